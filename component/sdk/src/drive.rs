@@ -1,0 +1,124 @@
+//! Runs a source natively, to the end, against answers that a test supplies.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::{
+    Answer, Artifact, Conversation, Event, Next, Note, Outcome, Purpose, Request, Source,
+    SourceError, Split, Started, Timestamp,
+};
+
+/// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
+#[derive(Debug)]
+pub struct Drive {
+    options: String,
+    /// The run's clock, in milliseconds since the epoch.
+    pub now: Timestamp,
+    /// What `start` answered.
+    pub started: Started,
+    /// Splits still to step, by the time at which they are due and then by id.
+    pub open: BTreeMap<(Timestamp, String), Split>,
+    /// The ids of all splits so far.
+    pub known: HashSet<String>,
+    /// Splits that are done, with the state that a `renew` begins with.
+    pub done: Vec<Split>,
+    /// Every request sent, in order.
+    pub requests: Vec<Request>,
+    /// Every conversation found, in order.
+    pub conversations: Vec<Conversation>,
+    /// Every artifact handed over, in order.
+    pub artifacts: Vec<Artifact>,
+    /// Every outcome, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Every line for the log, in order.
+    pub notes: Vec<Note>,
+}
+
+impl Drive {
+    /// Starts a run of `S` at `now`.
+    ///
+    /// # Errors
+    /// What the source's `start` answers.
+    pub fn start<S: Source>(
+        options: &str,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Self, SourceError> {
+        let started = S::start(options, purpose, now)?;
+        let mut drive = Drive {
+            options: options.to_owned(),
+            now,
+            open: BTreeMap::new(),
+            known: HashSet::new(),
+            done: Vec::new(),
+            requests: Vec::new(),
+            conversations: Vec::new(),
+            artifacts: Vec::new(),
+            outcomes: Vec::new(),
+            notes: Vec::new(),
+            started: started.clone(),
+        };
+        drive.add(started.splits);
+        Ok(drive)
+    }
+
+    /// Steps every split until all are done, asking `respond` for each answer.
+    ///
+    /// # Errors
+    /// The first error that a step returns.
+    pub fn run<S: Source>(
+        &mut self,
+        mut respond: impl FnMut(&Request, Timestamp) -> Answer,
+    ) -> Result<(), SourceError> {
+        while let Some(((due, _), split)) = self.open.pop_first() {
+            self.now = self.now.max(due);
+            self.finish::<S>(split, Event::Due, &mut respond)?;
+        }
+        Ok(())
+    }
+
+    /// Steps one split with `event`, and on while it sends requests, until it waits or is done.
+    ///
+    /// # Errors
+    /// The first error that a step returns.
+    pub fn finish<S: Source>(
+        &mut self,
+        mut split: Split,
+        mut event: Event,
+        respond: &mut impl FnMut(&Request, Timestamp) -> Answer,
+    ) -> Result<(), SourceError> {
+        loop {
+            let step = S::step(&self.options, split.state.clone(), event, self.now)?;
+            self.conversations.extend(step.conversations);
+            self.artifacts.extend(step.artifacts);
+            self.outcomes.extend(step.outcomes);
+            self.notes.extend(step.notes);
+            self.add(step.splits);
+            match step.next {
+                Next::Send(send) => {
+                    split.state = send.state;
+                    event = Event::Answer(respond(&send.request, self.now));
+                    self.requests.push(send.request);
+                }
+                Next::Wait(wait) => {
+                    split.state = wait.state;
+                    self.open
+                        .insert((wait.until.max(self.now), split.id.clone()), split);
+                    return Ok(());
+                }
+                Next::Done(state) => {
+                    split.state = state;
+                    self.done.push(split);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, splits: Vec<Split>) {
+        for split in splits {
+            if self.known.insert(split.id.clone()) {
+                self.open.insert((self.now, split.id.clone()), split);
+            }
+        }
+    }
+}

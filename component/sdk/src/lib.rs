@@ -1,0 +1,115 @@
+//! What a recording source is written with.
+//!
+//! Implement [`Source`] for a type without fields and name it in [`export!`]:
+//! that is a component. Built for `wasm32-unknown-unknown` it imports nothing;
+//! built for any other target it is ordinary Rust, and [`Drive`] runs it
+//! against recorded answers without wasm and without a network.
+
+mod drive;
+
+pub use bindings::exports::recording::source::source::Guest;
+pub use bindings::recording::source::types::*;
+pub use drive::Drive;
+
+/// What the WIT package `recording:source` turns into; use the re-exports at the root.
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "recording-source",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        default_bindings_module: "recording_source_sdk::bindings",
+        additional_derives: [PartialEq, Eq],
+        generate_all,
+    });
+}
+
+/// A recording source: three pure functions.
+///
+/// Nothing may be kept between calls. A call may be repeated, with the same
+/// input, by another instance, on another machine.
+pub trait Source {
+    /// Says what the source is and needs.
+    fn describe() -> Descriptor;
+
+    /// Checks `options`, a JSON object, and says where a run for `purpose` begins.
+    ///
+    /// # Errors
+    /// [`SourceError::Options`] names the option that is wrong.
+    fn start(options: &str, purpose: Purpose, now: Timestamp) -> Result<Started, SourceError>;
+
+    /// Takes the split with this `state` one step further.
+    ///
+    /// # Errors
+    /// The variant says whether a later attempt can succeed.
+    fn step(
+        options: &str,
+        state: State,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError>;
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Exported<S>(std::marker::PhantomData<S>);
+
+impl<S: Source + 'static> Guest for Exported<S> {
+    fn describe() -> Descriptor {
+        S::describe()
+    }
+
+    fn start(options: String, purpose: Purpose, now: Timestamp) -> Result<Started, SourceError> {
+        S::start(&options, purpose, now)
+    }
+
+    fn step(
+        options: String,
+        state: State,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        S::step(&options, state, event, now)
+    }
+}
+
+/// Makes a component of a type that implements [`Source`]. On targets other than wasm it does nothing.
+#[macro_export]
+macro_rules! export {
+    ($source:ty) => {
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code)]
+        const _: () = {
+            type Component = $crate::Exported<$source>;
+            $crate::bindings::export_world!(Component with_types_in $crate::bindings);
+        };
+    };
+}
+
+impl Step {
+    /// A step that yields nothing but what is to happen next.
+    #[must_use]
+    pub fn then(next: Next) -> Self {
+        Step {
+            conversations: Vec::new(),
+            artifacts: Vec::new(),
+            outcomes: Vec::new(),
+            splits: Vec::new(),
+            notes: Vec::new(),
+            next,
+        }
+    }
+}
+
+impl Response {
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
