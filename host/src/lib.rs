@@ -1,1 +1,24 @@
-//! x
+//! Brings call recordings out of a contact-center cloud into storage of your own.
+//!
+//! The way of the data, module by module: a [`config`] names a source and its
+//! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
+//! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
+//! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
+//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts.
+//!
+//! The library has no global state, sets up no logging and handles no signals.
+
+pub mod archive;
+pub mod clock;
+//CONFIG
+pub mod grant;
+pub mod queue;
+//R
+pub mod sandbox;
+pub mod secret;
+pub mod segment;
+pub mod sink;
+pub mod transfer;
+
+//pub use config::Config;
+//pub use run::{Pipeline, RunError, Summary};

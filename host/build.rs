@@ -1,0 +1,76 @@
+//! Builds the built-in component for `wasm32-unknown-unknown` and embeds it.
+//!
+//! `RECORDING_HOST_GENESYS_CLOUD=FILE` embeds a component that was built elsewhere instead.
+
+use std::{env, fs, path::Path, path::PathBuf, process::Command};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let component = out.join("genesys_cloud.wasm");
+    println!("cargo:rerun-if-env-changed=RECORDING_HOST_GENESYS_CLOUD");
+    println!("cargo:rerun-if-changed=build.rs");
+    if let Some(prebuilt) = env::var_os("RECORDING_HOST_GENESYS_CLOUD") {
+        println!(
+            "cargo:rerun-if-changed={}",
+            Path::new(&prebuilt).display()
+        );
+        fs::copy(&prebuilt, &component)
+            .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&prebuilt).display()));
+        return;
+    }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    for source in ["wit", "component", "Cargo.lock"] {
+        println!("cargo:rerun-if-changed={}", root.join(source).display());
+    }
+    let module = build(&root, &out.join("component"), "genesys-cloud");
+    fs::write(&component, encode(&module)).expect("OUT_DIR is writable");
+}
+
+/// Compiles the library `package` as a core wasm module.
+fn build(root: &Path, target_dir: &Path, package: &str) -> Vec<u8> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libdir = Command::new(&rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .expect("rustc runs");
+    let libdir = PathBuf::from(String::from_utf8_lossy(&libdir.stdout).trim());
+    assert!(
+        libdir.is_dir(),
+        "the target {TARGET} is not installed: run `rustup target add {TARGET}`"
+    );
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["rustc", "--lib", "--crate-type", "cdylib", "--profile", "component"])
+        .args(["--package", package, "--target", TARGET, "--target-dir"])
+        .arg(target_dir)
+        .current_dir(root);
+    for inherited in [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_TARGET_DIR",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+    ] {
+        command.env_remove(inherited);
+    }
+    let status = command.status().expect("cargo runs");
+    assert!(status.success(), "the component {package} does not build");
+    let file = target_dir
+        .join(TARGET)
+        .join("component")
+        .join(format!("{}.wasm", package.replace('-', "_")));
+    fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Turns a core module into a component.
+fn encode(module: &[u8]) -> Vec<u8> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .expect("the module carries its component type")
+}

@@ -1,0 +1,255 @@
+//! The requests of a source, made on its behalf: allowed origins, credentials, rate limit, retries.
+//!
+//! A component only ever asks. What leaves the machine is decided here.
+
+mod allow;
+mod limit;
+mod token;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::RngExt;
+use reqwest::{StatusCode, header::HeaderValue};
+
+pub use allow::{Allow, AllowError};
+pub use limit::Limiter;
+pub use token::{OAuth, TokenError};
+
+use crate::{
+    clock::Clock,
+    sandbox::{Answer, Fault, Method, Request, Response},
+};
+
+/// The largest answer that a component is handed, in bytes.
+const ANSWER: u64 = 16 << 20;
+/// How often a request is sent before a fault is handed on.
+const TRIES: u32 = 6;
+/// The longest that a server may ask us to wait before a retry.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What was asked of the vendor's API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Calls {
+    /// Requests sent, by the sort of split and method; `token` are requests for access tokens.
+    pub sent: BTreeMap<String, u64>,
+    /// Answers with status 429.
+    pub refused: u64,
+}
+
+/// Makes the requests of one source.
+#[derive(Debug)]
+pub struct Grant {
+    client: reqwest::Client,
+    allow: Allow,
+    oauth: Option<OAuth>,
+    limiter: Limiter,
+    clock: Clock,
+    calls: Arc<Mutex<Calls>>,
+}
+
+impl Grant {
+    /// Grants requests to the origins of `allow`, with the credentials of `oauth`, within `limiter`.
+    #[must_use]
+    pub fn new(
+        client: reqwest::Client,
+        allow: Allow,
+        oauth: Option<OAuth>,
+        limiter: Limiter,
+        clock: Clock,
+    ) -> Self {
+        Grant {
+            client,
+            allow,
+            oauth,
+            limiter,
+            clock,
+            calls: Arc::default(),
+        }
+    }
+
+    /// What has been asked of the vendor's API so far.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.calls.lock().map(|calls| calls.clone()).unwrap_or_default()
+    }
+
+    /// Makes a request for a split of the sort `kind` and hands over the final answer.
+    pub async fn send(&self, kind: &str, request: &Request) -> Answer {
+        let url = match self.allow.api(&request.url) {
+            Ok(url) => url,
+            Err(error) => return Answer::Fault(Fault::Refused(error.to_string())),
+        };
+        let mut renewed = false;
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let again = tried < TRIES;
+            let token = match &self.oauth {
+                None => None,
+                Some(oauth) => match oauth.token(&self.client, self.clock).await {
+                    Ok((token, fresh)) => {
+                        if fresh {
+                            self.count("token");
+                        }
+                        Some(token)
+                    }
+                    Err(error) if error.retryable() && again => {
+                        self.back_off(tried, None).await;
+                        continue;
+                    }
+                    // What a source sees of refused credentials is the status alone.
+                    Err(error) => {
+                        return Answer::Fault(if error.retryable() {
+                            Fault::Unreachable(error.to_string())
+                        } else {
+                            Fault::Refused(error.to_string())
+                        });
+                    }
+                },
+            };
+            self.limiter.acquire(self.clock).await;
+            self.count(&format!("{kind} {}", method(request.method)));
+            let response = self.once(url.clone(), request, token.as_ref()).await;
+            match response {
+                Ok(response) => {
+                    self.limiter.observe(&response, self.clock);
+                    match response.status {
+                        401 if !renewed && self.oauth.is_some() => {
+                            renewed = true;
+                            if let (Some(oauth), Some(token)) = (&self.oauth, &token) {
+                                oauth.forget(token).await;
+                            }
+                        }
+                        429 => {
+                            if let Ok(mut calls) = self.calls.lock() {
+                                calls.refused += 1;
+                            }
+                            if !again {
+                                return Answer::Response(response);
+                            }
+                            let wait = retry_after(&response);
+                            self.limiter.pause(wait.unwrap_or(Duration::from_secs(5)), self.clock);
+                            self.back_off(tried, wait).await;
+                        }
+                        408 | 500 | 502 | 503 | 504 if request.repeatable && again => {
+                            self.back_off(tried, retry_after(&response)).await;
+                        }
+                        _ => return Answer::Response(response),
+                    }
+                }
+                Err(fault @ Fault::TooLarge(_)) => return Answer::Fault(fault),
+                Err(_) if request.repeatable && again => self.back_off(tried, None).await,
+                Err(fault) => return Answer::Fault(fault),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        url: url::Url,
+        request: &Request,
+        token: Option<&HeaderValue>,
+    ) -> Result<Response, Fault> {
+        let unreachable = |error: reqwest::Error| Fault::Unreachable(redacted(&error));
+        let mut builder = self.client.request(method(request.method), url);
+        for (name, value) in &request.headers {
+            if !name.eq_ignore_ascii_case("authorization") {
+                builder = builder.header(name, value);
+            }
+        }
+        if let Some(token) = token {
+            builder = builder.header(reqwest::header::AUTHORIZATION, token);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let mut response = builder.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if (body.len() + chunk.len()) as u64 > ANSWER {
+                return Err(Fault::TooLarge(ANSWER));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Waits with full jitter before try number `tried + 1`, or as long as the server says.
+    async fn back_off(&self, tried: u32, server: Option<Duration>) {
+        let ceiling = Duration::from_millis(500 << tried.min(6));
+        let jitter = ceiling.mul_f64(rand::rng().random_range(0.1..1.0));
+        let wait = server.map_or(jitter, |server| server.min(LONGEST_WAIT));
+        self.clock.sleep(wait).await;
+    }
+
+    fn count(&self, kind: &str) {
+        if let Ok(mut calls) = self.calls.lock() {
+            *calls.sent.entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    header(response, "retry-after")?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response
+        .headers
+        .iter()
+        .find(|(header, _)| header == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// What went wrong with a request, without its URL, whose query may be a signature.
+pub(crate) fn redacted(error: &reqwest::Error) -> String {
+    let kind = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if std::ptr::addr_eq(cause, error) {
+        kind.to_owned()
+    } else {
+        format!("{kind}: {cause}")
+    }
+}
+
+/// Whether a later attempt at the same thing can succeed after this status.
+pub(crate) fn passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}

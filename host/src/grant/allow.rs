@@ -1,0 +1,204 @@
+//! Which origins may be reached: what the component wants and the operator allows.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use crate::sandbox::{Origin, OriginRole};
+
+/// Why a request is refused. The URL's path and query are left out: they may be secret.
+#[derive(Debug, thiserror::Error)]
+pub enum AllowError {
+    /// Not a URL that can be requested.
+    #[error("not an absolute http or https URL")]
+    Malformed,
+    /// Plain HTTP to another machine.
+    #[error("{0} is not https")]
+    Insecure(String),
+    /// Nobody allowed the origin.
+    #[error(
+        "{0} is not an origin that this run may reach; allow it under `allow:` of the source"
+    )]
+    Origin(String),
+    /// An address inside the network.
+    #[error("{0} is a private address; set `allow_private_addresses: true` if that is meant")]
+    Private(String),
+}
+
+/// The origins that a run may reach.
+#[derive(Clone, Debug)]
+pub struct Allow {
+    api: Vec<String>,
+    media: Vec<String>,
+    private: bool,
+}
+
+impl Allow {
+    /// Allows what the component wants as far as the operator's list covers it; no list covers all.
+    #[must_use]
+    pub fn new(wanted: &[Origin], operator: Option<&[String]>, private: bool) -> Self {
+        let of = |role| {
+            wanted
+                .iter()
+                .filter(|origin| origin.role == role)
+                .map(|origin| origin.url.trim_end_matches('/').to_owned())
+                .filter(|url| {
+                    operator.is_none_or(|list| list.iter().any(|allowed| covers(allowed, url)))
+                })
+                .collect()
+        };
+        Allow {
+            api: of(OriginRole::Api),
+            media: of(OriginRole::Media),
+            private,
+        }
+    }
+
+    /// Whether a request of the source may be sent.
+    ///
+    /// # Errors
+    /// Says which rule forbids it.
+    pub fn api(&self, url: &str) -> Result<Url, AllowError> {
+        self.check(url, &self.api)
+    }
+
+    /// Whether a download may be made.
+    ///
+    /// # Errors
+    /// Says which rule forbids it.
+    pub fn media(&self, url: &str) -> Result<Url, AllowError> {
+        self.check(url, &self.media)
+    }
+
+    /// Whether connections to private addresses are allowed.
+    #[must_use]
+    pub fn private(&self) -> bool {
+        self.private
+    }
+
+    fn check(&self, url: &str, patterns: &[String]) -> Result<Url, AllowError> {
+        let url = Url::parse(url).map_err(|_| AllowError::Malformed)?;
+        let origin = url.origin().ascii_serialization();
+        if !patterns.iter().any(|pattern| covers(pattern, &origin)) {
+            return Err(AllowError::Origin(origin));
+        }
+        let private = match url.host() {
+            Some(Host::Ipv4(ip)) => is_private(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => is_private(IpAddr::V6(ip)),
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            None => return Err(AllowError::Malformed),
+        };
+        if private && !self.private {
+            return Err(AllowError::Private(origin));
+        }
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if private => Ok(url),
+            "http" => Err(AllowError::Insecure(origin)),
+            _ => Err(AllowError::Malformed),
+        }
+    }
+}
+
+/// Whether a pattern such as `https://*.example.com` covers an origin or a narrower pattern.
+fn covers(pattern: &str, origin: &str) -> bool {
+    let pattern = pattern.trim_end_matches('/');
+    if pattern == origin {
+        return true;
+    }
+    let Some((scheme, host)) = pattern.split_once("://*.") else {
+        return false;
+    };
+    origin
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_prefix("://"))
+        .and_then(|rest| rest.strip_suffix(host))
+        .is_some_and(|label| label.ends_with('.') && label.len() > 1)
+}
+
+/// Whether an address belongs to this machine or a network that is not the Internet.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_private_v4(ip),
+        IpAddr::V6(ip) => {
+            if let Some(inner) = inner_v4(ip) {
+                return is_private_v4(inner);
+            }
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_multicast()
+        }
+    }
+}
+
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_unspecified()
+        || ip.is_broadcast()
+        || ip.is_multicast()
+        || a == 0
+        // Carrier-grade NAT, RFC 6598.
+        || (a == 100 && (64..128).contains(&b))
+}
+
+/// The IPv4 address inside a mapped (`::ffff:0:0/96`) or NAT64 (`64:ff9b::/96`) one.
+fn inner_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    ip.to_ipv4_mapped().or_else(|| match ip.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str, role: OriginRole) -> Origin {
+        Origin {
+            url: url.to_owned(),
+            role,
+        }
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_allowed_is_reached() {
+        let wanted = [
+            origin("https://api.example.com", OriginRole::Api),
+            origin("https://*.media.example", OriginRole::Media),
+        ];
+        let allow = Allow::new(&wanted, None, false);
+        assert!(allow.api("https://api.example.com/x?y").is_ok());
+        assert!(allow.api("https://api.example.com:8443/x").is_err());
+        assert!(allow.api("https://a.media.example/").is_err());
+        assert!(allow.media("https://a.media.example/x").is_ok());
+        assert!(allow.media("https://media.example/x").is_err());
+        assert!(allow.media("https://evilmedia.example/x").is_err());
+        let operator = ["https://api.example.com".to_owned()];
+        let narrowed = Allow::new(&wanted, Some(&operator), false);
+        assert!(narrowed.media("https://a.media.example/x").is_err());
+    }
+
+    #[test]
+    fn private_addresses_need_the_operators_word() {
+        let wanted = [
+            origin("http://127.0.0.1:8080", OriginRole::Media),
+            origin("http://[::ffff:10.0.0.1]", OriginRole::Media),
+        ];
+        let closed = Allow::new(&wanted, None, false);
+        for url in ["http://127.0.0.1:8080/a?sig=1", "http://[::ffff:10.0.0.1]/"] {
+            let error = closed.media(url).unwrap_err();
+            assert!(matches!(error, AllowError::Private(_)), "{error}");
+            assert!(!error.to_string().contains("sig"));
+        }
+        let open = Allow::new(&wanted, None, true);
+        assert!(open.media("http://127.0.0.1:8080/a").is_ok());
+    }
+}

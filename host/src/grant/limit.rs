@@ -1,0 +1,169 @@
+//! One rate limit for all requests of a credential, driven by what the vendor's headers say.
+//!
+//! Requests are spread so that a minute never holds more than the documented
+//! number, and held back altogether once the headers say that the window is
+//! full or the server has asked to wait.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    clock::Clock,
+    sandbox::{RateLimit, Response},
+};
+
+use super::header;
+
+/// Holds requests back so that the vendor need not refuse them.
+#[derive(Debug)]
+pub struct Limiter {
+    policy: Option<RateLimit>,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// When the next request may be sent, if they are spread evenly (ms).
+    next: u64,
+    /// Requests are held back until then (ms).
+    blocked: u64,
+    /// When the vendor's window ends, as far as known (ms).
+    ends: u64,
+    /// Requests sent in the vendor's window, by its count or ours, whichever is higher.
+    count: u64,
+}
+
+impl Limiter {
+    /// A limiter for the vendor's documented policy; without one it never holds back.
+    #[must_use]
+    pub fn new(policy: Option<RateLimit>) -> Self {
+        Limiter {
+            policy,
+            window: Mutex::default(),
+        }
+    }
+
+    /// Waits until a request may be sent.
+    pub async fn acquire(&self, clock: Clock) {
+        loop {
+            let Some(wait) = self.reserve(clock.now()) else {
+                return;
+            };
+            clock.sleep(Duration::from_millis(wait)).await;
+        }
+    }
+
+    /// Takes a place, or says how many milliseconds to wait before asking again.
+    fn reserve(&self, now: u64) -> Option<u64> {
+        let policy = self.policy.as_ref()?;
+        let allowed = u64::from(policy.requests_per_minute.max(1));
+        let spacing = 60_000 / allowed;
+        // A few requests may go at once: a tenth of the quota.
+        let burst = spacing * (allowed / 10);
+        let mut window = self.lock();
+        if now < window.blocked {
+            return Some(window.blocked - now);
+        }
+        if window.ends != 0 && now >= window.ends {
+            window.ends = 0;
+            window.count = 0;
+        }
+        if window.ends != 0 && window.count >= allowed {
+            return Some(window.ends - now + 1);
+        }
+        let earliest = window.next.max(now.saturating_sub(burst));
+        if earliest > now {
+            return Some(earliest - now);
+        }
+        window.next = earliest + spacing;
+        window.count += 1;
+        None
+    }
+
+    /// Learns from an answer's headers how full the vendor's window is.
+    pub fn observe(&self, response: &Response, clock: Clock) {
+        let Some(policy) = &self.policy else { return };
+        let read = |name: &Option<String>| -> Option<u64> {
+            header(response, name.as_deref()?)?.trim().parse().ok()
+        };
+        let (Some(count), Some(reset)) = (read(&policy.count_header), read(&policy.reset_header))
+        else {
+            return;
+        };
+        let now = clock.now();
+        let allowed = u64::from(policy.requests_per_minute);
+        let theirs = read(&policy.allowed_header).unwrap_or(allowed).max(1);
+        let mut window = self.lock();
+        let ends = now + (reset + 1) * 1000;
+        // A later end is another window: what we counted before is of no account.
+        if ends > window.ends + 5000 {
+            window.count = count;
+        } else {
+            window.count = window.count.max(count);
+        }
+        window.ends = ends;
+        if count >= theirs {
+            window.blocked = window.blocked.max(ends);
+        }
+    }
+
+    /// Holds all requests back for a while, as the server asked.
+    pub fn pause(&self, time: Duration, clock: Clock) {
+        let until = clock.now() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
+        let mut window = self.lock();
+        window.blocked = window.blocked.max(until);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter() -> Limiter {
+        Limiter::new(Some(RateLimit {
+            requests_per_minute: 300,
+            count_header: Some("count".into()),
+            allowed_header: Some("allowed".into()),
+            reset_header: Some("reset".into()),
+        }))
+    }
+
+    #[test]
+    fn no_minute_holds_more_than_the_quota_and_a_tenth() {
+        let limiter = limiter();
+        let mut sent = 0;
+        let mut now = 1_000_000;
+        while now < 1_060_000 {
+            match limiter.reserve(now) {
+                None => sent += 1,
+                Some(wait) => now += wait,
+            }
+        }
+        assert!((300..=331).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_full_window_holds_requests_until_it_ends() {
+        let limiter = limiter();
+        let clock = Clock::default();
+        let response = Response {
+            status: 200,
+            headers: vec![
+                ("count".into(), "300".into()),
+                ("allowed".into(), "300".into()),
+                ("reset".into(), "17".into()),
+            ],
+            body: Vec::new(),
+        };
+        limiter.observe(&response, clock);
+        let wait = limiter.reserve(clock.now()).unwrap();
+        assert!((17_000..=18_000).contains(&wait), "{wait}");
+        assert_eq!(limiter.reserve(clock.now() + wait + 1), None);
+    }
+}

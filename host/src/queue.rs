@@ -1,0 +1,819 @@
+//! The durable state of an export: a SQLite file in `data_dir`.
+//!
+//! What is not acknowledged here is done again after an interruption. A
+//! transaction is on disk when it returns. No link and no secret is ever kept.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::{
+    ArtifactKey, Conversation, Direction, Next, OutcomeResult, Party, Split, State, Step,
+};
+
+/// Why the queue cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The folder or file cannot be used.
+    #[error("{path}: {source}; check `data_dir`")]
+    Io {
+        /// The path.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process works on the same export.
+    #[error("{0} is in use by another run of this export; wait for it or use another `data_dir`")]
+    Locked(String),
+    /// SQLite failed.
+    #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A worker thread is gone.
+    #[error("the queue was interrupted")]
+    Interrupted,
+}
+
+/// What is known of a conversation, as the metadata row tells it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Record {
+    /// When it began, ms since the epoch.
+    pub start: u64,
+    /// When it ended, ms since the epoch.
+    pub end: Option<u64>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// The calling number or address.
+    pub ani: Option<String>,
+    /// The number or address called.
+    pub dnis: Option<String>,
+    /// Id and name of each agent.
+    pub agents: Vec<(String, Option<String>)>,
+    /// Id and name of each queue.
+    pub queues: Vec<(String, Option<String>)>,
+    /// Id and name of each wrap-up code.
+    pub wrap_up_codes: Vec<(String, Option<String>)>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Divisions.
+    pub divisions: Vec<String>,
+    /// Media types, as the vendor names them.
+    pub media_types: Vec<String>,
+    /// Whatever else the source told.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl From<&Conversation> for Record {
+    fn from(found: &Conversation) -> Self {
+        let parties = |list: &[Party]| {
+            list.iter()
+                .map(|party| (party.id.clone(), party.name.clone()))
+                .collect()
+        };
+        Record {
+            start: found.start,
+            end: found.end,
+            direction: found.direction.map(|direction| {
+                match direction {
+                    Direction::Inbound => "inbound",
+                    Direction::Outbound => "outbound",
+                }
+                .to_owned()
+            }),
+            ani: found.ani.clone(),
+            dnis: found.dnis.clone(),
+            agents: parties(&found.agents),
+            queues: parties(&found.queues),
+            wrap_up_codes: parties(&found.wrap_up_codes),
+            tags: found.tags.clone(),
+            divisions: found.divisions.clone(),
+            media_types: found.media_types.clone(),
+            attributes: found.attributes.iter().cloned().collect(),
+        }
+    }
+}
+
+/// What became of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All that the source handed over is stored; `missing` names what it could not hand over.
+    Stored {
+        /// Code and message for each recording that cannot be had.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<(String, String)>,
+    },
+    /// There is no recording.
+    NoRecording,
+    /// Left out on purpose.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It could not be had.
+    Failed {
+        /// A short stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// The word that stands in rows, receipts and summaries.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Stored { .. } => "stored",
+            Outcome::NoRecording => "no-recording",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// An object that a sink has stored.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Object {
+    /// The conversation; empty for a bundle that is kept whole.
+    #[serde(skip)]
+    pub conversation: String,
+    /// The recording.
+    pub recording: String,
+    /// The object's key in the sink.
+    pub key: String,
+    /// The name in the archive, if the object is an archive that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The MIME type.
+    pub content_type: String,
+    /// The length in bytes.
+    pub size: u64,
+    /// The SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// A conversation that is ready to be filed.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Its id.
+    pub id: String,
+    /// What is known of it.
+    pub record: Record,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its objects in each sink.
+    pub objects: BTreeMap<String, Vec<Object>>,
+}
+
+/// A group of settled conversations of one day, filed as one.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its number in the export.
+    pub number: i64,
+    /// The day on which its conversations began, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// The conversations, by id.
+    pub conversations: Vec<Settled>,
+}
+
+/// How far an export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Conversations found.
+    pub conversations: u64,
+    /// Conversations filed, by the word of their outcome.
+    pub filed: BTreeMap<String, u64>,
+    /// Artifacts delivered to every sink.
+    pub artifacts: u64,
+    /// Media objects and their bytes, counted in the sink that has most.
+    pub objects: u64,
+    /// See `objects`.
+    pub bytes: u64,
+}
+
+/// What has become of artifacts, to be written down together.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The artifact's key as text.
+    pub artifact: String,
+    /// Its objects, with the sink that holds them; or why there are none.
+    pub result: Result<Vec<(String, Object)>, (String, String)>,
+}
+
+/// The queue of one export.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    connection: Arc<Mutex<Connection>>,
+    _lock: Arc<File>,
+}
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS split (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
+  status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS split_open ON split(due) WHERE status = 'open';
+CREATE TABLE IF NOT EXISTS conversation (
+  id TEXT PRIMARY KEY, day TEXT NOT NULL, start INTEGER NOT NULL, record TEXT, outcome TEXT,
+  bundle TEXT, status TEXT NOT NULL, segment INTEGER) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS conversation_found ON conversation(day, id)
+  WHERE status = 'found' AND outcome IS NOT NULL;
+CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
+CREATE TABLE IF NOT EXISTS artifact (
+  key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
+  code TEXT, message TEXT) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS artifact_conversation ON artifact(conversation);
+CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'pending';
+CREATE TABLE IF NOT EXISTS object (
+  sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
+  recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  PRIMARY KEY (sink, key, member)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
+CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+impl Queue {
+    /// Opens or makes the queue of the export `name` in `folder`, for this process alone.
+    ///
+    /// # Errors
+    /// [`QueueError`] says what stands in the way.
+    pub fn open(folder: &Path, name: &str) -> Result<Self, QueueError> {
+        let io = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| QueueError::Io { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        let lock_path = folder.join(format!("{name}.lock"));
+        let lock = File::create(&lock_path).map_err(io(&lock_path))?;
+        if lock.try_lock().is_err() {
+            return Err(QueueError::Locked(lock_path.display().to_string()));
+        }
+        let connection = Connection::open(folder.join(format!("{name}.sqlite")))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Queue {
+            connection: Arc::new(Mutex::new(connection)),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let connection = Arc::clone(&self.connection);
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+        .await
+        .map_err(|_| QueueError::Interrupted)?
+    }
+
+    /// Adds splits that are not known yet and returns the ids of those added.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| insert_splits(tx, &splits, now)).await
+    }
+
+    /// Writes down all that a step yielded and what is next for its split, at once.
+    /// Returns the splits that are new and the artifacts that are wanted still.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then the step counts as not made.
+    pub async fn commit(
+        &self,
+        split: String,
+        step: &Step,
+        now: u64,
+    ) -> Result<(Vec<String>, HashSet<String>), QueueError> {
+        let step = step.clone();
+        self.with(move |tx| {
+            for found in &step.conversations {
+                let record = serde_json::to_string(&Record::from(found)).unwrap_or_default();
+                tx.prepare_cached(
+                    "INSERT OR IGNORE INTO conversation (id, day, start, record, status) VALUES (?1, ?2, ?3, ?4, 'found')",
+                )?
+                .execute(params![found.id, day(found.start), found.start as i64, record])?;
+            }
+            let mut wanted = HashSet::new();
+            for artifact in &step.artifacts {
+                let key = artifact_text(&artifact.key);
+                let conversation = match &artifact.key {
+                    ArtifactKey::Recording(key) => Some(key.conversation.clone()),
+                    ArtifactKey::Bundle(_) => None,
+                };
+                tx.prepare_cached(
+                    "INSERT OR IGNORE INTO artifact (key, conversation, split, status) VALUES (?1, ?2, ?3, 'pending')",
+                )?
+                .execute(params![key, conversation, split])?;
+                let status: String = tx
+                    .prepare_cached("SELECT status FROM artifact WHERE key = ?1")?
+                    .query_row([&key], |row| row.get(0))?;
+                if status == "pending" {
+                    wanted.insert(key);
+                }
+            }
+            for outcome in &step.outcomes {
+                let (result, bundle) = match &outcome.result {
+                    OutcomeResult::HandedOver(handed) => (
+                        Outcome::Stored {
+                            missing: handed
+                                .missing
+                                .iter()
+                                .map(|missing| {
+                                    (missing.failure.code.clone(), missing.failure.message.clone())
+                                })
+                                .collect(),
+                        },
+                        None,
+                    ),
+                    OutcomeResult::InBundle(bundle) => (
+                        Outcome::NoRecording,
+                        Some(artifact_text(&ArtifactKey::Bundle(bundle.clone()))),
+                    ),
+                    OutcomeResult::NoRecording => (Outcome::NoRecording, None),
+                    OutcomeResult::Skipped(reason) => (
+                        Outcome::Skipped {
+                            reason: reason.clone(),
+                        },
+                        None,
+                    ),
+                    OutcomeResult::Failed(failure) => (
+                        Outcome::Failed {
+                            code: failure.code.clone(),
+                            message: failure.message.clone(),
+                        },
+                        None,
+                    ),
+                };
+                let text = serde_json::to_string(&result).unwrap_or_default();
+                tx.prepare_cached(
+                    "UPDATE conversation SET outcome = ?2, bundle = ?3 WHERE id = ?1 AND status = 'found'",
+                )?
+                .execute(params![outcome.conversation, text, bundle])?;
+            }
+            let added = insert_splits(tx, &step.splits, now)?;
+            let (state, status, due) = match &step.next {
+                Next::Send(send) => (&send.state, "open", now),
+                Next::Wait(wait) => (&wait.state, "open", wait.until),
+                Next::Done(state) => (state, "done", now),
+            };
+            tx.prepare_cached(
+                "UPDATE split SET version = ?2, state = ?3, status = ?4, due = ?5 WHERE id = ?1",
+            )?
+            .execute(params![split, state.version, state.data, status, due as i64])?;
+            Ok((added, wanted))
+        })
+        .await
+    }
+
+    /// Splits that are not done, as id and time at which they are due (ms).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
+        self.with(|tx| {
+            tx.prepare("SELECT id, due FROM split WHERE status = 'open' ORDER BY due")?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Artifacts of splits that are done, but not delivered, by split.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn undelivered(&self) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
+        self.with(|tx| {
+            let mut undelivered = BTreeMap::<String, Vec<String>>::new();
+            let mut query = tx.prepare(
+                "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
+                 WHERE artifact.status = 'pending' AND split.status = 'done'",
+            )?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                undelivered.entry(row.get(0)?).or_default().push(row.get(1)?);
+            }
+            Ok(undelivered)
+        })
+        .await
+    }
+
+    /// A split, if it is known.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT kind, version, state FROM split WHERE id = ?1")?
+                .query_row([&id], |row| {
+                    Ok(Split {
+                        id: id.clone(),
+                        kind: row.get(0)?,
+                        state: State {
+                            version: row.get(1)?,
+                            data: row.get(2)?,
+                        },
+                    })
+                })
+                .optional()
+        })
+        .await
+    }
+
+    /// When each of these conversations began (ms), as far as they are known.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn starts(&self, ids: Vec<String>) -> Result<BTreeMap<String, u64>, QueueError> {
+        self.with(move |tx| {
+            let mut starts = BTreeMap::new();
+            let mut query = tx.prepare_cached("SELECT start FROM conversation WHERE id = ?1")?;
+            for id in ids {
+                if let Some(start) = query
+                    .query_row([&id], |row| row.get::<_, i64>(0))
+                    .optional()?
+                {
+                    starts.insert(id, start as u64);
+                }
+            }
+            Ok(starts)
+        })
+        .await
+    }
+
+    /// Writes down what became of artifacts.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn delivered(&self, batch: Vec<Delivered>) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            for delivered in &batch {
+                match &delivered.result {
+                    Ok(objects) => {
+                        for (sink, object) in objects {
+                            tx.prepare_cached(
+                                "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                            )?
+                            .execute(params![
+                                sink,
+                                object.key,
+                                object.member.as_deref().unwrap_or_default(),
+                                object.conversation,
+                                object.recording,
+                                object.content_type,
+                                object.size as i64,
+                                object.sha256
+                            ])?;
+                        }
+                        tx.prepare_cached("UPDATE artifact SET status = 'stored' WHERE key = ?1")?
+                            .execute([&delivered.artifact])?;
+                        count(tx, "artifacts", 1)?;
+                    }
+                    Err((code, message)) => {
+                        tx.prepare_cached(
+                            "UPDATE artifact SET status = 'failed', code = ?2, message = ?3 WHERE key = ?1",
+                        )?
+                        .execute(params![delivered.artifact, code, message])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Closes segments of settled conversations: days with at least `least` of them, of at most
+    /// `most` each. Returns the numbers of all that are closed but not filed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn close_segments(&self, least: usize, most: usize) -> Result<Vec<i64>, QueueError> {
+        self.with(move |tx| {
+            loop {
+                let days: Vec<String> = tx
+                    .prepare_cached(
+                        "SELECT day FROM conversation WHERE status = 'found' AND outcome IS NOT NULL
+                         GROUP BY day HAVING count(*) >= ?1",
+                    )?
+                    .query_map([least.max(1) as i64], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                let mut closed = 0;
+                for day in days {
+                    let ids: Vec<String> = tx
+                        .prepare_cached(
+                            "SELECT id FROM conversation AS c
+                             WHERE day = ?1 AND status = 'found' AND outcome IS NOT NULL
+                             AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
+                             AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))
+                             ORDER BY id LIMIT ?2",
+                        )?
+                        .query_map(params![day, most as i64], |row| row.get(0))?
+                        .collect::<rusqlite::Result<_>>()?;
+                    if ids.len() < least.max(1) {
+                        continue;
+                    }
+                    tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?.execute([&day])?;
+                    let number = tx.last_insert_rowid();
+                    for id in &ids {
+                        tx.prepare_cached(
+                            "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id = ?1",
+                        )?
+                        .execute(params![id, number])?;
+                    }
+                    closed += 1;
+                }
+                if closed == 0 {
+                    break;
+                }
+            }
+            tx.prepare_cached("SELECT DISTINCT segment FROM conversation WHERE status = 'closing' ORDER BY segment")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// A closed segment, the same whenever it is read.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
+        self.with(move |tx| {
+            let day = tx
+                .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
+                .query_row([number], |row| row.get(0))?;
+            let found: Vec<(String, String, String, Option<String>)> = tx
+                .prepare_cached(
+                    "SELECT id, record, outcome, bundle FROM conversation WHERE segment = ?1 AND status = 'closing' ORDER BY id",
+                )?
+                .query_map([number], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut conversations = Vec::with_capacity(found.len());
+            for (id, record, outcome, bundle) in found {
+                conversations.push(settle(tx, id, &record, &outcome, bundle.as_deref())?);
+            }
+            Ok(Segment {
+                number,
+                day,
+                conversations,
+            })
+        })
+        .await
+    }
+
+    /// Acknowledges a segment that every sink holds, and forgets all of it but ids and counts.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filed(&self, segment: &Segment) -> Result<(), QueueError> {
+        let number = segment.number;
+        let mut totals = BTreeMap::<String, i64>::new();
+        let mut ids = Vec::new();
+        for settled in &segment.conversations {
+            ids.push(settled.id.clone());
+            *totals.entry(settled.outcome.word().to_owned()).or_default() += 1;
+            let fullest = settled.objects.values().max_by_key(|objects| objects.len());
+            for object in fullest.into_iter().flatten() {
+                *totals.entry("objects".into()).or_default() += 1;
+                *totals.entry("bytes".into()).or_default() += object.size as i64;
+            }
+        }
+        self.with(move |tx| {
+            for id in &ids {
+                tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
+            }
+            for (name, value) in &totals {
+                count(tx, name, *value)?;
+            }
+            tx.prepare_cached(
+                "UPDATE conversation SET status = 'filed', record = NULL WHERE segment = ?1 AND status = 'closing'",
+            )?
+            .execute([number])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives conversations without an outcome, for which nothing is left to do, the outcome that
+    /// the source owes us: failed. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle_forgotten(&self) -> Result<usize, QueueError> {
+        let outcome = Outcome::Failed {
+            code: "no-outcome".into(),
+            message: "the source did not say what became of it".into(),
+        };
+        let text = serde_json::to_string(&outcome).unwrap_or_default();
+        self.with(move |tx| {
+            tx.execute(
+                "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL",
+                [text],
+            )
+        })
+        .await
+    }
+
+    /// Conversations that failed or lack recordings: id, code and message.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn losses(&self, most: usize) -> Result<Vec<(String, String, String)>, QueueError> {
+        self.with(move |tx| {
+            let rows: Vec<(String, String)> = tx
+                .prepare(
+                    "SELECT id, outcome FROM conversation WHERE status = 'filed'
+                     AND (outcome LIKE '%\"failed\"%' OR outcome LIKE '%\"missing\"%') ORDER BY id LIMIT ?1",
+                )?
+                .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(rows
+                .into_iter()
+                .flat_map(|(id, text)| match serde_json::from_str(&text) {
+                    Ok(Outcome::Failed { code, message }) => vec![(id, code, message)],
+                    Ok(Outcome::Stored { missing }) => missing
+                        .into_iter()
+                        .map(|(code, message)| (id.clone(), code, message))
+                        .collect(),
+                    _ => Vec::new(),
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// How far the export is.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn progress(&self) -> Result<Progress, QueueError> {
+        self.with(|tx| {
+            let conversations: i64 =
+                tx.query_row("SELECT count(*) FROM conversation", [], |row| row.get(0))?;
+            let mut progress = Progress {
+                conversations: conversations as u64,
+                ..Progress::default()
+            };
+            let mut query = tx.prepare("SELECT name, value FROM counted")?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+                let value = value as u64;
+                match name.as_str() {
+                    "artifacts" => progress.artifacts = value,
+                    "objects" => progress.objects = value,
+                    "bytes" => progress.bytes = value,
+                    _ => {
+                        progress.filed.insert(name, value);
+                    }
+                }
+            }
+            Ok(progress)
+        })
+        .await
+    }
+}
+
+/// Joins a conversation with its objects, and with what failed on the way.
+fn settle(
+    tx: &rusqlite::Transaction<'_>,
+    id: String,
+    record: &str,
+    outcome: &str,
+    bundle: Option<&str>,
+) -> rusqlite::Result<Settled> {
+    let corrupt = |error: serde_json::Error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    };
+    let record = serde_json::from_str(record).map_err(corrupt)?;
+    let mut outcome: Outcome = serde_json::from_str(outcome).map_err(corrupt)?;
+    let mut objects = BTreeMap::<String, Vec<Object>>::new();
+    let mut query = tx.prepare_cached(
+        "SELECT sink, recording, key, member, content_type, size, sha256 FROM object
+         WHERE conversation = ?1 ORDER BY sink, key, member",
+    )?;
+    let mut rows = query.query([&id])?;
+    while let Some(row) = rows.next()? {
+        let member: String = row.get(3)?;
+        objects.entry(row.get(0)?).or_default().push(Object {
+            conversation: id.clone(),
+            recording: row.get(1)?,
+            key: row.get(2)?,
+            member: (!member.is_empty()).then_some(member),
+            content_type: row.get(4)?,
+            size: row.get::<_, i64>(5)? as u64,
+            sha256: row.get(6)?,
+        });
+    }
+    let failed: Vec<(String, String)> = tx
+        .prepare_cached(
+            "SELECT code, message FROM artifact WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
+        )?
+        .query_map(params![id, bundle], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    if bundle.is_some() && failed.is_empty() && !objects.is_empty() {
+        outcome = Outcome::Stored {
+            missing: Vec::new(),
+        };
+    }
+    if let Some((code, message)) = failed.first() {
+        outcome = match outcome {
+            Outcome::Stored { mut missing } if !objects.is_empty() => {
+                missing.extend(failed);
+                Outcome::Stored { missing }
+            }
+            _ => Outcome::Failed {
+                code: code.clone(),
+                message: message.clone(),
+            },
+        };
+    }
+    let text = serde_json::to_string(&outcome).unwrap_or_default();
+    tx.prepare_cached("UPDATE conversation SET outcome = ?2 WHERE id = ?1")?
+        .execute(params![id, text])?;
+    Ok(Settled {
+        id,
+        record,
+        outcome,
+        objects,
+    })
+}
+
+fn insert_splits(
+    tx: &rusqlite::Transaction<'_>,
+    splits: &[Split],
+    now: u64,
+) -> rusqlite::Result<Vec<String>> {
+    let mut added = Vec::new();
+    let mut query = tx.prepare_cached(
+        "INSERT OR IGNORE INTO split (id, kind, version, state, status, due) VALUES (?1, ?2, ?3, ?4, 'open', ?5)",
+    )?;
+    for split in splits {
+        let state = &split.state;
+        let new = query.execute(params![split.id, split.kind, state.version, state.data, now as i64])?;
+        if new == 1 {
+            added.push(split.id.clone());
+        }
+    }
+    Ok(added)
+}
+
+fn count(tx: &rusqlite::Transaction<'_>, name: &str, more: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO counted VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
+    )?
+    .execute(params![name, more])?;
+    Ok(())
+}
+
+/// The day of an instant (ms), `YYYY-MM-DD` in UTC.
+#[must_use]
+pub fn day(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "1970-01-01".to_owned(), |at| at.to_string()[..10].to_owned())
+}
+
+/// An artifact's key as text, unique and reversible.
+#[must_use]
+pub fn artifact_text(key: &ArtifactKey) -> String {
+    match key {
+        ArtifactKey::Recording(key) => {
+            format!("r\n{}\n{}\n{}", key.conversation, key.recording, key.part)
+        }
+        ArtifactKey::Bundle(id) => format!("b\n{id}"),
+    }
+}
+
+/// The key that [`artifact_text`] has turned into text.
+#[must_use]
+pub fn artifact_key(text: &str) -> Option<ArtifactKey> {
+    let mut fields = text.split('\n');
+    match fields.next()? {
+        "r" => Some(ArtifactKey::Recording(crate::sandbox::RecordingKey {
+            conversation: fields.next()?.to_owned(),
+            recording: fields.next()?.to_owned(),
+            part: fields.next()?.parse().ok()?,
+        })),
+        "b" => Some(ArtifactKey::Bundle(fields.next()?.to_owned())),
+        _ => None,
+    }
+}

@@ -1,0 +1,277 @@
+//! Runs a source component: no imports, a fresh instance for each call, bounded memory and time.
+//!
+//! The component is untrusted. It is refused if it imports anything, so all it
+//! can do is answer; a trap or an overrun fails that one call.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{
+    Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
+    component::{Component as Wasm, Linker},
+};
+
+pub use bindings::recording::source::types::*;
+
+/// The interface as Rust types.
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "recording-source",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+/// Memory that one call may use, in bytes.
+const MEMORY: usize = 64 << 20;
+/// What the host copies out of one call at most, in bytes.
+const RESULT: usize = 32 << 20;
+/// The largest state that a split may have, in bytes.
+const STATE: usize = 256 << 10;
+/// The spacing of the ticks by which time is measured.
+const TICK: Duration = Duration::from_millis(20);
+/// How many ticks one call may take: five seconds.
+const TICKS: u64 = 250;
+
+/// The built-in component for Genesys Cloud.
+pub const GENESYS_CLOUD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/genesys_cloud.wasm"));
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The file cannot be read.
+    #[error("cannot read the component {path}: {source}")]
+    Read {
+        /// Where it was looked for.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is not the component that the configuration pins.
+    #[error("the component's sha256 is {actual}, but the configuration pins {pinned}")]
+    Pinned {
+        /// The digest of the file.
+        actual: String,
+        /// The digest in the configuration.
+        pinned: String,
+    },
+    /// It is no component of this interface.
+    #[error("not a recording source (recording:source@0.1.0): {0}")]
+    Invalid(String),
+    /// It imports something.
+    #[error("the component imports {0}; a recording source must import nothing")]
+    Imports(String),
+    /// A call trapped, or took more than it may.
+    #[error("the component failed in `{call}`: {reason}")]
+    Trap {
+        /// The function called.
+        call: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// A split's state is too large.
+    #[error("the component returned a state of {0} bytes; at most {STATE} are kept")]
+    State(usize),
+}
+
+/// A compiled component, shared by all calls.
+#[derive(Clone)]
+pub struct Component {
+    engine: Engine,
+    pre: bindings::RecordingSourcePre<StoreLimits>,
+    digest: Arc<str>,
+    imports: Arc<[String]>,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component")
+            .field("sha256", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Reads and compiles the component in a file, which must have the digest `pinned` if one is given.
+    ///
+    /// # Errors
+    /// [`SandboxError`] says what is wrong with it.
+    pub fn open(path: &Path, pinned: Option<&str>) -> Result<Self, SandboxError> {
+        let wasm = std::fs::read(path).map_err(|source| SandboxError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
+        let component = Self::load(&wasm)?;
+        match pinned {
+            Some(pinned) if !pinned.eq_ignore_ascii_case(&component.digest) => {
+                Err(SandboxError::Pinned {
+                    actual: component.digest.to_string(),
+                    pinned: pinned.to_owned(),
+                })
+            }
+            _ => Ok(component),
+        }
+    }
+
+    /// Compiles a component.
+    ///
+    /// # Errors
+    /// [`SandboxError`] says what is wrong with it.
+    pub fn load(wasm: &[u8]) -> Result<Self, SandboxError> {
+        let invalid = |error: wasmtime::Error| SandboxError::Invalid(format!("{error:#}"));
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        config.concurrency_support(false);
+        let engine = Engine::new(&config).map_err(invalid)?;
+        let wasm_component = Wasm::new(&engine, wasm).map_err(invalid)?;
+        let imports: Vec<String> = wasm_component
+            .component_type()
+            .imports(&engine)
+            // Types that the exports mention are no capability.
+            .filter(|(_, item)| !is_types_only(&engine, &item.ty))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if !imports.is_empty() {
+            return Err(SandboxError::Imports(imports.join(", ")));
+        }
+        let linker = Linker::new(&engine);
+        let pre = linker
+            .instantiate_pre(&wasm_component)
+            .and_then(bindings::RecordingSourcePre::new)
+            .map_err(invalid)?;
+        let weak = engine.weak();
+        std::thread::Builder::new()
+            .name("sandbox-clock".into())
+            .spawn(move || {
+                while let Some(engine) = weak.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    std::thread::sleep(TICK);
+                }
+            })
+            .map_err(|error| SandboxError::Invalid(error.to_string()))?;
+        Ok(Component {
+            engine,
+            pre,
+            digest: hex(&Sha256::digest(wasm)).into(),
+            imports: imports.into(),
+        })
+    }
+
+    /// The component's SHA-256 in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What it imports: nothing, or it would not have been loaded.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Asks what the source is and needs.
+    ///
+    /// # Errors
+    /// [`SandboxError::Trap`] if the component fails.
+    pub fn describe(&self) -> Result<Descriptor, SandboxError> {
+        self.call("describe", |source, store| {
+            source.recording_source_source().call_describe(store)
+        })
+    }
+
+    /// Asks where a run begins.
+    ///
+    /// # Errors
+    /// [`SandboxError::Trap`] if the component fails; the inner error is the source's own.
+    pub fn start(
+        &self,
+        options: &str,
+        purpose: &Purpose,
+        now: u64,
+    ) -> Result<Result<Started, SourceError>, SandboxError> {
+        self.call("start", |source, store| {
+            source
+                .recording_source_source()
+                .call_start(store, options, *purpose, now)
+        })
+    }
+
+    /// Takes a split one step further.
+    ///
+    /// # Errors
+    /// [`SandboxError`] if the component fails or breaks a bound; the inner error is the source's own.
+    pub fn step(
+        &self,
+        options: &str,
+        state: &State,
+        event: &Event,
+        now: u64,
+    ) -> Result<Result<Step, SourceError>, SandboxError> {
+        let step = self.call("step", |source, store| {
+            source
+                .recording_source_source()
+                .call_step(store, options, state, event, now)
+        })?;
+        if let Ok(step) = &step {
+            let next = match &step.next {
+                Next::Send(send) => &send.state,
+                Next::Wait(wait) => &wait.state,
+                Next::Done(state) => state,
+            };
+            let states = step.splits.iter().map(|split| &split.state);
+            if let Some(large) = states.chain([next]).find(|state| state.data.len() > STATE) {
+                return Err(SandboxError::State(large.data.len()));
+            }
+        }
+        Ok(step)
+    }
+
+    fn call<T>(
+        &self,
+        call: &'static str,
+        run: impl FnOnce(
+            &bindings::RecordingSource,
+            &mut Store<StoreLimits>,
+        ) -> Result<T, wasmtime::Error>,
+    ) -> Result<T, SandboxError> {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MEMORY)
+            .trap_on_grow_failure(true)
+            .build();
+        let mut store = Store::new(&self.engine, limits);
+        store.limiter(|limits| limits);
+        store.set_epoch_deadline(TICKS);
+        store.set_hostcall_fuel(RESULT);
+        self.pre
+            .instantiate(&mut store)
+            .and_then(|source| run(&source, &mut store))
+            .map_err(|error| SandboxError::Trap {
+                call,
+                reason: format!("{:#}", error.root_cause()),
+            })
+    }
+}
+
+/// Whether an imported instance holds nothing but types.
+fn is_types_only(engine: &Engine, item: &wasmtime::component::types::ComponentItem) -> bool {
+    use wasmtime::component::types::ComponentItem;
+    match item {
+        ComponentItem::ComponentInstance(instance) => instance
+            .exports(engine)
+            .all(|(_, item)| matches!(item.ty, ComponentItem::Type(_))),
+        ComponentItem::Type(_) => true,
+        _ => false,
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

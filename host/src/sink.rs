@@ -1,0 +1,168 @@
+//! Where recordings end up.
+//!
+//! A sink keeps one promise: *a put is atomic, idempotent by key, and durable
+//! when it returns*. A reader sees all of an object or nothing of it.
+
+pub mod filesystem;
+#[cfg(feature = "s3")]
+pub mod s3;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// What is known of an object before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// The MIME type.
+    pub content_type: String,
+    /// The length in bytes, if known beforehand.
+    pub size: Option<u64>,
+}
+
+/// What a sink has stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The length in bytes.
+    pub size: u64,
+}
+
+/// Why an object is not stored.
+#[derive(Debug, thiserror::Error)]
+#[error("sink {sink}, {key}: {reason}")]
+pub struct SinkError {
+    /// The sink, as the configuration or its type names it.
+    pub sink: String,
+    /// The object, or the place if it is about the whole sink.
+    pub key: String,
+    /// What happened and what to do.
+    pub reason: String,
+    /// Whether a later attempt can succeed.
+    pub retryable: bool,
+}
+
+/// A place for objects.
+#[async_trait]
+pub trait Sink: Send + Sync + std::fmt::Debug {
+    /// Proves that objects can be written, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// Says what is missing and the way out.
+    async fn check(&self) -> Result<(), SinkError>;
+
+    /// Writes an object. Either all of it is there, durably, when this returns, or nothing is;
+    /// a body that breaks off leaves nothing. Another put of the same key replaces the object.
+    ///
+    /// # Errors
+    /// Says whether a later attempt can succeed.
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError>;
+}
+
+enum Frame {
+    Data(Bytes),
+    End,
+}
+
+/// The bytes of an object on their way to a sink.
+#[derive(Debug)]
+pub struct Body {
+    frames: mpsc::Receiver<Frame>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Frame::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Frame::End => f.write_str("End"),
+        }
+    }
+}
+
+/// The other end of a [`Body`]; dropped before [`end`](Feed::end), it breaks the body off.
+#[derive(Debug)]
+pub struct Feed {
+    frames: mpsc::Sender<Frame>,
+}
+
+/// The bytes of an object broke off; whoever fed them knows why.
+#[derive(Debug, thiserror::Error)]
+#[error("the object broke off before its end")]
+pub struct Broken;
+
+/// The sink has stopped reading; its `put` says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the sink stopped reading")]
+pub struct Closed;
+
+impl Body {
+    /// A body and the end by which it is fed.
+    #[must_use]
+    pub fn channel() -> (Feed, Body) {
+        let (sender, receiver) = mpsc::channel(4);
+        let body = Body {
+            frames: receiver,
+            ended: false,
+        };
+        (Feed { frames: sender }, body)
+    }
+
+    /// A body that is in memory already.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Body {
+        let (sender, receiver) = mpsc::channel(2);
+        // Two places, two frames: neither send can fail.
+        let _ = sender.try_send(Frame::Data(bytes));
+        let _ = sender.try_send(Frame::End);
+        Body {
+            frames: receiver,
+            ended: false,
+        }
+    }
+
+    /// The next bytes, or none at the end.
+    ///
+    /// # Errors
+    /// [`Broken`]: what came so far must not be stored.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.frames.recv().await {
+            Some(Frame::Data(data)) => Ok(Some(data)),
+            Some(Frame::End) => {
+                self.ended = true;
+                Ok(None)
+            }
+            None => Err(Broken),
+        }
+    }
+}
+
+impl Feed {
+    /// Hands on some bytes; waits while the sink is busy.
+    ///
+    /// # Errors
+    /// [`Closed`] if the sink has given up.
+    pub async fn send(&self, data: Bytes) -> Result<(), Closed> {
+        self.frames
+            .send(Frame::Data(data))
+            .await
+            .map_err(|_| Closed)
+    }
+
+    /// [`send`](Self::send) from a thread that may block.
+    ///
+    /// # Errors
+    /// [`Closed`] if the sink has given up.
+    pub fn send_blocking(&self, data: Bytes) -> Result<(), Closed> {
+        self.frames
+            .blocking_send(Frame::Data(data))
+            .map_err(|_| Closed)
+    }
+
+    /// Says that the object is complete and right.
+    pub async fn end(self) {
+        let _ = self.frames.send(Frame::End).await;
+    }
+}
