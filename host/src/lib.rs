@@ -10,15 +10,15 @@
 
 pub mod archive;
 pub mod clock;
-//CONFIG
+pub mod config;
 pub mod grant;
 pub mod queue;
-//R
+pub mod run;
 pub mod sandbox;
 pub mod secret;
 pub mod segment;
 pub mod sink;
 pub mod transfer;
 
-//pub use config::Config;
-//pub use run::{Pipeline, RunError, Summary};
+pub use config::Config;
+pub use run::{Pipeline, RunError, Summary};

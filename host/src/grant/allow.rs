@@ -118,7 +118,7 @@ fn covers(pattern: &str, origin: &str) -> bool {
 
 /// Whether an address belongs to this machine or a network that is not the Internet.
 #[must_use]
-pub fn is_private(ip: IpAddr) -> bool {
+fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
         IpAddr::V6(ip) => {

@@ -1,0 +1,524 @@
+//! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
+
+use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc};
+
+use secrecy::SecretString;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    clock::Clock,
+    run::{Concurrency, Pipeline},
+    sandbox::{Component, GENESYS_CLOUD, SandboxError},
+    secret::{self, Backend, SecretError},
+    sink::{Sink, filesystem::Filesystem},
+    transfer::Zip,
+};
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is not YAML or TOML.
+    #[error("{path}: {reason}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Line, column and what is wrong.
+        reason: String,
+    },
+    /// A key is unknown, missing, or has a wrong value.
+    #[error("{at}: {reason}")]
+    Key {
+        /// The key's path.
+        at: String,
+        /// What is wrong and what is accepted.
+        reason: String,
+    },
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A component cannot be used.
+    #[error("sources.{at}: {source}")]
+    Component {
+        /// The source.
+        at: String,
+        /// What is wrong with it.
+        source: SandboxError,
+    },
+}
+
+/// A configuration whose keys are known to be right.
+#[derive(Debug)]
+pub struct Config {
+    /// Where queues are kept.
+    pub data_dir: PathBuf,
+    /// What may be under way at once.
+    pub concurrency: Concurrency,
+    secrets: BTreeMap<String, Backend>,
+    sources: BTreeMap<String, (Origin, SourceConfig)>,
+    sinks: BTreeMap<String, SinkConfig>,
+}
+
+/// A source, ready to be set up.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// The component's options, a JSON object without `interval`.
+    pub options: Value,
+    /// What is exported: conversations that began in this range.
+    pub interval: Interval,
+    /// The credentials.
+    pub auth: Option<Auth>,
+    /// The origins that the operator allows; none for all that the component wants.
+    pub allow: Option<Vec<String>>,
+    /// Whether connections to private addresses are allowed.
+    pub allow_private_addresses: bool,
+}
+
+/// OAuth client credentials.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// The client's id.
+    pub client_id: SecretString,
+    /// The client's secret.
+    pub client_secret: SecretString,
+}
+
+/// A half-open range of time, in ms since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The first instant inside.
+    pub from: u64,
+    /// The first instant after it.
+    pub until: u64,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Builtin,
+    File { path: PathBuf, sha256: Option<String> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    data_dir: PathBuf,
+    #[serde(default)]
+    secret: BTreeMap<String, Value>,
+    sources: BTreeMap<String, Value>,
+    sinks: BTreeMap<String, Value>,
+    #[serde(default)]
+    concurrency: Concurrency,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    r#type: String,
+    #[serde(default)]
+    path: Option<PathBuf>,
+    #[serde(default)]
+    sha256: Option<String>,
+    #[serde(default)]
+    auth: Option<RawAuth>,
+    #[serde(default)]
+    allow: Option<Vec<String>>,
+    #[serde(default)]
+    allow_private_addresses: bool,
+    options: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAuth {
+    client_id: String,
+    client_secret: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum SinkConfig {
+    Filesystem {
+        #[serde(default)]
+        inputs: Option<Vec<String>>,
+        path: PathBuf,
+        #[serde(default)]
+        zip: Zip,
+    },
+    S3 {
+        #[serde(default)]
+        inputs: Option<Vec<String>>,
+        bucket: String,
+        #[serde(default)]
+        prefix: String,
+        #[serde(default)]
+        region: Option<String>,
+        #[serde(default)]
+        endpoint: Option<String>,
+        #[serde(default)]
+        path_style: bool,
+        #[serde(default)]
+        credentials: Option<StaticCredentials>,
+        #[serde(default)]
+        zip: Zip,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticCredentials {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl std::fmt::Debug for StaticCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StaticCredentials")
+    }
+}
+
+fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
+    ConfigError::Key {
+        at: at.into(),
+        reason: reason.to_string(),
+    }
+}
+
+fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
+    serde_json::from_value(value).map_err(|error| key(at, error))
+}
+
+impl Config {
+    /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: name.clone(),
+            source,
+        })?;
+        let syntax = |reason: String| ConfigError::Syntax {
+            path: name.clone(),
+            reason,
+        };
+        let value: Value = if path.extension().is_some_and(|extension| extension == "toml") {
+            toml::from_str(&text).map_err(|error| syntax(error.to_string()))?
+        } else {
+            serde_yaml_ng::from_str(&text).map_err(|error| syntax(error.to_string()))?
+        };
+        Self::new(value)
+    }
+
+    /// Checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn new(value: Value) -> Result<Self, ConfigError> {
+        let raw: RawConfig = parse("the configuration", value)?;
+        let mut secrets = BTreeMap::new();
+        for (name, value) in raw.secret {
+            let backend = parse(&format!("secret.{name}"), value)?;
+            secrets.insert(name, backend);
+        }
+        let mut sources = BTreeMap::new();
+        for (name, value) in raw.sources {
+            let source = source(&name, value, &secrets)?;
+            sources.insert(name, source);
+        }
+        if sources.is_empty() {
+            return Err(key("sources", "there is none; add one"));
+        }
+        let mut sinks = BTreeMap::new();
+        for (name, value) in raw.sinks {
+            let at = format!("sinks.{name}");
+            let sink: SinkConfig = parse(&at, value)?;
+            let (SinkConfig::Filesystem { inputs, .. } | SinkConfig::S3 { inputs, .. }) = &sink;
+            for input in inputs.iter().flatten() {
+                if !sources.contains_key(input) {
+                    return Err(key(
+                        format!("{at}.inputs"),
+                        format!("there is no source `{input}`"),
+                    ));
+                }
+            }
+            sinks.insert(name, sink);
+        }
+        for name in sources.keys() {
+            if !sinks.values().any(|sink| feeds(name, sink)) {
+                return Err(key(
+                    "sinks",
+                    format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
+                ));
+            }
+        }
+        Ok(Config {
+            data_dir: raw.data_dir,
+            concurrency: raw.concurrency,
+            secrets,
+            sources,
+            sinks,
+        })
+    }
+
+    /// Loads the components, makes the sinks, and joins them: a pipeline for each source.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
+        let mut pipelines = Vec::new();
+        for (name, (origin, source)) in &self.sources {
+            let component = match origin {
+                Origin::Builtin => Component::load(GENESYS_CLOUD),
+                Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
+            }
+            .map_err(|source| ConfigError::Component {
+                at: name.clone(),
+                source,
+            })?;
+            self.check_options(name, source, &component, clock)?;
+            let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
+                .clock(clock)
+                .concurrency(self.concurrency);
+            for (sink_name, sink) in &self.sinks {
+                if feeds(name, sink) {
+                    let (sink, zip) = self.sink(sink_name, sink).await?;
+                    pipeline = pipeline.sink(sink_name, sink, zip);
+                }
+            }
+            pipelines.push(pipeline);
+        }
+        Ok(pipelines)
+    }
+
+    fn check_options(
+        &self,
+        name: &str,
+        source: &SourceConfig,
+        component: &Component,
+        clock: Clock,
+    ) -> Result<(), ConfigError> {
+        use crate::sandbox::{Purpose, SourceError, TimeRange};
+        let purpose = Purpose::Export(TimeRange {
+            from: source.interval.from,
+            until: source.interval.until,
+        });
+        let started = component
+            .start(&source.options.to_string(), &purpose, clock.now())
+            .map_err(|source| ConfigError::Component {
+                at: name.to_owned(),
+                source,
+            })?;
+        match started {
+            Ok(_) => Ok(()),
+            Err(SourceError::Options(error)) => Err(key(
+                format!("sources.{name}.options.{}", error.path),
+                error.message,
+            )),
+            Err(error) => Err(key(
+                format!("sources.{name}"),
+                crate::run::source_error(&error),
+            )),
+        }
+    }
+
+    async fn sink(
+        &self,
+        name: &str,
+        sink: &SinkConfig,
+    ) -> Result<(Arc<dyn Sink>, Zip), ConfigError> {
+        match sink {
+            SinkConfig::Filesystem { path, zip, .. } => {
+                Ok((Arc::new(Filesystem::new(path.clone())), *zip))
+            }
+            #[cfg(feature = "s3")]
+            SinkConfig::S3 {
+                bucket,
+                prefix,
+                region,
+                endpoint,
+                path_style,
+                credentials,
+                zip,
+                ..
+            } => {
+                use crate::sink::s3::{S3, Settings};
+                let at = format!("sinks.{name}.credentials");
+                let resolve = |value: &str| secret::resolve(value, &at, &self.secrets);
+                let credentials = match credentials {
+                    None => None,
+                    Some(given) => Some((
+                        resolve(&given.access_key_id)?,
+                        resolve(&given.secret_access_key)?,
+                    )),
+                };
+                let sink = S3::new(Settings {
+                    bucket: bucket.clone(),
+                    prefix: prefix.clone(),
+                    region: region.clone(),
+                    endpoint: endpoint.clone(),
+                    path_style: *path_style,
+                    credentials,
+                })
+                .await;
+                Ok((Arc::new(sink), *zip))
+            }
+            #[cfg(not(feature = "s3"))]
+            SinkConfig::S3 { .. } => Err(key(
+                format!("sinks.{name}.type"),
+                "this build has no `s3`; build it with the feature `s3`",
+            )),
+        }
+    }
+}
+
+fn feeds(source: &str, sink: &SinkConfig) -> bool {
+    let (SinkConfig::Filesystem { inputs, .. } | SinkConfig::S3 { inputs, .. }) = sink;
+    inputs
+        .as_ref()
+        .is_none_or(|inputs| inputs.iter().any(|input| input == source))
+}
+
+fn source(
+    name: &str,
+    value: Value,
+    secrets: &BTreeMap<String, Backend>,
+) -> Result<(Origin, SourceConfig), ConfigError> {
+    let at = format!("sources.{name}");
+    let raw: RawSource = parse(&at, value)?;
+    let origin = match (raw.r#type.as_str(), raw.path) {
+        ("genesys_cloud", None) => Origin::Builtin,
+        ("genesys_cloud", Some(_)) => {
+            return Err(key(
+                format!("{at}.path"),
+                "genesys_cloud is built in; use `type: component` for a file",
+            ));
+        }
+        ("component", Some(path)) => {
+            if raw.allow.is_none() {
+                return Err(key(
+                    format!("{at}.allow"),
+                    "a component from a file reaches only origins that are listed here",
+                ));
+            }
+            Origin::File {
+                path,
+                sha256: raw.sha256,
+            }
+        }
+        ("component", None) => return Err(key(format!("{at}.path"), "missing")),
+        (other, _) => {
+            return Err(key(
+                format!("{at}.type"),
+                format!("`{other}` is not known; use genesys_cloud or component"),
+            ));
+        }
+    };
+    let Value::Object(mut options) = raw.options else {
+        return Err(key(format!("{at}.options"), "must be a table of options"));
+    };
+    let at_interval = format!("{at}.options.interval");
+    let interval = match options.remove("interval") {
+        Some(Value::String(text)) => interval(&text).map_err(|reason| key(&at_interval, reason))?,
+        _ => {
+            return Err(key(
+                at_interval,
+                "missing; give a range such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
+            ));
+        }
+    };
+    let auth = match raw.auth {
+        None => None,
+        Some(auth) => Some(Auth {
+            client_id: secret::resolve(&auth.client_id, &format!("{at}.auth.client_id"), secrets)?,
+            client_secret: secret::resolve(
+                &auth.client_secret,
+                &format!("{at}.auth.client_secret"),
+                secrets,
+            )?,
+        }),
+    };
+    let config = SourceConfig {
+        options: Value::Object(options),
+        interval,
+        auth,
+        allow: raw.allow,
+        allow_private_addresses: raw.allow_private_addresses,
+    };
+    Ok((origin, config))
+}
+
+/// Reads a range such as `2026-01-01/2026-02-01` or `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`.
+fn interval(text: &str) -> Result<Interval, String> {
+    let instant = |text: &str| -> Result<u64, String> {
+        let at = if text.contains('T') {
+            text.parse::<jiff::Timestamp>()
+        } else {
+            format!("{text}T00:00:00Z").parse()
+        };
+        at.map_err(|error| format!("`{text}`: {error}"))
+            .and_then(|at| {
+                u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` is before 1970"))
+            })
+    };
+    let (from, until) = text
+        .split_once('/')
+        .ok_or_else(|| format!("`{text}` is not a range such as 2026-01-01/2026-02-01"))?;
+    let (from, until) = (instant(from)?, instant(until)?);
+    if from < until {
+        Ok(Interval { from, until })
+    } else {
+        Err(format!("`{text}` ends before it begins"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config() -> Value {
+        json!({
+            "data_dir": "d",
+            "sources": { "calls": { "type": "genesys_cloud",
+                "auth": { "client_id": "a", "client_secret": "b" },
+                "options": { "region": "mypurecloud.ie", "interval": "2026-01-01/2026-02-01" } } },
+            "sinks": { "files": { "type": "filesystem", "inputs": ["calls"], "path": "out" } }
+        })
+    }
+
+    #[test]
+    fn each_mistake_is_named_by_its_key() {
+        assert!(Config::new(config()).is_ok());
+        let broken: [(&str, Value, &str); 6] = [
+            ("/sinks/files/pth", json!("x"), "sinks.files: unknown field `pth`"),
+            ("/sinks/files/inputs", json!(["cals"]), "sinks.files.inputs: there is no source `cals`"),
+            ("/sources/calls/options/interval", json!("2026"), "sources.calls.options.interval: `2026`"),
+            ("/sources/calls/type", json!("zoom"), "sources.calls.type: `zoom` is not known"),
+            ("/sources/calls/auth/client_id", json!("SECRET[v.x]"), "sources.calls.auth.client_id: there is no secret backend"),
+            ("/dta_dir", json!("x"), "unknown field `dta_dir`"),
+        ];
+        for (pointer, value, message) in broken {
+            let mut config = config();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            config.pointer_mut(parent).unwrap()[name] = value;
+            let error = Config::new(config).unwrap_err().to_string();
+            assert!(error.contains(message), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn days_are_utc_and_the_end_is_excluded() {
+        let range = interval("2026-01-01/2026-01-02").unwrap();
+        assert_eq!(range.until - range.from, 86_400_000);
+        assert!(interval("2026-01-02/2026-01-01").is_err());
+    }
+}
