@@ -12,10 +12,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed=RECORDING_HOST_GENESYS_CLOUD");
     println!("cargo:rerun-if-changed=build.rs");
     if let Some(prebuilt) = env::var_os("RECORDING_HOST_GENESYS_CLOUD") {
-        println!(
-            "cargo:rerun-if-changed={}",
-            Path::new(&prebuilt).display()
-        );
+        println!("cargo:rerun-if-changed={}", Path::new(&prebuilt).display());
         fs::copy(&prebuilt, &component)
             .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&prebuilt).display()));
         return;
@@ -43,7 +40,14 @@ fn build(root: &Path, target_dir: &Path, package: &str) -> Vec<u8> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["rustc", "--lib", "--crate-type", "cdylib", "--profile", "component"])
+        .args([
+            "rustc",
+            "--lib",
+            "--crate-type",
+            "cdylib",
+            "--profile",
+            "component",
+        ])
         .args(["--package", package, "--target", TARGET, "--target-dir"])
         .arg(target_dir)
         .current_dir(root);

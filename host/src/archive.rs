@@ -52,6 +52,15 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// What a bundle's index tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose each file is, by its name in the archive.
+    pub owners: BTreeMap<String, Owner>,
+    /// Recordings that are not there: conversation and reason.
+    pub missing: Vec<(String, String)>,
+}
+
 /// Whose a file of a bundle is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -69,7 +78,8 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError::Damaged`] if there is none that can be read.
     pub fn open(file: File) -> Result<Self, ArchiveError> {
-        let zip = ZipArchive::new(file).map_err(|error| ArchiveError::Damaged(error.to_string()))?;
+        let zip =
+            ZipArchive::new(file).map_err(|error| ArchiveError::Damaged(error.to_string()))?;
         if zip.len() > ENTRIES {
             return Err(ArchiveError::Damaged(format!(
                 "{} entries, at most {ENTRIES} are read",
@@ -123,7 +133,11 @@ impl Archive {
     ///
     /// # Errors
     /// [`ArchiveError`] if the entry is damaged or a bomb; a sink that stopped reading is no error.
-    pub fn unpack(&mut self, entry: &Entry, mut each: impl FnMut(Bytes) -> bool) -> Result<(), ArchiveError> {
+    pub fn unpack(
+        &mut self,
+        entry: &Entry,
+        mut each: impl FnMut(Bytes) -> bool,
+    ) -> Result<(), ArchiveError> {
         let damaged = |error: &dyn std::fmt::Display| {
             ArchiveError::Damaged(format!("entry {}: {error}", entry.name))
         };
@@ -131,7 +145,10 @@ impl Archive {
             .zip
             .by_index(entry.index)
             .map_err(|error| damaged(&error))?;
-        let most = file.compressed_size().saturating_mul(RATIO).saturating_add(SLACK);
+        let most = file
+            .compressed_size()
+            .saturating_mul(RATIO)
+            .saturating_add(SLACK);
         let mut total = 0;
         loop {
             let mut buffer = vec![0; 64 << 10];
@@ -155,16 +172,16 @@ impl Archive {
         }
     }
 
-    /// Whose each file is, by the name in the archive, from the JSON documents inside.
+    /// Reads the index of a bundle: the JSON documents inside.
     ///
     /// # Errors
     /// [`ArchiveError`] if a document cannot be read.
-    pub fn owners(
+    pub fn listed(
         &mut self,
         entries: &[Entry],
         index: &BundleIndex,
-    ) -> Result<BTreeMap<String, Owner>, ArchiveError> {
-        let mut owners = BTreeMap::new();
+    ) -> Result<Listed, ArchiveError> {
+        let mut listed = Listed::default();
         for entry in entries.iter().filter(|entry| is_index(entry)) {
             if entry.size > INDEX {
                 return Err(ArchiveError::Bomb(entry.name.clone()));
@@ -176,10 +193,10 @@ impl Archive {
             })?;
             // A JSON file that is no index is an ordinary file.
             if let Ok(value) = serde_json::from_slice(&text) {
-                collect(&value, index, &mut owners);
+                collect(&value, index, &mut listed);
             }
         }
-        Ok(owners)
+        Ok(listed)
     }
 }
 
@@ -189,15 +206,16 @@ pub fn is_index(entry: &Entry) -> bool {
     entry.name.to_ascii_lowercase().ends_with(".json")
 }
 
-fn collect(value: &Value, index: &BundleIndex, owners: &mut BTreeMap<String, Owner>) {
+fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, index, owners)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, index, listed)),
         Value::Object(fields) => {
             let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
             let owner = text(&index.conversation_field).zip(text(&index.recording_field));
-            if let (Some((conversation, recording)), Some(file)) = (owner, text(&index.file_field)) {
+            if let (Some((conversation, recording)), Some(file)) = (owner, text(&index.file_field))
+            {
                 let content_type = index.content_type_field.as_deref().and_then(text);
-                owners.insert(
+                listed.owners.insert(
                     file,
                     Owner {
                         conversation,
@@ -205,8 +223,14 @@ fn collect(value: &Value, index: &BundleIndex, owners: &mut BTreeMap<String, Own
                         content_type,
                     },
                 );
+            } else if let Some((conversation, reason)) =
+                text(&index.conversation_field).zip(index.error_field.as_deref().and_then(text))
+            {
+                listed.missing.push((conversation, reason));
             } else {
-                fields.values().for_each(|field| collect(field, index, owners));
+                fields
+                    .values()
+                    .for_each(|field| collect(field, index, listed));
             }
         }
         _ => {}
@@ -257,22 +281,39 @@ mod tests {
 
     #[test]
     fn hostile_names_cannot_leave_their_folder() {
-        for name in ["../../etc/passwd", "/abs", "a\\..\\b", "..", "", "c:\\x", "a\0b"] {
+        for name in [
+            "../../etc/passwd",
+            "/abs",
+            "a\\..\\b",
+            "..",
+            "",
+            "c:\\x",
+            "a\0b",
+        ] {
             let safe = safe(name);
-            assert!(!safe.contains(['/', '\\', '\0']) && !safe.is_empty() && safe != "..", "{name}");
+            assert!(
+                !safe.contains(['/', '\\', '\0']) && !safe.is_empty() && safe != "..",
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn equal_names_in_different_folders_are_told_apart() {
-        let entries = archive(&[("a/x.wav", "1"), ("b/x.wav", "2")]).entries().unwrap();
-        let names: Vec<_> = entries.iter().map(|entry| entry.safe_name.as_str()).collect();
+        let entries = archive(&[("a/x.wav", "1"), ("b/x.wav", "2")])
+            .entries()
+            .unwrap();
+        let names: Vec<_> = entries
+            .iter()
+            .map(|entry| entry.safe_name.as_str())
+            .collect();
         assert_eq!(names, ["x.wav", "2-x.wav"]);
     }
 
     #[test]
-    fn an_index_tells_whose_each_file_is() {
-        let json = r#"{"recordings":[{"conversationId":"c","recordingId":"r","fileName":"c/r.wav"}]}"#;
+    fn an_index_tells_whose_each_file_is_and_what_is_missing() {
+        let json = r#"{"recordings":[{"conversationId":"c","recordingId":"r","fileName":"c/r.wav"},
+            {"conversationId":"d","recordingId":"s","errorMsg":"archived"}]}"#;
         let mut archive = archive(&[("c/r.wav", "sound"), ("metadata.json", json)]);
         let entries = archive.entries().unwrap();
         let index = BundleIndex {
@@ -280,9 +321,11 @@ mod tests {
             recording_field: "recordingId".into(),
             file_field: "fileName".into(),
             content_type_field: None,
+            error_field: Some("errorMsg".into()),
         };
-        let owners = archive.owners(&entries, &index).unwrap();
-        assert_eq!(owners["c/r.wav"].recording, "r");
+        let listed = archive.listed(&entries, &index).unwrap();
+        assert_eq!(listed.owners["c/r.wav"].recording, "r");
+        assert_eq!(listed.missing, [("d".to_owned(), "archived".to_owned())]);
     }
 
     #[test]

@@ -103,7 +103,10 @@ pub struct Interval {
 #[derive(Debug)]
 enum Origin {
     Builtin,
-    File { path: PathBuf, sha256: Option<String> },
+    File {
+        path: PathBuf,
+        sha256: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -210,7 +213,10 @@ impl Config {
             path: name.clone(),
             reason,
         };
-        let value: Value = if path.extension().is_some_and(|extension| extension == "toml") {
+        let value: Value = if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             toml::from_str(&text).map_err(|error| syntax(error.to_string()))?
         } else {
             serde_yaml_ng::from_str(&text).map_err(|error| syntax(error.to_string()))?
@@ -499,11 +505,31 @@ mod tests {
     fn each_mistake_is_named_by_its_key() {
         assert!(Config::new(config()).is_ok());
         let broken: [(&str, Value, &str); 6] = [
-            ("/sinks/files/pth", json!("x"), "sinks.files: unknown field `pth`"),
-            ("/sinks/files/inputs", json!(["cals"]), "sinks.files.inputs: there is no source `cals`"),
-            ("/sources/calls/options/interval", json!("2026"), "sources.calls.options.interval: `2026`"),
-            ("/sources/calls/type", json!("zoom"), "sources.calls.type: `zoom` is not known"),
-            ("/sources/calls/auth/client_id", json!("SECRET[v.x]"), "sources.calls.auth.client_id: there is no secret backend"),
+            (
+                "/sinks/files/pth",
+                json!("x"),
+                "sinks.files: unknown field `pth`",
+            ),
+            (
+                "/sinks/files/inputs",
+                json!(["cals"]),
+                "sinks.files.inputs: there is no source `cals`",
+            ),
+            (
+                "/sources/calls/options/interval",
+                json!("2026"),
+                "sources.calls.options.interval: `2026`",
+            ),
+            (
+                "/sources/calls/type",
+                json!("zoom"),
+                "sources.calls.type: `zoom` is not known",
+            ),
+            (
+                "/sources/calls/auth/client_id",
+                json!("SECRET[v.x]"),
+                "sources.calls.auth.client_id: there is no secret backend",
+            ),
             ("/dta_dir", json!("x"), "unknown field `dta_dir`"),
         ];
         for (pointer, value, message) in broken {

@@ -74,7 +74,10 @@ impl Grant {
     /// What has been asked of the vendor's API so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        self.calls.lock().map(|calls| calls.clone()).unwrap_or_default()
+        self.calls
+            .lock()
+            .map(|calls| calls.clone())
+            .unwrap_or_default()
     }
 
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
@@ -132,7 +135,8 @@ impl Grant {
                                 return Answer::Response(response);
                             }
                             let wait = retry_after(&response);
-                            self.limiter.pause(wait.unwrap_or(Duration::from_secs(5)), self.clock);
+                            self.limiter
+                                .pause(wait.unwrap_or(Duration::from_secs(5)), self.clock);
                             self.back_off(tried, wait).await;
                         }
                         408 | 500 | 502 | 503 | 504 if request.repeatable && again => {

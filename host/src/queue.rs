@@ -202,8 +202,17 @@ pub struct Progress {
 pub struct Delivered {
     /// The artifact's key as text.
     pub artifact: String,
-    /// Its objects, with the sink that holds them; or why there are none.
-    pub result: Result<Vec<(String, Object)>, (String, String)>,
+    /// What came of it; or why nothing did, as code and message.
+    pub result: Result<Contents, (String, String)>,
+}
+
+/// What an artifact turned out to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// Its objects, with the sink that holds them.
+    pub objects: Vec<(String, Object)>,
+    /// Conversations for whose recordings it holds a reason instead: conversation, code, message.
+    pub missing: Vec<(String, String, String)>,
 }
 
 /// The queue of one export.
@@ -464,8 +473,8 @@ impl Queue {
         self.with(move |tx| {
             for delivered in &batch {
                 match &delivered.result {
-                    Ok(objects) => {
-                        for (sink, object) in objects {
+                    Ok(contents) => {
+                        for (sink, object) in &contents.objects {
                             tx.prepare_cached(
                                 "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                             )?
@@ -479,6 +488,15 @@ impl Queue {
                                 object.size as i64,
                                 object.sha256
                             ])?;
+                        }
+                        for (number, (conversation, code, message)) in
+                            contents.missing.iter().enumerate()
+                        {
+                            let key = format!("{}\n{number}", delivered.artifact);
+                            tx.prepare_cached(
+                                "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4)",
+                            )?
+                            .execute(params![key, conversation, code, message])?;
                         }
                         tx.prepare_cached("UPDATE artifact SET status = 'stored' WHERE key = ?1")?
                             .execute([&delivered.artifact])?;
@@ -612,7 +630,8 @@ impl Queue {
     }
 
     /// Gives conversations without an outcome, for which nothing is left to do, the outcome that
-    /// the source owes us: failed. Returns how many there were.
+    /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
+    /// there were.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -623,6 +642,11 @@ impl Queue {
         };
         let text = serde_json::to_string(&outcome).unwrap_or_default();
         self.with(move |tx| {
+            tx.execute(
+                "UPDATE artifact SET status = 'failed', code = 'no-link',
+                 message = 'the source gave no fresh link' WHERE status = 'pending'",
+                [],
+            )?;
             tx.execute(
                 "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL",
                 [text],
@@ -728,7 +752,7 @@ fn settle(
         )?
         .query_map(params![id, bundle], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    if bundle.is_some() && failed.is_empty() && !objects.is_empty() {
+    if bundle.is_some() && !objects.is_empty() {
         outcome = Outcome::Stored {
             missing: Vec::new(),
         };
@@ -767,7 +791,13 @@ fn insert_splits(
     )?;
     for split in splits {
         let state = &split.state;
-        let new = query.execute(params![split.id, split.kind, state.version, state.data, now as i64])?;
+        let new = query.execute(params![
+            split.id,
+            split.kind,
+            state.version,
+            state.data,
+            now as i64
+        ])?;
         if new == 1 {
             added.push(split.id.clone());
         }
@@ -789,7 +819,10 @@ pub fn day(ms: u64) -> String {
     i64::try_from(ms)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| "1970-01-01".to_owned(), |at| at.to_string()[..10].to_owned())
+        .map_or_else(
+            || "1970-01-01".to_owned(),
+            |at| at.to_string()[..10].to_owned(),
+        )
 }
 
 /// An artifact's key as text, unique and reversible.

@@ -20,7 +20,7 @@ pub use summary::{Loss, Summary};
 use crate::{
     clock::Clock,
     grant::Grant,
-    queue::{Delivered, Object, Queue, QueueError, artifact_key, artifact_text},
+    queue::{Contents, Delivered, Queue, QueueError, artifact_key, artifact_text},
     sandbox::{
         Artifact, Component, Event, Level, Next, OptionError, Request, SandboxError, SourceError,
         Split, Step,
@@ -117,7 +117,7 @@ struct Stepped {
 struct Fetched {
     artifact: Artifact,
     split: String,
-    result: Result<Vec<(String, Object)>, TransferError>,
+    result: Result<Contents, TransferError>,
 }
 
 /// The state of a run that lives in memory alone.
@@ -348,12 +348,12 @@ impl Run {
         } = fetched;
         let key = artifact_text(&artifact.key);
         match result {
-            Ok(objects) => {
+            Ok(contents) => {
                 live.sink_failures = 0;
                 live.fetching.remove(&key);
                 Ok(Some(Delivered {
                     artifact: key,
-                    result: Ok(objects),
+                    result: Ok(contents),
                 }))
             }
             Err(TransferError::Sink(error)) => {
@@ -377,9 +377,9 @@ impl Run {
                 live.stale.entry(split).or_default().push(key);
                 Ok(None)
             }
-            Err(TransferError::Refused(error)) => Err(RunError::Host(format!(
-                "a download was refused: {error}"
-            ))),
+            Err(TransferError::Refused(error)) => {
+                Err(RunError::Host(format!("a download was refused: {error}")))
+            }
             Err(TransferError::Host(reason)) => Err(RunError::Host(reason)),
         }
     }
@@ -451,7 +451,8 @@ async fn advance(
             Todo::Event(event) => event,
             Todo::Request(request) => Event::Answer(grant.send(&split.kind, &request).await),
         };
-        let (sandbox, options, state) = (component.clone(), Arc::clone(&options), split.state.clone());
+        let (sandbox, options, state) =
+            (component.clone(), Arc::clone(&options), split.state.clone());
         let now = clock.now();
         // A component may take its time, up to its deadline: not on a thread of the runtime.
         let stepped =

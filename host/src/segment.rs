@@ -106,7 +106,12 @@ pub async fn file(export: &str, segment: &Segment, output: &Output) -> Result<()
         });
     }
     put(output, &key, rows).await?;
-    put(output, &format!("receipts/date={}/{name}", segment.day), receipt).await
+    put(
+        output,
+        &format!("receipts/date={}/{name}", segment.day),
+        receipt,
+    )
+    .await
 }
 
 fn rows(segment: &Segment, sink: &str) -> String {
@@ -140,12 +145,13 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
     let reason = match &settled.outcome {
         Outcome::Skipped { reason } => Some(reason.clone()),
         Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
-        Outcome::Stored { missing } if !missing.is_empty() => {
-            Some(missing.iter().fold(String::new(), |mut text, (code, message)| {
+        Outcome::Stored { missing } if !missing.is_empty() => Some(missing.iter().fold(
+            String::new(),
+            |mut text, (code, message)| {
                 let _ = write!(text, "{code}: {message}; ");
                 text
-            }))
-        }
+            },
+        )),
         _ => None,
     };
     Row {

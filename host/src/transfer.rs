@@ -18,10 +18,10 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
-    archive::{Archive, ArchiveError, Entry, Owner, is_index, safe},
+    archive::{Archive, ArchiveError, Entry, Listed, is_index, safe},
     clock::Clock,
     grant::{Allow, passing, redacted},
-    queue::{Object, Queue, day},
+    queue::{Contents, Object, Queue, day},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError},
 };
@@ -117,11 +117,11 @@ impl Transfer {
         }
     }
 
-    /// Delivers an artifact to every sink and returns its objects with the names of their sinks.
+    /// Delivers an artifact to every sink and returns what was in it.
     ///
     /// # Errors
     /// [`TransferError`] says whether a fresh link may help.
-    pub async fn deliver(&self, artifact: &Artifact) -> Result<Vec<(String, Object)>, TransferError> {
+    pub async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -136,7 +136,7 @@ impl Transfer {
                 }
                 Err(Attempt::Again(reason)) => return Err(TransferError::Link(reason)),
                 Err(Attempt::Never(error)) => return Err(error),
-                Ok(objects) => return Ok(objects),
+                Ok(contents) => return Ok(contents),
             }
         }
     }
@@ -164,13 +164,15 @@ impl Transfer {
         if status == reqwest::StatusCode::OK {
             Ok(response)
         } else if passing(status) {
-            Err(Attempt::Again(format!("the media server answered {status}")))
+            Err(Attempt::Again(format!(
+                "the media server answered {status}"
+            )))
         } else {
             Err(TransferError::Link(format!("the media server answered {status}")).into())
         }
     }
 
-    async fn single(&self, artifact: &Artifact) -> Result<Vec<(String, Object)>, Attempt> {
+    async fn single(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             return Err(TransferError::Host("a single file has no owner".to_owned()).into());
         };
@@ -232,17 +234,20 @@ impl Transfer {
             (Err(Attempt::Again(reason)), Some(error)) if error.reason.contains("broke off") => {
                 return Err(Attempt::Again(reason));
             }
-            (_, Some(error)) => return Err(again_if_retryable(error)),
+            (_, Some(error)) => return Err(error.into()),
             (Err(error), None) => return Err(error),
             (Ok(done), None) => done,
         };
-        Ok(outputs
-            .iter()
-            .map(|output| (output.name.clone(), target.object(size, &sha256)))
-            .collect())
+        Ok(Contents {
+            objects: outputs
+                .iter()
+                .map(|output| (output.name.clone(), target.object(size, &sha256)))
+                .collect(),
+            missing: Vec::new(),
+        })
     }
 
-    async fn archive(&self, artifact: &Artifact) -> Result<Vec<(String, Object)>, Attempt> {
+    async fn archive(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
         let (file, size, sha256) = self.spool(artifact).await?;
         let mut objects = Vec::new();
         let keep: Vec<&Output> = self.with_zip(Zip::Keep);
@@ -262,7 +267,7 @@ impl Transfer {
             Err(error) if bundle => return Err(TransferError::Link(error.to_string()).into()),
             Err(_) => (None, Vec::new()),
         };
-        let (archive, targets) = self.targets(artifact, archive, &entries).await?;
+        let (archive, targets, missing) = self.targets(artifact, archive, &entries).await?;
         let whole = self.whole(artifact).await?;
         let damaged = archive.is_none();
         let wanting: Vec<&Output> = if damaged {
@@ -294,14 +299,21 @@ impl Transfer {
             for (entry, target) in targets {
                 let (back, object) = self.put_entry(&unpack, archive, entry, &target).await?;
                 archive = back;
-                objects.extend(unpack.iter().map(|output| (output.name.clone(), object.clone())));
+                objects.extend(
+                    unpack
+                        .iter()
+                        .map(|output| (output.name.clone(), object.clone())),
+                );
             }
         }
-        Ok(objects)
+        Ok(Contents { objects, missing })
     }
 
     fn with_zip(&self, zip: Zip) -> Vec<&Output> {
-        self.outputs.iter().filter(|output| output.zip == zip).collect()
+        self.outputs
+            .iter()
+            .filter(|output| output.zip == zip)
+            .collect()
     }
 
     /// Downloads an archive into an unnamed file.
@@ -336,7 +348,11 @@ impl Transfer {
     /// The object that an archive is when it is kept.
     async fn whole(&self, artifact: &Artifact) -> Result<Target, Attempt> {
         let (conversation, recording, stem) = match &artifact.key {
-            ArtifactKey::Bundle(id) => (String::new(), String::new(), format!("bundles/{}", safe(id))),
+            ArtifactKey::Bundle(id) => (
+                String::new(),
+                String::new(),
+                format!("bundles/{}", safe(id)),
+            ),
             ArtifactKey::Recording(key) => {
                 let id = key.conversation.clone();
                 let starts = self.queue.starts(vec![id.clone()]).await.map_err(host)?;
@@ -353,29 +369,41 @@ impl Transfer {
         })
     }
 
-    /// Which object each file of an archive becomes.
+    /// Which object each file of an archive becomes, and what its index says is missing.
     async fn targets(
         &self,
         artifact: &Artifact,
         archive: Option<Archive>,
         entries: &[Entry],
-    ) -> Result<(Option<Archive>, Vec<(Entry, Target)>), Attempt> {
+    ) -> Result<(Option<Archive>, Vec<(Entry, Target)>, Vec<Missing>), Attempt> {
         let Some(mut archive) = archive else {
-            return Ok((None, Vec::new()));
+            return Ok((None, Vec::new(), Vec::new()));
         };
         match (&artifact.key, &artifact.container) {
             (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
                 let (index, list) = (index.clone(), entries.to_vec());
-                let (archive, owners) = spawn_blocking(move || {
-                    let owners = archive.owners(&list, &index)?;
-                    Ok::<_, ArchiveError>((archive, owners))
+                let (archive, listed) = spawn_blocking(move || {
+                    let listed = archive.listed(&list, &index)?;
+                    Ok::<_, ArchiveError>((archive, listed))
                 })
                 .await
                 .map_err(host)?
                 .map_err(|error| TransferError::Link(error.to_string()))?;
-                let ids = owners.values().map(|owner| owner.conversation.clone()).collect();
+                let ids = listed
+                    .owners
+                    .values()
+                    .map(|owner| owner.conversation.clone())
+                    .collect();
                 let starts = self.queue.starts(ids).await.map_err(host)?;
-                Ok((Some(archive), bundle_targets(entries, &owners, &starts)))
+                let targets = bundle_targets(entries, &listed, &starts);
+                let missing = listed
+                    .missing
+                    .into_iter()
+                    .map(|(conversation, reason)| {
+                        (conversation, "not-in-bundle".to_owned(), reason)
+                    })
+                    .collect();
+                Ok((Some(archive), targets, missing))
             }
             (ArtifactKey::Recording(key), _) => {
                 let id = vec![key.conversation.clone()];
@@ -391,9 +419,9 @@ impl Transfer {
                     };
                     (entry.clone(), target)
                 });
-                Ok((Some(archive), targets.collect()))
+                Ok((Some(archive), targets.collect(), Vec::new()))
             }
-            (ArtifactKey::Bundle(_), _) => Ok((Some(archive), Vec::new())),
+            (ArtifactKey::Bundle(_), _) => Ok((Some(archive), Vec::new(), Vec::new())),
         }
     }
 
@@ -425,7 +453,7 @@ impl Transfer {
         };
         let (read, stored) = tokio::join!(read, join_all(puts));
         for result in stored {
-            result.map_err(again_if_retryable)?;
+            result?;
         }
         Ok(read?)
     }
@@ -459,7 +487,7 @@ impl Transfer {
         let (unpacked, stored) = tokio::join!(unpack, join_all(puts));
         let (archive, sha256) = unpacked?;
         for result in stored {
-            result.map_err(again_if_retryable)?;
+            result?;
         }
         Ok((archive, target.object(size, &sha256)))
     }
@@ -491,12 +519,19 @@ impl Transfer {
 
     /// Waits for memory for an object on its way to some sinks. All of it is taken at once, so
     /// that two objects can never wait for each other.
-    async fn hold(&self, size: Option<u64>, sinks: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    async fn hold(
+        &self,
+        size: Option<u64>,
+        sinks: usize,
+    ) -> Option<tokio::sync::SemaphorePermit<'_>> {
         let share = size.map_or(SHARE, |size| (size >> 10).clamp(64, SHARE));
         let all = share.saturating_mul(sinks as u64).min(u64::from(BUDGET));
         self.budget.acquire_many(all as u32).await.ok()
     }
 }
+
+/// A recording that is not in a bundle: conversation, code, message.
+type Missing = (String, String, String);
 
 /// How an attempt ended.
 enum Attempt {
@@ -512,9 +547,11 @@ impl From<TransferError> for Attempt {
     }
 }
 
-fn again_if_retryable(error: SinkError) -> Attempt {
-    // The caller keeps the recording in the queue if the sink stays away.
-    Attempt::Never(TransferError::Sink(error))
+/// The caller keeps the recording in the queue if the sink stays away.
+impl From<SinkError> for Attempt {
+    fn from(error: SinkError) -> Self {
+        Attempt::Never(TransferError::Sink(error))
+    }
 }
 
 fn host(error: impl std::fmt::Display) -> TransferError {
@@ -557,13 +594,13 @@ fn checked(
 
 fn bundle_targets(
     entries: &[Entry],
-    owners: &BTreeMap<String, Owner>,
+    listed: &Listed,
     starts: &BTreeMap<String, u64>,
 ) -> Vec<(Entry, Target)> {
     let mut parts = BTreeMap::<(String, String), u32>::new();
     let mut targets = Vec::new();
     for entry in entries {
-        let Some(owner) = owners.get(&entry.name) else {
+        let Some(owner) = listed.owners.get(&entry.name) else {
             continue;
         };
         if is_index(entry) && owner.content_type.is_none() {

@@ -44,12 +44,8 @@ pub trait Source {
     ///
     /// # Errors
     /// The variant says whether a later attempt can succeed.
-    fn step(
-        options: &str,
-        state: State,
-        event: Event,
-        now: Timestamp,
-    ) -> Result<Step, SourceError>;
+    fn step(options: &str, state: State, event: Event, now: Timestamp)
+    -> Result<Step, SourceError>;
 }
 
 #[doc(hidden)]
@@ -83,7 +79,7 @@ macro_rules! export {
         #[allow(unsafe_code)]
         const _: () = {
             type Component = $crate::Exported<$source>;
-            $crate::bindings::export_world!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_world!(Component with_types_in $crate::bindings);
         };
     };
 }

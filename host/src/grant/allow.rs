@@ -16,9 +16,7 @@ pub enum AllowError {
     #[error("{0} is not https")]
     Insecure(String),
     /// Nobody allowed the origin.
-    #[error(
-        "{0} is not an origin that this run may reach; allow it under `allow:` of the source"
-    )]
+    #[error("{0} is not an origin that this run may reach; allow it under `allow:` of the source")]
     Origin(String),
     /// An address inside the network.
     #[error("{0} is a private address; set `allow_private_addresses: true` if that is meant")]

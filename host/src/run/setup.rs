@@ -163,10 +163,15 @@ impl Pipeline {
                 let plain = endpoint.scheme() == "http" && !self.source.allow_private_addresses;
                 if plain {
                     return Err(RunError::Host(
-                        "the token endpoint is not https: the client secret is not sent there".into(),
+                        "the token endpoint is not https: the client secret is not sent there"
+                            .into(),
                     ));
                 }
-                Some(OAuth::new(endpoint, client_id.clone(), client_secret.clone()))
+                Some(OAuth::new(
+                    endpoint,
+                    client_id.clone(),
+                    client_secret.clone(),
+                ))
             }
             (AuthScheme::Oauth2ClientCredentials, None, _) => {
                 return Err(RunError::Host(format!(

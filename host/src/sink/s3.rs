@@ -336,7 +336,9 @@ mod tests {
         };
         tokio::spawn(async move {
             for piece in ["abc", "defgh", "i"] {
-                feed.send(Bytes::from_static(piece.as_bytes())).await.unwrap();
+                feed.send(Bytes::from_static(piece.as_bytes()))
+                    .await
+                    .unwrap();
             }
             drop(feed);
         });

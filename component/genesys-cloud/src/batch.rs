@@ -1,0 +1,535 @@
+//! A batch: submit up to a hundred conversations, poll the job, hand over what it yields.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recording_source_sdk::{
+    Answer, Artifact, ArtifactKey, BundleIndex, Container, Event, Failure, Fetch, HandedOver,
+    Level, Missing, Next, Note, Outcome, OutcomeResult, RecordingKey, Send, SourceError, Split,
+    Step, Timestamp, Wait,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{self, Job, JobResult},
+    options::Options,
+};
+
+/// How long a job is trusted to answer with fresh links: less than links live by default.
+const YOUNG: u64 = 50 * 60_000;
+
+/// What a batch remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    id: String,
+    conversations: Vec<String>,
+    phase: Phase,
+    /// How often it has been submitted in vain.
+    attempts: u32,
+    /// The files of each recording in the order of their parts, as digests of their links' paths.
+    parts: BTreeMap<String, Vec<u64>>,
+    /// The conversations that need fresh links, once everything has been handed over.
+    renewing: Option<Vec<String>>,
+    /// Whether the finished job has been asked for fresh links already.
+    asked_again: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    Unsubmitted,
+    Running {
+        job: String,
+        since: Timestamp,
+        /// Results expected and there at the last poll.
+        counts: Option<(u64, u64)>,
+    },
+    Finished {
+        job: String,
+        since: Timestamp,
+    },
+}
+
+impl Batch {
+    pub(crate) fn new(id: String, conversations: Vec<String>) -> Self {
+        Batch {
+            id,
+            conversations,
+            phase: Phase::Unsubmitted,
+            attempts: 0,
+            parts: BTreeMap::new(),
+            renewing: None,
+            asked_again: false,
+        }
+    }
+
+    pub(crate) fn split(self) -> Split {
+        let id = self.id.clone();
+        Memory::Batch(self).split(id)
+    }
+
+    pub(crate) fn step(
+        self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        match (event, self.phase.clone()) {
+            (Event::Renew(keys), _) => Ok(self.renew(&keys, options, now)),
+            (Event::Due, Phase::Finished { .. }) => Ok(Step::then(self.done())),
+            (Event::Due, _) => Ok(Step::then(self.ask(options))),
+            (Event::Answer(answer), Phase::Unsubmitted) => self.submitted(answer, options, now),
+            (Event::Answer(answer), Phase::Running { job, since, counts }) => {
+                self.polled(answer, &job, since, counts, options, now)
+            }
+            (Event::Answer(_), Phase::Finished { .. }) => Ok(Step::then(self.done())),
+        }
+    }
+
+    /// The conversations that the batch is about now.
+    fn wanted(&self) -> &[String] {
+        self.renewing.as_ref().unwrap_or(&self.conversations)
+    }
+
+    fn ask(self, options: &Options) -> Next {
+        let request = match &self.phase {
+            Phase::Unsubmitted => api::submit(options, self.wanted()),
+            Phase::Running { job, .. } | Phase::Finished { job, .. } => api::poll(options, job),
+        };
+        Next::Send(Send {
+            request,
+            state: Memory::Batch(self).write(),
+        })
+    }
+
+    fn wait(self, until: Timestamp) -> Next {
+        Next::Wait(Wait {
+            until,
+            state: Memory::Batch(self).write(),
+        })
+    }
+
+    fn done(self) -> Next {
+        Next::Done(Memory::Batch(self).write())
+    }
+
+    fn submitted(
+        mut self,
+        answer: Answer,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        match api::success(answer)? {
+            Ok(response) => {
+                self.phase = Phase::Running {
+                    job: api::job_id(&response)?,
+                    since: now,
+                    counts: None,
+                };
+                Ok(Step::then(self.wait(now + options.poll_ms)))
+            }
+            Err(refusal) if refusal.too_many_items() || refusal.status == 404 => {
+                Ok(self.divide(&refusal))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Submits each half by itself, down to the one conversation that is refused.
+    fn divide(self, refusal: &api::Refusal) -> Step {
+        let (id, mut first) = (self.id.clone(), self.wanted().to_vec());
+        if self.renewing.is_some() || first.len() < 2 {
+            let failure = Failure {
+                code: "refused".to_owned(),
+                message: format!("status {}: {}", refusal.status, refusal.message),
+            };
+            let outcomes = self.outcomes(|_| OutcomeResult::Failed(failure.clone()));
+            let mut step = Step::then(self.done());
+            step.outcomes = outcomes;
+            return step;
+        }
+        let second = first.split_off(first.len() / 2);
+        let mut step = Step::then(self.done());
+        step.splits = vec![
+            Batch::new(format!("{id}.0"), first).split(),
+            Batch::new(format!("{id}.1"), second).split(),
+        ];
+        step
+    }
+
+    fn polled(
+        mut self,
+        answer: Answer,
+        id: &str,
+        since: Timestamp,
+        counts: Option<(u64, u64)>,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let job: Job = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            // The job is no longer kept, or belongs to another client.
+            Err(refusal)
+                if refusal.status == 404 || refusal.code == "batch.download.permission.denied" =>
+            {
+                return Ok(self.resubmit(Vec::new(), "job-lost", options));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let age = now.saturating_sub(since);
+        let rows = job.results.clone().unwrap_or_default();
+        if complete(&job, counts, age, options) {
+            self.phase = Phase::Finished {
+                job: id.to_owned(),
+                since,
+            };
+            return Ok(self.finish(job, rows));
+        }
+        if age > options.job_timeout_ms {
+            return Ok(self.resubmit(rows, "job-timeout", options));
+        }
+        let mut step = Step::then(Next::Done(Memory::Batch(self.clone()).write()));
+        step.artifacts = self.early(&rows);
+        self.phase = Phase::Running {
+            job: id.to_owned(),
+            since,
+            counts: job.expected_result_count.zip(job.result_count),
+        };
+        // Polls thin out as a job takes longer: a fixed pace would eat the request limit.
+        let pause = options.poll_ms.max(age * 35 / 100);
+        step.next = self.wait(now + pause);
+        Ok(step)
+    }
+
+    /// Files that can be nothing but their recording's only one, while the job still runs.
+    fn early(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
+        let mut files: BTreeMap<&str, u32> = BTreeMap::new();
+        for row in rows {
+            *files
+                .entry(row.recording_id.as_deref().unwrap_or_default())
+                .or_default() += 1;
+        }
+        let audio = |row: &&JobResult| {
+            let kind = row.content_type.as_deref().unwrap_or_default();
+            kind.starts_with("audio/")
+                && files[row.recording_id.as_deref().unwrap_or_default()] == 1
+        };
+        let rows: Vec<JobResult> = rows.iter().filter(audio).cloned().collect();
+        self.artifacts(&rows)
+    }
+
+    /// Everything that a job yielded.
+    fn finish(mut self, job: Job, rows: Vec<JobResult>) -> Step {
+        let mut artifacts = self.artifacts(&rows);
+        let mut outcomes = match job.result_url.filter(|url| !url.is_empty()) {
+            Some(url) => {
+                artifacts.push(bundle(&self.id, url));
+                self.outcomes(|_| OutcomeResult::InBundle(self.id.clone()))
+            }
+            None => {
+                let (counts, missing) = (count(&artifacts), errors(&rows));
+                self.outcomes(|id| result(id, &counts, &missing, None))
+            }
+        };
+        if self.renewing.is_some() {
+            outcomes.clear();
+        }
+        let notes = self.strangers(&rows);
+        let mut step = Step::then(self.done());
+        step.artifacts = artifacts;
+        step.outcomes = outcomes;
+        step.notes = notes;
+        step
+    }
+
+    /// Submits the batch anew, or gives up.
+    fn resubmit(mut self, rows: Vec<JobResult>, code: &str, options: &Options) -> Step {
+        self.attempts += 1;
+        let attempts = self.attempts;
+        if attempts < options.job_attempts {
+            self.phase = Phase::Unsubmitted;
+            self.parts.clear();
+            let text = format!("{code}: {} is submitted again", self.id);
+            let mut step = Step::then(self.ask(options));
+            step.notes.push(Note {
+                level: Level::Info,
+                text,
+            });
+            return step;
+        }
+        let failure = Failure {
+            code: code.to_owned(),
+            message: format!(
+                "the job of {} did not complete in {attempts} attempts",
+                self.id
+            ),
+        };
+        let artifacts = self.artifacts(&rows);
+        let (counts, missing) = (count(&artifacts), errors(&rows));
+        let outcomes = if self.renewing.is_some() {
+            Vec::new()
+        } else {
+            self.outcomes(|id| result(id, &counts, &missing, Some(&failure)))
+        };
+        let mut step = Step::then(self.done());
+        step.artifacts = artifacts;
+        step.outcomes = outcomes;
+        step
+    }
+
+    /// Obtains links anew: from the job while it is young, later by submitting what is needed.
+    fn renew(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
+        let concerned: BTreeSet<&str> = keys
+            .iter()
+            .filter_map(|key| match key {
+                ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
+                ArtifactKey::Bundle(_) => None,
+            })
+            .collect();
+        let whole = keys.iter().any(|key| matches!(key, ArtifactKey::Bundle(_)));
+        let mut conversations = self.conversations.clone();
+        conversations.retain(|id| whole || concerned.contains(id.as_str()));
+        if conversations.is_empty() {
+            return Step::then(self.done());
+        }
+        self.renewing = Some(conversations);
+        self.attempts = 0;
+        self.phase = match &self.phase {
+            Phase::Finished { job, since } | Phase::Running { job, since, .. }
+                if now.saturating_sub(*since) < YOUNG && !self.asked_again =>
+            {
+                self.asked_again = true;
+                Phase::Running {
+                    job: job.clone(),
+                    since: *since,
+                    counts: None,
+                }
+            }
+            _ => {
+                self.asked_again = false;
+                self.parts.clear();
+                Phase::Unsubmitted
+            }
+        };
+        Step::then(self.ask(options))
+    }
+
+    /// The files among `rows` that are wanted, each with its part.
+    fn artifacts(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
+        let wanted: BTreeSet<String> = self.wanted().iter().cloned().collect();
+        let mut files: Vec<(&str, &str, &str, &JobResult)> = rows
+            .iter()
+            .filter_map(|row| {
+                let url = row.result_url.as_deref().filter(|url| !url.is_empty())?;
+                let conversation = row.conversation_id.as_deref()?;
+                let recording = row.recording_id.as_deref()?;
+                wanted
+                    .contains(conversation)
+                    .then_some((conversation, recording, url, row))
+            })
+            .collect();
+        // The order of parts is not documented: that of their paths is at least the same each time.
+        files.sort_by_key(|(_, recording, url, _)| (*recording, path(url)));
+        files
+            .into_iter()
+            .map(|(conversation, recording, url, row)| {
+                let parts = self.parts.entry(recording.to_owned()).or_default();
+                let digest = fnv(path(url));
+                let part = parts.iter().position(|known| *known == digest);
+                let part = part.unwrap_or_else(|| {
+                    parts.push(digest);
+                    parts.len() - 1
+                });
+                let zip = row.content_type.as_deref() == Some("application/zip");
+                Artifact {
+                    key: ArtifactKey::Recording(RecordingKey {
+                        conversation: conversation.to_owned(),
+                        recording: recording.to_owned(),
+                        part: u32::try_from(part).unwrap_or(u32::MAX),
+                    }),
+                    fetch: fetch(url.to_owned()),
+                    content_type: row.content_type.clone(),
+                    container: if zip {
+                        Container::Zip
+                    } else {
+                        Container::Single
+                    },
+                    size: None,
+                    sha256: None,
+                }
+            })
+            .collect()
+    }
+
+    fn outcomes(&self, result: impl Fn(&str) -> OutcomeResult) -> Vec<Outcome> {
+        if self.renewing.is_some() {
+            return Vec::new();
+        }
+        self.conversations
+            .iter()
+            .map(|id| Outcome {
+                conversation: id.clone(),
+                result: result(id),
+            })
+            .collect()
+    }
+
+    fn strangers(&self, rows: &[JobResult]) -> Vec<Note> {
+        let asked: BTreeSet<&str> = self.conversations.iter().map(String::as_str).collect();
+        let strange = rows
+            .iter()
+            .filter(|row| {
+                !row.conversation_id
+                    .as_deref()
+                    .is_some_and(|id| asked.contains(id))
+            })
+            .count();
+        let note = |strange| Note {
+            level: Level::Warn,
+            text: format!(
+                "{strange} results of {} name no conversation that was asked for",
+                self.id
+            ),
+        };
+        (strange > 0).then(|| note(strange)).into_iter().collect()
+    }
+}
+
+/// Whether a job has nothing more to come.
+///
+/// `status` tells, where there is one. Without it the counts do, and because
+/// the expected count grows while recordings are discovered, they must have
+/// been the same at the poll before.
+fn complete(job: &Job, before: Option<(u64, u64)>, age: u64, options: &Options) -> bool {
+    if let Some(status) = &job.status {
+        return status.eq_ignore_ascii_case("completed");
+    }
+    let Some((expected, there)) = job.expected_result_count.zip(job.result_count) else {
+        return false;
+    };
+    let settled = there >= expected && before == Some((expected, there));
+    let shown =
+        job.result_url.is_some() || job.results.as_ref().is_some_and(|rows| !rows.is_empty());
+    settled
+        && if there == 0 {
+            age >= 3 * options.poll_ms
+        } else {
+            shown
+        }
+}
+
+/// How many files each conversation has.
+fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for artifact in artifacts {
+        if let ArtifactKey::Recording(key) = &artifact.key {
+            *counts.entry(key.conversation.clone()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// What each conversation lacks.
+fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
+    let mut missing: BTreeMap<String, Vec<Missing>> = BTreeMap::new();
+    for row in rows {
+        let Some(conversation) = &row.conversation_id else {
+            continue;
+        };
+        let has_link = row.result_url.as_deref().is_some_and(|url| !url.is_empty());
+        let message = match (&row.error_msg, has_link) {
+            (Some(message), false) => message.clone(),
+            (None, false) => "the result has neither a link nor an error".to_owned(),
+            (_, true) if row.recording_id.is_none() => "the result names no recording".to_owned(),
+            (_, true) => continue,
+        };
+        missing
+            .entry(conversation.clone())
+            .or_default()
+            .push(Missing {
+                recording: row.recording_id.clone(),
+                failure: Failure {
+                    code: code(&message).to_owned(),
+                    message: message.chars().take(300).collect(),
+                },
+            });
+    }
+    missing
+}
+
+/// A code for the vendor's free text, of which there is no catalogue.
+fn code(message: &str) -> &'static str {
+    let message = message.to_ascii_lowercase();
+    [
+        ("archiv", "archived"),
+        ("delet", "deleted"),
+        ("upload", "uploading"),
+        ("sensitive", "sensitive"),
+        ("permission", "forbidden"),
+    ]
+    .into_iter()
+    .find(|(word, _)| message.contains(word))
+    .map_or("vendor-error", |(_, code)| code)
+}
+
+/// What became of a conversation whose job is over; `cut` says that the job ended early.
+fn result(
+    conversation: &str,
+    counts: &BTreeMap<String, u32>,
+    missing: &BTreeMap<String, Vec<Missing>>,
+    cut: Option<&Failure>,
+) -> OutcomeResult {
+    let mut missing = missing.get(conversation).cloned().unwrap_or_default();
+    if let Some(failure) = cut {
+        missing.push(Missing {
+            recording: None,
+            failure: failure.clone(),
+        });
+    }
+    match counts.get(conversation) {
+        Some(&artifacts) => OutcomeResult::HandedOver(HandedOver { artifacts, missing }),
+        None => match missing.into_iter().next() {
+            Some(first) => OutcomeResult::Failed(first.failure),
+            None => OutcomeResult::NoRecording,
+        },
+    }
+}
+
+fn bundle(id: &str, url: String) -> Artifact {
+    Artifact {
+        key: ArtifactKey::Bundle(id.to_owned()),
+        fetch: fetch(url),
+        content_type: Some("application/zip".to_owned()),
+        container: Container::ZipBundle(BundleIndex {
+            conversation_field: "conversationId".to_owned(),
+            recording_field: "recordingId".to_owned(),
+            file_field: "fileName".to_owned(),
+            content_type_field: Some("contentType".to_owned()),
+            error_field: Some("errorMsg".to_owned()),
+        }),
+        size: None,
+        sha256: None,
+    }
+}
+
+/// A signed link is fetched as it is, without credentials.
+fn fetch(url: String) -> Fetch {
+    Fetch {
+        url,
+        headers: Vec::new(),
+        authenticated: false,
+        expires: None,
+    }
+}
+
+/// A link without its query, which is where the signature is.
+fn path(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// FNV-1a: the same on every platform, for ever.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
