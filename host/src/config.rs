@@ -275,6 +275,20 @@ impl Config {
         })
     }
 
+    /// Checks what can be checked offline: the components, their options, and the sinks' secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn validate(&self, clock: Clock) -> Result<(), ConfigError> {
+        for (name, (origin, source)) in &self.sources {
+            self.check_options(name, source, &load(name, origin)?, clock)?;
+        }
+        for (name, sink) in &self.sinks {
+            self.credentials(name, sink)?;
+        }
+        Ok(())
+    }
+
     /// Loads the components, makes the sinks, and joins them: a pipeline for each source.
     ///
     /// # Errors
@@ -282,14 +296,7 @@ impl Config {
     pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
         let mut pipelines = Vec::new();
         for (name, (origin, source)) in &self.sources {
-            let component = match origin {
-                Origin::Builtin => Component::load(GENESYS_CLOUD),
-                Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
-            }
-            .map_err(|source| ConfigError::Component {
-                at: name.clone(),
-                source,
-            })?;
+            let component = load(name, origin)?;
             self.check_options(name, source, &component, clock)?;
             let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
                 .clock(clock)
@@ -336,6 +343,27 @@ impl Config {
         }
     }
 
+    /// Access key id and secret of a sink that has its own.
+    fn credentials(
+        &self,
+        name: &str,
+        sink: &SinkConfig,
+    ) -> Result<Option<(SecretString, SecretString)>, ConfigError> {
+        let SinkConfig::S3 {
+            credentials: Some(given),
+            ..
+        } = sink
+        else {
+            return Ok(None);
+        };
+        let at = format!("sinks.{name}.credentials");
+        let resolve = |value: &str| secret::resolve(value, &at, &self.secrets);
+        Ok(Some((
+            resolve(&given.access_key_id)?,
+            resolve(&given.secret_access_key)?,
+        )))
+    }
+
     async fn sink(
         &self,
         name: &str,
@@ -352,20 +380,11 @@ impl Config {
                 region,
                 endpoint,
                 path_style,
-                credentials,
                 zip,
                 ..
             } => {
                 use crate::sink::s3::{S3, Settings};
-                let at = format!("sinks.{name}.credentials");
-                let resolve = |value: &str| secret::resolve(value, &at, &self.secrets);
-                let credentials = match credentials {
-                    None => None,
-                    Some(given) => Some((
-                        resolve(&given.access_key_id)?,
-                        resolve(&given.secret_access_key)?,
-                    )),
-                };
+                let credentials = self.credentials(name, sink)?;
                 let sink = S3::new(Settings {
                     bucket: bucket.clone(),
                     prefix: prefix.clone(),
@@ -384,6 +403,17 @@ impl Config {
             )),
         }
     }
+}
+
+fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
+    match origin {
+        Origin::Builtin => Component::load(GENESYS_CLOUD),
+        Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
+    }
+    .map_err(|source| ConfigError::Component {
+        at: name.to_owned(),
+        source,
+    })
 }
 
 fn feeds(source: &str, sink: &SinkConfig) -> bool {

@@ -4,7 +4,8 @@
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
 //! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts.
+//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts. A
+//! [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
@@ -18,6 +19,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod segment;
 pub mod sink;
+pub mod trace;
 pub mod transfer;
 
 pub use config::Config;

@@ -27,6 +27,7 @@ use crate::{
     },
     segment,
     sink::SinkError,
+    trace::Trace,
     transfer::{Output, Transfer, TransferError},
 };
 
@@ -101,6 +102,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) on_progress: Option<OnProgress>,
+    pub(crate) trace: Option<Trace>,
 }
 
 /// What a split is stepped with next.
@@ -271,8 +273,10 @@ impl Run {
         let component = self.component.clone();
         let options = Arc::clone(&self.options);
         let grant = Arc::clone(&self.grant);
-        let clock = self.clock;
-        steps.spawn(async move { advance(component, options, grant, clock, split, todo).await });
+        let (clock, trace) = (self.clock, self.trace.clone());
+        steps.spawn(
+            async move { advance(component, options, grant, clock, trace, split, todo).await },
+        );
     }
 
     /// Writes down what a step yielded and goes on with its split.
@@ -443,6 +447,7 @@ async fn advance(
     options: Arc<str>,
     grant: Arc<Grant>,
     clock: Clock,
+    trace: Option<Trace>,
     mut split: Split,
     mut todo: Todo,
 ) -> Stepped {
@@ -455,8 +460,18 @@ async fn advance(
             (component.clone(), Arc::clone(&options), split.state.clone());
         let now = clock.now();
         // A component may take its time, up to its deadline: not on a thread of the runtime.
-        let stepped =
-            tokio::task::spawn_blocking(move || sandbox.step(&options, &state, &event, now)).await;
+        let stepped = tokio::task::spawn_blocking(move || {
+            if let Some(trace) = trace {
+                trace
+                    .write(&sandbox, &options, &state, &event, now)
+                    .map_err(|error| SandboxError::Trap {
+                        call: "record",
+                        reason: error.to_string(),
+                    })?;
+            }
+            sandbox.step(&options, &state, &event, now)
+        })
+        .await;
         let result = stepped.unwrap_or_else(|error| {
             Err(SandboxError::Trap {
                 call: "step",

@@ -18,6 +18,7 @@ use crate::{
     queue::Queue,
     sandbox::{AuthScheme, Component, OriginRole, Purpose, SourceError, TimeRange, hex},
     sink::Sink,
+    trace::Trace,
     transfer::{Output, Transfer, Zip},
 };
 
@@ -32,6 +33,7 @@ pub struct Pipeline {
     clock: Clock,
     concurrency: Concurrency,
     on_progress: Option<OnProgress>,
+    trace: Option<Trace>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -57,6 +59,7 @@ impl Pipeline {
             clock: Clock::default(),
             concurrency: Concurrency::default(),
             on_progress: None,
+            trace: None,
         }
     }
 
@@ -90,6 +93,19 @@ impl Pipeline {
     pub fn on_progress(mut self, report: OnProgress) -> Self {
         self.on_progress = Some(report);
         self
+    }
+
+    /// Writes down every step of the component.
+    #[must_use]
+    pub fn record(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// The source's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Runs the export to its end.
@@ -214,6 +230,7 @@ impl Pipeline {
             clock: self.clock,
             concurrency: self.concurrency,
             on_progress: self.on_progress,
+            trace: self.trace,
         })
     }
 

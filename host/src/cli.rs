@@ -1,0 +1,106 @@
+//! The commands: one file each, one way to print, one meaning of exit codes.
+
+#[cfg(feature = "simulator")]
+mod demo;
+mod inspect;
+mod print;
+mod run;
+#[cfg(feature = "simulator")]
+mod simulate;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use recording_host::{config::ConfigError, run::RunError};
+use tokio::sync::watch;
+
+/// Brings call recordings out of a contact-center cloud into storage of your own.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all delivered, 1 failed (run it again to go on), 2 wrong configuration or usage, \
+3 finished, but some recordings could not be had and are named.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Exports a simulated contact center to a folder; needs nothing.
+    #[cfg(feature = "simulator")]
+    Demo(demo::Demo),
+    /// Exports what a configuration says, going on where the last run stopped.
+    Run(run::Run),
+    /// Checks a configuration without touching network or sinks.
+    Validate(validate::Validate),
+    /// Serves a simulated Genesys Cloud to try a configuration on.
+    #[cfg(feature = "simulator")]
+    Simulate(simulate::Simulate),
+    /// Shows what a component imports, wants and accepts.
+    Inspect(inspect::Inspect),
+}
+
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// All is delivered.
+    All,
+    /// Some recordings could not be had.
+    WithLosses,
+}
+
+/// Runs a command and says by its exit code how it went.
+pub(crate) fn main(args: Args) -> ExitCode {
+    let result = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(dispatch(args.command)));
+    match result {
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::WithLosses) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let config = error.is::<ConfigError>()
+                || matches!(error.downcast_ref(), Some(RunError::Options(_)));
+            ExitCode::from(if config { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<Done> {
+    match command {
+        #[cfg(feature = "simulator")]
+        Command::Demo(demo) => demo.run().await,
+        Command::Run(run) => run.run().await,
+        Command::Validate(validate) => validate.run(),
+        #[cfg(feature = "simulator")]
+        Command::Simulate(simulate) => simulate.run().await,
+        Command::Inspect(inspect) => inspect.run(),
+    }
+}
+
+/// Turns true at the first SIGTERM or Ctrl-C; the second one ends the process.
+fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
+    let (tell, told) = watch::channel(false);
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for time in 0.. {
+            #[cfg(unix)]
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            #[cfg(not(unix))]
+            let _ = tokio::signal::ctrl_c().await;
+            if time > 0 {
+                std::process::exit(130);
+            }
+            eprintln!("stopping: finishing the downloads under way; once more stops at once");
+            let _ = tell.send(true);
+        }
+    });
+    Ok(told)
+}

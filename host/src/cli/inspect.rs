@@ -1,0 +1,108 @@
+//! `inspect`: what a component imports, wants and accepts; replays a recorded run of it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use recording_host::{
+    sandbox::{AuthScheme, Component, DataClass, GENESYS_CLOUD},
+    trace,
+};
+use serde_json::Value;
+
+use super::Done;
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// The component's file; the built-in one for Genesys Cloud if it is left out.
+    component: Option<PathBuf>,
+    /// Repeat the steps that `run --record` wrote down and compare the results.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> anyhow::Result<Done> {
+        let component = match &self.component {
+            Some(path) => Component::open(path, None)?,
+            None => Component::load(GENESYS_CLOUD)?,
+        };
+        if let Some(path) = &self.replay {
+            let replay =
+                trace::replay(&component, path).with_context(|| path.display().to_string())?;
+            println!(
+                "{} steps repeated, {} differ",
+                replay.steps,
+                replay.differing.len()
+            );
+            if let Some(first) = replay.differing.first() {
+                bail!(
+                    "the first one that differs is in line {first} of {}",
+                    path.display()
+                );
+            }
+            return Ok(Done::All);
+        }
+        show(&component)?;
+        Ok(Done::All)
+    }
+}
+
+fn show(component: &Component) -> anyhow::Result<()> {
+    let described = component.describe()?;
+    println!(
+        "{} {}, for {}",
+        described.name, described.version, described.vendor
+    );
+    println!("  sha256     {}", component.digest());
+    println!("  imports    {}", listed(component.imports()));
+    let auth = match described.auth {
+        AuthScheme::None => "none",
+        AuthScheme::Oauth2ClientCredentials => {
+            "OAuth 2.0 client credentials, added by the host; the component sees no secret"
+        }
+        AuthScheme::AwsSigv4 => "AWS Signature Version 4, added by the host",
+    };
+    println!("  log-in     {auth}");
+    if let Some(limit) = &described.rate_limit {
+        println!(
+            "  limit      {} requests a minute",
+            limit.requests_per_minute
+        );
+    }
+    let classes: Vec<String> = described
+        .data_classes
+        .iter()
+        .map(|class| {
+            match class {
+                DataClass::Voice => "voices",
+                DataClass::Screen => "screens",
+                DataClass::Text => "texts",
+                DataClass::Address => "telephone numbers and addresses",
+                DataClass::Name => "names",
+            }
+            .to_owned()
+        })
+        .collect();
+    println!("  handles    {}", listed(&classes));
+    println!("  options");
+    let schema: Value = serde_json::from_str(&described.options_schema)
+        .context("the component's JSON Schema of its options")?;
+    for (name, option) in schema["properties"].as_object().into_iter().flatten() {
+        let text = option["description"].as_str().unwrap_or_default();
+        let default = match &option["default"] {
+            Value::Null => String::new(),
+            value => format!(" Default: {value}."),
+        };
+        println!("    {name:<20} {text}{default}");
+    }
+    Ok(())
+}
+
+fn listed(items: &[String]) -> String {
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join(", ")
+    }
+}

@@ -1,0 +1,91 @@
+//! What the commands print: progress on standard error, results on standard output.
+
+use std::{
+    io::{IsTerminal, Write},
+    sync::Arc,
+};
+
+use recording_host::{Summary, queue::Progress, run::OnProgress};
+
+/// Losses that are printed; the summary and the receipts have more.
+const LOSSES: usize = 20;
+
+/// Shows the progress of `name`: one line that changes on a terminal, lines in a log.
+pub(super) fn progress(name: &str) -> OnProgress {
+    let name = name.to_owned();
+    let terminal = std::io::stderr().is_terminal();
+    Arc::new(move |progress: &Progress| {
+        let filed: u64 = progress.filed.values().sum();
+        let line = format!(
+            "{name}: {} conversations found, {} artifacts delivered, {filed} conversations filed",
+            progress.conversations, progress.artifacts
+        );
+        let mut out = std::io::stderr().lock();
+        // Progress is worth no error.
+        let _ = if terminal {
+            write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush())
+        } else {
+            writeln!(out, "{line}")
+        };
+    })
+}
+
+/// Ends the line that changes.
+pub(super) fn end_progress() {
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+}
+
+/// Prints a summary for people.
+pub(super) fn summary(name: &str, summary: &Summary) {
+    let listed = |counts: &std::collections::BTreeMap<String, u64>| {
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(word, n)| format!("{n} {word}"))
+            .collect();
+        parts.join(", ")
+    };
+    println!("{name}");
+    println!(
+        "  conversations  {}: {}",
+        summary.conversations,
+        listed(&summary.outcomes)
+    );
+    println!(
+        "  recordings     {} files, {}",
+        summary.recordings,
+        bytes(summary.bytes)
+    );
+    println!(
+        "  API calls      {}; {} refused with 429",
+        listed(&summary.api_calls),
+        summary.refused
+    );
+    println!("  time           {:.1} s", summary.seconds);
+    if !summary.losses.is_empty() {
+        println!("  could not be had:");
+        for loss in summary.losses.iter().take(LOSSES) {
+            println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
+        }
+        let more = summary.losses.len().saturating_sub(LOSSES);
+        if more > 0 {
+            println!("    and {more} more, all in the receipts");
+        }
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "bytes" {
+                format!("{bytes} bytes")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}

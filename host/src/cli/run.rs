@@ -1,0 +1,86 @@
+//! `run`: exports what a configuration says.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use futures_util::future::join_all;
+use recording_host::{Config, clock::Clock};
+
+use super::{Done, print, stopped};
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration, YAML or TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write down every step of the components, for `inspect --replay`. Holds metadata such as
+    /// telephone numbers, but no signed link.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Let time run this many times faster, as the simulator does with the same option.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        hide_short_help = true
+    )]
+    speed: f64,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let config = Config::load(&self.config)?;
+        let mut pipelines = config.pipelines(Clock::new(self.speed)).await?;
+        if let Some(path) = &self.record {
+            let trace = recording_host::trace::Trace::create(path)
+                .with_context(|| path.display().to_string())?;
+            pipelines = pipelines
+                .into_iter()
+                .map(|pipeline| pipeline.record(trace.clone()))
+                .collect();
+        }
+        let stop = stopped()?;
+        let runs = pipelines.into_iter().map(|pipeline| {
+            let name = pipeline.name().to_owned();
+            let run = pipeline
+                .on_progress(print::progress(&name))
+                .run_until(stop.clone());
+            async { (name, run.await) }
+        });
+        let results = join_all(runs).await;
+        print::end_progress();
+        let mut summaries = BTreeMap::new();
+        let mut failure = None;
+        for (name, result) in results {
+            match result {
+                Ok(summary) => {
+                    summaries.insert(name, summary);
+                }
+                Err(error) => {
+                    let error = anyhow::Error::from(error).context(format!("sources.{name}"));
+                    if let Some(earlier) = failure.replace(error) {
+                        eprintln!("error: {earlier:#}");
+                    }
+                }
+            }
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": summaries }));
+        } else {
+            for (name, summary) in &summaries {
+                print::summary(name, summary);
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None if summaries.values().any(|summary| !summary.losses.is_empty()) => {
+                Ok(Done::WithLosses)
+            }
+            None => Ok(Done::All),
+        }
+    }
+}

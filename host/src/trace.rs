@@ -1,0 +1,204 @@
+//! Writes down the steps of a run and repeats them: the same input gives the same result.
+//!
+//! Signed links are cut out of the answers before anything is written, and
+//! the step that is written is that of the answer without them.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    queue::{artifact_key, artifact_text},
+    sandbox::{Answer, Component, Event, Fault, Response, State, hex},
+};
+
+/// A file that steps are written to.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    file: Arc<Mutex<File>>,
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// Steps repeated.
+    pub steps: usize,
+    /// The lines whose result was another, counted from 1.
+    pub differing: Vec<usize>,
+}
+
+/// A step: all of its input, and a digest of its result.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    options: String,
+    version: u32,
+    state: String,
+    now: u64,
+    event: Recorded,
+    result: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Recorded {
+    Due,
+    Renew(Vec<String>),
+    Response {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
+    Refused(String),
+    Unreachable(String),
+    TooLarge(u64),
+}
+
+impl Trace {
+    /// Begins a new file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Trace {
+            file: Arc::new(Mutex::new(File::create(path)?)),
+        })
+    }
+
+    /// Writes down the step that `component` makes with this input.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(
+        &self,
+        component: &Component,
+        options: &str,
+        state: &State,
+        event: &Event,
+        now: u64,
+    ) -> io::Result<()> {
+        let event = Recorded::from(event);
+        let line = Line {
+            result: digest(component, options, state, &event, now),
+            options: options.to_owned(),
+            version: state.version,
+            state: hex(&state.data),
+            now,
+            event,
+        };
+        let mut text = serde_json::to_string(&line)?;
+        text.push('\n');
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(text.as_bytes())
+    }
+}
+
+/// Repeats the steps in a file.
+///
+/// # Errors
+/// What the system says, or that a line is not one of a trace.
+pub fn replay(component: &Component, path: &Path) -> io::Result<Replay> {
+    let mut replay = Replay::default();
+    for (number, text) in BufReader::new(File::open(path)?).lines().enumerate() {
+        let line: Line = serde_json::from_str(&text?)?;
+        let state = State {
+            version: line.version,
+            data: unhex(&line.state).ok_or(io::ErrorKind::InvalidData)?,
+        };
+        replay.steps += 1;
+        if digest(component, &line.options, &state, &line.event, line.now) != line.result {
+            replay.differing.push(number + 1);
+        }
+    }
+    Ok(replay)
+}
+
+fn digest(
+    component: &Component,
+    options: &str,
+    state: &State,
+    event: &Recorded,
+    now: u64,
+) -> String {
+    let result = component.step(options, state, &event.to_event(), now);
+    hex(&Sha256::digest(format!("{result:?}")))
+}
+
+impl From<&Event> for Recorded {
+    fn from(event: &Event) -> Self {
+        match event {
+            Event::Due => Recorded::Due,
+            Event::Renew(keys) => Recorded::Renew(keys.iter().map(artifact_text).collect()),
+            Event::Answer(Answer::Response(response)) => Recorded::Response {
+                status: response.status,
+                headers: response.headers.clone(),
+                body: unsigned(&response.body),
+            },
+            Event::Answer(Answer::Fault(fault)) => match fault {
+                Fault::Refused(text) => Recorded::Refused(text.clone()),
+                Fault::Unreachable(text) => Recorded::Unreachable(text.clone()),
+                Fault::TooLarge(limit) => Recorded::TooLarge(*limit),
+            },
+        }
+    }
+}
+
+impl Recorded {
+    fn to_event(&self) -> Event {
+        let fault = |fault| Event::Answer(Answer::Fault(fault));
+        match self.clone() {
+            Recorded::Due => Event::Due,
+            Recorded::Renew(keys) => {
+                Event::Renew(keys.iter().filter_map(|key| artifact_key(key)).collect())
+            }
+            Recorded::Response {
+                status,
+                headers,
+                body,
+            } => Event::Answer(Answer::Response(Response {
+                status,
+                headers,
+                body: body.into_bytes(),
+            })),
+            Recorded::Refused(text) => fault(Fault::Refused(text)),
+            Recorded::Unreachable(text) => fault(Fault::Unreachable(text)),
+            Recorded::TooLarge(limit) => fault(Fault::TooLarge(limit)),
+        }
+    }
+}
+
+/// A body without the queries of the links in it; one that is not JSON is left out.
+fn unsigned(body: &[u8]) -> String {
+    fn cut(value: &mut Value) {
+        match value {
+            Value::String(text) if text.starts_with("http://") || text.starts_with("https://") => {
+                if let Some((link, _)) = text.split_once('?') {
+                    *text = format!("{link}?signed");
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(cut),
+            Value::Object(fields) => fields.values_mut().for_each(cut),
+            _ => {}
+        }
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(mut value) => {
+            cut(&mut value);
+            value.to_string()
+        }
+        Err(_) => String::new(),
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
+}
