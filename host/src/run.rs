@@ -458,7 +458,7 @@ async fn advance(
         };
         let (sandbox, options, state) =
             (component.clone(), Arc::clone(&options), split.state.clone());
-        let now = clock.now();
+        let (now, trace) = (clock.now(), trace.clone());
         // A component may take its time, up to its deadline: not on a thread of the runtime.
         let stepped = tokio::task::spawn_blocking(move || {
             if let Some(trace) = trace {

@@ -1,1 +1,106 @@
-//! x
+//! A strict stand-in for the parts of the Genesys Cloud API that a recording export uses.
+//!
+//! An [`Organisation`] is a function of its settings: nothing of it is kept in
+//! memory, however large it is. The [`Simulator`] serves it on three
+//! origins, as the vendor does: API, log-in, and the media behind signed links. It
+//! refuses what the vendor would refuse. Time may run fast.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use genesys_simulator::{Settings, Simulator};
+//!
+//! let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), Settings::default()).await?;
+//! println!("{} {}", simulator.api_url(), simulator.client_id());
+//! # Ok(()) }
+//! ```
+
+mod api;
+mod dice;
+mod http;
+mod id;
+mod media;
+mod organisation;
+mod server;
+mod time;
+
+use std::time::Duration;
+
+pub use organisation::{Conversation, MediaType, Organisation, Recording, RecordingKind, State};
+pub use server::{Simulator, Stats};
+
+/// How the batch API is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As the vendor's SDKs do: `batchDownloadRequestList`, a link for each file.
+    #[default]
+    Cloud,
+    /// As the guide on bulk export does: `batchDownloadJobSubmissionQuery`, one zip for all.
+    Guide,
+}
+
+/// The format of voice recordings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AudioMix {
+    /// Mostly OGG/Opus, some WAV and MP3.
+    #[default]
+    Mixed,
+    /// WAV alone.
+    Wav,
+}
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The same seed makes the same organisation.
+    pub seed: u64,
+    /// How many conversations it has.
+    pub conversations: u64,
+    /// How the batch API is spoken.
+    pub dialect: Dialect,
+    /// How many times faster than real its time runs.
+    pub speed: f64,
+    /// The day (UTC) on which its first conversation begins.
+    pub first_day: jiff::civil::Date,
+    /// Over how many days the conversations are spread.
+    pub days: u32,
+    /// How long a conversation lasts on average.
+    pub mean_call: Duration,
+    /// Requests that a token may make in a minute.
+    pub rate_limit: u32,
+    /// How long a signed link works.
+    pub link_lifetime: Duration,
+    /// How long a batch job takes on average.
+    pub job_time: Duration,
+    /// How long a token works.
+    pub token_lifetime: Duration,
+    /// The longest interval of a query, in days.
+    pub max_interval_days: u32,
+    /// The most hits that a query may have.
+    pub max_hits: u64,
+    /// The format of voice recordings.
+    pub audio: AudioMix,
+    /// Makes the first voice recording a WAV of about this many bytes.
+    pub giant: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            seed: 1,
+            conversations: 500,
+            dialect: Dialect::Cloud,
+            speed: 1.0,
+            first_day: jiff::civil::date(2026, 1, 5),
+            days: 7,
+            mean_call: Duration::from_secs(20),
+            rate_limit: 300,
+            link_lifetime: Duration::from_secs(3600),
+            job_time: Duration::from_secs(20),
+            token_lifetime: Duration::from_secs(86_400),
+            max_interval_days: 31,
+            max_hits: 100_000,
+            audio: AudioMix::Mixed,
+            giant: None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The API's origin: who may ask, how often, and where each request goes.
+
+pub(crate) mod batch;
+mod filter;
+mod query;
+mod row;
+pub(crate) mod token;
+
+use hyper::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub(crate) use batch::Jobs;
+pub(crate) use token::Tokens;
+
+use crate::{
+    http::{Reply, Request, reply, set},
+    server::World,
+    time::iso,
+};
+
+/// What is refused, in the vendor's words (ErrorBody).
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    limit: Option<Value>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Refusal {
+            status,
+            code,
+            message: message.into(),
+            limit: None,
+        }
+    }
+
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Refusal::new(StatusCode::BAD_REQUEST, "bad.request", message)
+    }
+}
+
+/// Answers a request, and says why if it is refused.
+pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply, Option<String>) {
+    let correlation = world.tokens.correlation();
+    let mut usage = None;
+    let result = if too_large {
+        Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request.entity.too.large",
+            "The request is larger than 512000 bytes",
+        ))
+    } else {
+        admitted(world, request, &mut usage)
+    };
+    let (mut answer, reason) = match result {
+        Ok((status, value)) => (
+            reply(status, "application/json", value.to_string()),
+            None,
+        ),
+        Err(refusal) => {
+            let text = format!("{}: {}", refusal.code, refusal.message);
+            (refused(&refusal, &correlation, usage.as_ref()), Some(text))
+        }
+    };
+    set(&mut answer, "inin-correlation-id", &correlation);
+    if let Some(usage) = usage {
+        set(&mut answer, "inin-ratelimit-count", &usage.count.to_string());
+        let allowed = world.settings.rate_limit.to_string();
+        set(&mut answer, "inin-ratelimit-allowed", &allowed);
+        set(&mut answer, "inin-ratelimit-reset", &usage.reset.to_string());
+    }
+    (answer, reason)
+}
+
+fn refused(refusal: &Refusal, correlation: &str, usage: Option<&token::Usage>) -> Reply {
+    let mut body = json!({
+        "message": refusal.message,
+        "code": refusal.code,
+        "status": refusal.status.as_u16(),
+        "contextId": correlation,
+        "details": [],
+        "errors": [],
+    });
+    if let Some(limit) = &refusal.limit {
+        body["limit"] = limit.clone();
+    }
+    let mut answer = reply(refusal.status, "application/json", body.to_string());
+    if let (StatusCode::TOO_MANY_REQUESTS, Some(usage)) = (refusal.status, usage) {
+        set(&mut answer, "retry-after", &usage.reset.to_string());
+    }
+    answer
+}
+
+fn admitted(
+    world: &World,
+    request: &Request,
+    usage: &mut Option<token::Usage>,
+) -> Result<(StatusCode, Value), Refusal> {
+    let spent = world
+        .tokens
+        .spend(request, world.clock.now())
+        .map_err(|message| {
+            let code = "authentication.required";
+            Refusal::new(StatusCode::UNAUTHORIZED, code, message)
+        })?;
+    let allowed = u64::from(world.settings.rate_limit);
+    let over = spent.count > allowed;
+    let reset = spent.reset;
+    *usage = Some(spent);
+    if over {
+        return Err(Refusal {
+            limit: Some(json!({
+                "key": "client.credentials.token.rate.per.minute",
+                "namespace": "platform.api",
+                "value": allowed,
+            })),
+            ..Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too.many.requests",
+                format!(
+                    "Rate limit exceeded the maximum. Retry the request in [{reset}] seconds"
+                ),
+            )
+        });
+    }
+    const QUERY: &str = "/api/v2/analytics/conversations/details/query";
+    const BATCHES: &str = "/api/v2/recording/batchrequests";
+    let path = request.path.as_str();
+    let job = path
+        .strip_prefix(BATCHES)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .filter(|id| !id.contains('/'));
+    match (path, job, &request.method) {
+        (QUERY, _, &Method::POST) => query::serve(world, &body(request)?),
+        (BATCHES, _, &Method::POST) => batch::submit(world, request),
+        (_, Some(job), &Method::GET) => batch::poll(world, job),
+        (QUERY | BATCHES, _, method) | (_, Some(_), method) => Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method.not.allowed",
+            format!("{method} is not allowed here"),
+        )),
+        _ => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "not.found",
+            format!("{path} is not an endpoint"),
+        )),
+    }
+}
+
+/// Reads a JSON body of exactly this shape.
+fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
+    if !request.is("application/json") {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported.media.type",
+            "The request must have the content type application/json",
+        ));
+    }
+    serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::bad(format!("The request could not be read: {error}")))
+}
+
+/// An instant of an interval such as `2026-01-05T00:00:00.000Z/2026-01-06T00:00:00.000Z`.
+fn interval(text: &str) -> Result<(u64, u64), Refusal> {
+    let refusal = || {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid.date",
+            format!("The interval {text} is not of the form start/end in ISO-8601"),
+        )
+    };
+    let (from, until) = text.split_once('/').ok_or_else(refusal)?;
+    let from = crate::time::parse(from).ok_or_else(refusal)?;
+    let until = crate::time::parse(until).ok_or_else(refusal)?;
+    if from >= until {
+        return Err(Refusal::bad(format!(
+            "The interval ends at {}, before it begins",
+            iso(until)
+        )));
+    }
+    Ok((from, until))
+}

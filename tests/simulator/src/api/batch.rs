@@ -1,0 +1,286 @@
+//! The recording batch API, in both dialects.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Refusal, body};
+use crate::{
+    Conversation, Dialect, Organisation, Recording, RecordingKind,
+    dice::Dice,
+    http::Request,
+    id::{Kind, uuid},
+    server::World,
+};
+
+/// The most items in a batch.
+const ITEMS: usize = 100;
+/// How long a job is kept (ms).
+const KEPT: u64 = 86_400_000;
+const SORT_JOB: u64 = 3;
+
+/// BatchDownloadJobSubmission.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct CloudSubmission {
+    batch_download_request_list: Vec<Item>,
+}
+
+/// The submission of the guide.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct GuideSubmission {
+    batch_download_job_submission_query: GuideQuery,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct GuideQuery {
+    batch_download_job_signatures: Vec<Item>,
+    #[serde(default)]
+    format: Option<Format>,
+}
+
+/// A format that recordings are turned into.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "UPPERCASE")]
+enum Format {
+    Wav,
+    Mp3,
+}
+
+/// BatchDownloadRequest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Item {
+    conversation_id: String,
+    #[serde(default)]
+    recording_id: Option<String>,
+}
+
+/// The jobs that were submitted.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    kept: Mutex<(u64, HashMap<u64, Job>)>,
+}
+
+#[derive(Clone)]
+struct Job {
+    created: u64,
+    /// How long it takes (ms).
+    length: u64,
+    /// Conversations by number, each with the one recording that is wanted, if not all.
+    wanted: Vec<(u64, Option<u64>)>,
+    format: Option<Format>,
+}
+
+impl Jobs {
+    fn add(&self, job: Job) -> u64 {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (serial, jobs) = &mut *kept;
+        *serial += 1;
+        jobs.retain(|_, old| old.created + KEPT > job.created);
+        jobs.insert(*serial, job);
+        *serial
+    }
+
+    fn get(&self, number: u64, now: u64) -> Option<Job> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = kept.1.get(&number)?;
+        (job.created + KEPT > now).then(|| job.clone())
+    }
+}
+
+/// A file, or why there is none.
+pub(crate) struct Row {
+    pub(crate) conversation: Conversation,
+    pub(crate) recording: Recording,
+    pub(crate) part: u32,
+}
+
+impl Job {
+    /// Everything that the job yields, in its order.
+    fn rows(&self, organisation: &Organisation) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (index, only) in &self.wanted {
+            let conversation = organisation.conversation(*index);
+            for recording in &conversation.recordings {
+                if only.is_some_and(|only| only != recording.number) {
+                    continue;
+                }
+                let mut recording = recording.clone();
+                let audio = matches!(
+                    recording.kind,
+                    RecordingKind::Ogg | RecordingKind::Wav | RecordingKind::Mp3
+                );
+                match self.format {
+                    Some(Format::Wav) if audio => recording.kind = RecordingKind::Wav,
+                    Some(Format::Mp3) if audio => recording.kind = RecordingKind::Mp3,
+                    _ => {}
+                }
+                let parts = if recording.state.error().is_some() {
+                    1
+                } else {
+                    recording.kind.parts()
+                };
+                rows.extend((0..parts).map(|part| Row {
+                    conversation: conversation.clone(),
+                    recording: recording.clone(),
+                    part,
+                }));
+            }
+        }
+        rows
+    }
+}
+
+/// Takes on a job.
+pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
+    let (items, format) = match world.settings.dialect {
+        Dialect::Cloud => {
+            let submission: CloudSubmission = body(request)?;
+            (submission.batch_download_request_list, None)
+        }
+        Dialect::Guide => {
+            let submission: GuideSubmission = body(request)?;
+            let query = submission.batch_download_job_submission_query;
+            (query.batch_download_job_signatures, query.format)
+        }
+    };
+    if items.is_empty() {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "batch.download.bad.request",
+            "The batch download request list is empty",
+        ));
+    }
+    if items.len() > ITEMS {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "batch.download.too.many.items",
+            format!("{} items were given, the maximum is {ITEMS}", items.len()),
+        ));
+    }
+    let mut wanted = Vec::new();
+    for item in items {
+        for id in [Some(&item.conversation_id), item.recording_id.as_ref()] {
+            if id.is_some_and(|id| uuid(id).is_none()) {
+                return Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "batch.download.bad.request",
+                    format!("{} is not an id", id.map_or("", String::as_str)),
+                ));
+            }
+        }
+        let ids = &world.organisation.ids;
+        let conversation = world.organisation.find(&item.conversation_id);
+        let recording = item.recording_id.map(|id| ids.read(&id));
+        match (conversation, recording) {
+            (Some(conversation), None) => wanted.push((conversation.index, None)),
+            (Some(conversation), Some(Some((Kind::Recording, index, number))))
+                if index == conversation.index =>
+            {
+                wanted.push((index, Some(number)));
+            }
+            // What does not exist, or cannot be seen, adds no result.
+            _ => {}
+        }
+    }
+    let mean = world.settings.job_time.as_millis() as u64;
+    let serial = world.jobs.kept.lock().map_or(0, |kept| kept.0);
+    let mut dice = Dice::new(world.settings.seed, SORT_JOB, serial);
+    let number = world.jobs.add(Job {
+        created: world.clock.now(),
+        length: mean / 2 + dice.below(mean + 1),
+        wanted,
+        format,
+    });
+    let id = world.organisation.ids.make(Kind::Job, number, 0);
+    Ok(match world.settings.dialect {
+        Dialect::Cloud => {
+            let uri = format!("/api/v2/recording/batchrequests/{id}");
+            (StatusCode::OK, json!({ "id": id, "selfUri": uri }))
+        }
+        Dialect::Guide => (StatusCode::ACCEPTED, json!({ "jobId": id })),
+    })
+}
+
+/// Says how a job is getting on.
+pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refusal> {
+    let now = world.clock.now();
+    let job = match world.organisation.ids.read(id) {
+        Some((Kind::Job, number, 0)) => world.jobs.get(number, now),
+        _ => None,
+    };
+    let job = job.ok_or_else(|| {
+        let code = "batch.download.job.not.found";
+        Refusal::new(StatusCode::NOT_FOUND, code, format!("The job {id} was not found"))
+    })?;
+    let rows = job.rows(&world.organisation);
+    let all = rows.len() as u64;
+    let age = now.saturating_sub(job.created);
+    let finished = age >= job.length;
+    let length = job.length.max(1);
+    // The recordings are discovered in the first third, and ready one by one.
+    let (expected, ready) = if finished {
+        (all, all)
+    } else {
+        ((3 * all * age).div_ceil(length).min(all), all * age / length)
+    };
+    let there = &rows[..ready as usize];
+    let errors = there
+        .iter()
+        .filter(|row| row.recording.state.error().is_some())
+        .count();
+    let mut answer = json!({
+        "jobId": id,
+        "expectedResultCount": expected,
+        "resultCount": ready,
+        "errorCount": errors,
+    });
+    match world.settings.dialect {
+        Dialect::Cloud => {
+            answer["id"] = json!(id);
+            answer["status"] = json!(if finished { "Completed" } else { "InProgress" });
+            answer["selfUri"] = json!(format!("/api/v2/recording/batchrequests/{id}"));
+            answer["results"] = there.iter().map(|row| result(world, row, now)).collect();
+        }
+        Dialect::Guide => {
+            if finished && all > 0 {
+                let url = world.media.link(world, &format!("/bundles/{id}.zip"), now);
+                answer["resultUrl"] = json!(url);
+            }
+        }
+    }
+    Ok((StatusCode::OK, answer))
+}
+
+/// BatchDownloadJobResult.
+fn result(world: &World, row: &Row, now: u64) -> Value {
+    let (conversation, recording) = (&row.conversation.id, &row.recording.id);
+    let mut result = json!({ "conversationId": conversation, "recordingId": recording });
+    match row.recording.state.error() {
+        Some(error) => result["errorMsg"] = json!(error),
+        None => {
+            let path = format!("/recordings/{conversation}/{recording}/{}", row.part);
+            result["contentType"] = json!(row.recording.kind.content_type());
+            result["resultUrl"] = json!(world.media.link(world, &path, now));
+        }
+    }
+    result
+}
+
+/// What the bundle of a job holds, if the job is kept and done.
+pub(crate) fn bundled(world: &World, id: &str) -> Option<Vec<Row>> {
+    let now = world.clock.now();
+    let (Kind::Job, number, 0) = world.organisation.ids.read(id)? else {
+        return None;
+    };
+    let job = world.jobs.get(number, now)?;
+    (now >= job.created + job.length).then(|| job.rows(&world.organisation))
+}

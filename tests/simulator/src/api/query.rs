@@ -1,0 +1,207 @@
+//! The analytics query for conversation details, with its rules of paging.
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Refusal,
+    filter::{Filter, Level, passes},
+    interval, row,
+};
+use crate::server::World;
+
+const DAY: u64 = 86_400_000;
+
+/// ConversationQuery.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Query {
+    interval: String,
+    #[serde(default)]
+    order: Order,
+    #[serde(default)]
+    order_by: OrderBy,
+    #[serde(default)]
+    paging: Paging,
+    #[serde(default)]
+    conversation_filters: Vec<Filter>,
+    #[serde(default)]
+    segment_filters: Vec<Filter>,
+    #[serde(default)]
+    evaluation_filters: Vec<Value>,
+    #[serde(default)]
+    survey_filters: Vec<Value>,
+    #[serde(default)]
+    resolution_filters: Vec<Value>,
+    #[serde(default)]
+    aggregations: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+enum Order {
+    #[default]
+    Asc,
+    Desc,
+    Unordered,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+enum OrderBy {
+    #[default]
+    ConversationStart,
+    ConversationEnd,
+    SegmentStart,
+    SegmentEnd,
+}
+
+/// PagingSpec.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Paging {
+    #[serde(default = "page_size")]
+    page_size: u64,
+    #[serde(default = "page_number")]
+    page_number: u64,
+}
+
+fn page_size() -> u64 {
+    25
+}
+
+fn page_number() -> u64 {
+    1
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Paging {
+            page_size: page_size(),
+            page_number: page_number(),
+        }
+    }
+}
+
+/// Answers a query.
+pub(super) fn serve(world: &World, query: &Query) -> Result<(StatusCode, Value), Refusal> {
+    let (from, until) = interval(&query.interval)?;
+    let longest = u64::from(world.settings.max_interval_days);
+    if until - from > longest * DAY {
+        return Err(Refusal::bad(format!(
+            "The interval may not be longer than {longest} days"
+        )));
+    }
+    let Paging {
+        page_size: size,
+        page_number: number,
+    } = query.paging;
+    if !(1..=100).contains(&size) || number < 1 {
+        return Err(Refusal::bad(format!(
+            "pageSize {size} must be within 1 and 100, pageNumber {number} at least 1"
+        )));
+    }
+    for (name, filters) in [
+        ("evaluationFilters", &query.evaluation_filters),
+        ("surveyFilters", &query.survey_filters),
+        ("resolutionFilters", &query.resolution_filters),
+        ("aggregations", &query.aggregations),
+    ] {
+        if !filters.is_empty() {
+            return Err(Refusal::bad(format!("{name} are not simulated")));
+        }
+    }
+    for filter in &query.conversation_filters {
+        filter.check(Level::Conversation)?;
+    }
+    for filter in &query.segment_filters {
+        filter.check(Level::Segment)?;
+    }
+    let matches = Matches::find(world, query, from, until);
+    let hits = matches.count();
+    if hits > world.settings.max_hits {
+        return Err(Refusal::bad(format!(
+            "Pagination may not exceed {} results",
+            world.settings.max_hits
+        )));
+    }
+    let mut answer = json!({ "totalHits": hits });
+    let page = (number - 1).saturating_mul(size)..number.saturating_mul(size).min(hits);
+    if page.start < hits {
+        let now = world.clock.now();
+        let rows = page.map(|place| {
+            let place = match query.order {
+                Order::Asc | Order::Unordered => place,
+                Order::Desc => hits - 1 - place,
+            };
+            let conversation = world.organisation.conversation(matches.at(place));
+            row::row(&world.organisation, &conversation, now)
+        });
+        answer["conversations"] = rows.collect();
+    }
+    Ok((StatusCode::OK, answer))
+}
+
+/// The conversations that match, in the order of their beginnings unless asked otherwise.
+struct Matches {
+    /// Those that must be listed one by one.
+    listed: Vec<u64>,
+    /// All of these follow.
+    run: std::ops::Range<u64>,
+}
+
+impl Matches {
+    /// Conversations with activity in the interval that began on a day touched by it.
+    fn find(world: &World, query: &Query, from: u64, until: u64) -> Self {
+        let organisation = &world.organisation;
+        let now = world.clock.now();
+        let earliest = (from / DAY * DAY).max(from.saturating_sub(organisation.longest()));
+        let (first, inside) = (organisation.first_at(earliest), organisation.first_at(from));
+        // What begins later than now has not happened yet.
+        let end = organisation.first_at(until.min(now.saturating_add(1)));
+        let active = |index: &u64| organisation.conversation(*index).end > from;
+        let settled = until.saturating_add(organisation.longest()) < now;
+        let plain = query.segment_filters.is_empty()
+            && query.order_by == OrderBy::ConversationStart
+            && settled
+            && query.conversation_filters.iter().all(Filter::ended_only);
+        if plain {
+            return Matches {
+                listed: (first..inside).filter(active).collect(),
+                run: inside..end.max(inside),
+            };
+        }
+        let mut listed: Vec<u64> = (first..end)
+            .filter(|index| {
+                let conversation = organisation.conversation(*index);
+                conversation.end > from
+                    && passes(
+                        organisation,
+                        &conversation,
+                        now,
+                        &query.conversation_filters,
+                        &query.segment_filters,
+                    )
+            })
+            .collect();
+        if matches!(query.order_by, OrderBy::ConversationEnd | OrderBy::SegmentEnd) {
+            listed.sort_by_key(|index| organisation.conversation(*index).end);
+        }
+        Matches {
+            listed,
+            run: 0..0,
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.listed.len() as u64 + (self.run.end - self.run.start)
+    }
+
+    fn at(&self, place: u64) -> u64 {
+        match self.listed.get(place as usize) {
+            Some(index) => *index,
+            None => self.run.start + place - self.listed.len() as u64,
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! A contact center's conversations and recordings, each a function of seed and number.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    AudioMix, Settings,
+    dice::Dice,
+    id::{Ids, Kind},
+};
+
+const SORT_CONVERSATION: u64 = 1;
+const SORT_START: u64 = 2;
+pub(crate) const AGENTS: u64 = 50;
+pub(crate) const QUEUES: [&str; 6] = [
+    "Billing",
+    "Claims",
+    "Retention",
+    "Sales",
+    "Support",
+    "Travel",
+];
+const DIVISIONS: u64 = 3;
+const WRAP_UP_CODES: u64 = 8;
+const TAGS: [&str; 5] = ["complaint", "follow-up", "legal-hold", "praise", "vip"];
+const GIVEN: [&str; 10] = [
+    "Ada", "Björn", "Chiara", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Inés", "Jürgen",
+];
+const FAMILY: [&str; 5] = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "O'Neill"];
+
+/// What a conversation went over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaType {
+    /// A telephone call.
+    Voice,
+    /// A web chat.
+    Chat,
+    /// An exchange of e-mails.
+    Email,
+    /// An exchange of messages, such as SMS.
+    Message,
+}
+
+impl MediaType {
+    /// The vendor's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            MediaType::Voice => "voice",
+            MediaType::Chat => "chat",
+            MediaType::Email => "email",
+            MediaType::Message => "message",
+        }
+    }
+}
+
+/// What a recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordingKind {
+    /// OGG with Opus, two channels.
+    Ogg,
+    /// WAV, 8 kHz, 16 bits, two channels.
+    Wav,
+    /// MP3.
+    Mp3,
+    /// WebM video of a screen, in this many files.
+    Screen(u32),
+    /// A zip with the transcript of a chat or a message, or with e-mails.
+    Transcript,
+    /// The transcript of a message as JSON.
+    Json,
+}
+
+impl RecordingKind {
+    /// The MIME type of its files.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            RecordingKind::Ogg => "audio/ogg",
+            RecordingKind::Wav => "audio/wav",
+            RecordingKind::Mp3 => "audio/mpeg",
+            RecordingKind::Screen(_) => "video/webm",
+            RecordingKind::Transcript => "application/zip",
+            RecordingKind::Json => "application/json",
+        }
+    }
+
+    /// How many files it has.
+    #[must_use]
+    pub fn parts(self) -> u32 {
+        match self {
+            RecordingKind::Screen(parts) => parts,
+            _ => 1,
+        }
+    }
+}
+
+/// Whether a recording can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Yes.
+    Available,
+    /// No: it would have to be restored first.
+    Archived,
+    /// No, never again.
+    Deleted,
+    /// Not yet.
+    Uploading,
+}
+
+impl State {
+    /// What the batch API says instead of a link.
+    #[must_use]
+    pub fn error(self) -> Option<&'static str> {
+        match self {
+            State::Available => None,
+            State::Archived => Some("Recording is archived and must be restored first"),
+            State::Deleted => Some("Recording has been deleted"),
+            State::Uploading => Some("Recording is still being uploaded"),
+        }
+    }
+}
+
+/// A recording of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Its id.
+    pub id: String,
+    /// Its number in the conversation.
+    pub number: u64,
+    /// What it is.
+    pub kind: RecordingKind,
+    /// Whether it can be had.
+    pub state: State,
+    /// How long it plays, in ms.
+    pub duration_ms: u64,
+}
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its number in the organisation.
+    pub index: u64,
+    /// Its id.
+    pub id: String,
+    /// When it began (ms since the epoch).
+    pub start: u64,
+    /// When it ended (ms since the epoch).
+    pub end: u64,
+    /// What it went over.
+    pub media: MediaType,
+    /// Whether the customer began it.
+    pub inbound: bool,
+    /// The customer's number or address.
+    pub customer: String,
+    /// The contact center's number or address.
+    pub center: String,
+    /// The agents, by number.
+    pub agents: Vec<u64>,
+    /// The queue, by number.
+    pub queue: u64,
+    /// The division, by number.
+    pub division: u64,
+    /// The wrap-up code, by number.
+    pub wrap_up_code: u64,
+    /// Tags set with the wrap-up code.
+    pub tags: Vec<&'static str>,
+    /// Whether the analytics say that recording was started.
+    pub flagged: bool,
+    /// Its recordings.
+    pub recordings: Vec<Recording>,
+    /// Decides oddities of its analytics row.
+    pub(crate) odd: u64,
+}
+
+/// A contact center.
+#[derive(Clone, Debug)]
+pub struct Organisation {
+    settings: Arc<Settings>,
+    pub(crate) ids: Ids,
+    from: u64,
+    length: u64,
+}
+
+impl Organisation {
+    /// The organisation that the settings describe.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let from = jiff::tz::TimeZone::UTC
+            .to_timestamp(settings.first_day.at(0, 0, 0, 0))
+            .map_or(0, |day| day.as_millisecond() as u64);
+        Organisation {
+            ids: Ids::new(settings.seed),
+            from,
+            length: u64::from(settings.days.max(1)) * 86_400_000,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// The range in which its conversations begin.
+    #[must_use]
+    pub fn interval(&self) -> (Timestamp, Timestamp) {
+        let instant = |ms| Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MAX);
+        (instant(self.from), instant(self.from + self.length))
+    }
+
+    /// How many conversations it has.
+    #[must_use]
+    pub fn conversations(&self) -> u64 {
+        self.settings.conversations
+    }
+
+    /// The conversation number `index`, in the order of their beginnings.
+    #[must_use]
+    pub fn conversation(&self, index: u64) -> Conversation {
+        let mut dice = Dice::new(self.settings.seed, SORT_CONVERSATION, index);
+        let giant = index == 0 && self.settings.giant.is_some();
+        let mean = self.settings.mean_call.as_millis() as u64;
+        let media = match dice.below(100) {
+            _ if giant => MediaType::Voice,
+            0..80 => MediaType::Voice,
+            80..88 => MediaType::Chat,
+            88..94 => MediaType::Email,
+            _ => MediaType::Message,
+        };
+        let start = self.start(index);
+        let duration = mean / 4 + dice.below(mean * 3 / 2 + 1);
+        let first_agent = dice.below(AGENTS);
+        let mut agents = vec![first_agent];
+        if dice.percent(6) {
+            agents.push((first_agent + 1 + dice.below(AGENTS - 1)) % AGENTS);
+        }
+        let inbound = dice.percent(70);
+        let number = dice.below(9_000_000) + 1_000_000;
+        let line = dice.below(40);
+        let (customer, center) = match media {
+            MediaType::Voice | MediaType::Message => (
+                format!("tel:+1555{number}"),
+                format!("tel:+1800555{:04}", 100 + line),
+            ),
+            MediaType::Email => (
+                format!("customer{number}@example.com"),
+                format!("team{line}@center.example"),
+            ),
+            MediaType::Chat => (format!("guest-{number}"), format!("web-{line}")),
+        };
+        let (queue, division) = (dice.below(QUEUES.len() as u64), dice.below(DIVISIONS));
+        let wrap_up_code = dice.below(WRAP_UP_CODES);
+        let tags = if dice.percent(10) {
+            vec![TAGS[dice.below(TAGS.len() as u64) as usize]]
+        } else {
+            Vec::new()
+        };
+        let flagged = !dice.percent(6) || giant;
+        let odd = dice.any();
+        let recordings = self.recordings(index, media, duration, flagged, giant, &mut dice);
+        Conversation {
+            index,
+            id: self.ids.make(Kind::Conversation, index, 0),
+            start,
+            end: start + duration,
+            media,
+            inbound,
+            customer,
+            center,
+            agents,
+            queue,
+            division,
+            wrap_up_code,
+            tags,
+            flagged,
+            recordings,
+            odd,
+        }
+    }
+
+    /// The conversation with this id, if there is one.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Conversation> {
+        match self.ids.read(id)? {
+            (Kind::Conversation, index, 0) if index < self.conversations() => {
+                Some(self.conversation(index))
+            }
+            _ => None,
+        }
+    }
+
+    fn recordings(
+        &self,
+        index: u64,
+        media: MediaType,
+        duration: u64,
+        flagged: bool,
+        giant: bool,
+        dice: &mut Dice,
+    ) -> Vec<Recording> {
+        // The flag tells that recording was started, not that there is a file.
+        if !flagged || (dice.percent(3) && !giant) {
+            return Vec::new();
+        }
+        let mut kinds = Vec::new();
+        match media {
+            MediaType::Voice => {
+                for _ in 0..1 + u32::from(dice.percent(5)) {
+                    kinds.push(match (self.settings.audio, dice.below(100)) {
+                        _ if giant => RecordingKind::Wav,
+                        (AudioMix::Wav, _) | (_, 80..95) => RecordingKind::Wav,
+                        (_, 0..80) => RecordingKind::Ogg,
+                        _ => RecordingKind::Mp3,
+                    });
+                }
+                if dice.percent(2) {
+                    kinds.push(RecordingKind::Screen(2 + dice.below(2) as u32));
+                }
+            }
+            MediaType::Message if dice.percent(25) => kinds.push(RecordingKind::Json),
+            _ => kinds.push(RecordingKind::Transcript),
+        }
+        let missing = dice.below(300);
+        let first = match missing {
+            _ if giant => State::Available,
+            0..3 => State::Archived,
+            3..5 => State::Deleted,
+            5 => State::Uploading,
+            _ => State::Available,
+        };
+        let mut recordings = Vec::new();
+        for (number, kind) in kinds.into_iter().enumerate() {
+            let state = if number == 0 { first } else { State::Available };
+            let duration_ms = match (number, kind, self.settings.giant) {
+                (0, RecordingKind::Wav, Some(bytes)) if giant => bytes / 32,
+                (0, _, _) => duration,
+                _ => (duration / 2).max(1000),
+            };
+            recordings.push(Recording {
+                id: self.ids.make(Kind::Recording, index, number as u64),
+                number: number as u64,
+                kind,
+                state,
+                duration_ms,
+            });
+        }
+        recordings
+    }
+
+    /// The longest that a conversation lasts (ms).
+    pub(crate) fn longest(&self) -> u64 {
+        let mean = self.settings.mean_call.as_millis() as u64;
+        mean / 4 + mean * 3 / 2 + 1
+    }
+
+    /// When conversation `index` begins: they are spread evenly, with jitter, in order.
+    pub(crate) fn start(&self, index: u64) -> u64 {
+        let jitter = Dice::new(self.settings.seed, SORT_START, index).any() >> 32;
+        let place = u128::from(index) << 32 | u128::from(jitter);
+        let count = u128::from(self.settings.conversations.max(1));
+        self.from + ((place * u128::from(self.length) / count) >> 32) as u64
+    }
+
+    /// The first conversation that begins at `instant` or later.
+    pub(crate) fn first_at(&self, instant: u64) -> u64 {
+        let count = self.conversations();
+        let passed = u128::from(instant.saturating_sub(self.from).min(self.length));
+        let mut index = (passed * u128::from(count) / u128::from(self.length)) as u64;
+        while index > 0 && self.start(index - 1) >= instant {
+            index -= 1;
+        }
+        while index < count && self.start(index) < instant {
+            index += 1;
+        }
+        index
+    }
+
+    /// An agent's name.
+    #[must_use]
+    pub fn agent_name(&self, agent: u64) -> String {
+        let given = GIVEN[(agent % GIVEN.len() as u64) as usize];
+        let family = FAMILY[(agent / GIVEN.len() as u64) as usize % FAMILY.len()];
+        format!("{given} {family}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn organisation(conversations: u64) -> Organisation {
+        Organisation::new(Settings {
+            conversations,
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn conversations_begin_in_order_and_are_found_by_time_and_id() {
+        let organisation = organisation(1_000_000);
+        let (from, until) = organisation.interval();
+        let mut last = from.as_millisecond() as u64;
+        for index in (0..1_000_000).step_by(4999) {
+            let start = organisation.start(index);
+            assert!(start >= last && start < until.as_millisecond() as u64);
+            assert!(organisation.first_at(start) <= index);
+            assert!(organisation.first_at(start + 1) > index);
+            let conversation = organisation.conversation(index);
+            assert_eq!(organisation.find(&conversation.id), Some(conversation));
+            last = start;
+        }
+        assert_eq!(organisation.first_at(0), 0);
+        assert_eq!(organisation.first_at(u64::MAX), 1_000_000);
+    }
+
+    #[test]
+    fn there_is_some_of_everything() {
+        let organisation = organisation(3000);
+        let all: Vec<_> = (0..3000).map(|i| organisation.conversation(i)).collect();
+        let recordings = || all.iter().flat_map(|c| &c.recordings);
+        for state in [State::Archived, State::Deleted, State::Uploading] {
+            assert!(recordings().any(|r| r.state == state), "{state:?}");
+        }
+        for kind in [
+            RecordingKind::Ogg,
+            RecordingKind::Wav,
+            RecordingKind::Mp3,
+            RecordingKind::Screen(2),
+            RecordingKind::Screen(3),
+            RecordingKind::Transcript,
+            RecordingKind::Json,
+        ] {
+            assert!(recordings().any(|r| r.kind == kind), "{kind:?}");
+        }
+        assert!(all.iter().any(|c| c.flagged && c.recordings.is_empty()));
+        assert!(all.iter().any(|c| !c.flagged));
+        assert!(all.iter().any(|c| c.recordings.len() > 1));
+        assert!(all.iter().any(|c| !c.tags.is_empty()));
+    }
+}
