@@ -57,10 +57,7 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
         admitted(world, request, &mut usage)
     };
     let (mut answer, reason) = match result {
-        Ok((status, value)) => (
-            reply(status, "application/json", value.to_string()),
-            None,
-        ),
+        Ok((status, value)) => (reply(status, "application/json", value.to_string()), None),
         Err(refusal) => {
             let text = format!("{}: {}", refusal.code, refusal.message);
             (refused(&refusal, &correlation, usage.as_ref()), Some(text))
@@ -68,10 +65,18 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
     };
     set(&mut answer, "inin-correlation-id", &correlation);
     if let Some(usage) = usage {
-        set(&mut answer, "inin-ratelimit-count", &usage.count.to_string());
+        set(
+            &mut answer,
+            "inin-ratelimit-count",
+            &usage.count.to_string(),
+        );
         let allowed = world.settings.rate_limit.to_string();
         set(&mut answer, "inin-ratelimit-allowed", &allowed);
-        set(&mut answer, "inin-ratelimit-reset", &usage.reset.to_string());
+        set(
+            &mut answer,
+            "inin-ratelimit-reset",
+            &usage.reset.to_string(),
+        );
     }
     (answer, reason)
 }
@@ -121,9 +126,7 @@ fn admitted(
             ..Refusal::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too.many.requests",
-                format!(
-                    "Rate limit exceeded the maximum. Retry the request in [{reset}] seconds"
-                ),
+                format!("Rate limit exceeded the maximum. Retry the request in [{reset}] seconds"),
             )
         });
     }

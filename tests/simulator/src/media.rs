@@ -88,7 +88,12 @@ impl Media {
     }
 
     /// The file of a recording.
-    fn recording(&self, conversation: &crate::Conversation, recording: &Recording, part: u32) -> Content {
+    fn recording(
+        &self,
+        conversation: &crate::Conversation,
+        recording: &Recording,
+        part: u32,
+    ) -> Content {
         let seed = mix(conversation.index << 16 ^ recording.number << 8 ^ u64::from(part));
         match recording.kind {
             RecordingKind::Wav => self.assets.wav(recording.duration_ms),
@@ -219,7 +224,10 @@ fn part(range: &str, length: u64) -> Option<(u64, u64)> {
     let (from, until) = match (from, to) {
         ("", last) => (length.saturating_sub(last.parse().ok()?), length),
         (from, "") => (from.parse().ok()?, length),
-        (from, to) => (from.parse().ok()?, to.parse::<u64>().ok()?.saturating_add(1)),
+        (from, to) => (
+            from.parse().ok()?,
+            to.parse::<u64>().ok()?.saturating_add(1),
+        ),
     };
     (from < until.min(length)).then_some((from, until.min(length)))
 }

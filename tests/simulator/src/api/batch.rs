@@ -219,7 +219,11 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
     };
     let job = job.ok_or_else(|| {
         let code = "batch.download.job.not.found";
-        Refusal::new(StatusCode::NOT_FOUND, code, format!("The job {id} was not found"))
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            code,
+            format!("The job {id} was not found"),
+        )
     })?;
     let rows = job.rows(&world.organisation);
     let all = rows.len() as u64;
@@ -230,7 +234,10 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
     let (expected, ready) = if finished {
         (all, all)
     } else {
-        ((3 * all * age).div_ceil(length).min(all), all * age / length)
+        (
+            (3 * all * age).div_ceil(length).min(all),
+            all * age / length,
+        )
     };
     let there = &rows[..ready as usize];
     let errors = there

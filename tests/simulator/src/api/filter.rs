@@ -3,12 +3,7 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use crate::{
-    Conversation, Organisation,
-    id::Kind,
-    organisation::QUEUES,
-    time::iso,
-};
+use crate::{Conversation, Organisation, id::Kind, organisation::QUEUES, time::iso};
 
 /// A filter: predicates and clauses joined by `and` or `or`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -179,7 +174,12 @@ pub(super) fn passes(
     if conversation.inbound {
         purposes.push(Purpose::Acd);
     }
-    purposes.extend(conversation.agents.iter().map(|agent| Purpose::Agent(*agent)));
+    purposes.extend(
+        conversation
+            .agents
+            .iter()
+            .map(|agent| Purpose::Agent(*agent)),
+    );
     segments.is_empty()
         || purposes.iter().any(|purpose| {
             let facts =
@@ -198,7 +198,11 @@ fn about(
         "conversationId" => vec![conversation.id.clone()],
         "conversationStart" => vec![iso(conversation.start)],
         "conversationEnd" if conversation.end <= now => vec![iso(conversation.end)],
-        "divisionId" => vec![organisation.ids.make(Kind::Division, conversation.division, 0)],
+        "divisionId" => vec![
+            organisation
+                .ids
+                .make(Kind::Division, conversation.division, 0),
+        ],
         "originatingDirection" => vec![direction(conversation).to_owned()],
         _ => Vec::new(),
     }

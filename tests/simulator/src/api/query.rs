@@ -185,13 +185,13 @@ impl Matches {
                     )
             })
             .collect();
-        if matches!(query.order_by, OrderBy::ConversationEnd | OrderBy::SegmentEnd) {
+        if matches!(
+            query.order_by,
+            OrderBy::ConversationEnd | OrderBy::SegmentEnd
+        ) {
             listed.sort_by_key(|index| organisation.conversation(*index).end);
         }
-        Matches {
-            listed,
-            run: 0..0,
-        }
+        Matches { listed, run: 0..0 }
     }
 
     fn count(&self) -> u64 {

@@ -4,10 +4,7 @@ use serde_json::{Value, json};
 
 use super::filter::direction;
 use crate::{
-    Conversation, MediaType, Organisation, RecordingKind,
-    id::Kind,
-    organisation::QUEUES,
-    time::iso,
+    Conversation, MediaType, Organisation, RecordingKind, id::Kind, organisation::QUEUES, time::iso,
 };
 
 /// The row of a conversation at `now`.

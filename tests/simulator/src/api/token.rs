@@ -68,7 +68,12 @@ impl Tokens {
     }
 
     fn give(&self, now: u64, lifetime: u64) -> String {
-        let token = format!("{:016x}{:016x}{:016x}", self.next(), self.next(), self.next());
+        let token = format!(
+            "{:016x}{:016x}{:016x}",
+            self.next(),
+            self.next(),
+            self.next()
+        );
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.retain(|_, token| token.expires > now);
         given.insert(
@@ -117,10 +122,17 @@ pub(crate) fn serve(world: &World, request: &Request) -> (Reply, Option<String>)
             "error_description": description,
         });
         let text = format!("{error}: {description}");
-        (reply(status, "application/json", body.to_string()), Some(text))
+        (
+            reply(status, "application/json", body.to_string()),
+            Some(text),
+        )
     };
     if request.path != "/oauth/token" {
-        return refuse(StatusCode::NOT_FOUND, "not_found", "there is only /oauth/token");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is only /oauth/token",
+        );
     }
     if request.method != Method::POST {
         let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -141,7 +153,11 @@ pub(crate) fn serve(world: &World, request: &Request) -> (Reply, Option<String>)
         .is_some_and(|given| given == base64(wanted.as_bytes()));
     if !right {
         let status = StatusCode::UNAUTHORIZED;
-        return refuse(status, "invalid_client", "client not found: invalid id or secret");
+        return refuse(
+            status,
+            "invalid_client",
+            "client not found: invalid id or secret",
+        );
     }
     let lifetime = world.settings.token_lifetime.as_secs();
     let token = world.tokens.give(world.clock.now(), lifetime * 1000);
@@ -150,7 +166,10 @@ pub(crate) fn serve(world: &World, request: &Request) -> (Reply, Option<String>)
         "token_type": "bearer",
         "expires_in": lifetime.saturating_sub(1),
     });
-    (reply(StatusCode::OK, "application/json", body.to_string()), None)
+    (
+        reply(StatusCode::OK, "application/json", body.to_string()),
+        None,
+    )
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -105,10 +105,7 @@ fn pattern() -> Bytes {
     let mut phase = [0.0_f64; 2];
     for sample in 0..RATE * LOOP {
         if sample % syllable == 0 {
-            pitch = [
-                100.0 + dice.below(60) as f64,
-                170.0 + dice.below(80) as f64,
-            ];
+            pitch = [100.0 + dice.below(60) as f64, 170.0 + dice.below(80) as f64];
         }
         let speaker = (sample / (RATE * LOOP / 2)) as usize % 2;
         let place = f64::from(sample % syllable) / f64::from(syllable);

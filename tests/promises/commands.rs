@@ -1,0 +1,107 @@
+//! What is wrong is said once, clearly, and nothing half-done is left behind.
+
+use genesys_simulator::Settings;
+use serde_json::{Value, json};
+
+use crate::support::{Center, run_program};
+
+/// Changes one key of a good configuration.
+fn with(mut config: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    config.pointer_mut(parent).unwrap()[name] = value;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_a_configuration_are_named_by_their_keys() {
+    let center = Center::start(Settings::default()).await;
+    let good = center.config();
+    let path = center.write(&good).display().to_string();
+    let ran = run_program(&["validate", "--config", &path]).await;
+    assert!(ran.status.success(), "{ran:?}");
+    for (pointer, value, message) in [
+        ("/dta_dir", json!("x"), "dta_dir"),
+        ("/sources/calls/optoins", json!({}), "optoins"),
+        (
+            "/sources/calls/options/page_size",
+            json!("many"),
+            "sources.calls.options.page_size",
+        ),
+        (
+            "/sources/calls/options/page_size",
+            json!(101),
+            "101 is not within 1 and 100",
+        ),
+        ("/sources/calls/options/pge_size", json!(10), "pge_size"),
+        (
+            "/sources/calls/options/interval",
+            json!("yesterday"),
+            "sources.calls.options.interval",
+        ),
+        (
+            "/sources/calls/options/format",
+            json!("wav"),
+            "original format alone",
+        ),
+        (
+            "/sources/calls/auth/client_secret",
+            json!("SECRET[vault.x]"),
+            "there is no secret backend",
+        ),
+        ("/sinks/lake/type", json!("ftp"), "ftp"),
+        ("/sinks/lake/inputs", json!(["cals"]), "cals"),
+    ] {
+        let path = center
+            .write(&with(good.clone(), pointer, value))
+            .display()
+            .to_string();
+        for command in ["validate", "run"] {
+            let ran = run_program(&[command, "--config", &path]).await;
+            let said = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(2), "{command} {pointer}: {said}");
+            assert!(said.contains(message), "{command} {pointer}: {said}");
+            assert_eq!(said.matches("error:").count(), 1, "{said}");
+        }
+    }
+    assert!(!center.output().exists());
+    assert!(!center.folder.path().join("data").exists());
+    assert!(center.simulator.stats().requests.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_component_is_named() {
+    let center = Center::start(Settings::default()).await;
+    let mut config = with(center.config(), "/sources/calls/type", json!("component"));
+    config["sources"]["calls"]["path"] = json!("/nowhere/source.wasm");
+    config["sources"]["calls"]["allow"] = json!([]);
+    let path = center.write(&config).display().to_string();
+    let ran = run_program(&["run", "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(said.contains("/nowhere/source.wasm"), "{said}");
+    let missing = run_program(&["run", "--config", "/nowhere/config.yaml"]).await;
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(missing.status.code(), Some(2), "{said}");
+    assert!(said.contains("/nowhere/config.yaml"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_credentials_end_the_run_at_once() {
+    let center = Center::start(Settings::default()).await;
+    let config = with(
+        center.config(),
+        "/sources/calls/auth/client_secret",
+        json!("not the secret"),
+    );
+    let path = center.write(&config).display().to_string();
+    let ran = run_program(&["run", "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("invalid_client") && said.contains("client_secret"),
+        "{said}"
+    );
+    let stats = center.simulator.stats();
+    assert_eq!(stats.requests.len(), 1, "{stats:?}");
+    assert!(crate::support::files(&center.output()).is_empty());
+}

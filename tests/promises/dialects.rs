@@ -1,0 +1,71 @@
+//! Both dialects of the batch API bring the same recordings.
+
+use std::collections::BTreeSet;
+
+use genesys_simulator::{Dialect, Settings};
+use serde_json::{Value, json};
+
+use crate::support::{Center, export, files, media, rows};
+
+async fn exported(dialect: Dialect, options: Value) -> (Center, Vec<Value>) {
+    let center = Center::start(Settings {
+        conversations: 300,
+        seed: 11,
+        dialect,
+        ..Settings::default()
+    })
+    .await;
+    let mut config = center.config();
+    for (name, value) in options.as_object().unwrap() {
+        config["sources"]["calls"]["options"][name] = value.clone();
+    }
+    let summary = export(config).await;
+    assert_eq!(summary.conversations, 300);
+    let stats = center.simulator.stats();
+    assert_eq!(stats.rejected, 0, "{:?}", stats.reasons);
+    let rows = rows(&files(&center.output()));
+    (center, rows)
+}
+
+/// Whose each object is, where it lies, and what is in it.
+fn recordings(rows: &[Value]) -> BTreeSet<String> {
+    rows.iter()
+        .map(|row| {
+            let fields = [
+                "conversation_id",
+                "recording_id",
+                "object_key",
+                "sha256",
+                "outcome",
+            ];
+            let known: Vec<String> = fields.iter().map(|f| row[f].to_string()).collect();
+            known.join(" ")
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_and_guide_bring_the_same_recordings() {
+    let (cloud, in_cloud) = exported(Dialect::Cloud, json!({})).await;
+    let (guide, in_guide) = exported(Dialect::Guide, json!({})).await;
+    assert_eq!(recordings(&in_cloud), recordings(&in_guide));
+    let (cloud, guide) = (
+        media(&files(&cloud.output())),
+        media(&files(&guide.output())),
+    );
+    assert!(cloud.len() > 200);
+    assert_eq!(cloud, guide);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_dialect_turns_audio_into_the_format_asked_for() {
+    for (format, content_type) in [("wav", "audio/wav"), ("mp3", "audio/mpeg")] {
+        let (_center, rows) = exported(Dialect::Guide, json!({ "format": format })).await;
+        let audio: BTreeSet<&str> = rows
+            .iter()
+            .filter_map(|row| row["content_type"].as_str())
+            .filter(|kind| kind.starts_with("audio/"))
+            .collect();
+        assert_eq!(audio, BTreeSet::from([content_type]));
+    }
+}

@@ -1,0 +1,77 @@
+//! The component has nothing to escape to, and a recorded run of it repeats exactly.
+
+use genesys_simulator::Settings;
+use recording_host::sandbox::{Component, GENESYS_CLOUD};
+
+use crate::support::{Center, SPEED, run_program};
+
+#[test]
+fn the_genesys_component_imports_nothing() {
+    let component = Component::load(GENESYS_CLOUD).unwrap();
+    assert!(component.imports().is_empty());
+}
+
+#[tokio::test]
+async fn a_component_that_imports_anything_is_refused() {
+    let wasm = wat::parse_str(
+        r#"(component (import "wasi:cli/environment@0.2.0" (instance
+            (export "get-environment" (func (result (list (tuple string string))))))))"#,
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("greedy.wasm");
+    std::fs::write(&path, wasm).unwrap();
+    let ran = run_program(&["inspect", &path.display().to_string()]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(!ran.status.success());
+    assert!(said.contains("wasi:cli/environment"), "{said}");
+}
+
+#[tokio::test]
+async fn inspect_shows_imports_wants_and_options() {
+    let ran = run_program(&["inspect"]).await;
+    assert!(ran.status.success());
+    let said = String::from_utf8(ran.stdout).unwrap();
+    for text in [
+        "imports    nothing",
+        "OAuth 2.0",
+        "300 requests",
+        "page_size",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_run_replays_to_identical_steps() {
+    let center = Center::start(Settings {
+        conversations: 120,
+        ..Settings::default()
+    })
+    .await;
+    let config = center.write(&center.config()).display().to_string();
+    let trace = center.folder.path().join("steps.jsonl");
+    let path = trace.display().to_string();
+    let speed = SPEED.to_string();
+    let arguments = [
+        "run", "--config", &config, "--speed", &speed, "--record", &path,
+    ];
+    let ran = run_program(&arguments).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+
+    let replayed = run_program(&["inspect", "--replay", &path]).await;
+    let said = String::from_utf8(replayed.stdout).unwrap();
+    assert!(
+        replayed.status.success() && said.contains(", 0 differ"),
+        "{said}"
+    );
+    let steps = std::fs::read_to_string(&trace).unwrap();
+    assert!(steps.lines().count() > 10);
+
+    // A step whose input is another one has another result.
+    let changed = steps.replacen("totalHits", "totalHitz", 1);
+    assert_ne!(changed, steps);
+    std::fs::write(&trace, changed).unwrap();
+    let replayed = run_program(&["inspect", "--replay", &path]).await;
+    assert!(!replayed.status.success());
+}

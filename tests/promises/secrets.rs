@@ -1,0 +1,53 @@
+//! Secrets and signed links are in memory alone.
+
+use genesys_simulator::Settings;
+
+use crate::support::{Center, SPEED, files, run_program};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
+    let center = Center::start(Settings {
+        conversations: 120,
+        ..Settings::default()
+    })
+    .await;
+    let mut config = center.config();
+    config["secret"]["here"] = serde_json::json!({
+        "type": "file",
+        "path": center.folder.path().join("secrets/calls.json"),
+    });
+    let secret = center.simulator.client_secret();
+    let secrets = serde_json::json!({ "client_secret": secret });
+    std::fs::create_dir(center.folder.path().join("secrets")).unwrap();
+    let secret_file = center.folder.path().join("secrets/calls.json");
+    std::fs::write(&secret_file, secrets.to_string()).unwrap();
+    config["sources"]["calls"]["auth"]["client_secret"] = "SECRET[here.client_secret]".into();
+    let path = center.write(&config).display().to_string();
+    let trace = center
+        .folder
+        .path()
+        .join("steps.jsonl")
+        .display()
+        .to_string();
+    let speed = SPEED.to_string();
+    let arguments = [
+        "run", "--config", &path, "--speed", &speed, "--record", &trace,
+    ];
+    let ran = run_program(&arguments).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    std::fs::remove_file(secret_file).unwrap();
+
+    let mut written = files(center.folder.path());
+    assert!(written.keys().any(|name| name.starts_with("data/")));
+    assert!(written.keys().any(|name| name.starts_with("output/")));
+    written.insert("stdout".to_owned(), ran.stdout);
+    written.insert("stderr".to_owned(), ran.stderr);
+    for (name, data) in written {
+        for word in [secret.as_str(), "Signature=", "Bearer ", "access_token"] {
+            let there = data
+                .windows(word.len())
+                .any(|window| window == word.as_bytes());
+            assert!(!there, "{name} holds {word}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A simulated contact center, configurations for it, and what an export left behind.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
+use recording_host::{Config, Summary, clock::Clock};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// How fast time runs in these tests.
+pub(crate) const SPEED: f64 = 40.0;
+
+/// A simulated contact center and a folder for what is exported from it.
+pub(crate) struct Center {
+    pub(crate) simulator: Simulator,
+    pub(crate) folder: TempDir,
+    dialect: Dialect,
+}
+
+impl Center {
+    pub(crate) async fn start(mut settings: Settings) -> Self {
+        settings.speed = SPEED;
+        let dialect = settings.dialect;
+        let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), settings)
+            .await
+            .unwrap();
+        Center {
+            simulator,
+            folder: TempDir::new().unwrap(),
+            dialect,
+        }
+    }
+
+    pub(crate) fn organisation(&self) -> &Organisation {
+        self.simulator.organisation()
+    }
+
+    /// The folder that a sink of type `filesystem` writes to.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+
+    /// The configuration of an export to this sink.
+    pub(crate) fn config_to(&self, sink: Value) -> Value {
+        let (from, until) = self.organisation().interval();
+        let dialect = match self.dialect {
+            Dialect::Cloud => "cloud",
+            Dialect::Guide => "guide",
+        };
+        json!({
+            "data_dir": self.folder.path().join("data"),
+            "sources": { "calls": {
+                "type": "genesys_cloud",
+                "auth": {
+                    "client_id": self.simulator.client_id(),
+                    "client_secret": self.simulator.client_secret(),
+                },
+                "allow_private_addresses": true,
+                "options": {
+                    "api_url": self.simulator.api_url(),
+                    "login_url": self.simulator.login_url(),
+                    "media_origins": [self.simulator.media_url()],
+                    "dialect": dialect,
+                    "interval": format!("{from}/{until}"),
+                },
+            } },
+            "sinks": { "lake": sink },
+        })
+    }
+
+    /// The configuration of an export to [`output`](Self::output).
+    pub(crate) fn config(&self) -> Value {
+        self.config_to(json!({ "type": "filesystem", "path": self.output() }))
+    }
+
+    /// Writes a configuration to a file.
+    pub(crate) fn write(&self, config: &Value) -> PathBuf {
+        let path = self.folder.path().join("config.yaml");
+        // JSON is YAML.
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+}
+
+/// Runs an export by the library.
+pub(crate) async fn export(config: Value) -> Summary {
+    let config = Config::new(config).unwrap();
+    let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+    assert_eq!(pipelines.len(), 1);
+    pipelines.pop().unwrap().run().await.unwrap()
+}
+
+/// The program.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_recording-host"))
+}
+
+/// Runs the program off the runtime, so that a simulator in this process can answer it.
+pub(crate) async fn run_program(arguments: &[&str]) -> Output {
+    let mut command = program();
+    command.args(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// Length and sha256 of each object, by its key.
+pub(crate) type Objects = BTreeMap<String, (u64, String)>;
+
+/// All files below a folder, by their paths in it.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&next) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.insert(name, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// The media among some files.
+pub(crate) fn media(files: &BTreeMap<String, Vec<u8>>) -> Objects {
+    files
+        .iter()
+        .filter(|(key, _)| key.starts_with("recordings/"))
+        .map(|(key, data)| (key.clone(), (data.len() as u64, sha256(data))))
+        .collect()
+}
+
+/// The metadata rows among some files.
+pub(crate) fn rows(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
+    lines(files, "metadata/")
+}
+
+/// The lines of the receipts among some files.
+pub(crate) fn receipts(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
+    lines(files, "receipts/")
+}
+
+fn lines(files: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<Value> {
+    files
+        .iter()
+        .filter(|(key, _)| key.starts_with(prefix))
+        .flat_map(|(_, data)| std::str::from_utf8(data).unwrap().lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Rows as a set; a row that is there twice fails the test.
+pub(crate) fn set(rows: &[Value]) -> BTreeSet<String> {
+    let set: BTreeSet<String> = rows.iter().map(Value::to_string).collect();
+    assert_eq!(set.len(), rows.len(), "a row is there twice");
+    set
+}
+
+pub(crate) fn sha256(data: &[u8]) -> String {
+    let digest = Sha256::digest(data);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
