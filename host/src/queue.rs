@@ -102,10 +102,11 @@ impl From<&Conversation> for Record {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// All that the source handed over is stored; `missing` names what it could not hand over.
-    Stored {
+    /// All of its recordings are stored.
+    Stored,
+    /// Some of its recordings are stored, others cannot be had.
+    Partial {
         /// Code and message for each recording that cannot be had.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         missing: Vec<(String, String)>,
     },
     /// There is no recording.
@@ -129,7 +130,8 @@ impl Outcome {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Outcome::Stored { .. } => "stored",
+            Outcome::Stored => "stored",
+            Outcome::Partial { .. } => "partial",
             Outcome::NoRecording => "no-recording",
             Outcome::Skipped { .. } => "skipped",
             Outcome::Failed { .. } => "failed",
@@ -337,18 +339,17 @@ impl Queue {
             }
             for outcome in &step.outcomes {
                 let (result, bundle) = match &outcome.result {
-                    OutcomeResult::HandedOver(handed) => (
-                        Outcome::Stored {
-                            missing: handed
-                                .missing
-                                .iter()
-                                .map(|missing| {
-                                    (missing.failure.code.clone(), missing.failure.message.clone())
-                                })
-                                .collect(),
-                        },
-                        None,
-                    ),
+                    OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => {
+                        (Outcome::Stored, None)
+                    }
+                    OutcomeResult::HandedOver(handed) => {
+                        let missing = handed.missing.iter().map(|missing| {
+                            let failure = &missing.failure;
+                            (failure.code.clone(), failure.message.clone())
+                        });
+                        let missing = missing.collect();
+                        (Outcome::Partial { missing }, None)
+                    }
                     OutcomeResult::InBundle(bundle) => (
                         Outcome::NoRecording,
                         Some(artifact_text(&ArtifactKey::Bundle(bundle.clone()))),
@@ -672,7 +673,7 @@ impl Queue {
                 .into_iter()
                 .flat_map(|(id, text)| match serde_json::from_str(&text) {
                     Ok(Outcome::Failed { code, message }) => vec![(id, code, message)],
-                    Ok(Outcome::Stored { missing }) => missing
+                    Ok(Outcome::Partial { missing }) => missing
                         .into_iter()
                         .map(|(code, message)| (id.clone(), code, message))
                         .collect(),
@@ -753,15 +754,17 @@ fn settle(
         .query_map(params![id, bundle], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     if bundle.is_some() && !objects.is_empty() {
-        outcome = Outcome::Stored {
-            missing: Vec::new(),
-        };
+        outcome = Outcome::Stored;
     }
     if let Some((code, message)) = failed.first() {
         outcome = match outcome {
-            Outcome::Stored { mut missing } if !objects.is_empty() => {
-                missing.extend(failed);
-                Outcome::Stored { missing }
+            Outcome::Stored if !objects.is_empty() => Outcome::Partial { missing: failed },
+            Outcome::Partial { mut missing } if !objects.is_empty() => {
+                // A segment is read again if filing it was interrupted.
+                let new = failed.into_iter().filter(|one| !missing.contains(one));
+                let new: Vec<_> = new.collect();
+                missing.extend(new);
+                Outcome::Partial { missing }
             }
             _ => Outcome::Failed {
                 code: code.clone(),

@@ -167,7 +167,7 @@ impl Run {
         loop {
             self.launch(&mut live, &mut steps, &mut fetches).await?;
             if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {
-                self.queue.delivered(std::mem::take(&mut delivered)).await?;
+                self.delivered(&mut delivered, &mut live).await?;
             }
             if last_filed.elapsed() > Duration::from_secs(2) {
                 self.file_segments(ROWS).await?;
@@ -343,6 +343,20 @@ impl Run {
         Ok(())
     }
 
+    /// Writes down what was delivered; until then, links to the same artifacts are ignored.
+    async fn delivered(
+        &self,
+        delivered: &mut Vec<Delivered>,
+        live: &mut Live,
+    ) -> Result<(), RunError> {
+        let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
+        self.queue.delivered(std::mem::take(delivered)).await?;
+        for key in &keys {
+            live.fetching.remove(key);
+        }
+        Ok(())
+    }
+
     /// Says what has become of an artifact, if that is final.
     fn fetched(&self, fetched: Fetched, live: &mut Live) -> Result<Option<Delivered>, RunError> {
         let Fetched {
@@ -354,7 +368,6 @@ impl Run {
         match result {
             Ok(contents) => {
                 live.sink_failures = 0;
-                live.fetching.remove(&key);
                 Ok(Some(Delivered {
                     artifact: key,
                     result: Ok(contents),
@@ -369,7 +382,6 @@ impl Run {
                 Ok(None)
             }
             Err(TransferError::Link(reason)) => {
-                live.fetching.remove(&key);
                 let renewals = live.renewals.entry(key.clone()).or_default();
                 *renewals += 1;
                 if *renewals > RENEWALS {
@@ -378,6 +390,7 @@ impl Run {
                         result: Err(("download".to_owned(), reason)),
                     }));
                 }
+                live.fetching.remove(&key);
                 live.stale.entry(split).or_default().push(key);
                 Ok(None)
             }
@@ -403,8 +416,7 @@ impl Run {
             }
         };
         let _ = tokio::time::timeout(DRAIN, draining).await;
-        self.queue.delivered(std::mem::take(delivered)).await?;
-        Ok(())
+        self.delivered(delivered, live).await
     }
 
     /// Files what is settled: days with at least `least` conversations.

@@ -145,7 +145,7 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
     let reason = match &settled.outcome {
         Outcome::Skipped { reason } => Some(reason.clone()),
         Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
-        Outcome::Stored { missing } if !missing.is_empty() => Some(missing.iter().fold(
+        Outcome::Partial { missing } => Some(missing.iter().fold(
             String::new(),
             |mut text, (code, message)| {
                 let _ = write!(text, "{code}: {message}; ");

@@ -297,13 +297,34 @@ impl Transfer {
             && !unpack.is_empty()
         {
             for (entry, target) in targets {
-                let (back, object) = self.put_entry(&unpack, archive, entry, &target).await?;
-                archive = back;
-                objects.extend(
-                    unpack
+                let mut nested = None;
+                if bundle && target.content_type == "application/zip" {
+                    (archive, nested) = self.nested(archive, &entry).await?;
+                }
+                let mut stored = Vec::new();
+                if let Some((mut inner, entries)) = nested {
+                    let stem = target.key.trim_end_matches(".zip");
+                    for entry in entries {
+                        let target = Target {
+                            key: format!("{stem}/{}", entry.safe_name),
+                            content_type: content_type(&entry.name).to_owned(),
+                            ..target.clone()
+                        };
+                        let (back, object) = self.put_entry(&unpack, inner, entry, &target).await?;
+                        inner = back;
+                        stored.push(object);
+                    }
+                } else {
+                    let (back, object) = self.put_entry(&unpack, archive, entry, &target).await?;
+                    archive = back;
+                    stored.push(object);
+                }
+                for output in &unpack {
+                    let named = stored
                         .iter()
-                        .map(|output| (output.name.clone(), object.clone())),
-                );
+                        .map(|object| (output.name.clone(), object.clone()));
+                    objects.extend(named);
+                }
             }
         }
         Ok(Contents { objects, missing })
@@ -490,6 +511,32 @@ impl Transfer {
             result?;
         }
         Ok((archive, target.object(size, &sha256)))
+    }
+
+    /// Opens a zip inside a bundle, such as that of a chat; none if it is damaged.
+    async fn nested(
+        &self,
+        mut archive: Archive,
+        entry: &Entry,
+    ) -> Result<(Archive, Option<(Archive, Vec<Entry>)>), Attempt> {
+        let (folder, entry) = (self.spool.clone(), entry.clone());
+        let opened = spawn_blocking(move || -> Result<_, TransferError> {
+            let mut file = crate::archive::spool(&folder).map_err(host)?;
+            let mut written = Ok(());
+            archive
+                .unpack(&entry, |data| {
+                    written = file.write_all(&data);
+                    written.is_ok()
+                })
+                .map_err(|error| TransferError::Link(error.to_string()))?;
+            written.map_err(host)?;
+            let inner = Archive::open(file).and_then(|mut inner| {
+                let entries = inner.entries()?;
+                Ok((inner, entries))
+            });
+            Ok((archive, inner.ok()))
+        });
+        Ok(opened.await.map_err(host)??)
     }
 
     /// Begins a put in each sink.

@@ -172,3 +172,18 @@ pub(crate) fn sha256(data: &[u8]) -> String {
     let digest = Sha256::digest(data);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Fails with the first few differences if two exports left different media.
+pub(crate) fn same_media(one: &Objects, other: &Objects) {
+    let missing = |from: &Objects, of: &Objects| -> Vec<String> {
+        let missing = of.iter().filter(|(key, what)| from.get(*key) != Some(what));
+        missing.map(|entry| format!("{entry:?}")).take(5).collect()
+    };
+    let (only_other, only_one) = (missing(one, other), missing(other, one));
+    assert!(
+        one == other,
+        "{} and {} objects\nonly in the one: {only_one:#?}\nonly in the other: {only_other:#?}",
+        one.len(),
+        other.len()
+    );
+}

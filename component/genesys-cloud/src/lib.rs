@@ -99,7 +99,7 @@ impl Source for GenesysCloud {
             Purpose::Estimate(range) => {
                 window::begin(&options, range, options::Mode::MetadataOnly, now)?
             }
-            Purpose::Check => vec![Memory::Check.split("check".to_owned())],
+            Purpose::Check => vec![Memory::Check.split("check".into())],
         };
         let mut origins = vec![
             Origin {

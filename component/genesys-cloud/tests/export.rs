@@ -507,7 +507,8 @@ fn errors_say_whether_another_attempt_helps() {
         headers: Vec::new(),
         body: b"<html>".to_vec(),
     });
-    let cases: [(Answer, fn(&SourceError) -> bool); 3] = [
+    type Expected = fn(&SourceError) -> bool;
+    let cases: [(Answer, Expected); 3] = [
         (
             reply(403, &forbidden),
             |error| matches!(error, SourceError::Forbidden(text) if text.contains("analytics:")),

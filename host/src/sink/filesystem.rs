@@ -7,7 +7,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use super::{Body, ObjectInfo, Sink, SinkError, Stored};
@@ -54,61 +53,73 @@ impl Sink for Filesystem {
     async fn put(&self, key: &str, _info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
         let target = self.root.join(key);
         let fail = |error: io::Error| self.error(key, &error);
-        let place = target.clone();
-        let opened = spawn_blocking(move || {
-            let folder = place.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            tempfile::Builder::new()
-                .prefix(".part-")
-                .permissions_or_default()
-                .tempfile_in(folder)
-        });
-        // Dropped on any way out before the rename, it removes the file.
-        let mut file = joined(opened.await).map_err(fail)?;
+        let opened = spawn_blocking(move || Part::open(target));
+        // Dropped on any way out before it is finished, it removes the file.
+        let mut part = joined(opened.await).map_err(fail)?;
         let mut size = 0;
-        while let Some(first) = body
+        while let Some(data) = body
             .next()
             .await
             .map_err(|broken| fail(io::Error::other(broken.to_string())))?
         {
-            size += first.len() as u64;
-            let written = spawn_blocking(move || write(file, &first));
-            file = joined(written.await).map_err(fail)?;
+            size += data.len() as u64;
+            let written = spawn_blocking(move || part.file.write_all(&data).map(|()| part));
+            part = joined(written.await).map_err(fail)?;
         }
-        let finished = spawn_blocking(move || {
-            file.as_file().sync_data()?;
-            file.persist(&target).map_err(|error| error.error)?;
-            let folder = target.parent().unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()
-        });
-        joined(finished.await).map_err(fail)?;
+        joined(spawn_blocking(move || part.finish()).await).map_err(fail)?;
         Ok(Stored { size })
     }
 }
 
-fn write(mut file: tempfile::NamedTempFile, data: &Bytes) -> io::Result<tempfile::NamedTempFile> {
-    file.write_all(data)?;
-    Ok(file)
+/// A file beside its place. Its name follows from the key, so that what a killed process left is
+/// overwritten by the next attempt.
+struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    finished: bool,
+}
+
+impl Part {
+    fn open(target: PathBuf) -> io::Result<Self> {
+        let folder = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!(".{name}.part"));
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        let file = options.open(&path)?;
+        // Another process may be writing the same object: they must not mix.
+        file.try_lock()?;
+        file.set_len(0)?;
+        Ok(Part {
+            file,
+            path,
+            target,
+            finished: false,
+        })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        fs::rename(&self.path, &self.target)?;
+        self.finished = true;
+        let folder = self.target.parent().unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What cannot be removed is overwritten by the next attempt.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
     result.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-/// Files that others may read as the umask allows, unlike the private ones that `tempfile` makes.
-trait Permissions {
-    fn permissions_or_default(&mut self) -> &mut Self;
-}
-
-impl Permissions for tempfile::Builder<'_, '_> {
-    #[cfg(unix)]
-    fn permissions_or_default(&mut self) -> &mut Self {
-        use std::os::unix::fs::PermissionsExt;
-        self.permissions(fs::Permissions::from_mode(0o640))
-    }
-
-    #[cfg(not(unix))]
-    fn permissions_or_default(&mut self) -> &mut Self {
-        self
-    }
 }

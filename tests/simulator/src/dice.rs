@@ -18,7 +18,7 @@ impl Dice {
 
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.any()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.any()) * u128::from(bound)) >> 64) as u64
     }
 
     /// True in `percent` of a hundred cases.

@@ -40,7 +40,7 @@ pub(crate) struct Media {
 impl Media {
     pub(crate) fn new(seed: u64) -> Self {
         Media {
-            key: Sha256::digest(mix(seed ^ 0x6b65_79).to_le_bytes()).into(),
+            key: Sha256::digest(mix(seed ^ 0x006b_6579).to_le_bytes()).into(),
             assets: Assets::new(),
             bundles: Mutex::default(),
         }

@@ -186,7 +186,7 @@ fn crc(bytes: &[u8]) -> u32 {
             let mut bit = 0;
             while bit < 8 {
                 let carry = value >> 31;
-                value = value << 1 ^ carry * 0x04c1_1db7;
+                value = (value << 1) ^ (carry * 0x04c1_1db7);
                 bit += 1;
             }
             table[byte] = value;

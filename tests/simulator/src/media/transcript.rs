@@ -22,12 +22,12 @@ pub(super) fn zip(conversation: &Conversation) -> Content {
     )];
     if conversation.media == MediaType::Email {
         files = vec![("message.eml".to_owned(), email(conversation))];
-    } else if conversation.odd % 5 == 0 {
+    } else if conversation.odd.is_multiple_of(5) {
         let text = "The customer's account at a glance.\n".repeat(20);
         files.push(("attachments/account.txt".to_owned(), text));
     }
     let packed = pack(&files).expect("writing to memory does not fail");
-    Content::Whole(packed.into())
+    Content::Whole(packed)
 }
 
 fn pack(files: &[(String, String)]) -> io::Result<Bytes> {

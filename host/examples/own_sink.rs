@@ -1,0 +1,56 @@
+//! Embeds an export with a sink of its own, which counts bytes by type and keeps nothing.
+//!
+//! `cargo run --example own_sink -- config.yaml`: the sources and sinks of the file, and this one.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use recording_host::{
+    Config,
+    clock::Clock,
+    sink::{Body, ObjectInfo, Sink, SinkError, Stored},
+    transfer::Zip,
+};
+
+#[derive(Debug, Default)]
+struct Counter(Mutex<BTreeMap<String, u64>>);
+
+#[async_trait::async_trait]
+impl Sink for Counter {
+    async fn check(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+        let mut size = 0;
+        while let Some(data) = body.next().await.map_err(|broken| SinkError {
+            sink: "counter".into(),
+            key: key.to_owned(),
+            reason: broken.to_string(),
+            retryable: true,
+        })? {
+            size += data.len() as u64;
+        }
+        let mut counts = self.0.lock().expect("nobody panics with it");
+        *counts.entry(info.content_type).or_default() += size;
+        Ok(Stored { size })
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let path = std::env::args().nth(1).unwrap_or("config.yaml".to_owned());
+    for pipeline in Config::load(Path::new(&path))?
+        .pipelines(Clock::default())
+        .await?
+    {
+        let counter = Arc::new(Counter::default());
+        let pipeline = pipeline.sink("counter", counter.clone(), Zip::Keep);
+        let summary = pipeline.run().await?;
+        println!("{} conversations, {:?}", summary.conversations, counter.0);
+    }
+    Ok(())
+}

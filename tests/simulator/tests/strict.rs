@@ -1,0 +1,481 @@
+//! The simulator refuses what the vendor would refuse, and answers as the vendor would.
+
+use std::time::Duration;
+
+use genesys_simulator::{Dialect, MediaType, RecordingKind, Settings, Simulator, State};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+
+const QUERY: &str = "/api/v2/analytics/conversations/details/query";
+const BATCHES: &str = "/api/v2/recording/batchrequests";
+
+struct User {
+    simulator: Simulator,
+    client: Client,
+    token: String,
+}
+
+impl User {
+    async fn of(settings: Settings) -> Self {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let simulator = Simulator::start(listen, settings).await.unwrap();
+        let client = Client::new();
+        let answer = client
+            .post(format!("{}/oauth/token", simulator.login_url()))
+            .basic_auth(simulator.client_id(), Some(simulator.client_secret()))
+            .form(&[("grant_type", "client_credentials")])
+            .send()
+            .await
+            .unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["token_type"], "bearer");
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        User {
+            simulator,
+            client,
+            token,
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        self.client
+            .post(self.simulator.api_url() + path)
+            .bearer_auth(&self.token)
+            .json(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.client
+            .get(self.simulator.api_url() + path)
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn query(&self, body: &Value) -> Value {
+        let answer = self.post(QUERY, body).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json().await.unwrap()
+    }
+
+    /// The vendor's error: status, code and message.
+    async fn refused(&self, path: &str, body: &Value) -> (u16, String, String) {
+        let answer = self.post(path, body).await;
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["status"], status);
+        assert!(body["contextId"].is_string());
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        (status, text("code"), text("message"))
+    }
+
+    /// Submits conversations and polls until the job is done; returns every answer.
+    async fn batch(&self, indices: &[u64]) -> Vec<Value> {
+        let organisation = self.simulator.organisation();
+        let items: Vec<Value> = indices
+            .iter()
+            .map(|index| json!({ "conversationId": organisation.conversation(*index).id }))
+            .collect();
+        let answer = self
+            .post(BATCHES, &json!({ "batchDownloadRequestList": items }))
+            .await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let submitted: Value = answer.json().await.unwrap();
+        let uri = submitted["selfUri"].as_str().unwrap();
+        let mut answers = Vec::new();
+        loop {
+            let answer: Value = self.get(uri).await.json().await.unwrap();
+            let done = answer["status"] == "Completed";
+            answers.push(answer);
+            if done {
+                return answers;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn fast() -> Settings {
+    Settings {
+        speed: 100.0,
+        rate_limit: 100_000,
+        ..Settings::default()
+    }
+}
+
+fn day(number: u32) -> String {
+    format!(
+        "2026-01-{number:02}T00:00:00Z/2026-01-{:02}T00:00:00Z",
+        number + 1
+    )
+}
+
+#[tokio::test]
+async fn requests_without_a_good_token_are_refused() {
+    let user = User::of(fast()).await;
+    let url = user.simulator.api_url() + QUERY;
+    for token in [None, Some("guessed")] {
+        let mut request = user.client.post(&url).json(&json!({ "interval": day(5) }));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+    let login = format!("{}/oauth/token", user.simulator.login_url());
+    let wrong = user
+        .client
+        .post(&login)
+        .basic_auth(user.simulator.client_id(), Some("wrong"))
+        .form(&[("grant_type", "client_credentials")]);
+    let answer = wrong.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["error"], "invalid_client");
+}
+
+#[tokio::test]
+async fn queries_are_read_strictly() {
+    let user = User::of(fast()).await;
+    for (body, message) in [
+        (json!({ "interval": day(5), "pageSize": 100 }), "pageSize"),
+        (json!({}), "interval"),
+        (json!({ "interval": "yesterday" }), "yesterday"),
+        (
+            json!({ "interval": "2026-01-05T00:00:00Z/2026-03-05T00:00:00Z" }),
+            "31 days",
+        ),
+        (
+            json!({ "interval": day(5), "paging": { "pageSize": 101 } }),
+            "pageSize",
+        ),
+        (
+            json!({ "interval": day(5), "paging": { "pageNumber": 0 } }),
+            "pageNumber",
+        ),
+        (
+            json!({ "interval": day(5), "paging": { "pageSize": "100" } }),
+            "invalid type",
+        ),
+        (
+            json!({ "interval": day(5), "segmentFilters": [{ "type": "and", "predicates": [
+                { "type": "dimension", "dimension": "colour", "value": "red" }] }] }),
+            "colour",
+        ),
+        (
+            json!({ "interval": day(5), "order": "sideways" }),
+            "sideways",
+        ),
+    ] {
+        let (status, _, text) = user.refused(QUERY, &body).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(text.contains(message), "{body}: {text}");
+    }
+    let answer = user
+        .client
+        .post(user.simulator.api_url() + QUERY)
+        .bearer_auth(&user.token)
+        .body(json!({ "interval": day(5) }).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let stats = user.simulator.stats();
+    assert_eq!(stats.rejected, 10);
+}
+
+#[tokio::test]
+async fn pages_cover_an_interval_once_and_end_without_a_key() {
+    let user = User::of(fast()).await;
+    let organisation = user.simulator.organisation();
+    let mut seen = Vec::new();
+    for number in 1.. {
+        let body = json!({ "interval": day(6), "paging": { "pageSize": 7, "pageNumber": number } });
+        let page = user.query(&body).await;
+        let Some(rows) = page.get("conversations") else {
+            break;
+        };
+        for row in rows.as_array().unwrap() {
+            seen.push(row["conversationId"].as_str().unwrap().to_owned());
+        }
+    }
+    let (from, _) = organisation.interval();
+    let begin = from.as_millisecond() as u64 + 86_400_000;
+    let inside: Vec<String> = (0..organisation.conversations())
+        .map(|index| organisation.conversation(index))
+        .filter(|c| (begin..begin + 86_400_000).contains(&c.start))
+        .map(|c| c.id)
+        .collect();
+    assert_eq!(seen, inside);
+    // What began earlier on a day touched by the interval and was still going on is found, too.
+    let one = organisation.find(&inside[3]).unwrap();
+    let middle = jiff::Timestamp::from_millisecond((one.start + 1000) as i64).unwrap();
+    let end = jiff::Timestamp::from_millisecond((one.start + 1001) as i64).unwrap();
+    let page = user
+        .query(&json!({ "interval": format!("{middle}/{end}") }))
+        .await;
+    assert_eq!(page["conversations"][0]["conversationId"], *one.id);
+}
+
+#[tokio::test]
+async fn filters_choose_conversations() {
+    let user = User::of(fast()).await;
+    let organisation = user.simulator.organisation();
+    let week = "2026-01-05T00:00:00Z/2026-01-12T00:00:00Z";
+    let filter = |dimension: &str, value: &str| {
+        json!([{ "type": "and", "predicates": [
+            { "type": "dimension", "dimension": dimension, "operator": "matches", "value": value }] }])
+    };
+    let all: Vec<_> = (0..organisation.conversations())
+        .map(|index| organisation.conversation(index))
+        .collect();
+    let page = user
+        .query(&json!({ "interval": week, "segmentFilters": filter("mediaType", "chat") }))
+        .await;
+    let chats = all.iter().filter(|c| c.media == MediaType::Chat).count();
+    assert_eq!(page["totalHits"], chats);
+    let page = user
+        .query(&json!({
+            "interval": week,
+            "conversationFilters": filter("originatingDirection", "outbound"),
+        }))
+        .await;
+    let outbound = all.iter().filter(|c| !c.inbound).count();
+    assert_eq!(page["totalHits"], outbound);
+    let page = user
+        .query(&json!({ "interval": week, "conversationFilters": filter("conversationId", &all[9].id) }))
+        .await;
+    assert_eq!(page["totalHits"], 1);
+}
+
+#[tokio::test]
+async fn a_million_conversations_are_there_at_once_and_too_many_hits_are_refused() {
+    let user = User::of(Settings {
+        conversations: 1_000_000,
+        ..fast()
+    })
+    .await;
+    let (status, _, message) = user.refused(QUERY, &json!({ "interval": day(5) })).await;
+    assert_eq!(status, 400);
+    assert_eq!(message, "Pagination may not exceed 100000 results");
+    let half = "2026-01-05T00:00:00Z/2026-01-05T12:00:00Z";
+    let page = user
+        .query(&json!({ "interval": half, "paging": { "pageSize": 100, "pageNumber": 700 } }))
+        .await;
+    assert_eq!(page["conversations"].as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_token_makes_300_requests_a_minute_and_is_told_when_to_come_back() {
+    let user = User::of(Settings::default()).await;
+    let body = json!({ "interval": day(5), "paging": { "pageSize": 1 } });
+    let mut last = 0;
+    for _ in 0..300 {
+        let answer = user.post(QUERY, &body).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("inin-ratelimit-allowed"), "300");
+        assert_eq!(header("inin-correlation-id").len(), 36);
+        last = header("inin-ratelimit-count").parse().unwrap();
+    }
+    assert_eq!(last, 300);
+    let answer = user.post(QUERY, &body).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&wait));
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["code"], "too.many.requests");
+    assert_eq!(body["limit"]["value"], 300);
+    assert_eq!(user.simulator.stats().refused, 1);
+}
+
+#[tokio::test]
+async fn a_job_grows_and_yields_its_results_one_by_one() {
+    let user = User::of(fast()).await;
+    let organisation = user.simulator.organisation();
+    let indices: Vec<u64> = (0..100).collect();
+    let answers = user.batch(&indices).await;
+    let wanted: Vec<_> = indices
+        .iter()
+        .flat_map(|index| organisation.conversation(*index).recordings)
+        .collect();
+    let counts = |answer: &Value| {
+        let number = |name: &str| answer[name].as_u64().unwrap();
+        let rows = answer["results"].as_array().unwrap().len() as u64;
+        assert_eq!(number("resultCount"), rows);
+        (number("expectedResultCount"), rows)
+    };
+    let mut last = (0, 0);
+    for answer in &answers {
+        let now = counts(answer);
+        assert!(now.0 >= last.0 && now.1 >= last.1 && now.0 >= now.1);
+        last = now;
+    }
+    assert!(answers.len() > 3);
+    let files = |recording: &genesys_simulator::Recording| match recording.state {
+        State::Available => u64::from(recording.kind.parts()),
+        _ => 1,
+    };
+    assert_eq!(last.1, wanted.iter().map(files).sum::<u64>());
+    let errors = wanted
+        .iter()
+        .filter(|r| r.state != State::Available)
+        .count();
+    let finished = answers.last().unwrap();
+    assert_eq!(finished["errorCount"], errors);
+    for row in finished["results"].as_array().unwrap() {
+        assert_ne!(
+            row.get("resultUrl").is_some(),
+            row.get("errorMsg").is_some()
+        );
+    }
+}
+
+#[tokio::test]
+async fn batches_are_read_strictly() {
+    let user = User::of(fast()).await;
+    let id = user.simulator.organisation().conversation(0).id;
+    let item = json!({ "conversationId": id });
+    let submit = |items: Vec<Value>| json!({ "batchDownloadRequestList": items });
+    for (body, code) in [
+        (
+            submit(vec![item.clone(); 101]),
+            "batch.download.too.many.items",
+        ),
+        (submit(Vec::new()), "batch.download.bad.request"),
+        (
+            submit(vec![json!({ "conversationId": "7" })]),
+            "batch.download.bad.request",
+        ),
+        (
+            submit(vec![json!({ "conversationId": id, "formatId": "WAV" })]),
+            "bad.request",
+        ),
+        (
+            json!({ "batchDownloadJobSubmissionQuery": { "batchDownloadJobSignatures": [item] } }),
+            "bad.request",
+        ),
+    ] {
+        let (status, given, message) = user.refused(BATCHES, &body).await;
+        assert_eq!((status, given.as_str()), (400, code), "{message}");
+    }
+    let unknown = user.get(&format!("{BATCHES}/{id}")).await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    let body: Value = unknown.json().await.unwrap();
+    assert_eq!(body["code"], "batch.download.job.not.found");
+}
+
+#[tokio::test]
+async fn links_are_signed_expire_and_take_no_token() {
+    let user = User::of(Settings {
+        link_lifetime: Duration::from_secs(100),
+        audio: genesys_simulator::AudioMix::Wav,
+        ..fast()
+    })
+    .await;
+    let organisation = user.simulator.organisation();
+    let voice = (0..500)
+        .find(|index| {
+            organisation
+                .conversation(*index)
+                .recordings
+                .first()
+                .is_some_and(|r| r.kind == RecordingKind::Wav && r.state == State::Available)
+        })
+        .unwrap();
+    let answers = user.batch(&[voice]).await;
+    let row = &answers.last().unwrap()["results"][0];
+    let url = row["resultUrl"].as_str().unwrap();
+    assert!(url.starts_with(&user.simulator.media_url()));
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
+    let get = |url: &str| user.client.get(url);
+    assert_eq!(status(get(url).bearer_auth(&user.token)).await, 400);
+    let forged = url.replace("Signature=", "Signature=0");
+    assert_eq!(status(get(&forged)).await, 403);
+    let unsigned = url.split_once('?').unwrap().0;
+    assert_eq!(status(get(unsigned)).await, 403);
+
+    let whole = get(url).send().await.unwrap();
+    assert_eq!(whole.headers()["content-type"], "audio/wav");
+    let whole = whole.bytes().await.unwrap();
+    let part = get(url)
+        .header("range", "bytes=100-299")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    let range = format!("bytes 100-299/{}", whole.len());
+    assert_eq!(part.headers()["content-range"], *range);
+    assert_eq!(part.bytes().await.unwrap(), whole[100..300]);
+    assert_eq!(
+        status(get(url).header("range", "bytes=99999999-")).await,
+        416
+    );
+
+    // 100 s at a hundredfold speed.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(status(get(url)).await, 403);
+}
+
+#[tokio::test]
+async fn the_guide_dialect_gives_one_zip_with_an_index() {
+    let user = User::of(Settings {
+        dialect: Dialect::Guide,
+        ..fast()
+    })
+    .await;
+    let organisation = user.simulator.organisation();
+    let items: Vec<Value> = (0..30)
+        .map(|index| json!({ "conversationId": organisation.conversation(index).id }))
+        .collect();
+    let body =
+        json!({ "batchDownloadJobSubmissionQuery": { "batchDownloadJobSignatures": items } });
+    let answer = user.post(BATCHES, &body).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let submitted: Value = answer.json().await.unwrap();
+    let job = submitted["jobId"].as_str().unwrap();
+    let url = loop {
+        let answer: Value = user
+            .get(&format!("{BATCHES}/{job}"))
+            .await
+            .json()
+            .await
+            .unwrap();
+        assert!(answer.get("status").is_none() && answer.get("results").is_none());
+        if let Some(url) = answer["resultUrl"].as_str() {
+            assert_eq!(answer["expectedResultCount"], answer["resultCount"]);
+            break url.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let zip = user
+        .client
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
+    let index: Value = serde_json::from_reader(zip.by_name("metadata.json").unwrap()).unwrap();
+    let mut files = 0;
+    for entry in index.as_array().unwrap() {
+        match entry["fileName"].as_str() {
+            Some(name) => {
+                assert!(zip.by_name(name).unwrap().size() > 0);
+                files += 1;
+            }
+            None => assert!(entry["errorMsg"].is_string()),
+        }
+    }
+    assert_eq!(files + 1, zip.len());
+}
