@@ -27,6 +27,7 @@ pub enum AllowError {
 #[derive(Clone, Debug)]
 pub struct Allow {
     api: Vec<String>,
+    token: Vec<String>,
     media: Vec<String>,
     private: bool,
 }
@@ -39,14 +40,16 @@ impl Allow {
             wanted
                 .iter()
                 .filter(|origin| origin.role == role)
-                .map(|origin| origin.url.trim_end_matches('/').to_owned())
+                .map(|origin| normal(&origin.url))
                 .filter(|url| {
-                    operator.is_none_or(|list| list.iter().any(|allowed| covers(allowed, url)))
+                    operator
+                        .is_none_or(|list| list.iter().any(|allowed| covers(&normal(allowed), url)))
                 })
                 .collect()
         };
         Allow {
             api: of(OriginRole::Api),
+            token: of(OriginRole::Token),
             media: of(OriginRole::Media),
             private,
         }
@@ -58,6 +61,14 @@ impl Allow {
     /// Says which rule forbids it.
     pub fn api(&self, url: &str) -> Result<Url, AllowError> {
         self.check(url, &self.api)
+    }
+
+    /// Whether the credentials may be sent to this token endpoint.
+    ///
+    /// # Errors
+    /// Says which rule forbids it.
+    pub fn token(&self, url: &str) -> Result<Url, AllowError> {
+        self.check(url, &self.token)
     }
 
     /// Whether a download may be made.
@@ -98,9 +109,16 @@ impl Allow {
     }
 }
 
+/// An origin as it is compared: without path, default port, or other spellings of an address.
+fn normal(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if !url.contains('*') => parsed.origin().ascii_serialization(),
+        _ => url.trim_end_matches('/').to_owned(),
+    }
+}
+
 /// Whether a pattern such as `https://*.example.com` covers an origin or a narrower pattern.
 fn covers(pattern: &str, origin: &str) -> bool {
-    let pattern = pattern.trim_end_matches('/');
     if pattern == origin {
         return true;
     }
@@ -182,6 +200,29 @@ mod tests {
         let operator = ["https://api.example.com".to_owned()];
         let narrowed = Allow::new(&wanted, Some(&operator), false);
         assert!(narrowed.media("https://a.media.example/x").is_err());
+        assert!(narrowed.api("https://api.example.com:443/x").is_ok());
+    }
+
+    #[test]
+    fn credentials_go_only_to_a_token_endpoint_that_the_operator_allows() {
+        let wanted = [origin(
+            "https://login.evil.example/oauth/token",
+            OriginRole::Token,
+        )];
+        let operator = ["https://login.example.com".to_owned()];
+        let url = "https://login.evil.example/oauth/token";
+        assert!(Allow::new(&wanted, None, false).token(url).is_ok());
+        assert!(
+            Allow::new(&wanted, Some(&operator), false)
+                .token(url)
+                .is_err()
+        );
+        let plain = [origin(
+            "http://login.example.com/oauth/token",
+            OriginRole::Token,
+        )];
+        let allow = Allow::new(&plain, None, true);
+        assert!(allow.token("http://login.example.com/oauth/token").is_err());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
-use url::Url;
 
 use super::{Concurrency, OnProgress, Run, RunError, Summary, source_error};
 use crate::{
@@ -174,15 +173,12 @@ impl Pipeline {
                 }),
                 Some(endpoint),
             ) => {
-                let endpoint = Url::parse(&endpoint.url)
-                    .map_err(|error| RunError::Host(format!("the token endpoint: {error}")))?;
-                let plain = endpoint.scheme() == "http" && !self.source.allow_private_addresses;
-                if plain {
-                    return Err(RunError::Host(
-                        "the token endpoint is not https: the client secret is not sent there"
-                            .into(),
-                    ));
-                }
+                let endpoint = allow.token(&endpoint.url).map_err(|error| {
+                    RunError::Host(format!(
+                        "sources.{}: the credentials are not sent to the token endpoint: {error}",
+                        self.name
+                    ))
+                })?;
                 Some(OAuth::new(
                     endpoint,
                     client_id.clone(),
