@@ -90,6 +90,9 @@ impl Default for Concurrency {
 /// Called now and then with the state of a run.
 pub type OnProgress = Arc<dyn Fn(&crate::queue::Progress) + Send + Sync>;
 
+/// Called with each warning of a source.
+pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Everything that a run needs, set up.
 pub(crate) struct Run {
     pub(crate) export: String,
@@ -102,6 +105,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) on_progress: Option<OnProgress>,
+    pub(crate) on_warning: Option<OnWarning>,
     pub(crate) trace: Option<Trace>,
 }
 
@@ -300,7 +304,9 @@ impl Run {
         live.failures.remove(&split.id);
         for note in &step.notes {
             if note.level == Level::Warn {
-                eprintln!("{}: {}", split.kind, note.text);
+                if let Some(warn) = &self.on_warning {
+                    warn(&format!("{}: {}", split.kind, note.text));
+                }
             }
         }
         let now = self.clock.now();

@@ -69,6 +69,7 @@ impl Demo {
         let pipeline = pipelines.pop().context("the demo has one source")?;
         let summary = pipeline
             .on_progress(print::progress("demo"))
+            .on_warning(print::warning("demo"))
             .run_until(stopped()?)
             .await?;
         print::end_progress();

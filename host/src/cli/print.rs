@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use recording_host::{Summary, queue::Progress, run::OnProgress};
+use recording_host::{
+    Summary,
+    queue::Progress,
+    run::{OnProgress, OnWarning},
+};
 
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
@@ -28,6 +32,12 @@ pub(super) fn progress(name: &str) -> OnProgress {
             writeln!(out, "{line}")
         };
     })
+}
+
+/// Prints the warnings of `name`.
+pub(super) fn warning(name: &str) -> OnWarning {
+    let name = name.to_owned();
+    Arc::new(move |text| eprintln!("{name}: warning: {text}"))
 }
 
 /// Ends the line that changes.

@@ -48,6 +48,7 @@ impl Run {
             let name = pipeline.name().to_owned();
             let run = pipeline
                 .on_progress(print::progress(&name))
+                .on_warning(print::warning(&name))
                 .run_until(stop.clone());
             async { (name, run.await) }
         });

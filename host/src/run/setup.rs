@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Concurrency, OnProgress, Run, RunError, Summary, source_error};
+use super::{Concurrency, OnProgress, OnWarning, Run, RunError, Summary, source_error};
 use crate::{
     clock::Clock,
     config::{Auth, SourceConfig},
@@ -32,6 +32,7 @@ pub struct Pipeline {
     clock: Clock,
     concurrency: Concurrency,
     on_progress: Option<OnProgress>,
+    on_warning: Option<OnWarning>,
     trace: Option<Trace>,
 }
 
@@ -58,6 +59,7 @@ impl Pipeline {
             clock: Clock::default(),
             concurrency: Concurrency::default(),
             on_progress: None,
+            on_warning: None,
             trace: None,
         }
     }
@@ -91,6 +93,13 @@ impl Pipeline {
     #[must_use]
     pub fn on_progress(mut self, report: OnProgress) -> Self {
         self.on_progress = Some(report);
+        self
+    }
+
+    /// Calls `warn` with each warning of the source.
+    #[must_use]
+    pub fn on_warning(mut self, warn: OnWarning) -> Self {
+        self.on_warning = Some(warn);
         self
     }
 
@@ -226,6 +235,7 @@ impl Pipeline {
             clock: self.clock,
             concurrency: self.concurrency,
             on_progress: self.on_progress,
+            on_warning: self.on_warning,
             trace: self.trace,
         })
     }
