@@ -303,10 +303,8 @@ impl Run {
         };
         live.failures.remove(&split.id);
         for note in &step.notes {
-            if note.level == Level::Warn {
-                if let Some(warn) = &self.on_warning {
-                    warn(&format!("{}: {}", split.kind, note.text));
-                }
+            if let (Level::Warn, Some(warn)) = (note.level, &self.on_warning) {
+                warn(&format!("{}: {}", split.kind, note.text));
             }
         }
         let now = self.clock.now();
