@@ -1,9 +1,9 @@
 //! The recording source for Genesys Cloud: query the conversations, submit
 //! batches, poll the jobs, hand over what their links point to.
 //!
-//! A [`window`] walks a range of days page by page and spawns a [`batch`] for
-//! every hundred conversations; [`api`] has the vendor's JSON, [`metadata`]
-//! turns an analytics row into a conversation, [`options`] what is configured.
+//! A `window` walks a range of days page by page and spawns a `batch` for
+//! every hundred conversations; `api` has the vendor's JSON, `metadata`
+//! turns an analytics row into a conversation, `options` what is configured.
 
 mod api;
 mod batch;
