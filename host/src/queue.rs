@@ -3,6 +3,9 @@
 //! What is not acknowledged here is done again after an interruption. A
 //! transaction is on disk when it returns. No link and no secret is ever kept.
 
+mod close;
+mod record;
+
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
@@ -10,12 +13,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
-
-use crate::sandbox::{
-    ArtifactKey, Conversation, Direction, Next, OutcomeResult, Party, Split, State, Step,
+pub use record::{
+    Contents, Delivered, Object, Outcome, Progress, Record, Segment, Settled, artifact_key,
+    artifact_text, day,
 };
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::sandbox::{ArtifactKey, Next, OutcomeResult, Split, State, Step};
 
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,184 +41,6 @@ pub enum QueueError {
     /// A worker thread is gone.
     #[error("the queue was interrupted")]
     Interrupted,
-}
-
-/// What is known of a conversation, as the metadata row tells it.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Record {
-    /// When it began, ms since the epoch.
-    pub start: u64,
-    /// When it ended, ms since the epoch.
-    pub end: Option<u64>,
-    /// `inbound` or `outbound`.
-    pub direction: Option<String>,
-    /// The calling number or address.
-    pub ani: Option<String>,
-    /// The number or address called.
-    pub dnis: Option<String>,
-    /// Id and name of each agent.
-    pub agents: Vec<(String, Option<String>)>,
-    /// Id and name of each queue.
-    pub queues: Vec<(String, Option<String>)>,
-    /// Id and name of each wrap-up code.
-    pub wrap_up_codes: Vec<(String, Option<String>)>,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// Divisions.
-    pub divisions: Vec<String>,
-    /// Media types, as the vendor names them.
-    pub media_types: Vec<String>,
-    /// Whatever else the source told.
-    pub attributes: BTreeMap<String, String>,
-}
-
-impl From<&Conversation> for Record {
-    fn from(found: &Conversation) -> Self {
-        let parties = |list: &[Party]| {
-            list.iter()
-                .map(|party| (party.id.clone(), party.name.clone()))
-                .collect()
-        };
-        Record {
-            start: found.start,
-            end: found.end,
-            direction: found.direction.map(|direction| {
-                match direction {
-                    Direction::Inbound => "inbound",
-                    Direction::Outbound => "outbound",
-                }
-                .to_owned()
-            }),
-            ani: found.ani.clone(),
-            dnis: found.dnis.clone(),
-            agents: parties(&found.agents),
-            queues: parties(&found.queues),
-            wrap_up_codes: parties(&found.wrap_up_codes),
-            tags: found.tags.clone(),
-            divisions: found.divisions.clone(),
-            media_types: found.media_types.clone(),
-            attributes: found.attributes.iter().cloned().collect(),
-        }
-    }
-}
-
-/// What became of a conversation.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(tag = "outcome", rename_all = "kebab-case")]
-pub enum Outcome {
-    /// All of its recordings are stored.
-    Stored,
-    /// Some of its recordings are stored, others cannot be had.
-    Partial {
-        /// Code and message for each recording that cannot be had.
-        missing: Vec<(String, String)>,
-    },
-    /// There is no recording.
-    NoRecording,
-    /// Left out on purpose.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// It could not be had.
-    Failed {
-        /// A short stable code.
-        code: String,
-        /// What happened.
-        message: String,
-    },
-}
-
-impl Outcome {
-    /// The word that stands in rows, receipts and summaries.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Stored => "stored",
-            Outcome::Partial { .. } => "partial",
-            Outcome::NoRecording => "no-recording",
-            Outcome::Skipped { .. } => "skipped",
-            Outcome::Failed { .. } => "failed",
-        }
-    }
-}
-
-/// An object that a sink has stored.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Object {
-    /// The conversation; empty for a bundle that is kept whole.
-    #[serde(skip)]
-    pub conversation: String,
-    /// The recording.
-    pub recording: String,
-    /// The object's key in the sink.
-    pub key: String,
-    /// The name in the archive, if the object is an archive that is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member: Option<String>,
-    /// The MIME type.
-    pub content_type: String,
-    /// The length in bytes.
-    pub size: u64,
-    /// The SHA-256 in hexadecimal.
-    pub sha256: String,
-}
-
-/// A conversation that is ready to be filed.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    /// Its id.
-    pub id: String,
-    /// What is known of it.
-    pub record: Record,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Its objects in each sink.
-    pub objects: BTreeMap<String, Vec<Object>>,
-}
-
-/// A group of settled conversations of one day, filed as one.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    /// Its number in the export.
-    pub number: i64,
-    /// The day on which its conversations began, `YYYY-MM-DD` in UTC.
-    pub day: String,
-    /// The conversations, by id.
-    pub conversations: Vec<Settled>,
-}
-
-/// How far an export is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Conversations found.
-    pub conversations: u64,
-    /// Conversations filed, by the word of their outcome.
-    pub filed: BTreeMap<String, u64>,
-    /// Artifacts delivered to every sink.
-    pub artifacts: u64,
-    /// Media objects and their bytes, counted in the sink that has most.
-    pub objects: u64,
-    /// See `objects`.
-    pub bytes: u64,
-}
-
-/// What has become of artifacts, to be written down together.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    /// The artifact's key as text.
-    pub artifact: String,
-    /// What came of it; or why nothing did, as code and message.
-    pub result: Result<Contents, (String, String)>,
-}
-
-/// What an artifact turned out to hold.
-#[derive(Clone, Debug, Default)]
-pub struct Contents {
-    /// Its objects, with the sink that holds them.
-    pub objects: Vec<(String, Object)>,
-    /// Conversations for whose recordings it holds a reason instead: conversation, code, message.
-    pub missing: Vec<(String, String, String)>,
 }
 
 /// The queue of one export.
@@ -516,120 +342,6 @@ impl Queue {
         .await
     }
 
-    /// Closes segments of settled conversations: days with at least `least` of them, of at most
-    /// `most` each. Returns the numbers of all that are closed but not filed.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn close_segments(&self, least: usize, most: usize) -> Result<Vec<i64>, QueueError> {
-        self.with(move |tx| {
-            loop {
-                let days: Vec<String> = tx
-                    .prepare_cached(
-                        "SELECT day FROM conversation WHERE status = 'found' AND outcome IS NOT NULL
-                         GROUP BY day HAVING count(*) >= ?1",
-                    )?
-                    .query_map([least.max(1) as i64], |row| row.get(0))?
-                    .collect::<rusqlite::Result<_>>()?;
-                let mut closed = 0;
-                for day in days {
-                    let ids: Vec<String> = tx
-                        .prepare_cached(
-                            "SELECT id FROM conversation AS c
-                             WHERE day = ?1 AND status = 'found' AND outcome IS NOT NULL
-                             AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
-                             AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))
-                             ORDER BY id LIMIT ?2",
-                        )?
-                        .query_map(params![day, most as i64], |row| row.get(0))?
-                        .collect::<rusqlite::Result<_>>()?;
-                    if ids.len() < least.max(1) {
-                        continue;
-                    }
-                    tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?.execute([&day])?;
-                    let number = tx.last_insert_rowid();
-                    for id in &ids {
-                        tx.prepare_cached(
-                            "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id = ?1",
-                        )?
-                        .execute(params![id, number])?;
-                    }
-                    closed += 1;
-                }
-                if closed == 0 {
-                    break;
-                }
-            }
-            tx.prepare_cached("SELECT DISTINCT segment FROM conversation WHERE status = 'closing' ORDER BY segment")?
-                .query_map([], |row| row.get(0))?
-                .collect()
-        })
-        .await
-    }
-
-    /// A closed segment, the same whenever it is read.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
-        self.with(move |tx| {
-            let day = tx
-                .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
-                .query_row([number], |row| row.get(0))?;
-            let found: Vec<(String, String, String, Option<String>)> = tx
-                .prepare_cached(
-                    "SELECT id, record, outcome, bundle FROM conversation WHERE segment = ?1 AND status = 'closing' ORDER BY id",
-                )?
-                .query_map([number], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut conversations = Vec::with_capacity(found.len());
-            for (id, record, outcome, bundle) in found {
-                conversations.push(settle(tx, id, &record, &outcome, bundle.as_deref())?);
-            }
-            Ok(Segment {
-                number,
-                day,
-                conversations,
-            })
-        })
-        .await
-    }
-
-    /// Acknowledges a segment that every sink holds, and forgets all of it but ids and counts.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn filed(&self, segment: &Segment) -> Result<(), QueueError> {
-        let number = segment.number;
-        let mut totals = BTreeMap::<String, i64>::new();
-        let mut ids = Vec::new();
-        for settled in &segment.conversations {
-            ids.push(settled.id.clone());
-            *totals.entry(settled.outcome.word().to_owned()).or_default() += 1;
-            let fullest = settled.objects.values().max_by_key(|objects| objects.len());
-            for object in fullest.into_iter().flatten() {
-                *totals.entry("objects".into()).or_default() += 1;
-                *totals.entry("bytes".into()).or_default() += object.size as i64;
-            }
-        }
-        self.with(move |tx| {
-            for id in &ids {
-                tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
-            }
-            for (name, value) in &totals {
-                count(tx, name, *value)?;
-            }
-            tx.prepare_cached(
-                "UPDATE conversation SET status = 'filed', record = NULL WHERE segment = ?1 AND status = 'closing'",
-            )?
-            .execute([number])?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Gives conversations without an outcome, for which nothing is left to do, the outcome that
     /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
     /// there were.
@@ -716,73 +428,6 @@ impl Queue {
     }
 }
 
-/// Joins a conversation with its objects, and with what failed on the way.
-fn settle(
-    tx: &rusqlite::Transaction<'_>,
-    id: String,
-    record: &str,
-    outcome: &str,
-    bundle: Option<&str>,
-) -> rusqlite::Result<Settled> {
-    let corrupt = |error: serde_json::Error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-    };
-    let record = serde_json::from_str(record).map_err(corrupt)?;
-    let mut outcome: Outcome = serde_json::from_str(outcome).map_err(corrupt)?;
-    let mut objects = BTreeMap::<String, Vec<Object>>::new();
-    let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256 FROM object
-         WHERE conversation = ?1 ORDER BY sink, key, member",
-    )?;
-    let mut rows = query.query([&id])?;
-    while let Some(row) = rows.next()? {
-        let member: String = row.get(3)?;
-        objects.entry(row.get(0)?).or_default().push(Object {
-            conversation: id.clone(),
-            recording: row.get(1)?,
-            key: row.get(2)?,
-            member: (!member.is_empty()).then_some(member),
-            content_type: row.get(4)?,
-            size: row.get::<_, i64>(5)? as u64,
-            sha256: row.get(6)?,
-        });
-    }
-    let failed: Vec<(String, String)> = tx
-        .prepare_cached(
-            "SELECT code, message FROM artifact WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
-        )?
-        .query_map(params![id, bundle], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    if bundle.is_some() && !objects.is_empty() {
-        outcome = Outcome::Stored;
-    }
-    if let Some((code, message)) = failed.first() {
-        outcome = match outcome {
-            Outcome::Stored if !objects.is_empty() => Outcome::Partial { missing: failed },
-            Outcome::Partial { mut missing } if !objects.is_empty() => {
-                // A segment is read again if filing it was interrupted.
-                let new = failed.into_iter().filter(|one| !missing.contains(one));
-                let new: Vec<_> = new.collect();
-                missing.extend(new);
-                Outcome::Partial { missing }
-            }
-            _ => Outcome::Failed {
-                code: code.clone(),
-                message: message.clone(),
-            },
-        };
-    }
-    let text = serde_json::to_string(&outcome).unwrap_or_default();
-    tx.prepare_cached("UPDATE conversation SET outcome = ?2 WHERE id = ?1")?
-        .execute(params![id, text])?;
-    Ok(Settled {
-        id,
-        record,
-        outcome,
-        objects,
-    })
-}
-
 fn insert_splits(
     tx: &rusqlite::Transaction<'_>,
     splits: &[Split],
@@ -814,42 +459,4 @@ fn count(tx: &rusqlite::Transaction<'_>, name: &str, more: i64) -> rusqlite::Res
     )?
     .execute(params![name, more])?;
     Ok(())
-}
-
-/// The day of an instant (ms), `YYYY-MM-DD` in UTC.
-#[must_use]
-pub fn day(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(
-            || "1970-01-01".to_owned(),
-            |at| at.to_string()[..10].to_owned(),
-        )
-}
-
-/// An artifact's key as text, unique and reversible.
-#[must_use]
-pub fn artifact_text(key: &ArtifactKey) -> String {
-    match key {
-        ArtifactKey::Recording(key) => {
-            format!("r\n{}\n{}\n{}", key.conversation, key.recording, key.part)
-        }
-        ArtifactKey::Bundle(id) => format!("b\n{id}"),
-    }
-}
-
-/// The key that [`artifact_text`] has turned into text.
-#[must_use]
-pub fn artifact_key(text: &str) -> Option<ArtifactKey> {
-    let mut fields = text.split('\n');
-    match fields.next()? {
-        "r" => Some(ArtifactKey::Recording(crate::sandbox::RecordingKey {
-            conversation: fields.next()?.to_owned(),
-            recording: fields.next()?.to_owned(),
-            part: fields.next()?.parse().ok()?,
-        })),
-        "b" => Some(ArtifactKey::Bundle(fields.next()?.to_owned())),
-        _ => None,
-    }
 }

@@ -1,0 +1,223 @@
+//! What the queue keeps: conversations, their outcomes and objects, and the names of artifacts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::{ArtifactKey, Conversation, Direction, Party};
+
+/// What is known of a conversation, as the metadata row tells it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Record {
+    /// When it began, ms since the epoch.
+    pub start: u64,
+    /// When it ended, ms since the epoch.
+    pub end: Option<u64>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// The calling number or address.
+    pub ani: Option<String>,
+    /// The number or address called.
+    pub dnis: Option<String>,
+    /// Id and name of each agent.
+    pub agents: Vec<(String, Option<String>)>,
+    /// Id and name of each queue.
+    pub queues: Vec<(String, Option<String>)>,
+    /// Id and name of each wrap-up code.
+    pub wrap_up_codes: Vec<(String, Option<String>)>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Divisions.
+    pub divisions: Vec<String>,
+    /// Media types, as the vendor names them.
+    pub media_types: Vec<String>,
+    /// Whatever else the source told.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl From<&Conversation> for Record {
+    fn from(found: &Conversation) -> Self {
+        let parties = |list: &[Party]| {
+            list.iter()
+                .map(|party| (party.id.clone(), party.name.clone()))
+                .collect()
+        };
+        Record {
+            start: found.start,
+            end: found.end,
+            direction: found.direction.map(|direction| {
+                match direction {
+                    Direction::Inbound => "inbound",
+                    Direction::Outbound => "outbound",
+                }
+                .to_owned()
+            }),
+            ani: found.ani.clone(),
+            dnis: found.dnis.clone(),
+            agents: parties(&found.agents),
+            queues: parties(&found.queues),
+            wrap_up_codes: parties(&found.wrap_up_codes),
+            tags: found.tags.clone(),
+            divisions: found.divisions.clone(),
+            media_types: found.media_types.clone(),
+            attributes: found.attributes.iter().cloned().collect(),
+        }
+    }
+}
+
+/// What became of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All of its recordings are stored.
+    Stored,
+    /// Some of its recordings are stored, others cannot be had.
+    Partial {
+        /// Code and message for each recording that cannot be had.
+        missing: Vec<(String, String)>,
+    },
+    /// There is no recording.
+    NoRecording,
+    /// Left out on purpose.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It could not be had.
+    Failed {
+        /// A short stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// The word that stands in rows, receipts and summaries.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Stored => "stored",
+            Outcome::Partial { .. } => "partial",
+            Outcome::NoRecording => "no-recording",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// An object that a sink has stored.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Object {
+    /// The conversation; empty for a bundle that is kept whole.
+    #[serde(skip)]
+    pub conversation: String,
+    /// The recording.
+    pub recording: String,
+    /// The object's key in the sink.
+    pub key: String,
+    /// The name in the archive, if the object is an archive that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The MIME type.
+    pub content_type: String,
+    /// The length in bytes.
+    pub size: u64,
+    /// The SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// A conversation that is ready to be filed.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Its id.
+    pub id: String,
+    /// What is known of it.
+    pub record: Record,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its objects in each sink.
+    pub objects: BTreeMap<String, Vec<Object>>,
+}
+
+/// A group of settled conversations of one day, filed as one.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its number in the export.
+    pub number: i64,
+    /// The day on which its conversations began, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// The conversations, by id.
+    pub conversations: Vec<Settled>,
+}
+
+/// How far an export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Conversations found.
+    pub conversations: u64,
+    /// Conversations filed, by the word of their outcome.
+    pub filed: BTreeMap<String, u64>,
+    /// Artifacts delivered to every sink.
+    pub artifacts: u64,
+    /// Media objects and their bytes, counted in the sink that has most.
+    pub objects: u64,
+    /// See `objects`.
+    pub bytes: u64,
+}
+
+/// What has become of artifacts, to be written down together.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The artifact's key as text.
+    pub artifact: String,
+    /// What came of it; or why nothing did, as code and message.
+    pub result: Result<Contents, (String, String)>,
+}
+
+/// What an artifact turned out to hold.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// Its objects, with the sink that holds them.
+    pub objects: Vec<(String, Object)>,
+    /// Conversations for whose recordings it holds a reason instead: conversation, code, message.
+    pub missing: Vec<(String, String, String)>,
+}
+
+/// The day of an instant (ms), `YYYY-MM-DD` in UTC.
+#[must_use]
+pub fn day(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(
+            || "1970-01-01".to_owned(),
+            |at| at.to_string()[..10].to_owned(),
+        )
+}
+
+/// An artifact's key as text, unique and reversible.
+#[must_use]
+pub fn artifact_text(key: &ArtifactKey) -> String {
+    match key {
+        ArtifactKey::Recording(key) => {
+            format!("r\n{}\n{}\n{}", key.conversation, key.recording, key.part)
+        }
+        ArtifactKey::Bundle(id) => format!("b\n{id}"),
+    }
+}
+
+/// The key that [`artifact_text`] has turned into text.
+#[must_use]
+pub fn artifact_key(text: &str) -> Option<ArtifactKey> {
+    let mut fields = text.split('\n');
+    match fields.next()? {
+        "r" => Some(ArtifactKey::Recording(crate::sandbox::RecordingKey {
+            conversation: fields.next()?.to_owned(),
+            recording: fields.next()?.to_owned(),
+            part: fields.next()?.parse().ok()?,
+        })),
+        "b" => Some(ArtifactKey::Bundle(fields.next()?.to_owned())),
+        _ => None,
+    }
+}
