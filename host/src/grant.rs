@@ -4,6 +4,7 @@
 
 mod allow;
 mod limit;
+mod resolve;
 mod token;
 
 use std::{
@@ -17,6 +18,7 @@ use reqwest::{StatusCode, header::HeaderValue};
 
 pub use allow::{Allow, AllowError};
 pub use limit::Limiter;
+pub(crate) use resolve::PublicOnly;
 pub use token::{OAuth, TokenError};
 
 use crate::{

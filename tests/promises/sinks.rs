@@ -160,7 +160,7 @@ async fn a_bucket_that_cannot_be_used_stops_the_run_before_anything_is_asked() {
     for (sink, message) in [
         (sink(&endpoint), "the bucket does not exist"),
         (wrong, "refuses the credentials"),
-        (nowhere, "s3://corp-recordings/"),
+        (nowhere, "no answer from http://127.0.0.1:9"),
     ] {
         let path = center.write(&center.config_to(sink)).display().to_string();
         let ran = run_program(&["run", "--config", &path]).await;

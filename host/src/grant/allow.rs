@@ -134,7 +134,7 @@ fn covers(pattern: &str, origin: &str) -> bool {
 
 /// Whether an address belongs to this machine or a network that is not the Internet.
 #[must_use]
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
         IpAddr::V6(ip) => {

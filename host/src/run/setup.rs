@@ -13,7 +13,7 @@ use super::{Concurrency, OnProgress, OnWarning, Run, RunError, Summary, source_e
 use crate::{
     clock::Clock,
     config::{Auth, SourceConfig},
-    grant::{Allow, Grant, Limiter, OAuth},
+    grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
     queue::Queue,
     sandbox::{AuthScheme, Component, OriginRole, Purpose, SourceError, TimeRange, hex},
     sink::Sink,
@@ -210,14 +210,14 @@ impl Pipeline {
         let queue = Queue::open(&self.data_dir, &export)?;
         queue.add(started.splits, self.clock.now()).await?;
         let grant = Grant::new(
-            client(Some(Duration::from_secs(60)))?,
+            client(Some(Duration::from_secs(60)), &allow)?,
             allow.clone(),
             oauth,
             Limiter::new(descriptor.rate_limit),
             self.clock,
         );
         let transfer = Transfer::new(
-            client(None)?,
+            client(None, &allow)?,
             allow,
             self.outputs.clone(),
             queue.clone(),
@@ -259,12 +259,19 @@ impl Pipeline {
 }
 
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.
-fn client(timeout: Option<Duration>) -> Result<reqwest::Client, RunError> {
+fn client(timeout: Option<Duration>, allow: &Allow) -> Result<reqwest::Client, RunError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(15))
         .pool_max_idle_per_host(32);
+    // Behind a proxy, names are resolved by the proxy, whose own address is mostly private.
+    let proxied = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if !allow.private() && !proxied {
+        builder = builder.dns_resolver(Arc::new(PublicOnly));
+    }
     if let Some(timeout) = timeout {
         builder = builder.timeout(timeout);
     }
