@@ -21,3 +21,5 @@ mod sandbox;
 mod secrets;
 #[path = "promises/sinks.rs"]
 mod sinks;
+#[path = "promises/verify.rs"]
+mod verify;

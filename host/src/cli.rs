@@ -8,6 +8,7 @@ mod run;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Run(run::Run),
     /// Checks a configuration without touching network or sinks.
     Validate(validate::Validate),
+    /// Compares what the sinks hold with the receipts in them.
+    Verify(verify::Verify),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(simulate::Simulate),
@@ -75,6 +78,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Demo(demo) => demo.run().await,
         Command::Run(run) => run.run().await,
         Command::Validate(validate) => validate.run(),
+        Command::Verify(verify) => verify.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
         Command::Inspect(inspect) => inspect.run(),

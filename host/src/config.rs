@@ -312,6 +312,18 @@ impl Config {
         Ok(pipelines)
     }
 
+    /// Makes the sinks alone, by name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, ConfigError> {
+        let mut sinks = Vec::new();
+        for (name, sink) in &self.sinks {
+            sinks.push((name.clone(), self.sink(name, sink).await?.0));
+        }
+        Ok(sinks)
+    }
+
     fn check_options(
         &self,
         name: &str,

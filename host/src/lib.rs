@@ -4,7 +4,8 @@
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
 //! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts. A
+//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts, by
+//! which [`verify`] proves an archive. A
 //! [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
@@ -21,6 +22,7 @@ pub mod segment;
 pub mod sink;
 pub mod trace;
 pub mod transfer;
+pub mod verify;
 
 pub use config::Config;
 pub use run::{Pipeline, RunError, Summary};

@@ -9,6 +9,7 @@ pub mod s3;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
@@ -56,6 +57,33 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Says whether a later attempt can succeed.
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError>;
+
+    /// The sink as something that can be read, if it can.
+    fn store(&self) -> Option<&dyn Store> {
+        None
+    }
+}
+
+/// An object that a sink holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its key.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A sink whose objects can be listed and read.
+#[async_trait]
+pub trait Store: Sink {
+    /// The objects whose keys begin with `prefix`, those of a day together, days in order.
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>>;
+
+    /// An object's bytes, or none if there is no such object.
+    ///
+    /// # Errors
+    /// Says whether a later attempt can succeed.
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError>;
 }
 
 enum Frame {
@@ -164,5 +192,10 @@ impl Feed {
     /// Says that the object is complete and right.
     pub async fn end(self) {
         let _ = self.frames.send(Frame::End).await;
+    }
+
+    /// [`end`](Self::end) from a thread that may block.
+    pub fn end_blocking(self) {
+        let _ = self.frames.blocking_send(Frame::End);
     }
 }

@@ -113,11 +113,37 @@ async fn same_in(endpoint: &str) {
     assert_eq!(summary.recordings, media(&in_s3).len() as u64);
     assert_eq!(set(&rows(&in_files)), set(&rows(&in_s3)));
     assert!(in_s3.values().any(|data| data.len() > 20 << 20));
+    proves_itself(&to_s3, endpoint, &client, &in_s3).await;
     let uploads = client.list_multipart_uploads().bucket(BUCKET).send().await;
     // s3s-fs cannot list uploads; a server that can has none left.
     if let Ok(uploads) = uploads {
         assert!(uploads.uploads().is_empty());
     }
+}
+
+/// The archive in S3 is in order, and not any longer once an object is gone.
+async fn proves_itself(
+    center: &Center,
+    endpoint: &str,
+    client: &Client,
+    objects: &BTreeMap<String, Vec<u8>>,
+) {
+    let config = center.write(&center.config_to(sink(endpoint)));
+    let arguments = [
+        "verify",
+        "--full",
+        "--config",
+        &config.display().to_string(),
+    ];
+    let ran = run_program(&arguments).await;
+    assert!(ran.status.success(), "{ran:?}");
+    let gone = objects.keys().find(|key| key.ends_with(".ogg")).unwrap();
+    let delete = client.delete_object().bucket(BUCKET);
+    delete.key(format!("calls/{gone}")).send().await.unwrap();
+    let ran = run_program(&arguments).await;
+    let said = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(said.contains(gone), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

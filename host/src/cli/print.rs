@@ -9,6 +9,7 @@ use recording_host::{
     Summary,
     queue::Progress,
     run::{OnProgress, OnWarning},
+    verify::{Difference, Report},
 };
 
 /// Losses that are printed; the summary and the receipts have more.
@@ -82,6 +83,31 @@ pub(super) fn summary(name: &str, summary: &Summary) {
         if more > 0 {
             println!("    and {more} more, all in the receipts");
         }
+    }
+}
+
+/// Prints what a verification has found.
+pub(super) fn report(name: &str, report: &Report) {
+    println!(
+        "{name}: {} conversations in {} receipts, {} media objects, {}: {}",
+        report.conversations,
+        report.receipts,
+        report.objects,
+        bytes(report.bytes),
+        match report.findings.len() {
+            0 => "all as it should be".to_owned(),
+            count => format!("{count} not as they should be"),
+        }
+    );
+    for finding in &report.findings {
+        let word = match finding.difference {
+            Difference::Missing => "missing",
+            Difference::Size => "size",
+            Difference::Content => "content",
+            Difference::Surplus => "surplus",
+            Difference::Receipt => "receipt",
+        };
+        println!("  {word:<8} {}: {}", finding.key, finding.detail);
     }
 }
 

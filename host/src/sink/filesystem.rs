@@ -2,14 +2,15 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
-use tokio::task::spawn_blocking;
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{Body, ObjectInfo, Sink, SinkError, Stored};
+use super::{Body, Found, ObjectInfo, Sink, SinkError, Store, Stored};
 
 /// The sink `filesystem`.
 #[derive(Clone, Debug)]
@@ -69,6 +70,82 @@ impl Sink for Filesystem {
         joined(spawn_blocking(move || part.finish()).await).map_err(fail)?;
         Ok(Stored { size })
     }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Store for Filesystem {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+        let (found, listed) = mpsc::channel(256);
+        let (root, prefix) = (self.root.clone(), prefix.to_owned());
+        spawn_blocking(move || {
+            if let Err(error) = walk(&root, &prefix, &found) {
+                let _ = found.blocking_send(Err(error));
+            }
+        });
+        stream::unfold(listed, |mut listed| async move {
+            let next: io::Result<Found> = listed.recv().await?;
+            Some((next, listed))
+        })
+        .map(|found| found.map_err(|error| self.error("", &error)))
+        .boxed()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        let path = self.root.join(key);
+        let mut file = match joined(spawn_blocking(move || File::open(path)).await) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| self.error(key, &error))?,
+        };
+        let (feed, body) = Body::channel();
+        spawn_blocking(move || {
+            loop {
+                let mut buffer = vec![0; 256 << 10];
+                // A reader is told of a failure by the body that breaks off.
+                let Ok(length) = file.read(&mut buffer) else {
+                    return;
+                };
+                buffer.truncate(length);
+                if length == 0 {
+                    feed.end_blocking();
+                    return;
+                }
+                if feed.send_blocking(buffer.into()).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Some(body))
+    }
+}
+
+/// Tells the files below the folder `prefix`, in the order of their names.
+fn walk(root: &Path, prefix: &str, found: &mpsc::Sender<io::Result<Found>>) -> io::Result<()> {
+    let folder = root.join(prefix);
+    let mut entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let key = format!(
+            "{}/{}",
+            prefix.trim_end_matches('/'),
+            entry.file_name().to_string_lossy()
+        );
+        if entry.file_type()?.is_dir() {
+            walk(root, &key, found)?;
+        } else {
+            let size = entry.metadata()?.len();
+            if found.blocking_send(Ok(Found { key, size })).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A file beside its place. Its name follows from the key, so that what a killed process left is

@@ -12,9 +12,10 @@ use aws_sdk_s3::{
     types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
 use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Body, ObjectInfo, Sink, SinkError, Stored};
+use super::{Body, Found, ObjectInfo, Sink, SinkError, Store, Stored};
 
 /// The size of a part, and the largest object that goes in one PUT, in bytes.
 pub const PART: usize = 8 << 20;
@@ -307,6 +308,66 @@ impl Sink for S3 {
             self.put_parts(&key, &info, first, &mut parts).await?
         };
         Ok(Stored { size })
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Store for S3 {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+        let own = self.key("");
+        let pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.key(prefix))
+            .into_paginator()
+            .send();
+        stream::unfold(pages, |mut pages| async move {
+            let page = pages.next().await?;
+            Some((page, pages))
+        })
+        .flat_map(move |page| {
+            let found: Vec<Result<Found, SinkError>> = match page {
+                Ok(page) => page
+                    .contents()
+                    .iter()
+                    .filter_map(|object| {
+                        let key = object.key()?.strip_prefix(&own)?.to_owned();
+                        let size = u64::try_from(object.size()?).ok()?;
+                        Some(Ok(Found { key, size }))
+                    })
+                    .collect(),
+                Err(error) => vec![Err(self.error("", &error))],
+            };
+            stream::iter(found)
+        })
+        .boxed()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        let key = self.key(key);
+        let request = self.client.get_object().bucket(&self.bucket).key(&key);
+        let mut answer = match request.send().await {
+            Ok(answer) => answer.body,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(self.error(&key, &error)),
+        };
+        let (feed, body) = Body::channel();
+        tokio::spawn(async move {
+            while let Some(data) = answer.next().await {
+                // A reader is told of a failure by the body that breaks off.
+                let Ok(data) = data else { return };
+                if feed.send(data).await.is_err() {
+                    return;
+                }
+            }
+            feed.end().await;
+        });
+        Ok(Some(body))
     }
 }
 

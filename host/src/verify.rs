@@ -1,0 +1,386 @@
+//! Proves an archive: reads a sink again and compares it with its own receipts.
+//!
+//! Nothing but the sink is needed. Memory holds one day at a time.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    sandbox::hex,
+    sink::{Found, SinkError, Store},
+};
+
+/// Objects that are read at once.
+const READS: usize = 8;
+
+/// How an object differs from what its receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// A receipt names it, and it is not there.
+    Missing,
+    /// It has another length.
+    Size,
+    /// It has other bytes.
+    Content,
+    /// It is there, and no receipt names it.
+    Surplus,
+    /// A receipt, or a row that belongs to it, cannot be read or contradicts the other.
+    Receipt,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub difference: Difference,
+    /// The object's key.
+    pub key: String,
+    /// Whose it is, if known.
+    pub conversation: Option<String>,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+/// What a verification has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Receipts read.
+    pub receipts: u64,
+    /// Conversations in them.
+    pub conversations: u64,
+    /// Media objects in them.
+    pub objects: u64,
+    /// The bytes of these objects.
+    pub bytes: u64,
+    /// All that is not as it should be.
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    metadata: Expected,
+}
+
+#[derive(Deserialize)]
+struct Receipt {
+    conversation_id: String,
+    objects: Vec<Expected>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Expected {
+    key: String,
+    size: u64,
+    sha256: String,
+    #[serde(skip)]
+    conversation: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    conversation_id: String,
+    object_key: Option<String>,
+    sha256: Option<String>,
+}
+
+/// Compares a sink with its receipts: by length, or, if `full`, by sha256, too. Files of rows are
+/// always compared by sha256.
+///
+/// # Errors
+/// What the sink says when it cannot be read.
+pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> {
+    let mut check = Check {
+        store,
+        full,
+        report: Report::default(),
+        rows: listed(store, "metadata/").await?,
+        bundles: listed(store, "bundles/").await?,
+        seen_bundles: HashSet::new(),
+    };
+    let mut receipts = BTreeMap::<String, Vec<String>>::new();
+    let mut list = store.list("receipts/");
+    while let Some(found) = list.next().await.transpose()? {
+        let day = found.key.split('/').nth(1).unwrap_or_default();
+        let day = day.trim_start_matches("date=").to_owned();
+        receipts.entry(day).or_default().push(found.key);
+    }
+    let mut days = Days::new(store);
+    let mut stored = days.next().await?;
+    loop {
+        let receipt_day = receipts.first_key_value().map(|(day, _)| day.clone());
+        let stored_day = stored.as_ref().map(|(day, _)| day.clone());
+        let Some(day) = [receipt_day, stored_day].into_iter().flatten().min() else {
+            break;
+        };
+        let keys = receipts.remove(&day).unwrap_or_default();
+        let objects = match stored.take_if(|(there, _)| *there == day) {
+            Some((_, objects)) => {
+                stored = days.next().await?;
+                objects
+            }
+            None => HashMap::new(),
+        };
+        check.day(&keys, objects).await?;
+    }
+    Ok(check.finish())
+}
+
+struct Check<'a> {
+    store: &'a dyn Store,
+    full: bool,
+    report: Report,
+    rows: HashMap<String, u64>,
+    bundles: HashMap<String, u64>,
+    seen_bundles: HashSet<String>,
+}
+
+impl Check<'_> {
+    fn find(&mut self, difference: Difference, expected: &Expected, detail: String) {
+        self.report.findings.push(Finding {
+            difference,
+            key: expected.key.clone(),
+            conversation: expected.conversation.clone(),
+            detail,
+        });
+    }
+
+    /// Checks the receipts of a day against the objects of that day.
+    async fn day(
+        &mut self,
+        receipts: &[String],
+        mut objects: HashMap<String, u64>,
+    ) -> Result<(), SinkError> {
+        let mut expected = BTreeMap::<String, Expected>::new();
+        for key in receipts {
+            self.receipt(key, &mut expected).await?;
+        }
+        let mut to_read = Vec::new();
+        for (key, expected) in expected {
+            self.report.objects += 1;
+            self.report.bytes += expected.size;
+            let found = if key.starts_with("bundles/") {
+                self.seen_bundles.insert(key.clone());
+                self.bundles.get(&key).copied()
+            } else {
+                objects.remove(&key)
+            };
+            match found {
+                None => self.find(Difference::Missing, &expected, "it is not there".into()),
+                Some(size) if size != expected.size => {
+                    let detail = format!("{size} bytes, {} in the receipt", expected.size);
+                    self.find(Difference::Size, &expected, detail);
+                }
+                Some(_) => to_read.push(expected),
+            }
+        }
+        for (key, size) in objects {
+            self.surplus(key, size);
+        }
+        if self.full {
+            let store = self.store;
+            let mut reads = stream::iter(to_read)
+                .map(|expected| async move {
+                    let digest = digest(store, &expected.key).await;
+                    digest.map(|digest| (expected, digest))
+                })
+                .buffer_unordered(READS);
+            let mut changed = Vec::new();
+            while let Some(read) = reads.next().await.transpose()? {
+                changed.push(read);
+            }
+            drop(reads);
+            for (expected, found) in changed {
+                if found.as_ref() != Some(&expected.sha256) {
+                    let found = found.unwrap_or_else(|| "nothing".to_owned());
+                    let detail = format!("sha256 {found}, {} in the receipt", expected.sha256);
+                    self.find(Difference::Content, &expected, detail);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a receipt and its rows.
+    async fn receipt(
+        &mut self,
+        key: &str,
+        expected: &mut BTreeMap<String, Expected>,
+    ) -> Result<(), SinkError> {
+        let itself = Expected {
+            key: key.to_owned(),
+            size: 0,
+            sha256: String::new(),
+            conversation: None,
+        };
+        let text = whole(self.store, key).await?.unwrap_or_default();
+        let mut lines = text.lines();
+        let head: Head = match lines.next().map(serde_json::from_str) {
+            Some(Ok(head)) => head,
+            _ => {
+                let detail = "its first line is not that of a receipt".to_owned();
+                self.find(Difference::Receipt, &itself, detail);
+                return Ok(());
+            }
+        };
+        self.report.receipts += 1;
+        let mut proven = HashMap::new();
+        for (number, line) in lines.enumerate() {
+            let Ok(receipt) = serde_json::from_str::<Receipt>(line) else {
+                let detail = format!("line {} cannot be read", number + 2);
+                self.find(Difference::Receipt, &itself, detail);
+                continue;
+            };
+            self.report.conversations += 1;
+            let conversation = receipt.conversation_id;
+            for mut object in receipt.objects {
+                let owner = (conversation.clone(), object.key.clone());
+                proven.insert(owner, (object.sha256.clone(), false));
+                object.conversation = Some(conversation.clone());
+                expected.insert(object.key.clone(), object);
+            }
+        }
+        self.rows.remove(&head.metadata.key);
+        let Some(rows) = whole(self.store, &head.metadata.key).await? else {
+            let detail = "the file of rows is not there".to_owned();
+            self.find(Difference::Missing, &head.metadata, detail);
+            return Ok(());
+        };
+        if hex(&Sha256::digest(rows.as_bytes())) != head.metadata.sha256 {
+            let detail = format!(
+                "the file of rows is not the one in the receipt: {} bytes, {} expected",
+                rows.len(),
+                head.metadata.size
+            );
+            self.find(Difference::Content, &head.metadata, detail);
+        }
+        for row in rows.lines() {
+            let row = serde_json::from_str::<Row>(row).ok();
+            let Some((object, row)) = row.and_then(|row| Some((row.object_key.clone()?, row)))
+            else {
+                continue;
+            };
+            let known = proven.get_mut(&(row.conversation_id, object.clone()));
+            match known {
+                Some((sha256, seen)) if row.sha256.as_ref() == Some(sha256) => *seen = true,
+                _ => {
+                    let detail = format!("it contradicts the row of {object}");
+                    self.find(Difference::Receipt, &itself, detail);
+                }
+            }
+        }
+        for ((_, object), (_, seen)) in proven {
+            if !seen {
+                let detail = format!("{object} has no row that agrees with it");
+                self.find(Difference::Receipt, &itself, detail);
+            }
+        }
+        Ok(())
+    }
+
+    fn surplus(&mut self, key: String, size: u64) {
+        self.report.findings.push(Finding {
+            difference: Difference::Surplus,
+            key,
+            conversation: None,
+            detail: format!("{size} bytes that no receipt names"),
+        });
+    }
+
+    fn finish(mut self) -> Report {
+        let rows = std::mem::take(&mut self.rows);
+        let bundles = std::mem::take(&mut self.bundles);
+        let seen = std::mem::take(&mut self.seen_bundles);
+        for (key, size) in rows.into_iter().chain(bundles) {
+            if !seen.contains(&key) {
+                self.surplus(key, size);
+            }
+        }
+        let findings = &mut self.report.findings;
+        findings.sort_by(|a, b| (a.difference, &a.key).cmp(&(b.difference, &b.key)));
+        self.report
+    }
+}
+
+/// The media objects of a sink, a day at a time.
+struct Days<'a> {
+    list: BoxStream<'a, Result<Found, SinkError>>,
+    ahead: Option<Found>,
+}
+
+impl<'a> Days<'a> {
+    fn new(store: &'a dyn Store) -> Self {
+        Days {
+            list: store.list("recordings/").fuse().boxed(),
+            ahead: None,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<(String, HashMap<String, u64>)>, SinkError> {
+        let first = match self.ahead.take() {
+            Some(found) => Some(found),
+            None => self.list.next().await.transpose()?,
+        };
+        let Some(first) = first else { return Ok(None) };
+        let day = day(&first.key);
+        let mut objects = HashMap::from([(first.key, first.size)]);
+        while let Some(found) = self.list.next().await.transpose()? {
+            if self::day(&found.key) != day {
+                self.ahead = Some(found);
+                break;
+            }
+            objects.insert(found.key, found.size);
+        }
+        Ok(Some((day, objects)))
+    }
+}
+
+/// The day in `recordings/2026/01/05/...`, as receipts write it.
+fn day(key: &str) -> String {
+    let parts: Vec<&str> = key.split('/').skip(1).take(3).collect();
+    parts.join("-")
+}
+
+async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, u64>, SinkError> {
+    let mut found = HashMap::new();
+    let mut list = store.list(prefix);
+    while let Some(one) = list.next().await.transpose()? {
+        found.insert(one.key, one.size);
+    }
+    Ok(found)
+}
+
+fn broken(key: &str) -> SinkError {
+    SinkError {
+        sink: "verify".to_owned(),
+        key: key.to_owned(),
+        reason: "reading it broke off; verify again".to_owned(),
+        retryable: true,
+    }
+}
+
+/// An object's text; bytes that are no UTF-8 cannot be right and are replaced.
+async fn whole(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError> {
+    let Some(mut body) = store.get(key).await? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+async fn digest(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError> {
+    let Some(mut body) = store.get(key).await? else {
+        return Ok(None);
+    };
+    let mut digest = Sha256::new();
+    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
+        digest.update(&data);
+    }
+    Ok(Some(hex(&digest.finalize())))
+}

@@ -1,0 +1,142 @@
+//! An archive proves itself: whatever is missing, changed or too much is found and named.
+
+use std::path::{Path, PathBuf};
+
+use genesys_simulator::{Dialect, Settings};
+use recording_host::{
+    sink::{Sink, filesystem::Filesystem},
+    verify::{Difference, Report, verify},
+};
+use serde_json::json;
+
+use crate::support::{Center, export, run_program};
+
+async fn archive(dialect: Dialect) -> Center {
+    let center = Center::start(Settings {
+        conversations: 120,
+        dialect,
+        ..Settings::default()
+    })
+    .await;
+    export(center.config()).await;
+    center
+}
+
+/// The first file of this extension below a folder.
+fn first(folder: &Path, extension: &str) -> PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                return path;
+            }
+        }
+    }
+    panic!("no .{extension}");
+}
+
+async fn verified(root: &Path, full: bool) -> Report {
+    let sink = Filesystem::new(root.to_owned());
+    verify(sink.store().unwrap(), full).await.unwrap()
+}
+
+/// The differences found in an object.
+fn found(report: &Report, root: &Path, path: &Path) -> Vec<Difference> {
+    let key = path.strip_prefix(root).unwrap().display().to_string();
+    let of_it = report.findings.iter().filter(|finding| finding.key == key);
+    of_it.map(|finding| finding.difference).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_untouched_archive_is_in_order() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let center = archive(dialect).await;
+        let report = verified(&center.output(), true).await;
+        assert_eq!(report.findings, []);
+        assert_eq!(report.conversations, 120);
+        assert!(report.objects > 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_that_are_kept_are_proven_too() {
+    let center = Center::start(Settings {
+        conversations: 120,
+        dialect: Dialect::Guide,
+        ..Settings::default()
+    })
+    .await;
+    let sink = json!({ "type": "filesystem", "path": center.output(), "zip": "keep" });
+    export(center.config_to(sink)).await;
+    assert_eq!(verified(&center.output(), true).await.findings, []);
+    let bundle = first(&center.output().join("bundles"), "zip");
+    std::fs::remove_file(&bundle).unwrap();
+    let report = verified(&center.output(), false).await;
+    assert!(found(&report, &center.output(), &bundle).contains(&Difference::Missing));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_changed_or_too_much_is_named() {
+    let center = archive(Dialect::Cloud).await;
+    let root = center.output();
+    let (media, metadata) = (root.join("recordings"), root.join("metadata"));
+
+    let deleted = first(&media, "ogg");
+    std::fs::remove_file(&deleted).unwrap();
+    let truncated = first(&media, "wav");
+    let half = std::fs::metadata(&truncated).unwrap().len() / 2;
+    let file = std::fs::File::options()
+        .write(true)
+        .open(&truncated)
+        .unwrap();
+    file.set_len(half).unwrap();
+    let flipped = first(&media, "mp3");
+    let mut bytes = std::fs::read(&flipped).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&flipped, bytes).unwrap();
+    let shortened = first(&metadata, "jsonl");
+    let rows = std::fs::read_to_string(&shortened).unwrap();
+    std::fs::write(&shortened, rows.split_once('\n').unwrap().1).unwrap();
+    let surplus = truncated.with_file_name("stranger.wav");
+    std::fs::write(&surplus, "RIFF").unwrap();
+    let forged = root.join("metadata/date=2026-01-06/forged.jsonl");
+    std::fs::write(&forged, "{}").unwrap();
+
+    let quick = verified(&root, false).await;
+    assert_eq!(found(&quick, &root, &deleted), [Difference::Missing]);
+    assert_eq!(found(&quick, &root, &truncated), [Difference::Size]);
+    assert_eq!(found(&quick, &root, &flipped), []);
+    assert_eq!(found(&quick, &root, &shortened), [Difference::Content]);
+    assert_eq!(found(&quick, &root, &surplus), [Difference::Surplus]);
+    assert_eq!(found(&quick, &root, &forged), [Difference::Surplus]);
+    let full = verified(&root, true).await;
+    assert_eq!(found(&full, &root, &flipped), [Difference::Content]);
+
+    let config = center.write(&center.config()).display().to_string();
+    let ran = run_program(&["verify", "--full", "--config", &config]).await;
+    assert_eq!(ran.status.code(), Some(1));
+    let said = String::from_utf8(ran.stdout).unwrap();
+    for path in [deleted, truncated, flipped, shortened, surplus, forged] {
+        let key = path.strip_prefix(&root).unwrap().display().to_string();
+        assert!(said.contains(&key), "{key}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_was_changed_is_found() {
+    let center = archive(Dialect::Cloud).await;
+    let root = center.output();
+    let receipt = first(&root.join("receipts"), "jsonl");
+    let text = std::fs::read_to_string(&receipt).unwrap();
+    let place = text.rfind("\"sha256\":\"").unwrap() + 10;
+    let mut bytes = text.into_bytes();
+    bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
+    std::fs::write(&receipt, bytes).unwrap();
+    let report = verified(&root, false).await;
+    assert!(found(&report, &root, &receipt).contains(&Difference::Receipt));
+}
