@@ -216,7 +216,11 @@ impl SeaweedFs {
         let config = folder.path().join("identities.json");
         std::fs::write(&config, identities.to_string()).unwrap();
         // SeaweedFS listens for gRPC at each port and 10000 above it.
-        let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+        let mut ports = std::collections::BTreeSet::new();
+        while ports.len() < 4 {
+            ports.insert(free_port());
+        }
+        let ports: Vec<u16> = ports.into_iter().collect();
         let child = Command::new(&program)
             .args([
                 "server",
@@ -232,6 +236,12 @@ impl SeaweedFs {
             .arg(format!("-filer.port={}", ports[2]))
             .arg(format!("-s3.port={}", ports[3]))
             .args(["-volume.max=100", "-master.volumeSizeLimitMB=256"])
+            // What else it would serve, at ports that may be taken.
+            .args([
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.telemetry=false",
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
