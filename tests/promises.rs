@@ -9,6 +9,8 @@ mod commands;
 mod complete;
 #[path = "promises/dialects.rs"]
 mod dialects;
+#[path = "promises/faults.rs"]
+mod faults;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]

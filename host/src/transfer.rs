@@ -3,6 +3,7 @@
 //! One download feeds all sinks. Nothing is held in memory but a few frames
 //! and, for each sink, the part that is being collected.
 
+mod download;
 mod name;
 mod unpack;
 
@@ -12,11 +13,12 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use download::Download;
 use name::{extension, stem};
 
 use crate::{
     clock::Clock,
-    grant::{Allow, passing, redacted},
+    grant::Allow,
     queue::{Contents, Object, Queue},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError},
@@ -126,9 +128,8 @@ impl Transfer {
                 Container::Zip | Container::ZipBundle(_) => self.archive(artifact).await,
             };
             match result {
-                Err(Attempt::Again(reason)) if tried < TRIES => {
-                    let _ = reason;
-                    self.clock.sleep(Duration::from_millis(300 << tried)).await;
+                Err(Attempt::Again(_)) if tried < TRIES => {
+                    self.pause(tried).await;
                 }
                 Err(Attempt::Again(reason)) => return Err(TransferError::Link(reason)),
                 Err(Attempt::Never(error)) => return Err(error),
@@ -137,46 +138,20 @@ impl Transfer {
         }
     }
 
-    async fn open(&self, artifact: &Artifact) -> Result<reqwest::Response, Attempt> {
-        let url = self
-            .allow
-            .media(&artifact.fetch.url)
-            .map_err(TransferError::from)?;
-        if artifact.fetch.authenticated {
-            return Err(TransferError::Host(
-                "downloads with the run's credentials are not supported".to_owned(),
-            )
-            .into());
-        }
-        let mut request = self.client.get(url);
-        for (name, value) in &artifact.fetch.headers {
-            request = request.header(name, value);
-        }
-        let response = tokio::time::timeout(SILENCE, request.send())
-            .await
-            .map_err(|_| Attempt::Again("the media server did not answer".to_owned()))?
-            .map_err(|error| Attempt::Again(redacted(&error)))?;
-        let status = response.status();
-        if status == reqwest::StatusCode::OK {
-            Ok(response)
-        } else if passing(status) {
-            Err(Attempt::Again(format!(
-                "the media server answered {status}"
-            )))
-        } else {
-            Err(TransferError::Link(format!("the media server answered {status}")).into())
-        }
+    /// Waits before try number `tried + 1`.
+    async fn pause(&self, tried: u32) {
+        self.clock.sleep(Duration::from_millis(300 << tried)).await;
     }
 
     async fn single(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             return Err(TransferError::Host("a single file has no owner".to_owned()).into());
         };
-        let mut response = self.open(artifact).await?;
+        let mut download = Download::begin(self, artifact).await?;
         let content_type = artifact
             .content_type
             .clone()
-            .or_else(|| header(&response, "content-type"))
+            .or_else(|| download.content_type())
             .unwrap_or_else(|| "application/octet-stream".to_owned());
         let starts = self
             .queue
@@ -194,46 +169,34 @@ impl Transfer {
             ),
             content_type,
         };
-        let size = response.content_length().or(artifact.size);
+        let size = download.size;
         let outputs: Vec<&Output> = self.outputs.iter().collect();
         let _held = self.hold(size, outputs.len()).await;
         let (feeds, puts) = self.puts(&outputs, &target, size);
-        let download = async {
+        let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
-            loop {
-                let chunk = tokio::time::timeout(SILENCE, response.chunk())
-                    .await
-                    .map_err(|_| Attempt::Again("the media server fell silent".to_owned()))?
-                    .map_err(|error| Attempt::Again(redacted(&error)))?;
-                let Some(chunk) = chunk else { break };
-                digest.update(&chunk);
-                total += chunk.len() as u64;
-                let sent = join_all(feeds.iter().map(|feed| feed.send(chunk.clone()))).await;
+            while let Some(data) = download.next().await? {
+                digest.update(&data);
+                total += data.len() as u64;
+                let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
                 if sent.iter().all(Result::is_err) {
-                    break;
+                    // The sinks say why.
+                    return Ok(None);
                 }
             }
             let sha256 = checked(artifact, size, total, digest)?;
             join_all(feeds.into_iter().map(super::sink::Feed::end)).await;
-            Ok::<_, Attempt>((total, sha256))
+            Ok::<_, Attempt>(Some((total, sha256)))
         };
         // Feeds that are dropped on an error make every sink drop what it has.
-        let (downloaded, stored) = tokio::join!(download, join_all(puts));
-        let mut sink_error = None;
+        let (fed, stored) = tokio::join!(feeding, join_all(puts));
+        let fed = fed?;
         for result in stored {
-            if let Err(error) = result {
-                sink_error.get_or_insert(error);
-            }
+            result?;
         }
-        let (size, sha256) = match (downloaded, sink_error) {
-            (Err(Attempt::Again(reason)), Some(error)) if error.reason.contains("broke off") => {
-                return Err(Attempt::Again(reason));
-            }
-            (_, Some(error)) => return Err(error.into()),
-            (Err(error), None) => return Err(error),
-            (Ok(done), None) => done,
-        };
+        let (size, sha256) =
+            fed.ok_or_else(|| host("a sink stopped reading and called it a success"))?;
         Ok(Contents {
             objects: outputs
                 .iter()
@@ -307,10 +270,6 @@ impl From<SinkError> for Attempt {
 
 fn host(error: impl std::fmt::Display) -> TransferError {
     TransferError::Host(error.to_string())
-}
-
-fn header(response: &reqwest::Response, name: &str) -> Option<String> {
-    Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
 /// Compares what came with what was announced, and returns the digest.

@@ -12,12 +12,11 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{
-    Attempt, Missing, Output, SILENCE, Target, Transfer, TransferError, Zip, checked, host,
+    Attempt, Download, Missing, Output, Target, Transfer, TransferError, Zip, checked, host,
     name::{content_type, extension, stem},
 };
 use crate::{
     archive::{Archive, ArchiveError, Entry, Listed, is_index, safe},
-    grant::redacted,
     queue::{Contents, Object},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::Feed,
@@ -116,8 +115,8 @@ impl Transfer {
 
     /// Downloads an archive into an unnamed file.
     async fn spool(&self, artifact: &Artifact) -> Result<(File, u64, String), Attempt> {
-        let mut response = self.open(artifact).await?;
-        let announced = response.content_length().or(artifact.size);
+        let mut download = Download::begin(self, artifact).await?;
+        let announced = download.size;
         let folder = self.spool.clone();
         let mut file = spawn_blocking(move || crate::archive::spool(&folder))
             .await
@@ -125,15 +124,10 @@ impl Transfer {
             .map_err(host)?;
         let mut digest = Sha256::new();
         let mut total = 0;
-        loop {
-            let chunk = tokio::time::timeout(SILENCE, response.chunk())
-                .await
-                .map_err(|_| Attempt::Again("the media server fell silent".to_owned()))?
-                .map_err(|error| Attempt::Again(redacted(&error)))?;
-            let Some(chunk) = chunk else { break };
-            digest.update(&chunk);
-            total += chunk.len() as u64;
-            file = spawn_blocking(move || file.write_all(&chunk).map(|()| file))
+        while let Some(data) = download.next().await? {
+            digest.update(&data);
+            total += data.len() as u64;
+            file = spawn_blocking(move || file.write_all(&data).map(|()| file))
                 .await
                 .map_err(host)?
                 .map_err(host)?;

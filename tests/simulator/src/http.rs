@@ -1,12 +1,12 @@
 //! What the three origins have in common: answers, and bodies that are made while they are sent.
 
-use std::convert::Infallible;
+use std::io;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{HeaderMap, Response, StatusCode, header::HeaderValue};
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(crate) type Reply = Response<Body>;
 
 /// A request whose body has been read.
@@ -35,7 +35,11 @@ impl Request {
 /// An answer with a body in memory.
 pub(crate) fn reply(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Reply {
     let body = body.into();
-    let mut reply = Response::new(Full::new(body).boxed_unsync());
+    let mut reply = Response::new(
+        Full::new(body)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *reply.status_mut() = status;
     set(&mut reply, "content-type", content_type);
     reply
@@ -43,7 +47,7 @@ pub(crate) fn reply(status: StatusCode, content_type: &str, body: impl Into<Byte
 
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Empty::new().boxed_unsync());
+    let mut reply = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *reply.status_mut() = status;
     reply
 }

@@ -16,6 +16,7 @@
 
 mod api;
 mod dice;
+mod faults;
 mod http;
 mod id;
 mod media;
@@ -25,6 +26,7 @@ mod time;
 
 use std::time::Duration;
 
+pub use faults::Faults;
 pub use organisation::{Conversation, MediaType, Organisation, Recording, RecordingKind, State};
 pub use server::{Simulator, Stats};
 
@@ -81,6 +83,8 @@ pub struct Settings {
     pub audio: AudioMix,
     /// Makes the first voice recording a WAV of about this many bytes.
     pub giant: Option<u64>,
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 impl Default for Settings {
@@ -101,6 +105,7 @@ impl Default for Settings {
             max_hits: 100_000,
             audio: AudioMix::Mixed,
             giant: None,
+            faults: Faults::default(),
         }
     }
 }

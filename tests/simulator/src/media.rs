@@ -7,6 +7,7 @@ mod transcript;
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -126,6 +127,11 @@ pub(crate) async fn serve(world: &Arc<World>, request: &Request) -> Reply {
     }
 }
 
+/// What a link that has expired is answered with.
+pub(crate) fn expired() -> Reply {
+    xml(StatusCode::FORBIDDEN, "AccessDenied", "Request has expired")
+}
+
 async fn find(world: &Arc<World>, path: &str) -> Option<(Content, &'static str)> {
     if let Some(id) = path
         .strip_prefix("/bundles/")
@@ -192,17 +198,28 @@ fn send(world: &World, request: &Request, content: Content, content_type: &str) 
         },
     };
     let (from, until) = range.unwrap_or((0, length));
+    let cut = world
+        .chance
+        .strikes(world.settings.faults.cut)
+        .then(|| from + world.chance.any() % (until - from).max(1));
     let mut answer = if request.method == Method::HEAD {
         empty(StatusCode::OK)
     } else {
         let body = stream::unfold((content, from), move |(content, at)| async move {
-            let mut buffer = vec![0; CHUNK.min((until - at) as usize)];
+            if cut.is_some_and(|cut| at >= cut) {
+                let error = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Some((Err(error), (content, at)));
+            }
+            let end = cut.unwrap_or(until).min(at + CHUNK as u64);
+            let mut buffer = vec![0; (end - at) as usize];
             if buffer.is_empty() {
                 return None;
             }
-            content.read(at, &mut buffer).ok()?;
-            let next = at + buffer.len() as u64;
-            Some((Ok(Frame::data(Bytes::from(buffer))), (content, next)))
+            let read = content.read(at, &mut buffer);
+            Some((
+                read.map(|()| Frame::data(Bytes::from(buffer))),
+                (content, end),
+            ))
         });
         Response::new(StreamBody::new(body).boxed_unsync())
     };

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,6 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{
     Organisation, Settings,
     api::{self, Jobs, Tokens},
+    faults::{self, Chance},
     http::{Reply, Request},
     media::{self, Media},
     time::Clock,
@@ -39,6 +39,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Why, for the first ones.
     pub reasons: Vec<String>,
+    /// Requests that met a fault.
+    pub faults: u64,
 }
 
 /// Everything that the three origins share.
@@ -52,6 +54,7 @@ pub(crate) struct World {
     pub(crate) media_url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+    pub(crate) chance: Chance,
     stats: Mutex<Stats>,
 }
 
@@ -128,6 +131,7 @@ impl Simulator {
             media_url: format!("http://{}", media.local_addr()?),
             client_secret: format!("secret-of-{}", &client[..8]),
             client_id: client,
+            chance: Chance::new(settings.seed),
             stats: Mutex::default(),
             organisation,
             settings,
@@ -211,7 +215,7 @@ async fn accept(listener: TcpListener, origin: Origin, world: Arc<World>) {
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let world = Arc::clone(&world);
-                async move { Ok::<_, Infallible>(serve(&world, origin, request).await) }
+                async move { serve(&world, origin, request).await }
             });
             // What ends a connection is its client's business.
             let _ = http1::Builder::new()
@@ -222,7 +226,11 @@ async fn accept(listener: TcpListener, origin: Origin, world: Arc<World>) {
     }
 }
 
-async fn serve(world: &Arc<World>, origin: Origin, request: hyper::Request<Incoming>) -> Reply {
+async fn serve(
+    world: &Arc<World>,
+    origin: Origin,
+    request: hyper::Request<Incoming>,
+) -> io::Result<Reply> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY).collect().await;
     let too_large = body.is_err();
@@ -233,6 +241,10 @@ async fn serve(world: &Arc<World>, origin: Origin, request: hyper::Request<Incom
         headers: parts.headers,
         body: body.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes),
     };
+    if let Some(fault) = fault(world, origin) {
+        world.stats().faults += 1;
+        return fault;
+    }
     let (reply, reason) = match origin {
         Origin::Media => (media::serve(world, &request).await, None),
         Origin::Login => api::token::serve(world, &request),
@@ -244,7 +256,27 @@ async fn serve(world: &Arc<World>, origin: Origin, request: hyper::Request<Incom
         Origin::Media => format!("{} media", request.method),
     };
     world.count(kind, &reply, reason);
-    reply
+    Ok(reply)
+}
+
+/// What happens instead of an answer, if a fault strikes.
+fn fault(world: &World, origin: Origin) -> Option<io::Result<Reply>> {
+    let (rates, chance) = (&world.settings.faults, &world.chance);
+    if chance.strikes(rates.reset) {
+        return Some(Err(io::ErrorKind::ConnectionReset.into()));
+    }
+    if chance.strikes(rates.server_error) {
+        return Some(Ok(faults::server_error(chance)));
+    }
+    match origin {
+        Origin::Api if chance.strikes(rates.throttle) => Some(Ok(faults::throttled())),
+        Origin::Api if chance.strikes(rates.unauthorized) => {
+            world.tokens.forget();
+            Some(Ok(faults::unauthorized()))
+        }
+        Origin::Media if chance.strikes(rates.expired) => Some(Ok(media::expired())),
+        _ => None,
+    }
 }
 
 fn without_ids(path: &str) -> String {

@@ -194,9 +194,14 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     let mean = world.settings.job_time.as_millis() as u64;
     let serial = world.jobs.kept.lock().map_or(0, |kept| kept.0);
     let mut dice = Dice::new(world.settings.seed, SORT_JOB, serial);
+    let stuck = world.chance.strikes(world.settings.faults.stuck_job);
     let number = world.jobs.add(Job {
         created: world.clock.now(),
-        length: mean / 2 + dice.below(mean + 1),
+        length: if stuck {
+            u64::MAX / 200
+        } else {
+            mean / 2 + dice.below(mean + 1)
+        },
         wanted,
         format,
     });
@@ -217,6 +222,8 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
         Some((Kind::Job, number, 0)) => world.jobs.get(number, now),
         _ => None,
     };
+    let lost = world.chance.strikes(world.settings.faults.lost_job);
+    let job = job.filter(|_| !lost);
     let job = job.ok_or_else(|| {
         let code = "batch.download.job.not.found";
         Refusal::new(
@@ -289,5 +296,5 @@ pub(crate) fn bundled(world: &World, id: &str) -> Option<Vec<Row>> {
         return None;
     };
     let job = world.jobs.get(number, now)?;
-    (now >= job.created + job.length).then(|| job.rows(&world.organisation))
+    (now.saturating_sub(job.created) >= job.length).then(|| job.rows(&world.organisation))
 }

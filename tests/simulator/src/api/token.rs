@@ -87,6 +87,12 @@ impl Tokens {
         token
     }
 
+    /// Makes all tokens worthless.
+    pub(crate) fn forget(&self) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.clear();
+    }
+
     /// Counts a request against its token.
     pub(crate) fn spend(&self, request: &Request, now: u64) -> Result<Usage, String> {
         let header = request

@@ -1,0 +1,158 @@
+//! A download that goes on where it was cut, if the server can do that.
+
+use bytes::Bytes;
+use reqwest::{StatusCode, header::HeaderMap};
+use tokio::time::timeout;
+
+use super::{Attempt, SILENCE, TRIES, Transfer, TransferError};
+use crate::{
+    grant::{passing, redacted},
+    sandbox::Artifact,
+};
+
+/// The bytes behind a link.
+pub(super) struct Download<'a> {
+    transfer: &'a Transfer,
+    artifact: &'a Artifact,
+    response: reqwest::Response,
+    /// The whole length, if known.
+    pub(super) size: Option<u64>,
+    /// Says whether the rest belongs to what came so far; none if the server cannot go on.
+    etag: Option<String>,
+    came: u64,
+    /// Interruptions since anything came.
+    fruitless: u32,
+}
+
+impl<'a> Download<'a> {
+    pub(super) async fn begin(
+        transfer: &'a Transfer,
+        artifact: &'a Artifact,
+    ) -> Result<Self, Attempt> {
+        let response = request(transfer, artifact, None).await?;
+        if response.status() != StatusCode::OK {
+            return Err(unexpected(&response));
+        }
+        let headers = response.headers();
+        let ranges = text(headers, "accept-ranges").is_some_and(|unit| unit == "bytes");
+        // A weak one says nothing about single bytes.
+        let etag = text(headers, "etag").filter(|etag| ranges && !etag.starts_with("W/"));
+        Ok(Download {
+            size: response.content_length().or(artifact.size),
+            etag,
+            came: 0,
+            fruitless: 0,
+            transfer,
+            artifact,
+            response,
+        })
+    }
+
+    /// The MIME type that the server tells.
+    pub(super) fn content_type(&self) -> Option<String> {
+        text(self.response.headers(), "content-type")
+    }
+
+    /// The next bytes, or none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Attempt> {
+        loop {
+            let reason = match timeout(SILENCE, self.response.chunk()).await {
+                Ok(Ok(Some(data))) => {
+                    self.came += data.len() as u64;
+                    self.fruitless = 0;
+                    return Ok(Some(data));
+                }
+                Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => return Ok(None),
+                Ok(Ok(None)) => "the download ended early".to_owned(),
+                Ok(Err(error)) => redacted(&error),
+                Err(_) => "the media server fell silent".to_owned(),
+            };
+            self.go_on(reason).await?;
+        }
+    }
+
+    /// Asks for the rest.
+    async fn go_on(&mut self, mut reason: String) -> Result<(), Attempt> {
+        let Some(etag) = self.etag.clone() else {
+            return Err(Attempt::Again(reason));
+        };
+        while self.fruitless < TRIES {
+            self.fruitless += 1;
+            self.transfer.pause(self.fruitless).await;
+            let response =
+                match request(self.transfer, self.artifact, Some((self.came, &etag))).await {
+                    Ok(response) => response,
+                    Err(Attempt::Again(error)) => {
+                        reason = error;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+            let from = format!("bytes {}-", self.came);
+            let rest = text(response.headers(), "content-range")
+                .is_some_and(|range| range.starts_with(&from));
+            return match response.status() {
+                StatusCode::PARTIAL_CONTENT if rest => {
+                    self.response = response;
+                    Ok(())
+                }
+                // It is another file by now: begin anew.
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(Attempt::Again(
+                    "the file changed while it was downloaded".to_owned(),
+                )),
+                _ => Err(unexpected(&response)),
+            };
+        }
+        Err(Attempt::Again(reason))
+    }
+}
+
+/// Asks for an artifact, from a place on if its ETag is still the same.
+async fn request(
+    transfer: &Transfer,
+    artifact: &Artifact,
+    rest: Option<(u64, &str)>,
+) -> Result<reqwest::Response, Attempt> {
+    let url = transfer
+        .allow
+        .media(&artifact.fetch.url)
+        .map_err(TransferError::from)?;
+    if artifact.fetch.authenticated {
+        return Err(TransferError::Host(
+            "downloads with the run's credentials are not supported".to_owned(),
+        )
+        .into());
+    }
+    let mut request = transfer.client.get(url);
+    for (name, value) in &artifact.fetch.headers {
+        request = request.header(name, value);
+    }
+    if let Some((from, etag)) = rest {
+        request = request
+            .header("range", format!("bytes={from}-"))
+            .header("if-range", etag);
+    }
+    let response = timeout(SILENCE, request.send())
+        .await
+        .map_err(|_| Attempt::Again("the media server did not answer".to_owned()))?
+        .map_err(|error| Attempt::Again(redacted(&error)))?;
+    if passing(response.status()) {
+        return Err(unexpected(&response));
+    }
+    Ok(response)
+}
+
+/// What an answer without the file means.
+fn unexpected(response: &reqwest::Response) -> Attempt {
+    let status = response.status();
+    let reason = format!("the media server answered {status}");
+    if passing(status) {
+        Attempt::Again(reason)
+    } else {
+        TransferError::Link(reason).into()
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
