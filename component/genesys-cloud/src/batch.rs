@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, BundleIndex, Container, Event, Failure, Fetch, HandedOver,
-    Level, Missing, Next, Note, Outcome, OutcomeResult, RecordingKey, Send, SourceError, Split,
-    Step, Timestamp, Wait,
+    Answer, Artifact, ArtifactKey, BundleIndex, Container, Download, Event, Failure, Fetch,
+    HandedOver, Level, Missing, Next, Note, Outcome, OutcomeResult, RecordingKey, Send,
+    SourceError, Split, Step, Timestamp, Wait, Wanted,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ const YOUNG: u64 = 50 * 60_000;
 pub(crate) struct Batch {
     id: String,
     conversations: Vec<String>,
+    /// Those of them that the vendor says were recorded.
+    recorded: BTreeSet<String>,
     phase: Phase,
     /// How often it has been submitted in vain.
     attempts: u32,
@@ -50,11 +52,31 @@ enum Phase {
     },
 }
 
+/// The splits that fetching begins with.
+pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
+    let groups: Vec<&[Wanted]> = fetch.conversations.chunks(options.batch_size).collect();
+    groups
+        .iter()
+        .enumerate()
+        .map(|(number, group)| {
+            let id = match groups.len() {
+                1 => fetch.name.clone(),
+                _ => format!("{}/{number}", fetch.name),
+            };
+            let recorded = group.iter().filter(|wanted| wanted.recorded);
+            let recorded = recorded.map(|wanted| wanted.id.clone()).collect();
+            let all = group.iter().map(|wanted| wanted.id.clone()).collect();
+            Batch::new(id, all, recorded).split()
+        })
+        .collect()
+}
+
 impl Batch {
-    pub(crate) fn new(id: String, conversations: Vec<String>) -> Self {
+    fn new(id: String, conversations: Vec<String>, recorded: BTreeSet<String>) -> Self {
         Batch {
             id,
             conversations,
+            recorded,
             phase: Phase::Unsubmitted,
             attempts: 0,
             parts: BTreeMap::new(),
@@ -63,7 +85,7 @@ impl Batch {
         }
     }
 
-    pub(crate) fn split(self) -> Split {
+    fn split(self) -> Split {
         let id = self.id.clone();
         Memory::Batch(self).split(id)
     }
@@ -139,21 +161,21 @@ impl Batch {
     fn divide(self, refusal: &api::Refusal) -> Step {
         let (id, mut first) = (self.id.clone(), self.wanted().to_vec());
         if self.renewing.is_some() || first.len() < 2 {
-            let failure = Failure {
-                code: "refused".to_owned(),
-                message: format!("status {}: {}", refusal.status, refusal.message),
-            };
+            let message = format!("status {}: {}", refusal.status, refusal.message);
+            let failure = failure("refused", message);
             let outcomes = self.outcomes(|_| OutcomeResult::Failed(failure.clone()));
             let mut step = Step::then(self.done());
             step.outcomes = outcomes;
             return step;
         }
         let second = first.split_off(first.len() / 2);
-        let mut step = Step::then(self.done());
-        step.splits = vec![
-            Batch::new(format!("{id}.0"), first).split(),
-            Batch::new(format!("{id}.1"), second).split(),
-        ];
+        let mut step = Step::then(self.clone().done());
+        let half = |name: &str, conversations: Vec<String>| {
+            let mut recorded = self.recorded.clone();
+            recorded.retain(|id| conversations.contains(id));
+            Batch::new(format!("{id}.{name}"), conversations, recorded).split()
+        };
+        step.splits = vec![half("0", first), half("1", second)];
         step
     }
 
@@ -228,7 +250,10 @@ impl Batch {
             }
             None => {
                 let (counts, missing) = (count(&artifacts), errors(&rows));
-                self.outcomes(|id| result(id, &counts, &missing, None))
+                self.outcomes(|id| match result(id, &counts, &missing, None) {
+                    OutcomeResult::NoRecording if self.recorded.contains(id) => left_out(),
+                    result => result,
+                })
             }
         };
         if self.renewing.is_some() {
@@ -257,13 +282,8 @@ impl Batch {
             });
             return step;
         }
-        let failure = Failure {
-            code: code.to_owned(),
-            message: format!(
-                "the job of {} did not complete in {attempts} attempts",
-                self.id
-            ),
-        };
+        let message = format!("the job did not complete in {attempts} attempts");
+        let failure = failure(code, message);
         let artifacts = self.artifacts(&rows);
         let (counts, missing) = (count(&artifacts), errors(&rows));
         let outcomes = if self.renewing.is_some() {
@@ -347,7 +367,7 @@ impl Batch {
                         recording: recording.to_owned(),
                         part: u32::try_from(part).unwrap_or(u32::MAX),
                     }),
-                    fetch: fetch(url.to_owned()),
+                    download: download(url.to_owned()),
                     content_type: row.content_type.clone(),
                     container: if zip {
                         Container::Zip
@@ -448,13 +468,30 @@ fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
             .or_default()
             .push(Missing {
                 recording: row.recording_id.clone(),
-                failure: Failure {
-                    code: code(&message).to_owned(),
-                    message: message.chars().take(300).collect(),
-                },
+                failure: failure(code(&message), message.chars().take(300).collect()),
             });
     }
     missing
+}
+
+/// What the vendor says of a recording that is not there yet, and our code for it.
+const UPLOADING: (&str, &str) = ("upload", "uploading");
+
+fn failure(code: &str, message: String) -> Failure {
+    Failure {
+        passing: code == UPLOADING.1,
+        code: code.to_owned(),
+        message,
+    }
+}
+
+/// A conversation that was recorded, and of which the batch API says nothing at all.
+fn left_out() -> OutcomeResult {
+    OutcomeResult::Failed(Failure {
+        code: "left-out".to_owned(),
+        message: "the vendor says that it was recorded, but hands over nothing: the recording is not ready yet, deleted, sensitive, or hidden from this client".to_owned(),
+        passing: true,
+    })
 }
 
 /// A code for the vendor's free text, of which there is no catalogue.
@@ -463,7 +500,7 @@ fn code(message: &str) -> &'static str {
     [
         ("archiv", "archived"),
         ("delet", "deleted"),
-        ("upload", "uploading"),
+        UPLOADING,
         ("sensitive", "sensitive"),
         ("permission", "forbidden"),
     ]
@@ -498,7 +535,7 @@ fn result(
 fn bundle(id: &str, url: String) -> Artifact {
     Artifact {
         key: ArtifactKey::Bundle(id.to_owned()),
-        fetch: fetch(url),
+        download: download(url),
         content_type: Some("application/zip".to_owned()),
         container: Container::ZipBundle(BundleIndex {
             conversation_field: "conversationId".to_owned(),
@@ -506,6 +543,7 @@ fn bundle(id: &str, url: String) -> Artifact {
             file_field: "fileName".to_owned(),
             content_type_field: Some("contentType".to_owned()),
             error_field: Some("errorMsg".to_owned()),
+            passing_errors: vec![UPLOADING.0.to_owned()],
         }),
         size: None,
         sha256: None,
@@ -513,8 +551,8 @@ fn bundle(id: &str, url: String) -> Artifact {
 }
 
 /// A signed link is fetched as it is, without credentials.
-fn fetch(url: String) -> Fetch {
-    Fetch {
+fn download(url: String) -> Download {
+    Download {
         url,
         headers: Vec::new(),
         authenticated: false,

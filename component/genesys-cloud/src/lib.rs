@@ -1,9 +1,9 @@
 //! The recording source for Genesys Cloud: query the conversations, submit
 //! batches, poll the jobs, hand over what their links point to.
 //!
-//! A `window` walks a range of days page by page and spawns a `batch` for
-//! every hundred conversations; `api` has the vendor's JSON, `metadata`
-//! turns an analytics row into a conversation, `options` what is configured.
+//! A `window` walks a range of days page by page; a `batch` fetches the recordings of up to a
+//! hundred conversations; `api` has the vendor's JSON, `metadata` turns an analytics row into a
+//! conversation, `options` what is configured.
 
 mod api;
 mod batch;
@@ -95,10 +95,8 @@ impl Source for GenesysCloud {
     fn start(options: &str, purpose: Purpose, now: Timestamp) -> Result<Started, SourceError> {
         let options = Options::read(options)?;
         let splits = match purpose {
-            Purpose::Export(range) => window::begin(&options, range, options.mode, now)?,
-            Purpose::Estimate(range) => {
-                window::begin(&options, range, options::Mode::MetadataOnly, now)?
-            }
+            Purpose::Find(find) => window::begin(&options, &find, now)?,
+            Purpose::Fetch(fetch) => batch::begin(&options, fetch),
             Purpose::Check => vec![Memory::Check.split("check".into())],
         };
         let mut origins = vec![
@@ -115,7 +113,11 @@ impl Source for GenesysCloud {
             url: url.clone(),
             role: OriginRole::Media,
         }));
-        Ok(Started { origins, splits })
+        Ok(Started {
+            origins,
+            splits,
+            fetch_size: u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+        })
     }
 
     fn step(

@@ -9,7 +9,8 @@ use serde_json::Value;
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) conversation: Conversation,
-    pub(crate) recorded: bool,
+    /// Transcripts of digital conversations exist without the flag, which is about calls.
+    pub(crate) may_have_recordings: bool,
 }
 
 // AnalyticsConversationWithoutAttributes and what is in it. Enums are open: plain strings here.
@@ -85,6 +86,7 @@ impl Row {
         let mut campaigns = Vec::new();
         let mut talk_ms = 0.0;
         let mut recorded = false;
+        let mut digital = false;
         for participant in &participants {
             recorded |= participant.screen_recording == Some(true);
             let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
@@ -93,10 +95,9 @@ impl Row {
             }
             for session in participant.sessions.iter().flatten() {
                 let media = session.media_type.as_deref().unwrap_or_default();
-                // The flag is about calls; transcripts of digital conversations exist without it.
-                recorded |= session.recording == Some(true)
-                    || session.snippet_recording == Some(true)
-                    || matches!(media, "chat" | "email" | "message" | "internalmessage");
+                recorded |=
+                    session.recording == Some(true) || session.snippet_recording == Some(true);
+                digital |= matches!(media, "chat" | "email" | "message" | "internalmessage");
                 push(&mut media_types, session.media_type.as_ref());
                 push(&mut campaigns, session.outbound_campaign_id.as_ref());
                 for metric in session.metrics.iter().flatten() {
@@ -142,9 +143,10 @@ impl Row {
                 tags,
                 divisions: raw.division_ids.unwrap_or_default(),
                 media_types,
+                recorded,
                 attributes,
             },
-            recorded,
+            may_have_recordings: recorded || digital,
         })
     }
 }

@@ -6,14 +6,13 @@
 use std::collections::HashSet;
 
 use recording_source_sdk::{
-    Event, Level, Next, Note, Outcome, OutcomeResult, Send, SourceError, Split, State, Step,
-    TimeRange, Timestamp,
+    Event, Find, Level, Next, Note, Outcome, OutcomeResult, Send, SourceError, Split, State, Step,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory, api,
-    batch::Batch,
     metadata::{Row, iso},
     options::{Mode, Options, wrong},
 };
@@ -21,33 +20,34 @@ use crate::{
 const DAY: u64 = 86_400_000;
 /// No window is cut shorter than this.
 const SHORTEST: u64 = 60_000;
+/// How often pages that shift while they are read are walked again.
+const WALKS: u32 = 3;
 /// The vendor refuses queries with more hits.
 const MOST_HITS: u64 = 100_000;
 
 /// What a window remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Window {
-    /// The window's name, which is the beginning of its batches' ids.
-    name: String,
     mode: Mode,
     /// What is being queried, and how far the window goes.
     from: Timestamp,
     until: Timestamp,
     end: Timestamp,
     page: u32,
-    /// Conversations for the next batch.
-    carried: Vec<String>,
-    /// Batches so far.
-    batches: u32,
+    /// Hits at the first page; another number later on means that pages have shifted.
+    hits: Option<u64>,
+    shifted: bool,
+    /// How often the pages of this query have been walked again because they had shifted.
+    walks: u32,
 }
 
-/// The splits that an export of `range` begins with.
+/// The splits that the search of a range begins with.
 pub(crate) fn begin(
     options: &Options,
-    range: TimeRange,
-    mode: Mode,
+    find: &Find,
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
+    let range = find.range;
     if range.from >= range.until {
         return Err(wrong("interval", "ends before it begins"));
     }
@@ -63,18 +63,19 @@ pub(crate) fn begin(
         .map(|lane| {
             let from = ((first_day + days * lane / lanes) * DAY).max(range.from);
             let end = ((first_day + days * (lane + 1) / lanes) * DAY).min(end);
-            let name = iso(from).replace(".000Z", "Z");
-            let window = Window {
-                name: name.clone(),
-                mode,
+            let mut window = Window {
+                mode: options.mode,
                 from,
-                until: day_end(from).min(end),
+                until: from,
                 end,
                 page: 1,
-                carried: Vec::new(),
-                batches: 0,
+                hits: None,
+                shifted: false,
+                walks: 0,
             };
-            Memory::Window(window).split(format!("window-{name}"))
+            window.advance();
+            let id = format!("{}/{}", find.name, iso(from).replace(".000Z", "Z"));
+            Memory::Window(window).split(id)
         })
         .collect())
 }
@@ -121,27 +122,31 @@ impl Window {
             Some(hits) => rows > 0 && seen < hits,
             None => rows >= size,
         };
+        if self.page == 1 {
+            self.hits = page.total_hits;
+        } else if page.total_hits != self.hits && page.total_hits.is_some() {
+            self.shifted = true;
+        }
         let mut step = Step::then(Next::Done(self.memory()));
-        self.take(page, options, &mut step);
+        self.take(page, &mut step);
         if more {
             self.page += 1;
+        } else if self.shifted && self.walks < WALKS {
+            self.walk_again();
         } else {
-            self.page = 1;
-            self.from = self.until;
-            self.until = day_end(self.from).min(self.end);
+            self.advance();
         }
         step.next = if self.from < self.end {
             self.ask(options)
         } else {
-            self.flush(1, &mut step, options);
             Next::Done(self.memory())
         };
         Ok(step)
     }
 
-    /// Takes over the conversations of a page that began inside the window.
-    fn take(&mut self, page: api::Page, options: &Options, step: &mut Step) {
-        let mut known: HashSet<String> = self.carried.iter().cloned().collect();
+    /// Hands over the conversations of a page that began inside the window.
+    fn take(&self, page: api::Page, step: &mut Step) {
+        let mut known = HashSet::new();
         for value in page.conversations {
             let row = match Row::read(value) {
                 Ok(row) => row,
@@ -158,43 +163,46 @@ impl Window {
             if !inside || !known.insert(conversation.id.clone()) {
                 continue;
             }
-            let id = conversation.id.clone();
-            step.conversations.push(conversation);
-            let outcome = |result| Outcome {
-                conversation: id.clone(),
-                result,
-            };
-            match (self.mode, row.recorded) {
-                (Mode::MetadataOnly, _) => step
-                    .outcomes
-                    .push(outcome(OutcomeResult::Skipped("metadata only".to_owned()))),
-                (Mode::Recordings, false) => {
-                    step.outcomes.push(outcome(OutcomeResult::NoRecording));
+            let settled = match (self.mode, row.may_have_recordings) {
+                (Mode::MetadataOnly, _) => {
+                    Some(OutcomeResult::Skipped("metadata only".to_owned()))
                 }
-                (Mode::Recordings, true) => self.carried.push(id),
-            }
+                (Mode::Recordings, false) => Some(OutcomeResult::NoRecording),
+                (Mode::Recordings, true) => None,
+            };
+            step.outcomes.extend(settled.map(|result| Outcome {
+                conversation: conversation.id.clone(),
+                result,
+            }));
+            step.conversations.push(conversation);
         }
-        self.flush(options.batch_size, step, options);
     }
 
-    /// Spawns batches while at least `least` conversations are carried.
-    fn flush(&mut self, least: usize, step: &mut Step, options: &Options) {
-        while !self.carried.is_empty() && self.carried.len() >= least {
-            let rest = self
-                .carried
-                .split_off(self.carried.len().min(options.batch_size));
-            let conversations = std::mem::replace(&mut self.carried, rest);
-            let id = format!("batch-{}-{}", self.name, self.batches);
-            self.batches += 1;
-            step.splits.push(Batch::new(id, conversations).split());
-        }
+    /// Goes on to the next query: the rest of the day, or the next one.
+    fn advance(&mut self) {
+        self.from = self.until;
+        self.until = day_end(self.from).min(self.end);
+        self.walks = 0;
+        self.walk();
     }
 
     /// Queries half of the window.
     fn halve(mut self, options: &Options) -> Step {
         self.until = self.from + (self.until - self.from) / 2;
-        self.page = 1;
+        self.walk();
         Step::then(self.ask(options))
+    }
+
+    /// What has been seen already is ignored by the host.
+    fn walk_again(&mut self) {
+        self.walks += 1;
+        self.walk();
+    }
+
+    fn walk(&mut self) {
+        self.page = 1;
+        self.hits = None;
+        self.shifted = false;
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
-    Answer, Artifact, Conversation, Event, Next, Note, Outcome, Purpose, Request, Source,
-    SourceError, Split, Started, Timestamp,
+    Answer, Artifact, Conversation, Event, Fetch, Next, Note, Outcome, Purpose, Request, Source,
+    SourceError, Split, Started, Timestamp, Wanted,
 };
 
 /// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
@@ -31,6 +31,10 @@ pub struct Drive {
     pub outcomes: Vec<Outcome>,
     /// Every line for the log, in order.
     pub notes: Vec<Note>,
+    /// Conversations whose recordings have not been asked for yet.
+    pub wanted: Vec<Wanted>,
+    /// How often recordings have been asked for.
+    pub fetches: usize,
 }
 
 impl Drive {
@@ -55,25 +59,41 @@ impl Drive {
             artifacts: Vec::new(),
             outcomes: Vec::new(),
             notes: Vec::new(),
+            wanted: Vec::new(),
+            fetches: 0,
             started: started.clone(),
         };
         drive.add(started.splits);
         Ok(drive)
     }
 
-    /// Steps every split until all are done, asking `respond` for each answer.
+    /// Steps every split until all are done, asking `respond` for each answer, and fetches the
+    /// recordings of what was found, as a host would.
     ///
     /// # Errors
-    /// The first error that a step returns.
+    /// The first error that the source returns.
     pub fn run<S: Source>(
         &mut self,
         mut respond: impl FnMut(&Request, Timestamp) -> Answer,
     ) -> Result<(), SourceError> {
-        while let Some(((due, _), split)) = self.open.pop_first() {
+        loop {
+            let size = self.started.fetch_size.max(1) as usize;
+            if self.wanted.len() >= size || (self.open.is_empty() && !self.wanted.is_empty()) {
+                let rest = self.wanted.split_off(self.wanted.len().min(size));
+                let fetch = Fetch {
+                    name: format!("fetch-{}", self.fetches),
+                    conversations: std::mem::replace(&mut self.wanted, rest),
+                };
+                self.fetches += 1;
+                let started = S::start(&self.options, Purpose::Fetch(fetch), self.now)?;
+                self.add(started.splits);
+            }
+            let Some(((due, _), split)) = self.open.pop_first() else {
+                return Ok(());
+            };
             self.now = self.now.max(due);
             self.finish::<S>(split, Event::Due, &mut respond)?;
         }
-        Ok(())
     }
 
     /// Steps one split with `event`, and on while it sends requests, until it waits or is done.
@@ -88,6 +108,19 @@ impl Drive {
     ) -> Result<(), SourceError> {
         loop {
             let step = S::step(&self.options, split.state.clone(), event, self.now)?;
+            let settled: HashSet<&str> = step
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.conversation.as_str())
+                .collect();
+            for found in &step.conversations {
+                if !settled.contains(found.id.as_str()) {
+                    self.wanted.push(Wanted {
+                        id: found.id.clone(),
+                        recorded: found.recorded,
+                    });
+                }
+            }
             self.conversations.extend(step.conversations);
             self.artifacts.extend(step.artifacts);
             self.outcomes.extend(step.outcomes);
