@@ -322,6 +322,7 @@ mod tests {
             file_field: "fileName".into(),
             content_type_field: None,
             error_field: Some("errorMsg".into()),
+            passing_errors: Vec::new(),
         };
         let listed = archive.listed(&entries, &index).unwrap();
         assert_eq!(listed.owners["c/r.wav"].recording, "r");

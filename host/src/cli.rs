@@ -4,16 +4,18 @@
 mod demo;
 mod inspect;
 mod print;
+mod reconcile;
 mod run;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod status;
 mod validate;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recording_host::{config::ConfigError, run::RunError};
+use recording_host::{clock::Clock, config::ConfigError, run::RunError};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -39,11 +41,41 @@ enum Command {
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
+    /// Asks the source again and names, day by day, what the receipts do not have.
+    Reconcile(reconcile::Reconcile),
+    /// Shows what is done, under way and waiting, of a running export or a stopped one.
+    Status(status::Status),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(simulate::Simulate),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
+}
+
+/// The clock of a command; only beside a simulator it is not the real one.
+#[derive(Debug, clap::Args)]
+struct Time {
+    /// Let time run this many times faster, as the simulator does with the same option.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        hide_short_help = true
+    )]
+    speed: f64,
+    /// Begin at this instant, as the simulator does with the same option.
+    #[arg(long, value_name = "INSTANT", hide_short_help = true)]
+    clock_start: Option<jiff::Timestamp>,
+}
+
+impl Time {
+    fn clock(&self) -> Clock {
+        let start = self.clock_start.map(jiff::Timestamp::as_millisecond);
+        match start.and_then(|ms| u64::try_from(ms).ok()) {
+            Some(ms) => Clock::starting_at(ms, self.speed),
+            None => Clock::new(self.speed),
+        }
+    }
 }
 
 /// How a command ended well.
@@ -79,6 +111,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Run(run) => run.run().await,
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
+        Command::Reconcile(reconcile) => reconcile.run().await,
+        Command::Status(status) => status.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
         Command::Inspect(inspect) => inspect.run(),

@@ -1,6 +1,9 @@
 //! The clock of a run: the real one, or one that runs faster for use with the simulator.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+// The runtime's clock: it stands still where a test has paused it.
+use tokio::time::Instant;
 
 /// Tells the time and waits.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +21,15 @@ impl Clock {
         let epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        Self::starting_at(u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX), speed)
+    }
+
+    /// A clock that shows `ms` since the epoch now, and runs `speed` times as fast as the real one.
+    #[must_use]
+    pub fn starting_at(ms: u64, speed: f64) -> Self {
         Clock {
             base: Instant::now(),
-            epoch_ms: u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX),
+            epoch_ms: ms,
             speed: if speed > 0.0 { speed } else { 1.0 },
         }
     }

@@ -1,6 +1,6 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
-use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -8,12 +8,15 @@ use serde_json::Value;
 
 use crate::{
     clock::Clock,
-    run::{Concurrency, Pipeline},
+    run::{Concurrency, Follow, Pipeline},
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
     sink::{Sink, filesystem::Filesystem},
     transfer::Zip,
 };
+
+/// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
+const LATE_HOURS: u64 = 24;
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +83,10 @@ pub struct SourceConfig {
     pub allow: Option<Vec<String>>,
     /// Whether connections to private addresses are allowed.
     pub allow_private_addresses: bool,
+    /// How an export with an open end keeps up.
+    pub follow: Follow,
+    /// How long after a conversation's end its recordings are waited for.
+    pub late: Duration,
 }
 
 /// OAuth client credentials.
@@ -96,8 +103,8 @@ pub struct Auth {
 pub struct Interval {
     /// The first instant inside.
     pub from: u64,
-    /// The first instant after it.
-    pub until: u64,
+    /// The first instant after it; none if it has no end.
+    pub until: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -135,6 +142,10 @@ struct RawSource {
     allow: Option<Vec<String>>,
     #[serde(default)]
     allow_private_addresses: bool,
+    #[serde(default)]
+    follow: Follow,
+    #[serde(default)]
+    late_hours: Option<u64>,
     options: Value,
 }
 
@@ -331,13 +342,17 @@ impl Config {
         component: &Component,
         clock: Clock,
     ) -> Result<(), ConfigError> {
-        use crate::sandbox::{Purpose, SourceError, TimeRange};
-        let purpose = Purpose::Export(TimeRange {
-            from: source.interval.from,
-            until: source.interval.until,
+        use crate::sandbox::{Find, Purpose, SourceError, TimeRange};
+        let now = clock.now();
+        let purpose = Purpose::Find(Find {
+            name: "check".to_owned(),
+            range: TimeRange {
+                from: source.interval.from,
+                until: source.interval.until.unwrap_or(u64::MAX),
+            },
         });
         let started = component
-            .start(&source.options.to_string(), &purpose, clock.now())
+            .start(&source.options.to_string(), &purpose, now)
             .map_err(|source| ConfigError::Component {
                 at: name.to_owned(),
                 source,
@@ -500,11 +515,14 @@ fn source(
         auth,
         allow: raw.allow,
         allow_private_addresses: raw.allow_private_addresses,
+        follow: raw.follow,
+        late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),
     };
     Ok((origin, config))
 }
 
-/// Reads a range such as `2026-01-01/2026-02-01` or `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`.
+/// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or
+/// `2026-01-01/..`, which has no end.
 fn interval(text: &str) -> Result<Interval, String> {
     let instant = |text: &str| -> Result<u64, String> {
         let at = if text.contains('T') {
@@ -520,9 +538,16 @@ fn interval(text: &str) -> Result<Interval, String> {
     let (from, until) = text
         .split_once('/')
         .ok_or_else(|| format!("`{text}` is not a range such as 2026-01-01/2026-02-01"))?;
-    let (from, until) = (instant(from)?, instant(until)?);
+    let from = instant(from)?;
+    if until == ".." {
+        return Ok(Interval { from, until: None });
+    }
+    let until = instant(until)?;
     if from < until {
-        Ok(Interval { from, until })
+        Ok(Interval {
+            from,
+            until: Some(until),
+        })
     } else {
         Err(format!("`{text}` ends before it begins"))
     }
@@ -586,7 +611,8 @@ mod tests {
     #[test]
     fn days_are_utc_and_the_end_is_excluded() {
         let range = interval("2026-01-01/2026-01-02").unwrap();
-        assert_eq!(range.until - range.from, 86_400_000);
+        assert_eq!(range.until, Some(range.from + 86_400_000));
+        assert_eq!(interval("2026-01-01/..").unwrap().until, None);
         assert!(interval("2026-01-02/2026-01-01").is_err());
     }
 }

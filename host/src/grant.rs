@@ -3,6 +3,7 @@
 //! A component only ever asks. What leaves the machine is decided here.
 
 mod allow;
+mod exchange;
 mod limit;
 mod resolve;
 mod token;
@@ -13,21 +14,21 @@ use std::{
     time::Duration,
 };
 
-use rand::RngExt;
-use reqwest::{StatusCode, header::HeaderValue};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use reqwest::StatusCode;
 
 pub use allow::{Allow, AllowError};
+use exchange::method;
+pub(crate) use exchange::{Credentials, Exchange};
 pub use limit::Limiter;
 pub(crate) use resolve::PublicOnly;
 pub use token::{OAuth, TokenError};
 
 use crate::{
     clock::Clock,
-    sandbox::{Answer, Fault, Method, Request, Response},
+    sandbox::{Answer, Fault, Request, Response},
 };
 
-/// The largest answer that a component is handed, in bytes.
-const ANSWER: u64 = 16 << 20;
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
 /// The longest that a server may ask us to wait before a retry.
@@ -45,11 +46,12 @@ pub struct Calls {
 /// Makes the requests of one source.
 #[derive(Debug)]
 pub struct Grant {
-    client: reqwest::Client,
+    exchange: Arc<dyn Exchange>,
     allow: Allow,
     oauth: Option<OAuth>,
     limiter: Limiter,
     clock: Clock,
+    jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
 }
 
@@ -63,12 +65,26 @@ impl Grant {
         limiter: Limiter,
         clock: Clock,
     ) -> Self {
+        let seed = rand::rng().random();
+        Self::over(Arc::new(client), allow, oauth, limiter, clock, seed)
+    }
+
+    /// The same over any network, with pauses that follow from a seed.
+    pub(crate) fn over(
+        exchange: Arc<dyn Exchange>,
+        allow: Allow,
+        oauth: Option<OAuth>,
+        limiter: Limiter,
+        clock: Clock,
+        seed: u64,
+    ) -> Self {
         Grant {
-            client,
+            exchange,
             allow,
             oauth,
             limiter,
             clock,
+            jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
         }
     }
@@ -95,7 +111,7 @@ impl Grant {
             let again = tried < TRIES;
             let token = match &self.oauth {
                 None => None,
-                Some(oauth) => match oauth.token(&self.client, self.clock).await {
+                Some(oauth) => match oauth.token(&*self.exchange, self.clock).await {
                     Ok((token, fresh)) => {
                         if fresh {
                             self.count("token");
@@ -118,7 +134,10 @@ impl Grant {
             };
             self.limiter.acquire(self.clock).await;
             self.count(&format!("{kind} {}", method(request.method)));
-            let response = self.once(url.clone(), request, token.as_ref()).await;
+            let credentials = token
+                .as_ref()
+                .map_or(Credentials::None, Credentials::Bearer);
+            let response = self.exchange.exchange(&url, request, credentials).await;
             match response {
                 Ok(response) => {
                     self.limiter.observe(&response, self.clock);
@@ -154,52 +173,14 @@ impl Grant {
         }
     }
 
-    async fn once(
-        &self,
-        url: url::Url,
-        request: &Request,
-        token: Option<&HeaderValue>,
-    ) -> Result<Response, Fault> {
-        let unreachable = |error: reqwest::Error| Fault::Unreachable(redacted(&error));
-        let mut builder = self.client.request(method(request.method), url);
-        for (name, value) in &request.headers {
-            if !name.eq_ignore_ascii_case("authorization") {
-                builder = builder.header(name, value);
-            }
-        }
-        if let Some(token) = token {
-            builder = builder.header(reqwest::header::AUTHORIZATION, token);
-        }
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
-        let mut response = builder.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let headers = response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-            })
-            .collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if (body.len() + chunk.len()) as u64 > ANSWER {
-                return Err(Fault::TooLarge(ANSWER));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
-    }
-
     /// Waits with full jitter before try number `tried + 1`, or as long as the server says.
     async fn back_off(&self, tried: u32, server: Option<Duration>) {
         let ceiling = Duration::from_millis(500 << tried.min(6));
-        let jitter = ceiling.mul_f64(rand::rng().random_range(0.1..1.0));
+        let part = self
+            .jitter
+            .lock()
+            .map_or(0.5, |mut jitter| jitter.random_range(0.1..1.0));
+        let jitter = ceiling.mul_f64(part);
         let wait = server.map_or(jitter, |server| server.min(LONGEST_WAIT));
         self.clock.sleep(wait).await;
     }
@@ -208,15 +189,6 @@ impl Grant {
         if let Ok(mut calls) = self.calls.lock() {
             *calls.sent.entry(kind.to_owned()).or_default() += 1;
         }
-    }
-}
-
-fn method(method: Method) -> reqwest::Method {
-    match method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Delete => reqwest::Method::DELETE,
     }
 }
 

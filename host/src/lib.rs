@@ -15,6 +15,8 @@ pub mod clock;
 pub mod config;
 pub mod grant;
 pub mod queue;
+pub mod reconcile;
+pub mod recover;
 pub mod run;
 pub mod sandbox;
 pub mod secret;

@@ -4,22 +4,32 @@
 //! transaction is on disk when it returns. No link and no secret is ever kept.
 
 mod close;
+mod fetch;
 mod record;
+mod recover;
+mod status;
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+pub use fetch::{Searched, Settling};
 pub use record::{
-    Contents, Delivered, Object, Outcome, Progress, Record, Segment, Settled, artifact_key,
+    Absent, Contents, Delivered, Object, Outcome, Record, Segment, Settled, artifact_key,
     artifact_text, day,
 };
+pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
+pub use status::{Progress, Status};
 
-use crate::sandbox::{ArtifactKey, Next, OutcomeResult, Split, State, Step};
+use crate::sandbox::{ArtifactKey, Conversation, Next, OutcomeResult, Split, State, Step};
+
+/// How long SQLite waits for another process.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +45,19 @@ pub enum QueueError {
     /// Another process works on the same export.
     #[error("{0} is in use by another run of this export; wait for it or use another `data_dir`")]
     Locked(String),
+    /// The file is no longer a database.
+    #[error(
+        "the queue {path} is damaged ({reason}); move it away and run again: what the receipts in the sinks prove is not fetched again"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// The disk has no room.
+    #[error("no room for the queue {0}; free some space in `data_dir` and run again")]
+    Full(String),
     /// SQLite failed.
     #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
     Sqlite(#[from] rusqlite::Error),
@@ -47,23 +70,39 @@ pub enum QueueError {
 #[derive(Clone, Debug)]
 pub struct Queue {
     connection: Arc<Mutex<Connection>>,
-    _lock: Arc<File>,
+    /// Held while the queue is open for writing.
+    _lock: Option<Arc<File>>,
+    /// Whether work is done on the caller's own thread, as a simulation needs it.
+    inline: bool,
 }
 
+// A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
+// is being filed, and `filed` in the end. The words of `counted` are `conversations`, `artifacts`,
+// `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
+// `ready`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS split (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
   status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS split_open ON split(due) WHERE status = 'open';
 CREATE TABLE IF NOT EXISTS conversation (
-  id TEXT PRIMARY KEY, day TEXT NOT NULL, start INTEGER NOT NULL, record TEXT, outcome TEXT,
-  bundle TEXT, status TEXT NOT NULL, segment INTEGER) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS conversation_found ON conversation(day, id)
+  id TEXT PRIMARY KEY, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
+  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
+  bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+  lost INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS conversation_wanted ON conversation(due, id)
+  WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
+CREATE INDEX IF NOT EXISTS conversation_fetching ON conversation(fetch)
+  WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL;
+CREATE INDEX IF NOT EXISTS conversation_ready ON conversation(id)
   WHERE status = 'found' AND outcome IS NOT NULL;
+CREATE INDEX IF NOT EXISTS conversation_settled ON conversation(day, id) WHERE status = 'settled';
 CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
+CREATE INDEX IF NOT EXISTS conversation_lost ON conversation(id) WHERE lost = 1 AND status = 'filed';
 CREATE TABLE IF NOT EXISTS artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
-  code TEXT, message TEXT) WITHOUT ROWID;
+  code TEXT, message TEXT, passing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS artifact_conversation ON artifact(conversation);
 CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'pending';
 CREATE TABLE IF NOT EXISTS object (
@@ -72,15 +111,28 @@ CREATE TABLE IF NOT EXISTS object (
   PRIMARY KEY (sink, key, member)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// What committing a step has changed.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// The ids of splits that are new.
+    pub splits: Vec<String>,
+    /// The artifacts that are wanted still, as text.
+    pub artifacts: HashSet<String>,
+    /// Conversations whose recordings are now to be fetched.
+    pub wanted: usize,
+}
+
 impl Queue {
-    /// Opens or makes the queue of the export `name` in `folder`, for this process alone.
+    /// Opens or makes the queue of the export `name` in `folder`, for this process alone. Says
+    /// whether it is ready: a new one may have to be recovered first.
     ///
     /// # Errors
     /// [`QueueError`] says what stands in the way.
-    pub fn open(folder: &Path, name: &str) -> Result<Self, QueueError> {
+    pub fn open(folder: &Path, name: &str) -> Result<(Self, bool), QueueError> {
         let io = |path: &Path| {
             let path = path.display().to_string();
             move |source| QueueError::Io { path, source }
@@ -91,13 +143,47 @@ impl Queue {
         if lock.try_lock().is_err() {
             return Err(QueueError::Locked(lock_path.display().to_string()));
         }
-        let connection = Connection::open(folder.join(format!("{name}.sqlite")))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let path = folder.join(format!("{name}.sqlite"));
+        prepare(&path, Arc::new(lock)).map_err(|error| damaged(error, &path))
+    }
+
+    /// Notes that the queue knows all that the receipts prove.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn set_ready(&self) -> Result<(), QueueError> {
+        self.with(|tx| set(tx, "ready", 1)).await
+    }
+
+    /// Opens the queue of the export `name` in `folder` for reading, whoever works on it.
+    ///
+    /// # Errors
+    /// [`QueueError`] says what stands in the way; that there is none is none.
+    pub fn look(folder: &Path, name: &str) -> Result<Option<Self>, QueueError> {
+        let path = folder.join(format!("{name}.sqlite"));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(Some(Queue {
+            connection: Arc::new(Mutex::new(connection)),
+            _lock: None,
+            inline: false,
+        }))
+    }
+
+    /// A queue that is lost with the process, and works on the caller's own thread.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Result<Self, QueueError> {
+        let connection = Connection::open_in_memory()?;
         connection.execute_batch(SCHEMA)?;
+        connection.set_prepared_statement_cache_capacity(64);
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
-            _lock: Arc::new(lock),
+            _lock: None,
+            inline: true,
         })
     }
 
@@ -106,15 +192,23 @@ impl Queue {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || {
+        let run = move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction()?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        })
-        .await
-        .map_err(|_| QueueError::Interrupted)?
+            let path = connection.path().unwrap_or_default().to_owned();
+            let transact = || {
+                let transaction = connection.transaction()?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            };
+            transact().map_err(|error| damaged(error, Path::new(&path)))
+        };
+        if self.inline {
+            return run();
+        }
+        tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|_| QueueError::Interrupted)?
     }
 
     /// Adds splits that are not known yet and returns the ids of those added.
@@ -126,7 +220,6 @@ impl Queue {
     }
 
     /// Writes down all that a step yielded and what is next for its split, at once.
-    /// Returns the splits that are new and the artifacts that are wanted still.
     ///
     /// # Errors
     /// [`QueueError`]; then the step counts as not made.
@@ -135,73 +228,31 @@ impl Queue {
         split: String,
         step: &Step,
         now: u64,
-    ) -> Result<(Vec<String>, HashSet<String>), QueueError> {
+    ) -> Result<Committed, QueueError> {
         let step = step.clone();
         self.with(move |tx| {
+            let mut committed = Committed::default();
+            let settled: HashSet<&str> = step
+                .outcomes
+                .iter()
+                .map(|outcome| outcome.conversation.as_str())
+                .collect();
             for found in &step.conversations {
-                let record = serde_json::to_string(&Record::from(found)).unwrap_or_default();
-                tx.prepare_cached(
-                    "INSERT OR IGNORE INTO conversation (id, day, start, record, status) VALUES (?1, ?2, ?3, ?4, 'found')",
-                )?
-                .execute(params![found.id, day(found.start), found.start as i64, record])?;
+                let wanted = !settled.contains(found.id.as_str());
+                if add_conversation(tx, found, wanted, now)? && wanted {
+                    committed.wanted += 1;
+                }
             }
-            let mut wanted = HashSet::new();
             for artifact in &step.artifacts {
                 let key = artifact_text(&artifact.key);
-                let conversation = match &artifact.key {
-                    ArtifactKey::Recording(key) => Some(key.conversation.clone()),
-                    ArtifactKey::Bundle(_) => None,
-                };
-                tx.prepare_cached(
-                    "INSERT OR IGNORE INTO artifact (key, conversation, split, status) VALUES (?1, ?2, ?3, 'pending')",
-                )?
-                .execute(params![key, conversation, split])?;
-                let status: String = tx
-                    .prepare_cached("SELECT status FROM artifact WHERE key = ?1")?
-                    .query_row([&key], |row| row.get(0))?;
-                if status == "pending" {
-                    wanted.insert(key);
+                if add_artifact(tx, &artifact.key, &key, &split)? {
+                    committed.artifacts.insert(key);
                 }
             }
             for outcome in &step.outcomes {
-                let (result, bundle) = match &outcome.result {
-                    OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => {
-                        (Outcome::Stored, None)
-                    }
-                    OutcomeResult::HandedOver(handed) => {
-                        let missing = handed.missing.iter().map(|missing| {
-                            let failure = &missing.failure;
-                            (failure.code.clone(), failure.message.clone())
-                        });
-                        let missing = missing.collect();
-                        (Outcome::Partial { missing }, None)
-                    }
-                    OutcomeResult::InBundle(bundle) => (
-                        Outcome::NoRecording,
-                        Some(artifact_text(&ArtifactKey::Bundle(bundle.clone()))),
-                    ),
-                    OutcomeResult::NoRecording => (Outcome::NoRecording, None),
-                    OutcomeResult::Skipped(reason) => (
-                        Outcome::Skipped {
-                            reason: reason.clone(),
-                        },
-                        None,
-                    ),
-                    OutcomeResult::Failed(failure) => (
-                        Outcome::Failed {
-                            code: failure.code.clone(),
-                            message: failure.message.clone(),
-                        },
-                        None,
-                    ),
-                };
-                let text = serde_json::to_string(&result).unwrap_or_default();
-                tx.prepare_cached(
-                    "UPDATE conversation SET outcome = ?2, bundle = ?3 WHERE id = ?1 AND status = 'found'",
-                )?
-                .execute(params![outcome.conversation, text, bundle])?;
+                set_outcome(tx, outcome)?;
             }
-            let added = insert_splits(tx, &step.splits, now)?;
+            committed.splits = insert_splits(tx, &step.splits, now)?;
             let (state, status, due) = match &step.next {
                 Next::Send(send) => (&send.state, "open", now),
                 Next::Wait(wait) => (&wait.state, "open", wait.until),
@@ -210,8 +261,14 @@ impl Queue {
             tx.prepare_cached(
                 "UPDATE split SET version = ?2, state = ?3, status = ?4, due = ?5 WHERE id = ?1",
             )?
-            .execute(params![split, state.version, state.data, status, due as i64])?;
-            Ok((added, wanted))
+            .execute(params![
+                split,
+                state.version,
+                state.data,
+                status,
+                due as i64
+            ])?;
+            Ok(committed)
         })
         .await
     }
@@ -245,6 +302,19 @@ impl Queue {
                 undelivered.entry(row.get(0)?).or_default().push(row.get(1)?);
             }
             Ok(undelivered)
+        })
+        .await
+    }
+
+    /// Artifacts that a split handed over and that are not delivered.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn pending(&self, split: String) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'")?
+                .query_map([split], |row| row.get(0))?
+                .collect()
         })
         .await
     }
@@ -316,14 +386,13 @@ impl Queue {
                                 object.sha256
                             ])?;
                         }
-                        for (number, (conversation, code, message)) in
-                            contents.missing.iter().enumerate()
-                        {
+                        for (number, missing) in contents.missing.iter().enumerate() {
+                            let Absent { conversation, code, message, passing } = missing;
                             let key = format!("{}\n{number}", delivered.artifact);
                             tx.prepare_cached(
-                                "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4)",
+                                "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4, ?5)",
                             )?
-                            .execute(params![key, conversation, code, message])?;
+                            .execute(params![key, conversation, code, message, passing])?;
                         }
                         tx.prepare_cached("UPDATE artifact SET status = 'stored' WHERE key = ?1")?
                             .execute([&delivered.artifact])?;
@@ -341,91 +410,167 @@ impl Queue {
         })
         .await
     }
+}
 
-    /// Gives conversations without an outcome, for which nothing is left to do, the outcome that
-    /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
-    /// there were.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn settle_forgotten(&self) -> Result<usize, QueueError> {
-        let outcome = Outcome::Failed {
-            code: "no-outcome".into(),
-            message: "the source did not say what became of it".into(),
-        };
-        let text = serde_json::to_string(&outcome).unwrap_or_default();
-        self.with(move |tx| {
-            tx.execute(
-                "UPDATE artifact SET status = 'failed', code = 'no-link',
-                 message = 'the source gave no fresh link' WHERE status = 'pending'",
-                [],
-            )?;
-            tx.execute(
-                "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL",
-                [text],
-            )
-        })
-        .await
+/// Opens a database for writing; each commit is on disk when it returns.
+fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(SCHEMA)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let transaction = connection.transaction()?;
+    let ready = counted(&transaction, "ready")? == 1;
+    if !ready {
+        // A recovery was interrupted: the next one begins anew.
+        transaction.execute_batch(
+            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM earlier; DELETE FROM counted;",
+        )?;
     }
+    transaction.commit()?;
+    let queue = Queue {
+        connection: Arc::new(Mutex::new(connection)),
+        _lock: Some(lock),
+        inline: false,
+    };
+    Ok((queue, ready))
+}
 
-    /// Conversations that failed or lack recordings: id, code and message.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn losses(&self, most: usize) -> Result<Vec<(String, String, String)>, QueueError> {
-        self.with(move |tx| {
-            let rows: Vec<(String, String)> = tx
-                .prepare(
-                    "SELECT id, outcome FROM conversation WHERE status = 'filed'
-                     AND (outcome LIKE '%\"failed\"%' OR outcome LIKE '%\"missing\"%') ORDER BY id LIMIT ?1",
-                )?
-                .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            Ok(rows
-                .into_iter()
-                .flat_map(|(id, text)| match serde_json::from_str(&text) {
-                    Ok(Outcome::Failed { code, message }) => vec![(id, code, message)],
-                    Ok(Outcome::Partial { missing }) => missing
-                        .into_iter()
-                        .map(|(code, message)| (id.clone(), code, message))
-                        .collect(),
-                    _ => Vec::new(),
-                })
-                .collect())
-        })
-        .await
+/// Tells a damaged file and a full disk from what else can go wrong.
+fn damaged(error: rusqlite::Error, path: &Path) -> QueueError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    let path = path.display().to_string();
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => QueueError::Damaged {
+            path,
+            reason: error.to_string(),
+        },
+        Some(DiskFull) => QueueError::Full(path),
+        _ => QueueError::Sqlite(error),
     }
+}
 
-    /// How far the export is.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn progress(&self) -> Result<Progress, QueueError> {
-        self.with(|tx| {
-            let conversations: i64 =
-                tx.query_row("SELECT count(*) FROM conversation", [], |row| row.get(0))?;
-            let mut progress = Progress {
-                conversations: conversations as u64,
-                ..Progress::default()
-            };
-            let mut query = tx.prepare("SELECT name, value FROM counted")?;
-            let mut rows = query.query([])?;
-            while let Some(row) = rows.next()? {
-                let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
-                let value = value as u64;
-                match name.as_str() {
-                    "artifacts" => progress.artifacts = value,
-                    "objects" => progress.objects = value,
-                    "bytes" => progress.bytes = value,
-                    _ => {
-                        progress.filed.insert(name, value);
-                    }
-                }
+/// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
+/// Says whether there is something to do for it that there was not before.
+fn add_conversation(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    wanted: bool,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let record = serde_json::to_string(&Record::from(found)).unwrap_or_default();
+    let ended = found.end.map(|end| end as i64);
+    let new = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO conversation (id, day, start, ended, recorded, record, status, due, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7,
+               1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
+        )?
+        .execute(params![
+            found.id,
+            day(found.start),
+            found.start as i64,
+            ended,
+            found.recorded,
+            record,
+            now as i64
+        ])?;
+    if new == 1 {
+        count(tx, "conversations", 1)?;
+        return Ok(true);
+    }
+    tx.prepare_cached(
+        "UPDATE conversation SET record = ?2, ended = ?3, recorded = ?4 WHERE id = ?1 AND status = 'found'",
+    )?
+    .execute(params![found.id, record, ended, found.recorded])?;
+    if !(wanted && found.recorded) {
+        return Ok(false);
+    }
+    // It had no recording when it was filed, and has one by now.
+    let again = tx
+        .prepare_cached(
+            "UPDATE conversation SET status = 'found', outcome = NULL, fetch = NULL, due = ?2,
+             attempt = attempt + 1, segment = NULL, record = ?3, ended = ?4, recorded = 1
+             WHERE id = ?1 AND status = 'filed' AND recorded = 0",
+        )?
+        .execute(params![found.id, now as i64, record, ended])?;
+    if again == 1 {
+        count(tx, "outcome:no-recording", -1)?;
+    }
+    Ok(again == 1)
+}
+
+/// Adds an artifact, and says whether it is to be delivered.
+fn add_artifact(
+    tx: &rusqlite::Transaction<'_>,
+    artifact: &ArtifactKey,
+    key: &str,
+    split: &str,
+) -> rusqlite::Result<bool> {
+    let conversation = match artifact {
+        ArtifactKey::Recording(key) => Some(&key.conversation),
+        ArtifactKey::Bundle(_) => None,
+    };
+    if let Some(id) = conversation {
+        let status: Option<String> = tx
+            .prepare_cached("SELECT status FROM conversation WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        // Of a conversation that nobody found there is nothing to file; a filed one is done with.
+        if status.as_deref() != Some("found") {
+            return Ok(false);
+        }
+    }
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO artifact (key, conversation, split, status) VALUES (?1, ?2, ?3, 'pending')",
+    )?
+    .execute(params![key, conversation, split])?;
+    tx.prepare_cached("SELECT status = 'pending' FROM artifact WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+}
+
+/// Notes what the source says has become of a conversation.
+fn set_outcome(
+    tx: &rusqlite::Transaction<'_>,
+    outcome: &crate::sandbox::Outcome,
+) -> rusqlite::Result<()> {
+    let mut bundle = None;
+    let mut passing = false;
+    let result = match &outcome.result {
+        OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
+        OutcomeResult::HandedOver(handed) => {
+            let missing = handed.missing.iter().map(|missing| {
+                let failure = &missing.failure;
+                passing |= failure.passing;
+                (failure.code.clone(), failure.message.clone())
+            });
+            Outcome::Partial {
+                missing: missing.collect(),
             }
-            Ok(progress)
-        })
-        .await
-    }
+        }
+        OutcomeResult::InBundle(id) => {
+            bundle = Some(artifact_text(&ArtifactKey::Bundle(id.clone())));
+            Outcome::NoRecording
+        }
+        OutcomeResult::NoRecording => Outcome::NoRecording,
+        OutcomeResult::Skipped(reason) => Outcome::Skipped {
+            reason: reason.clone(),
+        },
+        OutcomeResult::Failed(failure) => {
+            passing = failure.passing;
+            Outcome::Failed {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+            }
+        }
+    };
+    let text = serde_json::to_string(&result).unwrap_or_default();
+    tx.prepare_cached(
+        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",
+    )?
+    .execute(params![outcome.conversation, text, bundle, passing])?;
+    Ok(())
 }
 
 fn insert_splits(
@@ -459,4 +604,24 @@ fn count(tx: &rusqlite::Transaction<'_>, name: &str, more: i64) -> rusqlite::Res
     )?
     .execute(params![name, more])?;
     Ok(())
+}
+
+fn set(tx: &rusqlite::Transaction<'_>, name: &str, value: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO counted VALUES (?1, ?2)")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+fn counted(tx: &rusqlite::Transaction<'_>, name: &str) -> rusqlite::Result<i64> {
+    tx.prepare_cached("SELECT value FROM counted WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// What this module has written as JSON.
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
 }

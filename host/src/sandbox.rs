@@ -195,7 +195,7 @@ impl Component {
         self.call("start", |source, store| {
             source
                 .recording_source_source()
-                .call_start(store, options, *purpose, now)
+                .call_start(store, options, purpose, now)
         })
     }
 

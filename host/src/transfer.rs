@@ -7,7 +7,12 @@ mod download;
 mod name;
 mod unpack;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
@@ -82,6 +87,8 @@ pub struct Transfer {
     spool: PathBuf,
     clock: Clock,
     budget: Semaphore,
+    /// The MD5 of downloads that did not agree with their entity tags, by artifact.
+    doubtful: Mutex<HashMap<String, [u8; 16]>>,
 }
 
 /// A file that is being delivered: what the rows will say of it.
@@ -112,6 +119,7 @@ impl Transfer {
             spool,
             clock,
             budget: Semaphore::new(BUDGET as usize),
+            doubtful: Mutex::default(),
         }
     }
 
@@ -148,11 +156,9 @@ impl Transfer {
             return Err(TransferError::Host("a single file has no owner".to_owned()).into());
         };
         let mut download = Download::begin(self, artifact).await?;
-        let content_type = artifact
-            .content_type
-            .clone()
-            .or_else(|| download.content_type())
-            .unwrap_or_else(|| "application/octet-stream".to_owned());
+        let mut next = download.next().await?;
+        let told = [artifact.content_type.clone(), download.content_type()];
+        let content_type = name::settle(told, next.as_deref().unwrap_or_default());
         let starts = self
             .queue
             .starts(vec![key.conversation.clone()])
@@ -176,7 +182,7 @@ impl Transfer {
         let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
-            while let Some(data) = download.next().await? {
+            while let Some(data) = next {
                 digest.update(&data);
                 total += data.len() as u64;
                 let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
@@ -184,6 +190,7 @@ impl Transfer {
                     // The sinks say why.
                     return Ok(None);
                 }
+                next = download.next().await?;
             }
             let sha256 = checked(artifact, size, total, digest)?;
             join_all(feeds.into_iter().map(super::sink::Feed::end)).await;
@@ -243,9 +250,6 @@ impl Transfer {
         self.budget.acquire_many(all as u32).await.ok()
     }
 }
-
-/// A recording that is not in a bundle: conversation, code, message.
-type Missing = (String, String, String);
 
 /// How an attempt ended.
 enum Attempt {

@@ -525,8 +525,9 @@ fn result(
     }
     match counts.get(conversation) {
         Some(&artifacts) => OutcomeResult::HandedOver(HandedOver { artifacts, missing }),
-        None => match missing.into_iter().next() {
-            Some(first) => OutcomeResult::Failed(first.failure),
+        // What may pass comes first: it is worth asking again for.
+        None => match missing.into_iter().max_by_key(|one| one.failure.passing) {
+            Some(one) => OutcomeResult::Failed(one.failure),
             None => OutcomeResult::NoRecording,
         },
     }

@@ -164,9 +164,7 @@ impl Window {
                 continue;
             }
             let settled = match (self.mode, row.may_have_recordings) {
-                (Mode::MetadataOnly, _) => {
-                    Some(OutcomeResult::Skipped("metadata only".to_owned()))
-                }
+                (Mode::MetadataOnly, _) => Some(OutcomeResult::Skipped("metadata only".to_owned())),
                 (Mode::Recordings, false) => Some(OutcomeResult::NoRecording),
                 (Mode::Recordings, true) => None,
             };

@@ -418,11 +418,9 @@ fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
         drive
             .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
             .unwrap();
-        assert!(
-            only_outcome(&drive)
-                .values()
-                .all(|result| matches!(result, OutcomeResult::Failed(failure) if failure.code == "left-out"))
-        );
+        assert!(only_outcome(&drive).values().all(
+            |result| matches!(result, OutcomeResult::Failed(failure) if failure.code == "left-out")
+        ));
         assert_eq!(drive.outcomes.len(), 3);
     }
 }

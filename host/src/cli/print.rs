@@ -7,7 +7,8 @@ use std::{
 
 use recording_host::{
     Summary,
-    queue::Progress,
+    queue::{Progress, Status},
+    reconcile::Reconciled,
     run::{OnProgress, OnWarning},
     verify::{Difference, Report},
 };
@@ -50,13 +51,6 @@ pub(super) fn end_progress() {
 
 /// Prints a summary for people.
 pub(super) fn summary(name: &str, summary: &Summary) {
-    let listed = |counts: &std::collections::BTreeMap<String, u64>| {
-        let parts: Vec<String> = counts
-            .iter()
-            .map(|(word, n)| format!("{n} {word}"))
-            .collect();
-        parts.join(", ")
-    };
     println!("{name}");
     println!(
         "  conversations  {}: {}",
@@ -108,6 +102,95 @@ pub(super) fn report(name: &str, report: &Report) {
             Difference::Receipt => "receipt",
         };
         println!("  {word:<8} {}: {}", finding.key, finding.detail);
+    }
+}
+
+/// Prints what a queue holds.
+pub(super) fn status(name: &str, status: Option<&Status>) {
+    let Some(status) = status else {
+        println!("{name}: nothing has been exported yet");
+        return;
+    };
+    let progress = &status.progress;
+    let filed: u64 = progress.filed.values().sum();
+    println!("{name}");
+    println!(
+        "  conversations  {} found, {filed} filed: {}",
+        progress.conversations,
+        listed(&progress.filed)
+    );
+    println!(
+        "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",
+        progress.objects,
+        bytes(progress.bytes),
+        progress.artifacts,
+        status.pending
+    );
+    println!(
+        "  waiting        {} conversations to be fetched{}, {} being fetched, {} to be filed",
+        status.wanted,
+        at(" from", status.next_wanted),
+        status.fetching,
+        status.unfiled
+    );
+    let splits: u64 = status.splits.values().sum();
+    println!(
+        "  splits         {splits} open{}: {}",
+        at(", the next due at", status.next_split),
+        listed(&status.splits)
+    );
+    println!(
+        "  losses         {} conversations; `run --retry-failed` takes them up again",
+        status.lost
+    );
+    if status.watermark.is_some() {
+        println!("  searched      {}", at(" up to", status.watermark));
+    }
+}
+
+/// An instant behind a word, or nothing.
+fn at(word: &str, ms: Option<u64>) -> String {
+    ms.and_then(|ms| jiff::Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok())
+        .map_or_else(String::new, |at| format!("{word} {at:.0}"))
+}
+
+fn listed(counts: &std::collections::BTreeMap<String, u64>) -> String {
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(word, n)| format!("{n} {word}"))
+        .collect();
+    parts.join(", ")
+}
+
+/// Prints how receipts differ from their source.
+pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
+    println!(
+        "{name}: {} conversations at the source: {}",
+        reconciled.source,
+        if reconciled.complete() {
+            "the receipts have them all"
+        } else {
+            "the receipts lack some"
+        }
+    );
+    for day in &reconciled.days {
+        println!(
+            "  {} {}: {} at the source, {} in the receipts",
+            day.sink, day.day, day.source, day.receipts
+        );
+        for (word, ids) in [
+            ("missing", &day.missing),
+            ("recorded, but without a recording", &day.unrecorded),
+            ("lost", &day.lost),
+            ("unknown to the source", &day.unknown),
+        ] {
+            for id in ids.iter().take(LOSSES) {
+                println!("    {word}: {id}");
+            }
+            if ids.len() > LOSSES {
+                println!("    {word}: {} more, all in --json", ids.len() - LOSSES);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 use futures_util::future::join_all;
-use recording_host::{Config, clock::Clock};
+use recording_host::{Config, RunError};
 
 use super::{Done, print, stopped};
 
@@ -14,6 +14,12 @@ pub(super) struct Run {
     /// The configuration, YAML or TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Go on for ever and keep up with new conversations; for intervals with an open end.
+    #[arg(long)]
+    follow: bool,
+    /// Take up again the conversations that earlier runs could not have in full.
+    #[arg(long)]
+    retry_failed: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -21,20 +27,14 @@ pub(super) struct Run {
     /// telephone numbers, but no signed link.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Let time run this many times faster, as the simulator does with the same option.
-    #[arg(
-        long,
-        value_name = "FACTOR",
-        default_value_t = 1.0,
-        hide_short_help = true
-    )]
-    speed: f64,
+    #[command(flatten)]
+    time: super::Time,
 }
 
 impl Run {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
-        let mut pipelines = config.pipelines(Clock::new(self.speed)).await?;
+        let mut pipelines = config.pipelines(self.time.clock()).await?;
         if let Some(path) = &self.record {
             let trace = recording_host::trace::Trace::create(path)
                 .with_context(|| path.display().to_string())?;
@@ -44,7 +44,14 @@ impl Run {
                 .collect();
         }
         let stop = stopped()?;
-        let runs = pipelines.into_iter().map(|pipeline| {
+        let follow = self.follow;
+        let runs = pipelines.into_iter().map(|mut pipeline| {
+            if follow {
+                pipeline = pipeline.follow();
+            }
+            if self.retry_failed {
+                pipeline = pipeline.retry_lost();
+            }
             let name = pipeline.name().to_owned();
             let run = pipeline
                 .on_progress(print::progress(&name))
@@ -61,6 +68,8 @@ impl Run {
                 Ok(summary) => {
                     summaries.insert(name, summary);
                 }
+                // That is how an export without an end ends.
+                Err(RunError::Stopped) if follow => {}
                 Err(error) => {
                     let error = anyhow::Error::from(error).context(format!("sources.{name}"));
                     if let Some(earlier) = failure.replace(error) {

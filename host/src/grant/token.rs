@@ -1,14 +1,20 @@
 //! Access tokens by OAuth 2.0 client credentials; only the host ever holds them.
 
-use reqwest::header::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::{StatusCode, header::HeaderValue};
+use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    sandbox::{Fault, Method, Request},
+};
 
-use super::{passing, redacted};
+use super::{
+    exchange::{Credentials, Exchange},
+    passing,
+};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +91,9 @@ impl OAuth {
     ///
     /// # Errors
     /// [`TokenError`] says whether a later attempt can succeed.
-    pub async fn token(
+    pub(crate) async fn token(
         &self,
-        client: &reqwest::Client,
+        exchange: &dyn Exchange,
         clock: Clock,
     ) -> Result<(HeaderValue, bool), TokenError> {
         let mut cached = self.cached.lock().await;
@@ -99,25 +105,29 @@ impl OAuth {
             host: host.clone(),
             reason,
         };
-        let response = client
-            .post(self.endpoint.clone())
-            .basic_auth(
-                self.client_id.expose_secret(),
-                Some(self.client_secret.expose_secret()),
-            )
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body("grant_type=client_credentials")
-            .send()
+        let request = Request {
+            method: Method::Post,
+            url: self.endpoint.to_string(),
+            headers: vec![(
+                "content-type".to_owned(),
+                "application/x-www-form-urlencoded".to_owned(),
+            )],
+            body: Some(b"grant_type=client_credentials".to_vec()),
+            repeatable: true,
+        };
+        let credentials = Credentials::Basic(&self.client_id, &self.client_secret);
+        let response = exchange
+            .exchange(&self.endpoint, &request, credentials)
             .await
-            .map_err(|error| unreachable(redacted(&error)))?;
-        let status = response.status();
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| unreachable(redacted(&error)))?;
+            .map_err(|fault| match fault {
+                Fault::Unreachable(reason) | Fault::Refused(reason) => unreachable(reason),
+                Fault::TooLarge(_) => unreachable("the answer is too large".to_owned()),
+            })?;
+        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
         if passing(status) {
             return Err(unreachable(format!("status {status}")));
         }
+        let body = response.body;
         let granted: Granted = match serde_json::from_slice(&body) {
             Ok(granted) if status.is_success() => granted,
             _ => {

@@ -93,6 +93,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Code and message of what could not be had.
+    #[must_use]
+    pub fn losses(&self) -> Vec<(String, String)> {
+        match self {
+            Outcome::Failed { code, message } => vec![(code.clone(), message.clone())],
+            Outcome::Partial { missing } => missing.clone(),
+            Outcome::Stored | Outcome::NoRecording | Outcome::Skipped { .. } => Vec::new(),
+        }
+    }
+
     /// The word that stands in rows, receipts and summaries.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -136,6 +146,8 @@ pub struct Settled {
     pub record: Record,
     /// What became of it.
     pub outcome: Outcome,
+    /// 1 for the first outcome of the conversation; a later one, with a higher number, replaces it.
+    pub attempt: u32,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,
 }
@@ -149,21 +161,6 @@ pub struct Segment {
     pub day: String,
     /// The conversations, by id.
     pub conversations: Vec<Settled>,
-}
-
-/// How far an export is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Conversations found.
-    pub conversations: u64,
-    /// Conversations filed, by the word of their outcome.
-    pub filed: BTreeMap<String, u64>,
-    /// Artifacts delivered to every sink.
-    pub artifacts: u64,
-    /// Media objects and their bytes, counted in the sink that has most.
-    pub objects: u64,
-    /// See `objects`.
-    pub bytes: u64,
 }
 
 /// What has become of artifacts, to be written down together.
@@ -180,8 +177,21 @@ pub struct Delivered {
 pub struct Contents {
     /// Its objects, with the sink that holds them.
     pub objects: Vec<(String, Object)>,
-    /// Conversations for whose recordings it holds a reason instead: conversation, code, message.
-    pub missing: Vec<(String, String, String)>,
+    /// Recordings for which it holds a reason instead.
+    pub missing: Vec<Absent>,
+}
+
+/// A recording that is not in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// The conversation.
+    pub conversation: String,
+    /// A short stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// Whether it may be there later.
+    pub passing: bool,
 }
 
 /// The day of an instant (ms), `YYYY-MM-DD` in UTC.

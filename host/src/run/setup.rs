@@ -9,14 +9,18 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Concurrency, OnProgress, OnWarning, Run, RunError, Summary, source_error};
+use super::{
+    Concurrency, OnProgress, OnWarning, Run, RunError, Summary, parts::Sandboxed, source_error,
+};
 use crate::{
     clock::Clock,
-    config::{Auth, SourceConfig},
+    config::SourceConfig,
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
-    queue::Queue,
-    sandbox::{AuthScheme, Component, OriginRole, Purpose, SourceError, TimeRange, hex},
-    sink::Sink,
+    queue::{Queue, Status},
+    reconcile::{Asked, Reconciled, reconcile},
+    recover::{RecoverError, recover},
+    sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, TimeRange, hex},
+    sink::{Sink, Store},
     trace::Trace,
     transfer::{Output, Transfer, Zip},
 };
@@ -34,6 +38,8 @@ pub struct Pipeline {
     on_progress: Option<OnProgress>,
     on_warning: Option<OnWarning>,
     trace: Option<Trace>,
+    following: bool,
+    retry_lost: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -61,6 +67,8 @@ impl Pipeline {
             on_progress: None,
             on_warning: None,
             trace: None,
+            following: false,
+            retry_lost: false,
         }
     }
 
@@ -110,6 +118,20 @@ impl Pipeline {
         self
     }
 
+    /// Goes on for ever and keeps up with new conversations; the interval must have an open end.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.following = true;
+        self
+    }
+
+    /// Takes up again the conversations that earlier runs filed with a loss.
+    #[must_use]
+    pub fn retry_lost(mut self) -> Self {
+        self.retry_lost = true;
+        self
+    }
+
     /// The source's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -141,24 +163,57 @@ impl Pipeline {
         let losses = run.queue.losses(1000).await?;
         Ok(Summary::new(
             progress,
-            run.grant.calls(),
+            run.answers.calls(),
             losses,
             began.elapsed().as_secs_f64(),
         ))
     }
 
-    async fn set_up(self) -> Result<Run, RunError> {
+    /// What the queue holds, whoever works on it; none if there is no queue yet.
+    ///
+    /// # Errors
+    /// [`RunError`] if the queue cannot be read.
+    pub async fn status(&self) -> Result<Option<Status>, RunError> {
+        match Queue::look(&self.data_dir, &self.export())? {
+            Some(queue) => Ok(Some(queue.status().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks the source for its conversations again and compares them with the receipts.
+    ///
+    /// # Errors
+    /// [`RunError`] if the source or a sink cannot be read.
+    pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
+        let connected = self.connect().await?;
+        let asked = Asked {
+            source: connected.source,
+            answers: Arc::new(connected.grant),
+            clock: self.clock,
+        };
+        let settled = self.clock.now().saturating_sub(
+            u64::try_from(self.source.follow.settle.as_millis()).unwrap_or(u64::MAX),
+        );
+        let interval = &self.source.interval;
+        let range = TimeRange {
+            from: interval.from,
+            until: interval.until.unwrap_or(settled).max(interval.from),
+        };
+        let stores: Vec<(String, &dyn Store)> = self
+            .outputs
+            .iter()
+            .filter_map(|output| Some((output.name.clone(), output.sink.store()?)))
+            .collect();
+        reconcile(&asked, range, &self.export(), &stores).await
+    }
+
+    /// Reads the options and makes the way to the vendor's API.
+    async fn connect(&self) -> Result<Connected, RunError> {
         let descriptor = self.component.describe()?;
-        let export = self.export();
-        let range = self.source.interval.clone();
-        let purpose = Purpose::Export(TimeRange {
-            from: range.from,
-            until: range.until,
-        });
         let options: Arc<str> = self.source.options.to_string().into();
         let started = self
             .component
-            .start(&options, &purpose, self.clock.now())?
+            .start(&options, &Purpose::Check, self.clock.now())?
             .map_err(|error| match error {
                 SourceError::Options(error) => RunError::Options(error),
                 error => RunError::Source(source_error(&error)),
@@ -168,57 +223,80 @@ impl Pipeline {
             self.source.allow.as_deref(),
             self.source.allow_private_addresses,
         );
-        let token_url = started
-            .origins
+        let oauth = self.oauth(descriptor.auth, &started.origins, &allow)?;
+        Ok(Connected {
+            fetch_size: started.fetch_size.max(1) as usize,
+            source: Arc::new(Sandboxed {
+                component: self.component.clone(),
+                options,
+                trace: self.trace.clone(),
+            }),
+            grant: Grant::new(
+                client(Some(Duration::from_secs(60)), &allow)?,
+                allow.clone(),
+                oauth,
+                Limiter::new(descriptor.rate_limit),
+                self.clock,
+            ),
+            allow,
+        })
+    }
+
+    /// The credentials, if the source needs any.
+    fn oauth(
+        &self,
+        scheme: AuthScheme,
+        origins: &[Origin],
+        allow: &Allow,
+    ) -> Result<Option<OAuth>, RunError> {
+        let endpoint = origins
             .iter()
             .find(|origin| origin.role == OriginRole::Token);
-        let oauth = match (descriptor.auth, &self.source.auth, token_url) {
-            (AuthScheme::None, _, _) => None,
-            (
-                AuthScheme::Oauth2ClientCredentials,
-                Some(Auth {
-                    client_id,
-                    client_secret,
-                }),
-                Some(endpoint),
-            ) => {
+        match (scheme, &self.source.auth, endpoint) {
+            (AuthScheme::None, _, _) => Ok(None),
+            (AuthScheme::Oauth2ClientCredentials, Some(auth), Some(endpoint)) => {
                 let endpoint = allow.token(&endpoint.url).map_err(|error| {
                     RunError::Host(format!(
                         "sources.{}: the credentials are not sent to the token endpoint: {error}",
                         self.name
                     ))
                 })?;
-                Some(OAuth::new(
+                Ok(Some(OAuth::new(
                     endpoint,
-                    client_id.clone(),
-                    client_secret.clone(),
-                ))
+                    auth.client_id.clone(),
+                    auth.client_secret.clone(),
+                )))
             }
-            (AuthScheme::Oauth2ClientCredentials, None, _) => {
-                return Err(RunError::Host(format!(
-                    "sources.{}.auth: this source needs `client_id` and `client_secret`",
-                    self.name
-                )));
-            }
-            (scheme, _, _) => {
-                return Err(RunError::Host(format!(
-                    "sources.{}: the component asks for {scheme:?}, which this host cannot give",
-                    self.name
-                )));
-            }
-        };
-        let queue = Queue::open(&self.data_dir, &export)?;
-        queue.add(started.splits, self.clock.now()).await?;
-        let grant = Grant::new(
-            client(Some(Duration::from_secs(60)), &allow)?,
-            allow.clone(),
-            oauth,
-            Limiter::new(descriptor.rate_limit),
-            self.clock,
-        );
+            (AuthScheme::Oauth2ClientCredentials, None, _) => Err(RunError::Host(format!(
+                "sources.{}.auth: this source needs `client_id` and `client_secret`",
+                self.name
+            ))),
+            (scheme, _, _) => Err(RunError::Host(format!(
+                "sources.{}: the component asks for {scheme:?}, which this host cannot give",
+                self.name
+            ))),
+        }
+    }
+
+    async fn set_up(self) -> Result<Run, RunError> {
+        if self.following && self.source.interval.until.is_some() {
+            return Err(RunError::Host(format!(
+                "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
+                self.name
+            )));
+        }
+        let export = self.export();
+        let connected = self.connect().await?;
+        let (queue, ready) = Queue::open(&self.data_dir, &export)?;
+        if !ready {
+            self.recover(&queue, &export).await?;
+        }
+        if self.retry_lost {
+            queue.retry_lost(self.clock.now()).await?;
+        }
         let transfer = Transfer::new(
-            client(None, &allow)?,
-            allow,
+            client(None, &connected.allow)?,
+            connected.allow,
             self.outputs.clone(),
             queue.clone(),
             self.data_dir.clone(),
@@ -226,18 +304,42 @@ impl Pipeline {
         );
         Ok(Run {
             export,
-            options,
-            component: self.component,
-            grant: Arc::new(grant),
+            interval: self.source.interval.clone(),
+            source: connected.source,
+            fetch_size: connected.fetch_size,
+            answers: Arc::new(connected.grant),
             transfer: Arc::new(transfer),
             outputs: self.outputs,
             queue,
             clock: self.clock,
             concurrency: self.concurrency,
+            follow: self.source.follow,
+            following: self.following,
+            late: self.source.late,
             on_progress: self.on_progress,
             on_warning: self.on_warning,
-            trace: self.trace,
         })
+    }
+
+    /// Takes over what receipts of the same export prove: the queue before this one is lost.
+    async fn recover(&self, queue: &Queue, export: &str) -> Result<(), RunError> {
+        let stores: Vec<&dyn Store> = self
+            .outputs
+            .iter()
+            .filter_map(|output| output.sink.store())
+            .collect();
+        let taken = recover(queue, export, &stores, self.clock.now())
+            .await
+            .map_err(|error| match error {
+                RecoverError::Sink(error) => RunError::Sink(error),
+                RecoverError::Queue(error) => RunError::Queue(error),
+            })?;
+        if let (1.., Some(warn)) = (taken, &self.on_warning) {
+            warn(&format!(
+                "the queue is new: {taken} conversations that the receipts prove are not fetched again"
+            ));
+        }
+        Ok(queue.set_ready().await?)
     }
 
     /// The export's name: the source's, and a digest of what is exported to where.
@@ -245,7 +347,10 @@ impl Pipeline {
         let mut digest = Sha256::new();
         digest.update(self.source.options.to_string());
         let range = &self.source.interval;
-        digest.update(format!("\n{}/{}", range.from, range.until));
+        let until = range
+            .until
+            .map_or("..".to_owned(), |until| until.to_string());
+        digest.update(format!("\n{}/{until}", range.from));
         for output in &self.outputs {
             digest.update(format!("\n{} {:?}", output.name, output.zip));
         }
@@ -256,6 +361,14 @@ impl Pipeline {
             .collect();
         format!("{name}-{}", &hex(&digest.finalize())[..12])
     }
+}
+
+/// A source and the way to its API.
+struct Connected {
+    source: Arc<Sandboxed>,
+    fetch_size: usize,
+    grant: Grant,
+    allow: Allow,
 }
 
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.

@@ -1,12 +1,20 @@
 //! A download that goes on where it was cut, if the server can do that.
+//!
+//! An object store's entity tag is the MD5 of a file that was uploaded in one part and not encrypted
+//! with a key of its owner's. Where a tag looks like one, the bytes are compared with it. The tag may
+//! be something else all the same: bytes that come twice alike are those that the origin has.
+
+use std::sync::PoisonError;
 
 use bytes::Bytes;
+use md5::{Digest, Md5};
 use reqwest::{StatusCode, header::HeaderMap};
 use tokio::time::timeout;
 
 use super::{Attempt, SILENCE, TRIES, Transfer, TransferError};
 use crate::{
     grant::{passing, redacted},
+    queue::artifact_text,
     sandbox::Artifact,
 };
 
@@ -20,6 +28,8 @@ pub(super) struct Download<'a> {
     /// Says whether the rest belongs to what came so far; none if the server cannot go on.
     etag: Option<String>,
     came: u64,
+    /// The MD5 that the tag tells, and that of what came so far.
+    md5: Option<([u8; 16], Md5)>,
     /// Interruptions since anything came.
     fruitless: u32,
 }
@@ -39,6 +49,7 @@ impl<'a> Download<'a> {
         let etag = text(headers, "etag").filter(|etag| ranges && !etag.starts_with("W/"));
         Ok(Download {
             size: response.content_length().or(artifact.size),
+            md5: told_md5(headers).map(|told| (told, Md5::new())),
             etag,
             came: 0,
             fruitless: 0,
@@ -60,15 +71,40 @@ impl<'a> Download<'a> {
                 Ok(Ok(Some(data))) => {
                     self.came += data.len() as u64;
                     self.fruitless = 0;
+                    if let Some((_, digest)) = &mut self.md5 {
+                        digest.update(&data);
+                    }
                     return Ok(Some(data));
                 }
-                Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => return Ok(None),
+                Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
+                    self.compare()?;
+                    return Ok(None);
+                }
                 Ok(Ok(None)) => "the download ended early".to_owned(),
                 Ok(Err(error)) => redacted(&error),
                 Err(_) => "the media server fell silent".to_owned(),
             };
             self.go_on(reason).await?;
         }
+    }
+
+    /// Compares what came with the MD5 that the server told.
+    fn compare(&mut self) -> Result<(), Attempt> {
+        let Some((told, digest)) = self.md5.take() else {
+            return Ok(());
+        };
+        let came: [u8; 16] = digest.finalize().into();
+        let key = artifact_text(&self.artifact.key);
+        let doubtful = &self.transfer.doubtful;
+        let mut doubtful = doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        if came == told || doubtful.get(&key) == Some(&came) {
+            doubtful.remove(&key);
+            return Ok(());
+        }
+        doubtful.insert(key, came);
+        Err(Attempt::Again(
+            "the file is not the one that its entity tag tells".to_owned(),
+        ))
     }
 
     /// Asks for the rest.
@@ -97,7 +133,9 @@ impl<'a> Download<'a> {
                     Ok(())
                 }
                 // It is another file by now: begin anew.
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(Attempt::Again(
+                StatusCode::OK
+                | StatusCode::PARTIAL_CONTENT
+                | StatusCode::RANGE_NOT_SATISFIABLE => Err(Attempt::Again(
                     "the file changed while it was downloaded".to_owned(),
                 )),
                 _ => Err(unexpected(&response)),
@@ -115,16 +153,16 @@ async fn request(
 ) -> Result<reqwest::Response, Attempt> {
     let url = transfer
         .allow
-        .media(&artifact.fetch.url)
+        .media(&artifact.download.url)
         .map_err(TransferError::from)?;
-    if artifact.fetch.authenticated {
+    if artifact.download.authenticated {
         return Err(TransferError::Host(
             "downloads with the run's credentials are not supported".to_owned(),
         )
         .into());
     }
     let mut request = transfer.client.get(url);
-    for (name, value) in &artifact.fetch.headers {
+    for (name, value) in &artifact.download.headers {
         request = request.header(name, value);
     }
     if let Some((from, etag)) = rest {
@@ -151,6 +189,20 @@ fn unexpected(response: &reqwest::Response) -> Attempt {
     } else {
         TransferError::Link(reason).into()
     }
+}
+
+/// The MD5 that an entity tag tells, if it looks like one.
+fn told_md5(headers: &HeaderMap) -> Option<[u8; 16]> {
+    let tag = text(headers, "etag")?;
+    let hex = tag.strip_prefix('"')?.strip_suffix('"')?;
+    if hex.len() != 32 || headers.contains_key("x-amz-server-side-encryption-aws-kms-key-id") {
+        return None;
+    }
+    let mut told = [0; 16];
+    for (byte, place) in told.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(place..place + 2)?, 16).ok()?;
+    }
+    Some(told)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{
-    Attempt, Download, Missing, Output, Target, Transfer, TransferError, Zip, checked, host,
+    Attempt, Download, Output, Target, Transfer, TransferError, Zip, checked, host,
     name::{content_type, extension, stem},
 };
 use crate::{
     archive::{Archive, ArchiveError, Entry, Listed, is_index, safe},
-    queue::{Contents, Object},
+    queue::{Absent, Contents, Object},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::Feed,
 };
@@ -167,12 +167,13 @@ impl Transfer {
         artifact: &Artifact,
         archive: Option<Archive>,
         entries: &[Entry],
-    ) -> Result<(Option<Archive>, Vec<(Entry, Target)>, Vec<Missing>), Attempt> {
+    ) -> Result<(Option<Archive>, Vec<(Entry, Target)>, Vec<Absent>), Attempt> {
         let Some(mut archive) = archive else {
             return Ok((None, Vec::new(), Vec::new()));
         };
         match (&artifact.key, &artifact.container) {
             (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
+                let passing = index.passing_errors.clone();
                 let (index, list) = (index.clone(), entries.to_vec());
                 let (archive, listed) = spawn_blocking(move || {
                     let listed = archive.listed(&list, &index)?;
@@ -191,8 +192,14 @@ impl Transfer {
                 let missing = listed
                     .missing
                     .into_iter()
-                    .map(|(conversation, reason)| {
-                        (conversation, "not-in-bundle".to_owned(), reason)
+                    .map(|(conversation, message)| {
+                        let text = message.to_lowercase();
+                        Absent {
+                            conversation,
+                            code: "not-in-bundle".to_owned(),
+                            passing: passing.iter().any(|word| text.contains(word)),
+                            message,
+                        }
                     })
                     .collect();
                 Ok((Some(archive), targets, missing))

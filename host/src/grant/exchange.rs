@@ -1,0 +1,95 @@
+//! One request and its answer, as the network gives them: no retry, no judgement.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::redacted;
+use crate::sandbox::{Fault, Method, Request, Response};
+
+/// The largest answer that a component is handed, in bytes.
+const ANSWER: u64 = 16 << 20;
+
+/// What a request proves itself with.
+#[derive(Clone, Copy)]
+pub(crate) enum Credentials<'a> {
+    /// Nothing.
+    None,
+    /// The value of the Authorization header.
+    Bearer(&'a HeaderValue),
+    /// User and password.
+    Basic(&'a SecretString, &'a SecretString),
+}
+
+/// Sends requests.
+#[async_trait]
+pub(crate) trait Exchange: Send + Sync + Debug {
+    /// Sends a request to `url` and reads its answer, whatever the status.
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: &Request,
+        credentials: Credentials<'_>,
+    ) -> Result<Response, Fault>;
+}
+
+#[async_trait]
+impl Exchange for reqwest::Client {
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: &Request,
+        credentials: Credentials<'_>,
+    ) -> Result<Response, Fault> {
+        let unreachable = |error: reqwest::Error| Fault::Unreachable(redacted(&error));
+        let mut builder = self.request(method(request.method), url.clone());
+        for (name, value) in &request.headers {
+            if !name.eq_ignore_ascii_case("authorization") {
+                builder = builder.header(name, value);
+            }
+        }
+        builder = match credentials {
+            Credentials::None => builder,
+            Credentials::Bearer(token) => builder.header(reqwest::header::AUTHORIZATION, token),
+            Credentials::Basic(user, password) => {
+                builder.basic_auth(user.expose_secret(), Some(password.expose_secret()))
+            }
+        };
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let mut response = builder.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if (body.len() + chunk.len()) as u64 > ANSWER {
+                return Err(Fault::TooLarge(ANSWER));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+pub(super) fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}

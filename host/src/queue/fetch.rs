@@ -1,0 +1,388 @@
+//! Conversations whose recordings are wanted: gathered for a fetch, settled, put off, taken up again.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+
+use super::{
+    Object, Outcome, Queue, QueueError, Settled, count, counted, insert_splits, parsed, set,
+};
+use crate::sandbox::{Split, Wanted};
+
+/// The shortest pause before a recording that is late is asked for again, and the longest (ms).
+const PAUSE: (u64, u64) = (600_000, 7_200_000);
+
+/// What settling has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// Conversations whose outcome is final now.
+    pub settled: u64,
+    /// Conversations that are asked for again later.
+    pub postponed: u64,
+}
+
+/// What the searches have come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// How many were begun.
+    pub begun: u64,
+    /// Up to when all of time has been searched (ms).
+    pub until: Option<u64>,
+}
+
+impl Queue {
+    /// What the searches have come to.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn searched(&self) -> Result<Searched, QueueError> {
+        self.with(|tx| {
+            let until = counted(tx, "watermark")?;
+            Ok(Searched {
+                begun: counted(tx, "finds")? as u64,
+                until: (until > 0).then_some(until as u64),
+            })
+        })
+        .await
+    }
+
+    /// Begins a search up to `until` (ms); returns the ids of the splits that are new.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn search(
+        &self,
+        splits: Vec<Split>,
+        until: u64,
+        now: u64,
+    ) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            count(tx, "finds", 1)?;
+            set(tx, "searching", until as i64)?;
+            insert_splits(tx, &splits, now)
+        })
+        .await
+    }
+
+    /// Notes that the last search is over.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn searched_all(&self) -> Result<(), QueueError> {
+        self.with(|tx| {
+            let until = counted(tx, "searching")?;
+            set(tx, "watermark", until)
+        })
+        .await
+    }
+
+    /// Gathers `most` conversations to fetch, or fewer if `any` number will do; none if there are
+    /// not as many. The name is that of the fetch, and begins with the export's.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn gather(
+        &self,
+        export: &str,
+        most: usize,
+        any: bool,
+        now: u64,
+    ) -> Result<Option<(String, Vec<Wanted>)>, QueueError> {
+        let export = export.to_owned();
+        self.with(move |tx| {
+            let wanted: Vec<Wanted> = tx
+                .prepare_cached(
+                    "SELECT id, recorded FROM conversation
+                     WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
+                     ORDER BY due, id LIMIT ?2",
+                )?
+                .query_map(params![now as i64, most as i64], |row| {
+                    Ok(Wanted {
+                        id: row.get(0)?,
+                        recorded: row.get(1)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            if wanted.is_empty() || (wanted.len() < most && !any) {
+                return Ok(None);
+            }
+            let name = format!("{export}-{:06}", counted(tx, "groups")? + 1);
+            Ok(Some((name, wanted)))
+        })
+        .await
+    }
+
+    /// Begins the fetch `name` of these conversations; returns the ids of the splits that are new.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn fetch(
+        &self,
+        name: String,
+        conversations: Vec<String>,
+        splits: Vec<Split>,
+        now: u64,
+    ) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            count(tx, "groups", 1)?;
+            for id in &conversations {
+                tx.prepare_cached("UPDATE conversation SET fetch = ?2 WHERE id = ?1")?
+                    .execute([id, &name])?;
+            }
+            insert_splits(tx, &splits, now)
+        })
+        .await
+    }
+
+    /// When the next conversation that was put off is due (ms).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn next_wanted(&self) -> Result<Option<u64>, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached(
+                "SELECT min(due) FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL",
+            )?
+            .query_row([], |row| Ok(row.get::<_, Option<i64>>(0)?.map(|due| due as u64)))
+        })
+        .await
+    }
+
+    /// Makes the outcome final of each conversation for which nothing is left to do. Of one whose
+    /// recordings may still come, because it ended less than `horizon` ms ago, it is put off.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle(&self, now: u64, horizon: u64) -> Result<Settling, QueueError> {
+        self.with(move |tx| {
+            let ready: Vec<Ready> = tx
+                .prepare_cached(
+                    "SELECT id, ended, recorded, outcome, passing, bundle FROM conversation AS c
+                     WHERE status = 'found' AND outcome IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
+                     AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
+                )?
+                .query_map([], |row| {
+                    Ok(Ready {
+                        id: row.get(0)?,
+                        ended: row.get::<_, Option<i64>>(1)?.map(|ended| ended as u64),
+                        recorded: row.get(2)?,
+                        outcome: row.get(3)?,
+                        passing: row.get(4)?,
+                        bundle: row.get(5)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut settling = Settling::default();
+            for ready in ready {
+                let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
+                let until = ready.ended.map_or(0, |ended| ended + horizon);
+                if passing && now < until {
+                    let age = now.saturating_sub(ready.ended.unwrap_or(now));
+                    let pause = (age * 35 / 100).clamp(PAUSE.0, PAUSE.1);
+                    let due = (now + pause).min(until);
+                    tx.prepare_cached(
+                        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2 WHERE id = ?1",
+                    )?
+                    .execute(params![ready.id, due as i64])?;
+                    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
+                        .execute([&ready.id])?;
+                    settling.postponed += 1;
+                    continue;
+                }
+                let text = serde_json::to_string(&outcome).unwrap_or_default();
+                tx.prepare_cached(
+                    "UPDATE conversation SET status = 'settled', outcome = ?2, objects = ?3, bytes = ?4, lost = ?5 WHERE id = ?1",
+                )?
+                .execute(params![ready.id, text, objects, bytes, !outcome.losses().is_empty()])?;
+                settling.settled += 1;
+            }
+            Ok(settling)
+        })
+        .await
+    }
+
+    /// Gives conversations that were fetched, and for which nothing is left to do, the outcome that
+    /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
+    /// there were.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle_forgotten(&self) -> Result<usize, QueueError> {
+        let outcome = Outcome::Failed {
+            code: "no-outcome".into(),
+            message: "the source did not say what became of it".into(),
+        };
+        let text = serde_json::to_string(&outcome).unwrap_or_default();
+        self.with(move |tx| {
+            let links = tx.execute(
+                "UPDATE artifact SET status = 'failed', code = 'no-link',
+                 message = 'the source gave no fresh link' WHERE status = 'pending'",
+                [],
+            )?;
+            let forgotten = tx.execute(
+                "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL",
+                [text],
+            )?;
+            Ok(links + forgotten)
+        })
+        .await
+    }
+
+    /// Lets go of a split of a fetch: conversations of the fetch that no other split is about have failed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn abandon(
+        &self,
+        split: String,
+        code: String,
+        message: String,
+    ) -> Result<(), QueueError> {
+        let outcome = Outcome::Failed { code, message };
+        let text = serde_json::to_string(&outcome).unwrap_or_default();
+        self.with(move |tx| {
+            tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
+            tx.execute(
+                "UPDATE conversation SET outcome = ?2 WHERE status = 'found' AND outcome IS NULL
+                 AND fetch IS NOT NULL AND substr(?1, 1, length(fetch)) = fetch
+                 AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)",
+                params![split, text],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes up again every conversation that was filed with a loss; returns how many.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn retry_lost(&self, now: u64) -> Result<usize, QueueError> {
+        self.with(move |tx| {
+            let lost: Vec<(String, String, i64, i64)> = tx
+                .prepare("SELECT id, outcome, objects, bytes FROM conversation WHERE lost = 1 AND status = 'filed'")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (id, outcome, objects, bytes) in &lost {
+                let outcome: Outcome = parsed(outcome)?;
+                count(tx, &format!("outcome:{}", outcome.word()), -1)?;
+                count(tx, "objects", -objects)?;
+                count(tx, "bytes", -bytes)?;
+                tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
+                tx.prepare_cached(
+                    "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
+                     due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0 WHERE id = ?1",
+                )?
+                .execute(params![id, now as i64])?;
+            }
+            Ok(lost.len())
+        })
+        .await
+    }
+}
+
+/// A conversation with nothing left to do.
+struct Ready {
+    id: String,
+    ended: Option<u64>,
+    recorded: bool,
+    outcome: String,
+    passing: bool,
+    bundle: Option<String>,
+}
+
+impl Ready {
+    /// Joins what the source said with what was stored and what failed on the way: the outcome,
+    /// whether it may get better, and how many objects of how many bytes there are.
+    fn outcome(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+    ) -> rusqlite::Result<(Outcome, bool, i64, i64)> {
+        let mut outcome = parsed(&self.outcome)?;
+        let mut passing = self.passing;
+        // Counted in the sink that has most.
+        let (objects, bytes): (i64, i64) = tx
+            .prepare_cached(
+                "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
+                 (SELECT count(*) AS n, sum(size) AS total FROM object WHERE conversation = ?1 GROUP BY sink)",
+            )?
+            .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut failed = Vec::new();
+        let mut query = tx.prepare_cached(
+            "SELECT code, message, passing FROM artifact
+             WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
+        )?;
+        let mut rows = query.query(params![self.id, self.bundle])?;
+        while let Some(row) = rows.next()? {
+            failed.push((row.get(0)?, row.get(1)?));
+            passing |= row.get::<_, bool>(2)?;
+        }
+        if self.bundle.is_some() {
+            if objects > 0 {
+                outcome = Outcome::Stored;
+            } else if self.recorded && failed.is_empty() {
+                passing = true;
+                outcome = Outcome::Failed {
+                    code: "left-out".into(),
+                    message: "the vendor says that it was recorded, but it is not in the archive"
+                        .into(),
+                };
+            }
+        }
+        if let (Outcome::Failed { code, message }, true) = (&outcome, objects > 0) {
+            outcome = Outcome::Partial {
+                missing: vec![(code.clone(), message.clone())],
+            };
+        }
+        if let Some((code, message)) = failed.first() {
+            outcome = match outcome {
+                Outcome::Stored if objects > 0 => Outcome::Partial { missing: failed },
+                Outcome::Partial { mut missing } if objects > 0 => {
+                    missing.extend(failed);
+                    Outcome::Partial { missing }
+                }
+                _ => Outcome::Failed {
+                    code: code.clone(),
+                    message: message.clone(),
+                },
+            };
+        }
+        Ok((outcome, passing, objects, bytes))
+    }
+}
+
+/// A conversation whose outcome is final, with its objects in each sink.
+pub(super) fn settled(
+    tx: &rusqlite::Transaction<'_>,
+    id: String,
+    record: &str,
+    outcome: &str,
+    attempt: u32,
+) -> rusqlite::Result<Settled> {
+    let mut objects = BTreeMap::<String, Vec<Object>>::new();
+    let mut query = tx.prepare_cached(
+        "SELECT sink, recording, key, member, content_type, size, sha256 FROM object
+         WHERE conversation = ?1 ORDER BY sink, key, member",
+    )?;
+    let mut rows = query.query([&id])?;
+    while let Some(row) = rows.next()? {
+        let member: String = row.get(3)?;
+        objects.entry(row.get(0)?).or_default().push(Object {
+            conversation: id.clone(),
+            recording: row.get(1)?,
+            key: row.get(2)?,
+            member: (!member.is_empty()).then_some(member),
+            content_type: row.get(4)?,
+            size: row.get::<_, i64>(5)? as u64,
+            sha256: row.get(6)?,
+        });
+    }
+    Ok(Settled {
+        id,
+        record: parsed(record)?,
+        outcome: parsed(outcome)?,
+        attempt,
+        objects,
+    })
+}

@@ -1,0 +1,144 @@
+//! How far an export is, for progress, summaries and `status`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Outcome, Queue, QueueError, parsed};
+
+/// How far an export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Conversations found.
+    pub conversations: u64,
+    /// Conversations filed, by the word of their outcome.
+    pub filed: BTreeMap<String, u64>,
+    /// Artifacts delivered to every sink.
+    pub artifacts: u64,
+    /// Media objects and their bytes, counted in the sink that has most.
+    pub objects: u64,
+    /// See `objects`.
+    pub bytes: u64,
+}
+
+/// What a queue holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// How far the export is.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// Splits that are not done, by their kind.
+    pub splits: BTreeMap<String, u64>,
+    /// When the next split is due, ms since the epoch.
+    pub next_split: Option<u64>,
+    /// Conversations that wait to be fetched.
+    pub wanted: u64,
+    /// When the first of them is due, ms since the epoch.
+    pub next_wanted: Option<u64>,
+    /// Conversations that are being fetched.
+    pub fetching: u64,
+    /// Artifacts handed over and not stored yet.
+    pub pending: u64,
+    /// Conversations that are settled, but not filed in every sink.
+    pub unfiled: u64,
+    /// Conversations filed with a loss: what `run --retry-failed` takes up again.
+    pub lost: u64,
+    /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
+    pub watermark: Option<u64>,
+}
+
+impl Queue {
+    /// Conversations that failed or lack recordings: id, code and message.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn losses(&self, most: usize) -> Result<Vec<(String, String, String)>, QueueError> {
+        self.with(move |tx| {
+            let rows: Vec<(String, String)> = tx
+                .prepare(
+                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status = 'filed' ORDER BY id LIMIT ?1",
+                )?
+                .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut losses = Vec::new();
+            for (id, outcome) in rows {
+                for (code, message) in parsed::<Outcome>(&outcome)?.losses() {
+                    losses.push((id.clone(), code, message));
+                }
+            }
+            Ok(losses)
+        })
+        .await
+    }
+
+    /// How far the export is.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn progress(&self) -> Result<Progress, QueueError> {
+        self.with(progress).await
+    }
+
+    /// What the queue holds.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn status(&self) -> Result<Status, QueueError> {
+        self.with(|tx| {
+            let number = |sql: &str| -> rusqlite::Result<Option<u64>> {
+                tx.query_row(sql, [], |row| {
+                    Ok(row.get::<_, Option<i64>>(0)?.map(|value| value as u64))
+                })
+            };
+            let splits = tx
+                .prepare("SELECT kind, count(*) FROM split WHERE status = 'open' GROUP BY kind")?
+                .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let wanted = "FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL";
+            Ok(Status {
+                progress: progress(tx)?,
+                splits,
+                next_split: number("SELECT min(due) FROM split WHERE status = 'open'")?,
+                wanted: number(&format!("SELECT count(*) {wanted}"))?.unwrap_or_default(),
+                next_wanted: number(&format!("SELECT min(due) {wanted}"))?,
+                fetching: number(
+                    "SELECT count(*) FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL",
+                )?
+                .unwrap_or_default(),
+                pending: number("SELECT count(*) FROM artifact WHERE status = 'pending'")?.unwrap_or_default(),
+                unfiled: number(
+                    "SELECT (SELECT count(*) FROM conversation WHERE status = 'settled')
+                     + (SELECT count(*) FROM conversation WHERE status = 'closing')
+                     + (SELECT count(*) FROM conversation WHERE status = 'found' AND outcome IS NOT NULL)",
+                )?
+                .unwrap_or_default(),
+                lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status = 'filed'")?
+                    .unwrap_or_default(),
+                watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,
+            })
+        })
+        .await
+    }
+}
+
+fn progress(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Progress> {
+    let mut progress = Progress::default();
+    let mut query = tx.prepare_cached("SELECT name, value FROM counted")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+        let value = value as u64;
+        match name.as_str() {
+            "conversations" => progress.conversations = value,
+            "artifacts" => progress.artifacts = value,
+            "objects" => progress.objects = value,
+            "bytes" => progress.bytes = value,
+            name => {
+                if let (Some(word), true) = (name.strip_prefix("outcome:"), value > 0) {
+                    progress.filed.insert(word.to_owned(), value);
+                }
+            }
+        }
+    }
+    Ok(progress)
+}

@@ -1,0 +1,240 @@
+//! Compares an archive with its source: asks for the conversations again and names, day by day,
+//! those of which the receipts say nothing, or something else.
+//!
+//! No media are moved and the queue is not touched. Memory holds a few days at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use crate::{
+    clock::Clock,
+    queue::{Outcome, day},
+    recover::{Receipt, receipts},
+    run::{
+        RunError,
+        parts::{Answers, Steps},
+        source_error,
+    },
+    sandbox::{Event, Find, Next, Purpose, SourceError, Split, TimeRange},
+    sink::Store,
+};
+
+/// Days that are searched at once.
+const DAYS: usize = 4;
+/// How often a step is tried.
+const TRIES: u32 = 8;
+const DAY: u64 = 86_400_000;
+
+/// How a day of a sink differs from the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The sink.
+    pub sink: String,
+    /// The day on which the conversations began, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// Conversations that the source has.
+    pub source: u64,
+    /// Conversations in the receipts.
+    pub receipts: u64,
+    /// Conversations of which no receipt tells.
+    pub missing: Vec<String>,
+    /// Conversations of which the source says that they were recorded, and the receipts that they have no recording.
+    pub unrecorded: Vec<String>,
+    /// Conversations that the receipts name as lost, in whole or in part.
+    pub lost: Vec<String>,
+    /// Conversations in the receipts that the source no longer knows.
+    pub unknown: Vec<String>,
+}
+
+/// What a comparison has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reconciled {
+    /// Conversations that the source has.
+    pub source: u64,
+    /// The days that differ.
+    pub days: Vec<Difference>,
+}
+
+impl Reconciled {
+    /// Whether the receipts have everything that the source has.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        let gap = |day: &Difference| !(day.missing.is_empty() && day.unrecorded.is_empty());
+        !self.days.iter().any(gap)
+    }
+}
+
+/// The source, ready to be asked.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) source: Arc<dyn Steps>,
+    pub(crate) answers: Arc<dyn Answers>,
+    pub(crate) clock: Clock,
+}
+
+/// Compares the receipts of `export` in some sinks with what the source has in a range.
+pub(crate) async fn reconcile(
+    asked: &Asked,
+    range: TimeRange,
+    export: &str,
+    stores: &[(String, &dyn Store)],
+) -> Result<Reconciled, RunError> {
+    let mut days = Vec::new();
+    let mut from = range.from;
+    while from < range.until {
+        let until = ((from / DAY + 1) * DAY).min(range.until);
+        days.push(TimeRange { from, until });
+        from = until;
+    }
+    let compared: Vec<(u64, Vec<Difference>)> = stream::iter(days)
+        .map(|range| one_day(asked, range, export, stores))
+        .buffered(DAYS)
+        .try_collect()
+        .await?;
+    let mut reconciled = Reconciled::default();
+    for (source, differences) in compared {
+        reconciled.source += source;
+        reconciled.days.extend(differences);
+    }
+    Ok(reconciled)
+}
+
+async fn one_day(
+    asked: &Asked,
+    range: TimeRange,
+    export: &str,
+    stores: &[(String, &dyn Store)],
+) -> Result<(u64, Vec<Difference>), RunError> {
+    let known = asked.find(range).await?;
+    let name = day(range.from);
+    let mut differences = Vec::new();
+    for (sink, store) in stores {
+        let mut latest = BTreeMap::<String, (u32, Outcome)>::new();
+        let folder = format!("receipts/date={name}/");
+        for key in receipts(*store, &folder, export).await? {
+            let Some(Receipt { lines, .. }) = Receipt::read(*store, &key, export).await? else {
+                continue;
+            };
+            for line in lines {
+                let before = latest.get(&line.conversation_id);
+                if before.is_none_or(|(attempt, _)| *attempt < line.attempt) {
+                    latest.insert(line.conversation_id, (line.attempt, line.outcome));
+                }
+            }
+        }
+        let mut difference = Difference {
+            sink: sink.clone(),
+            day: name.clone(),
+            source: known.len() as u64,
+            receipts: latest.len() as u64,
+            ..Difference::default()
+        };
+        for (id, recorded) in &known {
+            match latest.remove(id) {
+                None => difference.missing.push(id.clone()),
+                Some((_, Outcome::NoRecording)) if *recorded => {
+                    difference.unrecorded.push(id.clone());
+                }
+                Some((_, outcome)) if !outcome.losses().is_empty() => {
+                    difference.lost.push(id.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        // A range that cuts a day says nothing of the rest of the day.
+        let whole = range.from % DAY == 0 && range.until % DAY == 0;
+        if whole {
+            difference.unknown = latest.into_keys().collect();
+        }
+        let lists = [
+            &difference.missing,
+            &difference.unrecorded,
+            &difference.lost,
+            &difference.unknown,
+        ];
+        if lists.iter().any(|list| !list.is_empty()) {
+            differences.push(difference);
+        }
+    }
+    Ok((known.len() as u64, differences))
+}
+
+impl Asked {
+    /// The conversations that the source has in a range, and whether each was recorded.
+    async fn find(&self, range: TimeRange) -> Result<BTreeMap<String, bool>, RunError> {
+        let find = Find {
+            name: "reconcile".to_owned(),
+            range,
+        };
+        let now = self.clock.now();
+        let started = self.source.start(Purpose::Find(find), now).await?;
+        let mut splits = started.map_err(failed)?.splits;
+        let mut seen: BTreeSet<String> = splits.iter().map(|split| split.id.clone()).collect();
+        let mut known = BTreeMap::new();
+        while let Some(split) = splits.pop() {
+            let more = self.walk(split, &mut known).await?;
+            splits.extend(
+                more.into_iter()
+                    .filter(|split| seen.insert(split.id.clone())),
+            );
+        }
+        Ok(known)
+    }
+
+    /// Steps a split to its end.
+    async fn walk(
+        &self,
+        mut split: Split,
+        known: &mut BTreeMap<String, bool>,
+    ) -> Result<Vec<Split>, RunError> {
+        let mut event = Event::Due;
+        let mut splits = Vec::new();
+        let mut tried = 0;
+        loop {
+            let now = self.clock.now();
+            let step = match self.source.step(split.state.clone(), event, now).await? {
+                Ok(step) => step,
+                Err(SourceError::Transient(_)) if tried < TRIES => {
+                    tried += 1;
+                    self.clock.sleep(Duration::from_secs(1 << tried)).await;
+                    event = Event::Due;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            tried = 0;
+            known.extend(
+                step.conversations
+                    .into_iter()
+                    .map(|one| (one.id, one.recorded)),
+            );
+            splits.extend(step.splits);
+            match step.next {
+                Next::Send(send) => {
+                    split.state = send.state;
+                    let answer = self.answers.send(&split.kind, &send.request).await;
+                    event = Event::Answer(answer);
+                }
+                Next::Wait(wait) => {
+                    split.state = wait.state;
+                    self.clock.sleep_until(wait.until).await;
+                    event = Event::Due;
+                }
+                Next::Done(_) => return Ok(splits),
+            }
+        }
+    }
+}
+
+fn failed(error: SourceError) -> RunError {
+    match error {
+        SourceError::Options(error) => RunError::Options(error),
+        error => RunError::Source(source_error(&error)),
+    }
+}

@@ -1,0 +1,123 @@
+//! The state of a run that lives in memory alone; the queue can tell it again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use crate::{
+    queue::{Queue, QueueError},
+    sandbox::Artifact,
+};
+
+/// What the ids of splits that search for conversations begin with.
+pub(super) const FIND: &str = "find-";
+
+/// What is known of the work under way.
+#[derive(Default)]
+pub(super) struct Live {
+    /// Splits that have begun and wait, by the time at which they are due (ms).
+    pub(super) due: BTreeSet<(u64, String)>,
+    /// Splits that have not begun.
+    pub(super) fresh: BTreeSet<(u64, String)>,
+    /// Searches that are not done.
+    pub(super) finding: HashSet<String>,
+    /// Splits that have been stepped and are not done.
+    pub(super) begun: HashSet<String>,
+    /// When each split began to fail (ms), and how often it has in a row.
+    pub(super) failures: HashMap<String, (u64, u32)>,
+    /// How often the component failed at each split in a row.
+    pub(super) traps: HashMap<String, u32>,
+    /// Artifacts with a link that wait for a download.
+    pub(super) links: VecDeque<(Artifact, String)>,
+    /// Artifacts that wait for a download or are under way, as text.
+    pub(super) fetching: HashSet<String>,
+    /// How often a fresh link was asked for.
+    pub(super) renewals: HashMap<String, u32>,
+    /// Artifacts without a usable link, by the split that obtains them anew.
+    pub(super) stale: BTreeMap<String, Vec<String>>,
+    /// What splits have been asked to obtain anew, until that is part of their state.
+    pub(super) asked: HashMap<String, Vec<String>>,
+    /// What splits are obtaining anew.
+    pub(super) renewing: BTreeMap<String, Vec<String>>,
+    /// Since when a sink is out of order (ms), and how often it has failed in a row.
+    pub(super) sink_failures: Option<(u64, u32)>,
+    /// No download is begun before (ms).
+    pub(super) sinks_rest: u64,
+    /// Whether there may be conversations to fetch.
+    pub(super) wanted: bool,
+    /// When the next conversation that was put off is due (ms).
+    pub(super) next_wanted: Option<u64>,
+    /// When the next search begins (ms), if there is to be one.
+    pub(super) next_search: Option<u64>,
+}
+
+impl Live {
+    /// What the queue tells of the runs before.
+    pub(super) async fn load(queue: &Queue) -> Result<Self, QueueError> {
+        let mut live = Live {
+            stale: queue.undelivered().await?,
+            wanted: true,
+            ..Live::default()
+        };
+        for (id, due) in queue.open_splits().await? {
+            live.add(id, due);
+        }
+        Ok(live)
+    }
+
+    /// Takes on a split that is not done.
+    pub(super) fn add(&mut self, id: String, due: u64) {
+        if id.starts_with(FIND) {
+            self.finding.insert(id.clone());
+        }
+        self.fresh.insert((due, id));
+    }
+
+    /// Lets go of a split that is done.
+    pub(super) fn done(&mut self, id: &str) {
+        self.finding.remove(id);
+        self.begun.remove(id);
+        self.failures.remove(id);
+        self.traps.remove(id);
+        self.asked.remove(id);
+    }
+
+    /// Takes the next split that is due, if it may begin or go on.
+    pub(super) fn take(&mut self, now: u64, most: usize) -> Option<String> {
+        if self.due.first().is_some_and(|(due, _)| *due <= now) {
+            return self.due.pop_first().map(|(_, id)| id);
+        }
+        let (due, id) = self.fresh.first()?;
+        if *due > now || (self.begun.len() >= most && !self.begun.contains(id)) {
+            return None;
+        }
+        let (_, id) = self.fresh.pop_first()?;
+        self.begun.insert(id.clone());
+        Some(id)
+    }
+
+    /// Whether no split and no download is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.fresh.is_empty() && self.links.is_empty()
+    }
+
+    /// When there is something to do next (ms) because of the time alone: what was to be done until
+    /// `now` is under way, or waits for something else.
+    pub(super) fn next(&self, now: u64) -> u64 {
+        let first = |set: &BTreeSet<(u64, String)>| {
+            let mut later = set.range((now + 1, String::new())..);
+            later.next().map(|(due, _)| *due)
+        };
+        let rest = (!self.links.is_empty()).then_some(self.sinks_rest);
+        [
+            first(&self.due),
+            first(&self.fresh),
+            self.next_wanted,
+            self.next_search,
+            rest,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|due| *due > now)
+        .min()
+        .unwrap_or(u64::MAX)
+    }
+}

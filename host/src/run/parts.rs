@@ -1,0 +1,109 @@
+//! What a run is made of, seen from its loop: the source, the vendor's API, and the way to the sinks.
+//!
+//! Each is a trait of one or two calls, so that the loop can be simulated with faults in no time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::{
+    grant::{Calls, Grant},
+    queue::Contents,
+    sandbox::{
+        Answer, Artifact, Component, Event, Purpose, Request, SandboxError, SourceError, Started,
+        State, Step,
+    },
+    trace::Trace,
+    transfer::{Transfer, TransferError},
+};
+
+type Stepped<T> = Result<Result<T, SourceError>, SandboxError>;
+
+/// Steps the splits of a source.
+#[async_trait]
+pub(crate) trait Steps: Send + Sync {
+    async fn start(&self, purpose: Purpose, now: u64) -> Stepped<Started>;
+    async fn step(&self, state: State, event: Event, now: u64) -> Stepped<Step>;
+}
+
+/// Answers the requests of a source.
+#[async_trait]
+pub(crate) trait Answers: Send + Sync {
+    async fn send(&self, kind: &str, request: &Request) -> Answer;
+    fn calls(&self) -> Calls;
+}
+
+/// Delivers artifacts to the sinks.
+#[async_trait]
+pub(crate) trait Delivers: Send + Sync {
+    async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError>;
+}
+
+/// A component with the options of its source.
+pub(crate) struct Sandboxed {
+    pub(crate) component: Component,
+    pub(crate) options: Arc<str>,
+    pub(crate) trace: Option<Trace>,
+}
+
+impl Sandboxed {
+    // A component may take its time, up to its deadline: not on a thread of the runtime.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(&Component, &str) -> Stepped<T> + Send + 'static,
+    ) -> Stepped<T> {
+        let (component, options) = (self.component.clone(), Arc::clone(&self.options));
+        spawn_blocking(move || work(&component, &options))
+            .await
+            .unwrap_or_else(|error: JoinError| {
+                let reason = error.to_string();
+                Err(SandboxError::Trap { call, reason })
+            })
+    }
+}
+
+#[async_trait]
+impl Steps for Sandboxed {
+    async fn start(&self, purpose: Purpose, now: u64) -> Stepped<Started> {
+        self.blocking("start", move |component, options| {
+            component.start(options, &purpose, now)
+        })
+        .await
+    }
+
+    async fn step(&self, state: State, event: Event, now: u64) -> Stepped<Step> {
+        let trace = self.trace.clone();
+        self.blocking("step", move |component, options| {
+            if let Some(trace) = trace {
+                trace
+                    .write(component, options, &state, &event, now)
+                    .map_err(|error| SandboxError::Trap {
+                        call: "record",
+                        reason: error.to_string(),
+                    })?;
+            }
+            component.step(options, &state, &event, now)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Answers for Grant {
+    async fn send(&self, kind: &str, request: &Request) -> Answer {
+        Grant::send(self, kind, request).await
+    }
+
+    fn calls(&self) -> Calls {
+        Grant::calls(self)
+    }
+}
+
+#[async_trait]
+impl Delivers for Transfer {
+    async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError> {
+        Transfer::deliver(self, artifact).await
+    }
+}

@@ -1,0 +1,129 @@
+//! Begins the work: searches for conversations, and fetches of what was found.
+
+use std::time::Duration;
+
+use super::{Run, RunError, live::FIND, live::Live, source_error};
+use crate::sandbox::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
+
+/// How an export with an open end keeps up with new conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Follow {
+    /// How long after its end a conversation is left alone, in seconds: its data are not complete at once.
+    #[serde(rename = "settle_seconds", deserialize_with = "seconds")]
+    pub settle: Duration,
+    /// How far behind the last search the next one begins, in seconds, for what came late.
+    #[serde(rename = "look_back_seconds", deserialize_with = "seconds")]
+    pub look_back: Duration,
+    /// The pause between two searches, in seconds.
+    #[serde(rename = "every_seconds", deserialize_with = "seconds")]
+    pub every: Duration,
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Follow {
+            settle: Duration::from_secs(30 * 60),
+            look_back: Duration::from_secs(48 * 3600),
+            every: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    serde::Deserialize::deserialize(deserializer).map(Duration::from_secs)
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+impl Run {
+    /// Begins the next search if it is due, and notes how far the last one got.
+    pub(super) async fn search(&self, live: &mut Live, now: u64) -> Result<(), RunError> {
+        if !live.finding.is_empty() || live.next_search.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        let searched = self.queue.searched().await?;
+        let range = match self.interval.until {
+            // One search, and no other.
+            Some(until) if searched.begun == 0 => TimeRange {
+                from: self.interval.from,
+                until,
+            },
+            Some(_) => {
+                live.next_search = None;
+                return Ok(());
+            }
+            None => {
+                let mark = searched.until.unwrap_or(self.interval.from);
+                let until = now.saturating_sub(ms(self.follow.settle));
+                let from = mark.saturating_sub(ms(self.follow.look_back));
+                let from = from.max(self.interval.from);
+                live.next_search = self.following.then(|| now + ms(self.follow.every));
+                if until <= mark || until <= from {
+                    return Ok(());
+                }
+                TimeRange { from, until }
+            }
+        };
+        let until = range.until;
+        let name = format!("{FIND}{:06}", searched.begun + 1);
+        let started = self.start(Purpose::Find(Find { name, range })).await?;
+        let added = self.queue.search(started.splits, until, now).await?;
+        for id in added {
+            live.add(id, now);
+        }
+        Ok(())
+    }
+
+    /// Notes that a search is over, once all of its splits are done.
+    pub(super) async fn searched(&self, live: &Live) -> Result<(), RunError> {
+        if live.finding.is_empty() {
+            self.queue.searched_all().await?;
+        }
+        Ok(())
+    }
+
+    /// Begins fetches: of full groups while a search is under way, and then of what is left.
+    pub(super) async fn gather(&self, live: &mut Live, now: u64) -> Result<(), RunError> {
+        if live.next_wanted.is_some_and(|due| due <= now) {
+            live.wanted = true;
+            live.next_wanted = None;
+        }
+        while live.wanted && live.begun.len() < self.concurrency.splits {
+            let any = live.finding.is_empty();
+            let gathered = self
+                .queue
+                .gather(&self.export, self.fetch_size, any, now)
+                .await?;
+            let Some((name, conversations)) = gathered else {
+                live.wanted = false;
+                live.next_wanted = self.queue.next_wanted().await?.filter(|due| *due > now);
+                break;
+            };
+            let ids: Vec<String> = conversations.iter().map(|one| one.id.clone()).collect();
+            let fetch = Fetch {
+                name: name.clone(),
+                conversations,
+            };
+            let started = self.start(Purpose::Fetch(fetch)).await?;
+            for id in self.queue.fetch(name, ids, started.splits, now).await? {
+                // Counted as begun, so that no more are gathered than may be under way.
+                live.begun.insert(id.clone());
+                live.add(id, now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
+        self.source
+            .start(purpose, self.clock.now())
+            .await?
+            .map_err(|error| match error {
+                SourceError::Options(error) => RunError::Options(error),
+                error => RunError::Source(source_error(&error)),
+            })
+    }
+}

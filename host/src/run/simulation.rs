@@ -1,0 +1,242 @@
+//! The run loop, the queue, the retries and the limiter in simulated time, with faults by a seed.
+//!
+//! The same seed makes the same run, to the millisecond. `RECORDING_HOST_SEEDS=FROM-TO` chooses the
+//! seeds; one that fails is named.
+
+mod vendor;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::sync::watch;
+
+use super::{Concurrency, Follow, Run, RunError};
+use crate::{
+    clock::Clock,
+    config::Interval,
+    grant::{Allow, Grant, Limiter, OAuth},
+    queue::Queue,
+    sandbox::{Origin, OriginRole, RateLimit},
+    transfer::{Output, Zip},
+};
+use vendor::{Source, Vendor, Way};
+use world::{DAY, Lake, START, World};
+
+/// Requests that the simulated vendor allows in a minute.
+const ALLOWED: u32 = 120;
+
+/// A run of one seed: what was done, in the order in which it was done.
+struct Ran {
+    log: Vec<String>,
+}
+
+fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run {
+    let world = Arc::clone(world);
+    let origins = [
+        Origin {
+            url: "https://api.test".into(),
+            role: OriginRole::Api,
+        },
+        Origin {
+            url: "https://login.test/token".into(),
+            role: OriginRole::Token,
+        },
+    ];
+    let allow = Allow::new(&origins, None, false);
+    let oauth = OAuth::new(
+        allow.token("https://login.test/token").unwrap(),
+        "id".to_owned().into(),
+        "secret".to_owned().into(),
+    );
+    let limiter = Limiter::new(Some(RateLimit {
+        requests_per_minute: ALLOWED,
+        count_header: Some("count".into()),
+        allowed_header: Some("allowed".into()),
+        reset_header: Some("reset".into()),
+    }));
+    let vendor = Arc::new(Vendor::new(Arc::clone(&world), clock));
+    let open = world.lock().unwrap().days.is_some();
+    Run {
+        export: "calls".into(),
+        interval: Interval {
+            from: START,
+            until: (!open).then_some(START + DAY),
+        },
+        source: Arc::new(Source::new(Arc::clone(&world))),
+        fetch_size: 7,
+        answers: Arc::new(Grant::over(
+            vendor,
+            allow,
+            Some(oauth),
+            limiter,
+            clock,
+            seed,
+        )),
+        transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
+        outputs: ["one", "two"]
+            .map(|name| Output {
+                name: name.into(),
+                sink: Arc::new(Lake::new(name, Arc::clone(&world))),
+                zip: Zip::Unpack,
+            })
+            .into(),
+        queue: queue.clone(),
+        clock,
+        concurrency: Concurrency {
+            splits: 5,
+            transfers: 3,
+        },
+        follow: Follow {
+            settle: Duration::from_secs(1800),
+            look_back: Duration::from_secs(6 * 3600),
+            every: Duration::from_secs(600),
+        },
+        following: open,
+        late: Duration::from_secs(6 * 3600),
+        on_progress: None,
+        on_warning: None,
+    }
+}
+
+/// Exports a world to its end, through crashes at any moment.
+async fn export(world: &Arc<Mutex<World>>, seed: u64) {
+    let queue = Queue::in_memory().unwrap();
+    let (_running, stop) = watch::channel(false);
+    let mut dice = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    let (mut crashes, follows) = {
+        let world = world.lock().unwrap();
+        (world.crashes, world.days)
+    };
+    // An export of the past begins a day later, when all calls are over.
+    let began = if follows.is_some() {
+        START
+    } else {
+        START + 2 * DAY
+    };
+    let clock = Clock::starting_at(began, 1.0);
+    let end = follows.map(|days| began + days * DAY + DAY);
+    loop {
+        let run = run(world, &queue, clock, seed);
+        let going = run.go(stop.clone());
+        let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
+        let until_crash = if crashes > 0 {
+            let scale = if follows.is_some() {
+                20_000_000
+            } else {
+                90_000
+            };
+            dice.random_range(0..scale)
+        } else {
+            u64::MAX
+        };
+        let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
+        match tokio::time::timeout(time, going).await {
+            Ok(Ok(())) => return,
+            // Whatever ends a run early, the next one goes on from there.
+            Ok(Err(RunError::Source(_) | RunError::Sink(_) | RunError::Sandbox(_))) => {}
+            Ok(Err(error)) => panic!("{error}"),
+            Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
+            Err(_) => crashes = crashes.saturating_sub(1),
+        }
+        assert!(clock.now() < began + 300 * DAY, "it does not end");
+    }
+}
+
+fn simulate(seed: u64) -> Ran {
+    let world = Arc::new(Mutex::new(World::new(seed)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(export(&world, seed));
+    drop(runtime);
+    let world = world.lock().unwrap();
+    world.check();
+    Ran {
+        log: world.log.clone(),
+    }
+}
+
+/// Runs the seeds of a range on every core.
+fn all(seeds: std::ops::Range<u64>) -> BTreeMap<u64, String> {
+    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let failed = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
+                        let text = panic
+                            .downcast_ref::<String>()
+                            .cloned()
+                            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+                        let text = text.unwrap_or_default();
+                        failed.lock().unwrap().insert(seed, text);
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_nothing_is_twice() {
+    let range = std::env::var("RECORDING_HOST_SEEDS").unwrap_or_else(|_| "0-1000".into());
+    let (from, to) = range.split_once('-').expect("FROM-TO");
+    let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+    let failed = all(from..to);
+    assert!(
+        failed.is_empty(),
+        "{} of {} seeds failed; the first: {:?}",
+        failed.len(),
+        to - from,
+        failed.first_key_value()
+    );
+}
+
+#[test]
+fn a_seed_repeats_to_the_millisecond() {
+    for seed in [1, 2, 3, 50, 51] {
+        let (one, other) = (simulate(seed), simulate(seed));
+        let differs = one.log.iter().zip(&other.log).position(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(one.log.len(), other.log.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn without_faults_no_work_is_repeated() {
+    for seed in 0..20 {
+        let world = Arc::new(Mutex::new(World::calm(seed)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(export(&world, seed));
+        let world = world.lock().unwrap();
+        world.check();
+        let wanted = world
+            .conversations
+            .iter()
+            .filter(|one| one.wanted())
+            .count();
+        assert_eq!(world.submits, wanted.div_ceil(7), "seed {seed}");
+        assert_eq!(world.refused, 0, "seed {seed}");
+        assert!(
+            world.stored.values().all(|&times| times == 1),
+            "seed {seed}"
+        );
+    }
+}

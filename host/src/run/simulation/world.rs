@@ -1,0 +1,265 @@
+//! What is true in a simulation, what goes wrong, and what must come of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use serde_json::Value;
+
+use crate::sink::{Body, ObjectInfo, Sink, SinkError, Stored};
+
+/// 2026-01-05T00:00:00Z
+pub(super) const START: u64 = 1_767_571_200_000;
+pub(super) const DAY: u64 = 86_400_000;
+
+/// A call that there was.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) flagged: bool,
+    /// For each recording, when it can be had (ms); none if never.
+    pub(super) recordings: Vec<Option<u64>>,
+}
+
+impl Call {
+    /// Whether its recordings are asked for.
+    pub(super) fn wanted(&self) -> bool {
+        self.flagged
+    }
+}
+
+/// Everything that outlives a crash.
+pub(super) struct World {
+    pub(super) dice: SmallRng,
+    pub(super) conversations: Vec<Call>,
+    /// How many days are followed; none for an export of the past.
+    pub(super) days: Option<u64>,
+    pub(super) crashes: u32,
+    /// How often something goes wrong.
+    rate: f64,
+    /// Objects in sinks, by sink and key.
+    pub(super) lake: BTreeMap<(String, String), Vec<u8>>,
+    /// How often each recording was stored.
+    pub(super) stored: BTreeMap<String, u32>,
+    /// Jobs by number: who is in it, and when it is done.
+    pub(super) jobs: Vec<(Vec<String>, u64)>,
+    pub(super) submits: usize,
+    pub(super) refused: usize,
+    /// Requests in the vendor's minutes.
+    pub(super) minutes: BTreeMap<u64, u32>,
+    /// The token that is good, and when another one was last given.
+    pub(super) token: u64,
+    /// Until when nothing answers (ms).
+    pub(super) outage: u64,
+    pub(super) log: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = SmallRng::seed_from_u64(seed);
+        let rate = [0.0, 0.02, 0.1, 0.25][dice.random_range(0..4_usize)];
+        let crashes = dice.random_range(0..4);
+        let days = (seed % 5 == 4).then(|| dice.random_range(1..3));
+        Self::with(dice, rate, crashes, days)
+    }
+
+    /// A world in which nothing goes wrong.
+    pub(super) fn calm(seed: u64) -> Self {
+        let mut world = Self::with(SmallRng::seed_from_u64(seed), 0.0, 0, None);
+        for call in &mut world.conversations {
+            call.recordings.retain(Option::is_some);
+            if call.recordings.is_empty() && call.flagged {
+                call.recordings.push(Some(0));
+            }
+        }
+        world
+    }
+
+    fn with(mut dice: SmallRng, rate: f64, crashes: u32, days: Option<u64>) -> Self {
+        let count = dice.random_range(0..40);
+        let conversations = (0..count)
+            .map(|number| {
+                let start = START + dice.random_range(0..days.unwrap_or(1) * DAY);
+                let end = start + dice.random_range(1000..1_800_000);
+                let flagged = dice.random_bool(0.9);
+                let recordings = if flagged { dice.random_range(0..4) } else { 0 };
+                let recordings = (0..recordings)
+                    .map(|_| match dice.random_range(0..20) {
+                        0 => None,
+                        1 | 2 => Some(end + dice.random_range(0..7_200_000)),
+                        _ => Some(0),
+                    })
+                    .collect();
+                Call {
+                    id: format!("c{number}"),
+                    start,
+                    end,
+                    flagged,
+                    recordings,
+                }
+            })
+            .collect();
+        World {
+            dice,
+            conversations,
+            days,
+            crashes,
+            rate,
+            lake: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            jobs: Vec::new(),
+            submits: 0,
+            refused: 0,
+            minutes: BTreeMap::new(),
+            token: 1,
+            outage: 0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Whether something goes wrong now.
+    pub(super) fn strikes(&mut self) -> bool {
+        let rate = self.rate;
+        rate > 0.0 && self.dice.random_bool(rate)
+    }
+
+    /// Whether something that is rare goes wrong now.
+    pub(super) fn strikes_rarely(&mut self) -> bool {
+        self.strikes() && self.dice.random_bool(0.1)
+    }
+
+    /// A time that something takes.
+    pub(super) fn delay(&mut self, most: u64) -> Duration {
+        Duration::from_millis(self.dice.random_range(1..=most))
+    }
+
+    /// Fails unless both sinks hold the truth, once.
+    pub(super) fn check(&self) {
+        for sink in ["one", "two"] {
+            self.check_sink(sink);
+        }
+        // Nothing is asked more often than the vendor allows, but for what crashes make us forget.
+        let requests: u32 = self.minutes.values().sum();
+        let most = requests as usize / 50 + 40 * (self.crashes as usize + 1);
+        assert!(
+            self.refused <= most,
+            "{} of {requests} refused",
+            self.refused
+        );
+    }
+
+    fn check_sink(&self, sink: &str) {
+        let lines = |prefix: &str| -> Vec<Value> {
+            self.lake
+                .iter()
+                .filter(|((of, key), _)| of == sink && key.starts_with(prefix))
+                .flat_map(|(_, data)| std::str::from_utf8(data).unwrap().lines())
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect()
+        };
+        let mut outcomes = BTreeMap::new();
+        for receipt in lines("receipts/") {
+            let Some(id) = receipt["conversation_id"].as_str() else {
+                continue;
+            };
+            let word = receipt["outcome"].as_str().unwrap().to_owned();
+            let objects = receipt["objects"].as_array().unwrap().len();
+            let before = outcomes.insert(id.to_owned(), (word, objects, receipt.clone()));
+            assert!(before.is_none(), "{id} has two outcomes in {sink}");
+        }
+        let mut rows = BTreeSet::new();
+        for row in lines("metadata/") {
+            let name = format!("{} {}", row["conversation_id"], row["object_key"]);
+            assert!(rows.insert(name.clone()), "{name} has two rows in {sink}");
+        }
+        for call in &self.conversations {
+            let there = call.recordings.iter().flatten().count();
+            let never = call.recordings.len() - there;
+            let expected = match (call.flagged, there, never) {
+                (false, ..) => "no-recording",
+                (true, 0, _) => "failed",
+                (true, _, 0) => "stored",
+                (true, ..) => "partial",
+            };
+            let found = outcomes.get(&call.id);
+            // What is out of order for too long is a named loss, and so is a source that fails.
+            let excused = self.rate > 0.2
+                && found.is_some_and(|(word, ..)| ["failed", "partial"].contains(&word.as_str()));
+            if !excused {
+                let right =
+                    found.is_some_and(|(word, objects, _)| word == expected && *objects == there);
+                assert!(
+                    right,
+                    "{call:?} is to be {expected} in {sink}, but {found:?}"
+                );
+            }
+            let count = rows
+                .iter()
+                .filter(|row| row.starts_with(&format!("\"{}\" ", call.id)))
+                .count();
+            let objects = found.map_or(0, |(_, objects, _)| *objects);
+            assert_eq!(count, objects.max(1), "rows of {call:?} in {sink}");
+        }
+        assert_eq!(outcomes.len(), self.conversations.len());
+    }
+}
+
+/// A sink in memory that sometimes fails, before or after it has stored something.
+#[derive(Clone)]
+pub(super) struct Lake {
+    name: &'static str,
+    world: Arc<Mutex<World>>,
+}
+
+impl Lake {
+    pub(super) fn new(name: &'static str, world: Arc<Mutex<World>>) -> Self {
+        Lake { name, world }
+    }
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+#[async_trait]
+impl Sink for Lake {
+    async fn check(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+        let failure = || SinkError {
+            sink: self.name.into(),
+            key: key.into(),
+            reason: "simulated".into(),
+            retryable: true,
+        };
+        let delay = self.world.lock().unwrap().delay(50);
+        tokio::time::sleep(delay).await;
+        let mut all = Vec::new();
+        while let Some(data) = body.next().await.map_err(|_| failure())? {
+            all.extend_from_slice(&data);
+        }
+        let size = all.len() as u64;
+        let mut world = self.world.lock().unwrap();
+        if world.strikes() {
+            return Err(failure());
+        }
+        let place = (self.name.to_owned(), key.to_owned());
+        if let Some(before) = world.lake.insert(place, all.clone()) {
+            assert!(before == all, "{key} was put with other content");
+        }
+        if world.strikes() {
+            return Err(failure());
+        }
+        Ok(Stored { size })
+    }
+}

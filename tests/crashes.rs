@@ -1,0 +1,238 @@
+//! Kills the program at random moments, again and again, and proves that the archive is none the
+//! worse for it. `tests/crash-matrix` runs all of it; the ordinary tests a part.
+
+#[path = "promises/support.rs"]
+mod support;
+#[path = "promises/weed.rs"]
+mod weed;
+
+use std::{
+    collections::BTreeMap,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use genesys_simulator::{Dialect, Faults, Settings};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use recording_host::{
+    Config,
+    clock::Clock,
+    verify::{Report, verify},
+};
+use serde_json::{Value, json};
+use support::{Center, SPEED, media, program, receipts, rows, same_media, set};
+
+/// What a sink holds, by key.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn settings(dialect: Dialect, faults: Faults) -> Settings {
+    Settings {
+        conversations: 500,
+        seed: 17,
+        dialect,
+        faults,
+        // Large enough for a multipart upload that takes a while.
+        giant: Some(60 << 20),
+        ..Settings::default()
+    }
+}
+
+fn patient(mut config: Value) -> Value {
+    let options = &mut config["sources"]["calls"]["options"];
+    options["job_timeout_seconds"] = json!(120);
+    options["job_attempts"] = json!(10);
+    config["concurrency"] = json!({ "splits": 16, "transfers": 4 });
+    config
+}
+
+/// Where the archive goes.
+enum Lake {
+    Folder,
+    S3(weed::Bucket),
+}
+
+impl Lake {
+    fn sink(&self, center: &Center) -> Value {
+        match self {
+            Lake::Folder => json!({ "type": "filesystem", "path": center.output() }),
+            Lake::S3(bucket) => bucket.sink(),
+        }
+    }
+
+    async fn files(&self, center: &Center) -> Files {
+        match self {
+            Lake::Folder => support::files(&center.output()),
+            Lake::S3(bucket) => bucket.files().await,
+        }
+    }
+
+    /// Uploads that were begun and neither completed nor aborted.
+    async fn uploads(&self) -> usize {
+        match self {
+            Lake::Folder => 0,
+            Lake::S3(bucket) => bucket.uploads().await,
+        }
+    }
+}
+
+/// What was under way when the program was killed.
+async fn under_way(config: &Value, lake: &Lake, center: &Center) -> Vec<&'static str> {
+    let config = Config::new(config.clone()).unwrap();
+    let pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+    let mut stages = Vec::new();
+    let Ok(Some(status)) = pipelines[0].status().await else {
+        return vec!["start"];
+    };
+    if !status.splits.is_empty() {
+        stages.push("steps");
+    }
+    if status.pending > 0 {
+        stages.push("transfers");
+    }
+    if status.unfiled > 0 {
+        stages.push("receipts");
+    }
+    let part = |key: &String| key.rsplit('/').next().unwrap().starts_with('.');
+    if matches!(lake, Lake::Folder) && lake.files(center).await.keys().any(part) {
+        stages.push("writes");
+    }
+    if lake.uploads().await > 0 {
+        stages.push("uploads");
+    }
+    stages
+}
+
+/// Exports through `kills` kills, and returns how often each stage was hit.
+async fn through_kills(
+    center: &Center,
+    lake: &Lake,
+    config: &Value,
+    kills: u32,
+    seed: u64,
+) -> BTreeMap<&'static str, u32> {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let path = center.write(config);
+    let run = |silent: bool| {
+        let mut command = program();
+        let speed = SPEED.to_string();
+        command.args(["run", "--speed", &speed, "--config"]).arg(&path);
+        let err = if silent { Stdio::null() } else { Stdio::inherit() };
+        command.stdout(Stdio::null()).stderr(err);
+        command
+    };
+    let mut stages = BTreeMap::new();
+    for _ in 0..kills {
+        let mut child = run(true).spawn().unwrap();
+        // The program starts in a fraction of a second; most of the work takes a few.
+        let life = Duration::from_millis(dice.random_range(50..2500));
+        let end = Instant::now() + life;
+        while Instant::now() < end && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if child.try_wait().unwrap().is_some() {
+            // It came to its end: the rest of the kills hit an export with nothing to do.
+            *stages.entry("done").or_default() += 1;
+            continue;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for stage in under_way(config, lake, center).await {
+            *stages.entry(stage).or_default() += 1;
+        }
+    }
+    for _ in 0..10 {
+        let mut child = run(false).spawn().unwrap();
+        let code = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        match code {
+            Some(0 | 3) => return stages,
+            // Faults may last longer than a run is patient; the next one goes on.
+            Some(1) => {}
+            code => panic!("exit code {code:?}"),
+        }
+    }
+    panic!("the export does not end");
+}
+
+/// The archive is the one that an undisturbed export of a faultless center leaves.
+async fn proven(center: &Center, lake: &Lake, config: &Value, wanted: &Files) {
+    let found = lake.files(center).await;
+    same_media(&media(&found), &media(wanted));
+    assert_eq!(set(&plain(&rows(&found))), set(&plain(&rows(wanted))));
+    let outcomes = |files: &Files| -> BTreeMap<String, String> {
+        let mut outcomes = BTreeMap::new();
+        for line in receipts(files) {
+            if let Some(id) = line["conversation_id"].as_str() {
+                let outcome = line["outcome"].to_string();
+                assert_eq!(outcomes.insert(id.to_owned(), outcome), None, "{id} twice");
+            }
+        }
+        outcomes
+    };
+    assert_eq!(outcomes(&found), outcomes(wanted));
+    let known = ["recordings/", "metadata/", "receipts/"];
+    let strange = |key: &&String| {
+        let part = key.rsplit('/').next().unwrap().starts_with('.');
+        part || !known.iter().any(|prefix| key.starts_with(prefix))
+    };
+    let left: Vec<&String> = found.keys().filter(strange).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(lake.uploads().await, 0, "an upload was left behind");
+    let config = Config::new(config.clone()).unwrap();
+    for (_, sink) in config.sinks().await.unwrap() {
+        let report: Report = verify(sink.store().unwrap(), true).await.unwrap();
+        assert_eq!(report.findings, []);
+        assert_eq!(report.conversations, 500);
+    }
+}
+
+/// Rows without what tells of the way and not of the recording.
+fn plain(rows: &[Value]) -> Vec<Value> {
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        row["reason"] = Value::Null;
+    }
+    rows
+}
+
+async fn matrix(dialect: Dialect, faults: Faults, on_s3: bool, kills: u32) {
+    let calm = Center::start(settings(dialect, Faults::default())).await;
+    support::export(patient(calm.config())).await;
+    let wanted = support::files(&calm.output());
+    drop(calm);
+
+    let faulty = faults != Faults::default();
+    let center = Center::start(settings(dialect, faults)).await;
+    let lake = if on_s3 {
+        Lake::S3(weed::Bucket::make().await)
+    } else {
+        Lake::Folder
+    };
+    let config = patient(center.config_to(lake.sink(&center)));
+    let stages = through_kills(&center, &lake, &config, kills, 99).await;
+    proven(&center, &lake, &config, &wanted).await;
+    let place = if on_s3 { "s3" } else { "filesystem" };
+    println!("{dialect:?}, {place}, faults {faulty}: {kills} kills during {stages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_kills_on_a_folder_leave_no_trace() {
+    matrix(Dialect::Cloud, Faults::default(), false, 8).await;
+}
+
+/// Eight times 26 kills: both dialects, both kinds of sink, with and without faults.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a quarter of an hour; tests/crash-matrix runs it"]
+async fn two_hundred_kills_leave_no_trace() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        for on_s3 in [false, true] {
+            for faults in [Faults::default(), Faults::all(0.05)] {
+                matrix(dialect, faults, on_s3, 26).await;
+            }
+        }
+    }
+}
