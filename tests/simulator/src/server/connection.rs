@@ -78,7 +78,7 @@ async fn respond(
         headers: parts.headers,
         body: body.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes),
     };
-    match interruption(world, origin) {
+    match interruption(world, origin).await {
         Some(Interruption::Reset) => {
             reset.store(true, Ordering::Release);
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -106,7 +106,7 @@ enum Interruption {
     Answer(Reply),
 }
 
-fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
+async fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
     let chance = &world.chance;
     let door = world.door(origin);
     // A port that is closed cannot be closed once more.
@@ -114,7 +114,8 @@ fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
         .then(|| chance.strikes(Fault::Refuse))
         .flatten();
     if let Some(mut dice) = refuse {
-        door.close(world.clock.real(between(&mut dice, 200, 3000)));
+        let pause = world.clock.real(between(&mut dice, 200, 3000));
+        door.close(pause).await;
         return Some(Interruption::Reset);
     }
     if chance.strikes(Fault::Reset).is_some() {
@@ -137,13 +138,13 @@ fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
             world.tokens.forget();
             Some(Interruption::Answer(answer::unauthorized()))
         }
-        Origin::Login => login_down(world),
+        Origin::Login => login_down(world).await,
         _ => None,
     }
 }
 
 /// The log-in service is down for a while: it says so, or its port is closed.
-fn login_down(world: &World) -> Option<Interruption> {
+async fn login_down(world: &World) -> Option<Interruption> {
     let now = world.clock.now();
     if now < world.login_up.load(Ordering::Acquire) {
         return Some(Interruption::Answer(answer::unavailable()));
@@ -151,7 +152,8 @@ fn login_down(world: &World) -> Option<Interruption> {
     let mut dice = world.chance.strikes(Fault::LoginDown)?;
     let pause = between(&mut dice, 2000, 20_000);
     if dice.percent(50) {
-        world.door(Origin::Login).close(world.clock.real(pause));
+        let pause = world.clock.real(pause);
+        world.door(Origin::Login).close(pause).await;
         return Some(Interruption::Reset);
     }
     let up = now + pause.as_millis() as u64;

@@ -21,6 +21,8 @@ pub(crate) struct Door {
     closed: AtomicBool,
     /// For how long it is to be closed; each change is a closing.
     pause: watch::Sender<Duration>,
+    /// How often it was closed.
+    times: watch::Sender<u64>,
 }
 
 impl Door {
@@ -28,19 +30,25 @@ impl Door {
         Door {
             closed: AtomicBool::new(false),
             pause: watch::Sender::new(Duration::ZERO),
+            times: watch::Sender::new(0),
         }
     }
 
     /// Closes the port for this long (real time), unless it is closed already.
-    pub(crate) fn close(&self, pause: Duration) -> bool {
-        let opened = !self.closed.swap(true, Ordering::AcqRel);
-        if opened {
-            self.pause.send_replace(pause);
+    ///
+    /// When this returns, connections are refused.
+    pub(super) async fn close(&self, pause: Duration) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
         }
-        opened
+        let mut times = self.times.subscribe();
+        let before = *times.borrow_and_update();
+        self.pause.send_replace(pause);
+        // The sender is a field of this: it does not end before.
+        let _ = times.wait_for(|times| *times > before).await;
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -56,6 +64,7 @@ impl Door {
         drop(listener);
         // Bound without listening: the system refuses connections, and lends the port to nobody.
         let held = bound(address);
+        self.times.send_modify(|times| *times += 1);
         tokio::time::sleep(pause).await;
         let mut opened = held.and_then(|socket| socket.listen(BACKLOG));
         let listener = loop {
