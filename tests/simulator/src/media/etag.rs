@@ -21,7 +21,14 @@ const KEPT: usize = 16_384;
 /// The digests of the files that were asked for last.
 #[derive(Default)]
 pub(super) struct Tags {
-    kept: Mutex<(HashMap<u64, [u8; 16]>, VecDeque<u64>)>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    digests: HashMap<u64, [u8; 16]>,
+    /// The oldest one first.
+    order: VecDeque<u64>,
 }
 
 impl Tags {
@@ -51,12 +58,12 @@ impl Tags {
 
     fn known(&self, key: u64) -> Option<[u8; 16]> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.0.get(&key).copied()
+        kept.digests.get(&key).copied()
     }
 
     fn keep(&self, key: u64, digest: [u8; 16]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digests, order) = &mut *kept;
+        let Kept { digests, order } = &mut *kept;
         if digests.insert(key, digest).is_none() {
             order.push_back(key);
         }
@@ -115,7 +122,7 @@ mod tests {
         for key in 0..KEPT as u64 + 100 {
             tags.keep(key, [0; 16]);
         }
-        assert_eq!(tags.kept.lock().unwrap().0.len(), KEPT);
+        assert_eq!(tags.kept.lock().unwrap().digests.len(), KEPT);
         assert!(tags.known(0).is_none() && tags.known(200).is_some());
     }
 }
