@@ -109,7 +109,7 @@ faults! {
     unknown_status: UnknownStatus,
     /// Batch API: a content type that nobody knows, for good.
     unknown_content_type: UnknownContentType,
-    /// Query: a participant whose purpose, media type and segment type no SDK knows, for good.
+    /// Query: a participant of unknown purpose, media and segment type; metadata: a file state; for good.
     unknown_values: UnknownValues,
     /// Query: between two pages rows have come or gone: rows are repeated or left out, totalHits tells.
     unstable_pages: UnstablePages,

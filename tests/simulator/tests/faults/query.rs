@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use genesys_simulator::State;
 use serde_json::Value;
 
 use crate::support::Center;
@@ -76,4 +77,42 @@ async fn unknown_values_come_in_a_participant_that_stays() {
     }
     assert!((8..35).contains(&odd), "{odd} of {}", rows(&page).len());
     assert_eq!(page, rough.page(100, 1).await.json());
+}
+
+#[tokio::test]
+async fn unknown_values_are_file_states_too() {
+    let center = Center::with("unknown_values=0.3").await;
+    let organisation = center.simulator.organisation();
+    let (mut odd, mut all) = (0, 0);
+    for conversation in (0..60).map(|index| organisation.conversation(index)) {
+        let path = format!(
+            "/api/v2/conversations/{}/recordingmetadata",
+            conversation.id
+        );
+        let rows = center.get(&path).await.json();
+        let rows = rows.as_array().unwrap();
+        assert_eq!(rows.len(), conversation.recordings.len());
+        for (row, recording) in rows.iter().zip(&conversation.recordings) {
+            assert_eq!(row["id"], *recording.id);
+            let known = match recording.state {
+                State::Available => "AVAILABLE",
+                State::Archived => "ARCHIVED",
+                State::Deleted => "DELETED",
+                _ => "UPLOADING",
+            };
+            if row["fileState"] == "QUARANTINED" {
+                odd += 1;
+            } else {
+                assert_eq!(row["fileState"], known);
+            }
+            all += 1;
+        }
+    }
+    assert!(odd > 5 && odd < all, "{odd} of {all}");
+    let other = center.simulator.client_id();
+    let answer = center
+        .get(&format!("/api/v2/conversations/{other}/recordingmetadata"))
+        .await;
+    assert_eq!(answer.status(), 404);
+    assert_eq!(answer.json()["code"], "conversation.not.found");
 }
