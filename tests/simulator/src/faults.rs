@@ -69,13 +69,13 @@ macro_rules! faults {
 faults! {
     /// Any origin: the connection is reset (RST) instead of an answer.
     reset: Reset,
-    /// Any origin: its port is closed for 0.2 to 3 s; connections end, new ones are refused.
+    /// Any origin: its port is closed for 0.2 to 3 s, and connections are refused.
     refuse: Refuse,
-    /// Any origin: 500, 502, 503 or 504 with a gateway's HTML, or an object store's XML.
+    /// Any origin: 500, 502, 503 or 504 with HTML, or with the store's XML.
     server_error: ServerError,
     /// API and log-in: 408.
     timeout: Timeout,
-    /// API: 429 although the documented limit is not reached; the body names another limit.
+    /// API: 429 below the documented limit; the body names another one.
     throttle: Throttle,
     /// API: 401, and all tokens are worthless from then on.
     unauthorized: Unauthorized,
@@ -89,7 +89,7 @@ faults! {
     expired: Expired,
     /// Media: the download is cut in its middle.
     cut: Cut,
-    /// Media: the length announced is more than what is sent, or less than what was asked for.
+    /// Media: more bytes are announced than sent, or fewer than asked for.
     wrong_length: WrongLength,
     /// Media: a complete answer, of a file that lacks its end.
     truncated: Truncated,
@@ -99,19 +99,19 @@ faults! {
     lost_job: LostJob,
     /// Batch API: a job never completes.
     stuck_job: StuckJob,
-    /// Batch API: the count of results stands still for half of a job that takes twice its time.
+    /// Batch API: the count stands still for half of a job that takes twice its time.
     stalled_job: StalledJob,
     /// Batch API: the expected count grows again after all of it had been there.
     late_growth: LateGrowth,
-    /// Batch API: some results are there twice, and their order is another one at each poll.
+    /// Batch API: some results are there twice, in another order at each poll.
     repeated_results: RepeatedResults,
     /// Batch API: a status that no SDK knows.
     unknown_status: UnknownStatus,
     /// Batch API: a content type that nobody knows, for good.
     unknown_content_type: UnknownContentType,
-    /// Query: a participant of unknown purpose, media and segment type; metadata: a file state; for good.
+    /// Query, recording metadata: purposes, types and file states that nobody knows.
     unknown_values: UnknownValues,
-    /// Query: between two pages rows have come or gone: rows are repeated or left out, totalHits tells.
+    /// Query: rows came or went between two pages; totalHits tells.
     unstable_pages: UnstablePages,
 }
 
