@@ -1,10 +1,11 @@
 //! `simulate`: the simulator as a server.
 
-use std::net::SocketAddr;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use genesys_simulator::{Dialect, Settings, Simulator};
+use genesys_simulator::{Dialect, Faults, Settings, Simulator, Stats};
+use jiff::Timestamp;
 
 use super::{Done, stopped};
 
@@ -27,6 +28,7 @@ impl From<DialectArg> for Dialect {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = fault_help())]
 pub(super) struct Simulate {
     /// Where to serve the API; log-in and media get ports of their own.
     #[arg(long, value_name = "ADDR")]
@@ -43,6 +45,17 @@ pub(super) struct Simulate {
     /// Let time run this many times faster; give `run` the same.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
+    /// Start the simulated clock at this instant, such as 2026-01-05T09:00:00Z: what begins later
+    /// is not there yet, and what ends later goes on.
+    #[arg(long, value_name = "INSTANT")]
+    clock_start: Option<Timestamp>,
+    /// Let faults strike at these rates, such as `all=0.05,cut=0.2,reset=0`; what comes later
+    /// counts. `--help` lists the faults.
+    #[arg(long, value_name = "SPEC", value_parser = Faults::parse)]
+    faults: Option<Faults>,
+    /// The same seed lets the same faults strike for the same order of requests [default: SEED].
+    #[arg(long, value_name = "N")]
+    fault_seed: Option<u64>,
     /// Make the first voice recording a WAV of about this many bytes.
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     giant: Option<u64>,
@@ -55,9 +68,13 @@ impl Simulate {
             seed: self.seed,
             dialect: self.dialect.into(),
             speed: self.speed,
+            clock_start: self.clock_start,
+            faults: self.faults.unwrap_or_default(),
+            fault_seed: self.fault_seed,
             giant: self.giant,
             ..Settings::default()
         };
+        let faults = settings.faults.clone();
         let simulator = Simulator::start(self.listen, settings)
             .await
             .with_context(|| format!("--listen {}", self.listen))?;
@@ -68,10 +85,40 @@ impl Simulate {
         println!("client_id:     {}", simulator.client_id());
         println!("client_secret: {}", simulator.client_secret());
         println!("interval:      {from}/{until}");
+        println!("clock:         {:.0}", simulator.now());
+        println!("faults:        {faults}");
         println!("serving; Ctrl-C ends it");
         let mut stop = stopped()?;
         let _ = stop.wait_for(|stop| *stop).await;
+        println!("{}", ended(&simulator.stats()));
         simulator.shutdown().await;
         Ok(Done::All)
     }
+}
+
+/// One line on what was served.
+fn ended(stats: &Stats) -> String {
+    let requests: u64 = stats.requests.values().sum();
+    let mut line = format!(
+        "{requests} requests answered, {} refused with 429, {} rejected; faults:",
+        stats.refused, stats.rejected
+    );
+    if stats.struck.is_empty() {
+        line += " none";
+    }
+    for (name, count) in &stats.struck {
+        // Writing to a string does not fail.
+        let _ = write!(line, " {name} {count}");
+    }
+    line
+}
+
+fn fault_help() -> String {
+    let mut text = "Faults, each with a rate between 0 (never) and 1 (whenever it can); \
+        lengths of time are simulated ones:\n"
+        .to_owned();
+    for (name, what) in [("all", "Every fault.")].iter().chain(Faults::known()) {
+        let _ = write!(text, "\n  {name:<20} {}", what.trim());
+    }
+    text
 }

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 mod filter;
 mod query;
+mod recording;
 mod row;
 pub(crate) mod token;
 
@@ -137,6 +138,9 @@ fn admitted(
         .strip_prefix(BATCHES)
         .and_then(|rest| rest.strip_prefix('/'))
         .filter(|id| !id.contains('/'));
+    if let (Some(id), &Method::GET) = (recording::conversation(path), &request.method) {
+        return recording::metadata(world, id);
+    }
     match (path, job, &request.method) {
         (QUERY, _, &Method::POST) => query::serve(world, &body(request)?),
         (BATCHES, _, &Method::POST) => batch::submit(world, request),

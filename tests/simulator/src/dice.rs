@@ -21,6 +21,11 @@ impl Dice {
         ((u128::from(self.any()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// A number from 0 up to 1, which is left out.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.any() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// True in `percent` of a hundred cases.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent

@@ -1,119 +1,230 @@
-//! What goes wrong, by chance, and repeatably for a seed and an order of requests.
+//! What goes wrong, each fault at a rate of its own.
+//!
+//! A fault is drawn anew at each occasion, from a stream of its own: for a seed and an
+//! order of requests the same ones strike, whatever else is switched on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod chance;
 
-use hyper::StatusCode;
-use serde_json::json;
+use std::fmt;
 
-use crate::{
-    dice::Dice,
-    http::{Reply, reply, set},
-};
+pub(crate) use chance::Chance;
 
-const SORT_FAULT: u64 = 4;
+/// Lists the faults once: a rate, a kind, a name and a description of each.
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident,)+) => {
+        /// How often each fault strikes, between 0 (never) and 1 (whenever it can).
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Faults {
+            $($(#[doc = $doc])+ pub $name: f64,)+
+        }
 
-/// How often each fault strikes, between 0 (never) and 1 (always).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Faults {
-    /// A connection ends without an answer, on any origin.
-    pub reset: f64,
-    /// 500, 502, 503 or 504 with HTML, on any origin.
-    pub server_error: f64,
-    /// 429 although the documented limit is not reached.
-    pub throttle: f64,
-    /// 401, and all tokens are worthless from then on.
-    pub unauthorized: f64,
-    /// A signed link answers as if it had expired.
-    pub expired: f64,
-    /// A download is cut in its middle.
-    pub cut: f64,
-    /// A job is not found any more.
-    pub lost_job: f64,
-    /// A job never completes.
-    pub stuck_job: f64,
+        /// What can go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Fault {
+            $($kind,)+
+        }
+
+        impl Fault {
+            pub(crate) const ALL: &[Fault] = &[$(Fault::$kind,)+];
+
+            /// The name of its rate.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Fault::$kind => stringify!($name),)+
+                }
+            }
+        }
+
+        impl Faults {
+            /// Every fault at the same rate.
+            #[must_use]
+            pub fn all(rate: f64) -> Self {
+                Faults { $($name: rate,)+ }
+            }
+
+            /// The name of each fault, and what it does.
+            #[must_use]
+            pub fn known() -> &'static [(&'static str, &'static str)] {
+                &[$((stringify!($name), concat!($($doc,)+)),)+]
+            }
+
+            pub(crate) fn rate(&self, fault: Fault) -> f64 {
+                match fault {
+                    $(Fault::$kind => self.$name,)+
+                }
+            }
+
+            fn rate_mut(&mut self, name: &str) -> Option<&mut f64> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    /// Any origin: the connection is reset (RST) instead of an answer.
+    reset: Reset,
+    /// Any origin: its port is closed for 0.2 to 3 s, and connections are refused.
+    refuse: Refuse,
+    /// Any origin: 500, 502, 503 or 504 with HTML, or with the store's XML.
+    server_error: ServerError,
+    /// API and log-in: 408.
+    timeout: Timeout,
+    /// API: 429 below the documented limit; the body names another one.
+    throttle: Throttle,
+    /// API: 401, and all tokens are worthless from then on.
+    unauthorized: Unauthorized,
+    /// Log-in: for 2 to 20 s it answers 503, or its port is closed.
+    login_down: LoginDown,
+    /// API and log-in: the answer is cut in its middle.
+    cut_answer: CutAnswer,
+    /// Any origin: the body trickles for 1 to 10 s, then goes on.
+    drip: Drip,
+    /// Media: the link answers as if it had expired.
+    expired: Expired,
+    /// Media: the download is cut in its middle.
+    cut: Cut,
+    /// Media: more bytes are announced than sent, or fewer than asked for.
+    wrong_length: WrongLength,
+    /// Media: a complete answer, of a file that lacks its end.
+    truncated: Truncated,
+    /// Media: one byte is wrong.
+    corrupted: Corrupted,
+    /// Batch API: a job is not found any more.
+    lost_job: LostJob,
+    /// Batch API: a job never completes.
+    stuck_job: StuckJob,
+    /// Batch API: the count stands still for half of a job that takes twice its time.
+    stalled_job: StalledJob,
+    /// Batch API: the expected count grows again after all of it had been there.
+    late_growth: LateGrowth,
+    /// Batch API: some results are there twice, in another order at each poll.
+    repeated_results: RepeatedResults,
+    /// Batch API: a status that no SDK knows.
+    unknown_status: UnknownStatus,
+    /// Batch API: a content type that nobody knows, for good.
+    unknown_content_type: UnknownContentType,
+    /// Query, recording metadata: purposes, types and file states that nobody knows.
+    unknown_values: UnknownValues,
+    /// Query: rows came or went between two pages; totalHits tells.
+    unstable_pages: UnstablePages,
 }
 
 impl Faults {
-    /// Every fault at the same rate.
-    #[must_use]
-    pub fn all(rate: f64) -> Self {
-        Faults {
-            reset: rate,
-            server_error: rate,
-            throttle: rate,
-            unauthorized: rate,
-            expired: rate,
-            cut: rate,
-            lost_job: rate,
-            stuck_job: rate,
+    /// Reads rates such as `all=0.05,cut=0.2,reset=0`; what comes later counts.
+    ///
+    /// # Errors
+    /// An unknown fault, or a rate that is not between 0 and 1.
+    pub fn parse(text: &str) -> Result<Self, FaultsError> {
+        let mut faults = Faults::default();
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            let (name, rate) = part.split_once('=').ok_or_else(|| FaultsError::Rate {
+                part: part.to_owned(),
+            })?;
+            let rate: f64 = rate
+                .trim()
+                .parse()
+                .ok()
+                .filter(|rate| (0.0..=1.0).contains(rate))
+                .ok_or_else(|| FaultsError::Rate {
+                    part: part.to_owned(),
+                })?;
+            match name.trim() {
+                "all" => faults = Faults::all(rate),
+                name => {
+                    *faults.rate_mut(name).ok_or_else(|| FaultsError::Unknown {
+                        name: name.to_owned(),
+                    })? = rate;
+                }
+            }
+        }
+        Ok(faults)
+    }
+}
+
+impl std::str::FromStr for Faults {
+    type Err = FaultsError;
+
+    fn from_str(text: &str) -> Result<Self, FaultsError> {
+        Faults::parse(text)
+    }
+}
+
+/// As [`Faults::parse`] reads it: the faults that are switched on, or `none`.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for fault in Fault::ALL {
+            let rate = self.rate(*fault);
+            if rate > 0.0 {
+                write!(f, "{separator}{}={rate}", fault.name())?;
+                separator = ",";
+            }
+        }
+        if separator.is_empty() {
+            f.write_str("none")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why rates of faults could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultsError {
+    /// There is no such fault.
+    #[error("there is no fault `{name}`; known are all, {}", names())]
+    Unknown {
+        /// The name that was given.
+        name: String,
+    },
+    /// It is not a name with a rate.
+    #[error("`{part}` is not of the form NAME=RATE with a rate between 0 and 1, such as cut=0.2")]
+    Rate {
+        /// What was given.
+        part: String,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<&str> = Faults::known().iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_in_order_and_written_as_they_are_read() {
+        let faults = Faults::parse("all=0.05, cut=0.2,reset=0").unwrap();
+        assert_eq!((faults.cut, faults.reset, faults.drip), (0.2, 0.0, 0.05));
+        assert_eq!(Faults::parse(&faults.to_string()), Ok(faults));
+        assert_eq!(Faults::parse(""), Ok(Faults::default()));
+        assert_eq!(Faults::parse("cut=1,all=0"), Ok(Faults::default()));
+        assert_eq!(Faults::default().to_string(), "none");
+    }
+
+    #[test]
+    fn an_unknown_fault_is_an_error_that_lists_the_known_ones() {
+        let error = Faults::parse("earthquake=0.1").unwrap_err().to_string();
+        assert!(error.contains("earthquake"), "{error}");
+        for (name, what) in Faults::known() {
+            assert!(error.contains(name), "{error}");
+            assert!(what.len() > 10);
+        }
+        for wrong in ["cut", "cut=", "cut=2", "cut=-0.1", "cut=NaN", "cut=x"] {
+            let error = Faults::parse(wrong).unwrap_err();
+            assert!(matches!(error, FaultsError::Rate { .. }), "{wrong}");
         }
     }
-}
-
-/// Decides whether a fault strikes.
-pub(crate) struct Chance {
-    seed: u64,
-    serial: AtomicU64,
-}
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
-        Chance {
-            seed,
-            serial: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether a fault of this rate strikes now.
-    pub(crate) fn strikes(&self, rate: f64) -> bool {
-        if rate <= 0.0 {
-            return false;
-        }
-        (self.any() >> 11) as f64 / (1_u64 << 53) as f64 <= rate
-    }
-
-    pub(crate) fn any(&self) -> u64 {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        Dice::new(self.seed, SORT_FAULT, serial).any()
-    }
-}
-
-/// What a gateway answers when what is behind it fails.
-pub(crate) fn server_error(chance: &Chance) -> Reply {
-    let statuses = [500, 502, 503, 504];
-    let status = statuses[(chance.any() % 4) as usize];
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    reply(
-        status,
-        "text/html",
-        format!("<html><body><h1>{status}</h1></body></html>"),
-    )
-}
-
-/// A limit of its own for one resource, below the documented one.
-pub(crate) fn throttled() -> Reply {
-    let body = json!({
-        "message": "Rate limit exceeded the maximum. Retry the request in [3] seconds",
-        "code": "too.many.requests",
-        "status": 429,
-        "limit": { "key": "batch.download.rate.per.minute", "namespace": "recording", "value": 60 },
-    });
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut answer = reply(status, "application/json", body.to_string());
-    set(&mut answer, "retry-after", "3");
-    answer
-}
-
-/// A token that has become worthless before its time.
-pub(crate) fn unauthorized() -> Reply {
-    let body = json!({
-        "message": "Invalid login credentials.",
-        "code": "bad.credentials",
-        "status": 401,
-    });
-    reply(
-        StatusCode::UNAUTHORIZED,
-        "application/json",
-        body.to_string(),
-    )
 }

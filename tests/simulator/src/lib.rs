@@ -26,8 +26,10 @@ mod time;
 
 use std::time::Duration;
 
-pub use faults::Faults;
-pub use organisation::{Conversation, MediaType, Organisation, Recording, RecordingKind, State};
+pub use faults::{Faults, FaultsError};
+pub use organisation::{
+    Conversation, Given, MediaType, Organisation, Recording, RecordingKind, State,
+};
 pub use server::{Simulator, Stats};
 
 /// How the batch API is spoken.
@@ -83,8 +85,26 @@ pub struct Settings {
     pub audio: AudioMix,
     /// Makes the first voice recording a WAV of about this many bytes.
     pub giant: Option<u64>,
+    /// The share of archived recordings, among the first ones of the conversations.
+    pub archived: f64,
+    /// The share of deleted ones.
+    pub deleted: f64,
+    /// The share of those whose upload never ends.
+    pub uploading: f64,
+    /// The share of sensitive recordings, which are left out silently.
+    pub sensitive: f64,
+    /// The share of recordings that are late.
+    pub late: f64,
+    /// How long after the end of a conversation a late recording is ready.
+    pub late_by: Duration,
+    /// The instant at which the simulator's clock starts; without one, the real time.
+    ///
+    /// What has not begun by that clock is not there yet, and what has not ended goes on.
+    pub clock_start: Option<jiff::Timestamp>,
     /// What goes wrong.
     pub faults: Faults,
+    /// The same seed lets the same faults strike; without one, the organisation's seed.
+    pub fault_seed: Option<u64>,
 }
 
 impl Default for Settings {
@@ -105,7 +125,15 @@ impl Default for Settings {
             max_hits: 100_000,
             audio: AudioMix::Mixed,
             giant: None,
+            archived: 3.0 / 300.0,
+            deleted: 2.0 / 300.0,
+            uploading: 1.0 / 300.0,
+            sensitive: 0.0,
+            late: 0.0,
+            late_by: Duration::from_secs(3600),
+            clock_start: None,
             faults: Faults::default(),
+            fault_seed: None,
         }
     }
 }

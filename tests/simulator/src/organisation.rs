@@ -1,14 +1,18 @@
 //! A contact center's conversations and recordings, each a function of seed and number.
 
+mod recording;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::{
-    AudioMix, Settings,
+    Settings,
     dice::Dice,
     id::{Ids, Kind},
 };
+use recording::Making;
+pub use recording::{Given, Recording, RecordingKind, State};
 
 const SORT_CONVERSATION: u64 = 1;
 const SORT_START: u64 = 2;
@@ -55,88 +59,6 @@ impl MediaType {
     }
 }
 
-/// What a recording is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RecordingKind {
-    /// OGG with Opus, two channels.
-    Ogg,
-    /// WAV, 8 kHz, 16 bits, two channels.
-    Wav,
-    /// MP3.
-    Mp3,
-    /// WebM video of a screen, in this many files.
-    Screen(u32),
-    /// A zip with the transcript of a chat or a message, or with e-mails.
-    Transcript,
-    /// The transcript of a message as JSON.
-    Json,
-}
-
-impl RecordingKind {
-    /// The MIME type of its files.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            RecordingKind::Ogg => "audio/ogg",
-            RecordingKind::Wav => "audio/wav",
-            RecordingKind::Mp3 => "audio/mpeg",
-            RecordingKind::Screen(_) => "video/webm",
-            RecordingKind::Transcript => "application/zip",
-            RecordingKind::Json => "application/json",
-        }
-    }
-
-    /// How many files it has.
-    #[must_use]
-    pub fn parts(self) -> u32 {
-        match self {
-            RecordingKind::Screen(parts) => parts,
-            _ => 1,
-        }
-    }
-}
-
-/// Whether a recording can be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Yes.
-    Available,
-    /// No: it would have to be restored first.
-    Archived,
-    /// No, never again.
-    Deleted,
-    /// Not yet.
-    Uploading,
-}
-
-impl State {
-    /// What the batch API says instead of a link.
-    #[must_use]
-    pub fn error(self) -> Option<&'static str> {
-        match self {
-            State::Available => None,
-            State::Archived => Some("Recording is archived and must be restored first"),
-            State::Deleted => Some("Recording has been deleted"),
-            State::Uploading => Some("Recording is still being uploaded"),
-        }
-    }
-}
-
-/// A recording of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recording {
-    /// Its id.
-    pub id: String,
-    /// Its number in the conversation.
-    pub number: u64,
-    /// What it is.
-    pub kind: RecordingKind,
-    /// Whether it can be had.
-    pub state: State,
-    /// How long it plays, in ms.
-    pub duration_ms: u64,
-}
-
 /// A conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
@@ -172,6 +94,15 @@ pub struct Conversation {
     pub recordings: Vec<Recording>,
     /// Decides oddities of its analytics row.
     pub(crate) odd: u64,
+}
+
+impl Conversation {
+    /// From when on everything that can ever be had of it can be had (ms since the epoch).
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let obtainable = self.recordings.iter().filter_map(Recording::obtainable);
+        obtainable.max().unwrap_or(0).max(self.end)
+    }
 }
 
 /// A contact center.
@@ -254,7 +185,22 @@ impl Organisation {
         };
         let flagged = !dice.percent(6) || giant;
         let odd = dice.any();
-        let recordings = self.recordings(index, media, duration, flagged, giant, &mut dice);
+        // The flag tells that recording was started, not that there is a file.
+        let recordings = if !flagged || (dice.percent(3) && !giant) {
+            Vec::new()
+        } else {
+            let making = Making {
+                settings: &self.settings,
+                index,
+                media,
+                duration,
+                end: start + duration,
+                giant,
+            };
+            making.make(&mut dice, |number| {
+                self.ids.make(Kind::Recording, index, number)
+            })
+        };
         Conversation {
             index,
             id: self.ids.make(Kind::Conversation, index, 0),
@@ -284,64 +230,6 @@ impl Organisation {
             }
             _ => None,
         }
-    }
-
-    fn recordings(
-        &self,
-        index: u64,
-        media: MediaType,
-        duration: u64,
-        flagged: bool,
-        giant: bool,
-        dice: &mut Dice,
-    ) -> Vec<Recording> {
-        // The flag tells that recording was started, not that there is a file.
-        if !flagged || (dice.percent(3) && !giant) {
-            return Vec::new();
-        }
-        let mut kinds = Vec::new();
-        match media {
-            MediaType::Voice => {
-                for _ in 0..1 + u32::from(dice.percent(5)) {
-                    kinds.push(match (self.settings.audio, dice.below(100)) {
-                        _ if giant => RecordingKind::Wav,
-                        (AudioMix::Wav, _) | (_, 80..95) => RecordingKind::Wav,
-                        (_, 0..80) => RecordingKind::Ogg,
-                        _ => RecordingKind::Mp3,
-                    });
-                }
-                if dice.percent(2) {
-                    kinds.push(RecordingKind::Screen(2 + dice.below(2) as u32));
-                }
-            }
-            MediaType::Message if dice.percent(25) => kinds.push(RecordingKind::Json),
-            _ => kinds.push(RecordingKind::Transcript),
-        }
-        let missing = dice.below(300);
-        let first = match missing {
-            _ if giant => State::Available,
-            0..3 => State::Archived,
-            3..5 => State::Deleted,
-            5 => State::Uploading,
-            _ => State::Available,
-        };
-        let mut recordings = Vec::new();
-        for (number, kind) in kinds.into_iter().enumerate() {
-            let state = if number == 0 { first } else { State::Available };
-            let duration_ms = match (number, kind, self.settings.giant) {
-                (0, RecordingKind::Wav, Some(bytes)) if giant => bytes / 32,
-                (0, _, _) => duration,
-                _ => (duration / 2).max(1000),
-            };
-            recordings.push(Recording {
-                id: self.ids.make(Kind::Recording, index, number as u64),
-                number: number as u64,
-                kind,
-                state,
-                duration_ms,
-            });
-        }
-        recordings
     }
 
     /// The longest that a conversation lasts (ms).
@@ -408,6 +296,61 @@ mod tests {
         }
         assert_eq!(organisation.first_at(0), 0);
         assert_eq!(organisation.first_at(u64::MAX), 1_000_000);
+    }
+
+    #[test]
+    fn recordings_are_lost_or_late_at_their_rates_and_say_from_when_they_can_be_had() {
+        let organisation = Organisation::new(Settings {
+            conversations: 3000,
+            archived: 0.1,
+            deleted: 0.0,
+            uploading: 0.0,
+            sensitive: 0.2,
+            late: 0.3,
+            ..Settings::default()
+        });
+        let mut counts = [0; 4];
+        let mut first = 0;
+        for conversation in (0..3000).map(|index| organisation.conversation(index)) {
+            for recording in &conversation.recordings {
+                first += u32::from(recording.number == 0);
+                let (end, hour) = (conversation.end, 3_600_000);
+                assert_eq!(recording.given(end - 1), Given::Nothing);
+                let (obtainable, soon, later) = match recording.state {
+                    State::Archived => {
+                        counts[0] += 1;
+                        assert_eq!(recording.number, 0);
+                        let error = recording.given(end);
+                        assert!(matches!(error, Given::Error(text) if text.contains("archived")));
+                        (None, error, error)
+                    }
+                    State::Sensitive => {
+                        counts[1] += 1;
+                        (None, Given::Nothing, Given::Nothing)
+                    }
+                    State::Late { listed } => {
+                        counts[2 + usize::from(listed)] += 1;
+                        let soon = match listed {
+                            true => Given::Error("Recording is still being uploaded"),
+                            false => Given::Nothing,
+                        };
+                        (Some(end + hour), soon, Given::Files)
+                    }
+                    _ => (Some(end), Given::Files, Given::Files),
+                };
+                assert_eq!(recording.obtainable(), obtainable);
+                assert!(conversation.settled() >= obtainable.unwrap_or(end));
+                assert_eq!(recording.given(end + hour - 1), soon);
+                assert_eq!(recording.given(end + hour), later);
+            }
+        }
+        let share = counts.map(|count| f64::from(count) / f64::from(first));
+        for (share, rate) in share.iter().zip([0.1, 0.19, 0.14, 0.14]) {
+            assert!(
+                (share / rate - 1.0).abs() < 0.2,
+                "{share} instead of {rate}"
+            );
+        }
     }
 
     #[test]

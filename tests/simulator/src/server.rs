@@ -1,30 +1,30 @@
 //! Serves an organisation on three origins.
 
+mod connection;
+mod door;
+
 use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper::{StatusCode, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::StatusCode;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     Organisation, Settings,
-    api::{self, Jobs, Tokens},
-    faults::{self, Chance},
-    http::{Reply, Request},
-    media::{self, Media},
+    api::{Jobs, Tokens},
+    faults::Chance,
+    http::Reply,
+    media::Media,
     time::Clock,
 };
+use door::Door;
 
-/// The largest body of a request: `request.bytes.max` of the vendor's limits.
-const BODY: usize = 512_000;
 /// Rejections whose reason is remembered.
 const REASONS: usize = 100;
 
@@ -39,8 +39,10 @@ pub struct Stats {
     pub rejected: u64,
     /// Why, for the first ones.
     pub reasons: Vec<String>,
-    /// Requests that met a fault.
+    /// Faults that struck, all together.
     pub faults: u64,
+    /// How often each fault struck, by its name.
+    pub struck: BTreeMap<String, u64>,
 }
 
 /// Everything that the three origins share.
@@ -55,11 +57,18 @@ pub(crate) struct World {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     pub(crate) chance: Chance,
+    /// Until when the log-in service is down (ms of the simulated time).
+    login_up: AtomicU64,
+    doors: [Door; 3],
     stats: Mutex<Stats>,
 }
 
 impl World {
-    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+    fn door(&self, origin: Origin) -> &Door {
+        &self.doors[origin as usize]
+    }
+
+    fn stats(&self) -> MutexGuard<'_, Stats> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,14 +133,19 @@ impl Simulator {
         let organisation = Organisation::new(settings.clone());
         let client = organisation.ids.make(crate::id::Kind::User, 999, 0);
         let world = Arc::new(World {
-            clock: Clock::new(settings.speed),
+            clock: Clock::new(settings.speed, settings.clock_start),
             tokens: Tokens::new(settings.seed),
             jobs: Jobs::default(),
             media: Media::new(settings.seed),
             media_url: format!("http://{}", media.local_addr()?),
             client_secret: format!("secret-of-{}", &client[..8]),
             client_id: client,
-            chance: Chance::new(settings.seed),
+            chance: Chance::new(
+                settings.faults.clone(),
+                settings.fault_seed.unwrap_or(settings.seed),
+            ),
+            login_up: AtomicU64::new(0),
+            doors: [Door::new(), Door::new(), Door::new()],
             stats: Mutex::default(),
             organisation,
             settings,
@@ -192,7 +206,17 @@ impl Simulator {
     /// What has been asked of it so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.world.stats().clone()
+        let mut stats = self.world.stats().clone();
+        stats.struck = self.world.chance.struck();
+        stats.faults = stats.struck.values().sum();
+        stats
+    }
+
+    /// The simulated time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let now = i64::try_from(self.world.clock.now()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX)
     }
 
     /// Ends it, with all of its connections.
@@ -201,94 +225,24 @@ impl Simulator {
     }
 }
 
-async fn accept(listener: TcpListener, origin: Origin, world: Arc<World>) {
+/// Serves the connections of an origin; its port may be closed for a while.
+async fn accept(mut listener: TcpListener, origin: Origin, world: Arc<World>) {
+    let mut closings = world.door(origin).closings();
     // Dropped with this task, and with them their connections.
     let mut connections = JoinSet::new();
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((stream, _)) = stream else { continue };
-        let _ = stream.set_nodelay(true);
-        let world = Arc::clone(&world);
-        connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let world = Arc::clone(&world);
-                async move { serve(&world, origin, request).await }
-            });
-            // What ends a connection is its client's business.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-async fn serve(
-    world: &Arc<World>,
-    origin: Origin,
-    request: hyper::Request<Incoming>,
-) -> io::Result<Reply> {
-    let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY).collect().await;
-    let too_large = body.is_err();
-    let request = Request {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body: body.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes),
-    };
-    if let Some(fault) = fault(world, origin) {
-        world.stats().faults += 1;
-        return fault;
-    }
-    let (reply, reason) = match origin {
-        Origin::Media => (media::serve(world, &request).await, None),
-        Origin::Login => api::token::serve(world, &request),
-        Origin::Api => api::serve(world, &request, too_large),
-    };
-    let kind = match origin {
-        Origin::Api => format!("{} {}", request.method, without_ids(&request.path)),
-        Origin::Login => format!("{} login {}", request.method, request.path),
-        Origin::Media => format!("{} media", request.method),
-    };
-    world.count(kind, &reply, reason);
-    Ok(reply)
-}
-
-/// What happens instead of an answer, if a fault strikes.
-fn fault(world: &World, origin: Origin) -> Option<io::Result<Reply>> {
-    let (rates, chance) = (&world.settings.faults, &world.chance);
-    if chance.strikes(rates.reset) {
-        return Some(Err(io::ErrorKind::ConnectionReset.into()));
-    }
-    if chance.strikes(rates.server_error) {
-        return Some(Ok(faults::server_error(chance)));
-    }
-    match origin {
-        Origin::Api if chance.strikes(rates.throttle) => Some(Ok(faults::throttled())),
-        Origin::Api if chance.strikes(rates.unauthorized) => {
-            world.tokens.forget();
-            Some(Ok(faults::unauthorized()))
-        }
-        Origin::Media if chance.strikes(rates.expired) => Some(Ok(media::expired())),
-        _ => None,
-    }
-}
-
-fn without_ids(path: &str) -> String {
-    let parts: Vec<&str> = path
-        .split('/')
-        .map(|part| {
-            if crate::id::uuid(part).is_some() {
-                "{id}"
-            } else {
-                part
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let _ = stream.set_nodelay(true);
+                let (world, closings) = (Arc::clone(&world), world.door(origin).closings());
+                connections.spawn(connection::serve(stream, origin, world, closings));
             }
-        })
-        .collect();
-    parts.join("/")
+            Some(_) = connections.join_next() => {}
+            Ok(()) = closings.changed() => {
+                let Ok(opened) = world.door(origin).pass(listener).await else { return };
+                listener = opened;
+            }
+        }
+    }
 }

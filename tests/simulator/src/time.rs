@@ -1,6 +1,8 @@
 //! The simulator's time, which may run fast.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 /// Tells the simulated time.
 #[derive(Clone, Copy, Debug)]
@@ -11,14 +13,13 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(speed: f64) -> Self {
-        let epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+    /// A clock that shows `start`, or the real time, and runs from now on.
+    pub(crate) fn new(speed: f64, start: Option<Timestamp>) -> Self {
+        let start = start.unwrap_or_else(Timestamp::now);
         Clock {
             base: Instant::now(),
-            epoch_ms: epoch.as_millis() as u64,
-            speed,
+            epoch_ms: u64::try_from(start.as_millisecond()).unwrap_or(0),
+            speed: if speed > 0.0 { speed } else { 1.0 },
         }
     }
 
@@ -26,16 +27,21 @@ impl Clock {
     pub(crate) fn now(&self) -> u64 {
         self.epoch_ms + (self.base.elapsed().as_secs_f64() * self.speed * 1000.0) as u64
     }
+
+    /// How long a length of this clock's time really takes.
+    pub(crate) fn real(&self, time: Duration) -> Duration {
+        time.div_f64(self.speed)
+    }
 }
 
 /// An instant as the vendor writes it.
 pub(crate) fn iso(ms: u64) -> String {
-    let instant = jiff::Timestamp::from_millisecond(ms as i64).unwrap_or(jiff::Timestamp::MAX);
+    let instant = Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MAX);
     format!("{instant:.3}")
 }
 
 /// Reads an instant as the vendor does: RFC 3339 with an offset.
 pub(crate) fn parse(text: &str) -> Option<u64> {
-    let instant: jiff::Timestamp = text.parse().ok()?;
+    let instant: Timestamp = text.parse().ok()?;
     u64::try_from(instant.as_millisecond()).ok()
 }

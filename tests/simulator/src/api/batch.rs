@@ -1,5 +1,7 @@
 //! The recording batch API, in both dialects.
 
+mod progress;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -11,12 +13,14 @@ use serde_json::{Value, json};
 
 use super::{Refusal, body};
 use crate::{
-    Conversation, Dialect, Organisation, Recording, RecordingKind,
+    Conversation, Dialect, Given, Organisation, Recording, RecordingKind,
     dice::Dice,
+    faults::Fault,
     http::Request,
     id::{Kind, uuid},
     server::World,
 };
+use progress::{Course, Progress};
 
 /// The most items in a batch.
 const ITEMS: usize = 100;
@@ -72,8 +76,7 @@ pub(crate) struct Jobs {
 #[derive(Clone)]
 struct Job {
     created: u64,
-    /// How long it takes (ms).
-    length: u64,
+    course: Course,
     /// Conversations by number, each with the one recording that is wanted, if not all.
     wanted: Vec<(u64, Option<u64>)>,
     format: Option<Format>,
@@ -101,10 +104,11 @@ pub(crate) struct Row {
     pub(crate) conversation: Conversation,
     pub(crate) recording: Recording,
     pub(crate) part: u32,
+    pub(crate) error: Option<&'static str>,
 }
 
 impl Job {
-    /// Everything that the job yields, in its order.
+    /// Everything that the job yields, in its order: what there was when it was submitted.
     fn rows(&self, organisation: &Organisation) -> Vec<Row> {
         let mut rows = Vec::new();
         for (index, only) in &self.wanted {
@@ -123,15 +127,16 @@ impl Job {
                     Some(Format::Mp3) if audio => recording.kind = RecordingKind::Mp3,
                     _ => {}
                 }
-                let parts = if recording.state.error().is_some() {
-                    1
-                } else {
-                    recording.kind.parts()
+                let (parts, error) = match recording.given(self.created) {
+                    Given::Files => (recording.kind.parts(), None),
+                    Given::Error(error) => (1, Some(error)),
+                    Given::Nothing => (0, None),
                 };
                 rows.extend((0..parts).map(|part| Row {
                     conversation: conversation.clone(),
                     recording: recording.clone(),
                     part,
+                    error,
                 }));
             }
         }
@@ -166,6 +171,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
             format!("{} items were given, the maximum is {ITEMS}", items.len()),
         ));
     }
+    let now = world.clock.now();
     let mut wanted = Vec::new();
     for item in items {
         for id in [Some(&item.conversation_id), item.recording_id.as_ref()] {
@@ -179,6 +185,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
         }
         let ids = &world.organisation.ids;
         let conversation = world.organisation.find(&item.conversation_id);
+        let conversation = conversation.filter(|conversation| conversation.start <= now);
         let recording = item.recording_id.map(|id| ids.read(&id));
         match (conversation, recording) {
             (Some(conversation), None) => wanted.push((conversation.index, None)),
@@ -194,14 +201,9 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     let mean = world.settings.job_time.as_millis() as u64;
     let serial = world.jobs.kept.lock().map_or(0, |kept| kept.0);
     let mut dice = Dice::new(world.settings.seed, SORT_JOB, serial);
-    let stuck = world.chance.strikes(world.settings.faults.stuck_job);
     let number = world.jobs.add(Job {
-        created: world.clock.now(),
-        length: if stuck {
-            u64::MAX / 200
-        } else {
-            mean / 2 + dice.below(mean + 1)
-        },
+        created: now,
+        course: Course::draw(&world.chance, &mut dice, mean),
         wanted,
         format,
     });
@@ -222,8 +224,7 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
         Some((Kind::Job, number, 0)) => world.jobs.get(number, now),
         _ => None,
     };
-    let lost = world.chance.strikes(world.settings.faults.lost_job);
-    let job = job.filter(|_| !lost);
+    let job = job.filter(|_| world.chance.strikes(Fault::LostJob).is_none());
     let job = job.ok_or_else(|| {
         let code = "batch.download.job.not.found";
         Refusal::new(
@@ -233,24 +234,15 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
         )
     })?;
     let rows = job.rows(&world.organisation);
-    let all = rows.len() as u64;
-    let age = now.saturating_sub(job.created);
-    let finished = age >= job.length;
-    let length = job.length.max(1);
-    // The recordings are discovered in the first third, and ready one by one.
-    let (expected, ready) = if finished {
-        (all, all)
-    } else {
-        (
-            (3 * all * age).div_ceil(length).min(all),
-            all * age / length,
-        )
-    };
-    let there = &rows[..ready as usize];
-    let errors = there
-        .iter()
-        .filter(|row| row.recording.state.error().is_some())
-        .count();
+    let Progress {
+        expected,
+        ready,
+        finished,
+    } = job
+        .course
+        .progress(now.saturating_sub(job.created), rows.len());
+    let there = &rows[..ready];
+    let errors = there.iter().filter(|row| row.error.is_some()).count();
     let mut answer = json!({
         "jobId": id,
         "expectedResultCount": expected,
@@ -259,13 +251,22 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
     });
     match world.settings.dialect {
         Dialect::Cloud => {
+            let status = match world.chance.strikes(Fault::UnknownStatus) {
+                Some(_) => "Reconciling",
+                None if finished => "Completed",
+                None => "InProgress",
+            };
             answer["id"] = json!(id);
-            answer["status"] = json!(if finished { "Completed" } else { "InProgress" });
+            answer["status"] = json!(status);
             answer["selfUri"] = json!(format!("/api/v2/recording/batchrequests/{id}"));
-            answer["results"] = there.iter().map(|row| result(world, row, now)).collect();
+            let mut results: Vec<Value> = there.iter().map(|row| result(world, row, now)).collect();
+            if let Some(mut dice) = world.chance.strikes(Fault::RepeatedResults) {
+                results = repeated(results, &mut dice);
+            }
+            answer["results"] = results.into();
         }
         Dialect::Guide => {
-            if finished && all > 0 {
+            if finished && !rows.is_empty() {
                 let url = world.media.link(world, &format!("/bundles/{id}.zip"), now);
                 answer["resultUrl"] = json!(url);
             }
@@ -274,27 +275,57 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
     Ok((StatusCode::OK, answer))
 }
 
+/// The results in another order, one in four of them twice.
+///
+/// The files of one recording keep their order: nothing else tells them apart.
+fn repeated(results: Vec<Value>, dice: &mut Dice) -> Vec<Value> {
+    let mut recordings: Vec<Vec<Value>> = Vec::new();
+    for result in results {
+        let same = |last: &&mut Vec<Value>| last[0]["recordingId"] == result["recordingId"];
+        match recordings.last_mut().filter(same) {
+            Some(last) => last.push(result),
+            None => recordings.push(vec![result]),
+        }
+    }
+    for place in (1..recordings.len()).rev() {
+        recordings.swap(place, dice.below(place as u64 + 1) as usize);
+    }
+    let mut twice: Vec<Vec<Value>> = recordings.clone();
+    twice.retain(|_| dice.percent(25));
+    if twice.is_empty() {
+        twice.extend(recordings.first().cloned());
+    }
+    recordings.extend(twice);
+    recordings.into_iter().flatten().collect()
+}
+
 /// BatchDownloadJobResult.
 fn result(world: &World, row: &Row, now: u64) -> Value {
     let (conversation, recording) = (&row.conversation.id, &row.recording.id);
     let mut result = json!({ "conversationId": conversation, "recordingId": recording });
-    match row.recording.state.error() {
+    match row.error {
         Some(error) => result["errorMsg"] = json!(error),
         None => {
             let path = format!("/recordings/{conversation}/{recording}/{}", row.part);
-            result["contentType"] = json!(row.recording.kind.content_type());
+            let thing = row.conversation.index << 12 | row.recording.number;
+            let odd = world.chance.marks(Fault::UnknownContentType, thing);
+            result["contentType"] = json!(match odd {
+                Some(_) => "application/vnd.genesys.holo-stream",
+                None => row.recording.kind.content_type(),
+            });
             result["resultUrl"] = json!(world.media.link(world, &path, now));
         }
     }
     result
 }
 
-/// What the bundle of a job holds, if the job is kept and done.
-pub(crate) fn bundled(world: &World, id: &str) -> Option<Vec<Row>> {
+/// What the bundle of a job holds and when the job was submitted, if it is kept and done.
+pub(crate) fn bundled(world: &World, id: &str) -> Option<(Vec<Row>, u64)> {
     let now = world.clock.now();
     let (Kind::Job, number, 0) = world.organisation.ids.read(id)? else {
         return None;
     };
     let job = world.jobs.get(number, now)?;
-    (now.saturating_sub(job.created) >= job.length).then(|| job.rows(&world.organisation))
+    let done = job.course.finished(now.saturating_sub(job.created));
+    done.then(|| (job.rows(&world.organisation), job.created))
 }

@@ -9,7 +9,7 @@ use super::{
     filter::{Filter, Level, passes},
     interval, row,
 };
-use crate::server::World;
+use crate::{faults::Fault, server::World};
 
 const DAY: u64 = 86_400_000;
 
@@ -126,21 +126,67 @@ pub(super) fn serve(world: &World, query: &Query) -> Result<(StatusCode, Value),
             world.settings.max_hits
         )));
     }
-    let mut answer = json!({ "totalHits": hits });
-    let page = (number - 1).saturating_mul(size)..number.saturating_mul(size).min(hits);
-    if page.start < hits {
+    let place = Place::of(world, size, number, hits);
+    let mut answer = json!({ "totalHits": place.hits });
+    if !place.rows.is_empty() {
         let now = world.clock.now();
-        let rows = page.map(|place| {
+        let rows = place.rows.map(|place| {
             let place = match query.order {
                 Order::Asc | Order::Unordered => place,
                 Order::Desc => hits - 1 - place,
             };
             let conversation = world.organisation.conversation(matches.at(place));
-            row::row(&world.organisation, &conversation, now)
+            row::row(world, &conversation, now)
         });
         answer["conversations"] = rows.collect();
     }
     Ok((StatusCode::OK, answer))
+}
+
+/// What a page shows of all hits.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// How many hits there are said to be.
+    hits: u64,
+    rows: std::ops::Range<u64>,
+}
+
+impl Place {
+    fn of(world: &World, size: u64, number: u64, hits: u64) -> Self {
+        let start = (number - 1).saturating_mul(size).min(hits);
+        let end = number.saturating_mul(size).min(hits);
+        let place = Place {
+            hits,
+            rows: start..end,
+        };
+        // The first page is true: whoever reads again from there misses nothing.
+        if number == 1 || place.rows.is_empty() {
+            return place;
+        }
+        match world.chance.strikes(Fault::UnstablePages) {
+            None => place,
+            Some(mut dice) => {
+                let by = 1 + dice.below(size.min(3));
+                place.moved(by, dice.percent(50), size)
+            }
+        }
+    }
+
+    /// The page after `by` rows before it have come or gone.
+    fn moved(self, by: u64, come: bool, size: u64) -> Self {
+        let Place { hits, rows } = self;
+        if come {
+            let start = rows.start - by;
+            return Place {
+                hits: hits + by,
+                rows: start..(start + size).min(hits),
+            };
+        }
+        Place {
+            hits: hits - by,
+            rows: (rows.start + by).min(hits)..(rows.start + by + size).min(hits),
+        }
+    }
 }
 
 /// The conversations that match, in the order of their beginnings unless asked otherwise.
@@ -203,5 +249,22 @@ impl Matches {
             Some(index) => *index,
             None => self.run.start + place - self.listed.len() as u64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_moves_by_the_rows_that_came_or_went_before_it() {
+        let place = |hits, rows| Place { hits, rows };
+        let second = || place(25, 10..20);
+        assert_eq!(second().moved(3, true, 10), place(28, 7..17));
+        assert_eq!(second().moved(3, false, 10), place(22, 13..23));
+        // The last page is longer or shorter, or gone.
+        assert_eq!(place(25, 20..25).moved(2, true, 10), place(27, 18..25));
+        assert_eq!(place(25, 20..25).moved(2, false, 10), place(23, 22..25));
+        assert_eq!(place(21, 20..21).moved(2, false, 10), place(19, 21..21));
     }
 }

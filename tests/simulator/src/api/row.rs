@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::filter::direction;
 use crate::{
-    Conversation, MediaType, Organisation, RecordingKind, id::Kind, organisation::QUEUES, time::iso,
+    Conversation, MediaType, Organisation, RecordingKind, faults::Fault, id::Kind,
+    organisation::QUEUES, server::World, time::iso,
 };
 
 /// The row of a conversation at `now`.
-pub(super) fn row(organisation: &Organisation, conversation: &Conversation, now: u64) -> Value {
+pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value {
+    let organisation = &world.organisation;
     let ids = &organisation.ids;
     let index = conversation.index;
     let mut participants = vec![customer(organisation, conversation)];
@@ -61,7 +63,60 @@ pub(super) fn row(organisation: &Organisation, conversation: &Conversation, now:
             }),
         _ => {}
     }
+    if world.chance.marks(Fault::UnknownValues, index).is_some()
+        && let Some(participants) = row["participants"].as_array_mut()
+    {
+        participants.push(stranger(organisation, conversation));
+    }
+    if conversation.end > now {
+        forget_what_is_to_come(&mut row, &iso(now));
+    }
     row
+}
+
+/// A participant of a kind that no SDK knows.
+fn stranger(organisation: &Organisation, conversation: &Conversation) -> Value {
+    let segments = json!([{
+        "segmentType": "projecting",
+        "segmentStart": iso(conversation.start),
+        "segmentEnd": iso(conversation.end),
+        "disconnectType": "spacetime",
+        "conference": false,
+    }]);
+    let mut session = session(organisation, conversation, 8, segments);
+    session["mediaType"] = json!("hologram");
+    json!({
+        "participantId": organisation.ids.make(Kind::Participant, conversation.index, 8),
+        "purpose": "avatar",
+        "sessions": [session],
+    })
+}
+
+/// Takes out of the row of a conversation that goes on what happens only after `now`.
+fn forget_what_is_to_come(row: &mut Value, now: &str) {
+    // Instants are all written in one way, so that they compare as text.
+    let later = |value: &Value| value.as_str().is_some_and(|instant| instant > now);
+    let participants = row["participants"].as_array_mut();
+    let sessions = participants
+        .into_iter()
+        .flatten()
+        .filter_map(|participant| participant["sessions"].as_array_mut())
+        .flatten();
+    for session in sessions {
+        if let Some(metrics) = session["metrics"].as_array_mut() {
+            metrics.retain(|metric| !later(&metric["emitDate"]));
+        }
+        let Some(segments) = session["segments"].as_array_mut() else {
+            continue;
+        };
+        segments.retain(|segment| !later(&segment["segmentStart"]));
+        for segment in segments.iter_mut().filter_map(Value::as_object_mut) {
+            if segment.get("segmentEnd").is_some_and(later) {
+                segment.remove("segmentEnd");
+                segment.remove("disconnectType");
+            }
+        }
+    }
 }
 
 fn customer(organisation: &Organisation, conversation: &Conversation) -> Value {

@@ -32,7 +32,7 @@ pub(super) fn make(world: &World, rows: &[Row]) -> io::Result<Content> {
         };
         entry["ani"] = json!(ani);
         entry["dnis"] = json!(dnis);
-        if let Some(error) = recording.state.error() {
+        if let Some(error) = row.error {
             entry["errorMsg"] = json!(error);
             index.push(entry);
             continue;
