@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS conversation (
 CREATE INDEX IF NOT EXISTS conversation_found ON conversation(day, id)
   WHERE status = 'found' AND outcome IS NOT NULL;
 CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
+CREATE INDEX IF NOT EXISTS conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE IF NOT EXISTS artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
   code TEXT, message TEXT) WITHOUT ROWID;
@@ -69,7 +70,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  PRIMARY KEY (sink, key, member)) WITHOUT ROWID;
+  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -288,6 +289,20 @@ impl Queue {
                 }
             }
             Ok(starts)
+        })
+        .await
+    }
+
+    /// The conversations whose recordings the source put into a bundle.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn in_bundle(&self, key: &ArtifactKey) -> Result<Vec<String>, QueueError> {
+        let bundle = artifact_text(key);
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT id FROM conversation WHERE bundle = ?1 ORDER BY id")?
+                .query_map([bundle], |row| row.get(0))?
+                .collect()
         })
         .await
     }

@@ -17,6 +17,7 @@ use download::Download;
 use name::{extension, stem};
 
 use crate::{
+    archive::Spool,
     clock::Clock,
     grant::Allow,
     queue::{Contents, Object, Queue},
@@ -42,6 +43,8 @@ pub enum Zip {
     Unpack,
     /// As it was delivered.
     Keep,
+    /// Both.
+    Both,
 }
 
 /// A sink and how it wants archives.
@@ -79,7 +82,7 @@ pub struct Transfer {
     allow: Allow,
     outputs: Vec<Output>,
     queue: Queue,
-    spool: PathBuf,
+    spool: Spool,
     clock: Clock,
     budget: Semaphore,
 }
@@ -109,7 +112,7 @@ impl Transfer {
             allow,
             outputs,
             queue,
-            spool,
+            spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
         }
