@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use bytes::Bytes;
-use crc_fast::{CrcAlgorithm, Digest};
+use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{CHUNK, EntryError, read_at};
@@ -31,20 +31,21 @@ impl Packed<'_> {
         mut self,
         mut each: impl FnMut(Bytes) -> bool,
     ) -> Result<bool, EntryError> {
-        let mut crc = Digest::new(CrcAlgorithm::Crc32IsoHdlc);
+        let mut crc = Hasher::new();
         let mut left = self.size;
         let mut inflate = self.deflated.then(Inflate::new);
         loop {
-            let mut buffer = vec![0; left.min(CHUNK as u64) as usize];
-            let length = match &mut inflate {
-                Some(inflate) => inflate.fill(&mut self, &mut buffer)?,
-                None => self.read(&mut buffer)?,
+            let most = left.min(CHUNK as u64) as usize;
+            let buffer = match &mut inflate {
+                Some(inflate) => inflate.next(&mut self, most)?,
+                None => self.next(most)?,
             };
-            buffer.truncate(length);
             if buffer.is_empty() {
                 break;
             }
-            left -= length as u64;
+            left = left
+                .checked_sub(buffer.len() as u64)
+                .ok_or_else(|| damaged("it unpacks to more than announced"))?;
             crc.update(&buffer);
             if !each(Bytes::from(buffer)) {
                 return Ok(false);
@@ -59,13 +60,21 @@ impl Packed<'_> {
         if self.length > 0 {
             return Err(damaged("something follows its data"));
         }
-        if crc.finalize() != u64::from(self.crc) {
+        if crc.finalize() != self.crc {
             return Err(damaged("its CRC is wrong"));
         }
         Ok(true)
     }
 
-    /// The next packed bytes; none at their end.
+    /// As many of the packed bytes; less at their end.
+    fn next(&mut self, most: usize) -> Result<Vec<u8>, EntryError> {
+        let mut buffer = vec![0; most];
+        let read = self.read(&mut buffer)?;
+        buffer.truncate(read);
+        Ok(buffer)
+    }
+
+    /// Reads the next packed bytes; none at their end.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, EntryError> {
         let length = self.length.min(buffer.len() as u64) as usize;
         let read = read_at(self.file, self.start, &mut buffer[..length])?;
@@ -94,19 +103,21 @@ impl Inflate {
         }
     }
 
-    /// Fills a buffer; less only at the end.
-    fn fill(&mut self, packed: &mut Packed<'_>, buffer: &mut [u8]) -> Result<usize, EntryError> {
-        let mut filled = 0;
-        while filled < buffer.len() && !self.done {
-            filled += self.step(packed, &mut buffer[filled..])?;
+    /// About as many of the unpacked bytes; less only at the end.
+    fn next(&mut self, packed: &mut Packed<'_>, most: usize) -> Result<Vec<u8>, EntryError> {
+        let mut buffer = Vec::with_capacity(most);
+        while buffer.len() < most && !self.done {
+            self.step(packed, &mut buffer)?;
         }
-        Ok(filled)
+        Ok(buffer)
     }
 
     /// Finds the end of the data where all of what was announced is unpacked.
     fn finish(&mut self, packed: &mut Packed<'_>) -> Result<(), EntryError> {
+        let mut beyond = Vec::with_capacity(1);
         while !self.done {
-            if self.step(packed, &mut [0])? > 0 {
+            self.step(packed, &mut beyond)?;
+            if !beyond.is_empty() {
                 return Err(damaged("it unpacks to more than announced"));
             }
         }
@@ -116,7 +127,8 @@ impl Inflate {
         Ok(())
     }
 
-    fn step(&mut self, packed: &mut Packed<'_>, buffer: &mut [u8]) -> Result<usize, EntryError> {
+    /// Inflates into the room that a buffer has.
+    fn step(&mut self, packed: &mut Packed<'_>, buffer: &mut Vec<u8>) -> Result<(), EntryError> {
         if self.from == self.to {
             self.to = packed.read(&mut self.input)?;
             self.from = 0;
@@ -125,15 +137,14 @@ impl Inflate {
         let input = &self.input[self.from..self.to];
         let status = self
             .state
-            .decompress(input, buffer, FlushDecompress::None)
+            .decompress_vec(input, buffer, FlushDecompress::None)
             .map_err(|_| damaged("its data cannot be inflated"))?;
-        let used = (self.state.total_in() - before.0) as usize;
-        let made = (self.state.total_out() - before.1) as usize;
-        self.from += used;
+        let used = self.state.total_in() - before.0;
+        self.from += used as usize;
         self.done = status == Status::StreamEnd;
-        if !self.done && used == 0 && made == 0 {
+        if !self.done && used == 0 && self.state.total_out() == before.1 {
             return Err(damaged("its data end early"));
         }
-        Ok(made)
+        Ok(())
     }
 }

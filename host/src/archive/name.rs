@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crc_fast::{CrcAlgorithm, checksum};
+use crc32fast::hash;
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, extra};
@@ -26,9 +26,9 @@ pub(super) fn decoded(raw: &[u8], extras: &[u8]) -> String {
     let unicode = extra(extras, UNICODE_PATH).and_then(|field| {
         let mut fields = Fields::of(field);
         let version = fields.bytes(1)?;
-        let of = u64::from(fields.u32()?);
+        let of = fields.u32()?;
         let name = std::str::from_utf8(field.get(5..)?).ok()?;
-        (version == [1] && of == checksum(CrcAlgorithm::Crc32IsoHdlc, raw)).then_some(name)
+        (version == [1] && of == hash(raw)).then_some(name)
     });
     match unicode.map_or_else(|| std::str::from_utf8(raw), Ok) {
         Ok(name) => name.to_owned(),
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(decoded("grüße".as_bytes(), &[]), "grüße");
         assert_eq!(decoded(b"gr\x81\xe1e", &[]), "grüße");
         let mut field = vec![0x75, 0x70, 9, 0, 1];
-        field.extend((checksum(CrcAlgorithm::Crc32IsoHdlc, b"ab") as u32).to_le_bytes());
+        field.extend(hash(b"ab").to_le_bytes());
         field.extend("äö".as_bytes());
         assert_eq!(decoded(b"ab", &field), "äö");
         assert_eq!(

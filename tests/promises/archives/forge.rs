@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crc_fast::{CrcAlgorithm, checksum};
+pub(crate) use crc32fast::hash as crc;
 use flate2::{Compression, write::DeflateEncoder};
 
 /// An entry; each field is written as it stands.
@@ -47,10 +47,6 @@ pub(crate) struct Forge {
     pub(crate) directory: Option<u64>,
     pub(crate) place: Option<u64>,
     pub(crate) disk: u16,
-}
-
-pub(crate) fn crc(data: &[u8]) -> u32 {
-    checksum(CrcAlgorithm::Crc32IsoHdlc, data) as u32
 }
 
 pub(crate) fn deflate(data: &[u8]) -> Vec<u8> {
