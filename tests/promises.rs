@@ -3,6 +3,8 @@
 #[path = "promises/support.rs"]
 mod support;
 
+#[path = "promises/archives.rs"]
+mod archives;
 #[path = "promises/commands.rs"]
 mod commands;
 #[path = "promises/complete.rs"]

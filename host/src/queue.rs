@@ -100,6 +100,7 @@ CREATE INDEX IF NOT EXISTS conversation_ready ON conversation(id)
 CREATE INDEX IF NOT EXISTS conversation_settled ON conversation(day, id) WHERE status = 'settled';
 CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
 CREATE INDEX IF NOT EXISTS conversation_lost ON conversation(id) WHERE lost = 1 AND status = 'filed';
+CREATE INDEX IF NOT EXISTS conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE IF NOT EXISTS artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
   code TEXT, message TEXT, passing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -108,7 +109,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  PRIMARY KEY (sink, key, member)) WITHOUT ROWID;
+  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
@@ -358,6 +359,20 @@ impl Queue {
                 }
             }
             Ok(starts)
+        })
+        .await
+    }
+
+    /// The conversations whose recordings the source put into a bundle.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn in_bundle(&self, key: &ArtifactKey) -> Result<Vec<String>, QueueError> {
+        let bundle = artifact_text(key);
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT id FROM conversation WHERE bundle = ?1 ORDER BY id")?
+                .query_map([bundle], |row| row.get(0))?
+                .collect()
         })
         .await
     }

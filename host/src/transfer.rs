@@ -22,6 +22,7 @@ use download::Download;
 use name::{extension, stem};
 
 use crate::{
+    archive::Spool,
     clock::Clock,
     grant::Allow,
     queue::{Contents, Object, Queue},
@@ -47,6 +48,8 @@ pub enum Zip {
     Unpack,
     /// As it was delivered.
     Keep,
+    /// Both.
+    Both,
 }
 
 /// A sink and how it wants archives.
@@ -84,7 +87,7 @@ pub struct Transfer {
     allow: Allow,
     outputs: Vec<Output>,
     queue: Queue,
-    spool: PathBuf,
+    spool: Spool,
     clock: Clock,
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
@@ -116,7 +119,7 @@ impl Transfer {
             allow,
             outputs,
             queue,
-            spool,
+            spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),

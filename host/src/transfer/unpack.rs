@@ -1,140 +1,162 @@
 //! Delivers archives: whole, or each file of them as an object of its own.
+//!
+//! An archive with a flaw is downloaded again. If the same bytes come, it is
+//! like that at its origin: what is sound in it is unpacked, the archive is
+//! kept beside that, and the rows of the conversations concerned say why.
+
+mod plan;
+mod spooled;
 
 use std::{
-    collections::BTreeMap,
     fs::File,
-    io::{self, Read, Seek, Write},
+    io::{self, Read, Seek},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
-use tokio::task::spawn_blocking;
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Download, Output, Target, Transfer, TransferError, Zip, checked, host,
-    name::{content_type, extension, stem},
+    Attempt, Output, Target, Transfer, TransferError, Zip, host,
+    name::{content_type, stem},
 };
 use crate::{
-    archive::{Archive, ArchiveError, Entry, Listed, is_index, safe},
-    queue::{Absent, Contents, Object},
+    archive::{Archive, ArchiveError, EntryError, Limits, safe},
+    queue::{Contents, Object},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::Feed,
 };
+use plan::{Problem, missing};
+use spooled::Spooled;
+
+/// How often an archive with a flaw is downloaded.
+const DOWNLOADS: u32 = 3;
+/// The longest zip in a bundle, such as that of a chat, that is opened, in bytes.
+const NESTED: u64 = 256 << 20;
+
+/// What an archive turned out to be.
+enum Verdict {
+    /// This is in it, and it is certain what is not.
+    Settled(Contents),
+    /// It has a flaw that may have come by the download.
+    Doubtful(String),
+}
+
+/// An archive on its way to sinks that want its files.
+struct Unpacking<'a> {
+    transfer: &'a Transfer,
+    outputs: Vec<&'a Output>,
+    archive: Arc<Archive>,
+    /// What the archives in it may still unpack to.
+    limits: Limits,
+    problems: Vec<Problem>,
+}
 
 impl Transfer {
     pub(super) async fn archive(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
-        let (file, size, sha256) = self.spool(artifact).await?;
-        let mut objects = Vec::new();
-        let keep: Vec<&Output> = self.with_zip(Zip::Keep);
-        let unpack: Vec<&Output> = self.with_zip(Zip::Unpack);
-        let copy = file.try_clone().map_err(host)?;
-        let opened = spawn_blocking(move || {
-            let mut archive = Archive::open(copy)?;
-            let entries = archive.entries()?;
-            Ok::<_, ArchiveError>((archive, entries))
-        })
-        .await
-        .map_err(host)?;
-        let bundle = matches!(artifact.container, Container::ZipBundle(_));
-        let (archive, entries) = match opened {
-            Ok((archive, entries)) => (Some(archive), entries),
-            // A broken zip of one recording is kept as it came; a bundle must be had anew.
-            Err(error) if bundle => return Err(TransferError::Link(error.to_string()).into()),
-            Err(_) => (None, Vec::new()),
-        };
-        let (archive, targets, missing) = self.targets(artifact, archive, &entries).await?;
-        let whole = self.whole(artifact).await?;
-        let damaged = archive.is_none();
-        let wanting: Vec<&Output> = if damaged {
-            keep.iter().chain(&unpack).copied().collect()
-        } else {
-            keep
-        };
-        if !wanting.is_empty() {
-            self.put_file(&wanting, &whole, file, size).await?;
-            for output in &wanting {
-                let name = &output.name;
-                if bundle {
-                    // One object for many conversations: each row names its file in it.
-                    objects.extend(targets.iter().map(|(entry, target)| {
-                        let mut object = whole.object(size, &sha256);
-                        object.conversation.clone_from(&target.conversation);
-                        object.recording.clone_from(&target.recording);
-                        object.member = Some(entry.name.clone());
-                        (name.clone(), object)
-                    }));
-                } else {
-                    objects.push((name.clone(), whole.object(size, &sha256)));
+        // A digest that was announced has been compared already.
+        let mut before = artifact.sha256.clone();
+        let mut tried = 1;
+        loop {
+            let spooled = self.spooled(artifact).await?;
+            let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
+            let sure = before.as_ref().is_some_and(same);
+            match self.contents(artifact, &spooled, sure).await? {
+                Verdict::Settled(contents) => return Ok(contents),
+                Verdict::Doubtful(reason) if tried == DOWNLOADS => {
+                    return Err(TransferError::Link(format!(
+                        "{DOWNLOADS} downloads of a zip brought different bytes, and none was sound; the last one: {reason}"
+                    ))
+                    .into());
                 }
+                Verdict::Doubtful(_) => {}
             }
+            before = Some(spooled.sha256);
+            self.pause(tried).await;
+            tried += 1;
         }
-        if let Some(mut archive) = archive
-            && !unpack.is_empty()
-        {
-            for (entry, target) in targets {
-                let mut nested = None;
-                if bundle && target.content_type == "application/zip" {
-                    (archive, nested) = self.nested(archive, &entry).await?;
-                }
-                let mut stored = Vec::new();
-                if let Some((mut inner, entries)) = nested {
-                    let stem = target.key.trim_end_matches(".zip");
-                    for entry in entries {
-                        let target = Target {
-                            key: format!("{stem}/{}", entry.safe_name),
-                            content_type: content_type(&entry.name).to_owned(),
-                            ..target.clone()
-                        };
-                        let (back, object) = self.put_entry(&unpack, inner, entry, &target).await?;
-                        inner = back;
-                        stored.push(object);
-                    }
-                } else {
-                    let (back, object) = self.put_entry(&unpack, archive, entry, &target).await?;
-                    archive = back;
-                    stored.push(object);
-                }
-                for output in &unpack {
-                    let named = stored
-                        .iter()
-                        .map(|object| (output.name.clone(), object.clone()));
-                    objects.extend(named);
-                }
-            }
-        }
-        Ok(Contents { objects, missing })
     }
 
+    /// Brings what is in an archive to the sinks. Unless it is `sure` that the origin's archive is
+    /// like that, a flaw puts an end to it.
+    async fn contents(
+        &self,
+        artifact: &Artifact,
+        spooled: &Spooled,
+        sure: bool,
+    ) -> Result<Verdict, Attempt> {
+        let unpack = self.with_zip(Zip::Unpack);
+        let file = spooled.file.try_clone().map_err(host)?;
+        let opened = open(file, Limits::default()).await?;
+        let whole = self.whole(artifact).await?;
+        let mut plan = match &opened {
+            Ok(archive) => self.plan(artifact, archive, !unpack.is_empty()).await?,
+            Err(error) => self.unreadable(artifact, error).await?,
+        };
+        let doubt = |problems: &[Problem]| {
+            let first = problems.first().filter(|_| !sure);
+            first.map(|problem| Verdict::Doubtful(problem.to_string()))
+        };
+        if let Some(verdict) = doubt(&plan.problems) {
+            return Ok(verdict);
+        }
+        let mut objects = Vec::new();
+        if let Ok(archive) = opened
+            && !unpack.is_empty()
+        {
+            let bundle = matches!(artifact.container, Container::ZipBundle(_));
+            let mut unpacking = Unpacking {
+                transfer: self,
+                limits: Limits::default().after(&archive),
+                archive,
+                outputs: unpack.clone(),
+                problems: std::mem::take(&mut plan.problems),
+            };
+            for (entry, target) in &plan.files {
+                let stored = unpacking.deliver(*entry, target, bundle).await?;
+                if let Some(verdict) = doubt(&unpacking.problems) {
+                    return Ok(verdict);
+                }
+                for output in &unpack {
+                    let named = stored.iter().cloned();
+                    objects.extend(named.map(|object| (output.name.clone(), object)));
+                }
+            }
+            plan.problems = unpacking.problems;
+        }
+        let mut keep = self.with_zip(Zip::Keep);
+        if plan.must_be_kept() {
+            keep = self.outputs.iter().collect();
+        }
+        if !keep.is_empty() {
+            let file = spooled.file.try_clone().map_err(host)?;
+            self.put_file(&keep, &whole, file, spooled.size).await?;
+            for output in &keep {
+                for holder in &plan.holders {
+                    let mut object = whole.object(spooled.size, &spooled.sha256);
+                    object.conversation.clone_from(&holder.conversation);
+                    object.recording.clone_from(&holder.recording);
+                    object.member.clone_from(&holder.member);
+                    objects.push((output.name.clone(), object));
+                }
+            }
+        }
+        let mut told = plan.missing;
+        told.extend(missing(&plan.problems, &whole.key));
+        Ok(Verdict::Settled(Contents {
+            objects,
+            missing: told,
+        }))
+    }
+
+    /// The sinks that want archives like this, among others.
     fn with_zip(&self, zip: Zip) -> Vec<&Output> {
         self.outputs
             .iter()
-            .filter(|output| output.zip == zip)
+            .filter(|output| output.zip == zip || output.zip == Zip::Both)
             .collect()
-    }
-
-    /// Downloads an archive into an unnamed file.
-    async fn spool(&self, artifact: &Artifact) -> Result<(File, u64, String), Attempt> {
-        let mut download = Download::begin(self, artifact).await?;
-        let announced = download.size;
-        let folder = self.spool.clone();
-        let mut file = spawn_blocking(move || crate::archive::spool(&folder))
-            .await
-            .map_err(host)?
-            .map_err(host)?;
-        let mut digest = Sha256::new();
-        let mut total = 0;
-        while let Some(data) = download.next().await? {
-            digest.update(&data);
-            total += data.len() as u64;
-            file = spawn_blocking(move || file.write_all(&data).map(|()| file))
-                .await
-                .map_err(host)?
-                .map_err(host)?;
-        }
-        let sha256 = checked(artifact, announced, total, digest)?;
-        file.rewind().map_err(host)?;
-        Ok((file, total, sha256))
     }
 
     /// The object that an archive is when it is kept.
@@ -159,69 +181,6 @@ impl Transfer {
             key: format!("{stem}.zip"),
             content_type: "application/zip".to_owned(),
         })
-    }
-
-    /// Which object each file of an archive becomes, and what its index says is missing.
-    async fn targets(
-        &self,
-        artifact: &Artifact,
-        archive: Option<Archive>,
-        entries: &[Entry],
-    ) -> Result<(Option<Archive>, Vec<(Entry, Target)>, Vec<Absent>), Attempt> {
-        let Some(mut archive) = archive else {
-            return Ok((None, Vec::new(), Vec::new()));
-        };
-        match (&artifact.key, &artifact.container) {
-            (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
-                let passing = index.passing_errors.clone();
-                let (index, list) = (index.clone(), entries.to_vec());
-                let (archive, listed) = spawn_blocking(move || {
-                    let listed = archive.listed(&list, &index)?;
-                    Ok::<_, ArchiveError>((archive, listed))
-                })
-                .await
-                .map_err(host)?
-                .map_err(|error| TransferError::Link(error.to_string()))?;
-                let ids = listed
-                    .owners
-                    .values()
-                    .map(|owner| owner.conversation.clone())
-                    .collect();
-                let starts = self.queue.starts(ids).await.map_err(host)?;
-                let targets = bundle_targets(entries, &listed, &starts);
-                let missing = listed
-                    .missing
-                    .into_iter()
-                    .map(|(conversation, message)| {
-                        let text = message.to_lowercase();
-                        Absent {
-                            conversation,
-                            code: "not-in-bundle".to_owned(),
-                            passing: passing.iter().any(|word| text.contains(word)),
-                            message,
-                        }
-                    })
-                    .collect();
-                Ok((Some(archive), targets, missing))
-            }
-            (ArtifactKey::Recording(key), _) => {
-                let id = vec![key.conversation.clone()];
-                let starts = self.queue.starts(id).await.map_err(host)?;
-                let start = starts.get(&key.conversation).copied().unwrap_or_default();
-                let stem = stem(start, &key.conversation, &key.recording, key.part);
-                let targets = entries.iter().map(|entry| {
-                    let target = Target {
-                        conversation: key.conversation.clone(),
-                        recording: key.recording.clone(),
-                        key: format!("{stem}/{}", entry.safe_name),
-                        content_type: content_type(&entry.name).to_owned(),
-                    };
-                    (entry.clone(), target)
-                });
-                Ok((Some(archive), targets.collect(), Vec::new()))
-            }
-            (ArtifactKey::Bundle(_), _) => Ok((Some(archive), Vec::new(), Vec::new())),
-        }
     }
 
     async fn put_file(
@@ -256,64 +215,172 @@ impl Transfer {
         Ok(read?)
     }
 
+    /// Unpacks an entry into an object in each sink; a body whose entry turns out to be damaged
+    /// breaks off.
     async fn put_entry(
         &self,
         outputs: &[&Output],
-        mut archive: Archive,
-        entry: Entry,
+        archive: &Arc<Archive>,
+        entry: usize,
         target: &Target,
-    ) -> Result<(Archive, Object), Attempt> {
-        let size = entry.size;
+    ) -> Result<Result<Object, EntryError>, Attempt> {
+        let Some(size) = archive.entries().get(entry).map(|entry| entry.size) else {
+            return Err(host("an archive has lost an entry").into());
+        };
         let _held = self.hold(Some(size), outputs.len()).await;
         let (feeds, puts) = self.puts(outputs, target, Some(size));
+        let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
+        let archive = Arc::clone(archive);
         let unpacker = spawn_blocking(move || {
-            let mut digest = Sha256::new();
-            archive.unpack(&entry, |data| {
-                digest.update(&data);
-                feed_all(&feeds, &data)
-            })?;
-            Ok::<_, ArchiveError>((archive, feeds, hex(&digest.finalize())))
+            archive.unpack(&archive.entries()[entry], |data| {
+                sender.blocking_send(data).is_ok()
+            })
         });
-        let unpack = async {
-            let (archive, feeds, sha256) = unpacker
-                .await
-                .map_err(host)?
-                .map_err(|error| TransferError::Link(error.to_string()))?;
-            join_all(feeds.into_iter().map(Feed::end)).await;
-            Ok::<_, TransferError>((archive, sha256))
+        let feeding = async move {
+            let mut digest = Sha256::new();
+            while let Some(data) = receiver.recv().await {
+                digest.update(&data);
+                let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
+                if sent.iter().all(Result::is_err) {
+                    break;
+                }
+            }
+            drop(receiver);
+            Ok::<_, TransferError>(match unpacker.await.map_err(host)? {
+                Ok(true) => {
+                    join_all(feeds.into_iter().map(Feed::end)).await;
+                    Ok(Some(hex(&digest.finalize())))
+                }
+                // The sinks say why they stopped.
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            })
         };
-        let (unpacked, stored) = tokio::join!(unpack, join_all(puts));
-        let (archive, sha256) = unpacked?;
+        let (fed, stored) = tokio::join!(feeding, join_all(puts));
+        let sha256 = match fed? {
+            Ok(sha256) => sha256,
+            Err(error @ EntryError::Spool(_)) => return Err(host(error).into()),
+            Err(error) => return Ok(Err(error)),
+        };
         for result in stored {
             result?;
         }
-        Ok((archive, target.object(size, &sha256)))
+        let sha256 =
+            sha256.ok_or_else(|| host("a sink stopped reading and called it a success"))?;
+        Ok(Ok(target.object(size, &sha256)))
+    }
+}
+
+impl Unpacking<'_> {
+    /// Brings a file to the sinks, or the files in it if it is the zip of a chat in a bundle.
+    async fn deliver(
+        &mut self,
+        entry: usize,
+        target: &Target,
+        bundle: bool,
+    ) -> Result<Vec<Object>, Attempt> {
+        let archive = Arc::clone(&self.archive);
+        let short = archive.entries()[entry].size <= NESTED;
+        if bundle && short && target.content_type == "application/zip" {
+            return self.nested(entry, target).await;
+        }
+        let stored = self.put(&archive, entry, target, None).await?;
+        Ok(stored.into_iter().collect())
     }
 
-    /// Opens a zip inside a bundle, such as that of a chat; none if it is damaged.
-    async fn nested(
-        &self,
-        mut archive: Archive,
-        entry: &Entry,
-    ) -> Result<(Archive, Option<(Archive, Vec<Entry>)>), Attempt> {
-        let (folder, entry) = (self.spool.clone(), entry.clone());
-        let opened = spawn_blocking(move || -> Result<_, TransferError> {
-            let mut file = crate::archive::spool(&folder).map_err(host)?;
-            let mut written = Ok(());
-            archive
-                .unpack(&entry, |data| {
-                    written = file.write_all(&data);
-                    written.is_ok()
-                })
-                .map_err(|error| TransferError::Link(error.to_string()))?;
-            written.map_err(host)?;
-            let inner = Archive::open(file).and_then(|mut inner| {
-                let entries = inner.entries()?;
-                Ok((inner, entries))
-            });
-            Ok((archive, inner.ok()))
+    /// Puts an entry, or notes why that cannot be; `kept` holds the entry all the same.
+    async fn put(
+        &mut self,
+        archive: &Arc<Archive>,
+        entry: usize,
+        target: &Target,
+        kept: Option<&str>,
+    ) -> Result<Option<Object>, Attempt> {
+        let put = self
+            .transfer
+            .put_entry(&self.outputs, archive, entry, target);
+        match put.await? {
+            Ok(object) => Ok(Some(object)),
+            Err(error) => {
+                let name = &archive.entries()[entry].name;
+                self.problem(target, error.code(), name, &error, kept);
+                Ok(None)
+            }
+        }
+    }
+
+    fn problem(
+        &mut self,
+        target: &Target,
+        code: &'static str,
+        name: &str,
+        reason: &impl ToString,
+        kept: Option<&str>,
+    ) {
+        self.problems.push(Problem {
+            conversation: target.conversation.clone(),
+            code,
+            name: Some(name.to_owned()),
+            reason: reason.to_string(),
+            kept: kept.map(str::to_owned),
         });
-        Ok(opened.await.map_err(host)??)
+    }
+
+    /// Brings the files of a zip in the archive to the sinks; the zip itself if it has a flaw.
+    async fn nested(&mut self, entry: usize, target: &Target) -> Result<Vec<Object>, Attempt> {
+        let outer = Arc::clone(&self.archive);
+        let file = match self.transfer.spooled_entry(&outer, entry).await? {
+            Ok(file) => file,
+            Err(error) => {
+                let name = &outer.entries()[entry].name;
+                self.problem(target, error.code(), name, &error, None);
+                return Ok(Vec::new());
+            }
+        };
+        let before = self.problems.len();
+        let kept = Some(target.key.as_str());
+        let mut stored = Vec::new();
+        match open(file, self.limits).await? {
+            Ok(inner) => {
+                self.limits = self.limits.after(&inner);
+                let stem = target.key.trim_end_matches(".zip");
+                for name in inner.hidden() {
+                    self.problem(target, plan::HIDDEN, name, &plan::HIDDEN_REASON, kept);
+                }
+                for (number, file) in inner.entries().iter().enumerate() {
+                    if let Some(error) = file.refused() {
+                        self.problem(target, error.code(), &file.name, error, kept);
+                        continue;
+                    }
+                    let target = Target {
+                        key: format!("{stem}/{}", file.safe_name),
+                        content_type: content_type(&file.name).to_owned(),
+                        ..target.clone()
+                    };
+                    stored.extend(self.put(&inner, number, &target, kept).await?);
+                }
+            }
+            Err(error) => {
+                let name = &outer.entries()[entry].name;
+                self.problem(target, error.code(), name, &error, kept);
+            }
+        }
+        if stored.is_empty() || self.problems.len() > before {
+            stored.extend(self.put(&outer, entry, target, None).await?);
+        }
+        Ok(stored)
+    }
+}
+
+/// Opens an archive, on a thread that may block.
+async fn open(
+    file: File,
+    limits: Limits,
+) -> Result<Result<Arc<Archive>, ArchiveError>, TransferError> {
+    match spawn_blocking(move || Archive::open(file, &limits)).await {
+        Ok(Err(error @ ArchiveError::Io(_))) => Err(host(error)),
+        Ok(opened) => Ok(opened.map(Arc::new)),
+        Err(error) => Err(host(error)),
     }
 }
 
@@ -323,40 +390,4 @@ fn feed_all(feeds: &[Feed], data: &Bytes) -> bool {
         open |= feed.send_blocking(data.clone()).is_ok();
     }
     open
-}
-
-fn bundle_targets(
-    entries: &[Entry],
-    listed: &Listed,
-    starts: &BTreeMap<String, u64>,
-) -> Vec<(Entry, Target)> {
-    let mut parts = BTreeMap::<(String, String), u32>::new();
-    let mut targets = Vec::new();
-    for entry in entries {
-        let Some(owner) = listed.owners.get(&entry.name) else {
-            continue;
-        };
-        if is_index(entry) && owner.content_type.is_none() {
-            continue;
-        }
-        let content_type = owner
-            .content_type
-            .clone()
-            .unwrap_or_else(|| content_type(&entry.name).to_owned());
-        let id = (owner.conversation.clone(), owner.recording.clone());
-        let part = parts.entry(id).or_default();
-        let start = starts.get(&owner.conversation).copied().unwrap_or_default();
-        let stem = stem(start, &owner.conversation, &owner.recording, *part);
-        *part += 1;
-        targets.push((
-            entry.clone(),
-            Target {
-                conversation: owner.conversation.clone(),
-                recording: owner.recording.clone(),
-                key: format!("{stem}.{}", extension(&content_type)),
-                content_type,
-            },
-        ));
-    }
-    targets
 }

@@ -1,0 +1,409 @@
+//! Which object each file of an archive becomes, and what is wrong with the archive.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use crate::{
+    archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
+    queue::{Absent, artifact_text},
+    sandbox::{Artifact, ArtifactKey, BundleIndex, Container},
+    transfer::{
+        Target, Transfer, TransferError, host,
+        name::{content_type, extension, stem},
+    },
+};
+
+/// The code of an entry that the directory hides, and what it means.
+pub(super) const HIDDEN: &str = "hidden-entry";
+pub(super) const HIDDEN_REASON: &str = "it is in the zip, but not in its directory";
+/// How many entries a message names.
+const NAMED: usize = 5;
+
+/// Something of an archive that cannot be delivered as it should.
+pub(super) struct Problem {
+    /// Whose it is.
+    pub(super) conversation: String,
+    pub(super) code: &'static str,
+    /// The entry, unless it is about the whole.
+    pub(super) name: Option<String>,
+    pub(super) reason: String,
+    /// The object that holds it all the same, unless that is the whole archive.
+    pub(super) kept: Option<String>,
+}
+
+/// A recording that a kept archive holds.
+pub(super) struct Holder {
+    pub(super) conversation: String,
+    pub(super) recording: String,
+    pub(super) member: Option<String>,
+}
+
+/// What is to become of an archive.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// Entries, by their place in the archive, and their objects.
+    pub(super) files: Vec<(usize, Target)>,
+    /// Whose the archive is when it is kept.
+    pub(super) holders: Vec<Holder>,
+    pub(super) problems: Vec<Problem>,
+    /// What the index says, or fails to say, of recordings that are not there.
+    pub(super) missing: Vec<Absent>,
+    /// Whether there are files that nobody is known to own.
+    stray: bool,
+}
+
+impl Plan {
+    /// Whether something is in the archive that is nowhere else.
+    pub(super) fn must_be_kept(&self) -> bool {
+        self.stray || self.problems.iter().any(|problem| problem.kept.is_none())
+    }
+
+    fn problem(
+        &mut self,
+        conversation: &str,
+        code: &'static str,
+        name: &str,
+        reason: &impl ToString,
+    ) {
+        self.problems.push(Problem {
+            conversation: conversation.to_owned(),
+            code,
+            name: Some(name.to_owned()),
+            reason: reason.to_string(),
+            kept: None,
+        });
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "entry {}: {}", shown(name), self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// Puts problems into words: one reason for each conversation and code.
+pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<Absent> {
+    let mut alike = BTreeMap::<(&str, &str), Vec<&Problem>>::new();
+    for problem in problems {
+        let of = (problem.conversation.as_str(), problem.code);
+        alike.entry(of).or_default().push(problem);
+    }
+    let told = alike.into_iter().map(|((conversation, code), problems)| {
+        let first = problems[0];
+        let names = problems
+            .iter()
+            .filter_map(|problem| problem.name.as_deref());
+        let mut text: Vec<String> = names.take(NAMED).map(shown).collect();
+        if problems.len() > NAMED {
+            text.push(format!("{} more", problems.len() - NAMED));
+        }
+        let text = match text.is_empty() {
+            true => first.reason.clone(),
+            false => format!("{}: {}", text.join(", "), first.reason),
+        };
+        let kept = first.kept.as_deref().unwrap_or(whole);
+        let message = format!("{text}; the zip is kept as {kept}");
+        Absent {
+            conversation: conversation.to_owned(),
+            code: code.to_owned(),
+            message,
+            passing: false,
+        }
+    });
+    told.collect()
+}
+
+impl Transfer {
+    /// Decides what becomes of an archive that can be read.
+    pub(super) async fn plan(
+        &self,
+        artifact: &Artifact,
+        archive: &Arc<Archive>,
+        unpacking: bool,
+    ) -> Result<Plan, TransferError> {
+        match (&artifact.key, &artifact.container) {
+            (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
+                let (shared, index) = (Arc::clone(archive), index.clone());
+                self.bundle(&artifact.key, shared, index, unpacking).await
+            }
+            (ArtifactKey::Recording(key), _) => {
+                let id = vec![key.conversation.clone()];
+                let starts = self.queue.starts(id).await.map_err(host)?;
+                let start = starts.get(&key.conversation).copied().unwrap_or_default();
+                let target = Target {
+                    conversation: key.conversation.clone(),
+                    recording: key.recording.clone(),
+                    key: stem(start, &key.conversation, &key.recording, key.part),
+                    content_type: String::new(),
+                };
+                Ok(recording(archive, &target, unpacking))
+            }
+            (ArtifactKey::Bundle(_), _) => {
+                Err(TransferError::Host("a bundle has no index".to_owned()))
+            }
+        }
+    }
+
+    /// What becomes of an archive that cannot be read: all of it is kept.
+    pub(super) async fn unreadable(
+        &self,
+        artifact: &Artifact,
+        error: &ArchiveError,
+    ) -> Result<Plan, TransferError> {
+        let holders = match &artifact.key {
+            ArtifactKey::Recording(key) => vec![Holder {
+                conversation: key.conversation.clone(),
+                recording: key.recording.clone(),
+                member: None,
+            }],
+            ArtifactKey::Bundle(_) => {
+                let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
+                ids.into_iter().map(unknown).collect()
+            }
+        };
+        if holders.is_empty() {
+            return Err(TransferError::Link(error.to_string()));
+        }
+        let problems = holders.iter().map(|holder| Problem {
+            conversation: holder.conversation.clone(),
+            code: error.code(),
+            name: None,
+            reason: error.to_string(),
+            kept: None,
+        });
+        Ok(Plan {
+            problems: problems.collect(),
+            holders,
+            ..Plan::default()
+        })
+    }
+
+    async fn bundle(
+        &self,
+        key: &ArtifactKey,
+        archive: Arc<Archive>,
+        index: BundleIndex,
+        unpacking: bool,
+    ) -> Result<Plan, TransferError> {
+        let reading = Arc::clone(&archive);
+        let passing = index.passing_errors.clone();
+        let mut listed = tokio::task::spawn_blocking(move || reading.listed(&index))
+            .await
+            .map_err(host)?;
+        let ids = listed.owners.values().flatten();
+        let ids = ids.map(|owner| owner.conversation.clone()).collect();
+        let starts = self.queue.starts(ids).await.map_err(host)?;
+        let mut plan = Plan::default();
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut keys = BundleKeys::new(&starts);
+        let mut found = BTreeSet::new();
+        for (number, entry) in archive.entries().iter().enumerate() {
+            let name = plain(&entry.name);
+            let owners = listed.owners.get(&name).map_or(&[][..], Vec::as_slice);
+            // An index may not speak for conversations that nobody asked for.
+            let owners: Vec<&Owner> = owners
+                .iter()
+                .filter(|owner| starts.contains_key(&owner.conversation))
+                .collect();
+            if owners.is_empty() {
+                plan.stray |= !listed.documents.contains(&entry.name);
+                continue;
+            }
+            found.insert(name);
+            for owner in owners {
+                told.insert(owner.conversation.clone());
+                plan.holders.push(Holder {
+                    conversation: owner.conversation.clone(),
+                    recording: owner.recording.clone(),
+                    member: Some(entry.name.clone()),
+                });
+                match entry.refused() {
+                    Some(error) if unpacking => {
+                        plan.problem(&owner.conversation, error.code(), &entry.name, error);
+                    }
+                    Some(_) => {}
+                    None => plan.files.push((number, keys.target(entry, owner))),
+                }
+            }
+        }
+        let hidden: BTreeSet<String> = archive.hidden().iter().map(|name| plain(name)).collect();
+        for (name, owners) in &listed.owners {
+            if found.contains(name) {
+                continue;
+            }
+            for owner in owners {
+                if !starts.contains_key(&owner.conversation) {
+                    continue;
+                }
+                told.insert(owner.conversation.clone());
+                if hidden.contains(name) {
+                    plan.holders.push(unknown(owner.conversation.clone()));
+                    plan.problem(&owner.conversation, HIDDEN, name, &HIDDEN_REASON);
+                } else {
+                    let reason = format!("the index names {}, which is not there", shown(name));
+                    plan.missing
+                        .push(not_in_bundle(owner.conversation.clone(), reason, false));
+                }
+            }
+        }
+        plan.stray |= hidden.iter().any(|name| !listed.owners.contains_key(name));
+        for (conversation, reason) in listed.missing.drain(..) {
+            told.insert(conversation.clone());
+            let lower = reason.to_lowercase();
+            let passing = passing.iter().any(|word| lower.contains(word));
+            plan.missing.push(not_in_bundle(conversation, reason, passing));
+        }
+        plan.stray |= !listed.unreadable.is_empty();
+        if plan.stray {
+            self.strays(key, &mut plan, &told, &listed.unreadable)
+                .await?;
+        }
+        Ok(plan)
+    }
+
+    /// Notes that recordings may be among the files that nobody is known to own.
+    async fn strays(
+        &self,
+        key: &ArtifactKey,
+        plan: &mut Plan,
+        told: &BTreeSet<String>,
+        unreadable: &[(String, crate::archive::EntryError)],
+    ) -> Result<(), TransferError> {
+        let ids = self.queue.in_bundle(key).await.map_err(host)?;
+        for id in ids.into_iter().filter(|id| !told.contains(id)) {
+            match unreadable.first() {
+                Some((name, error)) => plan.problem(&id, "damaged-index", name, error),
+                None => plan.problems.push(Problem {
+                    conversation: id.clone(),
+                    code: "unlisted-entry",
+                    name: None,
+                    reason: "the bundle has files that its index does not list".to_owned(),
+                    kept: None,
+                }),
+            }
+            plan.holders.push(unknown(id));
+        }
+        if plan.holders.is_empty() {
+            let bundle = artifact_text(key).replace('\n', " ");
+            let reason = format!(
+                "bundle {}: nobody is known to own its files",
+                shown(&bundle)
+            );
+            return Err(TransferError::Link(reason));
+        }
+        Ok(())
+    }
+}
+
+fn not_in_bundle(conversation: String, message: String, passing: bool) -> Absent {
+    Absent {
+        conversation,
+        code: "not-in-bundle".to_owned(),
+        message,
+        passing,
+    }
+}
+
+/// A conversation whose recordings may be anywhere in the archive.
+fn unknown(conversation: String) -> Holder {
+    Holder {
+        conversation,
+        recording: String::new(),
+        member: None,
+    }
+}
+
+/// What becomes of the archive of one recording, whose objects are in the folder `target.key`.
+fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
+    let mut plan = Plan {
+        holders: vec![Holder {
+            conversation: target.conversation.clone(),
+            recording: target.recording.clone(),
+            member: None,
+        }],
+        ..Plan::default()
+    };
+    for (number, entry) in archive.entries().iter().enumerate() {
+        match entry.refused() {
+            Some(error) => {
+                plan.problem(&target.conversation, error.code(), &entry.name, error);
+            }
+            None => plan.files.push((
+                number,
+                Target {
+                    key: format!("{}/{}", target.key, entry.safe_name),
+                    content_type: content_type(&entry.name).to_owned(),
+                    ..target.clone()
+                },
+            )),
+        }
+    }
+    for name in archive.hidden() {
+        plan.problem(&target.conversation, HIDDEN, name, &HIDDEN_REASON);
+    }
+    if plan.files.is_empty() && plan.problems.is_empty() {
+        plan.problems.push(Problem {
+            conversation: target.conversation.clone(),
+            code: "empty-archive",
+            name: None,
+            reason: "there is no file in the zip".to_owned(),
+            kept: None,
+        });
+    } else if !unpacking {
+        // As it came is as it was wanted.
+        plan.problems.clear();
+    }
+    plan
+}
+
+/// Gives each file of a bundle a key of its own.
+struct BundleKeys<'a> {
+    starts: &'a BTreeMap<String, u64>,
+    parts: BTreeMap<(String, String), u32>,
+    taken: BTreeSet<String>,
+}
+
+impl<'a> BundleKeys<'a> {
+    fn new(starts: &'a BTreeMap<String, u64>) -> Self {
+        BundleKeys {
+            starts,
+            parts: BTreeMap::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    fn target(&mut self, entry: &Entry, owner: &Owner) -> Target {
+        let content_type = owner
+            .content_type
+            .clone()
+            .unwrap_or_else(|| content_type(&entry.name).to_owned());
+        let id = (owner.conversation.clone(), owner.recording.clone());
+        let part = self.parts.entry(id).or_default();
+        let start = self.starts.get(&owner.conversation).copied();
+        // Two ids may be one where only what is safe of them is left.
+        let stem = loop {
+            let stem = stem(
+                start.unwrap_or_default(),
+                &owner.conversation,
+                &owner.recording,
+                *part,
+            );
+            *part += 1;
+            if self.taken.insert(stem.to_lowercase()) {
+                break stem;
+            }
+        };
+        Target {
+            conversation: owner.conversation.clone(),
+            recording: owner.recording.clone(),
+            key: format!("{stem}.{}", extension(&content_type)),
+            content_type,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Brings an archive into an unnamed file, hashed on the way.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    archive::{Archive, EntryError, LONGEST, Room},
+    sandbox::Artifact,
+    transfer::{Attempt, Download, Transfer, TransferError, checked, host},
+};
+
+/// How much is written at once, in bytes.
+const BATCH: usize = 1 << 20;
+
+/// An archive in an unnamed file.
+pub(super) struct Spooled {
+    pub(super) file: File,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    /// The place that it takes.
+    _room: Room,
+}
+
+/// A file that is being written.
+struct Writer {
+    file: File,
+    digest: Sha256,
+}
+
+impl Writer {
+    /// Writes what has been collected, on a thread that may block.
+    async fn write(mut self, frames: Vec<Bytes>) -> Result<io::Result<Self>, TransferError> {
+        let writing = spawn_blocking(move || {
+            for data in &frames {
+                self.digest.update(data);
+                self.file.write_all(data)?;
+            }
+            Ok(self)
+        });
+        writing.await.map_err(host)
+    }
+}
+
+impl Transfer {
+    /// Downloads an archive.
+    pub(super) async fn spooled(&self, artifact: &Artifact) -> Result<Spooled, Attempt> {
+        let mut wanted = artifact.size.unwrap_or(0);
+        loop {
+            match self.spooled_within(artifact, &mut wanted).await? {
+                Some(spooled) => return Ok(spooled),
+                // It is longer than there was room for: begin anew where there is.
+                None => continue,
+            }
+        }
+    }
+
+    /// Downloads an archive if there is room for it; else says how much is wanted.
+    async fn spooled_within(
+        &self,
+        artifact: &Artifact,
+        wanted: &mut u64,
+    ) -> Result<Option<Spooled>, Attempt> {
+        let Some(mut room) = self.spool.room(*wanted).await else {
+            return Err(host("the spool is closed").into());
+        };
+        let mut download = Download::begin(self, artifact).await?;
+        let announced = download.size;
+        let too_long = || TransferError::Link(format!("the zip is longer than {LONGEST} bytes"));
+        if let Some(size) = announced {
+            if size > LONGEST {
+                return Err(too_long().into());
+            }
+            if !self.spool.enlarge(&mut room, size) {
+                *wanted = size;
+                return Ok(None);
+            }
+        }
+        let full = |error| TransferError::Host(self.spool.error(error).to_string());
+        let mut writer = Writer {
+            file: self.spool.file().map_err(host)?,
+            digest: Sha256::new(),
+        };
+        let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
+        while let Some(data) = download.next().await? {
+            total += data.len() as u64;
+            if total > LONGEST {
+                return Err(too_long().into());
+            }
+            if !self.spool.enlarge(&mut room, total) {
+                // Nobody knows how long it is: all there is.
+                *wanted = u64::MAX;
+                return Ok(None);
+            }
+            collected += data.len();
+            frames.push(data);
+            if collected >= BATCH {
+                let batch = std::mem::take(&mut frames);
+                writer = writer.write(batch).await?.map_err(full)?;
+                collected = 0;
+            }
+        }
+        let Writer { file, digest } = writer.write(frames).await?.map_err(full)?;
+        Ok(Some(Spooled {
+            file,
+            size: total,
+            sha256: checked(artifact, announced, total, digest)?,
+            _room: room,
+        }))
+    }
+
+    /// Unpacks an entry into an unnamed file.
+    pub(super) async fn spooled_entry(
+        &self,
+        archive: &Arc<Archive>,
+        entry: usize,
+    ) -> Result<Result<File, EntryError>, TransferError> {
+        let mut file = self.spool.file().map_err(host)?;
+        let archive = Arc::clone(archive);
+        let unpacking = spawn_blocking(move || {
+            let mut written = Ok(());
+            let unpacked = archive.unpack(&archive.entries()[entry], |data| {
+                written = file.write_all(&data);
+                written.is_ok()
+            });
+            written.map(|()| unpacked.map(|_| file))
+        });
+        let unpacked = unpacking.await.map_err(host)?;
+        match unpacked.map_err(|error| host(self.spool.error(error)))? {
+            Err(error @ EntryError::Spool(_)) => Err(host(error)),
+            unpacked => Ok(unpacked),
+        }
+    }
+}
