@@ -8,11 +8,12 @@ use serde_json::Value;
 
 use crate::{
     clock::Clock,
+    metadata,
     run::{Concurrency, Pipeline},
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
     sink::{Sink, filesystem::Filesystem},
-    transfer::Zip,
+    transfer::{Output, Zip},
 };
 
 /// What is wrong with a configuration.
@@ -154,6 +155,8 @@ enum SinkConfig {
         path: PathBuf,
         #[serde(default)]
         zip: Zip,
+        #[serde(default)]
+        metadata: metadata::Settings,
     },
     S3 {
         #[serde(default)]
@@ -171,6 +174,8 @@ enum SinkConfig {
         credentials: Option<StaticCredentials>,
         #[serde(default)]
         zip: Zip,
+        #[serde(default)]
+        metadata: metadata::Settings,
     },
 }
 
@@ -303,8 +308,14 @@ impl Config {
                 .concurrency(self.concurrency);
             for (sink_name, sink) in &self.sinks {
                 if feeds(name, sink) {
+                    let metadata = rows(sink);
                     let (sink, zip) = self.sink(sink_name, sink).await?;
-                    pipeline = pipeline.sink(sink_name, sink, zip);
+                    pipeline = pipeline.output(Output {
+                        name: sink_name.clone(),
+                        sink,
+                        zip,
+                        metadata,
+                    });
                 }
             }
             pipelines.push(pipeline);
@@ -426,6 +437,11 @@ fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
         at: name.to_owned(),
         source,
     })
+}
+
+fn rows(sink: &SinkConfig) -> metadata::Settings {
+    let (SinkConfig::Filesystem { metadata, .. } | SinkConfig::S3 { metadata, .. }) = sink;
+    *metadata
 }
 
 fn feeds(source: &str, sink: &SinkConfig) -> bool {

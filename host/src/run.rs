@@ -21,11 +21,11 @@ use crate::{
     clock::Clock,
     grant::Grant,
     queue::{Contents, Delivered, Queue, QueueError, artifact_key, artifact_text},
+    receipt,
     sandbox::{
         Artifact, Component, Event, Level, Next, OptionError, Request, SandboxError, SourceError,
         Split, Step,
     },
-    segment,
     sink::SinkError,
     trace::Trace,
     transfer::{Output, Transfer, TransferError},
@@ -426,7 +426,7 @@ impl Run {
     /// Files what is settled: days with at least `least` conversations.
     async fn file_segments(&self, least: usize) -> Result<(), RunError> {
         for number in self.queue.close_segments(least, ROWS).await? {
-            let segment = self.queue.segment(number).await?;
+            let segment = Arc::new(self.queue.segment(number).await?);
             for output in &self.outputs {
                 self.file(&segment, output).await?;
             }
@@ -435,10 +435,14 @@ impl Run {
         Ok(())
     }
 
-    async fn file(&self, closed: &crate::queue::Segment, output: &Output) -> Result<(), RunError> {
+    async fn file(
+        &self,
+        closed: &Arc<crate::queue::Segment>,
+        output: &Output,
+    ) -> Result<(), RunError> {
         let mut tried = 0;
         loop {
-            match segment::file(&self.export, closed, output).await {
+            match receipt::file(&self.export, closed, output).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retryable && tried < SINK_TRIES => {
                     tried += 1;

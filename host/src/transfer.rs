@@ -19,6 +19,7 @@ use name::{extension, stem};
 use crate::{
     clock::Clock,
     grant::Allow,
+    metadata,
     queue::{Contents, Object, Queue},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError},
@@ -44,7 +45,7 @@ pub enum Zip {
     Keep,
 }
 
-/// A sink and how it wants archives.
+/// A sink, and how it wants archives and rows.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The sink's name in the configuration.
@@ -53,6 +54,8 @@ pub struct Output {
     pub sink: Arc<dyn Sink>,
     /// How it wants archives.
     pub zip: Zip,
+    /// How it wants rows.
+    pub metadata: metadata::Settings,
 }
 
 /// Why an artifact was not delivered.

@@ -186,5 +186,6 @@ fn settle(
         record,
         outcome,
         objects,
+        attempt: 1,
     })
 }

@@ -138,6 +138,16 @@ pub struct Settled {
     pub outcome: Outcome,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,
+    /// Which attempt at it this is the outcome of: 1 for the first. The highest one counts.
+    pub attempt: u32,
+}
+
+impl Settled {
+    /// Its objects in a sink.
+    #[must_use]
+    pub fn objects_in(&self, sink: &str) -> &[Object] {
+        self.objects.get(sink).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A group of settled conversations of one day, filed as one.

@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     config::{Auth, SourceConfig},
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
+    metadata,
     queue::Queue,
     sandbox::{AuthScheme, Component, OriginRole, Purpose, SourceError, TimeRange, hex},
     sink::Sink,
@@ -66,12 +67,19 @@ impl Pipeline {
 
     /// Adds a sink, which gets everything that the source yields.
     #[must_use]
-    pub fn sink(mut self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
-        self.outputs.push(Output {
+    pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
+        self.output(Output {
             name: name.to_owned(),
             sink,
             zip,
-        });
+            metadata: metadata::Settings::default(),
+        })
+    }
+
+    /// Adds a sink that wants its rows in a way of its own.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.outputs.push(output);
         self
     }
 
