@@ -1,10 +1,13 @@
 //! Rows are the same in every format, and so are their bytes whenever they are written.
 
+#[path = "metadata/read.rs"]
+mod read;
+#[path = "metadata/readers.rs"]
+mod readers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read,
     path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,13 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use genesys_simulator::Settings;
 use parquet::{
-    file::{
-        metadata::RowGroupMetaData,
-        properties::ReaderProperties,
-        reader::{FileReader, SerializedFileReader},
-        serialized_reader::ReadOptionsBuilder,
-    },
-    record::Field,
+    file::{metadata::RowGroupMetaData, reader::FileReader},
     schema::printer::print_schema,
 };
 use recording_host::{
@@ -34,7 +31,8 @@ use recording_host::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Center, export, files, rows, run_program, set, sha256};
+use crate::support::{Center, export, files, run_program, set, sha256};
+use read::{opened, read};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -49,7 +47,7 @@ const WAYS: [(&str, Option<&str>, &str); 7] = [
     ("parquet", Some("snappy"), ".parquet"),
 ];
 
-/// Exports to a folder for each way of writing rows, all of them in one run.
+/// Exports to a folder for each of [`WAYS`], in one run.
 async fn exported(conversations: u64) -> (Center, Vec<(String, Files)>) {
     let center = Center::start(Settings {
         conversations,
@@ -57,7 +55,7 @@ async fn exported(conversations: u64) -> (Center, Vec<(String, Files)>) {
     })
     .await;
     let mut config = center.config();
-    let mut sinks = serde_json::Map::new();
+    let (mut sinks, mut names) = (serde_json::Map::new(), Vec::new());
     for (format, compression, _) in WAYS {
         let name = format!("{format}_{}", compression.unwrap_or("usual"));
         let mut metadata = json!({ "format": format });
@@ -66,9 +64,9 @@ async fn exported(conversations: u64) -> (Center, Vec<(String, Files)>) {
         }
         let path = center.output().join(&name);
         let sink = json!({ "type": "filesystem", "path": path, "metadata": metadata });
-        sinks.insert(name, sink);
+        sinks.insert(name.clone(), sink);
+        names.push(name);
     }
-    let names: Vec<String> = sinks.keys().cloned().collect();
     config["sinks"] = Value::Object(sinks);
     export(config).await;
     let folders = names.into_iter().map(|name| {
@@ -79,91 +77,11 @@ async fn exported(conversations: u64) -> (Center, Vec<(String, Files)>) {
     (center, folders)
 }
 
-/// A value of Parquet, as JSON Lines has it.
-fn json_of(field: &Field) -> Value {
-    match field {
-        Field::Null => Value::Null,
-        Field::Int(number) => json!(number),
-        Field::Long(number) => json!(number),
-        Field::Str(text) => json!(text),
-        Field::TimestampMillis(ms) => {
-            let at = jiff::Timestamp::from_millisecond(*ms).unwrap();
-            json!(format!("{at:.3}"))
-        }
-        Field::Group(row) => {
-            let columns = row.get_column_iter();
-            Value::Object(
-                columns
-                    .map(|(name, of)| (name.clone(), json_of(of)))
-                    .collect(),
-            )
-        }
-        Field::ListInternal(list) => list.elements().iter().map(json_of).collect(),
-        Field::MapInternal(map) => {
-            let entries = map.entries().iter().map(|(key, value)| {
-                let Field::Str(key) = key else {
-                    panic!("{key:?}")
-                };
-                (key.clone(), json_of(value))
-            });
-            Value::Object(entries.collect())
-        }
-        other => panic!("a type that is not in the schema: {other:?}"),
-    }
-}
-
-fn opened(file: &[u8]) -> SerializedFileReader<Bytes> {
-    let bloom = ReaderProperties::builder().set_read_bloom_filter(true);
-    let options = ReadOptionsBuilder::new().with_reader_properties(bloom.build());
-    SerializedFileReader::new_with_options(Bytes::copy_from_slice(file), options.build()).unwrap()
-}
-
-fn parquet_rows(file: &[u8]) -> Vec<Value> {
-    let reader = opened(file);
-    let rows = reader.get_row_iter(None).unwrap();
-    rows.map(|row| {
-        let row = row.unwrap();
-        let columns = row.get_column_iter();
-        Value::Object(
-            columns
-                .map(|(name, of)| (name.clone(), json_of(of)))
-                .collect(),
-        )
-    })
-    .collect()
-}
-
-/// The rows of the files below `prefix`, whatever their format.
-fn read(files: &Files, prefix: &str) -> Vec<Value> {
-    let mut found = Vec::new();
-    for (key, file) in files.iter().filter(|(key, _)| key.starts_with(prefix)) {
-        let text = match key.rsplit_once('.').unwrap().1 {
-            "parquet" => {
-                found.extend(parquet_rows(file));
-                continue;
-            }
-            "gz" => {
-                let mut text = String::new();
-                let mut packed = flate2::read::GzDecoder::new(&file[..]);
-                packed.read_to_string(&mut text).unwrap();
-                text
-            }
-            "zst" => String::from_utf8(zstd::decode_all(&file[..]).unwrap()).unwrap(),
-            _ => String::from_utf8(file.clone()).unwrap(),
-        };
-        found.extend(
-            text.lines()
-                .map(|line| serde_json::from_str::<Value>(line).unwrap()),
-        );
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_the_same_in_every_format_and_each_archive_proves_itself() {
     let (center, folders) = exported(120).await;
     let mut expected = None;
-    for ((name, files), (_, _, ending)) in folders.iter().zip(in_order()) {
+    for ((name, files), (_, _, ending)) in folders.iter().zip(WAYS) {
         let keys: Vec<&String> = files
             .keys()
             .filter(|key| key.starts_with("metadata/"))
@@ -187,15 +105,6 @@ async fn rows_are_the_same_in_every_format_and_each_archive_proves_itself() {
         let catalogue = files.keys().any(|key| key.starts_with("catalog/"));
         assert_eq!(catalogue, name.starts_with("parquet"), "{name}");
     }
-}
-
-/// [`WAYS`] in the order of the sinks' names.
-fn in_order() -> Vec<(&'static str, Option<&'static str>, &'static str)> {
-    let mut ways = WAYS.to_vec();
-    ways.sort_by_key(|(format, compression, _)| {
-        format!("{format}_{}", compression.unwrap_or("usual"))
-    });
-    ways
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -577,107 +486,5 @@ async fn a_format_that_is_not_known_is_refused_before_anything_runs() {
             said.contains("sinks.lake") && said.contains(message),
             "{said}"
         );
-    }
-}
-
-/// What is known from the rows of JSON Lines: what the readers must find, too.
-fn told(rows: &[Value]) -> Value {
-    let number = |row: &Value, name: &str| row[name].as_u64().unwrap_or_default();
-    let total = |name: &str| rows.iter().map(|row| number(row, name)).sum::<u64>();
-    let length = |name: &str| -> usize {
-        let lists = rows.iter().map(|row| match &row[name] {
-            Value::Object(map) => map.len(),
-            list => list.as_array().unwrap().len(),
-        });
-        lists.sum()
-    };
-    let instants = |name: &str| -> i64 {
-        let texts = rows.iter().filter_map(|row| row[name].as_str());
-        texts
-            .map(|text| text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
-            .sum()
-    };
-    let mut outcomes = BTreeMap::<&str, u64>::new();
-    let mut days = BTreeMap::<&str, u64>::new();
-    for row in rows {
-        *outcomes
-            .entry(row["outcome"].as_str().unwrap())
-            .or_default() += 1;
-        *days
-            .entry(&row["start"].as_str().unwrap()[..10])
-            .or_default() += 1;
-    }
-    let agents = rows
-        .iter()
-        .flat_map(|row| row["agents"].as_array().unwrap());
-    let names: BTreeSet<&str> = agents.filter_map(|agent| agent["name"].as_str()).collect();
-    json!({
-        "rows": rows.len(),
-        "keys": set(rows).len(),
-        "size_bytes": total("size_bytes"),
-        "duration_ms": total("duration_ms"),
-        "attempt": total("attempt"),
-        "start_ms": instants("start"),
-        "end_ms": instants("end"),
-        "agents": length("agents"),
-        "agent_names": names,
-        "queues": length("queues"),
-        "wrap_up_codes": length("wrap_up_codes"),
-        "tags": length("tags"),
-        "attributes": length("attributes"),
-        "outcomes": outcomes,
-        "days": days,
-    })
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs DuckDB, PyArrow and Polars, which tests/run installs"]
-async fn duckdb_pyarrow_and_polars_read_what_json_lines_say() {
-    let (center, folders) = exported(400).await;
-    let (_, lines) = folders
-        .iter()
-        .find(|(name, _)| name == "jsonl_usual")
-        .unwrap();
-    let expected = told(&rows(lines));
-    let objects: Vec<Value> = rows(lines)
-        .into_iter()
-        .filter(|row| row["object_key"].is_string())
-        .collect();
-    for (name, _) in folders
-        .iter()
-        .filter(|(name, _)| name.starts_with("parquet"))
-    {
-        let mut python = Command::new("python3");
-        python
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../tests/readers/archive.py"
-            ))
-            .arg(center.output().join(name));
-        if let Some(readers) = std::env::var_os("READERS") {
-            python.env("PYTHONPATH", readers);
-        }
-        let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
-        let ran = ran.await.unwrap();
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(
-            ran.status.success(),
-            "{name}: {said}; tests/run installs the readers"
-        );
-        let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
-        for reader in ["duckdb", "pyarrow", "polars"] {
-            assert_eq!(found[reader]["metadata"], expected, "{name}: {reader}");
-            let catalogue = &found[reader]["catalog"];
-            assert_eq!(catalogue["conversations"], 400, "{name}: {reader}");
-            assert_eq!(catalogue["objects"], objects.len(), "{name}: {reader}");
-            assert_eq!(
-                catalogue["bytes"], expected["size_bytes"],
-                "{name}: {reader}"
-            );
-            assert_eq!(
-                catalogue["object_bytes"], expected["size_bytes"],
-                "{name}: {reader}"
-            );
-        }
     }
 }

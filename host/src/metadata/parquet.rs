@@ -24,7 +24,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Schema, TimeUnit};
 
 pub(super) use columns::Rows;
-pub(crate) use list::{Labels, Parties, Texts, element, structs, texts};
+pub(crate) use list::{Labels, Pairs, Texts, element, structs, texts};
 
 use super::Compression;
 

@@ -17,7 +17,7 @@ use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use crate::{
     metadata::{
         Compression,
-        parquet::{Columns, Parties, Table, element, signed, small, structs},
+        parquet::{Columns, Pairs, Table, element, signed, small, structs},
     },
     queue::{Object, Outcome, Segment, Settled},
 };
@@ -68,7 +68,7 @@ pub(super) struct Catalog {
     attempt: Int32Builder,
     outcome: StringBuilder,
     reason_code: StringBuilder,
-    reasons: Parties,
+    reasons: Pairs,
     object_count: Int64Builder,
     bytes: Int64Builder,
     objects: Objects,
@@ -83,7 +83,7 @@ impl Default for Catalog {
             attempt: Int32Builder::new(),
             outcome: StringBuilder::new(),
             reason_code: StringBuilder::new(),
-            reasons: Parties::new("code", "message"),
+            reasons: Pairs::new("code", "message"),
             object_count: Int64Builder::new(),
             bytes: Int64Builder::new(),
             objects: Objects::default(),
@@ -124,7 +124,7 @@ impl Columns for Catalog {
             Field::new("attempt", DataType::Int32, false),
             text("outcome"),
             text("reason_code").with_nullable(true),
-            Field::new("reasons", Parties::data_type("code", "message"), false),
+            Field::new("reasons", Pairs::data_type("code", "message"), false),
             number("object_count"),
             number("bytes"),
             Field::new("objects", element(DataType::Struct(object_fields())), false),

@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::{
     super::row::{Party, Row},
-    Columns, Labels, Parties, Texts, element, instant_type, signed, small, texts,
+    Columns, Labels, Pairs, Texts, element, instant_type, signed, small, texts,
 };
 
 /// Gathers rows.
@@ -30,9 +30,9 @@ pub(crate) struct Rows {
     direction: StringBuilder,
     ani: StringBuilder,
     dnis: StringBuilder,
-    agents: Parties,
-    queues: Parties,
-    wrap_up_codes: Parties,
+    agents: Pairs,
+    queues: Pairs,
+    wrap_up_codes: Pairs,
     tags: Texts,
     divisions: Texts,
     media_types: Texts,
@@ -43,7 +43,7 @@ pub(crate) struct Rows {
 impl Default for Rows {
     fn default() -> Self {
         let instants = || TimestampMillisecondBuilder::new().with_data_type(instant_type());
-        let parties = || Parties::new("id", "name");
+        let parties = || Pairs::new("id", "name");
         Rows {
             conversation_id: StringBuilder::new(),
             recording_id: StringBuilder::new(),
@@ -82,7 +82,7 @@ impl Columns for Rows {
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
         let number = |name: &str| Field::new(name, DataType::Int64, true);
         let list = |name: &str, of: DataType| Field::new(name, of, false);
-        let parties = || Parties::data_type("id", "name");
+        let parties = || Pairs::data_type("id", "name");
         Schema::new(vec![
             text("conversation_id").with_nullable(false),
             text("recording_id"),

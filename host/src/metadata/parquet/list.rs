@@ -24,16 +24,16 @@ pub(crate) fn texts() -> Texts {
 }
 
 /// Lists of pairs of a text and, perhaps, another: id and name, code and message.
-pub(crate) struct Parties {
+pub(crate) struct Pairs {
     fields: Fields,
     lengths: Vec<usize>,
     first: StringBuilder,
     second: StringBuilder,
 }
 
-impl Parties {
+impl Pairs {
     pub(crate) fn new(first: &str, second: &str) -> Self {
-        Parties {
+        Pairs {
             fields: Self::fields(first, second),
             lengths: Vec::new(),
             first: StringBuilder::new(),
