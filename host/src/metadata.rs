@@ -23,7 +23,7 @@ pub use settings::{Compression, Format, Settings, SettingsError};
 pub struct Writer<W: Write + Send>(Kind<W>);
 
 enum Kind<W: Write + Send> {
-    Lines(jsonl::Lines<W>),
+    Lines(Box<jsonl::Lines<W>>),
     #[cfg(feature = "parquet")]
     Parquet(Box<parquet::Table<parquet::Rows, W>>),
 }
@@ -40,8 +40,8 @@ impl<W: Write + Send> Writer<W> {
             Format::Parquet => Kind::Parquet(Box::new(parquet::Table::new(compression, into)?)),
             // Settings refuse Parquet in a build without it.
             #[cfg(not(feature = "parquet"))]
-            Format::Parquet => Kind::Lines(jsonl::Lines::new(compression, into)?),
-            Format::Jsonl => Kind::Lines(jsonl::Lines::new(compression, into)?),
+            Format::Parquet => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            Format::Jsonl => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
         }))
     }
 

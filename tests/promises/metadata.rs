@@ -159,7 +159,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
         id: format!("conversation-{number:06}"),
         record: Record {
             start,
-            end: (number % 3 > 0).then_some(start + 90_000),
+            end: (!number.is_multiple_of(3)).then_some(start + 90_000),
             direction: Some("inbound".to_owned()),
             ani: Some(format!("tel:+49{number}")),
             dnis: None,
