@@ -17,6 +17,8 @@ mod faults;
 mod limits;
 #[path = "promises/memory.rs"]
 mod memory;
+#[path = "promises/metadata.rs"]
+mod metadata;
 #[path = "promises/resume.rs"]
 mod resume;
 #[path = "promises/sandbox.rs"]

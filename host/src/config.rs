@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::{
     clock::Clock,
     run::{Concurrency, Follow, Pipeline},
+    metadata,
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
     sink::{Sink, filesystem::Filesystem},
-    transfer::Zip,
+    transfer::{Output, Zip},
 };
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
@@ -165,6 +166,8 @@ enum SinkConfig {
         path: PathBuf,
         #[serde(default)]
         zip: Zip,
+        #[serde(default)]
+        metadata: metadata::Settings,
     },
     S3 {
         #[serde(default)]
@@ -182,6 +185,8 @@ enum SinkConfig {
         credentials: Option<StaticCredentials>,
         #[serde(default)]
         zip: Zip,
+        #[serde(default)]
+        metadata: metadata::Settings,
     },
 }
 
@@ -314,8 +319,14 @@ impl Config {
                 .concurrency(self.concurrency);
             for (sink_name, sink) in &self.sinks {
                 if feeds(name, sink) {
+                    let metadata = rows(sink);
                     let (sink, zip) = self.sink(sink_name, sink).await?;
-                    pipeline = pipeline.sink(sink_name, sink, zip);
+                    pipeline = pipeline.output(Output {
+                        name: sink_name.clone(),
+                        sink,
+                        zip,
+                        metadata,
+                    });
                 }
             }
             pipelines.push(pipeline);
@@ -441,6 +452,11 @@ fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
         at: name.to_owned(),
         source,
     })
+}
+
+fn rows(sink: &SinkConfig) -> metadata::Settings {
+    let (SinkConfig::Filesystem { metadata, .. } | SinkConfig::S3 { metadata, .. }) = sink;
+    *metadata
 }
 
 fn feeds(source: &str, sink: &SinkConfig) -> bool {

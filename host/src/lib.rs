@@ -4,9 +4,8 @@
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
 //! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way; [`segment`] writes the metadata rows and receipts, by
-//! which [`verify`] proves an archive. A
-//! [`trace`] of the steps repeats a run without network or sinks.
+//! [`archive`] on the way; [`metadata`] is written as rows, and a [`receipt`] about
+//! them and the objects, by which [`verify`] proves an archive. A [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
@@ -14,13 +13,14 @@ pub mod archive;
 pub mod clock;
 pub mod config;
 pub mod grant;
+pub mod metadata;
 pub mod queue;
 pub mod reconcile;
 pub mod recover;
+pub mod receipt;
 pub mod run;
 pub mod sandbox;
 pub mod secret;
-pub mod segment;
 pub mod sink;
 pub mod trace;
 pub mod transfer;

@@ -26,7 +26,7 @@ use crate::{
     config::Interval,
     queue::{Delivered, Queue, QueueError, artifact_key},
     sandbox::{Event, OptionError, SandboxError},
-    segment,
+    receipt,
     sink::SinkError,
     transfer::Output,
 };
@@ -300,9 +300,9 @@ impl Run {
             return Ok(false);
         }
         for number in self.queue.close_segments(least, ROWS).await? {
-            let segment = self.queue.segment(number).await?;
+            let segment = Arc::new(self.queue.segment(number).await?);
             for output in &self.outputs {
-                if let Err(error) = segment::file(&self.export, &segment, output).await {
+                if let Err(error) = receipt::file(&self.export, &segment, output).await {
                     self.sink_failed(error, live)?;
                     return Ok(false);
                 }

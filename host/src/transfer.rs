@@ -25,6 +25,7 @@ use crate::{
     archive::Spool,
     clock::Clock,
     grant::Allow,
+    metadata,
     queue::{Contents, Object, Queue},
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError},
@@ -52,7 +53,7 @@ pub enum Zip {
     Both,
 }
 
-/// A sink and how it wants archives.
+/// A sink, and how it wants archives and rows.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The sink's name in the configuration.
@@ -61,6 +62,8 @@ pub struct Output {
     pub sink: Arc<dyn Sink>,
     /// How it wants archives.
     pub zip: Zip,
+    /// How it wants rows.
+    pub metadata: metadata::Settings,
 }
 
 /// Why an artifact was not delivered.

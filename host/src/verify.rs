@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    metadata,
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
@@ -63,12 +65,20 @@ pub struct Report {
 #[derive(Deserialize)]
 struct Head {
     metadata: Expected,
+    catalog: Option<Expected>,
 }
 
 #[derive(Deserialize)]
 struct Receipt {
     conversation_id: String,
     objects: Vec<Expected>,
+    #[serde(default = "first")]
+    attempt: u32,
+}
+
+/// Receipts that do not tell the attempt are those of the first one.
+fn first() -> u32 {
+    1
 }
 
 #[derive(Clone, Deserialize)]
@@ -78,13 +88,8 @@ struct Expected {
     sha256: String,
     #[serde(skip)]
     conversation: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    conversation_id: String,
-    object_key: Option<String>,
-    sha256: Option<String>,
+    #[serde(skip)]
+    attempt: u32,
 }
 
 /// Compares a sink with its receipts: by length, or, if `full`, by sha256, too. Files of rows are
@@ -98,6 +103,7 @@ pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> 
         full,
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
+        catalog: listed(store, "catalog/").await?,
         bundles: listed(store, "bundles/").await?,
         seen_bundles: HashSet::new(),
     };
@@ -134,6 +140,7 @@ struct Check<'a> {
     full: bool,
     report: Report,
     rows: HashMap<String, u64>,
+    catalog: HashMap<String, u64>,
     bundles: HashMap<String, u64>,
     seen_bundles: HashSet<String>,
 }
@@ -155,9 +162,11 @@ impl Check<'_> {
         mut objects: HashMap<String, u64>,
     ) -> Result<(), SinkError> {
         let mut expected = BTreeMap::<String, Expected>::new();
+        let mut conversations = HashSet::new();
         for key in receipts {
-            self.receipt(key, &mut expected).await?;
+            self.receipt(key, &mut expected, &mut conversations).await?;
         }
+        self.report.conversations += conversations.len() as u64;
         let mut to_read = Vec::new();
         for (key, expected) in expected {
             self.report.objects += 1;
@@ -209,14 +218,18 @@ impl Check<'_> {
         &mut self,
         key: &str,
         expected: &mut BTreeMap<String, Expected>,
+        conversations: &mut HashSet<String>,
     ) -> Result<(), SinkError> {
         let itself = Expected {
             key: key.to_owned(),
             size: 0,
             sha256: String::new(),
             conversation: None,
+            attempt: 0,
         };
-        let text = whole(self.store, key).await?.unwrap_or_default();
+        let bytes = whole(self.store, key).await?.unwrap_or_default();
+        // Bytes that are no UTF-8 cannot be right and are replaced.
+        let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.lines();
         let head: Head = match lines.next().map(serde_json::from_str) {
             Some(Ok(head)) => head,
@@ -234,33 +247,44 @@ impl Check<'_> {
                 self.find(Difference::Receipt, &itself, detail);
                 continue;
             };
-            self.report.conversations += 1;
             let conversation = receipt.conversation_id;
             for mut object in receipt.objects {
                 let owner = (conversation.clone(), object.key.clone());
                 proven.insert(owner, (object.sha256.clone(), false));
                 object.conversation = Some(conversation.clone());
-                expected.insert(object.key.clone(), object);
+                object.attempt = receipt.attempt;
+                let known = expected.get(&object.key);
+                if known.is_none_or(|known| known.attempt <= object.attempt) {
+                    expected.insert(object.key.clone(), object);
+                }
             }
+            conversations.insert(conversation);
         }
         self.rows.remove(&head.metadata.key);
-        let Some(rows) = whole(self.store, &head.metadata.key).await? else {
-            let detail = "the file of rows is not there".to_owned();
-            self.find(Difference::Missing, &head.metadata, detail);
+        if let Some(catalog) = &head.catalog {
+            self.catalog.remove(&catalog.key);
+            self.proven(catalog).await?;
+        }
+        let Some((rows, right)) = self.proven(&head.metadata).await? else {
             return Ok(());
         };
-        if hex(&Sha256::digest(rows.as_bytes())) != head.metadata.sha256 {
-            let detail = format!(
-                "the file of rows is not the one in the receipt: {} bytes, {} expected",
-                rows.len(),
-                head.metadata.size
-            );
-            self.find(Difference::Content, &head.metadata, detail);
-        }
-        for row in rows.lines() {
-            let row = serde_json::from_str::<Row>(row).ok();
-            let Some((object, row)) = row.and_then(|row| Some((row.object_key.clone()?, row)))
-            else {
+        let rows = match metadata::read(&head.metadata.key, rows) {
+            Ok(rows) => rows,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        };
+        for row in rows {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    // Of a file that was changed that is known already.
+                    if right {
+                        let detail = format!("its rows cannot be read: {error}");
+                        self.find(Difference::Receipt, &head.metadata, detail);
+                    }
+                    continue;
+                }
+            };
+            let Some(object) = row.object_key else {
                 continue;
             };
             let known = proven.get_mut(&(row.conversation_id, object.clone()));
@@ -281,6 +305,25 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// A file that belongs to a receipt, and whether it is the one that the receipt names.
+    async fn proven(&mut self, expected: &Expected) -> Result<Option<(Bytes, bool)>, SinkError> {
+        let Some(file) = whole(self.store, &expected.key).await? else {
+            let detail = "the file is not there".to_owned();
+            self.find(Difference::Missing, expected, detail);
+            return Ok(None);
+        };
+        let right = hex(&Sha256::digest(&file)) == expected.sha256;
+        if !right {
+            let detail = format!(
+                "the file is not the one in the receipt: {} bytes, {} expected",
+                file.len(),
+                expected.size
+            );
+            self.find(Difference::Content, expected, detail);
+        }
+        Ok(Some((file, right)))
+    }
+
     fn surplus(&mut self, key: String, size: u64) {
         self.report.findings.push(Finding {
             difference: Difference::Surplus,
@@ -292,9 +335,10 @@ impl Check<'_> {
 
     fn finish(mut self) -> Report {
         let rows = std::mem::take(&mut self.rows);
+        let catalog = std::mem::take(&mut self.catalog);
         let bundles = std::mem::take(&mut self.bundles);
         let seen = std::mem::take(&mut self.seen_bundles);
-        for (key, size) in rows.into_iter().chain(bundles) {
+        for (key, size) in rows.into_iter().chain(catalog).chain(bundles) {
             if !seen.contains(&key) {
                 self.surplus(key, size);
             }
@@ -362,8 +406,7 @@ fn broken(key: &str) -> SinkError {
     }
 }
 
-/// An object's text; bytes that are no UTF-8 cannot be right and are replaced.
-async fn whole(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError> {
+async fn whole(store: &dyn Store, key: &str) -> Result<Option<Bytes>, SinkError> {
     let Some(mut body) = store.get(key).await? else {
         return Ok(None);
     };
@@ -371,7 +414,7 @@ async fn whole(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError
     while let Some(data) = body.next().await.map_err(|_| broken(key))? {
         bytes.extend_from_slice(&data);
     }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Some(bytes.into()))
 }
 
 async fn digest(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError> {

@@ -152,6 +152,14 @@ pub struct Settled {
     pub objects: BTreeMap<String, Vec<Object>>,
 }
 
+impl Settled {
+    /// Its objects in a sink.
+    #[must_use]
+    pub fn objects_in(&self, sink: &str) -> &[Object] {
+        self.objects.get(sink).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// A group of settled conversations of one day, filed as one.
 #[derive(Clone, Debug)]
 pub struct Segment {

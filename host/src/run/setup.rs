@@ -74,12 +74,19 @@ impl Pipeline {
 
     /// Adds a sink, which gets everything that the source yields.
     #[must_use]
-    pub fn sink(mut self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
-        self.outputs.push(Output {
+    pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
+        self.output(Output {
             name: name.to_owned(),
             sink,
             zip,
-        });
+            metadata: metadata::Settings::default(),
+        })
+    }
+
+    /// Adds a sink that wants its rows in a way of its own.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.outputs.push(output);
         self
     }
 

@@ -83,6 +83,7 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
                 name: name.into(),
                 sink: Arc::new(Lake::new(name, Arc::clone(&world))),
                 zip: Zip::Unpack,
+                metadata: crate::metadata::Settings::default(),
             })
             .into(),
         queue: queue.clone(),

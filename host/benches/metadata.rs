@@ -1,0 +1,269 @@
+//! How fast rows are written, and in how much memory: `cargo bench -p recording-host --bench metadata`.
+//!
+//! Each way of writing runs in a process of its own, so that each has a peak of
+//! its own. Only the writing is timed. Trust the ratios, which are of one run.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::{Compression as Codec, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use recording_host::{
+    metadata::{Compression, Format, Settings, Writer},
+    queue::{Object, Outcome, Record, Segment, Settled},
+    receipt,
+    sink::filesystem::Filesystem,
+    transfer::{Output, Zip},
+};
+
+const SEGMENTS: u64 = 100;
+const CONVERSATIONS: u64 = 10_000;
+const SINK: &str = "lake";
+/// 2026-01-05T00:00:00Z.
+const DAY: u64 = 1_767_571_200_000;
+
+/// Discards what it counts.
+#[derive(Default)]
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0 += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let ways = ["jsonl", "jsonl+zstd", "parquet", "bare parquet"];
+    if let Some(way) = std::env::args().find_map(|argument| {
+        let way = argument.strip_prefix("--way=")?;
+        Some(way.to_owned())
+    }) {
+        return run(&way);
+    }
+    println!("{} rows", SEGMENTS * CONVERSATIONS);
+    println!("way              rows/s     MB out   peak MB");
+    let mut speeds = BTreeMap::new();
+    for way in ways {
+        let told = child(way)?;
+        let mut numbers = told.split_whitespace().map(str::parse::<f64>);
+        let mut next = || numbers.next().ok_or("the child said too little");
+        let (rows, seconds, bytes, peak) = (next()??, next()??, next()??, next()??);
+        let speed = rows / seconds;
+        println!("{way:<14}{speed:>10.0} {:>10.1} {:>9.0}", bytes / 1e6, peak);
+        speeds.insert(way, speed);
+    }
+    println!(
+        "parquet at {:.2} of the bare crate's speed",
+        speeds["parquet"] / speeds["bare parquet"]
+    );
+    println!("{}", child("segment")?.trim());
+    Ok(())
+}
+
+fn child(way: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let program = std::env::current_exe()?;
+    let ran = Command::new(program).arg(format!("--way={way}")).output()?;
+    if !ran.status.success() {
+        return Err(format!("{way}: {}", String::from_utf8_lossy(&ran.stderr)).into());
+    }
+    Ok(String::from_utf8(ran.stdout)?)
+}
+
+fn run(way: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let (taken, bytes) = match way {
+        "jsonl" => ours(Settings::default())?,
+        "jsonl+zstd" => ours(Settings::new(Format::Jsonl, Some(Compression::Zstd))?)?,
+        "parquet" => ours(Settings::new(Format::Parquet, None)?)?,
+        "bare parquet" => bare()?,
+        "segment" => return filed(),
+        other => return Err(format!("no way is called {other}").into()),
+    };
+    let rows = SEGMENTS * CONVERSATIONS;
+    println!(
+        "{rows} {} {bytes} {}",
+        taken.as_secs_f64(),
+        memory("VmHWM:")
+    );
+    Ok(())
+}
+
+/// One file of all rows by this crate.
+fn ours(settings: Settings) -> io::Result<(Duration, u64)> {
+    let mut taken = Duration::ZERO;
+    let mut writer = Writer::new(settings, Count::default())?;
+    for number in 0..SEGMENTS {
+        let conversations = conversations(number, 1);
+        let began = Instant::now();
+        for settled in &conversations {
+            writer.write(settled, SINK)?;
+        }
+        taken += began.elapsed();
+    }
+    let began = Instant::now();
+    let bytes = writer.finish()?.0;
+    Ok((taken + began.elapsed(), bytes))
+}
+
+/// One file of the same rows by the crate `parquet` as it comes, from batches that are there.
+fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
+    let properties = WriterProperties::builder()
+        .set_compression(Codec::ZSTD(ZstdLevel::try_new(1)?))
+        .build();
+    let mut taken = Duration::ZERO;
+    let mut writer = None;
+    for number in 0..SEGMENTS {
+        let mut rows = Writer::new(Settings::new(Format::Parquet, None)?, Vec::new())?;
+        for settled in &conversations(number, 1) {
+            rows.write(settled, SINK)?;
+        }
+        let file = bytes::Bytes::from(rows.finish()?);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+        let batches = reader.collect::<Result<Vec<_>, _>>()?;
+        let began = Instant::now();
+        for batch in &batches {
+            if writer.is_none() {
+                let schema = batch.schema();
+                let properties = Some(properties.clone());
+                writer = Some(ArrowWriter::try_new(Count::default(), schema, properties)?);
+            }
+            if let Some(writer) = &mut writer {
+                writer.write(batch)?;
+            }
+        }
+        taken += began.elapsed();
+    }
+    let began = Instant::now();
+    let bytes = writer.ok_or("no rows")?.into_inner()?.0;
+    Ok((taken + began.elapsed(), bytes))
+}
+
+/// A whole segment with three objects a conversation, filed in a folder.
+fn filed() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    for format in [Format::Jsonl, Format::Parquet] {
+        let output = Output {
+            name: SINK.to_owned(),
+            sink: Arc::new(Filesystem::new(folder.path().to_owned())),
+            zip: Zip::default(),
+            metadata: Settings::new(format, None)?,
+        };
+        let segment = Arc::new(Segment {
+            number: 1,
+            day: "2026-01-05".to_owned(),
+            conversations: conversations(1, 3),
+        });
+        let before = memory("VmHWM:");
+        let began = Instant::now();
+        runtime.block_on(receipt::file("bench", &segment, &output))?;
+        println!(
+            "a segment of {CONVERSATIONS} conversations, {} rows, filed as {format:?} in {} ms and {:.0} MB more",
+            CONVERSATIONS * 3,
+            began.elapsed().as_millis(),
+            memory("VmHWM:") - before
+        );
+    }
+    Ok(())
+}
+
+/// A figure of this process in MB, or nothing where the system does not tell it.
+fn memory(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kb.map_or(f64::NAN, |kb| kb / 1000.0)
+}
+
+/// Spreads numbers evenly (SplitMix64).
+fn spread(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn id(number: u64) -> String {
+    let (high, low) = (spread(number), spread(!number));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+fn conversations(segment: u64, objects: u64) -> Vec<Settled> {
+    let first = segment * CONVERSATIONS;
+    let mut all: Vec<Settled> = (first..first + CONVERSATIONS)
+        .map(|number| conversation(number, objects))
+        .collect();
+    all.sort_by(|one, other| one.id.cmp(&other.id));
+    all
+}
+
+fn conversation(number: u64, objects: u64) -> Settled {
+    let random = spread(number);
+    let conversation = id(number);
+    let named = |what: &str, index: u64| (id(index << 32), Some(format!("{what} {index}")));
+    let start = DAY + random % 86_400_000;
+    let object = |part: u64| {
+        let recording = id(number << 8 | part);
+        Object {
+            conversation: conversation.clone(),
+            key: format!("recordings/2026/01/05/{conversation}/{recording}.ogg"),
+            recording,
+            member: None,
+            content_type: "audio/ogg".to_owned(),
+            size: 20_000 + random % 4_000_000,
+            sha256: (0..4)
+                .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
+                .collect(),
+        }
+    };
+    let objects = (0..objects).map(object).collect();
+    Settled {
+        outcome: Outcome::Stored,
+        objects: BTreeMap::from([(SINK.to_owned(), objects)]),
+        attempt: 1,
+        record: Record {
+            start,
+            end: Some(start + 5_000 + random % 1_800_000),
+            direction: Some(["inbound", "outbound"][(random % 2) as usize].to_owned()),
+            ani: Some(format!("tel:+4930{:08}", random % 100_000_000)),
+            dnis: Some(format!("tel:+4989{:04}", random % 40)),
+            agents: (0..1 + random % 2)
+                .map(|n| named("Agent", (random >> n) % 3000))
+                .collect(),
+            queues: vec![named("Queue", random % 60)],
+            wrap_up_codes: vec![named("Wrap-up", random % 25)],
+            tags: (0..random % 3)
+                .map(|n| format!("tag-{}", (random >> n) % 50))
+                .collect(),
+            divisions: vec![id((random % 5) << 40)],
+            media_types: vec!["voice".to_owned()],
+            attributes: BTreeMap::from([
+                ("campaign".to_owned(), format!("c-{}", random % 12)),
+                (
+                    "language".to_owned(),
+                    ["de", "en", "fr"][(random % 3) as usize].to_owned(),
+                ),
+            ]),
+        },
+        id: conversation,
+    }
+}

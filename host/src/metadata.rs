@@ -1,0 +1,75 @@
+//! The metadata: rows about recordings, and the formats in which sinks get them.
+//!
+//! One row for each recording's file, and one for a conversation without any.
+//! The same conversations give the same bytes, so that a file that is put again
+//! after a crash replaces itself. `docs/metadata.md` has the schema.
+
+mod jsonl;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
+mod read;
+mod row;
+mod settings;
+
+use std::io::{self, Write};
+
+use crate::queue::Settled;
+
+pub(crate) use read::read;
+pub use settings::{Compression, Format, Settings, SettingsError};
+
+/// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with
+/// their number beyond one row group of Parquet.
+pub struct Writer<W: Write + Send>(Kind<W>);
+
+enum Kind<W: Write + Send> {
+    Lines(Box<jsonl::Lines<W>>),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<parquet::Table<parquet::Rows, W>>),
+}
+
+impl<W: Write + Send> Writer<W> {
+    /// A file of rows that begins now.
+    ///
+    /// # Errors
+    /// What `into` says.
+    pub fn new(settings: Settings, into: W) -> io::Result<Self> {
+        let compression = settings.compression();
+        Ok(Writer(match settings.format() {
+            #[cfg(feature = "parquet")]
+            Format::Parquet => Kind::Parquet(Box::new(parquet::Table::new(compression, into)?)),
+            // Settings refuse Parquet in a build without it.
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            Format::Jsonl => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+        }))
+    }
+
+    /// Writes the rows of a conversation about its objects in a sink. Conversations come in the
+    /// order of their ids.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub fn write(&mut self, conversation: &Settled, sink: &str) -> io::Result<()> {
+        for row in row::rows(conversation, sink) {
+            match &mut self.0 {
+                Kind::Lines(lines) => lines.write(&row)?,
+                #[cfg(feature = "parquet")]
+                Kind::Parquet(table) => table.write(&row)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the file and gives the target back.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Kind::Lines(lines) => lines.finish(),
+            #[cfg(feature = "parquet")]
+            Kind::Parquet(table) => table.finish(),
+        }
+    }
+}

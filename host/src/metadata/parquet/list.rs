@@ -1,0 +1,129 @@
+//! Lists, as columns.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, ListArray, MapArray, StructArray,
+    builder::{ListBuilder, MapBuilder, MapFieldNames, StringBuilder},
+};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{ArrowError, DataType, Field, Fields};
+
+/// The type of a list whose elements are of this type and never null.
+pub(crate) fn element(of: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("element", of, false)))
+}
+
+/// The columns of a list of texts.
+pub(crate) type Texts = ListBuilder<StringBuilder>;
+
+/// A builder for lists of texts.
+pub(crate) fn texts() -> Texts {
+    let element = Field::new("element", DataType::Utf8, false);
+    ListBuilder::new(StringBuilder::new()).with_field(element)
+}
+
+/// Lists of pairs of a text and, perhaps, another: id and name, code and message.
+pub(crate) struct Pairs {
+    fields: Fields,
+    lengths: Vec<usize>,
+    first: StringBuilder,
+    second: StringBuilder,
+}
+
+impl Pairs {
+    pub(crate) fn new(first: &str, second: &str) -> Self {
+        Pairs {
+            fields: Self::fields(first, second),
+            lengths: Vec::new(),
+            first: StringBuilder::new(),
+            second: StringBuilder::new(),
+        }
+    }
+
+    pub(crate) fn data_type(first: &str, second: &str) -> DataType {
+        element(DataType::Struct(Self::fields(first, second)))
+    }
+
+    fn fields(first: &str, second: &str) -> Fields {
+        Fields::from(vec![
+            Field::new(first, DataType::Utf8, false),
+            Field::new(second, DataType::Utf8, true),
+        ])
+    }
+
+    pub(crate) fn push<'a>(&mut self, list: impl Iterator<Item = (&'a str, Option<&'a str>)>) {
+        let mut length = 0;
+        for (first, second) in list {
+            self.first.append_value(first);
+            self.second.append_option(second);
+            length += 1;
+        }
+        self.lengths.push(length);
+    }
+
+    pub(crate) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.first.finish()),
+            Arc::new(self.second.finish()),
+        ];
+        structs(self.fields.clone(), self.lengths.drain(..), columns)
+    }
+}
+
+/// Lists of structs, from their lengths and the structs' columns.
+pub(crate) fn structs(
+    fields: Fields,
+    lengths: impl IntoIterator<Item = usize>,
+    columns: Vec<ArrayRef>,
+) -> Result<ArrayRef, ArrowError> {
+    let field = Arc::new(Field::new(
+        "element",
+        DataType::Struct(fields.clone()),
+        false,
+    ));
+    let structs = StructArray::try_new(fields, columns, None)?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let list = ListArray::try_new(field, offsets, Arc::new(structs), None)?;
+    Ok(Arc::new(list))
+}
+
+/// Maps of texts to texts.
+pub(crate) struct Labels(MapBuilder<StringBuilder, StringBuilder>);
+
+impl Default for Labels {
+    fn default() -> Self {
+        let names = MapFieldNames {
+            entry: "key_value".to_owned(),
+            key: "key".to_owned(),
+            value: "value".to_owned(),
+        };
+        let builder = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
+        Labels(builder)
+    }
+}
+
+impl Labels {
+    pub(crate) fn data_type() -> DataType {
+        let entry = DataType::Struct(Fields::from(vec![
+            Field::new("key", DataType::Utf8, false),
+            Field::new("value", DataType::Utf8, true),
+        ]));
+        DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
+    }
+
+    pub(crate) fn push<'a>(
+        &mut self,
+        pairs: impl Iterator<Item = (&'a String, &'a String)>,
+    ) -> Result<(), ArrowError> {
+        for (key, value) in pairs {
+            self.0.keys().append_value(key);
+            self.0.values().append_value(value);
+        }
+        self.0.append(true)
+    }
+
+    pub(crate) fn take(&mut self) -> MapArray {
+        self.0.finish()
+    }
+}

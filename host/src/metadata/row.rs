@@ -1,0 +1,126 @@
+//! A row: what it says, and how a conversation becomes rows.
+//!
+//! The fields' names and their order are those of the columns. They are a
+//! promise to readers: new ones come last, and none is renamed or retyped.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde::{Serialize, Serializer};
+
+use crate::queue::{Object, Outcome, Settled};
+
+/// Someone or something that has an id and perhaps a name.
+pub(crate) type Party = (String, Option<String>);
+
+/// A row of the metadata: one for each recording's file, or one for a conversation without any.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row<'a> {
+    pub(super) conversation_id: &'a str,
+    pub(super) recording_id: Option<&'a str>,
+    pub(super) object_key: Option<&'a str>,
+    pub(super) archive_member: Option<&'a str>,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) size_bytes: Option<u64>,
+    pub(super) sha256: Option<&'a str>,
+    pub(super) outcome: &'a str,
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(serialize_with = "instant")]
+    pub(super) start: u64,
+    #[serde(serialize_with = "maybe_instant")]
+    pub(super) end: Option<u64>,
+    pub(super) duration_ms: Option<u64>,
+    pub(super) direction: Option<&'a str>,
+    pub(super) ani: Option<&'a str>,
+    pub(super) dnis: Option<&'a str>,
+    #[serde(serialize_with = "parties")]
+    pub(super) agents: &'a [Party],
+    #[serde(serialize_with = "parties")]
+    pub(super) queues: &'a [Party],
+    #[serde(serialize_with = "parties")]
+    pub(super) wrap_up_codes: &'a [Party],
+    pub(super) tags: &'a [String],
+    pub(super) divisions: &'a [String],
+    pub(super) media_types: &'a [String],
+    pub(super) attributes: &'a BTreeMap<String, String>,
+    pub(super) attempt: u32,
+}
+
+/// The rows of a conversation in a sink, at least one.
+pub(super) fn rows<'a>(settled: &'a Settled, sink: &str) -> impl Iterator<Item = Row<'a>> {
+    let objects = settled.objects_in(sink);
+    let bare = objects.is_empty().then(|| row(settled, None));
+    let full = objects.iter().map(|object| row(settled, Some(object)));
+    bare.into_iter().chain(full)
+}
+
+fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
+    let record = &settled.record;
+    Row {
+        conversation_id: &settled.id,
+        recording_id: object.map(|object| object.recording.as_str()),
+        object_key: object.map(|object| object.key.as_str()),
+        archive_member: object.and_then(|object| object.member.as_deref()),
+        content_type: object.map(|object| object.content_type.as_str()),
+        size_bytes: object.map(|object| object.size),
+        sha256: object.map(|object| object.sha256.as_str()),
+        outcome: settled.outcome.word(),
+        reason: reason(&settled.outcome),
+        start: record.start,
+        end: record.end,
+        duration_ms: record.end.map(|end| end.saturating_sub(record.start)),
+        direction: record.direction.as_deref(),
+        ani: record.ani.as_deref(),
+        dnis: record.dnis.as_deref(),
+        agents: &record.agents,
+        queues: &record.queues,
+        wrap_up_codes: &record.wrap_up_codes,
+        tags: &record.tags,
+        divisions: &record.divisions,
+        media_types: &record.media_types,
+        attributes: &record.attributes,
+        attempt: settled.attempt,
+    }
+}
+
+/// Why there is not, or not all of, what was asked for.
+fn reason(outcome: &Outcome) -> Option<Cow<'_, str>> {
+    match outcome {
+        Outcome::Stored | Outcome::NoRecording => None,
+        Outcome::Skipped { reason } => Some(reason.into()),
+        Outcome::Failed { code, message } => Some(format!("{code}: {message}").into()),
+        Outcome::Partial { missing } => {
+            let each = missing.iter().map(|(code, why)| format!("{code}: {why}"));
+            Some(each.collect::<Vec<_>>().join("; ").into())
+        }
+    }
+}
+
+fn instant<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
+    let at = i64::try_from(*ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    match at {
+        Some(at) => to.collect_str(&format_args!("{at:.3}")),
+        // Beyond the year 9999: no clock of a vendor means it.
+        None => to.serialize_str(""),
+    }
+}
+
+fn maybe_instant<S: Serializer>(ms: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+    match ms {
+        Some(ms) => instant(ms, to),
+        None => to.serialize_none(),
+    }
+}
+
+fn parties<S: Serializer>(list: &&[Party], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Named<'a> {
+        id: &'a str,
+        name: Option<&'a str>,
+    }
+    to.collect_seq(list.iter().map(|(id, name)| Named {
+        id,
+        name: name.as_deref(),
+    }))
+}

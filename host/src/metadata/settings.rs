@@ -1,0 +1,167 @@
+//! How a sink wants its rows: the format and its compression, checked against each other.
+
+use serde::Deserialize;
+
+/// A format of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// JSON Lines: one object a line.
+    #[default]
+    Jsonl,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// A compression of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// None.
+    None,
+    /// Gzip: each tool reads it.
+    Gzip,
+    /// Zstandard: small and fast.
+    Zstd,
+    /// Snappy, in Parquet alone.
+    Snappy,
+}
+
+/// How a sink wants its rows: JSON Lines without compression, unless told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct Settings {
+    format: Format,
+    compression: Compression,
+}
+
+/// Why rows cannot be written so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The format does not know the compression.
+    #[error("metadata.compression: `snappy` is for `parquet` alone; use none, gzip or zstd")]
+    Compression,
+    /// This build cannot write Parquet.
+    #[error("metadata.format: this build has no `parquet`; build it with the feature `parquet`")]
+    Format,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    format: Format,
+    #[serde(default)]
+    compression: Option<Compression>,
+}
+
+impl TryFrom<Raw> for Settings {
+    type Error = SettingsError;
+
+    fn try_from(raw: Raw) -> Result<Self, SettingsError> {
+        Settings::new(raw.format, raw.compression)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            format: Format::Jsonl,
+            compression: Compression::None,
+        }
+    }
+}
+
+impl Settings {
+    /// Rows in this format. Without a compression, it is the format's usual one: none for JSON
+    /// Lines, zstd for Parquet.
+    ///
+    /// # Errors
+    /// [`SettingsError`] says what does not go together.
+    pub fn new(format: Format, compression: Option<Compression>) -> Result<Self, SettingsError> {
+        let compression = match (format, compression) {
+            (Format::Parquet, _) if !cfg!(feature = "parquet") => {
+                return Err(SettingsError::Format);
+            }
+            (Format::Jsonl, Some(Compression::Snappy)) => return Err(SettingsError::Compression),
+            (_, Some(given)) => given,
+            (Format::Jsonl, None) => Compression::None,
+            (Format::Parquet, None) => Compression::Zstd,
+        };
+        Ok(Settings {
+            format,
+            compression,
+        })
+    }
+
+    /// The format.
+    #[must_use]
+    pub fn format(self) -> Format {
+        self.format
+    }
+
+    /// The compression.
+    #[must_use]
+    pub fn compression(self) -> Compression {
+        self.compression
+    }
+
+    /// What the names of files of rows end in, such as `jsonl.gz`.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => "parquet",
+            (Format::Jsonl, Compression::Gzip) => "jsonl.gz",
+            (Format::Jsonl, Compression::Zstd) => "jsonl.zst",
+            (Format::Jsonl, _) => "jsonl",
+        }
+    }
+
+    /// The MIME type of files of rows.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => "application/vnd.apache.parquet",
+            (Format::Jsonl, Compression::Gzip) => "application/gzip",
+            (Format::Jsonl, Compression::Zstd) => "application/zstd",
+            (Format::Jsonl, _) => "application/x-ndjson",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(value: serde_json::Value) -> Result<(Format, Compression), String> {
+        serde_json::from_value::<Settings>(value)
+            .map(|settings| (settings.format(), settings.compression()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_format_has_its_usual_compression() {
+        assert_eq!(parsed(json!({})), Ok((Format::Jsonl, Compression::None)));
+        let zstd = json!({ "compression": "zstd" });
+        assert_eq!(parsed(zstd), Ok((Format::Jsonl, Compression::Zstd)));
+        #[cfg(feature = "parquet")]
+        assert_eq!(
+            parsed(json!({ "format": "parquet" })),
+            Ok((Format::Parquet, Compression::Zstd))
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_with_the_way_out() {
+        let error = parsed(json!({ "compression": "snappy" })).unwrap_err();
+        assert!(error.contains("metadata.compression"), "{error}");
+        assert!(error.contains("use none, gzip or zstd"), "{error}");
+        let error = parsed(json!({ "format": "orc" })).unwrap_err();
+        assert!(error.contains("`jsonl` or `parquet`"), "{error}");
+        let error = parsed(json!({ "level": 9 })).unwrap_err();
+        assert!(error.contains("unknown field `level`"), "{error}");
+        #[cfg(not(feature = "parquet"))]
+        assert!(parsed(json!({ "format": "parquet" })).is_err());
+    }
+}

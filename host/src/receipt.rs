@@ -1,0 +1,123 @@
+//! Files settled conversations: their rows, and the receipt that proves them.
+//!
+//! Keys are derived from the export and the segment, so that filing a segment
+//! again after a crash changes nothing. The receipt comes last: what it names is
+//! there. Everything is written while it is made, in memory that does not grow
+//! with the segment.
+
+#[cfg(feature = "parquet")]
+mod catalog;
+mod put;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+use crate::{
+    metadata::{Format, Writer},
+    queue::{Object, Outcome, Segment},
+    sink::SinkError,
+    transfer::Output,
+};
+
+use put::put;
+
+/// The first line of a receipt.
+#[derive(Debug, Serialize)]
+struct Head {
+    receipt: u32,
+    export: String,
+    segment: i64,
+    day: String,
+    conversations: usize,
+    metadata: Proof,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<Proof>,
+}
+
+/// What proves an object.
+#[derive(Debug, Serialize)]
+struct Proof {
+    key: String,
+    size: u64,
+    sha256: String,
+}
+
+/// One line of a receipt.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    conversation_id: &'a str,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+    objects: &'a [Object],
+    attempt: u32,
+}
+
+/// Puts a segment's rows, its part of the catalogue where there is one, and then its receipt into
+/// a sink.
+///
+/// # Errors
+/// What the sink says; the segment can be put again.
+pub async fn file(export: &str, segment: &Arc<Segment>, output: &Output) -> Result<(), SinkError> {
+    let settings = output.metadata;
+    let name = format!("date={}/{export}-{:06}", segment.day, segment.number);
+    let key = format!("metadata/{name}.{}", settings.extension());
+    let (rows, sink) = (Arc::clone(segment), output.name.clone());
+    let metadata = put(output, key, settings.content_type(), move |into| {
+        let mut writer = Writer::new(settings, into)?;
+        for settled in &rows.conversations {
+            writer.write(settled, &sink)?;
+        }
+        writer.finish().map(drop)
+    })
+    .await?;
+    let catalog = match settings.format() {
+        Format::Jsonl => None,
+        #[cfg(feature = "parquet")]
+        Format::Parquet => {
+            let key = format!("catalog/{name}.parquet");
+            let (export, rows) = (export.to_owned(), Arc::clone(segment));
+            let sink = output.name.clone();
+            let catalog = put(output, key, settings.content_type(), move |into| {
+                catalog::write(&export, &rows, &sink, settings.compression(), into)
+            });
+            Some(catalog.await?)
+        }
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => None,
+    };
+    let head = Head {
+        receipt: 1,
+        export: export.to_owned(),
+        segment: segment.number,
+        day: segment.day.clone(),
+        conversations: segment.conversations.len(),
+        metadata,
+        catalog,
+    };
+    let (segment, sink) = (Arc::clone(segment), output.name.clone());
+    let key = format!("receipts/{name}.jsonl");
+    put(output, key, "application/x-ndjson", move |mut into| {
+        line(&mut into, &head)?;
+        for settled in &segment.conversations {
+            let proof = Line {
+                conversation_id: &settled.id,
+                outcome: &settled.outcome,
+                objects: settled.objects_in(&sink),
+                attempt: settled.attempt,
+            };
+            line(&mut into, &proof)?;
+        }
+        Ok(())
+    })
+    .await
+    .map(drop)
+}
+
+fn line(into: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *into, value)?;
+    into.write_all(b"\n")
+}

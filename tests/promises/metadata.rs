@@ -1,0 +1,490 @@
+//! Rows are the same in every format, and so are their bytes whenever they are written.
+
+#[path = "metadata/read.rs"]
+mod read;
+#[path = "metadata/readers.rs"]
+mod readers;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use genesys_simulator::Settings;
+use parquet::{
+    file::{metadata::RowGroupMetaData, reader::FileReader},
+    schema::printer::print_schema,
+};
+use recording_host::{
+    metadata::{self, Compression, Format},
+    queue::{Object, Outcome, Record, Segment, Settled},
+    receipt,
+    sink::{Body, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
+    transfer::{Output, Zip},
+    verify::{Difference, verify},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Center, export, files, run_program, set, sha256};
+use read::{opened, read};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// All that a sink may want.
+const WAYS: [(&str, Option<&str>, &str); 7] = [
+    ("jsonl", None, ".jsonl"),
+    ("jsonl", Some("gzip"), ".jsonl.gz"),
+    ("jsonl", Some("zstd"), ".jsonl.zst"),
+    ("parquet", None, ".parquet"),
+    ("parquet", Some("none"), ".parquet"),
+    ("parquet", Some("gzip"), ".parquet"),
+    ("parquet", Some("snappy"), ".parquet"),
+];
+
+/// Exports to a folder for each of [`WAYS`], in one run.
+async fn exported(conversations: u64) -> (Center, Vec<(String, Files)>) {
+    let center = Center::start(Settings {
+        conversations,
+        ..Settings::default()
+    })
+    .await;
+    let mut config = center.config();
+    let (mut sinks, mut names) = (serde_json::Map::new(), Vec::new());
+    for (format, compression, _) in WAYS {
+        let name = format!("{format}_{}", compression.unwrap_or("usual"));
+        let mut metadata = json!({ "format": format });
+        if let Some(compression) = compression {
+            metadata["compression"] = json!(compression);
+        }
+        let path = center.output().join(&name);
+        let sink = json!({ "type": "filesystem", "path": path, "metadata": metadata });
+        sinks.insert(name.clone(), sink);
+        names.push(name);
+    }
+    config["sinks"] = Value::Object(sinks);
+    export(config).await;
+    let folders = names.into_iter().map(|name| {
+        let files = files(&center.output().join(&name));
+        (name, files)
+    });
+    let folders = folders.collect();
+    (center, folders)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_the_same_in_every_format_and_each_archive_proves_itself() {
+    let (center, folders) = exported(120).await;
+    let mut expected = None;
+    for ((name, files), (_, _, ending)) in folders.iter().zip(WAYS) {
+        let keys: Vec<&String> = files
+            .keys()
+            .filter(|key| key.starts_with("metadata/"))
+            .collect();
+        for key in &keys {
+            assert!(key.starts_with("metadata/date=2026-"), "{key}");
+            assert!(key.ends_with(ending), "{name}: {key}");
+        }
+        let rows = set(&read(files, "metadata/"));
+        assert!(rows.len() >= 120);
+        assert_eq!(
+            &rows,
+            expected.get_or_insert_with(|| rows.clone()),
+            "{name}"
+        );
+
+        let sink = Filesystem::new(center.output().join(name));
+        let report = verify(sink.store().unwrap(), true).await.unwrap();
+        assert_eq!(report.findings, [], "{name}");
+        assert_eq!(report.conversations, 120, "{name}");
+        let catalogue = files.keys().any(|key| key.starts_with("catalog/"));
+        assert_eq!(catalogue, name.starts_with("parquet"), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_says_what_the_receipts_say() {
+    let (_, folders) = exported(120).await;
+    let (_, files) = folders
+        .iter()
+        .find(|(name, _)| name == "parquet_usual")
+        .unwrap();
+    let catalogue: BTreeMap<String, Value> = read(files, "catalog/")
+        .into_iter()
+        .map(|entry| (entry["conversation_id"].as_str().unwrap().to_owned(), entry))
+        .collect();
+    let mut conversations = 0;
+    for receipt in read(files, "receipts/") {
+        let Some(id) = receipt["conversation_id"].as_str() else {
+            continue;
+        };
+        conversations += 1;
+        let entry = &catalogue[id];
+        assert_eq!(entry["outcome"], receipt["outcome"]);
+        assert_eq!(entry["attempt"], receipt["attempt"]);
+        let code = match receipt["outcome"].as_str().unwrap() {
+            "failed" => &receipt["code"],
+            "partial" => &receipt["missing"][0][0],
+            "skipped" => &receipt["reason"],
+            _ => &Value::Null,
+        };
+        assert_eq!(&entry["reason_code"], code);
+        let objects = receipt["objects"].as_array().unwrap();
+        assert_eq!(entry["object_count"], objects.len());
+        let bytes: u64 = objects
+            .iter()
+            .map(|object| object["size"].as_u64().unwrap())
+            .sum();
+        assert_eq!(entry["bytes"], bytes);
+        for (one, other) in objects.iter().zip(entry["objects"].as_array().unwrap()) {
+            assert_eq!(one["key"], other["key"]);
+            assert_eq!(one["size"], other["size_bytes"]);
+            assert_eq!(one["sha256"], other["sha256"]);
+            assert_eq!(one["recording"], other["recording_id"]);
+        }
+    }
+    assert_eq!(conversations, catalogue.len());
+    assert_eq!(conversations, 120);
+}
+
+fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) -> Settled {
+    let start = 1_767_600_000_000 + u64::from(number) * 60_000;
+    let named = |id: &str| (id.to_owned(), Some(format!("name of {id}")));
+    Settled {
+        id: format!("conversation-{number:06}"),
+        record: Record {
+            start,
+            end: (!number.is_multiple_of(3)).then_some(start + 90_000),
+            direction: Some("inbound".to_owned()),
+            ani: Some(format!("tel:+49{number}")),
+            dnis: None,
+            agents: vec![named("a1"), ("a2".to_owned(), None)],
+            queues: vec![named("q1")],
+            wrap_up_codes: Vec::new(),
+            tags: vec!["tag".to_owned(); number as usize % 3],
+            divisions: vec!["home".to_owned()],
+            media_types: vec!["voice".to_owned()],
+            attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
+        },
+        outcome,
+        objects: BTreeMap::from([("lake".to_owned(), objects)]),
+        attempt,
+    }
+}
+
+fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
+    Object {
+        conversation: conversation.to_owned(),
+        recording: name.to_owned(),
+        key: format!("recordings/2026/01/05/{conversation}/{name}.wav"),
+        member: None,
+        content_type: "audio/wav".to_owned(),
+        size: content.len() as u64,
+        sha256: sha256(content),
+    }
+}
+
+fn segment(number: i64, conversations: Vec<Settled>) -> Arc<Segment> {
+    Arc::new(Segment {
+        number,
+        day: "2026-01-05".to_owned(),
+        conversations,
+    })
+}
+
+/// Conversations with one object each, of which only the receipts tell.
+fn many(count: u32) -> Arc<Segment> {
+    let conversations = (0..count).map(|number| {
+        let id = format!("conversation-{number:06}");
+        let object = object(&id, &format!("recording-{number:06}"), id.as_bytes());
+        settled(number, 1, Outcome::Stored, vec![object])
+    });
+    segment(1, conversations.collect())
+}
+
+fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> Output {
+    Output {
+        name: "lake".to_owned(),
+        sink,
+        zip: Zip::default(),
+        metadata: metadata::Settings::new(format, compression).unwrap(),
+    }
+}
+
+fn folder(path: &Path) -> Arc<dyn Sink> {
+    Arc::new(Filesystem::new(path.to_owned()))
+}
+
+/// Takes no receipt until it is told to: the moment at which a run may be killed.
+#[derive(Debug)]
+struct Interrupted {
+    folder: Filesystem,
+    takes_receipts: AtomicBool,
+}
+
+#[async_trait]
+impl Sink for Interrupted {
+    async fn check(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+        if key.starts_with("receipts/") && !self.takes_receipts.load(Ordering::Relaxed) {
+            return Err(SinkError {
+                sink: "lake".to_owned(),
+                key: key.to_owned(),
+                reason: "interrupted".to_owned(),
+                retryable: true,
+            });
+        }
+        self.folder.put(key, info, body).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
+    for (format, compression) in [
+        (Format::Jsonl, Compression::None),
+        (Format::Jsonl, Compression::Gzip),
+        (Format::Jsonl, Compression::Zstd),
+        (Format::Parquet, Compression::None),
+        (Format::Parquet, Compression::Gzip),
+        (Format::Parquet, Compression::Zstd),
+        (Format::Parquet, Compression::Snappy),
+    ] {
+        let segment = many(3000);
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let once = output(folder(one.path()), format, Some(compression));
+        receipt::file("export", &segment, &once).await.unwrap();
+
+        let interrupted = Arc::new(Interrupted {
+            folder: Filesystem::new(other.path().to_owned()),
+            takes_receipts: AtomicBool::new(false),
+        });
+        let twice = output(interrupted.clone(), format, Some(compression));
+        let error = receipt::file("export", &segment, &twice).await.unwrap_err();
+        assert_eq!(
+            (error.reason.as_str(), error.retryable),
+            ("interrupted", true)
+        );
+        interrupted.takes_receipts.store(true, Ordering::Relaxed);
+        receipt::file("export", &segment, &twice).await.unwrap();
+
+        let (one, other) = (files(one.path()), files(other.path()));
+        assert_eq!(one, other, "{format:?} {compression:?}");
+        let expected = if format == Format::Parquet { 3 } else { 2 };
+        assert_eq!(one.len(), expected, "{:?}", one.keys());
+        assert_eq!(read(&one, "metadata/").len(), 3000);
+    }
+}
+
+/// Whether a row group's column has a dictionary page.
+fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
+    let columns = group.columns();
+    let column = columns
+        .iter()
+        .find(|column| column.column_path().string() == name);
+    column.unwrap().dictionary_page_offset().is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_can_be_searched_without_reading_all_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    let output = output(folder(root.path()), Format::Parquet, None);
+    receipt::file("export", &many(3000), &output).await.unwrap();
+    let files = files(root.path());
+    let (_, file) = files
+        .iter()
+        .find(|(key, _)| key.starts_with("metadata/"))
+        .unwrap();
+    let reader = opened(file);
+    let mut rows = 0;
+    for index in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(index).unwrap();
+        let about = group.metadata();
+        rows += about.num_rows();
+        assert!(about.num_rows() <= 64 << 10);
+        assert_eq!(about.sorting_columns().unwrap()[0].column_idx, 0);
+        for (number, column) in about.columns().iter().enumerate() {
+            let name = column.column_path().string();
+            assert!(column.statistics().is_some(), "{name}");
+            let looked_for = ["conversation_id", "recording_id"].contains(&name.as_str());
+            let bloom = group.get_column_bloom_filter(number);
+            assert_eq!(bloom.is_some(), looked_for, "{name}");
+            if let Some(bloom) = bloom {
+                let stem = name.trim_end_matches("_id");
+                assert!(bloom.check(&format!("{stem}-002999").as_str()));
+                let strangers = (3000..4000).map(|number| format!("{stem}-{number:06}"));
+                let taken = strangers.filter(|id| bloom.check(&id.as_str())).count();
+                assert!(taken < 50, "{taken} of 1000");
+            }
+        }
+        assert!(has_dictionary(about, "outcome"));
+        assert!(has_dictionary(about, "queues.list.element.id"));
+        assert!(!has_dictionary(about, "sha256"));
+    }
+    assert_eq!(rows, 3000);
+}
+
+/// The schema as Parquet's own tools write it.
+fn schema(file: &[u8]) -> String {
+    let mut text = Vec::new();
+    let reader = opened(file);
+    print_schema(&mut text, reader.metadata().file_metadata().schema());
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_schema_is_the_one_that_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let output = output(folder(root.path()), Format::Parquet, None);
+    receipt::file("export", &many(3), &output).await.unwrap();
+    let documented = include_str!("../../docs/metadata.md");
+    for (key, file) in files(root.path()) {
+        if key.ends_with(".parquet") {
+            let schema = schema(&file);
+            assert!(documented.contains(&schema), "{key} has\n{schema}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_attempt_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let sink = folder(root.path());
+    let output = output(sink.clone(), Format::Parquet, None);
+    let id = "conversation-000001";
+    let (first, last) = (object(id, "one", b"half"), object(id, "one", b"whole"));
+    let missing = vec![("archived".to_owned(), "not yet".to_owned())];
+    let attempts = [
+        (
+            b"half".as_slice(),
+            settled(1, 1, Outcome::Partial { missing }, vec![first]),
+        ),
+        (b"whole", settled(1, 2, Outcome::Stored, vec![last.clone()])),
+    ];
+    for (number, (content, settled)) in (1..).zip(attempts) {
+        let info = ObjectInfo {
+            content_type: "audio/wav".to_owned(),
+            size: Some(content.len() as u64),
+        };
+        let body = Body::whole(Bytes::from_static(content));
+        sink.put(&last.key, info, body).await.unwrap();
+        let segment = segment(number, vec![settled]);
+        receipt::file("export", &segment, &output).await.unwrap();
+    }
+    let report = verify(sink.store().unwrap(), true).await.unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!((report.conversations, report.receipts), (1, 2));
+    assert_eq!((report.objects, report.bytes), (1, 5));
+    let rows = read(&files(root.path()), "metadata/");
+    let attempts: BTreeSet<u64> = rows
+        .iter()
+        .map(|row| row["attempt"].as_u64().unwrap())
+        .collect();
+    assert_eq!(attempts, BTreeSet::from([1, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
+    for format in [Format::Jsonl, Format::Parquet] {
+        let root = tempfile::tempdir().unwrap();
+        let sink = folder(root.path());
+        let output = output(sink.clone(), format, Some(Compression::Gzip));
+        receipt::file(
+            "export",
+            &segment(1, vec![settled(1, 1, Outcome::NoRecording, Vec::new())]),
+            &output,
+        )
+        .await
+        .unwrap();
+        let before = files(root.path());
+        for key in before.keys().filter(|key| !key.starts_with("receipts/")) {
+            let path = root.path().join(key);
+            let mut changed = before[key].clone();
+            let middle = changed.len() / 2;
+            changed[middle] ^= 1;
+            let stranger = path.with_file_name("stranger.parquet");
+            std::fs::write(&path, changed).unwrap();
+            std::fs::write(&stranger, "PAR1").unwrap();
+            let report = verify(sink.store().unwrap(), false).await.unwrap();
+            let found: Vec<_> = report
+                .findings
+                .iter()
+                .map(|found| (found.difference, found.key.as_str()))
+                .collect();
+            let stranger_key = format!("{}/stranger.parquet", key.rsplit_once('/').unwrap().0);
+            assert_eq!(
+                found,
+                [
+                    (Difference::Content, key.as_str()),
+                    (Difference::Surplus, stranger_key.as_str())
+                ]
+            );
+            std::fs::remove_file(&stranger).unwrap();
+
+            std::fs::remove_file(&path).unwrap();
+            let report = verify(sink.store().unwrap(), false).await.unwrap();
+            let found: Vec<_> = report
+                .findings
+                .iter()
+                .map(|found| (found.difference, found.key.as_str()))
+                .collect();
+            assert_eq!(found, [(Difference::Missing, key.as_str())]);
+            std::fs::write(&path, &before[key]).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
+    let root = tempfile::tempdir().unwrap();
+    let sink = folder(root.path());
+    let output = output(sink.clone(), Format::Parquet, None);
+    receipt::file("export", &many(3), &output).await.unwrap();
+    let found = files(root.path());
+    let receipt = found
+        .keys()
+        .find(|key| key.starts_with("receipts/"))
+        .unwrap();
+    let text = String::from_utf8(found[receipt].clone()).unwrap();
+    // The digest of an object, not of a file of rows: those stand in the first line.
+    let place = text.rfind("\"sha256\":\"").unwrap() + 10;
+    let mut forged = text.into_bytes();
+    forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
+    std::fs::write(root.path().join(receipt), forged).unwrap();
+    let report = verify(sink.store().unwrap(), false).await.unwrap();
+    let contradicted = |finding: &&recording_host::verify::Finding| {
+        finding.difference == Difference::Receipt && finding.key == *receipt
+    };
+    assert_eq!(
+        report.findings.iter().filter(contradicted).count(),
+        2,
+        "{report:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_is_not_known_is_refused_before_anything_runs() {
+    let center = Center::start(Settings::default()).await;
+    for (metadata, message) in [
+        (json!({ "format": "orc" }), "unknown variant `orc`"),
+        (json!({ "compression": "snappy" }), "use none, gzip or zstd"),
+        (json!({ "level": 19 }), "unknown field `level`"),
+    ] {
+        let sink = json!({ "type": "filesystem", "path": center.output(), "metadata": metadata });
+        let path = center.write(&center.config_to(sink)).display().to_string();
+        let ran = run_program(&["validate", "--config", &path]).await;
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("sinks.lake") && said.contains(message),
+            "{said}"
+        );
+    }
+}
