@@ -199,6 +199,7 @@ async fn put(output: &Output, key: &str, text: String) -> Result<(), SinkError> 
     let info = ObjectInfo {
         content_type: "application/x-ndjson".to_owned(),
         size: Some(text.len() as u64),
+        replace: true,
     };
     output
         .sink

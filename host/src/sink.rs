@@ -13,12 +13,15 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// The MIME type.
     pub content_type: String,
     /// The length in bytes, if known beforehand.
     pub size: Option<u64>,
+    /// Whether another object of the same key may be replaced: true for files that are written
+    /// anew when more is known, false for media. An equal object is never an error.
+    pub replace: bool,
 }
 
 /// What a sink has stored.
@@ -26,6 +29,8 @@ pub struct ObjectInfo {
 pub struct Stored {
     /// The length in bytes.
     pub size: u64,
+    /// The entity tag, if the sink has one: a later [`list`](Store::list) tells the same.
+    pub etag: Option<String>,
 }
 
 /// Why an object is not stored.
@@ -42,6 +47,13 @@ pub struct SinkError {
     pub retryable: bool,
 }
 
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// One line: what the sink is and what it can do. Empty if there is nothing to say.
+    pub found: String,
+}
+
 /// A place for objects.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
@@ -49,14 +61,25 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Says what is missing and the way out.
-    async fn check(&self) -> Result<(), SinkError>;
+    async fn check(&self) -> Result<Health, SinkError>;
 
     /// Writes an object. Either all of it is there, durably, when this returns, or nothing is;
-    /// a body that breaks off leaves nothing. Another put of the same key replaces the object.
+    /// a body that breaks off leaves nothing. An equal object that is there already is a success;
+    /// a different one is replaced if `info.replace` says so, and is an error otherwise, unless
+    /// the sink cannot know or was told otherwise.
     ///
     /// # Errors
     /// Says whether a later attempt can succeed.
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError>;
+
+    /// Removes what killed writers left of puts to this sink that were never finished, and returns
+    /// how many there were. Puts that are under way are left alone.
+    ///
+    /// # Errors
+    /// Says whether a later attempt can succeed.
+    async fn tidy(&self) -> Result<u64, SinkError> {
+        Ok(0)
+    }
 
     /// The sink as something that can be read, if it can.
     fn store(&self) -> Option<&dyn Store> {
@@ -71,6 +94,8 @@ pub struct Found {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// Its entity tag, if the sink has one.
+    pub etag: Option<String>,
 }
 
 /// A sink whose objects can be listed and read.

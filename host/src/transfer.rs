@@ -223,6 +223,7 @@ impl Transfer {
                 let info = ObjectInfo {
                     content_type: target.content_type.clone(),
                     size,
+                    replace: false,
                 };
                 let sink = &output.sink;
                 let put = async move { sink.put(&target.key, info, body).await.map(|_| ()) };

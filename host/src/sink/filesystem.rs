@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{Body, Found, ObjectInfo, Sink, SinkError, Store, Stored};
+use super::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored};
 
 /// The sink `filesystem`.
 #[derive(Clone, Debug)]
@@ -42,13 +42,16 @@ impl Filesystem {
 
 #[async_trait]
 impl Sink for Filesystem {
-    async fn check(&self) -> Result<(), SinkError> {
+    async fn check(&self) -> Result<Health, SinkError> {
         let root = self.root.clone();
         let probe = spawn_blocking(move || {
             fs::create_dir_all(&root)?;
             tempfile::NamedTempFile::with_prefix_in(".probe-", &root)?.close()
         });
-        joined(probe.await).map_err(|error| self.error("", &error))
+        joined(probe.await).map_err(|error| self.error("", &error))?;
+        Ok(Health {
+            found: format!("files below {}", self.root.display()),
+        })
     }
 
     async fn put(&self, key: &str, _info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
@@ -68,7 +71,7 @@ impl Sink for Filesystem {
             part = joined(written.await).map_err(fail)?;
         }
         joined(spawn_blocking(move || part.finish()).await).map_err(fail)?;
-        Ok(Stored { size })
+        Ok(Stored { size, etag: None })
     }
 
     fn store(&self) -> Option<&dyn Store> {
@@ -140,7 +143,14 @@ fn walk(root: &Path, prefix: &str, found: &mpsc::Sender<io::Result<Found>>) -> i
             walk(root, &key, found)?;
         } else {
             let size = entry.metadata()?.len();
-            if found.blocking_send(Ok(Found { key, size })).is_err() {
+            if found
+                .blocking_send(Ok(Found {
+                    key,
+                    size,
+                    etag: None,
+                }))
+                .is_err()
+            {
                 return Ok(());
             }
         }

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Body, Found, ObjectInfo, Sink, SinkError, Store, Stored};
+use super::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored};
 
 /// The size of a part, and the largest object that goes in one PUT, in bytes.
 pub const PART: usize = 8 << 20;
@@ -255,7 +255,7 @@ impl S3 {
 
 #[async_trait]
 impl Sink for S3 {
-    async fn check(&self) -> Result<(), SinkError> {
+    async fn check(&self) -> Result<Health, SinkError> {
         let key = self.key(".recording-host-probe");
         self.client
             .head_bucket()
@@ -281,13 +281,14 @@ impl Sink for S3 {
         let info = ObjectInfo {
             content_type: "text/plain".into(),
             size: Some(0),
+            replace: true,
         };
         self.put_whole(&key, &info, Bytes::new()).await?;
         let deleted = self.client.delete_object().bucket(&self.bucket).key(&key);
         match deleted.send().await {
             // An archive may well forbid deletion: then the empty probe stays.
             Err(error) if error.code() != Some("AccessDenied") => Err(self.error(&key, &error)),
-            _ => Ok(()),
+            _ => Ok(Health::default()),
         }
     }
 
@@ -307,7 +308,7 @@ impl Sink for S3 {
         } else {
             self.put_parts(&key, &info, first, &mut parts).await?
         };
-        Ok(Stored { size })
+        Ok(Stored { size, etag: None })
     }
 
     fn store(&self) -> Option<&dyn Store> {
@@ -338,7 +339,11 @@ impl Store for S3 {
                     .filter_map(|object| {
                         let key = object.key()?.strip_prefix(&own)?.to_owned();
                         let size = u64::try_from(object.size()?).ok()?;
-                        Some(Ok(Found { key, size }))
+                        Some(Ok(Found {
+                            key,
+                            size,
+                            etag: object.e_tag().map(str::to_owned),
+                        }))
                     })
                     .collect(),
                 Err(error) => vec![Err(self.error("", &error))],
