@@ -3,6 +3,7 @@
 //! A sink keeps one promise: *a put is atomic, idempotent by key, and durable
 //! when it returns*. A reader sees all of an object or nothing of it.
 
+mod cut;
 pub mod filesystem;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -45,6 +46,40 @@ pub struct SinkError {
     pub reason: String,
     /// Whether a later attempt can succeed.
     pub retryable: bool,
+}
+
+/// What a sink does about an object that is there already. An equal one is never an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overwrite {
+    /// A different object is never replaced, whatever [`ObjectInfo::replace`] says.
+    Never,
+    /// A different object is replaced if [`ObjectInfo::replace`] says so.
+    #[default]
+    Same,
+    /// Any object is replaced, and none is looked at.
+    Always,
+}
+
+impl Overwrite {
+    /// Whether an object that is there stays.
+    #[must_use]
+    pub fn keeps(self, info: &ObjectInfo) -> bool {
+        match self {
+            Overwrite::Never => true,
+            Overwrite::Same => !info.replace,
+            Overwrite::Always => false,
+        }
+    }
+
+    /// Why an object is not replaced by a different one, and how that would be allowed.
+    #[must_use]
+    pub fn refusal(self, there: u64, info: &ObjectInfo) -> String {
+        let way = if info.replace { "same" } else { "always" };
+        format!(
+            "a different object of {there} bytes is there and stays; remove it, or set `overwrite: {way}`"
+        )
+    }
 }
 
 /// What a check has found.

@@ -183,11 +183,12 @@ impl S3Keys {
             crate::secret::resolve(value, &format!("{at}.{name}"), secrets)
         };
         let credentials = match &self.credentials {
-            None => None,
-            Some(given) => Some((
-                resolve("access_key_id", &given.access_key_id)?,
-                resolve("secret_access_key", &given.secret_access_key)?,
-            )),
+            None => Default::default(),
+            Some(given) => crate::sink::s3::Credentials::Static {
+                access_key_id: resolve("access_key_id", &given.access_key_id)?,
+                secret_access_key: resolve("secret_access_key", &given.secret_access_key)?,
+                session_token: None,
+            },
         };
         Ok(crate::sink::s3::Settings {
             bucket: self.bucket.clone(),
@@ -195,7 +196,11 @@ impl S3Keys {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
             path_style: self.path_style,
-            credentials,
+            identity: crate::sink::s3::Identity {
+                source: credentials,
+                role: None,
+            },
+            ..Default::default()
         })
     }
 }
