@@ -3,10 +3,19 @@
 //! A sink keeps one promise: *a put is atomic, idempotent by key, and durable
 //! when it returns*. A reader sees all of an object or nothing of it.
 
+#[cfg(feature = "sink-azure-blob")]
+pub mod azure_blob;
+#[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod bucket;
 mod cut;
 pub mod filesystem;
+#[cfg(feature = "sink-gcs")]
+pub mod gcs;
+#[cfg(feature = "sink-http")]
+pub mod http;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub mod stdout;
 
 use async_trait::async_trait;
 use bytes::Bytes;
