@@ -271,6 +271,12 @@ impl Config {
         Ok(pipelines)
     }
 
+    /// Whether a sink writes to standard output, which nothing else may write to then.
+    #[must_use]
+    pub fn prints(&self) -> bool {
+        self.sinks.values().any(SinkConfig::prints)
+    }
+
     /// Makes the sinks alone, by name.
     ///
     /// # Errors

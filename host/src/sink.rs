@@ -7,6 +7,7 @@
 pub mod azure_blob;
 #[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
 mod bucket;
+pub mod conformance;
 mod cut;
 pub mod filesystem;
 #[cfg(feature = "sink-gcs")]

@@ -355,3 +355,21 @@ fn set_mode(path: &std::path::Path, mode: Option<u32>) -> io::Result<()> {
     let _ = (path, mode);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_plainly_and_may_pass() {
+        let sink = Filesystem::new("archive".into());
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = sink.error("a.wav", &kind.into());
+            assert!(error.retryable);
+            let said = error.to_string();
+            assert!(said.contains("archive/a.wav: no space is left"), "{said}");
+        }
+        let error = sink.error("a.wav", &io::ErrorKind::PermissionDenied.into());
+        assert!(!error.retryable);
+    }
+}
