@@ -185,6 +185,9 @@ async fn what_is_there_is_replaced_only_as_the_configuration_allows() {
         ("always", true, true),
     ] {
         for (probed, length) in [(true, 1000), (false, 1000), (false, LENGTH)] {
+            if length == LENGTH && overwrite != "same" {
+                continue;
+            }
             let server = Server::start(Ways::default()).await;
             let sink = server.sink(json!({ "overwrite": overwrite })).await;
             if probed {

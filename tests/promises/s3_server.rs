@@ -224,7 +224,7 @@ impl Bucket {
     }
 }
 
-fn refused(ways: Ways, headers: &s3s::HeaderMap) -> S3Result<()> {
+fn refused(ways: Ways, headers: &hyper::HeaderMap) -> S3Result<()> {
     let refused = ways
         .refuses
         .iter()
@@ -266,7 +266,7 @@ impl s3s::S3 for Bucket {
             let code = s3s::S3ErrorCode::from_bytes(code.as_bytes()).unwrap();
             let mut error = s3s::S3Error::with_message(code, "refused by the test");
             if error.status_code().is_none() {
-                error.set_status_code(s3s::StatusCode::BAD_REQUEST);
+                error.set_status_code(hyper::StatusCode::BAD_REQUEST);
             }
             return Err(error);
         }

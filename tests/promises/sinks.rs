@@ -18,7 +18,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use recording_host::sink::{Body, ObjectInfo, Sink, conformance, stdout::Stdout};
+use recording_host::sink::{Body, ObjectInfo, conformance, stdout::Stdout};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     Attribute, Attributes, Error, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMode, PutMultipartOptions, PutOptions, PutPayload, TagSet, path::Path,
@@ -75,7 +75,6 @@ impl From<Retry> for object_store::RetryConfig {
 }
 
 /// A bucket, whoever's it is.
-#[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
     /// The sink's type.
@@ -83,6 +82,16 @@ pub(super) struct Bucket {
     /// The bucket as people write it, such as `gs://calls`.
     pub(super) place: String,
     pub(super) options: Options,
+}
+
+/// The store behind it holds credentials and is not shown.
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket")
+            .field("place", &self.place)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Bucket {
@@ -394,9 +403,14 @@ impl Store for Bucket {
         };
         let full = format!("{own}{prefix}");
         // The store lists whole folders.
-        let folder = full
-            .rsplit_once('/')
-            .map(|(folder, _)| Path::from_iter(folder.split('/')));
+        let folder = full.rsplit_once('/').map(|(folder, _)| Path::parse(folder));
+        let folder = match folder.transpose() {
+            Ok(folder) => folder,
+            Err(error) => {
+                let error = self.error(prefix, &error.into());
+                return stream::once(async { Err(error) }).boxed();
+            }
+        };
         self.store
             .list(folder.as_ref())
             .map_err(|error| self.error("", &error))

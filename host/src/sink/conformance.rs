@@ -9,6 +9,8 @@
 //! The objects it leaves are below the prefix that it is given, below which nothing may be before.
 //! A sink that cannot be read is put through the part that needs no reading.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::join_all};
 
@@ -375,9 +377,20 @@ impl Suite<'_> {
         let left = self.read("dropped.wav").await;
         ensure(PROMISE, left == Ok(None), || "the object is there".into())?;
         let whole = bytes(51, LARGE);
-        self.put("dropped.wav", &whole, true)
-            .await
-            .map_err(broken(PROMISE))?;
+        let mut tried = 0;
+        loop {
+            // What was dropped may take a moment to let go.
+            match self.put("dropped.wav", &whole, true).await {
+                Err(error) if error.retryable && tried < 20 => {
+                    tried += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                result => {
+                    result.map_err(broken(PROMISE))?;
+                    break;
+                }
+            }
+        }
         self.sink.tidy().await.map_err(broken(PROMISE))?;
         self.holds(PROMISE, "dropped.wav", &whole).await?;
         if let Some(store) = self.store {

@@ -40,6 +40,7 @@ pub struct S3 {
     settings: Arc<Settings>,
     found: Arc<RwLock<probe::Server>>,
     active: multipart::Active,
+    beginning: Arc<tokio::sync::Mutex<()>>,
     room: Arc<Semaphore>,
 }
 
@@ -57,6 +58,7 @@ impl S3 {
             })),
             settings: Arc::new(settings),
             active: multipart::Active::default(),
+            beginning: Arc::default(),
             room: Arc::new(Semaphore::new(MORE_PARTS)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::sts::AssumeRoleProvider;
+use aws_config::{profile::ProfileFileCredentialsProvider, sts::AssumeRoleProvider};
 use aws_sdk_s3::{
     Client,
     config::{
@@ -37,7 +37,13 @@ pub(super) async fn client(settings: &Settings) -> Client {
     }
     match &settings.identity.source {
         Credentials::Chain => {}
-        Credentials::Profile(name) => loader = loader.profile_name(name),
+        Credentials::Profile(name) => {
+            // The chain would look into the environment first.
+            let profile = ProfileFileCredentialsProvider::builder().profile_name(name);
+            loader = loader
+                .profile_name(name)
+                .credentials_provider(profile.build());
+        }
         Credentials::Static {
             access_key_id,
             secret_access_key,

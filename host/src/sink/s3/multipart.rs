@@ -77,6 +77,9 @@ struct Sent {
     length: usize,
 }
 
+/// How a part's way to the server ended, with its number.
+type Landing = (i32, Result<Sent, SinkError>);
+
 /// Why an upload did not come to its end.
 enum Stopped {
     /// What is there may be of use to the next attempt.
@@ -104,9 +107,13 @@ impl S3 {
         body: &mut Cut,
         keep: bool,
     ) -> Result<Stored, SinkError> {
-        let (upload, parts) = match self.left_behind(key).await {
-            Some(found) => found,
-            None => (self.begin(key, info).await?, HashMap::new()),
+        let (upload, parts) = {
+            // An upload is held when its id is known: nobody may find it before.
+            let _alone = self.beginning.lock().await;
+            match self.left_behind(key).await {
+                Some(found) => found,
+                None => (self.begin(key, info).await?, HashMap::new()),
+            }
         };
         let result = self.send(key, &upload, parts, info, body, keep).await;
         match result {
@@ -244,7 +251,7 @@ impl S3 {
         data: Segments,
         sum: Option<Sum>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> impl Future<Output = (i32, Result<Sent, SinkError>)> + Send + use<> {
+    ) -> impl Future<Output = Landing> + Send + use<> {
         let sink = self.clone();
         let (key, id) = (key.to_owned(), id.to_owned());
         async move {
@@ -275,7 +282,7 @@ impl S3 {
     fn landed(
         &self,
         key: &str,
-        joined: Option<Result<(i32, Result<Sent, SinkError>), tokio::task::JoinError>>,
+        joined: Option<Result<Landing, tokio::task::JoinError>>,
         sent: &mut BTreeMap<i32, Sent>,
     ) -> Result<(), SinkError> {
         match joined {
