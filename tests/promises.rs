@@ -33,8 +33,10 @@ mod sandbox;
 mod secrets;
 #[path = "promises/sinks.rs"]
 mod sinks;
+#[cfg(all(feature = "sink-azure-blob", feature = "sink-gcs"))]
 #[path = "promises/sinks_cloud.rs"]
 mod sinks_cloud;
+#[cfg(feature = "sink-http")]
 #[path = "promises/sinks_http.rs"]
 mod sinks_http;
 #[path = "promises/verify.rs"]

@@ -143,6 +143,23 @@ fn answer(
             state.objects.remove(&key);
             status(StatusCode::ACCEPTED)
         }
+        // Azure deletes in batches, even if it is one.
+        Method::POST if query.get("comp").is_some_and(|comp| comp == "batch") => {
+            let asked = String::from_utf8(body.to_vec()).unwrap();
+            let lines = asked
+                .lines()
+                .filter_map(|line| line.strip_prefix("DELETE "));
+            for line in lines {
+                let path = decode(line.split(' ').next().unwrap());
+                let key = path.trim_start_matches('/').trim_start_matches("corp/");
+                state.objects.remove(key).unwrap();
+            }
+            let part = "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n--b--\r\n";
+            let mut response = text(StatusCode::ACCEPTED, part.to_owned());
+            let kind = "multipart/mixed; boundary=b".parse().unwrap();
+            response.headers_mut().insert("content-type", kind);
+            response
+        }
         Method::POST if has("uploads") => {
             let id = format!("{key}-{}", state.seen.len());
             state.parts.insert(id.clone(), BTreeMap::new());
