@@ -204,7 +204,7 @@ async fn token_service() -> (String, tokio::sync::oneshot::Receiver<String>) {
                         }
                         let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
                         let text = format!(
-                            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>assumed</SessionToken><Expiration>{until:.0}</Expiration></Credentials><AssumedRoleUser><Arn>arn</Arn><AssumedRoleId>id</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
+                            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>assumed</SessionToken><Expiration>{until:.0}</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/archive/nightly</Arn><AssumedRoleId>id</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
                         );
                         Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(
                             Bytes::from(text),

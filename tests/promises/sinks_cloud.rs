@@ -79,7 +79,8 @@ impl Server {
     fn header(&self, path: &str, name: &str) -> Option<String> {
         let state = self.state.lock().unwrap();
         let mut seen = state.seen.iter();
-        let (_, _, headers) = seen.find(|(method, at, _)| *method == Method::PUT && at == path)?;
+        let (_, _, headers) =
+            seen.find(|(method, at, _)| *method == Method::PUT && decode(at) == path)?;
         Some(headers.get(name)?.to_str().unwrap().to_owned())
     }
 }
@@ -150,7 +151,7 @@ fn answer(
                 .lines()
                 .filter_map(|line| line.strip_prefix("DELETE "));
             for line in lines {
-                let path = decode(line.split(' ').next().unwrap());
+                let path = decode(line.split([' ', '?']).next().unwrap());
                 let key = path.trim_start_matches('/').trim_start_matches("corp/");
                 state.objects.remove(key).unwrap();
             }
@@ -217,7 +218,7 @@ fn answer(
 }
 
 fn decode(path: &str) -> String {
-    let pair = format!("x={}", path.replace('+', "%2B"));
+    let pair = format!("x={}", path.replace('+', "%2B").replace('&', "%26"));
     let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
     pairs.next().unwrap().1.into_owned()
 }

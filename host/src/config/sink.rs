@@ -341,7 +341,7 @@ mod tests {
             (
                 "sse",
                 json!({ "type": "none" }),
-                "sse: unknown variant `none`",
+                "sse.type: unknown variant `none`",
             ),
             ("sse", json!("aws:kms"), "sse: "),
             ("checksum", json!("md5"), "checksum: unknown variant `md5`"),
@@ -423,7 +423,7 @@ mod tests {
             (
                 "auth",
                 json!({ "type": "digest" }),
-                "auth: unknown variant `digest`",
+                "auth.type: unknown variant `digest`",
             ),
             ("headers", json!({ "a b": "hush" }), "headers.a b: "),
             ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn sums_are_written_as_s3_writes_them() {
         for (algorithm, text) in [
-            (Algorithm::Crc64Nvme, "rosUhgp5n4g="),
+            (Algorithm::Crc64Nvme, "rosUhgp5mIg="),
             (Algorithm::Crc32C, "4waSgw=="),
             (Algorithm::Crc32, "y/Q5Jg=="),
         ] {
