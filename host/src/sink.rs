@@ -156,6 +156,55 @@ pub trait Store: Sink {
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError>;
 }
 
+/// What every sink can do besides.
+#[async_trait]
+pub trait SinkExt: Sink {
+    /// Writes an object that is in memory; its length need not be given.
+    ///
+    /// # Errors
+    /// As [`put`](Sink::put).
+    async fn put_bytes(
+        &self,
+        key: &str,
+        info: ObjectInfo,
+        data: Bytes,
+    ) -> Result<Stored, SinkError> {
+        let info = ObjectInfo {
+            size: Some(data.len() as u64),
+            ..info
+        };
+        self.put(key, info, Body::whole(data)).await
+    }
+}
+
+impl<S: Sink + ?Sized> SinkExt for S {}
+
+/// What every store can do besides.
+#[async_trait]
+pub trait StoreExt: Store {
+    /// All bytes of an object, which must fit into memory, or none if there is no such object.
+    ///
+    /// # Errors
+    /// As [`get`](Store::get), and if reading breaks off.
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        let Some(mut body) = self.get(key).await? else {
+            return Ok(None);
+        };
+        let mut data = Vec::new();
+        while let Some(frame) = body.next().await.map_err(|_| SinkError {
+            sink: "store".into(),
+            key: key.to_owned(),
+            reason: "reading it broke off; read it again".into(),
+            retryable: true,
+        })? {
+            data.extend_from_slice(&frame);
+        }
+        Ok(Some(data))
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
+
 enum Frame {
     Data(Bytes),
     End,

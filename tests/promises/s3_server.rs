@@ -228,7 +228,7 @@ fn refused(ways: Ways, headers: &hyper::HeaderMap) -> S3Result<()> {
     let refused = ways
         .refuses
         .iter()
-        .any(|name| headers.contains_key(&format!("x-amz-checksum-{name}")));
+        .any(|name| headers.contains_key(format!("x-amz-checksum-{name}")));
     if refused {
         return Err(s3_error!(InvalidRequest, "unknown checksum"));
     }

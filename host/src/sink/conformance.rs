@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::join_all};
 
-use super::{Body, ObjectInfo, Sink, SinkError, Store, Stored};
+use super::{Body, ObjectInfo, Sink, SinkError, SinkExt, Store, StoreExt, Stored};
 
 /// A promise that a sink does not keep.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +96,10 @@ impl Suite<'_> {
     }
 
     async fn put(&self, name: &str, data: &Bytes, replace: bool) -> Result<Stored, SinkError> {
-        let info = info(Some(data.len() as u64), replace);
-        let body = Body::whole(data.clone());
-        self.sink.put(&self.key(name), info, body).await
+        let info = info(None, replace);
+        self.sink
+            .put_bytes(&self.key(name), info, data.clone())
+            .await
     }
 
     /// Puts an object whose length is not known beforehand, in frames; without an end if `broken`.
@@ -130,15 +131,8 @@ impl Suite<'_> {
         let Some(store) = self.store else {
             return Ok(None);
         };
-        let body = store.get(&self.key(name)).await;
-        let Some(mut body) = body.map_err(|error| error.to_string())? else {
-            return Ok(None);
-        };
-        let mut data = Vec::new();
-        while let Some(frame) = body.next().await.map_err(|error| error.to_string())? {
-            data.extend_from_slice(&frame);
-        }
-        Ok(Some(data))
+        let read = store.read(&self.key(name)).await;
+        read.map_err(|error| error.to_string())
     }
 
     async fn holds(&self, promise: &'static str, name: &str, data: &Bytes) -> Result<(), Failure> {
