@@ -21,11 +21,27 @@ mod memory;
 mod metadata;
 #[path = "promises/resume.rs"]
 mod resume;
+#[path = "promises/s3_options.rs"]
+mod s3_options;
+#[path = "promises/s3_resume.rs"]
+mod s3_resume;
+#[path = "promises/s3_seaweed.rs"]
+mod s3_seaweed;
+#[path = "promises/s3_server.rs"]
+mod s3_server;
+#[path = "promises/s3_servers.rs"]
+mod s3_servers;
 #[path = "promises/sandbox.rs"]
 mod sandbox;
 #[path = "promises/secrets.rs"]
 mod secrets;
 #[path = "promises/sinks.rs"]
 mod sinks;
+#[cfg(all(feature = "sink-azure-blob", feature = "sink-gcs"))]
+#[path = "promises/sinks_cloud.rs"]
+mod sinks_cloud;
+#[cfg(feature = "sink-http")]
+#[path = "promises/sinks_http.rs"]
+mod sinks_http;
 #[path = "promises/verify.rs"]
 mod verify;

@@ -11,7 +11,7 @@ use std::{
 use recording_host::{
     Config,
     clock::Clock,
-    sink::{Body, ObjectInfo, Sink, SinkError, Stored},
+    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
     transfer::Zip,
 };
 
@@ -20,8 +20,8 @@ struct Counter(Mutex<BTreeMap<String, u64>>);
 
 #[async_trait::async_trait]
 impl Sink for Counter {
-    async fn check(&self) -> Result<(), SinkError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, SinkError> {
+        Ok(Health::default())
     }
 
     async fn put(&self, key: &str, info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
@@ -36,7 +36,7 @@ impl Sink for Counter {
         }
         let mut counts = self.0.lock().expect("nobody panics with it");
         *counts.entry(info.content_type).or_default() += size;
-        Ok(Stored { size })
+        Ok(Stored { size, etag: None })
     }
 }
 

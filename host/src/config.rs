@@ -1,19 +1,22 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+mod sink;
+
 use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use sink::SinkConfig;
+
 use crate::{
     clock::Clock,
     run::{Concurrency, Follow, Pipeline},
-    metadata,
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
-    sink::{Sink, filesystem::Filesystem},
-    transfer::{Output, Zip},
+    sink::Sink,
+    transfer::Output,
 };
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
@@ -157,52 +160,6 @@ struct RawAuth {
     client_secret: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum SinkConfig {
-    Filesystem {
-        #[serde(default)]
-        inputs: Option<Vec<String>>,
-        path: PathBuf,
-        #[serde(default)]
-        zip: Zip,
-        #[serde(default)]
-        metadata: metadata::Settings,
-    },
-    S3 {
-        #[serde(default)]
-        inputs: Option<Vec<String>>,
-        bucket: String,
-        #[serde(default)]
-        prefix: String,
-        #[serde(default)]
-        region: Option<String>,
-        #[serde(default)]
-        endpoint: Option<String>,
-        #[serde(default)]
-        path_style: bool,
-        #[serde(default)]
-        credentials: Option<StaticCredentials>,
-        #[serde(default)]
-        zip: Zip,
-        #[serde(default)]
-        metadata: metadata::Settings,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticCredentials {
-    access_key_id: String,
-    secret_access_key: String,
-}
-
-impl std::fmt::Debug for StaticCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StaticCredentials")
-    }
-}
-
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
     ConfigError::Key {
         at: at.into(),
@@ -261,13 +218,11 @@ impl Config {
         }
         let mut sinks = BTreeMap::new();
         for (name, value) in raw.sinks {
-            let at = format!("sinks.{name}");
-            let sink: SinkConfig = parse(&at, value)?;
-            let (SinkConfig::Filesystem { inputs, .. } | SinkConfig::S3 { inputs, .. }) = &sink;
-            for input in inputs.iter().flatten() {
+            let sink = SinkConfig::new(&name, value)?;
+            for input in sink.inputs().unwrap_or_default() {
                 if !sources.contains_key(input) {
                     return Err(key(
-                        format!("{at}.inputs"),
+                        format!("{}.inputs", sink.at()),
                         format!("there is no source `{input}`"),
                     ));
                 }
@@ -275,7 +230,7 @@ impl Config {
             sinks.insert(name, sink);
         }
         for name in sources.keys() {
-            if !sinks.values().any(|sink| feeds(name, sink)) {
+            if !sinks.values().any(|sink| sink.takes(name)) {
                 return Err(key(
                     "sinks",
                     format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
@@ -299,8 +254,8 @@ impl Config {
         for (name, (origin, source)) in &self.sources {
             self.check_options(name, source, &load(name, origin)?, clock)?;
         }
-        for (name, sink) in &self.sinks {
-            self.credentials(name, sink)?;
+        for sink in self.sinks.values() {
+            sink.validate(&self.secrets)?;
         }
         Ok(())
     }
@@ -318,20 +273,25 @@ impl Config {
                 .clock(clock)
                 .concurrency(self.concurrency);
             for (sink_name, sink) in &self.sinks {
-                if feeds(name, sink) {
-                    let metadata = rows(sink);
-                    let (sink, zip) = self.sink(sink_name, sink).await?;
+                if sink.takes(name) {
+                    let made = sink.sink(&self.secrets).await?;
                     pipeline = pipeline.output(Output {
                         name: sink_name.clone(),
-                        sink,
-                        zip,
-                        metadata,
+                        sink: made,
+                        zip: sink.zip(),
+                        metadata: sink.metadata(),
                     });
                 }
             }
             pipelines.push(pipeline);
         }
         Ok(pipelines)
+    }
+
+    /// Whether a sink writes to standard output, which nothing else may write to then.
+    #[must_use]
+    pub fn prints(&self) -> bool {
+        self.sinks.values().any(SinkConfig::prints)
     }
 
     /// Makes the sinks alone, by name.
@@ -341,7 +301,7 @@ impl Config {
     pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, ConfigError> {
         let mut sinks = Vec::new();
         for (name, sink) in &self.sinks {
-            sinks.push((name.clone(), self.sink(name, sink).await?.0));
+            sinks.push((name.clone(), sink.sink(&self.secrets).await?));
         }
         Ok(sinks)
     }
@@ -380,67 +340,6 @@ impl Config {
             )),
         }
     }
-
-    /// Access key id and secret of a sink that has its own.
-    fn credentials(
-        &self,
-        name: &str,
-        sink: &SinkConfig,
-    ) -> Result<Option<(SecretString, SecretString)>, ConfigError> {
-        let SinkConfig::S3 {
-            credentials: Some(given),
-            ..
-        } = sink
-        else {
-            return Ok(None);
-        };
-        let at = format!("sinks.{name}.credentials");
-        let resolve = |value: &str| secret::resolve(value, &at, &self.secrets);
-        Ok(Some((
-            resolve(&given.access_key_id)?,
-            resolve(&given.secret_access_key)?,
-        )))
-    }
-
-    async fn sink(
-        &self,
-        name: &str,
-        sink: &SinkConfig,
-    ) -> Result<(Arc<dyn Sink>, Zip), ConfigError> {
-        match sink {
-            SinkConfig::Filesystem { path, zip, .. } => {
-                Ok((Arc::new(Filesystem::new(path.clone())), *zip))
-            }
-            #[cfg(feature = "s3")]
-            SinkConfig::S3 {
-                bucket,
-                prefix,
-                region,
-                endpoint,
-                path_style,
-                zip,
-                ..
-            } => {
-                use crate::sink::s3::{S3, Settings};
-                let credentials = self.credentials(name, sink)?;
-                let sink = S3::new(Settings {
-                    bucket: bucket.clone(),
-                    prefix: prefix.clone(),
-                    region: region.clone(),
-                    endpoint: endpoint.clone(),
-                    path_style: *path_style,
-                    credentials,
-                })
-                .await;
-                Ok((Arc::new(sink), *zip))
-            }
-            #[cfg(not(feature = "s3"))]
-            SinkConfig::S3 { .. } => Err(key(
-                format!("sinks.{name}.type"),
-                "this build has no `s3`; build it with the feature `s3`",
-            )),
-        }
-    }
 }
 
 fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
@@ -452,18 +351,6 @@ fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
         at: name.to_owned(),
         source,
     })
-}
-
-fn rows(sink: &SinkConfig) -> metadata::Settings {
-    let (SinkConfig::Filesystem { metadata, .. } | SinkConfig::S3 { metadata, .. }) = sink;
-    *metadata
-}
-
-fn feeds(source: &str, sink: &SinkConfig) -> bool {
-    let (SinkConfig::Filesystem { inputs, .. } | SinkConfig::S3 { inputs, .. }) = sink;
-    inputs
-        .as_ref()
-        .is_none_or(|inputs| inputs.iter().any(|input| input == source))
 }
 
 fn source(
@@ -591,7 +478,7 @@ mod tests {
             (
                 "/sinks/files/pth",
                 json!("x"),
-                "sinks.files: unknown field `pth`",
+                "sinks.files.pth: unknown field `pth`",
             ),
             (
                 "/sinks/files/inputs",

@@ -109,7 +109,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
+  etag TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
@@ -388,7 +388,7 @@ impl Queue {
                     Ok(contents) => {
                         for (sink, object) in &contents.objects {
                             tx.prepare_cached(
-                                "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                             )?
                             .execute(params![
                                 sink,
@@ -398,7 +398,8 @@ impl Queue {
                                 object.recording,
                                 object.content_type,
                                 object.size as i64,
-                                object.sha256
+                                object.sha256,
+                                object.etag
                             ])?;
                         }
                         for (number, missing) in contents.missing.iter().enumerate() {

@@ -3,9 +3,20 @@
 //! A sink keeps one promise: *a put is atomic, idempotent by key, and durable
 //! when it returns*. A reader sees all of an object or nothing of it.
 
+#[cfg(feature = "sink-azure-blob")]
+pub mod azure_blob;
+#[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod bucket;
+pub mod conformance;
+mod cut;
 pub mod filesystem;
+#[cfg(feature = "sink-gcs")]
+pub mod gcs;
+#[cfg(feature = "sink-http")]
+pub mod http;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub mod stdout;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,12 +24,15 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// The MIME type.
     pub content_type: String,
     /// The length in bytes, if known beforehand.
     pub size: Option<u64>,
+    /// Whether another object of the same key may be replaced: true for files that are written
+    /// anew when more is known, false for media. An equal object is never an error.
+    pub replace: bool,
 }
 
 /// What a sink has stored.
@@ -26,6 +40,8 @@ pub struct ObjectInfo {
 pub struct Stored {
     /// The length in bytes.
     pub size: u64,
+    /// The entity tag, if the sink has one: a later [`list`](Store::list) tells the same.
+    pub etag: Option<String>,
 }
 
 /// Why an object is not stored.
@@ -42,6 +58,47 @@ pub struct SinkError {
     pub retryable: bool,
 }
 
+/// What a sink does about an object that is there already. An equal one is never an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overwrite {
+    /// A different object is never replaced, whatever [`ObjectInfo::replace`] says.
+    Never,
+    /// A different object is replaced if [`ObjectInfo::replace`] says so.
+    #[default]
+    Same,
+    /// Any object is replaced, and none is looked at.
+    Always,
+}
+
+impl Overwrite {
+    /// Whether an object that is there stays.
+    #[must_use]
+    pub fn keeps(self, info: &ObjectInfo) -> bool {
+        match self {
+            Overwrite::Never => true,
+            Overwrite::Same => !info.replace,
+            Overwrite::Always => false,
+        }
+    }
+
+    /// Why an object is not replaced by a different one, and how that would be allowed.
+    #[must_use]
+    pub fn refusal(self, there: u64, info: &ObjectInfo) -> String {
+        let way = if info.replace { "same" } else { "always" };
+        format!(
+            "a different object of {there} bytes is there and stays; remove it, or set `overwrite: {way}`"
+        )
+    }
+}
+
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// One line: what the sink is and what it can do. Empty if there is nothing to say.
+    pub found: String,
+}
+
 /// A place for objects.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
@@ -49,14 +106,25 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Says what is missing and the way out.
-    async fn check(&self) -> Result<(), SinkError>;
+    async fn check(&self) -> Result<Health, SinkError>;
 
     /// Writes an object. Either all of it is there, durably, when this returns, or nothing is;
-    /// a body that breaks off leaves nothing. Another put of the same key replaces the object.
+    /// a body that breaks off leaves nothing. An equal object that is there already is a success;
+    /// a different one is replaced if `info.replace` says so, and is an error otherwise, unless
+    /// the sink cannot know or was told otherwise.
     ///
     /// # Errors
     /// Says whether a later attempt can succeed.
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError>;
+
+    /// Removes what killed writers left of puts to this sink that were never finished, and returns
+    /// how many there were. Puts that are under way are left alone.
+    ///
+    /// # Errors
+    /// Says whether a later attempt can succeed.
+    async fn tidy(&self) -> Result<u64, SinkError> {
+        Ok(0)
+    }
 
     /// The sink as something that can be read, if it can.
     fn store(&self) -> Option<&dyn Store> {
@@ -71,6 +139,8 @@ pub struct Found {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// Its entity tag, if the sink has one.
+    pub etag: Option<String>,
 }
 
 /// A sink whose objects can be listed and read.
@@ -85,6 +155,55 @@ pub trait Store: Sink {
     /// Says whether a later attempt can succeed.
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError>;
 }
+
+/// What every sink can do besides.
+#[async_trait]
+pub trait SinkExt: Sink {
+    /// Writes an object that is in memory; its length need not be given.
+    ///
+    /// # Errors
+    /// As [`put`](Sink::put).
+    async fn put_bytes(
+        &self,
+        key: &str,
+        info: ObjectInfo,
+        data: Bytes,
+    ) -> Result<Stored, SinkError> {
+        let info = ObjectInfo {
+            size: Some(data.len() as u64),
+            ..info
+        };
+        self.put(key, info, Body::whole(data)).await
+    }
+}
+
+impl<S: Sink + ?Sized> SinkExt for S {}
+
+/// What every store can do besides.
+#[async_trait]
+pub trait StoreExt: Store {
+    /// All bytes of an object, which must fit into memory, or none if there is no such object.
+    ///
+    /// # Errors
+    /// As [`get`](Store::get), and if reading breaks off.
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, SinkError> {
+        let Some(mut body) = self.get(key).await? else {
+            return Ok(None);
+        };
+        let mut data = Vec::new();
+        while let Some(frame) = body.next().await.map_err(|_| SinkError {
+            sink: "store".into(),
+            key: key.to_owned(),
+            reason: "reading it broke off; read it again".into(),
+            retryable: true,
+        })? {
+            data.extend_from_slice(&frame);
+        }
+        Ok(Some(data))
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
 
 enum Frame {
     Data(Bytes),

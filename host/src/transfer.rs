@@ -10,7 +10,7 @@ mod unpack;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -95,6 +95,8 @@ pub struct Transfer {
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
+    /// The entity tags of objects just stored, by sink and key.
+    tags: Mutex<HashMap<(String, String), String>>,
 }
 
 /// A file that is being delivered: what the rows will say of it.
@@ -126,6 +128,7 @@ impl Transfer {
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
+            tags: Mutex::default(),
         }
     }
 
@@ -147,9 +150,21 @@ impl Transfer {
                 }
                 Err(Attempt::Again(reason)) => return Err(TransferError::Link(reason)),
                 Err(Attempt::Never(error)) => return Err(error),
-                Ok(contents) => return Ok(contents),
+                Ok(contents) => return Ok(self.tagged(contents)),
             }
         }
+    }
+
+    /// Adds the entity tags that the sinks told.
+    fn tagged(&self, mut contents: Contents) -> Contents {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        for (sink, object) in &mut contents.objects {
+            object.etag = tags.get(&(sink.clone(), object.key.clone())).cloned();
+        }
+        for (sink, object) in &contents.objects {
+            tags.remove(&(sink.clone(), object.key.clone()));
+        }
+        contents
     }
 
     /// Waits before try number `tried + 1`.
@@ -221,7 +236,7 @@ impl Transfer {
 
     /// Begins a put in each sink.
     fn puts<'a>(
-        &self,
+        &'a self,
         outputs: &[&'a Output],
         target: &'a Target,
         size: Option<u64>,
@@ -236,9 +251,17 @@ impl Transfer {
                 let info = ObjectInfo {
                     content_type: target.content_type.clone(),
                     size,
+                    replace: false,
                 };
-                let sink = &output.sink;
-                let put = async move { sink.put(&target.key, info, body).await.map(|_| ()) };
+                let put = async move {
+                    let stored = output.sink.put(&target.key, info, body).await?;
+                    if let Some(tag) = stored.etag {
+                        let place = (output.name.clone(), target.key.clone());
+                        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+                        tags.insert(place, tag);
+                    }
+                    Ok(())
+                };
                 (feed, put)
             })
             .unzip()
@@ -314,6 +337,7 @@ impl Target {
             content_type: self.content_type.clone(),
             size,
             sha256: sha256.to_owned(),
+            etag: None,
         }
     }
 }

@@ -24,6 +24,8 @@ fn expected(conversation: &Conversation) -> &'static str {
         (true, true, false) => "stored",
         (true, true, true) => "partial",
         (true, false, true) => "failed",
+        // Recorded, says the vendor, and hands over nothing.
+        _ if conversation.flagged => "failed",
         _ => "no-recording",
     }
 }

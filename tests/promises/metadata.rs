@@ -25,7 +25,7 @@ use recording_host::{
     metadata::{self, Compression, Format},
     queue::{Object, Outcome, Record, Segment, Settled},
     receipt,
-    sink::{Body, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
+    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
     transfer::{Output, Zip},
     verify::{Difference, verify},
 };
@@ -181,7 +181,9 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
     Object {
         conversation: conversation.to_owned(),
         recording: name.to_owned(),
-        key: format!("recordings/2026/01/05/{conversation}/{name}.wav"),
+        key: format!("recordings/2026/01/05/{conversation
+        etag: None,
+    }/{name}.wav"),
         member: None,
         content_type: "audio/wav".to_owned(),
         size: content.len() as u64,
@@ -229,8 +231,8 @@ struct Interrupted {
 
 #[async_trait]
 impl Sink for Interrupted {
-    async fn check(&self) -> Result<(), SinkError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, SinkError> {
+        Ok(Health::default())
     }
 
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
@@ -372,6 +374,7 @@ async fn the_highest_attempt_counts() {
         let info = ObjectInfo {
             content_type: "audio/wav".to_owned(),
             size: Some(content.len() as u64),
+            replace: true,
         };
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();

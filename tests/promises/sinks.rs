@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,15 +12,17 @@ use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
 };
+use bytes::Bytes;
 use genesys_simulator::Settings;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use recording_host::sink::{Body, ObjectInfo, conformance, stdout::Stdout};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Center, export, files, media, rows, run_program, same_media, set};
+use crate::support::{Center, export, files, media, rows, run_program, same_media, set, sha256};
 
 const ACCESS_KEY: &str = "AKIDEXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI-EXAMPLE";
@@ -34,7 +37,7 @@ fn settings() -> Settings {
     }
 }
 
-fn sink(endpoint: &str) -> Value {
+pub(crate) fn sink(endpoint: &str) -> Value {
     json!({
         "type": "s3",
         "bucket": BUCKET,
@@ -46,7 +49,7 @@ fn sink(endpoint: &str) -> Value {
     })
 }
 
-fn client(endpoint: &str) -> Client {
+pub(crate) fn client(endpoint: &str) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
@@ -147,6 +150,134 @@ async fn proves_itself(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sink_filesystem_keeps_the_promises_of_a_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("archive");
+    let keys = json!({ "type": "filesystem", "path": root });
+    let sink = crate::s3_server::sink(keys, json!({})).await;
+    conformance::all(&*sink, "suite").await.unwrap();
+    let left: Vec<String> = files(&root).into_keys().collect();
+    assert!(left.iter().all(|name| !name.contains(".part")), "{left:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_folders_have_the_permissions_that_are_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("archive");
+    let keys =
+        json!({ "type": "filesystem", "path": root, "mode": "0604", "directory_mode": "0711" });
+    let sink = crate::s3_server::sink(keys, json!({})).await;
+    let body = Body::whole(Bytes::from_static(b"bytes"));
+    sink.put("a/b.wav", ObjectInfo::default(), body)
+        .await
+        .unwrap();
+    let mode = |path| {
+        std::fs::metadata(root.join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode("a/b.wav"), mode("a")), (0o604, 0o711));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_cannot_lead_out_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("archive");
+    let keys = json!({ "type": "filesystem", "path": root });
+    let sink = crate::s3_server::sink(keys, json!({})).await;
+    for key in [
+        "../a.wav",
+        "/a.wav",
+        "a//b.wav",
+        "a/./b.wav",
+        "",
+        "a/.b.wav.part",
+    ] {
+        let body = Body::whole(Bytes::from_static(b"bytes"));
+        let error = sink
+            .put(key, ObjectInfo::default(), body)
+            .await
+            .unwrap_err();
+        assert!(!error.retryable, "{key}: {error}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+/// Collects what a sink prints.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(data)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sink_stdout_keeps_the_promises_of_a_sink_and_prints_whole_lines() {
+    let printed = Printed::default();
+    let sink = Stdout::to(printed.clone());
+    conformance::all(&sink, "suite").await.unwrap();
+    let text = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |key: &str| {
+        lines
+            .iter()
+            .filter(|line| line["key"] == key)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("suite/large.wav")[0]["size"], 20 << 20);
+    assert_eq!(of("suite/empty.wav")[0]["sha256"], sha256(b""));
+    assert!(of("suite/broken-small.wav").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_to_standard_output_is_lines_of_json_and_nothing_else() {
+    let center = Center::start(Settings {
+        conversations: 30,
+        ..Settings::default()
+    })
+    .await;
+    let config = center.write(&center.config_to(json!({ "type": "stdout" })));
+    let config = config.display().to_string();
+    let ran = run_program(&["run", "--speed", "40", "--config", &config]).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let kind = |kind: &str| {
+        lines
+            .iter()
+            .filter(|line| line["kind"] == kind)
+            .collect::<Vec<_>>()
+    };
+    let objects: BTreeMap<&str, &Value> = kind("object")
+        .into_iter()
+        .map(|line| (line["key"].as_str().unwrap(), &line["sha256"]))
+        .collect();
+    let rows = kind("row");
+    assert!(rows.len() >= 30, "{}", rows.len());
+    for row in rows {
+        if let Some(key) = row["row"]["object_key"].as_str() {
+            assert_eq!(objects[key], &row["row"]["sha256"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filesystem_and_s3_get_the_same_objects() {
     let folder = tempfile::tempdir().unwrap();
     let endpoint = serve(folder.path()).await;
@@ -198,14 +329,14 @@ async fn a_bucket_that_cannot_be_used_stops_the_run_before_anything_is_asked() {
 }
 
 /// An S3 server of another make, which ends with the test.
-struct SeaweedFs {
+pub(crate) struct SeaweedFs {
     child: Child,
-    endpoint: String,
+    pub(crate) endpoint: String,
     _folder: tempfile::TempDir,
 }
 
 impl SeaweedFs {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let program = std::env::var("WEED").unwrap_or_else(|_| "weed".to_owned());
         let folder = tempfile::tempdir().unwrap();
         let identities = json!({ "identities": [{
@@ -242,6 +373,8 @@ impl SeaweedFs {
                 "-s3.port.lance=0",
                 "-master.telemetry=false",
             ])
+            // The key that it encrypts with on request.
+            .env("WEED_S3_SSE_KEY", "7".repeat(64))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -78,7 +78,10 @@ impl Run {
                 }
             }
         }
-        if self.json {
+        if config.prints() {
+            // Standard output belongs to the sink.
+            eprintln!("{}", serde_json::json!({ "sources": summaries }));
+        } else if self.json {
             println!("{}", serde_json::json!({ "sources": summaries }));
         } else {
             for (name, summary) in &summaries {

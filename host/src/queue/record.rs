@@ -135,6 +135,9 @@ pub struct Object {
     pub size: u64,
     /// The SHA-256 in hexadecimal.
     pub sha256: String,
+    /// The entity tag that the sink gave it, if it has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
 /// A conversation that is ready to be filed.

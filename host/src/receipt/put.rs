@@ -32,6 +32,7 @@ pub(super) async fn put(
     let info = ObjectInfo {
         content_type: content_type.to_owned(),
         size: None,
+        replace: true,
     };
     let (written, stored) = tokio::join!(writing, output.sink.put(&key, info, body));
     let failed = |reason: String| SinkError {

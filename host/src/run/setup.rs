@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::SourceConfig,
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
+    metadata,
     queue::{Queue, Status},
     reconcile::{Asked, Reconciled, reconcile},
     recover::{RecoverError, recover},

@@ -15,7 +15,7 @@ use recording_host::{
     grant::Allow,
     queue::{Contents, Delivered, Outcome, Queue, Settled, artifact_text},
     sandbox::{
-        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Fetch, Next, Origin,
+        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, Next, Origin,
         OriginRole, OutcomeResult, RecordingKey, State, Step,
     },
     sink::filesystem::Filesystem,
@@ -113,6 +113,7 @@ fn conversation(id: &str) -> Conversation {
         tags: Vec::new(),
         divisions: Vec::new(),
         media_types: Vec::new(),
+        recorded: false,
         attributes: Vec::new(),
     }
 }
@@ -207,6 +208,7 @@ async fn delivered(
             name: "lake".to_owned(),
             sink: Arc::new(Filesystem::new(output.clone())),
             zip,
+            metadata: recording_host::metadata::Settings::default(),
         }],
         queue.clone(),
         folder.path().join("data"),
@@ -214,7 +216,7 @@ async fn delivered(
     );
     let artifact = Artifact {
         key,
-        fetch: Fetch {
+        download: Download {
             url: format!("{origin}/a.zip?signature=secret"),
             headers: Vec::new(),
             authenticated: false,

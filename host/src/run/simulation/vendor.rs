@@ -533,6 +533,7 @@ impl Delivers for Way {
             content_type: "audio/ogg".into(),
             size: 1,
             sha256: String::new(),
+            etag: None,
         };
         Ok(Contents {
             objects: ["one", "two"]

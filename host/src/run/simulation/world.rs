@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
-use crate::sink::{Body, ObjectInfo, Sink, SinkError, Stored};
+use crate::sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored};
 
 /// 2026-01-05T00:00:00Z
 pub(super) const START: u64 = 1_767_571_200_000;
@@ -231,8 +231,8 @@ impl std::fmt::Debug for Lake {
 
 #[async_trait]
 impl Sink for Lake {
-    async fn check(&self) -> Result<(), SinkError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, SinkError> {
+        Ok(Health::default())
     }
 
     async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
@@ -260,6 +260,6 @@ impl Sink for Lake {
         if world.strikes() {
             return Err(failure());
         }
-        Ok(Stored { size })
+        Ok(Stored { size, etag: None })
     }
 }

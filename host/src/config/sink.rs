@@ -1,0 +1,476 @@
+//! What a configuration says about a sink, and the sink made from it.
+
+#[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod bucket;
+#[cfg(feature = "sink-http")]
+mod http;
+#[cfg(feature = "s3")]
+mod s3;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use secrecy::SecretString;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{ConfigError, key};
+use crate::{
+    metadata,
+    secret::{self, Backend},
+    sink::{
+        Overwrite, Sink,
+        filesystem::{Filesystem, Options},
+        stdout::Stdout,
+    },
+    transfer::Zip,
+};
+
+/// The types of sinks.
+const TYPES: &str = "filesystem, s3, gcs, azure_blob, http or stdout";
+
+/// The types that are there by a feature of the build, with its name.
+const FEATURES: [(&str, &str); 4] = [
+    ("s3", "s3"),
+    ("gcs", "sink-gcs"),
+    ("azure_blob", "sink-azure-blob"),
+    ("http", "sink-http"),
+];
+
+/// A sink whose keys are known to be right.
+#[derive(Debug)]
+pub(super) struct SinkConfig {
+    /// Where it stands in the configuration.
+    at: String,
+    common: Common,
+    kind: Kind,
+}
+
+/// Keys that every sink has.
+#[derive(Debug, Deserialize)]
+struct Common {
+    #[serde(default)]
+    inputs: Option<Vec<String>>,
+    #[serde(default)]
+    zip: Zip,
+    #[serde(default)]
+    metadata: metadata::Settings,
+}
+
+/// The names of the keys in [`Common`].
+const COMMON: [&str; 3] = ["inputs", "zip", "metadata"];
+
+#[derive(Debug)]
+enum Kind {
+    Filesystem(FilesystemKeys),
+    #[cfg(feature = "s3")]
+    S3(Box<s3::Keys>),
+    #[cfg(feature = "sink-gcs")]
+    Gcs(Box<bucket::GcsKeys>),
+    #[cfg(feature = "sink-azure-blob")]
+    AzureBlob(Box<bucket::AzureBlobKeys>),
+    #[cfg(feature = "sink-http")]
+    Http(Box<http::Keys>),
+    Stdout,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilesystemKeys {
+    path: PathBuf,
+    #[serde(default)]
+    mode: Option<Mode>,
+    #[serde(default)]
+    directory_mode: Option<Mode>,
+    #[serde(default)]
+    overwrite: Overwrite,
+}
+
+/// Permissions, in octal digits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Mode(u32);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        u32::from_str_radix(&text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777)
+            .map(Mode)
+            .ok_or_else(|| format!("`{text}` is not of the form \"0640\""))
+    }
+}
+
+/// A sink without keys of its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
+
+/// A value that may be a secret: it is not shown.
+#[derive(Clone, Deserialize)]
+struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("...")
+    }
+}
+
+/// Resolves the secrets below a place in the configuration.
+struct Secrets<'a> {
+    at: &'a str,
+    backends: &'a BTreeMap<String, Backend>,
+}
+
+impl Secrets<'_> {
+    fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
+        let at = format!("{}.{name}", self.at);
+        Ok(secret::resolve(&value.0, &at, self.backends)?)
+    }
+
+    fn optional(
+        &self,
+        name: &str,
+        value: Option<&Hidden>,
+    ) -> Result<Option<SecretString>, ConfigError> {
+        value.map(|value| self.get(name, value)).transpose()
+    }
+
+    /// An error about a key below the place.
+    fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
+        key(format!("{}.{name}", self.at), reason)
+    }
+}
+
+/// Reads the keys at `at`; an error names the very key that it is about.
+fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        if path == "." {
+            key(at, reason)
+        } else {
+            key(format!("{at}.{path}"), reason)
+        }
+    })
+}
+
+impl SinkConfig {
+    /// Reads the sink `name`.
+    pub(super) fn new(name: &str, value: Value) -> Result<Self, ConfigError> {
+        let at = format!("sinks.{name}");
+        let Value::Object(mut table) = value else {
+            return Err(key(at, "must be a table with a `type`"));
+        };
+        let common: Map<String, Value> = COMMON
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
+            .collect();
+        let common = keys(&at, Value::Object(common))?;
+        let named = table.remove("type");
+        let rest = Value::Object(table);
+        let kind = match named.as_ref().and_then(Value::as_str) {
+            Some("filesystem") => Kind::Filesystem(keys(&at, rest)?),
+            Some("stdout") => keys(&at, rest).map(|NoKeys {}| Kind::Stdout)?,
+            #[cfg(feature = "s3")]
+            Some("s3") => Kind::S3(keys(&at, rest)?),
+            #[cfg(feature = "sink-gcs")]
+            Some("gcs") => Kind::Gcs(keys(&at, rest)?),
+            #[cfg(feature = "sink-azure-blob")]
+            Some("azure_blob") => Kind::AzureBlob(keys(&at, rest)?),
+            #[cfg(feature = "sink-http")]
+            Some("http") => Kind::Http(keys(&at, rest)?),
+            // Known, and not built in.
+            Some(name) if FEATURES.iter().any(|(known, _)| *known == name) => {
+                return Err(left_out(&at, name));
+            }
+            Some(other) => {
+                let reason = format!("`{other}` is not known; use {TYPES}");
+                return Err(key(format!("{at}.type"), reason));
+            }
+            None => return Err(key(format!("{at}.type"), format!("missing; use {TYPES}"))),
+        };
+        Ok(SinkConfig { at, common, kind })
+    }
+
+    /// Where it stands in the configuration.
+    pub(super) fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// The sources that it takes; none for all.
+    pub(super) fn inputs(&self) -> Option<&[String]> {
+        self.common.inputs.as_deref()
+    }
+
+    /// Whether it takes this source.
+    pub(super) fn takes(&self, source: &str) -> bool {
+        self.inputs()
+            .is_none_or(|inputs| inputs.iter().any(|input| input == source))
+    }
+
+    /// How it wants archives.
+    pub(super) fn zip(&self) -> Zip {
+        self.common.zip
+    }
+
+    /// How it wants rows.
+    pub(super) fn metadata(&self) -> metadata::Settings {
+        self.common.metadata
+    }
+
+    /// Whether it writes to standard output.
+    pub(super) fn prints(&self) -> bool {
+        matches!(self.kind, Kind::Stdout)
+    }
+
+    /// Checks what can be checked offline.
+    pub(super) fn validate(&self, secrets: &BTreeMap<String, Backend>) -> Result<(), ConfigError> {
+        let secrets = Secrets {
+            at: &self.at,
+            backends: secrets,
+        };
+        match &self.kind {
+            Kind::Filesystem(_) | Kind::Stdout => Ok(()),
+            #[cfg(feature = "s3")]
+            Kind::S3(given) => given.settings(&secrets).map(|_| ()),
+            #[cfg(feature = "sink-gcs")]
+            Kind::Gcs(given) => given.settings(&secrets).map(|_| ()),
+            #[cfg(feature = "sink-azure-blob")]
+            Kind::AzureBlob(given) => given.settings(&secrets).map(|_| ()),
+            #[cfg(feature = "sink-http")]
+            Kind::Http(given) => given.settings(&secrets).map(|_| ()),
+        }
+    }
+
+    /// Makes the sink.
+    pub(super) async fn sink(
+        &self,
+        secrets: &BTreeMap<String, Backend>,
+    ) -> Result<Arc<dyn Sink>, ConfigError> {
+        let secrets = Secrets {
+            at: &self.at,
+            backends: secrets,
+        };
+        #[cfg(any(
+            feature = "sink-azure-blob",
+            feature = "sink-gcs",
+            feature = "sink-http"
+        ))]
+        let wrong = |error: crate::sink::SinkError| key(&self.at, error.reason);
+        Ok(match &self.kind {
+            Kind::Filesystem(given) => Arc::new(Filesystem::with(
+                given.path.clone(),
+                Options {
+                    mode: given.mode.map(|mode| mode.0),
+                    directory_mode: given.directory_mode.map(|mode| mode.0),
+                    overwrite: given.overwrite,
+                },
+            )),
+            Kind::Stdout => Arc::new(Stdout::default()),
+            #[cfg(feature = "s3")]
+            Kind::S3(given) => Arc::new(crate::sink::s3::S3::new(given.settings(&secrets)?).await),
+            #[cfg(feature = "sink-gcs")]
+            Kind::Gcs(given) => {
+                let settings = given.settings(&secrets)?;
+                Arc::new(crate::sink::gcs::Gcs::new(settings).map_err(wrong)?)
+            }
+            #[cfg(feature = "sink-azure-blob")]
+            Kind::AzureBlob(given) => {
+                let settings = given.settings(&secrets)?;
+                Arc::new(crate::sink::azure_blob::AzureBlob::new(settings).map_err(wrong)?)
+            }
+            #[cfg(feature = "sink-http")]
+            Kind::Http(given) => {
+                let settings = given.settings(&secrets)?;
+                Arc::new(crate::sink::http::Http::new(settings).map_err(wrong)?)
+            }
+        })
+    }
+}
+
+fn left_out(at: &str, name: &str) -> ConfigError {
+    let feature = FEATURES.iter().find(|(known, _)| *known == name);
+    let feature = feature.map_or(name, |(_, feature)| feature);
+    key(
+        format!("{at}.type"),
+        format!("this build has no `{name}`; build it with the feature `{feature}`"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What is wrong with a sink that is given so.
+    fn wrong(value: Value) -> String {
+        let checked = SinkConfig::new("lake", value)
+            .and_then(|sink| sink.validate(&BTreeMap::new()).map(|()| sink));
+        checked.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_mistake_in_a_sink_is_named_by_its_key() {
+        for (value, message) in [
+            (json!("s3"), "sinks.lake: must be a table"),
+            (json!({ "path": "x" }), "sinks.lake.type: missing"),
+            (
+                json!({ "type": "ftp" }),
+                "sinks.lake.type: `ftp` is not known",
+            ),
+            (
+                json!({ "type": "filesystem", "path": 7 }),
+                "sinks.lake.path: invalid type: integer `7`",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "mode": "0999" }),
+                "sinks.lake.mode: `0999`",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "zip": "no" }),
+                "sinks.lake.zip: unknown variant `no`",
+            ),
+            (
+                json!({ "type": "stdout", "path": "x" }),
+                "sinks.lake.path: unknown field `path`",
+            ),
+        ] {
+            let error = wrong(value);
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
+        for (name, value, message) in [
+            (
+                "sse",
+                json!({ "type": "none" }),
+                "sse.type: unknown variant `none`",
+            ),
+            ("sse", json!("aws:kms"), "sse: "),
+            ("checksum", json!("md5"), "checksum: unknown variant `md5`"),
+            (
+                "storage_class",
+                json!("COLD"),
+                "storage_class: `COLD` is not known",
+            ),
+            ("acl", json!("everyone"), "acl: `everyone` is not known"),
+            (
+                "object_metadata",
+                json!({ "a": "ü" }),
+                "object_metadata.a: ",
+            ),
+            ("tags", json!({ "a": 1 }), "tags.a: invalid type"),
+            ("object_lock", json!({}), "object_lock: "),
+            (
+                "object_lock",
+                json!({ "mode": "governance", "days": 1, "until": "2030-01-01T00:00:00Z" }),
+                "object_lock: ",
+            ),
+            (
+                "object_lock",
+                json!({ "mode": "governance" }),
+                "object_lock: ",
+            ),
+            (
+                "credentials",
+                json!({ "profile": "p", "access_key_id": "a", "secret_access_key": "b" }),
+                "credentials: ",
+            ),
+            (
+                "credentials",
+                json!({ "access_key_id": "a" }),
+                "credentials: `access_key_id` and `secret_access_key`",
+            ),
+            (
+                "credentials",
+                json!({ "access_key_id": "SECRET[v.x]", "secret_access_key": "b" }),
+                "credentials.access_key_id: there is no secret backend `v`",
+            ),
+            (
+                "credentials",
+                json!({ "assume_role": { "role": "x" } }),
+                "credentials.assume_role.role: unknown field `role`",
+            ),
+            ("retry", json!({ "attempts": 0 }), "retry.attempts: "),
+            ("parts_at_once", json!(17), "parts_at_once: "),
+            (
+                "timeout",
+                json!({ "read": 1 }),
+                "timeout.read: unknown field",
+            ),
+            ("endpoint", json!("minio:9000"), "endpoint: "),
+        ] {
+            let mut sink = json!({ "type": "s3", "bucket": "b" });
+            sink[name] = value;
+            let error = wrong(sink);
+            assert!(
+                error.starts_with(&format!("sinks.lake.{message}")),
+                "{error}"
+            );
+        }
+        let locked = json!({ "type": "s3", "bucket": "b", "checksum": "none",
+            "object_lock": { "legal_hold": true } });
+        assert!(wrong(locked).starts_with("sinks.lake.checksum: "));
+    }
+
+    #[cfg(feature = "sink-http")]
+    #[test]
+    fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
+        for (name, value, message) in [
+            (
+                "url",
+                json!("https://host/?hush"),
+                "url: must be of the form",
+            ),
+            ("method", json!("patch"), "method: unknown variant `patch`"),
+            (
+                "auth",
+                json!({ "type": "digest" }),
+                "auth.type: unknown variant `digest`",
+            ),
+            ("headers", json!({ "a b": "hush" }), "headers.a b: "),
+            ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
+        ] {
+            let mut sink = json!({ "type": "http", "url": "https://host/{key}" });
+            sink[name] = value;
+            let error = wrong(sink);
+            assert!(
+                error.starts_with(&format!("sinks.lake.{message}")),
+                "{error}"
+            );
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[cfg(all(feature = "sink-gcs", feature = "sink-azure-blob"))]
+    #[test]
+    fn each_mistake_in_another_cloud_is_named_by_its_key() {
+        for (value, message) in [
+            (
+                json!({ "type": "gcs", "bucket": "b", "credentials": { "token": "a", "anonymous": true } }),
+                "sinks.lake.credentials: ",
+            ),
+            (
+                json!({ "type": "gcs", "bucket": "b", "class": "x" }),
+                "sinks.lake.class: unknown field",
+            ),
+            (
+                json!({ "type": "azure_blob", "account": "a" }),
+                "sinks.lake: missing field `container`",
+            ),
+            (
+                json!({ "type": "azure_blob", "account": "a", "container": "c",
+                    "credentials": { "client_id": "x" } }),
+                "sinks.lake.credentials: ",
+            ),
+        ] {
+            let error = wrong(value);
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Files that are being written, beside their place.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{Options, make_folder, set_mode};
+
+/// A file beside its place. Its name follows from the key, so that what a killed process left is
+/// overwritten by the next attempt.
+pub(super) struct Part {
+    pub(super) file: File,
+    path: PathBuf,
+    target: PathBuf,
+    finished: bool,
+}
+
+/// Whether a name is that of a file that is being written.
+pub(super) fn is_part(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(b".part")
+}
+
+impl Part {
+    pub(super) fn open(target: &Path, options: &Options) -> io::Result<Self> {
+        let folder = folder_of(target);
+        make_folder(folder, options.directory_mode)?;
+        let mut name = std::ffi::OsString::from(".");
+        name.push(target.file_name().unwrap_or_default());
+        name.push(".part");
+        let path = folder.join(name);
+        let file = locked(&path)?;
+        file.set_len(0)?;
+        set_mode(&path, options.mode)?;
+        Ok(Part {
+            file,
+            path,
+            target: target.to_owned(),
+            finished: false,
+        })
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        fs::rename(&self.path, &self.target)?;
+        self.finished = true;
+        sync_folder(folder_of(&self.target))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What cannot be removed is overwritten by the next attempt, or tidied up.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn folder_of(target: &Path) -> &Path {
+    target
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Opens a file for one writer alone: two that put the same object must not mix.
+fn locked(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    // Whoever had it locked may have renamed or removed it meanwhile: then it is another file.
+    for _ in 0..16 {
+        let file = options.open(path)?;
+        file.try_lock()?;
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Whether this open file is the one at the path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let there = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            there => there?,
+        };
+        let own = file.metadata()?;
+        Ok((own.dev(), own.ino()) == (there.dev(), there.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.try_exists()
+    }
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)?.sync_all()
+}
+
+/// Proves that files can be made, locked, written and removed.
+pub(super) fn probe(root: &Path, mode: Option<u32>) -> io::Result<()> {
+    make_folder(root, mode)?;
+    let mut probe = tempfile::Builder::new()
+        .prefix(".probe-")
+        .suffix(".part")
+        .tempfile_in(root)?;
+    probe.as_file().try_lock()?;
+    probe.write_all(b"recording-host checks that it can write here\n")?;
+    probe.as_file().sync_data()?;
+    probe.close()
+}
+
+/// Removes files that nobody is writing any more, and returns how many there were.
+pub(super) fn remove_left(folder: &Path) -> io::Result<u64> {
+    let mut removed = 0;
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            removed += remove_left(&path)?;
+        } else if is_part(&entry.file_name()) {
+            let file = match File::options().write(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            match file.try_lock() {
+                Err(fs::TryLockError::WouldBlock) => continue,
+                lock => lock?,
+            }
+            // A writer that was faster has renamed it.
+            if is_at(&file, &path)? {
+                fs::remove_file(&path)?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_being_written_is_left_alone_and_one_that_was_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a/b.wav");
+        let part = Part::open(&target, &Options::default()).unwrap();
+        fs::write(folder.path().join(".left.ogg.part"), "half").unwrap();
+        assert_eq!(remove_left(folder.path()).unwrap(), 1);
+        part.finish().unwrap();
+        assert!(target.exists());
+        assert_eq!(remove_left(folder.path()).unwrap(), 0);
+    }
+
+    #[test]
+    fn two_writers_of_one_object_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("b.wav");
+        let part = Part::open(&target, &Options::default()).unwrap();
+        let second = Part::open(&target, &Options::default()).map(|_| ());
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        part.finish().unwrap();
+        assert!(Part::open(&target, &Options::default()).is_ok());
+    }
+}

@@ -1,0 +1,333 @@
+//! The sinks `gcs` and `azure_blob`, against a server that knows the few requests they make.
+//!
+//! It is no emulator: it checks no signature, and stands for neither cloud beyond these requests.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
+use hyper_util::rt::TokioIo;
+use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
+use serde_json::{Value, json};
+
+use crate::s3_server::sink;
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Bytes>,
+    /// Parts and blocks, by upload or blob, then by number or id.
+    parts: BTreeMap<String, BTreeMap<String, Bytes>>,
+    seen: Vec<(Method, String, HeaderMap)>,
+    forbidden: bool,
+}
+
+struct Server {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let kept = state.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let state = kept.clone();
+                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                    let state = state.clone();
+                    async move {
+                        let (head, body) = request.into_parts();
+                        let body = body.collect().await.map(|body| body.to_bytes());
+                        Ok::<_, Infallible>(match body {
+                            Ok(body) => answer(&mut state.lock().unwrap(), head, body),
+                            Err(_) => status(StatusCode::BAD_REQUEST),
+                        })
+                    }
+                });
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Server { url, state }
+    }
+
+    async fn gcs(&self, keys: Value) -> Arc<dyn Sink> {
+        let config = json!({ "type": "gcs", "bucket": "corp", "prefix": "calls",
+            "endpoint": self.url, "credentials": { "token": "hush" },
+            "retry": { "attempts": 1 } });
+        sink(config, keys).await
+    }
+
+    async fn azure(&self, keys: Value) -> Arc<dyn Sink> {
+        let config = json!({ "type": "azure_blob", "account": "account", "container": "corp",
+            "prefix": "calls", "endpoint": self.url, "credentials": { "access_key": "aHVzaA==" },
+            "retry": { "attempts": 1 } });
+        sink(config, keys).await
+    }
+
+    fn header(&self, path: &str, name: &str) -> Option<String> {
+        let state = self.state.lock().unwrap();
+        let mut seen = state.seen.iter();
+        let (_, _, headers) =
+            seen.find(|(method, at, _)| *method == Method::PUT && decode(at) == path)?;
+        Some(headers.get(name)?.to_str().unwrap().to_owned())
+    }
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    text(status, String::new())
+}
+
+fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let length = text.len();
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert("etag", format!("\"{length}\"").parse().unwrap());
+    headers.insert("x-goog-generation", "1".parse().unwrap());
+    headers.insert(
+        "last-modified",
+        "Thu, 01 Jan 2026 00:00:00 GMT".parse().unwrap(),
+    );
+    response
+}
+
+fn answer(
+    state: &mut State,
+    head: hyper::http::request::Parts,
+    body: Bytes,
+) -> Response<Full<Bytes>> {
+    let url = url::Url::parse(&format!("http://host{}", head.uri)).unwrap();
+    let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    let path = head.uri.path().to_owned();
+    state
+        .seen
+        .push((head.method.clone(), path.clone(), head.headers.clone()));
+    if state.forbidden {
+        return status(StatusCode::FORBIDDEN);
+    }
+    let has = |name: &str| query.contains_key(name);
+    let decoded = decode(&path);
+    let key = decoded
+        .trim_start_matches("/corp")
+        .trim_start_matches('/')
+        .to_owned();
+    match head.method {
+        Method::GET if key.is_empty() => list(state, &query),
+        Method::GET | Method::HEAD => match state.objects.get(&key) {
+            None => status(StatusCode::NOT_FOUND),
+            Some(data) => {
+                let mut response = status(StatusCode::OK);
+                response
+                    .headers_mut()
+                    .insert("content-length", data.len().into());
+                *response.body_mut() = Full::new(data.clone());
+                response
+            }
+        },
+        Method::DELETE if has("uploadId") => {
+            state.parts.remove(&query["uploadId"]);
+            status(StatusCode::NO_CONTENT)
+        }
+        Method::DELETE => {
+            state.objects.remove(&key);
+            status(StatusCode::ACCEPTED)
+        }
+        // Azure deletes in batches, even if it is one.
+        Method::POST if query.get("comp").is_some_and(|comp| comp == "batch") => {
+            let asked = String::from_utf8(body.to_vec()).unwrap();
+            let lines = asked
+                .lines()
+                .filter_map(|line| line.strip_prefix("DELETE "));
+            for line in lines {
+                let path = decode(line.split([' ', '?']).next().unwrap());
+                let key = path.trim_start_matches('/').trim_start_matches("corp/");
+                state.objects.remove(key).unwrap();
+            }
+            let part = "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n--b--\r\n";
+            let mut response = text(StatusCode::ACCEPTED, part.to_owned());
+            let kind = "multipart/mixed; boundary=b".parse().unwrap();
+            response.headers_mut().insert("content-type", kind);
+            response
+        }
+        Method::POST if has("uploads") => {
+            let id = format!("{key}-{}", state.seen.len());
+            state.parts.insert(id.clone(), BTreeMap::new());
+            let xml = format!(
+                "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+            );
+            text(StatusCode::OK, xml)
+        }
+        Method::POST if has("uploadId") => {
+            let parts = state.parts.remove(&query["uploadId"]).unwrap();
+            let mut parts: Vec<_> = parts.into_iter().collect();
+            parts.sort_by_key(|(number, _)| number.parse::<u32>().unwrap());
+            let whole: Vec<u8> = parts.into_iter().flat_map(|(_, part)| part).collect();
+            state.objects.insert(key, whole.into());
+            text(
+                StatusCode::OK,
+                "<CompleteMultipartUploadResult><ETag>\"x\"</ETag></CompleteMultipartUploadResult>"
+                    .into(),
+            )
+        }
+        Method::PUT if has("uploadId") => {
+            let parts = state.parts.get_mut(&query["uploadId"]).unwrap();
+            parts.insert(query["partNumber"].clone(), body);
+            status(StatusCode::OK)
+        }
+        Method::PUT if query.get("comp").is_some_and(|comp| comp == "block") => {
+            let parts = state.parts.entry(key).or_default();
+            parts.insert(query["blockid"].clone(), body);
+            status(StatusCode::CREATED)
+        }
+        Method::PUT if query.get("comp").is_some_and(|comp| comp == "blocklist") => {
+            let parts = state.parts.remove(&key).unwrap_or_default();
+            let list = String::from_utf8(body.to_vec()).unwrap();
+            let ids = list.split("<Uncommitted>").skip(1);
+            let ids = ids.map(|id| id.split('<').next().unwrap());
+            let whole: Vec<u8> = ids.flat_map(|id| parts[id].clone()).collect();
+            state.objects.insert(key, whole.into());
+            status(StatusCode::CREATED)
+        }
+        Method::PUT => {
+            let google = head.headers.contains_key("x-goog-if-generation-match");
+            let create = google || head.headers.contains_key("if-none-match");
+            if create && state.objects.contains_key(&key) {
+                return status(if google {
+                    StatusCode::PRECONDITION_FAILED
+                } else {
+                    StatusCode::CONFLICT
+                });
+            }
+            state.objects.insert(key, body);
+            status(StatusCode::CREATED)
+        }
+        _ => status(StatusCode::NOT_IMPLEMENTED),
+    }
+}
+
+fn decode(path: &str) -> String {
+    let pair = format!("x={}", path.replace('+', "%2B").replace('&', "%26"));
+    let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
+    pairs.next().unwrap().1.into_owned()
+}
+
+fn list(state: &State, query: &BTreeMap<String, String>) -> Response<Full<Bytes>> {
+    let prefix = query.get("prefix").cloned().unwrap_or_default();
+    let azure = query.get("comp").is_some_and(|comp| comp == "list");
+    let escape = |key: &str| {
+        let key = key.replace('&', "&amp;").replace('<', "&lt;");
+        key.replace('>', "&gt;").replace('"', "&quot;")
+    };
+    let mut xml = String::new();
+    for (key, data) in state
+        .objects
+        .iter()
+        .filter(|(key, _)| key.starts_with(&prefix))
+    {
+        let (key, size) = (escape(key), data.len());
+        if azure {
+            write!(xml, "<Blob><Name>{key}</Name><Properties><Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Content-Length>{size}</Content-Length><Content-Type>audio/wav</Content-Type><Etag>0x{size}</Etag></Properties></Blob>").unwrap();
+        } else {
+            write!(xml, "<Contents><Key>{key}</Key><Size>{size}</Size><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>\"{size}\"</ETag></Contents>").unwrap();
+        }
+    }
+    let xml = if azure {
+        format!("<EnumerationResults><Blobs>{xml}</Blobs><NextMarker /></EnumerationResults>")
+    } else {
+        format!("<ListBucketResult>{xml}</ListBucketResult>")
+    };
+    text(StatusCode::OK, xml)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sinks_gcs_and_azure_blob_keep_the_promises_of_a_sink() {
+    let server = Server::start().await;
+    conformance::all(&*server.gcs(json!({})).await, "suite")
+        .await
+        .unwrap();
+    let server = Server::start().await;
+    conformance::all(&*server.azure(json!({})).await, "suite")
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_objects_goes_with_each() {
+    let info = ObjectInfo {
+        content_type: "audio/ogg".into(),
+        ..ObjectInfo::default()
+    };
+    let server = Server::start().await;
+    let keys = json!({ "storage_class": "NEARLINE", "object_metadata": { "department": "claims" },
+        "content_encoding": "identity" });
+    let gcs = server.gcs(keys).await;
+    let body = Body::whole(Bytes::from_static(b"bytes"));
+    gcs.put("a.ogg", info.clone(), body).await.unwrap();
+    for (name, value) in [
+        ("authorization", "Bearer hush"),
+        ("content-type", "audio/ogg"),
+        ("content-encoding", "identity"),
+        ("x-goog-storage-class", "NEARLINE"),
+        ("x-goog-meta-department", "claims"),
+        ("x-goog-if-generation-match", "0"),
+    ] {
+        let found = server.header("/corp/calls/a.ogg", name);
+        assert_eq!(found.as_deref(), Some(value), "{name}");
+    }
+    let server = Server::start().await;
+    let keys = json!({ "access_tier": "Cool", "object_metadata": { "department": "claims" },
+        "content_encoding": "identity", "tags": { "retention": "7" } });
+    let azure = server.azure(keys).await;
+    let body = Body::whole(Bytes::from_static(b"bytes"));
+    azure.put("a.ogg", info, body).await.unwrap();
+    for (name, value) in [
+        ("x-ms-blob-content-type", "audio/ogg"),
+        ("x-ms-blob-content-encoding", "identity"),
+        ("x-ms-access-tier", "Cool"),
+        ("x-ms-meta-department", "claims"),
+        ("x-ms-tags", "retention=7"),
+        ("if-none-match", "*"),
+    ] {
+        let found = server.header("/corp/calls/a.ogg", name);
+        assert_eq!(found.as_deref(), Some(value), "{name}");
+    }
+    let signed = server.header("/corp/calls/a.ogg", "authorization").unwrap();
+    assert!(signed.starts_with("SharedKey account:"), "{signed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_place_and_no_secret() {
+    let server = Server::start().await;
+    let azure = server
+        .azure(json!({ "credentials": { "sas": "sv=2024&sig=hush" } }))
+        .await;
+    azure.check().await.unwrap();
+    server.state.lock().unwrap().forbidden = true;
+    for (sink, place) in [
+        (server.gcs(json!({})).await, "gs://corp"),
+        (azure, "az://account/corp"),
+    ] {
+        let error = sink.check().await.unwrap_err();
+        let said = format!("{error} {sink:?}");
+        assert!(
+            error.to_string().contains(place) && said.contains("access denied"),
+            "{said}"
+        );
+        assert!(
+            !error.to_string().contains("hush") && !error.retryable,
+            "{error}"
+        );
+    }
+}
