@@ -25,8 +25,8 @@ use crate::{
     clock::Clock,
     config::Interval,
     queue::{Delivered, Queue, QueueError, artifact_key},
-    sandbox::{Event, OptionError, SandboxError},
     receipt,
+    sandbox::{Event, OptionError, SandboxError},
     sink::SinkError,
     transfer::Output,
 };

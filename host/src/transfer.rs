@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -242,11 +242,11 @@ impl Transfer {
         size: Option<u64>,
     ) -> (
         Vec<crate::sink::Feed>,
-        Vec<impl Future<Output = Result<(), SinkError>> + use<'a>>,
+        Vec<BoxFuture<'a, Result<(), SinkError>>>,
     ) {
         outputs
             .iter()
-            .map(|output| {
+            .map(|&output| {
                 let (feed, body) = Body::channel();
                 let info = ObjectInfo {
                     content_type: target.content_type.clone(),
@@ -262,7 +262,7 @@ impl Transfer {
                     }
                     Ok(())
                 };
-                (feed, put)
+                (feed, put.boxed())
             })
             .unzip()
     }

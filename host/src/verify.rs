@@ -394,10 +394,7 @@ fn day(key: &str) -> String {
     parts.join("-")
 }
 
-async fn listed(
-    store: &dyn Store,
-    prefix: &str,
-) -> Result<HashMap<String, Found>, SinkError> {
+async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Found>, SinkError> {
     let mut found = HashMap::new();
     let mut list = store.list(prefix);
     while let Some(one) = list.next().await.transpose()? {

@@ -181,13 +181,12 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
     Object {
         conversation: conversation.to_owned(),
         recording: name.to_owned(),
-        key: format!("recordings/2026/01/05/{conversation
-        etag: None,
-    }/{name}.wav"),
+        key: format!("recordings/2026/01/05/{conversation}/{name}.wav"),
         member: None,
         content_type: "audio/wav".to_owned(),
         size: content.len() as u64,
         sha256: sha256(content),
+        etag: None,
     }
 }
 

@@ -257,7 +257,8 @@ impl Transfer {
             told.insert(conversation.clone());
             let lower = reason.to_lowercase();
             let passing = passing.iter().any(|word| lower.contains(word));
-            plan.missing.push(not_in_bundle(conversation, reason, passing));
+            plan.missing
+                .push(not_in_bundle(conversation, reason, passing));
         }
         plan.stray |= !listed.unreadable.is_empty();
         if plan.stray {
