@@ -9,6 +9,8 @@ mod archives;
 mod commands;
 #[path = "promises/complete.rs"]
 mod complete;
+#[path = "promises/crashes.rs"]
+mod crashes;
 #[path = "promises/dialects.rs"]
 mod dialects;
 #[path = "promises/faults.rs"]

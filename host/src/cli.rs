@@ -9,6 +9,7 @@ mod run;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
+mod tidy;
 mod validate;
 mod verify;
 
@@ -45,6 +46,8 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
+    /// Removes what killed writers left in the sinks: temporary files, unfinished uploads.
+    Tidy(tidy::Tidy),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(simulate::Simulate),
@@ -113,6 +116,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Verify(verify) => verify.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Status(status) => status.run().await,
+        Command::Tidy(tidy) => tidy.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
         Command::Inspect(inspect) => inspect.run(),

@@ -37,6 +37,8 @@ const BUDGET: u32 = 48 << 10;
 const SHARE: u64 = 16 << 10;
 /// How often a download is begun before its link counts as useless.
 const TRIES: u32 = 4;
+/// The MIME type of archives.
+const ZIP: &str = "application/zip";
 /// How long a server may keep silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -180,6 +182,10 @@ impl Transfer {
         let mut next = download.next().await?;
         let told = [artifact.content_type.clone(), download.content_type()];
         let content_type = name::settle(told, next.as_deref().unwrap_or_default());
+        if content_type == ZIP && artifact.content_type.as_deref() != Some(ZIP) {
+            // The source did not know that it is an archive.
+            return self.archive(artifact).await;
+        }
         let starts = self
             .queue
             .starts(vec![key.conversation.clone()])

@@ -25,7 +25,7 @@ fn expected(conversation: &Conversation) -> &'static str {
         (true, true, true) => "partial",
         (true, false, true) => "failed",
         // Recorded, says the vendor, and hands over nothing.
-        _ if conversation.flagged => "failed",
+        _ if conversation.flagged && conversation.media == MediaType::Voice => "failed",
         _ => "no-recording",
     }
 }

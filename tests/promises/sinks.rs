@@ -82,7 +82,7 @@ async fn serve(folder: &std::path::Path) -> String {
 }
 
 /// All objects of the bucket, without the prefix of the sink.
-async fn objects(client: &Client) -> BTreeMap<String, Vec<u8>> {
+pub(crate) async fn objects(client: &Client) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut pages = client
         .list_objects_v2()

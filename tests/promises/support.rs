@@ -168,6 +168,27 @@ pub(crate) fn set(rows: &[Value]) -> BTreeSet<String> {
     set
 }
 
+/// What rows say of whose each object is, where it lies, and what is in it; a row that is there
+/// twice fails the test.
+pub(crate) fn identities(rows: &[Value]) -> BTreeSet<String> {
+    let told: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            [
+                "conversation_id",
+                "recording_id",
+                "object_key",
+                "sha256",
+                "outcome",
+            ]
+            .iter()
+            .map(|field| row[*field].clone())
+            .collect()
+        })
+        .collect();
+    set(&told)
+}
+
 pub(crate) fn sha256(data: &[u8]) -> String {
     let digest = Sha256::digest(data);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

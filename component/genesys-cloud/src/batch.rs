@@ -34,6 +34,9 @@ pub(crate) struct Batch {
     renewing: Option<Vec<String>>,
     /// Whether the finished job has been asked for fresh links already.
     asked_again: bool,
+    /// The conversations that the last job was about, if not all.
+    #[serde(default)]
+    covered: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,6 +85,7 @@ impl Batch {
             parts: BTreeMap::new(),
             renewing: None,
             asked_again: false,
+            covered: None,
         }
     }
 
@@ -143,6 +147,7 @@ impl Batch {
     ) -> Result<Step, SourceError> {
         match api::success(answer)? {
             Ok(response) => {
+                self.covered.clone_from(&self.renewing);
                 self.phase = Phase::Running {
                     job: api::job_id(&response)?,
                     since: now,
@@ -312,11 +317,13 @@ impl Batch {
         if conversations.is_empty() {
             return Step::then(self.done());
         }
+        let covers = |id: &String| self.covered.as_ref().is_none_or(|of| of.contains(id));
+        let covered = conversations.iter().all(covers);
         self.renewing = Some(conversations);
         self.attempts = 0;
         self.phase = match &self.phase {
             Phase::Finished { job, since } | Phase::Running { job, since, .. }
-                if now.saturating_sub(*since) < YOUNG && !self.asked_again =>
+                if now.saturating_sub(*since) < YOUNG && !self.asked_again && covered =>
             {
                 self.asked_again = true;
                 Phase::Running {

@@ -467,6 +467,28 @@ fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
     }
     assert_eq!(vendor.jobs[1], ["c1"]);
     assert_eq!(drive.outcomes.len(), 3, "a renewal yields no outcome");
+
+    // The last job was about c1 alone: it is not asked for another conversation.
+    let split = drive.done.iter().rfind(|split| split.kind == "batch");
+    let split = split.unwrap().clone();
+    let other = ArtifactKey::Recording(RecordingKey {
+        conversation: "c2".to_owned(),
+        recording: "r-c2".to_owned(),
+        part: 0,
+    });
+    drive.artifacts.clear();
+    let event = Event::Renew(vec![other.clone()]);
+    drive
+        .finish::<GenesysCloud>(split, event, &mut |request, now| {
+            vendor.answer(request, now)
+        })
+        .unwrap();
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    assert_eq!(vendor.jobs[2], ["c2"]);
+    assert!(!drive.artifacts.is_empty());
+    assert!(drive.artifacts.iter().all(|artifact| artifact.key == other));
 }
 
 #[test]
