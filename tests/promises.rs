@@ -3,6 +3,8 @@
 #[path = "promises/support.rs"]
 mod support;
 
+#[path = "promises/again.rs"]
+mod again;
 #[path = "promises/archives.rs"]
 mod archives;
 #[path = "promises/commands.rs"]
@@ -15,12 +17,16 @@ mod crashes;
 mod dialects;
 #[path = "promises/faults.rs"]
 mod faults;
+#[path = "promises/follow.rs"]
+mod follow;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]
 mod memory;
 #[path = "promises/metadata.rs"]
 mod metadata;
+#[path = "promises/outage.rs"]
+mod outage;
 #[path = "promises/resume.rs"]
 mod resume;
 #[path = "promises/s3_options.rs"]

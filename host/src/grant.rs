@@ -31,6 +31,9 @@ use crate::{
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
+/// How often a token that is not accepted is replaced for one request: another request may have
+/// made the vendor drop the new one, too.
+const RENEWALS: u32 = 3;
 /// The longest that a server may ask us to wait before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -104,7 +107,7 @@ impl Grant {
             Ok(url) => url,
             Err(error) => return Answer::Fault(Fault::Refused(error.to_string())),
         };
-        let mut renewed = false;
+        let mut renewed = 0;
         let mut tried = 0;
         loop {
             tried += 1;
@@ -142,8 +145,8 @@ impl Grant {
                 Ok(response) => {
                     self.limiter.observe(&response, self.clock);
                     match response.status {
-                        401 if !renewed && self.oauth.is_some() => {
-                            renewed = true;
+                        401 if renewed < RENEWALS && self.oauth.is_some() => {
+                            renewed += 1;
                             if let (Some(oauth), Some(token)) = (&self.oauth, &token) {
                                 oauth.forget(token).await;
                             }

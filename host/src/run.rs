@@ -219,7 +219,12 @@ impl Run {
         fetches: &mut JoinSet<Fetched>,
         now: u64,
     ) -> Result<(), RunError> {
-        while fetches.len() < self.concurrency.transfers && live.sinks_rest <= now {
+        // A sink that was out of order is tried with one download before it gets all of them.
+        let most = match live.sink_failures {
+            Some(_) => 1,
+            None => self.concurrency.transfers,
+        };
+        while fetches.len() < most && live.sinks_rest <= now {
             let Some((artifact, split)) = live.links.pop_front() else {
                 break;
             };

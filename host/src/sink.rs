@@ -103,6 +103,19 @@ pub struct Health {
     pub found: String,
 }
 
+/// The name of the object by which a sink tries a bucket out: one for each machine, so that two do
+/// not meet, and always the same, so that what a killed program left is used again and removed.
+#[cfg(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs"))]
+fn probe_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .unwrap_or_default();
+    let digest = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, host.trim().as_bytes());
+    format!(".recording-host-probe-{digest:016x}")
+}
+
 /// A place for objects.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {

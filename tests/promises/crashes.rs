@@ -107,63 +107,51 @@ async fn under_way(config: &Value, lake: &Lake, center: &Center) -> Vec<&'static
     stages
 }
 
-/// Exports through `kills` kills, and returns how often each stage was hit.
+/// Exports to the end, killed at random moments on the way. Returns the stages that were hit, for
+/// each kill.
 async fn through_kills(
     center: &Center,
     lake: &Lake,
     config: &Value,
-    kills: u32,
-    seed: u64,
-) -> BTreeMap<&'static str, u32> {
-    let mut dice = SmallRng::seed_from_u64(seed);
+    dice: &mut SmallRng,
+) -> Vec<Vec<&'static str>> {
     let path = center.write(config);
-    let run = |silent: bool| {
+    let run = || {
         let mut command = program();
         let speed = SPEED.to_string();
         command
             .args(["run", "--speed", &speed, "--config"])
             .arg(&path);
-        let err = if silent {
-            Stdio::null()
-        } else {
-            Stdio::inherit()
-        };
-        command.stdout(Stdio::null()).stderr(err);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
-    let mut stages = BTreeMap::new();
-    for _ in 0..kills {
-        let mut child = run(true).spawn().unwrap();
-        // The program starts in a fraction of a second; most of the work takes a few.
-        let life = Duration::from_millis(dice.random_range(50..2500));
-        let end = Instant::now() + life;
-        while Instant::now() < end && child.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        if child.try_wait().unwrap().is_some() {
-            // It came to its end: the rest of the kills hit an export with nothing to do.
-            *stages.entry("done").or_default() += 1;
-            continue;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for stage in under_way(config, lake, center).await {
-            *stages.entry(stage).or_default() += 1;
-        }
-    }
-    for _ in 0..10 {
-        let mut child = run(false).spawn().unwrap();
-        let code = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status.code();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut kills = Vec::new();
+    // In the end it is let alone.
+    for attempt in 0..40 {
+        let mut child = run().spawn().unwrap();
+        // The program starts in a fraction of a second; all of the work takes a few.
+        let life = match attempt {
+            0..30 => Duration::from_millis(dice.random_range(30..1500)),
+            _ => Duration::from_secs(120),
         };
-        match code {
-            Some(0 | 3) => return stages,
+        let end = Instant::now() + life;
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if Instant::now() >= end => break None,
+                None => tokio::time::sleep(Duration::from_millis(3)).await,
+            }
+        };
+        match ended {
+            Some(0 | 3) => return kills,
             // Faults may last longer than a run is patient; the next one goes on.
             Some(1) => {}
-            code => panic!("exit code {code:?}"),
+            Some(code) => panic!("exit code {code}"),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills.push(under_way(config, lake, center).await);
+            }
         }
     }
     panic!("the export does not end");
@@ -201,32 +189,49 @@ async fn proven(center: &Center, lake: &Lake, config: &Value, wanted: &Files) {
     }
 }
 
-async fn matrix(dialect: Dialect, faults: Faults, on_s3: bool, kills: u32) {
+/// Exports again and again until there were as many kills.
+async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
     let calm = Center::start(settings(dialect, Faults::default())).await;
     support::export(patient(calm.config())).await;
     let wanted = support::files(&calm.output());
     drop(calm);
 
-    let faulty = faults != Faults::default();
-    let center = Center::start(settings(dialect, faults)).await;
-    let lake = if on_s3 {
-        let server = SeaweedFs::start().await;
-        let create = client(&server.endpoint).create_bucket();
-        create.bucket(BUCKET).send().await.unwrap();
-        Lake::S3(server)
-    } else {
-        Lake::Folder
-    };
-    let config = patient(center.config_to(lake.sink(&center)));
-    let stages = through_kills(&center, &lake, &config, kills, 99).await;
-    proven(&center, &lake, &config, &wanted).await;
+    let mut dice = SmallRng::seed_from_u64(99);
+    let (mut kills, mut exports) = (0, 0);
+    let mut stages = BTreeMap::<&str, u32>::new();
+    while kills < least {
+        let center = Center::start(settings(dialect, faults.clone())).await;
+        let lake = if on_s3 {
+            let server = SeaweedFs::start().await;
+            let create = client(&server.endpoint).create_bucket();
+            create.bucket(BUCKET).send().await.unwrap();
+            Lake::S3(server)
+        } else {
+            Lake::Folder
+        };
+        let config = patient(center.config_to(lake.sink(&center)));
+        let hit = through_kills(&center, &lake, &config, &mut dice).await;
+        proven(&center, &lake, &config, &wanted).await;
+        kills += hit.len();
+        exports += 1;
+        for stage in hit.into_iter().flatten() {
+            *stages.entry(stage).or_default() += 1;
+        }
+    }
     let place = if on_s3 { "s3" } else { "filesystem" };
-    println!("{dialect:?}, {place}, faults {faulty}: {kills} kills during {stages:?}");
+    let faulty = if *faults == Faults::default() {
+        "without"
+    } else {
+        "with"
+    };
+    println!(
+        "{dialect:?}, {place}, {faulty} faults: {kills} kills in {exports} exports, during {stages:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_kills_on_a_folder_leave_no_trace() {
-    matrix(Dialect::Cloud, Faults::default(), false, 8).await;
+    matrix(Dialect::Cloud, &Faults::default(), false, 5).await;
 }
 
 /// Eight times 26 kills: both dialects, both kinds of sink, with and without faults.
@@ -236,7 +241,7 @@ async fn two_hundred_kills_leave_no_trace() {
     for dialect in [Dialect::Cloud, Dialect::Guide] {
         for on_s3 in [false, true] {
             for faults in [Faults::default(), Faults::all(0.05)] {
-                matrix(dialect, faults, on_s3, 26).await;
+                matrix(dialect, &faults, on_s3, 26).await;
             }
         }
     }

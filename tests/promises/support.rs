@@ -23,8 +23,13 @@ pub(crate) struct Center {
 }
 
 impl Center {
-    pub(crate) async fn start(mut settings: Settings) -> Self {
-        settings.speed = SPEED;
+    pub(crate) async fn start(settings: Settings) -> Self {
+        Self::fast(settings, SPEED).await
+    }
+
+    /// A contact center whose time runs at another speed.
+    pub(crate) async fn fast(mut settings: Settings, speed: f64) -> Self {
+        settings.speed = speed;
         let dialect = settings.dialect;
         let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), settings)
             .await

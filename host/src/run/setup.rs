@@ -91,6 +91,13 @@ impl Pipeline {
         self
     }
 
+    /// Drops the sinks that it has, so that others can take their place.
+    #[must_use]
+    pub fn without_sinks(mut self) -> Self {
+        self.outputs.clear();
+        self
+    }
+
     /// Uses another clock than the real one.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::{
     Body, Found, Health, ObjectInfo, Overwrite, Sink, SinkError, Store, Stored,
     cut::{Cut, Segments, Which},
+    probe_name,
 };
 
 /// The largest object that goes in one request, in bytes.
@@ -342,7 +343,7 @@ impl Bucket {
 #[async_trait]
 impl Sink for Bucket {
     async fn check(&self) -> Result<Health, SinkError> {
-        let name = format!(".recording-host-probe-{:016x}", rand::random::<u64>());
+        let name = probe_name();
         let path = self.path(&name)?;
         let info = ObjectInfo {
             content_type: "text/plain".into(),

@@ -13,6 +13,7 @@ use super::{
 use crate::sink::{
     Health, ObjectInfo, SinkError,
     cut::{Cut, Segments},
+    probe_name,
 };
 
 const PROBE: &[u8] = b"recording-host checks that it can write here\n";
@@ -40,10 +41,7 @@ enum Taken {
 impl S3 {
     pub(super) async fn probe(&self) -> Result<Health, SinkError> {
         self.reach().await?;
-        let key = self.key(&format!(
-            ".recording-host-probe-{:016x}",
-            rand::random::<u64>()
-        ));
+        let key = self.key(&probe_name());
         let result = self.try_out(&key).await;
         let deleted = self
             .client

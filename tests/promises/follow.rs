@@ -1,0 +1,159 @@
+//! An export without an end keeps up: nothing twice, nothing missed, through faults and absences.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use genesys_simulator::{Faults, Settings};
+use recording_host::{
+    Config, RunError, Summary,
+    clock::Clock,
+    run::Pipeline,
+    sink::{Sink, filesystem::Filesystem},
+    verify::verify,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::support::{Center, files, receipts};
+
+/// How much faster than real time runs: a day in a minute.
+const FAST: f64 = 1500.0;
+const HOUR: u64 = 3_600_000;
+
+async fn center(faults: Faults) -> Center {
+    Center::fast(
+        Settings {
+            conversations: 400,
+            seed: 31,
+            days: 1,
+            clock_start: Some("2026-01-05T00:00:00Z".parse().unwrap()),
+            late: 0.05,
+            late_by: Duration::from_secs(3600),
+            sensitive: 0.02,
+            uploading: 0.0,
+            faults,
+            ..Settings::default()
+        },
+        FAST,
+    )
+    .await
+}
+
+fn config(center: &Center) -> Value {
+    let mut config = center.config();
+    let source = &mut config["sources"]["calls"];
+    source["options"]["interval"] = json!("2026-01-05/..");
+    source["options"]["job_timeout_seconds"] = json!(600);
+    source["options"]["job_attempts"] = json!(10);
+    source["late_hours"] = json!(3);
+    source["follow"] =
+        json!({ "settle_seconds": 900, "look_back_seconds": 7200, "every_seconds": 600 });
+    config
+}
+
+async fn pipeline(center: &Center, clock: Clock) -> Pipeline {
+    let config = Config::new(config(center)).unwrap();
+    config.pipelines(clock).await.unwrap().pop().unwrap()
+}
+
+/// The simulator's time, on a clock of the host's.
+fn clock(center: &Center) -> Clock {
+    let now = u64::try_from(center.simulator.now().as_millisecond()).unwrap();
+    Clock::starting_at(now, FAST)
+}
+
+/// Follows until `ms` on the clock.
+async fn follow(center: &Center, clock: Clock, ms: u64) {
+    let (tell, told) = watch::channel(false);
+    let run = pipeline(center, clock).await.follow().run_until(told);
+    let stop = async {
+        clock.sleep_until(ms).await;
+        tell.send(true).unwrap();
+        // The sender lives as long as the run.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = run => assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}"),
+        () = stop => unreachable!(),
+    }
+}
+
+/// What must be true in the end.
+async fn complete(center: &Center, summary: &Summary, clock: Clock) {
+    assert_eq!(summary.conversations, 400);
+    let mut latest = BTreeMap::<String, (u64, String, usize)>::new();
+    for line in receipts(&files(&center.output())) {
+        let Some(id) = line["conversation_id"].as_str() else {
+            continue;
+        };
+        let attempt = line["attempt"].as_u64().unwrap();
+        let outcome = line["outcome"].as_str().unwrap().to_owned();
+        let recordings: std::collections::BTreeSet<&str> = line["objects"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|object| object["recording"].as_str().unwrap())
+            .collect();
+        let of = latest.entry(id.to_owned()).or_default();
+        assert_ne!(of.0, attempt, "{id} has an attempt twice");
+        if attempt > of.0 {
+            *of = (attempt, outcome, recordings.len());
+        }
+    }
+    assert_eq!(latest.len(), 400);
+    for index in 0..400 {
+        let conversation = center.organisation().conversation(index);
+        let can_be_had = conversation.recordings.iter();
+        let there = can_be_had.filter(|one| one.obtainable().is_some()).count();
+        let (_, outcome, stored) = &latest[&conversation.id];
+        let asked = conversation.flagged || outcome != "no-recording";
+        if asked {
+            assert_eq!(*stored, there, "{outcome} {conversation:?}");
+        }
+    }
+    let sink = Filesystem::new(center.output());
+    let report = verify(sink.store().unwrap(), true).await.unwrap();
+    assert_eq!((report.findings, report.conversations), (Vec::new(), 400));
+    let reconciled = pipeline(center, clock).await.reconcile().await.unwrap();
+    assert_eq!(reconciled.source, 400);
+    assert!(reconciled.complete(), "{reconciled:#?}");
+}
+
+fn midnight(center: &Center) -> u64 {
+    let (from, _) = center.organisation().interval();
+    u64::try_from(from.as_millisecond()).unwrap() + 24 * HOUR
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_followed_through_faults_and_nothing_is_missed() {
+    let center = center(Faults::all(0.03)).await;
+    let clock = clock(&center);
+    follow(&center, clock, midnight(&center) + 2 * HOUR).await;
+    // What is late still is waited for by a run that ends by itself.
+    let summary = pipeline(&center, clock).await.run().await.unwrap();
+    complete(&center, &summary, clock).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_absence_everything_is_caught_up() {
+    let center = center(Faults::default()).await;
+    let clock = clock(&center);
+    let end = midnight(&center);
+    follow(&center, clock, end - 20 * HOUR).await;
+    clock.sleep_until(end - 6 * HOUR).await;
+    follow(&center, clock, end - 3 * HOUR).await;
+    clock.sleep_until(end + 2 * HOUR).await;
+    let summary = pipeline(&center, clock).await.run().await.unwrap();
+    complete(&center, &summary, clock).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interval_with_an_end_cannot_be_followed() {
+    let center = center(Faults::default()).await;
+    let mut config = config(&center);
+    config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
+    let config = Config::new(config).unwrap();
+    let pipelines = config.pipelines(Clock::default()).await;
+    let pipeline = pipelines.unwrap().pop().unwrap().follow();
+    let error = pipeline.run().await.unwrap_err().to_string();
+    assert!(error.contains("sources.calls.options.interval"), "{error}");
+}
