@@ -35,6 +35,9 @@ use crate::{
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
 
+/// How long after its end a conversation is asked for once more, unless the source says otherwise.
+const CONFIRM_HOURS: u64 = 2;
+
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -104,6 +107,8 @@ pub struct SourceConfig {
     pub follow: Follow,
     /// How long after a conversation's end its recordings are waited for.
     pub late: Duration,
+    /// How long after its end a conversation is asked for once more, if it was fetched before.
+    pub confirm: Duration,
 }
 
 /// OAuth client credentials.
@@ -163,6 +168,8 @@ struct RawSource {
     follow: Follow,
     #[serde(default)]
     late_hours: Option<u64>,
+    #[serde(default)]
+    confirm_hours: Option<u64>,
     options: Value,
 }
 
@@ -433,6 +440,7 @@ fn source(
         allow_private_addresses: raw.allow_private_addresses,
         follow: raw.follow,
         late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),
+        confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
     };
     Ok((origin, config))
 }

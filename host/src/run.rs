@@ -118,6 +118,8 @@ pub(crate) struct Run {
     pub(crate) following: bool,
     /// How long after a conversation's end its recordings are waited for.
     pub(crate) late: Duration,
+    /// How long after its end a conversation is asked for once more.
+    pub(crate) confirm: Duration,
     pub(crate) on_progress: Option<OnProgress>,
     pub(crate) on_warning: Option<OnWarning>,
 }
@@ -153,7 +155,9 @@ impl Run {
             let busy = !steps.is_empty() || !fetches.is_empty();
             let idle = !busy && live.is_idle();
             if now >= next_tick || idle {
-                self.queue.settle(now, self.late()).await?;
+                self.queue
+                    .settle(now, ms(self.late), ms(self.confirm))
+                    .await?;
                 let overdue = self.interval.until.is_none() && now >= filed_at + FILE_AFTER;
                 if self.file(if overdue { 1 } else { ROWS }, &mut live).await? && overdue {
                     filed_at = now;
@@ -188,10 +192,6 @@ impl Run {
                 }
             }
         }
-    }
-
-    fn late(&self) -> u64 {
-        u64::try_from(self.late.as_millis()).unwrap_or(u64::MAX / 4)
     }
 
     /// With nothing under way: whether nothing is left to do, now or later.
@@ -308,6 +308,7 @@ impl Run {
             let segment = Arc::new(self.queue.segment(number).await?);
             for output in &self.outputs {
                 if let Err(error) = receipt::file(&self.export, &segment, output).await {
+                    live.unfiled = true;
                     self.sink_failed(error, live)?;
                     return Ok(false);
                 }
@@ -315,6 +316,7 @@ impl Run {
             live.sink_failures = None;
             self.queue.filed(&segment).await?;
         }
+        live.unfiled = false;
         Ok(true)
     }
 
@@ -330,6 +332,11 @@ impl Run {
             warn(text);
         }
     }
+}
+
+/// A length of time in ms.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
 fn renew(keys: &[String]) -> Event {

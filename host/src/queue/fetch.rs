@@ -148,16 +148,23 @@ impl Queue {
         .await
     }
 
-    /// Makes the outcome final of each conversation for which nothing is left to do. Of one whose
-    /// recordings may still come, because it ended less than `horizon` ms ago, it is put off.
+    /// Makes the outcome final of each conversation for which nothing is left to do. One that lacks
+    /// recordings that may still come is asked for again, until `horizon` ms after its end. One that
+    /// lacks none is asked for once more, `confirm` ms after its end: a recording that is late need
+    /// not be mentioned at all.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn settle(&self, now: u64, horizon: u64) -> Result<Settling, QueueError> {
+    pub async fn settle(
+        &self,
+        now: u64,
+        horizon: u64,
+        confirm: u64,
+    ) -> Result<Settling, QueueError> {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle FROM conversation AS c
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL FROM conversation AS c
                      WHERE status = 'found' AND outcome IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
@@ -170,17 +177,23 @@ impl Queue {
                         outcome: row.get(3)?,
                         passing: row.get(4)?,
                         bundle: row.get(5)?,
+                        fetched: row.get(6)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
             let mut settling = Settling::default();
             for ready in ready {
                 let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
-                let until = ready.ended.map_or(0, |ended| ended + horizon);
-                if passing && now < until {
-                    let age = now.saturating_sub(ready.ended.unwrap_or(now));
-                    let pause = (age * 35 / 100).clamp(PAUSE.0, PAUSE.1);
-                    let due = (now + pause).min(until);
+                let ended = ready.ended.unwrap_or(0);
+                let due = if passing && now < ended + horizon {
+                    let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
+                    Some((now + pause).min(ended + horizon))
+                } else if ready.fetched && now < ended + confirm {
+                    Some(ended + confirm)
+                } else {
+                    None
+                };
+                if let Some(due) = due {
                     tx.prepare_cached(
                         "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2 WHERE id = ?1",
                     )?
@@ -290,6 +303,7 @@ struct Ready {
     outcome: String,
     passing: bool,
     bundle: Option<String>,
+    fetched: bool,
 }
 
 impl Ready {

@@ -41,6 +41,8 @@ pub(super) struct Live {
     pub(super) sink_failures: Option<(u64, u32)>,
     /// No download is begun before (ms).
     pub(super) sinks_rest: u64,
+    /// Whether there are segments that a sink did not take.
+    pub(super) unfiled: bool,
     /// Whether there may be conversations to fetch.
     pub(super) wanted: bool,
     /// When the next conversation that was put off is due (ms).
@@ -106,7 +108,7 @@ impl Live {
             let mut later = set.range((now + 1, String::new())..);
             later.next().map(|(due, _)| *due)
         };
-        let rest = (!self.links.is_empty()).then_some(self.sinks_rest);
+        let rest = (self.unfiled || !self.links.is_empty()).then_some(self.sinks_rest);
         [
             first(&self.due),
             first(&self.fresh),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Run, RunError, live::FIND, live::Live, source_error};
+use super::{Run, RunError, live::FIND, live::Live, ms, source_error};
 use crate::sandbox::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 
 /// How an export with an open end keeps up with new conversations.
@@ -34,10 +34,6 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
     serde::Deserialize::deserialize(deserializer).map(Duration::from_secs)
 }
 
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
-}
-
 impl Run {
     /// Begins the next search if it is due, and notes how far the last one got.
     pub(super) async fn search(&self, live: &mut Live, now: u64) -> Result<(), RunError> {
@@ -57,7 +53,12 @@ impl Run {
             }
             None => {
                 let mark = searched.until.unwrap_or(self.interval.from);
-                let until = now.saturating_sub(ms(self.follow.settle));
+                // A run that ends takes what it need not wait for.
+                let rest = match self.following {
+                    true => self.follow.settle,
+                    false => self.follow.settle.max(self.confirm),
+                };
+                let until = now.saturating_sub(ms(rest));
                 let from = mark.saturating_sub(ms(self.follow.look_back));
                 let from = from.max(self.interval.from);
                 live.next_search = self.following.then(|| now + ms(self.follow.every));

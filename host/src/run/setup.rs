@@ -331,6 +331,7 @@ impl Pipeline {
             follow: self.source.follow,
             following: self.following,
             late: self.source.late,
+            confirm: self.source.confirm,
             on_progress: self.on_progress,
             on_warning: self.on_warning,
         })

@@ -99,6 +99,7 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
         },
         following: open,
         late: Duration::from_secs(6 * 3600),
+        confirm: Duration::from_secs(3600),
         on_progress: None,
         on_warning: None,
     }

@@ -238,7 +238,7 @@ async fn delivered(
     };
     queue.delivered(vec![done]).await.unwrap();
     let mut settled = BTreeMap::new();
-    queue.settle(u64::MAX / 4, 0).await.unwrap();
+    queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
     for number in queue.close_segments(1, 100).await.unwrap() {
         let segment = queue.segment(number).await.unwrap();
         let closed = segment.conversations.into_iter();
