@@ -233,6 +233,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
             sha256: (0..4)
                 .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
                 .collect(),
+            etag: None,
         }
     };
     let objects = (0..objects).map(object).collect();

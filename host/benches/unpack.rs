@@ -17,8 +17,8 @@ use recording_host::{
     clock::Clock,
     grant::Allow,
     queue::Queue,
-    sandbox::{Artifact, ArtifactKey, Container, Fetch, Origin, OriginRole, RecordingKey},
-    sink::{Body, ObjectInfo, Sink, SinkError, Stored},
+    sandbox::{Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey},
+    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
     transfer::{Output, Transfer, Zip},
 };
 use tokio::{
@@ -89,8 +89,8 @@ struct Nowhere;
 
 #[async_trait]
 impl Sink for Nowhere {
-    async fn check(&self) -> Result<(), SinkError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, SinkError> {
+        Ok(Health::default())
     }
 
     async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
@@ -98,7 +98,7 @@ impl Sink for Nowhere {
         loop {
             match body.next().await {
                 Ok(Some(data)) => size += data.len() as u64,
-                Ok(None) => return Ok(Stored { size }),
+                Ok(None) => return Ok(Stored { size, etag: None }),
                 Err(error) => {
                     return Err(SinkError {
                         sink: "nowhere".to_owned(),
@@ -141,12 +141,15 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Artifact
         name: "nowhere".to_owned(),
         sink: Arc::new(Nowhere),
         zip: Zip::Unpack,
+        metadata: recording_host::metadata::Settings::default(),
     };
     let transfer = Transfer::new(
         reqwest::Client::new(),
         Allow::new(&origins, None, true),
         vec![output],
-        Queue::open(folder, "bench").expect("the folder can be used"),
+        Queue::open(folder, "bench")
+            .expect("the folder can be used")
+            .0,
         folder.to_owned(),
         Clock::default(),
     );
@@ -156,7 +159,7 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Artifact
             recording: "r".to_owned(),
             part: 0,
         }),
-        fetch: Fetch {
+        download: Download {
             url: format!("{origin}/a.zip"),
             headers: Vec::new(),
             authenticated: false,

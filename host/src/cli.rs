@@ -50,7 +50,7 @@ enum Command {
     Tidy(tidy::Tidy),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
 }

@@ -148,7 +148,7 @@ async fn one_day(
             }
         }
         // A range that cuts a day says nothing of the rest of the day.
-        let whole = range.from % DAY == 0 && range.until % DAY == 0;
+        let whole = range.from.is_multiple_of(DAY) && range.until.is_multiple_of(DAY);
         if whole {
             difference.unknown = latest.into_keys().collect();
         }

@@ -107,6 +107,52 @@ async fn under_way(config: &Value, lake: &Lake, center: &Center) -> Vec<&'static
     stages
 }
 
+/// When a run is killed: by what it has done, since machines are not equally fast.
+enum Moment {
+    /// At this time, mostly while it starts.
+    Time(Instant),
+    /// So much later than the vendor has been asked so many times.
+    Requests(u64, Duration),
+    /// So much later than it asked anything last: while it files.
+    Silence(u64, Option<Instant>, Duration),
+    Never,
+}
+
+fn asked(center: &Center) -> u64 {
+    center.simulator.stats().requests.values().sum()
+}
+
+impl Moment {
+    fn random(center: &Center, dice: &mut SmallRng) -> Self {
+        let later = Duration::from_millis(dice.random_range(0..250));
+        match dice.random_range(0..10) {
+            0 => Moment::Time(Instant::now() + 2 * later),
+            1 | 2 => Moment::Silence(asked(center), None, later),
+            _ => Moment::Requests(asked(center) + dice.random_range(1..50), later),
+        }
+    }
+
+    fn has_come(&mut self, center: &Center) -> bool {
+        match self {
+            Moment::Time(time) => Instant::now() >= *time,
+            Moment::Requests(count, later) if asked(center) >= *count => {
+                *self = Moment::Time(Instant::now() + *later);
+                false
+            }
+            Moment::Silence(count, since, later) => {
+                let now = asked(center);
+                if now != *count {
+                    (*count, *since) = (now, Some(Instant::now()));
+                }
+                // Polls are further apart than this only once all is downloaded.
+                let silent = since.map_or(Duration::ZERO, |since| since.elapsed());
+                silent > Duration::from_millis(600) + *later
+            }
+            Moment::Requests(..) | Moment::Never => false,
+        }
+    }
+}
+
 /// Exports to the end, killed at random moments on the way. Returns the stages that were hit, for
 /// each kill.
 async fn through_kills(
@@ -128,17 +174,15 @@ async fn through_kills(
     let mut kills = Vec::new();
     // In the end it is let alone.
     for attempt in 0..40 {
-        let mut child = run().spawn().unwrap();
-        // The program starts in a fraction of a second; all of the work takes a few.
-        let life = match attempt {
-            0..30 => Duration::from_millis(dice.random_range(30..1500)),
-            _ => Duration::from_secs(120),
+        let mut moment = match attempt {
+            0..30 => Moment::random(center, dice),
+            _ => Moment::Never,
         };
-        let end = Instant::now() + life;
+        let mut child = run().spawn().unwrap();
         let ended = loop {
             match child.try_wait().unwrap() {
                 Some(status) => break status.code(),
-                None if Instant::now() >= end => break None,
+                None if moment.has_come(center) => break None,
                 None => tokio::time::sleep(Duration::from_millis(3)).await,
             }
         };
