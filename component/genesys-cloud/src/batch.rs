@@ -496,7 +496,7 @@ fn failure(code: &str, message: String) -> Failure {
 fn left_out() -> OutcomeResult {
     OutcomeResult::Failed(Failure {
         code: "left-out".to_owned(),
-        message: "the vendor says that it was recorded, but hands over nothing: the recording is not ready yet, deleted, sensitive, or hidden from this client".to_owned(),
+        message: "recorded, says the vendor, but hands over nothing: not ready, deleted, sensitive, or hidden from this client".to_owned(),
         passing: true,
     })
 }

@@ -1,8 +1,10 @@
 //! What the commands print: progress on standard error, results on standard output.
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write},
-    sync::Arc,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use recording_host::{
@@ -13,13 +15,16 @@ use recording_host::{
     verify::{Difference, Report},
 };
 
+/// The pause between two lines of progress in a log.
+const EVERY: Duration = Duration::from_secs(30);
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
 
-/// Shows the progress of `name`: one line that changes on a terminal, lines in a log.
+/// Shows the progress of `name`: one line that changes on a terminal, a line now and then in a log.
 pub(super) fn progress(name: &str) -> OnProgress {
     let name = name.to_owned();
     let terminal = std::io::stderr().is_terminal();
+    let told = Mutex::new(None::<(Instant, String)>);
     Arc::new(move |progress: &Progress| {
         let filed: u64 = progress.filed.values().sum();
         let line = format!(
@@ -28,11 +33,18 @@ pub(super) fn progress(name: &str) -> OnProgress {
         );
         let mut out = std::io::stderr().lock();
         // Progress is worth no error.
-        let _ = if terminal {
-            write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush())
-        } else {
-            writeln!(out, "{line}")
-        };
+        if terminal {
+            let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
+            return;
+        }
+        let Ok(mut told) = told.lock() else { return };
+        let due = told
+            .as_ref()
+            .is_none_or(|(at, before)| at.elapsed() >= EVERY && *before != line);
+        if due {
+            let _ = writeln!(out, "{line}");
+            *told = Some((Instant::now(), line));
+        }
     })
 }
 
@@ -69,7 +81,11 @@ pub(super) fn summary(name: &str, summary: &Summary) {
     );
     println!("  time           {:.1} s", summary.seconds);
     if !summary.losses.is_empty() {
-        println!("  could not be had:");
+        let mut codes = BTreeMap::<String, u64>::new();
+        for loss in &summary.losses {
+            *codes.entry(loss.code.clone()).or_default() += 1;
+        }
+        println!("  could not be had: {}", listed(&codes));
         for loss in summary.losses.iter().take(LOSSES) {
             println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
         }
@@ -154,7 +170,7 @@ fn at(word: &str, ms: Option<u64>) -> String {
         .map_or_else(String::new, |at| format!("{word} {at:.0}"))
 }
 
-fn listed(counts: &std::collections::BTreeMap<String, u64>) -> String {
+fn listed(counts: &BTreeMap<String, u64>) -> String {
     let parts: Vec<String> = counts
         .iter()
         .map(|(word, n)| format!("{n} {word}"))

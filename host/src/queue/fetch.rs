@@ -339,7 +339,7 @@ impl Ready {
                 passing = true;
                 outcome = Outcome::Failed {
                     code: "left-out".into(),
-                    message: "the vendor says that it was recorded, but it is not in the archive"
+                    message: "recorded, says the vendor, but it is not in the archive"
                         .into(),
                 };
             }
