@@ -4,19 +4,21 @@
 //! transaction is on disk when it returns. No link and no secret is ever kept.
 
 mod close;
+mod commit;
 mod fetch;
 mod record;
 mod recover;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fs::File,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+pub use commit::Committed;
 pub use fetch::{Searched, Settling};
 pub use record::{
     Absent, Contents, Delivered, Object, Outcome, Record, Segment, Settled, artifact_key,
@@ -26,7 +28,7 @@ pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
 pub use status::{Progress, Status};
 
-use crate::sandbox::{ArtifactKey, Conversation, Next, OutcomeResult, Split, State, Step};
+use crate::sandbox::{ArtifactKey, Split, State};
 
 /// How long SQLite waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
@@ -115,17 +117,6 @@ CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 ";
-
-/// What committing a step has changed.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// The ids of splits that are new.
-    pub splits: Vec<String>,
-    /// The artifacts that are wanted still, as text.
-    pub artifacts: HashSet<String>,
-    /// Conversations whose recordings are now to be fetched.
-    pub wanted: usize,
-}
 
 impl Queue {
     /// Opens or makes the queue of the export `name` in `folder`, for this process alone. Says
@@ -218,60 +209,6 @@ impl Queue {
     /// [`QueueError`].
     pub async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
         self.with(move |tx| insert_splits(tx, &splits, now)).await
-    }
-
-    /// Writes down all that a step yielded and what is next for its split, at once.
-    ///
-    /// # Errors
-    /// [`QueueError`]; then the step counts as not made.
-    pub async fn commit(
-        &self,
-        split: String,
-        step: &Step,
-        now: u64,
-    ) -> Result<Committed, QueueError> {
-        let step = step.clone();
-        self.with(move |tx| {
-            let mut committed = Committed::default();
-            let settled: HashSet<&str> = step
-                .outcomes
-                .iter()
-                .map(|outcome| outcome.conversation.as_str())
-                .collect();
-            for found in &step.conversations {
-                let wanted = !settled.contains(found.id.as_str());
-                if add_conversation(tx, found, wanted, now)? && wanted {
-                    committed.wanted += 1;
-                }
-            }
-            for artifact in &step.artifacts {
-                let key = artifact_text(&artifact.key);
-                if add_artifact(tx, &artifact.key, &key, &split)? {
-                    committed.artifacts.insert(key);
-                }
-            }
-            for outcome in &step.outcomes {
-                set_outcome(tx, outcome)?;
-            }
-            committed.splits = insert_splits(tx, &step.splits, now)?;
-            let (state, status, due) = match &step.next {
-                Next::Send(send) => (&send.state, "open", now),
-                Next::Wait(wait) => (&wait.state, "open", wait.until),
-                Next::Done(state) => (state, "done", now),
-            };
-            tx.prepare_cached(
-                "UPDATE split SET version = ?2, state = ?3, status = ?4, due = ?5 WHERE id = ?1",
-            )?
-            .execute(params![
-                split,
-                state.version,
-                state.data,
-                status,
-                due as i64
-            ])?;
-            Ok(committed)
-        })
-        .await
     }
 
     /// Splits that are not done, as id and time at which they are due (ms).
@@ -465,128 +402,6 @@ fn damaged(error: rusqlite::Error, path: &Path) -> QueueError {
         Some(DiskFull) => QueueError::Full(path),
         _ => QueueError::Sqlite(error),
     }
-}
-
-/// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
-/// Says whether there is something to do for it that there was not before.
-fn add_conversation(
-    tx: &rusqlite::Transaction<'_>,
-    found: &Conversation,
-    wanted: bool,
-    now: u64,
-) -> rusqlite::Result<bool> {
-    let record = serde_json::to_string(&Record::from(found)).unwrap_or_default();
-    let ended = found.end.map(|end| end as i64);
-    let new = tx
-        .prepare_cached(
-            "INSERT OR IGNORE INTO conversation (id, day, start, ended, recorded, record, status, due, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7,
-               1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
-        )?
-        .execute(params![
-            found.id,
-            day(found.start),
-            found.start as i64,
-            ended,
-            found.recorded,
-            record,
-            now as i64
-        ])?;
-    if new == 1 {
-        count(tx, "conversations", 1)?;
-        return Ok(true);
-    }
-    tx.prepare_cached(
-        "UPDATE conversation SET record = ?2, ended = ?3, recorded = ?4 WHERE id = ?1 AND status = 'found'",
-    )?
-    .execute(params![found.id, record, ended, found.recorded])?;
-    if !(wanted && found.recorded) {
-        return Ok(false);
-    }
-    // It had no recording when it was filed, and has one by now.
-    let again = tx
-        .prepare_cached(
-            "UPDATE conversation SET status = 'found', outcome = NULL, fetch = NULL, due = ?2,
-             attempt = attempt + 1, segment = NULL, record = ?3, ended = ?4, recorded = 1
-             WHERE id = ?1 AND status = 'filed' AND recorded = 0",
-        )?
-        .execute(params![found.id, now as i64, record, ended])?;
-    if again == 1 {
-        count(tx, "outcome:no-recording", -1)?;
-    }
-    Ok(again == 1)
-}
-
-/// Adds an artifact, and says whether it is to be delivered.
-fn add_artifact(
-    tx: &rusqlite::Transaction<'_>,
-    artifact: &ArtifactKey,
-    key: &str,
-    split: &str,
-) -> rusqlite::Result<bool> {
-    let conversation = match artifact {
-        ArtifactKey::Recording(key) => Some(&key.conversation),
-        ArtifactKey::Bundle(_) => None,
-    };
-    if let Some(id) = conversation {
-        let status: Option<String> = tx
-            .prepare_cached("SELECT status FROM conversation WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?;
-        // Of a conversation that nobody found there is nothing to file; a filed one is done with.
-        if status.as_deref() != Some("found") {
-            return Ok(false);
-        }
-    }
-    tx.prepare_cached(
-        "INSERT OR IGNORE INTO artifact (key, conversation, split, status) VALUES (?1, ?2, ?3, 'pending')",
-    )?
-    .execute(params![key, conversation, split])?;
-    tx.prepare_cached("SELECT status = 'pending' FROM artifact WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
-}
-
-/// Notes what the source says has become of a conversation.
-fn set_outcome(
-    tx: &rusqlite::Transaction<'_>,
-    outcome: &crate::sandbox::Outcome,
-) -> rusqlite::Result<()> {
-    let mut bundle = None;
-    let mut passing = false;
-    let result = match &outcome.result {
-        OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
-        OutcomeResult::HandedOver(handed) => {
-            let missing = handed.missing.iter().map(|missing| {
-                let failure = &missing.failure;
-                passing |= failure.passing;
-                (failure.code.clone(), failure.message.clone())
-            });
-            Outcome::Partial {
-                missing: missing.collect(),
-            }
-        }
-        OutcomeResult::InBundle(id) => {
-            bundle = Some(artifact_text(&ArtifactKey::Bundle(id.clone())));
-            Outcome::NoRecording
-        }
-        OutcomeResult::NoRecording => Outcome::NoRecording,
-        OutcomeResult::Skipped(reason) => Outcome::Skipped {
-            reason: reason.clone(),
-        },
-        OutcomeResult::Failed(failure) => {
-            passing = failure.passing;
-            Outcome::Failed {
-                code: failure.code.clone(),
-                message: failure.message.clone(),
-            }
-        }
-    };
-    let text = serde_json::to_string(&result).unwrap_or_default();
-    tx.prepare_cached(
-        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",
-    )?
-    .execute(params![outcome.conversation, text, bundle, passing])?;
-    Ok(())
 }
 
 fn insert_splits(

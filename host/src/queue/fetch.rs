@@ -339,8 +339,7 @@ impl Ready {
                 passing = true;
                 outcome = Outcome::Failed {
                     code: "left-out".into(),
-                    message: "recorded, says the vendor, but it is not in the archive"
-                        .into(),
+                    message: "recorded, says the vendor, but it is not in the archive".into(),
                 };
             }
         }
