@@ -131,7 +131,7 @@ async fn serve(body: Vec<u8>) -> String {
 }
 
 /// A transfer from a server on this machine to [`Nowhere`], and what to transfer.
-async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Artifact) {
+async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, Artifact) {
     let origin = serve(zip).await;
     let origins = [Origin {
         role: OriginRole::Media,
@@ -146,7 +146,6 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Artifact
     let transfer = Transfer::new(
         reqwest::Client::new(),
         Allow::new(&origins, None, true),
-        vec![output],
         Queue::open(folder, "bench")
             .expect("the folder can be used")
             .0,
@@ -170,7 +169,7 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Artifact
         size: None,
         sha256: None,
     };
-    (transfer, artifact)
+    (transfer, output, artifact)
 }
 
 fn main() {
@@ -190,7 +189,7 @@ fn main() {
         };
         let archive = Archive::open(file, &Limits::default()).expect("it is sound");
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        let (transfer, artifact) = runtime.block_on(delivery(folder.path(), whole));
+        let (transfer, output, artifact) = runtime.block_on(delivery(folder.path(), whole));
         let mut best = [Duration::MAX; 3];
         for _ in 0..ROUNDS {
             let mut round = [Duration::ZERO; 3];
@@ -205,10 +204,10 @@ fn main() {
             assert_eq!(unpacked, Ok(true));
             round[1] = began.elapsed();
             let began = Instant::now();
-            let contents = runtime
-                .block_on(transfer.deliver(&artifact))
+            let delivery = runtime
+                .block_on(transfer.deliver(&artifact, &[&output]))
                 .expect("it is sound");
-            assert_eq!(contents.objects.len(), 1);
+            assert_eq!(delivery.contents.objects.len(), 1);
             round[2] = began.elapsed();
             for (best, this) in best.iter_mut().zip(round) {
                 *best = this.min(*best);

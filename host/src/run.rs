@@ -109,7 +109,7 @@ pub(crate) struct Run {
     pub(crate) fetch_size: usize,
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) transfer: Arc<dyn Delivers>,
-    pub(crate) outputs: Vec<Output>,
+    pub(crate) outputs: Vec<Arc<Output>>,
     pub(crate) queue: Queue,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,

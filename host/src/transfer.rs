@@ -10,7 +10,7 @@ mod unpack;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     metadata,
     queue::{Contents, Object, Queue},
     sandbox::{Artifact, ArtifactKey, Container, hex},
-    sink::{Body, ObjectInfo, Sink, SinkError},
+    sink::{Body, ObjectInfo, Sink, SinkError, Stored},
 };
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
@@ -77,12 +77,56 @@ pub enum TransferError {
     /// The link leads somewhere that the run may not go to.
     #[error(transparent)]
     Refused(#[from] crate::grant::AllowError),
-    /// A sink did not take it.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
     /// The host's own folder or queue failed.
     #[error("{0}")]
     Host(String),
+}
+
+/// What came of an artifact.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// What was in it, and the objects in the sinks that took all of it.
+    pub contents: Contents,
+    /// The sinks that did not, by name.
+    pub failed: Vec<(String, SinkError)>,
+}
+
+impl Delivery {
+    /// Notes what came of a put of `target` in each of `outputs`, which get no more once they fail.
+    /// `whole` are the size and sha256 of what was put, unless no sink read it to the end.
+    fn note(
+        &mut self,
+        outputs: &[&Output],
+        stored: Vec<Result<Stored, SinkError>>,
+        target: &Target,
+        whole: Option<(u64, String)>,
+    ) -> Result<(), TransferError> {
+        for (output, stored) in outputs.iter().zip(stored) {
+            match (stored, &whole) {
+                (Err(error), _) => self.failed.push((output.name.clone(), error)),
+                (Ok(stored), Some((size, sha256))) => {
+                    let mut object = target.object(*size, sha256);
+                    object.etag = stored.etag;
+                    self.contents.objects.push((output.name.clone(), object));
+                }
+                (Ok(_), None) => {
+                    return Err(host("a sink stopped reading and called it a success"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of `outputs` that have not failed.
+    fn sound<'a>(&self, outputs: &[&'a Output]) -> Vec<&'a Output> {
+        let mut sound = outputs.to_vec();
+        sound.retain(|output| !self.has_failed(&output.name));
+        sound
+    }
+
+    fn has_failed(&self, sink: &str) -> bool {
+        self.failed.iter().any(|(failed, _)| failed == sink)
+    }
 }
 
 /// Delivers artifacts.
@@ -90,15 +134,12 @@ pub enum TransferError {
 pub struct Transfer {
     client: reqwest::Client,
     allow: Allow,
-    outputs: Vec<Output>,
     queue: Queue,
     spool: Spool,
     clock: Clock,
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
-    /// The entity tags of objects just stored, by sink and key.
-    tags: Mutex<HashMap<(String, String), String>>,
 }
 
 /// A file that is being delivered: what the rows will say of it.
@@ -111,12 +152,11 @@ struct Target {
 }
 
 impl Transfer {
-    /// Delivers from the origins of `allow` to `outputs`; archives are spooled in `spool`.
+    /// Delivers from the origins of `allow`; archives are spooled in `spool`.
     #[must_use]
     pub fn new(
         client: reqwest::Client,
         allow: Allow,
-        outputs: Vec<Output>,
         queue: Queue,
         spool: PathBuf,
         clock: Clock,
@@ -124,27 +164,29 @@ impl Transfer {
         Transfer {
             client,
             allow,
-            outputs,
             queue,
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
-            tags: Mutex::default(),
         }
     }
 
-    /// Delivers an artifact to every sink and returns what was in it.
+    /// Delivers an artifact to some sinks. One that fails does not stop the others.
     ///
     /// # Errors
     /// [`TransferError`] says whether a fresh link may help.
-    pub async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError> {
+    pub async fn deliver(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
         let mut tried = 0;
         loop {
             tried += 1;
             let result = match &artifact.container {
-                Container::Single => self.single(artifact).await,
-                Container::Zip | Container::ZipBundle(_) => self.archive(artifact).await,
+                Container::Single => self.single(artifact, outputs).await,
+                Container::Zip | Container::ZipBundle(_) => self.archive(artifact, outputs).await,
             };
             match result {
                 Err(Attempt::Again(_)) if tried < TRIES => {
@@ -152,21 +194,16 @@ impl Transfer {
                 }
                 Err(Attempt::Again(reason)) => return Err(TransferError::Link(reason)),
                 Err(Attempt::Never(error)) => return Err(error),
-                Ok(contents) => return Ok(self.tagged(contents)),
+                Ok(mut delivery) => {
+                    // A sink that failed half-way gets all of it again.
+                    let Delivery { contents, failed } = &mut delivery;
+                    contents
+                        .objects
+                        .retain(|(sink, _)| failed.iter().all(|(name, _)| name != sink));
+                    return Ok(delivery);
+                }
             }
         }
-    }
-
-    /// Adds the entity tags that the sinks told.
-    fn tagged(&self, mut contents: Contents) -> Contents {
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        for (sink, object) in &mut contents.objects {
-            object.etag = tags.get(&(sink.clone(), object.key.clone())).cloned();
-        }
-        for (sink, object) in &contents.objects {
-            tags.remove(&(sink.clone(), object.key.clone()));
-        }
-        contents
     }
 
     /// Waits before try number `tried + 1`.
@@ -174,7 +211,7 @@ impl Transfer {
         self.clock.sleep(Duration::from_millis(300 << tried)).await;
     }
 
-    async fn single(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
+    async fn single(&self, artifact: &Artifact, outputs: &[&Output]) -> Result<Delivery, Attempt> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             return Err(TransferError::Host("a single file has no owner".to_owned()).into());
         };
@@ -184,7 +221,7 @@ impl Transfer {
         let content_type = name::settle(told, next.as_deref().unwrap_or_default());
         if content_type == ZIP && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
-            return self.archive(artifact).await;
+            return self.archive(artifact, outputs).await;
         }
         let starts = self
             .queue
@@ -203,9 +240,8 @@ impl Transfer {
             content_type,
         };
         let size = download.size;
-        let outputs: Vec<&Output> = self.outputs.iter().collect();
         let _held = self.hold(size, outputs.len()).await;
-        let (feeds, puts) = self.puts(&outputs, &target, size);
+        let (feeds, puts) = self.puts(outputs, &target, size);
         let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
@@ -225,19 +261,9 @@ impl Transfer {
         };
         // Feeds that are dropped on an error make every sink drop what it has.
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
-        let fed = fed?;
-        for result in stored {
-            result?;
-        }
-        let (size, sha256) =
-            fed.ok_or_else(|| host("a sink stopped reading and called it a success"))?;
-        Ok(Contents {
-            objects: outputs
-                .iter()
-                .map(|output| (output.name.clone(), target.object(size, &sha256)))
-                .collect(),
-            missing: Vec::new(),
-        })
+        let mut delivery = Delivery::default();
+        delivery.note(outputs, stored, &target, fed?)?;
+        Ok(delivery)
     }
 
     /// Begins a put in each sink.
@@ -248,7 +274,7 @@ impl Transfer {
         size: Option<u64>,
     ) -> (
         Vec<crate::sink::Feed>,
-        Vec<BoxFuture<'a, Result<(), SinkError>>>,
+        Vec<BoxFuture<'a, Result<Stored, SinkError>>>,
     ) {
         outputs
             .iter()
@@ -259,16 +285,7 @@ impl Transfer {
                     size,
                     replace: false,
                 };
-                let put = async move {
-                    let stored = output.sink.put(&target.key, info, body).await?;
-                    if let Some(tag) = stored.etag {
-                        let place = (output.name.clone(), target.key.clone());
-                        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-                        tags.insert(place, tag);
-                    }
-                    Ok(())
-                };
-                (feed, put.boxed())
+                (feed, output.sink.put(&target.key, info, body).boxed())
             })
             .unzip()
     }
@@ -297,13 +314,6 @@ enum Attempt {
 impl From<TransferError> for Attempt {
     fn from(error: TransferError) -> Self {
         Attempt::Never(error)
-    }
-}
-
-/// The caller keeps the recording in the queue if the sink stays away.
-impl From<SinkError> for Attempt {
-    fn from(error: SinkError) -> Self {
-        Attempt::Never(TransferError::Sink(error))
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Batch {
     /// The conversations that the last job was about, if not all.
     #[serde(default)]
     covered: Option<Vec<String>>,
+    /// The conversations of which the running job has told something.
+    #[serde(default)]
+    told: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,6 +89,7 @@ impl Batch {
             renewing: None,
             asked_again: false,
             covered: None,
+            told: BTreeSet::new(),
         }
     }
 
@@ -148,6 +152,7 @@ impl Batch {
         match api::success(answer)? {
             Ok(response) => {
                 self.covered.clone_from(&self.renewing);
+                self.told.clear();
                 self.phase = Phase::Running {
                     job: api::job_id(&response)?,
                     since: now,
@@ -164,7 +169,7 @@ impl Batch {
 
     /// Submits each half by itself, down to the one conversation that is refused.
     fn divide(self, refusal: &api::Refusal) -> Step {
-        let (id, mut first) = (self.id.clone(), self.wanted().to_vec());
+        let mut first = self.wanted().to_vec();
         if self.renewing.is_some() || first.len() < 2 {
             let message = format!("status {}: {}", refusal.status, refusal.message);
             let failure = failure("refused", message);
@@ -174,14 +179,19 @@ impl Batch {
             return step;
         }
         let second = first.split_off(first.len() / 2);
-        let mut step = Step::then(self.clone().done());
-        let half = |name: &str, conversations: Vec<String>| {
-            let mut recorded = self.recorded.clone();
-            recorded.retain(|id| conversations.contains(id));
-            Batch::new(format!("{id}.{name}"), conversations, recorded).split()
-        };
-        step.splits = vec![half("0", first), half("1", second)];
+        let halves = vec![self.part("0", first), self.part("1", second)];
+        let mut step = Step::then(self.done());
+        step.splits = halves;
         step
+    }
+
+    /// Some of the conversations, as a batch of its own.
+    fn part(&self, name: &str, conversations: Vec<String>) -> Split {
+        let mut recorded = self.recorded.clone();
+        recorded.retain(|id| conversations.contains(id));
+        let mut part = Batch::new(format!("{}.{name}", self.id), conversations, recorded);
+        part.attempts = self.attempts;
+        part.split()
     }
 
     fn polled(
@@ -205,6 +215,8 @@ impl Batch {
         };
         let age = now.saturating_sub(since);
         let rows = job.results.clone().unwrap_or_default();
+        let named = rows.iter().filter_map(|row| row.conversation_id.clone());
+        self.told.extend(named);
         if complete(&job, counts, age, options) {
             self.phase = Phase::Finished {
                 job: id.to_owned(),
@@ -273,17 +285,43 @@ impl Batch {
     }
 
     /// Submits the batch anew, or gives up.
+    ///
+    /// Of a job that does not end nothing says which conversations are complete: those that it told
+    /// of are asked for once more. Those that it told nothing of are, too, but in a job of their own:
+    /// whatever it is that holds up a job is among them, and holds up the others no longer.
     fn resubmit(mut self, rows: Vec<JobResult>, code: &str, options: &Options) -> Step {
         self.attempts += 1;
         let attempts = self.attempts;
         if attempts < options.job_attempts {
             self.phase = Phase::Unsubmitted;
             self.parts.clear();
-            let text = format!("{code}: {} is submitted again", self.id);
-            let mut step = Step::then(self.ask(options));
+            let told = std::mem::take(&mut self.told);
+            let (told, rest): (Vec<String>, Vec<String>) = self
+                .wanted()
+                .iter()
+                .cloned()
+                .partition(|id| told.contains(id));
+            let apart = self.renewing.is_none() && !told.is_empty() && !rest.is_empty();
+            let note = match apart {
+                true => format!(
+                    "{code}: {} is submitted again: {} conversations with results apart from {} without",
+                    self.id,
+                    told.len(),
+                    rest.len()
+                ),
+                false => format!("{code}: {} is submitted again", self.id),
+            };
+            let mut step = if apart {
+                let parts = vec![self.part("told", told), self.part("rest", rest)];
+                let mut step = Step::then(self.done());
+                step.splits = parts;
+                step
+            } else {
+                Step::then(self.ask(options))
+            };
             step.notes.push(Note {
                 level: Level::Info,
-                text,
+                text: note,
             });
             return step;
         }

@@ -405,6 +405,41 @@ fn a_job_that_never_completes_ends_by_its_time() {
 }
 
 #[test]
+fn what_holds_up_a_job_is_submitted_apart_from_what_the_job_told_of() {
+    // No job with c7 in it ever ends, and none tells anything of c7.
+    let mut vendor = Vendor::new(10, |conversations, _| {
+        let sound = conversations.iter().filter(|id| *id != "c7");
+        let rows: Vec<Value> = sound.map(|id| audio(id)).collect();
+        let all = rows.len() == conversations.len();
+        json!({
+            "expectedResultCount": conversations.len(), "resultCount": rows.len(),
+            "status": if all { "Completed" } else { "InProgress" }, "results": rows,
+        })
+    });
+    let mut drive = start(
+        r#"{"region":"mypurecloud.ie","job_timeout_seconds":60,"job_attempts":3}"#,
+        week(),
+    );
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    let mut sizes: Vec<usize> = vendor.jobs.iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 8, 9]);
+    for (id, outcome) in only_outcome(&drive) {
+        match outcome {
+            OutcomeResult::HandedOver(handed) => {
+                assert!(id != "c7" && handed.artifacts == 1 && handed.missing.is_empty());
+            }
+            OutcomeResult::Failed(failure) => {
+                assert!(id == "c7" && failure.code == "job-timeout");
+            }
+            other => assert_eq!(other, &OutcomeResult::NoRecording, "{id}"),
+        }
+    }
+}
+
+#[test]
 fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
     for status in [json!("Completed"), Value::Null] {
         let with = status.is_string();

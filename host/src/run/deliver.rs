@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 
 use super::{PATIENCE, Run, RunError, live::Live, pause};
 use crate::{
-    queue::{Contents, Delivered, artifact_text},
+    queue::{Delivered, artifact_text},
     sandbox::Artifact,
     sink::SinkError,
-    transfer::TransferError,
+    transfer::{Delivery, Output, TransferError},
 };
 
 /// How often a fresh link is asked for.
@@ -19,7 +19,7 @@ const RENEWALS: u32 = 5;
 pub(super) struct Fetched {
     artifact: Artifact,
     split: String,
-    result: Result<Contents, TransferError>,
+    result: Result<Delivery, TransferError>,
 }
 
 impl Run {
@@ -30,8 +30,10 @@ impl Run {
         split: String,
     ) {
         let transfer = Arc::clone(&self.transfer);
+        let outputs = self.outputs.clone();
         fetches.spawn(async move {
-            let result = transfer.deliver(&artifact).await;
+            let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
+            let result = transfer.deliver(&artifact, &outputs).await;
             Fetched {
                 artifact,
                 split,
@@ -53,18 +55,20 @@ impl Run {
         } = fetched;
         let key = artifact_text(&artifact.key);
         match result {
-            Ok(contents) => {
-                live.sink_failures = None;
-                Ok(Some(Delivered {
-                    artifact: key,
-                    result: Ok(contents),
-                }))
-            }
-            Err(TransferError::Sink(error)) => {
-                self.sink_failed(error, live)?;
-                live.links.push_front((artifact, split));
-                Ok(None)
-            }
+            Ok(Delivery { contents, failed }) => match failed.into_iter().next() {
+                None => {
+                    live.sink_failures = None;
+                    Ok(Some(Delivered {
+                        artifact: key,
+                        result: Ok(contents),
+                    }))
+                }
+                Some((_, error)) => {
+                    self.sink_failed(error, live)?;
+                    live.links.push_front((artifact, split));
+                    Ok(None)
+                }
+            },
             Err(TransferError::Link(reason)) => {
                 let renewals = live.renewals.entry(key.clone()).or_default();
                 *renewals += 1;

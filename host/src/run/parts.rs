@@ -9,13 +9,12 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::{
     grant::{Calls, Grant},
-    queue::Contents,
     sandbox::{
         Answer, Artifact, Component, Event, Purpose, Request, SandboxError, SourceError, Started,
         State, Step,
     },
     trace::Trace,
-    transfer::{Transfer, TransferError},
+    transfer::{Delivery, Output, Transfer, TransferError},
 };
 
 type Stepped<T> = Result<Result<T, SourceError>, SandboxError>;
@@ -37,7 +36,11 @@ pub(crate) trait Answers: Send + Sync {
 /// Delivers artifacts to the sinks.
 #[async_trait]
 pub(crate) trait Delivers: Send + Sync {
-    async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError>;
+    async fn deliver(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError>;
 }
 
 /// A component with the options of its source.
@@ -103,7 +106,11 @@ impl Answers for Grant {
 
 #[async_trait]
 impl Delivers for Transfer {
-    async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError> {
-        Transfer::deliver(self, artifact).await
+    async fn deliver(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
+        Transfer::deliver(self, artifact, outputs).await
     }
 }

@@ -312,7 +312,6 @@ impl Pipeline {
         let transfer = Transfer::new(
             client(None, &connected.allow)?,
             connected.allow,
-            self.outputs.clone(),
             queue.clone(),
             self.data_dir.clone(),
             self.clock,
@@ -324,7 +323,7 @@ impl Pipeline {
             fetch_size: connected.fetch_size,
             answers: Arc::new(connected.grant),
             transfer: Arc::new(transfer),
-            outputs: self.outputs,
+            outputs: self.outputs.into_iter().map(Arc::new).collect(),
             queue,
             clock: self.clock,
             concurrency: self.concurrency,

@@ -79,11 +79,13 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
         )),
         transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
         outputs: ["one", "two"]
-            .map(|name| Output {
-                name: name.into(),
-                sink: Arc::new(Lake::new(name, Arc::clone(&world))),
-                zip: Zip::Unpack,
-                metadata: crate::metadata::Settings::default(),
+            .map(|name| {
+                Arc::new(Output {
+                    name: name.into(),
+                    sink: Arc::new(Lake::new(name, Arc::clone(&world))),
+                    zip: Zip::Unpack,
+                    metadata: crate::metadata::Settings::default(),
+                })
             })
             .into(),
         queue: queue.clone(),

@@ -19,14 +19,13 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Output, Target, Transfer, TransferError, Zip, host,
+    Attempt, Delivery, Output, Target, Transfer, TransferError, Zip, host,
     name::{content_type, stem},
 };
 use crate::{
     archive::{Archive, ArchiveError, EntryError, Limits, safe},
-    queue::{Contents, Object},
     sandbox::{Artifact, ArtifactKey, Container, hex},
-    sink::Feed,
+    sink::{Feed, SinkError, Stored},
 };
 use plan::{Problem, missing};
 use spooled::Spooled;
@@ -39,7 +38,7 @@ const NESTED: u64 = 256 << 20;
 /// What an archive turned out to be.
 enum Verdict {
     /// This is in it, and it is certain what is not.
-    Settled(Contents),
+    Settled(Delivery),
     /// It has a flaw that may have come by the download.
     Doubtful(String),
 }
@@ -48,6 +47,7 @@ enum Verdict {
 struct Unpacking<'a> {
     transfer: &'a Transfer,
     outputs: Vec<&'a Output>,
+    delivery: Delivery,
     archive: Arc<Archive>,
     /// What the archives in it may still unpack to.
     limits: Limits,
@@ -55,7 +55,11 @@ struct Unpacking<'a> {
 }
 
 impl Transfer {
-    pub(super) async fn archive(&self, artifact: &Artifact) -> Result<Contents, Attempt> {
+    pub(super) async fn archive(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, Attempt> {
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
         let mut tried = 1;
@@ -63,8 +67,8 @@ impl Transfer {
             let spooled = self.spooled(artifact).await?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
-            match self.contents(artifact, &spooled, sure).await? {
-                Verdict::Settled(contents) => return Ok(contents),
+            match self.contents(artifact, outputs, &spooled, sure).await? {
+                Verdict::Settled(delivery) => return Ok(delivery),
                 Verdict::Doubtful(reason) if tried == DOWNLOADS => {
                     return Err(TransferError::Link(format!(
                         "{DOWNLOADS} downloads of a zip brought different bytes, and none was sound; the last one: {reason}"
@@ -84,10 +88,11 @@ impl Transfer {
     async fn contents(
         &self,
         artifact: &Artifact,
+        outputs: &[&Output],
         spooled: &Spooled,
         sure: bool,
     ) -> Result<Verdict, Attempt> {
-        let unpack = self.with_zip(Zip::Unpack);
+        let unpack = with_zip(outputs, Zip::Unpack);
         let file = spooled.file.try_clone().map_err(host)?;
         let opened = open(file, Limits::default()).await?;
         let whole = self.whole(artifact).await?;
@@ -102,7 +107,7 @@ impl Transfer {
         if let Some(verdict) = doubt(&plan.problems) {
             return Ok(verdict);
         }
-        let mut objects = Vec::new();
+        let mut delivery = Delivery::default();
         if let Ok(archive) = opened
             && !unpack.is_empty()
         {
@@ -111,52 +116,48 @@ impl Transfer {
                 transfer: self,
                 limits: Limits::default().after(&archive),
                 archive,
-                outputs: unpack.clone(),
+                outputs: unpack,
+                delivery,
                 problems: std::mem::take(&mut plan.problems),
             };
             for (entry, target) in &plan.files {
-                let stored = unpacking.deliver(*entry, target, bundle).await?;
+                unpacking.deliver(*entry, target, bundle).await?;
                 if let Some(verdict) = doubt(&unpacking.problems) {
                     return Ok(verdict);
                 }
-                for output in &unpack {
-                    let named = stored.iter().cloned();
-                    objects.extend(named.map(|object| (output.name.clone(), object)));
+                if unpacking.outputs.is_empty() {
+                    break;
                 }
             }
             plan.problems = unpacking.problems;
+            delivery = unpacking.delivery;
         }
-        let mut keep = self.with_zip(Zip::Keep);
-        if plan.must_be_kept() {
-            keep = self.outputs.iter().collect();
-        }
+        let keep = match plan.must_be_kept() {
+            true => outputs.to_vec(),
+            false => with_zip(outputs, Zip::Keep),
+        };
+        let keep = delivery.sound(&keep);
         if !keep.is_empty() {
             let file = spooled.file.try_clone().map_err(host)?;
-            self.put_file(&keep, &whole, file, spooled.size).await?;
-            for output in &keep {
+            let stored = self.put_file(&keep, &whole, file, spooled.size).await?;
+            let mut kept = Delivery::default();
+            let sum = (spooled.size, spooled.sha256.clone());
+            kept.note(&keep, stored, &whole, Some(sum))?;
+            for (sink, object) in kept.contents.objects {
                 for holder in &plan.holders {
-                    let mut object = whole.object(spooled.size, &spooled.sha256);
+                    let mut object = object.clone();
                     object.conversation.clone_from(&holder.conversation);
                     object.recording.clone_from(&holder.recording);
                     object.member.clone_from(&holder.member);
-                    objects.push((output.name.clone(), object));
+                    delivery.contents.objects.push((sink.clone(), object));
                 }
             }
+            delivery.failed.extend(kept.failed);
         }
-        let mut told = plan.missing;
-        told.extend(missing(&plan.problems, &whole.key));
-        Ok(Verdict::Settled(Contents {
-            objects,
-            missing: told,
-        }))
-    }
-
-    /// The sinks that want archives like this, among others.
-    fn with_zip(&self, zip: Zip) -> Vec<&Output> {
-        self.outputs
-            .iter()
-            .filter(|output| output.zip == zip || output.zip == Zip::Both)
-            .collect()
+        delivery.contents.missing = plan.missing;
+        let told = missing(&plan.problems, &whole.key);
+        delivery.contents.missing.extend(told);
+        Ok(Verdict::Settled(delivery))
     }
 
     /// The object that an archive is when it is kept.
@@ -189,7 +190,7 @@ impl Transfer {
         target: &Target,
         mut file: File,
         size: u64,
-    ) -> Result<(), Attempt> {
+    ) -> Result<Vec<Result<Stored, SinkError>>, Attempt> {
         let _held = self.hold(Some(size), outputs.len()).await;
         let (feeds, puts) = self.puts(outputs, target, Some(size));
         let reader = spawn_blocking(move || -> io::Result<_> {
@@ -209,10 +210,8 @@ impl Transfer {
             Ok::<_, TransferError>(())
         };
         let (read, stored) = tokio::join!(read, join_all(puts));
-        for result in stored {
-            result?;
-        }
-        Ok(read?)
+        read?;
+        Ok(stored)
     }
 
     /// Unpacks an entry into an object in each sink; a body whose entry turns out to be damaged
@@ -223,7 +222,7 @@ impl Transfer {
         archive: &Arc<Archive>,
         entry: usize,
         target: &Target,
-    ) -> Result<Result<Object, EntryError>, Attempt> {
+    ) -> Result<Result<Delivery, EntryError>, Attempt> {
         let Some(size) = archive.entries().get(entry).map(|entry| entry.size) else {
             return Err(host("an archive has lost an entry").into());
         };
@@ -262,13 +261,17 @@ impl Transfer {
             Err(error @ EntryError::Spool(_)) => return Err(host(error).into()),
             Err(error) => return Ok(Err(error)),
         };
-        for result in stored {
-            result?;
-        }
-        let sha256 =
-            sha256.ok_or_else(|| host("a sink stopped reading and called it a success"))?;
-        Ok(Ok(target.object(size, &sha256)))
+        let mut delivery = Delivery::default();
+        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)))?;
+        Ok(Ok(delivery))
     }
+}
+
+/// Those of some sinks that want archives like this, among others.
+fn with_zip<'a>(outputs: &[&'a Output], zip: Zip) -> Vec<&'a Output> {
+    let mut wanting = outputs.to_vec();
+    wanting.retain(|output| output.zip == zip || output.zip == Zip::Both);
+    wanting
 }
 
 impl Unpacking<'_> {
@@ -278,33 +281,38 @@ impl Unpacking<'_> {
         entry: usize,
         target: &Target,
         bundle: bool,
-    ) -> Result<Vec<Object>, Attempt> {
+    ) -> Result<(), Attempt> {
         let archive = Arc::clone(&self.archive);
         let short = archive.entries()[entry].size <= NESTED;
         if bundle && short && target.content_type == "application/zip" {
             return self.nested(entry, target).await;
         }
-        let stored = self.put(&archive, entry, target, None).await?;
-        Ok(stored.into_iter().collect())
+        self.put(&archive, entry, target, None).await.map(drop)
     }
 
-    /// Puts an entry, or notes why that cannot be; `kept` holds the entry all the same.
+    /// Puts an entry, or notes why that cannot be; `kept` holds the entry all the same. Says whether
+    /// there was nothing wrong with the entry.
     async fn put(
         &mut self,
         archive: &Arc<Archive>,
         entry: usize,
         target: &Target,
         kept: Option<&str>,
-    ) -> Result<Option<Object>, Attempt> {
+    ) -> Result<bool, Attempt> {
         let put = self
             .transfer
             .put_entry(&self.outputs, archive, entry, target);
         match put.await? {
-            Ok(object) => Ok(Some(object)),
+            Ok(put) => {
+                self.delivery.contents.objects.extend(put.contents.objects);
+                self.delivery.failed.extend(put.failed);
+                self.outputs = self.delivery.sound(&self.outputs);
+                Ok(true)
+            }
             Err(error) => {
                 let name = &archive.entries()[entry].name;
                 self.problem(target, error.code(), name, &error, kept);
-                Ok(None)
+                Ok(false)
             }
         }
     }
@@ -327,19 +335,19 @@ impl Unpacking<'_> {
     }
 
     /// Brings the files of a zip in the archive to the sinks; the zip itself if it has a flaw.
-    async fn nested(&mut self, entry: usize, target: &Target) -> Result<Vec<Object>, Attempt> {
+    async fn nested(&mut self, entry: usize, target: &Target) -> Result<(), Attempt> {
         let outer = Arc::clone(&self.archive);
         let file = match self.transfer.spooled_entry(&outer, entry).await? {
             Ok(file) => file,
             Err(error) => {
                 let name = &outer.entries()[entry].name;
                 self.problem(target, error.code(), name, &error, None);
-                return Ok(Vec::new());
+                return Ok(());
             }
         };
         let before = self.problems.len();
         let kept = Some(target.key.as_str());
-        let mut stored = Vec::new();
+        let mut stored = false;
         match open(file, self.limits).await? {
             Ok(inner) => {
                 self.limits = self.limits.after(&inner);
@@ -357,7 +365,7 @@ impl Unpacking<'_> {
                         content_type: content_type(&file.name).to_owned(),
                         ..target.clone()
                     };
-                    stored.extend(self.put(&inner, number, &target, kept).await?);
+                    stored |= self.put(&inner, number, &target, kept).await?;
                 }
             }
             Err(error) => {
@@ -365,10 +373,10 @@ impl Unpacking<'_> {
                 self.problem(target, error.code(), name, &error, kept);
             }
         }
-        if stored.is_empty() || self.problems.len() > before {
-            stored.extend(self.put(&outer, entry, target, None).await?);
+        if !stored || self.problems.len() > before {
+            self.put(&outer, entry, target, None).await?;
         }
-        Ok(stored)
+        Ok(())
     }
 }
 

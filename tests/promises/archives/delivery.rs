@@ -201,15 +201,15 @@ async fn delivered(
     }];
     let queue = Queue::open(&folder.path().join("data"), "test").unwrap().0;
     let output = folder.path().join("output");
+    let lake = Output {
+        name: "lake".to_owned(),
+        sink: Arc::new(Filesystem::new(output.clone())),
+        zip,
+        metadata: recording_host::metadata::Settings::default(),
+    };
     let transfer = Transfer::new(
         reqwest::Client::new(),
         Allow::new(&origins, None, true),
-        vec![Output {
-            name: "lake".to_owned(),
-            sink: Arc::new(Filesystem::new(output.clone())),
-            zip,
-            metadata: recording_host::metadata::Settings::default(),
-        }],
         queue.clone(),
         folder.path().join("data"),
         Clock::new(40.0),
@@ -231,7 +231,9 @@ async fn delivered(
         .commit("s".to_owned(), &step(&artifact), 0)
         .await
         .unwrap();
-    let contents = transfer.deliver(&artifact).await?;
+    let delivery = transfer.deliver(&artifact, &[&lake]).await?;
+    assert!(delivery.failed.is_empty());
+    let contents = delivery.contents;
     let done = Delivered {
         artifact: artifact_text(&artifact.key),
         result: Ok(contents.clone()),

@@ -16,7 +16,7 @@ use super::{ALLOWED, world::World};
 use crate::{
     clock::Clock,
     grant::{Credentials, Exchange},
-    queue::{Contents, Object},
+    queue::Object,
     run::parts::{Delivers, Steps},
     sandbox::{
         Answer, Artifact, ArtifactKey, Container, Conversation, Download, Event, Failure, Fault,
@@ -24,7 +24,7 @@ use crate::{
         Response, SandboxError, Send, SourceError, Split, Started, State, Step, Wait,
     },
     sink::SinkError,
-    transfer::TransferError,
+    transfer::{Delivery, Output, TransferError},
 };
 
 const PAGE: usize = 5;
@@ -499,7 +499,11 @@ impl Way {
 
 #[async_trait]
 impl Delivers for Way {
-    async fn deliver(&self, artifact: &Artifact) -> Result<Contents, TransferError> {
+    async fn deliver(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };
@@ -513,12 +517,15 @@ impl Delivers for Way {
             return Err(TransferError::Link("simulated expiry".into()));
         }
         if full {
-            return Err(TransferError::Sink(SinkError {
+            let mut delivery = Delivery::default();
+            let error = SinkError {
                 sink: "one".into(),
                 key: key.recording.clone(),
                 reason: "simulated".into(),
                 retryable: true,
-            }));
+            };
+            delivery.failed.push(("one".into(), error));
+            return Ok(delivery);
         }
         {
             let mut world = self.world.lock().unwrap();
@@ -535,11 +542,9 @@ impl Delivers for Way {
             sha256: String::new(),
             etag: None,
         };
-        Ok(Contents {
-            objects: ["one", "two"]
-                .map(|sink| (sink.to_owned(), object.clone()))
-                .into(),
-            missing: Vec::new(),
-        })
+        let mut delivery = Delivery::default();
+        let all = outputs.iter().map(|output| output.name.clone());
+        delivery.contents.objects = all.map(|sink| (sink, object.clone())).collect();
+        Ok(delivery)
     }
 }
