@@ -238,6 +238,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
     };
     let objects = (0..objects).map(object).collect();
     Settled {
+        lost_in: std::collections::BTreeMap::new(),
         outcome: Outcome::Stored,
         objects: BTreeMap::from([(SINK.to_owned(), objects)]),
         attempt: 1,

@@ -5,6 +5,7 @@
 
 mod close;
 mod commit;
+mod delivered;
 mod fetch;
 mod record;
 mod recover;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use commit::Committed;
+pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 pub use record::{
     Absent, Contents, Delivered, Object, Outcome, Record, Segment, Settled, artifact_key,
@@ -79,7 +81,8 @@ pub struct Queue {
 }
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
-// is being filed, and `filed` in the end. The words of `counted` are `conversations`, `artifacts`,
+// is being filed, and `filed` in the end. `owed` is what some sinks have and others lack, and `filing`
+// the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
 // `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
 // `ready`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
@@ -113,6 +116,13 @@ CREATE TABLE IF NOT EXISTS object (
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
   etag TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
+CREATE TABLE IF NOT EXISTS owed (
+  sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
+  code TEXT, message TEXT, PRIMARY KEY (sink, artifact)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS owed_conversation ON owed(conversation);
+CREATE INDEX IF NOT EXISTS owed_artifact ON owed(artifact);
+CREATE TABLE IF NOT EXISTS filing (segment INTEGER NOT NULL, sink TEXT NOT NULL,
+  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -310,56 +320,6 @@ impl Queue {
             tx.prepare_cached("SELECT id FROM conversation WHERE bundle = ?1 ORDER BY id")?
                 .query_map([bundle], |row| row.get(0))?
                 .collect()
-        })
-        .await
-    }
-
-    /// Writes down what became of artifacts.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn delivered(&self, batch: Vec<Delivered>) -> Result<(), QueueError> {
-        self.with(move |tx| {
-            for delivered in &batch {
-                match &delivered.result {
-                    Ok(contents) => {
-                        for (sink, object) in &contents.objects {
-                            tx.prepare_cached(
-                                "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                            )?
-                            .execute(params![
-                                sink,
-                                object.key,
-                                object.member.as_deref().unwrap_or_default(),
-                                object.conversation,
-                                object.recording,
-                                object.content_type,
-                                object.size as i64,
-                                object.sha256,
-                                object.etag
-                            ])?;
-                        }
-                        for (number, missing) in contents.missing.iter().enumerate() {
-                            let Absent { conversation, code, message, passing } = missing;
-                            let key = format!("{}\n{number}", delivered.artifact);
-                            tx.prepare_cached(
-                                "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4, ?5)",
-                            )?
-                            .execute(params![key, conversation, code, message, passing])?;
-                        }
-                        tx.prepare_cached("UPDATE artifact SET status = 'stored' WHERE key = ?1")?
-                            .execute([&delivered.artifact])?;
-                        count(tx, "artifacts", 1)?;
-                    }
-                    Err((code, message)) => {
-                        tx.prepare_cached(
-                            "UPDATE artifact SET status = 'failed', code = ?2, message = ?3 WHERE key = ?1",
-                        )?
-                        .execute(params![delivered.artifact, code, message])?;
-                    }
-                }
-            }
-            Ok(())
         })
         .await
     }

@@ -62,6 +62,7 @@ struct Line<'a> {
 /// # Errors
 /// What the sink says; the segment can be put again.
 pub async fn file(export: &str, segment: &Arc<Segment>, output: &Output) -> Result<(), SinkError> {
+    let segment = &segment.in_sink(&output.name);
     let settings = output.metadata;
     let name = format!("date={}/{export}-{:06}", segment.day, segment.number);
     let key = format!("metadata/{name}.{}", settings.extension());

@@ -4,6 +4,7 @@
 //! was not committed when a run ended is done again by the next one.
 
 mod deliver;
+mod lane;
 mod live;
 pub(crate) mod parts;
 mod search;
@@ -30,7 +31,8 @@ use crate::{
     sink::SinkError,
     transfer::Output,
 };
-use deliver::Fetched;
+use deliver::{Fetched, Tried};
+use lane::Lanes;
 use live::Live;
 use parts::{Answers, Delivers, Steps};
 pub(crate) use step::source_error;
@@ -110,6 +112,8 @@ pub(crate) struct Run {
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) transfer: Arc<dyn Delivers>,
     pub(crate) outputs: Vec<Arc<Output>>,
+    /// The sinks that are out of order from the start, by name.
+    pub(crate) absent: Vec<String>,
     pub(crate) queue: Queue,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
@@ -128,6 +132,7 @@ pub(crate) struct Run {
 enum Happened {
     Stepped(Stepped),
     Fetched(Fetched),
+    Tried(Tried),
     Time,
     Stop,
 }
@@ -135,10 +140,17 @@ enum Happened {
 impl Run {
     /// Runs the export to its end, or until `stop` turns true.
     pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
-        let mut live = Live::load(&self.queue).await?;
+        let lanes = Lanes::new(self.outputs.len(), self.following);
+        let mut live = Live::load(&self.queue, lanes).await?;
         live.next_search = Some(0);
+        for place in self.places(&self.absent) {
+            live.lanes.leave(place, self.clock.now());
+        }
+        let there = (0..self.outputs.len()).filter(|place| !live.lanes.is_away(*place));
+        self.catch_up(there.collect(), &mut live).await?;
         let mut steps = JoinSet::new();
         let mut fetches = JoinSet::new();
+        let mut tries = JoinSet::new();
         let mut delivered = Vec::new();
         let mut filed_at = self.clock.now();
         let mut next_tick = 0;
@@ -147,19 +159,21 @@ impl Run {
             let now = self.clock.now();
             self.search(&mut live, now).await?;
             self.gather(&mut live, now).await?;
-            self.launch(&mut live, &mut steps, &mut fetches, now)
-                .await?;
+            self.try_sinks(&mut live, &mut tries, now);
+            self.fetch(&mut live, &mut fetches, now);
+            self.launch(&mut live, &mut steps, now).await?;
             if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {
                 self.delivered(&mut delivered, &mut live).await?;
             }
-            let busy = !steps.is_empty() || !fetches.is_empty();
+            let busy = !steps.is_empty() || !fetches.is_empty() || !tries.is_empty();
             let idle = !busy && live.is_idle();
             if now >= next_tick || idle {
                 self.queue
                     .settle(now, ms(self.late), ms(self.confirm))
                     .await?;
                 let overdue = self.interval.until.is_none() && now >= filed_at + FILE_AFTER;
-                if self.file(if overdue { 1 } else { ROWS }, &mut live).await? && overdue {
+                self.file(if overdue { 1 } else { ROWS }, &mut live).await?;
+                if overdue {
                     filed_at = now;
                 }
                 self.report().await?;
@@ -179,12 +193,16 @@ impl Run {
                 Some(fetched) = fetches.join_next() => {
                     Happened::Fetched(fetched.map_err(|error| RunError::Host(error.to_string()))?)
                 }
+                Some(tried) = tries.join_next() => {
+                    Happened::Tried(tried.map_err(|error| RunError::Host(error.to_string()))?)
+                }
                 () = self.clock.sleep(wait) => Happened::Time,
                 () = tokio::time::sleep(TICK), if busy => Happened::Time,
             };
             match happened {
                 Happened::Stepped(stepped) => self.stepped(stepped, &mut live, &mut steps).await?,
                 Happened::Fetched(fetched) => delivered.extend(self.fetched(fetched, &mut live)?),
+                Happened::Tried(tried) => self.tried(tried, &mut live).await?,
                 Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut live, fetches, &mut delivered).await?;
@@ -208,28 +226,31 @@ impl Run {
             live.wanted = true;
             return Ok(false);
         }
-        Ok(live.next_search.is_none() && self.file(1, live).await?)
+        if live.next_search.is_some() {
+            return Ok(false);
+        }
+        let all = self.file(1, live).await?;
+        match live.lanes.refused() {
+            // The others have everything.
+            Some(error) if !all => Err(error.clone().into()),
+            _ => Ok(all),
+        }
     }
 
-    /// Starts as many steps and downloads as may be under way.
+    /// The places of some sinks among the outputs.
+    fn places<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+        let outputs = self.outputs.iter().enumerate();
+        let named = outputs.filter(|(_, output)| names.contains(&output.name));
+        named.map(|(place, _)| place)
+    }
+
+    /// Starts as many steps as may be under way.
     async fn launch(
         &self,
         live: &mut Live,
         steps: &mut JoinSet<Stepped>,
-        fetches: &mut JoinSet<Fetched>,
         now: u64,
     ) -> Result<(), RunError> {
-        // A sink that was out of order is tried with one download before it gets all of them.
-        let most = match live.sink_failures {
-            Some(_) => 1,
-            None => self.concurrency.transfers,
-        };
-        while fetches.len() < most && live.sinks_rest <= now {
-            let Some((artifact, split)) = live.links.pop_front() else {
-                break;
-            };
-            self.download(fetches, artifact, split);
-        }
         // Links expire: no new ones are asked for while so many wait.
         if live.links.len() > self.concurrency.transfers * 64 {
             return Ok(());
@@ -298,26 +319,35 @@ impl Run {
         self.delivered(delivered, live).await
     }
 
-    /// Files what is settled: days with at least `least` conversations. Says whether all of it is
-    /// in every sink; if a sink is out of order, it is tried again later.
+    /// Files what is settled: days with at least `least` conversations. Says whether every sink has
+    /// all that is closed; one that is out of order gets it later.
     async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
-        if live.sinks_rest > self.clock.now() {
-            return Ok(false);
-        }
-        for number in self.queue.close_segments(least, ROWS).await? {
+        let sinks = self.outputs.iter().map(|output| output.name.clone());
+        let sinks = sinks.collect();
+        self.queue.close_segments(least, ROWS, sinks).await?;
+        let mut all = true;
+        for (number, sinks) in self.queue.unfiled().await? {
+            let mut places: Vec<usize> = self.places(&sinks).collect();
+            places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
+            if places.is_empty() {
+                all = false;
+                continue;
+            }
             let segment = Arc::new(self.queue.segment(number).await?);
-            for output in &self.outputs {
-                if let Err(error) = receipt::file(&self.export, &segment, output).await {
-                    live.unfiled = true;
-                    self.sink_failed(error, live)?;
-                    return Ok(false);
+            let mut everywhere = false;
+            for place in places {
+                let output = &self.outputs[place];
+                match receipt::file(&self.export, &segment, output).await {
+                    Ok(()) => {
+                        let name = output.name.clone();
+                        everywhere = self.queue.filed(&segment, name).await?;
+                    }
+                    Err(error) => self.sink_failed(place, error, live)?,
                 }
             }
-            live.sink_failures = None;
-            self.queue.filed(&segment).await?;
+            all &= everywhere;
         }
-        live.unfiled = false;
-        Ok(true)
+        Ok(all)
     }
 
     async fn report(&self) -> Result<(), RunError> {

@@ -49,7 +49,7 @@ pub struct Stored {
 }
 
 /// Why an object is not stored.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("sink {sink}, {key}: {reason}")]
 pub struct SinkError {
     /// The sink, as the configuration or its type names it.

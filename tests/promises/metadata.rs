@@ -156,6 +156,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
     let start = 1_767_600_000_000 + u64::from(number) * 60_000;
     let named = |id: &str| (id.to_owned(), Some(format!("name of {id}")));
     Settled {
+        lost_in: BTreeMap::new(),
         id: format!("conversation-{number:06}"),
         record: Record {
             start,

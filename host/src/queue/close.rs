@@ -7,12 +7,17 @@ use rusqlite::params;
 use super::{Queue, QueueError, Segment, count, fetch::settled};
 
 impl Queue {
-    /// Closes segments of settled conversations: days with at least `least` of them, of at most
-    /// `most` each. Returns the numbers of all that are closed but not filed.
+    /// Closes segments of settled conversations, to be filed in `sinks`: days with at least `least`
+    /// of them, of at most `most` each.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn close_segments(&self, least: usize, most: usize) -> Result<Vec<i64>, QueueError> {
+    pub async fn close_segments(
+        &self,
+        least: usize,
+        most: usize,
+        sinks: Vec<String>,
+    ) -> Result<(), QueueError> {
         self.with(move |tx| {
             loop {
                 let days: Vec<String> = tx
@@ -32,11 +37,39 @@ impl Queue {
                          (SELECT id FROM conversation WHERE status = 'settled' AND day = ?1 ORDER BY id LIMIT ?3)",
                     )?
                     .execute(params![day, number, most as i64])?;
+                    for sink in &sinks {
+                        tx.prepare_cached("INSERT INTO filing VALUES (?1, ?2)")?
+                            .execute(params![number, sink])?;
+                    }
                 }
             }
-            tx.prepare_cached("SELECT DISTINCT segment FROM conversation WHERE status = 'closing' ORDER BY segment")?
-                .query_map([], |row| row.get(0))?
-                .collect()
+            Ok(())
+        })
+        .await
+    }
+
+    /// The segments that are closed and not filed in every sink, with the sinks that they are to be
+    /// filed in. Left out are sinks that are owed recordings of the segment.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn unfiled(&self) -> Result<BTreeMap<i64, Vec<String>>, QueueError> {
+        self.with(|tx| {
+            let mut unfiled = BTreeMap::<i64, Vec<String>>::new();
+            let mut query = tx.prepare_cached(
+                "SELECT segment, sink, EXISTS (SELECT 1 FROM owed WHERE owed.sink = filing.sink AND code IS NULL
+                   AND (EXISTS (SELECT 1 FROM conversation AS c WHERE c.id = owed.conversation AND c.segment = filing.segment)
+                     OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = owed.artifact AND c.segment = filing.segment)))
+                 FROM filing",
+            )?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                let of = unfiled.entry(row.get(0)?).or_default();
+                if !row.get::<_, bool>(2)? {
+                    of.push(row.get(1)?);
+                }
+            }
+            Ok(unfiled)
         })
         .await
     }
@@ -72,12 +105,12 @@ impl Queue {
         .await
     }
 
-    /// Acknowledges a segment that every sink holds, and forgets all of it but ids, counts, and
-    /// what another attempt at a loss would need.
+    /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
+    /// ids, counts, and what another attempt at a loss would need. Says whether that is so.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn filed(&self, segment: &Segment) -> Result<(), QueueError> {
+    pub async fn filed(&self, segment: &Segment, sink: String) -> Result<bool, QueueError> {
         let number = segment.number;
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();
@@ -87,9 +120,18 @@ impl Queue {
             *outcomes.entry(word).or_default() += 1;
         }
         self.with(move |tx| {
+            tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
+                .execute(params![number, sink])?;
+            let left: bool = tx
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM filing WHERE segment = ?1)")?
+                .query_row([number], |row| row.get(0))?;
+            if left {
+                return Ok(false);
+            }
             for id in &ids {
                 tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
+                tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?.execute([id])?;
             }
             let (objects, bytes): (i64, i64) = tx
                 .prepare_cached(
@@ -107,7 +149,7 @@ impl Queue {
                  WHERE segment = ?1 AND status = 'closing'",
             )?
             .execute([number])?;
-            Ok(())
+            Ok(true)
         })
         .await
     }

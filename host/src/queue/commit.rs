@@ -1,10 +1,13 @@
 //! Writes down what a step yielded: conversations, artifacts, outcomes and splits, all or nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Outcome, Queue, QueueError, Record, artifact_text, count, day, insert_splits};
+use super::{
+    Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
+    insert_splits,
+};
 use crate::sandbox::{ArtifactKey, Conversation, Next, OutcomeResult, Step};
 
 /// What committing a step has changed.
@@ -12,8 +15,8 @@ use crate::sandbox::{ArtifactKey, Conversation, Next, OutcomeResult, Step};
 pub struct Committed {
     /// The ids of splits that are new.
     pub splits: Vec<String>,
-    /// The artifacts that are wanted still, as text.
-    pub artifacts: HashSet<String>,
+    /// The artifacts that are wanted still, as text, with the sinks that are owed them; none for all.
+    pub artifacts: HashMap<String, Option<Vec<String>>>,
     /// Conversations whose recordings are now to be fetched.
     pub wanted: usize,
 }
@@ -46,7 +49,12 @@ impl Queue {
             for artifact in &step.artifacts {
                 let key = artifact_text(&artifact.key);
                 if add_artifact(tx, &artifact.key, &key, &split)? {
-                    committed.artifacts.insert(key);
+                    committed.artifacts.insert(key, None);
+                    continue;
+                }
+                let owed = sinks_owed(tx, &key)?;
+                if !owed.is_empty() {
+                    committed.artifacts.insert(key, Some(owed));
                 }
             }
             for outcome in &step.outcomes {

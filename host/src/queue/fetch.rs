@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 
 use super::{
-    Object, Outcome, Queue, QueueError, Settled, count, counted, insert_splits, parsed, set,
+    Object, Outcome, Queue, QueueError, Settled, count, counted, delivered, insert_splits, parsed,
+    set,
 };
 use crate::sandbox::{Split, Wanted};
 
@@ -348,19 +349,7 @@ impl Ready {
                 missing: vec![(code.clone(), message.clone())],
             };
         }
-        if let Some((code, message)) = failed.first() {
-            outcome = match outcome {
-                Outcome::Stored if objects > 0 => Outcome::Partial { missing: failed },
-                Outcome::Partial { mut missing } if objects > 0 => {
-                    missing.extend(failed);
-                    Outcome::Partial { missing }
-                }
-                _ => Outcome::Failed {
-                    code: code.clone(),
-                    message: message.clone(),
-                },
-            };
-        }
+        let outcome = outcome.with_losses(failed, objects > 0);
         Ok((outcome, passing, objects, bytes))
     }
 }
@@ -393,6 +382,7 @@ pub(super) fn settled(
         });
     }
     Ok(Settled {
+        lost_in: delivered::lost(tx, &id)?,
         id,
         record: parsed(record)?,
         outcome: parsed(outcome)?,

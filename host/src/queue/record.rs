@@ -1,6 +1,6 @@
 //! What the queue keeps: conversations, their outcomes and objects, and the names of artifacts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,25 @@ impl Outcome {
         }
     }
 
+    /// Adds what cannot be had, as code and message; `stored` says whether something else is.
+    #[must_use]
+    pub fn with_losses(self, mut lost: Vec<(String, String)>, stored: bool) -> Self {
+        if lost.is_empty() {
+            return self;
+        }
+        match self {
+            Outcome::Stored if stored => Outcome::Partial { missing: lost },
+            Outcome::Partial { mut missing } if stored => {
+                missing.append(&mut lost);
+                Outcome::Partial { missing }
+            }
+            _ => {
+                let (code, message) = lost.swap_remove(0);
+                Outcome::Failed { code, message }
+            }
+        }
+    }
+
     /// The word that stands in rows, receipts and summaries.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -153,6 +172,8 @@ pub struct Settled {
     pub attempt: u32,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,
+    /// What a sink that was out of order could not be given any more, as code and message, by sink.
+    pub lost_in: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Settled {
@@ -174,6 +195,25 @@ pub struct Segment {
     pub conversations: Vec<Settled>,
 }
 
+impl Segment {
+    /// The segment as a sink is to have it: with what could not be brought to that sink any more.
+    #[must_use]
+    pub fn in_sink(self: &Arc<Self>, sink: &str) -> Arc<Self> {
+        let lost = |settled: &Settled| settled.lost_in.contains_key(sink);
+        if !self.conversations.iter().any(lost) {
+            return Arc::clone(self);
+        }
+        let mut segment = Segment::clone(self);
+        for settled in &mut segment.conversations {
+            if let Some(lost) = settled.lost_in.remove(sink) {
+                let stored = !settled.objects_in(sink).is_empty();
+                settled.outcome = settled.outcome.clone().with_losses(lost, stored);
+            }
+        }
+        Arc::new(segment)
+    }
+}
+
 /// What has become of artifacts, to be written down together.
 #[derive(Clone, Debug)]
 pub struct Delivered {
@@ -181,6 +221,23 @@ pub struct Delivered {
     pub artifact: String,
     /// What came of it; or why nothing did, as code and message.
     pub result: Result<Contents, (String, String)>,
+    /// The sinks that took it, by name.
+    pub took: Vec<String>,
+    /// The sinks that are out of order and get it later.
+    pub owed: Vec<String>,
+}
+
+impl Delivered {
+    /// An artifact that cannot be had.
+    #[must_use]
+    pub fn failed(artifact: String, code: &str, message: &str) -> Self {
+        Delivered {
+            artifact,
+            result: Err((code.to_owned(), message.to_owned())),
+            took: Vec::new(),
+            owed: Vec::new(),
+        }
+    }
 }
 
 /// What an artifact turned out to hold.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Outcome, Queue, QueueError, parsed};
+use super::{Behind, Outcome, Queue, QueueError, delivered::behind, parsed};
 
 /// How far an export is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,6 +41,8 @@ pub struct Status {
     pub pending: u64,
     /// Conversations that are settled, but not filed in every sink.
     pub unfiled: u64,
+    /// How far sinks are behind that were out of order.
+    pub behind: BTreeMap<String, Behind>,
     /// Conversations filed with a loss: what `run --retry-failed` takes up again.
     pub lost: u64,
     /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
@@ -112,6 +114,7 @@ impl Queue {
                      + (SELECT count(*) FROM conversation WHERE status = 'found' AND outcome IS NOT NULL)",
                 )?
                 .unwrap_or_default(),
+                behind: behind(tx)?,
                 lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status = 'filed'")?
                     .unwrap_or_default(),
                 watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,

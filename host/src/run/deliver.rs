@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{PATIENCE, Run, RunError, live::Live, pause};
+use super::{
+    Run, RunError,
+    lane::Failed,
+    live::{Link, Live},
+};
 use crate::{
     queue::{Delivered, artifact_text},
-    sandbox::Artifact,
-    sink::SinkError,
+    sink::{Health, SinkError},
     transfer::{Delivery, Output, TransferError},
 };
 
@@ -17,29 +20,48 @@ const RENEWALS: u32 = 5;
 
 /// What came of a download.
 pub(super) struct Fetched {
-    artifact: Artifact,
-    split: String,
+    link: Link,
     result: Result<Delivery, TransferError>,
 }
 
+/// What came of trying a sink that was left behind.
+pub(super) struct Tried {
+    place: usize,
+    result: Result<Health, SinkError>,
+}
+
 impl Run {
-    pub(super) fn download(
-        &self,
-        fetches: &mut JoinSet<Fetched>,
-        artifact: Artifact,
-        split: String,
-    ) {
-        let transfer = Arc::clone(&self.transfer);
-        let outputs = self.outputs.clone();
-        fetches.spawn(async move {
-            let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
-            let result = transfer.deliver(&artifact, &outputs).await;
-            Fetched {
-                artifact,
-                split,
-                result,
-            }
-        });
+    /// Starts as many downloads as may be under way.
+    pub(super) fn fetch(&self, live: &mut Live, fetches: &mut JoinSet<Fetched>, now: u64) {
+        // A sink that was out of order is tried with one download before it gets all of them.
+        let most = match live.lanes.waits() {
+            _ if live.lanes.all_away() => return,
+            Some(until) if until > now => return,
+            Some(_) => 1,
+            None => self.concurrency.transfers,
+        };
+        while fetches.len() < most {
+            let Some(mut link) = live.links.pop_front() else {
+                break;
+            };
+            let away = |place: &usize| live.lanes.is_away(*place);
+            link.owed.extend(link.to.iter().copied().filter(away));
+            link.to.retain(|place| !away(place));
+            let transfer = Arc::clone(&self.transfer);
+            let to = link
+                .to
+                .iter()
+                .map(|place| Arc::clone(&self.outputs[*place]));
+            let outputs: Vec<Arc<Output>> = to.collect();
+            fetches.spawn(async move {
+                let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
+                let result = match outputs.is_empty() {
+                    true => Ok(Delivery::default()),
+                    false => transfer.deliver(&link.artifact, &outputs).await,
+                };
+                Fetched { link, result }
+            });
+        }
     }
 
     /// Says what has become of an artifact, if that is final.
@@ -48,64 +70,141 @@ impl Run {
         fetched: Fetched,
         live: &mut Live,
     ) -> Result<Option<Delivered>, RunError> {
-        let Fetched {
-            artifact,
-            split,
-            result,
-        } = fetched;
-        let key = artifact_text(&artifact.key);
-        match result {
-            Ok(Delivery { contents, failed }) => match failed.into_iter().next() {
-                None => {
-                    live.sink_failures = None;
-                    Ok(Some(Delivered {
-                        artifact: key,
-                        result: Ok(contents),
-                    }))
-                }
-                Some((_, error)) => {
-                    self.sink_failed(error, live)?;
-                    live.links.push_front((artifact, split));
-                    Ok(None)
-                }
-            },
+        let Fetched { mut link, result } = fetched;
+        let key = artifact_text(&link.artifact.key);
+        let delivery = match result {
+            Ok(delivery) => delivery,
             Err(TransferError::Link(reason)) => {
                 let renewals = live.renewals.entry(key.clone()).or_default();
                 *renewals += 1;
                 if *renewals > RENEWALS {
-                    return Ok(Some(Delivered {
-                        artifact: key,
-                        result: Err(("download".to_owned(), reason)),
-                    }));
+                    return Ok(Some(Delivered::failed(key, "download", &reason)));
                 }
                 live.fetching.remove(&key);
-                live.stale.entry(split).or_default().push(key);
-                Ok(None)
+                live.stale.entry(link.split).or_default().push(key);
+                return Ok(None);
             }
             Err(TransferError::Refused(error)) => {
-                Err(RunError::Host(format!("a download was refused: {error}")))
+                return Err(RunError::Host(format!("a download was refused: {error}")));
             }
-            Err(TransferError::Host(reason)) => Err(RunError::Host(reason)),
+            Err(TransferError::Host(reason)) => return Err(RunError::Host(reason)),
+        };
+        let Delivery { contents, failed } = delivery;
+        link.contents.objects.extend(contents.objects);
+        link.contents.missing = contents.missing;
+        let mut left = Vec::new();
+        for place in std::mem::take(&mut link.to) {
+            let name = &self.outputs[place].name;
+            match failed.iter().find(|(sink, _)| sink == name) {
+                Some((_, error)) => {
+                    self.sink_failed(place, error.clone(), live)?;
+                    left.push(place);
+                }
+                None => {
+                    // One that was left behind meanwhile is back when it has been tried.
+                    if !live.lanes.is_away(place) {
+                        live.lanes.works(place);
+                    }
+                    link.took.push(place);
+                }
+            }
+        }
+        for place in left {
+            match live.lanes.is_away(place) {
+                true => link.owed.push(place),
+                false => link.to.push(place),
+            }
+        }
+        if !link.to.is_empty() {
+            live.links.push_front(link);
+            return Ok(None);
+        }
+        if link.took.is_empty() {
+            // Only sinks that are away want it: they are owed it already.
+            live.fetching.remove(&key);
+            return Ok(None);
+        }
+        let names = |places: &[usize]| {
+            let names = places.iter().map(|place| self.outputs[*place].name.clone());
+            names.collect()
+        };
+        Ok(Some(Delivered {
+            artifact: key,
+            took: names(&link.took),
+            owed: names(&link.owed),
+            result: Ok(link.contents),
+        }))
+    }
+
+    /// Notes that a sink failed.
+    pub(super) fn sink_failed(
+        &self,
+        place: usize,
+        error: SinkError,
+        live: &mut Live,
+    ) -> Result<(), RunError> {
+        let text = error.to_string();
+        match live.lanes.failed(place, error, self.clock.now())? {
+            Failed::Again => {}
+            Failed::Twice => self.warn(&format!("{text}; trying on")),
+            Failed::LeftBehind => self.left_behind(place, &text),
+        }
+        Ok(())
+    }
+
+    pub(super) fn left_behind(&self, place: usize, reason: &str) {
+        let name = &self.outputs[place].name;
+        self.warn(&format!(
+            "{reason}; the other sinks go on, and {name} gets what it lacks when it is back"
+        ));
+    }
+
+    /// Tries sinks that were left behind, when it is time.
+    pub(super) fn try_sinks(&self, live: &mut Live, tries: &mut JoinSet<Tried>, now: u64) {
+        for place in live.lanes.to_try(now) {
+            let output = Arc::clone(&self.outputs[place]);
+            tries.spawn(async move {
+                let result = output.sink.check().await;
+                Tried { place, result }
+            });
         }
     }
 
-    /// Gives the sinks a rest, longer each time, unless one has been out of order for too long.
-    pub(super) fn sink_failed(&self, error: SinkError, live: &mut Live) -> Result<(), RunError> {
-        let now = self.clock.now();
-        let (since, failures) = live.sink_failures.get_or_insert((now, 0));
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-        let patient = now.saturating_sub(*since) < patience || self.following;
-        if !error.retryable || !patient {
-            return Err(error.into());
+    /// Goes on without a sink, or brings it what it is owed.
+    pub(super) async fn tried(&self, tried: Tried, live: &mut Live) -> Result<(), RunError> {
+        let Tried { place, result } = tried;
+        live.lanes.tried(place);
+        if let Err(error) = result {
+            return self.sink_failed(place, error, live);
         }
-        // Downloads under way at once fail at once: that counts as one failure.
-        if live.sinks_rest <= now {
-            if *failures == 1 {
-                self.warn(&format!("{error}; trying on"));
-            }
-            *failures += 1;
-            live.sinks_rest = now + pause(*failures);
-        }
+        live.lanes.works(place);
+        let owed = self.catch_up(vec![place], live).await?;
+        let name = &self.outputs[place].name;
+        self.warn(&format!(
+            "sink {name} is back; it lacks {owed} artifacts, which are fetched once more"
+        ));
         Ok(())
+    }
+
+    /// Has links asked for to what some sinks are owed; returns to how many artifacts.
+    pub(super) async fn catch_up(
+        &self,
+        places: Vec<usize>,
+        live: &mut Live,
+    ) -> Result<usize, RunError> {
+        let names = places.iter().map(|place| self.outputs[*place].name.clone());
+        let mut count = 0;
+        for (split, keys) in self.queue.owed(names.collect()).await? {
+            let keys = keys.into_iter().filter(|key| !live.fetching.contains(key));
+            let stale = live.stale.entry(split).or_default();
+            for key in keys {
+                if !stale.contains(&key) {
+                    stale.push(key);
+                    count += 1;
+                }
+            }
+        }
+        live.stale.retain(|_, keys| !keys.is_empty());
+        Ok(count)
     }
 }

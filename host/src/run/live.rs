@@ -2,13 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
+use super::lane::Lanes;
 use crate::{
-    queue::{Queue, QueueError},
+    queue::{Contents, Queue, QueueError},
     sandbox::Artifact,
 };
 
 /// What the ids of splits that search for conversations begin with.
 pub(super) const FIND: &str = "find-";
+
+/// An artifact with a link.
+pub(super) struct Link {
+    pub(super) artifact: Artifact,
+    /// The split that obtains it anew.
+    pub(super) split: String,
+    /// The sinks that it is still to be brought to, by their places.
+    pub(super) to: Vec<usize>,
+    /// The sinks that get it later, by their places.
+    pub(super) owed: Vec<usize>,
+    /// The sinks that have taken it, and what is in them.
+    pub(super) took: Vec<usize>,
+    pub(super) contents: Contents,
+}
 
 /// What is known of the work under way.
 #[derive(Default)]
@@ -26,7 +41,7 @@ pub(super) struct Live {
     /// How often the component failed at each split in a row.
     pub(super) traps: HashMap<String, u32>,
     /// Artifacts with a link that wait for a download.
-    pub(super) links: VecDeque<(Artifact, String)>,
+    pub(super) links: VecDeque<Link>,
     /// Artifacts that wait for a download or are under way, as text.
     pub(super) fetching: HashSet<String>,
     /// How often a fresh link was asked for.
@@ -37,12 +52,8 @@ pub(super) struct Live {
     pub(super) asked: HashMap<String, Vec<String>>,
     /// What splits are obtaining anew.
     pub(super) renewing: BTreeMap<String, Vec<String>>,
-    /// Since when a sink is out of order (ms), and how often it has failed in a row.
-    pub(super) sink_failures: Option<(u64, u32)>,
-    /// No download is begun before (ms).
-    pub(super) sinks_rest: u64,
-    /// Whether there are segments that a sink did not take.
-    pub(super) unfiled: bool,
+    /// How the sinks fare.
+    pub(super) lanes: Lanes,
     /// Whether there may be conversations to fetch.
     pub(super) wanted: bool,
     /// When the next conversation that was put off is due (ms).
@@ -53,8 +64,9 @@ pub(super) struct Live {
 
 impl Live {
     /// What the queue tells of the runs before.
-    pub(super) async fn load(queue: &Queue) -> Result<Self, QueueError> {
+    pub(super) async fn load(queue: &Queue, lanes: Lanes) -> Result<Self, QueueError> {
         let mut live = Live {
+            lanes,
             stale: queue.undelivered().await?,
             wanted: true,
             ..Live::default()
@@ -108,13 +120,13 @@ impl Live {
             let mut later = set.range((now + 1, String::new())..);
             later.next().map(|(due, _)| *due)
         };
-        let rest = (self.unfiled || !self.links.is_empty()).then_some(self.sinks_rest);
         [
             first(&self.due),
             first(&self.fresh),
             self.next_wanted,
             self.next_search,
-            rest,
+            self.lanes.waits(),
+            self.lanes.next_try(),
         ]
         .into_iter()
         .flatten()

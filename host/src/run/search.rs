@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Run, RunError, live::FIND, live::Live, ms, source_error};
 use crate::sandbox::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 
+/// How many conversations may wait for a sink that is out of order.
+const BEHIND: u64 = 100_000;
+
 /// How an export with an open end keeps up with new conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -91,6 +94,10 @@ impl Run {
         if live.next_wanted.is_some_and(|due| due <= now) {
             live.wanted = true;
             live.next_wanted = None;
+        }
+        // What waits for a sink that is away is bounded: then everything waits for it.
+        if live.lanes.any_away() && self.queue.closing().await? >= BEHIND {
+            return Ok(());
         }
         while live.wanted && live.begun.len() < self.concurrency.splits {
             let any = live.finding.is_empty();

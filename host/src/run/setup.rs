@@ -169,10 +169,9 @@ impl Pipeline {
     /// [`RunError`]; another run of the same export goes on from there.
     pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let began = Instant::now();
-        for output in &self.outputs {
-            output.sink.check().await?;
-        }
-        let run = self.set_up().await?;
+        let absent = self.absent().await?;
+        let mut run = self.set_up().await?;
+        run.absent = absent;
         run.go(stop).await?;
         let progress = run.queue.progress().await?;
         let losses = run.queue.losses(1000).await?;
@@ -293,6 +292,27 @@ impl Pipeline {
         }
     }
 
+    /// Checks the sinks, and names those that are out of order for now, if others are not.
+    async fn absent(&self) -> Result<Vec<String>, RunError> {
+        let mut absent = Vec::new();
+        for output in &self.outputs {
+            match output.sink.check().await {
+                Ok(_) => {}
+                Err(error) if error.retryable && absent.len() + 1 < self.outputs.len() => {
+                    if let Some(warn) = &self.on_warning {
+                        let name = &output.name;
+                        warn(&format!(
+                            "{error}; the other sinks go on, and {name} gets what it lacks when it is back"
+                        ));
+                    }
+                    absent.push(output.name.clone());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(absent)
+    }
+
     async fn set_up(self) -> Result<Run, RunError> {
         if self.following && self.source.interval.until.is_some() {
             return Err(RunError::Host(format!(
@@ -324,6 +344,7 @@ impl Pipeline {
             answers: Arc::new(connected.grant),
             transfer: Arc::new(transfer),
             outputs: self.outputs.into_iter().map(Arc::new).collect(),
+            absent: Vec::new(),
             queue,
             clock: self.clock,
             concurrency: self.concurrency,

@@ -82,12 +82,13 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
             .map(|name| {
                 Arc::new(Output {
                     name: name.into(),
-                    sink: Arc::new(Lake::new(name, Arc::clone(&world))),
+                    sink: Arc::new(Lake::new(name, Arc::clone(&world), clock)),
                     zip: Zip::Unpack,
                     metadata: crate::metadata::Settings::default(),
                 })
             })
             .into(),
+        absent: Vec::new(),
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {

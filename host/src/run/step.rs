@@ -6,13 +6,13 @@ use tokio::task::JoinSet;
 
 use super::{
     PATIENCE, Run, RunError,
-    live::{FIND, Live},
+    live::{FIND, Link, Live},
     parts::{Answers, Steps},
     pause,
 };
 use crate::{
     clock::Clock,
-    queue::{Delivered, artifact_text},
+    queue::{Contents, Delivered, artifact_text},
     sandbox::{Answer, Event, Fault, Level, Next, Request, SandboxError, SourceError, Split, Step},
 };
 
@@ -75,15 +75,30 @@ impl Run {
         live.wanted |= committed.wanted > 0;
         for artifact in step.artifacts {
             let key = artifact_text(&artifact.key);
-            if !committed.artifacts.contains(&key) || !live.fetching.insert(key.clone()) {
-                continue;
-            }
+            let to: Vec<usize> = match committed.artifacts.get(&key) {
+                None => continue,
+                Some(None) => (0..self.outputs.len()).collect(),
+                Some(Some(owed)) => self
+                    .places(owed)
+                    .filter(|place| !live.lanes.is_away(*place))
+                    .collect(),
+            };
             for stale in [&mut live.stale, &mut live.renewing] {
                 if let Some(keys) = stale.get_mut(&split.id) {
                     keys.retain(|known| *known != key);
                 }
             }
-            live.links.push_back((artifact, split.id.clone()));
+            if to.is_empty() || !live.fetching.insert(key) {
+                continue;
+            }
+            live.links.push_back(Link {
+                artifact,
+                split: split.id.clone(),
+                to,
+                owed: Vec::new(),
+                took: Vec::new(),
+                contents: Contents::default(),
+            });
         }
         live.stale.retain(|_, keys| !keys.is_empty());
         match step.next {
@@ -105,13 +120,7 @@ impl Run {
         let lost: Vec<Delivered> = lost
             .into_iter()
             .filter(|key| !live.fetching.contains(key))
-            .map(|artifact| Delivered {
-                artifact,
-                result: Err((
-                    "no-link".to_owned(),
-                    "the source gave no fresh link".to_owned(),
-                )),
-            })
+            .map(|artifact| Delivered::failed(artifact, "no-link", "the source gave no fresh link"))
             .collect();
         if !lost.is_empty() {
             self.queue.delivered(lost).await?;
@@ -120,7 +129,9 @@ impl Run {
         let mut pending = self.queue.pending(id.to_owned()).await?;
         pending.retain(|key| !live.fetching.contains(key));
         if !pending.is_empty() {
-            live.stale.insert(id.to_owned(), pending);
+            let stale = live.stale.entry(id.to_owned()).or_default();
+            pending.retain(|key| !stale.contains(key));
+            stale.append(&mut pending);
         }
         let search = live.finding.contains(id);
         live.done(id);

@@ -237,11 +237,15 @@ async fn delivered(
     let done = Delivered {
         artifact: artifact_text(&artifact.key),
         result: Ok(contents.clone()),
+        took: vec!["lake".to_owned()],
+        owed: Vec::new(),
     };
     queue.delivered(vec![done]).await.unwrap();
     let mut settled = BTreeMap::new();
     queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
-    for number in queue.close_segments(1, 100).await.unwrap() {
+    let sinks = vec!["lake".to_owned()];
+    queue.close_segments(1, 100, sinks).await.unwrap();
+    for number in queue.unfiled().await.unwrap().into_keys() {
         let segment = queue.segment(number).await.unwrap();
         let closed = segment.conversations.into_iter();
         settled.extend(closed.map(|one| (one.id.clone(), one)));

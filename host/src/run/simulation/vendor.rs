@@ -516,21 +516,6 @@ impl Delivers for Way {
         if broken {
             return Err(TransferError::Link("simulated expiry".into()));
         }
-        if full {
-            let mut delivery = Delivery::default();
-            let error = SinkError {
-                sink: "one".into(),
-                key: key.recording.clone(),
-                reason: "simulated".into(),
-                retryable: true,
-            };
-            delivery.failed.push(("one".into(), error));
-            return Ok(delivery);
-        }
-        {
-            let mut world = self.world.lock().unwrap();
-            *world.stored.entry(key.recording.clone()).or_default() += 1;
-        }
         tokio::time::sleep(Duration::from_millis(1)).await;
         let object = Object {
             conversation: key.conversation.clone(),
@@ -543,8 +528,24 @@ impl Delivers for Way {
             etag: None,
         };
         let mut delivery = Delivery::default();
-        let all = outputs.iter().map(|output| output.name.clone());
-        delivery.contents.objects = all.map(|sink| (sink, object.clone())).collect();
+        let mut world = self.world.lock().unwrap();
+        let now = self.clock.now();
+        for output in outputs {
+            let sink = output.name.clone();
+            if world.is_out(&sink, now) || (full && sink == "one") {
+                let error = SinkError {
+                    sink: sink.clone(),
+                    key: key.recording.clone(),
+                    reason: "simulated".into(),
+                    retryable: true,
+                };
+                delivery.failed.push((sink, error));
+                continue;
+            }
+            let name = format!("{sink} {}", key.recording);
+            *world.stored.entry(name).or_default() += 1;
+            delivery.contents.objects.push((sink, object.clone()));
+        }
         Ok(delivery)
     }
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
+use crate::clock::Clock;
 use crate::sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored};
 
 /// 2026-01-05T00:00:00Z
@@ -57,6 +58,8 @@ pub(super) struct World {
     pub(super) token: u64,
     /// Until when nothing answers (ms).
     pub(super) outage: u64,
+    /// A sink that is out of order for long, and from when until when (ms).
+    pub(super) lake_outage: Option<(&'static str, u64, u64)>,
     pub(super) log: Vec<String>,
 }
 
@@ -66,7 +69,26 @@ impl World {
         let rate = [0.0, 0.02, 0.1, 0.25][dice.random_range(0..4_usize)];
         let crashes = dice.random_range(0..4);
         let days = (seed % 5 == 4).then(|| dice.random_range(1..3));
-        Self::with(dice, rate, crashes, days)
+        let began = if days.is_some() {
+            START
+        } else {
+            START + 2 * DAY
+        };
+        let mut world = Self::with(dice, rate, crashes, days);
+        if world.dice.random_bool(0.4) {
+            let within = if days.is_some() { DAY } else { 120_000 };
+            let from = began + world.dice.random_range(0..within);
+            let until = from + world.dice.random_range(0..4 * 3_600_000);
+            let sink = ["one", "two"][world.dice.random_range(0..2_usize)];
+            world.lake_outage = Some((sink, from, until));
+        }
+        world
+    }
+
+    /// Whether a sink is out of order for long.
+    pub(super) fn is_out(&self, sink: &str, now: u64) -> bool {
+        self.lake_outage
+            .is_some_and(|(out, from, until)| out == sink && (from..until).contains(&now))
     }
 
     /// A world in which nothing goes wrong.
@@ -119,6 +141,7 @@ impl World {
             minutes: BTreeMap::new(),
             token: 1,
             outage: 0,
+            lake_outage: None,
             log: Vec::new(),
         }
     }
@@ -215,11 +238,26 @@ impl World {
 pub(super) struct Lake {
     name: &'static str,
     world: Arc<Mutex<World>>,
+    clock: Clock,
 }
 
 impl Lake {
-    pub(super) fn new(name: &'static str, world: Arc<Mutex<World>>) -> Self {
-        Lake { name, world }
+    pub(super) fn new(name: &'static str, world: Arc<Mutex<World>>, clock: Clock) -> Self {
+        Lake { name, world, clock }
+    }
+
+    fn failure(&self, key: &str) -> SinkError {
+        SinkError {
+            sink: self.name.into(),
+            key: key.into(),
+            reason: "simulated".into(),
+            retryable: true,
+        }
+    }
+
+    fn is_out(&self) -> bool {
+        let now = self.clock.now();
+        self.world.lock().unwrap().is_out(self.name, now)
     }
 }
 
@@ -232,16 +270,17 @@ impl std::fmt::Debug for Lake {
 #[async_trait]
 impl Sink for Lake {
     async fn check(&self) -> Result<Health, SinkError> {
-        Ok(Health::default())
+        match self.is_out() {
+            true => Err(self.failure("")),
+            false => Ok(Health::default()),
+        }
     }
 
     async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
-        let failure = || SinkError {
-            sink: self.name.into(),
-            key: key.into(),
-            reason: "simulated".into(),
-            retryable: true,
-        };
+        let failure = || self.failure(key);
+        if self.is_out() {
+            return Err(failure());
+        }
         let delay = self.world.lock().unwrap().delay(50);
         tokio::time::sleep(delay).await;
         let mut all = Vec::new();

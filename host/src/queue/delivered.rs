@@ -1,0 +1,194 @@
+//! What became of artifacts: stored, failed, or owed to a sink that was out of order.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::{Absent, Delivered, Queue, QueueError, count};
+
+/// How far a sink is behind the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// Artifacts that other sinks have.
+    pub artifacts: u64,
+    /// Conversations that are settled and not filed in it.
+    pub conversations: u64,
+}
+
+impl Queue {
+    /// Writes down what became of artifacts.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn delivered(&self, batch: Vec<Delivered>) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            for delivered in &batch {
+                note(tx, delivered)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// What some sinks are owed: artifacts, by the split that obtains them anew.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn owed(
+        &self,
+        sinks: Vec<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
+        self.with(move |tx| {
+            let mut owed = BTreeMap::<String, Vec<String>>::new();
+            for sink in &sinks {
+                let mut query = tx.prepare_cached(
+                    "SELECT split, artifact FROM owed WHERE sink = ?1 AND code IS NULL",
+                )?;
+                let mut rows = query.query([sink])?;
+                while let Some(row) = rows.next()? {
+                    let keys: &mut Vec<String> = owed.entry(row.get(0)?).or_default();
+                    let key = row.get(1)?;
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+            }
+            Ok(owed)
+        })
+        .await
+    }
+
+    /// How many conversations wait to be filed in some sink.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn closing(&self) -> Result<u64, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached("SELECT count(*) FROM conversation WHERE status = 'closing'")?
+                .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
+        })
+        .await
+    }
+}
+
+/// How far each sink is behind, if it is.
+pub(super) fn behind(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<BTreeMap<String, Behind>> {
+    let mut behind = BTreeMap::<String, Behind>::new();
+    let mut query =
+        tx.prepare_cached("SELECT sink, count(*) FROM owed WHERE code IS NULL GROUP BY sink")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let of = behind.entry(row.get(0)?).or_default();
+        of.artifacts = row.get::<_, i64>(1)? as u64;
+    }
+    let mut query = tx.prepare_cached(
+        "SELECT sink, count(*) FROM filing JOIN conversation ON conversation.segment = filing.segment
+         WHERE conversation.status = 'closing' GROUP BY sink",
+    )?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let of = behind.entry(row.get(0)?).or_default();
+        of.conversations = row.get::<_, i64>(1)? as u64;
+    }
+    Ok(behind)
+}
+
+fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Result<()> {
+    let artifact = &delivered.artifact;
+    let contents = match &delivered.result {
+        Ok(contents) => contents,
+        Err((code, message)) => {
+            tx.prepare_cached(
+                "UPDATE artifact SET status = 'failed', code = ?2, message = ?3
+                 WHERE key = ?1 AND status = 'pending'",
+            )?
+            .execute(params![artifact, code, message])?;
+            tx.prepare_cached(
+                "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
+            )?
+            .execute(params![artifact, code, message])?;
+            return Ok(());
+        }
+    };
+    for (sink, object) in &contents.objects {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            sink,
+            object.key,
+            object.member.as_deref().unwrap_or_default(),
+            object.conversation,
+            object.recording,
+            object.content_type,
+            object.size as i64,
+            object.sha256,
+            object.etag
+        ])?;
+    }
+    for sink in &delivered.took {
+        tx.prepare_cached("DELETE FROM owed WHERE sink = ?1 AND artifact = ?2")?
+            .execute([sink, artifact])?;
+    }
+    for sink in &delivered.owed {
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
+             SELECT ?1, key, split, conversation FROM artifact WHERE key = ?2",
+        )?
+        .execute([sink, artifact])?;
+    }
+    let first = tx
+        .prepare_cached(
+            "UPDATE artifact SET status = 'stored' WHERE key = ?1 AND status = 'pending'",
+        )?
+        .execute([artifact])?;
+    // What a sink gets that was out of order, others have had, and it has been counted.
+    if first == 0 {
+        return Ok(());
+    }
+    count(tx, "artifacts", 1)?;
+    for (number, missing) in contents.missing.iter().enumerate() {
+        let Absent {
+            conversation,
+            code,
+            message,
+            passing,
+        } = missing;
+        let key = format!("{artifact}\n{number}");
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4, ?5)",
+        )?
+        .execute(params![key, conversation, code, message, passing])?;
+    }
+    Ok(())
+}
+
+/// The sinks that are owed an artifact.
+pub(super) fn sinks_owed(
+    tx: &rusqlite::Transaction<'_>,
+    artifact: &str,
+) -> rusqlite::Result<Vec<String>> {
+    tx.prepare_cached("SELECT sink FROM owed WHERE artifact = ?1 AND code IS NULL ORDER BY sink")?
+        .query_map([artifact], |row| row.get(0))?
+        .collect()
+}
+
+/// What of a conversation cannot be had any more for sinks that were out of order, as code and
+/// message, by sink.
+pub(super) fn lost(
+    tx: &rusqlite::Transaction<'_>,
+    conversation: &str,
+) -> rusqlite::Result<BTreeMap<String, Vec<(String, String)>>> {
+    let mut lost = BTreeMap::<String, Vec<(String, String)>>::new();
+    let mut query = tx.prepare_cached(
+        "SELECT sink, code, message FROM owed WHERE code IS NOT NULL AND (conversation = ?1
+         OR artifact = (SELECT bundle FROM conversation WHERE id = ?1)) ORDER BY sink, artifact",
+    )?;
+    let mut rows = query.query([conversation])?;
+    while let Some(row) = rows.next()? {
+        let of = lost.entry(row.get(0)?).or_default();
+        of.push((row.get(1)?, row.get(2)?));
+    }
+    Ok(lost)
+}
