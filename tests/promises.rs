@@ -29,6 +29,8 @@ mod metadata;
 mod outage;
 #[path = "promises/resume.rs"]
 mod resume;
+#[path = "promises/routing.rs"]
+mod routing;
 #[path = "promises/s3_options.rs"]
 mod s3_options;
 #[path = "promises/s3_resume.rs"]

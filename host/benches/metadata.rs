@@ -156,10 +156,8 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     for format in [Format::Jsonl, Format::Parquet] {
         let output = Output {
-            name: SINK.to_owned(),
-            sink: Arc::new(Filesystem::new(folder.path().to_owned())),
-            zip: Zip::default(),
             metadata: Settings::new(format, None)?,
+            ..Output::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
         };
         let segment = Arc::new(Segment {
             number: 1,
@@ -168,7 +166,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
         });
         let before = memory("VmHWM:");
         let began = Instant::now();
-        runtime.block_on(receipt::file("bench", &segment, &output))?;
+        runtime.block_on(receipt::file("bench", &segment, &output, &[]))?;
         println!(
             "a segment of {CONVERSATIONS} conversations, {} rows, filed as {format:?} in {} ms and {:.0} MB more",
             CONVERSATIONS * 3,
@@ -257,6 +255,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
                 .map(|n| format!("tag-{}", (random >> n) % 50))
                 .collect(),
             divisions: vec![id((random % 5) << 40)],
+            recorded: true,
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([
                 ("campaign".to_owned(), format!("c-{}", random % 12)),

@@ -137,12 +137,7 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, 
         role: OriginRole::Media,
         url: origin.clone(),
     }];
-    let output = Output {
-        name: "nowhere".to_owned(),
-        sink: Arc::new(Nowhere),
-        zip: Zip::Unpack,
-        metadata: recording_host::metadata::Settings::default(),
-    };
+    let output = Output::new("nowhere", Arc::new(Nowhere));
     let transfer = Transfer::new(
         reqwest::Client::new(),
         Allow::new(&origins, None, true),

@@ -296,10 +296,10 @@ impl Config {
                 if sink.takes(name) {
                     let made = sink.sink(&self.secrets).await?;
                     pipeline = pipeline.output(Output {
-                        name: sink_name.clone(),
-                        sink: made,
                         zip: sink.zip(),
                         metadata: sink.metadata(),
+                        route: sink.route(),
+                        ..Output::new(sink_name, made)
                     });
                 }
             }

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod receipt;
 pub mod reconcile;
 pub mod recover;
+pub mod route;
 pub mod run;
 pub mod sandbox;
 pub mod secret;

@@ -23,7 +23,7 @@ pub use commit::Committed;
 pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 pub use record::{
-    Absent, Contents, Delivered, Object, Outcome, Record, Segment, Settled, artifact_key,
+    Absent, Contents, Delivered, Known, Object, Outcome, Record, Segment, Settled, artifact_key,
     artifact_text, day,
 };
 pub use recover::Proven;
@@ -289,23 +289,30 @@ impl Queue {
         .await
     }
 
-    /// When each of these conversations began (ms), as far as they are known.
+    /// What is known of these conversations, as far as they are.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn starts(&self, ids: Vec<String>) -> Result<BTreeMap<String, u64>, QueueError> {
+    pub async fn known(&self, ids: Vec<String>) -> Result<BTreeMap<String, Known>, QueueError> {
         self.with(move |tx| {
-            let mut starts = BTreeMap::new();
-            let mut query = tx.prepare_cached("SELECT start FROM conversation WHERE id = ?1")?;
+            let mut all = BTreeMap::new();
+            let mut query =
+                tx.prepare_cached("SELECT start, record FROM conversation WHERE id = ?1")?;
             for id in ids {
-                if let Some(start) = query
-                    .query_row([&id], |row| row.get::<_, i64>(0))
-                    .optional()?
-                {
-                    starts.insert(id, start as u64);
+                let known = query
+                    .query_row([&id], |row| {
+                        let record: Option<String> = row.get(1)?;
+                        Ok(Known {
+                            start: row.get::<_, i64>(0)? as u64,
+                            record: record.map(|text| parsed(&text)).transpose()?,
+                        })
+                    })
+                    .optional()?;
+                if let Some(known) = known {
+                    all.insert(id, known);
                 }
             }
-            Ok(starts)
+            Ok(all)
         })
         .await
     }

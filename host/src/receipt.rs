@@ -33,9 +33,13 @@ struct Head {
     segment: i64,
     day: String,
     conversations: usize,
-    metadata: Proof,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Proof>,
     #[serde(skip_serializing_if = "Option::is_none")]
     catalog: Option<Proof>,
+    /// The sink that has the objects of which the rows tell, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_in: Option<String>,
 }
 
 /// What proves an object.
@@ -54,29 +58,54 @@ struct Line<'a> {
     outcome: &'a Outcome,
     objects: &'a [Object],
     attempt: u32,
+    /// The sinks that take the conversation, if not all do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sinks: Option<Vec<&'a str>>,
 }
 
 /// Puts a segment's rows, its part of the catalogue where there is one, and then its receipt into
-/// a sink.
+/// a sink, as far as it takes them; `outputs` are all sinks of the export.
 ///
 /// # Errors
 /// What the sink says; the segment can be put again.
-pub async fn file(export: &str, segment: &Arc<Segment>, output: &Output) -> Result<(), SinkError> {
-    let segment = &segment.in_sink(&output.name);
+pub async fn file(
+    export: &str,
+    segment: &Arc<Segment>,
+    output: &Output,
+    outputs: &[Arc<Output>],
+) -> Result<(), SinkError> {
+    let segment = &segment.in_sink(&output.name, |settled| output.route.takes(settled));
+    if segment.conversations.is_empty() {
+        return Ok(());
+    }
+    let content = output.route.content;
+    // The rows of a sink without media tell of the objects in another one.
+    let media_in = match content.media {
+        true => None,
+        false => outputs.iter().find(|other| other.route.content.media),
+    };
+    let told = media_in.map_or(&output.name, |other| &other.name);
     let settings = output.metadata;
     let name = format!("date={}/{export}-{:06}", segment.day, segment.number);
     let key = format!("metadata/{name}.{}", settings.extension());
-    let (rows, sink) = (Arc::clone(segment), output.name.clone());
-    let metadata = put(output, key, settings.content_type(), move |into| {
-        let mut writer = Writer::new(settings, into)?;
-        for settled in &rows.conversations {
-            writer.write(settled, &sink)?;
+    let (rows, sink) = (Arc::clone(segment), told.clone());
+    let metadata = match content.metadata {
+        false => None,
+        true => {
+            let rows = put(output, key, settings.content_type(), move |into| {
+                let mut writer = Writer::new(settings, into)?;
+                for settled in &rows.conversations {
+                    writer.write(settled, &sink)?;
+                }
+                writer.finish().map(drop)
+            });
+            Some(rows.await?)
         }
-        writer.finish().map(drop)
-    })
-    .await?;
+    };
     let catalog = match settings.format() {
         Format::Jsonl => None,
+        #[cfg(feature = "parquet")]
+        Format::Parquet if !content.metadata => None,
         #[cfg(feature = "parquet")]
         Format::Parquet => {
             let key = format!("catalog/{name}.parquet");
@@ -98,13 +127,18 @@ pub async fn file(export: &str, segment: &Arc<Segment>, output: &Output) -> Resu
         conversations: segment.conversations.len(),
         metadata,
         catalog,
+        media_in: media_in.map(|other| other.name.clone()),
     };
     let (segment, sink) = (Arc::clone(segment), output.name.clone());
+    let outputs = outputs.to_vec();
     let key = format!("receipts/{name}.jsonl");
     put(output, key, "application/x-ndjson", move |mut into| {
         line(&mut into, &head)?;
         for settled in &segment.conversations {
+            let take = outputs.iter().filter(|other| other.route.takes(settled));
+            let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
             let proof = Line {
+                sinks: (take.len() < outputs.len()).then_some(take),
                 conversation_id: &settled.id,
                 outcome: &settled.outcome,
                 objects: settled.objects_in(&sink),

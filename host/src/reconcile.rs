@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    queue::{Outcome, day},
+    queue::{Outcome, Record, day},
     recover::{Receipt, receipts},
     run::{
         RunError,
@@ -22,7 +22,7 @@ use crate::{
         source_error,
     },
     sandbox::{Event, Find, Next, Purpose, SourceError, Split, TimeRange},
-    sink::Store,
+    transfer::Output,
 };
 
 /// Days that are searched at once.
@@ -78,12 +78,20 @@ pub(crate) struct Asked {
     pub(crate) clock: Clock,
 }
 
+/// A conversation that the source has.
+struct Known {
+    /// Whether it was recorded.
+    recorded: bool,
+    /// Whether each of the sinks takes it.
+    takers: Vec<bool>,
+}
+
 /// Compares the receipts of `export` in some sinks with what the source has in a range.
 pub(crate) async fn reconcile(
     asked: &Asked,
     range: TimeRange,
     export: &str,
-    stores: &[(String, &dyn Store)],
+    outputs: &[Output],
 ) -> Result<Reconciled, RunError> {
     let mut days = Vec::new();
     let mut from = range.from;
@@ -93,7 +101,7 @@ pub(crate) async fn reconcile(
         from = until;
     }
     let compared: Vec<(u64, Vec<Difference>)> = stream::iter(days)
-        .map(|range| one_day(asked, range, export, stores))
+        .map(|range| one_day(asked, range, export, outputs))
         .buffered(DAYS)
         .try_collect()
         .await?;
@@ -109,16 +117,21 @@ async fn one_day(
     asked: &Asked,
     range: TimeRange,
     export: &str,
-    stores: &[(String, &dyn Store)],
+    outputs: &[Output],
 ) -> Result<(u64, Vec<Difference>), RunError> {
-    let known = asked.find(range).await?;
+    let known = asked.find(range, outputs).await?;
     let name = day(range.from);
     let mut differences = Vec::new();
-    for (sink, store) in stores {
+    for (place, output) in outputs.iter().enumerate() {
+        let Some(store) = output.sink.store() else {
+            continue;
+        };
+        let known = known.iter().filter(|(_, known)| known.takers[place]);
+        let known: Vec<(&String, bool)> = known.map(|(id, known)| (id, known.recorded)).collect();
         let mut latest = BTreeMap::<String, (u32, Outcome)>::new();
         let folder = format!("receipts/date={name}/");
-        for key in receipts(*store, &folder, export).await? {
-            let Some(Receipt { lines, .. }) = Receipt::read(*store, &key, export).await? else {
+        for key in receipts(store, &folder, export).await? {
+            let Some(Receipt { lines, .. }) = Receipt::read(store, &key, export).await? else {
                 continue;
             };
             for line in lines {
@@ -129,16 +142,16 @@ async fn one_day(
             }
         }
         let mut difference = Difference {
-            sink: sink.clone(),
+            sink: output.name.clone(),
             day: name.clone(),
             source: known.len() as u64,
             receipts: latest.len() as u64,
             ..Difference::default()
         };
-        for (id, recorded) in &known {
+        for (id, recorded) in known {
             match latest.remove(id) {
                 None => difference.missing.push(id.clone()),
-                Some((_, Outcome::NoRecording)) if *recorded => {
+                Some((_, Outcome::NoRecording)) if recorded => {
                     difference.unrecorded.push(id.clone());
                 }
                 Some((_, outcome)) if !outcome.losses().is_empty() => {
@@ -166,8 +179,12 @@ async fn one_day(
 }
 
 impl Asked {
-    /// The conversations that the source has in a range, and whether each was recorded.
-    async fn find(&self, range: TimeRange) -> Result<BTreeMap<String, bool>, RunError> {
+    /// The conversations that the source has in a range.
+    async fn find(
+        &self,
+        range: TimeRange,
+        outputs: &[Output],
+    ) -> Result<BTreeMap<String, Known>, RunError> {
         let find = Find {
             name: "reconcile".to_owned(),
             range,
@@ -178,7 +195,7 @@ impl Asked {
         let mut seen: BTreeSet<String> = splits.iter().map(|split| split.id.clone()).collect();
         let mut known = BTreeMap::new();
         while let Some(split) = splits.pop() {
-            let more = self.walk(split, &mut known).await?;
+            let more = self.walk(split, outputs, &mut known).await?;
             splits.extend(
                 more.into_iter()
                     .filter(|split| seen.insert(split.id.clone())),
@@ -191,7 +208,8 @@ impl Asked {
     async fn walk(
         &self,
         mut split: Split,
-        known: &mut BTreeMap<String, bool>,
+        outputs: &[Output],
+        known: &mut BTreeMap<String, Known>,
     ) -> Result<Vec<Split>, RunError> {
         let mut event = Event::Due;
         let mut splits = Vec::new();
@@ -209,11 +227,13 @@ impl Asked {
                 Err(error) => return Err(failed(error)),
             };
             tried = 0;
-            known.extend(
-                step.conversations
-                    .into_iter()
-                    .map(|one| (one.id, one.recorded)),
-            );
+            known.extend(step.conversations.into_iter().map(|one| {
+                let record = Record::from(&one);
+                let holds = |output: &Output| output.route.condition.holds(&record);
+                let takers = outputs.iter().map(holds).collect();
+                let recorded = one.recorded;
+                (one.id, Known { recorded, takers })
+            }));
             splits.extend(step.splits);
             match step.next {
                 Next::Send(send) => {

@@ -47,6 +47,9 @@ pub(crate) struct Line {
     objects: Vec<Size>,
     #[serde(default = "first")]
     pub(crate) attempt: u32,
+    /// The sinks that take it, if not all do.
+    #[serde(default)]
+    sinks: Option<Vec<String>>,
 }
 
 fn first() -> u32 {
@@ -66,11 +69,11 @@ struct Size {
 pub async fn recover(
     queue: &Queue,
     export: &str,
-    stores: &[&dyn Store],
+    stores: &[(&str, &dyn Store)],
     now: u64,
 ) -> Result<u64, RecoverError> {
     let mut days = BTreeMap::<String, Vec<(usize, String)>>::new();
-    for (number, store) in stores.iter().enumerate() {
+    for (number, (_, store)) in stores.iter().enumerate() {
         for key in receipts(*store, "receipts/", export).await? {
             let day = key.split('/').nth(1).unwrap_or_default().to_owned();
             days.entry(day).or_default().push((number, key));
@@ -79,15 +82,19 @@ pub async fn recover(
     let mut done = 0;
     for keys in days.into_values() {
         let mut proven = BTreeMap::<String, Vec<Proven>>::new();
+        let mut takers = BTreeMap::<String, Vec<String>>::new();
         let mut segments = BTreeSet::new();
         for (number, key) in keys {
-            let Some(receipt) = Receipt::read(stores[number], &key, export).await? else {
+            let Some(receipt) = Receipt::read(stores[number].1, &key, export).await? else {
                 continue;
             };
             segments.insert((receipt.segment, receipt.day.clone()));
             for line in receipt.lines {
                 let of = proven.entry(line.conversation_id.clone()).or_default();
                 of.resize_with(stores.len(), Proven::default);
+                if let Some(sinks) = line.sinks {
+                    takers.insert(line.conversation_id.clone(), sinks);
+                }
                 if of[number].attempt < line.attempt {
                     of[number] = Proven {
                         conversation: line.conversation_id,
@@ -100,7 +107,15 @@ pub async fn recover(
                 }
             }
         }
-        let all = proven.into_iter().map(|(id, of)| agreed(id, of)).collect();
+        let all = proven.into_iter().map(|(id, mut of)| {
+            if let Some(takers) = takers.get(&id) {
+                let takes = |name: &str| takers.iter().any(|taker| taker == name);
+                let mut names = stores.iter().map(|(name, _)| *name);
+                of.retain(|_| names.next().is_some_and(takes));
+            }
+            agreed(id, of)
+        });
+        let all = all.collect();
         done += queue.recover(all, segments, now).await?;
     }
     Ok(done)

@@ -130,8 +130,8 @@ pub(crate) struct Run {
 
 /// What happened next.
 enum Happened {
-    Stepped(Stepped),
-    Fetched(Fetched),
+    Stepped(Box<Stepped>),
+    Fetched(Box<Fetched>),
     Tried(Tried),
     Time,
     Stop,
@@ -188,10 +188,12 @@ impl Run {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Happened::Stop,
                 Some(stepped) = steps.join_next() => {
-                    Happened::Stepped(stepped.map_err(|error| RunError::Host(error.to_string()))?)
+                    let stepped = stepped.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Stepped(Box::new(stepped))
                 }
                 Some(fetched) = fetches.join_next() => {
-                    Happened::Fetched(fetched.map_err(|error| RunError::Host(error.to_string()))?)
+                    let fetched = fetched.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Fetched(Box::new(fetched))
                 }
                 Some(tried) = tries.join_next() => {
                     Happened::Tried(tried.map_err(|error| RunError::Host(error.to_string()))?)
@@ -200,8 +202,8 @@ impl Run {
                 () = tokio::time::sleep(TICK), if busy => Happened::Time,
             };
             match happened {
-                Happened::Stepped(stepped) => self.stepped(stepped, &mut live, &mut steps).await?,
-                Happened::Fetched(fetched) => delivered.extend(self.fetched(fetched, &mut live)?),
+                Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
+                Happened::Fetched(fetched) => delivered.extend(self.fetched(*fetched, &mut live)?),
                 Happened::Tried(tried) => self.tried(tried, &mut live).await?,
                 Happened::Time => {}
                 Happened::Stop => {
@@ -337,7 +339,7 @@ impl Run {
             let mut everywhere = false;
             for place in places {
                 let output = &self.outputs[place];
-                match receipt::file(&self.export, &segment, output).await {
+                match receipt::file(&self.export, &segment, output, &self.outputs).await {
                     Ok(()) => {
                         let name = output.name.clone();
                         everywhere = self.queue.filed(&segment, name).await?;

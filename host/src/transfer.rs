@@ -26,7 +26,8 @@ use crate::{
     clock::Clock,
     grant::Allow,
     metadata,
-    queue::{Contents, Object, Queue},
+    queue::{Contents, Known, Object, Queue},
+    route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
 };
@@ -55,7 +56,7 @@ pub enum Zip {
     Both,
 }
 
-/// A sink, and how it wants archives and rows.
+/// A sink, what it takes, and how it wants that.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// The sink's name in the configuration.
@@ -66,6 +67,22 @@ pub struct Output {
     pub zip: Zip,
     /// How it wants rows.
     pub metadata: metadata::Settings,
+    /// What it takes.
+    pub route: Route,
+}
+
+impl Output {
+    /// A sink that takes everything, in the ways that are the default.
+    #[must_use]
+    pub fn new(name: &str, sink: Arc<dyn Sink>) -> Self {
+        Output {
+            name: name.to_owned(),
+            sink,
+            zip: Zip::default(),
+            metadata: metadata::Settings::default(),
+            route: Route::default(),
+        }
+    }
 }
 
 /// Why an artifact was not delivered.
@@ -215,6 +232,12 @@ impl Transfer {
         let ArtifactKey::Recording(key) = &artifact.key else {
             return Err(TransferError::Host("a single file has no owner".to_owned()).into());
         };
+        let known = self.known(&key.conversation).await?;
+        let takes = |output: &&&Output| output.route.takes_media(known.record.as_ref());
+        let wanting: Vec<&Output> = outputs.iter().filter(takes).copied().collect();
+        if wanting.is_empty() {
+            return Ok(Delivery::default());
+        }
         let mut download = Download::begin(self, artifact).await?;
         let mut next = download.next().await?;
         let told = [artifact.content_type.clone(), download.content_type()];
@@ -223,12 +246,7 @@ impl Transfer {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
-        let starts = self
-            .queue
-            .starts(vec![key.conversation.clone()])
-            .await
-            .map_err(host)?;
-        let start = starts.get(&key.conversation).copied().unwrap_or_default();
+        let start = known.start;
         let target = Target {
             conversation: key.conversation.clone(),
             recording: key.recording.clone(),
@@ -240,8 +258,8 @@ impl Transfer {
             content_type,
         };
         let size = download.size;
-        let _held = self.hold(size, outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, &target, size);
+        let _held = self.hold(size, wanting.len()).await;
+        let (feeds, puts) = self.puts(&wanting, &target, size);
         let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
@@ -262,8 +280,18 @@ impl Transfer {
         // Feeds that are dropped on an error make every sink drop what it has.
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
         let mut delivery = Delivery::default();
-        delivery.note(outputs, stored, &target, fed?)?;
+        delivery.note(&wanting, stored, &target, fed?)?;
         Ok(delivery)
+    }
+
+    /// What the queue knows of a conversation.
+    async fn known(&self, conversation: &str) -> Result<Known, TransferError> {
+        let mut known = self
+            .queue
+            .known(vec![conversation.to_owned()])
+            .await
+            .map_err(host)?;
+        Ok(known.remove(conversation).unwrap_or_default())
     }
 
     /// Begins a put in each sink.

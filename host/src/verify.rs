@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    metadata,
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
@@ -64,8 +63,9 @@ pub struct Report {
 
 #[derive(Deserialize)]
 struct Head {
-    metadata: Expected,
+    metadata: Option<Expected>,
     catalog: Option<Expected>,
+    media_in: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -266,15 +266,18 @@ impl Check<'_> {
             }
             conversations.insert(conversation);
         }
-        self.rows.remove(&head.metadata.key);
         if let Some(catalog) = &head.catalog {
             self.catalog.remove(&catalog.key);
             self.proven(catalog).await?;
         }
-        let Some((rows, right)) = self.proven(&head.metadata).await? else {
+        let Some(metadata) = &head.metadata else {
             return Ok(());
         };
-        let rows = match metadata::read(&head.metadata.key, rows) {
+        self.rows.remove(&metadata.key);
+        let Some((rows, right)) = self.proven(metadata).await? else {
+            return Ok(());
+        };
+        let rows = match crate::metadata::read(&metadata.key, rows) {
             Ok(rows) => rows,
             Err(error) => Box::new(std::iter::once(Err(error))),
         };
@@ -285,12 +288,13 @@ impl Check<'_> {
                     // Of a file that was changed that is known already.
                     if right {
                         let detail = format!("its rows cannot be read: {error}");
-                        self.find(Difference::Receipt, &head.metadata, detail);
+                        self.find(Difference::Receipt, metadata, detail);
                     }
                     continue;
                 }
             };
-            let Some(object) = row.object_key else {
+            // Of what another sink has, this one proves nothing.
+            let (Some(object), None) = (row.object_key, &head.media_in) else {
                 continue;
             };
             let known = proven.get_mut(&(row.conversation_id, object.clone()));

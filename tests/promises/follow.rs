@@ -125,7 +125,7 @@ fn midnight(center: &Center) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_is_followed_through_faults_and_nothing_is_missed() {
-    let center = center(Faults::all(0.03)).await;
+    let center = center(Faults::all(0.05)).await;
     let clock = clock(&center);
     follow(&center, clock, midnight(&center) + 2 * HOUR).await;
     // What is late still is waited for by a run that ends by itself.

@@ -26,7 +26,7 @@ use recording_host::{
     queue::{Object, Outcome, Record, Segment, Settled},
     receipt,
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
-    transfer::{Output, Zip},
+    transfer::Output,
     verify::{Difference, verify},
 };
 use serde_json::{Value, json};
@@ -169,6 +169,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
             wrap_up_codes: Vec::new(),
             tags: vec!["tag".to_owned(); number as usize % 3],
             divisions: vec!["home".to_owned()],
+            recorded: true,
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
         },
@@ -211,10 +212,8 @@ fn many(count: u32) -> Arc<Segment> {
 
 fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> Output {
     Output {
-        name: "lake".to_owned(),
-        sink,
-        zip: Zip::default(),
         metadata: metadata::Settings::new(format, compression).unwrap(),
+        ..Output::new("lake", sink)
     }
 }
 
@@ -262,20 +261,24 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
         let segment = many(3000);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let once = output(folder(one.path()), format, Some(compression));
-        receipt::file("export", &segment, &once).await.unwrap();
+        receipt::file("export", &segment, &once, &[]).await.unwrap();
 
         let interrupted = Arc::new(Interrupted {
             folder: Filesystem::new(other.path().to_owned()),
             takes_receipts: AtomicBool::new(false),
         });
         let twice = output(interrupted.clone(), format, Some(compression));
-        let error = receipt::file("export", &segment, &twice).await.unwrap_err();
+        let error = receipt::file("export", &segment, &twice, &[])
+            .await
+            .unwrap_err();
         assert_eq!(
             (error.reason.as_str(), error.retryable),
             ("interrupted", true)
         );
         interrupted.takes_receipts.store(true, Ordering::Relaxed);
-        receipt::file("export", &segment, &twice).await.unwrap();
+        receipt::file("export", &segment, &twice, &[])
+            .await
+            .unwrap();
 
         let (one, other) = (files(one.path()), files(other.path()));
         assert_eq!(one, other, "{format:?} {compression:?}");
@@ -298,7 +301,9 @@ fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
 async fn parquet_can_be_searched_without_reading_all_of_it() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file("export", &many(3000), &output).await.unwrap();
+    receipt::file("export", &many(3000), &output, &[])
+        .await
+        .unwrap();
     let files = files(root.path());
     let (_, file) = files
         .iter()
@@ -345,7 +350,9 @@ fn schema(file: &[u8]) -> String {
 async fn the_documented_schema_is_the_one_that_is_written() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file("export", &many(3), &output).await.unwrap();
+    receipt::file("export", &many(3), &output, &[])
+        .await
+        .unwrap();
     let documented = include_str!("../../docs/metadata.md");
     for (key, file) in files(root.path()) {
         if key.ends_with(".parquet") {
@@ -379,7 +386,9 @@ async fn the_highest_attempt_counts() {
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
         let segment = segment(number, vec![settled]);
-        receipt::file("export", &segment, &output).await.unwrap();
+        receipt::file("export", &segment, &output, &[])
+            .await
+            .unwrap();
     }
     let report = verify(sink.store().unwrap(), true).await.unwrap();
     assert_eq!(report.findings, []);
@@ -403,6 +412,7 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
             "export",
             &segment(1, vec![settled(1, 1, Outcome::NoRecording, Vec::new())]),
             &output,
+            &[],
         )
         .await
         .unwrap();
@@ -449,7 +459,9 @@ async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
     let output = output(sink.clone(), Format::Parquet, None);
-    receipt::file("export", &many(3), &output).await.unwrap();
+    receipt::file("export", &many(3), &output, &[])
+        .await
+        .unwrap();
     let found = files(root.path());
     let receipt = found
         .keys()

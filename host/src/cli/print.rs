@@ -159,6 +159,12 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
         "  losses         {} conversations; `run --retry-failed` takes them up again",
         status.lost
     );
+    for (sink, behind) in &status.behind {
+        println!(
+            "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
+            behind.conversations, behind.artifacts
+        );
+    }
     if status.watermark.is_some() {
         println!("  searched      {}", at(" up to", status.watermark));
     }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::{ConfigError, key};
 use crate::{
     metadata,
+    route::{Condition, Content, Route},
     secret::{self, Backend},
     sink::{
         Overwrite, Sink,
@@ -54,10 +55,14 @@ struct Common {
     zip: Zip,
     #[serde(default)]
     metadata: metadata::Settings,
+    #[serde(default)]
+    condition: Condition,
+    #[serde(default)]
+    content: Content,
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 3] = ["inputs", "zip", "metadata"];
+const COMMON: [&str; 5] = ["inputs", "zip", "metadata", "condition", "content"];
 
 #[derive(Debug)]
 enum Kind {
@@ -218,6 +223,14 @@ impl SinkConfig {
     /// How it wants rows.
     pub(super) fn metadata(&self) -> metadata::Settings {
         self.common.metadata
+    }
+
+    /// What it takes.
+    pub(super) fn route(&self) -> Route {
+        Route {
+            condition: self.common.condition.clone(),
+            content: self.common.content,
+        }
     }
 
     /// Whether it writes to standard output.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::sandbox::{ArtifactKey, Conversation, Direction, Party};
 
 /// What is known of a conversation, as the metadata row tells it.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Record {
     /// When it began, ms since the epoch.
     pub start: u64,
@@ -31,6 +31,9 @@ pub struct Record {
     pub divisions: Vec<String>,
     /// Media types, as the vendor names them.
     pub media_types: Vec<String>,
+    /// Whether the vendor says that a recording of it was begun.
+    #[serde(default)]
+    pub recorded: bool,
     /// Whatever else the source told.
     pub attributes: BTreeMap<String, String>,
 }
@@ -60,9 +63,19 @@ impl From<&Conversation> for Record {
             tags: found.tags.clone(),
             divisions: found.divisions.clone(),
             media_types: found.media_types.clone(),
+            recorded: found.recorded,
             attributes: found.attributes.iter().cloned().collect(),
         }
     }
+}
+
+/// What the queue knows of a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// When it began, ms since the epoch.
+    pub start: u64,
+    /// What its row will tell; none once every sink holds it.
+    pub record: Option<Record>,
 }
 
 /// What became of a conversation.
@@ -196,14 +209,16 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The segment as a sink is to have it: with what could not be brought to that sink any more.
+    /// The segment as a sink is to have it: the conversations that it takes, with what could not be
+    /// brought to it any more.
     #[must_use]
-    pub fn in_sink(self: &Arc<Self>, sink: &str) -> Arc<Self> {
-        let lost = |settled: &Settled| settled.lost_in.contains_key(sink);
-        if !self.conversations.iter().any(lost) {
+    pub fn in_sink(self: &Arc<Self>, sink: &str, takes: impl Fn(&Settled) -> bool) -> Arc<Self> {
+        let plain = |settled: &Settled| takes(settled) && !settled.lost_in.contains_key(sink);
+        if self.conversations.iter().all(plain) {
             return Arc::clone(self);
         }
         let mut segment = Segment::clone(self);
+        segment.conversations.retain(takes);
         for settled in &mut segment.conversations {
             if let Some(lost) = settled.lost_in.remove(sink) {
                 let stored = !settled.objects_in(sink).is_empty();

@@ -161,7 +161,7 @@ impl Run {
 
     /// Tries sinks that were left behind, when it is time.
     pub(super) fn try_sinks(&self, live: &mut Live, tries: &mut JoinSet<Tried>, now: u64) {
-        for place in live.lanes.to_try(now) {
+        for place in live.lanes.take_due(now) {
             let output = Arc::clone(&self.outputs[place]);
             tries.spawn(async move {
                 let result = output.sink.check().await;

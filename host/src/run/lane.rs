@@ -133,7 +133,7 @@ impl Lanes {
     }
 
     /// The sinks left behind that are to be tried now; they count as being tried.
-    pub(super) fn to_try(&mut self, now: u64) -> Vec<usize> {
+    pub(super) fn take_due(&mut self, now: u64) -> Vec<usize> {
         let patient = self.patient;
         let mut due = Vec::new();
         for (place, lane) in self.lanes.iter_mut().enumerate() {
@@ -199,8 +199,8 @@ mod tests {
         assert_eq!(left, Failed::LeftBehind);
         assert_eq!((lanes.waits(), lanes.is_away(0)), (None, false));
         assert_eq!(lanes.next_try(), Some(68_000));
-        assert_eq!(lanes.to_try(68_000), [1]);
-        assert!(lanes.to_try(68_000).is_empty());
+        assert_eq!(lanes.take_due(68_000), [1]);
+        assert!(lanes.take_due(68_000).is_empty());
         lanes.tried(1);
         assert!(lanes.refused().is_none());
         lanes.failed(1, error(true), 1_800_000).unwrap();

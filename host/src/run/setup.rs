@@ -16,10 +16,10 @@ use crate::{
     clock::Clock,
     config::SourceConfig,
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
-    metadata,
     queue::{Queue, Status},
     reconcile::{Asked, Reconciled, reconcile},
     recover::{RecoverError, recover},
+    route::Route,
     sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, TimeRange, hex},
     sink::{Sink, Store},
     trace::Trace,
@@ -77,10 +77,8 @@ impl Pipeline {
     #[must_use]
     pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
         self.output(Output {
-            name: name.to_owned(),
-            sink,
             zip,
-            metadata: metadata::Settings::default(),
+            ..Output::new(name, sink)
         })
     }
 
@@ -213,12 +211,7 @@ impl Pipeline {
             from: interval.from,
             until: interval.until.unwrap_or(settled).max(interval.from),
         };
-        let stores: Vec<(String, &dyn Store)> = self
-            .outputs
-            .iter()
-            .filter_map(|output| Some((output.name.clone(), output.sink.store()?)))
-            .collect();
-        reconcile(&asked, range, &self.export(), &stores).await
+        reconcile(&asked, range, &self.export(), &self.outputs).await
     }
 
     /// Reads the options and makes the way to the vendor's API.
@@ -359,10 +352,10 @@ impl Pipeline {
 
     /// Takes over what receipts of the same export prove: the queue before this one is lost.
     async fn recover(&self, queue: &Queue, export: &str) -> Result<(), RunError> {
-        let stores: Vec<&dyn Store> = self
+        let stores: Vec<(&str, &dyn Store)> = self
             .outputs
             .iter()
-            .filter_map(|output| output.sink.store())
+            .filter_map(|output| Some((output.name.as_str(), output.sink.store()?)))
             .collect();
         let taken = recover(queue, export, &stores, self.clock.now())
             .await
@@ -389,6 +382,9 @@ impl Pipeline {
         digest.update(format!("\n{}/{until}", range.from));
         for output in &self.outputs {
             digest.update(format!("\n{} {:?}", output.name, output.zip));
+            if output.route != Route::default() {
+                digest.update(format!("{:?}", output.route));
+            }
         }
         let name: String = self
             .name

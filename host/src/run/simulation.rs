@@ -22,7 +22,7 @@ use crate::{
     grant::{Allow, Grant, Limiter, OAuth},
     queue::Queue,
     sandbox::{Origin, OriginRole, RateLimit},
-    transfer::{Output, Zip},
+    transfer::Output,
 };
 use vendor::{Source, Vendor, Way};
 use world::{DAY, Lake, START, World};
@@ -80,12 +80,8 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
         transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
         outputs: ["one", "two"]
             .map(|name| {
-                Arc::new(Output {
-                    name: name.into(),
-                    sink: Arc::new(Lake::new(name, Arc::clone(&world), clock)),
-                    zip: Zip::Unpack,
-                    metadata: crate::metadata::Settings::default(),
-                })
+                let lake = Lake::new(name, Arc::clone(&world), clock);
+                Arc::new(Output::new(name, Arc::new(lake)))
             })
             .into(),
         absent: Vec::new(),

@@ -8,6 +8,7 @@ mod plan;
 mod spooled;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek},
     sync::Arc,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     archive::{Archive, ArchiveError, EntryError, Limits, safe},
+    queue::Known,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Feed, SinkError, Stored},
 };
@@ -47,6 +49,8 @@ enum Verdict {
 struct Unpacking<'a> {
     transfer: &'a Transfer,
     outputs: Vec<&'a Output>,
+    /// What is known of the conversations whose files are in it.
+    known: &'a BTreeMap<String, Known>,
     delivery: Delivery,
     archive: Arc<Archive>,
     /// What the archives in it may still unpack to.
@@ -92,7 +96,9 @@ impl Transfer {
         spooled: &Spooled,
         sure: bool,
     ) -> Result<Verdict, Attempt> {
-        let unpack = with_zip(outputs, Zip::Unpack);
+        let mut outputs = outputs.to_vec();
+        outputs.retain(|output| output.route.content.media);
+        let unpack = with_zip(&outputs, Zip::Unpack);
         let file = spooled.file.try_clone().map_err(host)?;
         let opened = open(file, Limits::default()).await?;
         let whole = self.whole(artifact).await?;
@@ -100,6 +106,8 @@ impl Transfer {
             Ok(archive) => self.plan(artifact, archive, !unpack.is_empty()).await?,
             Err(error) => self.unreadable(artifact, error).await?,
         };
+        let owners = plan.owners().into_iter().map(str::to_owned).collect();
+        plan.known = self.queue.known(owners).await.map_err(host)?;
         let doubt = |problems: &[Problem]| {
             let first = problems.first().filter(|_| !sure);
             first.map(|problem| Verdict::Doubtful(problem.to_string()))
@@ -117,6 +125,7 @@ impl Transfer {
                 limits: Limits::default().after(&archive),
                 archive,
                 outputs: unpack,
+                known: &plan.known,
                 delivery,
                 problems: std::mem::take(&mut plan.problems),
             };
@@ -133,10 +142,14 @@ impl Transfer {
             delivery = unpacking.delivery;
         }
         let keep = match plan.must_be_kept() {
-            true => outputs.to_vec(),
-            false => with_zip(outputs, Zip::Keep),
+            true => outputs,
+            false => with_zip(&outputs, Zip::Keep),
         };
-        let keep = delivery.sound(&keep);
+        let mut keep = delivery.sound(&keep);
+        keep.retain(|output| {
+            let mut holders = plan.holders.iter();
+            holders.any(|holder| plan.takes(output, &holder.conversation))
+        });
         if !keep.is_empty() {
             let file = spooled.file.try_clone().map_err(host)?;
             let stored = self.put_file(&keep, &whole, file, spooled.size).await?;
@@ -144,7 +157,11 @@ impl Transfer {
             let sum = (spooled.size, spooled.sha256.clone());
             kept.note(&keep, stored, &whole, Some(sum))?;
             for (sink, object) in kept.contents.objects {
-                for holder in &plan.holders {
+                let output = keep.iter().find(|output| output.name == sink);
+                let takes = |holder: &&plan::Holder| {
+                    output.is_some_and(|output| plan.takes(output, &holder.conversation))
+                };
+                for holder in plan.holders.iter().filter(takes) {
                     let mut object = object.clone();
                     object.conversation.clone_from(&holder.conversation);
                     object.recording.clone_from(&holder.recording);
@@ -170,8 +187,7 @@ impl Transfer {
             ),
             ArtifactKey::Recording(key) => {
                 let id = key.conversation.clone();
-                let starts = self.queue.starts(vec![id.clone()]).await.map_err(host)?;
-                let start = starts.get(&id).copied().unwrap_or_default();
+                let start = self.known(&id).await?.start;
                 let stem = stem(start, &id, &key.recording, key.part);
                 (id, key.recording.clone(), stem)
             }
@@ -299,9 +315,14 @@ impl Unpacking<'_> {
         target: &Target,
         kept: Option<&str>,
     ) -> Result<bool, Attempt> {
-        let put = self
-            .transfer
-            .put_entry(&self.outputs, archive, entry, target);
+        let known = self.known.get(&target.conversation);
+        let record = known.and_then(|known| known.record.as_ref());
+        let mut outputs = self.outputs.clone();
+        outputs.retain(|output| output.route.takes_media(record));
+        if outputs.is_empty() {
+            return Ok(true);
+        }
+        let put = self.transfer.put_entry(&outputs, archive, entry, target);
         match put.await? {
             Ok(put) => {
                 self.delivery.contents.objects.extend(put.contents.objects);

@@ -202,10 +202,8 @@ async fn delivered(
     let queue = Queue::open(&folder.path().join("data"), "test").unwrap().0;
     let output = folder.path().join("output");
     let lake = Output {
-        name: "lake".to_owned(),
-        sink: Arc::new(Filesystem::new(output.clone())),
         zip,
-        metadata: recording_host::metadata::Settings::default(),
+        ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
         reqwest::Client::new(),

@@ -8,10 +8,10 @@ use std::{
 
 use crate::{
     archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
-    queue::{Absent, artifact_text},
+    queue::{Absent, Known, artifact_text},
     sandbox::{Artifact, ArtifactKey, BundleIndex, Container},
     transfer::{
-        Target, Transfer, TransferError, host,
+        Output, Target, Transfer, TransferError, host,
         name::{content_type, extension, stem},
     },
 };
@@ -51,6 +51,8 @@ pub(super) struct Plan {
     pub(super) problems: Vec<Problem>,
     /// What the index says, or fails to say, of recordings that are not there.
     pub(super) missing: Vec<Absent>,
+    /// What is known of those who own something of it.
+    pub(super) known: BTreeMap<String, Known>,
     /// Whether there are files that nobody is known to own.
     stray: bool,
 }
@@ -59,6 +61,21 @@ impl Plan {
     /// Whether something is in the archive that is nowhere else.
     pub(super) fn must_be_kept(&self) -> bool {
         self.stray || self.problems.iter().any(|problem| problem.kept.is_none())
+    }
+
+    /// Everybody who owns something of it.
+    pub(super) fn owners(&self) -> BTreeSet<&str> {
+        let files = self.files.iter().map(|(_, file)| &file.conversation);
+        let holders = self.holders.iter().map(|holder| &holder.conversation);
+        files.chain(holders).map(String::as_str).collect()
+    }
+
+    /// Whether a sink takes recordings of a conversation.
+    pub(super) fn takes(&self, output: &Output, conversation: &str) -> bool {
+        let known = self.known.get(conversation);
+        output
+            .route
+            .takes_media(known.and_then(|known| known.record.as_ref()))
     }
 
     fn problem(
@@ -133,13 +150,11 @@ impl Transfer {
                 self.bundle(&artifact.key, shared, index, unpacking).await
             }
             (ArtifactKey::Recording(key), _) => {
-                let id = vec![key.conversation.clone()];
-                let starts = self.queue.starts(id).await.map_err(host)?;
-                let start = starts.get(&key.conversation).copied().unwrap_or_default();
+                let known = self.known(&key.conversation).await?;
                 let target = Target {
                     conversation: key.conversation.clone(),
                     recording: key.recording.clone(),
-                    key: stem(start, &key.conversation, &key.recording, key.part),
+                    key: stem(known.start, &key.conversation, &key.recording, key.part),
                     content_type: String::new(),
                 };
                 Ok(recording(archive, &target, unpacking))
@@ -198,7 +213,7 @@ impl Transfer {
             .map_err(host)?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
-        let starts = self.queue.starts(ids).await.map_err(host)?;
+        let starts = self.queue.known(ids).await.map_err(host)?;
         let mut plan = Plan::default();
         let mut told: BTreeSet<String> = BTreeSet::new();
         let mut keys = BundleKeys::new(&starts);
@@ -365,13 +380,13 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
 
 /// Gives each file of a bundle a key of its own.
 struct BundleKeys<'a> {
-    starts: &'a BTreeMap<String, u64>,
+    starts: &'a BTreeMap<String, Known>,
     parts: BTreeMap<(String, String), u32>,
     taken: BTreeSet<String>,
 }
 
 impl<'a> BundleKeys<'a> {
-    fn new(starts: &'a BTreeMap<String, u64>) -> Self {
+    fn new(starts: &'a BTreeMap<String, Known>) -> Self {
         BundleKeys {
             starts,
             parts: BTreeMap::new(),
@@ -386,7 +401,8 @@ impl<'a> BundleKeys<'a> {
             .unwrap_or_else(|| content_type(&entry.name).to_owned());
         let id = (owner.conversation.clone(), owner.recording.clone());
         let part = self.parts.entry(id).or_default();
-        let start = self.starts.get(&owner.conversation).copied();
+        let start = self.starts.get(&owner.conversation);
+        let start = start.map(|known| known.start);
         // Two ids may be one where only what is safe of them is left.
         let stem = loop {
             let stem = stem(

@@ -1,0 +1,214 @@
+//! What goes to which sink: a condition on conversations, and what of them is wanted.
+
+use serde::Deserialize;
+
+use crate::queue::{Record, Settled};
+
+/// What a sink takes; by default everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Which conversations.
+    pub condition: Condition,
+    /// What of them.
+    pub content: Content,
+}
+
+/// Which conversations a sink takes: those for which all holds that is said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Condition {
+    /// One of these sorts of media was used, such as `voice`, as the source names them.
+    pub media_types: Vec<String>,
+    /// One of these queues was passed, by id or by name.
+    pub queues: Vec<String>,
+    /// It belongs to one of these divisions, by id.
+    pub divisions: Vec<String>,
+    /// Who called whom first.
+    pub direction: Option<Direction>,
+    /// It lasted at least so long; one that has no end does not.
+    pub min_duration_seconds: Option<u64>,
+    /// It lasted at most so long; one that has no end does not.
+    pub max_duration_seconds: Option<u64>,
+    /// Whether sound of it was recorded, as far as the source tells.
+    pub has_audio: Option<bool>,
+}
+
+/// The direction of a conversation, seen from the contact center.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From a customer.
+    Inbound,
+    /// To a customer.
+    Outbound,
+}
+
+/// What of conversations a sink takes. Receipts are always written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<Part>")]
+pub struct Content {
+    /// Recordings.
+    pub media: bool,
+    /// Rows, and the catalogue where there is one.
+    pub metadata: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Media,
+    Metadata,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Content {
+            media: true,
+            metadata: true,
+        }
+    }
+}
+
+impl TryFrom<Vec<Part>> for Content {
+    type Error = &'static str;
+
+    fn try_from(parts: Vec<Part>) -> Result<Self, Self::Error> {
+        let content = Content {
+            media: parts.contains(&Part::Media),
+            metadata: parts.contains(&Part::Metadata),
+        };
+        match parts.is_empty() {
+            true => Err("name `media`, `metadata`, or both"),
+            false => Ok(content),
+        }
+    }
+}
+
+/// Sorts of media that are sound, as sources name them.
+const SOUND: [&str; 3] = ["voice", "callback", "video"];
+
+impl Condition {
+    /// Whether a conversation meets it.
+    #[must_use]
+    pub fn holds(&self, record: &Record) -> bool {
+        let one_of = |wanted: &[String], given: &[String]| {
+            wanted.is_empty() || given.iter().any(|one| wanted.contains(one))
+        };
+        let queue = |(id, name): &(String, Option<String>)| {
+            let named = name.as_ref().is_some_and(|name| self.queues.contains(name));
+            self.queues.contains(id) || named
+        };
+        let seconds = record
+            .end
+            .map(|end| end.saturating_sub(record.start) / 1000);
+        let direction = match self.direction {
+            None => true,
+            Some(Direction::Inbound) => record.direction.as_deref() == Some("inbound"),
+            Some(Direction::Outbound) => record.direction.as_deref() == Some("outbound"),
+        };
+        let media = &record.media_types;
+        let sound = media.is_empty() || media.iter().any(|kind| SOUND.contains(&kind.as_str()));
+        one_of(&self.media_types, media)
+            && one_of(&self.divisions, &record.divisions)
+            && (self.queues.is_empty() || record.queues.iter().any(queue))
+            && direction
+            && self
+                .min_duration_seconds
+                .is_none_or(|least| seconds.is_some_and(|seconds| seconds >= least))
+            && self
+                .max_duration_seconds
+                .is_none_or(|most| seconds.is_some_and(|seconds| seconds <= most))
+            && self
+                .has_audio
+                .is_none_or(|wanted| wanted == (record.recorded && sound))
+    }
+}
+
+impl Route {
+    /// Whether the sink takes a settled conversation.
+    #[must_use]
+    pub fn takes(&self, settled: &Settled) -> bool {
+        self.condition.holds(&settled.record)
+    }
+
+    /// Whether the sink takes recordings of a conversation. One that is not known any more has gone
+    /// where it belongs.
+    #[must_use]
+    pub fn takes_media(&self, record: Option<&Record>) -> bool {
+        self.content.media
+            && match record {
+                Some(record) => self.condition.holds(record),
+                None => self.condition == Condition::default(),
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            start: 1_000,
+            end: Some(61_000),
+            direction: Some("inbound".into()),
+            queues: vec![("q1".into(), Some("Sales".into()))],
+            divisions: vec!["d1".into()],
+            media_types: vec!["voice".into()],
+            recorded: true,
+            ..Record::default()
+        }
+    }
+
+    fn condition(text: &str) -> Condition {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn each_part_of_a_condition_decides() {
+        for (text, holds) in [
+            ("{}", true),
+            (r#"{"media_types":["voice","chat"]}"#, true),
+            (r#"{"media_types":["chat"]}"#, false),
+            (r#"{"queues":["q1"]}"#, true),
+            (r#"{"queues":["Sales"]}"#, true),
+            (r#"{"queues":["Support"]}"#, false),
+            (r#"{"divisions":["d1"]}"#, true),
+            (r#"{"divisions":["d2"]}"#, false),
+            (r#"{"direction":"inbound"}"#, true),
+            (r#"{"direction":"outbound"}"#, false),
+            (r#"{"min_duration_seconds":60}"#, true),
+            (r#"{"min_duration_seconds":61}"#, false),
+            (r#"{"max_duration_seconds":60}"#, true),
+            (r#"{"max_duration_seconds":59}"#, false),
+            (r#"{"has_audio":true}"#, true),
+            (r#"{"has_audio":false}"#, false),
+            (r#"{"queues":["Sales"],"direction":"outbound"}"#, false),
+        ] {
+            assert_eq!(condition(text).holds(&record()), holds, "{text}");
+        }
+        let live = Record {
+            end: None,
+            ..record()
+        };
+        assert!(!condition(r#"{"max_duration_seconds":60}"#).holds(&live));
+        let chat = Record {
+            media_types: vec!["chat".into()],
+            ..record()
+        };
+        assert!(condition(r#"{"has_audio":false}"#).holds(&chat));
+    }
+
+    #[test]
+    fn content_is_not_nothing() {
+        let content = |text: &str| serde_json::from_str::<Content>(text);
+        let metadata = content(r#"["metadata"]"#).unwrap();
+        assert!(metadata.metadata && !metadata.media);
+        assert_eq!(
+            content(r#"["media","metadata"]"#).unwrap(),
+            Content::default()
+        );
+        let error = content("[]").unwrap_err().to_string();
+        assert!(error.contains("media"), "{error}");
+    }
+}

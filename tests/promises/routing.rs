@@ -1,0 +1,368 @@
+//! Several sinks: each takes what its condition says, and one that fails does not stop the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use genesys_simulator::Settings;
+use recording_host::{
+    Config, RunError,
+    clock::Clock,
+    run::Pipeline,
+    sink::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, filesystem::Filesystem},
+    transfer::Zip,
+    verify::verify,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Center, SPEED, export, files, media, receipts, rows, same_media, set};
+
+/// A folder that is out of order after so many puts, until it is mended.
+#[derive(Debug)]
+struct Unsteady {
+    folder: Filesystem,
+    puts: AtomicU64,
+    good_for: u64,
+    mended: AtomicBool,
+    /// Whether it says that it will pass.
+    passing: bool,
+}
+
+impl Unsteady {
+    fn answer(&self) -> Result<(), SinkError> {
+        let there = self.puts.load(Ordering::Relaxed) < self.good_for;
+        match there || self.mended.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(SinkError {
+                sink: "third".into(),
+                key: String::new(),
+                reason: "out of order".into(),
+                retryable: self.passing,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Unsteady {
+    async fn check(&self) -> Result<Health, SinkError> {
+        self.answer()?;
+        self.folder.check().await
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+        self.answer()?;
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        self.folder.put(key, info, body).await
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        self.folder.store()
+    }
+}
+
+async fn center() -> Center {
+    Center::start(Settings {
+        conversations: 200,
+        seed: 12,
+        ..Settings::default()
+    })
+    .await
+}
+
+/// Three sinks, of which the third is out of order after so many puts.
+struct Three {
+    center: Center,
+    third: Arc<Unsteady>,
+}
+
+impl Three {
+    async fn new(good_for: u64, passing: bool) -> Self {
+        let center = center().await;
+        let third = Arc::new(Unsteady {
+            folder: Filesystem::new(center.folder.path().join("third")),
+            puts: AtomicU64::new(0),
+            good_for,
+            mended: AtomicBool::new(false),
+            passing,
+        });
+        Three { center, third }
+    }
+
+    fn folder(&self, name: &str) -> std::path::PathBuf {
+        self.center.folder.path().join(name)
+    }
+
+    fn mend(&self) {
+        self.third.mended.store(true, Ordering::Relaxed);
+    }
+
+    async fn pipeline(&self) -> Pipeline {
+        let config = Config::new(self.center.config()).unwrap();
+        let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+        let third = Arc::clone(&self.third) as Arc<dyn Sink>;
+        let folder = |name| Arc::new(Filesystem::new(self.folder(name)));
+        pipelines
+            .pop()
+            .unwrap()
+            .without_sinks()
+            .sink("first", folder("first"), Zip::Unpack)
+            .sink("second", folder("second"), Zip::Unpack)
+            .sink("third", third, Zip::Unpack)
+    }
+
+    /// How many conversations are filed in a sink.
+    fn filed(&self, name: &str) -> usize {
+        let receipts = receipts(&files(&self.folder(name)));
+        let lines = receipts.iter();
+        lines
+            .filter(|line| line["conversation_id"].is_string())
+            .count()
+    }
+
+    async fn all_alike(&self) {
+        let first = files(&self.folder("first"));
+        for name in ["second", "third"] {
+            let other = files(&self.folder(name));
+            same_media(&media(&other), &media(&first));
+            assert_eq!(set(&rows(&other)), set(&rows(&first)), "{name}");
+        }
+        for name in ["first", "second", "third"] {
+            let sink = Filesystem::new(self.folder(name));
+            let report = verify(sink.store().unwrap(), true).await.unwrap();
+            assert_eq!((report.findings, report.conversations), (Vec::new(), 200));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_fails_does_not_stop_the_others_and_catches_up() {
+    let three = Three::new(50, true).await;
+    let run = three.pipeline().await.run();
+    let looking = async {
+        // It is mended when the others have everything, and not before.
+        while three.filed("first") < 200 || three.filed("second") < 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let there = three.filed("third");
+        three.mend();
+        there
+    };
+    let (summary, there) = tokio::join!(run, looking);
+    assert_eq!(summary.unwrap().conversations, 200);
+    assert!(there < 200);
+    three.all_alike().await;
+    // What the third one lacked was fetched once more, and nothing was a third time.
+    let objects = media(&files(&three.folder("first"))).len() as u64;
+    let downloads = three.center.simulator.stats().requests["GET media"];
+    assert!(
+        (objects..=2 * objects).contains(&downloads),
+        "{downloads} downloads of {objects} files"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sink_lacks_is_brought_to_it_by_a_later_run() {
+    let three = Three::new(0, true).await;
+    let error = three.pipeline().await.run().await.unwrap_err();
+    assert!(
+        matches!(&error, RunError::Sink(error) if error.sink == "third"),
+        "{error}"
+    );
+    assert_eq!((three.filed("first"), three.filed("third")), (200, 0));
+    let status = three.pipeline().await.status().await.unwrap().unwrap();
+    let behind = &status.behind["third"];
+    assert_eq!(behind.conversations, 200);
+    assert!(behind.artifacts > 100, "{behind:?}");
+    three.mend();
+    let summary = three.pipeline().await.run().await.unwrap();
+    assert_eq!(summary.conversations, 200);
+    three.all_alike().await;
+    let status = three.pipeline().await.status().await.unwrap().unwrap();
+    assert_eq!(status.behind, BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_refuses_for_good_fails_the_run_after_the_others_are_done() {
+    let three = Three::new(50, false).await;
+    let error = three.pipeline().await.run().await.unwrap_err();
+    assert!(error.to_string().contains("out of order"), "{error}");
+    assert_eq!((three.filed("first"), three.filed("second")), (200, 200));
+}
+
+/// Exports to sinks with these routes, and returns what is in each.
+async fn routed(
+    center: &Center,
+    sinks: &[(&str, Value)],
+) -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
+    let mut config = center.config();
+    let mut all = serde_json::Map::new();
+    for (name, route) in sinks {
+        let mut sink = route.clone();
+        sink["type"] = json!("filesystem");
+        sink["path"] = json!(center.folder.path().join(name));
+        all.insert((*name).to_owned(), sink);
+    }
+    config["sinks"] = Value::Object(all);
+    let summary = export(config.clone()).await;
+    assert_eq!(summary.conversations, 200);
+    // Nothing to do, nothing to change: and the comparison with the source knows the conditions.
+    let config = Config::new(config).unwrap();
+    let pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+    let reconciled = pipelines[0].reconcile().await.unwrap();
+    assert!(reconciled.complete(), "{reconciled:#?}");
+    let folders = sinks.iter().map(|(name, _)| {
+        let found = files(&center.folder.path().join(name));
+        ((*name).to_owned(), found)
+    });
+    folders.collect()
+}
+
+fn conversations(rows: &[Value]) -> BTreeSet<&str> {
+    let ids = rows.iter().map(|row| row["conversation_id"].as_str());
+    ids.map(Option::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sink_gets_what_its_condition_says() {
+    let center = center().await;
+    let found = routed(
+        &center,
+        &[
+            ("all", json!({})),
+            (
+                "voice",
+                json!({ "condition": { "has_audio": true, "media_types": ["voice"] } }),
+            ),
+            (
+                "outbound",
+                json!({ "condition": { "direction": "outbound" } }),
+            ),
+            (
+                "long",
+                json!({ "condition": { "min_duration_seconds": 20 } }),
+            ),
+            (
+                "none",
+                json!({ "condition": { "queues": ["no such queue"] } }),
+            ),
+        ],
+    )
+    .await;
+    let all = rows(&found["all"]);
+    assert_eq!(conversations(&all).len(), 200);
+    assert!(found["none"].is_empty());
+    let duration = |row: &Value| row["duration_ms"].as_u64().unwrap_or_default();
+    let holds: [(&str, &dyn Fn(&Value) -> bool); 2] = [
+        ("outbound", &|row| row["direction"] == "outbound"),
+        ("long", &|row| duration(row) >= 20_000),
+    ];
+    for (name, holds) in holds {
+        let expected: Vec<Value> = all.iter().filter(|row| holds(row)).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < all.len(), "{name}");
+        assert_eq!(set(&rows(&found[name])), set(&expected), "{name}");
+    }
+    let voice = rows(&found["voice"]);
+    assert!(!voice.is_empty() && voice.len() < all.len());
+    for row in &voice {
+        assert_eq!(row["media_types"], json!(["voice"]));
+    }
+    for name in ["all", "voice", "outbound", "long"] {
+        // Each object is there that a row names, and none besides.
+        let named: BTreeSet<String> = rows(&found[name])
+            .iter()
+            .filter_map(|row| Some(row["object_key"].as_str()?.to_owned()))
+            .collect();
+        let there: BTreeSet<String> = media(&found[name]).into_keys().collect();
+        assert_eq!(named, there, "{name}");
+        let sink = Filesystem::new(center.folder.path().join(name));
+        let report = verify(sink.store().unwrap(), true).await.unwrap();
+        assert_eq!(report.findings, Vec::new(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_and_metadata_go_to_different_sinks() {
+    let center = center().await;
+    let found = routed(
+        &center,
+        &[
+            ("tape", json!({ "content": ["media"] })),
+            (
+                "table",
+                json!({ "content": ["metadata"], "metadata": { "format": "jsonl" } }),
+            ),
+        ],
+    )
+    .await;
+    let folders = |name: &str| -> BTreeSet<String> {
+        let keys = found[name].keys();
+        keys.map(|key| key.split('/').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        folders("tape"),
+        BTreeSet::from(["receipts".to_owned(), "recordings".to_owned()])
+    );
+    assert_eq!(
+        folders("table"),
+        BTreeSet::from(["metadata".to_owned(), "receipts".to_owned()])
+    );
+    // The rows tell of the objects in the other sink.
+    let rows = rows(&found["table"]);
+    assert_eq!(conversations(&rows).len(), 200);
+    let told: BTreeMap<&str, &str> = rows
+        .iter()
+        .filter_map(|row| Some((row["object_key"].as_str()?, row["sha256"].as_str()?)))
+        .collect();
+    let media = media(&found["tape"]);
+    let there: BTreeMap<&str, &str> = media
+        .iter()
+        .map(|(key, (_, sha256))| (key.as_str(), sha256.as_str()))
+        .collect();
+    assert_eq!(told, there);
+    for name in ["tape", "table"] {
+        let sink = Filesystem::new(center.folder.path().join(name));
+        let report = verify(sink.store().unwrap(), true).await.unwrap();
+        assert_eq!(report.findings, Vec::new(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_queue_is_recovered_from_sinks_with_conditions() {
+    let center = Center::start(Settings {
+        conversations: 200,
+        seed: 12,
+        archived: 0.0,
+        deleted: 0.0,
+        uploading: 0.0,
+        ..Settings::default()
+    })
+    .await;
+    let sinks = [
+        ("all", json!({})),
+        (
+            "outbound",
+            json!({ "condition": { "direction": "outbound" } }),
+        ),
+    ];
+    let before = routed(&center, &sinks).await;
+    let downloads = center.simulator.stats().requests["GET media"];
+    std::fs::remove_dir_all(center.folder.path().join("data")).unwrap();
+    let after = routed(&center, &sinks).await;
+    for name in ["all", "outbound"] {
+        same_media(&media(&after[name]), &media(&before[name]));
+        // Only a loss is taken up again.
+        for line in receipts(&after[name]) {
+            let again = line["attempt"].as_u64().is_some_and(|attempt| attempt > 1);
+            assert!(!again || line["outcome"] == "failed", "{line}");
+        }
+    }
+    assert_eq!(center.simulator.stats().requests["GET media"], downloads);
+}
