@@ -19,6 +19,9 @@ mod dialects;
 mod faults;
 #[path = "promises/follow.rs"]
 mod follow;
+#[cfg(target_os = "linux")]
+#[path = "promises/full_disk.rs"]
+mod full_disk;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]
