@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
-    api::{self, Job, JobResult},
+    api::{
+        self,
+        batch::{self as call, Job, JobResult},
+    },
+    metadata::fnv,
     options::Options,
 };
 
@@ -123,8 +127,8 @@ impl Batch {
 
     fn ask(self, options: &Options) -> Next {
         let request = match &self.phase {
-            Phase::Unsubmitted => api::submit(options, self.wanted()),
-            Phase::Running { job, .. } | Phase::Finished { job, .. } => api::poll(options, job),
+            Phase::Unsubmitted => call::submit(options, self.wanted()),
+            Phase::Running { job, .. } | Phase::Finished { job, .. } => call::poll(options, job),
         };
         Next::Send(Send {
             request,
@@ -154,7 +158,7 @@ impl Batch {
                 self.covered.clone_from(&self.renewing);
                 self.told.clear();
                 self.phase = Phase::Running {
-                    job: api::job_id(&response)?,
+                    job: call::job_id(&response)?,
                     since: now,
                     counts: None,
                 };
@@ -609,11 +613,4 @@ fn download(url: String) -> Download {
 /// A link without its query, which is where the signature is.
 fn path(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// FNV-1a: the same on every platform, for ever.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -1,0 +1,7 @@
+//! The source for Genesys Cloud against the simulated one, natively: what it asks, and what it finds.
+
+#[path = "source/drive.rs"]
+mod drive;
+
+#[path = "source/search.rs"]
+mod search;
