@@ -4,17 +4,23 @@
 //! `find` chooses how conversations are found: a `window` walks a range of days page by page,
 //! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
 //! looked up on the way, and `orphans` counted. A `batch` fetches the recordings of up to a hundred
-//! conversations; `api` has the vendor's JSON, `metadata` turns an analytics row into a
+//! conversations as they are, a `recording` split those of a few in another format; `describe` asks
+//! for their metadata, `restore` for what is archived. `api` has the vendor's JSON, `metadata` turns an analytics row into a
 //! conversation, `options` what is configured.
 
 mod api;
+mod artifact;
 mod backfill;
 mod batch;
+mod describe;
 mod find;
 mod metadata;
 mod names;
 mod options;
 mod orphans;
+mod outcome;
+mod recording;
+mod restore;
 mod retention;
 mod window;
 
@@ -45,6 +51,8 @@ enum Memory {
     Retention(retention::Retention),
     Orphans(orphans::Orphans),
     Batch(batch::Batch),
+    Recording(recording::Recordings),
+    Restore(restore::Restore),
     Check,
 }
 
@@ -72,6 +80,8 @@ impl Memory {
             Memory::Retention(_) => "retention",
             Memory::Orphans(_) => "orphans",
             Memory::Batch(_) => "batch",
+            Memory::Recording(_) => "recording",
+            Memory::Restore(_) => "restore",
             Memory::Check => "check",
         };
         Split {
@@ -119,6 +129,7 @@ impl Source for GenesysCloud {
         let options = Options::read(options)?;
         let splits = match purpose {
             Purpose::Find(find) => find::begin(&options, &find, now)?,
+            Purpose::Fetch(fetch) if options.one_by_one() => recording::begin(fetch),
             Purpose::Fetch(fetch) => batch::begin(&options, fetch),
             Purpose::Check => vec![Memory::Check.split("check".into())],
         };
@@ -139,7 +150,10 @@ impl Source for GenesysCloud {
         Ok(Started {
             origins,
             splits,
-            fetch_size: u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+            fetch_size: match options.one_by_one() {
+                true => recording::TOGETHER,
+                false => u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+            },
         })
     }
 
@@ -157,6 +171,8 @@ impl Source for GenesysCloud {
             Memory::Retention(retention) => retention.step(&options, event, now),
             Memory::Orphans(orphans) => orphans.step(&options, event),
             Memory::Batch(batch) => batch.step(&options, event, now),
+            Memory::Recording(recordings) => recordings.step(&options, event, now),
+            Memory::Restore(restore) => restore.step(&options, event, now),
             Memory::Check => window::check(&options, event, now),
         }
     }

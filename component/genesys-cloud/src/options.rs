@@ -216,6 +216,13 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether each recording is asked for by itself: the batch API has no choice of format.
+    pub(crate) fn one_by_one(&self) -> bool {
+        self.dialect == Dialect::Cloud && self.format != Format::Original
+    }
+}
+
 /// Refuses what cannot go together.
 fn possible(raw: &Raw) -> Result<(), SourceError> {
     let original = raw.format == Format::Original;
@@ -230,6 +237,12 @@ fn possible(raw: &Raw) -> Result<(), SourceError> {
             return Err(wrong(
                 "channels",
                 "the guide dialect delivers recordings as they are; `channels` needs `dialect: cloud` and a `format`",
+            ));
+        }
+        Dialect::Guide if raw.restore_days.is_some() => {
+            return Err(wrong(
+                "restore_days",
+                "the guide dialect does not tell which recordings are archived; `restore_days` needs `dialect: cloud`",
             ));
         }
         Dialect::Cloud if original && raw.channels.is_some() => {

@@ -3,5 +3,9 @@
 #[path = "source/drive.rs"]
 mod drive;
 
+#[path = "source/fields.rs"]
+mod fields;
+#[path = "source/recordings.rs"]
+mod recordings;
 #[path = "source/search.rs"]
 mod search;

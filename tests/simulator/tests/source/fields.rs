@@ -1,0 +1,1 @@
+//! Requests and answers have the fields that the vendor documents, and no others.
