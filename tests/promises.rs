@@ -19,6 +19,8 @@ mod dialects;
 mod faults;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/genesys.rs"]
+mod genesys;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]

@@ -33,6 +33,9 @@ pub struct Record {
     pub media_types: Vec<String>,
     /// Whatever else the source told.
     pub attributes: BTreeMap<String, String>,
+    /// What the source told of recordings, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recordings: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl From<&Conversation> for Record {
@@ -61,6 +64,7 @@ impl From<&Conversation> for Record {
             divisions: found.divisions.clone(),
             media_types: found.media_types.clone(),
             attributes: found.attributes.iter().cloned().collect(),
+            recordings: BTreeMap::new(),
         }
     }
 }

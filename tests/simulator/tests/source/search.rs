@@ -142,6 +142,25 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_does_not_end_is_cancelled_before_it_is_submitted_again() {
+    let mut center = Center::start(Settings {
+        analytics_job_time: Duration::from_secs(1 << 40),
+        jobs_at_once: 2,
+        conversations: 100,
+        ..months()
+    })
+    .await;
+    let drive = center.export(json!({ "mode": "metadata_only" })).unwrap();
+    assert_eq!(drive.conversations.len(), 100);
+    let submitted = center.asked(Method::Post, &format!("{DETAILS}/jobs"));
+    assert_eq!(
+        center.asked(Method::Delete, &format!("{DETAILS}/jobs/")),
+        submitted
+    );
+    assert!(center.traffic.iter().all(|one| one.response.status < 300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
     let mut center = Center::start(months()).await;
     let drive = center.export(json!({ "search": "retention" })).unwrap();
