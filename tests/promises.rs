@@ -22,6 +22,8 @@ mod follow;
 #[cfg(target_os = "linux")]
 #[path = "promises/full_disk.rs"]
 mod full_disk;
+#[path = "promises/genesys.rs"]
+mod genesys;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]

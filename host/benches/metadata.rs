@@ -264,6 +264,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
                     ["de", "en", "fr"][(random % 3) as usize].to_owned(),
                 ),
             ]),
+            recordings: BTreeMap::new(),
         },
         id: conversation,
     }

@@ -1,151 +1,23 @@
 //! The vendor's JSON: requests written exactly, answers read tolerantly.
 //!
-//! Field names and their meaning are those of the vendor's SDKs
-//! (ConversationQuery, BatchDownloadJobSubmission, BatchDownloadJobStatusResult, ErrorBody).
+//! Field names and their meaning are those of the vendor's SDKs (ErrorBody; the modules name theirs).
+
+pub(crate) mod analytics;
+pub(crate) mod batch;
+pub(crate) mod directory;
+pub(crate) mod recording;
 
 use recording_source_sdk::{Answer, Fault, Method, Request, Response, SourceError};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::options::{Dialect, Direction, Format, Options};
-
-/// A page of the analytics query.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Page {
-    /// Absent on a page past the end.
-    #[serde(default)]
-    pub(crate) conversations: Vec<Value>,
-    #[serde(rename = "totalHits")]
-    pub(crate) total_hits: Option<u64>,
-}
-
-/// What a submitted batch is answered with.
-#[derive(Debug, Deserialize)]
-struct Submitted {
-    id: Option<String>,
-    #[serde(rename = "jobId")]
-    job_id: Option<String>,
-}
-
-/// The state of a batch job.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Job {
-    pub(crate) status: Option<String>,
-    pub(crate) expected_result_count: Option<u64>,
-    pub(crate) result_count: Option<u64>,
-    #[serde(default)]
-    pub(crate) results: Option<Vec<JobResult>>,
-    /// One archive with everything, in the guide dialect.
-    pub(crate) result_url: Option<String>,
-}
-
-/// One file of a batch job, or why there is none.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JobResult {
-    pub(crate) conversation_id: Option<String>,
-    pub(crate) recording_id: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) result_url: Option<String>,
-    pub(crate) error_msg: Option<String>,
-}
+use crate::options::Options;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
     code: Option<String>,
     message: Option<String>,
-}
-
-/// The query for a page of the conversations of an interval.
-pub(crate) fn query(options: &Options, interval: &str, size: u32, page: u32) -> Request {
-    let mut conversation_filters = vec![any("conversationEnd", &[json!({ "operator": "exists" })])];
-    let mut segment_filters = Vec::new();
-    let values =
-        |ids: &[String]| -> Vec<Value> { ids.iter().map(|id| json!({ "value": id })).collect() };
-    if let Some(direction) = options.direction {
-        let value = match direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
-        };
-        conversation_filters.push(any("originatingDirection", &[json!({ "value": value })]));
-    }
-    if !options.divisions.is_empty() {
-        conversation_filters.push(any("divisionId", &values(&options.divisions)));
-    }
-    for (dimension, wanted) in [
-        ("mediaType", &options.media),
-        ("queueId", &options.queues),
-        ("userId", &options.users),
-    ] {
-        if !wanted.is_empty() {
-            segment_filters.push(any(dimension, &values(wanted)));
-        }
-    }
-    let mut body = json!({
-        "interval": interval,
-        "order": "asc",
-        "orderBy": "conversationStart",
-        "paging": { "pageSize": size, "pageNumber": page },
-        "conversationFilters": conversation_filters,
-    });
-    if !segment_filters.is_empty() {
-        body["segmentFilters"] = Value::Array(segment_filters);
-    }
-    post(
-        options,
-        "/api/v2/analytics/conversations/details/query",
-        &body,
-        true,
-    )
-}
-
-/// A filter for one of several predicates on a dimension.
-fn any(dimension: &str, predicates: &[Value]) -> Value {
-    let predicates: Vec<Value> = predicates
-        .iter()
-        .map(|predicate| {
-            let mut predicate = predicate.clone();
-            predicate["type"] = json!("dimension");
-            predicate["dimension"] = json!(dimension);
-            predicate
-        })
-        .collect();
-    let kind = if predicates.len() == 1 { "and" } else { "or" };
-    json!({ "type": kind, "predicates": predicates })
-}
-
-/// The submission of a batch.
-pub(crate) fn submit(options: &Options, conversations: &[String]) -> Request {
-    let items: Vec<Value> = conversations
-        .iter()
-        .map(|id| json!({ "conversationId": id }))
-        .collect();
-    let body = match options.dialect {
-        Dialect::Cloud => json!({ "batchDownloadRequestList": items }),
-        Dialect::Guide => {
-            let mut query = json!({ "batchDownloadJobSignatures": items });
-            match options.format {
-                Format::Original => {}
-                Format::Wav => query["format"] = json!("WAV"),
-                Format::Mp3 => query["format"] = json!("MP3"),
-            }
-            json!({ "batchDownloadJobSubmissionQuery": query })
-        }
-    };
-    post(options, "/api/v2/recording/batchrequests", &body, false)
-}
-
-/// The question how a job is getting on.
-pub(crate) fn poll(options: &Options, job: &str) -> Request {
-    Request {
-        method: Method::Get,
-        url: format!("{}/api/v2/recording/batchrequests/{job}", options.api_url),
-        headers: vec![("accept".to_owned(), "application/json".to_owned())],
-        body: None,
-        repeatable: true,
-    }
 }
 
 fn post(options: &Options, path: &str, body: &Value, repeatable: bool) -> Request {
@@ -159,6 +31,29 @@ fn post(options: &Options, path: &str, body: &Value, repeatable: bool) -> Reques
         body: Some(body.to_string().into_bytes()),
         repeatable,
     }
+}
+
+fn get(options: &Options, path: &str) -> Request {
+    Request {
+        method: Method::Get,
+        url: format!("{}{path}", options.api_url),
+        headers: vec![("accept".to_owned(), "application/json".to_owned())],
+        body: None,
+        repeatable: true,
+    }
+}
+
+/// A value as it may stand in a query.
+fn escaped(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 /// An answer that is no success.
@@ -242,15 +137,8 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(response: &Response) -> Resu
     })
 }
 
-/// The id of a job just submitted.
-pub(crate) fn job_id(response: &Response) -> Result<String, SourceError> {
-    let submitted: Submitted = parse(response)?;
-    let id = submitted.id.or(submitted.job_id).unwrap_or_default();
+/// An id as the vendor makes them, which may stand in a path.
+pub(crate) fn id(text: Option<String>) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if id.is_empty() || id.len() > 200 || !id.chars().all(plain) {
-        return Err(SourceError::Transient(
-            "the answer to a batch names no job".to_owned(),
-        ));
-    }
-    Ok(id)
+    text.filter(|id| !id.is_empty() && id.len() <= 200 && id.chars().all(plain))
 }

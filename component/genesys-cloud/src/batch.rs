@@ -3,16 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, BundleIndex, Container, Download, Event, Failure, Fetch,
-    HandedOver, Level, Missing, Next, Note, Outcome, OutcomeResult, RecordingKey, Send,
-    SourceError, Split, Step, Timestamp, Wait, Wanted,
+    Answer, Artifact, ArtifactKey, Container, Event, Fetch, Level, Missing, Next, Note, Outcome,
+    OutcomeResult, RecordingKey, Send, SourceError, Split, Step, Timestamp, Wait, Wanted,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
-    api::{self, Job, JobResult},
+    api::{
+        self,
+        batch::{self as call, Job, JobResult},
+    },
+    artifact::{bundle, download, path},
+    describe::Described,
+    metadata::fnv,
     options::Options,
+    outcome::{by_state, count, errors, failure, left_out, restoring, result},
+    restore,
 };
 
 /// How long a job is trusted to answer with fresh links: less than links live by default.
@@ -40,11 +47,15 @@ pub(crate) struct Batch {
     /// The conversations of which the running job has told something.
     #[serde(default)]
     told: BTreeSet<String>,
+    /// What the metadata tell of the recordings, if they are asked for.
+    #[serde(default)]
+    described: Described,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Phase {
+    Describing,
     Unsubmitted,
     Running {
         job: String,
@@ -72,7 +83,11 @@ pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
             let recorded = group.iter().filter(|wanted| wanted.recorded);
             let recorded = recorded.map(|wanted| wanted.id.clone()).collect();
             let all = group.iter().map(|wanted| wanted.id.clone()).collect();
-            Batch::new(id, all, recorded).split()
+            let mut batch = Batch::new(id, all, recorded);
+            if options.recording_metadata {
+                batch.phase = Phase::Describing;
+            }
+            batch.split()
         })
         .collect()
 }
@@ -90,6 +105,7 @@ impl Batch {
             asked_again: false,
             covered: None,
             told: BTreeSet::new(),
+            described: Described::default(),
         }
     }
 
@@ -108,6 +124,7 @@ impl Batch {
             (Event::Renew(keys), _) => Ok(self.renew(&keys, options, now)),
             (Event::Due, Phase::Finished { .. }) => Ok(Step::then(self.done())),
             (Event::Due, _) => Ok(Step::then(self.ask(options))),
+            (Event::Answer(answer), Phase::Describing) => self.describe(answer, options),
             (Event::Answer(answer), Phase::Unsubmitted) => self.submitted(answer, options, now),
             (Event::Answer(answer), Phase::Running { job, since, counts }) => {
                 self.polled(answer, &job, since, counts, options, now)
@@ -123,8 +140,9 @@ impl Batch {
 
     fn ask(self, options: &Options) -> Next {
         let request = match &self.phase {
-            Phase::Unsubmitted => api::submit(options, self.wanted()),
-            Phase::Running { job, .. } | Phase::Finished { job, .. } => api::poll(options, job),
+            Phase::Describing => self.described.ask(options, &self.conversations),
+            Phase::Unsubmitted => call::submit(options, self.wanted()),
+            Phase::Running { job, .. } | Phase::Finished { job, .. } => call::poll(options, job),
         };
         Next::Send(Send {
             request,
@@ -143,6 +161,16 @@ impl Batch {
         Next::Done(Memory::Batch(self).write())
     }
 
+    fn describe(mut self, answer: Answer, options: &Options) -> Result<Step, SourceError> {
+        let facts = self.described.answered(answer, &self.conversations)?;
+        if self.described.is_complete(&self.conversations) {
+            self.phase = Phase::Unsubmitted;
+        }
+        let mut step = Step::then(self.ask(options));
+        step.facts = facts;
+        Ok(step)
+    }
+
     fn submitted(
         mut self,
         answer: Answer,
@@ -154,7 +182,7 @@ impl Batch {
                 self.covered.clone_from(&self.renewing);
                 self.told.clear();
                 self.phase = Phase::Running {
-                    job: api::job_id(&response)?,
+                    job: call::job_id(&response)?,
                     since: now,
                     counts: None,
                 };
@@ -191,6 +219,7 @@ impl Batch {
         recorded.retain(|id| conversations.contains(id));
         let mut part = Batch::new(format!("{}.{name}", self.id), conversations, recorded);
         part.attempts = self.attempts;
+        part.described = self.described.of(&part.conversations);
         part.split()
     }
 
@@ -222,7 +251,7 @@ impl Batch {
                 job: id.to_owned(),
                 since,
             };
-            return Ok(self.finish(job, rows));
+            return Ok(self.finish(job, rows, options));
         }
         if age > options.job_timeout_ms {
             return Ok(self.resubmit(rows, "job-timeout", options));
@@ -258,15 +287,18 @@ impl Batch {
     }
 
     /// Everything that a job yielded.
-    fn finish(mut self, job: Job, rows: Vec<JobResult>) -> Step {
+    fn finish(mut self, job: Job, rows: Vec<JobResult>, options: &Options) -> Step {
         let mut artifacts = self.artifacts(&rows);
+        let mut archived = Vec::new();
         let mut outcomes = match job.result_url.filter(|url| !url.is_empty()) {
             Some(url) => {
                 artifacts.push(bundle(&self.id, url));
                 self.outcomes(|_| OutcomeResult::InBundle(self.id.clone()))
             }
             None => {
-                let (counts, missing) = (count(&artifacts), errors(&rows));
+                let counts = count(&artifacts);
+                let mut missing = self.missing(&rows);
+                archived = restore::archived(options, &mut missing, restoring);
                 self.outcomes(|id| match result(id, &counts, &missing, None) {
                     OutcomeResult::NoRecording if self.recorded.contains(id) => left_out(),
                     result => result,
@@ -275,13 +307,46 @@ impl Batch {
         };
         if self.renewing.is_some() {
             outcomes.clear();
+            archived.clear();
         }
         let notes = self.strangers(&rows);
+        let restore = restore::begin(&self.id, archived);
         let mut step = Step::then(self.done());
         step.artifacts = artifacts;
         step.outcomes = outcomes;
         step.notes = notes;
+        step.splits.extend(restore);
         step
+    }
+
+    /// What each conversation lacks: as the rows say, and what its metadata list and no row names.
+    fn missing(&self, rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
+        let mut missing = errors(rows);
+        let named = rows.iter().filter_map(|row| row.recording_id.as_deref());
+        let named: BTreeSet<&str> = named.collect();
+        for (conversation, known) in self.described.all() {
+            for recording in known {
+                let failure = by_state(&recording.state);
+                if !named.contains(recording.id.as_str()) {
+                    let list = missing.entry(conversation.clone()).or_default();
+                    list.push(Missing {
+                        recording: Some(recording.id.clone()),
+                        failure,
+                    });
+                    continue;
+                }
+                let unclear = |one: &&mut Missing| {
+                    one.recording.as_ref() == Some(&recording.id)
+                        && one.failure.code == "vendor-error"
+                };
+                let list = missing.get_mut(conversation).into_iter().flatten();
+                for one in list.filter(unclear).filter(|_| failure.code != "left-out") {
+                    one.failure.code.clone_from(&failure.code);
+                    one.failure.passing = failure.passing;
+                }
+            }
+        }
+        missing
     }
 
     /// Submits the batch anew, or gives up.
@@ -481,139 +546,4 @@ fn complete(job: &Job, before: Option<(u64, u64)>, age: u64, options: &Options) 
         } else {
             shown
         }
-}
-
-/// How many files each conversation has.
-fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
-    let mut counts = BTreeMap::new();
-    for artifact in artifacts {
-        if let ArtifactKey::Recording(key) = &artifact.key {
-            *counts.entry(key.conversation.clone()).or_default() += 1;
-        }
-    }
-    counts
-}
-
-/// What each conversation lacks.
-fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
-    let mut missing: BTreeMap<String, Vec<Missing>> = BTreeMap::new();
-    for row in rows {
-        let Some(conversation) = &row.conversation_id else {
-            continue;
-        };
-        let has_link = row.result_url.as_deref().is_some_and(|url| !url.is_empty());
-        let message = match (&row.error_msg, has_link) {
-            (Some(message), false) => message.clone(),
-            (None, false) => "the result has neither a link nor an error".to_owned(),
-            (_, true) if row.recording_id.is_none() => "the result names no recording".to_owned(),
-            (_, true) => continue,
-        };
-        missing
-            .entry(conversation.clone())
-            .or_default()
-            .push(Missing {
-                recording: row.recording_id.clone(),
-                failure: failure(code(&message), message.chars().take(300).collect()),
-            });
-    }
-    missing
-}
-
-/// What the vendor says of a recording that is not there yet, and our code for it.
-const UPLOADING: (&str, &str) = ("upload", "uploading");
-
-fn failure(code: &str, message: String) -> Failure {
-    Failure {
-        passing: code == UPLOADING.1,
-        code: code.to_owned(),
-        message,
-    }
-}
-
-/// A conversation that was recorded, and of which the batch API says nothing at all.
-fn left_out() -> OutcomeResult {
-    OutcomeResult::Failed(Failure {
-        code: "left-out".to_owned(),
-        message: "recorded, says the vendor, but hands over nothing: not ready, deleted, sensitive, or hidden from this client".to_owned(),
-        passing: true,
-    })
-}
-
-/// A code for the vendor's free text, of which there is no catalogue.
-fn code(message: &str) -> &'static str {
-    let message = message.to_ascii_lowercase();
-    [
-        ("archiv", "archived"),
-        ("delet", "deleted"),
-        UPLOADING,
-        ("sensitive", "sensitive"),
-        ("permission", "forbidden"),
-    ]
-    .into_iter()
-    .find(|(word, _)| message.contains(word))
-    .map_or("vendor-error", |(_, code)| code)
-}
-
-/// What became of a conversation whose job is over; `cut` says that the job ended early.
-fn result(
-    conversation: &str,
-    counts: &BTreeMap<String, u32>,
-    missing: &BTreeMap<String, Vec<Missing>>,
-    cut: Option<&Failure>,
-) -> OutcomeResult {
-    let mut missing = missing.get(conversation).cloned().unwrap_or_default();
-    if let Some(failure) = cut {
-        missing.push(Missing {
-            recording: None,
-            failure: failure.clone(),
-        });
-    }
-    match counts.get(conversation) {
-        Some(&artifacts) => OutcomeResult::HandedOver(HandedOver { artifacts, missing }),
-        // What may pass comes first: it is worth asking again for.
-        None => match missing.into_iter().max_by_key(|one| one.failure.passing) {
-            Some(one) => OutcomeResult::Failed(one.failure),
-            None => OutcomeResult::NoRecording,
-        },
-    }
-}
-
-fn bundle(id: &str, url: String) -> Artifact {
-    Artifact {
-        key: ArtifactKey::Bundle(id.to_owned()),
-        download: download(url),
-        content_type: Some("application/zip".to_owned()),
-        container: Container::ZipBundle(BundleIndex {
-            conversation_field: "conversationId".to_owned(),
-            recording_field: "recordingId".to_owned(),
-            file_field: "fileName".to_owned(),
-            content_type_field: Some("contentType".to_owned()),
-            error_field: Some("errorMsg".to_owned()),
-            passing_errors: vec![UPLOADING.0.to_owned()],
-        }),
-        size: None,
-        sha256: None,
-    }
-}
-
-/// A signed link is fetched as it is, without credentials.
-fn download(url: String) -> Download {
-    Download {
-        url,
-        headers: Vec::new(),
-        authenticated: false,
-        expires: None,
-    }
-}
-
-/// A link without its query, which is where the signature is.
-fn path(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// FNV-1a: the same on every platform, for ever.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

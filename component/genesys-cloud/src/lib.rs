@@ -1,19 +1,32 @@
 //! The recording source for Genesys Cloud: query the conversations, submit
 //! batches, poll the jobs, hand over what their links point to.
 //!
-//! A `window` walks a range of days page by page; a `batch` fetches the recordings of up to a
-//! hundred conversations; `api` has the vendor's JSON, `metadata` turns an analytics row into a
+//! `find` chooses how conversations are found: a `window` walks a range of days page by page,
+//! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
+//! looked up on the way, and `orphans` counted. A `batch` fetches the recordings of up to a hundred
+//! conversations as they are, a `recording` split those of a few in another format; `describe` asks
+//! for their metadata, `restore` for what is archived. `api` has the vendor's JSON, `metadata` turns an analytics row into a
 //! conversation, `options` what is configured.
 
 mod api;
+mod artifact;
+mod backfill;
 mod batch;
+mod describe;
+mod find;
 mod metadata;
+mod names;
 mod options;
+mod orphans;
+mod outcome;
+mod recording;
+mod restore;
+mod retention;
 mod window;
 
 use recording_source_sdk::{
-    AuthScheme, DataClass, Descriptor, Event, Origin, OriginRole, Purpose, RateLimit, Source,
-    SourceError, Split, Started, State, Step, Timestamp, export,
+    AuthScheme, DataClass, Descriptor, Event, Level, Note, Origin, OriginRole, Purpose, RateLimit,
+    Source, SourceError, Split, Started, State, Step, Timestamp, export,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +45,14 @@ const STATE_VERSION: u32 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "split", rename_all = "snake_case")]
 enum Memory {
+    Plan(backfill::Plan),
+    Backfill(backfill::Backfill),
     Window(window::Window),
+    Retention(retention::Retention),
+    Orphans(orphans::Orphans),
     Batch(batch::Batch),
+    Recording(recording::Recordings),
+    Restore(restore::Restore),
     Check,
 }
 
@@ -55,8 +74,14 @@ impl Memory {
 
     fn split(self, id: String) -> Split {
         let kind = match self {
+            Memory::Plan(_) => "plan",
+            Memory::Backfill(_) => "job",
             Memory::Window(_) => "window",
+            Memory::Retention(_) => "retention",
+            Memory::Orphans(_) => "orphans",
             Memory::Batch(_) => "batch",
+            Memory::Recording(_) => "recording",
+            Memory::Restore(_) => "restore",
             Memory::Check => "check",
         };
         Split {
@@ -64,6 +89,14 @@ impl Memory {
             kind: kind.to_owned(),
             state: self.write(),
         }
+    }
+}
+
+/// A line for the log that an operator should look at.
+fn warning(text: String) -> Note {
+    Note {
+        level: Level::Warn,
+        text,
     }
 }
 
@@ -95,7 +128,8 @@ impl Source for GenesysCloud {
     fn start(options: &str, purpose: Purpose, now: Timestamp) -> Result<Started, SourceError> {
         let options = Options::read(options)?;
         let splits = match purpose {
-            Purpose::Find(find) => window::begin(&options, &find, now)?,
+            Purpose::Find(find) => find::begin(&options, &find, now)?,
+            Purpose::Fetch(fetch) if options.one_by_one() => recording::begin(fetch),
             Purpose::Fetch(fetch) => batch::begin(&options, fetch),
             Purpose::Check => vec![Memory::Check.split("check".into())],
         };
@@ -116,7 +150,10 @@ impl Source for GenesysCloud {
         Ok(Started {
             origins,
             splits,
-            fetch_size: u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+            fetch_size: match options.one_by_one() {
+                true => recording::TOGETHER,
+                false => u32::try_from(options.batch_size).unwrap_or(u32::MAX),
+            },
         })
     }
 
@@ -128,8 +165,14 @@ impl Source for GenesysCloud {
     ) -> Result<Step, SourceError> {
         let options = Options::read(options)?;
         match Memory::read(&state)? {
+            Memory::Plan(plan) => plan.step(&options, event),
+            Memory::Backfill(backfill) => backfill.step(&options, event, now),
             Memory::Window(window) => window.step(&options, event),
+            Memory::Retention(retention) => retention.step(&options, event, now),
+            Memory::Orphans(orphans) => orphans.step(&options, event),
             Memory::Batch(batch) => batch.step(&options, event, now),
+            Memory::Recording(recordings) => recordings.step(&options, event, now),
+            Memory::Restore(restore) => restore.step(&options, event, now),
             Memory::Check => window::check(&options, event, now),
         }
     }

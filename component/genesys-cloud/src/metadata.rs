@@ -1,9 +1,22 @@
 //! Turns a row of the analytics query into a conversation.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp as Instant;
 use recording_source_sdk::{Conversation, Direction, Party, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+/// A row, or what is wrong with it: one bad row does not spoil its page.
+#[derive(Debug)]
+pub(crate) struct Parsed(pub(crate) Result<Row, String>);
+
+impl<'de> Deserialize<'de> for Parsed {
+    // Row by row, so that a page is never in memory as a whole tree of values.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Parsed(Row::read(value)))
+    }
+}
 
 /// A conversation and whether it can have a recording.
 #[derive(Debug)]
@@ -11,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) conversation: Conversation,
     /// Transcripts of digital conversations exist without the flag, which is about calls.
     pub(crate) may_have_recordings: bool,
+    /// The ids of sessions of agents, and of those that they talk to, with the agent's.
+    pub(crate) sessions: Vec<(String, String)>,
 }
 
 // AnalyticsConversationWithoutAttributes and what is in it. Enums are open: plain strings here.
@@ -33,12 +48,16 @@ struct Participant {
     purpose: Option<String>,
     user_id: Option<String>,
     screen_recording: Option<bool>,
+    /// In the results of jobs alone.
+    attributes: Option<BTreeMap<String, Option<String>>>,
     sessions: Option<Vec<Session>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Session {
+    session_id: Option<String>,
+    peer_id: Option<String>,
     media_type: Option<String>,
     ani: Option<String>,
     dnis: Option<String>,
@@ -87,12 +106,21 @@ impl Row {
         let mut talk_ms = 0.0;
         let mut recorded = false;
         let mut digital = false;
+        let mut sessions = Vec::new();
+        let mut told = BTreeMap::new();
         for participant in &participants {
             recorded |= participant.screen_recording == Some(true);
             let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
             if let (true, Some(user)) = (agent, &participant.user_id) {
                 add(&mut agents, user, participant.participant_name.as_deref());
+                for session in participant.sessions.iter().flatten() {
+                    let ids = [&session.session_id, &session.peer_id]
+                        .into_iter()
+                        .flatten();
+                    sessions.extend(ids.map(|id| (id.clone(), user.clone())));
+                }
             }
+            tell(&mut told, participant);
             for session in participant.sessions.iter().flatten() {
                 let media = session.media_type.as_deref().unwrap_or_default();
                 recorded |=
@@ -125,7 +153,13 @@ impl Row {
         if !campaigns.is_empty() {
             attributes.push(("outbound_campaign_ids".to_owned(), campaigns.join(",")));
         }
+        attributes.extend(
+            told.into_iter()
+                .filter(|(_, values)| !values.is_empty())
+                .map(|(name, values)| (name, values.join("; "))),
+        );
         Ok(Row {
+            sessions,
             conversation: Conversation {
                 id,
                 start,
@@ -148,6 +182,15 @@ impl Row {
             },
             may_have_recordings: recorded || digital,
         })
+    }
+}
+
+/// Attributes of a participant, by its purpose; different values of one name are all kept.
+fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) {
+    let purpose = participant.purpose.as_deref().unwrap_or("unknown");
+    for (name, value) in participant.attributes.iter().flatten() {
+        let values = told.entry(format!("{purpose}.{name}")).or_default();
+        push(values, value.as_ref());
     }
 }
 
@@ -182,7 +225,8 @@ fn push(list: &mut Vec<String>, text: Option<&String>) {
     }
 }
 
-fn milliseconds(text: &str) -> Option<Timestamp> {
+/// An instant as the vendor writes it, read.
+pub(crate) fn milliseconds(text: &str) -> Option<Timestamp> {
     let instant: Instant = text.parse().ok()?;
     u64::try_from(instant.as_millisecond()).ok()
 }
@@ -194,4 +238,11 @@ pub(crate) fn iso(ms: Timestamp) -> String {
         .and_then(|ms| Instant::from_millisecond(ms).ok())
         .unwrap_or(Instant::MAX);
     format!("{instant:.3}")
+}
+
+/// FNV-1a: the same on every platform, for ever.
+pub(crate) fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -1,29 +1,9 @@
 //! The source's options: read strictly, defaults filled in.
 
+mod region;
+
 use recording_source_sdk::{OptionError, SourceError};
 use serde::Deserialize;
-
-/// Domains by AWS region, from the vendor's list of regions; any other domain may be given as it is.
-const REGIONS: [(&str, &str); 18] = [
-    ("us-east-1", "mypurecloud.com"),
-    ("us-east-2", "use2.us-gov-pure.cloud"),
-    ("us-west-2", "usw2.pure.cloud"),
-    ("ca-central-1", "cac1.pure.cloud"),
-    ("mx-central-1", "mxc1.pure.cloud"),
-    ("sa-east-1", "sae1.pure.cloud"),
-    ("eu-west-1", "mypurecloud.ie"),
-    ("eu-west-2", "euw2.pure.cloud"),
-    ("eu-central-1", "mypurecloud.de"),
-    ("eu-central-2", "euc2.pure.cloud"),
-    ("eusc-de-east-1", "edee1.eusc-pure.cloud"),
-    ("me-central-1", "mec1.pure.cloud"),
-    ("ap-south-1", "aps1.pure.cloud"),
-    ("ap-northeast-1", "mypurecloud.jp"),
-    ("ap-northeast-2", "apne2.pure.cloud"),
-    ("ap-northeast-3", "apne3.pure.cloud"),
-    ("ap-southeast-1", "apse1.pure.cloud"),
-    ("ap-southeast-2", "mypurecloud.com.au"),
-];
 
 /// How the batch API is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,6 +27,21 @@ pub(crate) enum Mode {
     MetadataOnly,
 }
 
+/// How conversations are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Search {
+    /// By jobs as far as that saves calls, by the query for the rest.
+    #[default]
+    Auto,
+    /// By the analytics query alone.
+    Query,
+    /// By asynchronous analytics jobs as far as their data go, by the query for the rest.
+    Job,
+    /// By the recordings that are kept, whatever the analytics say.
+    Retention,
+}
+
 /// The format of voice recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,10 +49,24 @@ pub(crate) enum Format {
     /// As they were recorded.
     #[default]
     Original,
-    /// WAV, which the guide dialect alone can ask for.
+    /// WAV.
     Wav,
-    /// MP3, which the guide dialect alone can ask for.
+    /// MP3.
     Mp3,
+    /// OGG with Opus, in the cloud dialect alone.
+    Ogg,
+    /// WebM, in the cloud dialect alone.
+    Webm,
+}
+
+/// What becomes of the two sides of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Channels {
+    /// One file with both.
+    Merged,
+    /// A file for each.
+    Split,
 }
 
 /// Who called whom first.
@@ -80,7 +89,17 @@ struct Raw {
     #[serde(default)]
     mode: Mode,
     #[serde(default)]
+    search: Search,
+    #[serde(default)]
     format: Format,
+    channels: Option<Channels>,
+    #[serde(default)]
+    recording_metadata: bool,
+    #[serde(default)]
+    names: bool,
+    restore_days: Option<u32>,
+    #[serde(default)]
+    orphans: bool,
     #[serde(default)]
     media: Vec<String>,
     direction: Option<Direction>,
@@ -108,7 +127,17 @@ pub(crate) struct Options {
     pub(crate) media_origins: Vec<String>,
     pub(crate) dialect: Dialect,
     pub(crate) mode: Mode,
+    pub(crate) search: Search,
     pub(crate) format: Format,
+    pub(crate) channels: Channels,
+    /// Whether each conversation is asked for the metadata of its recordings.
+    pub(crate) recording_metadata: bool,
+    /// Whether names are looked up.
+    pub(crate) names: bool,
+    /// For how many days archived recordings are restored, if at all.
+    pub(crate) restore_days: Option<u32>,
+    /// Whether recordings without a conversation are counted.
+    pub(crate) orphans: bool,
     pub(crate) media: Vec<String>,
     pub(crate) direction: Option<Direction>,
     pub(crate) queues: Vec<String>,
@@ -140,24 +169,28 @@ impl Options {
                         .map_or(inner.as_str(), |(message, _)| message);
                     wrong(if path == "." { "" } else { &path }, message)
                 })?;
-        let (api_url, login_url, media_origins) = urls(&raw)?;
-        if raw.dialect == Dialect::Cloud && raw.format != Format::Original {
-            return Err(wrong(
-                "format",
-                "the cloud dialect's batch API delivers recordings in their original format alone; leave `format` out or set it to `original`",
-            ));
-        }
+        let hosts = region::hosts(&raw)?;
+        possible(&raw)?;
         let default_poll = match raw.dialect {
             Dialect::Cloud => 5,
             Dialect::Guide => 10,
         };
         Ok(Options {
-            api_url,
-            login_url,
-            media_origins,
+            api_url: hosts.api_url,
+            login_url: hosts.login_url,
+            media_origins: hosts.media_origins,
             dialect: raw.dialect,
             mode: raw.mode,
+            search: raw.search,
             format: raw.format,
+            channels: raw.channels.unwrap_or(Channels::Merged),
+            recording_metadata: raw.recording_metadata,
+            names: raw.names,
+            restore_days: raw
+                .restore_days
+                .map(|days| within("restore_days", Some(days), days, 1..=3650))
+                .transpose()?,
+            orphans: raw.orphans,
             media: raw.media,
             direction: raw.direction,
             queues: raw.queues,
@@ -183,52 +216,59 @@ impl Options {
     }
 }
 
-/// Base URLs of API and log-in, and the origins of media.
-fn urls(raw: &Raw) -> Result<(String, String, Vec<String>), SourceError> {
-    let trimmed = |url: &String| url.trim_end_matches('/').to_owned();
-    let (api_url, login_url, domain) = match (&raw.region, &raw.api_url, &raw.login_url) {
-        (Some(region), None, None) => {
-            let domain = REGIONS
-                .iter()
-                .find(|(name, _)| name == region)
-                .map_or(region.as_str(), |(_, domain)| domain);
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-            if !domain.contains('.') || !domain.chars().all(plain) {
-                return Err(wrong(
-                    "region",
-                    &format!(
-                        "`{region}` is neither an AWS region of Genesys Cloud, such as `eu-west-1`, nor a domain, such as `mypurecloud.ie`"
-                    ),
-                ));
-            }
-            (
-                format!("https://api.{domain}"),
-                format!("https://login.{domain}"),
-                Some(domain.to_owned()),
-            )
-        }
-        (None, Some(api), Some(login)) => (trimmed(api), trimmed(login), None),
-        _ => {
+impl Options {
+    /// Whether each recording is asked for by itself: the batch API has no choice of format.
+    pub(crate) fn one_by_one(&self) -> bool {
+        self.dialect == Dialect::Cloud && self.format != Format::Original
+    }
+}
+
+/// Refuses what cannot go together.
+fn possible(raw: &Raw) -> Result<(), SourceError> {
+    let original = raw.format == Format::Original;
+    match raw.dialect {
+        Dialect::Guide if !matches!(raw.format, Format::Original | Format::Wav | Format::Mp3) => {
             return Err(wrong(
-                "region",
-                "give either `region`, such as `mypurecloud.ie`, or both `api_url` and `login_url`",
+                "format",
+                "the guide dialect offers `original`, `wav` and `mp3`; `ogg` and `webm` need `dialect: cloud`",
             ));
         }
-    };
-    for (path, url) in [("api_url", &api_url), ("login_url", &login_url)] {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(wrong(path, "must begin with `https://`"));
+        Dialect::Guide if raw.channels.is_some() => {
+            return Err(wrong(
+                "channels",
+                "the guide dialect delivers recordings as they are; `channels` needs `dialect: cloud` and a `format`",
+            ));
         }
+        Dialect::Guide if raw.restore_days.is_some() => {
+            return Err(wrong(
+                "restore_days",
+                "the guide dialect does not tell which recordings are archived; `restore_days` needs `dialect: cloud`",
+            ));
+        }
+        Dialect::Cloud if original && raw.channels.is_some() => {
+            return Err(wrong(
+                "channels",
+                "the batch API delivers original recordings with the channels that they were recorded with; give a `format`, such as `wav`, or leave `channels` out",
+            ));
+        }
+        _ => {}
     }
-    let media = raw.media_origins.clone().unwrap_or_else(|| {
-        let mut origins = vec![
-            "https://*.amazonaws.com".to_owned(),
-            "https://*.cloudfront.net".to_owned(),
-        ];
-        origins.extend(domain.map(|domain| format!("https://*.{domain}")));
-        origins
-    });
-    Ok((api_url, login_url, media))
+    let filters = [
+        ("media", raw.media.is_empty()),
+        ("direction", raw.direction.is_none()),
+        ("queues", raw.queues.is_empty()),
+        ("divisions", raw.divisions.is_empty()),
+        ("users", raw.users.is_empty()),
+    ];
+    if let (Search::Retention, Some((name, _))) =
+        (raw.search, filters.iter().find(|(_, empty)| !empty))
+    {
+        return Err(wrong(
+            name,
+            "the retention query knows no filters; leave this out, or search by `auto`, `query` or `job`",
+        ));
+    }
+    Ok(())
 }
 
 fn within(

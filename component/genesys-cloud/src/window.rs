@@ -3,21 +3,20 @@
 //! The vendor's interval matches whole days, so conversations are filtered
 //! here by their start: each belongs to exactly one window.
 
-use std::collections::HashSet;
+use std::ops::Range;
 
-use recording_source_sdk::{
-    Event, Find, Level, Next, Note, Outcome, OutcomeResult, Send, SourceError, Split, State, Step,
-    Timestamp,
-};
+use recording_source_sdk::{Event, Next, Send, SourceError, Split, State, Step, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory, api,
-    metadata::{Row, iso},
-    options::{Mode, Options, wrong},
+    Memory,
+    api::{self, analytics},
+    find::{self, DAY},
+    metadata::iso,
+    names::Names,
+    options::{Mode, Options},
 };
 
-const DAY: u64 = 86_400_000;
 /// No window is cut shorter than this.
 const SHORTEST: u64 = 60_000;
 /// How often pages that shift while they are read are walked again.
@@ -39,45 +38,30 @@ pub(crate) struct Window {
     shifted: bool,
     /// How often the pages of this query have been walked again because they had shifted.
     walks: u32,
+    #[serde(default)]
+    names: Names,
 }
 
-/// The splits that the search of a range begins with.
-pub(crate) fn begin(
-    options: &Options,
-    find: &Find,
-    now: Timestamp,
-) -> Result<Vec<Split>, SourceError> {
-    let range = find.range;
-    if range.from >= range.until {
-        return Err(wrong("interval", "ends before it begins"));
-    }
-    if range.from >= now {
-        return Err(wrong("interval", "begins in the future"));
-    }
-    // What has not happened yet cannot be paged through reliably.
-    let end = range.until.min(now);
-    let first_day = range.from / DAY;
-    let days = end.div_ceil(DAY) - first_day;
-    let lanes = u64::from(options.lanes).min(days);
-    Ok((0..lanes)
+/// The windows that a range is searched with.
+pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> Vec<Split> {
+    find::lanes(range, u64::from(options.lanes))
         .map(|lane| {
-            let from = ((first_day + days * lane / lanes) * DAY).max(range.from);
-            let end = ((first_day + days * (lane + 1) / lanes) * DAY).min(end);
             let mut window = Window {
                 mode: options.mode,
-                from,
-                until: from,
-                end,
+                from: lane.start,
+                until: lane.start,
+                end: lane.end,
                 page: 1,
                 hits: None,
                 shifted: false,
                 walks: 0,
+                names: Names::default(),
             };
             window.advance();
-            let id = format!("{}/{}", find.name, iso(from).replace(".000Z", "Z"));
+            let id = format!("{name}/{}", iso(lane.start).replace(".000Z", "Z"));
             Memory::Window(window).split(id)
         })
-        .collect())
+        .collect()
 }
 
 fn day_end(instant: Timestamp) -> Timestamp {
@@ -90,9 +74,12 @@ impl Window {
     }
 
     fn ask(&self, options: &Options) -> Next {
-        let interval = format!("{}/{}", iso(self.from), iso(self.until));
+        let request = self.names.ask(options).unwrap_or_else(|| {
+            let interval = format!("{}/{}", iso(self.from), iso(self.until));
+            analytics::query(options, &interval, options.page_size, self.page)
+        });
         Next::Send(Send {
-            request: api::query(options, &interval, options.page_size, self.page),
+            request,
             state: self.memory(),
         })
     }
@@ -104,7 +91,13 @@ impl Window {
             // A window hands over no artifacts.
             Event::Renew(_) => return Ok(Step::then(Next::Done(self.memory()))),
         };
-        let page: api::Page = match api::success(answer)? {
+        if self.names.is_asking() {
+            let mut step = Step::then(Next::Done(self.memory()));
+            self.names.answered(answer, &mut step)?;
+            step.next = self.ask(options);
+            return Ok(step);
+        }
+        let page: analytics::Page = match api::success(answer)? {
             Ok(response) => api::parse(&response)?,
             Err(refusal) if refusal.too_wide() && self.until - self.from > SHORTEST => {
                 return Ok(self.halve(options));
@@ -128,7 +121,13 @@ impl Window {
             self.shifted = true;
         }
         let mut step = Step::then(Next::Done(self.memory()));
-        self.take(page, &mut step);
+        let mut rows = find::readable(page.conversations, &mut step);
+        rows.retain(|row| (self.from..self.until).contains(&row.conversation.start));
+        if self.names.needed(options, rows.iter()) {
+            step.next = self.ask(options);
+            return Ok(step);
+        }
+        find::hand_over(rows.into_iter(), self.mode, &mut step);
         if more {
             self.page += 1;
         } else if self.shifted && self.walks < WALKS {
@@ -142,38 +141,6 @@ impl Window {
             Next::Done(self.memory())
         };
         Ok(step)
-    }
-
-    /// Hands over the conversations of a page that began inside the window.
-    fn take(&self, page: api::Page, step: &mut Step) {
-        let mut known = HashSet::new();
-        for value in page.conversations {
-            let row = match Row::read(value) {
-                Ok(row) => row,
-                Err(reason) => {
-                    step.notes.push(Note {
-                        level: Level::Warn,
-                        text: format!("a row of the query is left out: {reason}"),
-                    });
-                    continue;
-                }
-            };
-            let conversation = row.conversation;
-            let inside = (self.from..self.until).contains(&conversation.start);
-            if !inside || !known.insert(conversation.id.clone()) {
-                continue;
-            }
-            let settled = match (self.mode, row.may_have_recordings) {
-                (Mode::MetadataOnly, _) => Some(OutcomeResult::Skipped("metadata only".to_owned())),
-                (Mode::Recordings, false) => Some(OutcomeResult::NoRecording),
-                (Mode::Recordings, true) => None,
-            };
-            step.outcomes.extend(settled.map(|result| Outcome {
-                conversation: conversation.id.clone(),
-                result,
-            }));
-            step.conversations.push(conversation);
-        }
     }
 
     /// Goes on to the next query: the rest of the day, or the next one.
@@ -211,13 +178,13 @@ pub(crate) fn check(options: &Options, event: Event, now: Timestamp) -> Result<S
         Event::Due => {
             let interval = format!("{}/{}", iso(now - DAY), iso(now));
             Ok(Step::then(Next::Send(Send {
-                request: api::query(options, &interval, 1, 1),
+                request: analytics::query(options, &interval, 1, 1),
                 state,
             })))
         }
         Event::Answer(answer) => {
             let response = api::success(answer)?.map_err(SourceError::from)?;
-            let _: api::Page = api::parse(&response)?;
+            let _: analytics::Page = api::parse(&response)?;
             Ok(Step::then(Next::Done(state)))
         }
         Event::Renew(_) => Ok(Step::then(Next::Done(state))),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
-    Answer, Artifact, Conversation, Event, Fetch, Next, Note, Outcome, Purpose, Request, Source,
-    SourceError, Split, Started, Timestamp, Wanted,
+    Answer, Artifact, Conversation, Event, Fact, Fetch, Next, Note, Outcome, Purpose, Request,
+    Source, SourceError, Split, Started, Timestamp, Wanted,
 };
 
 /// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
@@ -29,6 +29,8 @@ pub struct Drive {
     pub artifacts: Vec<Artifact>,
     /// Every outcome, in order.
     pub outcomes: Vec<Outcome>,
+    /// Everything learnt about what was found, in order.
+    pub facts: Vec<Fact>,
     /// Every line for the log, in order.
     pub notes: Vec<Note>,
     /// Conversations whose recordings have not been asked for yet.
@@ -58,6 +60,7 @@ impl Drive {
             conversations: Vec::new(),
             artifacts: Vec::new(),
             outcomes: Vec::new(),
+            facts: Vec::new(),
             notes: Vec::new(),
             wanted: Vec::new(),
             fetches: 0,
@@ -124,6 +127,7 @@ impl Drive {
             self.conversations.extend(step.conversations);
             self.artifacts.extend(step.artifacts);
             self.outcomes.extend(step.outcomes);
+            self.facts.extend(step.facts);
             self.notes.extend(step.notes);
             self.add(step.splits);
             match step.next {

@@ -93,6 +93,7 @@ impl Step {
             artifacts: Vec::new(),
             outcomes: Vec::new(),
             splits: Vec::new(),
+            facts: Vec::new(),
             notes: Vec::new(),
             next,
         }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
-use crate::queue::{Object, Outcome, Settled};
+use crate::queue::{Object, Outcome, Record, Settled};
 
 /// Someone or something that has an id and perhaps a name.
 pub(crate) type Party = (String, Option<String>);
@@ -41,7 +41,7 @@ pub(crate) struct Row<'a> {
     pub(super) tags: &'a [String],
     pub(super) divisions: &'a [String],
     pub(super) media_types: &'a [String],
-    pub(super) attributes: &'a BTreeMap<String, String>,
+    pub(super) attributes: Cow<'a, BTreeMap<String, String>>,
     pub(super) attempt: u32,
 }
 
@@ -77,9 +77,38 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
         tags: &record.tags,
         divisions: &record.divisions,
         media_types: &record.media_types,
-        attributes: &record.attributes,
+        attributes: attributes(record, object),
         attempt: settled.attempt,
     }
+}
+
+/// The attributes of the conversation, and those of the row's recording. A row without a recording
+/// has those of all that are known, each name behind the recording's id.
+fn attributes<'a>(
+    record: &'a Record,
+    object: Option<&Object>,
+) -> Cow<'a, BTreeMap<String, String>> {
+    if record.recordings.is_empty() {
+        return Cow::Borrowed(&record.attributes);
+    }
+    let mut attributes = record.attributes.clone();
+    match object {
+        Some(object) => {
+            let own = record.recordings.get(&object.recording);
+            attributes.extend(
+                own.into_iter()
+                    .flatten()
+                    .map(|(n, v)| (n.clone(), v.clone())),
+            );
+        }
+        None => {
+            for (id, about) in &record.recordings {
+                let named = about.iter().map(|(n, v)| (format!("{id}.{n}"), v.clone()));
+                attributes.extend(named);
+            }
+        }
+    }
+    Cow::Owned(attributes)
 }
 
 /// Why there is not, or not all of, what was asked for.

@@ -1,6 +1,6 @@
 //! Writes down what a step yielded: conversations, artifacts, outcomes and splits, all or nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -8,7 +8,7 @@ use super::{
     Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
     insert_splits,
 };
-use crate::sandbox::{ArtifactKey, Conversation, Next, OutcomeResult, Step};
+use crate::sandbox::{AboutRecording, ArtifactKey, Conversation, Fact, Next, OutcomeResult, Step};
 
 /// What committing a step has changed.
 #[derive(Debug, Default)]
@@ -40,10 +40,23 @@ impl Queue {
                 .iter()
                 .map(|outcome| outcome.conversation.as_str())
                 .collect();
+            let names = step.facts.iter().filter_map(|fact| match fact {
+                Fact::Name(named) => Some(named),
+                Fact::Recording(_) => None,
+            });
+            for named in names {
+                tx.prepare_cached("INSERT OR REPLACE INTO name (id, name) VALUES (?1, ?2)")?
+                    .execute([&named.id, &named.name])?;
+            }
             for found in &step.conversations {
                 let wanted = !settled.contains(found.id.as_str());
                 if add_conversation(tx, found, wanted, now)? && wanted {
                     committed.wanted += 1;
+                }
+            }
+            for fact in &step.facts {
+                if let Fact::Recording(about) = fact {
+                    add_about(tx, about)?;
                 }
             }
             for artifact in &step.artifacts {
@@ -90,7 +103,20 @@ fn add_conversation(
     wanted: bool,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    let record = serde_json::to_string(&Record::from(found)).unwrap_or_default();
+    let mut record = Record::from(found);
+    for list in [
+        &mut record.agents,
+        &mut record.queues,
+        &mut record.wrap_up_codes,
+    ] {
+        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = tx
+                .prepare_cached("SELECT name FROM name WHERE id = ?1")?
+                .query_row([&*id], |row| row.get(0))
+                .optional()?;
+        }
+    }
+    let record = serde_json::to_string(&record).unwrap_or_default();
     let ended = found.end.map(|end| end as i64);
     let new = tx
         .prepare_cached(
@@ -112,7 +138,9 @@ fn add_conversation(
         return Ok(true);
     }
     tx.prepare_cached(
-        "UPDATE conversation SET record = ?2, ended = ?3, recorded = ?4 WHERE id = ?1 AND status = 'found'",
+        "UPDATE conversation SET ended = ?3, recorded = ?4,
+         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}'))))
+         WHERE id = ?1 AND status = 'found'",
     )?
     .execute(params![found.id, record, ended, found.recorded])?;
     if !(wanted && found.recorded) {
@@ -130,6 +158,23 @@ fn add_conversation(
         count(tx, "outcome:no-recording", -1)?;
     }
     Ok(again == 1)
+}
+
+/// Adds what is known of a recording to its conversation, unless that has been filed.
+fn add_about(tx: &rusqlite::Transaction<'_>, about: &AboutRecording) -> rusqlite::Result<()> {
+    let attributes: BTreeMap<&str, &str> = about
+        .attributes
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let recordings = BTreeMap::from([(about.recording.as_str(), attributes)]);
+    let patch = BTreeMap::from([("recordings", recordings)]);
+    let patch = serde_json::to_string(&patch).unwrap_or_default();
+    tx.prepare_cached(
+        "UPDATE conversation SET record = json_patch(record, ?2) WHERE id = ?1 AND status = 'found'",
+    )?
+    .execute([&about.conversation, &patch])?;
+    Ok(())
 }
 
 /// Adds an artifact, and says whether it is to be delivered.

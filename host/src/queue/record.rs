@@ -36,6 +36,9 @@ pub struct Record {
     pub recorded: bool,
     /// Whatever else the source told.
     pub attributes: BTreeMap<String, String>,
+    /// What the source told of recordings, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recordings: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl From<&Conversation> for Record {
@@ -65,6 +68,7 @@ impl From<&Conversation> for Record {
             media_types: found.media_types.clone(),
             recorded: found.recorded,
             attributes: found.attributes.iter().cloned().collect(),
+            recordings: BTreeMap::new(),
         }
     }
 }

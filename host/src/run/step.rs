@@ -250,11 +250,13 @@ async fn advance(
                 artifacts,
                 outcomes,
                 splits,
+                facts,
                 notes,
             })) if conversations.is_empty()
                 && artifacts.is_empty()
                 && outcomes.is_empty()
                 && splits.is_empty()
+                && facts.is_empty()
                 && notes.is_empty() =>
             {
                 split.state = send.state;

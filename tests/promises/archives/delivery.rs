@@ -172,6 +172,7 @@ fn step(artifact: &Artifact) -> Step {
         outcomes: outcomes.collect(),
         artifacts: vec![artifact.clone()],
         splits: Vec::new(),
+        facts: Vec::new(),
         notes: Vec::new(),
         next: Next::Done(State {
             version: 1,

@@ -1,21 +1,30 @@
 //! The API's origin: who may ask, how often, and where each request goes.
 
 pub(crate) mod batch;
+mod directory;
 mod filter;
+mod jobs;
+mod kept;
+pub(crate) mod media;
+mod params;
+mod permission;
 mod query;
 mod recording;
+mod route;
 mod row;
+mod search;
 pub(crate) mod token;
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub(crate) use batch::Jobs;
+pub(crate) use jobs::Searches;
 pub(crate) use token::Tokens;
 
 use crate::{
-    http::{Reply, Request, reply, set},
+    http::{Reply, Request, empty, reply, set},
     server::World,
     time::iso,
 };
@@ -27,6 +36,8 @@ pub(crate) struct Refusal {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     limit: Option<Value>,
+    /// Seconds after which to come back, if not with the next window.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
@@ -36,6 +47,17 @@ impl Refusal {
             code,
             message: message.into(),
             limit: None,
+            retry_after: None,
+        }
+    }
+
+    /// A limit of its own for one resource, below the documented one.
+    fn limited(key: &str, namespace: &str, value: u64) -> Self {
+        let text = "Rate limit exceeded the maximum. Retry the request in [5] seconds";
+        Refusal {
+            limit: Some(json!({ "key": key, "namespace": namespace, "value": value })),
+            retry_after: Some(5),
+            ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too.many.requests", text)
         }
     }
 
@@ -58,6 +80,7 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
         admitted(world, request, &mut usage)
     };
     let (mut answer, reason) = match result {
+        Ok((status @ StatusCode::NO_CONTENT, _)) => (empty(status), None),
         Ok((status, value)) => (reply(status, "application/json", value.to_string()), None),
         Err(refusal) => {
             let text = format!("{}: {}", refusal.code, refusal.message);
@@ -96,7 +119,8 @@ fn refused(refusal: &Refusal, correlation: &str, usage: Option<&token::Usage>) -
     }
     let mut answer = reply(refusal.status, "application/json", body.to_string());
     if let (StatusCode::TOO_MANY_REQUESTS, Some(usage)) = (refusal.status, usage) {
-        set(&mut answer, "retry-after", &usage.reset.to_string());
+        let seconds = refusal.retry_after.unwrap_or(usage.reset);
+        set(&mut answer, "retry-after", &seconds.to_string());
     }
     answer
 }
@@ -106,9 +130,11 @@ fn admitted(
     request: &Request,
     usage: &mut Option<token::Usage>,
 ) -> Result<(StatusCode, Value), Refusal> {
+    let idle = world.settings.idle_timeout;
+    let idle = idle.map(|idle| idle.as_millis() as u64);
     let spent = world
         .tokens
-        .spend(request, world.clock.now())
+        .spend(request, world.clock.now(), idle)
         .map_err(|message| {
             let code = "authentication.required";
             Refusal::new(StatusCode::UNAUTHORIZED, code, message)
@@ -131,31 +157,7 @@ fn admitted(
             )
         });
     }
-    const QUERY: &str = "/api/v2/analytics/conversations/details/query";
-    const BATCHES: &str = "/api/v2/recording/batchrequests";
-    let path = request.path.as_str();
-    let job = path
-        .strip_prefix(BATCHES)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .filter(|id| !id.contains('/'));
-    if let (Some(id), &Method::GET) = (recording::conversation(path), &request.method) {
-        return recording::metadata(world, id);
-    }
-    match (path, job, &request.method) {
-        (QUERY, _, &Method::POST) => query::serve(world, &body(request)?),
-        (BATCHES, _, &Method::POST) => batch::submit(world, request),
-        (_, Some(job), &Method::GET) => batch::poll(world, job),
-        (QUERY | BATCHES, _, method) | (_, Some(_), method) => Err(Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method.not.allowed",
-            format!("{method} is not allowed here"),
-        )),
-        _ => Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "not.found",
-            format!("{path} is not an endpoint"),
-        )),
-    }
+    route::answer(world, request)
 }
 
 /// Reads a JSON body of exactly this shape.

@@ -109,6 +109,12 @@ faults! {
     unknown_status: UnknownStatus,
     /// Batch API: a content type that nobody knows, for good.
     unknown_content_type: UnknownContentType,
+    /// Analytics jobs: one that fails.
+    failed_search: FailedSearch,
+    /// Analytics jobs: one whose results expire at once.
+    expired_search: ExpiredSearch,
+    /// Analytics jobs: one that is not found any more.
+    lost_search: LostSearch,
     /// Query, recording metadata: purposes, types and file states that nobody knows.
     unknown_values: UnknownValues,
     /// Query: rows came or went between two pages; totalHits tells.

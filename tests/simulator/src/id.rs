@@ -18,9 +18,12 @@ pub(crate) enum Kind {
     WrapUpCode,
     Job,
     Campaign,
+    Search,
+    Orphan,
+    Annotation,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 13] = [
     Kind::Conversation,
     Kind::Recording,
     Kind::Participant,
@@ -31,6 +34,9 @@ const KINDS: [Kind; 10] = [
     Kind::WrapUpCode,
     Kind::Job,
     Kind::Campaign,
+    Kind::Search,
+    Kind::Orphan,
+    Kind::Annotation,
 ];
 
 /// Makes and reads the ids of an organisation.

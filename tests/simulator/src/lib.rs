@@ -93,6 +93,28 @@ pub struct Settings {
     pub uploading: f64,
     /// The share of sensitive recordings, which are left out silently.
     pub sensitive: f64,
+    /// How far the data of analytics jobs lag behind.
+    pub jobs_lag: Duration,
+    /// How long an analytics job takes on average.
+    pub analytics_job_time: Duration,
+    /// Analytics jobs that may be under way at once (`details.jobs.concurrent.access.max`).
+    pub jobs_at_once: u64,
+    /// Batches that may be submitted in a minute, below the documented limit of requests.
+    pub batches_per_minute: Option<u64>,
+    /// How long it takes to turn a recording into another format.
+    pub transcode_time: Duration,
+    /// How long it takes to restore an archived recording.
+    pub restore_time: Duration,
+    /// Whether the analytics leave out the names of agents.
+    pub nameless: bool,
+    /// The divisions, by number, that the client's role is limited to.
+    pub divisions: Option<Vec<u64>>,
+    /// Permissions that the client's role lacks.
+    pub denied: Vec<String>,
+    /// After how long without a request a token is worthless, as with HIPAA.
+    pub idle_timeout: Option<Duration>,
+    /// How many recordings have no conversation.
+    pub orphans: u64,
     /// The share of recordings that are late.
     pub late: f64,
     /// How long after the end of a conversation a late recording is ready.
@@ -129,6 +151,17 @@ impl Default for Settings {
             deleted: 2.0 / 300.0,
             uploading: 1.0 / 300.0,
             sensitive: 0.0,
+            jobs_lag: Duration::from_secs(86_400),
+            analytics_job_time: Duration::from_secs(60),
+            jobs_at_once: 10,
+            batches_per_minute: None,
+            transcode_time: Duration::from_secs(20),
+            restore_time: Duration::from_secs(600),
+            nameless: false,
+            divisions: None,
+            denied: Vec::new(),
+            idle_timeout: None,
+            orphans: 0,
             late: 0.0,
             late_by: Duration::from_secs(3600),
             clock_start: None,

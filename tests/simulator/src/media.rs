@@ -17,7 +17,7 @@ use std::{
 use hyper::{Method, StatusCode};
 
 use crate::{
-    Given, Recording, RecordingKind,
+    Given, Recording, RecordingKind, State,
     dice::mix,
     faults::Fault,
     http::{Reply, Request},
@@ -135,16 +135,67 @@ async fn find(world: &Arc<World>, path: &str, now: u64) -> Option<Object> {
         let (content, stored) = ready_bundle(world, id).await?;
         return Some(object(content, "application/zip", stored));
     }
+    if let Some(rest) = path.strip_prefix("/transcoded/") {
+        return transcoded(world, rest, now);
+    }
     let mut parts = path.strip_prefix("/recordings/")?.split('/');
     let conversation = world.organisation.find(parts.next()?)?;
     let id = parts.next()?;
     let recording = conversation.recordings.iter().find(|r| r.id == id)?;
     let part: u32 = parts.next()?.parse().ok()?;
-    let there = recording.given(now) == Given::Files && part < recording.kind.parts();
+    let there = world.given(recording, now) == Given::Files && part < recording.kind.parts();
     there.then(|| {
         let content = world.media.recording(&conversation, recording, part);
         let content_type = recording.kind.content_type();
         object(content, content_type, recording.ended + recording.delay_ms)
+    })
+}
+
+/// The file of a recording in a format of one's choice: conversation, recording, channel, format.
+fn transcoded(world: &World, path: &str, now: u64) -> Option<Object> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let [conversation, id, channel, format] = parts[..] else {
+        return None;
+    };
+    let conversation = world.organisation.find(conversation)?;
+    let recording = conversation.recordings.iter().find(|r| r.id == id)?;
+    let sensitive = recording.state == State::Sensitive;
+    if !sensitive && world.given(recording, now) != Given::Files {
+        return None;
+    }
+    let part: u32 = channel.parse().unwrap_or(0);
+    let audio = matches!(
+        recording.kind,
+        RecordingKind::Ogg | RecordingKind::Wav | RecordingKind::Mp3
+    );
+    let mut recording = recording.clone();
+    let content_type = match format {
+        "WAV" | "WAV_ULAW" => "audio/wav",
+        "MP3" => "audio/mpeg",
+        "OGG_OPUS" | "OGG_VORBIS" => "audio/ogg",
+        "WEBM" if audio => "audio/webm",
+        "WEBM" => "video/webm",
+        "EML" => "message/rfc822",
+        _ => "application/zip",
+    };
+    let content = match (format, content_type) {
+        ("EML", _) => transcript::eml(&conversation),
+        ("ZIP", _) => transcript::zip(&conversation),
+        (_, kind) => {
+            recording.kind = match kind {
+                "audio/wav" => RecordingKind::Wav,
+                "audio/mpeg" => RecordingKind::Mp3,
+                "audio/ogg" => RecordingKind::Ogg,
+                _ => RecordingKind::Screen(1),
+            };
+            world.media.recording(&conversation, &recording, part)
+        }
+    };
+    Some(Object {
+        content,
+        content_type,
+        etag: String::new(),
+        stored: recording.ended + recording.delay_ms,
     })
 }
 

@@ -26,7 +26,7 @@ pub(crate) const QUEUES: [&str; 6] = [
     "Travel",
 ];
 const DIVISIONS: u64 = 3;
-const WRAP_UP_CODES: u64 = 8;
+pub(crate) const WRAP_UP_CODES: u64 = 8;
 const TAGS: [&str; 5] = ["complaint", "follow-up", "legal-hold", "praise", "vip"];
 const GIVEN: [&str; 10] = [
     "Ada", "Björn", "Chiara", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Inés", "Jürgen",
@@ -258,6 +258,34 @@ impl Organisation {
             index += 1;
         }
         index
+    }
+
+    /// Whether the analytics leave out the names of agents.
+    pub(crate) fn nameless(&self) -> bool {
+        self.settings.nameless
+    }
+
+    /// The id of a session: 0 is the customer's, 2 and more the agents'.
+    pub(crate) fn session(&self, conversation: &Conversation, place: u64) -> String {
+        self.ids.make(Kind::Session, conversation.index, place)
+    }
+
+    /// The id of an agent.
+    #[must_use]
+    pub fn agent_id(&self, agent: u64) -> String {
+        self.ids.make(Kind::User, agent, 0)
+    }
+
+    /// A queue's name.
+    #[must_use]
+    pub fn queue_name(&self, queue: u64) -> &'static str {
+        QUEUES[(queue % QUEUES.len() as u64) as usize]
+    }
+
+    /// A wrap-up code's name.
+    #[must_use]
+    pub fn wrap_up_name(&self, code: u64) -> String {
+        format!("Reason {}", code + 1)
     }
 
     /// An agent's name.

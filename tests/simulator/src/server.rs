@@ -4,7 +4,7 @@ mod connection;
 mod door;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
@@ -16,8 +16,8 @@ use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Organisation, Settings,
-    api::{Jobs, Tokens},
+    Conversation, Given, Organisation, Recording, Settings, State,
+    api::{Jobs, Searches, Tokens, media::Transcodes},
     faults::Chance,
     http::Reply,
     media::Media,
@@ -52,6 +52,10 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) tokens: Tokens,
     pub(crate) jobs: Jobs,
+    pub(crate) searches: Searches,
+    pub(crate) transcodes: Transcodes,
+    /// Archived recordings by id: when their restoration was asked for, and until when.
+    restored: Mutex<HashMap<String, (u64, u64)>>,
     pub(crate) media: Media,
     pub(crate) media_url: String,
     pub(crate) client_id: String,
@@ -66,6 +70,45 @@ pub(crate) struct World {
 impl World {
     fn door(&self, origin: Origin) -> &Door {
         &self.doors[origin as usize]
+    }
+
+    /// Whether the client's role has the division of a conversation.
+    pub(crate) fn may_see(&self, conversation: &Conversation) -> bool {
+        let divisions = self.settings.divisions.as_ref();
+        divisions.is_none_or(|divisions| divisions.contains(&conversation.division))
+    }
+
+    /// The conversation with this id, if it has begun and the client may see it.
+    pub(crate) fn visible(&self, id: &str) -> Option<Conversation> {
+        let found = self.organisation.find(id)?;
+        let there = found.start <= self.clock.now() && self.may_see(&found);
+        there.then_some(found)
+    }
+
+    /// When the restoration of an archived recording was asked for, and until when, if it was.
+    pub(crate) fn restored(&self, recording: &str) -> Option<(u64, u64)> {
+        let restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        restored.get(recording).copied()
+    }
+
+    /// Notes that an archived recording is to be restored.
+    pub(crate) fn restore(&self, recording: &str, now: u64, until: u64) {
+        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        restored.insert(recording.to_owned(), (now, until));
+    }
+
+    /// What the batch API gives for a recording at this time, restored ones among them.
+    pub(crate) fn given(&self, recording: &Recording, at: u64) -> Given {
+        match self.restored(&recording.id) {
+            Some((asked, until)) if recording.state == State::Archived && at < until => {
+                let ready = asked + self.settings.restore_time.as_millis() as u64;
+                match at >= ready {
+                    true => Given::Files,
+                    false => Given::Error("Recording is being restored from the archive"),
+                }
+            }
+            _ => recording.given(at),
+        }
     }
 
     fn stats(&self) -> MutexGuard<'_, Stats> {
@@ -136,6 +179,9 @@ impl Simulator {
             clock: Clock::new(settings.speed, settings.clock_start),
             tokens: Tokens::new(settings.seed),
             jobs: Jobs::default(),
+            searches: Searches::default(),
+            transcodes: Transcodes::default(),
+            restored: Mutex::default(),
             media: Media::new(settings.seed),
             media_url: format!("http://{}", media.local_addr()?),
             client_secret: format!("secret-of-{}", &client[..8]),

@@ -273,6 +273,7 @@ fn then(next: Next) -> Step {
         artifacts: Vec::new(),
         outcomes: Vec::new(),
         splits: Vec::new(),
+        facts: Vec::new(),
         notes: Vec::new(),
         next,
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Refusal, body};
 use crate::{
-    Conversation, Dialect, Given, Organisation, Recording, RecordingKind,
+    Conversation, Dialect, Given, Recording, RecordingKind,
     dice::Dice,
     faults::Fault,
     http::Request,
@@ -92,6 +92,13 @@ impl Jobs {
         *serial
     }
 
+    /// How many have been submitted since an instant.
+    fn since(&self, instant: u64) -> u64 {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = kept.1.values().filter(|job| job.created > instant);
+        jobs.count() as u64
+    }
+
     fn get(&self, number: u64, now: u64) -> Option<Job> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let job = kept.1.get(&number)?;
@@ -109,10 +116,10 @@ pub(crate) struct Row {
 
 impl Job {
     /// Everything that the job yields, in its order: what there was when it was submitted.
-    fn rows(&self, organisation: &Organisation) -> Vec<Row> {
+    fn rows(&self, world: &World) -> Vec<Row> {
         let mut rows = Vec::new();
         for (index, only) in &self.wanted {
-            let conversation = organisation.conversation(*index);
+            let conversation = world.organisation.conversation(*index);
             for recording in &conversation.recordings {
                 if only.is_some_and(|only| only != recording.number) {
                     continue;
@@ -127,7 +134,7 @@ impl Job {
                     Some(Format::Mp3) if audio => recording.kind = RecordingKind::Mp3,
                     _ => {}
                 }
-                let (parts, error) = match recording.given(self.created) {
+                let (parts, error) = match world.given(&recording, self.created) {
                     Given::Files => (recording.kind.parts(), None),
                     Given::Error(error) => (1, Some(error)),
                     Given::Nothing => (0, None),
@@ -172,6 +179,12 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
         ));
     }
     let now = world.clock.now();
+    if let Some(most) = world.settings.batches_per_minute
+        && world.jobs.since(now.saturating_sub(60_000)) >= most
+    {
+        let key = "recording.batch.download.rate.per.minute";
+        return Err(Refusal::limited(key, "recording", most));
+    }
     let mut wanted = Vec::new();
     for item in items {
         for id in [Some(&item.conversation_id), item.recording_id.as_ref()] {
@@ -184,8 +197,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
             }
         }
         let ids = &world.organisation.ids;
-        let conversation = world.organisation.find(&item.conversation_id);
-        let conversation = conversation.filter(|conversation| conversation.start <= now);
+        let conversation = world.visible(&item.conversation_id);
         let recording = item.recording_id.map(|id| ids.read(&id));
         match (conversation, recording) {
             (Some(conversation), None) => wanted.push((conversation.index, None)),
@@ -233,7 +245,7 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
             format!("The job {id} was not found"),
         )
     })?;
-    let rows = job.rows(&world.organisation);
+    let rows = job.rows(world);
     let Progress {
         expected,
         ready,
@@ -327,5 +339,5 @@ pub(crate) fn bundled(world: &World, id: &str) -> Option<(Vec<Row>, u64)> {
     };
     let job = world.jobs.get(number, now)?;
     let done = job.course.finished(now.saturating_sub(job.created));
-    done.then(|| (job.rows(&world.organisation), job.created))
+    done.then(|| (job.rows(world), job.created))
 }

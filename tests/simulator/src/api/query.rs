@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     Refusal,
-    filter::{Filter, Level, passes},
+    filter::{Filter, Level},
     interval, row,
+    search::{Matches, Span},
 };
 use crate::{faults::Fault, server::World};
 
@@ -40,7 +41,7 @@ pub(super) struct Query {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-enum Order {
+pub(super) enum Order {
     #[default]
     Asc,
     Desc,
@@ -49,7 +50,7 @@ enum Order {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-enum OrderBy {
+pub(super) enum OrderBy {
     #[default]
     ConversationStart,
     ConversationEnd,
@@ -118,7 +119,19 @@ pub(super) fn serve(world: &World, query: &Query) -> Result<(StatusCode, Value),
     for filter in &query.segment_filters {
         filter.check(Level::Segment)?;
     }
-    let matches = Matches::find(world, query, from, until);
+    let span = Span {
+        from,
+        until,
+        start_of_day: true,
+    };
+    let matches = Matches::find(
+        world,
+        world.clock.now(),
+        span,
+        &query.conversation_filters,
+        &query.segment_filters,
+        query.order_by,
+    );
     let hits = matches.count();
     if hits > world.settings.max_hits {
         return Err(Refusal::bad(format!(
@@ -185,69 +198,6 @@ impl Place {
         Place {
             hits: hits - by,
             rows: (rows.start + by).min(hits)..(rows.start + by + size).min(hits),
-        }
-    }
-}
-
-/// The conversations that match, in the order of their beginnings unless asked otherwise.
-struct Matches {
-    /// Those that must be listed one by one.
-    listed: Vec<u64>,
-    /// All of these follow.
-    run: std::ops::Range<u64>,
-}
-
-impl Matches {
-    /// Conversations with activity in the interval that began on a day touched by it.
-    fn find(world: &World, query: &Query, from: u64, until: u64) -> Self {
-        let organisation = &world.organisation;
-        let now = world.clock.now();
-        let earliest = (from / DAY * DAY).max(from.saturating_sub(organisation.longest()));
-        let (first, inside) = (organisation.first_at(earliest), organisation.first_at(from));
-        // What begins later than now has not happened yet.
-        let end = organisation.first_at(until.min(now.saturating_add(1)));
-        let active = |index: &u64| organisation.conversation(*index).end > from;
-        let settled = until.saturating_add(organisation.longest()) < now;
-        let plain = query.segment_filters.is_empty()
-            && query.order_by == OrderBy::ConversationStart
-            && settled
-            && query.conversation_filters.iter().all(Filter::ended_only);
-        if plain {
-            return Matches {
-                listed: (first..inside).filter(active).collect(),
-                run: inside..end.max(inside),
-            };
-        }
-        let mut listed: Vec<u64> = (first..end)
-            .filter(|index| {
-                let conversation = organisation.conversation(*index);
-                conversation.end > from
-                    && passes(
-                        organisation,
-                        &conversation,
-                        now,
-                        &query.conversation_filters,
-                        &query.segment_filters,
-                    )
-            })
-            .collect();
-        if matches!(
-            query.order_by,
-            OrderBy::ConversationEnd | OrderBy::SegmentEnd
-        ) {
-            listed.sort_by_key(|index| organisation.conversation(*index).end);
-        }
-        Matches { listed, run: 0..0 }
-    }
-
-    fn count(&self) -> u64 {
-        self.listed.len() as u64 + (self.run.end - self.run.start)
-    }
-
-    fn at(&self, place: u64) -> u64 {
-        match self.listed.get(place as usize) {
-            Some(index) => *index,
-            None => self.run.start + place - self.listed.len() as u64,
         }
     }
 }

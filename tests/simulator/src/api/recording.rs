@@ -1,74 +1,208 @@
-//! The metadata of a conversation's recordings (RecordingMetadata), without their media.
+//! The metadata of a conversation's recordings (RecordingMetadata), and their restoration.
 
 use hyper::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Refusal;
+use super::{Refusal, body};
 use crate::{
-    Given, Recording, RecordingKind, State,
-    faults::Fault,
-    id::{Kind, uuid},
-    server::World,
-    time::iso,
+    Conversation, Given, Recording, RecordingKind, State, faults::Fault, http::Request, id::Kind,
+    server::World, time::iso,
 };
 
-const BEFORE: &str = "/api/v2/conversations/";
-const AFTER: &str = "/recordingmetadata";
-
-/// The id of the conversation that a path is about, if it is of this resource.
-pub(super) fn conversation(path: &str) -> Option<&str> {
-    let id = path.strip_prefix(BEFORE)?.strip_suffix(AFTER)?;
-    (!id.contains('/')).then_some(id)
-}
+const DAY: u64 = 86_400_000;
 
 /// Lists the recordings of a conversation.
 pub(super) fn metadata(world: &World, id: &str) -> Result<(StatusCode, Value), Refusal> {
+    let conversation = conversation(world, id)?;
     let now = world.clock.now();
-    let found = uuid(id).and_then(|_| world.organisation.find(id));
-    let found = found.filter(|conversation| conversation.start <= now);
-    let conversation = found.ok_or_else(|| {
+    let listed = conversation
+        .recordings
+        .iter()
+        .filter(|one| now >= one.ended);
+    let rows = listed.map(|recording| row(world, &conversation, recording, now));
+    Ok((StatusCode::OK, rows.collect()))
+}
+
+/// Tells of one recording.
+pub(super) fn one(
+    world: &World,
+    id: &str,
+    recording: &str,
+) -> Result<(StatusCode, Value), Refusal> {
+    let (conversation, recording) = find(world, id, recording)?;
+    let now = world.clock.now();
+    Ok((StatusCode::OK, row(world, &conversation, &recording, now)))
+}
+
+/// The conversation with this id.
+pub(super) fn conversation(world: &World, id: &str) -> Result<Conversation, Refusal> {
+    world.visible(id).ok_or_else(|| {
         Refusal::new(
             StatusCode::NOT_FOUND,
             "conversation.not.found",
             format!("The conversation {id} was not found"),
         )
-    })?;
-    let session = world
-        .organisation
-        .ids
-        .make(Kind::Session, conversation.index, 0);
-    let listed = conversation
-        .recordings
-        .iter()
-        .filter(|recording| now >= recording.ended && recording.state != State::Sensitive);
-    let rows = listed.map(|recording| {
-        let thing = conversation.index << 12 | recording.number;
-        let odd = world.chance.marks(Fault::UnknownValues, thing).is_some();
-        let screen = matches!(recording.kind, RecordingKind::Screen(_));
-        json!({
-            "id": recording.id,
-            "conversationId": id,
-            "startTime": screen.then(|| iso(conversation.start)),
-            "media": match recording.kind {
-                RecordingKind::Screen(_) => "screen",
-                RecordingKind::Transcript | RecordingKind::Json => conversation.media.name(),
-                _ => "audio",
-            },
-            "mediaSubtype": if screen { "Screen" } else { "Trunk" },
-            "fileState": if odd { "QUARANTINED" } else { file_state(recording, now) },
-            "annotations": [],
-            "sessionId": session,
-            "selfUri": format!("{BEFORE}{id}{AFTER}/{}", recording.id),
-        })
-    });
-    Ok((StatusCode::OK, rows.collect()))
+    })
 }
 
-fn file_state(recording: &Recording, now: u64) -> &'static str {
-    match (recording.given(now), recording.state) {
-        (Given::Files, _) => "AVAILABLE",
+/// The recording with this id in its conversation.
+pub(super) fn find(
+    world: &World,
+    id: &str,
+    recording: &str,
+) -> Result<(Conversation, Recording), Refusal> {
+    let conversation = conversation(world, id)?;
+    let now = world.clock.now();
+    let mut recordings = conversation.recordings.iter();
+    let found = recordings.find(|one| one.id == recording && now >= one.ended);
+    let found = found.cloned().ok_or_else(|| {
+        let text = format!("The recording {recording} was not found");
+        Refusal::new(StatusCode::NOT_FOUND, "not.found", text)
+    })?;
+    Ok((conversation, found))
+}
+
+fn row(world: &World, conversation: &Conversation, recording: &Recording, now: u64) -> Value {
+    let id = &conversation.id;
+    let thing = conversation.index << 12 | recording.number;
+    let odd = world.chance.marks(Fault::UnknownValues, thing).is_some();
+    let screen = matches!(recording.kind, RecordingKind::Screen(_));
+    let state = if odd {
+        "QUARANTINED"
+    } else {
+        file_state(world, recording, now)
+    };
+    let mut row = json!({
+        "id": recording.id,
+        "conversationId": id,
+        "startTime": screen.then(|| iso(conversation.start)),
+        "media": media(conversation, recording),
+        "mediaSubtype": subtype(recording),
+        "fileState": state,
+        "sessionId": session(world, conversation, recording),
+        "region": "eu-west-1",
+        "selfUri": format!("/api/v2/conversations/{id}/recordingmetadata/{}", recording.id),
+    });
+    if state == "AVAILABLE" {
+        row["annotations"] = annotations(world, conversation, recording);
+    }
+    if recording.state == State::Archived {
+        row["archiveDate"] = json!(iso(conversation.end + DAY));
+        row["archiveMedium"] = json!("CLOUDARCHIVE");
+        row["deleteDate"] = json!(iso(conversation.end + 3650 * DAY));
+    }
+    if let Some((_, until)) = world.restored(&recording.id) {
+        row["restoreExpirationTime"] = json!(iso(until));
+    }
+    row
+}
+
+/// What a recording is of, in the vendor's word.
+pub(super) fn media(conversation: &Conversation, recording: &Recording) -> &'static str {
+    match recording.kind {
+        RecordingKind::Screen(_) => "screen",
+        RecordingKind::Transcript | RecordingKind::Json => conversation.media.name(),
+        _ => "audio",
+    }
+}
+
+/// Which leg of a call it is of.
+fn subtype(recording: &Recording) -> Option<&'static str> {
+    match recording.kind {
+        RecordingKind::Screen(_) => Some("Screen"),
+        RecordingKind::Transcript | RecordingKind::Json => None,
+        _ if recording.number == 0 => Some("Trunk"),
+        _ if recording.duration_ms.is_multiple_of(2) => Some("Station"),
+        _ => Some("Consult"),
+    }
+}
+
+/// The session that it belongs to: the customer's, or that of the agent on a leg of one's own.
+pub(super) fn session(world: &World, conversation: &Conversation, recording: &Recording) -> String {
+    let own = recording.number > 0;
+    let place = if own { 2 } else { 0 };
+    world.organisation.session(conversation, place)
+}
+
+/// What was noted on it, and where it was paused.
+pub(super) fn annotations(
+    world: &World,
+    conversation: &Conversation,
+    recording: &Recording,
+) -> Value {
+    let ids = &world.organisation.ids;
+    if !conversation.odd.is_multiple_of(4) || media(conversation, recording) != "audio" {
+        return json!([]);
+    }
+    let place = conversation.start + recording.duration_ms / 2;
+    json!([{
+        "id": ids.make(Kind::Annotation, conversation.index, recording.number),
+        "type": "pause",
+        "reason": "Hold",
+        "location": recording.duration_ms / 2,
+        "durationMs": 1000,
+        "absoluteLocation": iso(place),
+        "absoluteDurationMs": 1000,
+        "description": "a second of silence",
+    }])
+}
+
+pub(super) fn file_state(world: &World, recording: &Recording, now: u64) -> &'static str {
+    let restored = world.restored(&recording.id).is_some();
+    match (world.given(recording, now), recording.state) {
+        (Given::Files, State::Archived) => "RESTORED",
+        (Given::Files, _) | (_, State::Sensitive) => "AVAILABLE",
+        (_, State::Archived) if restored => "RESTORING",
         (_, State::Archived) => "ARCHIVED",
         (_, State::Deleted) => "DELETED",
         _ => "UPLOADING",
     }
+}
+
+/// Recording, as far as it may be changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Change {
+    archive_date: String,
+    #[serde(default)]
+    delete_date: Option<String>,
+    #[serde(default)]
+    export_date: Option<String>,
+}
+
+/// Restores an archived recording: its archive date becomes a later one.
+pub(super) fn restore(
+    world: &World,
+    id: &str,
+    recording: &str,
+    request: &Request,
+) -> Result<(StatusCode, Value), Refusal> {
+    let change: Change = body(request)?;
+    let (conversation, recording) = find(world, id, recording)?;
+    let now = world.clock.now();
+    let date = |text: &str| {
+        crate::time::parse(text).ok_or_else(|| {
+            let text = format!("{text} is not an instant");
+            Refusal::new(StatusCode::BAD_REQUEST, "invalid.date", text)
+        })
+    };
+    let until = date(&change.archive_date)?;
+    let kept = iso(conversation.end + 3650 * DAY);
+    if change.delete_date.as_deref() != Some(&kept) || change.export_date.is_some() {
+        let text = "The date of deletion or export changes, which takes editRetention";
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "missing.permissions",
+            text,
+        ));
+    }
+    if recording.state != State::Archived || until <= now {
+        return Err(Refusal::bad(
+            "Only an archived recording is restored, until a date in the future",
+        ));
+    }
+    world.restore(&recording.id, now, until);
+    let answer = row(world, &conversation, &recording, now);
+    Ok((StatusCode::OK, answer))
 }

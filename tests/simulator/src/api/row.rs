@@ -74,6 +74,21 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
     row
 }
 
+/// The row of a conversation with the attributes of its participants, as jobs give it.
+pub(super) fn with_attributes(world: &World, conversation: &Conversation, at: u64) -> Value {
+    let mut row = row(world, conversation, at);
+    for participant in row["participants"].as_array_mut().into_iter().flatten() {
+        participant["attributes"] = match participant["purpose"].as_str() {
+            Some("customer" | "external") => json!({
+                "tier": if conversation.odd.is_multiple_of(3) { "gold" } else { "silver" },
+                "ivr.path": "main,billing",
+            }),
+            _ => json!({}),
+        };
+    }
+    row
+}
+
 /// A participant of a kind that no SDK knows.
 fn stranger(organisation: &Organisation, conversation: &Conversation) -> Value {
     let segments = json!([{
@@ -181,11 +196,13 @@ fn agent_row(
     session["peerId"] = json!(ids.make(Kind::Session, conversation.index, 0));
     let mut row = json!({
         "participantId": ids.make(Kind::Participant, conversation.index, 2 + place),
-        "participantName": organisation.agent_name(agent),
         "purpose": "agent",
         "userId": ids.make(Kind::User, agent, 0),
         "sessions": [session],
     });
+    if !organisation.nameless() {
+        row["participantName"] = json!(organisation.agent_name(agent));
+    }
     let screen = |kind| matches!(kind, RecordingKind::Screen(_));
     if place == 0 && conversation.recordings.iter().any(|r| screen(r.kind)) {
         row["screenRecording"] = json!(true);
@@ -205,7 +222,7 @@ fn session(
         (&conversation.center, &conversation.customer)
     };
     let mut session = json!({
-        "sessionId": organisation.ids.make(Kind::Session, conversation.index, place),
+        "sessionId": organisation.session(conversation, place),
         "mediaType": conversation.media.name(),
         "direction": direction(conversation),
         "metrics": [],

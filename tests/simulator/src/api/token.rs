@@ -32,6 +32,7 @@ struct Token {
     expires: u64,
     window_ends: u64,
     count: u64,
+    used: u64,
 }
 
 /// How much a token has used of its window.
@@ -82,6 +83,7 @@ impl Tokens {
                 expires: now + lifetime,
                 window_ends: 0,
                 count: 0,
+                used: now,
             },
         );
         token
@@ -94,7 +96,12 @@ impl Tokens {
     }
 
     /// Counts a request against its token.
-    pub(crate) fn spend(&self, request: &Request, now: u64) -> Result<Usage, String> {
+    pub(crate) fn spend(
+        &self,
+        request: &Request,
+        now: u64,
+        idle: Option<u64>,
+    ) -> Result<Usage, String> {
         let header = request
             .header("authorization")
             .ok_or("No authentication bearer token specified in authorization header")?;
@@ -106,12 +113,14 @@ impl Tokens {
         let token = given
             .get_mut(token)
             .filter(|token| token.expires > now)
+            .filter(|token| idle.is_none_or(|idle| now < token.used + idle))
             .ok_or("Invalid login credentials: the token is unknown or has expired")?;
         if now >= token.window_ends {
             token.window_ends = now + WINDOW;
             token.count = 0;
         }
         token.count += 1;
+        token.used = now;
         Ok(Usage {
             count: token.count,
             reset: (token.window_ends - now).div_ceil(1000),

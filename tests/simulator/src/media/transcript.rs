@@ -30,6 +30,11 @@ pub(super) fn zip(conversation: &Conversation) -> Content {
     Content::Whole(packed)
 }
 
+/// An e-mail by itself.
+pub(super) fn eml(conversation: &Conversation) -> Content {
+    Content::Whole(email(conversation).into())
+}
+
 fn pack(files: &[(String, String)]) -> io::Result<Bytes> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in files {

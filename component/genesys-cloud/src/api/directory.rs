@@ -1,0 +1,56 @@
+//! What ids stand for: users, queues, wrap-up codes (UserEntityListing and the like).
+
+use recording_source_sdk::{Request, Response, SourceError};
+use serde::{Deserialize, Serialize};
+
+use super::{get, parse};
+use crate::options::Options;
+
+/// Ids that one request takes at most.
+pub(crate) const IDS: usize = 100;
+
+/// What ids are the ids of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Users, deleted and inactive ones among them.
+    Users,
+    /// Queues.
+    Queues,
+    /// Wrap-up codes.
+    WrapUpCodes,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(default)]
+    entities: Vec<Entity>,
+}
+
+#[derive(Deserialize)]
+struct Entity {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+/// The question for the names of up to [`IDS`] ids.
+pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
+    let (path, more) = match kind {
+        Kind::Users => ("users", "&state=any"),
+        Kind::Queues => ("routing/queues", ""),
+        Kind::WrapUpCodes => ("routing/wrapupcodes", ""),
+    };
+    let ids: Vec<String> = ids.iter().map(|id| format!("id={id}")).collect();
+    let ids = ids.join("&");
+    get(
+        options,
+        &format!("/api/v2/{path}?{ids}&pageSize={IDS}{more}"),
+    )
+}
+
+/// The id and the name of everything that has both.
+pub(crate) fn named(response: &Response) -> Result<Vec<(String, String)>, SourceError> {
+    let listing: Listing = parse(response)?;
+    let entities = listing.entities.into_iter();
+    Ok(entities.filter_map(|one| one.id.zip(one.name)).collect())
+}

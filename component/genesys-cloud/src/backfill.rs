@@ -1,0 +1,424 @@
+//! A backfill: old conversations by asynchronous analytics jobs, a thousand to a page.
+//!
+//! A plan asks how far the data of jobs reach; up to there, runs of days are searched by jobs, one
+//! after the other in each lane, and what is younger by windows. A job's interval matches activity,
+//! so conversations are filtered here by their start. Those that went on when the data of jobs ended
+//! are asked for once more, so that either way finds the same.
+
+use std::ops::Range;
+
+use recording_source_sdk::{
+    Answer, Event, Fault, Level, Next, Note, Send, SourceError, Split, State, Step, Timestamp, Wait,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{self, analytics},
+    find::{self, DAY},
+    metadata::{Row, iso, milliseconds},
+    names::Names,
+    options::{Options, Search},
+    window,
+};
+
+/// A range shorter than this is not worth a job when the choice is free: a job may take long to begin.
+pub(crate) const LARGE: u64 = 28 * DAY;
+/// The longest interval of one job.
+const SPAN: u64 = 31 * DAY;
+/// No interval is cut shorter than this.
+const SHORTEST: u64 = 60_000;
+/// Conversations on a page of results, and the fewest that are asked for.
+const PAGE: u32 = 1000;
+const SMALLEST_PAGE: u32 = 25;
+/// Conversations asked for once more in one request.
+const AGAIN: usize = 100;
+/// How long a job may take, and the longest pause between two polls.
+const TIMEOUT: u64 = 4 * 3_600_000;
+const LONGEST_PAUSE: u64 = 120_000;
+
+/// What the plan of a backfill remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    name: String,
+    range: Range<Timestamp>,
+}
+
+/// What a run of days that is searched by jobs remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Backfill {
+    name: String,
+    /// The interval of the job, and how far the run goes.
+    from: Timestamp,
+    until: Timestamp,
+    end: Timestamp,
+    phase: Phase,
+    /// How often the job has been submitted in vain.
+    attempts: u32,
+    /// Conversations on a page of results.
+    size: u32,
+    names: Names,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    Unsubmitted,
+    Running {
+        job: String,
+        since: Timestamp,
+    },
+    Reading {
+        job: String,
+        cursor: Option<String>,
+    },
+    /// Conversations that went on when the data of jobs ended are asked for once more.
+    Again {
+        job: String,
+        next: Option<String>,
+        ids: Vec<String>,
+    },
+    Cancelling {
+        job: String,
+    },
+}
+
+/// The split that a backfill begins with.
+pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
+    let plan = Plan {
+        name: name.to_owned(),
+        range,
+    };
+    Memory::Plan(plan).split(format!("{name}/plan"))
+}
+
+impl Plan {
+    pub(crate) fn step(self, options: &Options, event: Event) -> Result<Step, SourceError> {
+        let state = Memory::Plan(self.clone()).write();
+        let answer = match event {
+            Event::Due => {
+                let request = analytics::availability(options);
+                return Ok(Step::then(Next::Send(Send { request, state })));
+            }
+            Event::Answer(answer) => answer,
+            Event::Renew(_) => return Ok(Step::then(Next::Done(state))),
+        };
+        let reach = match api::success(answer)? {
+            Ok(response) => {
+                let available: analytics::Availability = api::parse(&response)?;
+                let date = available.data_availability_date;
+                milliseconds(&date).ok_or_else(|| {
+                    SourceError::Transient("dataAvailabilityDate is not an instant".to_owned())
+                })?
+            }
+            // Without jobs the query finds everything, too.
+            Err(refusal) if options.search == Search::Auto && refusal.status == 404 => 0,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let Range { start, end } = self.range;
+        let mut reach = reach.clamp(start, end);
+        if options.search == Search::Auto && reach - start < LARGE {
+            reach = start;
+        }
+        let mut step = Step::then(Next::Done(state));
+        if reach > start {
+            let lanes = (reach - start).div_ceil(SPAN).min(u64::from(options.lanes));
+            let lanes = find::lanes(start..reach, lanes);
+            step.splits = lanes
+                .map(|range| Backfill::split(&self.name, range))
+                .collect();
+        }
+        if reach < end {
+            step.splits
+                .extend(window::begin(options, &self.name, reach..end));
+        }
+        Ok(step)
+    }
+}
+
+impl Backfill {
+    fn split(name: &str, range: Range<Timestamp>) -> Split {
+        let mut backfill = Backfill {
+            name: name.to_owned(),
+            from: range.start,
+            until: range.start,
+            end: range.end,
+            phase: Phase::Unsubmitted,
+            attempts: 0,
+            size: PAGE,
+            names: Names::default(),
+        };
+        backfill.advance();
+        let id = format!("{name}/job/{}", iso(range.start).replace(".000Z", "Z"));
+        Memory::Backfill(backfill).split(id)
+    }
+
+    /// Goes on to the next interval.
+    fn advance(&mut self) {
+        self.from = self.until;
+        self.until = (self.from + SPAN).min(self.end);
+        self.phase = Phase::Unsubmitted;
+        self.attempts = 0;
+    }
+
+    fn memory(&self) -> State {
+        Memory::Backfill(self.clone()).write()
+    }
+
+    fn ask(&self, options: &Options) -> Next {
+        let request = self
+            .names
+            .ask(options)
+            .unwrap_or_else(|| match &self.phase {
+                Phase::Unsubmitted => {
+                    let interval = format!("{}/{}", iso(self.from), iso(self.until));
+                    analytics::submit(options, &interval)
+                }
+                Phase::Running { job, .. } => analytics::poll(options, job),
+                Phase::Reading { job, cursor } => {
+                    analytics::results(options, job, self.size, cursor.as_deref())
+                }
+                Phase::Again { ids, .. } => {
+                    analytics::details(options, &ids[..ids.len().min(AGAIN)])
+                }
+                Phase::Cancelling { job } => analytics::cancel(options, job),
+            });
+        Next::Send(Send {
+            request,
+            state: self.memory(),
+        })
+    }
+
+    fn next(&self, options: &Options) -> Next {
+        if self.from < self.end {
+            self.ask(options)
+        } else {
+            Next::Done(self.memory())
+        }
+    }
+
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let answer = match event {
+            Event::Due => return Ok(Step::then(self.next(options))),
+            Event::Answer(answer) => answer,
+            // A search hands over no artifacts.
+            Event::Renew(_) => return Ok(Step::then(Next::Done(self.memory()))),
+        };
+        if self.names.is_asking() {
+            let mut step = Step::then(Next::Done(self.memory()));
+            self.names.answered(answer, &mut step)?;
+            step.next = self.ask(options);
+            return Ok(step);
+        }
+        match self.phase.clone() {
+            Phase::Unsubmitted => self.submitted(answer, options, now),
+            Phase::Running { job, since } => self.polled(answer, job, since, options, now),
+            Phase::Reading { job, cursor } => self.read(answer, job, cursor, options, now),
+            Phase::Again { job, next, ids } => self.read_again(answer, job, next, ids, options),
+            Phase::Cancelling { .. } => {
+                // A job that cannot be cancelled ends by itself.
+                let _ = api::success(answer)?;
+                self.resubmit("it took too long", options, now)
+            }
+        }
+    }
+
+    fn wait(&self, until: Timestamp) -> Step {
+        Step::then(Next::Wait(Wait {
+            until,
+            state: self.memory(),
+        }))
+    }
+
+    fn submitted(
+        mut self,
+        answer: Answer,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        match api::success(answer)? {
+            Ok(response) => {
+                self.phase = Phase::Running {
+                    job: analytics::job_id(&response)?,
+                    since: now,
+                };
+                Ok(self.wait(now + options.poll_ms))
+            }
+            Err(refusal) if refusal.too_wide() && self.until - self.from > SHORTEST => {
+                self.until = self.from + (self.until - self.from) / 2;
+                Ok(Step::then(self.ask(options)))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn polled(
+        mut self,
+        answer: Answer,
+        job: String,
+        since: Timestamp,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let status: analytics::JobStatus = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            Err(refusal) if refusal.status == 404 => {
+                return self.resubmit("it is not known any more", options, now);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let state = status.state.unwrap_or_default();
+        match state.as_str() {
+            "FULFILLED" => {
+                self.phase = Phase::Reading { job, cursor: None };
+                Ok(Step::then(self.ask(options)))
+            }
+            "FAILED" | "CANCELLED" | "EXPIRED" => {
+                let why = status.error_message.unwrap_or_default();
+                let why: String = why.chars().take(200).collect();
+                self.resubmit(&format!("{state} {why}"), options, now)
+            }
+            _ if now.saturating_sub(since) > TIMEOUT => {
+                // It would count against the vendor's limit of jobs at once.
+                self.phase = Phase::Cancelling { job };
+                Ok(Step::then(self.ask(options)))
+            }
+            _ => {
+                let age = now.saturating_sub(since);
+                let pause = (age * 35 / 100).min(LONGEST_PAUSE).max(options.poll_ms);
+                Ok(self.wait(now + pause))
+            }
+        }
+    }
+
+    /// A page of results.
+    fn read(
+        mut self,
+        answer: Answer,
+        job: String,
+        cursor: Option<String>,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) && self.size > SMALLEST_PAGE {
+            self.size = (self.size / 2).max(SMALLEST_PAGE);
+            return Ok(Step::then(self.ask(options)));
+        }
+        let page: analytics::Page = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            Err(refusal) if matches!(refusal.status, 400 | 404 | 410) => {
+                return self.resubmit("its results are gone", options, now);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if page.cursor.is_some() && page.cursor == cursor {
+            return self.resubmit("its results do not end", options, now);
+        }
+        let mut step = Step::then(Next::Done(self.memory()));
+        let mut rows = find::readable(page.conversations, &mut step);
+        rows.retain(|row| self.is_inside(row));
+        let went_on = |row: &Row| row.conversation.end.is_none();
+        let again = rows.iter().filter(|row| went_on(row));
+        let again: Vec<String> = again
+            .filter_map(|row| api::id(Some(row.conversation.id.clone())))
+            .collect();
+        rows.retain(|row| !went_on(row));
+        if self.names.needed(options, rows.iter()) {
+            step.next = self.ask(options);
+            return Ok(step);
+        }
+        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        self.go_on(job, page.cursor, again);
+        step.next = self.next(options);
+        Ok(step)
+    }
+
+    /// Conversations that went on when the data of jobs ended, as they are now.
+    fn read_again(
+        mut self,
+        answer: Answer,
+        job: String,
+        next: Option<String>,
+        mut ids: Vec<String>,
+        options: &Options,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(Next::Done(self.memory()));
+        let page: analytics::Page = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let mut rows = find::readable(page.conversations, &mut step);
+        rows.retain(|row| self.is_inside(row) && row.conversation.end.is_some());
+        if self.names.needed(options, rows.iter()) {
+            step.next = self.ask(options);
+            return Ok(step);
+        }
+        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        let rest = ids.split_off(ids.len().min(AGAIN));
+        self.go_on(job, next, rest);
+        step.next = self.next(options);
+        Ok(step)
+    }
+
+    fn is_inside(&self, row: &Row) -> bool {
+        (self.from..self.until).contains(&row.conversation.start)
+    }
+
+    /// What comes after a page whose next one begins at `next`.
+    fn go_on(&mut self, job: String, next: Option<String>, again: Vec<String>) {
+        match (again.is_empty(), next) {
+            (false, next) => {
+                self.phase = Phase::Again {
+                    job,
+                    next,
+                    ids: again,
+                }
+            }
+            (true, Some(next)) => {
+                self.phase = Phase::Reading {
+                    job,
+                    cursor: Some(next),
+                }
+            }
+            (true, None) => self.advance(),
+        }
+    }
+
+    /// Submits the job anew, after a pause; in the end the query does its work, or nothing does.
+    fn resubmit(
+        mut self,
+        why: &str,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        self.attempts += 1;
+        let text = format!("an analytics job has come to nothing: {why}");
+        if self.attempts >= options.job_attempts {
+            if options.search == Search::Job {
+                let attempts = self.attempts;
+                return Err(SourceError::Permanent(format!(
+                    "{text}, {attempts} times; `search: auto` or `query` does without"
+                )));
+            }
+            let mut step = Step::then(Next::Done(self.memory()));
+            step.splits = window::begin(options, &self.name, self.from..self.end);
+            step.notes.push(crate::warning(format!(
+                "{text}; the query is asked instead"
+            )));
+            return Ok(step);
+        }
+        self.phase = Phase::Unsubmitted;
+        let pause = options.poll_ms << self.attempts.min(6);
+        let mut step = self.wait(now + pause);
+        step.notes.push(Note {
+            level: Level::Info,
+            text: format!("{text}; it is submitted again"),
+        });
+        Ok(step)
+    }
+}

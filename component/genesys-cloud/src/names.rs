@@ -1,0 +1,110 @@
+//! Names: ids on a page that come without one are looked up, a hundred at a time.
+//!
+//! They are looked up before the page is handed over, so the page is asked for again after that.
+//! Ids that were looked up before are remembered as digests: names stay out of a split's state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recording_source_sdk::{Answer, Fact, Named, Party, Request, SourceError, Step};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{self, directory},
+    metadata::{Row, fnv},
+    options::Options,
+};
+
+/// Ids that are remembered; beyond these, some are looked up again.
+const REMEMBERED: usize = 4000;
+/// How often one page is put off.
+const ROUNDS: u32 = 2;
+
+/// What a search remembers of names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Names {
+    /// Digests of ids that have been looked up.
+    known: BTreeSet<u64>,
+    /// What is being looked up.
+    lookups: Vec<(directory::Kind, Vec<String>)>,
+    /// How often the page in hand has been put off.
+    rounds: u32,
+}
+
+impl Names {
+    /// Whether an answer is one to a look-up.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.lookups.is_empty()
+    }
+
+    /// The look-up to go on with.
+    pub(crate) fn ask(&self, options: &Options) -> Option<Request> {
+        let (kind, ids) = self.lookups.last()?;
+        Some(directory::names(options, *kind, ids))
+    }
+
+    /// Plans the look-ups that a page needs. Says whether there are any: then the page must wait.
+    pub(crate) fn needed<'a>(
+        &mut self,
+        options: &Options,
+        rows: impl Iterator<Item = &'a Row>,
+    ) -> bool {
+        if !options.names || self.rounds >= ROUNDS {
+            self.rounds = 0;
+            return false;
+        }
+        let mut wanted = BTreeMap::<directory::Kind, BTreeSet<&str>>::new();
+        for row in rows {
+            let conversation = &row.conversation;
+            for (kind, parties) in [
+                (directory::Kind::Users, &conversation.agents),
+                (directory::Kind::Queues, &conversation.queues),
+                (directory::Kind::WrapUpCodes, &conversation.wrap_up_codes),
+            ] {
+                let unnamed = parties.iter().filter(|party| self.is_unknown(party));
+                let unnamed = unnamed.map(|party| party.id.as_str());
+                wanted.entry(kind).or_default().extend(unnamed);
+            }
+        }
+        for (kind, ids) in wanted {
+            let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+            let groups = ids.chunks(directory::IDS);
+            self.lookups
+                .extend(groups.map(|group| (kind, group.to_vec())));
+        }
+        self.rounds = if self.is_asking() { self.rounds + 1 } else { 0 };
+        self.is_asking()
+    }
+
+    fn is_unknown(&self, party: &Party) -> bool {
+        let plain = api::id(Some(party.id.clone())).is_some();
+        party.name.is_none() && plain && !self.known.contains(&fnv(&party.id))
+    }
+
+    /// Takes the answer to a look-up: what it names is told in `step`.
+    pub(crate) fn answered(&mut self, answer: Answer, step: &mut Step) -> Result<(), SourceError> {
+        let Some((kind, ids)) = self.lookups.pop() else {
+            return Ok(());
+        };
+        match api::success(answer)? {
+            Ok(response) => {
+                let named = directory::named(&response)?.into_iter();
+                let named = named.filter(|(id, _)| ids.contains(id));
+                step.facts
+                    .extend(named.map(|(id, name)| Fact::Name(Named { id, name })));
+            }
+            // Some vendor's ids are no longer ids of anything.
+            Err(refusal) if refusal.status == 400 || refusal.status == 404 => {
+                step.notes.push(crate::warning(format!(
+                    "names of {kind:?} cannot be had: status {}",
+                    refusal.status
+                )));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
+        self.known.extend(ids.iter().map(|id| fnv(id)));
+        while self.known.len() > REMEMBERED {
+            self.known.pop_first();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! What became of conversations: codes for what cannot be had, and the sum of it.
+
+use std::collections::BTreeMap;
+
+use recording_source_sdk::{Artifact, ArtifactKey, Failure, HandedOver, Missing, OutcomeResult};
+
+use crate::api::batch::JobResult;
+
+/// What the vendor says of a recording that is not there yet, and our code for it.
+pub(crate) const UPLOADING: (&str, &str) = ("upload", "uploading");
+
+/// A recording that is on its way back from the archive.
+const RESTORING: &str = "restoring";
+
+/// A failure with this code; some codes are of what may pass.
+pub(crate) fn failure(code: &str, message: String) -> Failure {
+    Failure {
+        passing: code == UPLOADING.1 || code == RESTORING,
+        code: code.to_owned(),
+        message,
+    }
+}
+
+/// A conversation that was recorded, and of which the batch API says nothing at all.
+pub(crate) fn left_out() -> OutcomeResult {
+    OutcomeResult::Failed(Failure {
+        code: "left-out".to_owned(),
+        message: "recorded, says the vendor, but hands over nothing: not ready, deleted, sensitive, or hidden from this client".to_owned(),
+        passing: true,
+    })
+}
+
+/// A code for the vendor's free text, of which there is no catalogue.
+fn code(message: &str) -> &'static str {
+    let message = message.to_ascii_lowercase();
+    [
+        ("being restored", RESTORING),
+        ("archiv", "archived"),
+        ("delet", "deleted"),
+        UPLOADING,
+        ("sensitive", "sensitive"),
+        ("permission", "forbidden"),
+    ]
+    .into_iter()
+    .find(|(word, _)| message.contains(word))
+    .map_or("vendor-error", |(_, code)| code)
+}
+
+/// Why a recording in this state (`fileState`) cannot be had.
+pub(crate) fn by_state(state: &str) -> Failure {
+    let (code, message) = match state {
+        "ARCHIVED" => ("archived", "it is archived and must be restored first"),
+        "DELETED" => ("deleted", "it has been deleted"),
+        "UPLOADING" => (UPLOADING.1, "it is still being uploaded"),
+        "RESTORING" => (RESTORING, "it is being restored from the archive"),
+        "ERROR" => ("vendor-error", "the vendor failed to keep it"),
+        _ => (
+            "left-out",
+            "it is there, say its metadata, but nothing is handed over: it is sensitive (recording:recording:viewSensitiveData), or hidden from this client",
+        ),
+    };
+    failure(code, message.to_owned())
+}
+
+/// A recording whose restoration is asked for.
+pub(crate) fn restoring(days: u32) -> Failure {
+    let message = format!(
+        "it is archived; its restoration for {days} days is asked for: fetch it with `run --retry-failed` once it is there"
+    );
+    failure(RESTORING, message)
+}
+
+/// How many files each conversation has.
+pub(crate) fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for artifact in artifacts {
+        if let ArtifactKey::Recording(key) = &artifact.key {
+            *counts.entry(key.conversation.clone()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// What each conversation lacks.
+pub(crate) fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
+    let mut missing: BTreeMap<String, Vec<Missing>> = BTreeMap::new();
+    for row in rows {
+        let Some(conversation) = &row.conversation_id else {
+            continue;
+        };
+        let has_link = row.result_url.as_deref().is_some_and(|url| !url.is_empty());
+        let message = match (&row.error_msg, has_link) {
+            (Some(message), false) => message.clone(),
+            (None, false) => "the result has neither a link nor an error".to_owned(),
+            (_, true) if row.recording_id.is_none() => "the result names no recording".to_owned(),
+            (_, true) => continue,
+        };
+        missing
+            .entry(conversation.clone())
+            .or_default()
+            .push(Missing {
+                recording: row.recording_id.clone(),
+                failure: failure(code(&message), message.chars().take(300).collect()),
+            });
+    }
+    missing
+}
+
+/// What became of a conversation whose job is over; `cut` says that the job ended early.
+pub(crate) fn result(
+    conversation: &str,
+    counts: &BTreeMap<String, u32>,
+    missing: &BTreeMap<String, Vec<Missing>>,
+    cut: Option<&Failure>,
+) -> OutcomeResult {
+    let mut missing = missing.get(conversation).cloned().unwrap_or_default();
+    if let Some(failure) = cut {
+        missing.push(Missing {
+            recording: None,
+            failure: failure.clone(),
+        });
+    }
+    match counts.get(conversation) {
+        Some(&artifacts) => OutcomeResult::HandedOver(HandedOver { artifacts, missing }),
+        // What may pass comes first: it is worth asking again for.
+        None => match missing.into_iter().max_by_key(|one| one.failure.passing) {
+            Some(one) => OutcomeResult::Failed(one.failure),
+            None => OutcomeResult::NoRecording,
+        },
+    }
+}

@@ -1,0 +1,333 @@
+//! Recordings one by one, in a format that the batch API does not offer.
+//!
+//! The metadata tell which recordings a conversation has; then each is asked for. While the vendor
+//! turns one into the format, the others are asked for; each is waited for as long as the options say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recording_source_sdk::{
+    Answer, Artifact, ArtifactKey, Container, Event, Fetch, Missing, Next, Outcome, OutcomeResult,
+    RecordingKey, Send, SourceError, Split, State, Step, Timestamp, Wait,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{
+        self,
+        recording::{self as call, Media},
+    },
+    artifact::download,
+    describe::Described,
+    options::{Format, Options},
+    outcome::{by_state, failure, left_out, restoring, result},
+    restore,
+};
+
+/// Conversations in one split: they are asked for one after the other.
+pub(crate) const TOGETHER: u32 = 10;
+/// The longest pause before a recording that is being turned into the format is asked for again.
+const LONGEST_PAUSE: u64 = 120_000;
+
+/// What a split remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recordings {
+    id: String,
+    conversations: Vec<String>,
+    /// Those of them that the vendor says were recorded.
+    recorded: BTreeSet<String>,
+    described: Described,
+    /// Recordings still to be had; none before all are known.
+    open: Option<Vec<Open>>,
+    /// The recording that was asked for last, by its place in `open`.
+    asked: usize,
+    /// Files handed over, by conversation.
+    counts: BTreeMap<String, u32>,
+    /// Recordings that cannot be had, by conversation: recording and reason.
+    lost: BTreeMap<String, Vec<(String, Lost)>>,
+    /// Whether links are obtained anew: then there are no outcomes.
+    renewing: bool,
+}
+
+/// A recording that is still to be had.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Open {
+    conversation: String,
+    recording: String,
+    media: String,
+    /// When it was asked for first.
+    since: Option<Timestamp>,
+    due: Timestamp,
+}
+
+/// Why a recording cannot be had.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Lost {
+    State(String),
+    Timeout,
+    NoMedia(String),
+    Refused(u16),
+}
+
+/// The split that fetching begins with.
+pub(crate) fn begin(fetch: Fetch) -> Vec<Split> {
+    let mut recordings = Recordings {
+        id: fetch.name.clone(),
+        conversations: Vec::new(),
+        recorded: BTreeSet::new(),
+        described: Described::default(),
+        open: None,
+        asked: 0,
+        counts: BTreeMap::new(),
+        lost: BTreeMap::new(),
+        renewing: false,
+    };
+    for wanted in fetch.conversations {
+        if wanted.recorded {
+            recordings.recorded.insert(wanted.id.clone());
+        }
+        recordings.conversations.push(wanted.id);
+    }
+    vec![Memory::Recording(recordings).split(fetch.name)]
+}
+
+impl Recordings {
+    fn memory(&self) -> State {
+        Memory::Recording(self.clone()).write()
+    }
+
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        if self.open.is_none() && !options.recording_metadata && self.described.all().is_empty() {
+            self.described = Described::without_sessions();
+        }
+        let mut step = Step::then(Next::Done(self.memory()));
+        match event {
+            Event::Due => {}
+            Event::Answer(answer) if self.open.is_none() => {
+                step.facts = self.described.answered(answer, &self.conversations)?;
+                if self.described.is_complete(&self.conversations) {
+                    self.plan(options, &mut step);
+                }
+            }
+            Event::Answer(answer) => self.answered(answer, options, now, &mut step)?,
+            Event::Renew(keys) => self.renew(&keys),
+        }
+        step.next = self.next(options, now);
+        Ok(step)
+    }
+
+    fn next(&mut self, options: &Options, now: Timestamp) -> Next {
+        let Some(open) = &self.open else {
+            return Next::Send(Send {
+                request: self.described.ask(options, &self.conversations),
+                state: self.memory(),
+            });
+        };
+        let first = open.iter().enumerate().min_by_key(|(_, one)| one.due);
+        match first {
+            None => Next::Done(self.memory()),
+            Some((_, one)) if one.due > now => Next::Wait(Wait {
+                until: one.due,
+                state: self.memory(),
+            }),
+            Some((place, one)) => {
+                let request = call::media(options, &one.conversation, &one.recording, &one.media);
+                self.asked = place;
+                Next::Send(Send {
+                    request,
+                    state: self.memory(),
+                })
+            }
+        }
+    }
+
+    /// Decides what to ask for, now that all recordings are known.
+    fn plan(&mut self, options: &Options, step: &mut Step) {
+        let mut open = Vec::new();
+        for (conversation, known) in self.described.all() {
+            for one in known {
+                let state = one.state.as_str();
+                let gone = ["ARCHIVED", "DELETED", "UPLOADING", "RESTORING", "ERROR"];
+                if gone.contains(&state) {
+                    let lost = self.lost.entry(conversation.clone()).or_default();
+                    lost.push((one.id.clone(), Lost::State(state.to_owned())));
+                    continue;
+                }
+                open.push(Open {
+                    conversation: conversation.clone(),
+                    recording: one.id.clone(),
+                    media: one.media.clone(),
+                    since: None,
+                    due: 0,
+                });
+            }
+        }
+        let busy: BTreeSet<String> = open.iter().map(|one| one.conversation.clone()).collect();
+        self.open = Some(open);
+        let idle = self.conversations.iter().filter(|id| !busy.contains(*id));
+        for conversation in idle.cloned().collect::<Vec<_>>() {
+            self.settle(&conversation, options, step);
+        }
+    }
+
+    /// Takes the answer for the recording that was asked for last.
+    fn answered(
+        &mut self,
+        answer: Answer,
+        options: &Options,
+        now: Timestamp,
+        step: &mut Step,
+    ) -> Result<(), SourceError> {
+        let Some(open) = self.open.as_mut().filter(|open| self.asked < open.len()) else {
+            return Ok(());
+        };
+        let one = &mut open[self.asked];
+        let lost = match api::success(answer)? {
+            Ok(response) => {
+                // Nothing at all may be said while it is being turned into the format.
+                let media: Media = match (response.status, response.body.is_empty()) {
+                    (202, true) => Media::default(),
+                    _ => api::parse(&response)?,
+                };
+                let uris = media.media_uris.iter().flatten();
+                let mut uris: Vec<(u32, &str)> = uris
+                    .filter_map(|(key, uri)| {
+                        let uri = uri.media_uri.as_deref().filter(|uri| !uri.is_empty())?;
+                        Some((key.parse().unwrap_or(0), uri))
+                    })
+                    .collect();
+                uris.sort_unstable();
+                let estimate = media.estimated_transcode_time_ms;
+                let state = media.file_state.unwrap_or_default();
+                if !uris.is_empty() {
+                    let artifacts = uris.iter().zip(0..);
+                    let artifacts =
+                        artifacts.map(|((_, uri), part)| artifact(one, options, part, uri));
+                    step.artifacts.extend(artifacts);
+                    let count = self.counts.entry(one.conversation.clone()).or_default();
+                    *count += uris.len() as u32;
+                    None
+                } else if response.status == 202 || estimate.is_some_and(|left| left > 0) {
+                    let since = *one.since.get_or_insert(now);
+                    if now.saturating_sub(since) <= options.job_timeout_ms {
+                        let pause = estimate.unwrap_or(0).min(LONGEST_PAUSE);
+                        one.due = now + pause.max(options.poll_ms);
+                        return Ok(());
+                    }
+                    Some(Lost::Timeout)
+                } else if matches!(state.as_str(), "" | "AVAILABLE" | "RESTORED") {
+                    Some(Lost::NoMedia(
+                        media.recording_error_status.unwrap_or_default(),
+                    ))
+                } else {
+                    Some(Lost::State(state))
+                }
+            }
+            Err(refusal) if matches!(refusal.status, 400 | 404 | 410) => {
+                Some(Lost::Refused(refusal.status))
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let done = open.remove(self.asked);
+        if let Some(lost) = lost {
+            let list = self.lost.entry(done.conversation.clone()).or_default();
+            list.push((done.recording, lost));
+        }
+        let mut rest = self.open.iter().flatten();
+        if !rest.any(|one| one.conversation == done.conversation) {
+            self.settle(&done.conversation, options, step);
+        }
+        Ok(())
+    }
+
+    /// Says what became of a conversation with nothing left to ask for.
+    fn settle(&self, conversation: &str, options: &Options, step: &mut Step) {
+        if self.renewing {
+            return;
+        }
+        let lost = self.lost.get(conversation).into_iter().flatten();
+        let lost = lost.map(|(recording, lost)| Missing {
+            recording: Some(recording.clone()),
+            failure: match lost {
+                Lost::State(state) => by_state(state),
+                Lost::Timeout => failure(
+                    "transcode-timeout",
+                    "it was not turned into the format in time".to_owned(),
+                ),
+                Lost::NoMedia(status) => failure(
+                    "vendor-error",
+                    format!("it has no playable media {status}")
+                        .trim_end()
+                        .to_owned(),
+                ),
+                Lost::Refused(status) => failure("refused", format!("status {status}")),
+            },
+        });
+        let mut missing = BTreeMap::from([(conversation.to_owned(), lost.collect::<Vec<_>>())]);
+        let archived = restore::archived(options, &mut missing, restoring);
+        let name = format!("{}.{conversation}", self.id);
+        step.splits.extend(restore::begin(&name, archived));
+        let result = match result(conversation, &self.counts, &missing, None) {
+            OutcomeResult::NoRecording if self.recorded.contains(conversation) => left_out(),
+            result => result,
+        };
+        step.outcomes.push(Outcome {
+            conversation: conversation.to_owned(),
+            result,
+        });
+    }
+
+    /// Asks once more for the recordings of these artifacts.
+    fn renew(&mut self, keys: &[ArtifactKey]) {
+        let keys = keys.iter().filter_map(|key| match key {
+            ArtifactKey::Recording(key) => Some((&key.conversation, &key.recording)),
+            ArtifactKey::Bundle(_) => None,
+        });
+        let keys: BTreeSet<(&String, &String)> = keys.collect();
+        let media = |conversation: &String, recording: &String| {
+            let known = self.described.all().get(conversation)?.iter();
+            let mut known = known.filter(|one| one.id == *recording);
+            known.next().map(|one| one.media.clone())
+        };
+        let open = keys.into_iter().map(|(conversation, recording)| Open {
+            conversation: conversation.clone(),
+            recording: recording.clone(),
+            media: media(conversation, recording).unwrap_or_default(),
+            since: None,
+            due: 0,
+        });
+        self.open = Some(open.collect());
+        self.renewing = true;
+    }
+}
+
+fn artifact(one: &Open, options: &Options, part: u32, url: &str) -> Artifact {
+    let (content_type, container) = match (one.media.as_str(), options.format) {
+        ("chat" | "message", _) => (Some("application/zip"), Container::Zip),
+        ("email", _) => (Some("message/rfc822"), Container::Single),
+        ("screen", _) => (Some("video/webm"), Container::Single),
+        ("audio", Format::Wav) => (Some("audio/wav"), Container::Single),
+        ("audio", Format::Mp3) => (Some("audio/mpeg"), Container::Single),
+        ("audio", Format::Ogg) => (Some("audio/ogg"), Container::Single),
+        ("audio", Format::Webm) => (Some("audio/webm"), Container::Single),
+        _ => (None, Container::Single),
+    };
+    Artifact {
+        key: ArtifactKey::Recording(RecordingKey {
+            conversation: one.conversation.clone(),
+            recording: one.recording.clone(),
+            part,
+        }),
+        download: download(url.to_owned()),
+        content_type: content_type.map(str::to_owned),
+        container,
+        size: None,
+        sha256: None,
+    }
+}

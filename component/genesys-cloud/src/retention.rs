@@ -1,0 +1,180 @@
+//! The retention search: every recording that is kept, whatever the analytics say, and then the
+//! conversations that they belong to.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use recording_source_sdk::{
+    Answer, Conversation, Event, Next, Send, SourceError, Split, Step, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{self, analytics, recording},
+    find::{self, DAY},
+    metadata::milliseconds,
+    names::Names,
+    options::Options,
+};
+
+/// Conversations asked for in one request.
+const TOGETHER: usize = 100;
+/// How long after its beginning a conversation may be recorded: younger recordings are not listed.
+const LATEST: u64 = 31 * DAY;
+
+/// What the search remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Retention {
+    range: Range<Timestamp>,
+    /// Where the next page begins; none after the last one.
+    cursor: Option<String>,
+    /// Whether there is a next page.
+    more: bool,
+    /// Conversations of the page, with the time of their first recording on it.
+    found: BTreeMap<String, Timestamp>,
+    names: Names,
+}
+
+/// The split that the search begins with.
+pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
+    let retention = Retention {
+        range,
+        cursor: None,
+        more: true,
+        found: BTreeMap::new(),
+        names: Names::default(),
+    };
+    Memory::Retention(retention).split(format!("{name}/retention"))
+}
+
+impl Retention {
+    fn next(&self, options: &Options, now: Timestamp) -> Next {
+        let state = Memory::Retention(self.clone()).write();
+        let request = match self.names.ask(options) {
+            Some(request) => request,
+            None if !self.found.is_empty() => analytics::details(options, &self.together()),
+            None if self.more => {
+                let days = now.saturating_sub(self.range.end + LATEST) / DAY;
+                recording::retention(options, days, self.cursor.as_deref())
+            }
+            None => return Next::Done(state),
+        };
+        Next::Send(Send { request, state })
+    }
+
+    fn together(&self) -> Vec<String> {
+        self.found.keys().take(TOGETHER).cloned().collect()
+    }
+
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(Next::Done(Memory::Retention(self.clone()).write()));
+        match event {
+            Event::Due => {}
+            Event::Answer(answer) if self.names.is_asking() => {
+                self.names.answered(answer, &mut step)?;
+            }
+            Event::Answer(answer) if !self.found.is_empty() => {
+                self.described(answer, options, &mut step)?;
+            }
+            Event::Answer(answer) => self.listed(answer)?,
+            // A search hands over no artifacts.
+            Event::Renew(_) => return Ok(step),
+        }
+        step.next = self.next(options, now);
+        Ok(step)
+    }
+
+    /// A page of recordings.
+    fn listed(&mut self, answer: Answer) -> Result<(), SourceError> {
+        let page: recording::Retained = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let next = page.cursor();
+        if next.is_some() && next == self.cursor {
+            return Err(SourceError::Transient(
+                "the retention query goes round in circles".to_owned(),
+            ));
+        }
+        self.more = next.is_some();
+        self.cursor = next;
+        for recording in page.entities {
+            let Some(id) = api::id(recording.conversation_id) else {
+                continue;
+            };
+            let made = recording.creation_time.as_deref().and_then(milliseconds);
+            // Made before the range, it belongs to a conversation that began before it.
+            let made = made.unwrap_or(self.range.start);
+            if made >= self.range.start {
+                let first = self.found.entry(id).or_insert(made);
+                *first = made.min(*first);
+            }
+        }
+        Ok(())
+    }
+
+    /// The conversations of some recordings.
+    fn described(
+        &mut self,
+        answer: Answer,
+        options: &Options,
+        step: &mut Step,
+    ) -> Result<(), SourceError> {
+        let page: analytics::Page = match api::success(answer)? {
+            Ok(response) => api::parse(&response)?,
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let rows = find::readable(page.conversations, step);
+        if self.names.needed(options, rows.iter()) {
+            return Ok(());
+        }
+        let mut unknown: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for id in self.together() {
+            unknown.extend(self.found.remove_entry(&id));
+        }
+        let mut inside = Vec::new();
+        for mut row in rows {
+            if unknown.remove(&row.conversation.id).is_none() {
+                continue;
+            }
+            row.may_have_recordings = true;
+            row.conversation.recorded = true;
+            if self.range.contains(&row.conversation.start) {
+                inside.push(row);
+            }
+        }
+        find::hand_over(inside.into_iter(), options.mode, step);
+        // Of these the analytics tell nothing: the time of the recording has to do.
+        let kept = unknown
+            .into_iter()
+            .filter(|(_, made)| self.range.contains(made));
+        step.conversations
+            .extend(kept.map(|(id, made)| bare(id, made)));
+        Ok(())
+    }
+}
+
+/// A conversation of which nothing is known but a recording.
+fn bare(id: String, start: Timestamp) -> Conversation {
+    Conversation {
+        id,
+        start,
+        end: None,
+        direction: None,
+        ani: None,
+        dnis: None,
+        agents: Vec::new(),
+        queues: Vec::new(),
+        wrap_up_codes: Vec::new(),
+        tags: Vec::new(),
+        divisions: Vec::new(),
+        media_types: Vec::new(),
+        recorded: true,
+        attributes: Vec::new(),
+    }
+}

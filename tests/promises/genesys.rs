@@ -1,0 +1,153 @@
+//! Whatever Genesys Cloud offers besides query and batch arrives in rows and objects, too.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use genesys_simulator::{Settings, State};
+use serde_json::{Value, json};
+
+use crate::support::{Center, export, files, media, rows};
+
+async fn exported(settings: Settings, options: Value) -> (Center, Vec<Value>) {
+    let center = Center::fast(settings, 200.0).await;
+    let mut config = center.config();
+    for (name, value) in options.as_object().unwrap() {
+        config["sources"]["calls"]["options"][name] = value.clone();
+    }
+    let summary = export(config).await;
+    assert_eq!(summary.conversations, center.organisation().conversations());
+    let stats = center.simulator.stats();
+    assert_eq!(stats.rejected, 0, "{:?}", stats.reasons);
+    let rows = rows(&files(&center.output()));
+    (center, rows)
+}
+
+fn settings() -> Settings {
+    Settings {
+        conversations: 300,
+        rate_limit: 3000,
+        ..Settings::default()
+    }
+}
+
+fn keys(rows: &[Value]) -> BTreeSet<String> {
+    let keys = rows.iter().filter_map(|row| row["object_key"].as_str());
+    keys.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_by_jobs_brings_what_the_query_brings_and_participants_attributes() {
+    let settings = Settings {
+        days: 40,
+        ..settings()
+    };
+    let (by_query, queried) = exported(settings.clone(), json!({ "search": "query" })).await;
+    let (by_job, searched) = exported(settings, json!({})).await;
+    assert_eq!(keys(&queried), keys(&searched));
+    assert_eq!(
+        media(&files(&by_query.output())),
+        media(&files(&by_job.output()))
+    );
+    const QUERY: &str = "POST /api/v2/analytics/conversations/details/query";
+    let asked = |center: &Center| center.simulator.stats().requests.get(QUERY).copied();
+    assert!(asked(&by_query).unwrap() >= 40);
+    assert_eq!(asked(&by_job), None);
+    let told = |row: &Value| {
+        let tier = |name: &str| row["attributes"][name].is_string();
+        tier("customer.tier") || tier("external.tier")
+    };
+    assert!(searched.iter().all(told));
+    assert!(!queried.iter().any(told));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_of_ones_choice_is_downloaded_for_each_recording() {
+    let (center, rows) = exported(
+        Settings {
+            conversations: 100,
+            transcode_time: Duration::from_secs(10),
+            ..settings()
+        },
+        json!({ "format": "mp3", "channels": "split" }),
+    )
+    .await;
+    let audio = rows
+        .iter()
+        .filter_map(|row| row["content_type"].as_str())
+        .filter(|kind| kind.starts_with("audio/"));
+    assert_eq!(audio.collect::<BTreeSet<_>>(), ["audio/mpeg"].into());
+    let organisation = center.organisation();
+    for conversation in (0..100).map(|index| organisation.conversation(index)) {
+        for recording in &conversation.recordings {
+            let stored = rows
+                .iter()
+                .filter(|row| row["recording_id"] == *recording.id);
+            assert_eq!(stored.count() > 0, recording.state == State::Available);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_the_metadata_of_recordings_stand_in_the_rows() {
+    let (center, rows) = exported(
+        Settings {
+            nameless: true,
+            conversations: 150,
+            ..settings()
+        },
+        json!({ "names": true, "recording_metadata": true }),
+    )
+    .await;
+    let organisation = center.organisation();
+    let mut seen = 0;
+    for row in &rows {
+        let id = row["conversation_id"].as_str().unwrap();
+        let conversation = organisation.find(id).unwrap();
+        let name = organisation.agent_name(conversation.agents[0]);
+        assert_eq!(row["agents"][0]["name"], name);
+        assert_eq!(
+            row["queues"][0]["name"],
+            organisation.queue_name(conversation.queue)
+        );
+        let code = organisation.wrap_up_name(conversation.wrap_up_code);
+        assert_eq!(row["wrap_up_codes"][0]["name"], code);
+        let attributes = &row["attributes"];
+        match row["recording_id"].as_str() {
+            Some(recording) => {
+                assert_eq!(
+                    attributes["recording.file_state"], "AVAILABLE",
+                    "{recording}"
+                );
+                let agent = organisation.agent_id(conversation.agents[0]);
+                let agents = attributes["recording.agent_ids"].as_str().unwrap();
+                assert!(agents.contains(&agent));
+                seen += 1;
+            }
+            None => {
+                for recording in &conversation.recordings {
+                    let name = format!("{}.recording.file_state", recording.id);
+                    assert!(attributes[&name].is_string(), "{attributes}");
+                }
+            }
+        }
+    }
+    assert!(seen > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_worthless_after_a_rest_is_replaced_in_mid_run() {
+    let settings = Settings {
+        idle_timeout: Some(Duration::from_secs(8)),
+        job_time: Duration::from_secs(60),
+        conversations: 60,
+        ..settings()
+    };
+    let center = Center::fast(settings, 40.0).await;
+    let mut config = center.config();
+    // Polls further apart than the token lives.
+    config["sources"]["calls"]["options"]["poll_seconds"] = json!(20);
+    let summary = export(config).await;
+    assert_eq!(summary.conversations, 60);
+    let stats = center.simulator.stats();
+    assert!(stats.requests["POST login /oauth/token"] > 1);
+    assert!(stats.reasons.iter().all(|reason| reason.contains("401")));
+}

@@ -1,0 +1,93 @@
+//! Users, queues and wrap-up codes, by their ids or all of them.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Refusal, params::Params};
+use crate::{
+    http::Request,
+    id::Kind,
+    organisation::{AGENTS, QUEUES, WRAP_UP_CODES},
+    server::World,
+};
+
+type Answer = Result<(StatusCode, Value), Refusal>;
+
+/// The most entities on a page.
+const PAGE: u64 = 100;
+/// Each how many'th user is no longer active.
+const INACTIVE: u64 = 10;
+
+/// Lists users; those that are not active only if they are asked for.
+pub(super) fn users(world: &World, request: &Request) -> Answer {
+    let params = Params::of(request, &["id", "pageSize", "pageNumber", "state"])?;
+    let states = ["active", "inactive", "deleted", "any"];
+    let state = params.choice("state", &states)?.unwrap_or("active");
+    let wanted = (0..AGENTS).filter(|agent| match state {
+        "any" => true,
+        "active" => agent % INACTIVE != 0,
+        _ => agent % INACTIVE == 0,
+    });
+    let organisation = &world.organisation;
+    let entities = wanted.map(|agent| {
+        json!({
+            "id": organisation.agent_id(agent),
+            "name": organisation.agent_name(agent),
+            "state": if agent % INACTIVE == 0 { "inactive" } else { "active" },
+        })
+    });
+    page("/api/v2/users", &params, entities)
+}
+
+/// Lists queues.
+pub(super) fn queues(world: &World, request: &Request) -> Answer {
+    let params = Params::of(request, &["id", "pageSize", "pageNumber"])?;
+    let organisation = &world.organisation;
+    let entities = (0..QUEUES.len() as u64).map(|queue| {
+        json!({
+            "id": organisation.ids.make(Kind::Queue, queue, 0),
+            "name": organisation.queue_name(queue),
+        })
+    });
+    page("/api/v2/routing/queues", &params, entities)
+}
+
+/// Lists wrap-up codes.
+pub(super) fn wrap_up_codes(world: &World, request: &Request) -> Answer {
+    let params = Params::of(request, &["id", "pageSize", "pageNumber"])?;
+    let organisation = &world.organisation;
+    let entities = (0..WRAP_UP_CODES).map(|code| {
+        json!({
+            "id": organisation.ids.make(Kind::WrapUpCode, code, 0),
+            "name": organisation.wrap_up_name(code),
+        })
+    });
+    page("/api/v2/routing/wrapupcodes", &params, entities)
+}
+
+fn page(uri: &str, params: &Params, entities: impl Iterator<Item = Value>) -> Answer {
+    let size = params.number("pageSize", 25, PAGE)?.max(1);
+    let number = params.number("pageNumber", 1, u64::MAX)?.max(1);
+    let ids: Vec<&str> = params.all("id").collect();
+    if ids.len() as u64 > PAGE {
+        return Err(Refusal::bad(format!("More than {PAGE} ids were given")));
+    }
+    let listed = |entity: &Value| {
+        ids.is_empty() || entity["id"].as_str().is_some_and(|id| ids.contains(&id))
+    };
+    let entities: Vec<Value> = entities.filter(listed).collect();
+    let total = entities.len() as u64;
+    let skipped = (number - 1).saturating_mul(size);
+    let shown = entities.into_iter().skip(skipped as usize);
+    Ok((
+        StatusCode::OK,
+        json!({
+            "entities": shown.take(size as usize).collect::<Vec<_>>(),
+            "pageSize": size,
+            "pageNumber": number,
+            "total": total,
+            "pageCount": total.div_ceil(size),
+            "selfUri": format!("{uri}?pageSize={size}&pageNumber={number}"),
+        }),
+    ))
+}

@@ -1,0 +1,165 @@
+//! Single recordings with their media, in a format of one's choice (Recording, MediaResult).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Refusal, params::Params, recording};
+use crate::{
+    Conversation, Given, Recording, RecordingKind, State, http::Request, server::World, time::iso,
+};
+
+const FORMATS: [&str; 7] = [
+    "WAV",
+    "WEBM",
+    "WAV_ULAW",
+    "OGG_VORBIS",
+    "OGG_OPUS",
+    "MP3",
+    "NONE",
+];
+
+/// When the transcoding of what began.
+#[derive(Default)]
+pub(crate) struct Transcodes(Mutex<HashMap<String, u64>>);
+
+/// Lists the recordings of a conversation with their media, by channel.
+pub(super) fn list(
+    world: &World,
+    id: &str,
+    request: &Request,
+) -> Result<(StatusCode, Value), Refusal> {
+    let known = ["formatId", "mediaFormats", "maxWaitMs", "locale"];
+    let params = Params::of(request, &known)?;
+    params.number("maxWaitMs", 5000, 60_000)?;
+    let format = params.choice("formatId", &FORMATS)?.unwrap_or("WEBM");
+    let conversation = recording::conversation(world, id)?;
+    let now = world.clock.now();
+    let listed = conversation
+        .recordings
+        .iter()
+        .filter(|one| now >= one.ended);
+    let mut ready = true;
+    let rows: Vec<Value> = listed
+        .map(|one| {
+            let digital = matches!(one.kind, RecordingKind::Transcript | RecordingKind::Json);
+            let format = if digital { "NONE" } else { format };
+            let (status, row) = row(world, &conversation, one, format, false, now);
+            ready &= status == StatusCode::OK;
+            row
+        })
+        .collect();
+    match ready {
+        true => Ok((StatusCode::OK, rows.into())),
+        false => Ok((StatusCode::ACCEPTED, json!([]))),
+    }
+}
+
+/// Gives one recording with its media.
+pub(super) fn one(
+    world: &World,
+    id: &str,
+    recording: &str,
+    request: &Request,
+) -> Result<(StatusCode, Value), Refusal> {
+    let known = [
+        "formatId",
+        "emailFormatId",
+        "chatFormatId",
+        "messageFormatId",
+        "download",
+        "fileName",
+        "locale",
+        "mediaFormats",
+        "includePauseAnnotationsForScreenRecordings",
+    ];
+    let params = Params::of(request, &known)?;
+    let audio = params.choice("formatId", &FORMATS)?.unwrap_or("WEBM");
+    let email = params.choice("emailFormatId", &["EML", "NONE"])?;
+    let chat = params.choice("chatFormatId", &["ZIP", "NONE"])?;
+    let message = params.choice("messageFormatId", &["ZIP", "NONE"])?;
+    let download = params.choice("download", &["true", "false"])? == Some("true");
+    let (conversation, recording) = recording::find(world, id, recording)?;
+    let format = match recording::media(&conversation, &recording) {
+        "email" => email.unwrap_or("EML"),
+        "chat" => chat.unwrap_or("ZIP"),
+        "message" => message.unwrap_or("ZIP"),
+        "screen" => "WEBM",
+        _ => audio,
+    };
+    let now = world.clock.now();
+    let answer = row(world, &conversation, &recording, format, download, now);
+    if answer.0 == StatusCode::ACCEPTED && recording.number == 1 {
+        // Sometimes there is nothing to say yet.
+        return Ok((StatusCode::ACCEPTED, json!({})));
+    }
+    Ok(answer)
+}
+
+fn row(
+    world: &World,
+    conversation: &Conversation,
+    recording: &Recording,
+    format: &str,
+    download: bool,
+    now: u64,
+) -> (StatusCode, Value) {
+    let (id, own) = (&conversation.id, &recording.id);
+    let audio = recording::media(conversation, recording) == "audio";
+    let mut row = json!({
+        "id": own,
+        "conversationId": id,
+        "media": recording::media(conversation, recording),
+        "fileState": recording::file_state(world, recording, now),
+        "sessionId": recording::session(world, conversation, recording),
+        "annotations": recording::annotations(world, conversation, recording),
+        "recordingFileRole": "CUSTOMER_EXPERIENCE",
+        "creationTime": iso(conversation.start),
+        "selfUri": format!("/api/v2/conversations/{id}/recordings/{own}"),
+    });
+    // What is sensitive is given redacted.
+    let given =
+        matches!(world.given(recording, now), Given::Files) || recording.state == State::Sensitive;
+    if !given || format == "NONE" {
+        return (StatusCode::OK, row);
+    }
+    if audio {
+        let left = world.transcodes.left(world, own, format, download, now);
+        if left > 0 {
+            row["estimatedTranscodeTimeMs"] = json!(left);
+            return (StatusCode::ACCEPTED, row);
+        }
+    }
+    let keys: Vec<String> = match (audio, recording.kind) {
+        (true, _) if download => vec!["S".into()],
+        (true, _) => vec!["0".into(), "1".into()],
+        (false, RecordingKind::Screen(parts)) => (0..parts).map(|part| part.to_string()).collect(),
+        _ => vec!["0".into()],
+    };
+    let mut uris = json!({});
+    for key in keys {
+        let path = format!("/transcoded/{id}/{own}/{key}/{format}");
+        uris[&key] = json!({ "mediaUri": world.media.link(world, &path, now) });
+    }
+    row["mediaUris"] = uris;
+    row["startTime"] = json!(iso(conversation.start));
+    row["endTime"] = json!(iso(conversation.start + recording.duration_ms));
+    row["outputDurationMs"] = json!(recording.duration_ms);
+    row["actualTranscodeTimeMs"] = json!(world.settings.transcode_time.as_millis() as u64);
+    (StatusCode::OK, row)
+}
+
+impl Transcodes {
+    /// How long a transcoding still takes (ms); the first question begins it.
+    fn left(&self, world: &World, id: &str, format: &str, download: bool, now: u64) -> u64 {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{id} {format} {download}");
+        let begun = *begun.entry(key).or_insert(now);
+        let time = world.settings.transcode_time.as_millis() as u64;
+        (begun + time).saturating_sub(now)
+    }
+}

@@ -1,0 +1,39 @@
+//! Permissions: each call needs one of some.
+
+use hyper::StatusCode;
+
+use super::Refusal;
+use crate::server::World;
+
+pub(super) const DETAILS: &[&str] = &[
+    "analytics:conversationDetail:view",
+    "analytics:agentConversationDetail:view",
+];
+pub(super) const AVAILABILITY: &[&str] = &["analytics:conversationDetail:view"];
+pub(super) const RECORDINGS: &[&str] = &[
+    "recording:recording:view",
+    "recording:recordingSegment:view",
+    "recording:snippetRecording:view",
+    "recording:screenRecording:view",
+];
+pub(super) const RESTORE: &[&str] = &["recording:recording:restore"];
+pub(super) const ORPHANS: &[&str] = &["recording:orphan:view"];
+pub(super) const QUEUES: &[&str] = &["routing:queue:view"];
+pub(super) const WRAP_UP_CODES: &[&str] = &["routing:wrapupCode:view"];
+
+/// Refuses a call if the client's role has none of these permissions.
+pub(super) fn check(world: &World, any_of: &[&str]) -> Result<(), Refusal> {
+    let denied = &world.settings.denied;
+    let lacks = |one: &&str| denied.iter().any(|denied| denied == one);
+    if any_of.iter().all(lacks) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "missing.any.permissions",
+            format!(
+                "Unable to perform the requested action. You are missing one of the following permissions: {}",
+                any_of.join(", ")
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Which conversations match a query or a job, in which order.
+
+use super::{
+    filter::{Filter, passes},
+    query::OrderBy,
+};
+use crate::server::World;
+
+const DAY: u64 = 86_400_000;
+
+/// The interval that conversations were active in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) from: u64,
+    pub(super) until: u64,
+    /// Whether they must have begun on a day that it touches.
+    pub(super) start_of_day: bool,
+}
+
+/// The conversations that match, in the order of their beginnings unless asked otherwise.
+pub(super) struct Matches {
+    /// Those that must be listed one by one.
+    listed: Vec<u64>,
+    /// All of these follow.
+    run: std::ops::Range<u64>,
+}
+
+impl Matches {
+    /// Conversations as seen at `now` that were active in the interval and pass the filters.
+    pub(super) fn find(
+        world: &World,
+        now: u64,
+        span: Span,
+        conversations: &[Filter],
+        segments: &[Filter],
+        order_by: OrderBy,
+    ) -> Self {
+        let Span { from, until, .. } = span;
+        let organisation = &world.organisation;
+        let longest = from.saturating_sub(organisation.longest());
+        let earliest = match span.start_of_day {
+            true => (from / DAY * DAY).max(longest),
+            false => longest,
+        };
+        let (first, inside) = (organisation.first_at(earliest), organisation.first_at(from));
+        // What begins later than now has not happened yet.
+        let end = organisation.first_at(until.min(now.saturating_add(1)));
+        let active = |index: &u64| organisation.conversation(*index).end > from;
+        let settled = until.saturating_add(organisation.longest()) < now;
+        let plain = segments.is_empty()
+            && order_by == OrderBy::ConversationStart
+            && settled
+            && world.settings.divisions.is_none()
+            && conversations.iter().all(Filter::ended_only);
+        if plain {
+            return Matches {
+                listed: (first..inside).filter(active).collect(),
+                run: inside..end.max(inside),
+            };
+        }
+        let mut listed: Vec<u64> = (first..end)
+            .filter(|index| {
+                let conversation = organisation.conversation(*index);
+                conversation.end > from
+                    && world.may_see(&conversation)
+                    && passes(organisation, &conversation, now, conversations, segments)
+            })
+            .collect();
+        if matches!(order_by, OrderBy::ConversationEnd | OrderBy::SegmentEnd) {
+            listed.sort_by_key(|index| organisation.conversation(*index).end);
+        }
+        Matches { listed, run: 0..0 }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.listed.len() as u64 + (self.run.end - self.run.start)
+    }
+
+    /// The one at a place.
+    pub(super) fn at(&self, place: u64) -> u64 {
+        match self.listed.get(place as usize) {
+            Some(index) => *index,
+            None => self.run.start + place - self.listed.len() as u64,
+        }
+    }
+}

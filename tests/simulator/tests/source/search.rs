@@ -1,0 +1,322 @@
+//! Every way of searching finds the same conversations.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use genesys_simulator::{Faults, Settings, State};
+use recording_source_sdk::{Conversation, Drive, Fact, Method, OutcomeResult, SourceError};
+use serde_json::{Value, json};
+
+use crate::drive::{Center, fast};
+
+const DETAILS: &str = "analytics/conversations/details";
+
+fn months() -> Settings {
+    Settings {
+        days: 60,
+        conversations: 1500,
+        ..fast()
+    }
+}
+
+/// Conversations by id, without the attributes that jobs alone tell.
+fn found(drive: &Drive) -> BTreeMap<String, Conversation> {
+    let known = ["talk_ms", "outbound_campaign_ids"];
+    let bare = drive.conversations.iter().cloned().map(|mut one| {
+        one.attributes
+            .retain(|(name, _)| known.contains(&name.as_str()));
+        (one.id.clone(), one)
+    });
+    bare.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_and_the_query_find_the_same_and_jobs_take_fewer_calls() {
+    let mut by_query = Center::start(months()).await;
+    let queried = by_query
+        .export(json!({ "search": "query", "mode": "metadata_only" }))
+        .unwrap();
+    let mut by_job = Center::start(months()).await;
+    let searched = by_job.export(json!({ "mode": "metadata_only" })).unwrap();
+    assert_eq!(found(&queried).len(), 1500);
+    assert_eq!(found(&queried), found(&searched));
+    assert_eq!(searched.conversations.len(), 1500, "nothing comes twice");
+
+    // 60 days are two jobs, each of one page: availability, and two submissions and pages.
+    let polls = by_job.asked(Method::Get, &format!("{DETAILS}/jobs/"));
+    assert_eq!(by_job.asked(Method::Post, &format!("{DETAILS}/jobs")), 2);
+    assert_eq!(by_job.asked(Method::Post, &format!("{DETAILS}/query")), 0);
+    assert!(polls <= 1 + 2 * 4, "{polls}");
+    assert!(by_query.traffic.len() >= 60);
+    assert!(by_job.traffic.len() <= 11);
+
+    let of_customer = |one: &Conversation| {
+        let names = one.attributes.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| name.ends_with(".tier")).count()
+    };
+    assert!(
+        searched
+            .conversations
+            .iter()
+            .all(|one| of_customer(one) == 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_younger_than_the_data_of_jobs_is_queried_and_nothing_is_lost_between() {
+    let settings = Settings {
+        // Long ones, so that some go on when the data of jobs end.
+        mean_call: Duration::from_secs(40_000),
+        clock_start: Some("2026-02-20T12:00:00Z".parse().unwrap()),
+        speed: 2000.0,
+        ..months()
+    };
+    let mut by_query = Center::start(settings.clone()).await;
+    let mut by_job = Center::start(settings).await;
+    let queried = by_query
+        .export(json!({ "search": "query", "mode": "metadata_only" }))
+        .unwrap();
+    let searched = by_job.export(json!({ "mode": "metadata_only" })).unwrap();
+    let (queried, searched) = (found(&queried), found(&searched));
+    // The two clocks do not stand at the same instant: what has just ended may be in one alone.
+    let edge = "2026-02-20T00:00:00Z".parse::<jiff::Timestamp>().unwrap();
+    let settled = |all: &BTreeMap<String, Conversation>| -> Vec<Conversation> {
+        let settled = all.values().cloned();
+        settled
+            .filter(|one| one.end.unwrap() < edge.as_millisecond() as u64)
+            .collect()
+    };
+    assert_eq!(settled(&queried), settled(&searched));
+    assert!(settled(&queried).len() > 1000);
+    assert!(by_job.asked(Method::Get, &format!("{DETAILS}?id=")) > 0);
+    assert!(by_job.asked(Method::Post, &format!("{DETAILS}/query")) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_ranges_are_queried_unless_jobs_are_asked_for() {
+    let week = Settings {
+        days: 7,
+        conversations: 100,
+        ..fast()
+    };
+    let mut center = Center::start(week.clone()).await;
+    center.export(json!({ "mode": "metadata_only" })).unwrap();
+    assert_eq!(center.asked(Method::Get, &format!("{DETAILS}/jobs")), 0);
+    let mut center = Center::start(week).await;
+    let drive = center
+        .export(json!({ "search": "job", "mode": "metadata_only" }))
+        .unwrap();
+    assert_eq!(drive.conversations.len(), 100);
+    assert_eq!(center.asked(Method::Post, &format!("{DETAILS}/query")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_is_asked() {
+    for fault in ["failed_search", "expired_search", "lost_search"] {
+        let settings = |rate: &str| Settings {
+            faults: Faults::parse(&format!("{fault}={rate}")).unwrap(),
+            ..months()
+        };
+        let mut center = Center::start(settings("0.4")).await;
+        let drive = center
+            .export(json!({ "mode": "metadata_only", "job_attempts": 50 }))
+            .unwrap();
+        assert_eq!(found(&drive).len(), 1500, "{fault}");
+        assert!(center.asked(Method::Post, &format!("{DETAILS}/jobs")) >= 2);
+        assert_eq!(center.asked(Method::Post, &format!("{DETAILS}/query")), 0);
+
+        let mut center = Center::start(settings("1")).await;
+        let drive = center.export(json!({ "mode": "metadata_only" })).unwrap();
+        assert_eq!(found(&drive).len(), 1500, "{fault}");
+        assert_eq!(center.asked(Method::Post, &format!("{DETAILS}/jobs")), 6);
+        assert!(
+            drive
+                .notes
+                .iter()
+                .any(|note| note.text.contains("the query is asked"))
+        );
+
+        let mut center = Center::start(settings("1")).await;
+        let error = center.export(json!({ "search": "job" })).unwrap_err();
+        assert!(matches!(error, SourceError::Permanent(text) if text.contains("search: auto")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_does_not_end_is_cancelled_before_it_is_submitted_again() {
+    let mut center = Center::start(Settings {
+        analytics_job_time: Duration::from_secs(1 << 40),
+        jobs_at_once: 2,
+        conversations: 100,
+        ..months()
+    })
+    .await;
+    let drive = center.export(json!({ "mode": "metadata_only" })).unwrap();
+    assert_eq!(drive.conversations.len(), 100);
+    let submitted = center.asked(Method::Post, &format!("{DETAILS}/jobs"));
+    assert_eq!(
+        center.asked(Method::Delete, &format!("{DETAILS}/jobs/")),
+        submitted
+    );
+    assert!(center.traffic.iter().all(|one| one.response.status < 300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
+    let mut center = Center::start(months()).await;
+    let drive = center.export(json!({ "search": "retention" })).unwrap();
+    let organisation = center.organisation();
+    let all = (0..organisation.conversations()).map(|index| organisation.conversation(index));
+    let kept = all.filter(|one| one.recordings.iter().any(|r| r.state != State::Deleted));
+    let kept: Vec<String> = kept.map(|one| one.id).collect();
+    let found = found(&drive);
+    assert_eq!(found.len(), kept.len());
+    assert!(kept.iter().all(|id| found.contains_key(id)));
+    let none = drive
+        .outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.result, OutcomeResult::NoRecording));
+    assert_eq!(none.count(), 0);
+    // 500 to a page, and their conversations a hundred at a time.
+    assert!(center.asked(Method::Get, "recordings/retention/query") <= 4);
+    assert!(center.asked(Method::Get, &format!("{DETAILS}?id=")) <= 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
+    let settings = Settings {
+        nameless: true,
+        conversations: 800,
+        ..fast()
+    };
+    for options in [
+        json!({}),
+        json!({ "search": "job" }),
+        json!({ "search": "retention" }),
+    ] {
+        let mut center = Center::start(settings.clone()).await;
+        let mut options = options;
+        options["names"] = json!(true);
+        options["lanes"] = json!(1);
+        let drive = center.export(options.clone()).unwrap();
+        let organisation = center.organisation();
+        let mut names = BTreeMap::new();
+        for fact in &drive.facts {
+            if let Fact::Name(named) = fact {
+                assert_eq!(
+                    names.insert(named.id.clone(), named.name.clone()),
+                    None,
+                    "asked twice"
+                );
+            }
+        }
+        for found in &drive.conversations {
+            let conversation = organisation.find(&found.id).unwrap();
+            for (party, agent) in found.agents.iter().zip(&conversation.agents) {
+                assert_eq!(names[&party.id], organisation.agent_name(*agent));
+            }
+            assert_eq!(
+                names[&found.queues[0].id],
+                organisation.queue_name(conversation.queue)
+            );
+            assert_eq!(
+                names[&found.wrap_up_codes[0].id],
+                organisation.wrap_up_name(conversation.wrap_up_code)
+            );
+        }
+        // Every kind a few times, until all ids have been met; the page before is read twice.
+        let lookups = center.asked(Method::Get, "users")
+            + center.asked(Method::Get, "routing/queues")
+            + center.asked(Method::Get, "routing/wrapupcodes");
+        assert!((3..=12).contains(&lookups), "{lookups}: {options}");
+        for split in &drive.done {
+            let state = String::from_utf8(split.state.data.clone()).unwrap();
+            assert!(
+                !state.contains("Okafor") && !state.contains("tel:+1"),
+                "{state}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_counted_and_told() {
+    let settings = Settings {
+        orphans: 250,
+        conversations: 10,
+        ..fast()
+    };
+    let mut center = Center::start(settings).await;
+    let drive = center.export(json!({ "orphans": true })).unwrap();
+    assert!(
+        drive
+            .notes
+            .iter()
+            .any(|note| note.text.starts_with("250 recordings"))
+    );
+    assert_eq!(center.asked(Method::Get, "orphanrecordings"), 3);
+    assert_eq!(drive.conversations.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_some_divisions_finds_only_theirs_by_any_way() {
+    let settings = Settings {
+        divisions: Some(vec![1]),
+        ..months()
+    };
+    let mut counts = Vec::new();
+    for search in ["query", "job"] {
+        let mut center = Center::start(settings.clone()).await;
+        let drive = center
+            .export(json!({ "search": search, "mode": "metadata_only" }))
+            .unwrap();
+        let organisation = center.organisation();
+        let all = (0..1500).map(|index| organisation.conversation(index));
+        let theirs = all.filter(|one| one.division == 1).count();
+        assert_eq!(found(&drive).len(), theirs);
+        counts.push(drive.conversations.len());
+    }
+    assert_eq!(counts[0], counts[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_lacks_is_named() {
+    for (permission, options) in [
+        ("routing:queue:view", json!({ "names": true })),
+        (
+            "analytics:conversationDetail:view",
+            json!({ "search": "job" }),
+        ),
+        ("recording:orphan:view", json!({ "orphans": true })),
+    ] {
+        let mut center = Center::start(Settings {
+            conversations: 50,
+            denied: vec![permission.to_owned()],
+            ..fast()
+        })
+        .await;
+        let error = center.export(options).unwrap_err();
+        assert!(
+            matches!(&error, SourceError::Forbidden(text) if text.contains(permission)),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_jobs_at_once_is_told_with_its_key() {
+    let settings = Settings {
+        jobs_at_once: 0,
+        ..months()
+    };
+    let mut center = Center::start(settings).await;
+    let error = center.export(json!({ "search": "job" })).unwrap_err();
+    assert!(matches!(error, SourceError::Transient(_)), "{error:?}");
+    let refused = center.traffic.last().unwrap();
+    let body: Value = refused.answered();
+    assert_eq!(refused.response.status, 429);
+    assert_eq!(refused.response.header("retry-after"), Some("5"));
+    assert_eq!(
+        body["limit"],
+        json!({ "key": "details.jobs.concurrent.access.max", "namespace": "analytics", "value": 0 })
+    );
+}
