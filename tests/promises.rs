@@ -15,6 +15,8 @@ mod complete;
 mod crashes;
 #[path = "promises/dialects.rs"]
 mod dialects;
+#[path = "promises/encryption.rs"]
+mod encryption;
 #[path = "promises/faults.rs"]
 mod faults;
 #[path = "promises/follow.rs"]
@@ -32,6 +34,8 @@ mod memory;
 mod metadata;
 #[path = "promises/outage.rs"]
 mod outage;
+#[path = "promises/privacy.rs"]
+mod privacy;
 #[path = "promises/resume.rs"]
 mod resume;
 #[path = "promises/routing.rs"]

@@ -98,7 +98,13 @@ impl Sink for Nowhere {
         loop {
             match body.next().await {
                 Ok(Some(data)) => size += data.len() as u64,
-                Ok(None) => return Ok(Stored { size, etag: None }),
+                Ok(None) => {
+                    return Ok(Stored {
+                        size,
+                        etag: None,
+                        sealed: None,
+                    });
+                }
                 Err(error) => {
                     return Err(SinkError {
                         sink: "nowhere".to_owned(),

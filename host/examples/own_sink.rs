@@ -36,7 +36,11 @@ impl Sink for Counter {
         }
         let mut counts = self.0.lock().expect("nobody panics with it");
         *counts.entry(info.content_type).or_default() += size;
-        Ok(Stored { size, etag: None })
+        Ok(Stored {
+            size,
+            etag: None,
+            sealed: None,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands: one file each, one way to print, one meaning of exit codes.
 
+mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
 mod inspect;
@@ -13,10 +14,15 @@ mod tidy;
 mod validate;
 mod verify;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use recording_host::{clock::Clock, config::ConfigError, run::RunError};
+use recording_host::{
+    clock::Clock,
+    config::ConfigError,
+    encryption::{Identities, IdentityError},
+    run::RunError,
+};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -42,6 +48,8 @@ enum Command {
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
+    /// Gets back what a sink with `encrypt` holds.
+    Decrypt(decrypt::Decrypt),
     /// Asks the source again and names, day by day, what the receipts do not have.
     Reconcile(reconcile::Reconcile),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
@@ -101,7 +109,11 @@ pub(crate) fn main(args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let config = error.is::<ConfigError>()
-                || matches!(error.downcast_ref(), Some(RunError::Options(_)));
+                || error.is::<IdentityError>()
+                || matches!(
+                    error.downcast_ref(),
+                    Some(RunError::Options(_) | RunError::Private)
+                );
             ExitCode::from(if config { 2 } else { 1 })
         }
     }
@@ -114,6 +126,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Run(run) => run.run().await,
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
+        Command::Decrypt(decrypt) => decrypt.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Status(status) => status.run().await,
         Command::Tidy(tidy) => tidy.run().await,
@@ -121,6 +134,15 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Simulate(simulate) => simulate.run().await,
         Command::Inspect(inspect) => inspect.run(),
     }
+}
+
+/// Reads files of identities; without any, nothing can be decrypted.
+fn identities(paths: &[PathBuf]) -> Result<Identities, IdentityError> {
+    let mut identities = Identities::default();
+    for path in paths {
+        identities.extend(Identities::load(path)?);
+    }
+    Ok(identities)
 }
 
 /// Turns true at the first SIGTERM or Ctrl-C; the second one ends the process.

@@ -25,6 +25,7 @@ use sink::SinkConfig;
 
 use crate::{
     clock::Clock,
+    privacy::{self, Privacy},
     run::{Concurrency, Follow, Pipeline},
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
@@ -103,6 +104,8 @@ pub struct SourceConfig {
     pub allow: Option<Vec<String>>,
     /// Whether connections to private addresses are allowed.
     pub allow_private_addresses: bool,
+    /// What is taken out of what the source tells before it is written down.
+    pub privacy: Privacy,
     /// How an export with an open end keeps up.
     pub follow: Follow,
     /// How long after a conversation's end its recordings are waited for.
@@ -165,6 +168,8 @@ struct RawSource {
     #[serde(default)]
     allow_private_addresses: bool,
     #[serde(default)]
+    privacy: Option<RawPrivacy>,
+    #[serde(default)]
     follow: Follow,
     #[serde(default)]
     late_hours: Option<u64>,
@@ -178,6 +183,35 @@ struct RawSource {
 struct RawAuth {
     client_id: String,
     client_secret: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPrivacy {
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    pseudonymise: Vec<String>,
+    #[serde(default)]
+    drop: Vec<String>,
+}
+
+impl RawPrivacy {
+    fn resolved(
+        self,
+        at: &str,
+        secrets: &BTreeMap<String, Backend>,
+    ) -> Result<Privacy, ConfigError> {
+        let fields = privacy::Fields {
+            pseudonymise: self.pseudonymise,
+            drop: self.drop,
+        };
+        let secret = self
+            .key
+            .map(|value| secret::resolve(&value, &format!("{at}.key"), secrets));
+        Privacy::new(&fields, secret.transpose()?)
+            .map_err(|error| key(format!("{at}.{}", error.at), error.reason))
+    }
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -249,7 +283,17 @@ impl Config {
             }
             sinks.insert(name, sink);
         }
-        for name in sources.keys() {
+        for (name, (_, source)) in &sources {
+            for sink in sinks.values().filter(|sink| sink.takes(name)) {
+                if let Some(field) = sink.blind(&source.privacy) {
+                    return Err(key(
+                        format!("{}.condition.{field}", sink.at()),
+                        format!(
+                            "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
+                        ),
+                    ));
+                }
+            }
             if !sinks.values().any(|sink| sink.takes(name)) {
                 return Err(key(
                     "sinks",
@@ -432,12 +476,17 @@ fn source(
             )?,
         }),
     };
+    let privacy = match raw.privacy {
+        None => Privacy::default(),
+        Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
+    };
     let config = SourceConfig {
         options: Value::Object(options),
         interval,
         auth,
         allow: raw.allow,
         allow_private_addresses: raw.allow_private_addresses,
+        privacy,
         follow: raw.follow,
         late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),
         confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
@@ -530,6 +579,17 @@ mod tests {
             let error = Config::new(config).unwrap_err().to_string();
             assert!(error.contains(message), "{pointer}: {error}");
         }
+    }
+
+    #[test]
+    fn a_condition_on_what_privacy_takes_out_is_refused() {
+        let mut config = config();
+        config["sources"]["calls"]["privacy"] = json!({ "drop": ["queues.name", "tags"] });
+        assert!(Config::new(config.clone()).is_ok());
+        config["sinks"]["files"]["condition"] = json!({ "queues": ["billing"] });
+        let error = Config::new(config).unwrap_err().to_string();
+        let place = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
+        assert!(error.starts_with(place), "{error}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! The way of the data, module by module: a [`config`] names a source and its
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
-//! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
-//! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way; [`metadata`] is written as rows, and a [`receipt`] about
+//! requests that it asks for; the [`queue`] keeps what is to be done, once [`privacy`] has
+//! taken personal values out; [`run`] drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
+//! [`archive`] on the way, under the [`encryption`] that a sink asks for; [`metadata`] is written as rows, and a [`receipt`] about
 //! them and the objects, by which [`verify`] proves an archive. A [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
@@ -12,8 +12,10 @@
 pub mod archive;
 pub mod clock;
 pub mod config;
+pub mod encryption;
 pub mod grant;
 pub mod metadata;
+pub mod privacy;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

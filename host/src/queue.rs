@@ -1,12 +1,14 @@
 //! The durable state of an export: a SQLite file in `data_dir`.
 //!
 //! What is not acknowledged here is done again after an interruption. A
-//! transaction is on disk when it returns. No link and no secret is ever kept.
+//! transaction is on disk when it returns. No link and no secret is ever kept, and no value that the
+//! source's `privacy` takes out: what comes in passes it first.
 
 mod close;
 mod commit;
 mod delivered;
 mod fetch;
+mod names;
 mod record;
 mod recover;
 mod status;
@@ -22,6 +24,7 @@ use std::{
 pub use commit::Committed;
 pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
+use names::Names;
 pub use record::{
     Absent, Contents, Delivered, Known, Object, Outcome, Record, Segment, Settled, artifact_key,
     artifact_text, day,
@@ -30,7 +33,10 @@ pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
 pub use status::{Progress, Status};
 
-use crate::sandbox::{ArtifactKey, Split, State};
+use crate::{
+    privacy::Privacy,
+    sandbox::{ArtifactKey, Split, State},
+};
 
 /// How long SQLite waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
@@ -76,6 +82,8 @@ pub struct Queue {
     connection: Arc<Mutex<Connection>>,
     /// Held while the queue is open for writing.
     _lock: Option<Arc<File>>,
+    privacy: Privacy,
+    names: Names,
     /// Whether work is done on the caller's own thread, as a simulation needs it.
     inline: bool,
 }
@@ -114,7 +122,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
+  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS owed (
   sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
@@ -150,6 +158,16 @@ impl Queue {
         prepare(&path, Arc::new(lock)).map_err(|error| damaged(error, &path))
     }
 
+    /// Takes personal values out of what comes in from now on.
+    #[must_use]
+    pub fn with_privacy(mut self, privacy: Privacy) -> Self {
+        if privacy.hides_parties() {
+            self.names = Names::Unwritten(Arc::default());
+        }
+        self.privacy = privacy;
+        self
+    }
+
     /// Notes that the queue knows all that the receipts prove.
     ///
     /// # Errors
@@ -173,6 +191,8 @@ impl Queue {
         Ok(Some(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
+            privacy: Privacy::default(),
+            names: Names::default(),
             inline: false,
         }))
     }
@@ -186,6 +206,8 @@ impl Queue {
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
+            privacy: Privacy::default(),
+            names: Names::default(),
             inline: true,
         })
     }
@@ -340,6 +362,14 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch(SCHEMA)?;
+    let known = "SELECT count(*) FROM pragma_table_info('object') WHERE name = 'stored_size'";
+    if connection.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
+        // It was made before sinks could encrypt.
+        connection.execute_batch(
+            "ALTER TABLE object ADD COLUMN stored_size INTEGER;
+             ALTER TABLE object ADD COLUMN stored_sha256 TEXT;",
+        )?;
+    }
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;
     let ready = counted(&transaction, "ready")? == 1;
@@ -353,6 +383,8 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     let queue = Queue {
         connection: Arc::new(Mutex::new(connection)),
         _lock: Some(lock),
+        privacy: Privacy::default(),
+        names: Names::default(),
         inline: false,
     };
     Ok((queue, ready))

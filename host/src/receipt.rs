@@ -3,13 +3,15 @@
 //! Keys are derived from the export and the segment, so that filing a segment
 //! again after a crash changes nothing. The receipt comes last: what it names is
 //! there. Everything is written while it is made, in memory that does not grow
-//! with the segment.
+//! with the segment. A receipt is never encrypted, so that an archive can be
+//! proven without the secret that decrypts it.
 
 #[cfg(feature = "parquet")]
 mod catalog;
 mod put;
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     sync::Arc,
 };
@@ -18,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     metadata::{Format, Writer},
-    queue::{Object, Outcome, Segment},
+    queue::{Object, Outcome, Segment, Settled},
     sink::SinkError,
     transfer::Output,
 };
@@ -40,6 +42,9 @@ struct Head {
     /// The sink that has the objects of which the rows tell, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     media_in: Option<String>,
+    /// How what the receipt names is encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<&'static str>,
 }
 
 /// What proves an object.
@@ -55,12 +60,43 @@ struct Proof {
 struct Line<'a> {
     conversation_id: &'a str,
     #[serde(flatten)]
-    outcome: &'a Outcome,
-    objects: &'a [Object],
+    outcome: Cow<'a, Outcome>,
+    objects: Vec<Cow<'a, Object>>,
     attempt: u32,
     /// The sinks that take the conversation, if not all do.
     #[serde(skip_serializing_if = "Option::is_none")]
     sinks: Option<Vec<&'a str>>,
+}
+
+impl<'a> Line<'a> {
+    /// What is proven of a conversation in a sink. Where objects are encrypted, it is about what is
+    /// stored, and says nothing but ids, codes, lengths and digests: a receipt can be read by
+    /// whoever keeps the storage.
+    fn of(settled: &'a Settled, sink: &str, encrypted: bool) -> Self {
+        let mut outcome = Cow::Borrowed(&settled.outcome);
+        let objects = settled.objects_in(sink).iter().map(|object| {
+            let mut object = Cow::Borrowed(object);
+            if encrypted {
+                let named = object.to_mut();
+                named.member = None;
+                if let Some((size, sha256)) = named.stored.take() {
+                    (named.size, named.sha256) = (size, sha256);
+                }
+            }
+            object
+        });
+        let objects = objects.collect();
+        if encrypted && !outcome.losses().is_empty() {
+            outcome.to_mut().drop_messages();
+        }
+        Line {
+            conversation_id: &settled.id,
+            outcome,
+            objects,
+            attempt: settled.attempt,
+            sinks: None,
+        }
+    }
 }
 
 /// Puts a segment's rows, its part of the catalogue where there is one, and then its receipt into
@@ -92,7 +128,7 @@ pub async fn file(
     let metadata = match content.metadata {
         false => None,
         true => {
-            let rows = put(output, key, settings.content_type(), move |into| {
+            let rows = put(output, key, settings.content_type(), false, move |into| {
                 let mut writer = Writer::new(settings, into)?;
                 for settled in &rows.conversations {
                     writer.write(settled, &sink)?;
@@ -111,7 +147,7 @@ pub async fn file(
             let key = format!("catalog/{name}.parquet");
             let (export, rows) = (export.to_owned(), Arc::clone(segment));
             let sink = output.name.clone();
-            let catalog = put(output, key, settings.content_type(), move |into| {
+            let catalog = put(output, key, settings.content_type(), false, move |into| {
                 catalog::write(&export, &rows, &sink, settings.compression(), into)
             });
             Some(catalog.await?)
@@ -128,26 +164,31 @@ pub async fn file(
         metadata,
         catalog,
         media_in: media_in.map(|other| other.name.clone()),
+        encryption: output.sink.encrypts().then_some("age"),
     };
     let (segment, sink) = (Arc::clone(segment), output.name.clone());
+    let encrypted = output.sink.encrypts();
     let outputs = outputs.to_vec();
     let key = format!("receipts/{name}.jsonl");
-    put(output, key, "application/x-ndjson", move |mut into| {
-        line(&mut into, &head)?;
-        for settled in &segment.conversations {
-            let take = outputs.iter().filter(|other| other.route.takes(settled));
-            let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
-            let proof = Line {
-                sinks: (take.len() < outputs.len()).then_some(take),
-                conversation_id: &settled.id,
-                outcome: &settled.outcome,
-                objects: settled.objects_in(&sink),
-                attempt: settled.attempt,
-            };
-            line(&mut into, &proof)?;
-        }
-        Ok(())
-    })
+    put(
+        output,
+        key,
+        "application/x-ndjson",
+        true,
+        move |mut into| {
+            line(&mut into, &head)?;
+            for settled in &segment.conversations {
+                let take = outputs.iter().filter(|other| other.route.takes(settled));
+                let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
+                let proof = Line {
+                    sinks: (take.len() < outputs.len()).then_some(take),
+                    ..Line::of(settled, &sink, encrypted)
+                };
+                line(&mut into, &proof)?;
+            }
+            Ok(())
+        },
+    )
     .await
     .map(drop)
 }

@@ -72,6 +72,9 @@ pub enum RunError {
     /// The host's own doing failed.
     #[error("{0}")]
     Host(String),
+    /// Steps were to be written down that hold what the source's `privacy` takes out.
+    #[error("privacy: a record of the steps would hold what it takes out; leave out one of them")]
+    Private,
     /// It was told to stop.
     #[error("stopped; run again to go on from here")]
     Stopped,

@@ -13,11 +13,13 @@ pub mod conformance;
     allow(dead_code, reason = "buckets need more of it than files do")
 )]
 mod cut;
+pub mod encrypted;
 pub mod filesystem;
 #[cfg(feature = "sink-gcs")]
 pub mod gcs;
 #[cfg(feature = "sink-http")]
 pub mod http;
+mod passing;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod stdout;
@@ -25,6 +27,7 @@ pub mod stdout;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+pub(crate) use passing::Passing;
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
@@ -37,6 +40,9 @@ pub struct ObjectInfo {
     /// Whether another object of the same key may be replaced: true for files that are written
     /// anew when more is known, false for media. An equal object is never an error.
     pub replace: bool,
+    /// Whether it may be read by whoever keeps the storage, so that a sink that encrypts leaves it
+    /// as it is: true for receipts alone, which hold ids, sizes and digests.
+    pub clear: bool,
 }
 
 /// What a sink has stored.
@@ -46,6 +52,19 @@ pub struct Stored {
     pub size: u64,
     /// The entity tag, if the sink has one: a later [`list`](Store::list) tells the same.
     pub etag: Option<String>,
+    /// As which it is stored, if that is not what was put.
+    pub sealed: Option<Sealed>,
+}
+
+/// An object as it is stored, where the sink has encrypted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Its key.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
 }
 
 /// Why an object is not stored.
@@ -141,6 +160,11 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Says whether a later attempt can succeed.
     async fn tidy(&self) -> Result<u64, SinkError> {
         Ok(0)
+    }
+
+    /// Whether objects are encrypted before they are stored; what can be read of them is that then.
+    fn encrypts(&self) -> bool {
+        false
     }
 
     /// The sink as something that can be read, if it can.
@@ -292,7 +316,24 @@ impl Body {
         if self.ended {
             return Ok(None);
         }
-        match self.frames.recv().await {
+        let frame = self.frames.recv().await;
+        self.arrived(frame)
+    }
+
+    /// [`next`](Self::next) from a thread that may block.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_blocking(&mut self) -> Result<Option<Bytes>, Broken> {
+        if self.ended {
+            return Ok(None);
+        }
+        let frame = self.frames.blocking_recv();
+        self.arrived(frame)
+    }
+
+    fn arrived(&mut self, frame: Option<Frame>) -> Result<Option<Bytes>, Broken> {
+        match frame {
             Some(Frame::Data(data)) => Ok(Some(data)),
             Some(Frame::End) => {
                 self.ended = true;

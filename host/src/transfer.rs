@@ -124,6 +124,10 @@ impl Delivery {
                 (Ok(stored), Some((size, sha256))) => {
                     let mut object = target.object(*size, sha256);
                     object.etag = stored.etag;
+                    if let Some(sealed) = stored.sealed {
+                        object.key = sealed.key;
+                        object.stored = Some((sealed.size, sealed.sha256));
+                    }
                     self.contents.objects.push((output.name.clone(), object));
                 }
                 (Ok(_), None) => {
@@ -312,6 +316,7 @@ impl Transfer {
                     content_type: target.content_type.clone(),
                     size,
                     replace: false,
+                    clear: false,
                 };
                 (feed, output.sink.put(&target.key, info, body).boxed())
             })
@@ -382,6 +387,7 @@ impl Target {
             size,
             sha256: sha256.to_owned(),
             etag: None,
+            stored: None,
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Proves an archive: reads a sink again and compares it with its own receipts.
 //!
-//! Nothing but the sink is needed. Memory holds one day at a time.
+//! Nothing but the sink is needed: receipts are about what is stored, so that an encrypted archive
+//! is proven without a secret. With one, what is encrypted is read, too, and compared with its rows.
+//! Memory holds one day at a time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod sealed;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
@@ -10,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    encryption::{Identities, SUFFIX},
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
+use sealed::Digests;
 
 /// Objects that are read at once.
 const READS: usize = 8;
@@ -57,6 +63,8 @@ pub struct Report {
     pub objects: u64,
     /// The bytes of these objects.
     pub bytes: u64,
+    /// Receipts whose rows are encrypted, and were not read for want of an identity.
+    pub unread: u64,
     /// All that is not as it should be.
     pub findings: Vec<Finding>,
 }
@@ -66,6 +74,8 @@ struct Head {
     metadata: Option<Expected>,
     catalog: Option<Expected>,
     media_in: Option<String>,
+    #[serde(default)]
+    encryption: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +102,35 @@ struct Expected {
     conversation: Option<String>,
     #[serde(skip)]
     attempt: u32,
+    /// What other receipts say of it, if it is encrypted: each put of it has other bytes.
+    #[serde(skip)]
+    others: Vec<Expected>,
+}
+
+impl Expected {
+    /// All that receipts say of it.
+    fn claims(&self) -> impl Iterator<Item = &Expected> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// Joins what two receipts say of an object: the later attempt counts, and for what is
+    /// encrypted either.
+    fn join(self, other: Expected, encrypted: bool) -> Expected {
+        let (mut newer, mut older) = match self.attempt <= other.attempt {
+            true => (other, self),
+            false => (self, other),
+        };
+        if encrypted {
+            let mut claims = std::mem::take(&mut older.others);
+            claims.push(older);
+            for claim in claims {
+                if newer.claims().all(|known| known.sha256 != claim.sha256) {
+                    newer.others.push(claim);
+                }
+            }
+        }
+        newer
+    }
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or, if `full`, by sha256, too. Files
@@ -100,9 +139,24 @@ struct Expected {
 /// # Errors
 /// What the sink says when it cannot be read.
 pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> {
+    with_identities(store, full, &Identities::default()).await
+}
+
+/// As [`verify`], and reads what is encrypted: files of rows, and, if `full`, every object, whose
+/// plain bytes are compared with the sha256 in its row.
+///
+/// # Errors
+/// What the sink says when it cannot be read.
+pub async fn with_identities(
+    store: &dyn Store,
+    full: bool,
+    identities: &Identities,
+) -> Result<Report, SinkError> {
     let mut check = Check {
         store,
         full,
+        identities,
+        plain: HashMap::new(),
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
@@ -140,6 +194,9 @@ pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> 
 struct Check<'a> {
     store: &'a dyn Store,
     full: bool,
+    identities: &'a Identities,
+    /// What the rows of a day say of the plain bytes of its objects.
+    plain: HashMap<String, BTreeSet<String>>,
     report: Report,
     rows: HashMap<String, Found>,
     catalog: HashMap<String, Found>,
@@ -163,6 +220,7 @@ impl Check<'_> {
         receipts: &[String],
         mut objects: HashMap<String, Found>,
     ) -> Result<(), SinkError> {
+        self.plain.clear();
         let mut expected = BTreeMap::<String, Expected>::new();
         let mut conversations = HashSet::new();
         for key in receipts {
@@ -181,13 +239,17 @@ impl Check<'_> {
             };
             match found {
                 None => self.find(Difference::Missing, &expected, "it is not there".into()),
-                Some(found) if found.size != expected.size => {
+                Some(found) if expected.claims().all(|claim| claim.size != found.size) => {
                     let size = found.size;
                     let detail = format!("{size} bytes, {} in the receipt", expected.size);
                     self.find(Difference::Size, &expected, detail);
                 }
                 // Another tag may be that of a copy: the bytes decide.
-                Some(found) if self.full || found.etag != expected.etag => to_read.push(expected),
+                Some(found)
+                    if self.full || expected.claims().all(|claim| claim.etag != found.etag) =>
+                {
+                    to_read.push(expected);
+                }
                 Some(_) => {}
             }
         }
@@ -195,11 +257,15 @@ impl Check<'_> {
             self.surplus(key, found.size);
         }
         if !to_read.is_empty() {
-            let store = self.store;
+            let (store, identities, plain) = (self.store, self.identities, &self.plain);
             let mut reads = stream::iter(to_read)
                 .map(|expected| async move {
-                    let digest = digest(store, &expected.key).await;
-                    digest.map(|digest| (expected, digest))
+                    let key = &expected.key;
+                    let digests = match plain.contains_key(key) {
+                        true => sealed::digests(store, key, identities).await,
+                        false => digest(store, key).await,
+                    };
+                    digests.map(|digests| (expected, digests))
                 })
                 .buffer_unordered(READS);
             let mut changed = Vec::new();
@@ -208,11 +274,22 @@ impl Check<'_> {
             }
             drop(reads);
             for (expected, found) in changed {
-                if found.as_ref() != Some(&expected.sha256) {
-                    let found = found.unwrap_or_else(|| "nothing".to_owned());
+                let stored = found.as_ref().map(|found| &found.stored);
+                if expected.claims().all(|claim| stored != Some(&claim.sha256)) {
+                    let found = stored.map_or("nothing", String::as_str);
                     let detail = format!("sha256 {found}, {} in the receipt", expected.sha256);
                     self.find(Difference::Content, &expected, detail);
+                    continue;
                 }
+                let told = self.plain.get(&expected.key);
+                let detail = match (found.and_then(|found| found.plain), told) {
+                    (Some(Err(error)), _) => error.to_string(),
+                    (Some(Ok(plain)), Some(told)) if !told.contains(&plain) => {
+                        format!("decrypted, it has the sha256 {plain}, and another in its row")
+                    }
+                    _ => continue,
+                };
+                self.find(Difference::Content, &expected, detail);
             }
         }
         Ok(())
@@ -232,6 +309,7 @@ impl Check<'_> {
             etag: None,
             conversation: None,
             attempt: 0,
+            others: Vec::new(),
         };
         let bytes = whole(self.store, key).await?.unwrap_or_default();
         // Bytes that are no UTF-8 cannot be right and are replaced.
@@ -246,6 +324,7 @@ impl Check<'_> {
             }
         };
         self.report.receipts += 1;
+        let encrypted = head.encryption.is_some();
         let mut proven = HashMap::new();
         for (number, line) in lines.enumerate() {
             let Ok(receipt) = serde_json::from_str::<Receipt>(line) else {
@@ -259,9 +338,14 @@ impl Check<'_> {
                 proven.insert(owner, (object.sha256.clone(), false));
                 object.conversation = Some(conversation.clone());
                 object.attempt = receipt.attempt;
-                let known = expected.get(&object.key);
-                if known.is_none_or(|known| known.attempt <= object.attempt) {
-                    expected.insert(object.key.clone(), object);
+                match expected.entry(object.key.clone()) {
+                    Entry::Vacant(place) => {
+                        place.insert(object);
+                    }
+                    Entry::Occupied(place) => {
+                        let (key, known) = place.remove_entry();
+                        expected.insert(key, known.join(object, encrypted));
+                    }
                 }
             }
             conversations.insert(conversation);
@@ -277,7 +361,25 @@ impl Check<'_> {
         let Some((rows, right)) = self.proven(metadata).await? else {
             return Ok(());
         };
-        let rows = match crate::metadata::read(&metadata.key, rows) {
+        let (key, rows) = if encrypted {
+            if self.identities.is_empty() {
+                self.report.unread += 1;
+                return Ok(());
+            }
+            match sealed::rows(self.identities, &rows) {
+                Ok(plain) => (metadata.key.trim_end_matches(SUFFIX), plain),
+                Err(error) => {
+                    if right {
+                        let detail = format!("its rows cannot be read: {error}");
+                        self.find(Difference::Receipt, metadata, detail);
+                    }
+                    return Ok(());
+                }
+            }
+        } else {
+            (metadata.key.as_str(), rows)
+        };
+        let rows = match crate::metadata::read(key, rows) {
             Ok(rows) => rows,
             Err(error) => Box::new(std::iter::once(Err(error))),
         };
@@ -299,6 +401,11 @@ impl Check<'_> {
             };
             let known = proven.get_mut(&(row.conversation_id, object.clone()));
             match known {
+                // The receipt is about what is stored, the row about what that decrypts to.
+                Some((_, seen)) if encrypted => {
+                    *seen = true;
+                    self.plain.entry(object).or_default().extend(row.sha256);
+                }
                 Some((sha256, seen)) if row.sha256.as_ref() == Some(sha256) => *seen = true,
                 _ => {
                     let detail = format!("it contradicts the row of {object}");
@@ -427,7 +534,7 @@ async fn whole(store: &dyn Store, key: &str) -> Result<Option<Bytes>, SinkError>
     Ok(Some(bytes.into()))
 }
 
-async fn digest(store: &dyn Store, key: &str) -> Result<Option<String>, SinkError> {
+async fn digest(store: &dyn Store, key: &str) -> Result<Option<Digests>, SinkError> {
     let Some(mut body) = store.get(key).await? else {
         return Ok(None);
     };
@@ -435,5 +542,8 @@ async fn digest(store: &dyn Store, key: &str) -> Result<Option<String>, SinkErro
     while let Some(data) = body.next().await.map_err(|_| broken(key))? {
         digest.update(&data);
     }
-    Ok(Some(hex(&digest.finalize())))
+    Ok(Some(Digests {
+        stored: hex(&digest.finalize()),
+        plain: None,
+    }))
 }

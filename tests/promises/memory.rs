@@ -1,23 +1,27 @@
 //! Memory does not grow with the size of a recording.
 
+use std::path::Path;
+
+use age::x25519::Identity;
 use genesys_simulator::Settings;
+use serde_json::json;
 
 use crate::support::{Center, SPEED, program};
 
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes 2 GB; tests/run includes it"]
-async fn a_recording_of_2_gb_passes_in_150_mb() {
-    let center = Center::start(Settings {
+async fn center(giant: u64) -> Center {
+    Center::start(Settings {
         conversations: 20,
-        giant: Some(2_000_000_000),
+        giant: Some(giant),
         ..Settings::default()
     })
-    .await;
-    let config = center.write(&center.config());
+    .await
+}
+
+/// Exports by the program and returns the most memory that it took, in kB.
+async fn peak_kb(config: &Path) -> u64 {
     let mut child = program()
         .args(["run", "--speed", &SPEED.to_string(), "--config"])
-        .arg(&config)
+        .arg(config)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -35,20 +39,56 @@ async fn a_recording_of_2_gb_passes_in_150_mb() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert!(matches!(ended.code(), Some(0 | 3)), "{ended}");
-    let largest = center.organisation().conversation(0).recordings[0].duration_ms * 32 + 44;
-    let mut sizes = Vec::new();
-    let mut folders = vec![center.output()];
+    println!("peak {} MB", peak_kb / 1000);
+    peak_kb
+}
+
+/// The length of the longest file below a folder.
+fn longest(folder: &Path) -> u64 {
+    let mut longest = 0;
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
             if entry.path().is_dir() {
                 folders.push(entry.path());
             } else {
-                sizes.push(entry.metadata().unwrap().len());
+                longest = longest.max(entry.metadata().unwrap().len());
             }
         }
     }
-    assert_eq!(sizes.iter().max(), Some(&largest));
-    println!("peak {} MB", peak_kb / 1000);
+    longest
+}
+
+fn giant(center: &Center) -> u64 {
+    center.organisation().conversation(0).recordings[0].duration_ms * 32 + 44
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes 2 GB; tests/run includes it"]
+async fn a_recording_of_2_gb_passes_in_150_mb() {
+    let center = center(2_000_000_000).await;
+    let peak_kb = peak_kb(&center.write(&center.config())).await;
+    assert_eq!(longest(&center.output()), giant(&center));
+    assert!((1..150_000).contains(&peak_kb), "{peak_kb} kB");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes 500 MB; tests/run includes it"]
+async fn a_recording_that_is_encrypted_passes_in_150_mb_too() {
+    let center = center(500_000_000).await;
+    let recipient = Identity::generate().to_public().to_string();
+    let mut config = center.config();
+    config["sinks"]["lake"]["encrypt"] = json!({ "recipients": [recipient] });
+    let peak_kb = peak_kb(&center.write(&config)).await;
+    let (stored, plain) = (longest(&center.output()), giant(&center));
+    // A tag for each chunk of 64 kB, and the beginning.
+    let tags = 16 * plain.div_ceil(64 << 10);
+    assert!(
+        (plain + tags..plain + tags + 1000).contains(&stored),
+        "{stored} of {plain}"
+    );
     assert!((1..150_000).contains(&peak_kb), "{peak_kb} kB");
 }

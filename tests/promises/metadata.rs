@@ -171,6 +171,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
             divisions: vec!["home".to_owned()],
             recorded: true,
             media_types: vec!["voice".to_owned()],
+            recordings: BTreeMap::new(),
             attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
         },
         outcome,
@@ -189,6 +190,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         size: content.len() as u64,
         sha256: sha256(content),
         etag: None,
+        stored: None,
     }
 }
 
@@ -382,6 +384,7 @@ async fn the_highest_attempt_counts() {
             content_type: "audio/wav".to_owned(),
             size: Some(content.len() as u64),
             replace: true,
+            clear: false,
         };
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();

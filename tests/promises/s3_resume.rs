@@ -24,6 +24,7 @@ fn info() -> ObjectInfo {
         content_type: "audio/ogg".into(),
         size: Some(LENGTH as u64),
         replace: false,
+        clear: false,
     }
 }
 

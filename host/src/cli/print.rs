@@ -109,6 +109,12 @@ pub(super) fn report(name: &str, report: &Report) {
             count => format!("{count} not as they should be"),
         }
     );
+    if report.unread > 0 {
+        println!(
+            "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
+            report.unread
+        );
+    }
     for finding in &report.findings {
         let word = match finding.difference {
             Difference::Missing => "missing",

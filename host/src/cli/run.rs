@@ -24,7 +24,7 @@ pub(super) struct Run {
     #[arg(long)]
     json: bool,
     /// Write down every step of the components, for `inspect --replay`. Holds metadata such as
-    /// telephone numbers, but no signed link.
+    /// telephone numbers, but no signed link; refused for a source with `privacy`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]

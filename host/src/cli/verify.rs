@@ -15,6 +15,10 @@ pub(super) struct Verify {
     /// Read every object and compare its sha256, not its length alone.
     #[arg(long)]
     full: bool,
+    /// Read what is encrypted, too, by this file of identities as `age-keygen` writes it; may be
+    /// repeated.
+    #[arg(long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -23,13 +27,14 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
+        let identities = super::identities(&self.identity)?;
         let mut reports = BTreeMap::new();
         for (name, sink) in config.sinks().await? {
             let Some(store) = sink.store() else {
                 eprintln!("{name}: this sink cannot be read");
                 continue;
             };
-            let report = verify::verify(store, self.full).await?;
+            let report = verify::with_identities(store, self.full, &identities).await?;
             if !self.json {
                 print::report(&name, &report);
             }

@@ -15,11 +15,14 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key};
 use crate::{
+    encryption::{RecipientError, Recipients},
     metadata,
+    privacy::Privacy,
     route::{Condition, Content, Route},
     secret::{self, Backend},
     sink::{
         Overwrite, Sink,
+        encrypted::Encrypted,
         filesystem::{Filesystem, Options},
         stdout::Stdout,
     },
@@ -59,10 +62,39 @@ struct Common {
     condition: Condition,
     #[serde(default)]
     content: Content,
+    #[serde(default)]
+    encrypt: Option<Encrypt>,
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 5] = ["inputs", "zip", "metadata", "condition", "content"];
+const COMMON: [&str; 6] = [
+    "inputs",
+    "zip",
+    "metadata",
+    "condition",
+    "content",
+    "encrypt",
+];
+
+/// For whom objects are encrypted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encrypt {
+    recipients: Given,
+}
+
+/// Recipients that are known to be right.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Given(Recipients);
+
+impl TryFrom<Vec<String>> for Given {
+    type Error = RecipientError;
+
+    fn try_from(texts: Vec<String>) -> Result<Self, RecipientError> {
+        Recipients::parse(&texts).map(Given)
+    }
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -172,8 +204,23 @@ impl SinkConfig {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
-        let common = keys(&at, Value::Object(common))?;
+        let common: Common = keys(&at, Value::Object(common))?;
         let named = table.remove("type");
+        if common.encrypt.is_some() {
+            let wrong = |name: &str, reason: &str| Err(key(format!("{at}.{name}"), reason));
+            if named.as_ref().is_some_and(|name| name == "stdout") {
+                return wrong(
+                    "encrypt",
+                    "`stdout` prints rows as they are; use another sink",
+                );
+            }
+            if table.get("overwrite").is_some_and(|given| given == "never") {
+                return wrong(
+                    "overwrite",
+                    "`never` does not go with `encrypt`: what is put again after an interruption has other bytes",
+                );
+            }
+        }
         let rest = Value::Object(table);
         let kind = match named.as_ref().and_then(Value::as_str) {
             Some("filesystem") => Kind::Filesystem(keys(&at, rest)?),
@@ -213,6 +260,18 @@ impl SinkConfig {
     pub(super) fn takes(&self, source: &str) -> bool {
         self.inputs()
             .is_none_or(|inputs| inputs.iter().any(|input| input == source))
+    }
+
+    /// A field that its condition asks for and that `privacy` takes out, so that it would never match.
+    pub(super) fn blind(&self, privacy: &Privacy) -> Option<&'static str> {
+        let condition = &self.common.condition;
+        [
+            ("queues", &condition.queues),
+            ("divisions", &condition.divisions),
+        ]
+        .into_iter()
+        .find(|(field, wanted)| !wanted.is_empty() && privacy.hides(field))
+        .map(|(field, _)| field)
     }
 
     /// How it wants archives.
@@ -272,7 +331,7 @@ impl SinkConfig {
             feature = "sink-http"
         ))]
         let wrong = |error: crate::sink::SinkError| key(&self.at, error.reason);
-        Ok(match &self.kind {
+        let sink: Arc<dyn Sink> = match &self.kind {
             Kind::Filesystem(given) => Arc::new(Filesystem::with(
                 given.path.clone(),
                 Options {
@@ -299,6 +358,10 @@ impl SinkConfig {
                 let settings = given.settings(&secrets)?;
                 Arc::new(crate::sink::http::Http::new(settings).map_err(wrong)?)
             }
+        };
+        Ok(match &self.common.encrypt {
+            None => sink,
+            Some(encrypt) => Arc::new(Encrypted::new(sink, encrypt.recipients.0.clone())),
         })
     }
 }
@@ -316,6 +379,8 @@ fn left_out(at: &str, name: &str) -> ConfigError {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
     /// What is wrong with a sink that is given so.
     fn wrong(value: Value) -> String {
@@ -344,6 +409,27 @@ mod tests {
             (
                 json!({ "type": "filesystem", "path": "x", "zip": "no" }),
                 "sinks.lake.zip: unknown variant `no`",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "encrypt": { "recipients": ["age1x"] } }),
+                "sinks.lake.encrypt.recipients: number 1 is not of the form age1...",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "encrypt": { "recipients": [] } }),
+                "sinks.lake.encrypt.recipients: there is no recipient",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "encrypt": { "to": [] } }),
+                "sinks.lake.encrypt.to: unknown field",
+            ),
+            (
+                json!({ "type": "filesystem", "path": "x", "overwrite": "never",
+                    "encrypt": { "recipients": [RECIPIENT] } }),
+                "sinks.lake.overwrite: `never` does not go with `encrypt`",
+            ),
+            (
+                json!({ "type": "stdout", "encrypt": { "recipients": [RECIPIENT] } }),
+                "sinks.lake.encrypt: `stdout`",
             ),
             (
                 json!({ "type": "stdout", "path": "x" }),

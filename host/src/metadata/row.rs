@@ -116,11 +116,19 @@ fn reason(outcome: &Outcome) -> Option<Cow<'_, str>> {
     match outcome {
         Outcome::Stored | Outcome::NoRecording => None,
         Outcome::Skipped { reason } => Some(reason.into()),
-        Outcome::Failed { code, message } => Some(format!("{code}: {message}").into()),
+        Outcome::Failed { code, message } => Some(told(code, message).into()),
         Outcome::Partial { missing } => {
-            let each = missing.iter().map(|(code, why)| format!("{code}: {why}"));
+            let each = missing.iter().map(|(code, message)| told(code, message));
             Some(each.collect::<Vec<_>>().join("; ").into())
         }
+    }
+}
+
+/// A code and its message, where there is one.
+fn told(code: &str, message: &str) -> String {
+    match message {
+        "" => code.to_owned(),
+        message => format!("{code}: {message}"),
     }
 }
 

@@ -6,9 +6,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
-    insert_splits,
+    insert_splits, names::Names,
 };
-use crate::sandbox::{AboutRecording, ArtifactKey, Conversation, Fact, Next, OutcomeResult, Step};
+use crate::{
+    privacy::Privacy,
+    sandbox::{AboutRecording, ArtifactKey, Conversation, Fact, Next, OutcomeResult, Step},
+};
 
 /// What committing a step has changed.
 #[derive(Debug, Default)]
@@ -32,7 +35,8 @@ impl Queue {
         step: &Step,
         now: u64,
     ) -> Result<Committed, QueueError> {
-        let step = step.clone();
+        let (step, privacy) = (step.clone(), self.privacy.clone());
+        let names = self.names.clone();
         self.with(move |tx| {
             let mut committed = Committed::default();
             let settled: HashSet<&str> = step
@@ -40,23 +44,20 @@ impl Queue {
                 .iter()
                 .map(|outcome| outcome.conversation.as_str())
                 .collect();
-            let names = step.facts.iter().filter_map(|fact| match fact {
-                Fact::Name(named) => Some(named),
-                Fact::Recording(_) => None,
-            });
-            for named in names {
-                tx.prepare_cached("INSERT OR REPLACE INTO name (id, name) VALUES (?1, ?2)")?
-                    .execute([&named.id, &named.name])?;
+            for fact in &step.facts {
+                if let Fact::Name(named) = fact {
+                    names.set(tx, &named.id, &named.name)?;
+                }
             }
             for found in &step.conversations {
                 let wanted = !settled.contains(found.id.as_str());
-                if add_conversation(tx, found, wanted, now)? && wanted {
+                if add_conversation(tx, (&privacy, &names), found, wanted, now)? && wanted {
                     committed.wanted += 1;
                 }
             }
             for fact in &step.facts {
                 if let Fact::Recording(about) = fact {
-                    add_about(tx, about)?;
+                    add_about(tx, &privacy, about)?;
                 }
             }
             for artifact in &step.artifacts {
@@ -71,7 +72,7 @@ impl Queue {
                 }
             }
             for outcome in &step.outcomes {
-                set_outcome(tx, outcome)?;
+                set_outcome(tx, &privacy, outcome)?;
             }
             committed.splits = insert_splits(tx, &step.splits, now)?;
             let (state, status, due) = match &step.next {
@@ -99,6 +100,7 @@ impl Queue {
 /// Says whether there is something to do for it that there was not before.
 fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
+    (privacy, names): (&Privacy, &Names),
     found: &Conversation,
     wanted: bool,
     now: u64,
@@ -110,12 +112,10 @@ fn add_conversation(
         &mut record.wrap_up_codes,
     ] {
         for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
-            *name = tx
-                .prepare_cached("SELECT name FROM name WHERE id = ?1")?
-                .query_row([&*id], |row| row.get(0))
-                .optional()?;
+            *name = names.get(tx, id)?;
         }
     }
+    privacy.record(&mut record);
     let record = serde_json::to_string(&record).unwrap_or_default();
     let ended = found.end.map(|end| end as i64);
     let new = tx
@@ -161,12 +161,13 @@ fn add_conversation(
 }
 
 /// Adds what is known of a recording to its conversation, unless that has been filed.
-fn add_about(tx: &rusqlite::Transaction<'_>, about: &AboutRecording) -> rusqlite::Result<()> {
-    let attributes: BTreeMap<&str, &str> = about
-        .attributes
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+fn add_about(
+    tx: &rusqlite::Transaction<'_>,
+    privacy: &Privacy,
+    about: &AboutRecording,
+) -> rusqlite::Result<()> {
+    let mut attributes: BTreeMap<String, String> = about.attributes.iter().cloned().collect();
+    privacy.attributes(&mut attributes);
     let recordings = BTreeMap::from([(about.recording.as_str(), attributes)]);
     let patch = BTreeMap::from([("recordings", recordings)]);
     let patch = serde_json::to_string(&patch).unwrap_or_default();
@@ -209,11 +210,12 @@ fn add_artifact(
 /// Notes what the source says has become of a conversation.
 fn set_outcome(
     tx: &rusqlite::Transaction<'_>,
+    privacy: &Privacy,
     outcome: &crate::sandbox::Outcome,
 ) -> rusqlite::Result<()> {
     let mut bundle = None;
     let mut passing = false;
-    let result = match &outcome.result {
+    let mut result = match &outcome.result {
         OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
         OutcomeResult::HandedOver(handed) => {
             let missing = handed.missing.iter().map(|missing| {
@@ -241,6 +243,7 @@ fn set_outcome(
             }
         }
     };
+    privacy.outcome(&mut result);
     let text = serde_json::to_string(&result).unwrap_or_default();
     tx.prepare_cached(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",

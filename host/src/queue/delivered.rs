@@ -21,7 +21,17 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn delivered(&self, batch: Vec<Delivered>) -> Result<(), QueueError> {
+    pub async fn delivered(&self, mut batch: Vec<Delivered>) -> Result<(), QueueError> {
+        for delivered in &mut batch {
+            match &mut delivered.result {
+                Ok(contents) => {
+                    for missing in &mut contents.missing {
+                        self.privacy.message(&mut missing.message);
+                    }
+                }
+                Err((_, message)) => self.privacy.message(message),
+            }
+        }
         self.with(move |tx| {
             for delivered in &batch {
                 note(tx, delivered)?;
@@ -112,8 +122,9 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
         }
     };
     for (sink, object) in &contents.objects {
+        let stored = object.stored.as_ref();
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             sink,
@@ -124,7 +135,9 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             object.content_type,
             object.size as i64,
             object.sha256,
-            object.etag
+            object.etag,
+            stored.map(|(size, _)| *size as i64),
+            stored.map(|(_, sha256)| sha256)
         ])?;
     }
     for sink in &delivered.took {

@@ -253,7 +253,8 @@ impl Queue {
         code: String,
         message: String,
     ) -> Result<(), QueueError> {
-        let outcome = Outcome::Failed { code, message };
+        let mut outcome = Outcome::Failed { code, message };
+        self.privacy.outcome(&mut outcome);
         let text = serde_json::to_string(&outcome).unwrap_or_default();
         self.with(move |tx| {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
@@ -364,12 +365,13 @@ pub(super) fn settled(
 ) -> rusqlite::Result<Settled> {
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256, etag FROM object
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256 FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
     while let Some(row) = rows.next()? {
         let member: String = row.get(3)?;
+        let stored: (Option<i64>, Option<String>) = (row.get(8)?, row.get(9)?);
         objects.entry(row.get(0)?).or_default().push(Object {
             conversation: id.clone(),
             recording: row.get(1)?,
@@ -379,6 +381,7 @@ pub(super) fn settled(
             size: row.get::<_, i64>(5)? as u64,
             sha256: row.get(6)?,
             etag: row.get(7)?,
+            stored: stored.0.map(|size| size as u64).zip(stored.1),
         });
     }
     Ok(Settled {

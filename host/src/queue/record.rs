@@ -139,6 +139,17 @@ impl Outcome {
         }
     }
 
+    /// Empties the sentences; codes stay.
+    pub(crate) fn drop_messages(&mut self) {
+        match self {
+            Outcome::Failed { message, .. } => message.clear(),
+            Outcome::Partial { missing } => {
+                missing.iter_mut().for_each(|(_, message)| message.clear());
+            }
+            Outcome::Stored | Outcome::NoRecording | Outcome::Skipped { .. } => {}
+        }
+    }
+
     /// The word that stands in rows, receipts and summaries.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -174,6 +185,9 @@ pub struct Object {
     /// The entity tag that the sink gave it, if it has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// Length and SHA-256 as which it is stored, if the sink encrypts.
+    #[serde(skip)]
+    pub stored: Option<(u64, String)>,
 }
 
 /// A conversation that is ready to be filed.

@@ -124,7 +124,8 @@ impl Pipeline {
         self
     }
 
-    /// Writes down every step of the component.
+    /// Writes down every step of the component, with all that the source's API answers. A source
+    /// whose [`Privacy`](crate::privacy::Privacy) takes values out refuses to run so.
     #[must_use]
     pub fn record(mut self, trace: Trace) -> Self {
         self.trace = Some(trace);
@@ -216,6 +217,9 @@ impl Pipeline {
 
     /// Reads the options and makes the way to the vendor's API.
     async fn connect(&self) -> Result<Connected, RunError> {
+        if self.trace.is_some() && self.source.privacy.is_active() {
+            return Err(RunError::Private);
+        }
         let descriptor = self.component.describe()?;
         let options: Arc<str> = self.source.options.to_string().into();
         let started = self
@@ -316,6 +320,7 @@ impl Pipeline {
         let export = self.export();
         let connected = self.connect().await?;
         let (queue, ready) = Queue::open(&self.data_dir, &export)?;
+        let queue = queue.with_privacy(self.source.privacy.clone());
         if !ready {
             self.recover(&queue, &export).await?;
         }
@@ -371,7 +376,8 @@ impl Pipeline {
         Ok(queue.set_ready().await?)
     }
 
-    /// The export's name: the source's, and a digest of what is exported to where.
+    /// The export's name: the source's, and a digest of what is exported to where. What makes the
+    /// same conversations look different in a sink is part of it, so that an export never mixes them.
     fn export(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.source.options.to_string());
@@ -385,7 +391,11 @@ impl Pipeline {
             if output.route != Route::default() {
                 digest.update(format!("{:?}", output.route));
             }
+            if output.sink.encrypts() {
+                digest.update(" encrypted");
+            }
         }
+        digest.update(self.source.privacy.fingerprint());
         let name: String = self
             .name
             .chars()

@@ -214,6 +214,7 @@ impl Bucket {
             return Ok(Stored {
                 size: there.size,
                 etag: there.e_tag,
+                sealed: None,
             });
         }
         let reason = self.options.overwrite.refusal(there.size, info);
@@ -329,6 +330,7 @@ impl Bucket {
             Some(there) if there.size == size => Ok(Stored {
                 size,
                 etag: etag.or(there.e_tag),
+                sealed: None,
             }),
             _ => {
                 let reason = format!(

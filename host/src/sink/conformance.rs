@@ -87,6 +87,7 @@ fn info(size: Option<u64>, replace: bool) -> ObjectInfo {
         content_type: "audio/wav".into(),
         size,
         replace,
+        clear: false,
     }
 }
 

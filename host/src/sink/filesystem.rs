@@ -126,7 +126,11 @@ impl Filesystem {
     /// What a writer's end means for its put.
     fn ended(&self, key: &str, info: &ObjectInfo, ended: End) -> Result<Stored, SinkError> {
         match ended {
-            End::Stored(size) => Ok(Stored { size, etag: None }),
+            End::Stored(size) => Ok(Stored {
+                size,
+                etag: None,
+                sealed: None,
+            }),
             End::Different(there) => {
                 let reason = self.options.overwrite.refusal(there, info);
                 Err(self.failure(key, reason, false))

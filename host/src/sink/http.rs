@@ -298,7 +298,13 @@ impl Http {
                 reqwest::Body::wrap_stream(stream::iter(pieces))
             };
             match self.send(key, info, Some(size), body).await {
-                Ok(etag) => return Ok(Stored { size, etag }),
+                Ok(etag) => {
+                    return Ok(Stored {
+                        size,
+                        etag,
+                        sealed: None,
+                    });
+                }
                 Err((error, pause)) if error.retryable && tried < self.settings.retry.attempts => {
                     let growing = Duration::from_millis(200 << tried.min(16));
                     let longest = pause.unwrap_or(growing).min(most);
@@ -371,7 +377,11 @@ impl Sink for Http {
         if info.size.is_some_and(|expected| expected != size) {
             return Err(self.failure(key, "the server answered before it had everything", true));
         }
-        Ok(Stored { size, etag })
+        Ok(Stored {
+            size,
+            etag,
+            sealed: None,
+        })
     }
 }
 

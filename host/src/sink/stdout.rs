@@ -104,7 +104,11 @@ impl Sink for Stdout {
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
         {
-            Ok(()) => Ok(Stored { size, etag: None }),
+            Ok(()) => Ok(Stored {
+                size,
+                etag: None,
+                sealed: None,
+            }),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 let reason = "whoever read standard output has gone; run again to go on".to_owned();
                 Err(Self::failure(key, reason, false))

@@ -299,6 +299,10 @@ impl Sink for Lake {
         if world.strikes() {
             return Err(failure());
         }
-        Ok(Stored { size, etag: None })
+        Ok(Stored {
+            size,
+            etag: None,
+            sealed: None,
+        })
     }
 }

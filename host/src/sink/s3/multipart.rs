@@ -334,7 +334,11 @@ impl S3 {
                 let echoed = sum_in!(answer)
                     .and_then(|(algorithm, text)| sum?.text(algorithm).map(|sum| sum == text));
                 let etag = answer.e_tag().map(str::to_owned);
-                let stored = Stored { size, etag };
+                let stored = Stored {
+                    size,
+                    etag,
+                    sealed: None,
+                };
                 // Nothing is left of the upload.
                 let proved = self.prove_whole(key, stored, sum, echoed).await;
                 return proved.map_err(Stopped::Keep);

@@ -128,6 +128,7 @@ impl There {
         Stored {
             size: self.size,
             etag: self.etag,
+            sealed: None,
         }
     }
 
@@ -194,7 +195,12 @@ impl S3 {
         let echoed = sum_in!(answer)
             .and_then(|(algorithm, text)| sum?.text(algorithm).map(|sum| sum == text));
         let etag = answer.e_tag().map(str::to_owned);
-        self.prove(key, Stored { size, etag }, sum, echoed).await
+        let stored = Stored {
+            size,
+            etag,
+            sealed: None,
+        };
+        self.prove(key, stored, sum, echoed).await
     }
 
     /// Makes sure that an object has arrived, unless the answer has proved it already.

@@ -190,6 +190,7 @@ impl S3 {
             content_type: "text/plain".into(),
             size: Some(PROBE.len() as u64),
             replace: true,
+            clear: false,
         };
         let request = with_options!(self.client.put_object(), &settings, info)
             .key(key)

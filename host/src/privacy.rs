@@ -1,0 +1,271 @@
+//! Takes personal values out of what a source tells, before any of it is written down.
+//!
+//! The queue asks for it whenever something comes in, so that neither its own file nor any sink
+//! ever holds a plain value of a field that is named here. Media are not looked into.
+
+mod pseudonym;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::queue::{Outcome, Record};
+use pseudonym::Pseudonyms;
+
+/// The fields that can be named, as the columns of rows are.
+const KNOWN: &str = "ani, dnis, agents, agents.id, agents.name, queues, queues.id, queues.name, \
+wrap_up_codes, wrap_up_codes.id, wrap_up_codes.name, tags, divisions, attributes.NAME, \
+attributes.* and reason";
+
+/// Fields that are whole.
+const SINGLE: [&str; 5] = ["ani", "dnis", "tags", "divisions", "reason"];
+/// Fields that have an id and a name.
+const PARTIES: [&str; 3] = ["agents", "queues", "wrap_up_codes"];
+/// All attributes that are not named themselves.
+const ANY_ATTRIBUTE: &str = "attributes.*";
+
+/// The shortest key, in characters.
+const SHORTEST: usize = 32;
+/// How many different characters a key has at least.
+const DIFFERENT: usize = 8;
+
+/// What is done with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Treatment {
+    Pseudonymise,
+    Drop,
+}
+
+/// What is wrong with a choice of fields.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{at}: {reason}")]
+pub struct PrivacyError {
+    /// The key of the configuration, below `privacy`.
+    pub at: &'static str,
+    /// What is wrong and what is accepted.
+    pub reason: String,
+}
+
+/// The fields that are replaced or left out, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// Fields whose values are replaced by pseudonyms.
+    pub pseudonymise: Vec<String>,
+    /// Fields that are left out.
+    pub drop: Vec<String>,
+}
+
+/// Which fields are replaced by pseudonyms, and which are left out. The default leaves all as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Privacy {
+    treatments: Arc<BTreeMap<String, Treatment>>,
+    pseudonyms: Option<Pseudonyms>,
+}
+
+impl Privacy {
+    /// Treats these fields so; the key makes the pseudonyms.
+    ///
+    /// # Errors
+    /// Names the key of the configuration, and what is accepted.
+    pub fn new(fields: &Fields, key: Option<SecretString>) -> Result<Self, PrivacyError> {
+        let mut treatments = BTreeMap::new();
+        for (at, names, treatment) in [
+            (
+                "pseudonymise",
+                &fields.pseudonymise,
+                Treatment::Pseudonymise,
+            ),
+            ("drop", &fields.drop, Treatment::Drop),
+        ] {
+            for name in names {
+                let name = known(name).ok_or_else(|| PrivacyError {
+                    at,
+                    reason: format!("`{name}` is not known; use {KNOWN}"),
+                })?;
+                if (name, treatment) == ("reason", Treatment::Pseudonymise) {
+                    let reason = "`reason` is a sentence; it can only be dropped".to_owned();
+                    return Err(PrivacyError { at, reason });
+                }
+                if treatments.insert(name.to_owned(), treatment).is_some() {
+                    let reason = format!("`{name}` is named twice; name it once");
+                    return Err(PrivacyError { at, reason });
+                }
+            }
+        }
+        let pseudonyms = match key {
+            Some(key) => {
+                strong(&key)?;
+                Some(Pseudonyms::new(key))
+            }
+            None if fields.pseudonymise.is_empty() => None,
+            None => {
+                return Err(PrivacyError {
+                    at: "key",
+                    reason: "missing; pseudonyms are made with it".to_owned(),
+                });
+            }
+        };
+        Ok(Privacy {
+            treatments: Arc::new(treatments),
+            pseudonyms,
+        })
+    }
+
+    /// Whether anything is replaced or left out.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.treatments.is_empty()
+    }
+
+    /// Whether any part of a field is replaced or left out.
+    #[must_use]
+    pub fn hides(&self, field: &str) -> bool {
+        let parts = [
+            field.to_owned(),
+            format!("{field}.id"),
+            format!("{field}.name"),
+        ];
+        parts.iter().any(|part| self.treatment(part).is_some())
+    }
+
+    /// Whether any part of agents, queues or wrap-up codes is replaced or left out.
+    #[must_use]
+    pub fn hides_parties(&self) -> bool {
+        PARTIES.iter().any(|field| self.hides(field))
+    }
+
+    /// Tells one choice of fields and key from another, without telling the key; empty if nothing
+    /// is replaced or left out.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        if !self.is_active() {
+            return String::new();
+        }
+        let fields = format!("{:?}", self.treatments);
+        match &self.pseudonyms {
+            Some(pseudonyms) => pseudonyms.of("fingerprint", &fields),
+            None => fields,
+        }
+    }
+
+    /// Takes the personal values out of a record.
+    pub fn record(&self, record: &mut Record) {
+        if !self.is_active() {
+            return;
+        }
+        self.optional("ani", &mut record.ani);
+        self.optional("dnis", &mut record.dnis);
+        for (field, list) in PARTIES.into_iter().zip([
+            &mut record.agents,
+            &mut record.queues,
+            &mut record.wrap_up_codes,
+        ]) {
+            self.parties(field, list);
+        }
+        self.list("tags", &mut record.tags);
+        self.list("divisions", &mut record.divisions);
+        self.attributes(&mut record.attributes);
+        for attributes in record.recordings.values_mut() {
+            self.attributes(attributes);
+        }
+    }
+
+    /// Takes the personal values out of attributes, of a conversation or of a recording.
+    pub fn attributes(&self, attributes: &mut BTreeMap<String, String>) {
+        attributes.retain(|name, value| {
+            let kept = self.value(&format!("attributes.{name}"), std::mem::take(value));
+            kept.map(|kept| *value = kept).is_some()
+        });
+    }
+
+    /// Takes the sentences out of an outcome; its codes stay.
+    pub fn outcome(&self, outcome: &mut Outcome) {
+        if self.treatment("reason").is_some() {
+            outcome.drop_messages();
+        }
+    }
+
+    /// Takes a sentence out that may tell of persons.
+    pub fn message(&self, message: &mut String) {
+        if self.treatment("reason").is_some() {
+            message.clear();
+        }
+    }
+
+    fn treatment(&self, field: &str) -> Option<Treatment> {
+        let general = || {
+            let (group, _) = field.split_once('.')?;
+            match group {
+                "attributes" => self.treatments.get(ANY_ATTRIBUTE),
+                group => self.treatments.get(group),
+            }
+        };
+        self.treatments.get(field).or_else(general).copied()
+    }
+
+    /// What becomes of a value; none if it is left out.
+    fn value(&self, field: &str, value: String) -> Option<String> {
+        match self.treatment(field) {
+            None => Some(value),
+            Some(Treatment::Drop) => None,
+            Some(Treatment::Pseudonymise) => {
+                let pseudonyms = self.pseudonyms.as_ref()?;
+                Some(pseudonyms.of(field, &value))
+            }
+        }
+    }
+
+    fn optional(&self, field: &str, value: &mut Option<String>) {
+        *value = value.take().and_then(|value| self.value(field, value));
+    }
+
+    fn list(&self, field: &str, list: &mut Vec<String>) {
+        let values = std::mem::take(list).into_iter();
+        *list = values
+            .filter_map(|value| self.value(field, value))
+            .collect();
+    }
+
+    /// Ids and names of parties; a party without either is left out.
+    fn parties(&self, field: &str, list: &mut Vec<(String, Option<String>)>) {
+        let (of_id, of_name) = (format!("{field}.id"), format!("{field}.name"));
+        for (id, name) in list.iter_mut() {
+            *id = self.value(&of_id, std::mem::take(id)).unwrap_or_default();
+            self.optional(&of_name, name);
+        }
+        list.retain(|(id, name)| !(id.is_empty() && name.is_none()));
+    }
+}
+
+/// The name of a field as it is kept, if there is such a field.
+fn known(name: &str) -> Option<&str> {
+    let party = |group: &str| PARTIES.contains(&group);
+    match name.split_once('.') {
+        None if name == "attributes" => Some(ANY_ATTRIBUTE),
+        None => (SINGLE.contains(&name) || party(name)).then_some(name),
+        Some(("attributes", attribute)) => (!attribute.is_empty()).then_some(name),
+        Some((group, "id" | "name")) => party(group).then_some(name),
+        Some(_) => None,
+    }
+}
+
+/// Refuses keys that could be guessed.
+fn strong(key: &SecretString) -> Result<(), PrivacyError> {
+    let key = key.expose_secret();
+    let different: BTreeSet<char> = key.chars().collect();
+    if key.chars().count() >= SHORTEST && different.len() >= DIFFERENT {
+        return Ok(());
+    }
+    Err(PrivacyError {
+        at: "key",
+        reason: format!(
+            "it could be guessed; use {SHORTEST} random characters or more, such as those of `openssl rand -base64 32`"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use super::*;
+
+const KEY: &str = "3q2+7wABCDEFGHIJKLMNOPQRSTUVWXYZ0123";
+
+fn fields(pseudonymise: &[&str], drop: &[&str]) -> Fields {
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Fields {
+        pseudonymise: list(pseudonymise),
+        drop: list(drop),
+    }
+}
+
+fn privacy(pseudonymise: &[&str], drop: &[&str]) -> Privacy {
+    Privacy::new(&fields(pseudonymise, drop), Some(KEY.into())).unwrap()
+}
+
+fn record() -> Record {
+    let party = |id: &str, name: &str| (id.to_owned(), Some(name.to_owned()));
+    Record {
+        start: 1,
+        end: None,
+        direction: Some("inbound".into()),
+        ani: Some("tel:+15550100199".into()),
+        dnis: Some("+1 555 010 0199".into()),
+        agents: vec![party("u1", "Ann"), party("u2", "Bob")],
+        queues: vec![party("Ann", "Ann")],
+        wrap_up_codes: vec![],
+        tags: vec!["Ann".into(), "vip".into()],
+        divisions: vec!["d".into()],
+        media_types: vec!["voice".into()],
+        recorded: true,
+        attributes: [("customer_id", "7"), ("talk_ms", "10"), ("note", "x")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        recordings: [("r".to_owned(), [("note".to_owned(), "y".to_owned())].into())].into(),
+    }
+}
+
+fn treated(privacy: &Privacy) -> Record {
+    let mut record = record();
+    privacy.record(&mut record);
+    record
+}
+
+#[test]
+fn nothing_is_changed_that_is_not_named() {
+    assert_eq!(treated(&Privacy::default()), record());
+    let only = treated(&privacy(&["dnis"], &[]));
+    let expected = Record {
+        dnis: only.dnis.clone(),
+        ..record()
+    };
+    assert_ne!(only.dnis, record().dnis);
+    assert_eq!(only, expected);
+}
+
+#[test]
+fn a_number_is_the_same_in_both_directions_and_a_name_differs_from_field_to_field() {
+    let told = treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]));
+    assert_eq!(told.ani, told.dnis);
+    let ann = told.agents[0].1.clone().unwrap();
+    assert!(ann.starts_with("p_") && ann.len() == 34, "{ann}");
+    let (queue, name) = told.queues[0].clone();
+    let all = [ann, queue, name.unwrap(), told.tags[0].clone()];
+    let different: BTreeSet<&String> = all.iter().collect();
+    assert_eq!(different.len(), 4, "{all:?}");
+    assert_eq!(
+        told,
+        treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]))
+    );
+}
+
+#[test]
+fn what_is_named_itself_goes_before_its_group() {
+    let told = treated(&privacy(
+        &["attributes.customer_id", "agents.id"],
+        &["attributes.*", "agents", "tags", "queues.id"],
+    ));
+    assert_eq!(told.attributes.len(), 1);
+    assert!(told.attributes["customer_id"].starts_with("p_"));
+    assert!(
+        told.agents
+            .iter()
+            .all(|(id, name)| id.starts_with("p_") && name.is_none())
+    );
+    assert!(told.recordings["r"].is_empty());
+    assert!(told.tags.is_empty());
+    assert_eq!(told.queues, [(String::new(), Some("Ann".to_owned()))]);
+    assert!(treated(&privacy(&[], &["agents"])).agents.is_empty());
+}
+
+#[test]
+fn a_reason_that_is_dropped_leaves_its_code() {
+    let mut outcome = Outcome::Partial {
+        missing: vec![("deleted".into(), "Ann deleted it".into())],
+    };
+    privacy(&["ani"], &[]).outcome(&mut outcome);
+    assert_eq!(outcome.losses()[0].1, "Ann deleted it");
+    privacy(&[], &["reason"]).outcome(&mut outcome);
+    assert_eq!(outcome.losses(), [("deleted".to_owned(), String::new())]);
+}
+
+#[test]
+fn each_mistake_is_named_by_its_key() {
+    let wrong = |fields: Fields, key: Option<&str>| {
+        let key = key.map(|key| SecretString::from(key.to_owned()));
+        Privacy::new(&fields, key).unwrap_err().to_string()
+    };
+    let error = wrong(fields(&["anni"], &[]), Some(KEY));
+    assert!(
+        error.starts_with("pseudonymise: `anni` is not known; use ani, dnis, agents"),
+        "{error}"
+    );
+    for name in [
+        "direction",
+        "agents.email",
+        "attributes.",
+        "conversation_id",
+    ] {
+        let error = wrong(fields(&[], &[name]), Some(KEY));
+        assert!(
+            error.starts_with(&format!("drop: `{name}` is not known")),
+            "{error}"
+        );
+    }
+    let error = wrong(fields(&["ani"], &["ani"]), Some(KEY));
+    assert!(error.contains("`ani` is named twice"), "{error}");
+    let error = wrong(fields(&["reason"], &[]), Some(KEY));
+    assert!(error.contains("can only be dropped"), "{error}");
+    let error = wrong(fields(&["ani"], &[]), None);
+    assert!(error.starts_with("key: missing"), "{error}");
+    for weak in ["short", &"a".repeat(64), "passwordpasswordpasswordpassword"] {
+        let error = wrong(fields(&["ani"], &[]), Some(weak));
+        assert!(error.starts_with("key: it could be guessed"), "{error}");
+        assert!(!error.contains(weak), "{error}");
+    }
+}
+
+#[test]
+fn other_keys_and_other_fields_have_other_fingerprints_and_no_key_is_shown() {
+    let one = privacy(&["ani"], &["tags"]);
+    assert_eq!(Privacy::default().fingerprint(), "");
+    assert_eq!(
+        one.fingerprint(),
+        privacy(&["ani"], &["tags"]).fingerprint()
+    );
+    let other_key = Some(SecretString::from(KEY.to_lowercase()));
+    let other_key = Privacy::new(&fields(&["ani"], &["tags"]), other_key).unwrap();
+    for other in [
+        other_key,
+        privacy(&["ani"], &[]),
+        privacy(&["ani", "tags"], &[]),
+    ] {
+        assert_ne!(other.fingerprint(), one.fingerprint());
+    }
+    assert!(!format!("{one:?}").contains(KEY));
+}

@@ -1,0 +1,94 @@
+//! Reads what is encrypted in an archive.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::broken;
+use crate::{
+    encryption::{DecryptError, Identities},
+    sandbox::hex,
+    sink::{Body, SinkError, Store},
+};
+
+/// SHA-256 of an object.
+pub(super) struct Digests {
+    /// Of what is stored.
+    pub(super) stored: String,
+    /// Of what that decrypts to, where it was to be decrypted.
+    pub(super) plain: Option<Result<String, DecryptError>>,
+}
+
+/// Reads an object and decrypts it on the way, in memory that does not grow with it.
+pub(super) async fn digests(
+    store: &dyn Store,
+    key: &str,
+    identities: &Identities,
+) -> Result<Option<Digests>, SinkError> {
+    let Some(body) = store.get(key).await? else {
+        return Ok(None);
+    };
+    let identities = identities.clone();
+    let reading = spawn_blocking(move || {
+        let mut stored = Hashed {
+            body,
+            rest: Bytes::new(),
+            digest: Sha256::new(),
+        };
+        let plain = plain(&identities, &mut stored);
+        // Whatever cannot be decrypted is read to its end all the same.
+        io::copy(&mut stored, &mut io::sink())?;
+        Ok::<_, io::Error>(Digests {
+            stored: hex(&stored.digest.finalize()),
+            plain: Some(plain),
+        })
+    });
+    let read = reading.await.map_err(|_| broken(key))?;
+    read.map(Some).map_err(|_| broken(key))
+}
+
+/// Decrypts a file of rows.
+pub(super) fn rows(identities: &Identities, file: &[u8]) -> Result<Bytes, DecryptError> {
+    let mut plain = Vec::new();
+    identities.decrypt(file)?.read_to_end(&mut plain)?;
+    Ok(plain.into())
+}
+
+fn plain(identities: &Identities, stored: &mut Hashed) -> Result<String, DecryptError> {
+    let mut from = identities.decrypt(stored)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(&buffer[..length]);
+    }
+}
+
+/// An object that is hashed while it is read, on a thread that may block.
+struct Hashed {
+    body: Body,
+    rest: Bytes,
+    digest: Sha256,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.body.next_blocking().map_err(io::Error::other)? {
+                Some(data) => {
+                    self.digest.update(&data);
+                    self.rest = data;
+                }
+                None => return Ok(0),
+            }
+        }
+        let length = self.rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.rest.split_to(length));
+        Ok(length)
+    }
+}

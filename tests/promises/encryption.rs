@@ -1,0 +1,443 @@
+//! What a sink encrypts, whoever keeps the storage cannot read; whoever has the identity gets back
+//! what an unencrypted export is. Receipts prove it without the identity.
+
+#[path = "encryption/decrypt.rs"]
+mod decrypt;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use age::{secrecy::ExposeSecret, x25519::Identity};
+use bytes::Bytes;
+use genesys_simulator::{Dialect, Settings};
+use recording_host::{
+    Config,
+    encryption::{Identities, Recipients},
+    sink::{
+        Body, ObjectInfo, Sink, SinkExt, StoreExt, encrypted::Encrypted, filesystem::Filesystem,
+    },
+    verify::{self, Difference, Report},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    s3_server::{Server, Ways},
+    support::{
+        Center, SPEED, export, files, media, program, receipts, rows, run_program, same_media, set,
+        sha256,
+    },
+};
+
+/// An identity in a file, and its recipient.
+struct Pair {
+    recipient: String,
+    path: PathBuf,
+}
+
+impl Pair {
+    fn new(folder: &Path, name: &str) -> Self {
+        let identity = Identity::generate();
+        let path = folder.join(name);
+        std::fs::write(&path, identity.to_string().expose_secret()).unwrap();
+        Pair {
+            recipient: identity.to_public().to_string(),
+            path,
+        }
+    }
+
+    fn identities(&self) -> Identities {
+        Identities::load(&self.path).unwrap()
+    }
+
+    fn recipients(&self) -> Recipients {
+        Recipients::parse(std::slice::from_ref(&self.recipient)).unwrap()
+    }
+}
+
+async fn center(dialect: Dialect) -> Center {
+    Center::start(Settings {
+        conversations: 120,
+        dialect,
+        ..Settings::default()
+    })
+    .await
+}
+
+/// A configuration whose sink encrypts for these.
+fn encrypting(mut config: Value, pairs: &[&Pair]) -> Value {
+    let recipients: Vec<&str> = pairs.iter().map(|pair| pair.recipient.as_str()).collect();
+    config["sinks"]["lake"]["encrypt"] = json!({ "recipients": recipients });
+    config
+}
+
+/// Decrypts a folder by the program; the files that come of it.
+async fn decrypted(pair: &Pair, from: &Path, to: &Path) -> BTreeMap<String, Vec<u8>> {
+    let text = |path: &Path| path.display().to_string();
+    let (identity, from, to) = (text(&pair.path), text(from), text(to));
+    let arguments = ["decrypt", "--identity", &identity, &from, "--to", &to];
+    let ran = run_program(&arguments).await;
+    assert!(ran.status.success(), "{ran:?}");
+    files(Path::new(&to))
+}
+
+/// Rows without what encryption changes of them: where an object is.
+fn unplaced(rows: Vec<Value>) -> Vec<Value> {
+    let unplace = |mut row: Value| {
+        if let Some(key) = row["object_key"].as_str() {
+            row["object_key"] = json!(key.trim_end_matches(".age"));
+        }
+        row
+    };
+    rows.into_iter().map(unplace).collect()
+}
+
+async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
+    let identities = pair.map(Pair::identities).unwrap_or_default();
+    let store = sink.store().unwrap();
+    verify::with_identities(store, true, &identities)
+        .await
+        .unwrap()
+}
+
+/// What is stored is unreadable, and decrypts to what an unencrypted export is.
+async fn proven(
+    stored: &BTreeMap<String, Vec<u8>>,
+    plain: &BTreeMap<String, Vec<u8>>,
+    pair: &Pair,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    for (key, data) in stored {
+        let head = b"age-encryption.org/v1\n";
+        assert_eq!(
+            key.ends_with(".age"),
+            !key.starts_with("receipts/"),
+            "{key}"
+        );
+        assert_eq!(data.starts_with(head), key.ends_with(".age"), "{key}");
+        let path = folder.path().join("stored").join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, data).unwrap();
+    }
+    for line in receipts(stored) {
+        let text = line.to_string();
+        for object in line["objects"].as_array().into_iter().flatten() {
+            let there = &stored[object["key"].as_str().unwrap()];
+            assert_eq!(object["size"], json!(there.len()));
+            assert_eq!(object["sha256"], json!(sha256(there)));
+            assert_eq!(object.get("member"), None);
+        }
+        assert!(line["message"].as_str().is_none_or(str::is_empty), "{text}");
+    }
+    let found = decrypted(
+        pair,
+        &folder.path().join("stored"),
+        &folder.path().join("plain"),
+    )
+    .await;
+    same_media(&media(&found), &media(plain));
+    let (found, wanted) = (unplaced(rows(&found)), rows(plain));
+    // Messages name a kept archive by its plain key, so that all else is the same.
+    assert_eq!(set(&found), set(&wanted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_folder_is_unreadable_and_decrypts_to_the_unencrypted_export() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let center = center(dialect).await;
+        let (one, other) = (
+            Pair::new(center.folder.path(), "one.txt"),
+            Pair::new(center.folder.path(), "other.txt"),
+        );
+        let plain = center.folder.path().join("plain");
+        export(center.config_to(json!({ "type": "filesystem", "path": plain }))).await;
+        let config = encrypting(center.config(), &[&one, &other]);
+        let summary = export(config.clone()).await;
+        assert_eq!(summary.conversations, 120);
+        let (stored, plain) = (files(&center.output()), files(&plain));
+        for pair in [&one, &other] {
+            proven(&stored, &plain, pair).await;
+        }
+        let sink = Filesystem::new(center.output());
+        let report = verified(&sink, None).await;
+        assert_eq!((report.findings, report.conversations), (vec![], 120));
+        assert!(report.unread > 0);
+        let report = verified(&sink, Some(&one)).await;
+        assert_eq!((report.findings, report.unread), (vec![], 0));
+
+        let path = center.write(&config).display().to_string();
+        let ran = run_program(&["verify", "--full", "--config", &path]).await;
+        let said = String::from_utf8(ran.stdout).unwrap();
+        assert!(said.contains("are encrypted and were not read"), "{said}");
+        assert_eq!(ran.status.code(), Some(0));
+        let identity = one.path.display().to_string();
+        let arguments = [
+            "verify",
+            "--full",
+            "--identity",
+            &identity,
+            "--config",
+            &path,
+        ];
+        let ran = run_program(&arguments).await;
+        let said = String::from_utf8(ran.stdout).unwrap();
+        assert!(!said.contains("not read"), "{said}");
+        assert_eq!(ran.status.code(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_and_the_catalogue_are_encrypted_too_and_are_read_with_an_identity() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    let mut config = encrypting(center.config(), &[&pair]);
+    config["sinks"]["lake"]["metadata"] = json!({ "format": "parquet" });
+    export(config).await;
+    let stored = files(&center.output());
+    for folder in ["catalog/", "metadata/"] {
+        let mut of_it = stored.keys().filter(|key| key.starts_with(folder));
+        assert!(of_it.all(|key| key.ends_with(".parquet.age")));
+    }
+    let sink = Filesystem::new(center.output());
+    assert_eq!(verified(&sink, None).await.findings, []);
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+    let found = decrypted(&pair, &center.output(), &center.folder.path().join("plain")).await;
+    let mut parquet = found.iter().filter(|(key, _)| key.ends_with(".parquet"));
+    assert!(parquet.all(|(_, data)| data.starts_with(b"PAR1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_bucket_decrypts_to_the_unencrypted_export() {
+    let server = Server::start(Ways::default()).await;
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    export(center.config()).await;
+    let config = encrypting(center.config_to(server.config()), &[&pair]);
+    export(config.clone()).await;
+    let (_, sink) = Config::new(config)
+        .unwrap()
+        .sinks()
+        .await
+        .unwrap()
+        .remove(0);
+    let store = sink.store().unwrap();
+    let mut stored = BTreeMap::new();
+    for prefix in ["recordings/", "metadata/", "receipts/"] {
+        use futures_util::TryStreamExt;
+        let found: Vec<_> = store.list(prefix).try_collect().await.unwrap();
+        for found in found {
+            let data = store.read(&found.key).await.unwrap().unwrap();
+            stored.insert(found.key, data);
+        }
+    }
+    proven(&stored, &files(&center.output()), &pair).await;
+    assert_eq!(verified(&*sink, None).await.findings, []);
+    assert_eq!(verified(&*sink, Some(&pair)).await.findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_changed_or_exchanged_in_an_encrypted_archive_is_named() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    export(encrypting(center.config(), &[&pair])).await;
+    let root = center.output();
+    let stored = files(&root);
+    let keys: Vec<&String> = stored
+        .keys()
+        .filter(|key| key.starts_with("recordings/"))
+        .collect();
+    let (missing, changed, exchanged) = (keys[0], keys[1], keys[2]);
+    std::fs::remove_file(root.join(missing)).unwrap();
+    let mut data = stored[changed].clone();
+    *data.last_mut().unwrap() ^= 1;
+    std::fs::write(root.join(changed), data).unwrap();
+    let receipts: Vec<&String> = stored
+        .keys()
+        .filter(|key| key.starts_with("receipts/"))
+        .collect();
+    let sink = Filesystem::new(root.clone());
+    let named = |report: Report| -> Vec<(Difference, String)> {
+        let named = report.findings.into_iter();
+        named
+            .map(|finding| (finding.difference, finding.key))
+            .collect()
+    };
+    let expected = vec![
+        (Difference::Missing, missing.clone()),
+        (Difference::Content, changed.clone()),
+    ];
+    assert_eq!(named(verified(&sink, None).await), expected);
+    assert_eq!(named(verified(&sink, Some(&pair)).await), expected);
+
+    // Somebody who can write puts an object of his own, and corrects the receipts.
+    let own = b"RIFF of somebody else";
+    let mut into = pair.recipients().encrypt(Vec::new()).unwrap();
+    std::io::Write::write_all(&mut into, own).unwrap();
+    let own = into.finish().unwrap();
+    std::fs::write(root.join(exchanged), &own).unwrap();
+    for receipt in receipts {
+        let path = root.join(receipt);
+        let mut text = String::new();
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            for object in line["objects"].as_array_mut().into_iter().flatten() {
+                if object["key"] == **exchanged {
+                    object["size"] = json!(own.len());
+                    object["sha256"] = json!(sha256(&own));
+                }
+            }
+            text += &format!("{line}\n");
+        }
+        std::fs::write(path, text).unwrap();
+    }
+    assert_eq!(named(verified(&sink, None).await), expected);
+    let found = named(verified(&sink, Some(&pair)).await);
+    assert!(
+        found.contains(&(Difference::Content, exchanged.clone())),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_runs_leave_an_encrypted_archive_that_is_whole_and_proven() {
+    let center = Center::start(Settings {
+        conversations: 250,
+        seed: 3,
+        ..Settings::default()
+    })
+    .await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    let plain = center.folder.path().join("plain");
+    let mut undisturbed = center.config_to(json!({ "type": "filesystem", "path": plain }));
+    undisturbed["data_dir"] = json!(center.folder.path().join("undisturbed"));
+    export(undisturbed).await;
+    let config = encrypting(center.config(), &[&pair]);
+    let path = center.write(&config);
+    let speed = SPEED.to_string();
+    let mut killed = 0;
+    for attempt in 0..40_u64 {
+        let mut child = program()
+            .args(["run", "--speed", &speed, "--config"])
+            .arg(&path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(200 + attempt * 60)).await;
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+    }
+    assert!(killed >= 3, "killed {killed} times");
+    assert_eq!(export(config).await.conversations, 250);
+    proven(&files(&center.output()), &files(&plain), &pair).await;
+    let sink = Filesystem::new(center.output());
+    assert_eq!(verified(&sink, None).await.findings, []);
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_queue_and_another_export_of_the_same_leave_all_receipts_right() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    let config = encrypting(center.config(), &[&pair]);
+    export(config.clone()).await;
+    // Without its queue, a run takes over what the receipts prove, and repeats the losses.
+    std::fs::remove_dir_all(center.folder.path().join("data")).unwrap();
+    let before = files(&center.output());
+    export(config.clone()).await;
+    let sink = Filesystem::new(center.output());
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+    let after = files(&center.output());
+    let same = before
+        .iter()
+        .filter(|(key, data)| after.get(*key) == Some(data))
+        .count();
+    assert!(same > before.len() * 3 / 4, "{same} of {}", before.len());
+
+    // The same conversations by another export: every object is replaced.
+    let mut another = config;
+    another["sources"]["calls"]["options"]["page_size"] = json!(50);
+    export(another).await;
+    let now = files(&center.output());
+    let key = after
+        .keys()
+        .find(|key| key.starts_with("recordings/"))
+        .unwrap();
+    assert_ne!(after[key], now[key]);
+    assert_eq!(verified(&sink, None).await.findings, []);
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Pair::new(folder.path(), "one.txt");
+    let below = Filesystem::new(folder.path().join("lake"));
+    let sink = Encrypted::new(std::sync::Arc::new(below.clone()), pair.recipients());
+    let store = sink.store().unwrap();
+    let data = Bytes::from(vec![7; 3 << 20]);
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let stored = sink
+            .put_bytes("a/b.wav", ObjectInfo::default(), data.clone())
+            .await
+            .unwrap();
+        let sealed = stored.sealed.unwrap();
+        assert_eq!((stored.size, sealed.key.as_str()), (3 << 20, "a/b.wav.age"));
+        let there = store.read("a/b.wav.age").await.unwrap().unwrap();
+        assert_eq!(
+            (there.len() as u64, sha256(&there)),
+            (sealed.size, sealed.sha256)
+        );
+        versions.push(there);
+    }
+    assert_ne!(versions[0], versions[1]);
+    let clear = ObjectInfo {
+        clear: true,
+        ..ObjectInfo::default()
+    };
+    let stored = sink
+        .put_bytes("receipt", clear, data.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        (stored.sealed, store.read("receipt").await.unwrap()),
+        (None, Some(data.to_vec()))
+    );
+
+    // What breaks off changes nothing.
+    let (feed, body) = Body::channel();
+    feed.send(data).await.unwrap();
+    drop(feed);
+    let broken = sink
+        .put("a/b.wav", ObjectInfo::default(), body)
+        .await
+        .unwrap_err();
+    assert!(broken.retryable, "{broken}");
+    assert_eq!(
+        store.read("a/b.wav.age").await.unwrap().as_ref(),
+        Some(&versions[1])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_that_is_switched_on_is_another_export() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    export(center.config()).await;
+    export(encrypting(center.config(), &[&pair])).await;
+    let stored = files(&center.output());
+    let plain = media(&stored)
+        .keys()
+        .filter(|key| !key.ends_with(".age"))
+        .count();
+    assert_eq!(media(&stored).len(), 2 * plain);
+    let sink = Filesystem::new(center.output());
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+}
