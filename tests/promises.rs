@@ -19,6 +19,8 @@ mod dialects;
 mod faults;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/foresight.rs"]
+mod foresight;
 #[cfg(target_os = "linux")]
 #[path = "promises/full_disk.rs"]
 mod full_disk;

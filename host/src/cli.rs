@@ -1,8 +1,10 @@
 //! The commands: one file each, one way to print, one meaning of exit codes.
 
+mod check;
 #[cfg(feature = "simulator")]
 mod demo;
 mod inspect;
+mod plan;
 mod print;
 mod reconcile;
 mod run;
@@ -38,6 +40,10 @@ enum Command {
     Demo(demo::Demo),
     /// Exports what a configuration says, going on where the last run stopped.
     Run(run::Run),
+    /// Says what an export will take: conversations, bytes, requests, time, day by day.
+    Plan(plan::Plan),
+    /// Tries out log-in, permissions and sinks, and says what is missing.
+    Check(check::Check),
     /// Checks a configuration without touching network or sinks.
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
@@ -112,6 +118,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run().await,
         Command::Run(run) => run.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Check(check) => check.run().await,
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,

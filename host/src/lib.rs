@@ -10,10 +10,12 @@
 //! The library has no global state, sets up no logging and handles no signals.
 
 pub mod archive;
+mod ask;
 pub mod clock;
 pub mod config;
 pub mod grant;
 pub mod metadata;
+pub mod plan;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

@@ -13,6 +13,7 @@ mod setup;
 mod simulation;
 mod step;
 mod summary;
+mod tell;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use tokio::{sync::watch, task::JoinSet};
 pub use search::Follow;
 pub use setup::Pipeline;
 pub use summary::{Loss, Summary};
+pub use tell::{Finding, State};
 
 use crate::{
     clock::Clock,

@@ -4,6 +4,7 @@
 //! and, for each sink, the part that is being collected.
 
 mod download;
+mod length;
 mod name;
 mod unpack;
 
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use download::Download;
+pub(crate) use length::length;
 use name::{extension, stem};
 
 use crate::{

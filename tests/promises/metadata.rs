@@ -170,6 +170,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
             tags: vec!["tag".to_owned(); number as usize % 3],
             divisions: vec!["home".to_owned()],
             recorded: true,
+            recordings: BTreeMap::new(),
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
         },

@@ -29,7 +29,7 @@ const SPAN: u64 = 31 * DAY;
 /// No interval is cut shorter than this.
 const SHORTEST: u64 = 60_000;
 /// Conversations on a page of results, and the fewest that are asked for.
-const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 const SMALLEST_PAGE: u32 = 25;
 /// Conversations asked for once more in one request.
 const AGAIN: usize = 100;

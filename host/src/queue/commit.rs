@@ -42,7 +42,7 @@ impl Queue {
                 .collect();
             let names = step.facts.iter().filter_map(|fact| match fact {
                 Fact::Name(named) => Some(named),
-                Fact::Recording(_) => None,
+                _ => None,
             });
             for named in names {
                 tx.prepare_cached("INSERT OR REPLACE INTO name (id, name) VALUES (?1, ?2)")?

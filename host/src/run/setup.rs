@@ -16,11 +16,10 @@ use crate::{
     clock::Clock,
     config::SourceConfig,
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
-    queue::{Queue, Status},
-    reconcile::{Asked, Reconciled, reconcile},
+    queue::Queue,
     recover::{RecoverError, recover},
     route::Route,
-    sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, TimeRange, hex},
+    sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, hex},
     sink::{Sink, Store},
     trace::Trace,
     transfer::{Output, Transfer, Zip},
@@ -30,11 +29,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Pipeline {
     name: String,
-    source: SourceConfig,
+    pub(super) source: SourceConfig,
     component: Component,
-    outputs: Vec<Output>,
-    data_dir: PathBuf,
-    clock: Clock,
+    pub(super) outputs: Vec<Output>,
+    pub(super) data_dir: PathBuf,
+    pub(super) clock: Clock,
     concurrency: Concurrency,
     on_progress: Option<OnProgress>,
     on_warning: Option<OnWarning>,
@@ -181,41 +180,8 @@ impl Pipeline {
         ))
     }
 
-    /// What the queue holds, whoever works on it; none if there is no queue yet.
-    ///
-    /// # Errors
-    /// [`RunError`] if the queue cannot be read.
-    pub async fn status(&self) -> Result<Option<Status>, RunError> {
-        match Queue::look(&self.data_dir, &self.export())? {
-            Some(queue) => Ok(Some(queue.status().await?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Asks the source for its conversations again and compares them with the receipts.
-    ///
-    /// # Errors
-    /// [`RunError`] if the source or a sink cannot be read.
-    pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
-        let connected = self.connect().await?;
-        let asked = Asked {
-            source: connected.source,
-            answers: Arc::new(connected.grant),
-            clock: self.clock,
-        };
-        let settled = self.clock.now().saturating_sub(
-            u64::try_from(self.source.follow.settle.as_millis()).unwrap_or(u64::MAX),
-        );
-        let interval = &self.source.interval;
-        let range = TimeRange {
-            from: interval.from,
-            until: interval.until.unwrap_or(settled).max(interval.from),
-        };
-        reconcile(&asked, range, &self.export(), &self.outputs).await
-    }
-
     /// Reads the options and makes the way to the vendor's API.
-    async fn connect(&self) -> Result<Connected, RunError> {
+    pub(super) async fn connect(&self) -> Result<Connected, RunError> {
         let descriptor = self.component.describe()?;
         let options: Arc<str> = self.source.options.to_string().into();
         let started = self
@@ -233,6 +199,10 @@ impl Pipeline {
         let oauth = self.oauth(descriptor.auth, &started.origins, &allow)?;
         Ok(Connected {
             fetch_size: started.fetch_size.max(1) as usize,
+            requests_per_minute: descriptor
+                .rate_limit
+                .as_ref()
+                .map(|limit| limit.requests_per_minute),
             source: Arc::new(Sandboxed {
                 component: self.component.clone(),
                 options,
@@ -372,7 +342,7 @@ impl Pipeline {
     }
 
     /// The export's name: the source's, and a digest of what is exported to where.
-    fn export(&self) -> String {
+    pub(super) fn export(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.source.options.to_string());
         let range = &self.source.interval;
@@ -396,15 +366,19 @@ impl Pipeline {
 }
 
 /// A source and the way to its API.
-struct Connected {
-    source: Arc<Sandboxed>,
-    fetch_size: usize,
-    grant: Grant,
-    allow: Allow,
+pub(super) struct Connected {
+    pub(super) source: Arc<Sandboxed>,
+    pub(super) fetch_size: usize,
+    pub(super) requests_per_minute: Option<u32>,
+    pub(super) grant: Grant,
+    pub(super) allow: Allow,
 }
 
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.
-fn client(timeout: Option<Duration>, allow: &Allow) -> Result<reqwest::Client, RunError> {
+pub(super) fn client(
+    timeout: Option<Duration>,
+    allow: &Allow,
+) -> Result<reqwest::Client, RunError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

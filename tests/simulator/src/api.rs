@@ -87,6 +87,7 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
             (refused(&refusal, &correlation, usage.as_ref()), Some(text))
         }
     };
+    set(&mut answer, "date", &world.clock.date());
     set(&mut answer, "inin-correlation-id", &correlation);
     if let Some(usage) = usage {
         set(

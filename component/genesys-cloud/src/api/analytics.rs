@@ -55,6 +55,19 @@ pub(crate) fn query(options: &Options, interval: &str, size: u32, page: u32) -> 
     post(options, &format!("{DETAILS}/query"), &body, true)
 }
 
+/// The question how many of the conversations of an interval were recorded.
+pub(crate) fn recorded(options: &Options, interval: &str) -> Request {
+    let ended = any("conversationEnd", &[json!({ "operator": "exists" })]);
+    let mut body = filtered(options, interval, vec![ended]);
+    let recorded = any("recording", &[json!({ "operator": "exists" })]);
+    match body["segmentFilters"].as_array_mut() {
+        Some(filters) => filters.push(recorded),
+        None => body["segmentFilters"] = json!([recorded]),
+    }
+    body["paging"] = json!({ "pageSize": 1, "pageNumber": 1 });
+    post(options, &format!("{DETAILS}/query"), &body, true)
+}
+
 /// The submission of a job for the conversations that began on a day of the interval.
 ///
 /// It asks for those that go on, too: their end may lie beyond the data that jobs are answered from.

@@ -83,6 +83,9 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             allow(permission::RESTORE)?;
             recording::restore(world, id, recording, request)
         }
+        (&Method::GET, ["recording", "settings"]) => {
+            Ok((StatusCode::OK, recording::settings(world)))
+        }
         (&Method::GET, ["users"]) => directory::users(world, request),
         (&Method::GET, ["routing", "queues"]) => {
             allow(permission::QUEUES)?;
@@ -103,6 +106,7 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
         (
             method,
             ["analytics", "conversations", "details", ..]
+            | ["recording", "settings"]
             | ["recording", "batchrequests", ..]
             | ["conversations", _, "recordings" | "recordingmetadata", ..]
             | ["users" | "orphanrecordings"]
