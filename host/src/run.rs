@@ -206,7 +206,11 @@ impl Run {
             match happened {
                 Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
                 Happened::Fetched(fetched) => delivered.extend(self.fetched(*fetched, &mut live)?),
-                Happened::Tried(tried) => self.tried(tried, &mut live).await?,
+                Happened::Tried(tried) => {
+                    // What the sink is owed must be known in full.
+                    self.delivered(&mut delivered, &mut live).await?;
+                    self.tried(tried, &mut live).await?;
+                }
                 Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut live, fetches, &mut delivered).await?;
