@@ -15,8 +15,8 @@ use recording_host::{
     grant::Allow,
     queue::{Contents, Delivered, Outcome, Queue, Settled, artifact_text},
     sandbox::{
-        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, Next, Origin,
-        OriginRole, OutcomeResult, RecordingKey, State, Step,
+        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, IndexField,
+        IndexMeaning, Next, Origin, OriginRole, OutcomeResult, RecordingKey, State, Step,
     },
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
@@ -135,6 +135,16 @@ fn bundle() -> (ArtifactKey, Container) {
         content_type_field: Some("contentType".to_owned()),
         error_field: Some("errorMsg".to_owned()),
         passing_errors: Vec::new(),
+        known_fields: [
+            ("ani", IndexMeaning::Ani),
+            ("agentName", IndexMeaning::AgentName),
+            ("tags", IndexMeaning::Tag),
+        ]
+        .map(|(name, meaning)| IndexField {
+            name: name.to_owned(),
+            meaning,
+        })
+        .into(),
     };
     (
         ArtifactKey::Bundle("b1".to_owned()),
@@ -204,6 +214,7 @@ async fn delivered(
     let output = folder.path().join("output");
     let lake = Output {
         zip,
+        layout,
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
