@@ -172,7 +172,7 @@ fn a_template_that_could_do_harm_is_refused_with_the_way_out() {
         ),
         (
             "calls/{conversation}/{recording}{part.{ext}",
-            "is not known",
+            "must stand after the name",
         ),
         (
             "calls/{conversation}/{recording}{part}{.{ext}",
