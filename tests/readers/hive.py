@@ -52,9 +52,10 @@ def by_duckdb(root):
             FROM read_json('{root}/**/*{BESIDE}', hive_partitioning = true,
             columns = {{conversationId: 'VARCHAR', startTime: 'VARCHAR', durationMs: 'BIGINT'}})"""
     )
+    # This one finds partitions by itself.
     media = rows(
         f"""SELECT year, month, day, hour, conversation_id::VARCHAR AS conversation_id, size
-            FROM read_blob('{root}/**', hive_partitioning = true)
+            FROM read_blob('{root}/**')
             WHERE NOT ends_with(filename, '{BESIDE}')"""
     )
     return summed(metadata, media)
@@ -67,7 +68,12 @@ def by_pyarrow(root):
     partitioning = pyarrow.dataset.partitioning(keys, flavor="hive")
     paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
     beside = [str(path) for path in paths if path.name.endswith(BESIDE)]
-    metadata = pyarrow.dataset.dataset(beside, format="json", partitioning=partitioning)
+    text = {name: pyarrow.string() for name in ["conversationId", "startTime"]}
+    columns = pyarrow.schema(text | {"durationMs": pyarrow.int64()})
+    columns = pyarrow.unify_schemas([columns, keys])
+    metadata = pyarrow.dataset.dataset(
+        beside, format="json", schema=columns, partitioning=partitioning
+    )
     media = []
     for path in paths:
         if path.name.endswith(BESIDE):

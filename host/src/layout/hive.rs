@@ -49,7 +49,9 @@ pub(crate) fn sidecar(settled: &Settled, object: &Object) -> Option<(String, Vec
         recording_id: &object.recording,
         initial_direction: record.direction.as_deref(),
     };
-    let bytes = serde_json::to_vec(&metadata).ok()?;
+    let mut bytes = serde_json::to_vec(&metadata).ok()?;
+    // Some readers take a line for one only if it ends.
+    bytes.push(b'\n');
     Some((format!("{}{SIDECAR}", object.key), bytes))
 }
 

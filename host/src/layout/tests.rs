@@ -341,7 +341,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
     let (key, bytes) = sidecar(&settled, &object).unwrap();
     assert_eq!(key, "o/r1.opus_metadata.json");
     assert_eq!(
-        String::from_utf8(bytes).unwrap(),
+        String::from_utf8(bytes).unwrap().trim_end(),
         r#"{"mediaType":"Call","mediaSubtype":null,"provider":null,"userIds":["u1"],"startTime":"2026-01-05T10:00:00.000+0000","endTime":"2026-01-05T10:04:00.000+0000","durationMs":240000,"conversationId":"c1","recordingId":"r1","initialDirection":"inbound"}"#
     );
     let video = Object {
