@@ -299,20 +299,24 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         ..output(sink, Format::Jsonl, None)
     };
     let once = hive(folder(one.path()));
-    receipt::file("export", &segment, &once).await.unwrap();
+    receipt::file("export", &segment, &once, &[]).await.unwrap();
     let interrupted = Arc::new(Interrupted {
         folder: Filesystem::new(other.path().to_owned()),
         takes_receipts: AtomicBool::new(false),
     });
     let twice = hive(interrupted.clone());
-    receipt::file("export", &segment, &twice).await.unwrap_err();
+    receipt::file("export", &segment, &twice, &[])
+        .await
+        .unwrap_err();
     let beside = files(other.path());
     let beside = beside
         .keys()
         .filter(|key| key.ends_with(".wav_metadata.json"));
     assert_eq!(beside.count(), 500, "the receipt comes last");
     interrupted.takes_receipts.store(true, Ordering::Relaxed);
-    receipt::file("export", &segment, &twice).await.unwrap();
+    receipt::file("export", &segment, &twice, &[])
+        .await
+        .unwrap();
     assert_eq!(files(one.path()), files(other.path()));
 }
 

@@ -322,6 +322,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         id: "c1".to_owned(),
         record: Record {
             start: 1_767_607_200_000,
+            recorded: true,
             end: Some(1_767_607_440_000),
             direction: Some("inbound".to_owned()),
             ani: None,
@@ -337,6 +338,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         outcome: Outcome::Stored,
         attempt: 1,
         objects: BTreeMap::new(),
+        lost_in: BTreeMap::new(),
     };
     let (key, bytes) = sidecar(&settled, &object).unwrap();
     assert_eq!(key, "o/r1.opus_metadata.json");

@@ -142,7 +142,7 @@ impl Transfer {
             delivery = unpacking.delivery;
         }
         let keep = match plan.must_be_kept() {
-            true => outputs,
+            true => outputs.clone(),
             false => with_zip(&outputs, Zip::Keep),
         };
         let mut keep = delivery.sound(&keep);
