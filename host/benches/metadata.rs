@@ -21,7 +21,7 @@ use recording_host::{
     queue::{Object, Outcome, Record, Segment, Settled},
     receipt,
     sink::filesystem::Filesystem,
-    transfer::{Output, Zip},
+    transfer::Output,
 };
 
 const SEGMENTS: u64 = 100;

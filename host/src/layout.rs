@@ -82,7 +82,7 @@ pub enum LayoutError {
 pub struct About {
     /// When it began, ms since the epoch.
     pub start: u64,
-    /// The first queue that it passed: its name, or its id where the source tells no name.
+    /// The id of the first queue that it passed. Its name may become another one, which a key must not.
     pub queue: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: Option<String>,
@@ -94,7 +94,7 @@ impl From<&Known> for About {
         let queue = record.and_then(|record| record.queues.first());
         About {
             start: known.start,
-            queue: queue.map(|(id, name)| name.as_ref().unwrap_or(id).clone()),
+            queue: queue.map(|(id, _)| id.clone()),
             direction: record.and_then(|record| record.direction.clone()),
         }
     }

@@ -1,7 +1,7 @@
 //! The file of metadata that Genesys Cloud's integration with S3 puts beside each recording.
 //!
 //! Its fields are those that are known of the vendor's ("Working with exported recordings in AWS S3
-//! bucket"). What only the vendor can tell is null. The same conversation gives the same bytes.
+//! bucket"). What nobody told is null. The same conversation gives the same bytes.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) const SIDECAR: &str = "_metadata.json";
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     media_type: Option<&'static str>,
-    media_subtype: Option<&'static str>,
+    media_subtype: Option<&'a str>,
     provider: Option<&'static str>,
     user_ids: Vec<&'a str>,
     start_time: Option<String>,
@@ -33,18 +33,37 @@ pub(crate) fn sidecar(settled: &Settled, object: &Object) -> Option<(String, Vec
     }
     let record = &settled.record;
     let screen = object.content_type.starts_with("video/");
-    let user_ids = record.agents.iter().map(|(id, _)| id.as_str());
+    let agents = record.agents.iter().map(|(id, _)| id.as_str());
+    let own = |name: &str, in_index: &str| {
+        let known = record.recordings.get(&object.recording);
+        let told = object.told.as_ref();
+        known
+            .and_then(|known| known.get(name))
+            .or_else(|| told?.others.get(in_index))
+            .map(String::as_str)
+    };
+    // Those of the recording, or else the conversation's.
+    let time = |text: Option<&str>| {
+        let at: Timestamp = text?.parse().ok()?;
+        u64::try_from(at.as_millisecond()).ok()
+    };
+    let start = time(own("recording.start_time", "startTime")).unwrap_or(record.start);
+    let end = time(own("recording.end_time", "endTime")).or(record.end);
+    let users = own("recording.agent_ids", "userIds").map(|ids| ids.split(',').collect());
     let metadata = Metadata {
         media_type: match screen {
             true => Some("Screen"),
             false => media_type(&object.content_type, &record.media_types),
         },
-        media_subtype: screen.then_some("Screen"),
+        media_subtype: match screen {
+            true => Some("Screen"),
+            false => own("recording.media_subtype", "mediaSubtype"),
+        },
         provider: None,
-        user_ids: user_ids.filter(|id| !id.is_empty()).collect(),
-        start_time: instant(record.start),
-        end_time: record.end.and_then(instant),
-        duration_ms: record.end.map(|end| end.saturating_sub(record.start)),
+        user_ids: users.unwrap_or_else(|| agents.filter(|id| !id.is_empty()).collect()),
+        start_time: instant(start),
+        end_time: end.and_then(instant),
+        duration_ms: end.map(|end| end.saturating_sub(start)),
         conversation_id: &settled.id,
         recording_id: &object.recording,
         initial_direction: record.direction.as_deref(),

@@ -334,6 +334,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
             divisions: Vec::new(),
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::new(),
+            recordings: BTreeMap::new(),
         },
         outcome: Outcome::Stored,
         attempt: 1,
@@ -346,6 +347,22 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         String::from_utf8(bytes).unwrap().trim_end(),
         r#"{"mediaType":"Call","mediaSubtype":null,"provider":null,"userIds":["u1"],"startTime":"2026-01-05T10:00:00.000+0000","endTime":"2026-01-05T10:04:00.000+0000","durationMs":240000,"conversationId":"c1","recordingId":"r1","initialDirection":"inbound"}"#
     );
+    let mut described = settled.clone();
+    let known = [
+        ("media_subtype", "Trunk"),
+        ("start_time", "2026-01-05T10:01:00.000Z"),
+        ("end_time", "2026-01-05T10:02:00.500Z"),
+        ("agent_ids", "u2,u3"),
+    ];
+    let known = known.map(|(name, text)| (format!("recording.{name}"), text.to_owned()));
+    described.record.recordings = BTreeMap::from([("r1".to_owned(), known.into())]);
+    let (_, bytes) = sidecar(&described, &object).unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(told["mediaSubtype"], "Trunk");
+    assert_eq!(told["startTime"], "2026-01-05T10:01:00.000+0000");
+    assert_eq!(told["endTime"], "2026-01-05T10:02:00.500+0000");
+    assert_eq!(told["durationMs"], 60_500);
+    assert_eq!(told["userIds"], json!(["u2", "u3"]));
     let video = Object {
         content_type: "video/mp4".to_owned(),
         ..object.clone()
