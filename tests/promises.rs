@@ -26,6 +26,8 @@ mod foresight;
 mod full_disk;
 #[path = "promises/genesys.rs"]
 mod genesys;
+#[path = "promises/layouts.rs"]
+mod layouts;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]

@@ -21,7 +21,7 @@ use recording_host::{
     queue::{Object, Outcome, Record, Segment, Settled},
     receipt,
     sink::filesystem::Filesystem,
-    transfer::{Output, Zip},
+    transfer::Output,
 };
 
 const SEGMENTS: u64 = 100;
@@ -232,6 +232,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
                 .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
                 .collect(),
             etag: None,
+            told: None,
         }
     };
     let objects = (0..objects).map(object).collect();

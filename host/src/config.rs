@@ -25,6 +25,7 @@ use sink::SinkConfig;
 
 use crate::{
     clock::Clock,
+    layout::Layout,
     run::{Concurrency, Follow, Pipeline},
     sandbox::{Component, GENESYS_CLOUD, SandboxError},
     secret::{self, Backend, SecretError},
@@ -299,6 +300,7 @@ impl Config {
                         zip: sink.zip(),
                         metadata: sink.metadata(),
                         route: sink.route(),
+                        layout: sink.layout().clone(),
                         ..Output::new(sink_name, made)
                     });
                 }
@@ -324,6 +326,12 @@ impl Config {
             sinks.push((name.clone(), sink.sink(&self.secrets).await?));
         }
         Ok(sinks)
+    }
+
+    /// Where the media lie in a sink.
+    #[must_use]
+    pub fn layout(&self, sink: &str) -> Option<&Layout> {
+        self.sinks.get(sink).map(SinkConfig::layout)
     }
 
     fn check_options(

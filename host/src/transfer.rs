@@ -6,6 +6,7 @@
 mod download;
 mod length;
 mod name;
+mod target;
 mod unpack;
 
 use std::{
@@ -21,14 +22,16 @@ use tokio::sync::Semaphore;
 
 use download::Download;
 pub(crate) use length::length;
-use name::{extension, stem};
+use name::extension;
+use target::{Name, Target};
 
 use crate::{
     archive::Spool,
     clock::Clock,
     grant::Allow,
+    layout::Layout,
     metadata,
-    queue::{Contents, Known, Object, Queue},
+    queue::{Contents, Known, Queue},
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
@@ -71,6 +74,8 @@ pub struct Output {
     pub metadata: metadata::Settings,
     /// What it takes.
     pub route: Route,
+    /// Where the media lie in it.
+    pub layout: Layout,
 }
 
 impl Output {
@@ -83,6 +88,7 @@ impl Output {
             zip: Zip::default(),
             metadata: metadata::Settings::default(),
             route: Route::default(),
+            layout: Layout::default(),
         }
     }
 }
@@ -124,7 +130,7 @@ impl Delivery {
             match (stored, &whole) {
                 (Err(error), _) => self.failed.push((output.name.clone(), error)),
                 (Ok(stored), Some((size, sha256))) => {
-                    let mut object = target.object(*size, sha256);
+                    let mut object = target.object(&output.layout, *size, sha256);
                     object.etag = stored.etag;
                     self.contents.objects.push((output.name.clone(), object));
                 }
@@ -159,15 +165,6 @@ pub struct Transfer {
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
-}
-
-/// A file that is being delivered: what the rows will say of it.
-#[derive(Clone, Debug)]
-struct Target {
-    conversation: String,
-    recording: String,
-    key: String,
-    content_type: String,
 }
 
 impl Transfer {
@@ -248,16 +245,10 @@ impl Transfer {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
-        let start = known.start;
         let target = Target {
-            conversation: key.conversation.clone(),
-            recording: key.recording.clone(),
-            key: format!(
-                "{}.{}",
-                stem(start, &key.conversation, &key.recording, key.part),
-                extension(&content_type)
-            ),
+            name: Name::Whole(extension(&content_type)),
             content_type,
+            ..Target::of(key, &known)
         };
         let size = download.size;
         let _held = self.hold(size, wanting.len()).await;
@@ -315,7 +306,9 @@ impl Transfer {
                     size,
                     replace: false,
                 };
-                (feed, output.sink.put(&target.key, info, body).boxed())
+                let key = target.key(&output.layout);
+                let put = async move { output.sink.put(&key, info, body).await };
+                (feed, put.boxed())
             })
             .unzip()
     }
@@ -370,20 +363,5 @@ fn checked(
             "the file's sha256 is not the one announced".to_owned(),
         )),
         _ => Ok(sha256),
-    }
-}
-
-impl Target {
-    fn object(&self, size: u64, sha256: &str) -> Object {
-        Object {
-            conversation: self.conversation.clone(),
-            recording: self.recording.clone(),
-            key: self.key.clone(),
-            member: None,
-            content_type: self.content_type.clone(),
-            size,
-            sha256: sha256.to_owned(),
-            etag: None,
-        }
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key};
 use crate::{
+    layout::Layout,
     metadata,
     route::{Condition, Content, Route},
     secret::{self, Backend},
@@ -56,13 +57,22 @@ struct Common {
     #[serde(default)]
     metadata: metadata::Settings,
     #[serde(default)]
+    layout: Layout,
+    #[serde(default)]
     condition: Condition,
     #[serde(default)]
     content: Content,
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 5] = ["inputs", "zip", "metadata", "condition", "content"];
+const COMMON: [&str; 6] = [
+    "inputs",
+    "zip",
+    "metadata",
+    "layout",
+    "condition",
+    "content",
+];
 
 #[derive(Debug)]
 enum Kind {
@@ -233,6 +243,11 @@ impl SinkConfig {
         }
     }
 
+    /// Where the media lie in it.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.common.layout
+    }
+
     /// Whether it writes to standard output.
     pub(super) fn prints(&self) -> bool {
         matches!(self.kind, Kind::Stdout)
@@ -348,6 +363,14 @@ mod tests {
             (
                 json!({ "type": "stdout", "path": "x" }),
                 "sinks.lake.path: unknown field `path`",
+            ),
+            (
+                json!({ "type": "stdout", "layout": "hive" }),
+                "sinks.lake.layout: the layout `hive` needs the id of the organisation",
+            ),
+            (
+                json!({ "type": "stdout", "layout": { "type": "template", "key": "a/{b}.{ext}" } }),
+                "sinks.lake.layout: key: `{b}` is not known; use {year}",
             ),
         ] {
             let error = wrong(value);

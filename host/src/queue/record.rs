@@ -82,6 +82,29 @@ pub struct Known {
     pub record: Option<Record>,
 }
 
+/// What the index of an archive tells of a recording besides whose it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Told {
+    /// The fields that mean something to the rows: what it means, the field's name, and its value.
+    pub known: Vec<(Meaning, String, String)>,
+    /// All others, by name.
+    pub others: BTreeMap<String, String>,
+}
+
+/// What a field of an index means.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// The calling number or address.
+    Ani,
+    /// The number or address called.
+    Dnis,
+    /// The name of an agent.
+    AgentName,
+    /// A tag.
+    Tag,
+}
+
 /// What became of a conversation.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -174,6 +197,9 @@ pub struct Object {
     /// The entity tag that the sink gave it, if it has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// What the index of the archive that it came in tells of it, for the rows.
+    #[serde(skip)]
+    pub told: Option<Arc<Told>>,
 }
 
 /// A conversation that is ready to be filed.

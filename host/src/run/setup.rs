@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::SourceConfig,
     grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
+    layout::Layout,
     queue::Queue,
     recover::{RecoverError, recover},
     route::Route,
@@ -341,7 +342,9 @@ impl Pipeline {
         Ok(queue.set_ready().await?)
     }
 
-    /// The export's name: the source's, and a digest of what is exported to where.
+    /// The export's name: the source's, and a digest of what is exported to which keys. The format
+    /// of rows is no part of it: it changes no key of media, and each receipt names its own file of
+    /// rows, so that an export goes on in another format without fetching anything again.
     pub(super) fn export(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.source.options.to_string());
@@ -354,6 +357,9 @@ impl Pipeline {
             digest.update(format!("\n{} {:?}", output.name, output.zip));
             if output.route != Route::default() {
                 digest.update(format!("{:?}", output.route));
+            }
+            if output.layout != Layout::default() {
+                digest.update(format!(" {}", output.layout));
             }
         }
         let name: String = self

@@ -126,7 +126,7 @@ impl Columns for Rows {
         self.direction.append_option(row.direction);
         self.ani.append_option(row.ani);
         self.dnis.append_option(row.dnis);
-        self.agents.push(named(row.agents));
+        self.agents.push(named(&row.agents));
         self.queues.push(named(row.queues));
         self.wrap_up_codes.push(named(row.wrap_up_codes));
         self.tags.append_value(row.tags.iter().map(Some));
