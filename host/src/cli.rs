@@ -2,10 +2,12 @@
 
 #[cfg(feature = "simulator")]
 mod demo;
+mod generate;
 mod inspect;
 mod print;
 mod reconcile;
 mod run;
+mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -16,7 +18,11 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recording_host::{clock::Clock, config::ConfigError, run::RunError};
+use recording_host::{
+    clock::Clock,
+    config::{ConfigError, UnknownType},
+    run::RunError,
+};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -51,6 +57,10 @@ enum Command {
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
+    /// Prints a commented configuration to begin with.
+    Generate(generate::Generate),
+    /// Prints the JSON Schema of the configuration, for editors and other tools.
+    Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
 }
@@ -101,6 +111,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let config = error.is::<ConfigError>()
+                || error.is::<UnknownType>()
                 || matches!(error.downcast_ref(), Some(RunError::Options(_)));
             ExitCode::from(if config { 2 } else { 1 })
         }
@@ -119,6 +130,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Tidy(tidy) => tidy.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
+        Command::Generate(generate) => generate.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
 }
