@@ -60,9 +60,12 @@ struct Common {
     /// How it wants rows.
     #[serde(default)]
     metadata: metadata::Settings,
+    /// Which conversations it takes; all if left out.
     #[serde(default)]
     condition: Condition,
+    /// What of them it takes.
     #[serde(default)]
+    #[schemars(extend("default" = ["media", "metadata"]))]
     content: Content,
 }
 
