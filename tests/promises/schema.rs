@@ -191,7 +191,7 @@ fn the_reference_has_every_key() {
 }
 
 #[test]
-fn every_key_has_a_description_and_something_that_it_could_be() {
+fn every_key_has_a_description() {
     let mut found = BTreeMap::new();
     keys(&config::schema().unwrap(), "", &mut found);
     for (path, of) in found {
