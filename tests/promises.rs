@@ -42,6 +42,8 @@ mod resume;
 mod routing;
 #[path = "promises/s3_options.rs"]
 mod s3_options;
+#[path = "promises/s3_readers.rs"]
+mod s3_readers;
 #[path = "promises/s3_resume.rs"]
 mod s3_resume;
 #[path = "promises/s3_seaweed.rs"]
@@ -52,6 +54,8 @@ mod s3_server;
 mod s3_servers;
 #[path = "promises/sandbox.rs"]
 mod sandbox;
+#[path = "promises/schema.rs"]
+mod schema;
 #[path = "promises/secrets.rs"]
 mod secrets;
 #[path = "promises/sinks.rs"]

@@ -3,11 +3,13 @@
 mod check;
 #[cfg(feature = "simulator")]
 mod demo;
+mod generate;
 mod inspect;
 mod plan;
 mod print;
 mod reconcile;
 mod run;
+mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -18,7 +20,11 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recording_host::{clock::Clock, config::ConfigError, run::RunError};
+use recording_host::{
+    clock::Clock,
+    config::{ConfigError, UnknownType},
+    run::RunError,
+};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -57,6 +63,10 @@ enum Command {
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
+    /// Prints a commented configuration to begin with.
+    Generate(generate::Generate),
+    /// Prints the JSON Schema of the configuration, for editors and other tools.
+    Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
 }
@@ -107,6 +117,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let config = error.is::<ConfigError>()
+                || error.is::<UnknownType>()
                 || matches!(error.downcast_ref(), Some(RunError::Options(_)));
             ExitCode::from(if config { 2 } else { 1 })
         }
@@ -127,6 +138,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Tidy(tidy) => tidy.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
+        Command::Generate(generate) => generate.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
 }

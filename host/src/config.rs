@@ -1,5 +1,7 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+mod example;
+mod schema;
 #[cfg_attr(
     not(all(
         feature = "s3",
@@ -17,10 +19,13 @@ mod sink;
 
 use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use example::{UnknownType, example};
+pub use schema::schema;
 use sink::SinkConfig;
 
 use crate::{
@@ -139,45 +144,74 @@ enum Origin {
     },
 }
 
-#[derive(Deserialize)]
+/// What is exported from where to where.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(title = "A configuration of recording-host")]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
+    /// The folder for the queues; kept between runs, it lets a run go on where the last one stopped.
+    #[schemars(example = &"/var/lib/recording-host")]
     data_dir: PathBuf,
+    /// Backends for `SECRET[backend.key]`, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Backend>")]
     secret: BTreeMap<String, Value>,
+    /// Where recordings come from, by name.
+    #[schemars(schema_with = "schema::sources")]
     sources: BTreeMap<String, Value>,
+    /// Where recordings go, by name.
+    #[schemars(schema_with = "schema::sinks")]
     sinks: BTreeMap<String, Value>,
+    /// How many things are under way at once.
     #[serde(default)]
     concurrency: Concurrency,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSource {
     r#type: String,
+    /// The component's file.
     #[serde(default)]
+    #[schemars(example = &"my-source.wasm")]
     path: Option<PathBuf>,
+    /// The sha256 that the file must have.
     #[serde(default)]
+    #[schemars(example = &"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
     sha256: Option<String>,
+    /// OAuth client credentials; the component never sees them.
     #[serde(default)]
     auth: Option<RawAuth>,
+    /// Origins that may be reached. What the component wants and this list does not cover is refused.
     #[serde(default)]
+    #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
     allow: Option<Vec<String>>,
+    /// Whether loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
+    /// For intervals without an end: how the export keeps up.
     #[serde(default)]
     follow: Follow,
+    /// How long after a conversation's end recordings that are not ready are asked for again, in hours.
     #[serde(default)]
+    #[schemars(extend("default" = LATE_HOURS))]
     late_hours: Option<u64>,
+    /// How long after its end a conversation that was fetched before is asked for once more, in hours; 0 for never.
     #[serde(default)]
+    #[schemars(extend("default" = CONFIRM_HOURS))]
     confirm_hours: Option<u64>,
+    /// What is exported, and how.
     options: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawAuth {
+    /// The client's id.
+    #[schemars(example = &"SECRET[env.GENESYS_CLIENT_ID]")]
     client_id: String,
+    /// The client's secret.
+    #[schemars(example = &"SECRET[env.GENESYS_CLIENT_SECRET]")]
     client_secret: String,
 }
 

@@ -9,6 +9,7 @@ mod template;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -270,6 +271,53 @@ impl Table {
             (other, ..) => Err(E::custom(LayoutError::Unknown(other.to_owned()))),
         }
     }
+}
+
+/// How a configuration may write a layout: what its JSON Schema says.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Written {
+    /// The name alone.
+    Named(Name),
+    /// A table.
+    Table(Spelled),
+}
+
+/// A layout that needs nothing more.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Name {
+    /// A folder for each day.
+    Days,
+    /// No folders.
+    Flat,
+}
+
+/// A layout with what belongs to it.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Spelled {
+    /// A folder for each day.
+    Days {},
+    /// No folders.
+    Flat {},
+    /// The layout of Genesys' own S3 integration.
+    Hive {
+        /// The id of the organisation.
+        #[schemars(example = &"3f2b6a10-9d6e-4a57-8f0e-000000000001")]
+        organization: String,
+    },
+    /// Keys of one's own.
+    Template {
+        /// What keys are made of; it begins with something fixed.
+        #[schemars(
+            example = &"calls/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}"
+        )]
+        key: String,
+    },
 }
 
 /// A layout is its name, or a table with its name as `type`.

@@ -17,6 +17,8 @@ mod tell;
 
 use std::{sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use search::Follow;
@@ -80,7 +82,7 @@ pub enum RunError {
 }
 
 /// How many things are under way at once.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
     /// Splits that have begun and are not done, such as batch jobs at the vendor.

@@ -17,6 +17,8 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -49,7 +51,7 @@ const ZIP: &str = "application/zip";
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How a sink wants archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zip {
     /// Each file in it an object of its own.

@@ -9,6 +9,7 @@ mod s3;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -48,19 +49,28 @@ pub(super) struct SinkConfig {
 }
 
 /// Keys that every sink has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct Common {
+    /// The sources that it takes; all if left out.
     #[serde(default)]
+    #[schemars(example = ["calls"])]
     inputs: Option<Vec<String>>,
+    /// How it wants archives.
     #[serde(default)]
     zip: Zip,
+    /// How it wants rows.
     #[serde(default)]
     metadata: metadata::Settings,
+    /// Where the media lie: `days`, `flat`, or a table with `type` and what belongs to it.
     #[serde(default)]
+    #[schemars(with = "crate::layout::Written", extend("default" = "days"))]
     layout: Layout,
+    /// Which conversations it takes; all if left out.
     #[serde(default)]
     condition: Condition,
+    /// What of them it takes.
     #[serde(default)]
+    #[schemars(extend("default" = ["media", "metadata"]))]
     content: Content,
 }
 
@@ -88,20 +98,28 @@ enum Kind {
     Stdout,
 }
 
-#[derive(Debug, Deserialize)]
+/// Files in a folder.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FilesystemKeys {
+    /// The folder; it is made if need be.
+    #[schemars(example = &"/mnt/archive")]
     path: PathBuf,
+    /// Permissions of files, whatever the umask is; 0640 less the umask if left out.
     #[serde(default)]
+    #[schemars(example = &"0640")]
     mode: Option<Mode>,
+    /// Permissions of folders that are made; 0777 less the umask if left out.
     #[serde(default)]
+    #[schemars(example = &"0750")]
     directory_mode: Option<Mode>,
+    /// What is done about an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
 }
 
 /// Permissions, in octal digits.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 struct Mode(u32);
 
@@ -117,13 +135,13 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// A sink without keys of its own.
-#[derive(Deserialize)]
+/// One line of JSON for each object on standard output.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
 /// A value that may be a secret: it is not shown.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 struct Hidden(String);
 
 impl std::fmt::Debug for Hidden {
@@ -169,6 +187,25 @@ fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
             key(format!("{at}.{path}"), reason)
         }
     })
+}
+
+/// The types of sinks that are built in, with the schemas of their keys, and that of the keys that
+/// all of them have.
+pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Schema, Vec<(&'static str, Schema)>) {
+    let common = Common::json_schema(generator);
+    let types = vec![
+        #[cfg(feature = "s3")]
+        ("s3", s3::Keys::json_schema(generator)),
+        ("filesystem", FilesystemKeys::json_schema(generator)),
+        #[cfg(feature = "sink-gcs")]
+        ("gcs", bucket::GcsKeys::json_schema(generator)),
+        #[cfg(feature = "sink-azure-blob")]
+        ("azure_blob", bucket::AzureBlobKeys::json_schema(generator)),
+        #[cfg(feature = "sink-http")]
+        ("http", http::Keys::json_schema(generator)),
+        ("stdout", NoKeys::json_schema(generator)),
+    ];
+    (common, types)
 }
 
 impl SinkConfig {
