@@ -14,7 +14,7 @@ use crate::{
 const DETAILS: &str = "/api/v2/analytics/conversations/details";
 
 /// A page of conversations, of the query or of a job.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Page {
     /// Absent on a page past the end.
     #[serde(default)]
