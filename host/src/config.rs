@@ -15,6 +15,8 @@
 )]
 mod sink;
 
+mod auth;
+
 use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
@@ -26,8 +28,8 @@ use sink::SinkConfig;
 use crate::{
     clock::Clock,
     run::{Concurrency, Follow, Pipeline},
-    sandbox::{Component, GENESYS_CLOUD, SandboxError},
-    secret::{self, Backend, SecretError},
+    sandbox::{BUILTIN, Component, SandboxError},
+    secret::{Backend, SecretError},
     sink::Sink,
     transfer::Output,
 };
@@ -111,13 +113,31 @@ pub struct SourceConfig {
     pub confirm: Duration,
 }
 
-/// OAuth client credentials.
+/// Who a source's requests are made as.
 #[derive(Clone, Debug)]
-pub struct Auth {
-    /// The client's id.
-    pub client_id: SecretString,
-    /// The client's secret.
-    pub client_secret: SecretString,
+pub enum Auth {
+    /// An OAuth client.
+    Client {
+        /// The client's id.
+        id: SecretString,
+        /// The client's secret.
+        secret: SecretString,
+    },
+    /// An AWS identity.
+    #[cfg(feature = "s3")]
+    Aws(Box<AwsAuth>),
+}
+
+/// An AWS identity, and what its requests are signed for.
+#[cfg(feature = "s3")]
+#[derive(Clone, Debug)]
+pub struct AwsAuth {
+    /// Where its credentials come from.
+    pub identity: crate::sink::s3::Identity,
+    /// The region; without one, that of the source's options, or of AWS' own settings.
+    pub region: Option<String>,
+    /// The service, such as `s3`.
+    pub service: String,
 }
 
 /// A half-open range of time, in ms since the epoch.
@@ -131,7 +151,7 @@ pub struct Interval {
 
 #[derive(Debug)]
 enum Origin {
-    Builtin,
+    Builtin(&'static [u8]),
     File {
         path: PathBuf,
         sha256: Option<String>,
@@ -159,7 +179,7 @@ struct RawSource {
     #[serde(default)]
     sha256: Option<String>,
     #[serde(default)]
-    auth: Option<RawAuth>,
+    auth: Option<Value>,
     #[serde(default)]
     allow: Option<Vec<String>>,
     #[serde(default)]
@@ -171,13 +191,6 @@ struct RawSource {
     #[serde(default)]
     confirm_hours: Option<u64>,
     options: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAuth {
-    client_id: String,
-    client_secret: String,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -349,7 +362,7 @@ impl Config {
                 source,
             })?;
         match started {
-            Ok(_) => Ok(()),
+            Ok(_) => auth::suits(name, source.auth.as_ref(), component),
             Err(SourceError::Options(error)) => Err(key(
                 format!("sources.{name}.options.{}", error.path),
                 error.message,
@@ -364,7 +377,7 @@ impl Config {
 
 fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
     match origin {
-        Origin::Builtin => Component::load(GENESYS_CLOUD),
+        Origin::Builtin(wasm) => Component::load(wasm),
         Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
     }
     .map_err(|source| ConfigError::Component {
@@ -380,15 +393,16 @@ fn source(
 ) -> Result<(Origin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     let raw: RawSource = parse(&at, value)?;
-    let origin = match (raw.r#type.as_str(), raw.path) {
-        ("genesys_cloud", None) => Origin::Builtin,
-        ("genesys_cloud", Some(_)) => {
+    let builtin = BUILTIN.iter().find(|(name, _)| *name == raw.r#type);
+    let origin = match (raw.r#type.as_str(), raw.path, builtin) {
+        (_, None, Some((_, wasm))) => Origin::Builtin(wasm),
+        (name, Some(_), Some(_)) => {
             return Err(key(
                 format!("{at}.path"),
-                "genesys_cloud is built in; use `type: component` for a file",
+                format!("{name} is built in; use `type: component` for a file"),
             ));
         }
-        ("component", Some(path)) => {
+        ("component", Some(path), None) => {
             if raw.allow.is_none() {
                 return Err(key(
                     format!("{at}.allow"),
@@ -400,11 +414,11 @@ fn source(
                 sha256: raw.sha256,
             }
         }
-        ("component", None) => return Err(key(format!("{at}.path"), "missing")),
-        (other, _) => {
+        ("component", None, None) => return Err(key(format!("{at}.path"), "missing")),
+        (other, _, None) => {
             return Err(key(
                 format!("{at}.type"),
-                format!("`{other}` is not known; use genesys_cloud or component"),
+                format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
             ));
         }
     };
@@ -423,14 +437,7 @@ fn source(
     };
     let auth = match raw.auth {
         None => None,
-        Some(auth) => Some(Auth {
-            client_id: secret::resolve(&auth.client_id, &format!("{at}.auth.client_id"), secrets)?,
-            client_secret: secret::resolve(
-                &auth.client_secret,
-                &format!("{at}.auth.client_secret"),
-                secrets,
-            )?,
-        }),
+        Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
     };
     let config = SourceConfig {
         options: Value::Object(options),

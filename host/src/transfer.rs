@@ -26,7 +26,7 @@ use name::{extension, stem};
 use crate::{
     archive::Spool,
     clock::Clock,
-    grant::Allow,
+    grant::{Allow, Login},
     metadata,
     queue::{Contents, Known, Object, Queue},
     route::Route,
@@ -153,6 +153,7 @@ impl Delivery {
 pub struct Transfer {
     client: reqwest::Client,
     allow: Allow,
+    login: Arc<Login>,
     queue: Queue,
     spool: Spool,
     clock: Clock,
@@ -183,12 +184,21 @@ impl Transfer {
         Transfer {
             client,
             allow,
+            login: Arc::new(Login::None),
             queue,
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
         }
+    }
+
+    /// Makes downloads that need the source's credentials as `login`; only origins that its requests
+    /// may reach get them.
+    #[must_use]
+    pub fn login(mut self, login: Arc<Login>) -> Self {
+        self.login = login;
+        self
     }
 
     /// Delivers an artifact to some sinks. One that fails does not stop the others.

@@ -53,7 +53,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CredentialKeys {
+pub(in crate::config) struct CredentialKeys {
     profile: Option<String>,
     access_key_id: Option<Hidden>,
     secret_access_key: Option<Hidden>,
@@ -142,7 +142,7 @@ impl Keys {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
             path_style: self.path_style,
-            identity: self.credentials.identity(secrets)?,
+            identity: self.credentials.identity(secrets, "credentials")?,
             encryption: self.sse.clone(),
             storage_class,
             acl,
@@ -167,11 +167,17 @@ impl Keys {
 }
 
 impl CredentialKeys {
-    fn identity(&self, secrets: &Secrets) -> Result<Identity, ConfigError> {
+    /// Who is meant by the keys that stand at `below` in the place of `secrets`; empty if right there.
+    pub(in crate::config) fn identity(
+        &self,
+        secrets: &Secrets,
+        below: &str,
+    ) -> Result<Identity, ConfigError> {
         let optional = |name: &str, value: &Option<Hidden>| {
-            secrets.optional(&format!("credentials.{name}"), value.as_ref())
+            let name = format!("{below}.{name}");
+            secrets.optional(name.trim_start_matches('.'), value.as_ref())
         };
-        let wrong = |reason: &str| secrets.error("credentials", reason);
+        let wrong = |reason: &str| secrets.error(below, reason);
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
