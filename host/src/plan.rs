@@ -329,6 +329,7 @@ mod tests {
             wanted: vec![
                 Wanted {
                     id: "c".to_owned(),
+                    start: 0,
                     recorded: true
                 };
                 80
