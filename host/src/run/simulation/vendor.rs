@@ -329,7 +329,7 @@ impl Steps for Source {
                     &Memory::Unsubmitted { ids, renewing },
                 )]
             }
-            Purpose::Check => Vec::new(),
+            Purpose::Check | Purpose::Estimate(_) => Vec::new(),
         };
         Ok(Ok(Started {
             origins: Vec::new(),
