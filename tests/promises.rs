@@ -7,6 +7,8 @@ mod support;
 mod again;
 #[path = "promises/archives.rs"]
 mod archives;
+#[path = "promises/bucket_source.rs"]
+mod bucket_source;
 #[path = "promises/commands.rs"]
 mod commands;
 #[path = "promises/complete.rs"]
@@ -19,6 +21,8 @@ mod dialects;
 mod faults;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/foreign_source.rs"]
+mod foreign_source;
 #[path = "promises/foresight.rs"]
 mod foresight;
 #[cfg(target_os = "linux")]
@@ -36,6 +40,8 @@ mod memory;
 mod metadata;
 #[path = "promises/outage.rs"]
 mod outage;
+#[path = "promises/push.rs"]
+mod push;
 #[path = "promises/resume.rs"]
 mod resume;
 #[path = "promises/routing.rs"]

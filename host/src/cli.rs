@@ -7,6 +7,7 @@ mod generate;
 mod inspect;
 mod plan;
 mod print;
+mod push;
 mod reconcile;
 mod run;
 mod schema;
@@ -56,6 +57,8 @@ enum Command {
     Verify(verify::Verify),
     /// Asks the source again and names, day by day, what the receipts do not have.
     Reconcile(reconcile::Reconcile),
+    /// Lets Genesys Cloud's own S3 integration push recordings to a bucket.
+    Push(push::Push),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
     /// Removes what killed writers left in the sinks: temporary files, unfinished uploads.
@@ -134,6 +137,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
+        Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
         Command::Tidy(tidy) => tidy.run().await,
         #[cfg(feature = "simulator")]

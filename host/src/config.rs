@@ -17,6 +17,8 @@ mod schema;
 )]
 mod sink;
 
+mod auth;
+
 use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
@@ -32,8 +34,8 @@ use crate::{
     clock::Clock,
     layout::Layout,
     run::{Concurrency, Follow, Pipeline},
-    sandbox::{Component, GENESYS_CLOUD, SandboxError},
-    secret::{self, Backend, SecretError},
+    sandbox::{BUILTIN, Component, SandboxError},
+    secret::{Backend, SecretError},
     sink::Sink,
     transfer::Output,
 };
@@ -117,13 +119,31 @@ pub struct SourceConfig {
     pub confirm: Duration,
 }
 
-/// OAuth client credentials.
+/// Who a source's requests are made as.
 #[derive(Clone, Debug)]
-pub struct Auth {
-    /// The client's id.
-    pub client_id: SecretString,
-    /// The client's secret.
-    pub client_secret: SecretString,
+pub enum Auth {
+    /// An OAuth client.
+    Client {
+        /// The client's id.
+        id: SecretString,
+        /// The client's secret.
+        secret: SecretString,
+    },
+    /// An AWS identity.
+    #[cfg(feature = "s3")]
+    Aws(Box<AwsAuth>),
+}
+
+/// An AWS identity, and what its requests are signed for.
+#[cfg(feature = "s3")]
+#[derive(Clone, Debug)]
+pub struct AwsAuth {
+    /// Where its credentials come from.
+    pub identity: crate::sink::s3::Identity,
+    /// The region; without one, that of the source's options, or of AWS' own settings.
+    pub region: Option<String>,
+    /// The service, such as `s3`.
+    pub service: String,
 }
 
 /// A half-open range of time, in ms since the epoch.
@@ -137,7 +157,7 @@ pub struct Interval {
 
 #[derive(Debug)]
 enum Origin {
-    Builtin,
+    Builtin(&'static [u8]),
     File {
         path: PathBuf,
         sha256: Option<String>,
@@ -181,7 +201,7 @@ struct RawSource {
     sha256: Option<String>,
     /// OAuth client credentials; the component never sees them.
     #[serde(default)]
-    auth: Option<RawAuth>,
+    auth: Option<Value>,
     /// Origins that may be reached. What the component wants and this list does not cover is refused.
     #[serde(default)]
     #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
@@ -202,17 +222,6 @@ struct RawSource {
     confirm_hours: Option<u64>,
     /// What is exported, and how.
     options: Value,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawAuth {
-    /// The client's id.
-    #[schemars(example = &"SECRET[env.GENESYS_CLIENT_ID]")]
-    client_id: String,
-    /// The client's secret.
-    #[schemars(example = &"SECRET[env.GENESYS_CLIENT_SECRET]")]
-    client_secret: String,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -391,7 +400,7 @@ impl Config {
                 source,
             })?;
         match started {
-            Ok(_) => Ok(()),
+            Ok(_) => auth::suits(name, source.auth.as_ref(), component),
             Err(SourceError::Options(error)) => Err(key(
                 format!("sources.{name}.options.{}", error.path),
                 error.message,
@@ -406,7 +415,7 @@ impl Config {
 
 fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
     match origin {
-        Origin::Builtin => Component::load(GENESYS_CLOUD),
+        Origin::Builtin(wasm) => Component::load(wasm),
         Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
     }
     .map_err(|source| ConfigError::Component {
@@ -422,15 +431,16 @@ fn source(
 ) -> Result<(Origin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     let raw: RawSource = parse(&at, value)?;
-    let origin = match (raw.r#type.as_str(), raw.path) {
-        ("genesys_cloud", None) => Origin::Builtin,
-        ("genesys_cloud", Some(_)) => {
+    let builtin = BUILTIN.iter().find(|(name, _)| *name == raw.r#type);
+    let origin = match (raw.r#type.as_str(), raw.path, builtin) {
+        (_, None, Some((_, wasm))) => Origin::Builtin(wasm),
+        (name, Some(_), Some(_)) => {
             return Err(key(
                 format!("{at}.path"),
-                "genesys_cloud is built in; use `type: component` for a file",
+                format!("{name} is built in; use `type: component` for a file"),
             ));
         }
-        ("component", Some(path)) => {
+        ("component", Some(path), None) => {
             if raw.allow.is_none() {
                 return Err(key(
                     format!("{at}.allow"),
@@ -442,11 +452,11 @@ fn source(
                 sha256: raw.sha256,
             }
         }
-        ("component", None) => return Err(key(format!("{at}.path"), "missing")),
-        (other, _) => {
+        ("component", None, None) => return Err(key(format!("{at}.path"), "missing")),
+        (other, _, None) => {
             return Err(key(
                 format!("{at}.type"),
-                format!("`{other}` is not known; use genesys_cloud or component"),
+                format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
             ));
         }
     };
@@ -465,14 +475,7 @@ fn source(
     };
     let auth = match raw.auth {
         None => None,
-        Some(auth) => Some(Auth {
-            client_id: secret::resolve(&auth.client_id, &format!("{at}.auth.client_id"), secrets)?,
-            client_secret: secret::resolve(
-                &auth.client_secret,
-                &format!("{at}.auth.client_secret"),
-                secrets,
-            )?,
-        }),
+        Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
     };
     let config = SourceConfig {
         options: Value::Object(options),

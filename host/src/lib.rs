@@ -11,12 +11,15 @@
 
 pub mod archive;
 mod ask;
+#[cfg(feature = "s3")]
+mod aws;
 pub mod clock;
 pub mod config;
 pub mod grant;
 pub mod layout;
 pub mod metadata;
 pub mod plan;
+pub mod push;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

@@ -106,6 +106,7 @@ impl Counts {
         let wanted = step.conversations.iter().filter(|one| !settled(&one.id));
         self.wanted.extend(wanted.map(|one| Wanted {
             id: one.id.clone(),
+            start: one.start,
             recorded: one.recorded,
         }));
     }
@@ -328,6 +329,7 @@ mod tests {
             wanted: vec![
                 Wanted {
                     id: "c".to_owned(),
+                    start: 0,
                     recorded: true
                 };
                 80

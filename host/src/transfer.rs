@@ -30,7 +30,7 @@ use target::{Name, Target};
 use crate::{
     archive::Spool,
     clock::Clock,
-    grant::Allow,
+    grant::{Allow, Login},
     layout::Layout,
     metadata,
     queue::{Contents, Known, Queue},
@@ -161,6 +161,7 @@ impl Delivery {
 pub struct Transfer {
     client: reqwest::Client,
     allow: Allow,
+    login: Arc<Login>,
     queue: Queue,
     spool: Spool,
     clock: Clock,
@@ -182,12 +183,21 @@ impl Transfer {
         Transfer {
             client,
             allow,
+            login: Arc::new(Login::None),
             queue,
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
         }
+    }
+
+    /// Makes downloads that need the source's credentials as `login`; only origins that its requests
+    /// may reach get them.
+    #[must_use]
+    pub fn login(mut self, login: Arc<Login>) -> Self {
+        self.login = login;
+        self
     }
 
     /// Delivers an artifact to some sinks. One that fails does not stop the others.

@@ -1,14 +1,14 @@
 //! The JSON Schema of a configuration, made from the types that read it.
 //!
 //! A new key appears in it by itself: its type derives `JsonSchema`, its description is the field's
-//! doc comment, its default what serde fills in. The options of the built-in source are those of
-//! its own schema.
+//! doc comment, its default what serde fills in. The options of the built-in sources are those of
+//! their own schemas.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{RawConfig, RawSource, sink};
-use crate::sandbox::{Component, GENESYS_CLOUD, SandboxError};
+use super::{RawConfig, RawSource, auth, sink};
+use crate::sandbox::{BUILTIN, Component, SandboxError};
 
 /// The JSON Schema (draft 2020-12) of a configuration, with the sinks that this build has.
 ///
@@ -23,12 +23,14 @@ pub fn schema() -> Result<Value, SandboxError> {
         .into_generator()
         .into_root_schema_for::<RawConfig>();
     let mut schema = root.to_value();
-    let described = Component::load(GENESYS_CLOUD)?.describe()?;
-    let options: Value = serde_json::from_str(&described.options_schema).unwrap_or_default();
-    if let Some(place) =
-        schema.pointer_mut("/properties/sources/additionalProperties/oneOf/0/properties/options")
-    {
-        complete(place, options);
+    for (number, (_, wasm)) in BUILTIN.iter().enumerate() {
+        let described = Component::load(wasm)?.describe()?;
+        let options: Value = serde_json::from_str(&described.options_schema).unwrap_or_default();
+        let place =
+            format!("/properties/sources/additionalProperties/oneOf/{number}/properties/options");
+        if let Some(place) = schema.pointer_mut(&place) {
+            complete(place, options);
+        }
     }
     Ok(schema)
 }
@@ -36,21 +38,43 @@ pub fn schema() -> Result<Value, SandboxError> {
 /// The sources, by name.
 pub(super) fn sources(generator: &mut SchemaGenerator) -> Schema {
     let keys = RawSource::json_schema(generator).to_value();
-    let mut builtin = tagged("genesys_cloud", keys.clone(), Map::new());
-    builtin["description"] = "Genesys Cloud, by the component that is built in.".into();
-    if let Some(keys) = builtin["properties"].as_object_mut() {
-        keys.retain(|key, _| key != "path" && key != "sha256");
+    let (client, aws) = auth::schemas(generator);
+    let mut kinds = Vec::new();
+    for (name, description, auth) in [
+        (
+            "genesys_cloud",
+            "Genesys Cloud, by the component that is built in.",
+            &client,
+        ),
+        (
+            "genesys_bucket",
+            "A bucket that Genesys Cloud pushes to, by the component that is built in.",
+            &aws,
+        ),
+    ] {
+        let mut builtin = tagged(name, keys.clone(), Map::new());
+        builtin["description"] = description.into();
+        if let Some(keys) = builtin["properties"].as_object_mut() {
+            keys.retain(|key, _| key != "path" && key != "sha256");
+            keys.insert("auth".to_owned(), auth.clone());
+        }
+        kinds.push(builtin);
     }
     let mut component = tagged("component", keys, Map::new());
     component["description"] = "A component from a file.".into();
+    component["properties"]["auth"] = json!({
+        "description": "The credentials that the component asks for; it never sees them.",
+        "anyOf": [client, aws],
+    });
     require(&mut component, &["path", "allow"]);
-    for source in [&mut builtin, &mut component] {
+    kinds.push(component);
+    for source in &mut kinds {
         complete(
             &mut source["properties"]["options"],
             json!({ "type": "object" }),
         );
     }
-    named(&[builtin, component])
+    named(&kinds)
 }
 
 /// The sinks, by name.

@@ -5,7 +5,7 @@ mod bucket;
 #[cfg(feature = "sink-http")]
 mod http;
 #[cfg(feature = "s3")]
-mod s3;
+pub(super) mod s3;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -142,7 +142,7 @@ struct NoKeys {}
 
 /// A value that may be a secret: it is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
-struct Hidden(String);
+pub(super) struct Hidden(String);
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,13 +151,13 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Resolves the secrets below a place in the configuration.
-struct Secrets<'a> {
-    at: &'a str,
-    backends: &'a BTreeMap<String, Backend>,
+pub(super) struct Secrets<'a> {
+    pub(super) at: &'a str,
+    pub(super) backends: &'a BTreeMap<String, Backend>,
 }
 
 impl Secrets<'_> {
-    fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
+    pub(super) fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
         let at = format!("{}.{name}", self.at);
         Ok(secret::resolve(&value.0, &at, self.backends)?)
     }
@@ -172,12 +172,13 @@ impl Secrets<'_> {
 
     /// An error about a key below the place.
     fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
-        key(format!("{}.{name}", self.at), reason)
+        let at = format!("{}.{name}", self.at);
+        key(at.trim_end_matches('.'), reason)
     }
 }
 
 /// Reads the keys at `at`; an error names the very key that it is about.
-fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
+pub(super) fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let reason = error.into_inner();

@@ -93,14 +93,15 @@ impl Queue {
         self.with(move |tx| {
             let wanted: Vec<Wanted> = tx
                 .prepare_cached(
-                    "SELECT id, recorded FROM conversation
+                    "SELECT id, start, recorded FROM conversation
                      WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
                      ORDER BY due, id LIMIT ?2",
                 )?
                 .query_map(params![now as i64, most as i64], |row| {
                     Ok(Wanted {
                         id: row.get(0)?,
-                        recorded: row.get(1)?,
+                        start: row.get::<_, i64>(1)? as u64,
+                        recorded: row.get(2)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;

@@ -1,5 +1,7 @@
 //! Sets a run up: from a source's configuration and its sinks to a [`Run`].
 
+mod login;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,17 +16,21 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::SourceConfig,
-    grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
+    config::{Interval, SourceConfig},
+    grant::{Allow, Grant, Limiter, Login, PublicOnly},
     layout::Layout,
+    push::Push,
     queue::Queue,
     recover::{RecoverError, recover},
     route::Route,
-    sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, hex},
+    sandbox::{Component, OriginRole, Purpose, SourceError, hex},
     sink::{Sink, Store},
     trace::Trace,
     transfer::{Output, Transfer, Zip},
 };
+
+/// The component whose vendor can push recordings to a bucket.
+const PUSHES: &str = "genesys_cloud";
 
 /// An export from one source to some sinks.
 #[derive(Clone)]
@@ -181,6 +187,34 @@ impl Pipeline {
         ))
     }
 
+    /// Whether it is from a source whose vendor can push recordings to a bucket.
+    #[must_use]
+    pub fn pushes(&self) -> bool {
+        let described = self.component.describe();
+        described.is_ok_and(|described| described.name == PUSHES)
+    }
+
+    /// The range of time in which the conversations begin.
+    #[must_use]
+    pub fn interval(&self) -> &Interval {
+        &self.source.interval
+    }
+
+    /// The way to the vendor's own pushing of recordings to a bucket.
+    ///
+    /// # Errors
+    /// [`RunError`] if the vendor cannot do that, or the source cannot be used.
+    pub async fn push(&self) -> Result<Push, RunError> {
+        let connected = self.connect().await?;
+        let api = connected.api.filter(|_| self.pushes()).ok_or_else(|| {
+            RunError::Host(format!(
+                "sources.{}: only {PUSHES} can push to a bucket",
+                self.name
+            ))
+        })?;
+        Ok(Push::new(connected.grant, &api, self.clock))
+    }
+
     /// Reads the options and makes the way to the vendor's API.
     pub(super) async fn connect(&self) -> Result<Connected, RunError> {
         let descriptor = self.component.describe()?;
@@ -197,7 +231,13 @@ impl Pipeline {
             self.source.allow.as_deref(),
             self.source.allow_private_addresses,
         );
-        let oauth = self.oauth(descriptor.auth, &started.origins, &allow)?;
+        let login = self
+            .login(descriptor.auth, &started.origins, &allow)
+            .await?;
+        let login = Arc::new(login);
+        let api = started.origins.iter();
+        let api = api.filter(|origin| origin.role == OriginRole::Api);
+        let api = api.map(|origin| origin.url.clone()).next();
         Ok(Connected {
             fetch_size: started.fetch_size.max(1) as usize,
             requests_per_minute: descriptor
@@ -212,48 +252,14 @@ impl Pipeline {
             grant: Grant::new(
                 client(Some(Duration::from_secs(60)), &allow)?,
                 allow.clone(),
-                oauth,
+                Arc::clone(&login),
                 Limiter::new(descriptor.rate_limit),
                 self.clock,
             ),
             allow,
+            login,
+            api,
         })
-    }
-
-    /// The credentials, if the source needs any.
-    fn oauth(
-        &self,
-        scheme: AuthScheme,
-        origins: &[Origin],
-        allow: &Allow,
-    ) -> Result<Option<OAuth>, RunError> {
-        let endpoint = origins
-            .iter()
-            .find(|origin| origin.role == OriginRole::Token);
-        match (scheme, &self.source.auth, endpoint) {
-            (AuthScheme::None, _, _) => Ok(None),
-            (AuthScheme::Oauth2ClientCredentials, Some(auth), Some(endpoint)) => {
-                let endpoint = allow.token(&endpoint.url).map_err(|error| {
-                    RunError::Host(format!(
-                        "sources.{}: the credentials are not sent to the token endpoint: {error}",
-                        self.name
-                    ))
-                })?;
-                Ok(Some(OAuth::new(
-                    endpoint,
-                    auth.client_id.clone(),
-                    auth.client_secret.clone(),
-                )))
-            }
-            (AuthScheme::Oauth2ClientCredentials, None, _) => Err(RunError::Host(format!(
-                "sources.{}.auth: this source needs `client_id` and `client_secret`",
-                self.name
-            ))),
-            (scheme, _, _) => Err(RunError::Host(format!(
-                "sources.{}: the component asks for {scheme:?}, which this host cannot give",
-                self.name
-            ))),
-        }
     }
 
     /// Checks the sinks, and names those that are out of order for now, if others are not.
@@ -299,7 +305,8 @@ impl Pipeline {
             queue.clone(),
             self.data_dir.clone(),
             self.clock,
-        );
+        )
+        .login(connected.login);
         Ok(Run {
             export,
             interval: self.source.interval.clone(),
@@ -378,6 +385,9 @@ pub(super) struct Connected {
     pub(super) requests_per_minute: Option<u32>,
     pub(super) grant: Grant,
     pub(super) allow: Allow,
+    login: Arc<Login>,
+    /// The base URL of the vendor's API.
+    api: Option<String>,
 }
 
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.

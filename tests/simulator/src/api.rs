@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 mod directory;
+pub(crate) mod exports;
 mod filter;
 mod jobs;
 mod kept;

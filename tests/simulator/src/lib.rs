@@ -21,6 +21,7 @@ mod http;
 mod id;
 mod media;
 mod organisation;
+mod push;
 mod server;
 mod time;
 
@@ -30,6 +31,7 @@ pub use faults::{Faults, FaultsError};
 pub use organisation::{
     Conversation, Given, MediaType, Organisation, Recording, RecordingKind, State,
 };
+pub use push::{Push, Pushed};
 pub use server::{Simulator, Stats};
 
 /// How the batch API is spoken.

@@ -90,7 +90,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CredentialKeys {
+pub(in crate::config) struct CredentialKeys {
     /// A profile of AWS' files.
     #[schemars(example = &"archive")]
     profile: Option<String>,
@@ -203,7 +203,7 @@ impl Keys {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
             path_style: self.path_style,
-            identity: self.credentials.identity(secrets)?,
+            identity: self.credentials.identity(secrets, "credentials")?,
             encryption: self.sse.clone(),
             storage_class,
             acl,
@@ -228,11 +228,17 @@ impl Keys {
 }
 
 impl CredentialKeys {
-    fn identity(&self, secrets: &Secrets) -> Result<Identity, ConfigError> {
+    /// Who is meant by the keys that stand at `below` in the place of `secrets`; empty if right there.
+    pub(in crate::config) fn identity(
+        &self,
+        secrets: &Secrets,
+        below: &str,
+    ) -> Result<Identity, ConfigError> {
         let optional = |name: &str, value: &Option<Hidden>| {
-            secrets.optional(&format!("credentials.{name}"), value.as_ref())
+            let name = format!("{below}.{name}");
+            secrets.optional(name.trim_start_matches('.'), value.as_ref())
         };
-        let wrong = |reason: &str| secrets.error("credentials", reason);
+        let wrong = |reason: &str| secrets.error(below, reason);
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
