@@ -3,19 +3,26 @@
 //! The way of the data, module by module: a [`config`] names a source and its
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done, once [`privacy`] has
-//! taken personal values out; [`run`] drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way, under the [`encryption`] that a sink asks for; [`metadata`] is written as rows, and a [`receipt`] about
+//! taken personal values out; [`run`] drives it all; [`transfer`] brings the media to the [`sink`]s,
+//! where a [`layout`] says, unpacking an [`archive`] on the way, under the [`encryption`] that a sink
+//! asks for; [`metadata`] is written as rows, and a [`receipt`] about
 //! them and the objects, by which [`verify`] proves an archive. A [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
 pub mod archive;
+mod ask;
+#[cfg(feature = "s3")]
+mod aws;
 pub mod clock;
 pub mod config;
 pub mod encryption;
 pub mod grant;
+pub mod layout;
 pub mod metadata;
+pub mod plan;
 pub mod privacy;
+pub mod push;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

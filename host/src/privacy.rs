@@ -12,7 +12,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::queue::{Outcome, Record};
+use crate::queue::{Meaning, Outcome, Record, Told};
 use pseudonym::Pseudonyms;
 
 /// The fields that can be named, as the columns of rows are.
@@ -24,6 +24,9 @@ attributes.* and reason";
 const SINGLE: [&str; 5] = ["ani", "dnis", "tags", "divisions", "reason"];
 /// Fields that have an id and a name.
 const PARTIES: [&str; 3] = ["agents", "queues", "wrap_up_codes"];
+/// Attributes that are ids of agents, set apart by commas or as a list in JSON; the sidecars of
+/// recordings tell them, too.
+const AGENT_IDS: [&str; 2] = ["recording.agent_ids", "userIds"];
 /// All attributes that are not named themselves.
 const ANY_ATTRIBUTE: &str = "attributes.*";
 
@@ -176,9 +179,36 @@ impl Privacy {
     /// Takes the personal values out of attributes, of a conversation or of a recording.
     pub fn attributes(&self, attributes: &mut BTreeMap<String, String>) {
         attributes.retain(|name, value| {
-            let kept = self.value(&format!("attributes.{name}"), std::mem::take(value));
+            let (field, text) = (format!("attributes.{name}"), std::mem::take(value));
+            let kept = match self.treatment(&field) {
+                None if AGENT_IDS.contains(&name.as_str()) => self.agent_ids(text),
+                _ => self.value(&field, text),
+            };
             kept.map(|kept| *value = kept).is_some()
         });
+    }
+
+    /// Takes the personal values out of what the index of an archive tells.
+    pub fn told(&self, told: &mut Arc<Told>) {
+        if !self.is_active() {
+            return;
+        }
+        let told = Arc::make_mut(told);
+        told.known.retain_mut(|(meaning, name, value)| {
+            let field = match meaning {
+                Meaning::Ani => "ani",
+                Meaning::Dnis => "dnis",
+                Meaning::AgentName => "agents.name",
+                Meaning::Tag => "tags",
+            };
+            // Where its column has another value, it is no attribute either.
+            if self.treatment(&format!("attributes.{name}")).is_some() {
+                name.clear();
+            }
+            let kept = self.value(field, std::mem::take(value));
+            kept.map(|kept| *value = kept).is_some()
+        });
+        self.attributes(&mut told.others);
     }
 
     /// Takes the sentences out of an outcome; its codes stay.
@@ -216,6 +246,17 @@ impl Privacy {
                 Some(pseudonyms.of(field, &value))
             }
         }
+    }
+
+    /// Ids of agents in one text, treated as those in `agents` are.
+    fn agent_ids(&self, text: String) -> Option<String> {
+        if self.treatment("agents.id").is_none() {
+            return Some(text);
+        }
+        let ids = text.split([',', '[', ']', '"', ' ']);
+        let ids = ids.filter(|id| !id.is_empty()).map(str::to_owned);
+        let ids: Vec<String> = ids.filter_map(|id| self.value("agents.id", id)).collect();
+        (!ids.is_empty()).then(|| ids.join(","))
     }
 
     fn optional(&self, field: &str, value: &mut Option<String>) {

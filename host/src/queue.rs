@@ -26,8 +26,8 @@ pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 use names::Names;
 pub use record::{
-    Absent, Contents, Delivered, Known, Object, Outcome, Record, Segment, Settled, artifact_key,
-    artifact_text, day,
+    Absent, Contents, Delivered, Known, Meaning, Object, Outcome, Record, Segment, Settled, Told,
+    artifact_key, artifact_text, day,
 };
 pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -122,7 +122,8 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
+  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT,
+  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS owed (
   sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
@@ -362,14 +363,6 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.execute_batch(SCHEMA)?;
-    let known = "SELECT count(*) FROM pragma_table_info('object') WHERE name = 'stored_size'";
-    if connection.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
-        // It was made before sinks could encrypt.
-        connection.execute_batch(
-            "ALTER TABLE object ADD COLUMN stored_size INTEGER;
-             ALTER TABLE object ADD COLUMN stored_sha256 TEXT;",
-        )?;
-    }
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;
     let ready = counted(&transaction, "ready")? == 1;

@@ -2,16 +2,18 @@
 //!
 //! Keys are derived from the export and the segment, so that filing a segment
 //! again after a crash changes nothing. The receipt comes last: what it names is
-//! there. Everything is written while it is made, in memory that does not grow
-//! with the segment. A receipt is never encrypted, so that an archive can be
-//! proven without the secret that decrypts it.
+//! there. Rows and receipts are written while they are made, in memory that does
+//! not grow with the segment. A receipt is never encrypted, so that an archive can
+//! be proven without the secret that decrypts it.
 
 #[cfg(feature = "parquet")]
 mod catalog;
 mod put;
+mod sidecar;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io::{self, Write},
     sync::Arc,
 };
@@ -21,7 +23,7 @@ use serde::Serialize;
 use crate::{
     metadata::{Format, Writer},
     queue::{Object, Outcome, Segment, Settled},
-    sink::SinkError,
+    sink::{Sealed, SinkError, Stored},
     transfer::Output,
 };
 
@@ -53,6 +55,29 @@ struct Proof {
     key: String,
     size: u64,
     sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+}
+
+impl Proof {
+    /// What proves an object of this length and sha256, or what the sink has made of it.
+    fn of(key: String, size: u64, sha256: String, stored: Stored) -> Self {
+        let etag = stored.etag;
+        match stored.sealed {
+            None => Proof {
+                key,
+                size,
+                sha256,
+                etag,
+            },
+            Some(Sealed { key, size, sha256 }) => Proof {
+                key,
+                size,
+                sha256,
+                etag,
+            },
+        }
+    }
 }
 
 /// One line of a receipt.
@@ -63,6 +88,9 @@ struct Line<'a> {
     outcome: Cow<'a, Outcome>,
     objects: Vec<Cow<'a, Object>>,
     attempt: u32,
+    /// The files of metadata beside its objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sidecars: Vec<&'a Proof>,
     /// The sinks that take the conversation, if not all do.
     #[serde(skip_serializing_if = "Option::is_none")]
     sinks: Option<Vec<&'a str>>,
@@ -72,9 +100,19 @@ impl<'a> Line<'a> {
     /// What is proven of a conversation in a sink. Where objects are encrypted, it is about what is
     /// stored, and says nothing but ids, codes, lengths and digests: a receipt can be read by
     /// whoever keeps the storage.
-    fn of(settled: &'a Settled, sink: &str, encrypted: bool) -> Self {
+    fn of(
+        settled: &'a Settled,
+        sink: &str,
+        encrypted: bool,
+        sidecars: &'a BTreeMap<String, Proof>,
+    ) -> Self {
         let mut outcome = Cow::Borrowed(&settled.outcome);
-        let objects = settled.objects_in(sink).iter().map(|object| {
+        let objects = settled.objects_in(sink);
+        let sidecars = objects
+            .iter()
+            .filter_map(|object| sidecars.get(&object.key))
+            .collect();
+        let objects = objects.iter().map(|object| {
             let mut object = Cow::Borrowed(object);
             if encrypted {
                 let named = object.to_mut();
@@ -94,13 +132,15 @@ impl<'a> Line<'a> {
             outcome,
             objects,
             attempt: settled.attempt,
+            sidecars,
             sinks: None,
         }
     }
 }
 
-/// Puts a segment's rows, its part of the catalogue where there is one, and then its receipt into
-/// a sink, as far as it takes them; `outputs` are all sinks of the export.
+/// Puts a segment's rows, its part of the catalogue and the files beside its objects where there are
+/// such, and then its receipt into a sink, as far as it takes them; `outputs` are all sinks of the
+/// export.
 ///
 /// # Errors
 /// What the sink says; the segment can be put again.
@@ -155,6 +195,10 @@ pub async fn file(
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => None,
     };
+    let sidecars = match content.metadata {
+        true => sidecar::put(segment, output).await?,
+        false => BTreeMap::new(),
+    };
     let head = Head {
         receipt: 1,
         export: export.to_owned(),
@@ -182,7 +226,7 @@ pub async fn file(
                 let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
                 let proof = Line {
                     sinks: (take.len() < outputs.len()).then_some(take),
-                    ..Line::of(settled, &sink, encrypted)
+                    ..Line::of(settled, &sink, encrypted, &sidecars)
                 };
                 line(&mut into, &proof)?;
             }

@@ -28,6 +28,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 pub(crate) use passing::Passing;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
@@ -82,7 +84,7 @@ pub struct SinkError {
 }
 
 /// What a sink does about an object that is there already. An equal one is never an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overwrite {
     /// A different object is never replaced, whatever [`ObjectInfo::replace`] says.

@@ -4,7 +4,9 @@
 //! and, for each sink, the part that is being collected.
 
 mod download;
+mod length;
 mod name;
+mod target;
 mod unpack;
 
 use std::{
@@ -15,18 +17,23 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use download::Download;
-use name::{extension, stem};
+pub(crate) use length::length;
+use name::extension;
+use target::{Name, Target};
 
 use crate::{
     archive::Spool,
     clock::Clock,
-    grant::Allow,
+    grant::{Allow, Login},
+    layout::Layout,
     metadata,
-    queue::{Contents, Known, Object, Queue},
+    queue::{Contents, Known, Queue},
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
@@ -44,7 +51,7 @@ const ZIP: &str = "application/zip";
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How a sink wants archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zip {
     /// Each file in it an object of its own.
@@ -69,6 +76,8 @@ pub struct Output {
     pub metadata: metadata::Settings,
     /// What it takes.
     pub route: Route,
+    /// Where the media lie in it.
+    pub layout: Layout,
 }
 
 impl Output {
@@ -81,6 +90,7 @@ impl Output {
             zip: Zip::default(),
             metadata: metadata::Settings::default(),
             route: Route::default(),
+            layout: Layout::default(),
         }
     }
 }
@@ -122,7 +132,7 @@ impl Delivery {
             match (stored, &whole) {
                 (Err(error), _) => self.failed.push((output.name.clone(), error)),
                 (Ok(stored), Some((size, sha256))) => {
-                    let mut object = target.object(*size, sha256);
+                    let mut object = target.object(&output.layout, *size, sha256);
                     object.etag = stored.etag;
                     if let Some(sealed) = stored.sealed {
                         object.key = sealed.key;
@@ -155,21 +165,13 @@ impl Delivery {
 pub struct Transfer {
     client: reqwest::Client,
     allow: Allow,
+    login: Arc<Login>,
     queue: Queue,
     spool: Spool,
     clock: Clock,
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
-}
-
-/// A file that is being delivered: what the rows will say of it.
-#[derive(Clone, Debug)]
-struct Target {
-    conversation: String,
-    recording: String,
-    key: String,
-    content_type: String,
 }
 
 impl Transfer {
@@ -185,12 +187,21 @@ impl Transfer {
         Transfer {
             client,
             allow,
+            login: Arc::new(Login::None),
             queue,
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
         }
+    }
+
+    /// Makes downloads that need the source's credentials as `login`; only origins that its requests
+    /// may reach get them.
+    #[must_use]
+    pub fn login(mut self, login: Arc<Login>) -> Self {
+        self.login = login;
+        self
     }
 
     /// Delivers an artifact to some sinks. One that fails does not stop the others.
@@ -250,16 +261,10 @@ impl Transfer {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
-        let start = known.start;
         let target = Target {
-            conversation: key.conversation.clone(),
-            recording: key.recording.clone(),
-            key: format!(
-                "{}.{}",
-                stem(start, &key.conversation, &key.recording, key.part),
-                extension(&content_type)
-            ),
+            name: Name::Whole(extension(&content_type)),
             content_type,
+            ..Target::of(key, &known)
         };
         let size = download.size;
         let _held = self.hold(size, wanting.len()).await;
@@ -318,7 +323,9 @@ impl Transfer {
                     replace: false,
                     clear: false,
                 };
-                (feed, output.sink.put(&target.key, info, body).boxed())
+                let key = target.key(&output.layout);
+                let put = async move { output.sink.put(&key, info, body).await };
+                (feed, put.boxed())
             })
             .unzip()
     }
@@ -373,21 +380,5 @@ fn checked(
             "the file's sha256 is not the one announced".to_owned(),
         )),
         _ => Ok(sha256),
-    }
-}
-
-impl Target {
-    fn object(&self, size: u64, sha256: &str) -> Object {
-        Object {
-            conversation: self.conversation.clone(),
-            recording: self.recording.clone(),
-            key: self.key.clone(),
-            member: None,
-            content_type: self.content_type.clone(),
-            size,
-            sha256: sha256.to_owned(),
-            etag: None,
-            stored: None,
-        }
     }
 }

@@ -2,26 +2,33 @@
 //!
 //! Nothing but the sink is needed: receipts are about what is stored, so that an encrypted archive
 //! is proven without a secret. With one, what is encrypted is read, too, and compared with its rows.
-//! Memory holds one day at a time.
+//! The receipts say what must be there, in whatever order the sink lists it; that is kept on disk, so
+//! that memory does not grow with the archive.
 
+mod ledger;
 mod sealed;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     encryption::{Identities, SUFFIX},
+    layout::{BUNDLES, Layout},
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
 use sealed::Digests;
 
+use ledger::{Ledger, State};
+
 /// Objects that are read at once.
 const READS: usize = 8;
+/// Objects that are compared together.
+const PAGE: usize = 1000;
 
 /// How an object differs from what its receipt says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -82,6 +89,8 @@ struct Head {
 struct Receipt {
     conversation_id: String,
     objects: Vec<Expected>,
+    #[serde(default)]
+    sidecars: Vec<Expected>,
     #[serde(default = "first")]
     attempt: u32,
 }
@@ -102,106 +111,138 @@ struct Expected {
     conversation: Option<String>,
     #[serde(skip)]
     attempt: u32,
-    /// What other receipts say of it, if it is encrypted: each put of it has other bytes.
+    /// Whether it is a recording, and not a file of metadata.
     #[serde(skip)]
-    others: Vec<Expected>,
+    media: bool,
+    /// Whether it is encrypted, so that each put of it has other bytes.
+    #[serde(skip)]
+    encrypted: bool,
+    /// What else receipts say of it, if it is encrypted.
+    #[serde(skip)]
+    others: Vec<Claim>,
+    /// The sha256 that rows tell of what it decrypts to.
+    #[serde(skip)]
+    plain: Vec<String>,
+}
+
+/// What a receipt says of an object.
+#[derive(Clone)]
+struct Claim {
+    size: u64,
+    sha256: String,
+    etag: Option<String>,
 }
 
 impl Expected {
     /// All that receipts say of it.
-    fn claims(&self) -> impl Iterator<Item = &Expected> {
-        std::iter::once(self).chain(&self.others)
+    fn claims(&self) -> impl Iterator<Item = (u64, &str, Option<&str>)> {
+        let own = (self.size, self.sha256.as_str(), self.etag.as_deref());
+        let others = self.others.iter();
+        std::iter::once(own)
+            .chain(others.map(|it| (it.size, it.sha256.as_str(), it.etag.as_deref())))
     }
 
-    /// Joins what two receipts say of an object: the later attempt counts, and for what is
-    /// encrypted either.
-    fn join(self, other: Expected, encrypted: bool) -> Expected {
-        let (mut newer, mut older) = match self.attempt <= other.attempt {
-            true => (other, self),
-            false => (self, other),
-        };
-        if encrypted {
-            let mut claims = std::mem::take(&mut older.others);
-            claims.push(older);
-            for claim in claims {
-                if newer.claims().all(|known| known.sha256 != claim.sha256) {
-                    newer.others.push(claim);
-                }
-            }
-        }
-        newer
+    /// Whether a receipt says this length of it.
+    fn has_size(&self, found: u64) -> bool {
+        self.claims().any(|(size, ..)| size == found)
+    }
+
+    /// Whether a receipt says this sha256 of it.
+    fn has_sha256(&self, found: &str) -> bool {
+        self.claims().any(|(_, sha256, _)| sha256 == found)
+    }
+
+    /// Whether a receipt says this length and tag of it.
+    fn has_tag(&self, found: &Found) -> bool {
+        let tag = found.etag.as_deref();
+        self.claims()
+            .any(|(size, _, etag)| size == found.size && etag == tag)
     }
 }
 
-/// Compares a sink with its receipts: by length and entity tag, or, if `full`, by sha256, too. Files
-/// of rows are always compared by sha256.
+/// Compares a sink of the default layout with its receipts, as [`verify_with`] does.
 ///
 /// # Errors
 /// What the sink says when it cannot be read.
 pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> {
-    with_identities(store, full, &Identities::default()).await
+    let options = Options {
+        full,
+        ..Options::default()
+    };
+    verify_with(store, options).await
 }
 
-/// As [`verify`], and reads what is encrypted: files of rows, and, if `full`, every object, whose
-/// plain bytes are compared with the sha256 in its row.
+/// How a sink is compared with its receipts.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where media are put: what no receipt names is looked for there.
+    pub layout: Layout,
+    /// Whether every object is read and compared by sha256, not only where its length or entity tag
+    /// leaves a doubt. Files of rows are always compared by sha256.
+    pub full: bool,
+    /// What decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes
+    /// are compared with the sha256 in its row.
+    pub identities: Identities,
+}
+
+/// Compares a sink with its receipts: by length and entity tag, or as the options say.
 ///
 /// # Errors
 /// What the sink says when it cannot be read.
-pub async fn with_identities(
-    store: &dyn Store,
-    full: bool,
-    identities: &Identities,
-) -> Result<Report, SinkError> {
+pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, SinkError> {
+    let Options {
+        layout,
+        full,
+        identities,
+    } = options;
     let mut check = Check {
         store,
         full,
         identities,
-        plain: HashMap::new(),
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
-        bundles: listed(store, "bundles/").await?,
-        seen_bundles: HashSet::new(),
+        ledger: Ledger::new()?,
     };
     let mut receipts = BTreeMap::<String, Vec<String>>::new();
     let mut list = store.list("receipts/");
     while let Some(found) = list.next().await.transpose()? {
         let day = found.key.split('/').nth(1).unwrap_or_default();
-        let day = day.trim_start_matches("date=").to_owned();
-        receipts.entry(day).or_default().push(found.key);
+        receipts.entry(day.to_owned()).or_default().push(found.key);
     }
-    let mut days = Days::new(store);
-    let mut stored = days.next().await?;
-    loop {
-        let receipt_day = receipts.first_key_value().map(|(day, _)| day.clone());
-        let stored_day = stored.as_ref().map(|(day, _)| day.clone());
-        let Some(day) = [receipt_day, stored_day].into_iter().flatten().min() else {
-            break;
-        };
-        let keys = receipts.remove(&day).unwrap_or_default();
-        let objects = match stored.take_if(|(there, _)| *there == day) {
-            Some((_, objects)) => {
-                stored = days.next().await?;
-                objects
-            }
-            None => HashMap::new(),
-        };
-        check.day(&keys, objects).await?;
+    for keys in receipts.into_values() {
+        let mut conversations = HashSet::new();
+        for key in keys {
+            check.receipt(&key, &mut conversations).await?;
+        }
+        check.report.conversations += conversations.len() as u64;
     }
+    (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
+    let mut places = vec![layout.prefix().to_owned(), BUNDLES.to_owned()];
+    // What an export left that had another layout.
+    let before = Layout::default();
+    if layout.prefix() != before.prefix() && check.ledger.expects(before.prefix()).await? {
+        places.push(before.prefix().to_owned());
+    }
+    for (at, place) in places.iter().enumerate() {
+        let listed_before = places[..at].iter().any(|before| place.starts_with(before));
+        if !listed_before {
+            check.list(place).await?;
+        }
+    }
+    check.elsewhere(&places).await?;
+    check.contents().await?;
     Ok(check.finish())
 }
 
 struct Check<'a> {
     store: &'a dyn Store,
     full: bool,
-    identities: &'a Identities,
-    /// What the rows of a day say of the plain bytes of its objects.
-    plain: HashMap<String, BTreeSet<String>>,
+    identities: Identities,
     report: Report,
     rows: HashMap<String, Found>,
     catalog: HashMap<String, Found>,
-    bundles: HashMap<String, Found>,
-    seen_bundles: HashSet<String>,
+    ledger: Ledger,
 }
 
 impl Check<'_> {
@@ -214,92 +255,98 @@ impl Check<'_> {
         });
     }
 
-    /// Checks the receipts of a day against the objects of that day.
-    async fn day(
-        &mut self,
-        receipts: &[String],
-        mut objects: HashMap<String, Found>,
-    ) -> Result<(), SinkError> {
-        self.plain.clear();
-        let mut expected = BTreeMap::<String, Expected>::new();
-        let mut conversations = HashSet::new();
-        for key in receipts {
-            self.receipt(key, &mut expected, &mut conversations).await?;
+    /// Compares what is below a prefix with the receipts.
+    async fn list(&mut self, place: &str) -> Result<(), SinkError> {
+        let store = self.store;
+        let mut pages = store.list(place).chunks(PAGE);
+        while let Some(page) = pages.next().await {
+            let page = page.into_iter().collect::<Result<_, _>>()?;
+            self.compare(page).await?;
         }
-        self.report.conversations += conversations.len() as u64;
-        let mut to_read = Vec::new();
-        for (key, expected) in expected {
-            self.report.objects += 1;
-            self.report.bytes += expected.size;
-            let found = if key.starts_with("bundles/") {
-                self.seen_bundles.insert(key.clone());
-                self.bundles.get(&key).cloned()
-            } else {
-                objects.remove(&key)
-            };
-            match found {
-                None => self.find(Difference::Missing, &expected, "it is not there".into()),
-                Some(found) if expected.claims().all(|claim| claim.size != found.size) => {
+        Ok(())
+    }
+
+    async fn compare(&mut self, page: Vec<Found>) -> Result<(), SinkError> {
+        for (found, expected) in self.ledger.found(page, self.full).await? {
+            match expected {
+                None => self.surplus(found.key, found.size),
+                Some(expected) if !expected.has_size(found.size) => {
                     let size = found.size;
                     let detail = format!("{size} bytes, {} in the receipt", expected.size);
                     self.find(Difference::Size, &expected, detail);
                 }
-                // Another tag may be that of a copy: the bytes decide.
-                Some(found)
-                    if self.full || expected.claims().all(|claim| claim.etag != found.etag) =>
-                {
-                    to_read.push(expected);
-                }
                 Some(_) => {}
             }
         }
-        for (key, found) in objects {
-            self.surplus(key, found.size);
+        Ok(())
+    }
+
+    /// Looks, one by one, for what was not found in places that were listed: it is missing, or lies
+    /// where another layout put it.
+    async fn elsewhere(&mut self, places: &[String]) -> Result<(), SinkError> {
+        let mut after = String::new();
+        loop {
+            let page = self.ledger.page(State::Unseen, &after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
+            let store = self.store;
+            let mut looks = stream::iter(page)
+                .map(|expected| async move {
+                    let missing = places.iter().any(|place| expected.key.starts_with(place));
+                    let found = match missing {
+                        true => None,
+                        false => one(store, &expected.key).await?,
+                    };
+                    Ok::<_, SinkError>((expected, found))
+                })
+                .buffered(READS);
+            let mut there = Vec::new();
+            while let Some((expected, found)) = looks.next().await.transpose()? {
+                match found {
+                    Some(found) => there.push(found),
+                    None => self.find(Difference::Missing, &expected, "it is not there".into()),
+                }
+            }
+            drop(looks);
+            self.compare(there).await?;
         }
-        if !to_read.is_empty() {
-            let (store, identities, plain) = (self.store, self.identities, &self.plain);
-            let mut reads = stream::iter(to_read)
+    }
+
+    /// Reads what has the right length, where that is not enough.
+    async fn contents(&mut self) -> Result<(), SinkError> {
+        let mut after = String::new();
+        loop {
+            let page = self.ledger.page(State::Unread, &after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
+            let (store, identities) = (self.store, self.identities.clone());
+            let identities = &identities;
+            let mut reads = stream::iter(page)
                 .map(|expected| async move {
                     let key = &expected.key;
-                    let digests = match plain.contains_key(key) {
+                    let digests = match expected.encrypted && !identities.is_empty() {
                         true => sealed::digests(store, key, identities).await,
                         false => digest(store, key).await,
                     };
                     digests.map(|digests| (expected, digests))
                 })
                 .buffer_unordered(READS);
-            let mut changed = Vec::new();
-            while let Some(read) = reads.next().await.transpose()? {
-                changed.push(read);
-            }
-            drop(reads);
-            for (expected, found) in changed {
-                let stored = found.as_ref().map(|found| &found.stored);
-                if expected.claims().all(|claim| stored != Some(&claim.sha256)) {
-                    let found = stored.map_or("nothing", String::as_str);
-                    let detail = format!("sha256 {found}, {} in the receipt", expected.sha256);
+            while let Some((expected, found)) = reads.next().await.transpose()? {
+                if let Some(detail) = unlike(&expected, found) {
                     self.find(Difference::Content, &expected, detail);
-                    continue;
                 }
-                let told = self.plain.get(&expected.key);
-                let detail = match (found.and_then(|found| found.plain), told) {
-                    (Some(Err(error)), _) => error.to_string(),
-                    (Some(Ok(plain)), Some(told)) if !told.contains(&plain) => {
-                        format!("decrypted, it has the sha256 {plain}, and another in its row")
-                    }
-                    _ => continue,
-                };
-                self.find(Difference::Content, &expected, detail);
             }
         }
-        Ok(())
     }
 
     /// Reads a receipt and its rows.
     async fn receipt(
         &mut self,
         key: &str,
-        expected: &mut BTreeMap<String, Expected>,
         conversations: &mut HashSet<String>,
     ) -> Result<(), SinkError> {
         let itself = Expected {
@@ -309,7 +356,10 @@ impl Check<'_> {
             etag: None,
             conversation: None,
             attempt: 0,
+            media: false,
+            encrypted: false,
             others: Vec::new(),
+            plain: Vec::new(),
         };
         let bytes = whole(self.store, key).await?.unwrap_or_default();
         // Bytes that are no UTF-8 cannot be right and are replaced.
@@ -326,6 +376,7 @@ impl Check<'_> {
         self.report.receipts += 1;
         let encrypted = head.encryption.is_some();
         let mut proven = HashMap::new();
+        let mut expected = Vec::new();
         for (number, line) in lines.enumerate() {
             let Ok(receipt) = serde_json::from_str::<Receipt>(line) else {
                 let detail = format!("line {} cannot be read", number + 2);
@@ -338,18 +389,19 @@ impl Check<'_> {
                 proven.insert(owner, (object.sha256.clone(), false));
                 object.conversation = Some(conversation.clone());
                 object.attempt = receipt.attempt;
-                match expected.entry(object.key.clone()) {
-                    Entry::Vacant(place) => {
-                        place.insert(object);
-                    }
-                    Entry::Occupied(place) => {
-                        let (key, known) = place.remove_entry();
-                        expected.insert(key, known.join(object, encrypted));
-                    }
-                }
+                object.media = true;
+                object.encrypted = encrypted;
+                expected.push(object);
+            }
+            for mut sidecar in receipt.sidecars {
+                sidecar.conversation = Some(conversation.clone());
+                sidecar.attempt = receipt.attempt;
+                sidecar.encrypted = encrypted;
+                expected.push(sidecar);
             }
             conversations.insert(conversation);
         }
+        self.ledger.expect(expected).await?;
         if let Some(catalog) = &head.catalog {
             self.catalog.remove(&catalog.key);
             self.proven(catalog).await?;
@@ -366,7 +418,7 @@ impl Check<'_> {
                 self.report.unread += 1;
                 return Ok(());
             }
-            match sealed::rows(self.identities, &rows) {
+            match sealed::rows(&self.identities, &rows) {
                 Ok(plain) => (metadata.key.trim_end_matches(SUFFIX), plain),
                 Err(error) => {
                     if right {
@@ -383,6 +435,7 @@ impl Check<'_> {
             Ok(rows) => rows,
             Err(error) => Box::new(std::iter::once(Err(error))),
         };
+        let mut plain = Vec::new();
         for row in rows {
             let row = match row {
                 Ok(row) => row,
@@ -404,7 +457,7 @@ impl Check<'_> {
                 // The receipt is about what is stored, the row about what that decrypts to.
                 Some((_, seen)) if encrypted => {
                     *seen = true;
-                    self.plain.entry(object).or_default().extend(row.sha256);
+                    plain.extend(row.sha256.map(|sha256| (object, sha256)));
                 }
                 Some((sha256, seen)) if row.sha256.as_ref() == Some(sha256) => *seen = true,
                 _ => {
@@ -413,6 +466,7 @@ impl Check<'_> {
                 }
             }
         }
+        self.ledger.decrypted(plain).await?;
         for ((_, object), (_, seen)) in proven {
             if !seen {
                 let detail = format!("{object} has no row that agrees with it");
@@ -453,12 +507,8 @@ impl Check<'_> {
     fn finish(mut self) -> Report {
         let rows = std::mem::take(&mut self.rows);
         let catalog = std::mem::take(&mut self.catalog);
-        let bundles = std::mem::take(&mut self.bundles);
-        let seen = std::mem::take(&mut self.seen_bundles);
-        for (key, found) in rows.into_iter().chain(catalog).chain(bundles) {
-            if !seen.contains(&key) {
-                self.surplus(key, found.size);
-            }
+        for (key, found) in rows.into_iter().chain(catalog) {
+            self.surplus(key, found.size);
         }
         let findings = &mut self.report.findings;
         findings.sort_by(|a, b| (a.difference, &a.key).cmp(&(b.difference, &b.key)));
@@ -466,43 +516,34 @@ impl Check<'_> {
     }
 }
 
-/// The media objects of a sink, a day at a time.
-struct Days<'a> {
-    list: BoxStream<'a, Result<Found, SinkError>>,
-    ahead: Option<Found>,
-}
-
-impl<'a> Days<'a> {
-    fn new(store: &'a dyn Store) -> Self {
-        Days {
-            list: store.list("recordings/").fuse().boxed(),
-            ahead: None,
-        }
+/// How an object's bytes differ from what its receipts and its row say, if they do.
+fn unlike(expected: &Expected, found: Option<Digests>) -> Option<String> {
+    let stored = found.as_ref().map(|found| found.stored.as_str());
+    if !stored.is_some_and(|stored| expected.has_sha256(stored)) {
+        let stored = stored.unwrap_or("nothing");
+        return Some(format!(
+            "sha256 {stored}, {} in the receipt",
+            expected.sha256
+        ));
     }
-
-    async fn next(&mut self) -> Result<Option<(String, HashMap<String, Found>)>, SinkError> {
-        let first = match self.ahead.take() {
-            Some(found) => Some(found),
-            None => self.list.next().await.transpose()?,
-        };
-        let Some(first) = first else { return Ok(None) };
-        let day = day(&first.key);
-        let mut objects = HashMap::from([(first.key.clone(), first)]);
-        while let Some(found) = self.list.next().await.transpose()? {
-            if self::day(&found.key) != day {
-                self.ahead = Some(found);
-                break;
-            }
-            objects.insert(found.key.clone(), found);
-        }
-        Ok(Some((day, objects)))
+    match found?.plain? {
+        Err(error) => Some(error.to_string()),
+        Ok(plain) if expected.plain.is_empty() || expected.plain.contains(&plain) => None,
+        Ok(plain) => Some(format!(
+            "decrypted, it has the sha256 {plain}, and another in its row"
+        )),
     }
 }
 
-/// The day in `recordings/2026/01/05/...`, as receipts write it.
-fn day(key: &str) -> String {
-    let parts: Vec<&str> = key.split('/').skip(1).take(3).collect();
-    parts.join("-")
+/// The object of this very key.
+async fn one(store: &dyn Store, key: &str) -> Result<Option<Found>, SinkError> {
+    let mut list = store.list(key);
+    while let Some(found) = list.next().await.transpose()? {
+        if found.key == key {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Found>, SinkError> {

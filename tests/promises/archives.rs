@@ -4,6 +4,8 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[path = "archives/told.rs"]
+mod told;
 
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 

@@ -19,7 +19,7 @@ use recording_host::{
     sink::{
         Body, ObjectInfo, Sink, SinkExt, StoreExt, encrypted::Encrypted, filesystem::Filesystem,
     },
-    verify::{self, Difference, Report},
+    verify::{Difference, Options, Report, verify_with},
 };
 use serde_json::{Value, json};
 
@@ -95,11 +95,12 @@ fn unplaced(rows: Vec<Value>) -> Vec<Value> {
 }
 
 async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
-    let identities = pair.map(Pair::identities).unwrap_or_default();
-    let store = sink.store().unwrap();
-    verify::with_identities(store, true, &identities)
-        .await
-        .unwrap()
+    let options = Options {
+        full: true,
+        identities: pair.map(Pair::identities).unwrap_or_default(),
+        ..Options::default()
+    };
+    verify_with(sink.store().unwrap(), options).await.unwrap()
 }
 
 /// What is stored is unreadable, and decrypts to what an unencrypted export is.

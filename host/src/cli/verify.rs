@@ -34,7 +34,12 @@ impl Verify {
                 eprintln!("{name}: this sink cannot be read");
                 continue;
             };
-            let report = verify::with_identities(store, self.full, &identities).await?;
+            let options = verify::Options {
+                layout: config.layout(&name).cloned().unwrap_or_default(),
+                full: self.full,
+                identities: identities.clone(),
+            };
+            let report = verify::verify_with(store, options).await?;
             if !self.json {
                 print::report(&name, &report);
             }

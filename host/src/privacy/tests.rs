@@ -155,3 +155,48 @@ fn other_keys_and_other_fields_have_other_fingerprints_and_no_key_is_shown() {
     }
     assert!(!format!("{one:?}").contains(KEY));
 }
+
+#[test]
+fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
+    let told = || {
+        let known = |meaning, name: &str, value: &str| (meaning, name.to_owned(), value.to_owned());
+        let others = [("userIds", r#"["u1","u2"]"#), ("note", "x")];
+        Arc::new(Told {
+            known: vec![
+                known(Meaning::Ani, "from", "sip:+15550100199@host"),
+                known(Meaning::AgentName, "agent", "Ann"),
+                known(Meaning::Tag, "tags", "vip"),
+                known(Meaning::Dnis, "to", "+15550100100"),
+            ],
+            others: others
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        })
+    };
+    let mut same = told();
+    Privacy::default().told(&mut same);
+    assert_eq!(same, told());
+    let privacy = privacy(
+        &["ani", "agents"],
+        &["tags", "attributes.note", "attributes.to"],
+    );
+    let mut hidden = told();
+    privacy.told(&mut hidden);
+    let record = treated(&privacy);
+    let ids = [&record.agents[0].0, &record.agents[1].0].map(String::as_str);
+    let known = |meaning, name: &str, value: Option<&String>| {
+        (meaning, name.to_owned(), value.unwrap().clone())
+    };
+    let dnis = "+15550100100".to_owned();
+    assert_eq!(
+        hidden.known,
+        [
+            known(Meaning::Ani, "from", record.ani.as_ref()),
+            known(Meaning::AgentName, "agent", record.agents[0].1.as_ref()),
+            // In the column, and never as the attribute that is left out.
+            known(Meaning::Dnis, "", Some(&dnis)),
+        ]
+    );
+    let others = BTreeMap::from([("userIds".to_owned(), ids.join(","))]);
+    assert_eq!(hidden.others, others);
+}

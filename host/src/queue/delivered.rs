@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Absent, Delivered, Queue, QueueError, count};
+use super::{Absent, Delivered, Object, Queue, QueueError, count};
 
 /// How far a sink is behind the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +27,11 @@ impl Queue {
                 Ok(contents) => {
                     for missing in &mut contents.missing {
                         self.privacy.message(&mut missing.message);
+                    }
+                    for (_, object) in &mut contents.objects {
+                        if let Some(told) = &mut object.told {
+                            self.privacy.told(told);
+                        }
                     }
                 }
                 Err((_, message)) => self.privacy.message(message),
@@ -124,7 +129,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     for (sink, object) in &contents.objects {
         let stored = object.stored.as_ref();
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             sink,
@@ -137,7 +142,8 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             object.sha256,
             object.etag,
             stored.map(|(size, _)| *size as i64),
-            stored.map(|(_, sha256)| sha256)
+            stored.map(|(_, sha256)| sha256),
+            told(object)
         ])?;
     }
     for sink in &delivered.took {
@@ -175,6 +181,12 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
         .execute(params![key, conversation, code, message, passing])?;
     }
     Ok(())
+}
+
+/// What an archive's index tells of an object, as JSON.
+fn told(object: &Object) -> Option<String> {
+    let told = object.told.as_deref()?;
+    serde_json::to_string(told).ok()
 }
 
 /// The sinks that are owed an artifact.

@@ -82,6 +82,30 @@ pub struct Known {
     pub record: Option<Record>,
 }
 
+/// What the index of an archive tells of a recording besides whose it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Told {
+    /// The fields that mean something to the rows: what it means, the field's name, which is empty if
+    /// it is to be no attribute, and its value.
+    pub known: Vec<(Meaning, String, String)>,
+    /// All others, by name.
+    pub others: BTreeMap<String, String>,
+}
+
+/// What a field of an index means.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// The calling number or address.
+    Ani,
+    /// The number or address called.
+    Dnis,
+    /// The name of an agent.
+    AgentName,
+    /// A tag.
+    Tag,
+}
+
 /// What became of a conversation.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -188,6 +212,9 @@ pub struct Object {
     /// Length and SHA-256 as which it is stored, if the sink encrypts.
     #[serde(skip)]
     pub stored: Option<(u64, String)>,
+    /// What the index of the archive that it came in tells of it, for the rows.
+    #[serde(skip)]
+    pub told: Option<Arc<Told>>,
 }
 
 /// A conversation that is ready to be filed.

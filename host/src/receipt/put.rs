@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::Proof;
 use crate::{
-    sink::{Body, ObjectInfo, Passing, Sealed, SinkError},
+    sink::{Body, ObjectInfo, Passing, SinkError},
     transfer::Output,
 };
 
@@ -39,10 +39,12 @@ pub(super) async fn put(
         retryable: false,
     };
     match written {
-        Ok(Ok((size, sha256))) => Ok(match stored?.sealed {
-            None => Proof { key, size, sha256 },
-            Some(Sealed { key, size, sha256 }) => Proof { key, size, sha256 },
-        }),
+        Ok(Ok((size, sha256))) => {
+            let mut proof = Proof::of(key, size, sha256, stored?);
+            // What is proven so is read whole: no tag is needed.
+            proof.etag = None;
+            Ok(proof)
+        }
         // The sink stopped reading, and says why.
         Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             stored?;

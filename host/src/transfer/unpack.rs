@@ -20,11 +20,11 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Delivery, Output, Target, Transfer, TransferError, Zip, host,
-    name::{content_type, stem},
+    Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
+    name::content_type,
 };
 use crate::{
-    archive::{Archive, ArchiveError, EntryError, Limits, safe},
+    archive::{Archive, ArchiveError, EntryError, Limits},
     queue::Known,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Feed, SinkError, Stored},
@@ -142,7 +142,7 @@ impl Transfer {
             delivery = unpacking.delivery;
         }
         let keep = match plan.must_be_kept() {
-            true => outputs,
+            true => outputs.clone(),
             false => with_zip(&outputs, Zip::Keep),
         };
         let mut keep = delivery.sound(&keep);
@@ -166,37 +166,33 @@ impl Transfer {
                     object.conversation.clone_from(&holder.conversation);
                     object.recording.clone_from(&holder.recording);
                     object.member.clone_from(&holder.member);
+                    object.told.clone_from(&holder.told);
                     delivery.contents.objects.push((sink.clone(), object));
                 }
             }
             delivery.failed.extend(kept.failed);
         }
         delivery.contents.missing = plan.missing;
-        let told = missing(&plan.problems, &whole.key);
+        let told = missing(&plan.problems, &whole.keys(&outputs));
         delivery.contents.missing.extend(told);
         Ok(Verdict::Settled(delivery))
     }
 
     /// The object that an archive is when it is kept.
     async fn whole(&self, artifact: &Artifact) -> Result<Target, Attempt> {
-        let (conversation, recording, stem) = match &artifact.key {
-            ArtifactKey::Bundle(id) => (
-                String::new(),
-                String::new(),
-                format!("bundles/{}", safe(id)),
-            ),
-            ArtifactKey::Recording(key) => {
-                let id = key.conversation.clone();
-                let start = self.known(&id).await?.start;
-                let stem = stem(start, &id, &key.recording, key.part);
-                (id, key.recording.clone(), stem)
-            }
+        let target = match &artifact.key {
+            ArtifactKey::Bundle(id) => Target {
+                name: Name::Bundle(id.clone()),
+                ..Target::default()
+            },
+            ArtifactKey::Recording(key) => Target {
+                name: Name::Whole("zip"),
+                ..Target::of(key, &self.known(&key.conversation).await?)
+            },
         };
         Ok(Target {
-            conversation,
-            recording,
-            key: format!("{stem}.zip"),
-            content_type: "application/zip".to_owned(),
+            content_type: ZIP.to_owned(),
+            ..target
         })
     }
 
@@ -300,7 +296,7 @@ impl Unpacking<'_> {
     ) -> Result<(), Attempt> {
         let archive = Arc::clone(&self.archive);
         let short = archive.entries()[entry].size <= NESTED;
-        if bundle && short && target.content_type == "application/zip" {
+        if bundle && short && target.content_type == ZIP {
             return self.nested(entry, target).await;
         }
         self.put(&archive, entry, target, None).await.map(drop)
@@ -367,12 +363,12 @@ impl Unpacking<'_> {
             }
         };
         let before = self.problems.len();
-        let kept = Some(target.key.as_str());
+        let kept = target.keys(&self.outputs);
+        let kept = Some(kept.as_str());
         let mut stored = false;
         match open(file, self.limits).await? {
             Ok(inner) => {
                 self.limits = self.limits.after(&inner);
-                let stem = target.key.trim_end_matches(".zip");
                 for name in inner.hidden() {
                     self.problem(target, plan::HIDDEN, name, &plan::HIDDEN_REASON, kept);
                 }
@@ -382,7 +378,7 @@ impl Unpacking<'_> {
                         continue;
                     }
                     let target = Target {
-                        key: format!("{stem}/{}", file.safe_name),
+                        name: Name::Entry(file.safe_name.clone()),
                         content_type: content_type(&file.name).to_owned(),
                         ..target.clone()
                     };

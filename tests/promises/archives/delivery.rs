@@ -13,10 +13,11 @@ use recording_host::{
     archive::QUOTA,
     clock::Clock,
     grant::Allow,
+    layout::Layout,
     queue::{Contents, Delivered, Outcome, Queue, Settled, artifact_text},
     sandbox::{
-        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, Next, Origin,
-        OriginRole, OutcomeResult, RecordingKey, State, Step,
+        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, IndexField,
+        IndexMeaning, Next, Origin, OriginRole, OutcomeResult, RecordingKey, State, Step,
     },
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
@@ -59,9 +60,9 @@ async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) 
 }
 
 /// What an archive became.
-struct Arrived {
-    files: BTreeMap<String, Vec<u8>>,
-    settled: BTreeMap<String, Settled>,
+pub(super) struct Arrived {
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) settled: BTreeMap<String, Settled>,
     downloads: usize,
     contents: Contents,
 }
@@ -127,7 +128,7 @@ fn recording() -> (ArtifactKey, Container) {
     (ArtifactKey::Recording(key), Container::Zip)
 }
 
-fn bundle() -> (ArtifactKey, Container) {
+pub(super) fn bundle() -> (ArtifactKey, Container) {
     let index = BundleIndex {
         conversation_field: "conversationId".to_owned(),
         recording_field: "recordingId".to_owned(),
@@ -135,6 +136,16 @@ fn bundle() -> (ArtifactKey, Container) {
         content_type_field: Some("contentType".to_owned()),
         error_field: Some("errorMsg".to_owned()),
         passing_errors: Vec::new(),
+        known_fields: [
+            ("ani", IndexMeaning::Ani),
+            ("agentName", IndexMeaning::AgentName),
+            ("tags", IndexMeaning::Tag),
+        ]
+        .map(|(name, meaning)| IndexField {
+            name: name.to_owned(),
+            meaning,
+        })
+        .into(),
     };
     (
         ArtifactKey::Bundle("b1".to_owned()),
@@ -142,11 +153,11 @@ fn bundle() -> (ArtifactKey, Container) {
     )
 }
 
-fn index(lines: Value) -> Forged {
+pub(super) fn index(lines: Value) -> Forged {
     Forged::deflated("metadata.json", lines.to_string())
 }
 
-fn listed(conversation: &str, recording: &str, file: &str) -> Value {
+pub(super) fn listed(conversation: &str, recording: &str, file: &str) -> Value {
     json!({ "conversationId": conversation, "recordingId": recording, "fileName": file })
 }
 
@@ -183,11 +194,38 @@ fn step(artifact: &Artifact) -> Step {
 }
 
 /// Delivers an archive of which these downloads come to a folder, through queue and transfer.
-async fn deliver(kind: (ArtifactKey, Container), bodies: Vec<Vec<u8>>, zip: Zip) -> Arrived {
+pub(super) async fn deliver(
+    kind: (ArtifactKey, Container),
+    bodies: Vec<Vec<u8>>,
+    zip: Zip,
+) -> Arrived {
     delivered(kind, bodies, zip, true, None).await.unwrap()
 }
 
+/// [`deliver`] to a sink of another layout than the default one.
+pub(super) async fn deliver_as(
+    layout: Layout,
+    kind: (ArtifactKey, Container),
+    bodies: Vec<Vec<u8>>,
+    zip: Zip,
+) -> Arrived {
+    arrived(layout, kind, bodies, zip, true, None)
+        .await
+        .unwrap()
+}
+
 async fn delivered(
+    kind: (ArtifactKey, Container),
+    bodies: Vec<Vec<u8>>,
+    zip: Zip,
+    sized: bool,
+    digest: Option<String>,
+) -> Result<Arrived, recording_host::transfer::TransferError> {
+    arrived(Layout::default(), kind, bodies, zip, sized, digest).await
+}
+
+async fn arrived(
+    layout: Layout,
     (key, container): (ArtifactKey, Container),
     bodies: Vec<Vec<u8>>,
     zip: Zip,
@@ -204,6 +242,7 @@ async fn delivered(
     let output = folder.path().join("output");
     let lake = Output {
         zip,
+        layout,
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
