@@ -210,6 +210,54 @@ async fn parquet_and_the_catalogue_are_encrypted_too_and_are_read_with_an_identi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    let layout = json!({ "type": "hive", "organization": "corp" });
+    let mut config = encrypting(center.config(), &[&pair]);
+    config["sinks"]["lake"]["layout"] = layout.clone();
+    export(config).await;
+    let root = center.output();
+    let stored = files(&root);
+    let beside = |key: &&String| key.ends_with("_metadata.json.age");
+    let beside: Vec<&String> = stored.keys().filter(beside).collect();
+    assert!(beside.len() > 50);
+    let clear = stored.keys().filter(|key| !key.ends_with(".age"));
+    assert!(clear.clone().all(|key| key.starts_with("receipts/")));
+
+    let plain = decrypted(&pair, &root, &center.folder.path().join("plain")).await;
+    for key in &beside {
+        let key = key.trim_end_matches(".age");
+        let _: Value = serde_json::from_slice(&plain[key]).unwrap();
+        assert!(plain.contains_key(key.trim_end_matches("_metadata.json")));
+    }
+    let sink = Filesystem::new(root.clone());
+    let findings = async |pair: Option<&Pair>| {
+        let options = Options {
+            layout: serde_json::from_value(layout.clone()).unwrap(),
+            full: true,
+            identities: pair.map(Pair::identities).unwrap_or_default(),
+        };
+        let report = verify_with(sink.store().unwrap(), options).await.unwrap();
+        let named = report.findings.into_iter();
+        let named = named.map(|finding| (finding.difference, finding.key));
+        named.collect::<Vec<_>>()
+    };
+    assert_eq!(findings(None).await, []);
+    assert_eq!(findings(Some(&pair)).await, []);
+    std::fs::remove_file(root.join(beside[0])).unwrap();
+    let mut data = stored[beside[1]].clone();
+    *data.last_mut().unwrap() ^= 1;
+    std::fs::write(root.join(beside[1]), data).unwrap();
+    let expected = [
+        (Difference::Missing, beside[0].clone()),
+        (Difference::Content, beside[1].clone()),
+    ];
+    assert_eq!(findings(None).await, expected);
+    assert_eq!(findings(Some(&pair)).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_bucket_decrypts_to_the_unencrypted_export() {
     let server = Server::start(Ways::default()).await;
     let center = center(Dialect::Cloud).await;

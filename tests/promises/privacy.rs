@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use genesys_simulator::Settings;
+use genesys_simulator::{Dialect, Settings};
 use serde_json::{Value, json};
 
 use crate::support::{Center, SPEED, export, files, program, receipts, rows, run_program};
@@ -143,6 +143,45 @@ async fn no_plain_value_is_in_a_sink_the_queue_or_what_is_printed() {
         lost.iter()
             .all(|line| line["message"] == "" && line["code"] != "")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_index_of_a_bundle_tells_is_taken_out_of_rows_sidecars_and_the_queue() {
+    let center = Center::start(Settings {
+        conversations: 150,
+        dialect: Dialect::Guide,
+        ..Settings::default()
+    })
+    .await;
+    let hive = |name: &str, privacy: Value| {
+        let mut config = config(&center, name, privacy);
+        let layout = json!({ "type": "hive", "organization": "corp" });
+        config["sinks"]["lake"]["layout"] = layout;
+        config
+    };
+    // All attributes stay, so that what has no room in its column becomes one.
+    let mut hidden = privacy(KEY);
+    hidden["drop"] = json!(["tags"]);
+    export(hive("plain", Value::Null)).await;
+    export(hive("private", hidden)).await;
+    let told = |name: &str| {
+        let mut found = files(&center.folder.path().join(name));
+        found.retain(|name, _| !name.contains("/year=") || name.ends_with("_metadata.json"));
+        found
+    };
+    let (plain, private) = (told("plain"), told("private"));
+    let lake = |name: &str| rows(&files(&center.folder.path().join(name).join("lake")));
+    let words = personal(&lake("plain"));
+    assert!(words.len() > 50, "{}", words.len());
+    let beside = |(name, data): (&String, &Vec<u8>)| {
+        name.ends_with("_metadata.json") && held(data, &words).is_some()
+    };
+    assert!(plain.iter().any(beside), "what is looked for can be found");
+    for (name, data) in &private {
+        assert_eq!(held(data, &words), None, "{name}");
+    }
+    let pseudonym = |row: &Value| row["ani"].as_str().is_some_and(|ani| ani.starts_with("p_"));
+    assert!(lake("private").iter().any(pseudonym));
 }
 
 /// Rows by whose and what they are.
