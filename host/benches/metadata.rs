@@ -232,6 +232,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
                 .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
                 .collect(),
             etag: None,
+            note: None,
         }
     };
     let objects = (0..objects).map(object).collect();

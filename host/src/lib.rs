@@ -4,7 +4,7 @@
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
 //! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
-//! [`archive`] on the way; [`metadata`] is written as rows, and a [`receipt`] about
+//! [`archive`] and making other formats ([`transcode`]) on the way; [`metadata`] is written as rows, and a [`receipt`] about
 //! them and the objects, by which [`verify`] proves an archive. A [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod sink;
 pub mod trace;
+pub mod transcode;
 pub mod transfer;
 pub mod verify;
 

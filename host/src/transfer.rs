@@ -5,6 +5,7 @@
 
 mod download;
 mod name;
+mod transcoded;
 mod unpack;
 
 use std::{
@@ -30,6 +31,7 @@ use crate::{
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
+    transcode,
 };
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
@@ -65,6 +67,8 @@ pub struct Output {
     pub sink: Arc<dyn Sink>,
     /// How it wants archives.
     pub zip: Zip,
+    /// How it wants recordings, if not as they are.
+    pub transcode: Option<transcode::Settings>,
     /// How it wants rows.
     pub metadata: metadata::Settings,
     /// What it takes.
@@ -79,6 +83,7 @@ impl Output {
             name: name.to_owned(),
             sink,
             zip: Zip::default(),
+            transcode: None,
             metadata: metadata::Settings::default(),
             route: Route::default(),
         }
@@ -153,6 +158,8 @@ pub struct Transfer {
     allow: Allow,
     queue: Queue,
     spool: Spool,
+    /// What is made of recordings has room of its own, so that it never waits for downloads.
+    transcodes: Spool,
     clock: Clock,
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
@@ -182,6 +189,7 @@ impl Transfer {
             client,
             allow,
             queue,
+            transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
@@ -238,6 +246,21 @@ impl Transfer {
         if wanting.is_empty() {
             return Ok(Delivery::default());
         }
+        let target = |content_type: String| Target {
+            conversation: key.conversation.clone(),
+            recording: key.recording.clone(),
+            key: format!(
+                "{}.{}",
+                stem(known.start, &key.conversation, &key.recording, key.part),
+                extension(&content_type)
+            ),
+            content_type,
+        };
+        let told = artifact.content_type.as_deref();
+        if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
+            let target = target(kind.to_owned());
+            return self.transcoded(artifact, &wanting, &target).await;
+        }
         let mut download = Download::begin(self, artifact).await?;
         let mut next = download.next().await?;
         let told = [artifact.content_type.clone(), download.content_type()];
@@ -246,20 +269,15 @@ impl Transfer {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
-        let start = known.start;
-        let target = Target {
-            conversation: key.conversation.clone(),
-            recording: key.recording.clone(),
-            key: format!(
-                "{}.{}",
-                stem(start, &key.conversation, &key.recording, key.part),
-                extension(&content_type)
-            ),
-            content_type,
-        };
+        let target = target(content_type);
+        if transcoded::wanted(&wanting, &target.content_type) {
+            // The source did not know what it is.
+            drop(download);
+            return self.transcoded(artifact, &wanting, &target).await;
+        }
         let size = download.size;
         let _held = self.hold(size, wanting.len()).await;
-        let (feeds, puts) = self.puts(&wanting, &target, size);
+        let (feeds, puts) = self.puts(&wanting, &target, size, false);
         let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
@@ -294,12 +312,13 @@ impl Transfer {
         Ok(known.remove(conversation).unwrap_or_default())
     }
 
-    /// Begins a put in each sink.
+    /// Begins a put in each sink; `replace` is that of [`ObjectInfo`].
     fn puts<'a>(
         &'a self,
         outputs: &[&'a Output],
         target: &'a Target,
         size: Option<u64>,
+        replace: bool,
     ) -> (
         Vec<crate::sink::Feed>,
         Vec<BoxFuture<'a, Result<Stored, SinkError>>>,
@@ -311,7 +330,7 @@ impl Transfer {
                 let info = ObjectInfo {
                     content_type: target.content_type.clone(),
                     size,
-                    replace: false,
+                    replace,
                 };
                 (feed, output.sink.put(&target.key, info, body).boxed())
             })
@@ -382,6 +401,7 @@ impl Target {
             size,
             sha256: sha256.to_owned(),
             etag: None,
+            note: None,
         }
     }
 }

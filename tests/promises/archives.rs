@@ -4,6 +4,9 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[cfg(feature = "transcode")]
+#[path = "archives/transcoded.rs"]
+mod transcoded;
 
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 

@@ -189,6 +189,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         size: content.len() as u64,
         sha256: sha256(content),
         etag: None,
+        note: None,
     }
 }
 

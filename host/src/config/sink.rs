@@ -23,6 +23,7 @@ use crate::{
         filesystem::{Filesystem, Options},
         stdout::Stdout,
     },
+    transcode,
     transfer::Zip,
 };
 
@@ -54,6 +55,8 @@ struct Common {
     #[serde(default)]
     zip: Zip,
     #[serde(default)]
+    transcode: Option<transcode::Settings>,
+    #[serde(default)]
     metadata: metadata::Settings,
     #[serde(default)]
     condition: Condition,
@@ -62,7 +65,14 @@ struct Common {
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 5] = ["inputs", "zip", "metadata", "condition", "content"];
+const COMMON: [&str; 6] = [
+    "inputs",
+    "zip",
+    "transcode",
+    "metadata",
+    "condition",
+    "content",
+];
 
 #[derive(Debug)]
 enum Kind {
@@ -172,7 +182,11 @@ impl SinkConfig {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
-        let common = keys(&at, Value::Object(common))?;
+        let common: Common = keys(&at, Value::Object(common))?;
+        if common.transcode.is_some() && !cfg!(feature = "transcode") {
+            let reason = "this build cannot transcode; build it with the feature `transcode`";
+            return Err(key(format!("{at}.transcode"), reason));
+        }
         let named = table.remove("type");
         let rest = Value::Object(table);
         let kind = match named.as_ref().and_then(Value::as_str) {
@@ -213,6 +227,11 @@ impl SinkConfig {
     pub(super) fn takes(&self, source: &str) -> bool {
         self.inputs()
             .is_none_or(|inputs| inputs.iter().any(|input| input == source))
+    }
+
+    /// How it wants recordings.
+    pub(super) fn transcode(&self) -> Option<transcode::Settings> {
+        self.common.transcode.clone()
     }
 
     /// How it wants archives.
@@ -348,6 +367,18 @@ mod tests {
             (
                 json!({ "type": "stdout", "path": "x" }),
                 "sinks.lake.path: unknown field `path`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "mp3" } }),
+                "sinks.lake.transcode.to: unknown variant `mp3`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "wav", "when": ["video/mp4"] } }),
+                "sinks.lake.transcode.when[0]: unknown variant `video/mp4`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "wav", "rate": 8000 } }),
+                "sinks.lake.transcode.rate: unknown field `rate`",
             ),
         ] {
             let error = wrong(value);

@@ -113,7 +113,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     };
     for (sink, object) in &contents.objects {
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             sink,
@@ -124,7 +124,8 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             object.content_type,
             object.size as i64,
             object.sha256,
-            object.etag
+            object.etag,
+            object.note
         ])?;
     }
     for sink in &delivered.took {

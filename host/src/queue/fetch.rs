@@ -364,7 +364,7 @@ pub(super) fn settled(
 ) -> rusqlite::Result<Settled> {
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256, etag FROM object
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, note FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -379,6 +379,7 @@ pub(super) fn settled(
             size: row.get::<_, i64>(5)? as u64,
             sha256: row.get(6)?,
             etag: row.get(7)?,
+            note: row.get(8)?,
         });
     }
     Ok(Settled {

@@ -174,6 +174,9 @@ pub struct Object {
     /// The entity tag that the sink gave it, if it has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// Why it is not in the form that its sink wants, as a code and a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A conversation that is ready to be filed.

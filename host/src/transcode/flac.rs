@@ -10,7 +10,7 @@ use flacenc::{
     source::{Context, Fill, FrameBuf},
 };
 
-use super::{Encoder, TranscodeError};
+use super::{TranscodeError, convert::Encoder};
 
 /// Samples of each channel in a block.
 const BLOCK: usize = 4096;
@@ -74,12 +74,8 @@ impl<W: Write + Seek> Flac<W> {
         let samples = &self.rest[..length];
         self.context.fill_interleaved(samples).map_err(codec)?;
         self.buffer.fill_interleaved(samples).map_err(codec)?;
-        let frame = flacenc::encode_fixed_size_frame(
-            &self.settings,
-            &self.buffer,
-            self.blocks,
-            &self.info,
-        );
+        let frame =
+            flacenc::encode_fixed_size_frame(&self.settings, &self.buffer, self.blocks, &self.info);
         let size = self.put(&frame.map_err(codec)?)?;
         self.sizes = (self.sizes.0.min(size), self.sizes.1.max(size));
         self.blocks += 1;
@@ -92,7 +88,8 @@ impl<W: Write + Seek> Encoder<W> for Flac<W> {
     fn write(&mut self, samples: &[i16]) -> Result<(), TranscodeError> {
         let full = BLOCK * self.info.channels();
         for part in samples.chunks(full) {
-            self.rest.extend(part.iter().map(|sample| i32::from(*sample)));
+            self.rest
+                .extend(part.iter().map(|sample| i32::from(*sample)));
             while self.rest.len() >= full {
                 self.block(full)?;
             }

@@ -7,7 +7,10 @@ use std::io::{BufReader, Read};
 
 use opus_pure::{Error, MAX_PACKET_SAMPLES, OggOpusReader, OggPacket, OpusDecoder, Trim};
 
-use super::{Decoder, TranscodeError, supported};
+use super::{
+    TranscodeError,
+    convert::{Decoder, supported},
+};
 
 /// The rates that the decoder has.
 const RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
@@ -44,7 +47,8 @@ pub(super) fn is_opus(head: &[u8]) -> bool {
 
 impl<R: Read> Opus<R> {
     pub(super) fn new(input: R) -> Result<Self, TranscodeError> {
-        let reader = OggOpusReader::new(BufReader::with_capacity(64 << 10, input)).map_err(named)?;
+        let reader =
+            OggOpusReader::new(BufReader::with_capacity(64 << 10, input)).map_err(named)?;
         let head = reader.head();
         if head.mapping_family != 0 {
             let reason = "Opus with a channel mapping other than mono and stereo is not supported";
@@ -89,8 +93,10 @@ impl<R: Read> Decoder for Opus<R> {
             .decoder
             .decode_s16(&self.packet.data, MAX_PACKET_SAMPLES, block)
             .map_err(named)?;
-        self.position
-            .note(frames as u64 * CLOCK / u64::from(self.rate), self.packet.page_granule);
+        self.position.note(
+            frames as u64 * CLOCK / u64::from(self.rate),
+            self.packet.page_granule,
+        );
         let audio = self.trim.keep_range(&self.packet, frames * channels);
         block.truncate(audio.end);
         block.drain(..audio.start);
@@ -135,9 +141,7 @@ impl Position {
 }
 
 /// Fails if there is more after the end of the stream, such as another stream.
-fn ended<R: Read>(
-    reader: Option<OggOpusReader<BufReader<R>>>,
-) -> Result<(), TranscodeError> {
+fn ended<R: Read>(reader: Option<OggOpusReader<BufReader<R>>>) -> Result<(), TranscodeError> {
     let Some(reader) = reader else {
         return Ok(());
     };

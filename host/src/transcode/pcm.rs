@@ -5,7 +5,10 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::{Decoder, TranscodeError, supported};
+use super::{
+    Form, TranscodeError,
+    convert::{Decoder, supported},
+};
 
 /// How many bytes of a `fmt ` chunk mean something here.
 const FORMAT: usize = 40;
@@ -114,7 +117,11 @@ const fn table(mu: bool) -> [i16; 256] {
             (mantissa * 16 + 264) << (exponent - 1)
         };
         // The sign bit means minus in the one, plus in the other.
-        table[code] = if (plain & 128 != 0) == mu { -value } else { value };
+        table[code] = if (plain & 128 != 0) == mu {
+            -value
+        } else {
+            value
+        };
         code += 1;
     }
     table
@@ -152,10 +159,7 @@ impl<R: Read> Pcm<R> {
 }
 
 /// Reads a `fmt ` chunk: the samples, the rate and the channels.
-fn format(
-    input: &mut impl Read,
-    length: u32,
-) -> Result<(Sample, u32, u16), TranscodeError> {
+fn format(input: &mut impl Read, length: u32) -> Result<(Sample, u32, u16), TranscodeError> {
     let mut bytes = [0; FORMAT];
     let useful = FORMAT.min(length as usize);
     exact(input, &mut bytes[..useful])?;
@@ -189,8 +193,9 @@ impl<R: Read> Decoder for Pcm<R> {
         self.channels
     }
 
-    fn is_wav16(&self) -> bool {
-        self.sample == Sample::I16 && self.left.is_some()
+    fn form(&self) -> Option<Form> {
+        // One that was streamed has no lengths in its header, and gets some.
+        (self.sample == Sample::I16 && self.left.is_some()).then_some(Form::Wav)
     }
 
     fn next(&mut self, block: &mut Vec<i16>) -> Result<bool, TranscodeError> {
@@ -199,7 +204,11 @@ impl<R: Read> Decoder for Pcm<R> {
         let most = (BLOCK * frame) as u64;
         self.bytes.clear();
         let wanted = self.left.map_or(most, |left| left.min(most));
-        let read = self.input.by_ref().take(wanted).read_to_end(&mut self.bytes)?;
+        let read = self
+            .input
+            .by_ref()
+            .take(wanted)
+            .read_to_end(&mut self.bytes)?;
         if self.left.is_some() && (read as u64) < wanted {
             return Err(damaged("it ends too early"));
         }
@@ -208,7 +217,11 @@ impl<R: Read> Decoder for Pcm<R> {
         }
         self.left = self.left.map(|left| left - wanted);
         block.clear();
-        block.extend(self.bytes.chunks_exact(size).map(|bytes| self.sample.value(bytes)));
+        block.extend(
+            self.bytes
+                .chunks_exact(size)
+                .map(|bytes| self.sample.value(bytes)),
+        );
         Ok(read > 0)
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! Samples of more than 16 bits lose the lowest ones, those of fewer are scaled up.
 
+use std::io::{self, Read, Seek, SeekFrom};
+
 use symphonia::core::{
-    codecs::audio::AudioDecoder,
+    codecs::audio::{AudioDecoder, well_known::CODEC_ID_FLAC},
     errors::Error,
     formats::{FormatReader, TrackType, probe::Hint},
     io::{MediaSource, MediaSourceStream},
 };
 
-use super::{Decoder, TranscodeError, supported};
+use super::{
+    Form, TranscodeError,
+    convert::{Decoder, supported},
+};
 
 /// A stream of one of the formats.
 pub(super) struct Stream {
@@ -21,6 +26,35 @@ pub(super) struct Stream {
     /// How many frames the file says that it has.
     told: Option<u64>,
     decoded: u64,
+    flac: bool,
+}
+
+/// A file as the library wants it.
+struct Source<R> {
+    input: R,
+    length: u64,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.input.read(buffer)
+    }
+}
+
+impl<R: Seek> Seek for Source<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
+    }
+}
+
+impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.length)
+    }
 }
 
 /// Whether a file begins like one of the formats.
@@ -30,7 +64,13 @@ pub(super) fn is_known(head: &[u8]) -> bool {
 }
 
 impl Stream {
-    pub(super) fn new(input: impl MediaSource + 'static) -> Result<Self, TranscodeError> {
+    pub(super) fn new<R>(mut input: R) -> Result<Self, TranscodeError>
+    where
+        R: Read + Seek + Send + Sync + 'static,
+    {
+        let length = input.seek(SeekFrom::End(0))?;
+        input.rewind()?;
+        let input = Source { input, length };
         let input = MediaSourceStream::new(Box::new(input), Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), input, Default::default(), Default::default())
@@ -55,6 +95,7 @@ impl Stream {
             rate,
             told: track.num_frames,
             track: track.id,
+            flac: parameters.codec == CODEC_ID_FLAC,
             decoder,
             format,
             decoded: 0,
@@ -69,6 +110,10 @@ impl Decoder for Stream {
 
     fn channels(&self) -> u16 {
         self.channels
+    }
+
+    fn form(&self) -> Option<Form> {
+        self.flac.then_some(Form::Flac)
     }
 
     fn next(&mut self, block: &mut Vec<i16>) -> Result<bool, TranscodeError> {

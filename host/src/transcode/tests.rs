@@ -40,7 +40,9 @@ fn samples(wav: &[u8]) -> Vec<i16> {
     assert_eq!((&wav[..4], &wav[8..16]), (&b"RIFF"[..], &b"WAVEfmt "[..]));
     assert_eq!((number(4), number(40)), (wav.len() - 8, wav.len() - 44));
     let pairs = wav[44..].chunks_exact(2);
-    pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    pairs
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
 }
 
 /// A WAV of 8 kHz; `format` is 1 for PCM, 6 for A-law, 7 for µ-law.
@@ -63,7 +65,10 @@ fn wav(format: u16, bits: u16, channels: u16, data: &[u8]) -> Vec<u8> {
 
 /// A WAV of 16 bits with these samples.
 fn wav16(channels: u16, samples: &[i16]) -> Vec<u8> {
-    let data: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
     wav(1, 16, channels, &data)
 }
 
@@ -71,7 +76,11 @@ fn wav16(channels: u16, samples: &[i16]) -> Vec<u8> {
 fn mu_law(byte: u8) -> i16 {
     let byte = !byte;
     let magnitude = ((i32::from(byte & 15) << 3) + 132 << (byte >> 4 & 7)) - 132;
-    (if byte & 128 == 0 { magnitude } else { -magnitude }) as i16
+    (if byte & 128 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }) as i16
 }
 
 /// ITU-T G.711, table 1a.
@@ -82,20 +91,37 @@ fn a_law(byte: u8) -> i16 {
         0 => place + 8,
         _ => place + 0x108 << (step - 1),
     };
-    (if byte & 128 == 0 { -magnitude } else { magnitude }) as i16
+    (if byte & 128 == 0 {
+        -magnitude
+    } else {
+        magnitude
+    }) as i16
 }
 
 #[test]
 fn pcm_of_any_width_and_both_laws_of_telephony_are_exact_to_the_sample() {
     let all: Vec<u8> = (0..=255).collect();
-    let eight: Vec<i16> = all.iter().map(|byte| (i16::from(*byte) - 128) << 8).collect();
-    let wide: Vec<i16> = (0..5000_i32).map(|at| (at * 7919 % 65536 - 32768) as i16).collect();
-    let three = wide.iter().flat_map(|sample| [0x9c, sample.to_le_bytes()[0], sample.to_le_bytes()[1]]);
-    let four = wide.iter().flat_map(|sample| (i32::from(*sample) << 16 | 0x1234).to_le_bytes());
+    let eight: Vec<i16> = all
+        .iter()
+        .map(|byte| (i16::from(*byte) - 128) << 8)
+        .collect();
+    let wide: Vec<i16> = (0..5000_i32)
+        .map(|at| (at * 7919 % 65536 - 32768) as i16)
+        .collect();
+    let three = wide
+        .iter()
+        .flat_map(|sample| [0x9c, sample.to_le_bytes()[0], sample.to_le_bytes()[1]]);
+    let four = wide
+        .iter()
+        .flat_map(|sample| (i32::from(*sample) << 16 | 0x1234).to_le_bytes());
     let laws = |law: fn(u8) -> i16| all.iter().map(|byte| law(*byte)).collect::<Vec<i16>>();
     for (name, input, expected) in [
         ("8 bits", wav(1, 8, 1, &all), eight),
-        ("24 bits", wav(1, 24, 1, &three.collect::<Vec<u8>>()), wide.clone()),
+        (
+            "24 bits",
+            wav(1, 24, 1, &three.collect::<Vec<u8>>()),
+            wide.clone(),
+        ),
         ("32 bits", wav(1, 32, 1, &four.collect::<Vec<u8>>()), wide),
         ("µ-law", wav(7, 8, 1, &all), laws(mu_law)),
         ("A-law", wav(6, 8, 1, &all), laws(a_law)),
@@ -109,7 +135,10 @@ fn pcm_of_any_width_and_both_laws_of_telephony_are_exact_to_the_sample() {
 fn floating_point_and_extensible_headers_are_taken() {
     let values = [0.0, 0.5, -0.25, 1.5, -1.5, f32::NAN];
     let expected = [0, 16384, -8192, 32767, -32768, 0];
-    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let data: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     let plain = wav(3, 32, 1, &data);
     assert_eq!(samples(&one(&plain, Form::Wav, Channels::Keep)), expected);
     let mut long = plain;
@@ -178,32 +207,51 @@ fn channels_are_kept_mixed_or_split() {
             }
         };
         let mixed = made(&input, to, Channels::Mix).unwrap();
-        assert_eq!((mixed.len(), mixed[0].channel, mixed[0].frames), (1, None, 9001));
+        assert_eq!(
+            (mixed.len(), mixed[0].channel, mixed[0].frames),
+            (1, None, 9001)
+        );
         let mean: Vec<i16> = (0..9001).map(|at| -at / 2).collect();
         assert_eq!(plain(&mixed[0]), mean);
         let split = made(&input, to, Channels::Split).unwrap();
         assert_eq!(split.len(), 2);
         for (file, channel) in split.iter().zip(0..) {
-            assert_eq!((file.channel, file.frames, file.rate), (Some(channel), 9001, 8000));
+            assert_eq!(
+                (file.channel, file.frames, file.rate),
+                (Some(channel), 9001, 8000)
+            );
             let alone = stereo.iter().skip(channel.into()).step_by(2).copied();
             assert_eq!(plain(file), alone.collect::<Vec<_>>());
         }
     }
-    assert_eq!(samples(&one(&one(&input, Form::Flac, Channels::Keep), Form::Wav, Channels::Keep)), stereo);
+    assert_eq!(
+        samples(&one(
+            &one(&input, Form::Flac, Channels::Keep),
+            Form::Wav,
+            Channels::Keep
+        )),
+        stereo
+    );
 }
 
 #[test]
 fn flac_of_any_length_is_lossless() {
     for length in [1, 2, 15, 16, 31, 33, 4095, 4096, 4097, 8200] {
-        let loud: Vec<i16> = (0..length).map(|at: i64| (at * at * 31 % 65536 - 32768) as i16).collect();
+        let loud: Vec<i16> = (0..length)
+            .map(|at: i64| (at * at * 31 % 65536 - 32768) as i16)
+            .collect();
         let flac = one(&wav16(1, &loud), Form::Flac, Channels::Keep);
-        assert_eq!(samples(&one(&flac, Form::Wav, Channels::Keep)), loud, "{length}");
+        assert_eq!(
+            samples(&one(&flac, Form::Wav, Channels::Keep)),
+            loud,
+            "{length}"
+        );
     }
 }
 
 #[test]
 fn what_is_already_as_wanted_is_left_alone() {
-    let already = |input: Vec<u8>, to, channels| {
+    let already = |input: Vec<u8>, to: Form, channels: Channels| {
         let open = || Ok(Cursor::new(Vec::new()));
         let done = transcode(Cursor::new(input), &settings(to, channels), open).unwrap();
         matches!(done, Transcoded::Already)
@@ -213,6 +261,9 @@ fn what_is_already_as_wanted_is_left_alone() {
     assert!(already(mono.clone(), Form::Wav, Channels::Mix));
     assert!(!already(stereo, Form::Wav, Channels::Mix));
     assert!(!already(mono, Form::Flac, Channels::Keep));
+    let flac = one(&wav16(2, &[1, 2]), Form::Flac, Channels::Keep);
+    assert!(already(flac.clone(), Form::Flac, Channels::Keep));
+    assert!(!already(flac, Form::Flac, Channels::Split));
     assert!(!already(wav(7, 8, 1, &[1, 2]), Form::Wav, Channels::Keep));
 }
 
@@ -231,14 +282,18 @@ fn pages(ogg: &[u8]) -> Vec<usize> {
 }
 
 fn refused(input: &[u8]) -> String {
-    made(input, Form::Wav, Channels::Mix).unwrap_err().to_string()
+    made(input, Form::Wav, Channels::Mix)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
 fn an_input_of_which_audio_may_be_left_out_is_refused_by_name() {
     let stereo = wav16(2, &[1; 4000]);
-    let pages = pages(CELT);
-    let [.., before, last, end] = pages[..] else {
+    let [.., before, last, end] = pages(CELT)[..] else {
+        panic!("too few pages");
+    };
+    let [.., lost, next, _] = pages(VORBIS)[..] else {
         panic!("too few pages");
     };
     let joined = |parts: &[&[u8]]| parts.concat();
@@ -246,14 +301,33 @@ fn an_input_of_which_audio_may_be_left_out_is_refused_by_name() {
         (b"hello".to_vec(), "it is neither WAV nor FLAC"),
         (Vec::new(), "it is neither WAV nor FLAC"),
         (wav16(2, &[]), "there is no audio in it"),
-        (stereo[..stereo.len() - 1].to_vec(), "the audio is damaged: it ends too early"),
+        (
+            stereo[..stereo.len() - 1].to_vec(),
+            "the audio is damaged: it ends too early",
+        ),
         (CELT[..end - 1].to_vec(), "the audio is damaged: "),
-        (joined(&[&CELT[..before], &CELT[last..]]), "the audio is damaged: "),
+        (
+            joined(&[&CELT[..before], &CELT[last..]]),
+            "the audio is damaged: ",
+        ),
         (joined(&[CELT, CELT]), "there is more than one stream in it"),
-        (VORBIS[..VORBIS.len() - 5].to_vec(), "the audio is damaged: "),
+        (
+            joined(&[&VORBIS[..lost], &VORBIS[next..]]),
+            "the audio is damaged: ",
+        ),
+        (
+            VORBIS[..VORBIS.len() - 5].to_vec(),
+            "the audio is damaged: ",
+        ),
         (wav(1, 16, 9, &[0; 180]), "9 channels are not supported"),
-        (wav(0x55, 16, 2, &[0; 400]), "WAV of format 0x0055 with 16 bits is not supported"),
-        (wav(1, 24, 1, &[0; 401]), "the audio is damaged: it ends within a sample"),
+        (
+            wav(0x55, 16, 2, &[0; 400]),
+            "WAV of format 0x0055 with 16 bits is not supported",
+        ),
+        (
+            wav(1, 24, 1, &[0; 401]),
+            "the audio is damaged: it ends within a sample",
+        ),
     ] {
         let found = refused(&input);
         assert!(found.starts_with(reason), "{found:?}, not {reason:?}");
@@ -282,7 +356,11 @@ fn no_damage_makes_it_panic_or_write_without_end() {
                 bytes.truncate(random(input.len()));
             }
             match made(&bytes, Form::Wav, Channels::Split) {
-                Ok(files) => assert!(files.iter().all(|file| file.output.get_ref().len() < 1 << 20)),
+                Ok(files) => assert!(
+                    files
+                        .iter()
+                        .all(|file| file.output.get_ref().len() < 1 << 20)
+                ),
                 Err(TranscodeError::Codec) => panic!("a codec panicked"),
                 Err(_) => {}
             }

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 
-use super::{Encoder, TranscodeError};
+use super::{TranscodeError, convert::Encoder};
 
 /// The length of the header in bytes, and what of it the length in its second field leaves out.
 const HEADER: u32 = 44;
@@ -64,7 +64,10 @@ impl<W: Write + Seek> Encoder<W> for Wav<W> {
     fn finish(mut self: Box<Self>) -> Result<W, TranscodeError> {
         self.output.seek(SeekFrom::Start(0))?;
         self.header()?;
-        Ok(self.output.into_inner().map_err(std::io::IntoInnerError::into_error)?)
+        Ok(self
+            .output
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?)
     }
 }
 

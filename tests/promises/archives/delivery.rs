@@ -59,9 +59,9 @@ async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) 
 }
 
 /// What an archive became.
-struct Arrived {
-    files: BTreeMap<String, Vec<u8>>,
-    settled: BTreeMap<String, Settled>,
+pub(super) struct Arrived {
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) settled: BTreeMap<String, Settled>,
     downloads: usize,
     contents: Contents,
 }
@@ -118,7 +118,7 @@ fn conversation(id: &str) -> Conversation {
     }
 }
 
-fn recording() -> (ArtifactKey, Container) {
+pub(super) fn recording() -> (ArtifactKey, Container) {
     let key = RecordingKey {
         conversation: "c1".to_owned(),
         recording: "r1".to_owned(),
@@ -184,13 +184,15 @@ fn step(artifact: &Artifact) -> Step {
 
 /// Delivers an archive of which these downloads come to a folder, through queue and transfer.
 async fn deliver(kind: (ArtifactKey, Container), bodies: Vec<Vec<u8>>, zip: Zip) -> Arrived {
-    delivered(kind, bodies, zip, true, None).await.unwrap()
+    delivered(kind, bodies, (zip, None), true, None)
+        .await
+        .unwrap()
 }
 
-async fn delivered(
+pub(super) async fn delivered(
     (key, container): (ArtifactKey, Container),
     bodies: Vec<Vec<u8>>,
-    zip: Zip,
+    (zip, transcode): (Zip, Option<recording_host::transcode::Settings>),
     sized: bool,
     digest: Option<String>,
 ) -> Result<Arrived, recording_host::transfer::TransferError> {
@@ -204,6 +206,7 @@ async fn delivered(
     let output = folder.path().join("output");
     let lake = Output {
         zip,
+        transcode,
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
@@ -378,7 +381,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
         result.proven();
         // The announced digest says at once that the download is not to blame.
         let digest = Some(sha256(&zip));
-        let announced = delivered(recording(), vec![zip], Zip::Unpack, true, digest);
+        let announced = delivered(recording(), vec![zip], (Zip::Unpack, None), true, digest);
         assert_eq!(announced.await.unwrap().downloads, 1);
     }
 }
@@ -386,7 +389,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_that_differ_each_time_are_a_link_that_does_not_work() {
     let bodies: Vec<_> = ["a", "b", "c"].map(|text| text.as_bytes().to_vec()).into();
-    let failed = delivered(recording(), bodies, Zip::Unpack, true, None).await;
+    let failed = delivered(recording(), bodies, (Zip::Unpack, None), true, None).await;
     let error = failed.err().unwrap().to_string();
     assert!(error.contains("different bytes"), "{error}");
 }
@@ -396,7 +399,7 @@ async fn a_zip_of_unknown_length_is_spooled_within_the_quota() {
     let noise = vec![7; 3 << 20];
     let zip = Forge::of([Forged::stored("a.wav", &noise)]).bytes();
     assert!((zip.len() as u64) < QUOTA);
-    let result = delivered(recording(), vec![zip], Zip::Unpack, false, None)
+    let result = delivered(recording(), vec![zip], (Zip::Unpack, None), false, None)
         .await
         .unwrap();
     assert_eq!(result.files.values().next().unwrap(), &noise);

@@ -527,6 +527,7 @@ impl Delivers for Way {
             size: 1,
             sha256: String::new(),
             etag: None,
+            note: None,
         };
         let mut delivery = Delivery::default();
         let mut world = self.world.lock().unwrap();
