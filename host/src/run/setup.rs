@@ -385,6 +385,9 @@ impl Pipeline {
             if output.route != Route::default() {
                 digest.update(format!("{:?}", output.route));
             }
+            if let Some(transcode) = &output.transcode {
+                digest.update(format!("{transcode:?}"));
+            }
         }
         let name: String = self
             .name
