@@ -172,6 +172,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
             recorded: true,
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
+            recordings: BTreeMap::new(),
         },
         outcome,
         objects: BTreeMap::from([("lake".to_owned(), objects)]),

@@ -338,10 +338,11 @@ impl<'a> Unpacking<'a> {
             .await
             .map_err(host)?
             .map_err(host)?;
-        let put =
-            self.transfer
-                .put_transcoded(&self.takers(target), target, &original, &mut self.taken);
-        let put = put.await?;
+        let outputs = self.takers(target);
+        let put = self
+            .transfer
+            .put_transcoded(&outputs, target, &original, &mut self.taken)
+            .await?;
         self.took(put);
         Ok(())
     }
