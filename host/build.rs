@@ -1,28 +1,38 @@
-//! Builds the built-in component for `wasm32-unknown-unknown` and embeds it.
+//! Builds the built-in components for `wasm32-unknown-unknown` and embeds them.
 //!
-//! `RECORDING_HOST_GENESYS_CLOUD=FILE` embeds a component that was built elsewhere instead.
+//! `RECORDING_HOST_GENESYS_CLOUD=FILE` and `RECORDING_HOST_GENESYS_BUCKET=FILE` embed components that
+//! were built elsewhere instead.
 
 use std::{env, fs, path::Path, path::PathBuf, process::Command};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The packages of the built-in components.
+const COMPONENTS: [&str; 2] = ["genesys-cloud", "genesys-bucket"];
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let component = out.join("genesys_cloud.wasm");
-    println!("cargo:rerun-if-env-changed=RECORDING_HOST_GENESYS_CLOUD");
-    println!("cargo:rerun-if-changed=build.rs");
-    if let Some(prebuilt) = env::var_os("RECORDING_HOST_GENESYS_CLOUD") {
-        println!("cargo:rerun-if-changed={}", Path::new(&prebuilt).display());
-        fs::copy(&prebuilt, &component)
-            .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&prebuilt).display()));
-        return;
-    }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    for source in ["wit", "component", "Cargo.lock"] {
-        println!("cargo:rerun-if-changed={}", root.join(source).display());
+    println!("cargo:rerun-if-changed=build.rs");
+    for package in COMPONENTS {
+        let name = package.replace('-', "_");
+        let component = out.join(format!("{name}.wasm"));
+        let variable = format!("RECORDING_HOST_{}", name.to_uppercase());
+        println!("cargo:rerun-if-env-changed={variable}");
+        if let Some(prebuilt) = env::var_os(&variable) {
+            println!("cargo:rerun-if-changed={}", Path::new(&prebuilt).display());
+            fs::copy(&prebuilt, &component)
+                .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&prebuilt).display()));
+            continue;
+        }
+        for source in ["wit", "component/sdk", "Cargo.lock"] {
+            println!("cargo:rerun-if-changed={}", root.join(source).display());
+        }
+        let folder = root.join("component").join(package);
+        println!("cargo:rerun-if-changed={}", folder.display());
+        let module = build(&root, &out.join("component"), package);
+        fs::write(&component, encode(&module)).expect("OUT_DIR is writable");
     }
-    let module = build(&root, &out.join("component"), "genesys-cloud");
-    fs::write(&component, encode(&module)).expect("OUT_DIR is writable");
 }
 
 /// Compiles the library `package` as a core wasm module.

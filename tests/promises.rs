@@ -7,6 +7,8 @@ mod support;
 mod again;
 #[path = "promises/archives.rs"]
 mod archives;
+#[path = "promises/bucket_source.rs"]
+mod bucket_source;
 #[path = "promises/commands.rs"]
 mod commands;
 #[path = "promises/complete.rs"]
@@ -19,11 +21,17 @@ mod dialects;
 mod faults;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/foreign_source.rs"]
+mod foreign_source;
+#[path = "promises/foresight.rs"]
+mod foresight;
 #[cfg(target_os = "linux")]
 #[path = "promises/full_disk.rs"]
 mod full_disk;
 #[path = "promises/genesys.rs"]
 mod genesys;
+#[path = "promises/layouts.rs"]
+mod layouts;
 #[path = "promises/limits.rs"]
 mod limits;
 #[path = "promises/memory.rs"]
@@ -32,12 +40,16 @@ mod memory;
 mod metadata;
 #[path = "promises/outage.rs"]
 mod outage;
+#[path = "promises/push.rs"]
+mod push;
 #[path = "promises/resume.rs"]
 mod resume;
 #[path = "promises/routing.rs"]
 mod routing;
 #[path = "promises/s3_options.rs"]
 mod s3_options;
+#[path = "promises/s3_readers.rs"]
+mod s3_readers;
 #[path = "promises/s3_resume.rs"]
 mod s3_resume;
 #[path = "promises/s3_seaweed.rs"]
@@ -48,6 +60,8 @@ mod s3_server;
 mod s3_servers;
 #[path = "promises/sandbox.rs"]
 mod sandbox;
+#[path = "promises/schema.rs"]
+mod schema;
 #[path = "promises/secrets.rs"]
 mod secrets;
 #[path = "promises/sinks.rs"]

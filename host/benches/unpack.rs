@@ -19,7 +19,7 @@ use recording_host::{
     queue::Queue,
     sandbox::{Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey},
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
-    transfer::{Output, Transfer, Zip},
+    transfer::{Output, Transfer},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

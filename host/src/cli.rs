@@ -1,11 +1,16 @@
 //! The commands: one file each, one way to print, one meaning of exit codes.
 
+mod check;
 #[cfg(feature = "simulator")]
 mod demo;
+mod generate;
 mod inspect;
+mod plan;
 mod print;
+mod push;
 mod reconcile;
 mod run;
+mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -16,7 +21,11 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recording_host::{clock::Clock, config::ConfigError, run::RunError};
+use recording_host::{
+    clock::Clock,
+    config::{ConfigError, UnknownType},
+    run::RunError,
+};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -38,12 +47,18 @@ enum Command {
     Demo(demo::Demo),
     /// Exports what a configuration says, going on where the last run stopped.
     Run(run::Run),
+    /// Says what an export will take: conversations, bytes, requests, time, day by day.
+    Plan(plan::Plan),
+    /// Tries out log-in, permissions and sinks, and says what is missing.
+    Check(check::Check),
     /// Checks a configuration without touching network or sinks.
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
     /// Asks the source again and names, day by day, what the receipts do not have.
     Reconcile(reconcile::Reconcile),
+    /// Lets Genesys Cloud's own S3 integration push recordings to a bucket.
+    Push(push::Push),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
     /// Removes what killed writers left in the sinks: temporary files, unfinished uploads.
@@ -51,6 +66,10 @@ enum Command {
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
+    /// Prints a commented configuration to begin with.
+    Generate(generate::Generate),
+    /// Prints the JSON Schema of the configuration, for editors and other tools.
+    Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
 }
@@ -101,6 +120,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             let config = error.is::<ConfigError>()
+                || error.is::<UnknownType>()
                 || matches!(error.downcast_ref(), Some(RunError::Options(_)));
             ExitCode::from(if config { 2 } else { 1 })
         }
@@ -112,13 +132,18 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run().await,
         Command::Run(run) => run.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Check(check) => check.run().await,
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
+        Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
         Command::Tidy(tidy) => tidy.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
+        Command::Generate(generate) => generate.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
 }

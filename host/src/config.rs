@@ -1,5 +1,7 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+mod example;
+mod schema;
 #[cfg_attr(
     not(all(
         feature = "s3",
@@ -15,19 +17,25 @@
 )]
 mod sink;
 
+mod auth;
+
 use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use example::{UnknownType, example};
+pub use schema::schema;
 use sink::SinkConfig;
 
 use crate::{
     clock::Clock,
+    layout::Layout,
     run::{Concurrency, Follow, Pipeline},
-    sandbox::{Component, GENESYS_CLOUD, SandboxError},
-    secret::{self, Backend, SecretError},
+    sandbox::{BUILTIN, Component, SandboxError},
+    secret::{Backend, SecretError},
     sink::Sink,
     transfer::Output,
 };
@@ -111,13 +119,31 @@ pub struct SourceConfig {
     pub confirm: Duration,
 }
 
-/// OAuth client credentials.
+/// Who a source's requests are made as.
 #[derive(Clone, Debug)]
-pub struct Auth {
-    /// The client's id.
-    pub client_id: SecretString,
-    /// The client's secret.
-    pub client_secret: SecretString,
+pub enum Auth {
+    /// An OAuth client.
+    Client {
+        /// The client's id.
+        id: SecretString,
+        /// The client's secret.
+        secret: SecretString,
+    },
+    /// An AWS identity.
+    #[cfg(feature = "s3")]
+    Aws(Box<AwsAuth>),
+}
+
+/// An AWS identity, and what its requests are signed for.
+#[cfg(feature = "s3")]
+#[derive(Clone, Debug)]
+pub struct AwsAuth {
+    /// Where its credentials come from.
+    pub identity: crate::sink::s3::Identity,
+    /// The region; without one, that of the source's options, or of AWS' own settings.
+    pub region: Option<String>,
+    /// The service, such as `s3`.
+    pub service: String,
 }
 
 /// A half-open range of time, in ms since the epoch.
@@ -131,53 +157,71 @@ pub struct Interval {
 
 #[derive(Debug)]
 enum Origin {
-    Builtin,
+    Builtin(&'static [u8]),
     File {
         path: PathBuf,
         sha256: Option<String>,
     },
 }
 
-#[derive(Deserialize)]
+/// What is exported from where to where.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(title = "A configuration of recording-host")]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
+    /// The folder for the queues; kept between runs, it lets a run go on where the last one stopped.
+    #[schemars(example = &"/var/lib/recording-host")]
     data_dir: PathBuf,
+    /// Backends for `SECRET[backend.key]`, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Backend>")]
     secret: BTreeMap<String, Value>,
+    /// Where recordings come from, by name.
+    #[schemars(schema_with = "schema::sources")]
     sources: BTreeMap<String, Value>,
+    /// Where recordings go, by name.
+    #[schemars(schema_with = "schema::sinks")]
     sinks: BTreeMap<String, Value>,
+    /// How many things are under way at once.
     #[serde(default)]
     concurrency: Concurrency,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSource {
     r#type: String,
+    /// The component's file.
     #[serde(default)]
+    #[schemars(example = &"my-source.wasm")]
     path: Option<PathBuf>,
+    /// The sha256 that the file must have.
     #[serde(default)]
+    #[schemars(example = &"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
     sha256: Option<String>,
+    /// OAuth client credentials; the component never sees them.
     #[serde(default)]
-    auth: Option<RawAuth>,
+    auth: Option<Value>,
+    /// Origins that may be reached. What the component wants and this list does not cover is refused.
     #[serde(default)]
+    #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
     allow: Option<Vec<String>>,
+    /// Whether loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
+    /// For intervals without an end: how the export keeps up.
     #[serde(default)]
     follow: Follow,
+    /// How long after a conversation's end recordings that are not ready are asked for again, in hours.
     #[serde(default)]
+    #[schemars(extend("default" = LATE_HOURS))]
     late_hours: Option<u64>,
+    /// How long after its end a conversation that was fetched before is asked for once more, in hours; 0 for never.
     #[serde(default)]
+    #[schemars(extend("default" = CONFIRM_HOURS))]
     confirm_hours: Option<u64>,
+    /// What is exported, and how.
     options: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAuth {
-    client_id: String,
-    client_secret: String,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -300,6 +344,7 @@ impl Config {
                         transcode: sink.transcode(),
                         metadata: sink.metadata(),
                         route: sink.route(),
+                        layout: sink.layout().clone(),
                         ..Output::new(sink_name, made)
                     });
                 }
@@ -327,6 +372,12 @@ impl Config {
         Ok(sinks)
     }
 
+    /// Where the media lie in a sink.
+    #[must_use]
+    pub fn layout(&self, sink: &str) -> Option<&Layout> {
+        self.sinks.get(sink).map(SinkConfig::layout)
+    }
+
     fn check_options(
         &self,
         name: &str,
@@ -350,7 +401,7 @@ impl Config {
                 source,
             })?;
         match started {
-            Ok(_) => Ok(()),
+            Ok(_) => auth::suits(name, source.auth.as_ref(), component),
             Err(SourceError::Options(error)) => Err(key(
                 format!("sources.{name}.options.{}", error.path),
                 error.message,
@@ -365,7 +416,7 @@ impl Config {
 
 fn load(name: &str, origin: &Origin) -> Result<Component, ConfigError> {
     match origin {
-        Origin::Builtin => Component::load(GENESYS_CLOUD),
+        Origin::Builtin(wasm) => Component::load(wasm),
         Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
     }
     .map_err(|source| ConfigError::Component {
@@ -381,15 +432,16 @@ fn source(
 ) -> Result<(Origin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     let raw: RawSource = parse(&at, value)?;
-    let origin = match (raw.r#type.as_str(), raw.path) {
-        ("genesys_cloud", None) => Origin::Builtin,
-        ("genesys_cloud", Some(_)) => {
+    let builtin = BUILTIN.iter().find(|(name, _)| *name == raw.r#type);
+    let origin = match (raw.r#type.as_str(), raw.path, builtin) {
+        (_, None, Some((_, wasm))) => Origin::Builtin(wasm),
+        (name, Some(_), Some(_)) => {
             return Err(key(
                 format!("{at}.path"),
-                "genesys_cloud is built in; use `type: component` for a file",
+                format!("{name} is built in; use `type: component` for a file"),
             ));
         }
-        ("component", Some(path)) => {
+        ("component", Some(path), None) => {
             if raw.allow.is_none() {
                 return Err(key(
                     format!("{at}.allow"),
@@ -401,11 +453,11 @@ fn source(
                 sha256: raw.sha256,
             }
         }
-        ("component", None) => return Err(key(format!("{at}.path"), "missing")),
-        (other, _) => {
+        ("component", None, None) => return Err(key(format!("{at}.path"), "missing")),
+        (other, _, None) => {
             return Err(key(
                 format!("{at}.type"),
-                format!("`{other}` is not known; use genesys_cloud or component"),
+                format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
             ));
         }
     };
@@ -424,14 +476,7 @@ fn source(
     };
     let auth = match raw.auth {
         None => None,
-        Some(auth) => Some(Auth {
-            client_id: secret::resolve(&auth.client_id, &format!("{at}.auth.client_id"), secrets)?,
-            client_secret: secret::resolve(
-                &auth.client_secret,
-                &format!("{at}.auth.client_secret"),
-                secrets,
-            )?,
-        }),
+        Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
     };
     let config = SourceConfig {
         options: Value::Object(options),

@@ -5,7 +5,10 @@
 mod allow;
 mod exchange;
 mod limit;
+mod login;
 mod resolve;
+#[cfg(feature = "s3")]
+mod sigv4;
 mod token;
 
 use std::{
@@ -18,10 +21,16 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::StatusCode;
 
 pub use allow::{Allow, AllowError};
+#[cfg(test)]
+pub(crate) use exchange::Credentials;
 use exchange::method;
-pub(crate) use exchange::{Credentials, Exchange};
+pub(crate) use exchange::{Exchange, is_the_sources};
 pub use limit::Limiter;
+pub use login::{Login, LoginError};
+pub(crate) use login::{Proof, Provable};
 pub(crate) use resolve::PublicOnly;
+#[cfg(feature = "s3")]
+pub use sigv4::{SigV4, SigV4Error};
 pub use token::{OAuth, TokenError};
 
 use crate::{
@@ -51,7 +60,7 @@ pub struct Calls {
 pub struct Grant {
     exchange: Arc<dyn Exchange>,
     allow: Allow,
-    oauth: Option<OAuth>,
+    login: Arc<Login>,
     limiter: Limiter,
     clock: Clock,
     jitter: Mutex<SmallRng>,
@@ -59,24 +68,24 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Grants requests to the origins of `allow`, with the credentials of `oauth`, within `limiter`.
+    /// Grants requests to the origins of `allow`, as `login`, within `limiter`.
     #[must_use]
     pub fn new(
         client: reqwest::Client,
         allow: Allow,
-        oauth: Option<OAuth>,
+        login: Arc<Login>,
         limiter: Limiter,
         clock: Clock,
     ) -> Self {
         let seed = rand::rng().random();
-        Self::over(Arc::new(client), allow, oauth, limiter, clock, seed)
+        Self::over(Arc::new(client), allow, login, limiter, clock, seed)
     }
 
     /// The same over any network, with pauses that follow from a seed.
     pub(crate) fn over(
         exchange: Arc<dyn Exchange>,
         allow: Allow,
-        oauth: Option<OAuth>,
+        login: Arc<Login>,
         limiter: Limiter,
         clock: Clock,
         seed: u64,
@@ -84,7 +93,7 @@ impl Grant {
         Grant {
             exchange,
             allow,
-            oauth,
+            login,
             limiter,
             clock,
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
@@ -112,45 +121,52 @@ impl Grant {
         loop {
             tried += 1;
             let again = tried < TRIES;
-            let token = match &self.oauth {
-                None => None,
-                Some(oauth) => match oauth.token(&*self.exchange, self.clock).await {
-                    Ok((token, fresh)) => {
-                        if fresh {
-                            self.count("token");
-                        }
-                        Some(token)
-                    }
-                    Err(error) if error.retryable() && again => {
-                        self.back_off(tried, None).await;
-                        continue;
-                    }
-                    // What a source sees of refused credentials is the status alone.
-                    Err(error) => {
-                        return Answer::Fault(if error.retryable() {
-                            Fault::Unreachable(error.to_string())
-                        } else {
-                            Fault::Refused(error.to_string())
-                        });
-                    }
-                },
+            // Anew for each try: a signature is of its time.
+            let provable = Provable {
+                method: request.method,
+                url: &url,
+                headers: &request.headers,
+                body: request.body.as_deref().unwrap_or_default(),
             };
+            let proof = match self
+                .login
+                .prove(provable, &*self.exchange, self.clock)
+                .await
+            {
+                Ok(proof) => proof,
+                Err(error) if error.retryable() && again => {
+                    self.back_off(tried, None).await;
+                    continue;
+                }
+                // What a source sees of refused credentials is the status alone.
+                Err(error) => {
+                    return Answer::Fault(if error.retryable() {
+                        Fault::Unreachable(error.to_string())
+                    } else {
+                        Fault::Refused(error.to_string())
+                    });
+                }
+            };
+            if proof.fresh() {
+                self.count("token");
+            }
             self.limiter.acquire(self.clock).await;
             self.count(&format!("{kind} {}", method(request.method)));
-            let credentials = token
-                .as_ref()
-                .map_or(Credentials::None, Credentials::Bearer);
+            let credentials = proof.credentials();
             let response = self.exchange.exchange(&url, request, credentials).await;
             match response {
                 Ok(response) => {
                     self.limiter.observe(&response, self.clock);
+                    if renewed < RENEWALS
+                        && self
+                            .login
+                            .refused(&proof, response.status, &response.body)
+                            .await
+                    {
+                        renewed += 1;
+                        continue;
+                    }
                     match response.status {
-                        401 if renewed < RENEWALS && self.oauth.is_some() => {
-                            renewed += 1;
-                            if let (Some(oauth), Some(token)) = (&self.oauth, &token) {
-                                oauth.forget(token).await;
-                            }
-                        }
                         429 => {
                             if let Ok(mut calls) = self.calls.lock() {
                                 calls.refused += 1;

@@ -3,17 +3,23 @@
 //! The way of the data, module by module: a [`config`] names a source and its
 //! sinks; the [`sandbox`] runs the source's component; [`grant`] makes the
 //! requests that it asks for; the [`queue`] keeps what is to be done; [`run`]
-//! drives it all; [`transfer`] brings the media to the [`sink`]s, unpacking an
+//! drives it all; [`transfer`] brings the media to the [`sink`]s, where a [`layout`] says, unpacking an
 //! [`archive`] and making other formats ([`transcode`]) on the way; [`metadata`] is written as rows, and a [`receipt`] about
 //! them and the objects, by which [`verify`] proves an archive. A [`trace`] of the steps repeats a run without network or sinks.
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
 pub mod archive;
+mod ask;
+#[cfg(feature = "s3")]
+mod aws;
 pub mod clock;
 pub mod config;
 pub mod grant;
+pub mod layout;
 pub mod metadata;
+pub mod plan;
+pub mod push;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

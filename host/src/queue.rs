@@ -23,8 +23,8 @@ pub use commit::Committed;
 pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 pub use record::{
-    Absent, Contents, Delivered, Known, Object, Outcome, Record, Segment, Settled, artifact_key,
-    artifact_text, day,
+    Absent, Contents, Delivered, Known, Meaning, Object, Outcome, Record, Segment, Settled, Told,
+    artifact_key, artifact_text, day,
 };
 pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -114,7 +114,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, note TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
+  etag TEXT, told TEXT, note TEXT, PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS owed (
   sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,

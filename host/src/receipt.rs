@@ -2,14 +2,16 @@
 //!
 //! Keys are derived from the export and the segment, so that filing a segment
 //! again after a crash changes nothing. The receipt comes last: what it names is
-//! there. Everything is written while it is made, in memory that does not grow
-//! with the segment.
+//! there. Rows and receipts are written while they are made, in memory that does
+//! not grow with the segment.
 
 #[cfg(feature = "parquet")]
 mod catalog;
 mod put;
+mod sidecar;
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     sync::Arc,
 };
@@ -48,6 +50,8 @@ struct Proof {
     key: String,
     size: u64,
     sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
 }
 
 /// One line of a receipt.
@@ -58,13 +62,17 @@ struct Line<'a> {
     outcome: &'a Outcome,
     objects: &'a [Object],
     attempt: u32,
+    /// The files of metadata beside its objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sidecars: Vec<&'a Proof>,
     /// The sinks that take the conversation, if not all do.
     #[serde(skip_serializing_if = "Option::is_none")]
     sinks: Option<Vec<&'a str>>,
 }
 
-/// Puts a segment's rows, its part of the catalogue where there is one, and then its receipt into
-/// a sink, as far as it takes them; `outputs` are all sinks of the export.
+/// Puts a segment's rows, its part of the catalogue and the files beside its objects where there are
+/// such, and then its receipt into a sink, as far as it takes them; `outputs` are all sinks of the
+/// export.
 ///
 /// # Errors
 /// What the sink says; the segment can be put again.
@@ -119,6 +127,10 @@ pub async fn file(
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => None,
     };
+    let sidecars = match content.metadata {
+        true => sidecar::put(segment, output).await?,
+        false => BTreeMap::new(),
+    };
     let head = Head {
         receipt: 1,
         export: export.to_owned(),
@@ -137,12 +149,17 @@ pub async fn file(
         for settled in &segment.conversations {
             let take = outputs.iter().filter(|other| other.route.takes(settled));
             let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
+            let objects = settled.objects_in(&sink);
+            let beside = objects
+                .iter()
+                .filter_map(|object| sidecars.get(&object.key));
             let proof = Line {
                 sinks: (take.len() < outputs.len()).then_some(take),
                 conversation_id: &settled.id,
                 outcome: &settled.outcome,
-                objects: settled.objects_in(&sink),
+                objects,
                 attempt: settled.attempt,
+                sidecars: beside.collect(),
             };
             line(&mut into, &proof)?;
         }

@@ -3,32 +3,22 @@
 //!
 //! No media are moved and the queue is not touched. Memory holds a few days at a time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
-    clock::Clock,
+    ask::Asked,
     queue::{Outcome, Record, day},
     recover::{Receipt, receipts},
-    run::{
-        RunError,
-        parts::{Answers, Steps},
-        source_error,
-    },
-    sandbox::{Event, Find, Next, Purpose, SourceError, Split, TimeRange},
+    run::RunError,
+    sandbox::{Find, Purpose, Step, TimeRange},
     transfer::Output,
 };
 
 /// Days that are searched at once.
 const DAYS: usize = 4;
-/// How often a step is tried.
-const TRIES: u32 = 8;
 const DAY: u64 = 86_400_000;
 
 /// How a day of a sink differs from the source.
@@ -68,14 +58,6 @@ impl Reconciled {
         let gap = |day: &Difference| !(day.missing.is_empty() && day.unrecorded.is_empty());
         !self.days.iter().any(gap)
     }
-}
-
-/// The source, ready to be asked.
-#[derive(Clone)]
-pub(crate) struct Asked {
-    pub(crate) source: Arc<dyn Steps>,
-    pub(crate) answers: Arc<dyn Answers>,
-    pub(crate) clock: Clock,
 }
 
 /// A conversation that the source has.
@@ -119,7 +101,7 @@ async fn one_day(
     export: &str,
     outputs: &[Output],
 ) -> Result<(u64, Vec<Difference>), RunError> {
-    let known = asked.find(range, outputs).await?;
+    let known = find(asked, range, outputs).await?;
     let name = day(range.from);
     let mut differences = Vec::new();
     for (place, output) in outputs.iter().enumerate() {
@@ -178,83 +160,27 @@ async fn one_day(
     Ok((known.len() as u64, differences))
 }
 
-impl Asked {
-    /// The conversations that the source has in a range.
-    async fn find(
-        &self,
-        range: TimeRange,
-        outputs: &[Output],
-    ) -> Result<BTreeMap<String, Known>, RunError> {
-        let find = Find {
-            name: "reconcile".to_owned(),
-            range,
-        };
-        let now = self.clock.now();
-        let started = self.source.start(Purpose::Find(find), now).await?;
-        let mut splits = started.map_err(failed)?.splits;
-        let mut seen: BTreeSet<String> = splits.iter().map(|split| split.id.clone()).collect();
-        let mut known = BTreeMap::new();
-        while let Some(split) = splits.pop() {
-            let more = self.walk(split, outputs, &mut known).await?;
-            splits.extend(
-                more.into_iter()
-                    .filter(|split| seen.insert(split.id.clone())),
-            );
-        }
-        Ok(known)
-    }
-
-    /// Steps a split to its end.
-    async fn walk(
-        &self,
-        mut split: Split,
-        outputs: &[Output],
-        known: &mut BTreeMap<String, Known>,
-    ) -> Result<Vec<Split>, RunError> {
-        let mut event = Event::Due;
-        let mut splits = Vec::new();
-        let mut tried = 0;
-        loop {
-            let now = self.clock.now();
-            let step = match self.source.step(split.state.clone(), event, now).await? {
-                Ok(step) => step,
-                Err(SourceError::Transient(_)) if tried < TRIES => {
-                    tried += 1;
-                    self.clock.sleep(Duration::from_secs(1 << tried)).await;
-                    event = Event::Due;
-                    continue;
-                }
-                Err(error) => return Err(failed(error)),
-            };
-            tried = 0;
-            known.extend(step.conversations.into_iter().map(|one| {
-                let record = Record::from(&one);
-                let holds = |output: &Output| output.route.condition.holds(&record);
-                let takers = outputs.iter().map(holds).collect();
-                let recorded = one.recorded;
-                (one.id, Known { recorded, takers })
-            }));
-            splits.extend(step.splits);
-            match step.next {
-                Next::Send(send) => {
-                    split.state = send.state;
-                    let answer = self.answers.send(&split.kind, &send.request).await;
-                    event = Event::Answer(answer);
-                }
-                Next::Wait(wait) => {
-                    split.state = wait.state;
-                    self.clock.sleep_until(wait.until).await;
-                    event = Event::Due;
-                }
-                Next::Done(_) => return Ok(splits),
-            }
-        }
-    }
-}
-
-fn failed(error: SourceError) -> RunError {
-    match error {
-        SourceError::Options(error) => RunError::Options(error),
-        error => RunError::Source(source_error(&error)),
-    }
+/// The conversations that the source has in a range.
+async fn find(
+    asked: &Asked,
+    range: TimeRange,
+    outputs: &[Output],
+) -> Result<BTreeMap<String, Known>, RunError> {
+    let find = Find {
+        name: "reconcile".to_owned(),
+        range,
+    };
+    let started = asked.start(Purpose::Find(find)).await?;
+    let mut known = BTreeMap::new();
+    let mut take = |step: Step| {
+        known.extend(step.conversations.into_iter().map(|one| {
+            let record = Record::from(&one);
+            let holds = |output: &Output| output.route.condition.holds(&record);
+            let takers = outputs.iter().map(holds).collect();
+            let recorded = one.recorded;
+            (one.id, Known { recorded, takers })
+        }));
+    };
+    asked.all(started.splits, &mut take).await?;
+    Ok(known)
 }

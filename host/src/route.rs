@@ -1,5 +1,6 @@
 //! What goes to which sink: a condition on conversations, and what of them is wanted.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::queue::{Record, Settled};
@@ -14,27 +15,34 @@ pub struct Route {
 }
 
 /// Which conversations a sink takes: those for which all holds that is said here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Condition {
     /// One of these sorts of media was used, such as `voice`, as the source names them.
+    #[schemars(example = ["voice"])]
     pub media_types: Vec<String>,
     /// One of these queues was passed, by id or by name.
+    #[schemars(example = ["Sales"])]
     pub queues: Vec<String>,
     /// It belongs to one of these divisions, by id.
+    #[schemars(example = ["00000000-0000-0000-0000-000000000000"])]
     pub divisions: Vec<String>,
     /// Who called whom first.
+    #[schemars(example = &"inbound")]
     pub direction: Option<Direction>,
     /// It lasted at least so long; one that has no end does not.
+    #[schemars(example = 10)]
     pub min_duration_seconds: Option<u64>,
     /// It lasted at most so long; one that has no end does not.
+    #[schemars(example = 3600)]
     pub max_duration_seconds: Option<u64>,
     /// Whether sound of it was recorded, as far as the source tells.
+    #[schemars(example = true)]
     pub has_audio: Option<bool>,
 }
 
 /// The direction of a conversation, seen from the contact center.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From a customer.
@@ -44,7 +52,7 @@ pub enum Direction {
 }
 
 /// What of conversations a sink takes. Receipts are always written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Part>")]
 pub struct Content {
     /// Recordings.
@@ -53,10 +61,12 @@ pub struct Content {
     pub metadata: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Part {
+    /// Recordings.
     Media,
+    /// Rows, and the catalogue where there is one.
     Metadata,
 }
 

@@ -13,14 +13,18 @@ mod setup;
 mod simulation;
 mod step;
 mod summary;
+mod tell;
 
 use std::{sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet};
 
 pub use search::Follow;
 pub use setup::Pipeline;
 pub use summary::{Loss, Summary};
+pub use tell::{Finding, State};
 
 use crate::{
     clock::Clock,
@@ -78,7 +82,7 @@ pub enum RunError {
 }
 
 /// How many things are under way at once.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
     /// Splits that have begun and are not done, such as batch jobs at the vendor.
@@ -204,7 +208,11 @@ impl Run {
             match happened {
                 Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
                 Happened::Fetched(fetched) => delivered.extend(self.fetched(*fetched, &mut live)?),
-                Happened::Tried(tried) => self.tried(tried, &mut live).await?,
+                Happened::Tried(tried) => {
+                    // What the sink is owed must be known in full.
+                    self.delivered(&mut delivered, &mut live).await?;
+                    self.tried(tried, &mut live).await?;
+                }
                 Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut live, fetches, &mut delivered).await?;

@@ -1,12 +1,15 @@
 //! Resolves `SECRET[backend.key]` in a configuration.
 
-use std::{collections::BTreeMap, path::PathBuf};
+mod exec;
 
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 /// Where secrets come from.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Backend {
     /// Environment variables, by name.
@@ -14,13 +17,29 @@ pub enum Backend {
     /// Files in a directory, by file name; a line end at the end is left out.
     Directory {
         /// The directory.
+        #[schemars(example = &"/run/secrets")]
         path: PathBuf,
     },
     /// A JSON file with one object of strings.
     File {
         /// The file.
+        #[schemars(example = &"/etc/recording-host/secrets.json")]
         path: PathBuf,
     },
+    /// What a command prints; a line end at the end is left out. No shell is involved.
+    Exec {
+        /// The program and its arguments; `{key}` in an argument stands for the key.
+        #[schemars(length(min = 2), example = ["pass", "show", "genesys/{key}"])]
+        command: Vec<String>,
+        /// How long it may take, in seconds.
+        #[serde(default = "patience")]
+        timeout_seconds: u64,
+    },
+}
+
+/// How long a command may take, in seconds, unless the configuration says otherwise.
+fn patience() -> u64 {
+    30
 }
 
 /// Why a secret cannot be had.
@@ -88,6 +107,11 @@ pub fn resolve(
                 .cloned()
                 .ok_or_else(|| fail(format!("{} has no key `{key}`", path.display())))?
         }
+        Backend::Exec {
+            command,
+            timeout_seconds,
+        } => exec::run(command, key, Duration::from_secs(*timeout_seconds))
+            .map_err(|error| fail(error.to_string()))?,
     };
     Ok(SecretString::from(text))
 }

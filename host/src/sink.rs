@@ -25,6 +25,8 @@ pub mod stdout;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// What is known of an object before it is written.
@@ -63,7 +65,7 @@ pub struct SinkError {
 }
 
 /// What a sink does about an object that is there already. An equal one is never an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overwrite {
     /// A different object is never replaced, whatever [`ObjectInfo::replace`] says.

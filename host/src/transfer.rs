@@ -4,7 +4,9 @@
 //! and, for each sink, the part that is being collected.
 
 mod download;
+mod length;
 mod name;
+mod target;
 mod transcoded;
 mod unpack;
 
@@ -16,18 +18,23 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use download::Download;
-use name::{extension, stem};
+pub(crate) use length::length;
+use name::extension;
+use target::{Name, Target};
 
 use crate::{
     archive::Spool,
     clock::Clock,
-    grant::Allow,
+    grant::{Allow, Login},
+    layout::Layout,
     metadata,
-    queue::{Contents, Known, Object, Queue},
+    queue::{Contents, Known, Queue},
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
@@ -46,7 +53,7 @@ const ZIP: &str = "application/zip";
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How a sink wants archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zip {
     /// Each file in it an object of its own.
@@ -73,6 +80,8 @@ pub struct Output {
     pub metadata: metadata::Settings,
     /// What it takes.
     pub route: Route,
+    /// Where the media lie in it.
+    pub layout: Layout,
 }
 
 impl Output {
@@ -86,6 +95,7 @@ impl Output {
             transcode: None,
             metadata: metadata::Settings::default(),
             route: Route::default(),
+            layout: Layout::default(),
         }
     }
 }
@@ -127,7 +137,7 @@ impl Delivery {
             match (stored, &whole) {
                 (Err(error), _) => self.failed.push((output.name.clone(), error)),
                 (Ok(stored), Some((size, sha256))) => {
-                    let mut object = target.object(*size, sha256);
+                    let mut object = target.object(&output.layout, *size, sha256);
                     object.etag = stored.etag;
                     self.contents.objects.push((output.name.clone(), object));
                 }
@@ -156,6 +166,7 @@ impl Delivery {
 pub struct Transfer {
     client: reqwest::Client,
     allow: Allow,
+    login: Arc<Login>,
     queue: Queue,
     spool: Spool,
     /// What is made of recordings has room of its own, so that it never waits for downloads.
@@ -164,15 +175,6 @@ pub struct Transfer {
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
-}
-
-/// A file that is being delivered: what the rows will say of it.
-#[derive(Clone, Debug)]
-struct Target {
-    conversation: String,
-    recording: String,
-    key: String,
-    content_type: String,
 }
 
 impl Transfer {
@@ -188,6 +190,7 @@ impl Transfer {
         Transfer {
             client,
             allow,
+            login: Arc::new(Login::None),
             queue,
             transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
@@ -195,6 +198,14 @@ impl Transfer {
             budget: Semaphore::new(BUDGET as usize),
             doubtful: Mutex::default(),
         }
+    }
+
+    /// Makes downloads that need the source's credentials as `login`; only origins that its requests
+    /// may reach get them.
+    #[must_use]
+    pub fn login(mut self, login: Arc<Login>) -> Self {
+        self.login = login;
+        self
     }
 
     /// Delivers an artifact to some sinks. One that fails does not stop the others.
@@ -247,14 +258,9 @@ impl Transfer {
             return Ok(Delivery::default());
         }
         let target = |content_type: String| Target {
-            conversation: key.conversation.clone(),
-            recording: key.recording.clone(),
-            key: format!(
-                "{}.{}",
-                stem(known.start, &key.conversation, &key.recording, key.part),
-                extension(&content_type)
-            ),
+            name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
+            ..Target::of(key, &known)
         };
         let told = artifact.content_type.as_deref();
         if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
@@ -332,7 +338,9 @@ impl Transfer {
                     size,
                     replace,
                 };
-                (feed, output.sink.put(&target.key, info, body).boxed())
+                let key = target.key(&output.layout);
+                let put = async move { output.sink.put(&key, info, body).await };
+                (feed, put.boxed())
             })
             .unzip()
     }
@@ -387,21 +395,5 @@ fn checked(
             "the file's sha256 is not the one announced".to_owned(),
         )),
         _ => Ok(sha256),
-    }
-}
-
-impl Target {
-    fn object(&self, size: u64, sha256: &str) -> Object {
-        Object {
-            conversation: self.conversation.clone(),
-            recording: self.recording.clone(),
-            key: self.key.clone(),
-            member: None,
-            content_type: self.content_type.clone(),
-            size,
-            sha256: sha256.to_owned(),
-            etag: None,
-            note: None,
-        }
     }
 }

@@ -1,21 +1,29 @@
 //! Proves an archive: reads a sink again and compares it with its own receipts.
 //!
-//! Nothing but the sink is needed. Memory holds one day at a time.
+//! Nothing but the sink is needed. The receipts say what must be there, in whatever order the sink
+//! lists it; that is kept on disk, so that memory does not grow with the archive.
+
+mod ledger;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    layout::{BUNDLES, Layout},
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
 
+use ledger::{Ledger, State};
+
 /// Objects that are read at once.
 const READS: usize = 8;
+/// Objects that are compared together.
+const PAGE: usize = 1000;
 
 /// How an object differs from what its receipt says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,6 +80,8 @@ struct Head {
 struct Receipt {
     conversation_id: String,
     objects: Vec<Expected>,
+    #[serde(default)]
+    sidecars: Vec<Expected>,
     #[serde(default = "first")]
     attempt: u32,
 }
@@ -92,48 +102,66 @@ struct Expected {
     conversation: Option<String>,
     #[serde(skip)]
     attempt: u32,
+    /// Whether it is a recording, and not a file of metadata.
+    #[serde(skip)]
+    media: bool,
 }
 
-/// Compares a sink with its receipts: by length and entity tag, or, if `full`, by sha256, too. Files
-/// of rows are always compared by sha256.
+/// Compares a sink of the default layout with its receipts, as [`verify_layout`] does.
 ///
 /// # Errors
 /// What the sink says when it cannot be read.
 pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> {
+    verify_layout(store, &Layout::default(), full).await
+}
+
+/// Compares a sink with its receipts: by length and entity tag, or, if `full`, by sha256, too. Files
+/// of rows are always compared by sha256. What no receipt names is looked for where `layout` puts
+/// media.
+///
+/// # Errors
+/// What the sink says when it cannot be read.
+pub async fn verify_layout(
+    store: &dyn Store,
+    layout: &Layout,
+    full: bool,
+) -> Result<Report, SinkError> {
     let mut check = Check {
         store,
         full,
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
-        bundles: listed(store, "bundles/").await?,
-        seen_bundles: HashSet::new(),
+        ledger: Ledger::new()?,
     };
     let mut receipts = BTreeMap::<String, Vec<String>>::new();
     let mut list = store.list("receipts/");
     while let Some(found) = list.next().await.transpose()? {
         let day = found.key.split('/').nth(1).unwrap_or_default();
-        let day = day.trim_start_matches("date=").to_owned();
-        receipts.entry(day).or_default().push(found.key);
+        receipts.entry(day.to_owned()).or_default().push(found.key);
     }
-    let mut days = Days::new(store);
-    let mut stored = days.next().await?;
-    loop {
-        let receipt_day = receipts.first_key_value().map(|(day, _)| day.clone());
-        let stored_day = stored.as_ref().map(|(day, _)| day.clone());
-        let Some(day) = [receipt_day, stored_day].into_iter().flatten().min() else {
-            break;
-        };
-        let keys = receipts.remove(&day).unwrap_or_default();
-        let objects = match stored.take_if(|(there, _)| *there == day) {
-            Some((_, objects)) => {
-                stored = days.next().await?;
-                objects
-            }
-            None => HashMap::new(),
-        };
-        check.day(&keys, objects).await?;
+    for keys in receipts.into_values() {
+        let mut conversations = HashSet::new();
+        for key in keys {
+            check.receipt(&key, &mut conversations).await?;
+        }
+        check.report.conversations += conversations.len() as u64;
     }
+    (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
+    let mut places = vec![layout.prefix().to_owned(), BUNDLES.to_owned()];
+    // What an export left that had another layout.
+    let before = Layout::default();
+    if layout.prefix() != before.prefix() && check.ledger.expects(before.prefix()).await? {
+        places.push(before.prefix().to_owned());
+    }
+    for (at, place) in places.iter().enumerate() {
+        let listed_before = places[..at].iter().any(|before| place.starts_with(before));
+        if !listed_before {
+            check.list(place).await?;
+        }
+    }
+    check.elsewhere(&places).await?;
+    check.contents().await?;
     Ok(check.finish())
 }
 
@@ -143,8 +171,7 @@ struct Check<'a> {
     report: Report,
     rows: HashMap<String, Found>,
     catalog: HashMap<String, Found>,
-    bundles: HashMap<String, Found>,
-    seen_bundles: HashSet<String>,
+    ledger: Ledger,
 }
 
 impl Check<'_> {
@@ -157,57 +184,82 @@ impl Check<'_> {
         });
     }
 
-    /// Checks the receipts of a day against the objects of that day.
-    async fn day(
-        &mut self,
-        receipts: &[String],
-        mut objects: HashMap<String, Found>,
-    ) -> Result<(), SinkError> {
-        let mut expected = BTreeMap::<String, Expected>::new();
-        let mut conversations = HashSet::new();
-        for key in receipts {
-            self.receipt(key, &mut expected, &mut conversations).await?;
+    /// Compares what is below a prefix with the receipts.
+    async fn list(&mut self, place: &str) -> Result<(), SinkError> {
+        let store = self.store;
+        let mut pages = store.list(place).chunks(PAGE);
+        while let Some(page) = pages.next().await {
+            let page = page.into_iter().collect::<Result<_, _>>()?;
+            self.compare(page).await?;
         }
-        self.report.conversations += conversations.len() as u64;
-        let mut to_read = Vec::new();
-        for (key, expected) in expected {
-            self.report.objects += 1;
-            self.report.bytes += expected.size;
-            let found = if key.starts_with("bundles/") {
-                self.seen_bundles.insert(key.clone());
-                self.bundles.get(&key).cloned()
-            } else {
-                objects.remove(&key)
-            };
-            match found {
-                None => self.find(Difference::Missing, &expected, "it is not there".into()),
-                Some(found) if found.size != expected.size => {
+        Ok(())
+    }
+
+    async fn compare(&mut self, page: Vec<Found>) -> Result<(), SinkError> {
+        for (found, expected) in self.ledger.found(page, self.full).await? {
+            match expected {
+                None => self.surplus(found.key, found.size),
+                Some(expected) if found.size != expected.size => {
                     let size = found.size;
                     let detail = format!("{size} bytes, {} in the receipt", expected.size);
                     self.find(Difference::Size, &expected, detail);
                 }
-                // Another tag may be that of a copy: the bytes decide.
-                Some(found) if self.full || found.etag != expected.etag => to_read.push(expected),
                 Some(_) => {}
             }
         }
-        for (key, found) in objects {
-            self.surplus(key, found.size);
-        }
-        if !to_read.is_empty() {
+        Ok(())
+    }
+
+    /// Looks, one by one, for what was not found in places that were listed: it is missing, or lies
+    /// where another layout put it.
+    async fn elsewhere(&mut self, places: &[String]) -> Result<(), SinkError> {
+        let mut after = String::new();
+        loop {
+            let page = self.ledger.page(State::Unseen, &after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
             let store = self.store;
-            let mut reads = stream::iter(to_read)
+            let mut looks = stream::iter(page)
+                .map(|expected| async move {
+                    let missing = places.iter().any(|place| expected.key.starts_with(place));
+                    let found = match missing {
+                        true => None,
+                        false => one(store, &expected.key).await?,
+                    };
+                    Ok::<_, SinkError>((expected, found))
+                })
+                .buffered(READS);
+            let mut there = Vec::new();
+            while let Some((expected, found)) = looks.next().await.transpose()? {
+                match found {
+                    Some(found) => there.push(found),
+                    None => self.find(Difference::Missing, &expected, "it is not there".into()),
+                }
+            }
+            drop(looks);
+            self.compare(there).await?;
+        }
+    }
+
+    /// Reads what has the right length, where that is not enough.
+    async fn contents(&mut self) -> Result<(), SinkError> {
+        let mut after = String::new();
+        loop {
+            let page = self.ledger.page(State::Unread, &after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
+            let store = self.store;
+            let mut reads = stream::iter(page)
                 .map(|expected| async move {
                     let digest = digest(store, &expected.key).await;
                     digest.map(|digest| (expected, digest))
                 })
                 .buffer_unordered(READS);
-            let mut changed = Vec::new();
-            while let Some(read) = reads.next().await.transpose()? {
-                changed.push(read);
-            }
-            drop(reads);
-            for (expected, found) in changed {
+            while let Some((expected, found)) = reads.next().await.transpose()? {
                 if found.as_ref() != Some(&expected.sha256) {
                     let found = found.unwrap_or_else(|| "nothing".to_owned());
                     let detail = format!("sha256 {found}, {} in the receipt", expected.sha256);
@@ -215,14 +267,12 @@ impl Check<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Reads a receipt and its rows.
     async fn receipt(
         &mut self,
         key: &str,
-        expected: &mut BTreeMap<String, Expected>,
         conversations: &mut HashSet<String>,
     ) -> Result<(), SinkError> {
         let itself = Expected {
@@ -232,6 +282,7 @@ impl Check<'_> {
             etag: None,
             conversation: None,
             attempt: 0,
+            media: false,
         };
         let bytes = whole(self.store, key).await?.unwrap_or_default();
         // Bytes that are no UTF-8 cannot be right and are replaced.
@@ -247,6 +298,7 @@ impl Check<'_> {
         };
         self.report.receipts += 1;
         let mut proven = HashMap::new();
+        let mut expected = Vec::new();
         for (number, line) in lines.enumerate() {
             let Ok(receipt) = serde_json::from_str::<Receipt>(line) else {
                 let detail = format!("line {} cannot be read", number + 2);
@@ -259,13 +311,17 @@ impl Check<'_> {
                 proven.insert(owner, (object.sha256.clone(), false));
                 object.conversation = Some(conversation.clone());
                 object.attempt = receipt.attempt;
-                let known = expected.get(&object.key);
-                if known.is_none_or(|known| known.attempt <= object.attempt) {
-                    expected.insert(object.key.clone(), object);
-                }
+                object.media = true;
+                expected.push(object);
+            }
+            for mut sidecar in receipt.sidecars {
+                sidecar.conversation = Some(conversation.clone());
+                sidecar.attempt = receipt.attempt;
+                expected.push(sidecar);
             }
             conversations.insert(conversation);
         }
+        self.ledger.expect(expected).await?;
         if let Some(catalog) = &head.catalog {
             self.catalog.remove(&catalog.key);
             self.proven(catalog).await?;
@@ -346,12 +402,8 @@ impl Check<'_> {
     fn finish(mut self) -> Report {
         let rows = std::mem::take(&mut self.rows);
         let catalog = std::mem::take(&mut self.catalog);
-        let bundles = std::mem::take(&mut self.bundles);
-        let seen = std::mem::take(&mut self.seen_bundles);
-        for (key, found) in rows.into_iter().chain(catalog).chain(bundles) {
-            if !seen.contains(&key) {
-                self.surplus(key, found.size);
-            }
+        for (key, found) in rows.into_iter().chain(catalog) {
+            self.surplus(key, found.size);
         }
         let findings = &mut self.report.findings;
         findings.sort_by(|a, b| (a.difference, &a.key).cmp(&(b.difference, &b.key)));
@@ -359,43 +411,15 @@ impl Check<'_> {
     }
 }
 
-/// The media objects of a sink, a day at a time.
-struct Days<'a> {
-    list: BoxStream<'a, Result<Found, SinkError>>,
-    ahead: Option<Found>,
-}
-
-impl<'a> Days<'a> {
-    fn new(store: &'a dyn Store) -> Self {
-        Days {
-            list: store.list("recordings/").fuse().boxed(),
-            ahead: None,
+/// The object of this very key.
+async fn one(store: &dyn Store, key: &str) -> Result<Option<Found>, SinkError> {
+    let mut list = store.list(key);
+    while let Some(found) = list.next().await.transpose()? {
+        if found.key == key {
+            return Ok(Some(found));
         }
     }
-
-    async fn next(&mut self) -> Result<Option<(String, HashMap<String, Found>)>, SinkError> {
-        let first = match self.ahead.take() {
-            Some(found) => Some(found),
-            None => self.list.next().await.transpose()?,
-        };
-        let Some(first) = first else { return Ok(None) };
-        let day = day(&first.key);
-        let mut objects = HashMap::from([(first.key.clone(), first)]);
-        while let Some(found) = self.list.next().await.transpose()? {
-            if self::day(&found.key) != day {
-                self.ahead = Some(found);
-                break;
-            }
-            objects.insert(found.key.clone(), found);
-        }
-        Ok(Some((day, objects)))
-    }
-}
-
-/// The day in `recordings/2026/01/05/...`, as receipts write it.
-fn day(key: &str) -> String {
-    let parts: Vec<&str> = key.split('/').skip(1).take(3).collect();
-    parts.join("-")
+    Ok(None)
 }
 
 async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Found>, SinkError> {

@@ -4,6 +4,8 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[path = "archives/told.rs"]
+mod told;
 #[cfg(feature = "transcode")]
 #[path = "archives/transcoded.rs"]
 mod transcoded;

@@ -69,3 +69,25 @@ async fn the_guide_dialect_turns_audio_into_the_format_asked_for() {
         assert_eq!(audio, BTreeSet::from([content_type]));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_index_of_the_guide_tells_reaches_the_rows() {
+    let (_center, rows) = exported(Dialect::Guide, json!({})).await;
+    let mut told = 0;
+    for row in rows.iter().filter(|row| row["object_key"].is_string()) {
+        let attributes = row["attributes"].as_object().unwrap();
+        let text = |name: &str| attributes[name].as_str().unwrap();
+        let instant = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        // When the recording began and ended; the columns are about the conversation.
+        let length = instant(text("endTime")) - instant(text("startTime"));
+        assert_eq!(text("durationMs"), length.to_string());
+        assert!(instant(text("startTime")) >= instant(row["start"].as_str().unwrap()));
+        // The source said the same of the conversation: it is not said twice.
+        for (field, column) in [("ani", "ani"), ("dnis", "dnis"), ("agentName", "agents")] {
+            assert!(!attributes.contains_key(field), "{row}");
+            assert!(!row[column].is_null());
+        }
+        told += 1;
+    }
+    assert!(told > 200);
+}

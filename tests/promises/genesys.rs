@@ -60,6 +60,24 @@ async fn a_backfill_by_jobs_brings_what_the_query_brings_and_participants_attrib
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_thousand_conversations_fits_into_the_sandbox() {
+    let settings = Settings {
+        conversations: 2500,
+        nameless: true,
+        days: 30,
+        ..settings()
+    };
+    let options = json!({ "mode": "metadata_only", "lanes": 1, "names": true });
+    let (center, rows) = exported(settings, options).await;
+    assert_eq!(rows.len(), 2500);
+    assert!(rows.iter().all(|row| row["agents"][0]["name"].is_string()));
+    let requests = center.simulator.stats().requests;
+    let pages = requests["GET /api/v2/analytics/conversations/details/jobs/{id}/results"];
+    // Three pages, of which those with ids not met before are read twice.
+    assert!((3..=6).contains(&pages), "{pages}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_format_of_ones_choice_is_downloaded_for_each_recording() {
     let (center, rows) = exported(
         Settings {

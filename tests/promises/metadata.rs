@@ -170,9 +170,9 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
             tags: vec!["tag".to_owned(); number as usize % 3],
             divisions: vec!["home".to_owned()],
             recorded: true,
+            recordings: BTreeMap::new(),
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([("campaign".to_owned(), format!("c{}", number % 7))]),
-            recordings: BTreeMap::new(),
         },
         outcome,
         objects: BTreeMap::from([("lake".to_owned(), objects)]),
@@ -191,6 +191,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         sha256: sha256(content),
         etag: None,
         note: None,
+        told: None,
     }
 }
 
@@ -288,6 +289,36 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
         assert_eq!(one.len(), expected, "{:?}", one.keys());
         assert_eq!(read(&one, "metadata/").len(), 3000);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
+    let segment = many(500);
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hive = |sink| Output {
+        layout: recording_host::layout::Layout::hive("o-1").unwrap(),
+        ..output(sink, Format::Jsonl, None)
+    };
+    let once = hive(folder(one.path()));
+    receipt::file("export", &segment, &once, &[]).await.unwrap();
+    let interrupted = Arc::new(Interrupted {
+        folder: Filesystem::new(other.path().to_owned()),
+        takes_receipts: AtomicBool::new(false),
+    });
+    let twice = hive(interrupted.clone());
+    receipt::file("export", &segment, &twice, &[])
+        .await
+        .unwrap_err();
+    let beside = files(other.path());
+    let beside = beside
+        .keys()
+        .filter(|key| key.ends_with(".wav_metadata.json"));
+    assert_eq!(beside.count(), 500, "the receipt comes last");
+    interrupted.takes_receipts.store(true, Ordering::Relaxed);
+    receipt::file("export", &segment, &twice, &[])
+        .await
+        .unwrap();
+    assert_eq!(files(one.path()), files(other.path()));
 }
 
 /// Whether a row group's column has a dictionary page.

@@ -259,12 +259,13 @@ async fn each_sink_gets_what_its_condition_says() {
     assert_eq!(conversations(&all).len(), 200);
     assert!(found["none"].is_empty());
     let duration = |row: &Value| row["duration_ms"].as_u64().unwrap_or_default();
-    let holds: [(&str, &dyn Fn(&Value) -> bool); 2] = [
-        ("outbound", &|row| row["direction"] == "outbound"),
-        ("long", &|row| duration(row) >= 20_000),
-    ];
-    for (name, holds) in holds {
-        let expected: Vec<Value> = all.iter().filter(|row| holds(row)).cloned().collect();
+    let holds = |name: &str, row: &Value| match name {
+        "outbound" => row["direction"] == "outbound",
+        _ => duration(row) >= 20_000,
+    };
+    for name in ["outbound", "long"] {
+        let expected = all.iter().filter(|row| holds(name, row));
+        let expected: Vec<Value> = expected.cloned().collect();
         assert!(!expected.is_empty() && expected.len() < all.len(), "{name}");
         assert_eq!(set(&rows(&found[name])), set(&expected), "{name}");
     }

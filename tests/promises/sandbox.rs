@@ -1,14 +1,17 @@
 //! The component has nothing to escape to, and a recorded run of it repeats exactly.
 
 use genesys_simulator::Settings;
-use recording_host::sandbox::{Component, GENESYS_CLOUD};
+use recording_host::sandbox::{BUILTIN, Component};
 
 use crate::support::{Center, SPEED, run_program};
 
 #[test]
-fn the_genesys_component_imports_nothing() {
-    let component = Component::load(GENESYS_CLOUD).unwrap();
-    assert!(component.imports().is_empty());
+fn the_built_in_components_import_nothing() {
+    for (name, wasm) in BUILTIN {
+        let component = Component::load(wasm).unwrap();
+        assert!(component.imports().is_empty());
+        assert_eq!(component.describe().unwrap().name, name);
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use recording_host::{
 };
 use serde_json::{Value, json};
 
+use crate::layouts::{layout, layouts, verified};
 use crate::support::{Center, Objects, export, files, media, rows};
 
 const CONVERSATIONS: u64 = 40;
@@ -128,6 +129,61 @@ async fn each_channel_becomes_a_file_of_its_own_beside_the_original() {
             found,
             "a second run changes nothing"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_lies_in_the_layout_of_its_sink_and_is_proven() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let center = Center::start(Settings {
+            conversations: CONVERSATIONS,
+            seed: 5,
+            dialect,
+            ..Settings::default()
+        })
+        .await;
+        let mut config = center.config();
+        let made = [
+            ("split", vec![".ch0.wav", ".ch1.wav"]),
+            ("mix", vec![".mix.wav"]),
+            ("keep", vec![".wav"]),
+        ];
+        config["sinks"] = json!({});
+        for (channels, _) in &made {
+            for (name, given) in layouts() {
+                let path = center.output().join(channels).join(name);
+                config["sinks"][format!("{channels}_{name}")] = json!({
+                    "type": "filesystem", "path": path, "layout": given,
+                    "transcode": { "to": "wav", "channels": channels, "when": ["audio/ogg"] },
+                });
+            }
+        }
+        export(config).await;
+        let oggs = obtainable(&center, &[RecordingKind::Ogg]);
+        for (channels, endings) in made {
+            for (name, given) in layouts() {
+                let root = center.output().join(channels).join(name);
+                let files = files(&root);
+                let rows = rows(&files);
+                let keys = rows.iter().filter_map(|row| row["object_key"].as_str());
+                let keys: Vec<&str> = keys.collect();
+                let originals = keys.iter().filter_map(|key| key.strip_suffix(".ogg"));
+                let originals: Vec<&str> = originals.collect();
+                assert_eq!(originals.len(), oggs, "{channels} {name}");
+                for original in originals {
+                    for ending in &endings {
+                        let key = format!("{original}{ending}");
+                        assert!(keys.contains(&&*key), "{channels} {name}: {key}");
+                        assert!(files.contains_key(&key), "{channels} {name}: {key}");
+                        let beside = files.contains_key(&format!("{key}_metadata.json"));
+                        assert_eq!(beside, name == "hive", "{key}");
+                    }
+                }
+                let report = verified(&root, &layout(&given), true).await;
+                assert_eq!(report.findings, [], "{channels} {name}");
+                assert_eq!(report.objects, keys.len() as u64, "{channels} {name}");
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Files to fetch, and how.
 
-use recording_source_sdk::{Artifact, ArtifactKey, BundleIndex, Container, Download};
+use recording_source_sdk::{
+    Artifact, ArtifactKey, BundleIndex, Container, Download, IndexField, IndexMeaning,
+};
 
 use crate::outcome::UPLOADING;
 
@@ -17,6 +19,17 @@ pub(crate) fn bundle(id: &str, url: String) -> Artifact {
             content_type_field: Some("contentType".to_owned()),
             error_field: Some("errorMsg".to_owned()),
             passing_errors: vec![UPLOADING.0.to_owned()],
+            known_fields: [
+                ("ani", IndexMeaning::Ani),
+                ("dnis", IndexMeaning::Dnis),
+                ("agentName", IndexMeaning::AgentName),
+                ("tags", IndexMeaning::Tag),
+            ]
+            .map(|(name, meaning)| IndexField {
+                name: name.to_owned(),
+                meaning,
+            })
+            .into(),
         }),
         size: None,
         sha256: None,

@@ -29,7 +29,7 @@ const SPAN: u64 = 31 * DAY;
 /// No interval is cut shorter than this.
 const SHORTEST: u64 = 60_000;
 /// Conversations on a page of results, and the fewest that are asked for.
-const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 const SMALLEST_PAGE: u32 = 25;
 /// Conversations asked for once more in one request.
 const AGAIN: usize = 100;
@@ -57,6 +57,8 @@ pub(crate) struct Backfill {
     attempts: u32,
     /// Conversations on a page of results.
     size: u32,
+    /// Conversations asked for once more in one request.
+    together: usize,
     names: Names,
 }
 
@@ -146,6 +148,7 @@ impl Backfill {
             phase: Phase::Unsubmitted,
             attempts: 0,
             size: PAGE,
+            together: AGAIN,
             names: Names::default(),
         };
         backfill.advance();
@@ -179,7 +182,7 @@ impl Backfill {
                     analytics::results(options, job, self.size, cursor.as_deref())
                 }
                 Phase::Again { ids, .. } => {
-                    analytics::details(options, &ids[..ids.len().min(AGAIN)])
+                    analytics::details(options, &ids[..ids.len().min(self.together)])
                 }
                 Phase::Cancelling { job } => analytics::cancel(options, job),
             });
@@ -350,6 +353,12 @@ impl Backfill {
         let mut step = Step::then(Next::Done(self.memory()));
         let page: analytics::Page = match api::success(answer)? {
             Ok(response) => api::parse(&response)?,
+            // How many are taken at once is not documented.
+            Err(refusal) if refusal.status == 400 && self.together > 1 => {
+                self.together /= 2;
+                step.next = self.ask(options);
+                return Ok(step);
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         let mut rows = find::readable(page.conversations, &mut step);
@@ -359,7 +368,7 @@ impl Backfill {
             return Ok(step);
         }
         find::hand_over(rows.into_iter(), options.mode, &mut step);
-        let rest = ids.split_off(ids.len().min(AGAIN));
+        let rest = ids.split_off(ids.len().min(self.together));
         self.go_on(job, next, rest);
         step.next = self.next(options);
         Ok(step)

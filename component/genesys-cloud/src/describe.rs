@@ -9,21 +9,31 @@ use serde_json::Value;
 
 use crate::{
     api::{self, analytics, recording},
-    metadata::Parsed,
+    metadata::{Parsed, fnv},
     options::Options,
 };
 
 /// The longest annotations that are kept, as JSON; of longer ones the number alone.
 const ANNOTATIONS: usize = 16 << 10;
+/// Sessions that are remembered at most.
+const MOST_SESSIONS: usize = 4000;
 
 /// What has been asked and told so far. Nothing of it but ids and states.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Described {
-    /// The agents of sessions, until all recordings have been told of; none before they are asked for.
-    sessions: Option<BTreeMap<String, Vec<String>>>,
+    /// Whose sessions are, until all recordings have been told of; none before that is asked for.
+    sessions: Option<Sessions>,
     /// How many conversations have been asked for.
     asked: usize,
     recordings: BTreeMap<String, Vec<Known>>,
+}
+
+/// The agents of sessions, small enough for a state: sessions as digests, agents by their places.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Sessions {
+    agents: Vec<String>,
+    /// In the order of the digests.
+    places: Vec<(u64, Vec<usize>)>,
 }
 
 /// A recording that is known of.
@@ -40,7 +50,7 @@ impl Described {
     /// One that leaves out whose session is whose.
     pub(crate) fn without_sessions() -> Self {
         Described {
-            sessions: Some(BTreeMap::new()),
+            sessions: Some(Sessions::default()),
             ..Described::default()
         }
     }
@@ -84,9 +94,11 @@ impl Described {
         let Some(sessions) = &self.sessions else {
             let page: analytics::Page = match response {
                 Ok(response) => api::parse(&response)?,
+                // Without it the agents of recordings stay unknown, and nothing else.
+                Err(refusal) if refusal.status == 400 => analytics::Page::default(),
                 Err(refusal) => return Err(refusal.into()),
             };
-            self.sessions = Some(agents(page.conversations));
+            self.sessions = Some(Sessions::of(page.conversations));
             return Ok(Vec::new());
         };
         let Some(conversation) = conversations.get(self.asked) else {
@@ -118,33 +130,56 @@ impl Described {
         self.recordings.insert(conversation.clone(), known);
         self.asked += 1;
         if self.is_complete(conversations) {
-            self.sessions = Some(BTreeMap::new());
+            self.sessions = Some(Sessions::default());
         }
         Ok(facts)
     }
 }
 
-/// The agents of each session, and of the sessions that they talk to.
-fn agents(rows: Vec<Parsed>) -> BTreeMap<String, Vec<String>> {
-    let mut agents = BTreeMap::<String, Vec<String>>::new();
-    for (session, user) in rows
-        .into_iter()
-        .flat_map(|row| row.0)
-        .flat_map(|row| row.sessions)
-    {
-        let users = agents.entry(session).or_default();
-        if !users.contains(&user) {
-            users.push(user);
+impl Sessions {
+    /// The agents of each session, and of the sessions that they talk to.
+    fn of(rows: Vec<Parsed>) -> Self {
+        let mut sessions = Sessions::default();
+        let rows = rows.into_iter().flat_map(|row| row.0);
+        for (session, user) in rows.flat_map(|row| row.sessions) {
+            if sessions.places.len() >= MOST_SESSIONS {
+                break;
+            }
+            let known = sessions.agents.iter().position(|known| *known == user);
+            let place = known.unwrap_or_else(|| {
+                sessions.agents.push(user);
+                sessions.agents.len() - 1
+            });
+            let digest = fnv(&session);
+            let found = sessions.places.binary_search_by_key(&digest, |one| one.0);
+            let at = found.unwrap_or_else(|at| {
+                sessions.places.insert(at, (digest, Vec::new()));
+                at
+            });
+            let places = &mut sessions.places[at].1;
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
+        sessions
     }
-    agents
+
+    /// The ids of a session's agents.
+    fn agents(&self, session: &str) -> Option<String> {
+        let digest = fnv(session);
+        let at = self
+            .places
+            .binary_search_by_key(&digest, |one| one.0)
+            .ok()?;
+        let agents = self.places[at].1.iter();
+        let agents = agents.filter_map(|place| self.agents.get(*place));
+        Some(agents.cloned().collect::<Vec<_>>().join(","))
+    }
 }
 
-fn attributes(
-    one: recording::Metadata,
-    sessions: &BTreeMap<String, Vec<String>>,
-) -> Vec<(String, String)> {
-    let users = one.session_id.as_ref().and_then(|id| sessions.get(id));
+fn attributes(one: recording::Metadata, sessions: &Sessions) -> Vec<(String, String)> {
+    let session = one.session_id.as_deref();
+    let agents = session.and_then(|id| sessions.agents(id));
     let annotations = one.annotations.filter(|list| !list.is_empty());
     let count = annotations.as_ref().map(|list| list.len().to_string());
     let text = annotations.map(|list| Value::Array(list).to_string());
@@ -156,7 +191,7 @@ fn attributes(
         ("start_time", one.start_time),
         ("end_time", one.end_time),
         ("session_id", one.session_id),
-        ("agent_ids", users.map(|users| users.join(","))),
+        ("agent_ids", agents),
         ("archive_date", one.archive_date),
         ("archive_medium", one.archive_medium),
         ("delete_date", one.delete_date),

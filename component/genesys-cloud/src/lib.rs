@@ -5,14 +5,17 @@
 //! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
 //! looked up on the way, and `orphans` counted. A `batch` fetches the recordings of up to a hundred
 //! conversations as they are, a `recording` split those of a few in another format; `describe` asks
-//! for their metadata, `restore` for what is archived. `api` has the vendor's JSON, `metadata` turns an analytics row into a
+//! for their metadata, `restore` for what is archived. `estimate` counts, `check` tries out what the
+//! client may do. `api` has the vendor's JSON, `metadata` turns an analytics row into a
 //! conversation, `options` what is configured.
 
 mod api;
 mod artifact;
 mod backfill;
 mod batch;
+mod check;
 mod describe;
+mod estimate;
 mod find;
 mod metadata;
 mod names;
@@ -53,7 +56,8 @@ enum Memory {
     Batch(batch::Batch),
     Recording(recording::Recordings),
     Restore(restore::Restore),
-    Check,
+    Estimate(estimate::Estimate),
+    Check(check::Check),
 }
 
 impl Memory {
@@ -82,7 +86,8 @@ impl Memory {
             Memory::Batch(_) => "batch",
             Memory::Recording(_) => "recording",
             Memory::Restore(_) => "restore",
-            Memory::Check => "check",
+            Memory::Estimate(_) => "estimate",
+            Memory::Check(_) => "check",
         };
         Split {
             id,
@@ -131,7 +136,8 @@ impl Source for GenesysCloud {
             Purpose::Find(find) => find::begin(&options, &find, now)?,
             Purpose::Fetch(fetch) if options.one_by_one() => recording::begin(fetch),
             Purpose::Fetch(fetch) => batch::begin(&options, fetch),
-            Purpose::Check => vec![Memory::Check.split("check".into())],
+            Purpose::Estimate(range) => estimate::begin(range, now)?,
+            Purpose::Check => vec![check::begin()],
         };
         let mut origins = vec![
             Origin {
@@ -173,7 +179,8 @@ impl Source for GenesysCloud {
             Memory::Batch(batch) => batch.step(&options, event, now),
             Memory::Recording(recordings) => recordings.step(&options, event, now),
             Memory::Restore(restore) => restore.step(&options, event, now),
-            Memory::Check => window::check(&options, event, now),
+            Memory::Estimate(estimate) => estimate.step(&options, event),
+            Memory::Check(check) => check.step(&options, event, now),
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Retention {
     more: bool,
     /// Conversations of the page, with the time of their first recording on it.
     found: BTreeMap<String, Timestamp>,
+    /// Conversations asked for in one request.
+    together: usize,
     names: Names,
 }
 
@@ -42,6 +44,7 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         cursor: None,
         more: true,
         found: BTreeMap::new(),
+        together: TOGETHER,
         names: Names::default(),
     };
     Memory::Retention(retention).split(format!("{name}/retention"))
@@ -63,7 +66,7 @@ impl Retention {
     }
 
     fn together(&self) -> Vec<String> {
-        self.found.keys().take(TOGETHER).cloned().collect()
+        self.found.keys().take(self.together).cloned().collect()
     }
 
     pub(crate) fn step(
@@ -127,6 +130,11 @@ impl Retention {
     ) -> Result<(), SourceError> {
         let page: analytics::Page = match api::success(answer)? {
             Ok(response) => api::parse(&response)?,
+            // How many are taken at once is not documented.
+            Err(refusal) if refusal.status == 400 && self.together > 1 => {
+                self.together /= 2;
+                return Ok(());
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         let rows = find::readable(page.conversations, step);

@@ -170,23 +170,3 @@ impl Window {
         self.shifted = false;
     }
 }
-
-/// Proves that the log-in works and that conversations may be queried.
-pub(crate) fn check(options: &Options, event: Event, now: Timestamp) -> Result<Step, SourceError> {
-    let state = Memory::Check.write();
-    match event {
-        Event::Due => {
-            let interval = format!("{}/{}", iso(now - DAY), iso(now));
-            Ok(Step::then(Next::Send(Send {
-                request: analytics::query(options, &interval, 1, 1),
-                state,
-            })))
-        }
-        Event::Answer(answer) => {
-            let response = api::success(answer)?.map_err(SourceError::from)?;
-            let _: analytics::Page = api::parse(&response)?;
-            Ok(Step::then(Next::Done(state)))
-        }
-        Event::Renew(_) => Ok(Step::then(Next::Done(state))),
-    }
-}

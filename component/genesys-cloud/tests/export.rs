@@ -611,6 +611,68 @@ fn wrong_options_are_named() {
 }
 
 #[test]
+fn a_page_of_results_that_is_too_large_is_asked_for_in_smaller_ones() {
+    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let mut drive = start(options, days(1));
+    drive
+        .run::<GenesysCloud>(|request, _| {
+            let rows: Vec<Value> = (0..3).map(|n| row(n, FROM + n * 1000)).collect();
+            let path = request.url.split("/details/jobs").nth(1).unwrap();
+            match path {
+                "/availability" => {
+                    reply(200, &json!({ "dataAvailabilityDate": iso(FROM + 9 * DAY) }))
+                }
+                "" => reply(202, &json!({ "jobId": "j1" })),
+                "/j1" => reply(200, &json!({ "state": "FULFILLED" })),
+                "/j1/results?pageSize=250" => reply(
+                    200,
+                    &json!({ "conversations": rows[..2], "cursor": "a b&c" }),
+                ),
+                "/j1/results?pageSize=250&cursor=a%20b%26c" => {
+                    reply(200, &json!({ "conversations": rows[2..] }))
+                }
+                _ => Answer::Fault(Fault::TooLarge(1)),
+            }
+        })
+        .unwrap();
+    assert_eq!(drive.conversations.len(), 3);
+    let sizes: Vec<&str> = drive
+        .requests
+        .iter()
+        .filter_map(|request| request.url.split("pageSize=").nth(1))
+        .collect();
+    assert_eq!(sizes, ["1000", "500", "250", "250&cursor=a%20b%26c"]);
+}
+
+#[test]
+fn the_schema_of_the_options_lists_those_that_are_accepted() {
+    let schema: Value = serde_json::from_str(
+        &<GenesysCloud as recording_source_sdk::Source>::describe().options_schema,
+    )
+    .unwrap();
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        let wrong = json!({ "region": "mypurecloud.ie", name: {} }).to_string();
+        match Drive::start::<GenesysCloud>(&wrong, week(), FROM + 30 * DAY) {
+            Err(SourceError::Options(error)) => {
+                assert!(
+                    !error.message.contains("unknown field"),
+                    "{name}: {}",
+                    error.message
+                );
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        for value in property["enum"].as_array().into_iter().flatten() {
+            let mut options = json!({ "region": "mypurecloud.ie", name: value });
+            if name == "channels" {
+                options["format"] = json!("wav");
+            }
+            start(&options.to_string(), week());
+        }
+    }
+}
+
+#[test]
 fn every_region_has_its_hosts_and_other_domains_may_be_given() {
     // The vendor's list of regions.
     let regions = [

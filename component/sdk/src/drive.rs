@@ -120,6 +120,7 @@ impl Drive {
                 if !settled.contains(found.id.as_str()) {
                     self.wanted.push(Wanted {
                         id: found.id.clone(),
+                        start: found.start,
                         recorded: found.recorded,
                     });
                 }

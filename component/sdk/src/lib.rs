@@ -11,6 +11,9 @@ pub use bindings::exports::recording::source::source::Guest;
 pub use bindings::recording::source::types::*;
 pub use drive::Drive;
 
+// The macro below does not tell cargo which file it reads: a change there must not go unnoticed.
+const _: &str = include_str!("../../../wit/source.wit");
+
 /// What the WIT package `recording:source` turns into; use the re-exports at the root.
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all)]

@@ -1,14 +1,25 @@
 //! The JSON documents in a bundle, which say whose each file is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Archive, Entry, EntryError};
-use crate::sandbox::BundleIndex;
+use crate::{
+    queue::{Meaning, Told},
+    sandbox::{BundleIndex, IndexMeaning},
+};
 
 /// The longest JSON document that may be an index, in bytes.
 const LONGEST: u64 = 16 << 20;
+/// How many further fields of an object are kept.
+const FIELDS: usize = 64;
+/// The longest name of such a field, and where its text is cut, in bytes.
+const LONGEST_NAME: usize = 64;
+const LONGEST_TEXT: usize = 1000;
 
 /// What a bundle's index tells.
 #[derive(Debug, Default)]
@@ -32,6 +43,8 @@ pub struct Owner {
     pub recording: String,
     /// The MIME type, if the index tells.
     pub content_type: Option<String>,
+    /// Whatever else the index tells of it.
+    pub told: Option<Arc<Told>>,
 }
 
 /// A name as it is compared: writers differ in slashes and in what stands before the first.
@@ -100,9 +113,11 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
                     conversation,
                     recording,
                     content_type,
+                    told: told(fields, index),
                 };
                 let owners = listed.owners.entry(plain(&file)).or_default();
-                if !owners.contains(&owner) {
+                let whose = |owner: &Owner| (owner.conversation.clone(), owner.recording.clone());
+                if !owners.iter().any(|known| whose(known) == whose(&owner)) {
                     owners.push(owner);
                 }
             } else if let Some((conversation, reason)) =
@@ -119,5 +134,113 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
             }
         }
         _ => {}
+    }
+}
+
+/// What an object tells besides whose the file is: bounded, and as text.
+fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<Told>> {
+    let identify = [
+        Some(&index.conversation_field),
+        Some(&index.recording_field),
+        Some(&index.file_field),
+        index.content_type_field.as_ref(),
+        index.error_field.as_ref(),
+    ];
+    let mut told = Told::default();
+    let further = fields.iter().filter(|(name, value)| {
+        !identify.contains(&Some(name)) && name.len() <= LONGEST_NAME && !value.is_null()
+    });
+    for (name, value) in further.take(FIELDS) {
+        let meaning = index.known_fields.iter().find(|field| field.name == *name);
+        let Some(meaning) = meaning.map(|field| meaning_of(field.meaning)) else {
+            told.others.insert(name.clone(), text(value));
+            continue;
+        };
+        let values = match value {
+            Value::Array(values) if meaning == Meaning::Tag => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        for value in values.iter().take(FIELDS) {
+            told.known.push((meaning, name.clone(), text(value)));
+        }
+    }
+    told.known.retain(|(.., text)| !text.is_empty());
+    told.others.retain(|_, text| !text.is_empty());
+    (told != Told::default()).then(|| Arc::new(told))
+}
+
+fn meaning_of(meaning: IndexMeaning) -> Meaning {
+    match meaning {
+        IndexMeaning::Ani => Meaning::Ani,
+        IndexMeaning::Dnis => Meaning::Dnis,
+        IndexMeaning::AgentName => Meaning::AgentName,
+        IndexMeaning::Tag => Meaning::Tag,
+    }
+}
+
+/// A value as text: a string as it is, all else as JSON.
+fn text(value: &Value) -> String {
+    let mut text = match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::IndexField;
+    use serde_json::json;
+
+    fn listed(document: Value) -> Listed {
+        let index = BundleIndex {
+            conversation_field: "c".to_owned(),
+            recording_field: "r".to_owned(),
+            file_field: "f".to_owned(),
+            content_type_field: Some("t".to_owned()),
+            error_field: Some("e".to_owned()),
+            passing_errors: Vec::new(),
+            known_fields: vec![IndexField {
+                name: "labels".to_owned(),
+                meaning: IndexMeaning::Tag,
+            }],
+        };
+        let mut listed = Listed::default();
+        collect(&document, &index, &mut listed);
+        listed
+    }
+
+    #[test]
+    fn what_an_index_tells_is_kept_as_text_within_bounds() {
+        let told = |fields: Value| {
+            let mut object =
+                json!({ "c": "c1", "r": "r1", "f": "x.wav", "t": "audio/wav", "e": null });
+            object
+                .as_object_mut()
+                .unwrap()
+                .extend(fields.as_object().unwrap().clone());
+            listed(object).owners["x.wav"][0].told.clone()
+        };
+        assert_eq!(told(json!({ "nothing": null, "empty": "" })), None);
+        let some = told(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));
+        let others = [("a", "text"), ("b", "7"), ("d", "[true]")];
+        let expected = Told {
+            known: ["x", "y"]
+                .map(|tag| (Meaning::Tag, "labels".to_owned(), tag.to_owned()))
+                .into(),
+            others: others
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .into(),
+        };
+        assert_eq!(some.as_deref(), Some(&expected));
+        let many: Map<String, Value> = (0..10_000).map(|n| (format!("n{n}"), json!(n))).collect();
+        assert_eq!(told(Value::Object(many)).unwrap().others.len(), FIELDS);
+        let long = told(json!({ "long": "ü".repeat(9000), "labels": vec!["x"; 9000] })).unwrap();
+        assert_eq!(long.others["long"].len(), LONGEST_TEXT);
+        assert_eq!(long.known.len(), FIELDS);
+        assert_eq!(told(json!({ "n".repeat(65): "x" })), None);
     }
 }

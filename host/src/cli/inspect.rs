@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use recording_host::{
-    sandbox::{AuthScheme, Component, DataClass, GENESYS_CLOUD},
+    sandbox::{AuthScheme, BUILTIN, Component, DataClass, GENESYS_CLOUD},
     trace,
 };
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::Done;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// The component's file; the built-in one for Genesys Cloud if it is left out.
+    /// The component's file, or the type of a built-in one; that for Genesys Cloud if it is left out.
     component: Option<PathBuf>,
     /// Repeat the steps that `run --record` wrote down and compare the results.
     #[arg(long, value_name = "FILE")]
@@ -24,7 +24,10 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         let component = match &self.component {
-            Some(path) => Component::open(path, None)?,
+            Some(path) => match BUILTIN.iter().find(|(name, _)| path.as_os_str() == *name) {
+                Some((_, wasm)) => Component::load(wasm)?,
+                None => Component::open(path, None)?,
+            },
             None => Component::load(GENESYS_CLOUD)?,
         };
         if let Some(path) = &self.replay {

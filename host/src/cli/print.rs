@@ -9,9 +9,10 @@ use std::{
 
 use recording_host::{
     Summary,
+    plan::{Day, Plan},
     queue::{Progress, Status},
     reconcile::Reconciled,
-    run::{OnProgress, OnWarning},
+    run::{Finding, OnProgress, OnWarning, State},
     verify::{Difference, Report},
 };
 
@@ -182,6 +183,76 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
         .map(|(word, n)| format!("{n} {word}"))
         .collect();
     parts.join(", ")
+}
+
+/// Prints what an export will take.
+pub(super) fn plan(name: &str, plan: &Plan) {
+    /// The longest bar.
+    const BAR: f64 = 24.0;
+    println!("{name}");
+    println!(
+        "  {:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9}",
+        "day", "conversations", "recorded", "recordings", "bytes", "requests", "time"
+    );
+    let most = plan.days.iter().map(|day| day.bytes).max().unwrap_or(0);
+    let line = |name: &str, day: &Day, bar: &str| {
+        let text = format!(
+            "  {name:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9} {bar}",
+            day.conversations,
+            day.recorded,
+            day.recordings,
+            bytes(day.bytes),
+            day.requests,
+            time(day.seconds)
+        );
+        println!("{}", text.trim_end());
+    };
+    for day in &plan.days {
+        let length = day.bytes as f64 / most.max(1) as f64 * BAR;
+        line(&day.day, day, &"#".repeat(length.round() as usize));
+    }
+    line("total", &plan.total, "");
+    let sample = &plan.sample;
+    let error = plan.bytes_error.map_or_else(
+        || "how far they may be off, the sample does not tell".to_owned(),
+        |error| {
+            format!(
+                "they may be off by {}, in one case of 20 by more",
+                bytes(error)
+            )
+        },
+    );
+    println!(
+        "  conversations are counted; recordings and bytes follow from {} conversations with {} files of {}: {error}",
+        sample.conversations,
+        sample.recordings,
+        bytes(sample.bytes)
+    );
+    let limit = plan.requests_per_minute.map_or_else(String::new, |limit| {
+        format!(", {limit} a minute; the time is that of the requests")
+    });
+    println!("  requests: {}{limit}", listed(&plan.requests));
+}
+
+/// Prints what a check has found.
+pub(super) fn findings(name: &str, findings: &[Finding]) {
+    println!("{name}");
+    for found in findings {
+        let mark = match found.state {
+            State::Good => "good",
+            State::Doubtful => "doubtful",
+            State::Bad => "BAD",
+        };
+        println!("  {mark:<8} {}: {}", found.subject, found.text);
+    }
+}
+
+fn time(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
 }
 
 /// Prints how receipts differ from their source.

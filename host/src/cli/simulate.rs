@@ -1,10 +1,14 @@
 //! `simulate`: the simulator as a server.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use genesys_simulator::{Dialect, Faults, Settings, Simulator, Stats};
+use genesys_simulator::{Dialect, Faults, Organisation, Push, Settings, Simulator, Stats};
 use jiff::Timestamp;
 
 use super::{Done, stopped};
@@ -31,8 +35,11 @@ impl From<DialectArg> for Dialect {
 #[command(after_long_help = fault_help())]
 pub(super) struct Simulate {
     /// Where to serve the API; log-in and media get ports of their own.
-    #[arg(long, value_name = "ADDR")]
-    listen: SocketAddr,
+    #[arg(long, value_name = "ADDR", required_unless_present = "push")]
+    listen: Option<SocketAddr>,
+    /// Write what the organisation's S3 integration pushes to a bucket into this folder, and end.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "listen")]
+    push: Option<PathBuf>,
     /// How many conversations the organisation has.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     conversations: u64,
@@ -75,9 +82,13 @@ impl Simulate {
             ..Settings::default()
         };
         let faults = settings.faults.clone();
-        let simulator = Simulator::start(self.listen, settings)
+        if let Some(folder) = &self.push {
+            return push(settings, folder);
+        }
+        let listen = self.listen.context("--listen is missing")?;
+        let simulator = Simulator::start(listen, settings)
             .await
-            .with_context(|| format!("--listen {}", self.listen))?;
+            .with_context(|| format!("--listen {listen}"))?;
         let (from, until) = simulator.organisation().interval();
         println!("api_url:       {}", simulator.api_url());
         println!("login_url:     {}", simulator.login_url());
@@ -94,6 +105,26 @@ impl Simulate {
         simulator.shutdown().await;
         Ok(Done::All)
     }
+}
+
+/// Writes every object of the bucket into a folder.
+fn push(settings: Settings, folder: &Path) -> anyhow::Result<Done> {
+    let organisation = Organisation::new(settings);
+    let push = Push::new(&organisation);
+    let mut written = 0_u64;
+    for object in push.objects() {
+        let path = folder.join(&object.key);
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, &object.body))
+            .with_context(|| path.display().to_string())?;
+        written += 1;
+    }
+    let (from, until) = organisation.interval();
+    println!("objects:       {written}");
+    println!("organisation:  {}", push.organisation_id());
+    println!("interval:      {from}/{until}");
+    Ok(Done::All)
 }
 
 /// One line on what was served.

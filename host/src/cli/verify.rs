@@ -29,7 +29,8 @@ impl Verify {
                 eprintln!("{name}: this sink cannot be read");
                 continue;
             };
-            let report = verify::verify(store, self.full).await?;
+            let layout = config.layout(&name).cloned().unwrap_or_default();
+            let report = verify::verify_layout(store, &layout, self.full).await?;
             if !self.json {
                 print::report(&name, &report);
             }

@@ -5,16 +5,18 @@ mod bucket;
 #[cfg(feature = "sink-http")]
 mod http;
 #[cfg(feature = "s3")]
-mod s3;
+pub(super) mod s3;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{ConfigError, key};
 use crate::{
+    layout::Layout,
     metadata,
     route::{Condition, Content, Route},
     secret::{self, Backend},
@@ -48,28 +50,41 @@ pub(super) struct SinkConfig {
 }
 
 /// Keys that every sink has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct Common {
+    /// The sources that it takes; all if left out.
     #[serde(default)]
+    #[schemars(example = ["calls"])]
     inputs: Option<Vec<String>>,
+    /// How it wants archives.
     #[serde(default)]
     zip: Zip,
+    /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
     transcode: Option<transcode::Settings>,
+    /// How it wants rows.
     #[serde(default)]
     metadata: metadata::Settings,
+    /// Where the media lie: `days`, `flat`, or a table with `type` and what belongs to it.
+    #[serde(default)]
+    #[schemars(with = "crate::layout::Written", extend("default" = "days"))]
+    layout: Layout,
+    /// Which conversations it takes; all if left out.
     #[serde(default)]
     condition: Condition,
+    /// What of them it takes.
     #[serde(default)]
+    #[schemars(extend("default" = ["media", "metadata"]))]
     content: Content,
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 6] = [
+const COMMON: [&str; 7] = [
     "inputs",
     "zip",
     "transcode",
     "metadata",
+    "layout",
     "condition",
     "content",
 ];
@@ -88,20 +103,28 @@ enum Kind {
     Stdout,
 }
 
-#[derive(Debug, Deserialize)]
+/// Files in a folder.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FilesystemKeys {
+    /// The folder; it is made if need be.
+    #[schemars(example = &"/mnt/archive")]
     path: PathBuf,
+    /// Permissions of files, whatever the umask is; 0640 less the umask if left out.
     #[serde(default)]
+    #[schemars(example = &"0640")]
     mode: Option<Mode>,
+    /// Permissions of folders that are made; 0777 less the umask if left out.
     #[serde(default)]
+    #[schemars(example = &"0750")]
     directory_mode: Option<Mode>,
+    /// What is done about an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
 }
 
 /// Permissions, in octal digits.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 struct Mode(u32);
 
@@ -117,14 +140,14 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// A sink without keys of its own.
-#[derive(Deserialize)]
+/// One line of JSON for each object on standard output.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
 /// A value that may be a secret: it is not shown.
-#[derive(Clone, Deserialize)]
-struct Hidden(String);
+#[derive(Clone, Deserialize, JsonSchema)]
+pub(super) struct Hidden(String);
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -133,13 +156,13 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Resolves the secrets below a place in the configuration.
-struct Secrets<'a> {
-    at: &'a str,
-    backends: &'a BTreeMap<String, Backend>,
+pub(super) struct Secrets<'a> {
+    pub(super) at: &'a str,
+    pub(super) backends: &'a BTreeMap<String, Backend>,
 }
 
 impl Secrets<'_> {
-    fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
+    pub(super) fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
         let at = format!("{}.{name}", self.at);
         Ok(secret::resolve(&value.0, &at, self.backends)?)
     }
@@ -154,12 +177,13 @@ impl Secrets<'_> {
 
     /// An error about a key below the place.
     fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
-        key(format!("{}.{name}", self.at), reason)
+        let at = format!("{}.{name}", self.at);
+        key(at.trim_end_matches('.'), reason)
     }
 }
 
 /// Reads the keys at `at`; an error names the very key that it is about.
-fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
+pub(super) fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let reason = error.into_inner();
@@ -169,6 +193,25 @@ fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
             key(format!("{at}.{path}"), reason)
         }
     })
+}
+
+/// The types of sinks that are built in, with the schemas of their keys, and that of the keys that
+/// all of them have.
+pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Schema, Vec<(&'static str, Schema)>) {
+    let common = Common::json_schema(generator);
+    let types = vec![
+        #[cfg(feature = "s3")]
+        ("s3", s3::Keys::json_schema(generator)),
+        ("filesystem", FilesystemKeys::json_schema(generator)),
+        #[cfg(feature = "sink-gcs")]
+        ("gcs", bucket::GcsKeys::json_schema(generator)),
+        #[cfg(feature = "sink-azure-blob")]
+        ("azure_blob", bucket::AzureBlobKeys::json_schema(generator)),
+        #[cfg(feature = "sink-http")]
+        ("http", http::Keys::json_schema(generator)),
+        ("stdout", NoKeys::json_schema(generator)),
+    ];
+    (common, types)
 }
 
 impl SinkConfig {
@@ -250,6 +293,11 @@ impl SinkConfig {
             condition: self.common.condition.clone(),
             content: self.common.content,
         }
+    }
+
+    /// Where the media lie in it.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.common.layout
     }
 
     /// Whether it writes to standard output.
@@ -379,6 +427,14 @@ mod tests {
             (
                 json!({ "type": "stdout", "transcode": { "to": "wav", "rate": 8000 } }),
                 "sinks.lake.transcode.rate: unknown field `rate`",
+            ),
+            (
+                json!({ "type": "stdout", "layout": "hive" }),
+                "sinks.lake.layout: the layout `hive` needs the id of the organisation",
+            ),
+            (
+                json!({ "type": "stdout", "layout": { "type": "template", "key": "a/{b}.{ext}" } }),
+                "sinks.lake.layout: key: `{b}` is not known; use {year}",
             ),
         ] {
             let error = wrong(value);

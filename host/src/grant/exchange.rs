@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -20,6 +20,8 @@ pub(crate) enum Credentials<'a> {
     None,
     /// The value of the Authorization header.
     Bearer(&'a HeaderValue),
+    /// Headers that sign the request.
+    Signed(&'a HeaderMap),
     /// User and password.
     Basic(&'a SecretString, &'a SecretString),
 }
@@ -47,13 +49,14 @@ impl Exchange for reqwest::Client {
         let unreachable = |error: reqwest::Error| Fault::Unreachable(redacted(&error));
         let mut builder = self.request(method(request.method), url.clone());
         for (name, value) in &request.headers {
-            if !name.eq_ignore_ascii_case("authorization") {
+            if is_the_sources(name, credentials) {
                 builder = builder.header(name, value);
             }
         }
         builder = match credentials {
             Credentials::None => builder,
             Credentials::Bearer(token) => builder.header(reqwest::header::AUTHORIZATION, token),
+            Credentials::Signed(headers) => builder.headers(headers.clone()),
             Credentials::Basic(user, password) => {
                 builder.basic_auth(user.expose_secret(), Some(password.expose_secret()))
             }
@@ -85,11 +88,28 @@ impl Exchange for reqwest::Client {
     }
 }
 
+/// Whether a source may set this header: none that proves who asks.
+pub(crate) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
+    let name = name.to_ascii_lowercase();
+    let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
+    name != "authorization" && name != "host" && !signed
+}
+
 pub(super) fn method(method: Method) -> reqwest::Method {
     match method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
         Method::Put => reqwest::Method::PUT,
         Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+#[cfg(feature = "s3")]
+pub(super) fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
     }
 }

@@ -24,12 +24,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Schema, TimeUnit};
 
 pub(super) use columns::Rows;
-pub(crate) use list::{Labels, Pairs, Texts, element, structs, texts};
+pub(crate) use list::{Labels, Pairs, Texts, element, structs, taken, texts};
 
 use super::Compression;
 
 /// Rows that are gathered before they are encoded.
-const BATCH: usize = 1024;
+const BATCH: usize = 2048;
 /// Rows in a row group, at most.
 const ROW_GROUP_ROWS: usize = 64 << 10;
 /// Encoded bytes in a row group, about.
@@ -38,6 +38,8 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const ZSTD_LEVEL: i32 = 1;
 /// As with JSON Lines: fast rather than small.
 const GZIP_LEVEL: u32 = 1;
+/// Bytes of a dictionary; beyond that a column goes on without.
+const DICTIONARY_BYTES: usize = 256 << 10;
 /// The false positives of a bloom filter.
 const BLOOM_FPP: f64 = 0.01;
 
@@ -120,6 +122,7 @@ fn properties<C: Columns>(compression: Compression) -> Result<WriterProperties, 
         .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_sorting_columns(Some(vec![sorted]));
     for column in C::UNIQUE {
         builder = builder.set_column_dictionary_enabled((*column).into(), false);

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
-use crate::queue::{Object, Outcome, Record, Settled};
+use crate::queue::{Meaning, Object, Outcome, Record, Settled, Told};
 
 /// Someone or something that has an id and perhaps a name.
 pub(crate) type Party = (String, Option<String>);
@@ -33,12 +33,12 @@ pub(crate) struct Row<'a> {
     pub(super) ani: Option<&'a str>,
     pub(super) dnis: Option<&'a str>,
     #[serde(serialize_with = "parties")]
-    pub(super) agents: &'a [Party],
+    pub(super) agents: Cow<'a, [Party]>,
     #[serde(serialize_with = "parties")]
     pub(super) queues: &'a [Party],
     #[serde(serialize_with = "parties")]
     pub(super) wrap_up_codes: &'a [Party],
-    pub(super) tags: &'a [String],
+    pub(super) tags: Cow<'a, [String]>,
     pub(super) divisions: &'a [String],
     pub(super) media_types: &'a [String],
     pub(super) attributes: Cow<'a, BTreeMap<String, String>>,
@@ -55,9 +55,12 @@ pub(super) fn rows<'a>(settled: &'a Settled, sink: &str) -> impl Iterator<Item =
 
 fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
     let record = &settled.record;
-    Row {
+    let mut row = Row {
         conversation_id: &settled.id,
-        recording_id: object.map(|object| object.recording.as_str()),
+        // A bundle that is kept may hold recordings of which nobody tells the id.
+        recording_id: object
+            .map(|object| object.recording.as_str())
+            .filter(|id| !id.is_empty()),
         object_key: object.map(|object| object.key.as_str()),
         archive_member: object.and_then(|object| object.member.as_deref()),
         content_type: object.map(|object| object.content_type.as_str()),
@@ -74,15 +77,71 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
         direction: record.direction.as_deref(),
         ani: record.ani.as_deref(),
         dnis: record.dnis.as_deref(),
-        agents: &record.agents,
+        agents: Cow::Borrowed(&record.agents),
         queues: &record.queues,
         wrap_up_codes: &record.wrap_up_codes,
-        tags: &record.tags,
+        tags: Cow::Borrowed(&record.tags),
         divisions: &record.divisions,
         media_types: &record.media_types,
         attributes: attributes(record, object),
         attempt: settled.attempt,
+    };
+    if let Some(told) = object.and_then(|object| object.told.as_deref()) {
+        row.add(told);
     }
+    row
+}
+
+impl<'a> Row<'a> {
+    /// Adds what the index of an archive tells: to the columns that say nothing yet, and as
+    /// attributes under the fields' own names. What the source said of the conversation stays.
+    fn add(&mut self, told: &'a Told) {
+        for (meaning, name, value) in &told.known {
+            let room = match meaning {
+                Meaning::Ani => fill(&mut self.ani, value),
+                Meaning::Dnis => fill(&mut self.dnis, value),
+                Meaning::AgentName => self.add_agent(value),
+                Meaning::Tag => {
+                    if !self.tags.contains(value) {
+                        self.tags.to_mut().push(value.clone());
+                    }
+                    true
+                }
+            };
+            if !room {
+                self.add_attribute(name, value);
+            }
+        }
+        for (name, value) in &told.others {
+            self.add_attribute(name, value);
+        }
+    }
+
+    /// Adds the name of an agent; says whether there is room for it.
+    fn add_agent(&mut self, name: &str) -> bool {
+        let known = |(_, known): &Party| known.as_deref() == Some(name);
+        if self.agents.iter().any(known) {
+            return true;
+        }
+        match &self.agents[..] {
+            [] => self.agents = vec![(String::new(), Some(name.to_owned()))].into(),
+            [(id, None)] => self.agents = vec![(id.clone(), Some(name.to_owned()))].into(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn add_attribute(&mut self, name: &str, value: &str) {
+        if !self.attributes.contains_key(name) {
+            let attributes = self.attributes.to_mut();
+            attributes.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
+
+/// Fills a column that says nothing yet; says whether it says this now.
+fn fill<'a>(column: &mut Option<&'a str>, value: &'a str) -> bool {
+    *column.get_or_insert(value) == value
 }
 
 /// The attributes of the conversation, and those of the row's recording. A row without a recording
@@ -146,13 +205,13 @@ fn maybe_instant<S: Serializer>(ms: &Option<u64>, to: S) -> Result<S::Ok, S::Err
     }
 }
 
-fn parties<S: Serializer>(list: &&[Party], to: S) -> Result<S::Ok, S::Error> {
+fn parties<S: Serializer>(list: &impl AsRef<[Party]>, to: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Named<'a> {
         id: &'a str,
         name: Option<&'a str>,
     }
-    to.collect_seq(list.iter().map(|(id, name)| Named {
+    to.collect_seq(list.as_ref().iter().map(|(id, name)| Named {
         id,
         name: name.as_deref(),
     }))

@@ -1,9 +1,10 @@
 //! How a sink wants its rows: the format and its compression, checked against each other.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A format of rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// JSON Lines: one object a line.
@@ -14,7 +15,7 @@ pub enum Format {
 }
 
 /// A compression of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// None.
@@ -28,7 +29,7 @@ pub enum Compression {
 }
 
 /// How a sink wants its rows: JSON Lines without compression, unless told otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(try_from = "Raw")]
 pub struct Settings {
     format: Format,
@@ -46,12 +47,15 @@ pub enum SettingsError {
     Format,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    /// The format.
     #[serde(default)]
     format: Format,
+    /// The compression; the format's usual one if left out: none for JSON Lines, zstd for Parquet.
     #[serde(default)]
+    #[schemars(example = &"zstd")]
     compression: Option<Compression>,
 }
 

@@ -42,7 +42,7 @@ impl Queue {
                 .collect();
             let names = step.facts.iter().filter_map(|fact| match fact {
                 Fact::Name(named) => Some(named),
-                Fact::Recording(_) => None,
+                _ => None,
             });
             for named in names {
                 tx.prepare_cached("INSERT OR REPLACE INTO name (id, name) VALUES (?1, ?2)")?
@@ -137,12 +137,13 @@ fn add_conversation(
         count(tx, "conversations", 1)?;
         return Ok(true);
     }
+    // What a fetch told of it is not replaced by what a search tells again.
     tx.prepare_cached(
         "UPDATE conversation SET ended = ?3, recorded = ?4,
          record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}'))))
-         WHERE id = ?1 AND status = 'found'",
+         WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
     )?
-    .execute(params![found.id, record, ended, found.recorded])?;
+    .execute(params![found.id, record, ended, found.recorded, !wanted])?;
     if !(wanted && found.recorded) {
         return Ok(false);
     }
@@ -247,4 +248,89 @@ fn set_outcome(
     )?
     .execute(params![outcome.conversation, text, bundle, passing])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{HandedOver, Outcome as Told, Split, State};
+
+    fn state() -> State {
+        State {
+            version: 1,
+            data: Vec::new(),
+        }
+    }
+
+    /// A step that tells of a conversation, and what has become of it if `handed` is true.
+    fn step(ani: Option<&str>, handed: bool) -> Step {
+        let result = OutcomeResult::HandedOver(HandedOver {
+            artifacts: 1,
+            missing: Vec::new(),
+        });
+        Step {
+            conversations: vec![Conversation {
+                id: "c".to_owned(),
+                start: 0,
+                end: ani.map(|_| 5),
+                direction: None,
+                ani: ani.map(str::to_owned),
+                dnis: None,
+                agents: Vec::new(),
+                queues: Vec::new(),
+                wrap_up_codes: Vec::new(),
+                tags: Vec::new(),
+                divisions: Vec::new(),
+                media_types: Vec::new(),
+                recorded: true,
+                attributes: Vec::new(),
+            }],
+            artifacts: Vec::new(),
+            outcomes: match handed {
+                true => vec![Told {
+                    conversation: "c".to_owned(),
+                    result,
+                }],
+                false => Vec::new(),
+            },
+            splits: Vec::new(),
+            facts: Vec::new(),
+            notes: Vec::new(),
+            next: Next::Done(state()),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_fetch_told_is_not_replaced_by_what_a_search_tells_again() {
+        let queue = Queue::in_memory().unwrap();
+        let commit = async |step: Step| queue.commit("s".to_owned(), &step, 0).await.unwrap();
+        let record = async || {
+            queue
+                .with(|tx| {
+                    tx.query_row("SELECT record FROM conversation", [], |row| {
+                        row.get::<_, String>(0)
+                    })
+                })
+                .await
+                .unwrap()
+        };
+        commit(step(None, false)).await;
+        // Nothing is made of it yet: what is known by now counts.
+        commit(step(Some("tel:+1"), false)).await;
+        assert!(record().await.contains("tel:+1"));
+        let split = Split {
+            id: "f".to_owned(),
+            kind: "files".to_owned(),
+            state: state(),
+        };
+        let conversations = vec!["c".to_owned()];
+        queue
+            .fetch("f".to_owned(), conversations, vec![split], 0)
+            .await
+            .unwrap();
+        commit(step(Some("tel:+2"), true)).await;
+        assert!(record().await.contains("tel:+2"));
+        commit(step(None, false)).await;
+        assert!(record().await.contains("tel:+2"));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Absent, Delivered, Queue, QueueError, count};
+use super::{Absent, Delivered, Object, Queue, QueueError, count};
 
 /// How far a sink is behind the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -113,7 +113,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     };
     for (sink, object) in &contents.objects {
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             sink,
@@ -125,6 +125,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             object.size as i64,
             object.sha256,
             object.etag,
+            told(object),
             object.note
         ])?;
     }
@@ -163,6 +164,12 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
         .execute(params![key, conversation, code, message, passing])?;
     }
     Ok(())
+}
+
+/// What an archive's index tells of an object, as JSON.
+fn told(object: &Object) -> Option<String> {
+    let told = object.told.as_deref()?;
+    serde_json::to_string(told).ok()
 }
 
 /// The sinks that are owed an artifact.

@@ -1,6 +1,6 @@
 //! Conversations whose recordings are wanted: gathered for a fetch, settled, put off, taken up again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::params;
 
@@ -93,14 +93,15 @@ impl Queue {
         self.with(move |tx| {
             let wanted: Vec<Wanted> = tx
                 .prepare_cached(
-                    "SELECT id, recorded FROM conversation
+                    "SELECT id, start, recorded FROM conversation
                      WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
                      ORDER BY due, id LIMIT ?2",
                 )?
                 .query_map(params![now as i64, most as i64], |row| {
                     Ok(Wanted {
                         id: row.get(0)?,
-                        recorded: row.get(1)?,
+                        start: row.get::<_, i64>(1)? as u64,
+                        recorded: row.get(2)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
@@ -364,7 +365,7 @@ pub(super) fn settled(
 ) -> rusqlite::Result<Settled> {
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256, etag, note FROM object
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, told, note FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -379,7 +380,11 @@ pub(super) fn settled(
             size: row.get::<_, i64>(5)? as u64,
             sha256: row.get(6)?,
             etag: row.get(7)?,
-            note: row.get(8)?,
+            told: match row.get::<_, Option<String>>(8)? {
+                Some(told) => Some(Arc::new(parsed(&told)?)),
+                None => None,
+            },
+            note: row.get(9)?,
         });
     }
     Ok(Settled {

@@ -82,6 +82,29 @@ pub struct Known {
     pub record: Option<Record>,
 }
 
+/// What the index of an archive tells of a recording besides whose it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Told {
+    /// The fields that mean something to the rows: what it means, the field's name, and its value.
+    pub known: Vec<(Meaning, String, String)>,
+    /// All others, by name.
+    pub others: BTreeMap<String, String>,
+}
+
+/// What a field of an index means.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meaning {
+    /// The calling number or address.
+    Ani,
+    /// The number or address called.
+    Dnis,
+    /// The name of an agent.
+    AgentName,
+    /// A tag.
+    Tag,
+}
+
 /// What became of a conversation.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -177,6 +200,9 @@ pub struct Object {
     /// Why it is not in the form that its sink wants, as a code and a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What the index of the archive that it came in tells of it, for the rows.
+    #[serde(skip)]
+    pub told: Option<Arc<Told>>,
 }
 
 /// A conversation that is ready to be filed.

@@ -44,7 +44,12 @@ pub(super) async fn put(
     match written {
         Ok(Ok((size, sha256))) => {
             stored?;
-            Ok(Proof { key, size, sha256 })
+            Ok(Proof {
+                key,
+                size,
+                sha256,
+                etag: None,
+            })
         }
         // The sink stopped reading, and says why.
         Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {

@@ -109,6 +109,8 @@ impl Run {
                 }
             }
         }
+        // One that was away when the download began may be back, and gets it by the same link.
+        left.append(&mut link.owed);
         for place in left {
             match live.lanes.is_away(place) {
                 true => link.owed.push(place),

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{Run, RunError, live::FIND, live::Live, ms, source_error};
 use crate::sandbox::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 
@@ -9,17 +12,20 @@ use crate::sandbox::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 const BEHIND: u64 = 100_000;
 
 /// How an export with an open end keeps up with new conversations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Follow {
     /// How long after its end a conversation is left alone, in seconds: its data are not complete at once.
-    #[serde(rename = "settle_seconds", deserialize_with = "seconds")]
+    #[serde(rename = "settle_seconds", with = "seconds")]
+    #[schemars(with = "u64")]
     pub settle: Duration,
     /// How far behind the last search the next one begins, in seconds, for what came late.
-    #[serde(rename = "look_back_seconds", deserialize_with = "seconds")]
+    #[serde(rename = "look_back_seconds", with = "seconds")]
+    #[schemars(with = "u64")]
     pub look_back: Duration,
     /// The pause between two searches, in seconds.
-    #[serde(rename = "every_seconds", deserialize_with = "seconds")]
+    #[serde(rename = "every_seconds", with = "seconds")]
+    #[schemars(with = "u64")]
     pub every: Duration,
 }
 
@@ -33,8 +39,17 @@ impl Default for Follow {
     }
 }
 
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    serde::Deserialize::deserialize(deserializer).map(Duration::from_secs)
+/// A length of time as a number of seconds.
+mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(time.as_secs())
+    }
 }
 
 impl Run {

@@ -1,5 +1,7 @@
 //! Sets a run up: from a source's configuration and its sinks to a [`Run`].
 
+mod login;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,27 +16,31 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::SourceConfig,
-    grant::{Allow, Grant, Limiter, OAuth, PublicOnly},
-    queue::{Queue, Status},
-    reconcile::{Asked, Reconciled, reconcile},
+    config::{Interval, SourceConfig},
+    grant::{Allow, Grant, Limiter, Login, PublicOnly},
+    layout::Layout,
+    push::Push,
+    queue::Queue,
     recover::{RecoverError, recover},
     route::Route,
-    sandbox::{AuthScheme, Component, Origin, OriginRole, Purpose, SourceError, TimeRange, hex},
+    sandbox::{Component, OriginRole, Purpose, SourceError, hex},
     sink::{Sink, Store},
     trace::Trace,
     transfer::{Output, Transfer, Zip},
 };
 
+/// The component whose vendor can push recordings to a bucket.
+const PUSHES: &str = "genesys_cloud";
+
 /// An export from one source to some sinks.
 #[derive(Clone)]
 pub struct Pipeline {
     name: String,
-    source: SourceConfig,
+    pub(super) source: SourceConfig,
     component: Component,
-    outputs: Vec<Output>,
-    data_dir: PathBuf,
-    clock: Clock,
+    pub(super) outputs: Vec<Output>,
+    pub(super) data_dir: PathBuf,
+    pub(super) clock: Clock,
     concurrency: Concurrency,
     on_progress: Option<OnProgress>,
     on_warning: Option<OnWarning>,
@@ -181,41 +187,36 @@ impl Pipeline {
         ))
     }
 
-    /// What the queue holds, whoever works on it; none if there is no queue yet.
-    ///
-    /// # Errors
-    /// [`RunError`] if the queue cannot be read.
-    pub async fn status(&self) -> Result<Option<Status>, RunError> {
-        match Queue::look(&self.data_dir, &self.export())? {
-            Some(queue) => Ok(Some(queue.status().await?)),
-            None => Ok(None),
-        }
+    /// Whether it is from a source whose vendor can push recordings to a bucket.
+    #[must_use]
+    pub fn pushes(&self) -> bool {
+        let described = self.component.describe();
+        described.is_ok_and(|described| described.name == PUSHES)
     }
 
-    /// Asks the source for its conversations again and compares them with the receipts.
+    /// The range of time in which the conversations begin.
+    #[must_use]
+    pub fn interval(&self) -> &Interval {
+        &self.source.interval
+    }
+
+    /// The way to the vendor's own pushing of recordings to a bucket.
     ///
     /// # Errors
-    /// [`RunError`] if the source or a sink cannot be read.
-    pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
+    /// [`RunError`] if the vendor cannot do that, or the source cannot be used.
+    pub async fn push(&self) -> Result<Push, RunError> {
         let connected = self.connect().await?;
-        let asked = Asked {
-            source: connected.source,
-            answers: Arc::new(connected.grant),
-            clock: self.clock,
-        };
-        let settled = self.clock.now().saturating_sub(
-            u64::try_from(self.source.follow.settle.as_millis()).unwrap_or(u64::MAX),
-        );
-        let interval = &self.source.interval;
-        let range = TimeRange {
-            from: interval.from,
-            until: interval.until.unwrap_or(settled).max(interval.from),
-        };
-        reconcile(&asked, range, &self.export(), &self.outputs).await
+        let api = connected.api.filter(|_| self.pushes()).ok_or_else(|| {
+            RunError::Host(format!(
+                "sources.{}: only {PUSHES} can push to a bucket",
+                self.name
+            ))
+        })?;
+        Ok(Push::new(connected.grant, &api, self.clock))
     }
 
     /// Reads the options and makes the way to the vendor's API.
-    async fn connect(&self) -> Result<Connected, RunError> {
+    pub(super) async fn connect(&self) -> Result<Connected, RunError> {
         let descriptor = self.component.describe()?;
         let options: Arc<str> = self.source.options.to_string().into();
         let started = self
@@ -230,9 +231,19 @@ impl Pipeline {
             self.source.allow.as_deref(),
             self.source.allow_private_addresses,
         );
-        let oauth = self.oauth(descriptor.auth, &started.origins, &allow)?;
+        let login = self
+            .login(descriptor.auth, &started.origins, &allow)
+            .await?;
+        let login = Arc::new(login);
+        let api = started.origins.iter();
+        let api = api.filter(|origin| origin.role == OriginRole::Api);
+        let api = api.map(|origin| origin.url.clone()).next();
         Ok(Connected {
             fetch_size: started.fetch_size.max(1) as usize,
+            requests_per_minute: descriptor
+                .rate_limit
+                .as_ref()
+                .map(|limit| limit.requests_per_minute),
             source: Arc::new(Sandboxed {
                 component: self.component.clone(),
                 options,
@@ -241,48 +252,14 @@ impl Pipeline {
             grant: Grant::new(
                 client(Some(Duration::from_secs(60)), &allow)?,
                 allow.clone(),
-                oauth,
+                Arc::clone(&login),
                 Limiter::new(descriptor.rate_limit),
                 self.clock,
             ),
             allow,
+            login,
+            api,
         })
-    }
-
-    /// The credentials, if the source needs any.
-    fn oauth(
-        &self,
-        scheme: AuthScheme,
-        origins: &[Origin],
-        allow: &Allow,
-    ) -> Result<Option<OAuth>, RunError> {
-        let endpoint = origins
-            .iter()
-            .find(|origin| origin.role == OriginRole::Token);
-        match (scheme, &self.source.auth, endpoint) {
-            (AuthScheme::None, _, _) => Ok(None),
-            (AuthScheme::Oauth2ClientCredentials, Some(auth), Some(endpoint)) => {
-                let endpoint = allow.token(&endpoint.url).map_err(|error| {
-                    RunError::Host(format!(
-                        "sources.{}: the credentials are not sent to the token endpoint: {error}",
-                        self.name
-                    ))
-                })?;
-                Ok(Some(OAuth::new(
-                    endpoint,
-                    auth.client_id.clone(),
-                    auth.client_secret.clone(),
-                )))
-            }
-            (AuthScheme::Oauth2ClientCredentials, None, _) => Err(RunError::Host(format!(
-                "sources.{}.auth: this source needs `client_id` and `client_secret`",
-                self.name
-            ))),
-            (scheme, _, _) => Err(RunError::Host(format!(
-                "sources.{}: the component asks for {scheme:?}, which this host cannot give",
-                self.name
-            ))),
-        }
     }
 
     /// Checks the sinks, and names those that are out of order for now, if others are not.
@@ -328,7 +305,8 @@ impl Pipeline {
             queue.clone(),
             self.data_dir.clone(),
             self.clock,
-        );
+        )
+        .login(connected.login);
         Ok(Run {
             export,
             interval: self.source.interval.clone(),
@@ -371,8 +349,10 @@ impl Pipeline {
         Ok(queue.set_ready().await?)
     }
 
-    /// The export's name: the source's, and a digest of what is exported to where.
-    fn export(&self) -> String {
+    /// The export's name: the source's, and a digest of what is exported to which keys. The format
+    /// of rows is no part of it: it changes no key of media, and each receipt names its own file of
+    /// rows, so that an export goes on in another format without fetching anything again.
+    pub(super) fn export(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.source.options.to_string());
         let range = &self.source.interval;
@@ -388,6 +368,9 @@ impl Pipeline {
             if let Some(transcode) = &output.transcode {
                 digest.update(format!("{transcode:?}"));
             }
+            if output.layout != Layout::default() {
+                digest.update(format!(" {}", output.layout));
+            }
         }
         let name: String = self
             .name
@@ -399,15 +382,22 @@ impl Pipeline {
 }
 
 /// A source and the way to its API.
-struct Connected {
-    source: Arc<Sandboxed>,
-    fetch_size: usize,
-    grant: Grant,
-    allow: Allow,
+pub(super) struct Connected {
+    pub(super) source: Arc<Sandboxed>,
+    pub(super) fetch_size: usize,
+    pub(super) requests_per_minute: Option<u32>,
+    pub(super) grant: Grant,
+    pub(super) allow: Allow,
+    login: Arc<Login>,
+    /// The base URL of the vendor's API.
+    api: Option<String>,
 }
 
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.
-fn client(timeout: Option<Duration>, allow: &Allow) -> Result<reqwest::Client, RunError> {
+pub(super) fn client(
+    timeout: Option<Duration>,
+    allow: &Allow,
+) -> Result<reqwest::Client, RunError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

@@ -19,7 +19,7 @@ use super::{Concurrency, Follow, Run, RunError};
 use crate::{
     clock::Clock,
     config::Interval,
-    grant::{Allow, Grant, Limiter, OAuth},
+    grant::{Allow, Grant, Limiter, Login, OAuth},
     queue::Queue,
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
@@ -72,7 +72,7 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
         answers: Arc::new(Grant::over(
             vendor,
             allow,
-            Some(oauth),
+            Arc::new(Login::OAuth(oauth)),
             limiter,
             clock,
             seed,

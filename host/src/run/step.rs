@@ -279,7 +279,9 @@ pub(crate) fn source_error(error: &SourceError) -> String {
         SourceError::Options(error) => format!("option {}: {}", error.path, error.message),
         SourceError::Auth(text) => format!("the log-in failed: {text}"),
         SourceError::Forbidden(permission) => {
-            format!("a permission is missing: {permission}; give it to a role of the OAuth client")
+            format!(
+                "a permission is missing: {permission}; give it to whom the source's `auth` names"
+            )
         }
         SourceError::Gone(text) => format!("gone: {text}"),
         SourceError::Transient(text) | SourceError::Permanent(text) => text.clone(),

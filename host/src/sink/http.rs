@@ -13,8 +13,9 @@ use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Body, Broken, Health, ObjectInfo, Sink, SinkError, Stored,
@@ -42,7 +43,7 @@ pub struct Settings {
 }
 
 /// `put` or `post`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
     /// PUT.
@@ -67,7 +68,7 @@ pub enum Auth {
 }
 
 /// How requests are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Attempts in all.
@@ -86,7 +87,7 @@ impl Default for Retry {
 }
 
 /// How long is waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeout {
     /// For a connection, in seconds.

@@ -1,9 +1,10 @@
 //! What a configuration says about transcoding.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How a sink wants recordings.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The format that is made.
@@ -11,8 +12,9 @@ pub struct Settings {
     /// What becomes of the channels.
     #[serde(default)]
     pub channels: Channels,
-    /// The MIME types that are taken; all that can be, if not given.
+    /// The MIME types that are taken; all that can be, if left out.
     #[serde(default)]
+    #[schemars(example = ["audio/ogg"])]
     pub when: Option<Vec<Media>>,
     /// What becomes of the original.
     #[serde(default)]
@@ -20,7 +22,7 @@ pub struct Settings {
 }
 
 /// A format that can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// WAV with PCM of 16 bits.
@@ -30,7 +32,7 @@ pub enum Form {
 }
 
 /// What becomes of channels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channels {
     /// All in one file, as they are.
@@ -43,7 +45,7 @@ pub enum Channels {
 }
 
 /// What becomes of an original that was transcoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Original {
     /// It is delivered too.
@@ -54,21 +56,16 @@ pub enum Original {
 }
 
 /// A MIME type that can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub enum Media {
-    /// `audio/ogg`, and its other name `audio/opus`.
-    #[serde(rename = "audio/ogg", alias = "audio/opus")]
+    /// `audio/ogg`, which some call `audio/opus`.
+    #[serde(rename = "audio/ogg")]
     Ogg,
-    /// `audio/wav`, and its other names.
-    #[serde(
-        rename = "audio/wav",
-        alias = "audio/x-wav",
-        alias = "audio/wave",
-        alias = "audio/vnd.wave"
-    )]
+    /// `audio/wav`, by any of its names.
+    #[serde(rename = "audio/wav")]
     Wav,
-    /// `audio/flac`, and its other name `audio/x-flac`.
-    #[serde(rename = "audio/flac", alias = "audio/x-flac")]
+    /// `audio/flac`, which some call `audio/x-flac`.
+    #[serde(rename = "audio/flac")]
     Flac,
 }
 

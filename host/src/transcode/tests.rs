@@ -75,7 +75,7 @@ fn wav16(channels: u16, samples: &[i16]) -> Vec<u8> {
 /// ITU-T G.711, table 2a.
 fn mu_law(byte: u8) -> i16 {
     let byte = !byte;
-    let magnitude = ((i32::from(byte & 15) << 3) + 132 << (byte >> 4 & 7)) - 132;
+    let magnitude = (((i32::from(byte & 15) << 3) + 132) << (byte >> 4 & 7)) - 132;
     (if byte & 128 == 0 {
         magnitude
     } else {
@@ -89,7 +89,7 @@ fn a_law(byte: u8) -> i16 {
     let (step, place) = (byte >> 4 & 7, i32::from(byte & 15) << 4);
     let magnitude = match step {
         0 => place + 8,
-        _ => place + 0x108 << (step - 1),
+        _ => (place + 0x108) << (step - 1),
     };
     (if byte & 128 == 0 {
         -magnitude

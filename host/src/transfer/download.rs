@@ -13,10 +13,13 @@ use tokio::time::timeout;
 
 use super::{Attempt, SILENCE, TRIES, Transfer, TransferError};
 use crate::{
-    grant::{passing, redacted},
+    grant::{Login, Proof, Provable, is_the_sources, passing, redacted},
     queue::artifact_text,
-    sandbox::Artifact,
+    sandbox::{Artifact, Method},
 };
+
+/// How much is read of what a server says instead of a file, in bytes.
+const REFUSAL: usize = 64 << 10;
 
 /// The bytes behind a link.
 pub(super) struct Download<'a> {
@@ -151,20 +154,42 @@ async fn request(
     artifact: &Artifact,
     rest: Option<(u64, &str)>,
 ) -> Result<reqwest::Response, Attempt> {
-    let url = transfer
-        .allow
-        .media(&artifact.download.url)
-        .map_err(TransferError::from)?;
-    if artifact.download.authenticated {
-        return Err(TransferError::Host(
-            "downloads with the run's credentials are not supported".to_owned(),
-        )
-        .into());
+    let recipe = &artifact.download;
+    let url = match recipe.authenticated {
+        // Credentials go only to where the source's own requests may go.
+        true => transfer.allow.api(&recipe.url),
+        false => transfer.allow.media(&recipe.url),
     }
-    let mut request = transfer.client.get(url);
-    for (name, value) in &artifact.download.headers {
-        request = request.header(name, value);
+    .map_err(TransferError::from)?;
+    let login = match recipe.authenticated {
+        true => &*transfer.login,
+        false => &Login::None,
+    };
+    let provable = Provable {
+        method: Method::Get,
+        url: &url,
+        headers: &recipe.headers,
+        body: b"",
+    };
+    let proof = login
+        .prove(provable, &transfer.client, transfer.clock)
+        .await
+        .map_err(|error| match error.retryable() {
+            true => Attempt::Again(error.to_string()),
+            false => TransferError::Host(error.to_string()).into(),
+        })?;
+    let credentials = proof.credentials();
+    let mut request = transfer.client.get(url.clone());
+    for (name, value) in &recipe.headers {
+        if is_the_sources(name, credentials) {
+            request = request.header(name, value);
+        }
     }
+    request = match &proof {
+        Proof::None => request,
+        Proof::Bearer(token, _) => request.header("authorization", token),
+        Proof::Signed(headers) => request.headers(headers.clone()),
+    };
     if let Some((from, etag)) = rest {
         request = request
             .header("range", format!("bytes={from}-"))
@@ -174,10 +199,33 @@ async fn request(
         .await
         .map_err(|_| Attempt::Again("the media server did not answer".to_owned()))?
         .map_err(|error| Attempt::Again(redacted(&error)))?;
-    if passing(response.status()) {
+    let status = response.status();
+    if passing(status) {
         return Err(unexpected(&response));
     }
+    let answers = status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE;
+    if !answers && recipe.authenticated {
+        let body = refusal(response).await;
+        let refused = login.refused(&proof, status.as_u16(), &body).await;
+        let reason = format!("the media server answered {status}");
+        return Err(match refused {
+            true => Attempt::Again(reason),
+            false => TransferError::Link(reason).into(),
+        });
+    }
     Ok(response)
+}
+
+/// The first bytes of what a server says instead of the file.
+async fn refusal(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Ok(Some(chunk))) = timeout(SILENCE, response.chunk()).await {
+        body.extend_from_slice(&chunk);
+        if body.len() > REFUSAL {
+            break;
+        }
+    }
+    body
 }
 
 /// What an answer without the file means.

@@ -1,21 +1,4 @@
-//! Object keys and MIME types.
-
-use crate::{archive::safe, queue::day};
-
-/// `recordings/{yyyy}/{mm}/{dd}/{conversation}/{recording}[.{part}]`
-pub(super) fn stem(start: u64, conversation: &str, recording: &str, part: u32) -> String {
-    let part = if part == 0 {
-        String::new()
-    } else {
-        format!(".{part}")
-    };
-    format!(
-        "recordings/{}/{}/{}{part}",
-        day(start).replace('-', "/"),
-        safe(conversation),
-        safe(recording)
-    )
-}
+//! MIME types and extensions.
 
 const TYPES: &[(&str, &str)] = &[
     ("audio/ogg", "ogg"),

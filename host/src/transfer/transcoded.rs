@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Attempt, Delivery, Output, Target, Transfer, TransferError, host};
+use super::{Attempt, Delivery, Name, Output, Target, Transfer, TransferError, host};
 use crate::{
     archive::{Room, Spool},
     sandbox::{Artifact, hex},
@@ -79,8 +79,8 @@ impl Transfer {
             .await
     }
 
-    /// Brings a recording to each sink in the form that this wants. `taken` are the keys, in lower
-    /// case, that other files have; those of the files made here are added.
+    /// Brings a recording to each sink in the form that this wants. `taken` are the places that other
+    /// files have; those of the files made here are added.
     pub(super) async fn put_transcoded(
         &self,
         outputs: &[&Output],
@@ -90,30 +90,40 @@ impl Transfer {
     ) -> Result<Delivery, Attempt> {
         let mut delivery = Delivery::default();
         let (mut as_it_is, groups) = grouped(outputs, &target.content_type);
-        let (mut notes, mut keys) = (Vec::new(), BTreeSet::new());
+        let (mut notes, mut places) = (Vec::new(), BTreeSet::new());
         for (settings, wanting) in groups {
-            match self.make(settings, target, original, taken).await? {
+            match self.make(settings, original).await? {
                 Making::Already => as_it_is.extend(wanting),
                 Making::Refused(reason) => {
                     notes.extend(wanting.iter().map(|output| (&output.name, reason.clone())));
                     as_it_is.extend(wanting);
                 }
-                Making::Files(files, _place) => {
+                Making::Files(files, _room) => {
+                    let target_of = |made: &Made| Target {
+                        name: target.name.made(settings, made.channel),
+                        content_type: settings.to.content_type().to_owned(),
+                        ..target.clone()
+                    };
+                    let mut targets = files.iter().map(target_of);
+                    if let Some(other) = targets.find(|made| taken.contains(&made.place())) {
+                        notes.extend(wanting.iter().map(|output| {
+                            let key = other.key(&output.layout);
+                            (&output.name, format!("{key} is another file's name"))
+                        }));
+                        as_it_is.extend(wanting);
+                        continue;
+                    }
                     for made in files {
                         let sound = delivery.sound(&wanting);
                         if sound.is_empty() {
                             break;
                         }
+                        let target = target_of(&made);
                         let Digested { file, size, sha256 } = made.spooled;
-                        let target = Target {
-                            key: key(&target.key, settings, made.channel),
-                            content_type: settings.to.content_type().to_owned(),
-                            ..target.clone()
-                        };
                         // Another release may make other bytes of it, which are as good.
                         let stored = self.put_file(&sound, &target, file, size, true).await?;
                         delivery.note(&sound, stored, &target, Some((size, sha256)))?;
-                        keys.insert(target.key.to_lowercase());
+                        places.insert(target.place());
                     }
                     if settings.original == Original::Keep {
                         as_it_is.extend(wanting);
@@ -121,7 +131,7 @@ impl Transfer {
                 }
             }
         }
-        taken.extend(keys);
+        taken.extend(places);
         let sound = delivery.sound(&as_it_is);
         if !sound.is_empty() {
             let file = original.file.try_clone().map_err(host)?;
@@ -145,9 +155,7 @@ impl Transfer {
     async fn make(
         &self,
         settings: &Settings,
-        target: &Target,
         original: &Digested,
-        taken: &BTreeSet<String>,
     ) -> Result<Making, TransferError> {
         let mut wanted = original.size;
         loop {
@@ -165,17 +173,7 @@ impl Transfer {
             let making = spawn_blocking(move || made(input, &settings_too, &place));
             let error = match making.await.map_err(host)? {
                 Ok(None) => return Ok(Making::Already),
-                Ok(Some(files)) => {
-                    let keys = files.iter();
-                    let keys = keys.map(|made| key(&target.key, settings, made.channel));
-                    let other = keys
-                        .into_iter()
-                        .find(|key| taken.contains(&key.to_lowercase()));
-                    return Ok(match other {
-                        Some(key) => Making::Refused(format!("{key} is another file's name")),
-                        None => Making::Files(files, meter),
-                    });
-                }
+                Ok(Some(files)) => return Ok(Making::Files(files, meter)),
                 Err(error) => error,
             };
             let refused = meter.lock().unwrap_or_else(PoisonError::into_inner).refused;
@@ -209,21 +207,28 @@ fn grouped<'a>(
     (as_it_is, groups)
 }
 
-/// The key of a file that is made of the one with this key.
-fn key(original: &str, settings: &Settings, channel: Option<u16>) -> String {
-    let stem = match original.rsplit_once('.') {
-        Some((stem, extension)) if !extension.contains('/') => stem,
-        _ => original,
-    };
-    let extension = settings.to.extension();
-    let key = match (channel, settings.channels) {
-        (Some(channel), _) => format!("{stem}.ch{channel}.{extension}"),
-        (None, Channels::Mix) => format!("{stem}.mix.{extension}"),
-        (None, _) => format!("{stem}.{extension}"),
-    };
-    match key.eq_ignore_ascii_case(original) {
-        true => format!("{stem}.pcm.{extension}"),
-        false => key,
+impl Name {
+    /// The name of a file that is made of this one.
+    fn made(&self, settings: &Settings, channel: Option<u16>) -> Name {
+        let to = settings.to.extension();
+        let ending = match (channel, settings.channels) {
+            (Some(channel), _) => format!("ch{channel}.{to}"),
+            (None, Channels::Mix) => format!("mix.{to}"),
+            (None, _) => to.to_owned(),
+        };
+        let other = |extension: &str| match ending.eq_ignore_ascii_case(extension) {
+            true => format!("pcm.{ending}"),
+            false => ending.clone(),
+        };
+        match self {
+            Name::Whole(extension) => Name::Whole(other(extension)),
+            Name::Entry(name) => {
+                let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+                Name::Entry(format!("{stem}.{}", other(extension)))
+            }
+            // An archive is no recording.
+            Name::Bundle(id) => Name::Bundle(id.clone()),
+        }
     }
 }
 
@@ -328,20 +333,28 @@ mod tests {
     use crate::transcode::Form;
 
     #[test]
-    fn what_is_made_has_a_key_of_its_own() {
+    fn what_is_made_has_a_name_of_its_own() {
         let settings = |to, channels| Settings {
             to,
             channels,
             when: None,
             original: Original::Keep,
         };
+        let entry = |name: &str| Name::Entry(name.to_owned());
+        let whole = |extension: &str| Name::Whole(extension.to_owned());
         let keep = settings(Form::Wav, Channels::Keep);
-        assert_eq!(key("a.b/c.ogg", &keep, None), "a.b/c.wav");
-        assert_eq!(key("a.b/c", &keep, None), "a.b/c.wav");
-        assert_eq!(key("a.b/c.WAV", &keep, None), "a.b/c.pcm.wav");
         let mix = settings(Form::Flac, Channels::Mix);
-        assert_eq!(key("a/c.1.ogg", &mix, None), "a/c.1.mix.flac");
         let split = settings(Form::Wav, Channels::Split);
-        assert_eq!(key("a/c.ogg", &split, Some(1)), "a/c.ch1.wav");
+        for (name, settings, channel, made) in [
+            (entry("c.ogg"), &keep, None, entry("c.wav")),
+            (entry("wav"), &keep, None, entry("wav.wav")),
+            (entry("c.WAV"), &keep, None, entry("c.pcm.wav")),
+            (entry("c.1.ogg"), &mix, None, entry("c.1.mix.flac")),
+            (whole("ogg"), &keep, None, whole("wav")),
+            (whole("wav"), &keep, None, whole("pcm.wav")),
+            (whole("wav"), &split, Some(1), whole("ch1.wav")),
+        ] {
+            assert_eq!(name.made(settings, channel), made);
+        }
     }
 }

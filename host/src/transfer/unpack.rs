@@ -20,12 +20,11 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Delivery, Output, Target, Transfer, TransferError, Zip, host,
-    name::{content_type, stem},
-    transcoded,
+    Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
+    name::content_type, transcoded,
 };
 use crate::{
-    archive::{Archive, ArchiveError, EntryError, Limits, safe},
+    archive::{Archive, ArchiveError, EntryError, Limits},
     queue::Known,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Feed, SinkError, Stored},
@@ -57,7 +56,7 @@ struct Unpacking<'a> {
     /// What the archives in it may still unpack to.
     limits: Limits,
     problems: Vec<Problem>,
-    /// The keys of the files, in lower case.
+    /// The places of the files.
     taken: BTreeSet<String>,
 }
 
@@ -123,8 +122,8 @@ impl Transfer {
             && !unpack.is_empty()
         {
             let bundle = matches!(artifact.container, Container::ZipBundle(_));
-            let keys = plan.files.iter();
-            let keys = keys.map(|(_, target)| target.key.to_lowercase());
+            let files = plan.files.iter();
+            let taken = files.map(|(_, target)| target.place());
             let mut unpacking = Unpacking {
                 transfer: self,
                 limits: Limits::default().after(&archive),
@@ -132,7 +131,7 @@ impl Transfer {
                 outputs: unpack,
                 known: &plan.known,
                 delivery,
-                taken: keys.collect(),
+                taken: taken.collect(),
                 problems: std::mem::take(&mut plan.problems),
             };
             for (entry, target) in &plan.files {
@@ -148,7 +147,7 @@ impl Transfer {
             delivery = unpacking.delivery;
         }
         let keep = match plan.must_be_kept() {
-            true => outputs,
+            true => outputs.clone(),
             false => with_zip(&outputs, Zip::Keep),
         };
         let mut keep = delivery.sound(&keep);
@@ -174,37 +173,33 @@ impl Transfer {
                     object.conversation.clone_from(&holder.conversation);
                     object.recording.clone_from(&holder.recording);
                     object.member.clone_from(&holder.member);
+                    object.told.clone_from(&holder.told);
                     delivery.contents.objects.push((sink.clone(), object));
                 }
             }
             delivery.failed.extend(kept.failed);
         }
         delivery.contents.missing = plan.missing;
-        let told = missing(&plan.problems, &whole.key);
+        let told = missing(&plan.problems, &whole.keys(&outputs));
         delivery.contents.missing.extend(told);
         Ok(Verdict::Settled(delivery))
     }
 
     /// The object that an archive is when it is kept.
     async fn whole(&self, artifact: &Artifact) -> Result<Target, Attempt> {
-        let (conversation, recording, stem) = match &artifact.key {
-            ArtifactKey::Bundle(id) => (
-                String::new(),
-                String::new(),
-                format!("bundles/{}", safe(id)),
-            ),
-            ArtifactKey::Recording(key) => {
-                let id = key.conversation.clone();
-                let start = self.known(&id).await?.start;
-                let stem = stem(start, &id, &key.recording, key.part);
-                (id, key.recording.clone(), stem)
-            }
+        let target = match &artifact.key {
+            ArtifactKey::Bundle(id) => Target {
+                name: Name::Bundle(id.clone()),
+                ..Target::default()
+            },
+            ArtifactKey::Recording(key) => Target {
+                name: Name::Whole("zip".to_owned()),
+                ..Target::of(key, &self.known(&key.conversation).await?)
+            },
         };
         Ok(Target {
-            conversation,
-            recording,
-            key: format!("{stem}.zip"),
-            content_type: "application/zip".to_owned(),
+            content_type: ZIP.to_owned(),
+            ..target
         })
     }
 
@@ -310,7 +305,7 @@ impl<'a> Unpacking<'a> {
     ) -> Result<(), Attempt> {
         let archive = Arc::clone(&self.archive);
         let short = archive.entries()[entry].size <= NESTED;
-        if bundle && short && target.content_type == "application/zip" {
+        if bundle && short && target.content_type == ZIP {
             return self.nested(entry, target).await;
         }
         if transcoded::wanted(&self.takers(target), &target.content_type) {
@@ -419,12 +414,12 @@ impl<'a> Unpacking<'a> {
             }
         };
         let before = self.problems.len();
-        let kept = Some(target.key.as_str());
+        let kept = target.keys(&self.outputs);
+        let kept = Some(kept.as_str());
         let mut stored = false;
         match open(file, self.limits).await? {
             Ok(inner) => {
                 self.limits = self.limits.after(&inner);
-                let stem = target.key.trim_end_matches(".zip");
                 for name in inner.hidden() {
                     self.problem(target, plan::HIDDEN, name, &plan::HIDDEN_REASON, kept);
                 }
@@ -434,7 +429,7 @@ impl<'a> Unpacking<'a> {
                         continue;
                     }
                     let target = Target {
-                        key: format!("{stem}/{}", file.safe_name),
+                        name: Name::Entry(file.safe_name.clone()),
                         content_type: content_type(&file.name).to_owned(),
                         ..target.clone()
                     };

@@ -13,10 +13,11 @@ use recording_host::{
     archive::QUOTA,
     clock::Clock,
     grant::Allow,
+    layout::Layout,
     queue::{Contents, Delivered, Outcome, Queue, Settled, artifact_text},
     sandbox::{
-        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, Next, Origin,
-        OriginRole, OutcomeResult, RecordingKey, State, Step,
+        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, IndexField,
+        IndexMeaning, Next, Origin, OriginRole, OutcomeResult, RecordingKey, State, Step,
     },
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
@@ -127,7 +128,7 @@ pub(super) fn recording() -> (ArtifactKey, Container) {
     (ArtifactKey::Recording(key), Container::Zip)
 }
 
-fn bundle() -> (ArtifactKey, Container) {
+pub(super) fn bundle() -> (ArtifactKey, Container) {
     let index = BundleIndex {
         conversation_field: "conversationId".to_owned(),
         recording_field: "recordingId".to_owned(),
@@ -135,6 +136,16 @@ fn bundle() -> (ArtifactKey, Container) {
         content_type_field: Some("contentType".to_owned()),
         error_field: Some("errorMsg".to_owned()),
         passing_errors: Vec::new(),
+        known_fields: [
+            ("ani", IndexMeaning::Ani),
+            ("agentName", IndexMeaning::AgentName),
+            ("tags", IndexMeaning::Tag),
+        ]
+        .map(|(name, meaning)| IndexField {
+            name: name.to_owned(),
+            meaning,
+        })
+        .into(),
     };
     (
         ArtifactKey::Bundle("b1".to_owned()),
@@ -142,11 +153,11 @@ fn bundle() -> (ArtifactKey, Container) {
     )
 }
 
-fn index(lines: Value) -> Forged {
+pub(super) fn index(lines: Value) -> Forged {
     Forged::deflated("metadata.json", lines.to_string())
 }
 
-fn listed(conversation: &str, recording: &str, file: &str) -> Value {
+pub(super) fn listed(conversation: &str, recording: &str, file: &str) -> Value {
     json!({ "conversationId": conversation, "recordingId": recording, "fileName": file })
 }
 
@@ -182,21 +193,40 @@ fn step(artifact: &Artifact) -> Step {
     }
 }
 
-/// Delivers an archive of which these downloads come to a folder, through queue and transfer.
-async fn deliver(kind: (ArtifactKey, Container), bodies: Vec<Vec<u8>>, zip: Zip) -> Arrived {
-    delivered(kind, bodies, (zip, None), true, None)
-        .await
-        .unwrap()
+/// How a sink wants what is delivered.
+#[derive(Default)]
+pub(super) struct Want {
+    pub(super) zip: Zip,
+    pub(super) layout: Layout,
+    pub(super) transcode: Option<recording_host::transcode::Settings>,
 }
 
-pub(super) async fn delivered(
+impl From<Zip> for Want {
+    fn from(zip: Zip) -> Self {
+        Want {
+            zip,
+            ..Want::default()
+        }
+    }
+}
+
+/// Delivers an archive of which these downloads come to a folder, through queue and transfer.
+pub(super) async fn deliver(
+    kind: (ArtifactKey, Container),
+    bodies: Vec<Vec<u8>>,
+    want: impl Into<Want>,
+) -> Arrived {
+    delivered(kind, bodies, want, true, None).await.unwrap()
+}
+
+async fn delivered(
     (key, container): (ArtifactKey, Container),
     bodies: Vec<Vec<u8>>,
-    (zip, transcode): (Zip, Option<recording_host::transcode::Settings>),
+    want: impl Into<Want>,
     sized: bool,
     digest: Option<String>,
 ) -> Result<Arrived, recording_host::transfer::TransferError> {
-    let folder = TempDir::new().unwrap();
+    let (want, folder) = (want.into(), TempDir::new().unwrap());
     let (origin, downloads) = serve(bodies, sized).await;
     let origins = [Origin {
         role: OriginRole::Media,
@@ -205,8 +235,9 @@ pub(super) async fn delivered(
     let queue = Queue::open(&folder.path().join("data"), "test").unwrap().0;
     let output = folder.path().join("output");
     let lake = Output {
-        zip,
-        transcode,
+        zip: want.zip,
+        layout: want.layout,
+        transcode: want.transcode,
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
@@ -381,7 +412,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
         result.proven();
         // The announced digest says at once that the download is not to blame.
         let digest = Some(sha256(&zip));
-        let announced = delivered(recording(), vec![zip], (Zip::Unpack, None), true, digest);
+        let announced = delivered(recording(), vec![zip], Zip::Unpack, true, digest);
         assert_eq!(announced.await.unwrap().downloads, 1);
     }
 }
@@ -389,7 +420,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_that_differ_each_time_are_a_link_that_does_not_work() {
     let bodies: Vec<_> = ["a", "b", "c"].map(|text| text.as_bytes().to_vec()).into();
-    let failed = delivered(recording(), bodies, (Zip::Unpack, None), true, None).await;
+    let failed = delivered(recording(), bodies, Zip::Unpack, true, None).await;
     let error = failed.err().unwrap().to_string();
     assert!(error.contains("different bytes"), "{error}");
 }
@@ -399,7 +430,7 @@ async fn a_zip_of_unknown_length_is_spooled_within_the_quota() {
     let noise = vec![7; 3 << 20];
     let zip = Forge::of([Forged::stored("a.wav", &noise)]).bytes();
     assert!((zip.len() as u64) < QUOTA);
-    let result = delivered(recording(), vec![zip], (Zip::Unpack, None), false, None)
+    let result = delivered(recording(), vec![zip], Zip::Unpack, false, None)
         .await
         .unwrap();
     assert_eq!(result.files.values().next().unwrap(), &noise);

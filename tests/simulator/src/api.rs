@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 mod directory;
+pub(crate) mod exports;
 mod filter;
 mod jobs;
 mod kept;
@@ -87,6 +88,7 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
             (refused(&refusal, &correlation, usage.as_ref()), Some(text))
         }
     };
+    set(&mut answer, "date", &world.clock.date());
     set(&mut answer, "inin-correlation-id", &correlation);
     if let Some(usage) = usage {
         set(

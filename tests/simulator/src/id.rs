@@ -21,9 +21,10 @@ pub(crate) enum Kind {
     Search,
     Orphan,
     Annotation,
+    Organisation,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::Conversation,
     Kind::Recording,
     Kind::Participant,
@@ -37,6 +38,7 @@ const KINDS: [Kind; 13] = [
     Kind::Search,
     Kind::Orphan,
     Kind::Annotation,
+    Kind::Organisation,
 ];
 
 /// Makes and reads the ids of an organisation.

@@ -21,6 +21,7 @@ mod http;
 mod id;
 mod media;
 mod organisation;
+mod push;
 mod server;
 mod time;
 
@@ -30,6 +31,7 @@ pub use faults::{Faults, FaultsError};
 pub use organisation::{
     Conversation, Given, MediaType, Organisation, Recording, RecordingKind, State,
 };
+pub use push::{Push, Pushed};
 pub use server::{Simulator, Stats};
 
 /// How the batch API is spoken.
@@ -99,6 +101,8 @@ pub struct Settings {
     pub analytics_job_time: Duration,
     /// Analytics jobs that may be under way at once (`details.jobs.concurrent.access.max`).
     pub jobs_at_once: u64,
+    /// The most conversations that are given by their ids at once.
+    pub max_ids: usize,
     /// Batches that may be submitted in a minute, below the documented limit of requests.
     pub batches_per_minute: Option<u64>,
     /// How long it takes to turn a recording into another format.
@@ -154,6 +158,7 @@ impl Default for Settings {
             jobs_lag: Duration::from_secs(86_400),
             analytics_job_time: Duration::from_secs(60),
             jobs_at_once: 10,
+            max_ids: 100,
             batches_per_minute: None,
             transcode_time: Duration::from_secs(20),
             restore_time: Duration::from_secs(600),

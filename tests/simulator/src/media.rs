@@ -78,6 +78,20 @@ impl Media {
             RecordingKind::Json => transcript::json(conversation),
         }
     }
+
+    /// The bytes of a recording's file, all at once.
+    pub(crate) fn bytes(
+        &self,
+        conversation: &crate::Conversation,
+        recording: &Recording,
+        part: u32,
+    ) -> bytes::Bytes {
+        let content = self.recording(conversation, recording, part);
+        let mut bytes = vec![0; content.length() as usize];
+        // What is made of settings is in memory: reading it does not fail.
+        content.read(0, &mut bytes).unwrap_or_default();
+        bytes.into()
+    }
 }
 
 /// Answers a request.

@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     Conversation, Given, Organisation, Recording, Settings, State,
-    api::{Jobs, Searches, Tokens, media::Transcodes},
+    api::{Jobs, Searches, Tokens, exports::Exports, media::Transcodes},
     faults::Chance,
     http::Reply,
     media::Media,
@@ -56,6 +56,7 @@ pub(crate) struct World {
     pub(crate) transcodes: Transcodes,
     /// Archived recordings by id: when their restoration was asked for, and until when.
     restored: Mutex<HashMap<String, (u64, u64)>>,
+    pub(crate) exports: Exports,
     pub(crate) media: Media,
     pub(crate) media_url: String,
     pub(crate) client_id: String,
@@ -182,6 +183,7 @@ impl Simulator {
             searches: Searches::default(),
             transcodes: Transcodes::default(),
             restored: Mutex::default(),
+            exports: Exports::default(),
             media: Media::new(settings.seed),
             media_url: format!("http://{}", media.local_addr()?),
             client_secret: format!("secret-of-{}", &client[..8]),
@@ -247,6 +249,24 @@ impl Simulator {
     #[must_use]
     pub fn organisation(&self) -> &Organisation {
         &self.world.organisation
+    }
+
+    /// The ids of the recordings that bulk actions have pushed so far.
+    #[must_use]
+    pub fn pushed(&self) -> std::collections::HashSet<String> {
+        self.world.exports.pushed(self.world.clock.now())
+    }
+
+    /// Adds a bulk action that waits for somebody else to let it go on, and returns its id.
+    #[must_use]
+    pub fn add_foreign_job(&self) -> String {
+        let now = self.world.clock.now();
+        self.world.exports.add_foreign(self.organisation(), now)
+    }
+
+    /// Answers requests for bulk actions as for an organisation that has none.
+    pub fn turn_bulk_actions_off(&self) {
+        self.world.exports.turn_off();
     }
 
     /// What has been asked of it so far.

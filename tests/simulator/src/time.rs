@@ -23,6 +23,15 @@ impl Clock {
         }
     }
 
+    /// The time as HTTP tells it (RFC 9110, IMF-fixdate).
+    pub(crate) fn date(&self) -> String {
+        let now = i64::try_from(self.now()).ok();
+        let at = now.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        at.unwrap_or_default()
+            .strftime("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string()
+    }
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub(crate) fn now(&self) -> u64 {
         self.epoch_ms + (self.base.elapsed().as_secs_f64() * self.speed * 1000.0) as u64

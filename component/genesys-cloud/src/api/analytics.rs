@@ -14,7 +14,7 @@ use crate::{
 const DETAILS: &str = "/api/v2/analytics/conversations/details";
 
 /// A page of conversations, of the query or of a job.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Page {
     /// Absent on a page past the end.
     #[serde(default)]
@@ -52,6 +52,19 @@ pub(crate) fn query(options: &Options, interval: &str, size: u32, page: u32) -> 
     let ended = any("conversationEnd", &[json!({ "operator": "exists" })]);
     let mut body = filtered(options, interval, vec![ended]);
     body["paging"] = json!({ "pageSize": size, "pageNumber": page });
+    post(options, &format!("{DETAILS}/query"), &body, true)
+}
+
+/// The question how many of the conversations of an interval were recorded.
+pub(crate) fn recorded(options: &Options, interval: &str) -> Request {
+    let ended = any("conversationEnd", &[json!({ "operator": "exists" })]);
+    let mut body = filtered(options, interval, vec![ended]);
+    let recorded = any("recording", &[json!({ "operator": "exists" })]);
+    match body["segmentFilters"].as_array_mut() {
+        Some(filters) => filters.push(recorded),
+        None => body["segmentFilters"] = json!([recorded]),
+    }
+    body["paging"] = json!({ "pageSize": 1, "pageNumber": 1 });
     post(options, &format!("{DETAILS}/query"), &body, true)
 }
 

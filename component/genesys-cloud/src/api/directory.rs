@@ -48,6 +48,16 @@ pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
     )
 }
 
+/// The question for any one of them.
+pub(crate) fn all(options: &Options, kind: Kind) -> Request {
+    let path = match kind {
+        Kind::Users => "users",
+        Kind::Queues => "routing/queues",
+        Kind::WrapUpCodes => "routing/wrapupcodes",
+    };
+    get(options, &format!("/api/v2/{path}?pageSize=1"))
+}
+
 /// The id and the name of everything that has both.
 pub(crate) fn named(response: &Response) -> Result<Vec<(String, String)>, SourceError> {
     let listing: Listing = parse(response)?;

@@ -32,6 +32,19 @@ pub(crate) struct Metadata {
     pub(crate) region: Option<String>,
 }
 
+/// RecordingSettings, as far as links go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Settings {
+    /// How long links of the batch API live, in minutes.
+    pub(crate) recording_batch_download_url_ttl: Option<u64>,
+}
+
+/// The question for the settings.
+pub(crate) fn settings(options: &Options) -> Request {
+    get(options, "/api/v2/recording/settings")
+}
+
 /// Recording, as far as its media go.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

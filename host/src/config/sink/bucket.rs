@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Hidden, Secrets};
@@ -12,31 +13,52 @@ use crate::sink::azure_blob;
 use crate::sink::gcs;
 
 #[cfg(feature = "sink-gcs")]
-#[derive(Debug, Deserialize)]
+/// Google Cloud Storage.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GcsKeys {
+    /// The bucket's name; it must exist.
+    #[schemars(example = &"corp-recordings")]
     bucket: String,
+    /// What all keys begin with.
     #[serde(default)]
+    #[schemars(example = &"genesys")]
     prefix: String,
+    /// The URL of a server other than Google's, such as an emulator.
+    #[schemars(example = &"http://127.0.0.1:4443")]
     endpoint: Option<String>,
+    /// Who writes; application default credentials if left out.
     #[serde(default)]
     credentials: GcsCredentials,
+    /// The storage class of objects.
+    #[schemars(example = &"NEARLINE")]
     storage_class: Option<String>,
+    /// User metadata of each object.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
+    /// The content encoding that objects are labelled with.
+    #[schemars(example = &"identity")]
     content_encoding: Option<String>,
+    /// What is done about an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
+    /// How requests are repeated.
     #[serde(default)]
     retry: gcs::Retry,
 }
 
 #[cfg(feature = "sink-gcs")]
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GcsCredentials {
+    /// A service account's key: the text of its JSON file.
+    #[schemars(example = &"SECRET[env.GCS_SERVICE_ACCOUNT]")]
     service_account: Option<Hidden>,
+    /// An access token, which is not renewed.
+    #[schemars(example = &"SECRET[env.GCS_TOKEN]")]
     token: Option<Hidden>,
+    /// Whether nobody in particular writes, as with an emulator.
     #[serde(default)]
     anonymous: bool,
 }
@@ -78,36 +100,66 @@ impl GcsKeys {
 }
 
 #[cfg(feature = "sink-azure-blob")]
-#[derive(Debug, Deserialize)]
+/// Azure Blob Storage.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AzureBlobKeys {
+    /// The storage account.
+    #[schemars(example = &"corprecordings")]
     account: String,
+    /// The container's name; it must exist.
+    #[schemars(example = &"recordings")]
     container: String,
+    /// What all keys begin with.
     #[serde(default)]
+    #[schemars(example = &"genesys")]
     prefix: String,
+    /// The URL of a server other than Azure's public cloud, such as an emulator.
+    #[schemars(example = &"http://127.0.0.1:10000/devstoreaccount1")]
     endpoint: Option<String>,
+    /// Who writes; what the environment says (`AZURE_...`), else the managed identity, if left out.
     #[serde(default)]
     credentials: AzureCredentials,
+    /// The access tier of objects: `Hot`, `Cool`, `Cold` or `Archive`.
+    #[schemars(example = &"Cool")]
     access_tier: Option<String>,
+    /// Tags of each object.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
     tags: BTreeMap<String, String>,
+    /// User metadata of each object.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
+    /// The content encoding that objects are labelled with.
+    #[schemars(example = &"identity")]
     content_encoding: Option<String>,
+    /// What is done about an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
+    /// How requests are repeated.
     #[serde(default)]
     retry: azure_blob::Retry,
 }
 
 #[cfg(feature = "sink-azure-blob")]
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AzureCredentials {
+    /// The account's key.
+    #[schemars(example = &"SECRET[env.AZURE_KEY]")]
     access_key: Option<Hidden>,
+    /// A shared access signature: the query without its question mark.
+    #[schemars(example = &"SECRET[env.AZURE_SAS]")]
     sas: Option<Hidden>,
+    /// The directory of an application of Entra ID.
+    #[schemars(example = &"00000000-0000-0000-0000-000000000000")]
     tenant_id: Option<String>,
+    /// The application.
+    #[schemars(example = &"00000000-0000-0000-0000-000000000000")]
     client_id: Option<String>,
+    /// The application's secret.
+    #[schemars(example = &"SECRET[env.AZURE_SECRET]")]
     client_secret: Option<Hidden>,
 }
 

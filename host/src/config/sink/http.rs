@@ -3,33 +3,64 @@
 use std::collections::BTreeMap;
 
 use reqwest::header::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{ConfigError, Hidden, Secrets};
 use crate::sink::http::{Auth, Retry, Settings, Template, Timeout, Verb};
 
-#[derive(Debug, Deserialize)]
+/// Each object a request to a server of your own.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
+    /// Where objects are sent, with `{key}` at the end of the path.
+    #[schemars(example = &"https://archive.example.com/calls/{key}")]
     url: Hidden,
+    /// The method of the requests.
     #[serde(default)]
     method: Verb,
+    /// How the sender proves who it is.
     auth: Option<AuthKeys>,
+    /// Further headers, by name.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("x-tenant", "calls")]))]
     headers: BTreeMap<String, Hidden>,
+    /// How requests are repeated.
     #[serde(default)]
     retry: Retry,
+    /// How long is waited.
     #[serde(default)]
     timeout: Timeout,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum AuthKeys {
-    Bearer { token: Hidden },
-    Basic { user: Hidden, password: Hidden },
-    Header { name: String, value: Hidden },
+    /// `Authorization: Bearer`.
+    Bearer {
+        /// The token.
+        #[schemars(example = &"SECRET[env.ARCHIVE_TOKEN]")]
+        token: Hidden,
+    },
+    /// `Authorization: Basic`.
+    Basic {
+        /// The user's name.
+        #[schemars(example = &"SECRET[env.ARCHIVE_USER]")]
+        user: Hidden,
+        /// The user's password.
+        #[schemars(example = &"SECRET[env.ARCHIVE_PASSWORD]")]
+        password: Hidden,
+    },
+    /// A header of another name.
+    Header {
+        /// The header's name.
+        #[schemars(example = &"x-archive-token")]
+        name: String,
+        /// The header's value.
+        #[schemars(example = &"SECRET[env.ARCHIVE_TOKEN]")]
+        value: Hidden,
+    },
 }
 
 impl Keys {

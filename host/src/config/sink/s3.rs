@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Hidden, Secrets};
@@ -14,68 +15,128 @@ use crate::sink::{
     },
 };
 
-#[derive(Debug, Deserialize)]
+/// The name of a role's session, unless one is given.
+const SESSION: &str = "recording-host";
+
+/// Amazon S3, or whatever speaks its protocol.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
+    /// The bucket's name; it must exist.
+    #[schemars(example = &"corp-recordings")]
     bucket: String,
+    /// What all keys begin with. Give one in a bucket that others use, too.
     #[serde(default)]
+    #[schemars(example = &"genesys")]
     prefix: String,
+    /// The region; that of AWS' default chain if left out.
+    #[schemars(example = &"eu-west-1")]
     region: Option<String>,
+    /// The URL of a server other than AWS.
+    #[schemars(example = &"https://minio.example.com:9000")]
     endpoint: Option<String>,
+    /// Whether the bucket stands in the path of URLs and not in the host name.
     #[serde(default)]
     path_style: bool,
+    /// Who writes; AWS' default chain if left out (environment, profile, web identity, container, instance).
     #[serde(default)]
     credentials: CredentialKeys,
+    /// How objects are encrypted where they lie.
     sse: Option<Encryption>,
+    /// The storage class of objects.
+    #[schemars(example = &"STANDARD_IA")]
     storage_class: Option<String>,
+    /// A canned access control list for objects.
+    #[schemars(example = &"bucket-owner-full-control")]
     acl: Option<String>,
+    /// Who else may do what with objects, in the form `id="..."`.
     #[serde(default)]
     grants: Grants,
+    /// Tags of each object.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
     tags: BTreeMap<String, String>,
+    /// User metadata of each object, printable ASCII.
     #[serde(default)]
+    #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
+    /// The content encoding that objects are labelled with.
+    #[schemars(example = &"identity")]
     content_encoding: Option<String>,
+    /// The checksum that goes with objects; the server compares it with what arrived.
     #[serde(default)]
     checksum: Checksum,
+    /// How long objects can be neither deleted nor replaced; the bucket must have object lock.
     object_lock: Option<LockKeys>,
+    /// What is done about an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
+    /// Whether the requester pays.
     #[serde(default)]
     requester_pays: bool,
+    /// How requests are repeated.
     #[serde(default)]
     retry: Retry,
+    /// How long is waited for an answer.
     #[serde(default)]
     timeout: Timeout,
+    /// Parts of one object that are uploaded at once.
+    #[schemars(range(min = 1, max = 16), extend("default" = PartsAtOnce::default().0))]
     parts_at_once: Option<usize>,
+    /// How old unfinished uploads below `prefix` are, in hours, before a tidy aborts them; 0 for all.
+    #[schemars(extend("default" = TidyAfter::default().0.as_secs() / 3600))]
     tidy_after_hours: Option<u64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CredentialKeys {
+pub(in crate::config) struct CredentialKeys {
+    /// A profile of AWS' files.
+    #[schemars(example = &"archive")]
     profile: Option<String>,
+    /// The access key's id.
+    #[schemars(example = &"SECRET[env.AWS_KEY_ID]")]
     access_key_id: Option<Hidden>,
+    /// The access key's secret.
+    #[schemars(example = &"SECRET[env.AWS_SECRET]")]
     secret_access_key: Option<Hidden>,
+    /// The token of temporary credentials.
+    #[schemars(example = &"SECRET[env.AWS_TOKEN]")]
     session_token: Option<Hidden>,
+    /// A role to take with these credentials; it is renewed in time.
     assume_role: Option<RoleKeys>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleKeys {
+    /// The role's ARN.
+    #[schemars(example = &"arn:aws:iam::111122223333:role/archive")]
     role_arn: String,
+    /// The external id that the role's trust policy asks for.
+    #[schemars(example = &"SECRET[env.AWS_EXTERNAL_ID]")]
     external_id: Option<Hidden>,
+    /// The session's name, as CloudTrail shows it.
+    #[schemars(extend("default" = SESSION))]
     session_name: Option<String>,
+    /// The URL of the token service, if not that of AWS.
+    #[schemars(example = &"https://sts.example.com")]
     endpoint: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LockKeys {
+    /// Who can lift the retention.
+    #[schemars(example = &"governance")]
     mode: Option<RetentionMode>,
+    /// How many days after an object is written it lasts.
+    #[schemars(example = 2555)]
     days: Option<u32>,
+    /// Until when it lasts, instead of `days`.
+    #[schemars(with = "Option<String>", example = &"2035-01-01T00:00:00Z")]
     until: Option<jiff::Timestamp>,
+    /// Whether a legal hold is put on objects.
     #[serde(default)]
     legal_hold: bool,
 }
@@ -142,7 +203,7 @@ impl Keys {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
             path_style: self.path_style,
-            identity: self.credentials.identity(secrets)?,
+            identity: self.credentials.identity(secrets, "credentials")?,
             encryption: self.sse.clone(),
             storage_class,
             acl,
@@ -167,11 +228,17 @@ impl Keys {
 }
 
 impl CredentialKeys {
-    fn identity(&self, secrets: &Secrets) -> Result<Identity, ConfigError> {
+    /// Who is meant by the keys that stand at `below` in the place of `secrets`; empty if right there.
+    pub(in crate::config) fn identity(
+        &self,
+        secrets: &Secrets,
+        below: &str,
+    ) -> Result<Identity, ConfigError> {
         let optional = |name: &str, value: &Option<Hidden>| {
-            secrets.optional(&format!("credentials.{name}"), value.as_ref())
+            let name = format!("{below}.{name}");
+            secrets.optional(name.trim_start_matches('.'), value.as_ref())
         };
-        let wrong = |reason: &str| secrets.error("credentials", reason);
+        let wrong = |reason: &str| secrets.error(below, reason);
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
@@ -196,7 +263,7 @@ impl CredentialKeys {
                 session_name: role
                     .session_name
                     .clone()
-                    .unwrap_or_else(|| "recording-host".to_owned()),
+                    .unwrap_or_else(|| SESSION.to_owned()),
                 endpoint: role.endpoint.clone(),
             }),
         };

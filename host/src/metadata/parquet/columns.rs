@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::{
     super::row::{Party, Row},
-    Columns, Labels, Pairs, Texts, element, instant_type, signed, small, texts,
+    Columns, Labels, Pairs, Texts, element, instant_type, signed, small, taken, texts,
 };
 
 /// Gathers rows.
@@ -76,7 +76,13 @@ impl Columns for Rows {
     type Row<'a> = Row<'a>;
 
     const LOOKED_FOR: &'static [&'static str] = &["conversation_id", "recording_id"];
-    const UNIQUE: &'static [&'static str] = &["recording_id", "object_key", "sha256"];
+    const UNIQUE: &'static [&'static str] = &[
+        "conversation_id",
+        "recording_id",
+        "object_key",
+        "sha256",
+        "ani",
+    ];
 
     fn schema() -> Schema {
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -126,7 +132,7 @@ impl Columns for Rows {
         self.direction.append_option(row.direction);
         self.ani.append_option(row.ani);
         self.dnis.append_option(row.dnis);
-        self.agents.push(named(row.agents));
+        self.agents.push(named(&row.agents));
         self.queues.push(named(row.queues));
         self.wrap_up_codes.push(named(row.wrap_up_codes));
         self.tags.append_value(row.tags.iter().map(Some));
@@ -140,21 +146,21 @@ impl Columns for Rows {
 
     fn take(&mut self, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.conversation_id.finish()),
-            Arc::new(self.recording_id.finish()),
-            Arc::new(self.object_key.finish()),
-            Arc::new(self.archive_member.finish()),
-            Arc::new(self.content_type.finish()),
+            taken(&mut self.conversation_id),
+            taken(&mut self.recording_id),
+            taken(&mut self.object_key),
+            taken(&mut self.archive_member),
+            taken(&mut self.content_type),
             Arc::new(self.size_bytes.finish()),
-            Arc::new(self.sha256.finish()),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.reason.finish()),
+            taken(&mut self.sha256),
+            taken(&mut self.outcome),
+            taken(&mut self.reason),
             Arc::new(self.start.finish()),
             Arc::new(self.end.finish()),
             Arc::new(self.duration_ms.finish()),
-            Arc::new(self.direction.finish()),
-            Arc::new(self.ani.finish()),
-            Arc::new(self.dnis.finish()),
+            taken(&mut self.direction),
+            taken(&mut self.ani),
+            taken(&mut self.dnis),
             self.agents.take()?,
             self.queues.take()?,
             self.wrap_up_codes.take()?,

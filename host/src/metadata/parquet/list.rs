@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{
     ArrayRef, ListArray, MapArray, StructArray,
-    builder::{ListBuilder, MapBuilder, MapFieldNames, StringBuilder},
+    builder::{ArrayBuilder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder},
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields};
@@ -21,6 +21,13 @@ pub(crate) type Texts = ListBuilder<StringBuilder>;
 pub(crate) fn texts() -> Texts {
     let element = Field::new("element", DataType::Utf8, false);
     ListBuilder::new(StringBuilder::new()).with_field(element)
+}
+
+/// The texts that a builder has gathered; it begins anew with as much room as they took.
+pub(crate) fn taken(builder: &mut StringBuilder) -> ArrayRef {
+    let bytes = builder.values_slice().len();
+    let next = StringBuilder::with_capacity(builder.len(), bytes + bytes / 16);
+    Arc::new(std::mem::replace(builder, next).finish())
 }
 
 /// Lists of pairs of a text and, perhaps, another: id and name, code and message.
@@ -63,10 +70,7 @@ impl Pairs {
     }
 
     pub(crate) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.first.finish()),
-            Arc::new(self.second.finish()),
-        ];
+        let columns = vec![taken(&mut self.first), taken(&mut self.second)];
         structs(self.fields.clone(), self.lengths.drain(..), columns)
     }
 }

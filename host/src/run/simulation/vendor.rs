@@ -329,7 +329,7 @@ impl Steps for Source {
                     &Memory::Unsubmitted { ids, renewing },
                 )]
             }
-            Purpose::Check => Vec::new(),
+            Purpose::Check | Purpose::Estimate(_) => Vec::new(),
         };
         Ok(Ok(Started {
             origins: Vec::new(),
@@ -528,6 +528,7 @@ impl Delivers for Way {
             sha256: String::new(),
             etag: None,
             note: None,
+            told: None,
         };
         let mut delivery = Delivery::default();
         let mut world = self.world.lock().unwrap();

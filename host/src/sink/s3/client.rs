@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_config::{profile::ProfileFileCredentialsProvider, sts::AssumeRoleProvider};
 use aws_sdk_s3::{
     Client,
     config::{
@@ -10,12 +9,9 @@ use aws_sdk_s3::{
         timeout::TimeoutConfig,
     },
 };
-use secrecy::ExposeSecret;
 
-use super::{
-    Credentials, Settings,
-    settings::{RetryMode, Role},
-};
+use super::{Settings, settings::RetryMode};
+use crate::aws::{assumed, identified};
 
 pub(super) async fn client(settings: &Settings) -> Client {
     let retry = match settings.retry.mode {
@@ -35,32 +31,7 @@ pub(super) async fn client(settings: &Settings) -> Client {
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    match &settings.identity.source {
-        Credentials::Chain => {}
-        Credentials::Profile(name) => {
-            // The chain would look into the environment first.
-            let profile = ProfileFileCredentialsProvider::builder().profile_name(name);
-            loader = loader
-                .profile_name(name)
-                .credentials_provider(profile.build());
-        }
-        Credentials::Static {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        } => {
-            loader = loader.credentials_provider(aws_sdk_s3::config::Credentials::new(
-                access_key_id.expose_secret(),
-                secret_access_key.expose_secret(),
-                session_token
-                    .as_ref()
-                    .map(|token| token.expose_secret().to_owned()),
-                None,
-                "configuration",
-            ));
-        }
-    }
-    let base = loader.load().await;
+    let base = identified(loader, &settings.identity.source).load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&base)
         .force_path_style(settings.path_style)
         // The sink computes checksums itself, while the bytes are in the cache.
@@ -72,16 +43,4 @@ pub(super) async fn client(settings: &Settings) -> Client {
         config = config.credentials_provider(assumed(role, base).await);
     }
     Client::from_conf(config.build())
-}
-
-async fn assumed(role: &Role, base: aws_config::SdkConfig) -> AssumeRoleProvider {
-    let base = match &role.endpoint {
-        Some(endpoint) => base.into_builder().endpoint_url(endpoint).build(),
-        None => base,
-    };
-    let mut provider = AssumeRoleProvider::builder(&role.arn).session_name(&role.session_name);
-    if let Some(id) = &role.external_id {
-        provider = provider.external_id(id.expose_secret());
-    }
-    provider.configure(&base).build().await
 }

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::Overwrite;
 
@@ -97,7 +98,7 @@ pub struct Role {
 }
 
 /// How objects are encrypted where they lie.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Encryption {
     /// With keys of the server (SSE-S3).
@@ -105,28 +106,34 @@ pub enum Encryption {
     /// With a key of the key management service (SSE-KMS).
     Kms {
         /// The key's id or ARN; without one, AWS' own key for S3.
+        #[schemars(example = &"arn:aws:kms:eu-west-1:111122223333:key/archive")]
         key_id: Option<String>,
         /// Whether the bucket's key saves calls to the key management service.
+        #[schemars(example = true)]
         bucket_key: Option<bool>,
     },
 }
 
 /// Who else may do what with objects, in the form `id="..."`, `uri="..."` or `emailAddress="..."`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
     /// May do everything.
+    #[schemars(example = &"id=\"111122223333\"")]
     pub full_control: Option<String>,
     /// May read the object.
+    #[schemars(example = &"id=\"111122223333\"")]
     pub read: Option<String>,
     /// May read the access control list.
+    #[schemars(example = &"id=\"111122223333\"")]
     pub read_acp: Option<String>,
     /// May write the access control list.
+    #[schemars(example = &"id=\"111122223333\"")]
     pub write_acp: Option<String>,
 }
 
 /// The checksum that goes with objects; the server compares it with what arrived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checksum {
     /// The first of the following that the server proves to check.
@@ -152,7 +159,7 @@ pub struct ObjectLock {
 }
 
 /// Who can lift a retention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetentionMode {
     /// Whoever has the permission.
@@ -171,7 +178,7 @@ pub enum Retention {
 }
 
 /// How requests are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Whether the pace follows how often the server refuses.
@@ -183,7 +190,7 @@ pub struct Retry {
 }
 
 /// Whether the pace follows how often the server refuses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryMode {
     /// It does.
@@ -204,7 +211,7 @@ impl Default for Retry {
 }
 
 /// How long is waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeout {
     /// For a connection, in seconds.

@@ -8,11 +8,12 @@ use std::{
 
 use crate::{
     archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
-    queue::{Absent, Known, artifact_text},
+    layout::{About, Layout},
+    queue::{Absent, Known, Told, artifact_text},
     sandbox::{Artifact, ArtifactKey, BundleIndex, Container},
     transfer::{
-        Output, Target, Transfer, TransferError, host,
-        name::{content_type, extension, stem},
+        Name, Output, Target, Transfer, TransferError, host,
+        name::{content_type, extension},
     },
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Holder {
     pub(super) conversation: String,
     pub(super) recording: String,
     pub(super) member: Option<String>,
+    /// What the archive's index tells of it.
+    pub(super) told: Option<Arc<Told>>,
 }
 
 /// What is to become of an archive.
@@ -151,13 +154,7 @@ impl Transfer {
             }
             (ArtifactKey::Recording(key), _) => {
                 let known = self.known(&key.conversation).await?;
-                let target = Target {
-                    conversation: key.conversation.clone(),
-                    recording: key.recording.clone(),
-                    key: stem(known.start, &key.conversation, &key.recording, key.part),
-                    content_type: String::new(),
-                };
-                Ok(recording(archive, &target, unpacking))
+                Ok(recording(archive, &Target::of(key, &known), unpacking))
             }
             (ArtifactKey::Bundle(_), _) => {
                 Err(TransferError::Host("a bundle has no index".to_owned()))
@@ -176,6 +173,7 @@ impl Transfer {
                 conversation: key.conversation.clone(),
                 recording: key.recording.clone(),
                 member: None,
+                told: None,
             }],
             ArtifactKey::Bundle(_) => {
                 let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
@@ -213,10 +211,10 @@ impl Transfer {
             .map_err(host)?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
-        let starts = self.queue.known(ids).await.map_err(host)?;
+        let known = self.queue.known(ids).await.map_err(host)?;
         let mut plan = Plan::default();
         let mut told: BTreeSet<String> = BTreeSet::new();
-        let mut keys = BundleKeys::new(&starts);
+        let mut keys = BundleKeys::new(&known);
         let mut found = BTreeSet::new();
         for (number, entry) in archive.entries().iter().enumerate() {
             let name = plain(&entry.name);
@@ -224,7 +222,7 @@ impl Transfer {
             // An index may not speak for conversations that nobody asked for.
             let owners: Vec<&Owner> = owners
                 .iter()
-                .filter(|owner| starts.contains_key(&owner.conversation))
+                .filter(|owner| known.contains_key(&owner.conversation))
                 .collect();
             if owners.is_empty() {
                 plan.stray |= !listed.documents.contains(&entry.name);
@@ -237,6 +235,7 @@ impl Transfer {
                     conversation: owner.conversation.clone(),
                     recording: owner.recording.clone(),
                     member: Some(entry.name.clone()),
+                    told: owner.told.clone(),
                 });
                 match entry.refused() {
                     Some(error) if unpacking => {
@@ -253,7 +252,7 @@ impl Transfer {
                 continue;
             }
             for owner in owners {
-                if !starts.contains_key(&owner.conversation) {
+                if !known.contains_key(&owner.conversation) {
                     continue;
                 }
                 told.insert(owner.conversation.clone());
@@ -332,16 +331,18 @@ fn unknown(conversation: String) -> Holder {
         conversation,
         recording: String::new(),
         member: None,
+        told: None,
     }
 }
 
-/// What becomes of the archive of one recording, whose objects are in the folder `target.key`.
+/// What becomes of the archive of one recording.
 fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
     let mut plan = Plan {
         holders: vec![Holder {
             conversation: target.conversation.clone(),
             recording: target.recording.clone(),
             member: None,
+            told: None,
         }],
         ..Plan::default()
     };
@@ -353,7 +354,7 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
             None => plan.files.push((
                 number,
                 Target {
-                    key: format!("{}/{}", target.key, entry.safe_name),
+                    name: Name::Entry(entry.safe_name.clone()),
                     content_type: content_type(&entry.name).to_owned(),
                     ..target.clone()
                 },
@@ -380,17 +381,19 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
 
 /// Gives each file of a bundle a key of its own.
 struct BundleKeys<'a> {
-    starts: &'a BTreeMap<String, Known>,
+    known: &'a BTreeMap<String, Known>,
     parts: BTreeMap<(String, String), u32>,
     taken: BTreeSet<String>,
+    layout: Layout,
 }
 
 impl<'a> BundleKeys<'a> {
-    fn new(starts: &'a BTreeMap<String, Known>) -> Self {
+    fn new(known: &'a BTreeMap<String, Known>) -> Self {
         BundleKeys {
-            starts,
+            known,
             parts: BTreeMap::new(),
             taken: BTreeSet::new(),
+            layout: Layout::default(),
         }
     }
 
@@ -401,26 +404,26 @@ impl<'a> BundleKeys<'a> {
             .unwrap_or_else(|| content_type(&entry.name).to_owned());
         let id = (owner.conversation.clone(), owner.recording.clone());
         let part = self.parts.entry(id).or_default();
-        let start = self.starts.get(&owner.conversation);
-        let start = start.map(|known| known.start);
-        // Two ids may be one where only what is safe of them is left.
-        let stem = loop {
-            let stem = stem(
-                start.unwrap_or_default(),
-                &owner.conversation,
-                &owner.recording,
-                *part,
-            );
+        let known = self.known.get(&owner.conversation);
+        let about = known.map(About::from).unwrap_or_default();
+        // Two ids may be one where only what is safe of them is left, as in the default layout. The
+        // parts are the same in every layout, whichever sinks there are.
+        let part = loop {
+            let (conversation, recording) = (&owner.conversation, &owner.recording);
+            let stem = self.layout.stem(&about, conversation, recording, *part);
             *part += 1;
             if self.taken.insert(stem.to_lowercase()) {
-                break stem;
+                break *part - 1;
             }
         };
         Target {
+            about,
             conversation: owner.conversation.clone(),
             recording: owner.recording.clone(),
-            key: format!("{stem}.{}", extension(&content_type)),
+            part,
+            name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
+            told: owner.told.clone(),
         }
     }
 }

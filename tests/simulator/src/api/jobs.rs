@@ -25,8 +25,6 @@ const SORT_JOB: u64 = 6;
 const KEPT: u64 = 86_400_000;
 /// The most conversations on a page of results.
 const PAGE: u64 = 1000;
-/// The most conversations that are given by their ids at once.
-const IDS: usize = 100;
 
 /// AsyncConversationQuery.
 #[derive(Clone, Debug, Deserialize)]
@@ -259,9 +257,10 @@ pub(super) fn cancel(world: &World, id: &str) -> Result<(StatusCode, Value), Ref
 pub(super) fn details(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
     let params = Params::of(request, &["id"])?;
     let ids: Vec<&str> = params.all("id").flat_map(|ids| ids.split(',')).collect();
-    if ids.is_empty() || ids.len() > IDS {
+    let most = world.settings.max_ids;
+    if ids.is_empty() || ids.len() > most {
         return Err(Refusal::bad(format!(
-            "{} ids were given, 1 to {IDS} are possible",
+            "{} ids were given, 1 to {most} are possible",
             ids.len()
         )));
     }

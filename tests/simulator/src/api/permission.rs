@@ -1,6 +1,6 @@
 //! Permissions: each call needs one of some.
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 
 use super::Refusal;
 use crate::server::World;
@@ -20,6 +20,16 @@ pub(super) const RESTORE: &[&str] = &["recording:recording:restore"];
 pub(super) const ORPHANS: &[&str] = &["recording:orphan:view"];
 pub(super) const QUEUES: &[&str] = &["routing:queue:view"];
 pub(super) const WRAP_UP_CODES: &[&str] = &["routing:wrapupCode:view"];
+
+/// What a call about bulk actions needs.
+pub(super) fn of_jobs(method: &Method) -> &'static [&'static str] {
+    match *method {
+        Method::POST => &["recording:job:add"],
+        Method::PUT => &["recording:job:edit"],
+        Method::DELETE => &["recording:job:delete"],
+        _ => &["recording:job:view"],
+    }
+}
 
 /// Refuses a call if the client's role has none of these permissions.
 pub(super) fn check(world: &World, any_of: &[&str]) -> Result<(), Refusal> {

@@ -12,6 +12,17 @@ use crate::{
 
 const DAY: u64 = 86_400_000;
 
+/// The organisation's settings (RecordingSettings).
+pub(super) fn settings(world: &World) -> Value {
+    let minutes = world.settings.link_lifetime.as_secs() / 60;
+    json!({
+        "maxSimultaneousStreams": 1,
+        "regionalRecordingStorageEnabled": false,
+        "recordingPlaybackUrlTtl": minutes,
+        "recordingBatchDownloadUrlTtl": minutes,
+    })
+}
+
 /// Lists the recordings of a conversation.
 pub(super) fn metadata(world: &World, id: &str) -> Result<(StatusCode, Value), Refusal> {
     let conversation = conversation(world, id)?;

@@ -3,7 +3,9 @@
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-use super::{Refusal, batch, body, directory, jobs, kept, media, permission, query, recording};
+use super::{
+    Refusal, batch, body, directory, exports, jobs, kept, media, permission, query, recording,
+};
 use crate::{http::Request, server::World};
 
 type Answer = Result<(StatusCode, Value), Refusal>;
@@ -63,6 +65,10 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             batch::submit(world, request)
         }
         (&Method::GET, ["recording", "batchrequests", id]) => batch::poll(world, id),
+        (method, ["recording", "jobs", rest @ ..]) => {
+            allow(permission::of_jobs(method))?;
+            exports::serve(world, request, rest)
+        }
         (&Method::GET, ["conversations", id, "recordingmetadata"]) => {
             allow(permission::RECORDINGS)?;
             recording::metadata(world, id)
@@ -82,6 +88,9 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
         (&Method::PUT, ["conversations", id, "recordings", recording]) => {
             allow(permission::RESTORE)?;
             recording::restore(world, id, recording, request)
+        }
+        (&Method::GET, ["recording", "settings"]) => {
+            Ok((StatusCode::OK, recording::settings(world)))
         }
         (&Method::GET, ["users"]) => directory::users(world, request),
         (&Method::GET, ["routing", "queues"]) => {
@@ -103,6 +112,7 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
         (
             method,
             ["analytics", "conversations", "details", ..]
+            | ["recording", "settings"]
             | ["recording", "batchrequests", ..]
             | ["conversations", _, "recordings" | "recordingmetadata", ..]
             | ["users" | "orphanrecordings"]

@@ -70,7 +70,7 @@ fn facts(drive: &Drive) -> BTreeMap<&str, BTreeMap<&str, &str>> {
             let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
             Some((about.recording.as_str(), pairs.collect()))
         }
-        Fact::Name(_) => None,
+        _ => None,
     });
     facts.collect()
 }

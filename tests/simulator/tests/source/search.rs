@@ -182,6 +182,26 @@ async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fewer_ids_at_once_are_asked_for_if_the_vendor_takes_fewer() {
+    let mut center = Center::start(Settings {
+        max_ids: 30,
+        conversations: 200,
+        ..fast()
+    })
+    .await;
+    let drive = center.export(json!({ "search": "retention" })).unwrap();
+    let organisation = center.organisation();
+    let all = (0..200).map(|index| organisation.conversation(index));
+    let kept = all.filter(|one| one.recordings.iter().any(|r| r.state != State::Deleted));
+    assert_eq!(found(&drive).len(), kept.count());
+    let refused = center
+        .traffic
+        .iter()
+        .filter(|one| one.response.status == 400);
+    assert_eq!(refused.count(), 2, "100 and 50");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
     let settings = Settings {
         nameless: true,

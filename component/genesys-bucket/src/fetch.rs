@@ -1,0 +1,277 @@
+//! A `fetch`: conversation by conversation, the folder is listed, the metadata beside its files are
+//! read, and the files are handed over.
+
+mod files;
+
+use recording_source_sdk::{
+    Answer, ArtifactKey, Event, Failure, HandedOver, Missing, Next, Outcome, OutcomeResult, Send,
+    SourceError, Split, Step, Timestamp, Wait,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    layout::{self, Digits},
+    options::Options,
+    s3,
+    sidecar::{LARGEST, Sidecar, Told},
+};
+use files::Files;
+
+/// What a fetch remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Fetch {
+    wanted: Vec<Place>,
+    /// The places in `wanted` of the conversations that are yet to be done, the next one last.
+    todo: Vec<usize>,
+    /// Whether everything has been handed over once, and is handed over again.
+    renewing: bool,
+    phase: Phase,
+}
+
+/// A conversation, and when it began according to its folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Place {
+    id: String,
+    start: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    /// The folder is listed.
+    List { digits: Digits },
+    /// The metadata of one file after another are read.
+    Read {
+        digits: Digits,
+        files: Files,
+        told: Told,
+        /// The file whose metadata are read next.
+        at: usize,
+    },
+}
+
+const LIST: Phase = Phase::List {
+    digits: Digits::Plain,
+};
+
+/// The splits that fetching begins with.
+pub(crate) fn begin(fetch: recording_source_sdk::Fetch) -> Vec<Split> {
+    let wanted: Vec<Place> = fetch
+        .conversations
+        .into_iter()
+        .map(|wanted| Place {
+            id: wanted.id,
+            start: wanted.start,
+        })
+        .collect();
+    let split = Fetch {
+        todo: (0..wanted.len()).rev().collect(),
+        wanted,
+        renewing: false,
+        phase: LIST,
+    };
+    vec![Memory::Fetch(split).split(fetch.name)]
+}
+
+impl Fetch {
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        match event {
+            Event::Due => Ok(Step::then(self.ask(options))),
+            Event::Renew(keys) => {
+                self.renew(&keys);
+                Ok(Step::then(self.ask(options)))
+            }
+            Event::Answer(answer) => match self.phase.clone() {
+                Phase::List { digits } => self.listed(digits, answer, options, now),
+                Phase::Read {
+                    digits,
+                    files,
+                    told,
+                    at,
+                } => self.read(digits, files, told, at, answer, options),
+            },
+        }
+    }
+
+    /// Begins anew with the conversations whose files could not be had.
+    fn renew(&mut self, keys: &[ArtifactKey]) {
+        let concerned = |place: &Place| {
+            keys.iter().any(
+                |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == place.id),
+            )
+        };
+        self.todo = (0..self.wanted.len())
+            .rev()
+            .filter(|place| concerned(&self.wanted[*place]))
+            .collect();
+        self.renewing = true;
+        self.phase = LIST;
+    }
+
+    /// The conversation that is being done.
+    fn current(&self) -> Option<&Place> {
+        self.wanted.get(*self.todo.last()?)
+    }
+
+    fn folder(&self, options: &Options, digits: Digits) -> Option<String> {
+        let place = self.current()?;
+        let folder = layout::folder(place.start, &place.id, digits);
+        Some(format!("{}{folder}", options.root()))
+    }
+
+    /// What is asked for next; done if there is nothing.
+    fn ask(self, options: &Options) -> Next {
+        let request = match &self.phase {
+            Phase::List { digits } => self
+                .folder(options, *digits)
+                .map(|folder| s3::list(options, &folder, None, files::MOST)),
+            Phase::Read {
+                digits, files, at, ..
+            } => self
+                .folder(options, *digits)
+                .zip(files.files.get(*at))
+                .map(|(folder, file)| s3::object(options, &format!("{folder}{}", file.sidecar()))),
+        };
+        let state = Memory::Fetch(self).write();
+        match request {
+            Some(request) => Next::Send(Send { request, state }),
+            None => Next::Done(state),
+        }
+    }
+
+    fn listed(
+        mut self,
+        digits: Digits,
+        answer: Answer,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let page = s3::listed(options, answer)?;
+        if page.contents.is_empty() && digits == Digits::Plain {
+            self.phase = Phase::List {
+                digits: Digits::Padded,
+            };
+            return Ok(Step::then(self.ask(options)));
+        }
+        let folder = self.folder(options, digits).unwrap_or_default();
+        let files = Files::of(&page, &folder);
+        // What is being pushed just now is waited for, but not by those who wait for a fresh link.
+        let until = files.written + options.sidecar_ms;
+        if files.lacking() && until > now && !self.renewing {
+            return Ok(Step::then(Next::Wait(Wait {
+                until,
+                state: Memory::Fetch(self).write(),
+            })));
+        }
+        self.go_on(digits, files, Told::default(), 0, options)
+    }
+
+    fn read(
+        self,
+        digits: Digits,
+        mut files: Files,
+        mut told: Told,
+        at: usize,
+        answer: Answer,
+        options: &Options,
+    ) -> Result<Step, SourceError> {
+        let conversation = self.current().map_or("", |place| place.id.as_str());
+        let json = s3::read(options, answer)?;
+        if let Some(file) = files.files.get_mut(at) {
+            match json
+                .as_deref()
+                .map(|json| Sidecar::read(json, conversation))
+            {
+                None => file.has_sidecar = false,
+                Some(Err(reason)) => file.wrong = Some(reason),
+                Some(Ok(sidecar)) => {
+                    told.add(&sidecar);
+                    file.screen = sidecar.is_screen();
+                    file.recording = sidecar
+                        .recording()
+                        .map_or(file.recording.clone(), Into::into);
+                }
+            }
+        }
+        self.go_on(digits, files, told, at + 1, options)
+    }
+
+    /// Reads the next file's metadata, or finishes the conversation if there are none left.
+    fn go_on(
+        mut self,
+        digits: Digits,
+        mut files: Files,
+        told: Told,
+        from: usize,
+        options: &Options,
+    ) -> Result<Step, SourceError> {
+        for file in &mut files.files {
+            if file.has_sidecar && file.sidecar_size > LARGEST {
+                file.has_sidecar = false;
+                file.wrong = Some(format!("it is larger than {LARGEST} bytes"));
+            }
+        }
+        let next = (from..files.files.len()).find(|at| files.files[*at].has_sidecar);
+        if let Some(at) = next {
+            self.phase = Phase::Read {
+                digits,
+                files,
+                told,
+                at,
+            };
+            return Ok(Step::then(self.ask(options)));
+        }
+        let Some(place) = self.current().cloned() else {
+            return Ok(Step::then(self.ask(options)));
+        };
+        let folder = self.folder(options, digits).unwrap_or_default();
+        let artifacts = files.artifacts(options, &folder, &place.id);
+        let result = outcome(artifacts.len(), files.missing());
+        self.todo.pop();
+        self.phase = LIST;
+        let renewing = self.renewing;
+        let mut step = Step::then(self.ask(options));
+        step.artifacts = artifacts;
+        if !renewing {
+            step.conversations = vec![told.conversation(&place.id, place.start)];
+            step.outcomes = vec![Outcome {
+                conversation: place.id,
+                result,
+            }];
+        }
+        Ok(step)
+    }
+}
+
+/// What has become of a conversation of which so many files are handed over, and these are not.
+fn outcome(artifacts: usize, missing: Vec<Missing>) -> OutcomeResult {
+    if artifacts > 0 {
+        return OutcomeResult::HandedOver(HandedOver {
+            artifacts: u32::try_from(artifacts).unwrap_or(u32::MAX),
+            missing,
+        });
+    }
+    // What may pass comes first: it is worth asking again for.
+    let first = missing.into_iter().max_by_key(|one| one.failure.passing);
+    match first {
+        Some(one) => OutcomeResult::Failed(one.failure),
+        None => OutcomeResult::NoRecording,
+    }
+}
+
+fn missing(recording: Option<&str>, code: &str, message: &str, passing: bool) -> Missing {
+    Missing {
+        recording: recording.map(str::to_owned),
+        failure: Failure {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            passing,
+        },
+    }
+}

@@ -1,0 +1,196 @@
+//! The files in a conversation's folder: which are recordings, what belongs to each, what is amiss.
+
+use std::collections::BTreeMap;
+
+use recording_source_sdk::{
+    Artifact, ArtifactKey, Container, Download, Missing, RecordingKey, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::missing;
+use crate::{
+    layout::{Kind, content_type, kind},
+    options::Options,
+    s3::{self, Page},
+};
+
+/// Objects of one folder that are read at most. They are part of the state, which the host bounds.
+pub(crate) const MOST: u32 = 500;
+/// The bytes that their names may have together.
+const NAMES: usize = 32 << 10;
+
+/// A file that is or may be a recording.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct File {
+    pub(super) name: String,
+    /// The recording's id: by the file's name, until its metadata tell it.
+    pub(super) recording: String,
+    /// Its length; none if only its metadata are there.
+    size: Option<u64>,
+    archived: bool,
+    /// Whether it is one that has no metadata of its own.
+    bare: bool,
+    pub(super) has_sidecar: bool,
+    pub(super) sidecar_size: u64,
+    pub(super) screen: bool,
+    /// What is wrong with its metadata.
+    pub(super) wrong: Option<String>,
+}
+
+impl File {
+    /// The name of its metadata.
+    pub(super) fn sidecar(&self) -> String {
+        format!("{}_metadata.json", self.name)
+    }
+}
+
+/// The files of a folder.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Files {
+    pub(super) files: Vec<File>,
+    /// When the newest one was written.
+    #[serde(skip)]
+    pub(super) written: Timestamp,
+    /// Objects whose keys are not of the layout.
+    odd: u32,
+    /// Whether there are more than are read.
+    more: bool,
+    /// Whether the folder is gone.
+    empty: bool,
+}
+
+impl Files {
+    /// Sorts the objects of a folder.
+    pub(super) fn of(page: &Page, folder: &str) -> Self {
+        let mut files = BTreeMap::<String, File>::new();
+        let mut sorted = Files {
+            more: page.is_truncated,
+            empty: page.contents.is_empty(),
+            ..Files::default()
+        };
+        let mut room = NAMES;
+        for object in &page.contents {
+            let name = object.key.strip_prefix(folder).unwrap_or(&object.key);
+            if name.len() > room {
+                sorted.more = true;
+                break;
+            }
+            room -= name.len();
+            sorted.written = sorted.written.max(object.written());
+            let (file, recording, is_sidecar) = match kind(name) {
+                Kind::Recording(id) | Kind::Transcript(id) => (name, id, false),
+                Kind::Sidecar(file) => {
+                    (file, file.rsplit_once('.').map_or(file, |(id, _)| id), true)
+                }
+                Kind::Other => continue,
+                Kind::Odd => {
+                    sorted.odd += u32::from(!name.ends_with('/'));
+                    continue;
+                }
+            };
+            let entry = files.entry(file.to_owned()).or_insert_with(|| File {
+                name: file.to_owned(),
+                recording: recording.to_owned(),
+                ..File::default()
+            });
+            if is_sidecar {
+                entry.has_sidecar = true;
+                entry.sidecar_size = object.size;
+            } else {
+                entry.size = Some(object.size);
+                entry.archived = object.archived();
+                entry.bare = matches!(kind(name), Kind::Transcript(_));
+            }
+        }
+        sorted.files = files.into_values().collect();
+        sorted
+    }
+
+    /// Whether a file lacks its metadata, or metadata lack their file.
+    pub(super) fn lacking(&self) -> bool {
+        let lacks = |file: &File| file.size.is_none() || !(file.has_sidecar || file.bare);
+        self.files.iter().any(lacks)
+    }
+
+    /// What cannot be had, or not all of it.
+    pub(super) fn missing(&self) -> Vec<Missing> {
+        let mut found = Vec::new();
+        for file in &self.files {
+            let mut tell = |code, message: &str, passing| {
+                found.push(missing(Some(&file.recording), code, message, passing));
+            };
+            if file.size.is_none() {
+                let message = "its metadata are in the bucket, and its file is not";
+                tell("no-media", message, true);
+            } else if file.archived {
+                let message = "the object is archived in the bucket: restore it and try again";
+                tell("archived", message, false);
+            }
+            if let Some(reason) = &file.wrong {
+                let message =
+                    format!("the metadata beside the file are not as documented: {reason}");
+                tell("wrong-sidecar", &message, false);
+            } else if file.size.is_some() && !file.has_sidecar && !file.bare {
+                tell("no-sidecar", "there are no metadata beside the file", true);
+            }
+        }
+        if self.odd > 0 {
+            let message = format!(
+                "{} objects in the conversation's folder have names that are not of the layout",
+                self.odd
+            );
+            found.push(missing(None, "odd-key", &message, false));
+        }
+        if self.more {
+            let message = "the conversation's folder has more objects than are read";
+            found.push(missing(None, "too-many-objects", message, false));
+        }
+        if self.empty {
+            let message = "the conversation's folder is gone from the bucket";
+            found.push(missing(None, "gone", message, false));
+        }
+        found
+    }
+
+    /// The files that can be had, each with its part: those of one recording are counted in the
+    /// order of their names.
+    pub(super) fn artifacts(
+        &self,
+        options: &Options,
+        folder: &str,
+        conversation: &str,
+    ) -> Vec<Artifact> {
+        let mut parts = BTreeMap::<&str, u32>::new();
+        let mut artifacts = Vec::new();
+        for file in &self.files {
+            let part = parts.entry(&file.recording).or_default();
+            let this = *part;
+            *part += 1;
+            let Some(size) = file.size.filter(|_| !file.archived) else {
+                continue;
+            };
+            let content_type = content_type(&file.name, file.screen);
+            artifacts.push(Artifact {
+                key: ArtifactKey::Recording(RecordingKey {
+                    conversation: conversation.to_owned(),
+                    recording: file.recording.clone(),
+                    part: this,
+                }),
+                download: Download {
+                    url: s3::link(options, &format!("{folder}{}", file.name)),
+                    headers: s3::headers(options),
+                    authenticated: true,
+                    expires: None,
+                },
+                content_type: content_type.map(str::to_owned),
+                container: match content_type {
+                    Some("application/zip") => Container::Zip,
+                    _ => Container::Single,
+                },
+                size: Some(size),
+                sha256: None,
+            });
+        }
+        artifacts
+    }
+}

@@ -1,0 +1,225 @@
+//! A `find`: the bucket's keys, day by day and page by page; each conversation has a folder.
+//!
+//! Folders are of hours, so a range that begins or ends within one takes the whole of it.
+
+use recording_source_sdk::{
+    Conversation, Counted, Event, Fact, Level, Next, Note, Send, SourceError, Split, Step,
+    TimeRange, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    layout::{self, DAY, Digits, HOUR},
+    options::{Options, wrong},
+    s3::{self, Page},
+};
+
+/// What a find remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Find {
+    /// The range in which conversations began.
+    from: Timestamp,
+    until: Timestamp,
+    /// The day that is listed, as its first instant.
+    day: Timestamp,
+    digits: Digits,
+    /// The last key of the page before.
+    after: Option<String>,
+    /// Whether it is yet to be seen that there is anything at all.
+    probing: bool,
+    /// Whether conversations are counted, and a few are examples.
+    counting: bool,
+}
+
+/// Examples of each page, for an estimate.
+const EXAMPLES: usize = 2;
+
+/// The splits that the estimate of a range begins with: one for each day.
+pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
+    let end = range.until.min(now);
+    (range.from / DAY..end.div_ceil(DAY))
+        .map(|day| {
+            let split = Find {
+                from: range.from.max(day * DAY),
+                until: end.min((day + 1) * DAY),
+                day: day * DAY,
+                digits: Digits::Plain,
+                after: None,
+                probing: false,
+                counting: true,
+            };
+            Memory::Find(split).split(format!("estimate/{day}"))
+        })
+        .collect()
+}
+
+/// The splits that the search of a range begins with.
+pub(crate) fn begin(
+    options: &Options,
+    find: &recording_source_sdk::Find,
+    now: Timestamp,
+) -> Result<Vec<Split>, SourceError> {
+    let range = find.range;
+    if range.from >= range.until {
+        return Err(wrong("interval", "ends before it begins"));
+    }
+    if range.from >= now {
+        return Err(wrong("interval", "begins in the future"));
+    }
+    let end = range.until.min(now);
+    let first = range.from / DAY;
+    let days = end.div_ceil(DAY) - first;
+    let lanes = u64::from(options.lanes).min(days);
+    Ok((0..lanes)
+        .map(|lane| {
+            let from = ((first + days * lane / lanes) * DAY).max(range.from);
+            let until = ((first + days * (lane + 1) / lanes) * DAY).min(end);
+            let split = Find {
+                from,
+                until,
+                day: from / DAY * DAY,
+                digits: Digits::Plain,
+                after: None,
+                probing: lane == 0,
+                counting: false,
+            };
+            Memory::Find(split).split(format!("{}/{lane}", find.name))
+        })
+        .collect())
+}
+
+impl Find {
+    fn ask(&self, options: &Options) -> Next {
+        let request = match self.probing {
+            true => s3::list(options, &options.root(), None, 1),
+            false => s3::list(
+                options,
+                &self.prefix(options),
+                self.after.as_deref(),
+                options.page_size,
+            ),
+        };
+        Next::Send(Send {
+            request,
+            state: Memory::Find(self.clone()).write(),
+        })
+    }
+
+    fn prefix(&self, options: &Options) -> String {
+        format!("{}{}", options.root(), layout::day(self.day, self.digits))
+    }
+
+    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
+        let answer = match event {
+            Event::Due => return Ok(Step::then(self.ask(options))),
+            Event::Answer(answer) => answer,
+            // A find hands over no artifacts.
+            Event::Renew(_) => return Ok(Step::then(Next::Done(Memory::Find(self).write()))),
+        };
+        let page = s3::listed(options, answer)?;
+        if self.probing {
+            page.expect_some(options)?;
+            self.probing = false;
+            return Ok(Step::then(self.ask(options)));
+        }
+        let (mut conversations, notes) = self.found(options, &page);
+        let mut facts = Vec::new();
+        if self.counting {
+            let number = conversations.len() as u64;
+            facts.push(Fact::Count(Counted {
+                range: TimeRange {
+                    from: self.day,
+                    until: self.day + DAY,
+                },
+                conversations: number,
+                recorded: number,
+                requests: 1,
+            }));
+            conversations.truncate(EXAMPLES);
+        }
+        match page.contents.last().filter(|_| page.is_truncated) {
+            Some(last) => self.after = Some(last.key.clone()),
+            None => self.advance(),
+        }
+        let next = if self.day < self.until {
+            self.ask(options)
+        } else {
+            Next::Done(Memory::Find(self).write())
+        };
+        Ok(Step {
+            conversations,
+            facts,
+            notes,
+            ..Step::then(next)
+        })
+    }
+
+    /// The conversations of a page whose hour is in the range.
+    fn found(&self, options: &Options, page: &Page) -> (Vec<Conversation>, Vec<Note>) {
+        let prefix = self.prefix(options);
+        let mut found: Vec<Conversation> = Vec::new();
+        let after = self.after.as_deref();
+        let before = after.and_then(|key| layout::parse(key.strip_prefix(&prefix)?));
+        let mut last = before.map(|(_, id)| id);
+        let mut odd = 0;
+        for object in &page.contents {
+            let rest = object.key.strip_prefix(&prefix);
+            let Some((hour, id)) = rest.and_then(layout::parse) else {
+                // Folders' markers are nothing to tell of.
+                odd += u32::from(!object.key.ends_with('/'));
+                continue;
+            };
+            let start = self.day + hour * HOUR;
+            let inside = start + HOUR > self.from && start < self.until;
+            // A folder's files follow one another.
+            if inside && last != Some(id) {
+                found.push(bare(id, start));
+            }
+            last = Some(id);
+        }
+        let notes = match odd {
+            0 => Vec::new(),
+            odd => vec![Note {
+                level: Level::Warn,
+                text: format!(
+                    "{odd} objects under `{}` are left out: their keys are not of the layout",
+                    layout::day(self.day, self.digits)
+                ),
+            }],
+        };
+        (found, notes)
+    }
+
+    /// Goes on to the other way of writing the day, or to the next day.
+    fn advance(&mut self) {
+        self.after = None;
+        let padded = layout::day(self.day, Digits::Padded);
+        if self.digits == Digits::Plain && padded != layout::day(self.day, Digits::Plain) {
+            self.digits = Digits::Padded;
+        } else {
+            self.digits = Digits::Plain;
+            self.day += DAY;
+        }
+    }
+}
+
+/// A conversation of which nothing is known but its folder.
+pub(crate) fn bare(id: &str, start: Timestamp) -> Conversation {
+    Conversation {
+        id: id.to_owned(),
+        start,
+        end: None,
+        direction: None,
+        ani: None,
+        dnis: None,
+        agents: Vec::new(),
+        queues: Vec::new(),
+        wrap_up_codes: Vec::new(),
+        tags: Vec::new(),
+        divisions: Vec::new(),
+        media_types: Vec::new(),
+        recorded: true,
+        attributes: Vec::new(),
+    }
+}

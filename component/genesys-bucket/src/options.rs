@@ -1,0 +1,230 @@
+//! The source's options: read strictly, defaults filled in.
+
+use recording_source_sdk::{OptionError, SourceError};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    bucket: String,
+    organisation: String,
+    region: Option<String>,
+    endpoint: Option<String>,
+    path_style: Option<bool>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    requester_pays: bool,
+    page_size: Option<u32>,
+    lanes: Option<u32>,
+    sidecar_seconds: Option<u32>,
+}
+
+/// Options with every default filled in.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) bucket: String,
+    /// Scheme, host and port of the bucket.
+    pub(crate) origin: String,
+    /// Whether the bucket stands in the path and not in the host name.
+    pub(crate) path_style: bool,
+    /// What keys begin with before the organisation's id: empty, or with a slash at its end.
+    prefix: String,
+    organisation: String,
+    /// Whether the requester pays.
+    pub(crate) requester_pays: bool,
+    /// Objects on a page of a listing.
+    pub(crate) page_size: u32,
+    /// Runs of days that are listed at once.
+    pub(crate) lanes: u32,
+    /// How long a file's metadata is waited for, and a file whose metadata is there.
+    pub(crate) sidecar_ms: u64,
+}
+
+impl Options {
+    pub(crate) fn read(json: &str) -> Result<Self, SourceError> {
+        let raw: Raw =
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+                .map_err(|error| {
+                    let path = error.path().to_string();
+                    let inner = error.into_inner().to_string();
+                    let message = inner
+                        .split_once(" at line ")
+                        .map_or(inner.as_str(), |(message, _)| message);
+                    wrong(if path == "." { "" } else { &path }, message)
+                })?;
+        let plain = |text: &str, more: &str| {
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if !plain(&raw.bucket, ".-_") {
+            return Err(wrong("bucket", "is not the name of a bucket"));
+        }
+        if !plain(&raw.organisation, "-_") {
+            return Err(wrong(
+                "organisation",
+                "must be the organisation's id, such as `0f7f1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b`",
+            ));
+        }
+        let path_style = raw.path_style.unwrap_or(raw.bucket.contains('.'));
+        let origin = origin(&raw, path_style)?;
+        let prefix = raw.prefix.trim_matches('/');
+        Ok(Options {
+            origin,
+            path_style,
+            prefix: match prefix {
+                "" => String::new(),
+                prefix => format!("{prefix}/"),
+            },
+            organisation: raw.organisation,
+            bucket: raw.bucket,
+            requester_pays: raw.requester_pays,
+            page_size: within("page_size", raw.page_size, 1000, 1..=1000)?,
+            lanes: within("lanes", raw.lanes, 4, 1..=64)?,
+            sidecar_ms: u64::from(within(
+                "sidecar_seconds",
+                raw.sidecar_seconds,
+                600,
+                0..=86_400,
+            )?) * 1000,
+        })
+    }
+
+    /// What all keys of the organisation begin with.
+    pub(crate) fn root(&self) -> String {
+        format!("{}{}/", self.prefix, self.organisation)
+    }
+}
+
+/// Scheme, host and port of the bucket.
+fn origin(raw: &Raw, path_style: bool) -> Result<String, SourceError> {
+    let (scheme, host) = match (&raw.endpoint, &raw.region) {
+        (Some(endpoint), _) => {
+            let url = endpoint.trim_end_matches('/');
+            let (scheme, host) = url.split_once("://").unwrap_or_default();
+            let bare = !host.is_empty() && !host.contains(['/', '?', '#', '@']);
+            if !bare || !matches!(scheme, "https" | "http") {
+                return Err(wrong("endpoint", "must be of the form `https://host`"));
+            }
+            (scheme, host.to_owned())
+        }
+        (None, Some(region)) => {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if region.is_empty() || !region.chars().all(plain) {
+                return Err(wrong("region", "is not an AWS region, such as `eu-west-1`"));
+            }
+            let china = if region.starts_with("cn-") { ".cn" } else { "" };
+            ("https", format!("s3.{region}.amazonaws.com{china}"))
+        }
+        (None, None) => {
+            return Err(wrong(
+                "region",
+                "missing; give the bucket's AWS region, such as `eu-west-1`, or the `endpoint` of another server",
+            ));
+        }
+    };
+    Ok(match path_style {
+        true => format!("{scheme}://{host}"),
+        false => format!("{scheme}://{}.{host}", raw.bucket),
+    })
+}
+
+fn within(
+    path: &str,
+    value: Option<u32>,
+    default: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, SourceError> {
+    let value = value.unwrap_or(default);
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        let (least, most) = (range.start(), range.end());
+        let message = format!("{value} is not within {least} and {most}");
+        Err(wrong(path, &message))
+    }
+}
+
+/// An error about the option at `path`.
+pub(crate) fn wrong(path: &str, message: &str) -> SourceError {
+    SourceError::Options(OptionError {
+        path: path.to_owned(),
+        message: message.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(more: Value) -> Result<Options, SourceError> {
+        let mut options =
+            json!({ "bucket": "calls", "organisation": "org-1", "region": "eu-west-1" });
+        for (name, value) in more.as_object().unwrap() {
+            options[name] = value.clone();
+        }
+        Options::read(&options.to_string())
+    }
+
+    #[test]
+    fn a_bucket_is_reached_by_host_or_by_path_at_aws_or_elsewhere() {
+        for (more, origin) in [
+            (json!({}), "https://calls.s3.eu-west-1.amazonaws.com"),
+            (
+                json!({ "path_style": true }),
+                "https://s3.eu-west-1.amazonaws.com",
+            ),
+            // A host name with dots of the bucket's would have no certificate.
+            (
+                json!({ "bucket": "a.b" }),
+                "https://s3.eu-west-1.amazonaws.com",
+            ),
+            (
+                json!({ "region": "cn-north-1" }),
+                "https://calls.s3.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                json!({ "endpoint": "http://127.0.0.1:9000/", "path_style": true }),
+                "http://127.0.0.1:9000",
+            ),
+            (
+                json!({ "endpoint": "https://s3.corp.example" }),
+                "https://calls.s3.corp.example",
+            ),
+        ] {
+            assert_eq!(read(more).unwrap().origin, origin);
+        }
+        assert_eq!(read(json!({})).unwrap().root(), "org-1/");
+        let below = read(json!({ "prefix": "/copy/of/" })).unwrap();
+        assert_eq!(below.root(), "copy/of/org-1/");
+    }
+
+    #[test]
+    fn each_mistake_is_named_by_its_option() {
+        for (more, path) in [
+            (json!({ "bucket": "a/b" }), "bucket"),
+            (json!({ "organisation": "../x" }), "organisation"),
+            (json!({ "region": null }), "region"),
+            (json!({ "region": "Ireland" }), "region"),
+            (json!({ "endpoint": "https://a/b" }), "endpoint"),
+            (json!({ "endpoint": "ftp://a" }), "endpoint"),
+            (json!({ "page_size": 1001 }), "page_size"),
+            (json!({ "lanes": 0 }), "lanes"),
+            (json!({ "sidecar_seconds": 86_401 }), "sidecar_seconds"),
+            (json!({ "requester_pays": "yes" }), "requester_pays"),
+            (json!({ "buckets": [] }), "buckets"),
+        ] {
+            let error = read(more.clone()).unwrap_err();
+            let SourceError::Options(error) = error else {
+                panic!("{more}: {error:?}");
+            };
+            assert!(
+                error.path == path || error.message.contains(path),
+                "{more}: {error:?}"
+            );
+        }
+    }
+}

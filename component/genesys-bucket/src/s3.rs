@@ -1,0 +1,212 @@
+//! Speaks with the bucket: ListObjectsV2 and GetObject, and what their refusals mean.
+//!
+//! Requests carry no credentials: the host signs them, and takes paths as they are. Hence keys are
+//! encoded here as S3 encodes them to compare signatures.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use recording_source_sdk::{Answer, Fault, Method, Request, Response, SourceError};
+use serde::Deserialize;
+
+use crate::options::{Options, wrong};
+
+/// All but the characters that AWS leaves as they are.
+const VALUE: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+const PATH: AsciiSet = VALUE.remove(b'/');
+
+/// A page of a listing (ListBucketResult).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Page {
+    pub(crate) is_truncated: bool,
+    encoding_type: Option<String>,
+    pub(crate) contents: Vec<Object>,
+}
+
+/// An object of a listing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Object {
+    pub(crate) key: String,
+    last_modified: String,
+    pub(crate) size: u64,
+    storage_class: Option<String>,
+}
+
+impl Object {
+    /// Whether it must be restored before it can be read.
+    pub(crate) fn archived(&self) -> bool {
+        matches!(
+            self.storage_class.as_deref(),
+            Some("GLACIER" | "DEEP_ARCHIVE")
+        )
+    }
+
+    /// When it was written, ms since the epoch.
+    pub(crate) fn written(&self) -> u64 {
+        self.last_modified
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .and_then(|at| u64::try_from(at.as_millisecond()).ok())
+            .unwrap_or(0)
+    }
+}
+
+impl Page {
+    /// Refuses a listing of the whole organisation that has nothing in it.
+    pub(crate) fn expect_some(&self, options: &Options) -> Result<(), SourceError> {
+        if !self.contents.is_empty() {
+            return Ok(());
+        }
+        Err(SourceError::Permanent(format!(
+            "the bucket {} holds nothing under `{}`; check `organisation` and `prefix`, and that the integration has pushed something",
+            options.bucket,
+            options.root()
+        )))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ErrorBody {
+    code: String,
+    message: String,
+    region: Option<String>,
+}
+
+/// Asks for a page of the keys that begin with `prefix`.
+pub(crate) fn list(options: &Options, prefix: &str, after: Option<&str>, most: u32) -> Request {
+    let encoded = |text| utf8_percent_encode(text, &VALUE);
+    let slash = if options.path_style { "" } else { "/" };
+    let mut url = format!(
+        "{}{slash}?encoding-type=url&list-type=2&max-keys={most}&prefix={}",
+        base(options),
+        encoded(prefix)
+    );
+    if let Some(after) = after {
+        url += &format!("&start-after={}", encoded(after));
+    }
+    get(options, url)
+}
+
+/// Asks for an object.
+pub(crate) fn object(options: &Options, key: &str) -> Request {
+    get(options, link(options, key))
+}
+
+/// The URL of an object.
+pub(crate) fn link(options: &Options, key: &str) -> String {
+    format!("{}/{}", base(options), utf8_percent_encode(key, &PATH))
+}
+
+/// The headers of every request.
+pub(crate) fn headers(options: &Options) -> Vec<(String, String)> {
+    match options.requester_pays {
+        true => vec![("x-amz-request-payer".to_owned(), "requester".to_owned())],
+        false => Vec::new(),
+    }
+}
+
+fn base(options: &Options) -> String {
+    match options.path_style {
+        true => format!("{}/{}", options.origin, options.bucket),
+        false => options.origin.clone(),
+    }
+}
+
+fn get(options: &Options, url: String) -> Request {
+    Request {
+        method: Method::Get,
+        url,
+        headers: headers(options),
+        body: None,
+        repeatable: true,
+    }
+}
+
+/// Reads a page of a listing.
+pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceError> {
+    let response = response(answer)?;
+    if response.status != 200 {
+        return Err(refused(options, &response, "s3:ListBucket"));
+    }
+    let odd = |reason: &str| {
+        SourceError::Transient(format!(
+            "the bucket's listing is not as documented: {reason}"
+        ))
+    };
+    let text = std::str::from_utf8(&response.body).map_err(|_| odd("not UTF-8"))?;
+    let mut page: Page = quick_xml::de::from_str(text).map_err(|error| odd(&error.to_string()))?;
+    if page.is_truncated && page.contents.is_empty() {
+        return Err(odd("it goes on after nothing"));
+    }
+    if page.encoding_type.as_deref() == Some("url") {
+        for object in &mut page.contents {
+            let spaced = object.key.replace('+', " ");
+            // What is no UTF-8 becomes an odd key, which is told of.
+            object.key = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
+        }
+    }
+    Ok(page)
+}
+
+/// Reads an object; none if there is none.
+pub(crate) fn read(options: &Options, answer: Answer) -> Result<Option<Vec<u8>>, SourceError> {
+    let response = response(answer)?;
+    match response.status {
+        200 => Ok(Some(response.body)),
+        404 if body(&response).code != "NoSuchBucket" => Ok(None),
+        _ => Err(refused(options, &response, "s3:GetObject")),
+    }
+}
+
+fn response(answer: Answer) -> Result<Response, SourceError> {
+    match answer {
+        Answer::Response(response) => Ok(response),
+        Answer::Fault(Fault::Unreachable(reason)) => Err(SourceError::Transient(reason)),
+        Answer::Fault(Fault::Refused(reason)) => Err(SourceError::Permanent(reason)),
+        Answer::Fault(Fault::TooLarge(limit)) => Err(SourceError::Permanent(format!(
+            "the bucket's answer is larger than {limit} bytes"
+        ))),
+    }
+}
+
+fn body(response: &Response) -> ErrorBody {
+    std::str::from_utf8(&response.body)
+        .ok()
+        .and_then(|text| quick_xml::de::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// What a refusal means; `permission` is what the request needs.
+fn refused(options: &Options, response: &Response, permission: &str) -> SourceError {
+    let told = body(response);
+    let status = response.status;
+    let message: String = told.message.chars().take(300).collect();
+    let text = format!("status {status}, {}: {message}", told.code);
+    let region = response
+        .header("x-amz-bucket-region")
+        .or(told.region.as_deref());
+    match (status, told.code.as_str()) {
+        (301 | 307 | 400, _) if region.is_some() => {
+            let region = region.unwrap_or_default();
+            wrong("region", &format!("the bucket is in `{region}`: give that"))
+        }
+        (_, "NoSuchBucket") => wrong("bucket", "there is no such bucket"),
+        (
+            _,
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidToken"
+            | "ExpiredToken"
+            | "RequestTimeTooSkewed",
+        )
+        | (401, _) => SourceError::Auth(text),
+        (403, _) => SourceError::Forbidden(format!("{permission} on {} ({text})", options.bucket)),
+        (408 | 429 | 500..=599, _) => SourceError::Transient(text),
+        _ => SourceError::Permanent(text),
+    }
+}

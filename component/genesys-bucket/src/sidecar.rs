@@ -1,0 +1,196 @@
+//! The metadata beside a file: what of its JSON is documented, read tolerantly.
+
+use std::collections::BTreeSet;
+
+use recording_source_sdk::{Conversation, Direction, Party, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    find::bare,
+    layout::{HOUR, is_id},
+};
+
+/// The largest one that is read, in bytes; those that have been seen have less than one kilobyte.
+pub(crate) const LARGEST: u64 = 1 << 20;
+/// How many agents of a conversation are kept at most, and how many words of other lists.
+const MOST: usize = 200;
+
+// Field names: help article "Working with exported recordings in AWS S3 bucket". Enums are open.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Sidecar {
+    media_type: Option<String>,
+    media_subtype: Option<String>,
+    provider: Option<String>,
+    user_ids: Option<Vec<String>>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    conversation_id: Option<String>,
+    recording_id: Option<String>,
+    initial_direction: Option<String>,
+}
+
+impl Sidecar {
+    /// Reads the metadata of a file in the folder of `conversation`.
+    pub(crate) fn read(json: &[u8], conversation: &str) -> Result<Self, String> {
+        let sidecar: Sidecar = serde_json::from_slice(json)
+            // Its words may be anybody's: only the place is told.
+            .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        match &sidecar.conversation_id {
+            Some(id) if id != conversation => {
+                return Err("it is about another conversation".to_owned());
+            }
+            _ => {}
+        }
+        match &sidecar.recording_id {
+            Some(id) if !is_id(id) => Err("its recordingId is none".to_owned()),
+            _ => Ok(sidecar),
+        }
+    }
+
+    /// The recording's id.
+    pub(crate) fn recording(&self) -> Option<&str> {
+        self.recording_id.as_deref()
+    }
+
+    /// Whether the file shows a screen.
+    pub(crate) fn is_screen(&self) -> bool {
+        let screen = |word: &Option<String>| word.as_deref() == Some("Screen");
+        screen(&self.media_type) || screen(&self.media_subtype)
+    }
+}
+
+/// What the metadata of a conversation's files tell together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Told {
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    inbound: Option<bool>,
+    users: Vec<String>,
+    media_types: BTreeSet<String>,
+    subtypes: BTreeSet<String>,
+    providers: BTreeSet<String>,
+}
+
+impl Told {
+    /// Takes in the metadata of one more file.
+    pub(crate) fn add(&mut self, sidecar: &Sidecar) {
+        let start = sidecar.start_time.as_deref().and_then(instant);
+        let end = sidecar.end_time.as_deref().and_then(instant);
+        self.start = [self.start, start].into_iter().flatten().min();
+        self.end = self.end.max(end);
+        self.inbound = self.inbound.or(match sidecar.initial_direction.as_deref() {
+            Some("inbound") => Some(true),
+            Some("outbound") => Some(false),
+            _ => None,
+        });
+        for user in sidecar.user_ids.iter().flatten() {
+            if self.users.len() < MOST && !self.users.contains(user) && user.len() <= MOST {
+                self.users.push(user.clone());
+            }
+        }
+        // A screen is seen in a conversation of another type.
+        let media = sidecar
+            .media_type
+            .as_deref()
+            .filter(|word| *word != "Screen");
+        let media = media.map(|word| match word {
+            "Call" => "voice".to_owned(),
+            other => other.to_ascii_lowercase(),
+        });
+        for (set, word) in [
+            (&mut self.media_types, media),
+            (&mut self.subtypes, sidecar.media_subtype.clone()),
+            (&mut self.providers, sidecar.provider.clone()),
+        ] {
+            if let Some(word) = word.filter(|word| word.len() <= MOST && set.len() < MOST) {
+                set.insert(word);
+            }
+        }
+    }
+
+    /// The conversation `id`, which began in the hour that begins at `hour`.
+    pub(crate) fn conversation(&self, id: &str, hour: Timestamp) -> Conversation {
+        let listed = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        let mut attributes = Vec::new();
+        for (name, set) in [
+            ("media_subtypes", &self.subtypes),
+            ("providers", &self.providers),
+        ] {
+            if !set.is_empty() {
+                attributes.push((name.to_owned(), listed(set).join(",")));
+            }
+        }
+        let agent = |id: &String| Party {
+            id: id.clone(),
+            name: None,
+        };
+        Conversation {
+            // The first recording may have begun later than the conversation: the folder knows the hour.
+            start: self.start.unwrap_or(hour).clamp(hour, hour + HOUR - 1),
+            end: self.end,
+            direction: self.inbound.map(|inbound| match inbound {
+                true => Direction::Inbound,
+                false => Direction::Outbound,
+            }),
+            agents: self.users.iter().map(agent).collect(),
+            media_types: listed(&self.media_types),
+            attributes,
+            ..bare(id, hour)
+        }
+    }
+}
+
+/// An instant such as `2026-01-05T10:00:00.000+0000`, which is not RFC 3339.
+fn instant(text: &str) -> Option<Timestamp> {
+    let at = jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
+        .or_else(|_| text.parse())
+        .ok()?;
+    u64::try_from(at.as_millisecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read_with_and_without_a_colon() {
+        let at = Some(1_767_607_200_123);
+        for text in [
+            "2026-01-05T10:00:00.123+0000",
+            "2026-01-05T10:00:00.123Z",
+            "2026-01-05T11:00:00.123+01:00",
+        ] {
+            assert_eq!(instant(text), at, "{text}");
+        }
+        assert_eq!(instant("2026-01-05T10:00:00+0000"), Some(1_767_607_200_000));
+        assert_eq!(instant("yesterday"), None);
+    }
+
+    #[test]
+    fn files_of_a_conversation_tell_of_it_together() {
+        let call = r#"{"mediaType":"Call","mediaSubtype":"Trunk","provider":"Edge","userIds":["u1"],
+            "startTime":"2026-01-05T10:00:05.000+0000","endTime":"2026-01-05T10:04:00.000+0000",
+            "conversationId":"c","recordingId":"r1","initialDirection":"inbound","novelty":1}"#;
+        let screen = r#"{"mediaType":"Screen","mediaSubtype":"Screen","userIds":["u1","u2"],
+            "startTime":"2026-01-05T10:00:09.000+0000","endTime":"2026-01-05T10:05:00.000+0000",
+            "conversationId":"c","recordingId":"r2"}"#;
+        let mut told = Told::default();
+        for json in [call, screen] {
+            told.add(&Sidecar::read(json.as_bytes(), "c").unwrap());
+        }
+        let hour = 1_767_607_200_000;
+        let conversation = told.conversation("c", hour);
+        assert_eq!(conversation.start, hour + 5000);
+        assert_eq!(conversation.end, Some(hour + 300_000));
+        assert_eq!(conversation.direction, Some(Direction::Inbound));
+        assert_eq!(conversation.media_types, ["voice"]);
+        let agents: Vec<&str> = conversation.agents.iter().map(|a| a.id.as_str()).collect();
+        assert_eq!(agents, ["u1", "u2"]);
+        // The folder knows the hour better than a recording that began later.
+        assert_eq!(told.conversation("c", hour - HOUR).start, hour - 1);
+        assert!(Sidecar::read(call.as_bytes(), "other").is_err());
+        assert!(Sidecar::read(b"{\"recordingId\":\"a/b\"}", "c").is_err());
+        assert!(Sidecar::read(b"<html>", "c").is_err());
+    }
+}

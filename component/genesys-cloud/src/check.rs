@@ -1,0 +1,280 @@
+//! What the client may do, tried out one call after the other: nothing is changed by any of them.
+
+use std::collections::BTreeSet;
+
+use jiff::{Timestamp as Instant, fmt::rfc2822};
+use recording_source_sdk::{
+    Answer, Event, Fact, Finding, Next, Request, Response, Send, SourceError, Split, Step,
+    Timestamp, Verdict,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{self, Refusal, analytics, batch, directory, recording},
+    find::DAY,
+    metadata::iso,
+    options::Options,
+};
+
+/// How many of the last conversations are looked at.
+const LATEST: u32 = 100;
+/// A clock that is wrong by more than this spoils settle times and signatures (ms).
+const SKEW: u64 = 60_000;
+/// Links that live shorter are likely to expire before they are used, in minutes.
+const SHORT: u64 = 10;
+
+/// What the check remembers: which calls are left.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Check {
+    next: Option<Call>,
+}
+
+/// A call that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Call {
+    Query,
+    Availability,
+    Batch,
+    Settings,
+    Queues,
+    WrapUpCodes,
+    Users,
+    Orphans,
+}
+
+/// The split that the check begins with.
+pub(crate) fn begin() -> Split {
+    let check = Check {
+        next: Some(Call::Query),
+    };
+    Memory::Check(check).split("check".into())
+}
+
+impl Call {
+    /// The call after this one, as far as the options need it.
+    fn after(self, options: &Options) -> Option<Self> {
+        match self {
+            Call::Query => Some(Call::Availability),
+            Call::Availability => Some(Call::Batch),
+            Call::Batch => Some(Call::Settings),
+            Call::Settings if options.names => Some(Call::Queues),
+            Call::Queues => Some(Call::WrapUpCodes),
+            Call::WrapUpCodes => Some(Call::Users),
+            Call::Settings | Call::Users if options.orphans => Some(Call::Orphans),
+            Call::Settings | Call::Users | Call::Orphans => None,
+        }
+    }
+
+    fn request(self, options: &Options, now: Timestamp) -> Request {
+        match self {
+            Call::Query => {
+                let interval = format!("{}/{}", iso(now.saturating_sub(7 * DAY)), iso(now));
+                analytics::query(options, &interval, LATEST, 1)
+            }
+            Call::Availability => analytics::availability(options),
+            // An empty list is refused, but only after the permission has been looked at.
+            Call::Batch => batch::submit(options, &[]),
+            Call::Settings => recording::settings(options),
+            Call::Queues => directory::all(options, directory::Kind::Queues),
+            Call::WrapUpCodes => directory::all(options, directory::Kind::WrapUpCodes),
+            Call::Users => directory::all(options, directory::Kind::Users),
+            Call::Orphans => recording::orphans(options, 1),
+        }
+    }
+
+    /// What the call is about.
+    fn subject(self) -> &'static str {
+        match self {
+            Call::Query => "conversations",
+            Call::Availability => "analytics jobs",
+            Call::Batch => "recordings",
+            Call::Settings => "links",
+            Call::Queues => "names of queues",
+            Call::WrapUpCodes => "names of wrap-up codes",
+            Call::Users => "names of agents",
+            Call::Orphans => "orphan recordings",
+        }
+    }
+
+    /// The permission that the call needs; one of those that do.
+    fn permission(self) -> &'static str {
+        match self {
+            Call::Query | Call::Availability => "analytics:conversationDetail:view",
+            Call::Batch => "recording:recording:view",
+            Call::Queues => "routing:queue:view",
+            Call::WrapUpCodes => "routing:wrapupCode:view",
+            Call::Orphans => "recording:orphan:view",
+            Call::Settings | Call::Users => "",
+        }
+    }
+}
+
+impl Check {
+    pub(crate) fn step(
+        self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let Some(call) = self.next else {
+            return Ok(Step::then(Next::Done(Memory::Check(self).write())));
+        };
+        let Event::Answer(answer) = event else {
+            return Ok(Step::then(ask(call, options, now)));
+        };
+        let mut findings = Vec::new();
+        if let (Call::Query, Answer::Response(response)) = (call, &answer) {
+            findings.extend(clock(response, now));
+            findings.extend(limit(response));
+        }
+        match api::success(answer)? {
+            Ok(response) => findings.extend(granted(call, &response)?),
+            Err(refusal) => findings.push(refused(call, refusal)?),
+        }
+        let next = match call.after(options) {
+            Some(call) => ask(call, options, now),
+            None => Next::Done(Memory::Check(Check { next: None }).write()),
+        };
+        let mut step = Step::then(next);
+        step.facts = findings.into_iter().map(Fact::Finding).collect();
+        Ok(step)
+    }
+}
+
+fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
+    Next::Send(Send {
+        request: call.request(options, now),
+        state: Memory::Check(Check { next: Some(call) }).write(),
+    })
+}
+
+fn finding(subject: &str, verdict: Verdict, text: String) -> Finding {
+    Finding {
+        subject: subject.to_owned(),
+        verdict,
+        text,
+    }
+}
+
+/// What a call that was answered tells.
+fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError> {
+    let subject = call.subject();
+    let good = |text: String| vec![finding(subject, Verdict::Good, text)];
+    Ok(match call {
+        Call::Query => {
+            let page: analytics::Page = api::parse(response)?;
+            let hits = page.total_hits.unwrap_or_default();
+            let mut findings = good(format!("{hits} in the last seven days"));
+            let rows = page.conversations.into_iter().filter_map(|row| row.0.ok());
+            let divisions: BTreeSet<String> =
+                rows.flat_map(|row| row.conversation.divisions).collect();
+            let named: Vec<String> = divisions.into_iter().collect();
+            let (verdict, text) = match named.is_empty() {
+                true => (
+                    Verdict::Doubtful,
+                    "none seen; if there were conversations in the last seven days, give the client's role to the divisions that are to be exported".to_owned(),
+                ),
+                false => (
+                    Verdict::Good,
+                    format!(
+                        "{} seen: {}; conversations of others are left out silently",
+                        named.len(),
+                        named.join(", ")
+                    ),
+                ),
+            };
+            findings.push(finding("divisions", verdict, text));
+            findings
+        }
+        Call::Availability => {
+            let available: analytics::Availability = api::parse(response)?;
+            good(format!("data up to {}", available.data_availability_date))
+        }
+        Call::Batch => good("batches may be submitted".to_owned()),
+        Call::Settings => {
+            let settings: recording::Settings = api::parse(response)?;
+            // RecordingSettings: 60 minutes unless it is set.
+            let minutes = settings.recording_batch_download_url_ttl.unwrap_or(60);
+            let (verdict, advice) = match minutes < SHORT {
+                true => (
+                    Verdict::Doubtful,
+                    "; raise recordingBatchDownloadUrlTtl in the recording settings, or links expire before they are used",
+                ),
+                false => (Verdict::Good, ""),
+            };
+            vec![finding(
+                subject,
+                verdict,
+                format!("they live for {minutes} minutes{advice}"),
+            )]
+        }
+        Call::Queues | Call::WrapUpCodes | Call::Users | Call::Orphans => {
+            good("may be looked up".to_owned())
+        }
+    })
+}
+
+/// What a call that was refused tells.
+fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
+    let subject = call.subject();
+    Ok(match (call, refusal.status) {
+        (Call::Batch, 400) => finding(
+            subject,
+            Verdict::Good,
+            "batches may be submitted".to_owned(),
+        ),
+        (_, 403) => {
+            let verdict = match call {
+                Call::Settings | Call::Availability => Verdict::Doubtful,
+                _ => Verdict::Bad,
+            };
+            let permission = call.permission();
+            let way_out = match permission {
+                "" => String::new(),
+                permission => {
+                    format!("; add {permission} to a role of the OAuth client, in its divisions")
+                }
+            };
+            finding(subject, verdict, format!("{}{way_out}", refusal.message))
+        }
+        // Not every region has every call.
+        (Call::Settings | Call::Availability, 404 | 405 | 501) => finding(
+            subject,
+            Verdict::Doubtful,
+            format!("not told: status {}", refusal.status),
+        ),
+        _ => return Err(refusal.into()),
+    })
+}
+
+/// How far the clocks are apart.
+fn clock(response: &Response, now: Timestamp) -> Option<Finding> {
+    let date = response.header("date")?;
+    let at: Instant = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    let skew = u64::try_from(at.as_millisecond()).ok()?.abs_diff(now);
+    let seconds = skew / 1000;
+    Some(match skew > SKEW {
+        true => finding(
+            "clock",
+            Verdict::Bad,
+            format!("{seconds} s from the vendor's; set this machine's clock by NTP"),
+        ),
+        false => finding(
+            "clock",
+            Verdict::Good,
+            format!("{seconds} s from the vendor's"),
+        ),
+    })
+}
+
+/// The request limit, as the vendor tells it.
+fn limit(response: &Response) -> Option<Finding> {
+    let allowed = response.header("inin-ratelimit-allowed")?;
+    Some(finding(
+        "request limit",
+        Verdict::Good,
+        format!("{allowed} a minute"),
+    ))
+}

@@ -1,0 +1,136 @@
+//! How many conversations there are: three questions a day, and a page of examples.
+
+use recording_source_sdk::{
+    Counted, Event, Fact, Next, Send, SourceError, Split, Step, TimeRange, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    api::{self, analytics},
+    backfill,
+    find::{self, DAY},
+    metadata::{Parsed, iso},
+    options::{Options, Search, wrong},
+};
+
+/// Examples of a day, at most.
+const EXAMPLES: u32 = 100;
+
+/// What counting a day remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Estimate {
+    from: Timestamp,
+    until: Timestamp,
+    /// Whether it is a part of a range that is long enough for jobs.
+    large: bool,
+    hits: Option<u64>,
+    recorded: Option<u64>,
+}
+
+/// The splits that an estimate of a range begins with.
+pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, SourceError> {
+    let end = range.until.min(now);
+    if range.from >= end {
+        return Err(wrong("interval", "there is nothing in it yet"));
+    }
+    let large = end - range.from >= backfill::LARGE;
+    let mut splits = Vec::new();
+    let mut from = range.from;
+    while from < end {
+        let until = ((from / DAY + 1) * DAY).min(end);
+        let estimate = Estimate {
+            from,
+            until,
+            large,
+            hits: None,
+            recorded: None,
+        };
+        let id = format!("estimate/{}", iso(from));
+        splits.push(Memory::Estimate(estimate).split(id));
+        from = until;
+    }
+    Ok(splits)
+}
+
+impl Estimate {
+    fn ask(self, options: &Options) -> Next {
+        let interval = format!("{}/{}", iso(self.from), iso(self.until));
+        let request = match (self.hits, self.recorded) {
+            (None, _) => analytics::query(options, &interval, 1, 1),
+            (Some(_), None) => analytics::recorded(options, &interval),
+            // From the middle of the day: nights are not like days.
+            (Some(hits), Some(_)) => {
+                let page = hits / u64::from(EXAMPLES) / 2 + 1;
+                let page = u32::try_from(page).unwrap_or(u32::MAX);
+                analytics::query(options, &interval, EXAMPLES, page)
+            }
+        };
+        Next::Send(Send {
+            request,
+            state: Memory::Estimate(self).write(),
+        })
+    }
+
+    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
+        let Event::Answer(answer) = event else {
+            return Ok(Step::then(self.ask(options)));
+        };
+        let response = api::success(answer)?.map_err(SourceError::from)?;
+        let page: analytics::Page = api::parse(&response)?;
+        let hits = page.total_hits.unwrap_or_default();
+        match (self.hits, self.recorded) {
+            (None, _) => self.hits = Some(hits),
+            (Some(_), None) => self.recorded = Some(hits),
+            (Some(counted), Some(recorded)) => {
+                return Ok(self.counted(options, counted, recorded, page.conversations));
+            }
+        }
+        if self.hits == Some(0) {
+            return Ok(self.counted(options, 0, 0, Vec::new()));
+        }
+        Ok(Step::then(self.ask(options)))
+    }
+
+    fn counted(
+        self,
+        options: &Options,
+        conversations: u64,
+        recorded: u64,
+        examples: Vec<Parsed>,
+    ) -> Step {
+        let (from, until) = (self.from, self.until);
+        let requests = requests(options, self.large, conversations);
+        let mut step = Step::then(Next::Done(Memory::Estimate(self).write()));
+        let mut rows = find::readable(examples, &mut step);
+        let all = rows.len() as u64;
+        rows.retain(|row| (from..until).contains(&row.conversation.start));
+        // The vendor counts whole days; of a part of one the examples tell the share.
+        let share = |count: u64| match until - from {
+            DAY => count,
+            _ => count * rows.len() as u64 / all.max(1),
+        };
+        step.facts.push(Fact::Count(Counted {
+            range: TimeRange { from, until },
+            conversations: share(conversations),
+            recorded: share(recorded),
+            requests,
+        }));
+        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        step
+    }
+}
+
+/// How many requests it takes to find so many conversations of a day.
+fn requests(options: &Options, large: bool, conversations: u64) -> u64 {
+    let job = match options.search {
+        Search::Job => true,
+        Search::Auto => large,
+        Search::Query | Search::Retention => false,
+    };
+    let page = match job {
+        true => backfill::PAGE,
+        false => options.page_size,
+    };
+    conversations.div_ceil(u64::from(page)).max(1)
+}

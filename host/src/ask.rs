@@ -1,0 +1,97 @@
+//! Asks a source outside of a run: splits are stepped to their end, and nothing is written down.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use crate::{
+    clock::Clock,
+    run::{
+        RunError,
+        parts::{Answers, Steps},
+        source_error,
+    },
+    sandbox::{Event, Next, Purpose, SourceError, Split, Started, Step},
+};
+
+/// How often a step is tried.
+const TRIES: u32 = 8;
+
+/// The source, ready to be asked.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) source: Arc<dyn Steps>,
+    pub(crate) answers: Arc<dyn Answers>,
+    pub(crate) clock: Clock,
+}
+
+impl Asked {
+    /// Where the work for a purpose begins.
+    pub(crate) async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
+        let started = self.source.start(purpose, self.clock.now()).await?;
+        started.map_err(failed)
+    }
+
+    /// Steps splits, and those that come of them, to their end; `take` gets each step.
+    pub(crate) async fn all(
+        &self,
+        mut splits: Vec<Split>,
+        take: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<(), RunError> {
+        let mut seen: BTreeSet<String> = splits.iter().map(|split| split.id.clone()).collect();
+        while let Some(split) = splits.pop() {
+            let more = self.one(split, take).await?;
+            splits.extend(
+                more.into_iter()
+                    .filter(|split| seen.insert(split.id.clone())),
+            );
+        }
+        Ok(())
+    }
+
+    /// Steps a split to its end; returns those that come of it.
+    async fn one(
+        &self,
+        mut split: Split,
+        take: &mut (dyn FnMut(Step) + Send),
+    ) -> Result<Vec<Split>, RunError> {
+        let mut event = Event::Due;
+        let mut splits = Vec::new();
+        let mut tried = 0;
+        loop {
+            let now = self.clock.now();
+            let mut step = match self.source.step(split.state.clone(), event, now).await? {
+                Ok(step) => step,
+                Err(SourceError::Transient(_)) if tried < TRIES => {
+                    tried += 1;
+                    self.clock.sleep(Duration::from_secs(1 << tried)).await;
+                    event = Event::Due;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            tried = 0;
+            splits.append(&mut step.splits);
+            let next = step.next.clone();
+            take(step);
+            match next {
+                Next::Send(send) => {
+                    split.state = send.state;
+                    let answer = self.answers.send(&split.kind, &send.request).await;
+                    event = Event::Answer(answer);
+                }
+                Next::Wait(wait) => {
+                    split.state = wait.state;
+                    self.clock.sleep_until(wait.until).await;
+                    event = Event::Due;
+                }
+                Next::Done(_) => return Ok(splits),
+            }
+        }
+    }
+}
+
+fn failed(error: SourceError) -> RunError {
+    match error {
+        SourceError::Options(error) => RunError::Options(error),
+        error => RunError::Source(source_error(&error)),
+    }
+}

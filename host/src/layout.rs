@@ -1,0 +1,352 @@
+//! Where the media lie in a sink: what their keys are made of.
+//!
+//! A key begins with a prefix of its own, which nothing of a conversation can leave, and tells its
+//! conversation, recording and part, so that no two files have the same one. Rows, receipts, the
+//! catalogue and bundles keep their places whatever the layout is.
+
+mod hive;
+mod template;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use sha2::{Digest, Sha256};
+
+pub(crate) use hive::sidecar;
+pub use template::TemplateError;
+use template::{Piece, Template};
+
+use crate::{archive::safe, queue::Known, sandbox::hex};
+
+/// The keys that a sink gets unless it is told otherwise.
+const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
+/// The keys of [`Layout::flat`].
+const FLAT: &str = "recordings/{conversation}_{recording}{part}.{ext}";
+/// The keys of [`Layout::hive`] below the organisation.
+const HIVE: &str = "year={year}/month={month}/day={day}/hour={hour}/conversation_id={conversation}/{recording}{part}.{ext}";
+/// The folders that are not for media.
+const KEPT: [&str; 4] = ["metadata", "receipts", "catalog", "bundles"];
+/// Where archives with recordings of many conversations lie.
+pub(crate) const BUNDLES: &str = "bundles/";
+/// Ids up to this length, in bytes, stand in keys as they are.
+const LONGEST_ID: usize = 64;
+
+/// How the keys of media are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    kind: Kind,
+    template: Template,
+    /// The organisation, or the template as it was given.
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Days,
+    Hive,
+    Flat,
+    Template,
+}
+
+/// Why media cannot lie so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// The keys of Genesys begin with the organisation, which nothing else tells.
+    #[error(
+        "the layout `hive` needs the id of the organisation; write `layout: {{ type: hive, organization: ... }}`"
+    )]
+    NoOrganization,
+    /// It is no id.
+    #[error(
+        "organization: `{0}` is no id of an organisation: letters, digits and `-`, 64 at most, and none of metadata, receipts, catalog and bundles"
+    )]
+    Organization(String),
+    /// The template does not do.
+    #[error("key: {0}")]
+    Template(#[from] TemplateError),
+    /// A template without a key.
+    #[error(
+        "the layout `template` needs a `key`, such as `calls/{{year}}/{{conversation}}/{{recording}}{{part}}.{{ext}}`"
+    )]
+    NoKey,
+    /// Nobody knows it.
+    #[error("`{0}` is not known; use days, hive, flat or template")]
+    Unknown(String),
+}
+
+/// What a key may tell of a conversation besides its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// When it began, ms since the epoch.
+    pub start: u64,
+    /// The id of the first queue that it passed. Its name may become another one, which a key must not.
+    pub queue: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+}
+
+impl From<&Known> for About {
+    fn from(known: &Known) -> Self {
+        let record = known.record.as_ref();
+        let queue = record.and_then(|record| record.queues.first());
+        About {
+            start: known.start,
+            queue: queue.map(|(id, _)| id.clone()),
+            direction: record.and_then(|record| record.direction.clone()),
+        }
+    }
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Layout::fixed(Kind::Days, DAYS)
+    }
+}
+
+impl Layout {
+    /// The keys that Genesys Cloud's own integration with S3 writes, for an organisation's id.
+    ///
+    /// # Errors
+    /// [`LayoutError::Organization`].
+    pub fn hive(organization: &str) -> Result<Self, LayoutError> {
+        if exact(organization) != organization || kept(organization) {
+            return Err(LayoutError::Organization(organization.to_owned()));
+        }
+        Ok(Layout {
+            text: organization.to_owned(),
+            ..Layout::fixed(Kind::Hive, &format!("{organization}/{HIVE}"))
+        })
+    }
+
+    /// All media below one prefix, without folders.
+    #[must_use]
+    pub fn flat() -> Self {
+        Layout::fixed(Kind::Flat, FLAT)
+    }
+
+    /// Keys of one's own, such as `calls/{year}/{conversation}/{recording}{part}.{ext}`.
+    ///
+    /// # Errors
+    /// [`TemplateError`] says what is wrong with the template.
+    pub fn template(key: &str) -> Result<Self, LayoutError> {
+        Ok(Layout {
+            kind: Kind::Template,
+            template: Template::new(key)?,
+            text: key.to_owned(),
+        })
+    }
+
+    fn fixed(kind: Kind, key: &str) -> Self {
+        Layout {
+            kind,
+            template: Template::read(key).unwrap_or_default(),
+            text: String::new(),
+        }
+    }
+
+    /// What the keys of all media begin with, up to a `/`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.template.prefix()
+    }
+
+    /// Whether each file has a file of its metadata beside it.
+    pub(crate) fn has_sidecars(&self) -> bool {
+        self.kind == Kind::Hive
+    }
+
+    /// The key of a file of a recording without its extension and the dot before it.
+    #[must_use]
+    pub fn stem(&self, about: &About, conversation: &str, recording: &str, part: u32) -> String {
+        use std::fmt::Write;
+        let began = i64::try_from(about.start)
+            .ok()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let began = jiff::tz::Offset::UTC.to_datetime(began);
+        let width = if self.kind == Kind::Hive { 1 } else { 2 };
+        let id = if self.kind == Kind::Days { safe } else { exact };
+        let mut stem = String::new();
+        for piece in self.template.pieces() {
+            let _ = match piece {
+                Piece::Text(text) => stem.write_str(text),
+                Piece::Year => write!(stem, "{:04}", began.year()),
+                Piece::Month => write!(stem, "{:0width$}", began.month()),
+                Piece::Day => write!(stem, "{:0width$}", began.day()),
+                Piece::Hour => write!(stem, "{:0width$}", began.hour()),
+                Piece::Queue => stem.write_str(&word(about.queue.as_deref())),
+                Piece::Direction => stem.write_str(&word(about.direction.as_deref())),
+                Piece::Conversation => stem.write_str(&id(conversation)),
+                Piece::Recording => stem.write_str(&id(recording)),
+                Piece::Part if part == 0 => Ok(()),
+                Piece::Part => write!(stem, ".{part}"),
+            };
+        }
+        stem
+    }
+
+    /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe one.
+    #[must_use]
+    pub fn entry(&self, stem: &str, name: &str) -> String {
+        match (self.kind, name.strip_suffix(hive::SIDECAR)) {
+            (Kind::Flat, _) => format!("{stem}_{name}"),
+            // It would be taken for another file's metadata. No safe name has a `!`.
+            (Kind::Hive, Some(name)) => format!("{stem}/{name}_metadata!.json"),
+            _ => format!("{stem}/{name}"),
+        }
+    }
+
+    /// The key of an archive with recordings of many conversations.
+    #[must_use]
+    pub fn bundle(&self, id: &str) -> String {
+        format!("{BUNDLES}{}.zip", safe(id))
+    }
+}
+
+/// What tells one layout from another: it belongs to the identity of an export.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Days => f.write_str("days"),
+            Kind::Flat => f.write_str("flat"),
+            Kind::Hive => write!(f, "hive {}", self.text),
+            Kind::Template => write!(f, "template {}", self.text),
+        }
+    }
+}
+
+/// Whether a folder is not for media, on file systems that know no case, too.
+fn kept(folder: &str) -> bool {
+    KEPT.iter().any(|kept| folder.eq_ignore_ascii_case(kept))
+}
+
+/// An id as it stands in a key: letters, digits and `-` alone. Any other id is told by what is safe
+/// of it, `!` and a digest, so that no two ids are the same in a key.
+fn exact(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if id.len() <= LONGEST_ID && id.chars().all(plain) && safe(id) == id {
+        return id.to_owned();
+    }
+    let dash = |c: char| if plain(c) { c } else { '-' };
+    let readable: String = safe(id).chars().map(dash).take(LONGEST_ID / 2).collect();
+    format!("{readable}!{}", &hex(&Sha256::digest(id))[..16])
+}
+
+/// A word about a conversation as a folder's name.
+fn word(told: Option<&str>) -> String {
+    let told = told.filter(|told| !told.is_empty()).unwrap_or("none");
+    safe(&told.replace(['/', '\\'], "_"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    r#type: String,
+    #[serde(default)]
+    organization: Option<String>,
+    #[serde(default)]
+    key: Option<String>,
+}
+
+impl Table {
+    fn layout<E: de::Error>(self) -> Result<Layout, E> {
+        let name = self.r#type.as_str();
+        let stranger = |field: &str| {
+            let known: &'static [&'static str] = &["type"];
+            Err(E::unknown_field(field, known))
+        };
+        match (name, self.organization, self.key) {
+            ("days" | "flat" | "hive", _, Some(_)) => stranger("key"),
+            ("days" | "flat" | "template", Some(_), _) => stranger("organization"),
+            ("days", ..) => Ok(Layout::default()),
+            ("flat", ..) => Ok(Layout::flat()),
+            ("hive", Some(id), _) => Layout::hive(&id).map_err(E::custom),
+            ("hive", None, _) => Err(E::custom(LayoutError::NoOrganization)),
+            ("template", _, Some(key)) => Layout::template(&key).map_err(E::custom),
+            ("template", ..) => Err(E::custom(LayoutError::NoKey)),
+            (other, ..) => Err(E::custom(LayoutError::Unknown(other.to_owned()))),
+        }
+    }
+}
+
+/// How a configuration may write a layout: what its JSON Schema says.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Written {
+    /// The name alone.
+    Named(Name),
+    /// A table.
+    Table(Spelled),
+}
+
+/// A layout that needs nothing more.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Name {
+    /// A folder for each day.
+    Days,
+    /// No folders.
+    Flat,
+}
+
+/// A layout with what belongs to it.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is of use")]
+pub(crate) enum Spelled {
+    /// A folder for each day.
+    Days {},
+    /// No folders.
+    Flat {},
+    /// The layout of Genesys' own S3 integration.
+    Hive {
+        /// The id of the organisation.
+        #[schemars(example = &"3f2b6a10-9d6e-4a57-8f0e-000000000001")]
+        organization: String,
+    },
+    /// Keys of one's own.
+    Template {
+        /// What keys are made of; it begins with something fixed.
+        #[schemars(
+            example = &"calls/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}"
+        )]
+        key: String,
+    },
+}
+
+/// A layout is its name, or a table with its name as `type`.
+impl<'de> Deserialize<'de> for Layout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Named;
+        impl<'de> Visitor<'de> for Named {
+            type Value = Layout;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a layout, or a table with a `type`")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Layout, E> {
+                let table = Table {
+                    r#type: name.to_owned(),
+                    organization: None,
+                    key: None,
+                };
+                table.layout()
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Layout, A::Error> {
+                Table::deserialize(MapAccessDeserializer::new(map))?.layout()
+            }
+        }
+        deserializer.deserialize_any(Named)
+    }
+}
+
+#[cfg(test)]
+mod tests;

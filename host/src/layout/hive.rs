@@ -1,0 +1,98 @@
+//! The file of metadata that Genesys Cloud's integration with S3 puts beside each recording.
+//!
+//! Its fields are those that are known of the vendor's ("Working with exported recordings in AWS S3
+//! bucket"). What nobody told is null. The same conversation gives the same bytes.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::queue::{Object, Settled};
+
+/// What follows a file's key in that of its metadata.
+pub(super) const SIDECAR: &str = "_metadata.json";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    media_type: Option<&'static str>,
+    media_subtype: Option<&'a str>,
+    provider: Option<&'static str>,
+    user_ids: Vec<&'a str>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    duration_ms: Option<u64>,
+    conversation_id: &'a str,
+    recording_id: &'a str,
+    initial_direction: Option<&'a str>,
+}
+
+/// Key and bytes of the metadata beside an object; none beside an archive of many conversations.
+pub(crate) fn sidecar(settled: &Settled, object: &Object) -> Option<(String, Vec<u8>)> {
+    if object.key.starts_with(super::BUNDLES) {
+        return None;
+    }
+    let record = &settled.record;
+    let screen = object.content_type.starts_with("video/");
+    let agents = record.agents.iter().map(|(id, _)| id.as_str());
+    let own = |name: &str, in_index: &str| {
+        let known = record.recordings.get(&object.recording);
+        let told = object.told.as_ref();
+        known
+            .and_then(|known| known.get(name))
+            .or_else(|| told?.others.get(in_index))
+            .map(String::as_str)
+    };
+    // Those of the recording, or else the conversation's.
+    let time = |text: Option<&str>| {
+        let at: Timestamp = text?.parse().ok()?;
+        u64::try_from(at.as_millisecond()).ok()
+    };
+    let start = time(own("recording.start_time", "startTime")).unwrap_or(record.start);
+    let end = time(own("recording.end_time", "endTime")).or(record.end);
+    let users = own("recording.agent_ids", "userIds").map(|ids| ids.split(',').collect());
+    let metadata = Metadata {
+        media_type: match screen {
+            true => Some("Screen"),
+            false => media_type(&object.content_type, &record.media_types),
+        },
+        media_subtype: match screen {
+            true => Some("Screen"),
+            false => own("recording.media_subtype", "mediaSubtype"),
+        },
+        provider: None,
+        user_ids: users.unwrap_or_else(|| agents.filter(|id| !id.is_empty()).collect()),
+        start_time: instant(start),
+        end_time: end.and_then(instant),
+        duration_ms: end.map(|end| end.saturating_sub(start)),
+        conversation_id: &settled.id,
+        recording_id: &object.recording,
+        initial_direction: record.direction.as_deref(),
+    };
+    let mut bytes = serde_json::to_vec(&metadata).ok()?;
+    // Some readers take a line for one only if it ends.
+    bytes.push(b'\n');
+    Some((format!("{}{SIDECAR}", object.key), bytes))
+}
+
+/// The vendor's word for what was recorded, from the sorts of media of the conversation.
+fn media_type(content_type: &str, of_conversation: &[String]) -> Option<&'static str> {
+    let audio = content_type.starts_with("audio/");
+    let known = [
+        ("voice", true, "Call"),
+        ("callback", true, "Callback"),
+        ("chat", false, "Chat"),
+        ("email", false, "Email"),
+        ("message", false, "Message"),
+    ];
+    let fits = known.into_iter().filter(|(_, sound, _)| *sound == audio);
+    let mut told = fits.filter(|(name, ..)| of_conversation.iter().any(|of| of == name));
+    let word = told.next().map(|(.., word)| word);
+    word.or(audio.then_some("Call"))
+}
+
+/// An instant as the integration writes it, without a colon in the offset.
+fn instant(ms: u64) -> Option<String> {
+    let at = Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()?;
+    let text = format!("{at:.3}");
+    Some(format!("{}+0000", text.trim_end_matches('Z')))
+}

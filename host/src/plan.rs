@@ -1,0 +1,365 @@
+//! What an export will take: conversations, recordings, bytes, requests and time, day by day.
+//!
+//! The source counts; a few conversations are fetched as far as their links, and the files behind
+//! those are measured, not moved. What follows from this sample is told with its error.
+
+mod picture;
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rand::seq::IndexedRandom;
+use serde::Serialize;
+
+pub use picture::picture;
+
+use crate::{
+    ask::Asked,
+    grant::Allow,
+    queue::day,
+    run::RunError,
+    sandbox::{
+        Artifact, ArtifactKey, Container, Fact, Fetch, Purpose, Split, Step, TimeRange, Wanted,
+    },
+    transfer::length,
+};
+
+/// Days that are counted at once.
+const DAYS: usize = 8;
+/// Files that are measured at once.
+const FILES: usize = 8;
+/// How far, in standard errors, the true value is from the estimate in 19 cases of 20.
+const SURE: f64 = 1.96;
+
+/// What an export will take.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Day by day, days without conversations left out.
+    pub days: Vec<Day>,
+    /// All together; of `day` there is none.
+    pub total: Day,
+    /// How far the true number of bytes may be from `total.bytes`, in 19 cases of 20; none if the
+    /// sample is too small to tell.
+    pub bytes_error: Option<u64>,
+    /// Requests by kind.
+    pub requests: BTreeMap<String, u64>,
+    /// Requests that the vendor allows in a minute, if it tells.
+    pub requests_per_minute: Option<u32>,
+    /// What it was estimated from.
+    pub sample: Sample,
+}
+
+/// What a day takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Day {
+    /// The day, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// Conversations, counted.
+    pub conversations: u64,
+    /// Those that the vendor says were recorded, counted.
+    pub recorded: u64,
+    /// Recordings, estimated.
+    pub recordings: u64,
+    /// Their bytes, estimated.
+    pub bytes: u64,
+    /// Requests to the vendor's API, estimated.
+    pub requests: u64,
+    /// How long it takes at the vendor's request limit, in seconds.
+    pub seconds: u64,
+}
+
+/// The conversations that were looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// Conversations fetched as far as their links.
+    pub conversations: u64,
+    /// Files behind the links.
+    pub recordings: u64,
+    /// The bytes of these files.
+    pub bytes: u64,
+    /// Files whose length was not told.
+    pub unmeasured: u64,
+}
+
+/// What the source has counted, and its examples.
+#[derive(Default)]
+struct Counts {
+    /// Conversations, recorded ones, and requests to find them, by day.
+    days: BTreeMap<String, (u64, u64, u64)>,
+    /// Examples whose recordings would be fetched.
+    wanted: Vec<Wanted>,
+    examples: u64,
+}
+
+impl Counts {
+    fn take(&mut self, step: Step) {
+        for fact in step.facts {
+            if let Fact::Count(counted) = fact {
+                let of = self.days.entry(day(counted.range.from)).or_default();
+                of.0 += counted.conversations;
+                of.1 += counted.recorded;
+                of.2 += counted.requests;
+            }
+        }
+        self.examples += step.conversations.len() as u64;
+        let settled = |id: &str| step.outcomes.iter().any(|one| one.conversation == id);
+        let wanted = step.conversations.iter().filter(|one| !settled(&one.id));
+        self.wanted.extend(wanted.map(|one| Wanted {
+            id: one.id.clone(),
+            start: one.start,
+            recorded: one.recorded,
+        }));
+    }
+}
+
+/// What a sample yielded.
+#[derive(Default)]
+struct Sampled {
+    sample: Sample,
+    /// Bytes of each conversation in it, if they can be told apart.
+    each: Vec<f64>,
+    requests: BTreeMap<String, u64>,
+}
+
+/// Plans the export of a range from a source whose links may lead to `allow`.
+pub(crate) async fn plan(
+    asked: &Asked,
+    range: TimeRange,
+    fetch_size: usize,
+    requests_per_minute: Option<u32>,
+    client: &reqwest::Client,
+    allow: &Allow,
+) -> Result<Plan, RunError> {
+    let started = asked.start(Purpose::Estimate(range)).await?;
+    let counts: Vec<Counts> = stream::iter(started.splits)
+        .map(|split| count(asked, split))
+        .buffered(DAYS)
+        .try_collect()
+        .await?;
+    let mut all = Counts::default();
+    for counts in counts {
+        all.days.extend(counts.days);
+        all.wanted.extend(counts.wanted);
+        all.examples += counts.examples;
+    }
+    let chosen = all.wanted.sample(&mut rand::rng(), fetch_size);
+    let chosen: Vec<Wanted> = chosen.cloned().collect();
+    let sampled = match chosen.is_empty() {
+        true => Sampled::default(),
+        false => sample(asked, chosen, client, allow).await?,
+    };
+    Ok(add_up(&all, sampled, fetch_size, requests_per_minute))
+}
+
+async fn count(asked: &Asked, split: Split) -> Result<Counts, RunError> {
+    let mut counts = Counts::default();
+    let mut take = |step| counts.take(step);
+    asked.all(vec![split], &mut take).await?;
+    Ok(counts)
+}
+
+/// Has some conversations fetched as far as their links, and measures the files behind those.
+async fn sample(
+    asked: &Asked,
+    conversations: Vec<Wanted>,
+    client: &reqwest::Client,
+    allow: &Allow,
+) -> Result<Sampled, RunError> {
+    let before = asked.answers.calls().sent;
+    let mut bytes: BTreeMap<String, f64> = conversations
+        .iter()
+        .map(|wanted| (wanted.id.clone(), 0.0))
+        .collect();
+    let fetch = Fetch {
+        name: format!("plan-{}", asked.clock.now()),
+        conversations,
+    };
+    let started = asked.start(Purpose::Fetch(fetch)).await?;
+    let mut artifacts = BTreeMap::<String, Artifact>::new();
+    let mut take = |step: Step| {
+        for artifact in step.artifacts {
+            artifacts.insert(crate::queue::artifact_text(&artifact.key), artifact);
+        }
+    };
+    asked.all(started.splits, &mut take).await?;
+    let lengths: Vec<(Artifact, Option<u64>)> = stream::iter(artifacts.into_values())
+        .map(|artifact| async move {
+            let length = length(client, allow, &artifact).await;
+            (artifact, length)
+        })
+        .buffered(FILES)
+        .collect()
+        .await;
+    let mut sampled = Sampled::default();
+    sampled.sample.conversations = bytes.len() as u64;
+    let mut apart = true;
+    for (artifact, length) in lengths {
+        sampled.sample.recordings += 1;
+        let Some(length) = length else {
+            sampled.sample.unmeasured += 1;
+            continue;
+        };
+        sampled.sample.bytes += length;
+        match (&artifact.key, &artifact.container) {
+            (ArtifactKey::Recording(key), Container::Single | Container::Zip) => {
+                if let Some(bytes) = bytes.get_mut(&key.conversation) {
+                    *bytes += length as f64;
+                }
+            }
+            // One archive with the files of many.
+            _ => apart = false,
+        }
+    }
+    if apart {
+        sampled.each = bytes.into_values().collect();
+    }
+    for (kind, sent) in asked.answers.calls().sent {
+        let more = sent - before.get(&kind).copied().unwrap_or_default();
+        // A run needs a token, too, but not one for each group.
+        if more > 0 && kind != "token" {
+            sampled.requests.insert(kind, more);
+        }
+    }
+    Ok(sampled)
+}
+
+fn add_up(
+    counts: &Counts,
+    sampled: Sampled,
+    fetch_size: usize,
+    requests_per_minute: Option<u32>,
+) -> Plan {
+    let Sampled {
+        sample,
+        each,
+        requests,
+    } = sampled;
+    let size = sample.conversations.max(1) as f64;
+    // Of the unmeasured the same is assumed as of the others.
+    let measured = sample.recordings - sample.unmeasured;
+    let unseen = sample.recordings as f64 / measured.max(1) as f64;
+    let bytes_each = sample.bytes as f64 / size * unseen;
+    // Of an archive with the files of many, only the flags tell how many there are.
+    let apart = !each.is_empty();
+    let recordings_each = sample.recordings as f64 / size;
+    let share = match counts.examples {
+        0 => 0.0,
+        examples => counts.wanted.len() as f64 / examples as f64,
+    };
+    let asked: u64 = requests.values().sum();
+    // Where a few requests fetch a whole group, they are counted by groups.
+    let by_groups = asked as f64 <= size / 2.0;
+    let groups = match by_groups {
+        true => fetch_size.max(1) as f64,
+        false => size,
+    };
+    let minute = requests_per_minute.map_or(f64::INFINITY, f64::from);
+    let mut plan = Plan {
+        requests_per_minute,
+        sample,
+        ..Plan::default()
+    };
+    let mut wanted = 0.0;
+    for (day, (conversations, recorded, searches)) in &counts.days {
+        let fetched = *conversations as f64 * share;
+        wanted += fetched;
+        let fetches = fetched / groups * asked as f64;
+        let requests = *searches as f64 + fetches;
+        plan.days.push(Day {
+            day: day.clone(),
+            conversations: *conversations,
+            recorded: *recorded,
+            recordings: match apart {
+                true => (fetched * recordings_each).round() as u64,
+                false => *recorded,
+            },
+            bytes: (fetched * bytes_each).round() as u64,
+            requests: requests.ceil() as u64,
+            seconds: (requests / minute * 60.0).round() as u64,
+        });
+    }
+    plan.days.retain(|day| day.conversations > 0);
+    let searches: u64 = counts.days.values().map(|day| day.2).sum();
+    plan.requests.insert("search".to_owned(), searches);
+    for (kind, sent) in &requests {
+        // Groups are filled across days.
+        let of = match by_groups {
+            true => (wanted / groups).ceil() * *sent as f64,
+            false => wanted / groups * *sent as f64,
+        };
+        plan.requests.insert(kind.clone(), of.ceil() as u64);
+    }
+    let sum = |of: fn(&Day) -> u64| plan.days.iter().map(of).sum::<u64>();
+    let all: u64 = plan.requests.values().sum();
+    plan.total = Day {
+        day: String::new(),
+        conversations: sum(|day| day.conversations),
+        recorded: sum(|day| day.recorded),
+        recordings: sum(|day| day.recordings),
+        bytes: sum(|day| day.bytes),
+        requests: all,
+        seconds: (all as f64 / minute * 60.0).round() as u64,
+    };
+    plan.bytes_error = error(&each).map(|error| (error * wanted * SURE).round() as u64);
+    plan
+}
+
+/// The standard error of the mean.
+fn error(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (count - 1.0) / count).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sample_tells_is_scaled_to_all() {
+        let counts = Counts {
+            days: BTreeMap::from([
+                ("2026-01-05".to_owned(), (900, 700, 9)),
+                ("2026-01-06".to_owned(), (100, 80, 1)),
+            ]),
+            wanted: vec![
+                Wanted {
+                    id: "c".to_owned(),
+                    start: 0,
+                    recorded: true
+                };
+                80
+            ],
+            examples: 100,
+        };
+        let sampled = Sampled {
+            sample: Sample {
+                conversations: 4,
+                recordings: 6,
+                bytes: 400,
+                unmeasured: 0,
+            },
+            each: vec![90.0, 110.0, 90.0, 110.0],
+            requests: BTreeMap::from([("batch POST".to_owned(), 1), ("batch GET".to_owned(), 1)]),
+        };
+        let plan = add_up(&counts, sampled, 100, Some(60));
+        assert_eq!(plan.total.conversations, 1000);
+        assert_eq!((plan.total.recordings, plan.total.bytes), (1200, 80_000));
+        // Eight groups of a hundred, and ten pages.
+        assert_eq!(plan.requests["batch POST"], 8);
+        assert_eq!((plan.total.requests, plan.total.seconds), (26, 26));
+        assert_eq!(plan.days[0].bytes, 72_000);
+        // A standard deviation of 11.5 and four values, 800 conversations, 1.96 errors.
+        assert_eq!(plan.bytes_error, Some(9053));
+    }
+
+    #[test]
+    fn one_value_has_no_error() {
+        assert_eq!(error(&[1.0]), None);
+        assert_eq!(error(&[1.0, 1.0]), Some(0.0));
+    }
+}

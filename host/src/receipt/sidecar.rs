@@ -1,0 +1,61 @@
+//! The files of metadata that lie beside the objects of a segment, where the sink's layout has such.
+//!
+//! They are made of what is settled alone, so that each is the same whenever it is put.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
+
+use super::Proof;
+use crate::{
+    layout,
+    queue::Segment,
+    sandbox::hex,
+    sink::{ObjectInfo, SinkError, SinkExt},
+    transfer::Output,
+};
+
+/// How many are put at once.
+const AT_ONCE: usize = 32;
+
+/// Puts them, and says what proves each, by the key of the object that it is about.
+pub(super) async fn put(
+    segment: &Segment,
+    output: &Output,
+) -> Result<BTreeMap<String, Proof>, SinkError> {
+    if !output.layout.has_sidecars() {
+        return Ok(BTreeMap::new());
+    }
+    let of_each = segment.conversations.iter().flat_map(|settled| {
+        let objects = settled.objects_in(&output.name).iter();
+        objects.filter_map(move |object| {
+            let (key, bytes) = layout::sidecar(settled, object)?;
+            Some((object.key.clone(), key, bytes))
+        })
+    });
+    stream::iter(of_each)
+        .map(|(object, key, bytes)| async move {
+            let info = ObjectInfo {
+                content_type: "application/json".to_owned(),
+                size: None,
+                // A later attempt may know more of the conversation.
+                replace: true,
+            };
+            let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
+            let stored = output.sink.put_bytes(&key, info, bytes.into()).await?;
+            let etag = stored.etag;
+            Ok((
+                object,
+                Proof {
+                    key,
+                    size,
+                    sha256,
+                    etag,
+                },
+            ))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}

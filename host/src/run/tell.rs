@@ -1,0 +1,145 @@
+//! What a pipeline can tell without running: how far it is, what it will take, whether it would
+//! work, and whether its archive is complete.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{
+    Pipeline, RunError, ms,
+    setup::{Connected, client},
+};
+use crate::{
+    ask::Asked,
+    grant::Allow,
+    plan::{self, Plan},
+    queue::{Queue, Status},
+    reconcile::{Reconciled, reconcile},
+    sandbox::{Fact, Purpose, TimeRange, Verdict},
+    sink::SinkError,
+};
+
+/// What a check has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about.
+    pub subject: String,
+    /// How it is.
+    pub state: State,
+    /// What was found, and the way out if it is not good.
+    pub text: String,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// It works, but not as well as it might.
+    Doubtful,
+    /// An export would fail, or lack something.
+    Bad,
+}
+
+impl Pipeline {
+    /// What the queue holds, whoever works on it; none if there is no queue yet.
+    ///
+    /// # Errors
+    /// [`RunError`] if the queue cannot be read.
+    pub async fn status(&self) -> Result<Option<Status>, RunError> {
+        match Queue::look(&self.data_dir, &self.export())? {
+            Some(queue) => Ok(Some(queue.status().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Says what the export will take. No media are moved and nothing is written.
+    ///
+    /// # Errors
+    /// [`RunError`] if the source cannot be asked.
+    pub async fn plan(&self) -> Result<Plan, RunError> {
+        let connected = self.connect().await?;
+        let (fetch_size, per_minute) = (connected.fetch_size, connected.requests_per_minute);
+        let (asked, allow) = self.asked(connected);
+        let client = client(None, &allow)?;
+        plan::plan(
+            &asked,
+            self.range(),
+            fetch_size,
+            per_minute,
+            &client,
+            &allow,
+        )
+        .await
+    }
+
+    /// Tries out the source and the sinks, one after the other. Nothing is exported.
+    ///
+    /// # Errors
+    /// [`RunError`] if the source cannot be reached at all, or is not configured right.
+    pub async fn check(&self) -> Result<Vec<Finding>, RunError> {
+        let mut findings = Vec::new();
+        let (asked, _) = self.asked(self.connect().await?);
+        let started = asked.start(Purpose::Check).await?;
+        let mut take = |step: crate::sandbox::Step| {
+            for fact in step.facts {
+                if let Fact::Finding(found) = fact {
+                    findings.push(Finding {
+                        subject: found.subject,
+                        text: found.text,
+                        state: match found.verdict {
+                            Verdict::Good => State::Good,
+                            Verdict::Doubtful => State::Doubtful,
+                            Verdict::Bad => State::Bad,
+                        },
+                    });
+                }
+            }
+        };
+        asked.all(started.splits, &mut take).await?;
+        for output in &self.outputs {
+            let (state, text) = match output.sink.check().await {
+                Ok(health) => (State::Good, health.found),
+                Err(SinkError { key, reason, .. }) => (State::Bad, format!("{key}: {reason}")),
+            };
+            findings.push(Finding {
+                subject: format!("sink {}", output.name),
+                state,
+                text,
+            });
+        }
+        Ok(findings)
+    }
+
+    /// Asks the source for its conversations again and compares them with the receipts.
+    ///
+    /// # Errors
+    /// [`RunError`] if the source or a sink cannot be read.
+    pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
+        let (asked, _) = self.asked(self.connect().await?);
+        reconcile(&asked, self.range(), &self.export(), &self.outputs).await
+    }
+
+    fn asked(&self, connected: Connected) -> (Asked, Allow) {
+        let asked = Asked {
+            source: connected.source,
+            answers: Arc::new(connected.grant),
+            clock: self.clock,
+        };
+        (asked, connected.allow)
+    }
+
+    /// The interval; an open one ends where a run would search up to now.
+    fn range(&self) -> TimeRange {
+        let settled = self
+            .clock
+            .now()
+            .saturating_sub(ms(self.source.follow.settle));
+        let interval = &self.source.interval;
+        TimeRange {
+            from: interval.from,
+            until: interval.until.unwrap_or(settled).max(interval.from),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Runs a command that prints a secret.
+//!
+//! What it prints is the secret and is never shown; what it says on standard error might be one,
+//! and is discarded.
+
+use std::{
+    io::{self, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Bytes that a secret may have.
+const MOST: u64 = 64 << 10;
+/// The pause between two looks at a command that has closed its output.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Why a command gave no secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExecError {
+    /// There is nothing to run.
+    #[error("the backend's `command` is empty; give a program and its arguments as a list")]
+    Empty,
+    /// The command does not ask for a key.
+    #[error("no argument of the backend's `command` holds `{{key}}`, which stands for the key")]
+    Keyless,
+    /// It cannot be run.
+    #[error("`{program}` cannot be run: {source}")]
+    Run {
+        /// The program.
+        program: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It took too long and was killed.
+    #[error("`{program}` took longer than {} s and was killed; see `timeout_seconds`", limit.as_secs())]
+    Time {
+        /// The program.
+        program: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// It says that it failed.
+    #[error(
+        "`{program}` failed ({status}); run it by hand to see why, its output is not shown here"
+    )]
+    Status {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// What it printed is no secret.
+    #[error("`{program}` printed {what}")]
+    Output {
+        /// The program.
+        program: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// What `command` prints for `key`, within a time.
+pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<String, ExecError> {
+    let until = Instant::now() + limit;
+    let (program, arguments) = command.split_first().ok_or(ExecError::Empty)?;
+    if !arguments.iter().any(|argument| argument.contains("{key}")) {
+        return Err(ExecError::Keyless);
+    }
+    let cannot = |source| ExecError::Run {
+        program: program.clone(),
+        source,
+    };
+    let mut child = Command::new(program)
+        .args(arguments.iter().map(|given| given.replace("{key}", key)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(cannot)?;
+    let ended = printed(&mut child, until).and_then(|text| Ok((text, end(&mut child, until)?)));
+    if ended.is_err() {
+        // It may be over by now; either way it is no longer waited for.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let (bytes, status) = match ended {
+        Ok(ended) => ended,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            return Err(ExecError::Time {
+                program: program.clone(),
+                limit,
+            });
+        }
+        Err(error) => return Err(cannot(error)),
+    };
+    if !status.success() {
+        return Err(ExecError::Status {
+            program: program.clone(),
+            status,
+        });
+    }
+    let wrong = |what| ExecError::Output {
+        program: program.clone(),
+        what,
+    };
+    if bytes.len() as u64 > MOST {
+        return Err(wrong("more than 64 KiB, which is no secret"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(wrong("nothing")),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+/// What a child prints. A grandchild may hold the output open, so reading is left behind in time.
+fn printed(child: &mut Child, until: Instant) -> io::Result<Vec<u8>> {
+    let output = child.stdout.take();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.map_or(Ok(0), |output| {
+            output.take(MOST + 1).read_to_end(&mut bytes)
+        });
+        // Nobody listens any more if it took too long.
+        let _ = tell.send(read.map(|_| bytes));
+    });
+    told.recv_timeout(until.saturating_duration_since(Instant::now()))
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// How a child that has closed its output ends.
+fn end(child: &mut Child, until: Instant) -> io::Result<ExitStatus> {
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(status),
+            None if Instant::now() >= until => return Err(io::ErrorKind::TimedOut.into()),
+            None => thread::sleep(PAUSE),
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, limit: Duration) -> Result<String, String> {
+        let command = ["sh", "-c", script, "sh", "{key}"].map(str::to_owned);
+        run(&command, "token", limit).map_err(|error| error.to_string())
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_command_is_given_the_key_and_prints_the_secret() {
+        let printed = sh("echo \"of $1\"; echo noise >&2", LONG);
+        assert_eq!(printed.as_deref(), Ok("of token"));
+        // The key is an argument, whatever stands in it.
+        let command = ["printf", "%s", "{key}"].map(str::to_owned);
+        let printed = run(&command, "a; echo $HOME", LONG).unwrap();
+        assert_eq!(printed, "a; echo $HOME");
+    }
+
+    #[test]
+    fn a_command_that_fails_is_named_and_nothing_that_it_said_is_shown() {
+        for (script, message) in [
+            (
+                "echo hush; echo hush >&2; exit 3",
+                "`sh` failed (exit status: 3)",
+            ),
+            ("exit 0", "`sh` printed nothing"),
+            ("printf '\\377'", "not UTF-8"),
+            ("head -c 70000 /dev/zero", "more than 64 KiB"),
+        ] {
+            let error = sh(script, LONG).unwrap_err();
+            assert!(error.contains(message), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        let absent = ["/nowhere/pass", "{key}"].map(str::to_owned);
+        let error = run(&absent, "token", LONG).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`/nowhere/pass` cannot be run: "),
+            "{error}"
+        );
+        assert!(matches!(run(&[], "k", LONG), Err(ExecError::Empty)));
+        let keyless = ["echo", "hush"].map(str::to_owned);
+        let error = run(&keyless, "token", LONG).unwrap_err().to_string();
+        assert!(error.contains("`{key}`"), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_killed() {
+        let limit = Duration::from_millis(200);
+        for script in [
+            "exec sleep 600",
+            "sleep 600 & echo hush",
+            "exec >&-; exec sleep 600",
+        ] {
+            let error = sh(script, limit).unwrap_err();
+            assert!(error.contains("and was killed"), "{script}: {error}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A file that is being delivered: where it lies in each sink, and what the rows say of it.
+
+use std::sync::Arc;
+
+use super::Output;
+use crate::{
+    layout::{About, Layout},
+    queue::{Known, Object, Told},
+    sandbox::RecordingKey,
+};
+
+/// A file that is being delivered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Target {
+    pub(super) about: About,
+    pub(super) conversation: String,
+    pub(super) recording: String,
+    pub(super) part: u32,
+    pub(super) name: Name,
+    pub(super) content_type: String,
+    /// What the index of its archive tells of it.
+    pub(super) told: Option<Arc<Told>>,
+}
+
+/// What a file is to its recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// All of it, or of one of its parts; with its extension.
+    Whole(String),
+    /// A file in its archive, by its safe name.
+    Entry(String),
+    /// An archive of many recordings, by its id.
+    Bundle(String),
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Name::Whole("bin".to_owned())
+    }
+}
+
+impl Target {
+    /// A recording's file, whose name and type are not yet known.
+    pub(super) fn of(key: &RecordingKey, known: &Known) -> Self {
+        Target {
+            about: About::from(known),
+            conversation: key.conversation.clone(),
+            recording: key.recording.clone(),
+            part: key.part,
+            ..Target::default()
+        }
+    }
+
+    /// Its key in a sink of this layout.
+    pub(super) fn key(&self, layout: &Layout) -> String {
+        let stem = || layout.stem(&self.about, &self.conversation, &self.recording, self.part);
+        match &self.name {
+            Name::Whole(extension) => format!("{}.{extension}", stem()),
+            Name::Entry(name) => layout.entry(&stem(), name),
+            Name::Bundle(id) => layout.bundle(id),
+        }
+    }
+
+    /// What tells it from the other files that come of the same archive, in every layout: two of the
+    /// same place could have the same key, on file systems that know no case.
+    pub(super) fn place(&self) -> String {
+        self.key(&Layout::default()).to_lowercase()
+    }
+
+    /// Its keys in some sinks, for a message: each once.
+    pub(super) fn keys(&self, outputs: &[&Output]) -> String {
+        let mut keys = Vec::new();
+        for output in outputs {
+            let key = self.key(&output.layout);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.join(" or ")
+    }
+
+    /// What a sink of this layout holds once it has the file.
+    pub(super) fn object(&self, layout: &Layout, size: u64, sha256: &str) -> Object {
+        Object {
+            conversation: self.conversation.clone(),
+            recording: self.recording.clone(),
+            key: self.key(layout),
+            member: None,
+            content_type: self.content_type.clone(),
+            size,
+            sha256: sha256.to_owned(),
+            etag: None,
+            told: self.told.clone(),
+            note: None,
+        }
+    }
+}

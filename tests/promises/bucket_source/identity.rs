@@ -1,0 +1,157 @@
+//! As whom a source downloads, from where the credentials come, and where they never go.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use genesys_simulator::Settings;
+use recording_host::{
+    clock::Clock,
+    grant::{Allow, Login, SigV4},
+    queue::Queue,
+    sandbox::{Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey},
+    sink::filesystem::Filesystem,
+    transfer::{Output, Transfer, TransferError},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{config, push};
+use crate::{
+    s3_server::{ACCESS_KEY, SECRET_KEY, Server, Ways},
+    support::{Center, SPEED, files, media, program},
+};
+
+/// A server that gives the same file to everyone, and the requests that came to it.
+async fn listening() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&heard);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap().to_ascii_lowercase();
+            told.lock().unwrap().push(request);
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nOggS";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (url, heard)
+}
+
+#[tokio::test]
+async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
+    let (url, heard) = listening().await;
+    let folder = tempfile::tempdir().unwrap();
+    let queue = Queue::open(folder.path(), "test").unwrap().0;
+    let keys = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
+    let provider = SharedCredentialsProvider::new(keys);
+    let login = Login::SigV4(SigV4::new(provider, "eu-west-1".into(), "s3".into()));
+    let login = Arc::new(login);
+    let deliver = |role, authenticated| {
+        let origins = [Origin {
+            role,
+            url: url.clone(),
+        }];
+        let transfer = Transfer::new(
+            reqwest::Client::new(),
+            Allow::new(&origins, None, true),
+            queue.clone(),
+            folder.path().to_owned(),
+            Clock::new(SPEED),
+        )
+        .login(Arc::clone(&login));
+        let artifact = Artifact {
+            key: ArtifactKey::Recording(RecordingKey {
+                conversation: "c".to_owned(),
+                recording: format!("{role:?}-{authenticated}"),
+                part: 0,
+            }),
+            download: Download {
+                url: format!("{url}/a.opus"),
+                // A source's own idea of who it is.
+                headers: vec![("Authorization".to_owned(), "Bearer stolen".to_owned())],
+                authenticated,
+                expires: None,
+            },
+            content_type: Some("audio/ogg".to_owned()),
+            container: Container::Single,
+            size: None,
+            sha256: None,
+        };
+        let sink = Arc::new(Filesystem::new(folder.path().join("output")));
+        let output = Output::new("lake", sink);
+        async move { transfer.deliver(&artifact, &[&output]).await }
+    };
+
+    // To where pre-signed links lead, none go; from there, nothing is fetched with them.
+    let refused = deliver(OriginRole::Media, true).await.unwrap_err();
+    assert!(matches!(refused, TransferError::Refused(_)), "{refused}");
+    assert!(heard.lock().unwrap().is_empty());
+    deliver(OriginRole::Media, false).await.unwrap();
+    let plain = heard.lock().unwrap().pop().unwrap();
+    assert!(!plain.contains("authorization"), "{plain}");
+    deliver(OriginRole::Api, true).await.unwrap();
+    let signed = heard.lock().unwrap().pop().unwrap();
+    let word = "authorization: aws4-hmac-sha256 credential=akidexample/";
+    assert!(signed.contains(word), "{signed}");
+    assert!(!signed.contains("stolen"), "{signed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_awss_own_settings_if_none_are_given() {
+    let server = Server::start(Ways::default()).await;
+    let center = Center::start(Settings {
+        conversations: 5,
+        ..Settings::default()
+    })
+    .await;
+    let organisation = push(&center, &server, |_| true);
+    let shared = center.folder.path().join("credentials");
+    let profile = format!(
+        "[archive]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+    );
+    std::fs::write(&shared, profile).unwrap();
+    let shared = shared.display().to_string();
+    let chain = [
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+    ];
+    let wrong = [
+        ("AWS_ACCESS_KEY_ID", "AKIDOTHER"),
+        ("AWS_SECRET_ACCESS_KEY", "other"),
+        ("AWS_SHARED_CREDENTIALS_FILE", shared.as_str()),
+    ];
+    for (number, (auth, environment)) in [
+        (Value::Null, &chain[..]),
+        (json!({ "region": "eu-west-1" }), &chain[..]),
+        // A profile that is named counts for more than the environment.
+        (json!({ "profile": "archive" }), &wrong[..]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut config = config(&center, &server.url, &organisation);
+        let output = center.folder.path().join(format!("output-{number}"));
+        config["data_dir"] = json!(center.folder.path().join(format!("data-{number}")));
+        config["sinks"]["lake"]["path"] = json!(output);
+        config["sources"]["calls"]["auth"] = auth;
+        let path = center.write(&config);
+        let mut command = program();
+        command.args(["run", "--speed", "40", "--config"]).arg(path);
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let ran = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let ran = ran.await.unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{number}: {ran:?}");
+        assert!(!media(&files(&output)).is_empty());
+    }
+}

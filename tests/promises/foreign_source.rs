@@ -1,0 +1,144 @@
+//! A source that a third party wrote in JavaScript runs in the same sandbox, with as little.
+
+use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use serde_json::{Value, json};
+
+use crate::support::{files, media, receipts, rows, run_program, sha256};
+
+/// Serves files by their paths and returns the server's URL.
+async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
+    let files = Arc::new(files);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let files = Arc::clone(&files);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let found = files.get(request.uri().path()).cloned();
+                let mut answer = Response::new(Full::new(Bytes::new()));
+                match found {
+                    Some(file) => *answer.body_mut() = Full::new(file.into()),
+                    None => *answer.status_mut() = StatusCode::NOT_FOUND,
+                }
+                async { Ok::<_, std::convert::Infallible>(answer) }
+            });
+            tokio::spawn(async move {
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    url
+}
+
+/// Makes a component of the example, as docs/write-a-source.md says.
+fn build(into: &Path) {
+    let tool = std::env::var("COMPONENTIZE_QJS").unwrap_or_else(|_| "componentize-qjs".to_owned());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new(&tool)
+        .args(["--sync", "--stub-wasi", "--world", "recording-source"])
+        .arg("--wit")
+        .arg(root.join("wit"))
+        .arg("--js")
+        .arg(root.join("component/examples/http-folder/source.js"))
+        .arg("--output")
+        .arg(into)
+        .output()
+        .unwrap_or_else(|error| panic!("{tool}: {error}; tests/run installs it"));
+    assert!(built.status.success(), "{built:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs componentize-qjs, which tests/run installs"]
+async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("http-folder.wasm");
+    build(&component);
+    let path = component.display().to_string();
+    let shown = run_program(&["inspect", &path]).await;
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("imports    nothing"), "{shown}");
+
+    let mut served = BTreeMap::new();
+    let mut add = |path: &str, body: &[u8]| served.insert(format!("/calls{path}"), body.to_vec());
+    add("/2026-01-05/index.json", br#"["c-1", "c-2", "../c-3"]"#);
+    add("/2026-01-07/index.json", br#"["c-4", "c-5", "c-6"]"#);
+    for (day, id) in [("05", "c-1"), ("05", "c-2"), ("07", "c-4"), ("07", "c-6")] {
+        let sidecar = json!({
+            "start": format!("2026-01-{day}T09:00:07Z"), "end": format!("2026-01-{day}T09:04:00Z"),
+            "direction": "inbound", "from": "tel:+15551234567", "agent": "Zoë",
+        });
+        add(
+            &format!("/2026-01-{day}/{id}.json"),
+            sidecar.to_string().as_bytes(),
+        );
+        // The recording of c-6 is lost, and c-5 has no sidecar.
+        if id != "c-6" {
+            add(
+                &format!("/2026-01-{day}/{id}.ogg"),
+                format!("OggS of {id}").as_bytes(),
+            );
+        }
+    }
+    let url = serve(served).await;
+    let config = |base_url: &str| -> Value {
+        json!({
+            "data_dir": folder.path().join("data"),
+            "sources": { "calls": {
+                "type": "component",
+                "path": path,
+                "sha256": sha256(&std::fs::read(&component).unwrap()),
+                "allow": [url],
+                "allow_private_addresses": true,
+                "options": { "base_url": base_url, "interval": "2026-01-05/2026-01-08" },
+            } },
+            "sinks": { "lake": { "type": "filesystem", "path": folder.path().join("output") } },
+        })
+    };
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, config("calls").to_string()).unwrap();
+    let file = file.display().to_string();
+    let wrong = run_program(&["validate", "--config", &file]).await;
+    let wrong = String::from_utf8(wrong.stderr).unwrap();
+    assert!(
+        wrong.contains("sources.calls.options.base_url: must be of the form"),
+        "{wrong}"
+    );
+
+    std::fs::write(&file, config(&format!("{url}/calls/")).to_string()).unwrap();
+    let ran = run_program(&["run", "--config", &file, "--speed", "40"]).await;
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(3), "{said}");
+    assert!(said.contains("c-5 is left out"), "{said}");
+    let written = files(&folder.path().join("output"));
+    let stored: Vec<String> = media(&written).into_keys().collect();
+    let expected = [("05", "c-1"), ("05", "c-2"), ("07", "c-4")]
+        .map(|(day, id)| format!("recordings/2026/01/{day}/{id}/{id}.ogg"));
+    assert_eq!(stored, expected);
+    for row in rows(&written) {
+        assert_eq!(row["agents"][0]["name"], "Zoë");
+        assert_eq!(row["ani"], "tel:+15551234567");
+        let lost = row["conversation_id"] == "c-6";
+        assert_eq!(
+            row["outcome"],
+            if lost { "failed" } else { "stored" },
+            "{row}"
+        );
+    }
+    assert_eq!(rows(&written).len(), 4);
+    assert!(
+        receipts(&written)
+            .iter()
+            .any(|line| line["conversation_id"] == "c-6")
+    );
+}
