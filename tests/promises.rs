@@ -60,6 +60,8 @@ mod s3_server;
 mod s3_servers;
 #[path = "promises/sandbox.rs"]
 mod sandbox;
+#[path = "promises/scale.rs"]
+mod scale;
 #[path = "promises/schema.rs"]
 mod schema;
 #[path = "promises/secrets.rs"]

@@ -40,8 +40,8 @@ async fn mistakes_in_a_configuration_are_named_by_their_keys() {
         ),
         (
             "/sources/calls/options/format",
-            json!("wav"),
-            "original format alone",
+            json!("aac"),
+            "unknown variant `aac`, expected one of `original`, `wav`",
         ),
         (
             "/sources/calls/auth/client_secret",

@@ -201,7 +201,7 @@ fn a_template_that_could_do_harm_is_refused_with_the_way_out() {
         ),
         (
             "calls/{conversation}/{part}/{recording}{part}.{ext}",
-            "must stand before and after",
+            "may be empty",
         ),
         (
             "calls/{queue}_{conversation}/{recording}{part}.{ext}",

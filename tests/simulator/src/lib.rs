@@ -93,6 +93,8 @@ pub struct Settings {
     pub deleted: f64,
     /// The share of those whose upload never ends.
     pub uploading: f64,
+    /// The share of conversations that recording was begun of.
+    pub recorded: f64,
     /// The share of sensitive recordings, which are left out silently.
     pub sensitive: f64,
     /// How far the data of analytics jobs lag behind.
@@ -154,6 +156,7 @@ impl Default for Settings {
             archived: 3.0 / 300.0,
             deleted: 2.0 / 300.0,
             uploading: 1.0 / 300.0,
+            recorded: 0.94,
             sensitive: 0.0,
             jobs_lag: Duration::from_secs(86_400),
             analytics_job_time: Duration::from_secs(60),

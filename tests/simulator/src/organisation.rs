@@ -183,7 +183,7 @@ impl Organisation {
         } else {
             Vec::new()
         };
-        let flagged = !dice.percent(6) || giant;
+        let flagged = dice.fraction() >= 1.0 - self.settings.recorded || giant;
         let odd = dice.any();
         // The flag tells that recording was started, not that there is a file.
         let recordings = if !flagged || (dice.percent(3) && !giant) {

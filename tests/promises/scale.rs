@@ -1,0 +1,130 @@
+//! A million conversations over 90 days: flat memory, the fewest calls, and nothing missing.
+//!
+//! `RECORDING_HOST_SCALE` is the number of conversations.
+
+use std::{process::Stdio, time::Duration};
+
+use genesys_simulator::Settings;
+use recording_host::{Config, clock::Clock};
+use serde_json::{Value, json};
+
+use crate::support::{Center, program};
+
+/// How fast time runs: the request limit and the jobs' times are not what is measured here.
+const FAST: f64 = 2000.0;
+
+fn scale() -> u64 {
+    let given = std::env::var("RECORDING_HOST_SCALE").ok();
+    given.map_or(1_000_000, |text| text.parse().expect("a number"))
+}
+
+async fn center(conversations: u64) -> Center {
+    let settings = Settings {
+        conversations,
+        seed: 90,
+        days: 90,
+        recorded: 0.01,
+        ..Settings::default()
+    };
+    Center::fast(settings, FAST).await
+}
+
+/// Runs the program and returns its summary and the most memory that it had, in kB.
+async fn run(center: &Center, config: &Value) -> (Value, u64) {
+    let config = center.write(config);
+    let mut child = program()
+        .args(["run", "--json", "--speed", &FAST.to_string(), "--config"])
+        .arg(config)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        if let Ok(text) = std::fs::read_to_string(&status) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+            peak = now.unwrap_or(peak);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (told["sources"]["calls"].clone(), peak)
+}
+
+async fn reconcile(config: &Value, conversations: u64) {
+    let config = Config::new(config.clone()).unwrap();
+    let mut pipelines = config.pipelines(Clock::new(FAST)).await.unwrap();
+    let reconciled = pipelines.pop().unwrap().reconcile().await.unwrap();
+    assert_eq!(reconciled.source, conversations);
+    assert!(reconciled.complete(), "{reconciled:#?}");
+}
+
+fn calls(summary: &Value, kind: &str) -> u64 {
+    let sent = summary["api_calls"].as_object().unwrap();
+    let of_kind = sent.iter().filter(|(name, _)| name.starts_with(kind));
+    of_kind.map(|(_, calls)| calls.as_u64().unwrap()).sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes many minutes; tests/scale runs it"]
+async fn a_million_conversations_take_the_fewest_calls_and_no_more_memory() {
+    let all = scale();
+    let mut peaks = Vec::new();
+    for conversations in [all / 10, all] {
+        let center = center(conversations).await;
+        let mut config = center.config();
+        config["sources"]["calls"]["options"]["mode"] = json!("metadata_only");
+        let (summary, peak) = run(&center, &config).await;
+        assert_eq!(summary["conversations"], conversations);
+        peaks.push(peak);
+        // A thousand on a page of an analytics job.
+        let fewest = conversations.div_ceil(1000);
+        let results = center.simulator.stats().requests["GET /api/v2/analytics/conversations/details/jobs/{id}/results"];
+        println!(
+            "{conversations} conversations: {results} pages where {fewest} are the fewest, {} calls in all, peak {} MB, {} s",
+            calls(&summary, ""),
+            peak / 1000,
+            summary["seconds"]
+        );
+        assert!(
+            results as f64 <= fewest as f64 * 1.05 + 3.0,
+            "{results} pages, {fewest} are the fewest"
+        );
+        reconcile(&config, conversations).await;
+    }
+    assert!(
+        peaks[1] < peaks[0] * 3 / 2 + 50_000,
+        "ten times as many take {peaks:?} kB"
+    );
+    // And with the media of one in a hundred.
+    let center = center(all).await;
+    let mut config = center.config();
+    let options = &mut config["sources"]["calls"]["options"];
+    options["media"] = json!(["voice"]);
+    // In so fast a time a busy machine is too slow for the usual one.
+    options["job_timeout_seconds"] = json!(86_400);
+    let (summary, peak) = run(&center, &config).await;
+    let found = summary["conversations"].as_u64().unwrap();
+    assert!(found > all / 2, "{found}");
+    let wanted = summary["outcomes"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(word, _)| *word != "no-recording")
+        .map(|(_, count)| count.as_u64().unwrap())
+        .sum::<u64>();
+    let submits = calls(&summary, "batch POST");
+    println!(
+        "with media: {} files, {submits} batches where {} are the fewest, peak {} MB, {} s",
+        summary["recordings"],
+        wanted.div_ceil(100),
+        peak / 1000,
+        summary["seconds"]
+    );
+    assert!(submits as f64 <= wanted.div_ceil(100) as f64 * 1.05 + 2.0);
+    reconcile(&config, found).await;
+}
