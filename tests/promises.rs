@@ -78,5 +78,8 @@ mod sinks_cloud;
 #[cfg(feature = "sink-http")]
 #[path = "promises/sinks_http.rs"]
 mod sinks_http;
+#[cfg(feature = "transcode")]
+#[path = "promises/transcode.rs"]
+mod transcode;
 #[path = "promises/verify.rs"]
 mod verify;

@@ -253,6 +253,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
                 .collect(),
             etag: None,
             stored: None,
+            note: None,
             told: None,
         }
     };

@@ -393,6 +393,7 @@ impl Config {
                     let made = sink.sink(&self.secrets).await?;
                     pipeline = pipeline.output(Output {
                         zip: sink.zip(),
+                        transcode: sink.transcode(),
                         metadata: sink.metadata(),
                         route: sink.route(),
                         layout: sink.layout().clone(),

@@ -12,7 +12,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::queue::{Meaning, Outcome, Record, Told};
+use crate::queue::{Meaning, Object, Outcome, Record, Told};
 use pseudonym::Pseudonyms;
 
 /// The fields that can be named, as the columns of rows are.
@@ -189,7 +189,7 @@ impl Privacy {
     }
 
     /// Takes the personal values out of what the index of an archive tells.
-    pub fn told(&self, told: &mut Arc<Told>) {
+    fn told(&self, told: &mut Arc<Told>) {
         if !self.is_active() {
             return;
         }
@@ -209,6 +209,16 @@ impl Privacy {
             kept.map(|kept| *value = kept).is_some()
         });
         self.attributes(&mut told.others);
+    }
+
+    /// Takes the personal values out of what is known of an object.
+    pub fn object(&self, object: &mut Object) {
+        if let Some(told) = &mut object.told {
+            self.told(told);
+        }
+        if self.treatment("reason").is_some() {
+            object.drop_message();
+        }
     }
 
     /// Takes the sentences out of an outcome; its codes stay.

@@ -122,7 +122,7 @@ CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'p
 CREATE TABLE IF NOT EXISTS object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT,
+  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT, note TEXT,
   PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
 CREATE TABLE IF NOT EXISTS owed (

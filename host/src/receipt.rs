@@ -117,6 +117,7 @@ impl<'a> Line<'a> {
             if encrypted {
                 let named = object.to_mut();
                 named.member = None;
+                named.drop_message();
                 if let Some((size, sha256)) = named.stored.take() {
                     (named.size, named.sha256) = (size, sha256);
                 }

@@ -7,6 +7,7 @@ mod download;
 mod length;
 mod name;
 mod target;
+mod transcoded;
 mod unpack;
 
 use std::{
@@ -37,6 +38,7 @@ use crate::{
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
+    transcode,
 };
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
@@ -72,6 +74,8 @@ pub struct Output {
     pub sink: Arc<dyn Sink>,
     /// How it wants archives.
     pub zip: Zip,
+    /// How it wants recordings, if not as they are.
+    pub transcode: Option<transcode::Settings>,
     /// How it wants rows.
     pub metadata: metadata::Settings,
     /// What it takes.
@@ -88,6 +92,7 @@ impl Output {
             name: name.to_owned(),
             sink,
             zip: Zip::default(),
+            transcode: None,
             metadata: metadata::Settings::default(),
             route: Route::default(),
             layout: Layout::default(),
@@ -168,6 +173,8 @@ pub struct Transfer {
     login: Arc<Login>,
     queue: Queue,
     spool: Spool,
+    /// What is made of recordings has room of its own, so that it never waits for downloads.
+    transcodes: Spool,
     clock: Clock,
     budget: Semaphore,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
@@ -189,6 +196,7 @@ impl Transfer {
             allow,
             login: Arc::new(Login::None),
             queue,
+            transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
@@ -253,6 +261,16 @@ impl Transfer {
         if wanting.is_empty() {
             return Ok(Delivery::default());
         }
+        let target = |content_type: String| Target {
+            name: Name::Whole(extension(&content_type).to_owned()),
+            content_type,
+            ..Target::of(key, &known)
+        };
+        let told = artifact.content_type.as_deref();
+        if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
+            let target = target(kind.to_owned());
+            return self.transcoded(artifact, &wanting, &target).await;
+        }
         let mut download = Download::begin(self, artifact).await?;
         let mut next = download.next().await?;
         let told = [artifact.content_type.clone(), download.content_type()];
@@ -261,14 +279,15 @@ impl Transfer {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
-        let target = Target {
-            name: Name::Whole(extension(&content_type)),
-            content_type,
-            ..Target::of(key, &known)
-        };
+        let target = target(content_type);
+        if transcoded::wanted(&wanting, &target.content_type) {
+            // The source did not know what it is.
+            drop(download);
+            return self.transcoded(artifact, &wanting, &target).await;
+        }
         let size = download.size;
         let _held = self.hold(size, wanting.len()).await;
-        let (feeds, puts) = self.puts(&wanting, &target, size);
+        let (feeds, puts) = self.puts(&wanting, &target, size, false);
         let feeding = async {
             let mut digest = Sha256::new();
             let mut total = 0;
@@ -303,12 +322,13 @@ impl Transfer {
         Ok(known.remove(conversation).unwrap_or_default())
     }
 
-    /// Begins a put in each sink.
+    /// Begins a put in each sink; `replace` is that of [`ObjectInfo`].
     fn puts<'a>(
         &'a self,
         outputs: &[&'a Output],
         target: &'a Target,
         size: Option<u64>,
+        replace: bool,
     ) -> (
         Vec<crate::sink::Feed>,
         Vec<BoxFuture<'a, Result<Stored, SinkError>>>,
@@ -320,7 +340,7 @@ impl Transfer {
                 let info = ObjectInfo {
                     content_type: target.content_type.clone(),
                     size,
-                    replace: false,
+                    replace,
                     clear: false,
                 };
                 let key = target.key(&output.layout);

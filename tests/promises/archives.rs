@@ -6,6 +6,9 @@ mod delivery;
 mod forge;
 #[path = "archives/told.rs"]
 mod told;
+#[cfg(feature = "transcode")]
+#[path = "archives/transcoded.rs"]
+mod transcoded;
 
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 

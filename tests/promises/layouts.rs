@@ -21,7 +21,7 @@ use crate::support::{Center, export, files, receipts, rows, run_program};
 const ORGANIZATION: &str = "0f3c6a1e-27f4-4a50-9d0e-51b1c5f5a7c2";
 
 /// The layouts, as a configuration gives them.
-fn layouts() -> [(&'static str, Value); 4] {
+pub(super) fn layouts() -> [(&'static str, Value); 4] {
     let own = "calls/{year}/{queue}/{direction}/{conversation}_{recording}{part}.{ext}";
     [
         ("days", json!("days")),
@@ -34,7 +34,7 @@ fn layouts() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn layout(given: &Value) -> Layout {
+pub(super) fn layout(given: &Value) -> Layout {
     serde_json::from_value(given.clone()).unwrap()
 }
 
@@ -57,7 +57,7 @@ async fn exported(dialect: Dialect, zip: &str) -> Center {
     center
 }
 
-async fn verified(root: &Path, layout: &Layout, full: bool) -> Report {
+pub(super) async fn verified(root: &Path, layout: &Layout, full: bool) -> Report {
     let sink = Filesystem::new(root.to_owned());
     let options = Options {
         layout: layout.clone(),

@@ -191,6 +191,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         sha256: sha256(content),
         etag: None,
         stored: None,
+        note: None,
         told: None,
     }
 }

@@ -211,6 +211,7 @@ fn each_example_is_right_by_the_schema_and_by_the_program() {
         "docs/metadata.md",
         "docs/sinks.md",
         "docs/configuration.md",
+        "docs/transcoding.md",
     ] {
         let (_, text) = file(path);
         all.extend(examples(&text).into_iter().map(|example| (path, example)));
@@ -237,7 +238,7 @@ fn what_the_program_refuses_is_wrong_by_the_schema() {
         } },
         "sinks": { "lake": { "type": "s3", "bucket": "b", "retry": { "attempts": 3 },
             "sse": { "type": "kms" }, "credentials": { "profile": "p" },
-            "metadata": { "format": "parquet" } } },
+            "metadata": { "format": "parquet" }, "transcode": { "to": "wav", "when": ["audio/ogg"] } } },
     });
     let wrong = [
         ("/surplus", json!(1)),
@@ -259,6 +260,9 @@ fn what_the_program_refuses_is_wrong_by_the_schema() {
         ("/sinks/lake/credentials/surplus", json!(1)),
         ("/sinks/lake/metadata/surplus", json!(1)),
         ("/sinks/lake/metadata/format", json!("orc")),
+        ("/sinks/lake/transcode/surplus", json!(1)),
+        ("/sinks/lake/transcode/to", json!("mp3")),
+        ("/sinks/lake/transcode/when", json!(["video/mp4"])),
         ("/sinks/lake/checksum", json!("md5")),
     ];
     let mut documents = vec![good.clone()];

@@ -1,4 +1,5 @@
-//! Unnamed files in the host's own folder, in which archives wait to be unpacked.
+//! Unnamed files in the host's own folder, in which archives wait to be unpacked, and recordings
+//! to be transcoded.
 //!
 //! They vanish with the process. How many bytes are in them at once is bounded.
 
@@ -18,8 +19,8 @@ pub const LONGEST: u64 = 64 << 30;
 /// The unit in which room is counted, in bytes.
 const UNIT: u64 = 1 << 20;
 
-/// The folder and its quota.
-#[derive(Debug)]
+/// The folder and its quota, shared by clones.
+#[derive(Clone, Debug)]
 pub struct Spool {
     folder: PathBuf,
     units: Arc<Semaphore>,
@@ -37,14 +38,14 @@ pub struct Room {
 pub enum SpoolError {
     /// The disk is full.
     #[error(
-        "no space is left in {folder}, where zips wait to be unpacked; make room, or move `data_dir`"
+        "no space is left in {folder}, where downloads wait to be unpacked or transcoded; make room, or move `data_dir`"
     )]
     Full {
         /// The folder.
         folder: String,
     },
     /// The folder cannot be used.
-    #[error("cannot spool a zip in {folder}: {source}; check `data_dir`")]
+    #[error("cannot spool a download in {folder}: {source}; check `data_dir`")]
     Io {
         /// The folder.
         folder: String,

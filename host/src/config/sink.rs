@@ -28,6 +28,7 @@ use crate::{
         filesystem::{Filesystem, Options},
         stdout::Stdout,
     },
+    transcode,
     transfer::Zip,
 };
 
@@ -61,6 +62,9 @@ struct Common {
     /// How it wants archives.
     #[serde(default)]
     zip: Zip,
+    /// The form in which it wants recordings; as they were recorded if left out.
+    #[serde(default)]
+    transcode: Option<transcode::Settings>,
     /// How it wants rows.
     #[serde(default)]
     metadata: metadata::Settings,
@@ -81,9 +85,10 @@ struct Common {
 }
 
 /// The names of the keys in [`Common`].
-const COMMON: [&str; 7] = [
+const COMMON: [&str; 8] = [
     "inputs",
     "zip",
+    "transcode",
     "metadata",
     "layout",
     "condition",
@@ -250,6 +255,10 @@ impl SinkConfig {
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
         let common: Common = keys(&at, Value::Object(common))?;
+        if common.transcode.is_some() && !cfg!(feature = "transcode") {
+            let reason = "this build cannot transcode; build it with the feature `transcode`";
+            return Err(key(format!("{at}.transcode"), reason));
+        }
         let named = table.remove("type");
         if common.encrypt.is_some() {
             let wrong = |name: &str, reason: &str| Err(key(format!("{at}.{name}"), reason));
@@ -317,6 +326,11 @@ impl SinkConfig {
         .into_iter()
         .find(|(field, wanted)| !wanted.is_empty() && privacy.hides(field))
         .map(|(field, _)| field)
+    }
+
+    /// How it wants recordings.
+    pub(super) fn transcode(&self) -> Option<transcode::Settings> {
+        self.common.transcode.clone()
     }
 
     /// How it wants archives.
@@ -484,6 +498,18 @@ mod tests {
             (
                 json!({ "type": "stdout", "path": "x" }),
                 "sinks.lake.path: unknown field `path`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "mp3" } }),
+                "sinks.lake.transcode.to: unknown variant `mp3`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "wav", "when": ["video/mp4"] } }),
+                "sinks.lake.transcode.when[0]: unknown variant `video/mp4`",
+            ),
+            (
+                json!({ "type": "stdout", "transcode": { "to": "wav", "rate": 8000 } }),
+                "sinks.lake.transcode.rate: unknown field `rate`",
             ),
             (
                 json!({ "type": "stdout", "layout": "hive" }),

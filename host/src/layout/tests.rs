@@ -318,6 +318,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         etag: None,
         stored: None,
         told: None,
+        note: None,
     };
     let settled = Settled {
         id: "c1".to_owned(),

@@ -67,7 +67,10 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
         size_bytes: object.map(|object| object.size),
         sha256: object.map(|object| object.sha256.as_str()),
         outcome: settled.outcome.word(),
-        reason: reason(&settled.outcome),
+        reason: reason(
+            &settled.outcome,
+            object.and_then(|object| object.note.as_deref()),
+        ),
         start: record.start,
         end: record.end,
         duration_ms: record.end.map(|end| end.saturating_sub(record.start)),
@@ -171,15 +174,16 @@ fn attributes<'a>(
     Cow::Owned(attributes)
 }
 
-/// Why there is not, or not all of, what was asked for.
-fn reason(outcome: &Outcome) -> Option<Cow<'_, str>> {
+/// Why there is not, or not all of, what was asked for; or why it is not in the form that was wanted.
+fn reason<'a>(outcome: &'a Outcome, note: Option<&'a str>) -> Option<Cow<'a, str>> {
     match outcome {
-        Outcome::Stored | Outcome::NoRecording => None,
+        Outcome::Stored | Outcome::NoRecording => note.map(Cow::from),
         Outcome::Skipped { reason } => Some(reason.into()),
         Outcome::Failed { code, message } => Some(told(code, message).into()),
         Outcome::Partial { missing } => {
             let each = missing.iter().map(|(code, message)| told(code, message));
-            Some(each.collect::<Vec<_>>().join("; ").into())
+            let all = each.chain(note.map(str::to_owned));
+            Some(all.collect::<Vec<_>>().join("; ").into())
         }
     }
 }

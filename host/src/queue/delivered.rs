@@ -29,9 +29,7 @@ impl Queue {
                         self.privacy.message(&mut missing.message);
                     }
                     for (_, object) in &mut contents.objects {
-                        if let Some(told) = &mut object.told {
-                            self.privacy.told(told);
-                        }
+                        self.privacy.object(object);
                     }
                 }
                 Err((_, message)) => self.privacy.message(message),
@@ -129,7 +127,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     for (sink, object) in &contents.objects {
         let stored = object.stored.as_ref();
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             sink,
@@ -143,7 +141,8 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             object.etag,
             stored.map(|(size, _)| *size as i64),
             stored.map(|(_, sha256)| sha256),
-            told(object)
+            told(object),
+            object.note
         ])?;
     }
     for sink in &delivered.took {

@@ -366,8 +366,8 @@ pub(super) fn settled(
 ) -> rusqlite::Result<Settled> {
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told
-         FROM object
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
+           note FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -388,6 +388,7 @@ pub(super) fn settled(
                 Some(told) => Some(Arc::new(parsed(&told)?)),
                 None => None,
             },
+            note: row.get(11)?,
         });
     }
     Ok(Settled {

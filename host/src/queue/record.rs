@@ -212,9 +212,21 @@ pub struct Object {
     /// Length and SHA-256 as which it is stored, if the sink encrypts.
     #[serde(skip)]
     pub stored: Option<(u64, String)>,
+    /// Why it is not in the form that its sink wants, as a code and a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What the index of the archive that it came in tells of it, for the rows.
     #[serde(skip)]
     pub told: Option<Arc<Told>>,
+}
+
+impl Object {
+    /// Leaves of its note the code.
+    pub(crate) fn drop_message(&mut self) {
+        if let Some(note) = &mut self.note {
+            note.truncate(note.find(':').unwrap_or(note.len()));
+        }
+    }
 }
 
 /// A conversation that is ready to be filed.

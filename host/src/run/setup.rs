@@ -371,6 +371,9 @@ impl Pipeline {
             if output.route != Route::default() {
                 digest.update(format!("{:?}", output.route));
             }
+            if let Some(transcode) = &output.transcode {
+                digest.update(format!("{transcode:?}"));
+            }
             if output.layout != Layout::default() {
                 digest.update(format!(" {}", output.layout));
             }

@@ -9,6 +9,7 @@ const TYPES: &[(&str, &str)] = &[
     ("audio/vnd.wave", "wav"),
     ("audio/mpeg", "mp3"),
     ("audio/mp3", "mp3"),
+    ("audio/flac", "flac"),
     ("audio/webm", "webm"),
     ("video/webm", "webm"),
     ("video/mp4", "mp4"),
@@ -32,6 +33,7 @@ pub(super) fn extension(content_type: &str) -> &'static str {
 const MAGIC: &[(&[u8], usize, &str)] = &[
     (b"OggS", 0, "audio/ogg"),
     (b"WAVE", 8, "audio/wav"),
+    (b"fLaC", 0, "audio/flac"),
     (b"ID3", 0, "audio/mpeg"),
     (&[0x1a, 0x45, 0xdf, 0xa3], 0, "video/webm"),
     (b"ftyp", 4, "video/mp4"),

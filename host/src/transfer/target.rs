@@ -23,10 +23,10 @@ pub(super) struct Target {
 }
 
 /// What a file is to its recording.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// All of it, or of one of its parts; with its extension.
-    Whole(&'static str),
+    Whole(String),
     /// A file in its archive, by its safe name.
     Entry(String),
     /// An archive of many recordings, by its id.
@@ -35,7 +35,7 @@ pub(super) enum Name {
 
 impl Default for Name {
     fn default() -> Self {
-        Name::Whole("bin")
+        Name::Whole("bin".to_owned())
     }
 }
 
@@ -59,6 +59,12 @@ impl Target {
             Name::Entry(name) => layout.entry(&stem(), name),
             Name::Bundle(id) => layout.bundle(id),
         }
+    }
+
+    /// What tells it from the other files that come of the same archive, in every layout: two of the
+    /// same place could have the same key, on file systems that know no case.
+    pub(super) fn place(&self) -> String {
+        self.key(&Layout::default()).to_lowercase()
     }
 
     /// Its keys in some sinks, for a message: each once.
@@ -86,6 +92,7 @@ impl Target {
             etag: None,
             stored: None,
             told: self.told.clone(),
+            note: None,
         }
     }
 }

@@ -8,7 +8,7 @@ mod plan;
 mod spooled;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read, Seek},
     sync::Arc,
@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
     Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
-    name::content_type,
+    name::content_type, transcoded,
 };
 use crate::{
     archive::{Archive, ArchiveError, EntryError, Limits},
@@ -56,6 +56,8 @@ struct Unpacking<'a> {
     /// What the archives in it may still unpack to.
     limits: Limits,
     problems: Vec<Problem>,
+    /// The places of the files.
+    taken: BTreeSet<String>,
 }
 
 impl Transfer {
@@ -120,6 +122,8 @@ impl Transfer {
             && !unpack.is_empty()
         {
             let bundle = matches!(artifact.container, Container::ZipBundle(_));
+            let files = plan.files.iter();
+            let taken = files.map(|(_, target)| target.place());
             let mut unpacking = Unpacking {
                 transfer: self,
                 limits: Limits::default().after(&archive),
@@ -127,6 +131,7 @@ impl Transfer {
                 outputs: unpack,
                 known: &plan.known,
                 delivery,
+                taken: taken.collect(),
                 problems: std::mem::take(&mut plan.problems),
             };
             for (entry, target) in &plan.files {
@@ -152,7 +157,9 @@ impl Transfer {
         });
         if !keep.is_empty() {
             let file = spooled.file.try_clone().map_err(host)?;
-            let stored = self.put_file(&keep, &whole, file, spooled.size).await?;
+            let stored = self
+                .put_file(&keep, &whole, file, spooled.size, false)
+                .await?;
             let mut kept = Delivery::default();
             let sum = (spooled.size, spooled.sha256.clone());
             kept.note(&keep, stored, &whole, Some(sum))?;
@@ -186,7 +193,7 @@ impl Transfer {
                 ..Target::default()
             },
             ArtifactKey::Recording(key) => Target {
-                name: Name::Whole("zip"),
+                name: Name::Whole("zip".to_owned()),
                 ..Target::of(key, &self.known(&key.conversation).await?)
             },
         };
@@ -196,15 +203,17 @@ impl Transfer {
         })
     }
 
-    async fn put_file(
+    /// Puts a spooled file; `replace` is that of [`ObjectInfo`](crate::sink::ObjectInfo).
+    pub(super) async fn put_file(
         &self,
         outputs: &[&Output],
         target: &Target,
         mut file: File,
         size: u64,
+        replace: bool,
     ) -> Result<Vec<Result<Stored, SinkError>>, Attempt> {
         let _held = self.hold(Some(size), outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, target, Some(size));
+        let (feeds, puts) = self.puts(outputs, target, Some(size), replace);
         let reader = spawn_blocking(move || -> io::Result<_> {
             file.rewind()?;
             loop {
@@ -239,7 +248,7 @@ impl Transfer {
             return Err(host("an archive has lost an entry").into());
         };
         let _held = self.hold(Some(size), outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, target, Some(size));
+        let (feeds, puts) = self.puts(outputs, target, Some(size), false);
         let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
         let archive = Arc::clone(archive);
         let unpacker = spawn_blocking(move || {
@@ -286,7 +295,7 @@ fn with_zip<'a>(outputs: &[&'a Output], zip: Zip) -> Vec<&'a Output> {
     wanting
 }
 
-impl Unpacking<'_> {
+impl<'a> Unpacking<'a> {
     /// Brings a file to the sinks, or the files in it if it is the zip of a chat in a bundle.
     async fn deliver(
         &mut self,
@@ -299,7 +308,54 @@ impl Unpacking<'_> {
         if bundle && short && target.content_type == ZIP {
             return self.nested(entry, target).await;
         }
+        if transcoded::wanted(&self.takers(target), &target.content_type) {
+            return self.transcoded(&archive, entry, target).await;
+        }
         self.put(&archive, entry, target, None).await.map(drop)
+    }
+
+    /// Brings a recording to each sink in the form that this wants.
+    async fn transcoded(
+        &mut self,
+        archive: &Arc<Archive>,
+        entry: usize,
+        target: &Target,
+    ) -> Result<(), Attempt> {
+        let file = match self.transfer.spooled_entry(archive, entry).await? {
+            Ok(file) => file,
+            Err(error) => {
+                let name = &archive.entries()[entry].name;
+                self.problem(target, error.code(), name, &error, None);
+                return Ok(());
+            }
+        };
+        let original = spawn_blocking(|| transcoded::digested(file))
+            .await
+            .map_err(host)?
+            .map_err(host)?;
+        let outputs = self.takers(target);
+        let put = self
+            .transfer
+            .put_transcoded(&outputs, target, &original, &mut self.taken)
+            .await?;
+        self.took(put);
+        Ok(())
+    }
+
+    /// The sinks that take a file.
+    fn takers(&self, target: &Target) -> Vec<&'a Output> {
+        let known = self.known.get(&target.conversation);
+        let record = known.and_then(|known| known.record.as_ref());
+        let mut outputs = self.outputs.clone();
+        outputs.retain(|output| output.route.takes_media(record));
+        outputs
+    }
+
+    /// Notes what was put, and leaves out the sinks that failed.
+    fn took(&mut self, put: Delivery) {
+        self.delivery.contents.objects.extend(put.contents.objects);
+        self.delivery.failed.extend(put.failed);
+        self.outputs = self.delivery.sound(&self.outputs);
     }
 
     /// Puts an entry, or notes why that cannot be; `kept` holds the entry all the same. Says whether
@@ -311,19 +367,14 @@ impl Unpacking<'_> {
         target: &Target,
         kept: Option<&str>,
     ) -> Result<bool, Attempt> {
-        let known = self.known.get(&target.conversation);
-        let record = known.and_then(|known| known.record.as_ref());
-        let mut outputs = self.outputs.clone();
-        outputs.retain(|output| output.route.takes_media(record));
+        let outputs = self.takers(target);
         if outputs.is_empty() {
             return Ok(true);
         }
         let put = self.transfer.put_entry(&outputs, archive, entry, target);
         match put.await? {
             Ok(put) => {
-                self.delivery.contents.objects.extend(put.contents.objects);
-                self.delivery.failed.extend(put.failed);
-                self.outputs = self.delivery.sound(&self.outputs);
+                self.took(put);
                 Ok(true)
             }
             Err(error) => {

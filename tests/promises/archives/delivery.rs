@@ -119,7 +119,7 @@ fn conversation(id: &str) -> Conversation {
     }
 }
 
-fn recording() -> (ArtifactKey, Container) {
+pub(super) fn recording() -> (ArtifactKey, Container) {
     let key = RecordingKey {
         conversation: "c1".to_owned(),
         recording: "r1".to_owned(),
@@ -193,46 +193,40 @@ fn step(artifact: &Artifact) -> Step {
     }
 }
 
+/// How a sink wants what is delivered.
+#[derive(Default)]
+pub(super) struct Want {
+    pub(super) zip: Zip,
+    pub(super) layout: Layout,
+    pub(super) transcode: Option<recording_host::transcode::Settings>,
+}
+
+impl From<Zip> for Want {
+    fn from(zip: Zip) -> Self {
+        Want {
+            zip,
+            ..Want::default()
+        }
+    }
+}
+
 /// Delivers an archive of which these downloads come to a folder, through queue and transfer.
 pub(super) async fn deliver(
     kind: (ArtifactKey, Container),
     bodies: Vec<Vec<u8>>,
-    zip: Zip,
+    want: impl Into<Want>,
 ) -> Arrived {
-    delivered(kind, bodies, zip, true, None).await.unwrap()
-}
-
-/// [`deliver`] to a sink of another layout than the default one.
-pub(super) async fn deliver_as(
-    layout: Layout,
-    kind: (ArtifactKey, Container),
-    bodies: Vec<Vec<u8>>,
-    zip: Zip,
-) -> Arrived {
-    arrived(layout, kind, bodies, zip, true, None)
-        .await
-        .unwrap()
+    delivered(kind, bodies, want, true, None).await.unwrap()
 }
 
 async fn delivered(
-    kind: (ArtifactKey, Container),
-    bodies: Vec<Vec<u8>>,
-    zip: Zip,
-    sized: bool,
-    digest: Option<String>,
-) -> Result<Arrived, recording_host::transfer::TransferError> {
-    arrived(Layout::default(), kind, bodies, zip, sized, digest).await
-}
-
-async fn arrived(
-    layout: Layout,
     (key, container): (ArtifactKey, Container),
     bodies: Vec<Vec<u8>>,
-    zip: Zip,
+    want: impl Into<Want>,
     sized: bool,
     digest: Option<String>,
 ) -> Result<Arrived, recording_host::transfer::TransferError> {
-    let folder = TempDir::new().unwrap();
+    let (want, folder) = (want.into(), TempDir::new().unwrap());
     let (origin, downloads) = serve(bodies, sized).await;
     let origins = [Origin {
         role: OriginRole::Media,
@@ -241,8 +235,9 @@ async fn arrived(
     let queue = Queue::open(&folder.path().join("data"), "test").unwrap().0;
     let output = folder.path().join("output");
     let lake = Output {
-        zip,
-        layout,
+        zip: want.zip,
+        layout: want.layout,
+        transcode: want.transcode,
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(

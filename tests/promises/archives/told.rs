@@ -8,7 +8,7 @@ use recording_host::{
 use serde_json::{Value, json};
 
 use super::{
-    delivery::{Arrived, bundle, deliver, deliver_as, index, listed},
+    delivery::{Arrived, Want, bundle, deliver, index, listed},
     forge::{Forge, Forged},
 };
 
@@ -124,7 +124,12 @@ async fn the_files_of_an_archive_have_a_place_in_each_layout() {
                 .map(|key| format!("a/none/{key}")),
         ),
     ] {
-        let result = deliver_as(layout, bundle(), vec![zip.bytes()], Zip::Both).await;
+        let want = Want {
+            zip: Zip::Both,
+            layout,
+            ..Want::default()
+        };
+        let result = deliver(bundle(), vec![zip.bytes()], want).await;
         let mut expected = keys.to_vec();
         expected.push("bundles/b1.zip".to_owned());
         expected.sort();

@@ -528,6 +528,7 @@ impl Delivers for Way {
             sha256: String::new(),
             etag: None,
             stored: None,
+            note: None,
             told: None,
         };
         let mut delivery = Delivery::default();

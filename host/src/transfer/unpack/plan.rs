@@ -421,7 +421,7 @@ impl<'a> BundleKeys<'a> {
             conversation: owner.conversation.clone(),
             recording: owner.recording.clone(),
             part,
-            name: Name::Whole(extension(&content_type)),
+            name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
             told: owner.told.clone(),
         }

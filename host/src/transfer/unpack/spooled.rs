@@ -1,4 +1,4 @@
-//! Brings an archive into an unnamed file, hashed on the way.
+//! Brings a download into an unnamed file, hashed on the way.
 
 use std::{
     fs::File,
@@ -19,11 +19,11 @@ use crate::{
 /// How much is written at once, in bytes.
 const BATCH: usize = 1 << 20;
 
-/// An archive in an unnamed file.
-pub(super) struct Spooled {
-    pub(super) file: File,
-    pub(super) size: u64,
-    pub(super) sha256: String,
+/// A download in an unnamed file.
+pub(in crate::transfer) struct Spooled {
+    pub(in crate::transfer) file: File,
+    pub(in crate::transfer) size: u64,
+    pub(in crate::transfer) sha256: String,
     /// The place that it takes.
     _room: Room,
 }
@@ -49,8 +49,11 @@ impl Writer {
 }
 
 impl Transfer {
-    /// Downloads an archive.
-    pub(super) async fn spooled(&self, artifact: &Artifact) -> Result<Spooled, Attempt> {
+    /// Downloads an archive, or a file that is to be transcoded.
+    pub(in crate::transfer) async fn spooled(
+        &self,
+        artifact: &Artifact,
+    ) -> Result<Spooled, Attempt> {
         let mut wanted = artifact.size.unwrap_or(0);
         loop {
             match self.spooled_within(artifact, &mut wanted).await? {
@@ -61,7 +64,7 @@ impl Transfer {
         }
     }
 
-    /// Downloads an archive if there is room for it; else says how much is wanted.
+    /// Downloads it if there is room for it; else says how much is wanted.
     async fn spooled_within(
         &self,
         artifact: &Artifact,
@@ -72,7 +75,7 @@ impl Transfer {
         };
         let mut download = Download::begin(self, artifact).await?;
         let announced = download.size;
-        let too_long = || TransferError::Link(format!("the zip is longer than {LONGEST} bytes"));
+        let too_long = || TransferError::Link(format!("it is longer than {LONGEST} bytes"));
         if let Some(size) = announced {
             if size > LONGEST {
                 return Err(too_long().into());

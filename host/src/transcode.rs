@@ -1,0 +1,108 @@
+//! Turns recordings into WAV or FLAC, for what the vendor's batch API cannot do: it hands over
+//! the format in which they were recorded.
+//!
+//! Takes WAV, FLAC, and Ogg with Opus or Vorbis. Works block by block, so that memory stays flat
+//! whatever the length; the same input and settings give the same bytes. It is strict: an input
+//! of which some audio could be left out unnoticed is refused, and the caller delivers the original.
+//! Nothing in it runs outside this process, and no decoder is written in C.
+
+#[cfg(feature = "transcode")]
+mod convert;
+#[cfg(feature = "transcode")]
+mod flac;
+#[cfg(feature = "transcode")]
+mod opus;
+#[cfg(feature = "transcode")]
+mod pcm;
+mod settings;
+#[cfg(feature = "transcode")]
+mod stream;
+#[cfg(feature = "transcode")]
+mod wav;
+
+use std::io::{self, Read, Seek, Write};
+
+pub use settings::{Channels, Form, Media, Original, Settings};
+
+/// Why an input is not transcoded.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscodeError {
+    /// It is of none of the formats.
+    #[error("it is neither WAV nor FLAC nor Ogg with Opus or Vorbis")]
+    Unknown,
+    /// The format has something that is not supported.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It cannot be decoded to its end, or its parts do not agree.
+    #[error("the audio is damaged: {0}")]
+    Damaged(String),
+    /// There is not one sample in it.
+    #[error("there is no audio in it")]
+    Empty,
+    /// The result would not fit into a file of the format.
+    #[error("it is too long for the format: a WAV file has at most 4 GiB")]
+    TooLong,
+    /// A codec came to a state that it does not know.
+    #[error("the codec failed on it")]
+    Codec,
+    /// The input could not be read or the output not be written: nothing is wrong with the audio.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What came of an input.
+#[derive(Debug)]
+pub enum Transcoded<W> {
+    /// It is already as it was wanted.
+    Already,
+    /// The files that were made.
+    Files(Vec<Made<W>>),
+}
+
+/// A file that was made.
+#[derive(Debug)]
+pub struct Made<W> {
+    /// The channel that it has, counted from 0, if there is a file for each.
+    pub channel: Option<u16>,
+    /// Samples of each channel.
+    pub frames: u64,
+    /// Samples a second.
+    pub rate: u32,
+    /// Where it was written to.
+    pub output: W,
+}
+
+/// Transcodes `input` into files that `open` makes, one after the other, all empty.
+///
+/// # Errors
+/// [`TranscodeError`]; what was written so far is of no use. A build without the feature
+/// `transcode` supports nothing.
+pub fn transcode<R, W>(
+    input: R,
+    settings: &Settings,
+    open: impl FnMut() -> io::Result<W>,
+) -> Result<Transcoded<W>, TranscodeError>
+where
+    R: Read + Seek + Send + Sync + 'static,
+    W: Write + Seek + 'static,
+{
+    #[cfg(feature = "transcode")]
+    {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        let mut open = open;
+        // Codecs take what strangers made; nothing of theirs is used after a panic.
+        catch_unwind(AssertUnwindSafe(|| {
+            convert::run(input, settings, &mut open)
+        }))
+        .unwrap_or(Err(TranscodeError::Codec))
+    }
+    #[cfg(not(feature = "transcode"))]
+    {
+        drop((input, settings, open));
+        let reason = "this build cannot transcode; build it with the feature `transcode`";
+        Err(TranscodeError::Unsupported(reason.to_owned()))
+    }
+}
+
+#[cfg(all(test, feature = "transcode"))]
+mod tests;

@@ -1,0 +1,360 @@
+//! Delivers recordings in the form that sinks want.
+//!
+//! A recording is spooled, transcoded into the spool, and put from there, so that nothing reaches a
+//! sink before all of it is known to be right. One that cannot be transcoded is delivered as it
+//! is, and its row says why: that is no loss.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::{Attempt, Delivery, Name, Output, Target, Transfer, TransferError, host};
+use crate::{
+    archive::{Room, Spool},
+    sandbox::{Artifact, hex},
+    transcode::{Channels, Original, Settings, TranscodeError, Transcoded, transcode},
+};
+
+/// The code of the note on a recording that is not in the form that was wanted.
+const CODE: &str = "not-transcoded";
+
+/// A file that is spooled.
+pub(super) struct Digested {
+    pub(super) file: File,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+}
+
+/// A file that was made, and the channel that it has if there is one for each.
+struct Made {
+    spooled: Digested,
+    channel: Option<u16>,
+}
+
+/// What came of transcoding.
+enum Making {
+    /// It is already as it was wanted.
+    Already,
+    /// These files, and the place that they take.
+    Files(Vec<Made>, Arc<Mutex<Meter>>),
+    /// It cannot be done, for this reason.
+    Refused(String),
+}
+
+/// Whether any of some sinks wants recordings of this type in another form.
+pub(super) fn wanted(outputs: &[&Output], content_type: &str) -> bool {
+    let mut outputs = outputs.iter();
+    outputs.any(|output| output.transcoding(content_type).is_some())
+}
+
+impl Output {
+    /// The form in which it wants recordings of this type, if not as they are.
+    fn transcoding(&self, content_type: &str) -> Option<&Settings> {
+        let settings = self.transcode.as_ref();
+        settings.filter(|settings| settings.takes(content_type))
+    }
+}
+
+impl Transfer {
+    /// Downloads a recording, and brings it to each sink in the form that this wants.
+    pub(super) async fn transcoded(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+        target: &Target,
+    ) -> Result<Delivery, Attempt> {
+        let download = self.spooled(artifact).await?;
+        let original = Digested {
+            file: download.file.try_clone().map_err(host)?,
+            size: download.size,
+            sha256: download.sha256.clone(),
+        };
+        self.put_transcoded(outputs, target, &original, &mut BTreeSet::new())
+            .await
+    }
+
+    /// Brings a recording to each sink in the form that this wants. `taken` are the places that other
+    /// files have; those of the files made here are added.
+    pub(super) async fn put_transcoded(
+        &self,
+        outputs: &[&Output],
+        target: &Target,
+        original: &Digested,
+        taken: &mut BTreeSet<String>,
+    ) -> Result<Delivery, Attempt> {
+        let mut delivery = Delivery::default();
+        let (mut as_it_is, groups) = grouped(outputs, &target.content_type);
+        let (mut notes, mut places) = (Vec::new(), BTreeSet::new());
+        for (settings, wanting) in groups {
+            match self.make(settings, original).await? {
+                Making::Already => as_it_is.extend(wanting),
+                Making::Refused(reason) => {
+                    notes.extend(wanting.iter().map(|output| (&output.name, reason.clone())));
+                    as_it_is.extend(wanting);
+                }
+                Making::Files(files, _room) => {
+                    let target_of = |made: &Made| Target {
+                        name: target.name.made(settings, made.channel),
+                        content_type: settings.to.content_type().to_owned(),
+                        ..target.clone()
+                    };
+                    let mut targets = files.iter().map(target_of);
+                    if let Some(other) = targets.find(|made| taken.contains(&made.place())) {
+                        notes.extend(wanting.iter().map(|output| {
+                            let key = other.key(&output.layout);
+                            (&output.name, format!("{key} is another file's name"))
+                        }));
+                        as_it_is.extend(wanting);
+                        continue;
+                    }
+                    for made in files {
+                        let sound = delivery.sound(&wanting);
+                        if sound.is_empty() {
+                            break;
+                        }
+                        let target = target_of(&made);
+                        let Digested { file, size, sha256 } = made.spooled;
+                        // Another release may make other bytes of it, which are as good.
+                        let stored = self.put_file(&sound, &target, file, size, true).await?;
+                        delivery.note(&sound, stored, &target, Some((size, sha256)))?;
+                        places.insert(target.place());
+                    }
+                    if settings.original == Original::Keep {
+                        as_it_is.extend(wanting);
+                    }
+                }
+            }
+        }
+        taken.extend(places);
+        let sound = delivery.sound(&as_it_is);
+        if !sound.is_empty() {
+            let file = original.file.try_clone().map_err(host)?;
+            let stored = self
+                .put_file(&sound, target, file, original.size, false)
+                .await?;
+            let mut kept = Delivery::default();
+            let whole = Some((original.size, original.sha256.clone()));
+            kept.note(&sound, stored, target, whole)?;
+            for (sink, object) in &mut kept.contents.objects {
+                let reason = notes.iter().find(|(name, _)| *name == sink);
+                object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
+            }
+            delivery.contents.objects.extend(kept.contents.objects);
+            delivery.failed.extend(kept.failed);
+        }
+        Ok(delivery)
+    }
+
+    /// Transcodes a recording into the spool.
+    async fn make(
+        &self,
+        settings: &Settings,
+        original: &Digested,
+    ) -> Result<Making, TransferError> {
+        let mut wanted = original.size;
+        loop {
+            let Some(room) = self.transcodes.room(wanted).await else {
+                return Err(host("the spool is closed"));
+            };
+            let meter = Arc::new(Mutex::new(Meter {
+                room,
+                spool: self.transcodes.clone(),
+                written: 0,
+                refused: false,
+            }));
+            let input = original.file.try_clone().map_err(host)?;
+            let (settings_too, place) = (settings.clone(), Arc::clone(&meter));
+            let making = spawn_blocking(move || made(input, &settings_too, &place));
+            let error = match making.await.map_err(host)? {
+                Ok(None) => return Ok(Making::Already),
+                Ok(Some(files)) => return Ok(Making::Files(files, meter)),
+                Err(error) => error,
+            };
+            let refused = meter.lock().unwrap_or_else(PoisonError::into_inner).refused;
+            match error {
+                // Nobody knows how much it is: all there is.
+                TranscodeError::Io(_) if refused => wanted = u64::MAX,
+                TranscodeError::Io(error) => return Err(host(self.transcodes.error(error))),
+                error => return Ok(Making::Refused(error.to_string())),
+            }
+        }
+    }
+}
+
+/// The sinks that want a recording as it is, and the others by what they want.
+fn grouped<'a>(
+    outputs: &[&'a Output],
+    content_type: &str,
+) -> (Vec<&'a Output>, Vec<(&'a Settings, Vec<&'a Output>)>) {
+    let mut groups: Vec<(&Settings, Vec<&Output>)> = Vec::new();
+    let mut as_it_is = Vec::new();
+    for output in outputs {
+        let Some(settings) = output.transcoding(content_type) else {
+            as_it_is.push(*output);
+            continue;
+        };
+        match groups.iter_mut().find(|(other, _)| *other == settings) {
+            Some((_, alike)) => alike.push(output),
+            None => groups.push((settings, vec![output])),
+        }
+    }
+    (as_it_is, groups)
+}
+
+impl Name {
+    /// The name of a file that is made of this one.
+    fn made(&self, settings: &Settings, channel: Option<u16>) -> Name {
+        let to = settings.to.extension();
+        let ending = match (channel, settings.channels) {
+            (Some(channel), _) => format!("ch{channel}.{to}"),
+            (None, Channels::Mix) => format!("mix.{to}"),
+            (None, _) => to.to_owned(),
+        };
+        let other = |extension: &str| match ending.eq_ignore_ascii_case(extension) {
+            true => format!("pcm.{ending}"),
+            false => ending.clone(),
+        };
+        match self {
+            Name::Whole(extension) => Name::Whole(other(extension)),
+            Name::Entry(name) => {
+                let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+                Name::Entry(format!("{stem}.{}", other(extension)))
+            }
+            // An archive is no recording.
+            Name::Bundle(id) => Name::Bundle(id.clone()),
+        }
+    }
+}
+
+/// Transcodes on a thread that may block; none if nothing is to be done.
+fn made(
+    input: File,
+    settings: &Settings,
+    place: &Arc<Mutex<Meter>>,
+) -> Result<Option<Vec<Made>>, TranscodeError> {
+    let open = || Metered::new(place);
+    let files = match transcode(input, settings, open)? {
+        Transcoded::Already => return Ok(None),
+        Transcoded::Files(files) => files,
+    };
+    let files = files.into_iter().map(|made| {
+        Ok(Made {
+            channel: made.channel,
+            spooled: digested(made.output.file)?,
+        })
+    });
+    Ok(Some(files.collect::<io::Result<_>>()?))
+}
+
+/// Reads a file through, on a thread that may block.
+pub(super) fn digested(mut file: File) -> io::Result<Digested> {
+    file.rewind()?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut size = 0;
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        digest.update(&buffer[..length]);
+        size += length as u64;
+    }
+    Ok(Digested {
+        file,
+        size,
+        sha256: hex(&digest.finalize()),
+    })
+}
+
+/// The room that the files made of a recording have, and what they take of it.
+struct Meter {
+    room: Room,
+    spool: Spool,
+    written: u64,
+    /// Whether more was wanted than there is.
+    refused: bool,
+}
+
+/// A spooled file that is being written.
+struct Metered {
+    file: File,
+    meter: Arc<Mutex<Meter>>,
+}
+
+impl Metered {
+    fn new(meter: &Arc<Mutex<Meter>>) -> io::Result<Self> {
+        let place = meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = place.spool.file().map_err(io::Error::other)?;
+        Ok(Metered {
+            file,
+            meter: Arc::clone(meter),
+        })
+    }
+}
+
+impl Write for Metered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let Meter {
+            room,
+            spool,
+            written,
+            refused,
+        } = &mut *meter;
+        *written += bytes.len() as u64;
+        if !spool.enlarge(room, *written) {
+            *refused = true;
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Metered {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcode::Form;
+
+    #[test]
+    fn what_is_made_has_a_name_of_its_own() {
+        let settings = |to, channels| Settings {
+            to,
+            channels,
+            when: None,
+            original: Original::Keep,
+        };
+        let entry = |name: &str| Name::Entry(name.to_owned());
+        let whole = |extension: &str| Name::Whole(extension.to_owned());
+        let keep = settings(Form::Wav, Channels::Keep);
+        let mix = settings(Form::Flac, Channels::Mix);
+        let split = settings(Form::Wav, Channels::Split);
+        for (name, settings, channel, made) in [
+            (entry("c.ogg"), &keep, None, entry("c.wav")),
+            (entry("wav"), &keep, None, entry("wav.wav")),
+            (entry("c.WAV"), &keep, None, entry("c.pcm.wav")),
+            (entry("c.1.ogg"), &mix, None, entry("c.1.mix.flac")),
+            (whole("ogg"), &keep, None, whole("wav")),
+            (whole("wav"), &keep, None, whole("pcm.wav")),
+            (whole("wav"), &split, Some(1), whole("ch1.wav")),
+        ] {
+            assert_eq!(name.made(settings, channel), made);
+        }
+    }
+}

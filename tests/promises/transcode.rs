@@ -1,0 +1,251 @@
+//! Recordings arrive in the form that a sink wants, playable and of the right length.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use genesys_simulator::{Dialect, RecordingKind, Settings};
+use recording_host::{
+    sink::{Sink, filesystem::Filesystem},
+    verify::verify,
+};
+use serde_json::{Value, json};
+
+use crate::layouts::{layout, layouts, verified};
+use crate::support::{Center, Objects, export, files, media, rows};
+
+const CONVERSATIONS: u64 = 40;
+
+async fn exported(dialect: Dialect, transcode: Value) -> Center {
+    let center = Center::start(Settings {
+        conversations: CONVERSATIONS,
+        seed: 5,
+        dialect,
+        ..Settings::default()
+    })
+    .await;
+    assert_eq!(run(&center, &transcode).await, CONVERSATIONS);
+    center
+}
+
+async fn run(center: &Center, transcode: &Value) -> u64 {
+    let mut config = center.config();
+    if !transcode.is_null() {
+        config["sinks"]["lake"]["transcode"] = transcode.clone();
+    }
+    let summary = export(config).await;
+    // The vendor does not hand these over, transcoded or not.
+    let known = ["archived", "left-out", "not-in-bundle"];
+    let unknown = summary.losses.iter();
+    let unknown: Vec<_> = unknown
+        .filter(|loss| !known.contains(&loss.code.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    summary.conversations
+}
+
+/// The rows of audio files: their length as the contact center knows it (ms), by key.
+fn durations(center: &Center) -> BTreeMap<String, u64> {
+    let rows = rows(&files(&center.output()));
+    let audio = rows.iter().filter(|row| {
+        let kind = row["content_type"].as_str().unwrap_or_default();
+        ["audio/wav", "audio/flac", "audio/ogg"].contains(&kind)
+    });
+    audio
+        .map(|row| {
+            let id = row["conversation_id"].as_str().unwrap();
+            let conversation = center.organisation().find(id).unwrap();
+            let mut recordings = conversation.recordings.iter();
+            let recording = recordings
+                .find(|one| row["recording_id"] == *one.id)
+                .unwrap();
+            let key = row["object_key"].as_str().unwrap().to_owned();
+            (key, recording.duration_ms)
+        })
+        .collect()
+}
+
+/// What Python's own reader of WAV says of each file: its channels and its length in ms.
+async fn played(folder: &Path) -> BTreeMap<String, (u64, u64)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers/wav.py");
+    let mut python = Command::new("python3");
+    python.arg(script).arg(folder);
+    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
+    let ran = ran.await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{said}");
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+/// How many recordings of these kinds the contact center hands over.
+fn obtainable(center: &Center, kinds: &[RecordingKind]) -> usize {
+    let conversations = (0..CONVERSATIONS).map(|index| center.organisation().conversation(index));
+    let recordings = conversations.flat_map(|one| one.recordings);
+    recordings
+        .filter(|one| kinds.contains(&one.kind) && one.obtainable().is_some())
+        .count()
+}
+
+/// Keys of this ending, without it.
+fn ending(objects: &Objects, ending: &str) -> Vec<String> {
+    let keys = objects.keys();
+    keys.filter_map(|key| Some(key.strip_suffix(ending)?.to_owned()))
+        .collect()
+}
+
+async fn in_order(center: &Center) {
+    let sink = Filesystem::new(center.output());
+    let report = verify(sink.store().unwrap(), true).await.unwrap();
+    assert_eq!(report.findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_channel_becomes_a_file_of_its_own_beside_the_original() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let split = json!({ "to": "wav", "channels": "split", "when": ["audio/ogg"] });
+        let center = exported(dialect, split.clone()).await;
+        let found = media(&files(&center.output()));
+        let originals = ending(&found, ".ogg");
+        assert_eq!(originals.len(), obtainable(&center, &[RecordingKind::Ogg]));
+        assert_eq!(ending(&found, ".ch0.wav"), originals);
+        assert_eq!(ending(&found, ".ch1.wav"), originals);
+        let durations = durations(&center);
+        let played = played(&center.output()).await;
+        for key in ["ch0", "ch1"].iter().flat_map(|channel| {
+            let keys = originals.iter();
+            keys.map(move |stem| format!("{stem}.{channel}.wav"))
+        }) {
+            let (channels, length) = played[&key];
+            assert_eq!(channels, 1);
+            // Opus has packets of 20 ms.
+            let expected = durations[&key];
+            assert!(
+                length.abs_diff(expected) <= 20,
+                "{key}: {length}, {expected}"
+            );
+        }
+        in_order(&center).await;
+        run(&center, &split).await;
+        assert_eq!(
+            media(&files(&center.output())),
+            found,
+            "a second run changes nothing"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_lies_in_the_layout_of_its_sink_and_is_proven() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let center = Center::start(Settings {
+            conversations: CONVERSATIONS,
+            seed: 5,
+            dialect,
+            ..Settings::default()
+        })
+        .await;
+        let mut config = center.config();
+        let made = [
+            ("split", vec![".ch0.wav", ".ch1.wav"]),
+            ("mix", vec![".mix.wav"]),
+            ("keep", vec![".wav"]),
+        ];
+        config["sinks"] = json!({});
+        for (channels, _) in &made {
+            for (name, given) in layouts() {
+                let path = center.output().join(channels).join(name);
+                config["sinks"][format!("{channels}_{name}")] = json!({
+                    "type": "filesystem", "path": path, "layout": given,
+                    "transcode": { "to": "wav", "channels": channels, "when": ["audio/ogg"] },
+                });
+            }
+        }
+        export(config).await;
+        let oggs = obtainable(&center, &[RecordingKind::Ogg]);
+        for (channels, endings) in made {
+            for (name, given) in layouts() {
+                let root = center.output().join(channels).join(name);
+                let files = files(&root);
+                let rows = rows(&files);
+                let keys = rows.iter().filter_map(|row| row["object_key"].as_str());
+                let keys: Vec<&str> = keys.collect();
+                let originals = keys.iter().filter_map(|key| key.strip_suffix(".ogg"));
+                let originals: Vec<&str> = originals.collect();
+                assert_eq!(originals.len(), oggs, "{channels} {name}");
+                for original in originals {
+                    for ending in &endings {
+                        let key = format!("{original}{ending}");
+                        assert!(keys.contains(&&*key), "{channels} {name}: {key}");
+                        assert!(files.contains_key(&key), "{channels} {name}: {key}");
+                        let beside = files.contains_key(&format!("{key}_metadata.json"));
+                        assert_eq!(beside, name == "hive", "{key}");
+                    }
+                }
+                let report = verified(&root, &layout(&given), true).await;
+                assert_eq!(report.findings, [], "{channels} {name}");
+                assert_eq!(report.objects, keys.len() as u64, "{channels} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_original_is_dropped_where_that_is_asked_for() {
+    for (dialect, to) in [(Dialect::Cloud, "wav"), (Dialect::Guide, "flac")] {
+        let mix = json!({ "to": to, "channels": "mix", "original": "drop" });
+        let center = exported(dialect, mix).await;
+        let found = media(&files(&center.output()));
+        assert_eq!(ending(&found, ".ogg"), Vec::<String>::new());
+        let mixed = ending(&found, &format!(".mix.{to}"));
+        let kinds = [RecordingKind::Ogg, RecordingKind::Wav];
+        assert_eq!(mixed.len(), obtainable(&center, &kinds));
+        let rows = rows(&files(&center.output()));
+        let kind = format!("audio/{to}");
+        let typed = rows.iter().filter(|row| row["content_type"] == *kind);
+        assert_eq!(typed.count(), mixed.len());
+        assert!(
+            rows.iter()
+                .all(|row| row["reason"].is_null() || row["outcome"] != "stored")
+        );
+        in_order(&center).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_transcoded_unless_that_is_asked_for() {
+    let plain = exported(Dialect::Cloud, Value::Null).await;
+    let found = media(&files(&plain.output()));
+    assert_eq!(ending(&found, ".flac"), Vec::<String>::new());
+    assert_eq!(
+        ending(&found, ".ogg").len(),
+        obtainable(&plain, &[RecordingKind::Ogg])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libsndfile for Python, which tests/run installs"]
+async fn libsndfile_hears_the_same_in_what_was_made_as_in_the_original() {
+    let keep = json!({ "to": "flac", "when": ["audio/ogg"] });
+    let center = exported(Dialect::Cloud, keep).await;
+    let mut python = Command::new("python3");
+    python
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/readers/audio.py"
+        ))
+        .arg(center.output());
+    if let Some(readers) = std::env::var_os("AUDIO_READERS") {
+        python.env("PYTHONPATH", readers);
+    }
+    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
+    let ran = ran.await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(
+        ran.status.success(),
+        "{said}; tests/run installs the readers"
+    );
+    let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let oggs = ending(&media(&files(&center.output())), ".ogg");
+    assert_eq!(found["compared"], oggs.len());
+    let noise = found["worst_db"].as_f64().unwrap();
+    // What 16 bits leave out of quiet talk.
+    assert!(noise > 70.0, "{noise} dB");
+}
