@@ -129,6 +129,8 @@ async fn proven(
             assert_eq!(object["size"], json!(there.len()));
             assert_eq!(object["sha256"], json!(sha256(there)));
             assert_eq!(object.get("member"), None);
+            let note = object["note"].as_str().unwrap_or_default();
+            assert!(!note.contains(' '), "{text}");
         }
         assert!(line["message"].as_str().is_none_or(str::is_empty), "{text}");
     }
@@ -255,6 +257,26 @@ async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
     ];
     assert_eq!(findings(None).await, expected);
     assert_eq!(findings(Some(&pair)).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_of_recordings_is_encrypted_and_proven_too() {
+    let center = center(Dialect::Cloud).await;
+    let pair = Pair::new(center.folder.path(), "one.txt");
+    let transcoding = |mut config: Value| {
+        config["sinks"]["lake"]["transcode"] = json!({ "to": "wav", "channels": "split" });
+        config
+    };
+    let plain = center.folder.path().join("plain");
+    let clear = center.config_to(json!({ "type": "filesystem", "path": plain }));
+    export(transcoding(clear)).await;
+    export(transcoding(encrypting(center.config(), &[&pair]))).await;
+    let (stored, plain) = (files(&center.output()), files(&plain));
+    assert!(stored.keys().any(|key| key.ends_with(".ch1.wav.age")));
+    proven(&stored, &plain, &pair).await;
+    let sink = Filesystem::new(center.output());
+    assert_eq!(verified(&sink, None).await.findings, []);
+    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -200,3 +200,26 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
     let others = BTreeMap::from([("userIds".to_owned(), ids.join(","))]);
     assert_eq!(hidden.others, others);
 }
+
+#[test]
+fn a_note_on_an_object_keeps_its_code_where_sentences_are_dropped() {
+    let note = "not-transcoded: it says: stop".to_owned();
+    let noted = || Object {
+        conversation: String::new(),
+        recording: String::new(),
+        key: String::new(),
+        member: None,
+        content_type: String::new(),
+        size: 0,
+        sha256: String::new(),
+        etag: None,
+        stored: None,
+        note: Some(note.clone()),
+        told: None,
+    };
+    let (mut kept, mut cut) = (noted(), noted());
+    privacy(&["ani"], &[]).object(&mut kept);
+    assert_eq!(kept.note, Some(note.clone()));
+    privacy(&[], &["reason"]).object(&mut cut);
+    assert_eq!(cut.note.as_deref(), Some("not-transcoded"));
+}
