@@ -101,7 +101,11 @@ const COMMON: [&str; 8] = [
 #[serde(deny_unknown_fields)]
 struct Encrypt {
     /// Who may read them, each `age1...`, as `age-keygen` prints it; one of their identities suffices.
-    #[schemars(with = "Vec<String>", length(min = 1))]
+    #[schemars(
+        with = "Vec<String>",
+        length(min = 1),
+        example = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
+    )]
     recipients: Given,
 }
 
