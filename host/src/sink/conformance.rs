@@ -26,6 +26,8 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// How often an object is read that cannot be read to its end.
+const READS: u32 = 3;
 /// The length of an object that no sink is expected to take in one request, in bytes.
 const LARGE: usize = 20 << 20;
 
@@ -132,8 +134,15 @@ impl Suite<'_> {
         let Some(store) = self.store else {
             return Ok(None);
         };
-        let read = store.read(&self.key(name)).await;
-        read.map_err(|error| error.to_string())
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match store.read(&self.key(name)).await {
+                // Any read may break off, as long as it says that another one can succeed.
+                Err(error) if error.retryable && tried < READS => {}
+                read => return read.map_err(|error| error.to_string()),
+            }
+        }
     }
 
     async fn holds(&self, promise: &'static str, name: &str, data: &Bytes) -> Result<(), Failure> {
