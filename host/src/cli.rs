@@ -122,7 +122,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::WithLosses) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", print::chain(&error));
             let config = error.is::<ConfigError>()
                 || error.is::<UnknownType>()
                 || error.is::<IdentityError>()

@@ -38,7 +38,7 @@ impl Check {
         }
         anyhow::ensure!(
             bad == 0,
-            "{bad} of the findings are bad; each says the way out"
+            "findings that are bad: {bad}; each says the way out"
         );
         Ok(Done::All)
     }

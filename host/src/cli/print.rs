@@ -21,6 +21,18 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
 
+/// An error with its causes; what an error says of its cause already is not said again.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Shows the progress of `name`: one line that changes on a terminal, a line now and then in a log.
 pub(super) fn progress(name: &str) -> OnProgress {
     let name = name.to_owned();

@@ -73,7 +73,7 @@ impl Run {
                 Err(error) => {
                     let error = anyhow::Error::from(error).context(format!("sources.{name}"));
                     if let Some(earlier) = failure.replace(error) {
-                        eprintln!("error: {earlier:#}");
+                        eprintln!("error: {}", print::chain(&earlier));
                     }
                 }
             }
