@@ -95,18 +95,19 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
         }
         Err(error) => return Err(cannot(error)),
     };
+    let wrong = |what| ExecError::Output {
+        program: program.clone(),
+        what,
+    };
+    // First of all, because it is not read further and may then end with a broken pipe.
+    if bytes.len() as u64 > MOST {
+        return Err(wrong("more than 64 KiB, which is no secret"));
+    }
     if !status.success() {
         return Err(ExecError::Status {
             program: program.clone(),
             status,
         });
-    }
-    let wrong = |what| ExecError::Output {
-        program: program.clone(),
-        what,
-    };
-    if bytes.len() as u64 > MOST {
-        return Err(wrong("more than 64 KiB, which is no secret"));
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
     match text.trim_end_matches(['\r', '\n']) {
