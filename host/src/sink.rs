@@ -197,6 +197,12 @@ pub trait Store: Sink {
     /// # Errors
     /// Says whether a later attempt can succeed.
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError>;
+
+    /// Removes an object; that there is none is a success.
+    ///
+    /// # Errors
+    /// Says whether a later attempt can succeed: it cannot where removing is not allowed.
+    async fn delete(&self, key: &str) -> Result<(), SinkError>;
 }
 
 /// What every sink can do besides.

@@ -433,6 +433,13 @@ impl Store for Bucket {
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
         self.read(key, &self.path(key)?).await
     }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        match self.store.delete(&self.path(key)?).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(key, &error)),
+        }
+    }
 }
 
 /// A message without the queries of URLs, which may be signatures, in one line.

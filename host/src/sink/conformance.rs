@@ -61,6 +61,7 @@ pub async fn all(sink: &dyn Sink, prefix: &str) -> Result<(), Failure> {
     suite.odd_keys().await?;
     suite.replaced().await?;
     suite.listed().await?;
+    suite.deleted().await?;
     suite.tidied().await
 }
 
@@ -353,6 +354,32 @@ impl Suite<'_> {
         ensure(PROMISE, size == Some(names[3].len() as u64), || {
             format!("a size of {size:?} is told")
         })
+    }
+
+    async fn deleted(&self) -> Result<(), Failure> {
+        const PROMISE: &str =
+            "what is deleted is gone, and only that; deleting nothing is a success";
+        let Some(store) = self.store else {
+            return Ok(());
+        };
+        let data = bytes(45, 1000);
+        for name in ["delete/a.wav", "delete/a.wav.txt"] {
+            self.put(name, &data, true).await.map_err(broken(PROMISE))?;
+        }
+        for key in ["delete/a.wav", "delete/a.wav", "delete/never-put.wav"] {
+            let deleted = store.delete(&self.key(key)).await;
+            deleted.map_err(broken(PROMISE))?;
+        }
+        let found = listed(store, &self.key("delete/")).await;
+        let found = found.map_err(broken(PROMISE))?;
+        ensure(PROMISE, found == [self.key("delete/a.wav.txt")], || {
+            format!("{found:?} is there")
+        })?;
+        let gone = self.read("delete/a.wav").await;
+        ensure(PROMISE, gone == Ok(None), || "it can be read".into())?;
+        let again = self.put("delete/a.wav", &data, false).await;
+        again.map_err(broken(PROMISE))?;
+        self.holds(PROMISE, "delete/a.wav", &data).await
     }
 
     async fn tidied(&self) -> Result<(), Failure> {

@@ -236,6 +236,15 @@ impl Store for Filesystem {
         });
         Ok(Some(body))
     }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        let path = self.path(key)?;
+        let removing = spawn_blocking(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| part::sync_folder(part::folder_of(&path))),
+        });
+        joined(removing.await).map_err(|error| self.error(key, &error))
+    }
 }
 
 /// What a writer is told.

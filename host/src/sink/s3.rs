@@ -148,4 +148,10 @@ impl Store for S3 {
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
         self.read(&self.key(key)).await
     }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        let key = self.key(key);
+        let removed = self.remove(&key).await;
+        removed.map_err(|error| self.error(&key, &error))
+    }
 }

@@ -60,7 +60,7 @@ impl Drop for Part {
     }
 }
 
-fn folder_of(target: &Path) -> &Path {
+pub(super) fn folder_of(target: &Path) -> &Path {
     target
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -1,6 +1,8 @@
 //! Single objects: what goes with each, one PUT, and whether one that is there is the same.
 
 use aws_sdk_s3::{
+    error::SdkError,
+    operation::delete_object::DeleteObjectError,
     primitives::DateTime,
     types::{ChecksumMode, ObjectLockMode, RequestPayer, ServerSideEncryption},
 };
@@ -298,6 +300,17 @@ impl S3 {
             feed.end().await;
         });
         Ok(Some(body))
+    }
+
+    /// Removes an object, if there is one.
+    pub(super) async fn remove(&self, key: &str) -> Result<(), SdkError<DeleteObjectError>> {
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&self.settings.bucket)
+            .key(key)
+            .set_request_payer(self.settings.payer());
+        request.send().await.map(drop)
     }
 
     /// An object of a listing, if its key is below the prefix.

@@ -43,17 +43,10 @@ impl S3 {
         self.reach().await?;
         let key = self.key(&probe_name());
         let result = self.try_out(&key).await;
-        let deleted = self
-            .client
-            .delete_object()
-            .bucket(&self.settings.bucket)
-            .key(&key)
-            .set_request_payer(self.settings.payer())
-            .send()
-            .await;
+        let deleted = self.remove(&key).await;
         let server = result?;
         let stays = match deleted {
-            Ok(_) => "",
+            Ok(()) => "",
             // An archive may well forbid deletion.
             Err(error) if status(&error) == Some(403) => {
                 "; deletion is forbidden, so a probe of some bytes stays"
