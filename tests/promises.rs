@@ -11,6 +11,8 @@ mod archives;
 mod bucket_source;
 #[path = "promises/commands.rs"]
 mod commands;
+#[path = "promises/compaction.rs"]
+mod compaction;
 #[path = "promises/complete.rs"]
 mod complete;
 #[path = "promises/crashes.rs"]

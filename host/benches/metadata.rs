@@ -183,6 +183,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
             number: 1,
             day: "2026-01-05".to_owned(),
             conversations: conversations(1, 3),
+            replaces: Vec::new(),
         });
         let before = memory("VmHWM:");
         let began = Instant::now();

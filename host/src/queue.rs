@@ -6,6 +6,7 @@
 
 mod close;
 mod commit;
+mod compact;
 mod delivered;
 mod fetch;
 mod names;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use commit::Committed;
+pub use compact::Replaced;
 pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 use names::Names;
@@ -89,7 +91,8 @@ pub struct Queue {
 }
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
-// is being filed, and `filed` in the end. `owed` is what some sinks have and others lack, and `filing`
+// is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
+// end. `replaced` are segments whose files are to be removed from sinks, once these have another one. `owed` is what some sinks have and others lack, and `filing`
 // the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
 // `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
 // `ready`, and `outcome:` with the outcome's word.
@@ -112,7 +115,8 @@ CREATE INDEX IF NOT EXISTS conversation_ready ON conversation(id)
   WHERE status = 'found' AND outcome IS NOT NULL;
 CREATE INDEX IF NOT EXISTS conversation_settled ON conversation(day, id) WHERE status = 'settled';
 CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
-CREATE INDEX IF NOT EXISTS conversation_lost ON conversation(id) WHERE lost = 1 AND status = 'filed';
+CREATE INDEX IF NOT EXISTS conversation_kept ON conversation(day, segment) WHERE status = 'kept';
+CREATE INDEX IF NOT EXISTS conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX IF NOT EXISTS conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE IF NOT EXISTS artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
@@ -132,6 +136,9 @@ CREATE INDEX IF NOT EXISTS owed_conversation ON owed(conversation);
 CREATE INDEX IF NOT EXISTS owed_artifact ON owed(artifact);
 CREATE TABLE IF NOT EXISTS filing (segment INTEGER NOT NULL, sink TEXT NOT NULL,
   PRIMARY KEY (segment, sink)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replaced (segment INTEGER NOT NULL, sink TEXT NOT NULL, by INTEGER NOT NULL,
+  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replaced_by ON replaced(by);
 CREATE TABLE IF NOT EXISTS name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
@@ -369,7 +376,8 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     if !ready {
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
-            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM earlier; DELETE FROM counted;",
+            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM earlier;
+             DELETE FROM counted;",
         )?;
     }
     transaction.commit()?;

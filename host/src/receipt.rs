@@ -8,7 +8,9 @@
 
 #[cfg(feature = "parquet")]
 mod catalog;
+mod key;
 mod put;
+mod replaced;
 mod sidecar;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     metadata::{Format, Writer},
@@ -27,7 +29,10 @@ use crate::{
     transfer::Output,
 };
 
+pub(crate) use key::{by_day, segment_of, sibling};
+use key::{name, receipt_key};
 use put::put;
+pub use replaced::remove;
 
 /// The first line of a receipt.
 #[derive(Debug, Serialize)]
@@ -37,6 +42,9 @@ struct Head {
     segment: i64,
     day: String,
     conversations: usize,
+    /// The segments of the same day whose receipts and rows are void from now on.
+    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
+    replaces: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Proof>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +58,7 @@ struct Head {
 }
 
 /// What proves an object.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Proof {
     key: String,
     size: u64,
@@ -163,7 +171,7 @@ pub async fn file(
     };
     let told = media_in.map_or(&output.name, |other| &other.name);
     let settings = output.metadata;
-    let name = format!("date={}/{export}-{:06}", segment.day, segment.number);
+    let name = name(export, &segment.day, segment.number);
     let key = format!("metadata/{name}.{}", settings.extension());
     let (rows, sink) = (Arc::clone(segment), told.clone());
     let metadata = match content.metadata {
@@ -197,7 +205,7 @@ pub async fn file(
         Format::Parquet => None,
     };
     let sidecars = match content.metadata {
-        true => sidecar::put(segment, output).await?,
+        true => sidecar::put(export, segment, output).await?,
         false => BTreeMap::new(),
     };
     let head = Head {
@@ -206,6 +214,7 @@ pub async fn file(
         segment: segment.number,
         day: segment.day.clone(),
         conversations: segment.conversations.len(),
+        replaces: segment.replaces.clone(),
         metadata,
         catalog,
         media_in: media_in.map(|other| other.name.clone()),
@@ -214,7 +223,7 @@ pub async fn file(
     let (segment, sink) = (Arc::clone(segment), output.name.clone());
     let encrypted = output.sink.encrypts();
     let outputs = outputs.to_vec();
-    let key = format!("receipts/{name}.jsonl");
+    let key = receipt_key(&name);
     put(
         output,
         key,

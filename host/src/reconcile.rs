@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     ask::Asked,
     queue::{Outcome, Record, day},
-    recover::{Receipt, receipts},
+    recover::Receipts,
     run::RunError,
     sandbox::{Find, Purpose, Step, TimeRange},
     transfer::Output,
@@ -112,15 +112,10 @@ async fn one_day(
         let known: Vec<(&String, bool)> = known.map(|(id, known)| (id, known.recorded)).collect();
         let mut latest = BTreeMap::<String, (u32, Outcome)>::new();
         let folder = format!("receipts/date={name}/");
-        for key in receipts(store, &folder, export).await? {
-            let Some(Receipt { lines, .. }) = Receipt::read(store, &key, export).await? else {
-                continue;
-            };
-            for line in lines {
-                let before = latest.get(&line.conversation_id);
-                if before.is_none_or(|(attempt, _)| *attempt < line.attempt) {
-                    latest.insert(line.conversation_id, (line.attempt, line.outcome));
-                }
+        for (_, line) in Receipts::read(store, &folder, export).await?.lines {
+            let before = latest.get(&line.conversation_id);
+            if before.is_none_or(|(attempt, _)| *attempt < line.attempt) {
+                latest.insert(line.conversation_id, (line.attempt, line.outcome));
             }
         }
         let mut difference = Difference {

@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::StreamExt;
 use serde::Deserialize;
 
 use crate::{
     queue::{Outcome, Proven, Queue, QueueError},
-    sink::{SinkError, Store},
+    receipt::by_day,
+    sink::{SinkError, Store, StoreExt},
 };
+
+/// How often a day is listed whose receipts are being replaced.
+const LISTS: u32 = 10;
 
 /// Why a queue was not recovered.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +32,8 @@ struct Head {
     export: String,
     segment: i64,
     day: String,
-}
-
-/// A receipt, as far as another run needs it.
-pub(crate) struct Receipt {
-    segment: i64,
-    day: String,
-    pub(crate) lines: Vec<Line>,
+    #[serde(default)]
+    replaces: Vec<i64>,
 }
 
 /// What a receipt says of a conversation.
@@ -72,24 +70,25 @@ pub async fn recover(
     stores: &[(&str, &dyn Store)],
     now: u64,
 ) -> Result<u64, RecoverError> {
-    let mut days = BTreeMap::<String, Vec<(usize, String)>>::new();
+    let mut days = BTreeMap::<String, Vec<usize>>::new();
     for (number, (_, store)) in stores.iter().enumerate() {
-        for key in receipts(*store, "receipts/", export).await? {
-            let day = key.split('/').nth(1).unwrap_or_default().to_owned();
-            days.entry(day).or_default().push((number, key));
+        for folder in by_day(*store, "receipts/").await?.into_keys() {
+            days.entry(folder).or_default().push(number);
         }
     }
     let mut done = 0;
-    for keys in days.into_values() {
+    for (folder, numbers) in days {
         let mut proven = BTreeMap::<String, Vec<Proven>>::new();
         let mut takers = BTreeMap::<String, Vec<String>>::new();
         let mut segments = BTreeSet::new();
-        for (number, key) in keys {
-            let Some(receipt) = Receipt::read(stores[number].1, &key, export).await? else {
-                continue;
-            };
-            segments.insert((receipt.segment, receipt.day.clone()));
-            for line in receipt.lines {
+        let mut replaced = Vec::new();
+        for number in numbers {
+            let (sink, store) = stores[number];
+            let receipts = Receipts::read(store, &folder, export).await?;
+            segments.extend(receipts.segments);
+            let void = receipts.void.into_iter();
+            replaced.extend(void.map(|(segment, by)| (segment, sink.to_owned(), by)));
+            for (day, line) in receipts.lines {
                 let of = proven.entry(line.conversation_id.clone()).or_default();
                 of.resize_with(stores.len(), Proven::default);
                 if let Some(sinks) = line.sinks {
@@ -98,7 +97,7 @@ pub async fn recover(
                 if of[number].attempt < line.attempt {
                     of[number] = Proven {
                         conversation: line.conversation_id,
-                        day: receipt.day.clone(),
+                        day,
                         attempt: line.attempt,
                         bytes: line.objects.iter().map(|object| object.size).sum(),
                         objects: line.objects.len() as u64,
@@ -116,49 +115,85 @@ pub async fn recover(
             agreed(id, of)
         });
         let all = all.collect();
-        done += queue.recover(all, segments, now).await?;
+        done += queue.recover(all, segments, replaced, now).await?;
     }
     Ok(done)
 }
 
-/// The keys below `folder` that receipts of `export` may have.
-pub(crate) async fn receipts(
-    store: &dyn Store,
-    folder: &str,
-    export: &str,
-) -> Result<Vec<String>, SinkError> {
-    let mut keys = Vec::new();
-    let mut list = store.list(folder);
-    while let Some(found) = list.next().await.transpose()? {
-        // receipts/date={day}/{export}-{segment}.jsonl
-        let name = found.key.rsplit('/').next().unwrap_or_default();
-        if name.starts_with(export) {
-            keys.push(found.key);
-        }
-    }
-    Ok(keys)
+/// What the receipts of a day say.
+#[derive(Default)]
+pub(crate) struct Receipts {
+    /// The numbers of their segments, with the day.
+    segments: BTreeSet<(i64, String)>,
+    /// Of what is said of each conversation, with the day; of several attempts at one each.
+    pub(crate) lines: Vec<(String, Line)>,
+    /// Segments that are there although another one has taken their place, and that one.
+    void: Vec<(i64, i64)>,
 }
 
-impl Receipt {
-    /// Reads a receipt, if it is one of `export`. A line that cannot be read proves nothing.
+impl Receipts {
+    /// Reads the receipts of `export` in the folder of a day. A line that cannot be read proves nothing.
     pub(crate) async fn read(
         store: &dyn Store,
-        key: &str,
+        folder: &str,
+        export: &str,
+    ) -> Result<Self, SinkError> {
+        for _ in 0..LISTS {
+            let listed = by_day(store, folder).await?;
+            let keys = listed.into_values().flatten();
+            let name = format!("{folder}{export}-");
+            let keys = keys.filter(|key| key.starts_with(&name));
+            // One that is gone again has been replaced by one that is there now.
+            if let Some(receipts) = Self::read_all(store, keys, export).await? {
+                return Ok(receipts);
+            }
+        }
+        Err(SinkError {
+            sink: "receipts".to_owned(),
+            key: folder.to_owned(),
+            reason:
+                "receipts are listed and cannot be found; see whether something else removes them"
+                    .to_owned(),
+            retryable: true,
+        })
+    }
+
+    /// Reads the receipts with these keys; none if one of them is not there.
+    async fn read_all(
+        store: &dyn Store,
+        keys: impl Iterator<Item = String>,
         export: &str,
     ) -> Result<Option<Self>, SinkError> {
-        let text = text(store, key).await?;
-        let mut lines = text.lines();
-        let head = lines.next().map(serde_json::from_str::<Head>);
-        let Some(Ok(head)) = head else {
-            return Ok(None);
-        };
-        Ok((head.export == export).then(|| Receipt {
-            segment: head.segment,
-            day: head.day,
-            lines: lines
-                .filter_map(|line| serde_json::from_str(line).ok())
-                .collect(),
-        }))
+        let mut receipts = Receipts::default();
+        let mut replaced = BTreeMap::new();
+        for key in keys {
+            let Some(bytes) = store.read(&key).await? else {
+                return Ok(None);
+            };
+            let text = String::from_utf8_lossy(&bytes);
+            let mut lines = text.lines();
+            let head = lines.next().map(serde_json::from_str::<Head>);
+            let Some(Ok(head)) = head.filter(|head| {
+                let own = |head: &Head| head.export == export;
+                head.as_ref().is_ok_and(own)
+            }) else {
+                continue;
+            };
+            receipts.segments.insert((head.segment, head.day.clone()));
+            if let Some(by) = replaced.get(&head.segment) {
+                receipts.void.push((head.segment, *by));
+                continue;
+            }
+            for segment in head.replaces {
+                replaced.insert(segment, head.segment);
+                receipts.segments.insert((segment, head.day.clone()));
+            }
+            let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
+            receipts
+                .lines
+                .extend(lines.map(|line| (head.day.clone(), line)));
+        }
+        Ok(Some(receipts))
     }
 }
 
@@ -173,19 +208,4 @@ fn agreed(conversation: String, of: Vec<Proven>) -> Proven {
         .outcome
         .filter(|outcome| agree && outcome.losses().is_empty());
     fullest
-}
-
-async fn text(store: &dyn Store, key: &str) -> Result<String, SinkError> {
-    let mut bytes = Vec::new();
-    if let Some(mut body) = store.get(key).await? {
-        while let Some(data) = body.next().await.map_err(|broken| SinkError {
-            sink: "receipts".to_owned(),
-            key: key.to_owned(),
-            reason: broken.to_string(),
-            retryable: true,
-        })? {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

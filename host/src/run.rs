@@ -3,6 +3,7 @@
 //! A split's progress is committed before anything is built on it. Whatever
 //! was not committed when a run ended is done again by the next one.
 
+mod compact;
 mod deliver;
 mod lane;
 mod live;
@@ -182,6 +183,7 @@ impl Run {
                 self.file(if overdue { 1 } else { ROWS }, &mut live).await?;
                 if overdue {
                     filed_at = now;
+                    self.compact(&mut live).await?;
                 }
                 self.report().await?;
                 next_tick = now + 2000;
@@ -242,7 +244,10 @@ impl Run {
         if live.next_search.is_some() {
             return Ok(false);
         }
-        let all = self.file(1, live).await?;
+        let mut all = self.file(1, live).await?;
+        if all && self.compact(live).await? {
+            all = self.file(1, live).await?;
+        }
         match live.lanes.refused() {
             // The others have everything.
             Some(error) if !all => Err(error.clone().into()),
@@ -347,19 +352,22 @@ impl Run {
                 continue;
             }
             let segment = Arc::new(self.queue.segment(number).await?);
+            let small = segment.conversations.len() < ROWS;
+            let keep = small && segment.replaces.is_empty() && self.may_compact();
             let mut everywhere = false;
             for place in places {
                 let output = &self.outputs[place];
                 match receipt::file(&self.export, &segment, output, &self.outputs).await {
                     Ok(()) => {
                         let name = output.name.clone();
-                        everywhere = self.queue.filed(&segment, name).await?;
+                        everywhere = self.queue.filed(&segment, name, keep).await?;
                     }
                     Err(error) => self.sink_failed(place, error, live)?,
                 }
             }
             all &= everywhere;
         }
+        all &= self.remove_replaced(live).await?;
         Ok(all)
     }
 

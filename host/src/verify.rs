@@ -8,7 +8,7 @@
 mod ledger;
 mod sealed;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     encryption::{Identities, SUFFIX},
     layout::{BUNDLES, Layout},
+    receipt::{by_day, segment_of, sibling},
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
@@ -78,6 +79,8 @@ pub struct Report {
 
 #[derive(Deserialize)]
 struct Head {
+    #[serde(default)]
+    replaces: Vec<i64>,
     metadata: Option<Expected>,
     catalog: Option<Expected>,
     media_in: Option<String>,
@@ -202,20 +205,11 @@ pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, 
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
+        replaced: HashSet::new(),
         ledger: Ledger::new()?,
     };
-    let mut receipts = BTreeMap::<String, Vec<String>>::new();
-    let mut list = store.list("receipts/");
-    while let Some(found) = list.next().await.transpose()? {
-        let day = found.key.split('/').nth(1).unwrap_or_default();
-        receipts.entry(day.to_owned()).or_default().push(found.key);
-    }
-    for keys in receipts.into_values() {
-        let mut conversations = HashSet::new();
-        for key in keys {
-            check.receipt(&key, &mut conversations).await?;
-        }
-        check.report.conversations += conversations.len() as u64;
+    for (folder, keys) in by_day(store, "receipts/").await? {
+        check.day(&folder, keys).await?;
     }
     (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
     let mut places = vec![layout.prefix().to_owned(), BUNDLES.to_owned()];
@@ -232,7 +226,7 @@ pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, 
     }
     check.elsewhere(&places).await?;
     check.contents().await?;
-    Ok(check.finish())
+    check.finish().await
 }
 
 struct Check<'a> {
@@ -242,10 +236,48 @@ struct Check<'a> {
     report: Report,
     rows: HashMap<String, Found>,
     catalog: HashMap<String, Found>,
+    /// The segments whose place others have taken, as their files are named.
+    replaced: HashSet<String>,
     ledger: Ledger,
 }
 
 impl Check<'_> {
+    /// Whether it is a file of a segment whose place another one has taken.
+    fn is_void(&self, key: &str) -> bool {
+        segment_of(key).is_some_and(|segment| self.replaced.contains(segment))
+    }
+
+    /// Reads the receipts of a day. A run that is under way may replace some meanwhile: then what has
+    /// come is read, too.
+    async fn day(&mut self, folder: &str, mut keys: Vec<String>) -> Result<(), SinkError> {
+        let mut conversations = HashSet::new();
+        let mut seen = HashSet::new();
+        loop {
+            let mut sound = true;
+            keys.retain(|key| seen.insert(key.clone()));
+            for key in &keys {
+                if !self.is_void(key) {
+                    sound &= self.receipt(key, &mut conversations).await?;
+                }
+            }
+            if sound || keys.is_empty() {
+                break;
+            }
+            let listed = by_day(self.store, folder).await?;
+            keys = listed.into_values().flatten().collect();
+        }
+        // What is void and still there.
+        for key in seen {
+            if self.is_void(&key)
+                && let Some(found) = one(self.store, &key).await?
+            {
+                self.surplus(key, found.size);
+            }
+        }
+        self.report.conversations += conversations.len() as u64;
+        Ok(())
+    }
+
     fn find(&mut self, difference: Difference, expected: &Expected, detail: String) {
         self.report.findings.push(Finding {
             difference,
@@ -343,12 +375,12 @@ impl Check<'_> {
         }
     }
 
-    /// Reads a receipt and its rows.
+    /// Reads a receipt and its rows; says whether all of it is there.
     async fn receipt(
         &mut self,
         key: &str,
         conversations: &mut HashSet<String>,
-    ) -> Result<(), SinkError> {
+    ) -> Result<bool, SinkError> {
         let itself = Expected {
             key: key.to_owned(),
             size: 0,
@@ -361,7 +393,9 @@ impl Check<'_> {
             others: Vec::new(),
             plain: Vec::new(),
         };
-        let bytes = whole(self.store, key).await?.unwrap_or_default();
+        let Some(bytes) = whole(self.store, key).await? else {
+            return Ok(false);
+        };
         // Bytes that are no UTF-8 cannot be right and are replaced.
         let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.lines();
@@ -370,10 +404,13 @@ impl Check<'_> {
             _ => {
                 let detail = "its first line is not that of a receipt".to_owned();
                 self.find(Difference::Receipt, &itself, detail);
-                return Ok(());
+                return Ok(true);
             }
         };
         self.report.receipts += 1;
+        let void = head.replaces.iter();
+        self.replaced
+            .extend(void.filter_map(|number| sibling(key, *number)));
         let encrypted = head.encryption.is_some();
         let mut proven = HashMap::new();
         let mut expected = Vec::new();
@@ -402,21 +439,22 @@ impl Check<'_> {
             conversations.insert(conversation);
         }
         self.ledger.expect(expected).await?;
+        let mut sound = true;
         if let Some(catalog) = &head.catalog {
             self.catalog.remove(&catalog.key);
-            self.proven(catalog).await?;
+            sound = self.proven(catalog).await?.is_some();
         }
         let Some(metadata) = &head.metadata else {
-            return Ok(());
+            return Ok(sound);
         };
         self.rows.remove(&metadata.key);
         let Some((rows, right)) = self.proven(metadata).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let (key, rows) = if encrypted {
             if self.identities.is_empty() {
                 self.report.unread += 1;
-                return Ok(());
+                return Ok(sound);
             }
             match sealed::rows(&self.identities, &rows) {
                 Ok(plain) => (metadata.key.trim_end_matches(SUFFIX), plain),
@@ -425,7 +463,7 @@ impl Check<'_> {
                         let detail = format!("its rows cannot be read: {error}");
                         self.find(Difference::Receipt, metadata, detail);
                     }
-                    return Ok(());
+                    return Ok(sound);
                 }
             }
         } else {
@@ -473,7 +511,7 @@ impl Check<'_> {
                 self.find(Difference::Receipt, &itself, detail);
             }
         }
-        Ok(())
+        Ok(sound)
     }
 
     /// A file that belongs to a receipt, and whether it is the one that the receipt names.
@@ -504,15 +542,20 @@ impl Check<'_> {
         });
     }
 
-    fn finish(mut self) -> Report {
+    async fn finish(mut self) -> Result<Report, SinkError> {
         let rows = std::mem::take(&mut self.rows);
         let catalog = std::mem::take(&mut self.catalog);
         for (key, found) in rows.into_iter().chain(catalog) {
-            self.surplus(key, found.size);
+            // What is void may have been removed since it was listed.
+            if !self.is_void(&key) || one(self.store, &key).await?.is_some() {
+                self.surplus(key, found.size);
+            }
         }
-        let findings = &mut self.report.findings;
+        let mut findings = std::mem::take(&mut self.report.findings);
+        findings.retain(|it| it.difference != Difference::Missing || !self.is_void(&it.key));
         findings.sort_by(|a, b| (a.difference, &a.key).cmp(&(b.difference, &b.key)));
-        self.report
+        self.report.findings = findings;
+        Ok(self.report)
     }
 }
 

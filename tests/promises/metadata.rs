@@ -201,6 +201,7 @@ fn segment(number: i64, conversations: Vec<Settled>) -> Arc<Segment> {
         number,
         day: "2026-01-05".to_owned(),
         conversations,
+        replaces: Vec::new(),
     })
 }
 

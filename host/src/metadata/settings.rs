@@ -34,6 +34,7 @@ pub enum Compression {
 pub struct Settings {
     format: Format,
     compression: Compression,
+    compact: bool,
 }
 
 /// Why rows cannot be written so.
@@ -57,13 +58,24 @@ struct Raw {
     #[serde(default)]
     #[schemars(example = &"zstd")]
     compression: Option<Compression>,
+    /// Whether the small files of a day are joined once it is over.
+    #[serde(default = "yes")]
+    compact: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl TryFrom<Raw> for Settings {
     type Error = SettingsError;
 
     fn try_from(raw: Raw) -> Result<Self, SettingsError> {
-        Settings::new(raw.format, raw.compression)
+        let settings = Settings::new(raw.format, raw.compression)?;
+        Ok(Settings {
+            compact: raw.compact,
+            ..settings
+        })
     }
 }
 
@@ -72,6 +84,7 @@ impl Default for Settings {
         Settings {
             format: Format::Jsonl,
             compression: Compression::None,
+            compact: true,
         }
     }
 }
@@ -95,6 +108,7 @@ impl Settings {
         Ok(Settings {
             format,
             compression,
+            compact: true,
         })
     }
 
@@ -108,6 +122,12 @@ impl Settings {
     #[must_use]
     pub fn compression(self) -> Compression {
         self.compression
+    }
+
+    /// Whether the small files of a day are joined once it is over.
+    #[must_use]
+    pub fn compact(self) -> bool {
+        self.compact
     }
 
     /// What the names of files of rows end in, such as `jsonl.gz`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use super::{Queue, QueueError, Segment, count, fetch::settled};
 
@@ -96,22 +96,39 @@ impl Queue {
             for (id, record, outcome, attempt) in found {
                 conversations.push(settled(tx, id, &record, &outcome, attempt)?);
             }
+            let replaces = tx
+                .prepare_cached(
+                    "SELECT DISTINCT segment FROM replaced WHERE by = ?1 ORDER BY segment",
+                )?
+                .query_map([number], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
             Ok(Segment {
                 number,
                 day,
                 conversations,
+                replaces,
             })
         })
         .await
     }
 
     /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
-    /// ids, counts, and what another attempt at a loss would need. Says whether that is so.
+    /// ids, counts, and what another attempt at a loss would need; or kept to be [compacted] later.
+    /// Says whether every sink does.
+    ///
+    /// [compacted]: Self::compact
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn filed(&self, segment: &Segment, sink: String) -> Result<bool, QueueError> {
+    pub async fn filed(
+        &self,
+        segment: &Segment,
+        sink: String,
+        keep: bool,
+    ) -> Result<bool, QueueError> {
         let number = segment.number;
+        // What it replaces has been counted.
+        let first = segment.replaces.is_empty();
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();
         for settled in &segment.conversations {
@@ -129,28 +146,56 @@ impl Queue {
                 return Ok(false);
             }
             for id in &ids {
-                tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?.execute([id])?;
             }
-            let (objects, bytes): (i64, i64) = tx
-                .prepare_cached(
-                    "SELECT ifnull(sum(objects), 0), ifnull(sum(bytes), 0) FROM conversation
-                     WHERE segment = ?1 AND status = 'closing'",
+            if first {
+                count_filed(tx, number, &outcomes)?;
+            }
+            if keep {
+                tx.prepare_cached(
+                    "UPDATE conversation SET status = 'kept' WHERE segment = ?1 AND status = 'closing'",
                 )?
-                .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            count(tx, "objects", objects)?;
-            count(tx, "bytes", bytes)?;
-            for (name, value) in &outcomes {
-                count(tx, name, *value)?;
+                .execute([number])?;
+            } else {
+                forget(tx, &ids)?;
             }
-            tx.prepare_cached(
-                "UPDATE conversation SET status = 'filed', record = CASE WHEN lost = 1 THEN record END
-                 WHERE segment = ?1 AND status = 'closing'",
-            )?
-            .execute([number])?;
             Ok(true)
         })
         .await
     }
+}
+
+/// Counts what is in a segment that every sink holds.
+fn count_filed(
+    tx: &Transaction<'_>,
+    number: i64,
+    outcomes: &BTreeMap<String, i64>,
+) -> rusqlite::Result<()> {
+    let (objects, bytes): (i64, i64) = tx
+        .prepare_cached(
+            "SELECT ifnull(sum(objects), 0), ifnull(sum(bytes), 0) FROM conversation
+             WHERE segment = ?1 AND status = 'closing'",
+        )?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    count(tx, "objects", objects)?;
+    count(tx, "bytes", bytes)?;
+    for (name, value) in outcomes {
+        count(tx, name, *value)?;
+    }
+    Ok(())
+}
+
+/// Forgets all of filed conversations but ids, counts, and what another attempt at a loss would need.
+pub(super) fn forget(tx: &Transaction<'_>, ids: &[String]) -> rusqlite::Result<()> {
+    for id in ids {
+        tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?
+            .execute([id])?;
+        tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?
+            .execute([id])?;
+        tx.prepare_cached(
+            "UPDATE conversation SET status = 'filed', record = CASE WHEN lost = 1 THEN record END WHERE id = ?1",
+        )?
+        .execute([id])?;
+    }
+    Ok(())
 }

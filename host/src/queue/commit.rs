@@ -154,7 +154,7 @@ fn add_conversation(
         .prepare_cached(
             "UPDATE conversation SET status = 'found', outcome = NULL, fetch = NULL, due = ?2,
              attempt = attempt + 1, segment = NULL, record = ?3, ended = ?4, recorded = 1
-             WHERE id = ?1 AND status = 'filed' AND recorded = 0",
+             WHERE id = ?1 AND status IN ('filed', 'kept') AND recorded = 0",
         )?
         .execute(params![found.id, now as i64, record, ended])?;
     if again == 1 {

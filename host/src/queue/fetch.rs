@@ -277,7 +277,7 @@ impl Queue {
     pub async fn retry_lost(&self, now: u64) -> Result<usize, QueueError> {
         self.with(move |tx| {
             let lost: Vec<(String, String, i64, i64)> = tx
-                .prepare("SELECT id, outcome, objects, bytes FROM conversation WHERE lost = 1 AND status = 'filed'")?
+                .prepare("SELECT id, outcome, objects, bytes FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             for (id, outcome, objects, bytes) in &lost {
@@ -286,6 +286,8 @@ impl Queue {
                 count(tx, "objects", -objects)?;
                 count(tx, "bytes", -bytes)?;
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
+                tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
+                tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?.execute([id])?;
                 tx.prepare_cached(
                     "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
                      due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0 WHERE id = ?1",

@@ -263,6 +263,8 @@ pub struct Segment {
     pub day: String,
     /// The conversations, by id.
     pub conversations: Vec<Settled>,
+    /// The numbers of the smaller segments whose place it takes.
+    pub replaces: Vec<i64>,
 }
 
 impl Segment {

@@ -24,8 +24,8 @@ pub struct Proven {
 }
 
 impl Queue {
-    /// Takes over what receipts prove of conversations, and the numbers of the segments that they
-    /// are in; returns how many conversations are done with.
+    /// Takes over what receipts prove of conversations, the numbers of the segments that they are in,
+    /// and what is replaced and still there: segment, sink, and the segment in its place; returns how many conversations are done with.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -33,12 +33,17 @@ impl Queue {
         &self,
         proven: Vec<Proven>,
         segments: BTreeSet<(i64, String)>,
+        replaced: Vec<(i64, String, i64)>,
         now: u64,
     ) -> Result<u64, QueueError> {
         self.with(move |tx| {
             for (number, day) in &segments {
                 tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
                     .execute(params![number, day])?;
+            }
+            for (segment, sink, by) in &replaced {
+                tx.prepare_cached("INSERT OR IGNORE INTO replaced VALUES (?1, ?2, ?3)")?
+                    .execute(params![segment, sink, by])?;
             }
             // Fetches are numbered from here on, so that none has the name of a forgotten one.
             if counted(tx, "groups")? == 0 {

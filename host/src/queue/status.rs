@@ -58,7 +58,7 @@ impl Queue {
         self.with(move |tx| {
             let rows: Vec<(String, String)> = tx
                 .prepare(
-                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status = 'filed' ORDER BY id LIMIT ?1",
+                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept') ORDER BY id LIMIT ?1",
                 )?
                 .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -115,7 +115,7 @@ impl Queue {
                 )?
                 .unwrap_or_default(),
                 behind: behind(tx)?,
-                lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status = 'filed'")?
+                lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')")?
                     .unwrap_or_default(),
                 watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,
             })

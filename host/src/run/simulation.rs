@@ -120,7 +120,8 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         START + 2 * DAY
     };
     let clock = Clock::starting_at(began, 1.0);
-    let end = follows.map(|days| began + days * DAY + DAY);
+    // Long enough for the last day to be compacted.
+    let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
         let run = run(world, &queue, clock, seed);
         let going = run.go(stop.clone());

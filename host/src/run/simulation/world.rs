@@ -7,11 +7,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored};
+use crate::receipt::{segment_of, sibling};
+use crate::sink::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored};
 
 /// 2026-01-05T00:00:00Z
 pub(super) const START: u64 = 1_767_571_200_000;
@@ -167,6 +169,18 @@ impl World {
         for sink in ["one", "two"] {
             self.check_sink(sink);
         }
+        let calm = self.rate == 0.0 && self.lake_outage.is_none();
+        if calm && let Some(days) = self.days {
+            let receipts = self
+                .lake
+                .keys()
+                .filter(|(_, key)| key.starts_with("receipts/"));
+            let receipts = receipts.count();
+            assert!(
+                receipts as u64 <= days * 2,
+                "{receipts} files of {days} days"
+            );
+        }
         // Nothing is asked more often than the vendor allows, but for what crashes make us forget.
         let requests: u32 = self.minutes.values().sum();
         let most = requests as usize / 50 + 40 * (self.crashes as usize + 1);
@@ -178,10 +192,22 @@ impl World {
     }
 
     fn check_sink(&self, sink: &str) {
-        let lines = |prefix: &str| -> Vec<Value> {
-            self.lake
-                .iter()
-                .filter(|((of, key), _)| of == sink && key.starts_with(prefix))
+        let files = |prefix: &'static str| {
+            let all = self.lake.iter();
+            all.filter(move |((of, key), _)| of == sink && key.starts_with(prefix))
+        };
+        let mut void = BTreeSet::new();
+        for ((_, key), data) in files("receipts/") {
+            let end = data.iter().position(|byte| *byte == b'\n').unwrap();
+            let head: Value = serde_json::from_slice(&data[..end]).unwrap();
+            let replaces = head["replaces"].as_array();
+            let replaces = replaces.into_iter().flatten().filter_map(Value::as_i64);
+            void.extend(replaces.filter_map(|number| sibling(key, number)));
+        }
+        let is_void = |key: &str| segment_of(key).is_some_and(|segment| void.contains(segment));
+        let lines = |prefix: &'static str| -> Vec<Value> {
+            files(prefix)
+                .filter(|((_, key), _)| !is_void(key))
                 .flat_map(|(_, data)| std::str::from_utf8(data).unwrap().lines())
                 .map(|line| serde_json::from_str(line).unwrap())
                 .collect()
@@ -255,6 +281,16 @@ impl Lake {
         }
     }
 
+    /// Takes some time, and fails now and then.
+    async fn answer(&self, key: &str) -> Result<(), SinkError> {
+        let delay = self.world.lock().unwrap().delay(50);
+        tokio::time::sleep(delay).await;
+        match self.is_out() || self.world.lock().unwrap().strikes() {
+            true => Err(self.failure(key)),
+            false => Ok(()),
+        }
+    }
+
     fn is_out(&self) -> bool {
         let now = self.clock.now();
         self.world.lock().unwrap().is_out(self.name, now)
@@ -274,6 +310,10 @@ impl Sink for Lake {
             true => Err(self.failure("")),
             false => Ok(Health::default()),
         }
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
     }
 
     async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
@@ -304,5 +344,41 @@ impl Sink for Lake {
             etag: None,
             sealed: None,
         })
+    }
+}
+
+#[async_trait]
+impl Store for Lake {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+        let world = self.world.lock().unwrap();
+        let all = world.lake.iter();
+        let found: Vec<_> = all
+            .filter(|((of, key), _)| of == self.name && key.starts_with(prefix))
+            .map(|((_, key), data)| {
+                Ok(Found {
+                    key: key.clone(),
+                    size: data.len() as u64,
+                    etag: None,
+                })
+            })
+            .collect();
+        stream::iter(found).boxed()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        self.answer(key).await?;
+        let world = self.world.lock().unwrap();
+        let data = world.lake.get(&(self.name.to_owned(), key.to_owned()));
+        Ok(data.map(|data| Body::whole(data.clone().into())))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        self.answer(key).await?;
+        let mut world = self.world.lock().unwrap();
+        world.lake.remove(&(self.name.to_owned(), key.to_owned()));
+        match world.strikes() {
+            true => Err(self.failure(key)),
+            false => Ok(()),
+        }
     }
 }

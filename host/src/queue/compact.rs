@@ -1,0 +1,200 @@
+//! Joins the small segments of a day that is over: an export that follows its source files a day in
+//! many pieces, and readers want few files.
+
+use rusqlite::{Transaction, params};
+
+use super::{Queue, QueueError, close::forget};
+
+/// A segment whose files are to be removed from a sink, because another one has taken its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its number.
+    pub segment: i64,
+    /// Its day, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// The sink.
+    pub sink: String,
+}
+
+impl Queue {
+    /// Whether there is something to [`compact`](Self::compact).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn can_compact(&self, before: String) -> Result<bool, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status = 'kept' AND day < ?1)",
+            )?
+            .query_row([before], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Closes segments of at most `most` conversations in the place of smaller ones that have been
+    /// filed, to be filed in `sinks`: those of days before `before` (`YYYY-MM-DD`) of which nothing
+    /// is under way. What no other segment can be joined with is forgotten. Says whether there is
+    /// something to file.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn compact(
+        &self,
+        before: String,
+        most: usize,
+        sinks: Vec<String>,
+    ) -> Result<bool, QueueError> {
+        self.with(move |tx| {
+            let mut closed = false;
+            let unfinished = unfinished(tx)?;
+            let kept: Vec<(String, i64, usize)> = tx
+                .prepare_cached(
+                    "SELECT day, segment, count(*) FROM conversation WHERE status = 'kept' AND day < ?1
+                     GROUP BY day, segment ORDER BY day, segment",
+                )?
+                .query_map([before], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as usize))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            for of_day in kept.chunk_by(|one, other| one.0 == other.0) {
+                let day = &of_day[0].0;
+                if unfinished.contains(day) {
+                    continue;
+                }
+                for group in groups(of_day, most) {
+                    match group.as_slice() {
+                        [alone] => forget(tx, &ids(tx, day, *alone)?)?,
+                        group if sinks.is_empty() => {
+                            for segment in group {
+                                forget(tx, &ids(tx, day, *segment)?)?;
+                            }
+                        }
+                        group => {
+                            join(tx, day, group, &sinks)?;
+                            closed = true;
+                        }
+                    }
+                }
+            }
+            Ok(closed)
+        })
+        .await
+    }
+
+    /// The segments whose files are to be removed from sinks that have what takes their place.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn replaced(&self) -> Result<Vec<Replaced>, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached(
+                "SELECT replaced.segment, day, sink FROM replaced JOIN segment ON number = replaced.segment
+                 WHERE NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = by AND filing.sink = replaced.sink)
+                 ORDER BY replaced.segment",
+            )?
+            .query_map([], |row| {
+                Ok(Replaced {
+                    segment: row.get(0)?,
+                    day: row.get(1)?,
+                    sink: row.get(2)?,
+                })
+            })?
+            .collect()
+        })
+        .await
+    }
+
+    /// Acknowledges that a sink no longer holds a replaced segment.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn removed(&self, replaced: Replaced) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("DELETE FROM replaced WHERE segment = ?1 AND sink = ?2")?
+                .execute(params![replaced.segment, replaced.sink])
+                .map(drop)
+        })
+        .await
+    }
+}
+
+/// The days of which something is under way.
+fn unfinished(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
+    // Each part has an index of its own.
+    tx.prepare_cached(
+        "SELECT day FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL
+         UNION SELECT day FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL
+         UNION SELECT day FROM conversation WHERE status = 'found' AND outcome IS NOT NULL
+         UNION SELECT day FROM conversation WHERE status = 'settled'
+         UNION SELECT day FROM conversation WHERE status = 'closing'",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}
+
+/// Segments of a day, in groups of neighbours that have at most `most` conversations in all.
+fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
+    let mut groups = Vec::<Vec<i64>>::new();
+    let mut room = 0;
+    for (_, segment, count) in of_day {
+        match groups.last_mut() {
+            Some(group) if *count <= room => group.push(*segment),
+            _ => {
+                groups.push(vec![*segment]);
+                room = most;
+            }
+        }
+        room = room.saturating_sub(*count);
+    }
+    groups
+}
+
+/// The conversations of a kept segment.
+fn ids(tx: &Transaction<'_>, day: &str, segment: i64) -> rusqlite::Result<Vec<String>> {
+    tx.prepare_cached(
+        "SELECT id FROM conversation WHERE status = 'kept' AND day = ?1 AND segment = ?2",
+    )?
+    .query_map(params![day, segment], |row| row.get(0))?
+    .collect()
+}
+
+/// Closes one segment in the place of others.
+fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?
+        .execute([day])?;
+    let number = tx.last_insert_rowid();
+    for segment in group {
+        tx.prepare_cached(
+            "UPDATE conversation SET status = 'closing', segment = ?3
+             WHERE status = 'kept' AND day = ?1 AND segment = ?2",
+        )?
+        .execute(params![day, segment, number])?;
+        for sink in sinks {
+            tx.prepare_cached("INSERT INTO replaced VALUES (?1, ?2, ?3)")?
+                .execute(params![segment, sink, number])?;
+        }
+    }
+    for sink in sinks {
+        tx.prepare_cached("INSERT INTO filing VALUES (?1, ?2)")?
+            .execute(params![number, sink])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_joined_as_far_as_there_is_room() {
+        let of_day = |counts: &[usize]| -> Vec<(String, i64, usize)> {
+            let numbered = (1..).zip(counts);
+            numbered
+                .map(|(number, count)| (String::new(), number, *count))
+                .collect()
+        };
+        let joined = groups(&of_day(&[3, 4, 4, 9, 1, 20, 5]), 10);
+        let expected = [vec![1, 2], vec![3], vec![4, 5], vec![6], vec![7]];
+        assert_eq!(joined, expected);
+    }
+}

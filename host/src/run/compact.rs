@@ -1,0 +1,74 @@
+//! Joins the small files of days that are over, in sinks that let objects be removed.
+
+use super::{ROWS, Run, RunError, live::Live};
+use crate::{queue::day, receipt};
+
+/// How long after its end a day counts as over (ms).
+const OVER: u64 = 24 * 3_600_000;
+/// An object that there never is: removing it tells whether removing is allowed.
+const NOTHING: &str = "receipts/.recording-host-removes-nothing";
+
+impl Run {
+    /// Whether any sink is to have small files joined.
+    pub(super) fn may_compact(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|output| output.metadata.compact() && output.sink.store().is_some())
+    }
+
+    /// Closes larger segments in the place of small ones, where there are such; says whether there is
+    /// something to file.
+    pub(super) async fn compact(&self, live: &mut Live) -> Result<bool, RunError> {
+        let now = self.clock.now();
+        let before = day(now.saturating_sub(OVER));
+        if live.lanes.any_away() || !self.queue.can_compact(before.clone()).await? {
+            return Ok(false);
+        }
+        let mut sinks = Vec::new();
+        for (place, output) in self.outputs.iter().enumerate() {
+            let (true, Some(store)) = (output.metadata.compact(), output.sink.store()) else {
+                continue;
+            };
+            match store.delete(NOTHING).await {
+                Ok(()) => sinks.push(output.name.clone()),
+                Err(error) if error.retryable => {
+                    self.sink_failed(place, error, live)?;
+                    return Ok(false);
+                }
+                // An archive may well forbid it.
+                Err(_) => {}
+            }
+        }
+        Ok(self.queue.compact(before, ROWS, sinks).await?)
+    }
+
+    /// Removes the files in whose place others have been filed; says whether none is left.
+    pub(super) async fn remove_replaced(&self, live: &mut Live) -> Result<bool, RunError> {
+        let mut all = true;
+        for replaced in self.queue.replaced().await? {
+            let outputs = self.outputs.iter();
+            let named = outputs.enumerate().find(|(_, it)| it.name == replaced.sink);
+            let store = named.and_then(|(place, it)| Some((place, it.sink.store()?)));
+            let Some((place, store)) = store else {
+                continue;
+            };
+            if live.lanes.rests(place, self.clock.now()) {
+                all = false;
+                continue;
+            }
+            match receipt::remove(store, &self.export, &replaced).await {
+                Ok(()) => self.queue.removed(replaced).await?,
+                Err(error) if error.retryable => {
+                    self.sink_failed(place, error, live)?;
+                    all = false;
+                }
+                Err(error) => {
+                    self.warn(&format!(
+                        "{error}; a file that has been replaced stays, and `verify` names it"
+                    ));
+                    self.queue.removed(replaced).await?;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
