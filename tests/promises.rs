@@ -75,6 +75,8 @@ mod secrets;
 #[path = "promises/sinks.rs"]
 mod sinks;
 #[cfg(all(feature = "sink-azure-blob", feature = "sink-gcs"))]
+#[path = "promises/sinks_azurite.rs"]
+mod sinks_azurite;
 #[path = "promises/sinks_cloud.rs"]
 mod sinks_cloud;
 #[cfg(feature = "sink-http")]

@@ -84,6 +84,9 @@ pub(crate) struct Server {
 
 struct Bucket {
     files: s3s_fs::FileSystem,
+    /// Held while an object is written: `s3s-fs` may keep the bytes of one put with the checksum of
+    /// another.
+    writing: tokio::sync::Mutex<()>,
     state: Arc<Mutex<State>>,
 }
 
@@ -97,6 +100,7 @@ impl Server {
         }));
         let mut builder = S3ServiceBuilder::new(Bucket {
             files: s3s_fs::FileSystem::new(folder.path()).unwrap(),
+            writing: tokio::sync::Mutex::default(),
             state: state.clone(),
         });
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -302,7 +306,9 @@ impl s3s::S3 for Bucket {
             input.checksum_crc64nvme = None;
         }
         let encryption = input.server_side_encryption.clone();
+        let writing = self.writing.lock().await;
         let mut answer = self.files.put_object(req).await?;
+        drop(writing);
         if let Some(encryption) = encryption.filter(|_| !ways.ignores_encryption) {
             answer.output.server_side_encryption = Some(encryption.clone());
             self.state
@@ -447,7 +453,9 @@ impl s3s::S3 for Bucket {
         if ways.ignores_conditions {
             req.input.if_none_match = None;
         }
+        let writing = self.writing.lock().await;
         let answer = self.files.complete_multipart_upload(req).await?;
+        drop(writing);
         self.state.lock().unwrap().uploads.remove(&id);
         Ok(answer)
     }

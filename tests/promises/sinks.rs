@@ -403,7 +403,7 @@ impl Drop for SeaweedFs {
 }
 
 /// A port that is free, as is the one 10000 above it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -140,23 +140,30 @@ fn answer(
             state.parts.remove(&query["uploadId"]);
             status(StatusCode::NO_CONTENT)
         }
-        Method::DELETE => {
-            state.objects.remove(&key);
-            status(StatusCode::ACCEPTED)
-        }
+        Method::DELETE => match state.objects.remove(&key) {
+            Some(_) => status(StatusCode::NO_CONTENT),
+            None => status(StatusCode::NOT_FOUND),
+        },
         // Azure deletes in batches, even if it is one.
         Method::POST if query.get("comp").is_some_and(|comp| comp == "batch") => {
             let asked = String::from_utf8(body.to_vec()).unwrap();
             let lines = asked
                 .lines()
                 .filter_map(|line| line.strip_prefix("DELETE "));
-            for line in lines {
+            let mut part = String::new();
+            for (number, line) in lines.enumerate() {
                 let path = decode(line.split([' ', '?']).next().unwrap());
                 let key = path.trim_start_matches('/').trim_start_matches("corp/");
-                state.objects.remove(key).unwrap();
+                let said = match state.objects.remove(key) {
+                    Some(_) => "202 Accepted\r\n",
+                    None => {
+                        "404 The specified blob does not exist.\r\nx-ms-error-code: BlobNotFound\r\n"
+                    }
+                };
+                let head = format!("Content-Type: application/http\r\nContent-ID: {number}");
+                write!(part, "--b\r\n{head}\r\n\r\nHTTP/1.1 {said}\r\n\r\n").unwrap();
             }
-            let part = "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n--b--\r\n";
-            let mut response = text(StatusCode::ACCEPTED, part.to_owned());
+            let mut response = text(StatusCode::ACCEPTED, part + "--b--\r\n");
             let kind = "multipart/mixed; boundary=b".parse().unwrap();
             response.headers_mut().insert("content-type", kind);
             response
