@@ -2,69 +2,25 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use genesys_simulator::Settings;
 use recording_host::{
     Config, RunError,
     clock::Clock,
     run::Pipeline,
-    sink::{
-        Body, Found, Health, ObjectInfo, Sink, SinkError, SinkExt, Store, Stored,
-        filesystem::Filesystem,
-    },
+    sink::{ObjectInfo, SinkExt, filesystem::Filesystem},
     transfer::Zip,
     verify::{Difference, Options, verify, verify_with},
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::{Center, files, receipts, rows, set};
+use crate::support::{Asked, Center, Guarded, files, out_of_order, receipts, rows, set};
 
 /// An hour in three seconds.
 const FAST: f64 = 1200.0;
 const HOUR: u64 = 3_600_000;
 const CONVERSATIONS: u64 = 120;
-
-/// A folder in which nothing may be removed.
-#[derive(Clone, Debug)]
-struct Forbidding(Filesystem);
-
-#[async_trait]
-impl Sink for Forbidding {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.0.check().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        self.0.put(key, info, body).await
-    }
-
-    fn store(&self) -> Option<&dyn Store> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl Store for Forbidding {
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
-        self.0.list(prefix)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
-        self.0.get(key).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), SinkError> {
-        Err(SinkError {
-            sink: "forbidding".into(),
-            key: key.into(),
-            reason: "nothing may be removed".into(),
-            retryable: false,
-        })
-    }
-}
 
 /// An evening that is followed into several sinks.
 struct Evening {
@@ -127,7 +83,11 @@ impl Evening {
         });
         let config = Config::new(config).unwrap();
         let pipeline = config.pipelines(self.clock).await.unwrap().pop().unwrap();
-        let forbidding = Arc::new(Forbidding(self.folder("forbidding")));
+        let path = self.center.folder.path().join("forbidding");
+        let forbidding = Arc::new(Guarded::new(path, |asked| match asked {
+            Asked::Delete => Err(out_of_order(false)),
+            Asked::Check | Asked::Put => Ok(()),
+        }));
         pipeline.sink("forbidding", forbidding, Zip::Unpack)
     }
 
@@ -243,7 +203,7 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
         .iter()
         .filter(|it| it.difference == Difference::Surplus);
     let surplus: Vec<&String> = surplus.map(|it| &it.key).collect();
-    assert_eq!(surplus, left.iter().map(|key| *key).collect::<Vec<_>>());
+    assert_eq!(surplus, left);
     assert_eq!(report.findings.len(), left.len());
     // Even with a queue that is lost, the next run removes it.
     std::fs::remove_dir_all(evening.center.folder.path().join("data")).unwrap();

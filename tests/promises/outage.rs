@@ -3,57 +3,24 @@
 use std::{
     process::Stdio,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use genesys_simulator::Settings;
 use recording_host::{
     Config,
     clock::Clock,
-    sink::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, filesystem::Filesystem},
+    sink::{Sink, filesystem::Filesystem},
     transfer::Zip,
     verify::verify,
 };
 
-use crate::support::{Center, SPEED, export, files, media, program, same_media};
-
-/// A folder that is out of order for some time.
-#[derive(Debug)]
-struct Unsteady {
-    folder: Filesystem,
-    clock: Clock,
-    /// From when and until when (ms).
-    down: (u64, u64),
-    refused: AtomicU64,
-}
-
-#[async_trait]
-impl Sink for Unsteady {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.folder.check().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        if (self.down.0..self.down.1).contains(&self.clock.now()) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(SinkError {
-                sink: "unsteady".into(),
-                key: key.into(),
-                reason: "out of order".into(),
-                retryable: true,
-            });
-        }
-        self.folder.put(key, info, body).await
-    }
-
-    fn store(&self) -> Option<&dyn Store> {
-        self.folder.store()
-    }
-}
+use crate::support::{
+    Asked, Center, Guarded, SPEED, export, files, media, out_of_order, program, same_media,
+};
 
 async fn center() -> Center {
     Center::start(Settings {
@@ -76,24 +43,31 @@ async fn a_sink_that_is_down_for_minutes_is_waited_for() {
     export(calm.config()).await;
     let center = center().await;
     let clock = Clock::new(SPEED);
-    let began = clock.now();
-    let sink = Arc::new(Unsteady {
-        folder: Filesystem::new(center.output()),
-        clock,
-        down: (began + 20_000, began + 320_000),
-        refused: AtomicU64::new(0),
+    // It takes some objects, and then none for five minutes.
+    let (taken, refused) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let back = Arc::new(OnceLock::new());
+    let (counted, until) = (Arc::clone(&refused), Arc::clone(&back));
+    let sink = Guarded::new(center.output(), move |asked| {
+        if asked == Asked::Put && taken.fetch_add(1, Ordering::Relaxed) >= 50 {
+            let now = clock.now();
+            if now < *until.get_or_init(|| now + 300_000) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                return Err(out_of_order(true));
+            }
+        }
+        Ok(())
     });
     // The source of the configuration, and a sink of our own.
     let config = Config::new(center.config()).unwrap();
     let pipeline = config.pipelines(clock).await.unwrap().pop().unwrap();
     let summary = pipeline
         .without_sinks()
-        .sink("lake", Arc::clone(&sink) as Arc<dyn Sink>, Zip::Unpack)
+        .sink("lake", Arc::new(sink), Zip::Unpack)
         .run()
         .await
         .unwrap();
-    assert!(clock.now() >= sink.down.1, "it was waited for");
-    let refused = sink.refused.load(Ordering::Relaxed);
+    assert!(clock.now() >= *back.get().unwrap(), "it was waited for");
+    let refused = refused.load(Ordering::Relaxed);
     // Those under way at once, and then one attempt after each pause.
     assert!((1..60).contains(&refused), "{refused}");
     assert_eq!(summary.conversations, 300);

@@ -9,63 +9,21 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use genesys_simulator::Settings;
 use recording_host::{
     Config, RunError,
     clock::Clock,
     run::Pipeline,
-    sink::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, filesystem::Filesystem},
+    sink::{Sink, filesystem::Filesystem},
     transfer::Zip,
     verify::verify,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, export, files, media, receipts, rows, same_media, set};
-
-/// A folder that is out of order after so many puts, until it is mended.
-#[derive(Debug)]
-struct Unsteady {
-    folder: Filesystem,
-    puts: AtomicU64,
-    good_for: u64,
-    mended: AtomicBool,
-    /// Whether it says that it will pass.
-    passing: bool,
-}
-
-impl Unsteady {
-    fn answer(&self) -> Result<(), SinkError> {
-        let there = self.puts.load(Ordering::Relaxed) < self.good_for;
-        match there || self.mended.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err(SinkError {
-                sink: "third".into(),
-                key: String::new(),
-                reason: "out of order".into(),
-                retryable: self.passing,
-            }),
-        }
-    }
-}
-
-#[async_trait]
-impl Sink for Unsteady {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.answer()?;
-        self.folder.check().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        self.answer()?;
-        self.puts.fetch_add(1, Ordering::Relaxed);
-        self.folder.put(key, info, body).await
-    }
-
-    fn store(&self) -> Option<&dyn Store> {
-        self.folder.store()
-    }
-}
+use crate::support::{
+    Asked, Center, Guarded, SPEED, export, files, media, out_of_order, receipts, rows, same_media,
+    set,
+};
 
 async fn center() -> Center {
     Center::start(Settings {
@@ -79,20 +37,30 @@ async fn center() -> Center {
 /// Three sinks, of which the third is out of order after so many puts.
 struct Three {
     center: Center,
-    third: Arc<Unsteady>,
+    third: Arc<Guarded>,
+    mended: Arc<AtomicBool>,
 }
 
 impl Three {
     async fn new(good_for: u64, passing: bool) -> Self {
         let center = center().await;
-        let third = Arc::new(Unsteady {
-            folder: Filesystem::new(center.folder.path().join("third")),
-            puts: AtomicU64::new(0),
-            good_for,
-            mended: AtomicBool::new(false),
-            passing,
+        let mended = Arc::new(AtomicBool::new(false));
+        let (puts, works) = (AtomicU64::new(0), Arc::clone(&mended));
+        let third = Guarded::new(center.folder.path().join("third"), move |asked| {
+            if puts.load(Ordering::Relaxed) >= good_for && !works.load(Ordering::Relaxed) {
+                return Err(out_of_order(passing));
+            }
+            if asked == Asked::Put {
+                puts.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
         });
-        Three { center, third }
+        let third = Arc::new(third);
+        Three {
+            center,
+            third,
+            mended,
+        }
     }
 
     fn folder(&self, name: &str) -> std::path::PathBuf {
@@ -100,7 +68,7 @@ impl Three {
     }
 
     fn mend(&self) {
-        self.third.mended.store(true, Ordering::Relaxed);
+        self.mended.store(true, Ordering::Relaxed);
     }
 
     async fn pipeline(&self) -> Pipeline {
@@ -172,7 +140,7 @@ async fn what_a_sink_lacks_is_brought_to_it_by_a_later_run() {
     let three = Three::new(0, true).await;
     let error = three.pipeline().await.run().await.unwrap_err();
     assert!(
-        matches!(&error, RunError::Sink(error) if error.sink == "third"),
+        matches!(&error, RunError::Sink(error) if error.sink == "guarded"),
         "{error}"
     );
     assert_eq!((three.filed("first"), three.filed("third")), (200, 0));

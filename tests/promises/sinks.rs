@@ -14,15 +14,14 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use genesys_simulator::Settings;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
 use recording_host::sink::{Body, ObjectInfo, conformance, stdout::Stdout};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Center, export, files, media, rows, run_program, same_media, set, sha256};
+use crate::{
+    s3_server,
+    support::{Center, export, files, media, rows, run_program, same_media, set, sha256},
+};
 
 const ACCESS_KEY: &str = "AKIDEXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI-EXAMPLE";
@@ -64,21 +63,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
 async fn serve(folder: &std::path::Path) -> String {
     let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-    let service = builder.build();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let service = service.clone();
-            tokio::spawn(async move {
-                let _ = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
-        }
-    });
-    url
+    s3_server::serve(builder).await
 }
 
 /// All objects of the bucket, without the prefix of the sink.

@@ -6,8 +6,16 @@ use std::{
     process::{Command, Output},
 };
 
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
-use recording_host::{Config, Summary, clock::Clock};
+use recording_host::{
+    Config, Summary,
+    clock::Clock,
+    sink::{
+        Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored, filesystem::Filesystem,
+    },
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -216,4 +224,100 @@ pub(crate) fn same_media(one: &Objects, other: &Objects) {
         one.len(),
         other.len()
     );
+}
+
+/// What a sink is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Check,
+    Put,
+    Delete,
+}
+
+/// A folder that does something only if it is let.
+pub(crate) struct Guarded {
+    pub(crate) folder: Filesystem,
+    guard: Box<Guard>,
+}
+
+type Guard = dyn Fn(Asked) -> Result<(), SinkError> + Send + Sync;
+
+impl Guarded {
+    pub(crate) fn new(
+        folder: PathBuf,
+        guard: impl Fn(Asked) -> Result<(), SinkError> + Send + Sync + 'static,
+    ) -> Self {
+        Guarded {
+            folder: Filesystem::new(folder),
+            guard: Box::new(guard),
+        }
+    }
+}
+
+/// What a guard says that lets nothing pass.
+pub(crate) fn out_of_order(passing: bool) -> SinkError {
+    SinkError {
+        sink: "guarded".into(),
+        key: String::new(),
+        reason: "out of order".into(),
+        retryable: passing,
+    }
+}
+
+impl std::fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.folder.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Sink for Guarded {
+    async fn check(&self) -> Result<Health, SinkError> {
+        (self.guard)(Asked::Check)?;
+        self.folder.check().await
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+        (self.guard)(Asked::Put)?;
+        self.folder.put(key, info, body).await
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Store for Guarded {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+        self.folder.list(prefix)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        self.folder.get(key).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        (self.guard)(Asked::Delete)?;
+        self.folder.delete(key).await
+    }
+}
+
+/// What a script among `tests/readers` says of a path, by the packages that an environment variable
+/// names.
+pub(crate) async fn read_by(script: &str, packages: &str, path: &Path) -> Value {
+    let mut python = Command::new("python3");
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers");
+    python.arg(Path::new(scripts).join(script)).arg(path);
+    if let Some(packages) = std::env::var_os(packages) {
+        python.env("PYTHONPATH", packages);
+    }
+    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
+    let ran = ran.await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(
+        ran.status.success(),
+        "{script}: {said}; tests/run installs the readers"
+    );
+    serde_json::from_slice(&ran.stdout).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Recordings arrive in the form that a sink wants, playable and of the right length.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path};
 
 use genesys_simulator::{Dialect, RecordingKind, Settings};
 use recording_host::{
@@ -10,7 +10,7 @@ use recording_host::{
 use serde_json::{Value, json};
 
 use crate::layouts::{layout, layouts, verified};
-use crate::support::{Center, Objects, export, files, media, rows};
+use crate::support::{Center, Objects, export, files, media, read_by, rows};
 
 const CONVERSATIONS: u64 = 40;
 
@@ -65,14 +65,7 @@ fn durations(center: &Center) -> BTreeMap<String, u64> {
 
 /// What Python's own reader of WAV says of each file: its channels and its length in ms.
 async fn played(folder: &Path) -> BTreeMap<String, (u64, u64)> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers/wav.py");
-    let mut python = Command::new("python3");
-    python.arg(script).arg(folder);
-    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
-    let ran = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(ran.status.success(), "{said}");
-    serde_json::from_slice(&ran.stdout).unwrap()
+    serde_json::from_value(read_by("wav.py", "AUDIO_READERS", folder).await).unwrap()
 }
 
 /// How many recordings of these kinds the contact center hands over.
@@ -225,24 +218,7 @@ async fn nothing_is_transcoded_unless_that_is_asked_for() {
 async fn libsndfile_hears_the_same_in_what_was_made_as_in_the_original() {
     let keep = json!({ "to": "flac", "when": ["audio/ogg"] });
     let center = exported(Dialect::Cloud, keep).await;
-    let mut python = Command::new("python3");
-    python
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/readers/audio.py"
-        ))
-        .arg(center.output());
-    if let Some(readers) = std::env::var_os("AUDIO_READERS") {
-        python.env("PYTHONPATH", readers);
-    }
-    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
-    let ran = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(
-        ran.status.success(),
-        "{said}; tests/run installs the readers"
-    );
-    let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let found = read_by("audio.py", "AUDIO_READERS", &center.output()).await;
     let oggs = ending(&media(&files(&center.output())), ".ogg");
     assert_eq!(found["compared"], oggs.len());
     let noise = found["worst_db"].as_f64().unwrap();

@@ -414,12 +414,12 @@ impl SinkConfig {
             #[cfg(feature = "sink-gcs")]
             Kind::Gcs(given) => {
                 let settings = given.settings(&secrets)?;
-                Arc::new(crate::sink::gcs::Gcs::new(settings).map_err(wrong)?)
+                Arc::new(crate::sink::gcs::open(settings).map_err(wrong)?)
             }
             #[cfg(feature = "sink-azure-blob")]
             Kind::AzureBlob(given) => {
                 let settings = given.settings(&secrets)?;
-                Arc::new(crate::sink::azure_blob::AzureBlob::new(settings).map_err(wrong)?)
+                Arc::new(crate::sink::azure_blob::open(settings).map_err(wrong)?)
             }
             #[cfg(feature = "sink-http")]
             Kind::Http(given) => {

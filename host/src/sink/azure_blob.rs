@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Options, Retry};
-use super::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket};
+use super::SinkError;
+pub use super::bucket::{Bucket, Options, Retry};
 
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -49,72 +48,51 @@ pub enum Credentials {
     },
 }
 
-/// The sink `azure_blob`.
-#[derive(Debug)]
-pub struct AzureBlob(Bucket);
-
-impl AzureBlob {
-    /// A sink with a client of its own.
-    ///
-    /// # Errors
-    /// Says what is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, SinkError> {
-        let place = format!("az://{}/{}", settings.account, settings.container);
-        let mut builder = MicrosoftAzureBuilder::from_env()
-            .with_account(&settings.account)
-            .with_container_name(&settings.container)
-            // An account that has no tags refuses the header even if it is empty.
-            .with_disable_tagging(settings.options.tags.is_empty())
-            .with_retry(settings.retry.into());
-        if let Some(endpoint) = &settings.endpoint {
-            builder = builder
-                .with_endpoint(endpoint.clone())
-                .with_client_options(ClientOptions::new().with_allow_http(true));
+/// The sink `azure_blob`, with a client of its own.
+///
+/// # Errors
+/// Says what is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+    let place = format!("az://{}/{}", settings.account, settings.container);
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_account(&settings.account)
+        .with_container_name(&settings.container)
+        // An account that has no tags refuses the header even if it is empty.
+        .with_disable_tagging(settings.options.tags.is_empty())
+        .with_retry(settings.retry.into());
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder
+            .with_endpoint(endpoint.clone())
+            .with_client_options(ClientOptions::new().with_allow_http(true));
+    }
+    builder = match &settings.credentials {
+        Credentials::Default => builder,
+        Credentials::AccessKey(key) => builder.with_access_key(key.expose_secret()),
+        Credentials::Sas(query) => {
+            let query = query.expose_secret().trim_start_matches('?').as_bytes();
+            let pairs = url::form_urlencoded::parse(query).into_owned();
+            builder.with_sas_authorization(pairs.collect::<Vec<_>>())
         }
-        builder = match &settings.credentials {
-            Credentials::Default => builder,
-            Credentials::AccessKey(key) => builder.with_access_key(key.expose_secret()),
-            Credentials::Sas(query) => {
-                let query = query.expose_secret().trim_start_matches('?').as_bytes();
-                let pairs = url::form_urlencoded::parse(query).into_owned();
-                builder.with_sas_authorization(pairs.collect::<Vec<_>>())
-            }
-            Credentials::Client {
-                tenant_id,
-                client_id,
-                client_secret,
-            } => builder.with_client_secret_authorization(
-                client_id,
-                client_secret.expose_secret(),
-                tenant_id,
-            ),
-        };
-        let store = builder.build().map_err(|error| SinkError {
-            sink: "azure_blob".into(),
-            key: place.clone(),
-            reason: format!("{error}; check `credentials`, `account`, `container` and `endpoint`"),
-            retryable: false,
-        })?;
-        Ok(AzureBlob(Bucket {
-            store: Arc::new(store),
-            sink: "azure_blob",
-            place,
-            options: settings.options,
-        }))
-    }
-}
-
-#[async_trait]
-impl Sink for AzureBlob {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.0.check().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        self.0.put(key, info, body).await
-    }
-
-    fn store(&self) -> Option<&dyn Store> {
-        Some(&self.0)
-    }
+        Credentials::Client {
+            tenant_id,
+            client_id,
+            client_secret,
+        } => builder.with_client_secret_authorization(
+            client_id,
+            client_secret.expose_secret(),
+            tenant_id,
+        ),
+    };
+    let store = builder.build().map_err(|error| SinkError {
+        sink: "azure_blob".into(),
+        key: place.clone(),
+        reason: format!("{error}; check `credentials`, `account`, `container` and `endpoint`"),
+        retryable: false,
+    })?;
+    Ok(Bucket {
+        store: Arc::new(store),
+        sink: "azure_blob",
+        place,
+        options: settings.options,
+    })
 }

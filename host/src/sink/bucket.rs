@@ -77,7 +77,7 @@ impl From<Retry> for object_store::RetryConfig {
 }
 
 /// A bucket, whoever's it is.
-pub(super) struct Bucket {
+pub struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
     /// The sink's type.
     pub(super) sink: &'static str,

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Options, Retry};
-use super::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket};
+use super::SinkError;
+pub use super::bucket::{Bucket, Options, Retry};
 
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -42,59 +41,36 @@ pub enum Credentials {
     Anonymous,
 }
 
-/// The sink `gcs`.
-#[derive(Debug)]
-pub struct Gcs(Bucket);
-
-impl Gcs {
-    /// A sink with a client of its own.
-    ///
-    /// # Errors
-    /// Says what is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, SinkError> {
-        let place = format!("gs://{}", settings.bucket);
-        let mut builder = GoogleCloudStorageBuilder::from_env()
-            .with_bucket_name(&settings.bucket)
-            .with_retry(settings.retry.into());
-        if let Some(endpoint) = &settings.endpoint {
-            builder = builder
-                .with_base_url(endpoint)
-                .with_client_options(ClientOptions::new().with_allow_http(true));
-        }
-        builder = match &settings.credentials {
-            Credentials::Default => builder,
-            Credentials::ServiceAccount(key) => {
-                builder.with_service_account_key(key.expose_secret())
-            }
-            Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
-            Credentials::Anonymous => builder.with_skip_signature(true),
-        };
-        let store = builder.build().map_err(|error| SinkError {
-            sink: "gcs".into(),
-            key: place.clone(),
-            reason: format!("{error}; check `credentials`, `bucket` and `endpoint`"),
-            retryable: false,
-        })?;
-        Ok(Gcs(Bucket {
-            store: Arc::new(store),
-            sink: "gcs",
-            place,
-            options: settings.options,
-        }))
+/// The sink `gcs`, with a client of its own.
+///
+/// # Errors
+/// Says what is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+    let place = format!("gs://{}", settings.bucket);
+    let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_bucket_name(&settings.bucket)
+        .with_retry(settings.retry.into());
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder
+            .with_base_url(endpoint)
+            .with_client_options(ClientOptions::new().with_allow_http(true));
     }
-}
-
-#[async_trait]
-impl Sink for Gcs {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.0.check().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        self.0.put(key, info, body).await
-    }
-
-    fn store(&self) -> Option<&dyn Store> {
-        Some(&self.0)
-    }
+    builder = match &settings.credentials {
+        Credentials::Default => builder,
+        Credentials::ServiceAccount(key) => builder.with_service_account_key(key.expose_secret()),
+        Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
+        Credentials::Anonymous => builder.with_skip_signature(true),
+    };
+    let store = builder.build().map_err(|error| SinkError {
+        sink: "gcs".into(),
+        key: place.clone(),
+        reason: format!("{error}; check `credentials`, `bucket` and `endpoint`"),
+        retryable: false,
+    })?;
+    Ok(Bucket {
+        store: Arc::new(store),
+        sink: "gcs",
+        place,
+        options: settings.options,
+    })
 }

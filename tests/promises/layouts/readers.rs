@@ -1,15 +1,12 @@
 //! Readers of other makes find the partitions of `hive`, and in them what the rows say.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_simulator::Dialect;
 use serde_json::{Value, json};
 
 use super::{ORGANIZATION, exported};
-use crate::support::{files, rows};
+use crate::support::{files, read_by, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs DuckDB and PyArrow, which tests/run installs"]
@@ -42,24 +39,7 @@ async fn duckdb_and_pyarrow_read_hive_as_partitions() {
         "conversations": ids,
         "hours": hours,
     });
-    let mut python = Command::new("python3");
-    python
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/readers/hive.py"
-        ))
-        .arg(root.join(ORGANIZATION));
-    if let Some(readers) = std::env::var_os("READERS") {
-        python.env("PYTHONPATH", readers);
-    }
-    let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
-    let ran = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(
-        ran.status.success(),
-        "{said}; tests/run installs the readers"
-    );
-    let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let found = read_by("hive.py", "READERS", &root.join(ORGANIZATION)).await;
     for reader in ["duckdb", "pyarrow"] {
         assert_eq!(found[reader], expected, "{reader}");
     }

@@ -1,14 +1,11 @@
 //! Readers of other makes find in Parquet what JSON Lines say.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::exported;
-use crate::support::{rows, set};
+use crate::support::{read_by, rows, set};
 
 /// What is known from the rows of JSON Lines: what the readers must find, too.
 fn told(rows: &[Value]) -> Value {
@@ -77,24 +74,7 @@ async fn duckdb_pyarrow_and_polars_read_what_json_lines_say() {
         .iter()
         .filter(|(name, _)| name.starts_with("parquet"))
     {
-        let mut python = Command::new("python3");
-        python
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../tests/readers/archive.py"
-            ))
-            .arg(center.output().join(name));
-        if let Some(readers) = std::env::var_os("READERS") {
-            python.env("PYTHONPATH", readers);
-        }
-        let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
-        let ran = ran.await.unwrap();
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(
-            ran.status.success(),
-            "{name}: {said}; tests/run installs the readers"
-        );
-        let found: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        let found = read_by("archive.py", "READERS", &center.output().join(name)).await;
         for reader in ["duckdb", "pyarrow", "polars"] {
             assert_eq!(found[reader]["metadata"], expected, "{name}: {reader}");
             let catalogue = &found[reader]["catalog"];
