@@ -28,8 +28,8 @@ mod retention;
 mod window;
 
 use recording_source_sdk::{
-    AuthScheme, DataClass, Descriptor, Event, Level, Note, Origin, OriginRole, Purpose, RateLimit,
-    Source, SourceError, Split, Started, State, Step, Timestamp, export,
+    AuthScheme, DataClass, Descriptor, Event, Origin, OriginRole, Purpose, RateLimit, Source,
+    SourceError, Split, Started, State, Step, Timestamp, export,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +61,8 @@ enum Memory {
 }
 
 impl Memory {
-    fn read(state: &State) -> Result<Self, SourceError> {
-        if state.version != STATE_VERSION {
-            return Err(SourceError::IncompatibleState(state.version));
-        }
-        serde_json::from_slice(&state.data)
-            .map_err(|error| SourceError::Permanent(format!("the split's state: {error}")))
-    }
-
     fn write(&self) -> State {
-        State {
-            version: STATE_VERSION,
-            data: serde_json::to_vec(self).expect("states are plain data"),
-        }
+        State::write(STATE_VERSION, self)
     }
 
     fn split(self, id: String) -> Split {
@@ -94,14 +83,6 @@ impl Memory {
             kind: kind.to_owned(),
             state: self.write(),
         }
-    }
-}
-
-/// A line for the log that an operator should look at.
-fn warning(text: String) -> Note {
-    Note {
-        level: Level::Warn,
-        text,
     }
 }
 
@@ -170,7 +151,7 @@ impl Source for GenesysCloud {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let options = Options::read(options)?;
-        match Memory::read(&state)? {
+        match state.read::<Memory>(STATE_VERSION)? {
             Memory::Plan(plan) => plan.step(&options, event),
             Memory::Backfill(backfill) => backfill.step(&options, event, now),
             Memory::Window(window) => window.step(&options, event),

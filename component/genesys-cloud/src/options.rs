@@ -2,7 +2,10 @@
 
 mod region;
 
-use recording_source_sdk::{OptionError, SourceError};
+use recording_source_sdk::{
+    SourceError,
+    options::{self, within, wrong},
+};
 use serde::Deserialize;
 
 /// How the batch API is spoken.
@@ -159,16 +162,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn read(json: &str) -> Result<Self, SourceError> {
-        let raw: Raw =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
-                .map_err(|error| {
-                    let path = error.path().to_string();
-                    let inner = error.into_inner().to_string();
-                    let message = inner
-                        .split_once(" at line ")
-                        .map_or(inner.as_str(), |(message, _)| message);
-                    wrong(if path == "." { "" } else { &path }, message)
-                })?;
+        let raw: Raw = options::read(json)?;
         let hosts = region::hosts(&raw)?;
         possible(&raw)?;
         let default_poll = match raw.dialect {
@@ -269,30 +263,4 @@ fn possible(raw: &Raw) -> Result<(), SourceError> {
         ));
     }
     Ok(())
-}
-
-fn within(
-    path: &str,
-    value: Option<u32>,
-    default: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<u32, SourceError> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        let (least, most) = (range.start(), range.end());
-        Err(wrong(
-            path,
-            &format!("{value} is not within {least} and {most}"),
-        ))
-    }
-}
-
-/// An error about the option at `path`.
-pub(crate) fn wrong(path: &str, message: &str) -> SourceError {
-    SourceError::Options(OptionError {
-        path: path.to_owned(),
-        message: message.to_owned(),
-    })
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use recording_source_sdk::{Event, Next, Send, SourceError, Split, Step, Timestamp};
+use recording_source_sdk::{Event, Next, Note, Send, SourceError, Split, Step, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,7 +48,7 @@ impl Orphans {
                 let pages = listing.page_count.unwrap_or(0);
                 if listing.entities.is_empty() || self.page >= pages {
                     if self.counted > 0 {
-                        step.notes.push(crate::warning(format!(
+                        step.notes.push(Note::warning(format!(
                             "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud, then run again",
                             self.counted
                         )));
