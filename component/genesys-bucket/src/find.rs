@@ -32,8 +32,8 @@ pub(crate) struct Find {
     counting: bool,
 }
 
-/// Examples of each page, for an estimate.
-const EXAMPLES: usize = 2;
+/// Examples of each page at most, for an estimate: from all of it, since hours differ.
+const EXAMPLES: usize = crate::FETCH_SIZE as usize;
 
 /// The splits that the estimate of a range begins with: one for each day.
 pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
@@ -136,7 +136,12 @@ impl Find {
                 recorded: number,
                 requests: 1,
             }));
-            conversations.truncate(EXAMPLES);
+            let every = conversations.len().div_ceil(EXAMPLES).max(1);
+            let mut place = 0;
+            conversations.retain(|_| {
+                place += 1;
+                (place - 1) % every == 0
+            });
         }
         match page.contents.last().filter(|_| page.is_truncated) {
             Some(last) => self.after = Some(last.key.clone()),

@@ -3,7 +3,7 @@
 //!
 //! `find` chooses how conversations are found: a `window` walks a range of days page by page,
 //! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
-//! looked up on the way, and `orphans` counted. A `batch` fetches the recordings of up to a hundred
+//! looked up on the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up to a hundred
 //! conversations as they are, a `recording` split those of a few in another format; `describe` asks
 //! for their metadata, `restore` for what is archived. `estimate` counts, `check` tries out what the
 //! client may do. `api` has the vendor's JSON, `metadata` turns an analytics row into a
@@ -115,8 +115,14 @@ impl Source for GenesysCloud {
         let options = Options::read(options)?;
         let splits = match purpose {
             Purpose::Find(find) => find::begin(&options, &find, now)?,
-            Purpose::Fetch(fetch) if options.one_by_one() => recording::begin(fetch),
-            Purpose::Fetch(fetch) => batch::begin(&options, fetch),
+            Purpose::Fetch(mut fetch) => {
+                let mut splits = recording::begin_orphans(&mut fetch);
+                splits.extend(match options.one_by_one() {
+                    true => recording::begin(fetch),
+                    false => batch::begin(&options, fetch),
+                });
+                splits
+            }
             Purpose::Estimate(range) => estimate::begin(range, now)?,
             Purpose::Check => vec![check::begin()],
         };

@@ -104,6 +104,8 @@ struct Raw {
     #[serde(default)]
     orphans: bool,
     #[serde(default)]
+    export_orphans: bool,
+    #[serde(default)]
     media: Vec<String>,
     direction: Option<Direction>,
     #[serde(default)]
@@ -139,8 +141,10 @@ pub(crate) struct Options {
     pub(crate) names: bool,
     /// For how many days archived recordings are restored, if at all.
     pub(crate) restore_days: Option<u32>,
-    /// Whether recordings without a conversation are counted.
+    /// Whether recordings without a conversation are looked for.
     pub(crate) orphans: bool,
+    /// Whether they are exported, and not just counted.
+    pub(crate) export_orphans: bool,
     pub(crate) media: Vec<String>,
     pub(crate) direction: Option<Direction>,
     pub(crate) queues: Vec<String>,
@@ -184,7 +188,8 @@ impl Options {
                 .restore_days
                 .map(|days| within("restore_days", Some(days), days, 1..=3650))
                 .transpose()?,
-            orphans: raw.orphans,
+            orphans: raw.orphans || raw.export_orphans,
+            export_orphans: raw.export_orphans,
             media: raw.media,
             direction: raw.direction,
             queues: raw.queues,

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 pub(crate) use batch::Jobs;
 pub(crate) use jobs::Searches;
+pub(crate) use kept::orphan;
 pub(crate) use token::Tokens;
 
 use crate::{
