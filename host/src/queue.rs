@@ -42,6 +42,10 @@ use crate::{
 
 /// How long SQLite waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
+/// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their index.
+const CACHE: i64 = 16 << 10;
+/// Pages that the log has before they go to the database: one that changes often goes there once.
+const CHECKPOINT: i64 = 4000;
 
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +96,9 @@ pub struct Queue {
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
 // is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. `replaced` are segments whose files are to be removed from sinks, once these have another one. `owed` is what some sinks have and others lack, and `filing`
+// end. Conversations lie in the order in which they were found, and not of their ids, so that what is
+// settled and filed together lies together. `replaced` are segments whose files are to be removed from
+// sinks, once these have another one. `owed` is what some sinks have and others lack, and `filing`
 // the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
 // `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
 // `ready`, and `outcome:` with the outcome's word.
@@ -102,11 +108,11 @@ CREATE TABLE IF NOT EXISTS split (
   status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS split_open ON split(due) WHERE status = 'open';
 CREATE TABLE IF NOT EXISTS conversation (
-  id TEXT PRIMARY KEY, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
+  id TEXT PRIMARY KEY NOT NULL, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
   recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  lost INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  lost INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS conversation_wanted ON conversation(due, id)
   WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
 CREATE INDEX IF NOT EXISTS conversation_fetching ON conversation(fetch)
@@ -369,6 +375,8 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.execute_batch(SCHEMA)?;
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;

@@ -1,5 +1,7 @@
 //! A bucket that Genesys Cloud pushes to yields what its API yields, but for what only one of them knows.
 
+#[path = "bucket_source/ahead.rs"]
+mod ahead;
 #[path = "bucket_source/identity.rs"]
 mod identity;
 #[path = "bucket_source/wire.rs"]

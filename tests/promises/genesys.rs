@@ -35,6 +35,52 @@ fn keys(rows: &[Value]) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recordings_without_a_conversation_are_exported_on_request_each_with_a_row() {
+    let settings = Settings {
+        conversations: 20,
+        orphans: 12,
+        rate_limit: 3000,
+        ..Settings::default()
+    };
+    let center = Center::fast(settings, 200.0).await;
+    let mut config = center.config();
+    config["sources"]["calls"]["options"]["export_orphans"] = json!(true);
+    let summary = export(config).await;
+    assert_eq!(summary.conversations, 32);
+    let stats = center.simulator.stats();
+    assert_eq!(stats.rejected, 0, "{:?}", stats.reasons);
+    let written = files(&center.output());
+    let rows = rows(&written);
+    let orphans = rows.iter().filter(|row| {
+        let id = row["conversation_id"].as_str().unwrap();
+        id.starts_with("orphan-")
+    });
+    let orphans: Vec<&Value> = orphans.collect();
+    assert_eq!(orphans.len(), 12);
+    let objects = media(&written);
+    let mut archived = 0;
+    for row in orphans {
+        let id = row["conversation_id"].as_str().unwrap();
+        assert_eq!(row["attributes"]["orphan.status"], "NO_CONVERSATION");
+        if row["outcome"] == "failed" {
+            assert!(
+                row["reason"].as_str().unwrap().contains("archived"),
+                "{row}"
+            );
+            archived += 1;
+            continue;
+        }
+        assert_eq!(row["outcome"], "stored", "{row}");
+        assert_eq!(row["recording_id"], id["orphan-".len()..]);
+        assert!(
+            objects.contains_key(row["object_key"].as_str().unwrap()),
+            "{row}"
+        );
+    }
+    assert_eq!(archived, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_by_jobs_brings_what_the_query_brings_and_participants_attributes() {
     let settings = Settings {
         days: 40,

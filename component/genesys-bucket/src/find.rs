@@ -3,15 +3,15 @@
 //! Folders are of hours, so a range that begins or ends within one takes the whole of it.
 
 use recording_source_sdk::{
-    Conversation, Counted, Event, Fact, Level, Next, Note, Send, SourceError, Split, Step,
-    TimeRange, Timestamp,
+    Conversation, Counted, Event, Fact, Next, Note, Send, SourceError, Split, Step, TimeRange,
+    Timestamp, options::wrong,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
     layout::{self, DAY, Digits, HOUR},
-    options::{Options, wrong},
+    options::Options,
     s3::{self, Page},
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Find {
     counting: bool,
 }
 
-/// Examples of each page, for an estimate.
-const EXAMPLES: usize = 2;
+/// Examples of each page at most, for an estimate: from all of it, since hours differ.
+const EXAMPLES: usize = crate::FETCH_SIZE as usize;
 
 /// The splits that the estimate of a range begins with: one for each day.
 pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
@@ -136,7 +136,12 @@ impl Find {
                 recorded: number,
                 requests: 1,
             }));
-            conversations.truncate(EXAMPLES);
+            let every = conversations.len().div_ceil(EXAMPLES).max(1);
+            let mut place = 0;
+            conversations.retain(|_| {
+                place += 1;
+                (place - 1) % every == 0
+            });
         }
         match page.contents.last().filter(|_| page.is_truncated) {
             Some(last) => self.after = Some(last.key.clone()),
@@ -174,19 +179,16 @@ impl Find {
             let inside = start + HOUR > self.from && start < self.until;
             // A folder's files follow one another.
             if inside && last != Some(id) {
-                found.push(bare(id, start));
+                found.push(Conversation::bare(id, start));
             }
             last = Some(id);
         }
         let notes = match odd {
             0 => Vec::new(),
-            odd => vec![Note {
-                level: Level::Warn,
-                text: format!(
-                    "{odd} objects under `{}` are left out: their keys are not of the layout",
-                    layout::day(self.day, self.digits)
-                ),
-            }],
+            odd => vec![Note::warning(format!(
+                "{odd} objects under `{}` are left out: their keys are not of the layout",
+                layout::day(self.day, self.digits)
+            ))],
         };
         (found, notes)
     }
@@ -201,25 +203,5 @@ impl Find {
             self.digits = Digits::Plain;
             self.day += DAY;
         }
-    }
-}
-
-/// A conversation of which nothing is known but its folder.
-pub(crate) fn bare(id: &str, start: Timestamp) -> Conversation {
-    Conversation {
-        id: id.to_owned(),
-        start,
-        end: None,
-        direction: None,
-        ani: None,
-        dnis: None,
-        agents: Vec::new(),
-        queues: Vec::new(),
-        wrap_up_codes: Vec::new(),
-        tags: Vec::new(),
-        divisions: Vec::new(),
-        media_types: Vec::new(),
-        recorded: true,
-        attributes: Vec::new(),
     }
 }

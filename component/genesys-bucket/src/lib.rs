@@ -1,10 +1,12 @@
 //! The recording source for buckets that Genesys Cloud's own AWS S3 integration pushes to.
 //!
 //! A `find` lists the bucket, day by day, and tells of each conversation that has a folder in it; a
-//! `fetch` reads the metadata beside the files of some conversations and hands the files over.
+//! `fetch` reads the metadata beside the files of some conversations and hands the files over. A
+//! `check` tries out what they need.
 //! `layout` knows how the bucket is laid out, `s3` speaks with it, `sidecar` reads the metadata,
 //! `options` what is configured.
 
+mod check;
 mod fetch;
 mod find;
 mod layout;
@@ -13,8 +15,8 @@ mod s3;
 mod sidecar;
 
 use recording_source_sdk::{
-    AuthScheme, DataClass, Descriptor, Event, Next, Origin, OriginRole, Purpose, Send, Source,
-    SourceError, Split, Started, State, Step, Timestamp, export,
+    AuthScheme, DataClass, Descriptor, Event, Origin, OriginRole, Purpose, Source, SourceError,
+    Split, Started, State, Step, Timestamp, export,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,30 +39,19 @@ const FETCH_SIZE: u32 = 20;
 enum Memory {
     Find(find::Find),
     Fetch(fetch::Fetch),
-    Check,
+    Check(check::Check),
 }
 
 impl Memory {
-    fn read(state: &State) -> Result<Self, SourceError> {
-        if state.version != STATE_VERSION {
-            return Err(SourceError::IncompatibleState(state.version));
-        }
-        serde_json::from_slice(&state.data)
-            .map_err(|error| SourceError::Permanent(format!("the split's state: {error}")))
-    }
-
     fn write(&self) -> State {
-        State {
-            version: STATE_VERSION,
-            data: serde_json::to_vec(self).expect("states are plain data"),
-        }
+        State::write(STATE_VERSION, self)
     }
 
     fn split(self, id: String) -> Split {
         let kind = match self {
             Memory::Find(_) => "listing",
             Memory::Fetch(_) => "folders",
-            Memory::Check => "check",
+            Memory::Check(_) => "check",
         };
         Split {
             id,
@@ -89,7 +80,7 @@ impl Source for GenesysBucket {
             Purpose::Find(range) => find::begin(&options, &range, now)?,
             Purpose::Fetch(wanted) => fetch::begin(wanted),
             Purpose::Estimate(range) => find::estimate(range, now),
-            Purpose::Check => vec![Memory::Check.split("check".into())],
+            Purpose::Check => vec![check::begin()],
         };
         Ok(Started {
             // Files are downloaded with the credentials, too: from where requests may go.
@@ -109,26 +100,10 @@ impl Source for GenesysBucket {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let options = Options::read(options)?;
-        match Memory::read(&state)? {
+        match state.read::<Memory>(STATE_VERSION)? {
             Memory::Find(find) => find.step(&options, event),
             Memory::Fetch(fetch) => fetch.step(&options, event, now),
-            Memory::Check => check(&options, event),
+            Memory::Check(check) => check.step(&options, event, now),
         }
-    }
-}
-
-/// Proves that the bucket can be listed and holds something of the organisation.
-fn check(options: &Options, event: Event) -> Result<Step, SourceError> {
-    let state = Memory::Check.write();
-    match event {
-        Event::Due => Ok(Step::then(Next::Send(Send {
-            request: s3::list(options, &options.root(), None, 1),
-            state,
-        }))),
-        Event::Answer(answer) => {
-            s3::listed(options, answer)?.expect_some(options)?;
-            Ok(Step::then(Next::Done(state)))
-        }
-        Event::Renew(_) => Ok(Step::then(Next::Done(state))),
     }
 }

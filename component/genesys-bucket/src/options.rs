@@ -1,6 +1,9 @@
 //! The source's options: read strictly, defaults filled in.
 
-use recording_source_sdk::{OptionError, SourceError};
+use recording_source_sdk::{
+    SourceError,
+    options::{self, within, wrong},
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -43,16 +46,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn read(json: &str) -> Result<Self, SourceError> {
-        let raw: Raw =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
-                .map_err(|error| {
-                    let path = error.path().to_string();
-                    let inner = error.into_inner().to_string();
-                    let message = inner
-                        .split_once(" at line ")
-                        .map_or(inner.as_str(), |(message, _)| message);
-                    wrong(if path == "." { "" } else { &path }, message)
-                })?;
+        let raw: Raw = options::read(json)?;
         let plain = |text: &str, more: &str| {
             !text.is_empty()
                 && text
@@ -128,30 +122,6 @@ fn origin(raw: &Raw, path_style: bool) -> Result<String, SourceError> {
     Ok(match path_style {
         true => format!("{scheme}://{host}"),
         false => format!("{scheme}://{}.{host}", raw.bucket),
-    })
-}
-
-fn within(
-    path: &str,
-    value: Option<u32>,
-    default: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<u32, SourceError> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        let (least, most) = (range.start(), range.end());
-        let message = format!("{value} is not within {least} and {most}");
-        Err(wrong(path, &message))
-    }
-}
-
-/// An error about the option at `path`.
-pub(crate) fn wrong(path: &str, message: &str) -> SourceError {
-    SourceError::Options(OptionError {
-        path: path.to_owned(),
-        message: message.to_owned(),
     })
 }
 

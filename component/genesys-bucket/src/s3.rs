@@ -4,10 +4,10 @@
 //! encoded here as S3 encodes them to compare signatures.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use recording_source_sdk::{Answer, Fault, Method, Request, Response, SourceError};
+use recording_source_sdk::{Answer, Method, Request, Response, SourceError, options::wrong};
 use serde::Deserialize;
 
-use crate::options::{Options, wrong};
+use crate::options::Options;
 
 /// All but the characters that AWS leaves as they are.
 const VALUE: AsciiSet = NON_ALPHANUMERIC
@@ -24,6 +24,14 @@ pub(crate) struct Page {
     pub(crate) is_truncated: bool,
     encoding_type: Option<String>,
     pub(crate) contents: Vec<Object>,
+    common_prefixes: Vec<Prefix>,
+}
+
+/// What several keys of a listing begin with, up to a slash.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Prefix {
+    prefix: String,
 }
 
 /// An object of a listing.
@@ -56,17 +64,29 @@ impl Object {
 }
 
 impl Page {
+    /// The folders of a listing by folders, whole.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
+        self.common_prefixes
+            .iter()
+            .map(|folder| folder.prefix.as_str())
+    }
+
     /// Refuses a listing of the whole organisation that has nothing in it.
     pub(crate) fn expect_some(&self, options: &Options) -> Result<(), SourceError> {
         if !self.contents.is_empty() {
             return Ok(());
         }
-        Err(SourceError::Permanent(format!(
-            "the bucket {} holds nothing under `{}`; check `organisation` and `prefix`, and that the integration has pushed something",
-            options.bucket,
-            options.root()
-        )))
+        Err(SourceError::Permanent(nothing(options)))
     }
+}
+
+/// That there is nothing of the organisation, and what to do.
+pub(crate) fn nothing(options: &Options) -> String {
+    format!(
+        "the bucket {} holds nothing under `{}`; check `organisation` and `prefix`, and that the integration has pushed something",
+        options.bucket,
+        options.root()
+    )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -90,6 +110,13 @@ pub(crate) fn list(options: &Options, prefix: &str, after: Option<&str>, most: u
         url += &format!("&start-after={}", encoded(after));
     }
     get(options, url)
+}
+
+/// Asks for what is right below `prefix`: folders, and keys that are in none.
+pub(crate) fn folders(options: &Options, prefix: &str) -> Request {
+    let mut request = list(options, prefix, None, 1000);
+    request.url = request.url.replacen("?", "?delimiter=%2F&", 1);
+    request
 }
 
 /// Asks for an object.
@@ -129,7 +156,7 @@ fn get(options: &Options, url: String) -> Request {
 
 /// Reads a page of a listing.
 pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceError> {
-    let response = response(answer)?;
+    let response = answer.response()?;
     if response.status != 200 {
         return Err(refused(options, &response, "s3:ListBucket"));
     }
@@ -140,14 +167,16 @@ pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceEr
     };
     let text = std::str::from_utf8(&response.body).map_err(|_| odd("not UTF-8"))?;
     let mut page: Page = quick_xml::de::from_str(text).map_err(|error| odd(&error.to_string()))?;
-    if page.is_truncated && page.contents.is_empty() {
+    if page.is_truncated && page.contents.is_empty() && page.common_prefixes.is_empty() {
         return Err(odd("it goes on after nothing"));
     }
     if page.encoding_type.as_deref() == Some("url") {
-        for object in &mut page.contents {
-            let spaced = object.key.replace('+', " ");
+        let keys = page.contents.iter_mut().map(|object| &mut object.key);
+        let folders = page.common_prefixes.iter_mut();
+        for key in keys.chain(folders.map(|folder| &mut folder.prefix)) {
+            let spaced = key.replace('+', " ");
             // What is no UTF-8 becomes an odd key, which is told of.
-            object.key = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
+            *key = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
         }
     }
     Ok(page)
@@ -155,22 +184,11 @@ pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceEr
 
 /// Reads an object; none if there is none.
 pub(crate) fn read(options: &Options, answer: Answer) -> Result<Option<Vec<u8>>, SourceError> {
-    let response = response(answer)?;
+    let response = answer.response()?;
     match response.status {
         200 => Ok(Some(response.body)),
         404 if body(&response).code != "NoSuchBucket" => Ok(None),
         _ => Err(refused(options, &response, "s3:GetObject")),
-    }
-}
-
-fn response(answer: Answer) -> Result<Response, SourceError> {
-    match answer {
-        Answer::Response(response) => Ok(response),
-        Answer::Fault(Fault::Unreachable(reason)) => Err(SourceError::Transient(reason)),
-        Answer::Fault(Fault::Refused(reason)) => Err(SourceError::Permanent(reason)),
-        Answer::Fault(Fault::TooLarge(limit)) => Err(SourceError::Permanent(format!(
-            "the bucket's answer is larger than {limit} bytes"
-        ))),
     }
 }
 

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use recording_source_sdk::{Conversation, Direction, Party, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    find::bare,
-    layout::{HOUR, is_id},
-};
+use crate::layout::{HOUR, is_id};
 
 /// The largest one that is read, in bytes; those that have been seen have less than one kilobyte.
 pub(crate) const LARGEST: u64 = 1 << 20;
@@ -136,7 +133,7 @@ impl Told {
             agents: self.users.iter().map(agent).collect(),
             media_types: listed(&self.media_types),
             attributes,
-            ..bare(id, hour)
+            ..Conversation::bare(id, hour)
         }
     }
 }

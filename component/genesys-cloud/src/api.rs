@@ -7,7 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod directory;
 pub(crate) mod recording;
 
-use recording_source_sdk::{Answer, Fault, Method, Request, Response, SourceError};
+use recording_source_sdk::{Answer, Method, Request, Response, SourceError};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -105,16 +105,7 @@ impl From<Refusal> for SourceError {
 
 /// The body of a successful answer; otherwise what was refused.
 pub(crate) fn success(answer: Answer) -> Result<Result<Response, Refusal>, SourceError> {
-    let response = match answer {
-        Answer::Response(response) => response,
-        Answer::Fault(Fault::Unreachable(reason)) => return Err(SourceError::Transient(reason)),
-        Answer::Fault(Fault::Refused(reason)) => return Err(SourceError::Permanent(reason)),
-        Answer::Fault(Fault::TooLarge(limit)) => {
-            return Err(SourceError::Permanent(format!(
-                "the answer is larger than {limit} bytes"
-            )));
-        }
-    };
+    let response = answer.response()?;
     if (200..300).contains(&response.status) {
         return Ok(Ok(response));
     }

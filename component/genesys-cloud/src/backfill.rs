@@ -416,9 +416,8 @@ impl Backfill {
             }
             let mut step = Step::then(Next::Done(self.memory()));
             step.splits = window::begin(options, &self.name, self.from..self.end);
-            step.notes.push(crate::warning(format!(
-                "{text}; the query is asked instead"
-            )));
+            step.notes
+                .push(Note::warning(format!("{text}; the query is asked instead")));
             return Ok(step);
         }
         self.phase = Phase::Unsubmitted;

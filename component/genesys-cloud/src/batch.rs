@@ -514,12 +514,11 @@ impl Batch {
                     .is_some_and(|id| asked.contains(id))
             })
             .count();
-        let note = |strange| Note {
-            level: Level::Warn,
-            text: format!(
+        let note = |strange| {
+            Note::warning(format!(
                 "{strange} results of {} name no conversation that was asked for",
                 self.id
-            ),
+            ))
         };
         (strange > 0).then(|| note(strange)).into_iter().collect()
     }

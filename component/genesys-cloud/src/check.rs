@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{Timestamp as Instant, fmt::rfc2822};
 use recording_source_sdk::{
     Answer, Event, Fact, Finding, Next, Request, Response, Send, SourceError, Split, Step,
     Timestamp, Verdict,
@@ -19,8 +18,6 @@ use crate::{
 
 /// How many of the last conversations are looked at.
 const LATEST: u32 = 100;
-/// A clock that is wrong by more than this spoils settle times and signatures (ms).
-const SKEW: u64 = 60_000;
 /// Links that live shorter are likely to expire before they are used, in minutes.
 const SHORT: u64 = 10;
 
@@ -126,7 +123,7 @@ impl Check {
         };
         let mut findings = Vec::new();
         if let (Call::Query, Answer::Response(response)) = (call, &answer) {
-            findings.extend(clock(response, now));
+            findings.extend(response.clock(now));
             findings.extend(limit(response));
         }
         match api::success(answer)? {
@@ -150,18 +147,10 @@ fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
     })
 }
 
-fn finding(subject: &str, verdict: Verdict, text: String) -> Finding {
-    Finding {
-        subject: subject.to_owned(),
-        verdict,
-        text,
-    }
-}
-
 /// What a call that was answered tells.
 fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError> {
     let subject = call.subject();
-    let good = |text: String| vec![finding(subject, Verdict::Good, text)];
+    let good = |text: String| vec![Finding::new(subject, Verdict::Good, text)];
     Ok(match call {
         Call::Query => {
             let page: analytics::Page = api::parse(response)?;
@@ -185,7 +174,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
                     ),
                 ),
             };
-            findings.push(finding("divisions", verdict, text));
+            findings.push(Finding::new("divisions", verdict, text));
             findings
         }
         Call::Availability => {
@@ -204,7 +193,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
                 ),
                 false => (Verdict::Good, ""),
             };
-            vec![finding(
+            vec![Finding::new(
                 subject,
                 verdict,
                 format!("they live for {minutes} minutes{advice}"),
@@ -220,7 +209,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
 fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
     let subject = call.subject();
     Ok(match (call, refusal.status) {
-        (Call::Batch, 400) => finding(
+        (Call::Batch, 400) => Finding::new(
             subject,
             Verdict::Good,
             "batches may be submitted".to_owned(),
@@ -237,10 +226,10 @@ fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
                     format!("; add {permission} to a role of the OAuth client, in its divisions")
                 }
             };
-            finding(subject, verdict, format!("{}{way_out}", refusal.message))
+            Finding::new(subject, verdict, format!("{}{way_out}", refusal.message))
         }
         // Not every region has every call.
-        (Call::Settings | Call::Availability, 404 | 405 | 501) => finding(
+        (Call::Settings | Call::Availability, 404 | 405 | 501) => Finding::new(
             subject,
             Verdict::Doubtful,
             format!("not told: status {}", refusal.status),
@@ -249,30 +238,10 @@ fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
     })
 }
 
-/// How far the clocks are apart.
-fn clock(response: &Response, now: Timestamp) -> Option<Finding> {
-    let date = response.header("date")?;
-    let at: Instant = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
-    let skew = u64::try_from(at.as_millisecond()).ok()?.abs_diff(now);
-    let seconds = skew / 1000;
-    Some(match skew > SKEW {
-        true => finding(
-            "clock",
-            Verdict::Bad,
-            format!("{seconds} s from the vendor's; set this machine's clock by NTP"),
-        ),
-        false => finding(
-            "clock",
-            Verdict::Good,
-            format!("{seconds} s from the vendor's"),
-        ),
-    })
-}
-
 /// The request limit, as the vendor tells it.
 fn limit(response: &Response) -> Option<Finding> {
     let allowed = response.header("inin-ratelimit-allowed")?;
-    Some(finding(
+    Some(Finding::new(
         "request limit",
         Verdict::Good,
         format!("{allowed} a minute"),

@@ -2,6 +2,7 @@
 
 use recording_source_sdk::{
     Counted, Event, Fact, Next, Send, SourceError, Split, Step, TimeRange, Timestamp,
+    options::wrong,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::{
     backfill,
     find::{self, DAY},
     metadata::{Parsed, iso},
-    options::{Options, Search, wrong},
+    options::{Options, Search},
 };
 
 /// Examples of a day, at most.

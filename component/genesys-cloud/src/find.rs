@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use recording_source_sdk::{Find, Outcome, OutcomeResult, SourceError, Split, Step, Timestamp};
+use recording_source_sdk::{
+    Find, Note, Outcome, OutcomeResult, SourceError, Split, Step, Timestamp, options::wrong,
+};
 
 use crate::{
     backfill,
     metadata::{Parsed, Row},
-    options::{Mode, Options, Search, wrong},
+    options::{Mode, Options, Search},
     orphans, retention, window,
 };
 
@@ -64,7 +66,7 @@ pub(crate) fn readable(rows: Vec<Parsed>, step: &mut Step) -> Vec<Row> {
             Parsed(Ok(row)) => readable.push(row),
             Parsed(Err(reason)) => {
                 let text = format!("a row of the analytics is left out: {reason}");
-                step.notes.push(crate::warning(text));
+                step.notes.push(Note::warning(text));
             }
         }
     }

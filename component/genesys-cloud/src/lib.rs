@@ -3,7 +3,7 @@
 //!
 //! `find` chooses how conversations are found: a `window` walks a range of days page by page,
 //! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
-//! looked up on the way, and `orphans` counted. A `batch` fetches the recordings of up to a hundred
+//! looked up on the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up to a hundred
 //! conversations as they are, a `recording` split those of a few in another format; `describe` asks
 //! for their metadata, `restore` for what is archived. `estimate` counts, `check` tries out what the
 //! client may do. `api` has the vendor's JSON, `metadata` turns an analytics row into a
@@ -28,8 +28,8 @@ mod retention;
 mod window;
 
 use recording_source_sdk::{
-    AuthScheme, DataClass, Descriptor, Event, Level, Note, Origin, OriginRole, Purpose, RateLimit,
-    Source, SourceError, Split, Started, State, Step, Timestamp, export,
+    AuthScheme, DataClass, Descriptor, Event, Origin, OriginRole, Purpose, RateLimit, Source,
+    SourceError, Split, Started, State, Step, Timestamp, export,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +61,8 @@ enum Memory {
 }
 
 impl Memory {
-    fn read(state: &State) -> Result<Self, SourceError> {
-        if state.version != STATE_VERSION {
-            return Err(SourceError::IncompatibleState(state.version));
-        }
-        serde_json::from_slice(&state.data)
-            .map_err(|error| SourceError::Permanent(format!("the split's state: {error}")))
-    }
-
     fn write(&self) -> State {
-        State {
-            version: STATE_VERSION,
-            data: serde_json::to_vec(self).expect("states are plain data"),
-        }
+        State::write(STATE_VERSION, self)
     }
 
     fn split(self, id: String) -> Split {
@@ -94,14 +83,6 @@ impl Memory {
             kind: kind.to_owned(),
             state: self.write(),
         }
-    }
-}
-
-/// A line for the log that an operator should look at.
-fn warning(text: String) -> Note {
-    Note {
-        level: Level::Warn,
-        text,
     }
 }
 
@@ -134,8 +115,14 @@ impl Source for GenesysCloud {
         let options = Options::read(options)?;
         let splits = match purpose {
             Purpose::Find(find) => find::begin(&options, &find, now)?,
-            Purpose::Fetch(fetch) if options.one_by_one() => recording::begin(fetch),
-            Purpose::Fetch(fetch) => batch::begin(&options, fetch),
+            Purpose::Fetch(mut fetch) => {
+                let mut splits = recording::begin_orphans(&mut fetch);
+                splits.extend(match options.one_by_one() {
+                    true => recording::begin(fetch),
+                    false => batch::begin(&options, fetch),
+                });
+                splits
+            }
             Purpose::Estimate(range) => estimate::begin(range, now)?,
             Purpose::Check => vec![check::begin()],
         };
@@ -170,7 +157,7 @@ impl Source for GenesysCloud {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let options = Options::read(options)?;
-        match Memory::read(&state)? {
+        match state.read::<Memory>(STATE_VERSION)? {
             Memory::Plan(plan) => plan.step(&options, event),
             Memory::Backfill(backfill) => backfill.step(&options, event, now),
             Memory::Window(window) => window.step(&options, event),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recording_source_sdk::{Answer, Fact, Named, Party, Request, SourceError, Step};
+use recording_source_sdk::{Answer, Fact, Named, Note, Party, Request, SourceError, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -94,7 +94,7 @@ impl Names {
             }
             // Some vendor's ids are no longer ids of anything.
             Err(refusal) if refusal.status == 400 || refusal.status == 404 => {
-                step.notes.push(crate::warning(format!(
+                step.notes.push(Note::warning(format!(
                     "names of {kind:?} cannot be had: status {}",
                     refusal.status
                 )));

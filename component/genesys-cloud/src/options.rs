@@ -2,7 +2,10 @@
 
 mod region;
 
-use recording_source_sdk::{OptionError, SourceError};
+use recording_source_sdk::{
+    SourceError,
+    options::{self, within, wrong},
+};
 use serde::Deserialize;
 
 /// How the batch API is spoken.
@@ -101,6 +104,8 @@ struct Raw {
     #[serde(default)]
     orphans: bool,
     #[serde(default)]
+    export_orphans: bool,
+    #[serde(default)]
     media: Vec<String>,
     direction: Option<Direction>,
     #[serde(default)]
@@ -136,8 +141,10 @@ pub(crate) struct Options {
     pub(crate) names: bool,
     /// For how many days archived recordings are restored, if at all.
     pub(crate) restore_days: Option<u32>,
-    /// Whether recordings without a conversation are counted.
+    /// Whether recordings without a conversation are looked for.
     pub(crate) orphans: bool,
+    /// Whether they are exported, and not just counted.
+    pub(crate) export_orphans: bool,
     pub(crate) media: Vec<String>,
     pub(crate) direction: Option<Direction>,
     pub(crate) queues: Vec<String>,
@@ -159,16 +166,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn read(json: &str) -> Result<Self, SourceError> {
-        let raw: Raw =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
-                .map_err(|error| {
-                    let path = error.path().to_string();
-                    let inner = error.into_inner().to_string();
-                    let message = inner
-                        .split_once(" at line ")
-                        .map_or(inner.as_str(), |(message, _)| message);
-                    wrong(if path == "." { "" } else { &path }, message)
-                })?;
+        let raw: Raw = options::read(json)?;
         let hosts = region::hosts(&raw)?;
         possible(&raw)?;
         let default_poll = match raw.dialect {
@@ -190,7 +188,8 @@ impl Options {
                 .restore_days
                 .map(|days| within("restore_days", Some(days), days, 1..=3650))
                 .transpose()?,
-            orphans: raw.orphans,
+            orphans: raw.orphans || raw.export_orphans,
+            export_orphans: raw.export_orphans,
             media: raw.media,
             direction: raw.direction,
             queues: raw.queues,
@@ -269,30 +268,4 @@ fn possible(raw: &Raw) -> Result<(), SourceError> {
         ));
     }
     Ok(())
-}
-
-fn within(
-    path: &str,
-    value: Option<u32>,
-    default: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<u32, SourceError> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        let (least, most) = (range.start(), range.end());
-        Err(wrong(
-            path,
-            &format!("{value} is not within {least} and {most}"),
-        ))
-    }
-}
-
-/// An error about the option at `path`.
-pub(crate) fn wrong(path: &str, message: &str) -> SourceError {
-    SourceError::Options(OptionError {
-        path: path.to_owned(),
-        message: message.to_owned(),
-    })
 }

@@ -1,17 +1,29 @@
-//! Recordings without a conversation: they are counted and named in the log, since no batch and no
-//! bulk export has them until the vendor has recovered them.
+//! Recordings without a conversation: no batch and no bulk export has them until the vendor has
+//! recovered them. They are counted, or handed over as conversations of their own, whose recordings
+//! `recording` asks for one by one.
 
 use std::ops::Range;
 
-use recording_source_sdk::{Event, Next, Send, SourceError, Split, Step, Timestamp};
+use recording_source_sdk::{
+    Conversation, Event, Next, Note, Outcome, OutcomeResult, Send, SourceError, Split, Step,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
     api::{self, recording},
     metadata::milliseconds,
-    options::Options,
+    options::{Mode, Options},
 };
+
+/// What the ids of their conversations begin with; the recording's own follows.
+const PREFIX: &str = "orphan-";
+
+/// The recording that a conversation stands for, if it is that of an orphan.
+pub(crate) fn recording_of(conversation: &str) -> Option<&str> {
+    conversation.strip_prefix(PREFIX)
+}
 
 /// What the count remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,15 +53,22 @@ impl Orphans {
                     Ok(response) => api::parse(&response)?,
                     Err(refusal) => return Err(refusal.into()),
                 };
-                let made = listing.entities.iter();
-                let made = made.filter_map(|one| milliseconds(one.created_time.as_deref()?));
-                let inside = made.filter(|made| self.range.contains(made)).count();
-                self.counted += inside as u64;
-                let pages = listing.page_count.unwrap_or(0);
-                if listing.entities.is_empty() || self.page >= pages {
-                    if self.counted > 0 {
-                        step.notes.push(crate::warning(format!(
-                            "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud, then run again",
+                let last =
+                    listing.entities.is_empty() || self.page >= listing.page_count.unwrap_or(0);
+                for orphan in listing.entities {
+                    let made = orphan.created_time.as_deref().and_then(milliseconds);
+                    let Some(made) = made.filter(|made| self.range.contains(made)) else {
+                        continue;
+                    };
+                    self.counted += 1;
+                    if options.export_orphans {
+                        hand_over(orphan, made, options.mode, &mut step);
+                    }
+                }
+                if last {
+                    if self.counted > 0 && !options.export_orphans {
+                        step.notes.push(Note::warning(format!(
+                            "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud and run again, or set `export_orphans: true`",
                             self.counted
                         )));
                     }
@@ -65,4 +84,36 @@ impl Orphans {
         });
         Ok(step)
     }
+}
+
+/// Hands over an orphan as a conversation of its own.
+fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut Step) {
+    let Some(id) = api::id(orphan.id) else {
+        let text = "a recording without a conversation is left out: its id is none";
+        step.notes.push(Note::warning(text.to_owned()));
+        return;
+    };
+    let id = format!("{PREFIX}{id}");
+    let media = orphan.media_type.map(|word| match word.as_str() {
+        "CALL" => "voice".to_owned(),
+        _ => word.to_ascii_lowercase(),
+    });
+    let attributes = [
+        ("orphan.status", orphan.orphan_status),
+        ("orphan.provider_type", orphan.provider_type),
+    ];
+    let attributes = attributes.into_iter();
+    if mode == Mode::MetadataOnly {
+        step.outcomes.push(Outcome {
+            conversation: id.clone(),
+            result: OutcomeResult::Skipped("metadata only".to_owned()),
+        });
+    }
+    step.conversations.push(Conversation {
+        media_types: media.into_iter().collect(),
+        attributes: attributes
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
+        ..Conversation::bare(id, made)
+    });
 }

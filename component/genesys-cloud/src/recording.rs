@@ -20,6 +20,7 @@ use crate::{
     artifact::download,
     describe::Described,
     options::{Format, Options},
+    orphans,
     outcome::{by_state, failure, left_out, restoring, result},
     restore,
 };
@@ -70,19 +71,12 @@ enum Lost {
     Refused(u16),
 }
 
-/// The split that fetching begins with.
+/// The split that fetching begins with, if there is anything to fetch.
 pub(crate) fn begin(fetch: Fetch) -> Vec<Split> {
-    let mut recordings = Recordings {
-        id: fetch.name.clone(),
-        conversations: Vec::new(),
-        recorded: BTreeSet::new(),
-        described: Described::default(),
-        open: None,
-        asked: 0,
-        counts: BTreeMap::new(),
-        lost: BTreeMap::new(),
-        renewing: false,
-    };
+    if fetch.conversations.is_empty() {
+        return Vec::new();
+    }
+    let mut recordings = Recordings::new(&fetch.name);
     for wanted in fetch.conversations {
         if wanted.recorded {
             recordings.recorded.insert(wanted.id.clone());
@@ -92,7 +86,46 @@ pub(crate) fn begin(fetch: Fetch) -> Vec<Split> {
     vec![Memory::Recording(recordings).split(fetch.name)]
 }
 
+/// The split that fetches the orphans among the wanted, which are taken out of them.
+pub(crate) fn begin_orphans(fetch: &mut Fetch) -> Vec<Split> {
+    let name = format!("{}/orphans", fetch.name);
+    let mut recordings = Recordings::new(&name);
+    let mut open = Vec::new();
+    fetch.conversations.retain(|wanted| {
+        let Some(recording) = orphans::recording_of(&wanted.id) else {
+            return true;
+        };
+        open.push(Open {
+            conversation: wanted.id.clone(),
+            recording: recording.to_owned(),
+            media: call::ORPHAN.to_owned(),
+            since: None,
+            due: 0,
+        });
+        false
+    });
+    if open.is_empty() {
+        return Vec::new();
+    }
+    recordings.open = Some(open);
+    vec![Memory::Recording(recordings).split(name)]
+}
+
 impl Recordings {
+    fn new(id: &str) -> Self {
+        Recordings {
+            id: id.to_owned(),
+            conversations: Vec::new(),
+            recorded: BTreeSet::new(),
+            described: Described::default(),
+            open: None,
+            asked: 0,
+            counts: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            renewing: false,
+        }
+    }
+
     fn memory(&self) -> State {
         Memory::Recording(self.clone()).write()
     }
@@ -270,9 +303,12 @@ impl Recordings {
             },
         });
         let mut missing = BTreeMap::from([(conversation.to_owned(), lost.collect::<Vec<_>>())]);
-        let archived = restore::archived(options, &mut missing, restoring);
-        let name = format!("{}.{conversation}", self.id);
-        step.splits.extend(restore::begin(&name, archived));
+        // The call that restores is about a conversation.
+        if orphans::recording_of(conversation).is_none() {
+            let archived = restore::archived(options, &mut missing, restoring);
+            let name = format!("{}.{conversation}", self.id);
+            step.splits.extend(restore::begin(&name, archived));
+        }
         let result = match result(conversation, &self.counts, &missing, None) {
             OutcomeResult::NoRecording if self.recorded.contains(conversation) => left_out(),
             result => result,
@@ -291,6 +327,9 @@ impl Recordings {
         });
         let keys: BTreeSet<(&String, &String)> = keys.collect();
         let media = |conversation: &String, recording: &String| {
+            if orphans::recording_of(conversation).is_some() {
+                return Some(call::ORPHAN.to_owned());
+            }
             let known = self.described.all().get(conversation)?.iter();
             let mut known = known.filter(|one| one.id == *recording);
             known.next().map(|one| one.media.clone())

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use recording_source_sdk::{
-    Event, Failure, Missing, Next, Send, SourceError, Split, State, Step, Timestamp,
+    Event, Failure, Missing, Next, Note, Send, SourceError, Split, State, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,7 @@ impl Restore {
                 }
                 (Err(refusal), _) if matches!(refusal.status, 400 | 404) => {
                     let text = format!("a recording is not restored: {}", refusal.message);
-                    step.notes.push(crate::warning(text));
+                    step.notes.push(Note::warning(text));
                     self.rest.pop();
                 }
                 (Err(refusal), _) => return Err(refusal.into()),

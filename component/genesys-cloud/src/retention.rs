@@ -162,27 +162,7 @@ impl Retention {
             .into_iter()
             .filter(|(_, made)| self.range.contains(made));
         step.conversations
-            .extend(kept.map(|(id, made)| bare(id, made)));
+            .extend(kept.map(|(id, made)| Conversation::bare(id, made)));
         Ok(())
-    }
-}
-
-/// A conversation of which nothing is known but a recording.
-fn bare(id: String, start: Timestamp) -> Conversation {
-    Conversation {
-        id,
-        start,
-        end: None,
-        direction: None,
-        ani: None,
-        dnis: None,
-        agents: Vec::new(),
-        queues: Vec::new(),
-        wrap_up_codes: Vec::new(),
-        tags: Vec::new(),
-        divisions: Vec::new(),
-        media_types: Vec::new(),
-        recorded: true,
-        attributes: Vec::new(),
     }
 }

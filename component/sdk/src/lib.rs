@@ -6,6 +6,8 @@
 //! against recorded answers without wasm and without a network.
 
 mod drive;
+pub mod options;
+mod words;
 
 pub use bindings::exports::recording::source::source::Guest;
 pub use bindings::recording::source::types::*;
@@ -85,31 +87,4 @@ macro_rules! export {
     $crate::bindings::export_world!(Component with_types_in $crate::bindings);
         };
     };
-}
-
-impl Step {
-    /// A step that yields nothing but what is to happen next.
-    #[must_use]
-    pub fn then(next: Next) -> Self {
-        Step {
-            conversations: Vec::new(),
-            artifacts: Vec::new(),
-            outcomes: Vec::new(),
-            splits: Vec::new(),
-            facts: Vec::new(),
-            notes: Vec::new(),
-            next,
-        }
-    }
-}
-
-impl Response {
-    /// The value of a header, by its name in lower case.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
-    }
 }

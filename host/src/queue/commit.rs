@@ -6,11 +6,13 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
-    insert_splits, names::Names,
+    insert_splits, names::Lookup,
 };
 use crate::{
     privacy::Privacy,
-    sandbox::{AboutRecording, ArtifactKey, Conversation, Fact, Next, OutcomeResult, Step},
+    sandbox::{
+        AboutRecording, ArtifactKey, Conversation, Fact, Next, Outcome as Told, OutcomeResult, Step,
+    },
 };
 
 /// What committing a step has changed.
@@ -39,11 +41,13 @@ impl Queue {
         let names = self.names.clone();
         self.with(move |tx| {
             let mut committed = Committed::default();
-            let settled: HashSet<&str> = step
+            let mut outcomes: HashMap<&str, &Told> = step
                 .outcomes
                 .iter()
-                .map(|outcome| outcome.conversation.as_str())
+                .map(|outcome| (outcome.conversation.as_str(), outcome))
                 .collect();
+            // Of these there is more to come than an outcome.
+            let open: HashSet<&str> = artifacts_of(&step).chain(facts_of(&step)).collect();
             let named = step.facts.iter().filter_map(|fact| match fact {
                 Fact::Name(named) => Some(named),
                 _ => None,
@@ -51,11 +55,29 @@ impl Queue {
             for named in named {
                 names.set(tx, &named.id, &named.name)?;
             }
+            let mut names = Lookup::new(&names);
+            let mut new = 0;
             for found in &step.conversations {
-                let wanted = !settled.contains(found.id.as_str());
-                if add_conversation(tx, (&privacy, &names), found, wanted, now)? && wanted {
+                let told = outcomes.get(found.id.as_str());
+                let whole = !open.contains(found.id.as_str());
+                let last = told.filter(|_| whole).and_then(|told| last(&privacy, told));
+                let added = add_conversation(
+                    tx,
+                    (&privacy, &mut names),
+                    found,
+                    told.is_some(),
+                    last.as_ref(),
+                    now,
+                )?;
+                new += i64::from(added == Added::New);
+                if last.is_some() && added == Added::New {
+                    outcomes.remove(found.id.as_str());
+                } else if told.is_none() && added != Added::Known {
                     committed.wanted += 1;
                 }
+            }
+            if new > 0 {
+                count(tx, "conversations", new)?;
             }
             for fact in &step.facts {
                 if let Fact::Recording(about) = fact {
@@ -74,7 +96,9 @@ impl Queue {
                 }
             }
             for outcome in &step.outcomes {
-                set_outcome(tx, &privacy, outcome)?;
+                if outcomes.contains_key(outcome.conversation.as_str()) {
+                    set_outcome(tx, &privacy, outcome)?;
+                }
             }
             committed.splits = insert_splits(tx, &step.splits, now)?;
             let (state, status, due) = match &step.next {
@@ -98,15 +122,55 @@ impl Queue {
     }
 }
 
+/// The conversations of which a step hands over recordings.
+fn artifacts_of(step: &Step) -> impl Iterator<Item = &str> {
+    step.artifacts
+        .iter()
+        .filter_map(|artifact| match &artifact.key {
+            ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
+            ArtifactKey::Bundle(_) => None,
+        })
+}
+
+/// The conversations of whose recordings a step tells more.
+fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
+    step.facts.iter().filter_map(|fact| match fact {
+        Fact::Recording(about) => Some(about.conversation.as_str()),
+        _ => None,
+    })
+}
+
+/// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
+fn last(privacy: &Privacy, told: &Told) -> Option<Outcome> {
+    let (mut outcome, bundle, passing) = outcome(told);
+    if passing || bundle.is_some() {
+        return None;
+    }
+    privacy.outcome(&mut outcome);
+    Some(outcome)
+}
+
+/// What adding a conversation has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Added {
+    /// It was not known.
+    New,
+    /// It was filed, and there is more of it by now.
+    Again,
+    /// There is nothing to do for it that there was not before.
+    Known,
+}
+
 /// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
-/// Says whether there is something to do for it that there was not before.
+/// `told` says whether its outcome comes with it; one that is new is settled at once by its `last` outcome.
 fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
-    (privacy, names): (&Privacy, &Names),
+    (privacy, names): (&Privacy, &mut Lookup<'_>),
     found: &Conversation,
-    wanted: bool,
+    told: bool,
+    last: Option<&Outcome>,
     now: u64,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Added> {
     let mut record = Record::from(found);
     for list in [
         &mut record.agents,
@@ -122,8 +186,9 @@ fn add_conversation(
     let ended = found.end.map(|end| end as i64);
     let new = tx
         .prepare_cached(
-            "INSERT OR IGNORE INTO conversation (id, day, start, ended, recorded, record, status, due, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7,
+            "INSERT OR IGNORE INTO conversation
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
                1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
         )?
         .execute(params![
@@ -133,11 +198,13 @@ fn add_conversation(
             ended,
             found.recorded,
             record,
+            last.map(|outcome| serde_json::to_string(outcome).unwrap_or_default()),
+            last.is_some_and(|outcome| !outcome.losses().is_empty()),
+            if last.is_some() { "settled" } else { "found" },
             now as i64
         ])?;
     if new == 1 {
-        count(tx, "conversations", 1)?;
-        return Ok(true);
+        return Ok(Added::New);
     }
     // What a fetch told of it is not replaced by what a search tells again.
     tx.prepare_cached(
@@ -145,9 +212,9 @@ fn add_conversation(
          record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}'))))
          WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
     )?
-    .execute(params![found.id, record, ended, found.recorded, !wanted])?;
-    if !(wanted && found.recorded) {
-        return Ok(false);
+    .execute(params![found.id, record, ended, found.recorded, told])?;
+    if told || !found.recorded {
+        return Ok(Added::Known);
     }
     // It had no recording when it was filed, and has one by now.
     let again = tx
@@ -157,10 +224,11 @@ fn add_conversation(
              WHERE id = ?1 AND status IN ('filed', 'kept') AND recorded = 0",
         )?
         .execute(params![found.id, now as i64, record, ended])?;
-    if again == 1 {
-        count(tx, "outcome:no-recording", -1)?;
+    if again == 0 {
+        return Ok(Added::Known);
     }
-    Ok(again == 1)
+    count(tx, "outcome:no-recording", -1)?;
+    Ok(Added::Again)
 }
 
 /// Adds what is known of a recording to its conversation, unless that has been filed.
@@ -210,15 +278,12 @@ fn add_artifact(
         .query_row([key], |row| row.get(0))
 }
 
-/// Notes what the source says has become of a conversation.
-fn set_outcome(
-    tx: &rusqlite::Transaction<'_>,
-    privacy: &Privacy,
-    outcome: &crate::sandbox::Outcome,
-) -> rusqlite::Result<()> {
+/// What the source says has become of a conversation, the bundle that holds it, and whether it may
+/// get better.
+fn outcome(told: &Told) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
     let mut passing = false;
-    let mut result = match &outcome.result {
+    let outcome = match &told.result {
         OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
         OutcomeResult::HandedOver(handed) => {
             let missing = handed.missing.iter().map(|missing| {
@@ -246,19 +311,29 @@ fn set_outcome(
             }
         }
     };
+    (outcome, bundle, passing)
+}
+
+/// Notes what the source says has become of a conversation.
+fn set_outcome(
+    tx: &rusqlite::Transaction<'_>,
+    privacy: &Privacy,
+    told: &Told,
+) -> rusqlite::Result<()> {
+    let (mut result, bundle, passing) = outcome(told);
     privacy.outcome(&mut result);
     let text = serde_json::to_string(&result).unwrap_or_default();
     tx.prepare_cached(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",
     )?
-    .execute(params![outcome.conversation, text, bundle, passing])?;
+    .execute(params![told.conversation, text, bundle, passing])?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::{HandedOver, Outcome as Told, Split, State};
+    use crate::sandbox::{HandedOver, Split, State};
 
     fn state() -> State {
         State {

@@ -54,3 +54,31 @@ impl Names {
         }
     }
 }
+
+/// Names that are looked up once each, for as long as a step is written down.
+pub(super) struct Lookup<'a> {
+    names: &'a Names,
+    known: HashMap<String, Option<String>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(names: &'a Names) -> Self {
+        Lookup {
+            names,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn get(
+        &mut self,
+        tx: &rusqlite::Transaction<'_>,
+        id: &str,
+    ) -> rusqlite::Result<Option<String>> {
+        if let Some(name) = self.known.get(id) {
+            return Ok(name.clone());
+        }
+        let name = self.names.get(tx, id)?;
+        self.known.insert(id.to_owned(), name.clone());
+        Ok(name)
+    }
+}

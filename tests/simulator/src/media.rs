@@ -152,6 +152,9 @@ async fn find(world: &Arc<World>, path: &str, now: u64) -> Option<Object> {
     if let Some(rest) = path.strip_prefix("/transcoded/") {
         return transcoded(world, rest, now);
     }
+    if let Some(rest) = path.strip_prefix("/orphans/") {
+        return orphan(world, rest);
+    }
     let mut parts = path.strip_prefix("/recordings/")?.split('/');
     let conversation = world.organisation.find(parts.next()?)?;
     let id = parts.next()?;
@@ -210,6 +213,29 @@ fn transcoded(world: &World, path: &str, now: u64) -> Option<Object> {
         content_type,
         etag: String::new(),
         stored: recording.ended + recording.delay_ms,
+    })
+}
+
+/// The file of a recording without a conversation: its id, channel, format.
+fn orphan(world: &World, path: &str) -> Option<Object> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let [id, channel, format] = parts[..] else {
+        return None;
+    };
+    let number = crate::api::orphan(world, id)?;
+    let seed = mix(number << 8 ^ channel.parse::<u64>().unwrap_or(9));
+    let assets = &world.media.assets;
+    let (content, content_type) = match format {
+        "WAV" | "WAV_ULAW" => (assets.wav(2000), "audio/wav"),
+        "MP3" => (assets.mp3(2000, seed), "audio/mpeg"),
+        "OGG_OPUS" | "OGG_VORBIS" => (assets.ogg(2000, seed as u32), "audio/ogg"),
+        _ => (assets.screen(seed), "audio/webm"),
+    };
+    Some(Object {
+        content,
+        content_type,
+        etag: String::new(),
+        stored: world.organisation.interval().0.as_millisecond() as u64,
     })
 }
 

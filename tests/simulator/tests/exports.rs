@@ -16,7 +16,13 @@ struct User {
 
 impl User {
     async fn start() -> Self {
+        Self::without(&[]).await
+    }
+
+    /// One whose role lacks some permissions.
+    async fn without(denied: &[&str]) -> Self {
         let settings = Settings {
+            denied: denied.iter().map(|one| (*one).to_owned()).collect(),
             conversations: 40,
             uploading: 0.2,
             speed: 2000.0,
@@ -174,4 +180,26 @@ async fn what_the_vendor_refuses_is_refused() {
     user.simulator.turn_bulk_actions_off();
     let (status, _) = user.ask(Method::GET, "", None).await;
     assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
+}
+
+#[tokio::test]
+async fn each_call_takes_its_permission_and_to_let_a_job_go_on_takes_another() {
+    let retention = ["recording", "screenRecording", "snippetRecording"];
+    let retention = retention.map(|kind| format!("recording:{kind}:editRetention"));
+    let user = User::without(&retention.each_ref().map(String::as_str)).await;
+    let (status, job) = user.ask(Method::POST, "", Some(user.order())).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{job}");
+    let path = format!("/{}", job["id"].as_str().unwrap());
+    let go_on = json!({ "state": "PROCESSING" });
+    let (status, answer) = user.ask(Method::PUT, &path, Some(go_on)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(answer.to_string().contains(&retention[0]), "{answer}");
+
+    let user = User::without(&["recording:recording:viewSensitiveData"]).await;
+    let mut order = user.order();
+    order["includeRecordingsWithSensitiveData"] = json!(true);
+    let (status, answer) = user.ask(Method::POST, "", Some(order)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+    let (status, _) = user.ask(Method::POST, "", Some(user.order())).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
 }

@@ -91,6 +91,10 @@ pub(crate) struct Orphans {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Orphan {
+    pub(crate) id: Option<String>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) provider_type: Option<String>,
+    pub(crate) orphan_status: Option<String>,
     pub(crate) created_time: Option<String>,
 }
 
@@ -98,6 +102,9 @@ pub(crate) struct Orphan {
 const RETAINED: u32 = 500;
 /// Orphans on a page.
 const ORPHANS: u32 = 100;
+
+/// What stands for the media of a recording without a conversation.
+pub(crate) const ORPHAN: &str = "orphan";
 
 /// The metadata of all recordings of a conversation.
 pub(crate) fn metadata(options: &Options, conversation: &str) -> Request {
@@ -120,17 +127,30 @@ pub(crate) fn media(
     recording: &str,
     media: &str,
 ) -> Request {
-    let format = match (media, options.format) {
-        ("email", _) => "emailFormatId=EML",
-        ("chat", _) => "chatFormatId=ZIP",
-        ("message", _) => "messageFormatId=ZIP",
-        // Pictures have no other format.
-        ("screen", _) | (_, Format::Original | Format::Webm) => "formatId=WEBM",
-        (_, Format::Wav) => "formatId=WAV",
-        (_, Format::Mp3) => "formatId=MP3",
-        (_, Format::Ogg) => "formatId=OGG_OPUS",
+    let audio = match options.format {
+        Format::Original | Format::Webm => "formatId=WEBM",
+        Format::Wav => "formatId=WAV",
+        Format::Mp3 => "formatId=MP3",
+        Format::Ogg => "formatId=OGG_OPUS",
     };
     let download = options.channels == Channels::Merged;
+    if media == ORPHAN {
+        // Only the vendor knows which of these it is.
+        return get(
+            options,
+            &format!(
+                "/api/v2/orphanrecordings/{recording}/media?{audio}&emailFormatId=EML&chatFormatId=ZIP&messageFormatId=ZIP&download={download}"
+            ),
+        );
+    }
+    let format = match media {
+        "email" => "emailFormatId=EML",
+        "chat" => "chatFormatId=ZIP",
+        "message" => "messageFormatId=ZIP",
+        // Pictures have no other format.
+        "screen" => "formatId=WEBM",
+        _ => audio,
+    };
     get(
         options,
         &format!(

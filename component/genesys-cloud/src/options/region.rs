@@ -1,8 +1,8 @@
 //! Where an organisation is: its region's hosts, or base URLs given one by one.
 
-use recording_source_sdk::SourceError;
+use recording_source_sdk::{SourceError, options::wrong};
 
-use super::{Raw, wrong};
+use super::Raw;
 
 /// Domains by AWS region, from the vendor's list of regions; any other domain may be given as it is.
 const REGIONS: [(&str, &str); 18] = [

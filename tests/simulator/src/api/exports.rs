@@ -14,7 +14,7 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Refusal, body, interval};
+use super::{Refusal, body, interval, permission};
 use crate::{
     State, http::Request, id::Kind, organisation::Organisation, push::exported, server::World,
     time::parse,
@@ -277,6 +277,9 @@ fn create(
     let query: Query = body(request)?;
     if query.action != "EXPORT" {
         return Err(Refusal::bad(format!("{} is not simulated", query.action)));
+    }
+    if query.include_recordings_with_sensitive_data {
+        permission::check(world, permission::SENSITIVE)?;
     }
     let date = match (&query.action_date, query.action_age) {
         (Some(date), None) => Some(parse(date).ok_or_else(|| {

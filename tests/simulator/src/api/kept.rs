@@ -67,6 +67,22 @@ pub(super) fn retention(world: &World, request: &Request) -> Result<(StatusCode,
     Ok((StatusCode::OK, answer))
 }
 
+/// The number of the orphan with this id.
+pub(crate) fn orphan(world: &World, id: &str) -> Option<u64> {
+    match world.organisation.ids.read(id)? {
+        (Kind::Orphan, number, 0) if number < world.settings.orphans => Some(number),
+        _ => None,
+    }
+}
+
+/// `fileState` of an orphan: one of ten is archived.
+pub(super) fn orphan_state(orphan: u64) -> &'static str {
+    match orphan % 10 {
+        7 => "ARCHIVED",
+        _ => "AVAILABLE",
+    }
+}
+
 /// Lists recordings that belong to no conversation.
 pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
     let params = Params::of(request, &["pageSize", "pageNumber"])?;
@@ -82,8 +98,9 @@ pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, V
         json!({
             "id": id,
             "createdTime": iso(from + dice.below(until - from)),
+            "providerType": "EDGE",
             "mediaType": "CALL",
-            "fileState": "AVAILABLE",
+            "fileState": orphan_state(orphan),
             "orphanStatus": "NO_CONVERSATION",
             "selfUri": format!("/api/v2/orphanrecordings/{id}"),
         })

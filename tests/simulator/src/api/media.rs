@@ -8,7 +8,7 @@ use std::{
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Refusal, params::Params, recording};
+use super::{Refusal, kept, params::Params, recording};
 use crate::{
     Conversation, Given, Recording, RecordingKind, State, http::Request, server::World, time::iso,
 };
@@ -98,6 +98,51 @@ pub(super) fn one(
         return Ok((StatusCode::ACCEPTED, json!({})));
     }
     Ok(answer)
+}
+
+/// Gives the media of a recording without a conversation.
+pub(super) fn orphan(
+    world: &World,
+    id: &str,
+    request: &Request,
+) -> Result<(StatusCode, Value), Refusal> {
+    let known = [
+        "formatId",
+        "emailFormatId",
+        "chatFormatId",
+        "messageFormatId",
+        "download",
+        "fileName",
+        "locale",
+        "mediaFormats",
+    ];
+    let params = Params::of(request, &known)?;
+    let format = params.choice("formatId", &FORMATS)?.unwrap_or("WEBM");
+    params.choice("emailFormatId", &["EML", "NONE"])?;
+    params.choice("chatFormatId", &["ZIP", "NONE"])?;
+    params.choice("messageFormatId", &["ZIP", "NONE"])?;
+    let download = params.choice("download", &["true", "false"])? == Some("true");
+    let number = kept::orphan(world, id).ok_or_else(|| {
+        let text = format!("The orphan recording {id} was not found");
+        Refusal::new(StatusCode::NOT_FOUND, "not.found", text)
+    })?;
+    let state = kept::orphan_state(number);
+    let mut row = json!({ "id": id, "media": "audio", "fileState": state });
+    if state != "AVAILABLE" || format == "NONE" {
+        return Ok((StatusCode::OK, row));
+    }
+    let now = world.clock.now();
+    let left = world.transcodes.left(world, id, format, download, now);
+    if left > 0 {
+        row["estimatedTranscodeTimeMs"] = json!(left);
+        return Ok((StatusCode::ACCEPTED, row));
+    }
+    let keys = if download { &["S"][..] } else { &["0", "1"] };
+    for key in keys {
+        let path = format!("/orphans/{id}/{key}/{format}");
+        row["mediaUris"][key] = json!({ "mediaUri": world.media.link(world, &path, now) });
+    }
+    Ok((StatusCode::OK, row))
 }
 
 fn row(

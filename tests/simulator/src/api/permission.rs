@@ -16,19 +16,42 @@ pub(super) const RECORDINGS: &[&str] = &[
     "recording:snippetRecording:view",
     "recording:screenRecording:view",
 ];
-pub(super) const RESTORE: &[&str] = &["recording:recording:restore"];
+pub(super) const RESTORE: &[&str] = &[
+    "recording:recording:restore",
+    "recording:screenRecording:restore",
+    "recording:snippetRecording:restore",
+];
+const EDIT_RETENTION: &[&str] = &[
+    "recording:recording:editRetention",
+    "recording:screenRecording:editRetention",
+    "recording:snippetRecording:editRetention",
+];
+/// What annotations need, both of them; without, they are left out and nothing is refused.
+const ANNOTATIONS: [&[&str]; 2] = [
+    &["recording:recording:view"],
+    &["recording:annotation:view"],
+];
+/// What recordings with sensitive data need in bulk actions.
+pub(super) const SENSITIVE: &[&str] = &["recording:recording:viewSensitiveData"];
 pub(super) const ORPHANS: &[&str] = &["recording:orphan:view"];
 pub(super) const QUEUES: &[&str] = &["routing:queue:view"];
 pub(super) const WRAP_UP_CODES: &[&str] = &["routing:wrapupCode:view"];
 
-/// What a call about bulk actions needs.
-pub(super) fn of_jobs(method: &Method) -> &'static [&'static str] {
+/// What a call about bulk actions needs: one of each of these.
+pub(super) fn of_jobs(method: &Method) -> &'static [&'static [&'static str]] {
     match *method {
-        Method::POST => &["recording:job:add"],
-        Method::PUT => &["recording:job:edit"],
-        Method::DELETE => &["recording:job:delete"],
-        _ => &["recording:job:view"],
+        Method::POST => &[&["recording:job:add"]],
+        Method::PUT => &[&["recording:job:edit"], EDIT_RETENTION],
+        Method::DELETE => &[&["recording:job:delete"]],
+        _ => &[&["recording:job:view"]],
     }
+}
+
+/// Whether the client's role lets it see annotations.
+pub(super) fn sees_annotations(world: &World) -> bool {
+    ANNOTATIONS
+        .iter()
+        .all(|any_of| check(world, any_of).is_ok())
 }
 
 /// Refuses a call if the client's role has none of these permissions.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, body};
+use super::{Refusal, body, permission};
 use crate::{
     Conversation, Given, Recording, RecordingKind, State, faults::Fault, http::Request, id::Kind,
     server::World, time::iso,
@@ -143,7 +143,10 @@ pub(super) fn annotations(
     recording: &Recording,
 ) -> Value {
     let ids = &world.organisation.ids;
-    if !conversation.odd.is_multiple_of(4) || media(conversation, recording) != "audio" {
+    if !permission::sees_annotations(world)
+        || !conversation.odd.is_multiple_of(4)
+        || media(conversation, recording) != "audio"
+    {
         return json!([]);
     }
     let place = conversation.start + recording.duration_ms / 2;

@@ -44,9 +44,11 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             jobs::availability(world)
         }
         (&Method::GET, ["analytics", "conversations", "details", "jobs", id]) => {
+            allow(permission::DETAILS)?;
             jobs::poll(world, id)
         }
         (&Method::DELETE, ["analytics", "conversations", "details", "jobs", id]) => {
+            allow(permission::DETAILS)?;
             jobs::cancel(world, id)
         }
         (
@@ -59,14 +61,19 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
                 id,
                 "results",
             ],
-        ) => jobs::results(world, id, request),
+        ) => {
+            allow(permission::DETAILS)?;
+            jobs::results(world, id, request)
+        }
         (&Method::POST, ["recording", "batchrequests"]) => {
             allow(permission::RECORDINGS)?;
             batch::submit(world, request)
         }
         (&Method::GET, ["recording", "batchrequests", id]) => batch::poll(world, id),
         (method, ["recording", "jobs", rest @ ..]) => {
-            allow(permission::of_jobs(method))?;
+            for any_of in permission::of_jobs(method) {
+                allow(any_of)?;
+            }
             exports::serve(world, request, rest)
         }
         (&Method::GET, ["conversations", id, "recordingmetadata"]) => {
@@ -86,6 +93,7 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             media::one(world, id, recording, request)
         }
         (&Method::PUT, ["conversations", id, "recordings", recording]) => {
+            allow(permission::RECORDINGS)?;
             allow(permission::RESTORE)?;
             recording::restore(world, id, recording, request)
         }
@@ -109,13 +117,18 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             allow(permission::ORPHANS)?;
             kept::orphans(world, request)
         }
+        (&Method::GET, ["orphanrecordings", id, "media"]) => {
+            allow(permission::ORPHANS)?;
+            media::orphan(world, id, request)
+        }
         (
             method,
             ["analytics", "conversations", "details", ..]
             | ["recording", "settings"]
             | ["recording", "batchrequests", ..]
             | ["conversations", _, "recordings" | "recordingmetadata", ..]
-            | ["users" | "orphanrecordings"]
+            | ["users"]
+            | ["orphanrecordings", ..]
             | ["routing", "queues" | "wrapupcodes"],
         ) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,

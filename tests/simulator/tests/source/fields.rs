@@ -259,6 +259,14 @@ fn calls(guide: bool) -> Vec<Call> {
             "",
             "ORPHANS",
         ),
+        call(
+            get,
+            "orphanrecordings/{}/media",
+            &[200, 202],
+            "formatId emailFormatId chatFormatId messageFormatId download fileName locale mediaFormats",
+            "",
+            RECORDING,
+        ),
     ]
 }
 
@@ -407,7 +415,7 @@ fn check(center: &Center, guide: bool, made: &mut BTreeMap<String, usize>) {
 async fn requests_and_answers_have_the_documented_fields_and_no_others() {
     let mut made = BTreeMap::new();
     let everything = json!({
-        "names": true, "recording_metadata": true, "restore_days": 3, "orphans": true,
+        "names": true, "recording_metadata": true, "restore_days": 3, "export_orphans": true,
         "media": ["voice", "chat", "email", "message"],
     });
     let ways = [

@@ -314,6 +314,50 @@ async fn every_recording_that_cannot_be_had_is_named_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn annotations_take_a_permission_of_their_own_and_lack_silently_without_it() {
+    for denied in ["recording:annotation:view", "recording:recording:view"] {
+        let mut center = Center::start(Settings {
+            denied: vec![denied.to_owned()],
+            ..settings()
+        })
+        .await;
+        let drive = center
+            .export(json!({ "recording_metadata": true }))
+            .unwrap();
+        let facts = facts(&drive);
+        assert!(facts.len() > 10);
+        let annotated = facts
+            .values()
+            .filter(|about| about.contains_key("recording.annotations"));
+        assert_eq!(annotated.count(), 0, "{denied}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restoration_takes_a_permission_of_its_own() {
+    let kinds = ["recording", "screenRecording", "snippetRecording"];
+    let restore = kinds.map(|kind| format!("recording:{kind}:restore"));
+    // One of the three is enough to be let in, as with all permissions of recordings.
+    for (denied, allowed) in [(&restore[..], false), (&restore[..2], true)] {
+        let mut center = Center::start(Settings {
+            conversations: 100,
+            archived: 0.2,
+            denied: denied.to_vec(),
+            ..settings()
+        })
+        .await;
+        match center.export(json!({ "restore_days": 14 })) {
+            Ok(_) => assert!(allowed),
+            Err(error) => assert!(
+                !allowed
+                    && matches!(&error, SourceError::Forbidden(text) if text.contains("recording:recording:restore")),
+                "{error:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn archived_recordings_are_restored_only_if_asked_and_keep_their_other_dates() {
     for extra in [json!({}), json!({ "format": "wav" })] {
         let mut center = Center::start(Settings {

@@ -278,6 +278,58 @@ async fn orphans_are_counted_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_handed_over_on_request_and_what_cannot_be_had_is_named() {
+    for options in [
+        json!({ "export_orphans": true }),
+        json!({ "export_orphans": true, "format": "wav", "channels": "split" }),
+        // An orphan that is archived cannot be restored by the call for conversations.
+        json!({ "export_orphans": true, "restore_days": 3 }),
+    ] {
+        let settings = Settings {
+            orphans: 30,
+            conversations: 10,
+            archived: 0.0,
+            ..fast()
+        };
+        let mut center = Center::start(settings).await;
+        let drive = center.export(options.clone()).unwrap();
+        let is_orphan = |id: &str| id.starts_with("orphan-");
+        let found = drive.conversations.iter();
+        assert_eq!(found.filter(|one| is_orphan(&one.id)).count(), 30);
+        assert_eq!(drive.conversations.len(), 40);
+        let outcomes = drive.outcomes.iter();
+        let of_orphans = outcomes.filter(|one| is_orphan(&one.conversation));
+        let archived = of_orphans
+            .clone()
+            .filter(|one| match &one.result {
+                OutcomeResult::Failed(failure) => failure.code == "archived",
+                OutcomeResult::HandedOver(handed) => {
+                    assert!(handed.missing.is_empty());
+                    false
+                }
+                other => panic!("{other:?}"),
+            })
+            .count();
+        assert_eq!((of_orphans.count(), archived), (30, 3), "{options}");
+        assert_eq!(center.asked(Method::Put, "conversations"), 0);
+        assert!(drive.notes.is_empty(), "{:?}", drive.notes);
+    }
+    // Metadata alone: no media are asked for.
+    let mut center = Center::start(Settings {
+        orphans: 5,
+        conversations: 1,
+        ..fast()
+    })
+    .await;
+    let drive = center
+        .export(json!({ "export_orphans": true, "mode": "metadata_only" }))
+        .unwrap();
+    assert_eq!(drive.outcomes.len(), 6);
+    assert!(drive.artifacts.is_empty());
+    assert_eq!(center.asked(Method::Get, "orphanrecordings"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_some_divisions_finds_only_theirs_by_any_way() {
     let settings = Settings {
         divisions: Some(vec![1]),
@@ -307,6 +359,7 @@ async fn a_permission_that_lacks_is_named() {
             json!({ "search": "job" }),
         ),
         ("recording:orphan:view", json!({ "orphans": true })),
+        ("recording:orphan:view", json!({ "export_orphans": true })),
     ] {
         let mut center = Center::start(Settings {
             conversations: 50,

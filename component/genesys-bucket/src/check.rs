@@ -1,0 +1,290 @@
+//! What an export would meet, found by reading alone: the folders are followed down to the newest
+//! hour, its files are looked at, and the metadata of one of them are read.
+
+use std::collections::BTreeSet;
+
+use recording_source_sdk::{
+    Answer, Event, Fact, Finding, Next, Response, Send, SourceError, Split, Step, Timestamp,
+    Verdict,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Memory,
+    layout::{self, DAY, Kind, kind},
+    options::Options,
+    s3::{self, Page},
+    sidecar::Sidecar,
+};
+
+/// What the names of folders begin with, from the organisation's folder down.
+const LEVELS: [&str; 4] = ["year=", "month=", "day=", "hour="];
+/// A bucket that has got nothing for so long may have been forgotten by the integration.
+const QUIET: u64 = 7 * DAY;
+
+/// What the check remembers: what it looks at next, below the organisation's folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Check {
+    /// The newest of the folders in a folder of this level.
+    Folders {
+        folder: String,
+        level: usize,
+    },
+    /// The files of the newest hour.
+    Files {
+        hour: String,
+    },
+    /// The metadata of a file.
+    Metadata {
+        key: String,
+        conversation: String,
+    },
+    Over,
+}
+
+/// The split that the check begins with.
+pub(crate) fn begin() -> Split {
+    let check = Check::Folders {
+        folder: String::new(),
+        level: 0,
+    };
+    Memory::Check(check).split("check".into())
+}
+
+impl Check {
+    pub(crate) fn step(
+        self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let Event::Answer(answer) = event else {
+            return Ok(Step::then(self.ask(options)));
+        };
+        let mut findings = Vec::new();
+        let first = matches!(&self, Check::Folders { level: 0, .. });
+        if let (true, Answer::Response(response)) = (first, &answer) {
+            findings.extend(response.clock(now));
+        }
+        let next = match self.answered(options, answer.response()?, now, &mut findings) {
+            Ok(next) => next,
+            Err(error) => {
+                findings.push(refused(error)?);
+                Check::Over
+            }
+        };
+        let mut step = Step::then(next.ask(options));
+        step.facts = findings.into_iter().map(Fact::Finding).collect();
+        Ok(step)
+    }
+
+    fn ask(self, options: &Options) -> Next {
+        let root = options.root();
+        let request = match &self {
+            Check::Folders { folder, .. } => s3::folders(options, &format!("{root}{folder}")),
+            Check::Files { hour } => s3::list(options, &format!("{root}{hour}"), None, 1000),
+            Check::Metadata { key, .. } => s3::object(options, &format!("{root}{key}")),
+            Check::Over => return Next::Done(Memory::Check(self).write()),
+        };
+        Next::Send(Send {
+            request,
+            state: Memory::Check(self).write(),
+        })
+    }
+
+    /// Takes an answer; returns what to look at next.
+    fn answered(
+        self,
+        options: &Options,
+        response: Response,
+        now: Timestamp,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, SourceError> {
+        let answer = Answer::Response(response);
+        match self {
+            Check::Folders { folder, level } => {
+                let page = s3::listed(options, answer)?;
+                if level == 0 {
+                    findings.push(good("bucket", "it may be listed"));
+                }
+                Ok(newest_folder(options, &page, folder, level, findings))
+            }
+            Check::Files { hour } => {
+                let page = s3::listed(options, answer)?;
+                Ok(files(options, &page, &hour, now, findings))
+            }
+            Check::Metadata { conversation, .. } => {
+                let json = s3::read(options, answer)?;
+                findings.push(good("objects", "they may be read"));
+                let wrong = json.map(|json| Sidecar::read(&json, &conversation).err());
+                if let Some(Some(reason)) = wrong {
+                    findings.push(Finding::new(
+                        "form of the metadata",
+                        Verdict::Doubtful,
+                        format!(
+                            "not as documented in the newest file: {reason}; files are stored, with the outcome `partial` (`wrong-sidecar`)"
+                        ),
+                    ));
+                }
+                Ok(Check::Over)
+            }
+            Check::Over => Ok(Check::Over),
+        }
+    }
+}
+
+/// The newest folder in a folder, to look at next.
+fn newest_folder(
+    options: &Options,
+    page: &Page,
+    folder: String,
+    level: usize,
+    findings: &mut Vec<Finding>,
+) -> Check {
+    let word = LEVELS[level];
+    let below = format!("{}{folder}", options.root());
+    let numbered = page.folders().filter_map(|path| {
+        let name = path.strip_prefix(&below)?;
+        let number = name.strip_prefix(word)?.strip_suffix('/')?;
+        Some((number.parse::<u32>().ok()?, name))
+    });
+    let Some((_, name)) = numbered.max() else {
+        let empty = page.contents.is_empty() && page.folders().next().is_none();
+        findings.push(match empty {
+            true => Finding::new("layout", Verdict::Bad, s3::nothing(options)),
+            false => Finding::new(
+                "layout",
+                Verdict::Bad,
+                format!(
+                    "under `{below}` there is something, but no folder `{word}...`: check `organisation` and `prefix`; the integration makes `year=/month=/day=/hour=/conversation_id=/`"
+                ),
+            ),
+        });
+        return Check::Over;
+    };
+    let folder = format!("{folder}{name}");
+    match level + 1 < LEVELS.len() {
+        true => Check::Folders {
+            folder,
+            level: level + 1,
+        },
+        false => Check::Files { hour: folder },
+    }
+}
+
+/// What the files of the newest hour tell; the metadata of one of them come next.
+fn files(
+    options: &Options,
+    page: &Page,
+    hour: &str,
+    now: Timestamp,
+    findings: &mut Vec<Finding>,
+) -> Check {
+    let root = options.root();
+    let day = hour.rfind("hour=").map_or("", |at| &hour[..at]);
+    let (mut recordings, mut sidecars) = (BTreeSet::new(), BTreeSet::new());
+    let (mut newest, mut archived, mut odd) = (0, 0, 0);
+    for object in &page.contents {
+        let key = object.key.strip_prefix(&root).unwrap_or(&object.key);
+        let (folder, name) = key.rsplit_once('/').unwrap_or_default();
+        let rest = key.strip_prefix(day).and_then(layout::parse);
+        match (rest, kind(name)) {
+            (Some(_), Kind::Recording(_)) => {
+                recordings.insert(key.to_owned());
+                newest = newest.max(object.written());
+                archived += u32::from(object.archived());
+            }
+            (Some((_, id)), Kind::Sidecar(file)) => {
+                sidecars.insert((format!("{folder}/{file}"), key, id));
+            }
+            (Some(_), Kind::Transcript(_) | Kind::Other) => {}
+            _ => odd += u32::from(!key.ends_with('/')),
+        }
+    }
+    if recordings.is_empty() {
+        let text = format!(
+            "in the newest hour, `{root}{hour}`, are no recordings in folders `conversation_id=...`; check `organisation` and `prefix`"
+        );
+        findings.push(Finding::new("layout", Verdict::Bad, text));
+        return Check::Over;
+    }
+    findings.push(match odd {
+        0 => good("layout", format!("as documented; the newest hour is `{hour}`")),
+        odd => Finding::new(
+            "layout",
+            Verdict::Doubtful,
+            format!("{odd} keys in the newest hour, `{hour}`, are not of the layout: they are left out, with a warning"),
+        ),
+    });
+    findings.push(pushed(newest, now));
+    let all = recordings.len();
+    sidecars.retain(|(file, ..)| recordings.contains(file));
+    findings.push(match all - sidecars.len() {
+        0 => good("metadata", format!("beside each of {all} recordings of the newest hour")),
+        lacking => Finding::new(
+            "metadata",
+            Verdict::Doubtful,
+            format!("{lacking} of {all} recordings of the newest hour have no `_metadata.json` beside them: such ones are stored, with the outcome `partial` (`no-sidecar`); see whether something removes it, or whether they were pushed just now"),
+        ),
+    });
+    if archived > 0 {
+        findings.push(Finding::new(
+            "storage class",
+            Verdict::Doubtful,
+            format!("{archived} of {all} recordings of the newest hour are in GLACIER or DEEP_ARCHIVE: restore them before they are exported, or they are lost as `archived`"),
+        ));
+    }
+    match sidecars.pop_last() {
+        Some((_, key, id)) => Check::Metadata {
+            key: key.to_owned(),
+            conversation: id.to_owned(),
+        },
+        None => Check::Over,
+    }
+}
+
+/// When the newest recording was pushed.
+fn pushed(newest: Timestamp, now: Timestamp) -> Finding {
+    let at = i64::try_from(newest).ok();
+    let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let text = at.unwrap_or_default().to_string();
+    let days = now.saturating_sub(newest) / DAY;
+    match now.saturating_sub(newest) > QUIET {
+        true => Finding::new(
+            "newest recording",
+            Verdict::Doubtful,
+            format!(
+                "pushed {days} days ago, at {text}; if there are newer ones in Genesys Cloud, see whether the integration and its policies are active"
+            ),
+        ),
+        false => good("newest recording", format!("pushed at {text}")),
+    }
+}
+
+fn good(subject: &str, text: impl Into<String>) -> Finding {
+    Finding::new(subject, Verdict::Good, text)
+}
+
+/// What a refusal means for an export, and the way out; what may pass is tried again.
+fn refused(error: SourceError) -> Result<Finding, SourceError> {
+    let (subject, text) = match error {
+        SourceError::Options(error) => (error.path, error.message),
+        SourceError::Auth(text) => (
+            "credentials".to_owned(),
+            format!("{text}; check the source's `auth`, or AWS' default chain without it"),
+        ),
+        SourceError::Forbidden(text) => {
+            let subject = match text.starts_with("s3:GetObject") {
+                true => "objects",
+                false => "bucket",
+            };
+            let text = format!(
+                "not allowed: {text}; allow it in a policy of the identity, and kms:Decrypt if a key of yours encrypts the bucket"
+            );
+            (subject.to_owned(), text)
+        }
+        SourceError::Permanent(text) => ("bucket".to_owned(), text),
+        error => return Err(error),
+    };
+    Ok(Finding::new(&subject, Verdict::Bad, text))
+}
