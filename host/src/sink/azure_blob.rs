@@ -9,7 +9,10 @@ use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use super::bucket::{Options, Retry};
-use super::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket};
+use super::{
+    Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket, connector::Connector,
+};
+use crate::pushback::Pushback;
 
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +63,9 @@ impl AzureBlob {
     /// Says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, SinkError> {
         let place = format!("az://{}/{}", settings.account, settings.container);
+        let pushback = Pushback::default();
         let mut builder = MicrosoftAzureBuilder::from_env()
+            .with_http_connector(Connector(pushback.clone()))
             .with_account(&settings.account)
             .with_container_name(&settings.container)
             // An account that has no tags refuses the header even if it is empty.
@@ -100,6 +105,7 @@ impl AzureBlob {
             sink: "azure_blob",
             place,
             options: settings.options,
+            pushback,
         }))
     }
 }
@@ -112,6 +118,10 @@ impl Sink for AzureBlob {
 
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
         self.0.put(key, info, body).await
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.0.pushed_back()
     }
 
     fn store(&self) -> Option<&dyn Store> {

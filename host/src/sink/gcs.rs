@@ -10,7 +10,10 @@ use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use super::bucket::{Options, Retry};
-use super::{Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket};
+use super::{
+    Body, Health, ObjectInfo, Sink, SinkError, Store, Stored, bucket::Bucket, connector::Connector,
+};
+use crate::pushback::Pushback;
 
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +56,9 @@ impl Gcs {
     /// Says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, SinkError> {
         let place = format!("gs://{}", settings.bucket);
+        let pushback = Pushback::default();
         let mut builder = GoogleCloudStorageBuilder::from_env()
+            .with_http_connector(Connector(pushback.clone()))
             .with_bucket_name(&settings.bucket)
             .with_retry(settings.retry.into());
         if let Some(endpoint) = &settings.endpoint {
@@ -67,7 +72,8 @@ impl Gcs {
                 builder.with_service_account_key(key.expose_secret())
             }
             Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
-            Credentials::Anonymous => builder.with_skip_signature(true),
+            // Requests that write ask for credentials all the same: empty ones are at hand.
+            Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
         };
         let store = builder.build().map_err(|error| SinkError {
             sink: "gcs".into(),
@@ -80,6 +86,7 @@ impl Gcs {
             sink: "gcs",
             place,
             options: settings.options,
+            pushback,
         }))
     }
 }
@@ -92,6 +99,10 @@ impl Sink for Gcs {
 
     async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
         self.0.put(key, info, body).await
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.0.pushed_back()
     }
 
     fn store(&self) -> Option<&dyn Store> {
