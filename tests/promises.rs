@@ -44,6 +44,8 @@ mod memory;
 mod metadata;
 #[path = "promises/outage.rs"]
 mod outage;
+#[path = "promises/pace.rs"]
+mod pace;
 #[path = "promises/privacy.rs"]
 mod privacy;
 #[path = "promises/push.rs"]
@@ -54,6 +56,8 @@ mod resume;
 mod routing;
 #[path = "promises/s3_options.rs"]
 mod s3_options;
+#[path = "promises/s3_patience.rs"]
+mod s3_patience;
 #[path = "promises/s3_readers.rs"]
 mod s3_readers;
 #[path = "promises/s3_resume.rs"]

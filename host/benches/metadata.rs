@@ -228,11 +228,13 @@ fn id(number: u64) -> String {
 
 fn conversations(segment: u64, objects: u64) -> Vec<Settled> {
     let first = segment * CONVERSATIONS;
-    let mut all: Vec<Settled> = (first..first + CONVERSATIONS)
+    let mut numbers: Vec<u64> = (first..first + CONVERSATIONS).collect();
+    // They are made in the order of their ids, as the queue reads them: how they lie in memory counts.
+    numbers.sort_by_cached_key(|number| id(*number));
+    let numbers = numbers.into_iter();
+    numbers
         .map(|number| conversation(number, objects))
-        .collect();
-    all.sort_by(|one, other| one.id.cmp(&other.id));
-    all
+        .collect()
 }
 
 fn conversation(number: u64, objects: u64) -> Settled {

@@ -23,6 +23,7 @@ pub mod metadata;
 pub mod plan;
 pub mod privacy;
 pub mod push;
+mod pushback;
 pub mod queue;
 pub mod receipt;
 pub mod reconcile;

@@ -7,6 +7,7 @@ mod compact;
 mod deliver;
 mod lane;
 mod live;
+mod pace;
 pub(crate) mod parts;
 mod search;
 mod setup;
@@ -20,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 pub use search::Follow;
 pub use setup::Pipeline;
@@ -39,6 +40,7 @@ use crate::{
 use deliver::{Fetched, Tried};
 use lane::Lanes;
 use live::Live;
+use pace::Pace;
 use parts::{Answers, Delivers, Steps};
 pub(crate) use step::source_error;
 use step::{Stepped, Todo};
@@ -91,7 +93,8 @@ pub enum RunError {
 pub struct Concurrency {
     /// Splits that have begun and are not done, such as batch jobs at the vendor.
     pub splits: usize,
-    /// Downloads.
+    /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
+    /// for less.
     pub transfers: usize,
 }
 
@@ -99,7 +102,7 @@ impl Default for Concurrency {
     fn default() -> Self {
         Concurrency {
             splits: 48,
-            transfers: 16,
+            transfers: 64,
         }
     }
 }
@@ -149,7 +152,12 @@ impl Run {
     /// Runs the export to its end, or until `stop` turns true.
     pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
         let lanes = Lanes::new(self.outputs.len(), self.following);
-        let mut live = Live::load(&self.queue, lanes).await?;
+        let pace = Pace::new(
+            self.concurrency.transfers,
+            self.pushed_back(),
+            Instant::now(),
+        );
+        let mut live = Live::load(&self.queue, lanes, pace).await?;
         live.next_search = Some(0);
         for place in self.places(&self.absent) {
             live.lanes.leave(place, self.clock.now());
@@ -272,7 +280,7 @@ impl Run {
         now: u64,
     ) -> Result<(), RunError> {
         // Links expire: no new ones are asked for while so many wait.
-        if live.links.len() > self.concurrency.transfers * 64 {
+        if live.links.len() > live.pace.limit() * 64 {
             return Ok(());
         }
         let most = self.concurrency.splits;

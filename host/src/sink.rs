@@ -8,6 +8,8 @@ pub mod azure_blob;
 #[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
 mod bucket;
 pub mod conformance;
+#[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod connector;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
     allow(dead_code, reason = "buckets need more of it than files do")
@@ -162,6 +164,13 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Says whether a later attempt can succeed.
     async fn tidy(&self) -> Result<u64, SinkError> {
         Ok(0)
+    }
+
+    /// How often the storage has asked for less since this sink was made: refused what came too fast
+    /// (429, 503), or did not answer in time, even where a repeated request succeeded. A run puts
+    /// fewer objects at once when that grows.
+    fn pushed_back(&self) -> u64 {
+        0
     }
 
     /// Whether objects are encrypted before they are stored; what can be read of them is that then.

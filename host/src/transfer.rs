@@ -34,6 +34,7 @@ use crate::{
     grant::{Allow, Login},
     layout::Layout,
     metadata,
+    pushback::Pushback,
     queue::{Contents, Known, Queue},
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
@@ -177,6 +178,8 @@ pub struct Transfer {
     transcodes: Spool,
     clock: Clock,
     budget: Semaphore,
+    /// What origins of media ask for.
+    pushback: Pushback,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
 }
@@ -200,6 +203,7 @@ impl Transfer {
             spool: Spool::new(spool),
             clock,
             budget: Semaphore::new(BUDGET as usize),
+            pushback: Pushback::default(),
             doubtful: Mutex::default(),
         }
     }
@@ -244,6 +248,12 @@ impl Transfer {
                 }
             }
         }
+    }
+
+    /// How often origins of media have asked for less so far.
+    #[must_use]
+    pub fn pushed_back(&self) -> u64 {
+        self.pushback.count()
     }
 
     /// Waits before try number `tried + 1`.

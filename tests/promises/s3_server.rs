@@ -45,6 +45,14 @@ pub(crate) struct Ways {
     pub(crate) loses_a_byte: bool,
     /// The error with which PUT of an object is refused, if any.
     pub(crate) refuses_put: Option<&'static str>,
+    /// How many PUTs of objects come too fast before one is taken.
+    pub(crate) too_fast: usize,
+    /// How many PUTs of objects at once are taken, if not all.
+    pub(crate) at_once: Option<usize>,
+    /// How long a PUT of an object or a part takes.
+    pub(crate) takes: Duration,
+    /// No PUT of an object is ever answered.
+    pub(crate) silent: bool,
 }
 
 /// A request that was made.
@@ -73,6 +81,11 @@ struct State {
     uploads: BTreeMap<String, MultipartUpload>,
     /// ETag and checksum of each part, by upload and number.
     parts: BTreeMap<(String, i32), (ETag, Option<String>)>,
+    /// PUTs of objects and parts that are under way, and how many were at most.
+    busy: usize,
+    busiest: usize,
+    /// PUTs that were too fast or too many.
+    slowed: usize,
 }
 
 #[derive(Clone)]
@@ -175,6 +188,16 @@ impl Server {
         self.state.lock().unwrap().uploads.len()
     }
 
+    /// How many PUTs were under way at most.
+    pub(crate) fn busiest(&self) -> usize {
+        self.state.lock().unwrap().busiest
+    }
+
+    /// How many PUTs were too fast or too many.
+    pub(crate) fn slowed(&self) -> usize {
+        self.state.lock().unwrap().slowed
+    }
+
     /// Parts that have arrived.
     pub(crate) fn parts(&self) -> usize {
         self.state.lock().unwrap().parts.len()
@@ -241,6 +264,30 @@ impl Bucket {
     }
 }
 
+/// A PUT that is under way.
+struct Busy(Arc<Mutex<State>>);
+
+impl Busy {
+    /// Begins a PUT, and refuses it if it is one too many.
+    fn begin(state: &Arc<Mutex<State>>) -> S3Result<Self> {
+        let mut known = state.lock().unwrap();
+        let many = known.ways.at_once.is_some_and(|most| known.busy >= most);
+        if many || known.slowed < known.ways.too_fast {
+            known.slowed += 1;
+            return Err(s3_error!(SlowDown, "less of it"));
+        }
+        known.busy += 1;
+        known.busiest = known.busiest.max(known.busy);
+        Ok(Busy(Arc::clone(state)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().busy -= 1;
+    }
+}
+
 fn refused(ways: Ways, headers: &hyper::HeaderMap) -> S3Result<()> {
     let refused = ways
         .refuses
@@ -287,6 +334,14 @@ impl s3s::S3 for Bucket {
             }
             return Err(error);
         }
+        let _busy = match key.contains("probe") {
+            true => None,
+            false => Some(Busy::begin(&self.state)?),
+        };
+        if ways.silent && !key.contains("probe") {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(ways.takes).await;
         let input = &mut req.input;
         input.storage_class = None;
         input.tagging = None;
@@ -399,7 +454,9 @@ impl s3s::S3 for Bucket {
     ) -> S3Result<S3Response<UploadPartOutput>> {
         let part = (req.input.upload_id.clone(), req.input.part_number);
         let sum = req.input.checksum_crc64nvme.clone();
-        self.note("UploadPart", &req.input.key, &req);
+        let ways = self.note("UploadPart", &req.input.key, &req);
+        let _busy = Busy::begin(&self.state)?;
+        tokio::time::sleep(ways.takes).await;
         let answer = self.files.upload_part(req).await?;
         let etag = answer.output.e_tag.clone().unwrap();
         self.state.lock().unwrap().parts.insert(part, (etag, sum));

@@ -14,7 +14,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use genesys_simulator::Settings;
-use recording_host::sink::{Body, ObjectInfo, conformance, stdout::Stdout};
+use recording_host::sink::{Body, ObjectInfo, Sink, StoreExt, conformance, stdout::Stdout};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use serde_json::{Value, json};
 
@@ -166,6 +166,43 @@ async fn files_and_folders_have_the_permissions_that_are_asked_for() {
             & 0o777
     };
     assert_eq!((mode("a/b.wav"), mode("a")), (0o604, 0o711));
+}
+
+/// Fails unless the sink that has these keys besides its own replaces what is there as `overwrite` says.
+pub(crate) async fn replaces_as_it_is_told(sink: impl AsyncFn(Value) -> Arc<dyn Sink>) {
+    for (overwrite, replace, replaced) in [
+        ("never", false, false),
+        ("never", true, false),
+        ("same", false, false),
+        ("same", true, true),
+        ("always", false, true),
+        ("always", true, true),
+    ] {
+        let sink = sink(json!({ "overwrite": overwrite })).await;
+        let key = format!("{overwrite}-{replace}.ogg");
+        let put = |content: &'static [u8]| {
+            let info = ObjectInfo {
+                replace,
+                ..ObjectInfo::default()
+            };
+            sink.put(&key, info, Body::whole(Bytes::from_static(content)))
+        };
+        put(b"one").await.unwrap();
+        // The same once more is never an error.
+        put(b"one").await.unwrap();
+        let result = put(b"other").await;
+        assert_eq!(result.is_ok(), replaced, "{overwrite} {replace} {result:?}");
+        let held = sink.store().unwrap().read(&key).await.unwrap().unwrap();
+        let expected: &[u8] = if replaced { b"other" } else { b"one" };
+        assert_eq!(held, expected, "{overwrite} {replace}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_replaced_only_as_the_configuration_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = json!({ "type": "filesystem", "path": folder.path() });
+    replaces_as_it_is_told(async |more| crate::s3_server::sink(keys.clone(), more).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

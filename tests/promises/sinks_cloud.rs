@@ -16,7 +16,11 @@ use hyper_util::rt::TokioIo;
 use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
 use serde_json::{Value, json};
 
-use crate::s3_server::sink;
+use crate::{
+    s3_server::sink,
+    sinks::replaces_as_it_is_told,
+    support::{Center, program, soon},
+};
 
 #[derive(Default)]
 struct State {
@@ -24,7 +28,11 @@ struct State {
     /// Parts and blocks, by upload or blob, then by number or id.
     parts: BTreeMap<String, BTreeMap<String, Bytes>>,
     seen: Vec<(Method, String, HeaderMap)>,
+    /// Queries, and what is sent to the log-in.
+    asked: Vec<String>,
     forbidden: bool,
+    /// How many PUTs are refused because they come too fast.
+    too_fast: usize,
 }
 
 struct Server {
@@ -111,11 +119,23 @@ fn answer(
     let url = url::Url::parse(&format!("http://host{}", head.uri)).unwrap();
     let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
     let path = head.uri.path().to_owned();
+    if path.ends_with("/oauth2/v2.0/token") {
+        state
+            .asked
+            .push(format!("{path} {}", String::from_utf8_lossy(&body)));
+        let token = json!({ "access_token": "passing", "expires_in": 3600 });
+        return text(StatusCode::OK, token.to_string());
+    }
+    state.asked.push(url.query().unwrap_or_default().to_owned());
     state
         .seen
         .push((head.method.clone(), path.clone(), head.headers.clone()));
     if state.forbidden {
         return status(StatusCode::FORBIDDEN);
+    }
+    if head.method == Method::PUT && state.too_fast > 0 {
+        state.too_fast -= 1;
+        return status(StatusCode::SERVICE_UNAVAILABLE);
     }
     let has = |name: &str| query.contains_key(name);
     let decoded = decode(&path);
@@ -337,4 +357,98 @@ async fn a_refusal_names_the_place_and_no_secret() {
             "{error}"
         );
     }
+}
+
+fn info() -> ObjectInfo {
+    ObjectInfo {
+        content_type: "audio/ogg".into(),
+        ..ObjectInfo::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_replaced_only_as_the_configuration_allows() {
+    let server = Server::start().await;
+    replaces_as_it_is_told(async |keys| server.gcs(keys).await).await;
+    let server = Server::start().await;
+    replaces_as_it_is_told(async |keys| server.azure(keys).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_is_tried_as_often_as_the_configuration_says_and_refusals_are_told() {
+    let keys = |attempts: usize| json!({ "retry": { "attempts": attempts, "max_backoff_seconds": 0 }, "overwrite": "always" });
+    let server = Server::start().await;
+    let mut sinks = Vec::new();
+    for attempts in [2, 3, 11] {
+        sinks.push((attempts, server.gcs(keys(attempts)).await));
+        sinks.push((attempts, server.azure(keys(attempts)).await));
+    }
+    for (attempts, sink) in sinks {
+        for (too_fast, comes) in [(attempts - 1, true), (attempts, false)] {
+            server.state.lock().unwrap().too_fast = too_fast;
+            let told = sink.pushed_back();
+            let body = Body::whole(Bytes::from_static(b"bytes"));
+            let put = soon(sink.put("a.ogg", info(), body)).await;
+            assert_eq!(put.is_ok(), comes, "{attempts} {put:?}");
+            assert!(put.err().is_none_or(|error| error.retryable));
+            assert_eq!(sink.pushed_back() - told, too_fast as u64);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_to_prove_who_writes_is_in_the_request() {
+    let server = Server::start().await;
+    let put = async |sink: Arc<dyn Sink>| {
+        server.state.lock().unwrap().seen.clear();
+        let body = Body::whole(Bytes::from_static(b"bytes"));
+        sink.put("a.ogg", info(), body).await.unwrap();
+        let state = server.state.lock().unwrap();
+        let (_, path, headers) = state.seen[0].clone();
+        let proof = headers.get("authorization");
+        (path, proof.map(|proof| proof.to_str().unwrap().to_owned()))
+    };
+    let anonymous = json!({ "credentials": { "anonymous": true } });
+    let (_, proof) = put(server.gcs(anonymous).await).await;
+    assert!(proof.is_none_or(|proof| proof.trim() == "Bearer"));
+    // A key that asks for no token, as emulators have it: a real one needs Google's log-in.
+    let key = json!({ "private_key": "", "private_key_id": "", "client_email": "",
+        "disable_oauth": true });
+    let account = json!({ "credentials": { "service_account": key.to_string() } });
+    put(server.gcs(account).await).await;
+    let sas = json!({ "credentials": { "sas": "sv=2024&sig=hush" }, "overwrite": "always" });
+    let (_, proof) = put(server.azure(sas).await).await;
+    assert_eq!(proof, None);
+    let state = server.state.lock().unwrap();
+    let signed = state.asked.iter().any(|query| query.contains("sig=hush"));
+    assert!(signed, "{:?}", state.asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_of_the_directory_logs_in_with_its_secret() {
+    let server = Server::start().await;
+    let center = Center::start(genesys_simulator::Settings {
+        conversations: 5,
+        ..Default::default()
+    })
+    .await;
+    let config = center.write(&center.config_to(json!({ "type": "azure_blob",
+        "account": "account", "container": "corp", "endpoint": server.url,
+        "credentials": { "tenant_id": "directory", "client_id": "app", "client_secret": "hush" },
+    })));
+    let mut command = program();
+    command
+        .args(["run", "--speed", "40", "--config"])
+        .arg(config)
+        .env("AZURE_AUTHORITY_HOST", &server.url);
+    let ran = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let ran = ran.await.unwrap();
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    let state = server.state.lock().unwrap();
+    let log_in = &state.asked[0];
+    for part in ["/directory/", "client_id=app", "client_secret=hush"] {
+        assert!(log_in.contains(part), "{log_in}");
+    }
+    let (_, _, headers) = &state.seen[0];
+    assert_eq!(headers["authorization"], "Bearer passing");
 }

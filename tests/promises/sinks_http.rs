@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
 use serde_json::{Value, json};
 
-use crate::s3_server::sink;
+use crate::{s3_server::sink, support::soon};
 
 #[derive(Default)]
 struct State {
@@ -208,6 +209,52 @@ async fn failures_that_may_pass_are_tried_again_and_others_are_not() {
         );
         assert_eq!(server.state.lock().unwrap().seen.len(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_waited_out_no_longer_than_the_configuration_says_and_told() {
+    let server = Server::start().await;
+    let sink = server
+        .sink(json!({ "retry": { "max_backoff_seconds": 0 } }))
+        .await;
+    server.state.lock().unwrap().refuse = vec![
+        (StatusCode::SERVICE_UNAVAILABLE, Some("3600")),
+        (StatusCode::TOO_MANY_REQUESTS, None),
+    ];
+    soon(put(&*sink, "a.ogg", b"bytes")).await.unwrap();
+    assert_eq!(sink.pushed_back(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_is_waited_for_as_long_as_the_configuration_says() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/{{key}}", listener.local_addr().unwrap());
+    let config = json!({ "type": "http", "url": url, "timeout": { "read_seconds": 1 },
+        "retry": { "attempts": 1 } });
+    let sink = sink(config, json!({})).await;
+    // The system takes the connection, and nobody answers.
+    let error = soon(put(&*sink, "a.ogg", b"bytes")).await.unwrap_err();
+    assert!(error.retryable, "{error}");
+    assert_eq!(sink.pushed_back(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_waited_for_as_long_as_the_configuration_says() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // The system takes two connections that nobody accepts, and lets others wait.
+    let _one = tokio::net::TcpStream::connect(address).await.unwrap();
+    let _two = tokio::net::TcpStream::connect(address).await.unwrap();
+    let config = json!({ "type": "http", "url": format!("http://{address}/{{key}}"),
+        "timeout": { "connect_seconds": 1, "read_seconds": 3600 }, "retry": { "attempts": 1 } });
+    let sink = sink(config, json!({})).await;
+    let put = put(&*sink, "a.ogg", b"bytes");
+    let error = tokio::time::timeout(Duration::from_secs(8), put).await;
+    let error = error.expect("ten seconds are the default").unwrap_err();
+    assert!(error.retryable, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

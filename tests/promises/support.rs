@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -120,6 +121,12 @@ pub(crate) async fn run_program(arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap()
+}
+
+/// Waits for what must end long before the default of the option that is tested would let it.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(15), work).await;
+    ended.expect("an option is not heeded")
 }
 
 /// Length and sha256 of each object, by its key.

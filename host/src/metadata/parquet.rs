@@ -24,12 +24,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Schema, TimeUnit};
 
 pub(super) use columns::Rows;
-pub(crate) use list::{Labels, Pairs, Texts, element, structs, taken, texts};
+pub(crate) use list::{Labels, Pairs, Texts, element, structs, taken};
 
 use super::Compression;
 
-/// Rows that are gathered before they are encoded.
-const BATCH: usize = 2048;
+/// Rows that are gathered before they are encoded: they are still in the cache then.
+const BATCH: usize = 1024;
 /// Rows in a row group, at most.
 const ROW_GROUP_ROWS: usize = 64 << 10;
 /// Encoded bytes in a row group, about.

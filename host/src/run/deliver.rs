@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Run, RunError,
@@ -21,6 +21,7 @@ const RENEWALS: u32 = 5;
 /// What came of a download.
 pub(super) struct Fetched {
     link: Link,
+    began: Instant,
     result: Result<Delivery, TransferError>,
 }
 
@@ -33,12 +34,14 @@ pub(super) struct Tried {
 impl Run {
     /// Starts as many downloads as may be under way.
     pub(super) fn fetch(&self, live: &mut Live, fetches: &mut JoinSet<Fetched>, now: u64) {
+        live.pace.hear(self.pushed_back(), Instant::now());
+        let pace = live.pace.limit();
         // A sink that was out of order is tried with one download before it gets all of them.
         let most = match live.lanes.waits() {
-            _ if live.lanes.all_away() => return,
-            Some(until) if until > now => return,
+            _ if live.lanes.all_away() => 0,
+            Some(until) if until > now => 0,
             Some(_) => 1,
-            None => self.concurrency.transfers,
+            None => pace,
         };
         while fetches.len() < most {
             let Some(mut link) = live.links.pop_front() else {
@@ -53,15 +56,30 @@ impl Run {
                 .iter()
                 .map(|place| Arc::clone(&self.outputs[*place]));
             let outputs: Vec<Arc<Output>> = to.collect();
+            let began = Instant::now();
             fetches.spawn(async move {
                 let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
                 let result = match outputs.is_empty() {
                     true => Ok(Delivery::default()),
                     false => transfer.deliver(&link.artifact, &outputs).await,
                 };
-                Fetched { link, result }
+                Fetched {
+                    link,
+                    began,
+                    result,
+                }
             });
         }
+        if fetches.len() < pace {
+            live.pace.short();
+        }
+    }
+
+    /// How often the sinks and the origins of media have asked for less so far.
+    pub(super) fn pushed_back(&self) -> u64 {
+        let sinks = self.outputs.iter();
+        let sinks: u64 = sinks.map(|output| output.sink.pushed_back()).sum();
+        sinks + self.transfer.pushed_back()
     }
 
     /// Says what has become of an artifact, if that is final.
@@ -70,7 +88,16 @@ impl Run {
         fetched: Fetched,
         live: &mut Live,
     ) -> Result<Option<Delivered>, RunError> {
-        let Fetched { mut link, result } = fetched;
+        let Fetched {
+            mut link,
+            began,
+            result,
+        } = fetched;
+        let brought = result.as_ref().ok().map(|delivery| {
+            let objects = delivery.contents.objects.iter();
+            objects.map(|(_, object)| object.size).sum()
+        });
+        live.pace.ended(began, brought, Instant::now());
         let key = artifact_text(&link.artifact.key);
         let delivery = match result {
             Ok(delivery) => delivery,

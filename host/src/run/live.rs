@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::lane::Lanes;
+use super::{lane::Lanes, pace::Pace};
 use crate::{
     queue::{Contents, Queue, QueueError},
     sandbox::Artifact,
@@ -26,7 +26,6 @@ pub(super) struct Link {
 }
 
 /// What is known of the work under way.
-#[derive(Default)]
 pub(super) struct Live {
     /// Splits that have begun and wait, by the time at which they are due (ms).
     pub(super) due: BTreeSet<(u64, String)>,
@@ -54,6 +53,8 @@ pub(super) struct Live {
     pub(super) renewing: BTreeMap<String, Vec<String>>,
     /// How the sinks fare.
     pub(super) lanes: Lanes,
+    /// How many downloads are under way at once.
+    pub(super) pace: Pace,
     /// Whether there may be conversations to fetch.
     pub(super) wanted: bool,
     /// When the next conversation that was put off is due (ms).
@@ -64,12 +65,25 @@ pub(super) struct Live {
 
 impl Live {
     /// What the queue tells of the runs before.
-    pub(super) async fn load(queue: &Queue, lanes: Lanes) -> Result<Self, QueueError> {
+    pub(super) async fn load(queue: &Queue, lanes: Lanes, pace: Pace) -> Result<Self, QueueError> {
         let mut live = Live {
             lanes,
+            pace,
             stale: queue.undelivered().await?,
             wanted: true,
-            ..Live::default()
+            due: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            finding: HashSet::new(),
+            begun: HashSet::new(),
+            failures: HashMap::new(),
+            traps: HashMap::new(),
+            links: VecDeque::new(),
+            fetching: HashSet::new(),
+            renewals: HashMap::new(),
+            asked: HashMap::new(),
+            renewing: BTreeMap::new(),
+            next_wanted: None,
+            next_search: None,
         };
         for (id, due) in queue.open_splits().await? {
             live.add(id, due);

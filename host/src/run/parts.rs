@@ -41,6 +41,8 @@ pub(crate) trait Delivers: Send + Sync {
         artifact: &Artifact,
         outputs: &[&Output],
     ) -> Result<Delivery, TransferError>;
+    /// How often origins of media have asked for less so far.
+    fn pushed_back(&self) -> u64;
 }
 
 /// A component with the options of its source.
@@ -112,5 +114,9 @@ impl Delivers for Transfer {
         outputs: &[&Output],
     ) -> Result<Delivery, TransferError> {
         Transfer::deliver(self, artifact, outputs).await
+    }
+
+    fn pushed_back(&self) -> u64 {
+        Transfer::pushed_back(self)
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SinkError;
 pub use super::bucket::{Bucket, Options, Retry};
+use super::{SinkError, connector::Connector};
+use crate::pushback::Pushback;
 
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +55,9 @@ pub enum Credentials {
 /// Says what is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
     let place = format!("az://{}/{}", settings.account, settings.container);
+    let pushback = Pushback::default();
     let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_http_connector(Connector(pushback.clone()))
         .with_account(&settings.account)
         .with_container_name(&settings.container)
         // An account that has no tags refuses the header even if it is empty.
@@ -94,5 +97,6 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         sink: "azure_blob",
         place,
         options: settings.options,
+        pushback,
     })
 }

@@ -19,6 +19,7 @@ use super::{
     cut::{Cut, Segments, Which},
     probe_name,
 };
+use crate::pushback::Pushback;
 
 /// The largest object that goes in one request, in bytes.
 const SINGLE: usize = 16 << 20;
@@ -65,10 +66,13 @@ impl Default for Retry {
 
 impl From<Retry> for object_store::RetryConfig {
     fn from(retry: Retry) -> Self {
+        let backoff = object_store::BackoffConfig::default();
+        let longest = Duration::from_secs(retry.max_backoff_seconds);
         object_store::RetryConfig {
             backoff: object_store::BackoffConfig {
-                max_backoff: Duration::from_secs(retry.max_backoff_seconds),
-                ..Default::default()
+                // Pauses are drawn between the first and the longest: there must be something between.
+                max_backoff: longest.max(backoff.init_backoff),
+                ..backoff
             },
             max_retries: retry.attempts.saturating_sub(1),
             ..Default::default()
@@ -84,6 +88,8 @@ pub struct Bucket {
     /// The bucket as people write it, such as `gs://calls`.
     pub(super) place: String,
     pub(super) options: Options,
+    /// What the connector of the store notes.
+    pub(super) pushback: Pushback,
 }
 
 /// The store behind it holds credentials and is not shown.
@@ -393,6 +399,10 @@ impl Sink for Bucket {
         self.put_parts(key, &path, &info, &mut body).await
     }
 
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
+    }
+
     fn store(&self) -> Option<&dyn Store> {
         Some(self)
     }
@@ -458,6 +468,18 @@ fn without_queries(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_repeated_as_the_settings_say() {
+        let retry = object_store::RetryConfig::from(Retry {
+            attempts: 4,
+            max_backoff_seconds: 7,
+        });
+        assert_eq!(retry.max_retries, 3);
+        assert_eq!(retry.backoff.max_backoff, Duration::from_secs(7));
+    }
+
     #[test]
     fn messages_hold_no_signature() {
         let text = "Error PUT https://a.example/b?sv=1&sig=hu%3Dsh: no\nanswer";

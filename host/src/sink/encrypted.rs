@@ -80,6 +80,10 @@ impl Sink for Encrypted {
         self.below.tidy().await
     }
 
+    fn pushed_back(&self) -> u64 {
+        self.below.pushed_back()
+    }
+
     fn encrypts(&self) -> bool {
         true
     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SinkError;
 pub use super::bucket::{Bucket, Options, Retry};
+use super::{SinkError, connector::Connector};
+use crate::pushback::Pushback;
 
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,9 @@ pub enum Credentials {
 /// Says what is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
     let place = format!("gs://{}", settings.bucket);
+    let pushback = Pushback::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_http_connector(Connector(pushback.clone()))
         .with_bucket_name(&settings.bucket)
         .with_retry(settings.retry.into());
     if let Some(endpoint) = &settings.endpoint {
@@ -59,7 +62,8 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         Credentials::Default => builder,
         Credentials::ServiceAccount(key) => builder.with_service_account_key(key.expose_secret()),
         Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
-        Credentials::Anonymous => builder.with_skip_signature(true),
+        // Requests that write ask for credentials all the same: empty ones are at hand.
+        Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
     };
     let store = builder.build().map_err(|error| SinkError {
         sink: "gcs".into(),
@@ -72,5 +76,6 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         sink: "gcs",
         place,
         options: settings.options,
+        pushback,
     })
 }

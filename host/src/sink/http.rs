@@ -21,6 +21,7 @@ use super::{
     Body, Broken, Health, ObjectInfo, Sink, SinkError, Stored,
     cut::{Cut, Segments},
 };
+use crate::pushback::Pushback;
 
 /// Objects up to this size, in bytes, are kept until they are stored.
 const SMALL: usize = 8 << 20;
@@ -157,6 +158,7 @@ pub struct Http {
     client: Client,
     settings: Settings,
     headers: HeaderMap,
+    pushback: Pushback,
 }
 
 impl Http {
@@ -190,6 +192,7 @@ impl Http {
             client,
             settings,
             headers,
+            pushback: Pushback::default(),
         })
     }
 
@@ -235,10 +238,13 @@ impl Http {
         if let Some(size) = size {
             request = request.header(CONTENT_LENGTH, size);
         }
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| (self.unreached(key, error), None))?;
+        let answer = request.send().await.map_err(|error| {
+            if error.is_timeout() {
+                self.pushback.felt();
+            }
+            (self.unreached(key, error), None)
+        })?;
+        self.pushback.answered(answer.status().as_u16());
         if answer.status().is_success() {
             let etag = answer
                 .headers()
@@ -383,6 +389,10 @@ impl Sink for Http {
             etag,
             sealed: None,
         })
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
     }
 }
 

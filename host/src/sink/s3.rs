@@ -12,6 +12,7 @@ mod error;
 mod multipart;
 mod object;
 mod probe;
+mod pushback;
 mod settings;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,6 +28,7 @@ pub use settings::{
 };
 
 use super::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored, cut::Cut};
+use crate::pushback::Pushback;
 
 /// The largest object that goes in one PUT, in bytes.
 const SINGLE: usize = 16 << 20;
@@ -37,6 +39,7 @@ const MORE_PARTS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct S3 {
     client: Client,
+    pushback: Pushback,
     settings: Arc<Settings>,
     found: Arc<RwLock<probe::Server>>,
     active: multipart::Active,
@@ -48,8 +51,10 @@ impl S3 {
     /// A sink with a client of its own.
     pub async fn new(mut settings: Settings) -> Self {
         settings.prefix = settings.prefix.trim_matches('/').to_owned();
+        let pushback = Pushback::default();
         S3 {
-            client: client::client(&settings).await,
+            client: client::client(&settings, pushback.clone()).await,
+            pushback,
             found: Arc::new(RwLock::new(probe::Server {
                 algorithm: checksum::Algorithm::of(settings.checksum),
                 // What is not known is not relied on.
@@ -109,6 +114,10 @@ impl Sink for S3 {
 
     async fn tidy(&self) -> Result<u64, SinkError> {
         self.abort_old().await
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
     }
 
     fn store(&self) -> Option<&dyn Store> {

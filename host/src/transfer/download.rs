@@ -195,11 +195,16 @@ async fn request(
             .header("range", format!("bytes={from}-"))
             .header("if-range", etag);
     }
+    let pushback = &transfer.pushback;
     let response = timeout(SILENCE, request.send())
         .await
-        .map_err(|_| Attempt::Again("the media server did not answer".to_owned()))?
+        .map_err(|_| {
+            pushback.felt();
+            Attempt::Again("the media server did not answer".to_owned())
+        })?
         .map_err(|error| Attempt::Again(redacted(&error)))?;
     let status = response.status();
+    pushback.answered(status.as_u16());
     if passing(status) {
         return Err(unexpected(&response));
     }

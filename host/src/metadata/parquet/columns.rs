@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::{
     super::row::{Party, Row},
-    Columns, Labels, Pairs, Texts, element, instant_type, signed, small, taken, texts,
+    Columns, Labels, Pairs, Texts, element, instant_type, signed, small, taken,
 };
 
 /// Gathers rows.
@@ -63,9 +63,9 @@ impl Default for Rows {
             agents: parties(),
             queues: parties(),
             wrap_up_codes: parties(),
-            tags: texts(),
-            divisions: texts(),
-            media_types: texts(),
+            tags: Texts::default(),
+            divisions: Texts::default(),
+            media_types: Texts::default(),
             attributes: Labels::default(),
             attempt: Int32Builder::new(),
         }
@@ -135,11 +135,10 @@ impl Columns for Rows {
         self.agents.push(named(&row.agents));
         self.queues.push(named(row.queues));
         self.wrap_up_codes.push(named(row.wrap_up_codes));
-        self.tags.append_value(row.tags.iter().map(Some));
-        self.divisions.append_value(row.divisions.iter().map(Some));
-        self.media_types
-            .append_value(row.media_types.iter().map(Some));
-        self.attributes.push(row.attributes.iter())?;
+        self.tags.push(&row.tags);
+        self.divisions.push(row.divisions);
+        self.media_types.push(row.media_types);
+        self.attributes.push(row.attributes.iter());
         self.attempt.append_value(small(row.attempt));
         Ok(())
     }
@@ -164,10 +163,10 @@ impl Columns for Rows {
             self.agents.take()?,
             self.queues.take()?,
             self.wrap_up_codes.take()?,
-            Arc::new(self.tags.finish()),
-            Arc::new(self.divisions.finish()),
-            Arc::new(self.media_types.finish()),
-            Arc::new(self.attributes.take()),
+            self.tags.take()?,
+            self.divisions.take()?,
+            self.media_types.take()?,
+            self.attributes.take()?,
             Arc::new(self.attempt.finish()),
         ];
         RecordBatch::try_new(Arc::clone(schema), columns)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, ListArray, MapArray, StructArray,
-    builder::{ArrayBuilder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder},
+    Array, ArrayRef, ListArray, MapArray, StructArray,
+    builder::{ArrayBuilder, StringBuilder},
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields};
@@ -14,13 +14,27 @@ pub(crate) fn element(of: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("element", of, false)))
 }
 
-/// The columns of a list of texts.
-pub(crate) type Texts = ListBuilder<StringBuilder>;
+/// Lists of texts.
+#[derive(Default)]
+pub(crate) struct Texts {
+    lengths: Vec<usize>,
+    texts: StringBuilder,
+}
 
-/// A builder for lists of texts.
-pub(crate) fn texts() -> Texts {
-    let element = Field::new("element", DataType::Utf8, false);
-    ListBuilder::new(StringBuilder::new()).with_field(element)
+impl Texts {
+    pub(crate) fn push(&mut self, list: &[String]) {
+        for text in list {
+            self.texts.append_value(text);
+        }
+        self.lengths.push(list.len());
+    }
+
+    pub(crate) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+        let field = Arc::new(Field::new("element", DataType::Utf8, false));
+        let offsets = OffsetBuffer::from_lengths(self.lengths.drain(..));
+        let list = ListArray::try_new(field, offsets, taken(&mut self.texts), None)?;
+        Ok(Arc::new(list))
+    }
 }
 
 /// The texts that a builder has gathered; it begins anew with as much room as they took.
@@ -93,41 +107,42 @@ pub(crate) fn structs(
 }
 
 /// Maps of texts to texts.
-pub(crate) struct Labels(MapBuilder<StringBuilder, StringBuilder>);
-
-impl Default for Labels {
-    fn default() -> Self {
-        let names = MapFieldNames {
-            entry: "key_value".to_owned(),
-            key: "key".to_owned(),
-            value: "value".to_owned(),
-        };
-        let builder = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
-        Labels(builder)
-    }
+#[derive(Default)]
+pub(crate) struct Labels {
+    lengths: Vec<usize>,
+    keys: StringBuilder,
+    values: StringBuilder,
 }
 
 impl Labels {
     pub(crate) fn data_type() -> DataType {
-        let entry = DataType::Struct(Fields::from(vec![
-            Field::new("key", DataType::Utf8, false),
-            Field::new("value", DataType::Utf8, true),
-        ]));
+        let entry = DataType::Struct(Self::fields());
         DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
     }
 
-    pub(crate) fn push<'a>(
-        &mut self,
-        pairs: impl Iterator<Item = (&'a String, &'a String)>,
-    ) -> Result<(), ArrowError> {
-        for (key, value) in pairs {
-            self.0.keys().append_value(key);
-            self.0.values().append_value(value);
-        }
-        self.0.append(true)
+    fn fields() -> Fields {
+        Fields::from(vec![
+            Field::new("key", DataType::Utf8, false),
+            Field::new("value", DataType::Utf8, true),
+        ])
     }
 
-    pub(crate) fn take(&mut self) -> MapArray {
-        self.0.finish()
+    pub(crate) fn push<'a>(&mut self, pairs: impl Iterator<Item = (&'a String, &'a String)>) {
+        let mut length = 0;
+        for (key, value) in pairs {
+            self.keys.append_value(key);
+            self.values.append_value(value);
+            length += 1;
+        }
+        self.lengths.push(length);
+    }
+
+    pub(crate) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+        let columns = vec![taken(&mut self.keys), taken(&mut self.values)];
+        let entries = StructArray::try_new(Self::fields(), columns, None)?;
+        let field = Field::new("key_value", entries.data_type().clone(), false);
+        let offsets = OffsetBuffer::from_lengths(self.lengths.drain(..));
+        let map = MapArray::try_new(Arc::new(field), offsets, entries, None, false)?;
+        Ok(Arc::new(map))
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,7 @@ use super::{ALLOWED, world::World};
 use crate::{
     clock::Clock,
     grant::{Credentials, Exchange},
+    pushback::Pushback,
     queue::Object,
     run::parts::{Delivers, Steps},
     sandbox::{
@@ -490,11 +494,19 @@ fn results(row: &Value) -> (Vec<Artifact>, OutcomeResult) {
 pub(super) struct Way {
     world: Arc<Mutex<World>>,
     clock: Clock,
+    /// How many downloads are under way.
+    under_way: AtomicUsize,
+    pushback: Pushback,
 }
 
 impl Way {
     pub(super) fn new(world: Arc<Mutex<World>>, clock: Clock) -> Self {
-        Way { world, clock }
+        Way {
+            world,
+            clock,
+            under_way: AtomicUsize::new(0),
+            pushback: Pushback::default(),
+        }
     }
 }
 
@@ -508,8 +520,15 @@ impl Delivers for Way {
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };
-        let delay = self.world.lock().unwrap().delay(5000);
+        let (delay, narrow) = {
+            let mut world = self.world.lock().unwrap();
+            (world.delay(5000), world.narrow)
+        };
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= narrow {
+            self.pushback.felt();
+        }
         self.clock.sleep(delay).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
         let (broken, full) = {
             let mut world = self.world.lock().unwrap();
             (world.strikes(), world.strikes())
@@ -551,5 +570,9 @@ impl Delivers for Way {
             delivery.contents.objects.push((sink, object.clone()));
         }
         Ok(delivery)
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
     }
 }

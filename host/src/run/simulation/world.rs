@@ -60,6 +60,8 @@ pub(super) struct World {
     pub(super) token: u64,
     /// Until when nothing answers (ms).
     pub(super) outage: u64,
+    /// How many downloads at once are too many for who serves them.
+    pub(super) narrow: usize,
     /// A sink that is out of order for long, and from when until when (ms).
     pub(super) lake_outage: Option<(&'static str, u64, u64)>,
     pub(super) log: Vec<String>,
@@ -77,6 +79,9 @@ impl World {
             START + 2 * DAY
         };
         let mut world = Self::with(dice, rate, crashes, days);
+        if seed % 3 == 1 {
+            world.narrow = 1;
+        }
         if world.dice.random_bool(0.4) {
             let within = if days.is_some() { DAY } else { 120_000 };
             let from = began + world.dice.random_range(0..within);
@@ -143,6 +148,7 @@ impl World {
             minutes: BTreeMap::new(),
             token: 1,
             outage: 0,
+            narrow: usize::MAX,
             lake_outage: None,
             log: Vec::new(),
         }

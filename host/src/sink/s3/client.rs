@@ -10,10 +10,14 @@ use aws_sdk_s3::{
     },
 };
 
-use super::{Settings, settings::RetryMode};
-use crate::aws::{assumed, identified};
+use super::{Settings, pushback::Listener, settings::RetryMode};
+use crate::{
+    aws::{assumed, identified},
+    pushback::Pushback,
+};
 
-pub(super) async fn client(settings: &Settings) -> Client {
+/// The client for a bucket; what its retries hide is noted in `pushback`.
+pub(super) async fn client(settings: &Settings, pushback: Pushback) -> Client {
     let retry = match settings.retry.mode {
         RetryMode::Adaptive => RetryConfig::adaptive(),
         RetryMode::Standard => RetryConfig::standard(),
@@ -34,6 +38,7 @@ pub(super) async fn client(settings: &Settings) -> Client {
     let base = identified(loader, &settings.identity.source).load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&base)
         .force_path_style(settings.path_style)
+        .interceptor(Listener(pushback))
         // The sink computes checksums itself, while the bytes are in the cache.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     if let Some(endpoint) = &settings.endpoint {
@@ -43,4 +48,44 @@ pub(super) async fn client(settings: &Settings) -> Client {
         config = config.credentials_provider(assumed(role, base).await);
     }
     Client::from_conf(config.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::retry;
+
+    use super::*;
+    use crate::sink::s3::{Retry, Timeout};
+
+    #[tokio::test]
+    async fn the_client_is_as_patient_as_the_settings_say() {
+        for (mode, sdk) in [
+            (RetryMode::Adaptive, retry::RetryMode::Adaptive),
+            (RetryMode::Standard, retry::RetryMode::Standard),
+        ] {
+            let settings = Settings {
+                region: Some("eu-west-1".to_owned()),
+                retry: Retry {
+                    mode,
+                    attempts: 7,
+                    max_backoff_seconds: 8,
+                },
+                timeout: Timeout {
+                    connect_seconds: 9,
+                    read_seconds: 10,
+                    attempt_seconds: 11,
+                },
+                ..Settings::default()
+            };
+            let client = client(&settings, Pushback::default()).await;
+            let retry = client.config().retry_config().unwrap();
+            assert_eq!((retry.mode(), retry.max_attempts()), (sdk, 7));
+            assert_eq!(retry.max_backoff(), Duration::from_secs(8));
+            let timeout = client.config().timeout_config().unwrap();
+            let seconds = |seconds| Some(Duration::from_secs(seconds));
+            assert_eq!(timeout.connect_timeout(), seconds(9));
+            assert_eq!(timeout.read_timeout(), seconds(10));
+            assert_eq!(timeout.operation_attempt_timeout(), seconds(11));
+        }
+    }
 }
