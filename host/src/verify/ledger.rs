@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tokio::task::spawn_blocking;
 
-use super::{Claim, Expected};
+use super::receipts::{Claim, Expected};
 use crate::sink::{Found, SinkError};
 
 // `claim` is all that receipts say of an encrypted object, `plain` what rows say of its plain bytes.

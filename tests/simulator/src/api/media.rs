@@ -59,6 +59,47 @@ pub(super) fn list(
     }
 }
 
+/// In which form media are asked for.
+struct Form {
+    audio: String,
+    email: String,
+    chat: String,
+    message: String,
+    download: bool,
+}
+
+impl Form {
+    /// Reads the parameters; `more` may be given besides.
+    fn of(request: &Request, more: &[&str]) -> Result<Self, Refusal> {
+        let known = [
+            "formatId",
+            "emailFormatId",
+            "chatFormatId",
+            "messageFormatId",
+            "download",
+            "fileName",
+            "locale",
+            "mediaFormats",
+        ];
+        let params = Params::of(request, &[&known, more].concat())?;
+        // The first one is the usual one.
+        let choice = |name, known: [&str; 2]| -> Result<String, Refusal> {
+            let given = params.choice(name, &known)?;
+            Ok(given.unwrap_or(known[0]).to_owned())
+        };
+        Ok(Form {
+            audio: params
+                .choice("formatId", &FORMATS)?
+                .unwrap_or("WEBM")
+                .to_owned(),
+            email: choice("emailFormatId", ["EML", "NONE"])?,
+            chat: choice("chatFormatId", ["ZIP", "NONE"])?,
+            message: choice("messageFormatId", ["ZIP", "NONE"])?,
+            download: params.choice("download", &["true", "false"])? == Some("true"),
+        })
+    }
+}
+
 /// Gives one recording with its media.
 pub(super) fn one(
     world: &World,
@@ -66,33 +107,24 @@ pub(super) fn one(
     recording: &str,
     request: &Request,
 ) -> Result<(StatusCode, Value), Refusal> {
-    let known = [
-        "formatId",
-        "emailFormatId",
-        "chatFormatId",
-        "messageFormatId",
-        "download",
-        "fileName",
-        "locale",
-        "mediaFormats",
-        "includePauseAnnotationsForScreenRecordings",
-    ];
-    let params = Params::of(request, &known)?;
-    let audio = params.choice("formatId", &FORMATS)?.unwrap_or("WEBM");
-    let email = params.choice("emailFormatId", &["EML", "NONE"])?;
-    let chat = params.choice("chatFormatId", &["ZIP", "NONE"])?;
-    let message = params.choice("messageFormatId", &["ZIP", "NONE"])?;
-    let download = params.choice("download", &["true", "false"])? == Some("true");
+    let given = Form::of(request, &["includePauseAnnotationsForScreenRecordings"])?;
     let (conversation, recording) = recording::find(world, id, recording)?;
     let format = match recording::media(&conversation, &recording) {
-        "email" => email.unwrap_or("EML"),
-        "chat" => chat.unwrap_or("ZIP"),
-        "message" => message.unwrap_or("ZIP"),
+        "email" => &given.email,
+        "chat" => &given.chat,
+        "message" => &given.message,
         "screen" => "WEBM",
-        _ => audio,
+        _ => &given.audio,
     };
     let now = world.clock.now();
-    let answer = row(world, &conversation, &recording, format, download, now);
+    let answer = row(
+        world,
+        &conversation,
+        &recording,
+        format,
+        given.download,
+        now,
+    );
     if answer.0 == StatusCode::ACCEPTED && recording.number == 1 {
         // Sometimes there is nothing to say yet.
         return Ok((StatusCode::ACCEPTED, json!({})));
@@ -106,22 +138,8 @@ pub(super) fn orphan(
     id: &str,
     request: &Request,
 ) -> Result<(StatusCode, Value), Refusal> {
-    let known = [
-        "formatId",
-        "emailFormatId",
-        "chatFormatId",
-        "messageFormatId",
-        "download",
-        "fileName",
-        "locale",
-        "mediaFormats",
-    ];
-    let params = Params::of(request, &known)?;
-    let format = params.choice("formatId", &FORMATS)?.unwrap_or("WEBM");
-    params.choice("emailFormatId", &["EML", "NONE"])?;
-    params.choice("chatFormatId", &["ZIP", "NONE"])?;
-    params.choice("messageFormatId", &["ZIP", "NONE"])?;
-    let download = params.choice("download", &["true", "false"])? == Some("true");
+    let given = Form::of(request, &[])?;
+    let (format, download) = (given.audio.as_str(), given.download);
     let number = kept::orphan(world, id).ok_or_else(|| {
         let text = format!("The orphan recording {id} was not found");
         Refusal::new(StatusCode::NOT_FOUND, "not.found", text)
