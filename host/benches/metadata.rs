@@ -266,6 +266,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
         outcome: Outcome::Stored,
         objects: BTreeMap::from([(SINK.to_owned(), objects)]),
         attempt: 1,
+        extent: None,
         record: Record {
             start,
             end: Some(start + 5_000 + random % 1_800_000),

@@ -13,6 +13,7 @@ mod names;
 mod record;
 mod recover;
 mod status;
+mod worker;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +35,7 @@ pub use record::{
 pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
 pub use status::{Progress, Status};
+use worker::Worker;
 
 use crate::{
     privacy::Privacy,
@@ -46,6 +48,9 @@ const BUSY: Duration = Duration::from_secs(10);
 const CACHE: i64 = 16 << 10;
 /// Pages that the log has before they go to the database: one that changes often goes there once.
 const CHECKPOINT: i64 = 4000;
+
+/// What is kept, and how: a queue of another version is made anew from the receipts.
+const VERSION: i64 = 1;
 
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,11 @@ pub enum QueueError {
         /// What SQLite says.
         reason: String,
     },
+    /// Another version of this program has written it.
+    #[error(
+        "the queue {0} is of another version of this program; move it away and run again: what the receipts in the sinks prove is not fetched again"
+    )]
+    OtherVersion(String),
     /// The disk has no room.
     #[error("no room for the queue {0}; free some space in `data_dir` and run again")]
     Full(String),
@@ -90,8 +100,8 @@ pub struct Queue {
     _lock: Option<Arc<File>>,
     privacy: Privacy,
     names: Names,
-    /// Whether work is done on the caller's own thread, as a simulation needs it.
-    inline: bool,
+    /// Where work is done; on the caller's own thread if there is none, as a simulation needs it.
+    worker: Option<Worker>,
 }
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
@@ -112,7 +122,7 @@ CREATE TABLE IF NOT EXISTS conversation (
   recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  lost INTEGER NOT NULL DEFAULT 0);
+  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER);
 CREATE INDEX IF NOT EXISTS conversation_wanted ON conversation(due, id)
   WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
 CREATE INDEX IF NOT EXISTS conversation_fetching ON conversation(fetch)
@@ -169,7 +179,9 @@ impl Queue {
             return Err(QueueError::Locked(lock_path.display().to_string()));
         }
         let path = folder.join(format!("{name}.sqlite"));
-        prepare(&path, Arc::new(lock)).map_err(|error| damaged(error, &path))
+        prepare(&path, Arc::new(lock))
+            .map_err(|error| damaged(error, &path))?
+            .ok_or_else(|| QueueError::OtherVersion(path.display().to_string()))
     }
 
     /// Takes personal values out of what comes in from now on.
@@ -202,12 +214,15 @@ impl Queue {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY)?;
+        if !fits(&connection)? {
+            return Err(QueueError::OtherVersion(path.display().to_string()));
+        }
         Ok(Some(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
             privacy: Privacy::default(),
             names: Names::default(),
-            inline: false,
+            worker: Some(Worker::start()),
         }))
     }
 
@@ -222,7 +237,7 @@ impl Queue {
             _lock: None,
             privacy: Privacy::default(),
             names: Names::default(),
-            inline: true,
+            worker: None,
         })
     }
 
@@ -242,12 +257,10 @@ impl Queue {
             };
             transact().map_err(|error| damaged(error, Path::new(&path)))
         };
-        if self.inline {
-            return run();
+        match &self.worker {
+            None => run(),
+            Some(worker) => worker.run(run).await?,
         }
-        tokio::task::spawn_blocking(run)
-            .await
-            .map_err(|_| QueueError::Interrupted)?
     }
 
     /// Adds splits that are not known yet and returns the ids of those added.
@@ -369,14 +382,27 @@ impl Queue {
     }
 }
 
-/// Opens a database for writing; each commit is on disk when it returns.
-fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
+/// Whether a database is of this version, or new.
+fn fits(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT user_version = ?1 OR NOT EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_user_version",
+        [VERSION],
+        |row| row.get(0),
+    )
+}
+
+/// Opens a database for writing; each commit is on disk when it returns. None if it is of another version.
+fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool)>> {
     let mut connection = Connection::open(path)?;
+    if !fits(&connection)? {
+        return Ok(None);
+    }
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
     connection.execute_batch(SCHEMA)?;
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;
@@ -394,9 +420,9 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
         _lock: Some(lock),
         privacy: Privacy::default(),
         names: Names::default(),
-        inline: false,
+        worker: Some(Worker::start()),
     };
-    Ok((queue, ready))
+    Ok(Some((queue, ready)))
 }
 
 /// Tells a damaged file and a full disk from what else can go wrong.

@@ -96,6 +96,9 @@ struct Line<'a> {
     outcome: Cow<'a, Outcome>,
     objects: Vec<Cow<'a, Object>>,
     attempt: u32,
+    /// How much there was of it at the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extent: Option<u64>,
     /// The files of metadata beside its objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sidecars: Vec<&'a Proof>,
@@ -141,6 +144,7 @@ impl<'a> Line<'a> {
             outcome,
             objects,
             attempt: settled.attempt,
+            extent: settled.extent,
             sidecars,
             sinks: None,
         }

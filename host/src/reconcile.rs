@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     ask::Asked,
     queue::{Outcome, Record, day},
-    recover::Receipts,
+    recover::{Line, Receipts},
     run::RunError,
     sandbox::{Find, Purpose, Step, TimeRange},
     transfer::Output,
@@ -36,6 +36,8 @@ pub struct Difference {
     pub missing: Vec<String>,
     /// Conversations of which the source says that they were recorded, and the receipts that they have no recording.
     pub unrecorded: Vec<String>,
+    /// Conversations of which the source has more than when they were filed.
+    pub grown: Vec<String>,
     /// Conversations that the receipts name as lost, in whole or in part.
     pub lost: Vec<String>,
     /// Conversations in the receipts that the source no longer knows.
@@ -55,8 +57,12 @@ impl Reconciled {
     /// Whether the receipts have everything that the source has.
     #[must_use]
     pub fn complete(&self) -> bool {
-        let gap = |day: &Difference| !(day.missing.is_empty() && day.unrecorded.is_empty());
-        !self.days.iter().any(gap)
+        let whole = |day: &Difference| {
+            [&day.missing, &day.unrecorded, &day.grown]
+                .iter()
+                .all(|list| list.is_empty())
+        };
+        self.days.iter().all(whole)
     }
 }
 
@@ -64,6 +70,8 @@ impl Reconciled {
 struct Known {
     /// Whether it was recorded.
     recorded: bool,
+    /// How much there is of it, if the source can tell.
+    extent: Option<u64>,
     /// Whether each of the sinks takes it.
     takers: Vec<bool>,
 }
@@ -109,13 +117,13 @@ async fn one_day(
             continue;
         };
         let known = known.iter().filter(|(_, known)| known.takers[place]);
-        let known: Vec<(&String, bool)> = known.map(|(id, known)| (id, known.recorded)).collect();
-        let mut latest = BTreeMap::<String, (u32, Outcome)>::new();
+        let known: Vec<(&String, &Known)> = known.collect();
+        let mut latest = BTreeMap::<String, Line>::new();
         let folder = format!("receipts/date={name}/");
         for (_, line) in Receipts::read(store, &folder, export).await?.lines {
             let before = latest.get(&line.conversation_id);
-            if before.is_none_or(|(attempt, _)| *attempt < line.attempt) {
-                latest.insert(line.conversation_id, (line.attempt, line.outcome));
+            if before.is_none_or(|before| before.attempt < line.attempt) {
+                latest.insert(line.conversation_id.clone(), line);
             }
         }
         let mut difference = Difference {
@@ -125,17 +133,17 @@ async fn one_day(
             receipts: latest.len() as u64,
             ..Difference::default()
         };
-        for (id, recorded) in known {
-            match latest.remove(id) {
-                None => difference.missing.push(id.clone()),
-                Some((_, Outcome::NoRecording)) if recorded => {
-                    difference.unrecorded.push(id.clone());
+        for (id, known) in known {
+            let list = match latest.remove(id) {
+                None => &mut difference.missing,
+                Some(line) if known.extent > line.extent => &mut difference.grown,
+                Some(line) if known.recorded && line.outcome == Outcome::NoRecording => {
+                    &mut difference.unrecorded
                 }
-                Some((_, outcome)) if !outcome.losses().is_empty() => {
-                    difference.lost.push(id.clone());
-                }
-                Some(_) => {}
-            }
+                Some(line) if !line.outcome.losses().is_empty() => &mut difference.lost,
+                Some(_) => continue,
+            };
+            list.push(id.clone());
         }
         // A range that cuts a day says nothing of the rest of the day.
         let whole = range.from.is_multiple_of(DAY) && range.until.is_multiple_of(DAY);
@@ -145,6 +153,7 @@ async fn one_day(
         let lists = [
             &difference.missing,
             &difference.unrecorded,
+            &difference.grown,
             &difference.lost,
             &difference.unknown,
         ];
@@ -172,8 +181,12 @@ async fn find(
             let record = Record::from(&one);
             let holds = |output: &Output| output.route.condition.holds(&record);
             let takers = outputs.iter().map(holds).collect();
-            let recorded = one.recorded;
-            (one.id, Known { recorded, takers })
+            let known = Known {
+                recorded: one.recorded,
+                extent: one.extent,
+                takers,
+            };
+            (one.id, known)
         }));
     };
     asked.all(started.splits, &mut take).await?;

@@ -45,6 +45,8 @@ pub(crate) struct Line {
     objects: Vec<Size>,
     #[serde(default = "first")]
     pub(crate) attempt: u32,
+    #[serde(default)]
+    pub(crate) extent: Option<u64>,
     /// The sinks that take it, if not all do.
     #[serde(default)]
     sinks: Option<Vec<String>>,
@@ -99,6 +101,7 @@ pub async fn recover(
                         conversation: line.conversation_id,
                         day,
                         attempt: line.attempt,
+                        extent: line.extent,
                         bytes: line.objects.iter().map(|object| object.size).sum(),
                         objects: line.objects.len() as u64,
                         outcome: Some(line.outcome),

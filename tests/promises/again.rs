@@ -110,7 +110,7 @@ async fn a_lost_queue_is_made_anew_from_the_receipts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_queue_is_named_with_the_way_out() {
+async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out() {
     let (center, _) = exported(Dialect::Cloud).await;
     let data = center.folder.path().join("data");
     let queue = std::fs::read_dir(&data)
@@ -118,18 +118,23 @@ async fn a_damaged_queue_is_named_with_the_way_out() {
         .map(|entry| entry.unwrap().path())
         .find(|path| path.extension().is_some_and(|end| end == "sqlite"))
         .unwrap();
-    std::fs::write(&queue, vec![0x55; 64 << 10]).unwrap();
     let path = center.write(&center.config()).display().to_string();
     let speed = SPEED.to_string();
     let run = ["run", "--speed", &speed, "--config", &path];
-    let ran = run_program(&run).await;
-    let said = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("is damaged") && said.contains("move it away"),
-        "{said}"
-    );
-    assert!(said.contains(queue.to_str().unwrap()), "{said}");
+    let refused = async |why: &str| {
+        let ran = run_program(&run).await;
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        for part in [why, "move it away", queue.to_str().unwrap()] {
+            assert!(said.contains(part), "{said}");
+        }
+    };
+    let other = rusqlite::Connection::open(&queue).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    drop(other);
+    refused("is of another version of this program").await;
+    std::fs::write(&queue, vec![0x55; 64 << 10]).unwrap();
+    refused("is damaged").await;
     std::fs::remove_dir_all(&data).unwrap();
     let ran = run_program(&run).await;
     let said = String::from_utf8(ran.stderr).unwrap();

@@ -2,6 +2,8 @@
 
 #[path = "bucket_source/ahead.rs"]
 mod ahead;
+#[path = "bucket_source/growth.rs"]
+mod growth;
 #[path = "bucket_source/identity.rs"]
 mod identity;
 #[path = "bucket_source/wire.rs"]

@@ -177,6 +177,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
         outcome,
         objects: BTreeMap::from([("lake".to_owned(), objects)]),
         attempt,
+        extent: None,
     }
 }
 

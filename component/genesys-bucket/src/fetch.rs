@@ -4,8 +4,8 @@
 mod files;
 
 use recording_source_sdk::{
-    Answer, ArtifactKey, Event, Failure, HandedOver, Missing, Next, Outcome, OutcomeResult, Send,
-    SourceError, Split, Step, Timestamp, Wait,
+    Answer, ArtifactKey, Conversation, Event, Failure, HandedOver, Missing, Next, Outcome,
+    OutcomeResult, Send, SourceError, Split, Step, Timestamp, Wait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -239,7 +239,10 @@ impl Fetch {
         let mut step = Step::then(self.ask(options));
         step.artifacts = artifacts;
         if !renewing {
-            step.conversations = vec![told.conversation(&place.id, place.start)];
+            step.conversations = vec![Conversation {
+                extent: files.extent(),
+                ..told.conversation(&place.id, place.start)
+            }];
             step.outcomes = vec![Outcome {
                 conversation: place.id,
                 result,

@@ -26,6 +26,8 @@ pub(crate) struct Find {
     digits: Digits,
     /// The last key of the page before.
     after: Option<String>,
+    /// How many objects of that key's folder have been listed.
+    listed: u64,
     /// Whether it is yet to be seen that there is anything at all.
     probing: bool,
     /// Whether conversations are counted, and a few are examples.
@@ -46,6 +48,7 @@ pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
                 day: day * DAY,
                 digits: Digits::Plain,
                 after: None,
+                listed: 0,
                 probing: false,
                 counting: true,
             };
@@ -81,6 +84,7 @@ pub(crate) fn begin(
                 day: from / DAY * DAY,
                 digits: Digits::Plain,
                 after: None,
+                listed: 0,
                 probing: lane == 0,
                 counting: false,
             };
@@ -160,13 +164,15 @@ impl Find {
         })
     }
 
-    /// The conversations of a page whose hour is in the range.
-    fn found(&self, options: &Options, page: &Page) -> (Vec<Conversation>, Vec<Note>) {
+    /// The conversations of a page whose hour is in the range, with the number of objects of each that
+    /// have been listed by now: one that is cut by the end of a page comes with both pages.
+    fn found(&mut self, options: &Options, page: &Page) -> (Vec<Conversation>, Vec<Note>) {
         let prefix = self.prefix(options);
         let mut found: Vec<Conversation> = Vec::new();
         let after = self.after.as_deref();
         let before = after.and_then(|key| layout::parse(key.strip_prefix(&prefix)?));
         let mut last = before.map(|(_, id)| id);
+        let mut listed = self.listed;
         let mut odd = 0;
         for object in &page.contents {
             let rest = object.key.strip_prefix(&prefix);
@@ -178,11 +184,22 @@ impl Find {
             let start = self.day + hour * HOUR;
             let inside = start + HOUR > self.from && start < self.until;
             // A folder's files follow one another.
-            if inside && last != Some(id) {
-                found.push(Conversation::bare(id, start));
-            }
+            listed = if last == Some(id) { listed + 1 } else { 1 };
             last = Some(id);
+            if !inside {
+                continue;
+            }
+            match found.last_mut().filter(|one| one.id == id) {
+                Some(one) => one.extent = Some(listed),
+                // It was counted, or is an example, with the page before.
+                None if self.counting && listed > 1 => {}
+                None => found.push(Conversation {
+                    extent: Some(listed),
+                    ..Conversation::bare(id, start)
+                }),
+            }
         }
+        self.listed = listed;
         let notes = match odd {
             0 => Vec::new(),
             odd => vec![Note::warning(format!(
@@ -196,6 +213,7 @@ impl Find {
     /// Goes on to the other way of writing the day, or to the next day.
     fn advance(&mut self) {
         self.after = None;
+        self.listed = 0;
         let padded = layout::day(self.day, Digits::Padded);
         if self.digits == Digits::Plain && padded != layout::day(self.day, Digits::Plain) {
             self.digits = Digits::Padded;

@@ -216,6 +216,13 @@ fn folders_with_and_without_leading_zeros_are_found_on_all_pages() {
     assert_eq!(told.start, DAY + 9 * HOUR + 7000);
     assert_eq!(told.end, Some(DAY + 9 * HOUR + 240_000));
     assert_eq!(told.agents[0].id, "u1");
+    // Wherever pages end, a folder's objects are counted, by the search and by the fetch alike.
+    for id in results.keys() {
+        let extents = drive.conversations.iter().filter(|one| one.id == *id);
+        let extents: Vec<_> = extents.map(|one| one.extent).collect();
+        let whole = |extents: &&[Option<u64>]| extents.ends_with(&[Some(2), Some(2)]);
+        assert!(whole(&extents.as_slice()), "{id}: {extents:?}");
+    }
     let artifact = &drive.artifacts[0];
     assert!(artifact.download.authenticated);
     assert!(

@@ -178,6 +178,7 @@ impl Row {
                 divisions: raw.division_ids.unwrap_or_default(),
                 media_types,
                 recorded,
+                extent: None,
                 attributes,
             },
             may_have_recordings: recorded || digital,

@@ -35,6 +35,8 @@ pub struct Drive {
     pub notes: Vec<Note>,
     /// Conversations whose recordings have not been asked for yet.
     pub wanted: Vec<Wanted>,
+    /// The ids of all conversations whose recordings have been wanted: once is enough.
+    had: HashSet<String>,
     /// How often recordings have been asked for.
     pub fetches: usize,
 }
@@ -63,6 +65,7 @@ impl Drive {
             facts: Vec::new(),
             notes: Vec::new(),
             wanted: Vec::new(),
+            had: HashSet::new(),
             fetches: 0,
             started: started.clone(),
         };
@@ -117,7 +120,7 @@ impl Drive {
                 .map(|outcome| outcome.conversation.as_str())
                 .collect();
             for found in &step.conversations {
-                if !settled.contains(found.id.as_str()) {
+                if !settled.contains(found.id.as_str()) && self.had.insert(found.id.clone()) {
                     self.wanted.push(Wanted {
                         id: found.id.clone(),
                         start: found.start,

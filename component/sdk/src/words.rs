@@ -139,6 +139,7 @@ impl Conversation {
             divisions: Vec::new(),
             media_types: Vec::new(),
             recorded: true,
+            extent: None,
             attributes: Vec::new(),
         }
     }

@@ -292,6 +292,7 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
         for (word, ids) in [
             ("missing", &day.missing),
             ("recorded, but without a recording", &day.unrecorded),
+            ("more at the source by now", &day.grown),
             ("lost", &day.lost),
             ("unknown to the source", &day.unknown),
         ] {

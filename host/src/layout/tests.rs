@@ -340,6 +340,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         },
         outcome: Outcome::Stored,
         attempt: 1,
+        extent: None,
         objects: BTreeMap::new(),
         lost_in: BTreeMap::new(),
     };

@@ -83,19 +83,13 @@ impl Queue {
             let day = tx
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
-            let found: Vec<(String, String, String, u32)> = tx
-                .prepare_cached(
-                    "SELECT id, record, outcome, attempt FROM conversation
-                     WHERE segment = ?1 AND status = 'closing' ORDER BY id",
-                )?
-                .query_map([number], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?
+            let mut query = tx.prepare_cached(
+                "SELECT id, record, outcome, attempt, extent FROM conversation
+                 WHERE segment = ?1 AND status = 'closing' ORDER BY id",
+            )?;
+            let conversations = query
+                .query_map([number], |row| settled(tx, row))?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut conversations = Vec::with_capacity(found.len());
-            for (id, record, outcome, attempt) in found {
-                conversations.push(settled(tx, id, &record, &outcome, attempt)?);
-            }
             let replaces = tx
                 .prepare_cached(
                     "SELECT DISTINCT segment FROM replaced WHERE by = ?1 ORDER BY segment",

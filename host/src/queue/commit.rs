@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
-    insert_splits, names::Lookup,
+    fetch::Filed, insert_splits, names::Lookup,
 };
 use crate::{
     privacy::Privacy,
@@ -184,11 +184,12 @@ fn add_conversation(
     privacy.record(&mut record);
     let record = serde_json::to_string(&record).unwrap_or_default();
     let ended = found.end.map(|end| end as i64);
+    let extent = found.extent.map(|extent| extent as i64);
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
-             (id, day, start, ended, recorded, record, outcome, lost, status, due, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
                1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
         )?
         .execute(params![
@@ -201,7 +202,8 @@ fn add_conversation(
             last.map(|outcome| serde_json::to_string(outcome).unwrap_or_default()),
             last.is_some_and(|outcome| !outcome.losses().is_empty()),
             if last.is_some() { "settled" } else { "found" },
-            now as i64
+            now as i64,
+            extent
         ])?;
     if new == 1 {
         return Ok(Added::New);
@@ -209,25 +211,38 @@ fn add_conversation(
     // What a fetch told of it is not replaced by what a search tells again.
     tx.prepare_cached(
         "UPDATE conversation SET ended = ?3, recorded = ?4,
+         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
          record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}'))))
          WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
     )?
-    .execute(params![found.id, record, ended, found.recorded, told])?;
-    if told || !found.recorded {
+    .execute(params![found.id, record, ended, found.recorded, told, extent])?;
+    if told {
         return Ok(Added::Known);
     }
-    // It had no recording when it was filed, and has one by now.
-    let again = tx
+    // It had no recording when it was filed, or less of them, and has more by now.
+    let grown = tx
         .prepare_cached(
-            "UPDATE conversation SET status = 'found', outcome = NULL, fetch = NULL, due = ?2,
-             attempt = attempt + 1, segment = NULL, record = ?3, ended = ?4, recorded = 1
-             WHERE id = ?1 AND status IN ('filed', 'kept') AND recorded = 0",
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
+             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0))",
         )?
-        .execute(params![found.id, now as i64, record, ended])?;
-    if again == 0 {
+        .query_row(params![found.id, found.recorded, extent], Filed::read)
+        .optional()?;
+    let Some(filed) = grown else {
         return Ok(Added::Known);
-    }
-    count(tx, "outcome:no-recording", -1)?;
+    };
+    filed.take_up(tx, &found.id, now)?;
+    tx.prepare_cached(
+        "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5,
+         extent = ifnull(?6, extent) WHERE id = ?1",
+    )?
+    .execute(params![
+        found.id,
+        record,
+        found.start as i64,
+        ended,
+        found.recorded,
+        extent
+    ])?;
     Ok(Added::Again)
 }
 
@@ -363,6 +378,7 @@ mod tests {
                 divisions: Vec::new(),
                 media_types: Vec::new(),
                 recorded: true,
+                extent: None,
                 attributes: Vec::new(),
             }],
             artifacts: Vec::new(),

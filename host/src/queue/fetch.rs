@@ -276,27 +276,61 @@ impl Queue {
     /// [`QueueError`].
     pub async fn retry_lost(&self, now: u64) -> Result<usize, QueueError> {
         self.with(move |tx| {
-            let lost: Vec<(String, String, i64, i64)> = tx
-                .prepare("SELECT id, outcome, objects, bytes FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            for (id, outcome, objects, bytes) in &lost {
-                let outcome: Outcome = parsed(outcome)?;
-                count(tx, &format!("outcome:{}", outcome.word()), -1)?;
-                count(tx, "objects", -objects)?;
-                count(tx, "bytes", -bytes)?;
-                tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?.execute([id])?;
-                tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?.execute([id])?;
-                tx.prepare_cached(
-                    "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
-                     due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0 WHERE id = ?1",
+            let lost: Vec<(Filed, String)> = tx
+                .prepare(
+                    "SELECT outcome, objects, bytes, id FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')",
                 )?
-                .execute(params![id, now as i64])?;
+                .query_map([], |row| Ok((Filed::read(row)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (filed, id) in &lost {
+                filed.take_up(tx, id, now)?;
             }
             Ok(lost.len())
         })
         .await
+    }
+}
+
+/// How a filed conversation has been counted.
+pub(super) struct Filed {
+    outcome: Outcome,
+    objects: i64,
+    bytes: i64,
+}
+
+impl Filed {
+    /// Reads the columns `outcome`, `objects` and `bytes`, which come first.
+    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Filed {
+            outcome: parsed(&row.get::<_, String>(0)?)?,
+            objects: row.get(1)?,
+            bytes: row.get(2)?,
+        })
+    }
+
+    /// Takes the conversation up again, as another attempt.
+    pub(super) fn take_up(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+        id: &str,
+        now: u64,
+    ) -> rusqlite::Result<()> {
+        count(tx, &format!("outcome:{}", self.outcome.word()), -1)?;
+        count(tx, "objects", -self.objects)?;
+        count(tx, "bytes", -self.bytes)?;
+        for of_it in [
+            "DELETE FROM artifact WHERE conversation = ?1",
+            "DELETE FROM object WHERE conversation = ?1",
+            "DELETE FROM owed WHERE conversation = ?1",
+        ] {
+            tx.prepare_cached(of_it)?.execute([id])?;
+        }
+        tx.prepare_cached(
+            "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
+             due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0 WHERE id = ?1",
+        )?
+        .execute(params![id, now as i64])
+        .map(drop)
     }
 }
 
@@ -358,14 +392,13 @@ impl Ready {
     }
 }
 
-/// A conversation whose outcome is final, with its objects in each sink.
+/// A conversation whose outcome is final, with its objects in each sink; the row has its id, record,
+/// outcome, attempt and extent.
 pub(super) fn settled(
     tx: &rusqlite::Transaction<'_>,
-    id: String,
-    record: &str,
-    outcome: &str,
-    attempt: u32,
+    row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<Settled> {
+    let id: String = row.get(0)?;
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
         "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
@@ -373,32 +406,33 @@ pub(super) fn settled(
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
-    while let Some(row) = rows.next()? {
-        let member: String = row.get(3)?;
-        let stored: (Option<i64>, Option<String>) = (row.get(8)?, row.get(9)?);
-        objects.entry(row.get(0)?).or_default().push(Object {
+    while let Some(object) = rows.next()? {
+        let member: String = object.get(3)?;
+        let stored: (Option<i64>, Option<String>) = (object.get(8)?, object.get(9)?);
+        objects.entry(object.get(0)?).or_default().push(Object {
             conversation: id.clone(),
-            recording: row.get(1)?,
-            key: row.get(2)?,
+            recording: object.get(1)?,
+            key: object.get(2)?,
             member: (!member.is_empty()).then_some(member),
-            content_type: row.get(4)?,
-            size: row.get::<_, i64>(5)? as u64,
-            sha256: row.get(6)?,
-            etag: row.get(7)?,
+            content_type: object.get(4)?,
+            size: object.get::<_, i64>(5)? as u64,
+            sha256: object.get(6)?,
+            etag: object.get(7)?,
             stored: stored.0.map(|size| size as u64).zip(stored.1),
-            told: match row.get::<_, Option<String>>(10)? {
+            told: match object.get::<_, Option<String>>(10)? {
                 Some(told) => Some(Arc::new(parsed(&told)?)),
                 None => None,
             },
-            note: row.get(11)?,
+            note: object.get(11)?,
         });
     }
     Ok(Settled {
         lost_in: delivered::lost(tx, &id)?,
         id,
-        record: parsed(record)?,
-        outcome: parsed(outcome)?,
-        attempt,
+        record: parsed(row.get_ref(1)?.as_str()?)?,
+        outcome: parsed(row.get_ref(2)?.as_str()?)?,
+        attempt: row.get(3)?,
+        extent: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
         objects,
     })
 }

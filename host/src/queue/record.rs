@@ -240,6 +240,8 @@ pub struct Settled {
     pub outcome: Outcome,
     /// 1 for the first outcome of the conversation; a later one, with a higher number, replaces it.
     pub attempt: u32,
+    /// How much there was of it at the source, where that can tell.
+    pub extent: Option<u64>,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,
     /// What a sink that was out of order could not be given any more, as code and message, by sink.

@@ -15,6 +15,8 @@ pub struct Proven {
     pub day: String,
     /// Which attempt at it the receipt is about.
     pub attempt: u32,
+    /// How much there was of it at the source, where that can tell.
+    pub extent: Option<u64>,
     /// How many objects it has.
     pub objects: u64,
     /// Their bytes.
@@ -58,8 +60,8 @@ impl Queue {
                 };
                 tx.prepare_cached(
                     "INSERT OR IGNORE INTO conversation
-                     (id, day, start, recorded, outcome, status, due, attempt, objects, bytes)
-                     VALUES (?1, ?2, 0, ?3, ?4, 'filed', 0, ?5, ?6, ?7)",
+                     (id, day, start, recorded, outcome, status, due, attempt, objects, bytes, extent)
+                     VALUES (?1, ?2, 0, ?3, ?4, 'filed', 0, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     one.conversation,
@@ -68,7 +70,8 @@ impl Queue {
                     serde_json::to_string(outcome).unwrap_or_default(),
                     one.attempt,
                     one.objects as i64,
-                    one.bytes as i64
+                    one.bytes as i64,
+                    one.extent.map(|extent| extent as i64)
                 ])?;
                 count(tx, "conversations", 1)?;
                 count(tx, "objects", one.objects as i64)?;

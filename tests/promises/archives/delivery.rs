@@ -115,6 +115,7 @@ fn conversation(id: &str) -> Conversation {
         divisions: Vec::new(),
         media_types: Vec::new(),
         recorded: false,
+        extent: None,
         attributes: Vec::new(),
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Files {
     /// When the newest one was written.
     #[serde(skip)]
     pub(super) written: Timestamp,
+    /// All objects, whatever they are.
+    objects: u64,
     /// Objects whose keys are not of the layout.
     odd: u32,
     /// Whether there are more than are read.
@@ -66,6 +68,7 @@ impl Files {
         let mut sorted = Files {
             more: page.is_truncated,
             empty: page.contents.is_empty(),
+            objects: page.contents.len() as u64,
             ..Files::default()
         };
         let mut room = NAMES;
@@ -110,6 +113,11 @@ impl Files {
     pub(super) fn lacking(&self) -> bool {
         let lacks = |file: &File| file.size.is_none() || !(file.has_sidecar || file.bare);
         self.files.iter().any(lacks)
+    }
+
+    /// How many objects there are, as a find counts them; none if there are more than are read.
+    pub(super) fn extent(&self) -> Option<u64> {
+        (!self.more).then_some(self.objects)
     }
 
     /// What cannot be had, or not all of it.

@@ -236,6 +236,7 @@ impl Source {
             divisions: Vec::new(),
             media_types: Vec::new(),
             recorded: call.flagged,
+            extent: None,
             attributes: Vec::new(),
         }
     }
