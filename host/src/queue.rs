@@ -108,7 +108,8 @@ pub struct Queue {
 // is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
 // end. Conversations lie in the order in which they were found, and not of their ids, so that what is
 // settled and filed together lies together. `replaced` are segments whose files are to be removed from
-// sinks, once these have another one. `owed` is what some sinks have and others lack, and `filing`
+// sinks, once these have another one, and `outdated` those that a kept conversation was taken out of again,
+// whose files tell of what is no longer so. `owed` is what some sinks have and others lack, and `filing`
 // the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
 // `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
 // `ready`, and `outcome:` with the outcome's word.
@@ -155,6 +156,7 @@ CREATE TABLE IF NOT EXISTS filing (segment INTEGER NOT NULL, sink TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS replaced (segment INTEGER NOT NULL, sink TEXT NOT NULL, by INTEGER NOT NULL,
   PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS replaced_by ON replaced(by);
+CREATE TABLE IF NOT EXISTS outdated (segment INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
@@ -410,7 +412,8 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool
     if !ready {
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
-            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM earlier;
+            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
+             DELETE FROM earlier;
              DELETE FROM counted;",
         )?;
     }

@@ -49,7 +49,9 @@ impl Queue {
             let unfinished = unfinished(tx)?;
             let kept: Vec<(String, i64, usize)> = tx
                 .prepare_cached(
-                    "SELECT day, segment, count(*) FROM conversation WHERE status = 'kept' AND day < ?1
+                    "SELECT day, segment, sum(n) FROM
+                     (SELECT day, segment, 1 AS n FROM conversation WHERE status = 'kept' AND day < ?1
+                      UNION ALL SELECT day, segment, 0 FROM outdated WHERE day < ?1)
                      GROUP BY day, segment ORDER BY day, segment",
                 )?
                 .query_map([before], |row| {
@@ -62,6 +64,9 @@ impl Queue {
                     continue;
                 }
                 for group in groups(of_day, most) {
+                    for segment in &group {
+                        tx.prepare_cached("DELETE FROM outdated WHERE segment = ?1")?.execute([segment])?;
+                    }
                     match group.as_slice() {
                         [alone] => forget(tx, &ids(tx, day, *alone)?)?,
                         group if sinks.is_empty() => {

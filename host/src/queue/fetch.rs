@@ -315,6 +315,10 @@ impl Filed {
         id: &str,
         now: u64,
     ) -> rusqlite::Result<()> {
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO outdated SELECT segment, day FROM conversation WHERE id = ?1 AND status = 'kept'",
+        )?
+        .execute([id])?;
         count(tx, &format!("outcome:{}", self.outcome.word()), -1)?;
         count(tx, "objects", -self.objects)?;
         count(tx, "bytes", -self.bytes)?;

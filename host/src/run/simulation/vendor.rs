@@ -127,7 +127,12 @@ fn answer(world: &mut World, url: &Url, now: u64) -> Value {
             let ids: Vec<&str> = calls.map(|call| call.id.as_str()).collect();
             let rest = ids.len().saturating_sub((page + 1) * PAGE);
             let ids: Vec<&str> = ids.into_iter().skip(page * PAGE).take(PAGE).collect();
-            json!({ "ids": ids, "more": rest > 0 })
+            let extent = |id: &&str| {
+                let call = world.conversations.iter().find(|call| call.id == **id);
+                call.unwrap().extent(now)
+            };
+            let extents: Vec<u64> = ids.iter().map(extent).collect();
+            json!({ "ids": ids, "extents": extents, "more": rest > 0 })
         }
         "/submit" => {
             let ids = &query.iter().find(|(key, _)| key == "ids").unwrap().1;
@@ -143,12 +148,14 @@ fn answer(world: &mut World, url: &Url, now: u64) -> Value {
                 .iter()
                 .map(|id| {
                     let call = world.conversations.iter().find(|call| call.id == *id);
-                    let recordings = &call.unwrap().recordings;
+                    let call = call.unwrap();
+                    let more = call.more.filter(|at| at <= done);
+                    let recordings = call.recordings.iter().copied();
                     let ready: Vec<Value> = recordings
-                        .iter()
+                        .chain(more.map(Some))
                         .map(|at| match at {
                             None => json!("never"),
-                            Some(at) if *at > *done => json!("later"),
+                            Some(at) if at > *done => json!("later"),
                             Some(_) => json!("ready"),
                         })
                         .collect();
@@ -215,7 +222,7 @@ impl Source {
         Source { world }
     }
 
-    fn conversation(&self, id: &str) -> Conversation {
+    fn conversation(&self, id: &str, extent: u64) -> Conversation {
         let world = self.world.lock().unwrap();
         let call = world
             .conversations
@@ -236,7 +243,7 @@ impl Source {
             divisions: Vec::new(),
             media_types: Vec::new(),
             recorded: call.flagged,
-            extent: None,
+            extent: Some(extent),
             attributes: Vec::new(),
         }
     }
@@ -394,9 +401,13 @@ impl Source {
         match memory {
             Memory::Page { from, until, page } => {
                 let ids = body["ids"].as_array().unwrap();
+                let extents = body["extents"].as_array().unwrap();
                 let found: Vec<Conversation> = ids
                     .iter()
-                    .map(|id| self.conversation(id.as_str().unwrap()))
+                    .zip(extents)
+                    .map(|(id, extent)| {
+                        self.conversation(id.as_str().unwrap(), extent.as_u64().unwrap())
+                    })
                     .collect();
                 let next = Memory::Page {
                     from,

@@ -28,12 +28,19 @@ pub(super) struct Call {
     pub(super) flagged: bool,
     /// For each recording, when it can be had (ms); none if never.
     pub(super) recordings: Vec<Option<u64>>,
+    /// When there is one more, of which nothing is said before (ms).
+    pub(super) more: Option<u64>,
 }
 
 impl Call {
     /// Whether its recordings are asked for.
     pub(super) fn wanted(&self) -> bool {
         self.flagged
+    }
+
+    /// How many recordings are spoken of.
+    pub(super) fn extent(&self, now: u64) -> u64 {
+        self.recordings.len() as u64 + u64::from(self.more.is_some_and(|at| at <= now))
     }
 }
 
@@ -125,12 +132,16 @@ impl World {
                         _ => Some(0),
                     })
                     .collect();
+                // Some time after it was filed, and before the searches look back no more.
+                let grows = days.is_some() && flagged && dice.random_bool(0.2);
+                let more = grows.then(|| end + dice.random_range(3_600_000..9_000_000));
                 Call {
                     id: format!("c{number}"),
                     start,
                     end,
                     flagged,
                     recordings,
+                    more,
                 }
             })
             .collect();
@@ -225,24 +236,36 @@ impl World {
             };
             let word = receipt["outcome"].as_str().unwrap().to_owned();
             let objects = receipt["objects"].as_array().unwrap().len();
-            let before = outcomes.insert(id.to_owned(), (word, objects, receipt.clone()));
-            assert!(before.is_none(), "{id} has two outcomes in {sink}");
+            let attempts: &mut BTreeMap<u64, _> = outcomes.entry(id.to_owned()).or_default();
+            let attempt = receipt["attempt"].as_u64().unwrap();
+            let before = attempts.insert(attempt, (word, objects, receipt.clone()));
+            assert!(
+                before.is_none(),
+                "attempt {attempt} at {id} has two outcomes in {sink}"
+            );
         }
         let mut rows = BTreeSet::new();
         for row in lines("metadata/") {
-            let name = format!("{} {}", row["conversation_id"], row["object_key"]);
+            let name = format!(
+                "{} {} {}",
+                row["conversation_id"], row["attempt"], row["object_key"]
+            );
             assert!(rows.insert(name.clone()), "{name} has two rows in {sink}");
         }
         for call in &self.conversations {
             let there = call.recordings.iter().flatten().count();
             let never = call.recordings.len() - there;
+            let there = there + usize::from(call.more.is_some());
             let expected = match (call.flagged, there, never) {
                 (false, ..) => "no-recording",
                 (true, 0, _) => "failed",
                 (true, _, 0) => "stored",
                 (true, ..) => "partial",
             };
-            let found = outcomes.get(&call.id);
+            // The last attempt counts.
+            let last = outcomes.get(&call.id).and_then(BTreeMap::last_key_value);
+            let (attempt, found) = last.unzip();
+            let attempt = attempt.copied().unwrap_or_default();
             // What is out of order for too long is a named loss, and so is a source that fails. A
             // component may fail three times in a row where faults are rarer, too.
             let excused = found.is_some_and(|(word, _, receipt)| {
@@ -260,7 +283,7 @@ impl World {
             }
             let count = rows
                 .iter()
-                .filter(|row| row.starts_with(&format!("\"{}\" ", call.id)))
+                .filter(|row| row.starts_with(&format!("\"{}\" {attempt} ", call.id)))
                 .count();
             let objects = found.map_or(0, |(_, objects, _)| *objects);
             assert_eq!(count, objects.max(1), "rows of {call:?} in {sink}");
