@@ -7,7 +7,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{RawConfig, RawSource, auth, sink};
+use super::{RawConfig, auth, sink, source::RawSource};
 use crate::sandbox::{BUILTIN, Component, SandboxError};
 
 /// The JSON Schema (draft 2020-12) of a configuration, with the sinks that this build has.

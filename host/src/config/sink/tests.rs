@@ -1,0 +1,215 @@
+use super::*;
+use serde_json::json;
+
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+/// What is wrong with a sink that is given so.
+fn wrong(value: Value) -> String {
+    let checked = SinkConfig::new("lake", value)
+        .and_then(|sink| sink.validate(&BTreeMap::new()).map(|()| sink));
+    checked.unwrap_err().to_string()
+}
+
+#[test]
+fn each_mistake_in_a_sink_is_named_by_its_key() {
+    for (value, message) in [
+        (json!("s3"), "sinks.lake: must be a table"),
+        (json!({ "path": "x" }), "sinks.lake.type: missing"),
+        (
+            json!({ "type": "ftp" }),
+            "sinks.lake.type: `ftp` is not known",
+        ),
+        (
+            json!({ "type": "filesystem", "path": 7 }),
+            "sinks.lake.path: invalid type: integer `7`",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "mode": "0999" }),
+            "sinks.lake.mode: `0999`",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "zip": "no" }),
+            "sinks.lake.zip: unknown variant `no`",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "encrypt": { "recipients": ["age1x"] } }),
+            "sinks.lake.encrypt.recipients: number 1 is not of the form age1...",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "encrypt": { "recipients": [] } }),
+            "sinks.lake.encrypt.recipients: there is no recipient",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "encrypt": { "to": [] } }),
+            "sinks.lake.encrypt.to: unknown field",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x", "overwrite": "never",
+                "encrypt": { "recipients": [RECIPIENT] } }),
+            "sinks.lake.overwrite: `never` does not go with `encrypt`",
+        ),
+        (
+            json!({ "type": "stdout", "encrypt": { "recipients": [RECIPIENT] } }),
+            "sinks.lake.encrypt: `stdout`",
+        ),
+        (
+            json!({ "type": "stdout", "path": "x" }),
+            "sinks.lake.path: unknown field `path`",
+        ),
+        (
+            json!({ "type": "stdout", "transcode": { "to": "mp3" } }),
+            "sinks.lake.transcode.to: unknown variant `mp3`",
+        ),
+        (
+            json!({ "type": "stdout", "transcode": { "to": "wav", "when": ["video/mp4"] } }),
+            "sinks.lake.transcode.when[0]: unknown variant `video/mp4`",
+        ),
+        (
+            json!({ "type": "stdout", "transcode": { "to": "wav", "rate": 8000 } }),
+            "sinks.lake.transcode.rate: unknown field `rate`",
+        ),
+        (
+            json!({ "type": "stdout", "layout": "hive" }),
+            "sinks.lake.layout: the layout `hive` needs the id of the organisation",
+        ),
+        (
+            json!({ "type": "stdout", "layout": { "type": "template", "key": "a/{b}.{ext}" } }),
+            "sinks.lake.layout: key: `{b}` is not known; use {year}",
+        ),
+    ] {
+        let error = wrong(value);
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
+    for (name, value, message) in [
+        (
+            "sse",
+            json!({ "type": "none" }),
+            "sse.type: unknown variant `none`",
+        ),
+        ("sse", json!("aws:kms"), "sse: "),
+        ("checksum", json!("md5"), "checksum: unknown variant `md5`"),
+        (
+            "storage_class",
+            json!("COLD"),
+            "storage_class: `COLD` is not known",
+        ),
+        ("acl", json!("everyone"), "acl: `everyone` is not known"),
+        (
+            "object_metadata",
+            json!({ "a": "ü" }),
+            "object_metadata.a: ",
+        ),
+        ("tags", json!({ "a": 1 }), "tags.a: invalid type"),
+        ("object_lock", json!({}), "object_lock: "),
+        (
+            "object_lock",
+            json!({ "mode": "governance", "days": 1, "until": "2030-01-01T00:00:00Z" }),
+            "object_lock: ",
+        ),
+        (
+            "object_lock",
+            json!({ "mode": "governance" }),
+            "object_lock: ",
+        ),
+        (
+            "credentials",
+            json!({ "profile": "p", "access_key_id": "a", "secret_access_key": "b" }),
+            "credentials: ",
+        ),
+        (
+            "credentials",
+            json!({ "access_key_id": "a" }),
+            "credentials: `access_key_id` and `secret_access_key`",
+        ),
+        (
+            "credentials",
+            json!({ "access_key_id": "SECRET[v.x]", "secret_access_key": "b" }),
+            "credentials.access_key_id: there is no secret backend `v`",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role": "x" } }),
+            "credentials.assume_role.role: unknown field `role`",
+        ),
+        ("retry", json!({ "attempts": 0 }), "retry.attempts: "),
+        ("parts_at_once", json!(17), "parts_at_once: "),
+        (
+            "timeout",
+            json!({ "read": 1 }),
+            "timeout.read: unknown field",
+        ),
+        ("endpoint", json!("minio:9000"), "endpoint: "),
+    ] {
+        let mut sink = json!({ "type": "s3", "bucket": "b" });
+        sink[name] = value;
+        let error = wrong(sink);
+        assert!(
+            error.starts_with(&format!("sinks.lake.{message}")),
+            "{error}"
+        );
+    }
+    let locked = json!({ "type": "s3", "bucket": "b", "checksum": "none",
+        "object_lock": { "legal_hold": true } });
+    assert!(wrong(locked).starts_with("sinks.lake.checksum: "));
+}
+
+#[cfg(feature = "sink-http")]
+#[test]
+fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
+    for (name, value, message) in [
+        (
+            "url",
+            json!("https://host/?hush"),
+            "url: must be of the form",
+        ),
+        ("method", json!("patch"), "method: unknown variant `patch`"),
+        (
+            "auth",
+            json!({ "type": "digest" }),
+            "auth.type: unknown variant `digest`",
+        ),
+        ("headers", json!({ "a b": "hush" }), "headers.a b: "),
+        ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
+    ] {
+        let mut sink = json!({ "type": "http", "url": "https://host/{key}" });
+        sink[name] = value;
+        let error = wrong(sink);
+        assert!(
+            error.starts_with(&format!("sinks.lake.{message}")),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[cfg(all(feature = "sink-gcs", feature = "sink-azure-blob"))]
+#[test]
+fn each_mistake_in_another_cloud_is_named_by_its_key() {
+    for (value, message) in [
+        (
+            json!({ "type": "gcs", "bucket": "b", "credentials": { "token": "a", "anonymous": true } }),
+            "sinks.lake.credentials: ",
+        ),
+        (
+            json!({ "type": "gcs", "bucket": "b", "class": "x" }),
+            "sinks.lake.class: unknown field",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a" }),
+            "sinks.lake: missing field `container`",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a", "container": "c",
+                "credentials": { "client_id": "x" } }),
+            "sinks.lake.credentials: ",
+        ),
+    ] {
+        let error = wrong(value);
+        assert!(error.starts_with(message), "{error}");
+    }
+}
