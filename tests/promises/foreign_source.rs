@@ -4,41 +4,24 @@ use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{files, media, receipts, rows, run_program, sha256};
+use crate::support::{answering, files, media, receipts, rows, run_program, sha256};
 
 /// Serves files by their paths and returns the server's URL.
 async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
     let files = Arc::new(files);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let files = Arc::clone(&files);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let found = files.get(request.uri().path()).cloned();
-                let mut answer = Response::new(Full::new(Bytes::new()));
-                match found {
-                    Some(file) => *answer.body_mut() = Full::new(file.into()),
-                    None => *answer.status_mut() = StatusCode::NOT_FOUND,
-                }
-                async { Ok::<_, std::convert::Infallible>(answer) }
-            });
-            tokio::spawn(async move {
-                let _ = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
+    answering(move |request| {
+        let found = files.get(request.uri().path()).cloned();
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        match found {
+            Some(file) => *answer.body_mut() = Full::new(file.into()),
+            None => *answer.status_mut() = StatusCode::NOT_FOUND,
         }
-    });
-    url
+        async { answer }
+    })
+    .await
 }
 
 /// Makes a component of the example, as docs/write-a-source.md says.

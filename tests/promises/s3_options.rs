@@ -1,11 +1,16 @@
 //! Each option of the sink `s3` is on the wire, in a request that is signed.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
+use http_body_util::{BodyExt, Full};
 use recording_host::sink::{Body, ObjectInfo, Sink};
 use serde_json::{Value, json};
 
-use crate::s3_server::{ACCESS_KEY, SECRET_KEY, Seen, Server, Ways};
+use crate::{
+    s3_server::{ACCESS_KEY, SECRET_KEY, Seen, Server, Ways},
+    support::{Center, answering, program},
+};
 
 const LARGE: usize = 20 << 20;
 
@@ -185,39 +190,23 @@ async fn temporary_credentials_carry_their_token() {
 
 /// Answers like the token service of AWS, once, and tells what was asked.
 async fn token_service() -> (String, tokio::sync::oneshot::Receiver<String>) {
-    use http_body_util::{BodyExt, Full};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = tokio::sync::oneshot::channel();
-    let tell = std::sync::Arc::new(std::sync::Mutex::new(Some(tell)));
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let tell = tell.clone();
-            let service = hyper::service::service_fn(
-                move |request: hyper::Request<hyper::body::Incoming>| {
-                    let tell = tell.clone();
-                    async move {
-                        let body = request.into_body().collect().await.unwrap().to_bytes();
-                        if let Some(tell) = tell.lock().unwrap().take() {
-                            let _ = tell.send(String::from_utf8_lossy(&body).into_owned());
-                        }
-                        let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-                        let text = format!(
-                            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>assumed</SessionToken><Expiration>{until:.0}</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/archive/nightly</Arn><AssumedRoleId>id</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
-                        );
-                        Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(
-                            Bytes::from(text),
-                        )))
-                    }
-                },
+    let tell = Arc::new(Mutex::new(Some(tell)));
+    let url = answering(move |request| {
+        let tell = tell.clone();
+        async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            if let Some(tell) = tell.lock().unwrap().take() {
+                let _ = tell.send(String::from_utf8_lossy(&body).into_owned());
+            }
+            let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let text = format!(
+                "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>assumed</SessionToken><Expiration>{until:.0}</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/archive/nightly</Arn><AssumedRoleId>id</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
             );
-            tokio::spawn(
-                hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service),
-            );
+            hyper::Response::new(Full::new(Bytes::from(text)))
         }
-    });
+    })
+    .await;
     (url, told)
 }
 
@@ -248,7 +237,6 @@ async fn a_role_is_assumed_with_its_external_id_and_session_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_read_from_the_files_of_aws() {
-    use crate::support::{Center, program};
     let server = Server::start(Ways::default()).await;
     let center = Center::start(genesys_simulator::Settings {
         conversations: 5,

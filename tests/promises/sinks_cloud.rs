@@ -4,22 +4,20 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     fmt::Write,
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
-use hyper_util::rt::TokioIo;
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
 use serde_json::{Value, json};
 
 use crate::{
     s3_server::sink,
     sinks::replaces_as_it_is_told,
-    support::{Center, program, soon},
+    support::{Center, answering, program, soon},
 };
 
 #[derive(Default)]
@@ -43,30 +41,18 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let kept = state.clone();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let state = kept.clone();
-                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-                    let state = state.clone();
-                    async move {
-                        let (head, body) = request.into_parts();
-                        let body = body.collect().await.map(|body| body.to_bytes());
-                        Ok::<_, Infallible>(match body {
-                            Ok(body) => answer(&mut state.lock().unwrap(), head, body),
-                            Err(_) => status(StatusCode::BAD_REQUEST),
-                        })
-                    }
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
+        let url = answering(move |request| {
+            let state = kept.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                match body.collect().await {
+                    Ok(body) => answer(&mut state.lock().unwrap(), head, body.to_bytes()),
+                    Err(_) => status(StatusCode::BAD_REQUEST),
+                }
             }
-        });
+        })
+        .await;
         Server { url, state }
     }
 

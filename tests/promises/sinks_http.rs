@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,11 +9,13 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
-use hyper_util::rt::TokioIo;
 use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
 use serde_json::{Value, json};
 
-use crate::{s3_server::sink, support::soon};
+use crate::{
+    s3_server::sink,
+    support::{answering, soon},
+};
 
 #[derive(Default)]
 struct State {
@@ -34,23 +35,9 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/archive/{{key}}", listener.local_addr().unwrap());
         let kept = state.clone();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let state = kept.clone();
-                let service = hyper::service::service_fn(move |request| {
-                    let state = state.clone();
-                    async move { Ok::<_, Infallible>(answer(state, request).await) }
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
-            }
-        });
+        let url = answering(move |request| answer(kept.clone(), request)).await;
+        let url = format!("{url}/archive/{{key}}");
         Server { url, state }
     }
 

@@ -2,14 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use recording_host::{
     Config, Summary,
     clock::Clock,
@@ -127,6 +132,29 @@ pub(crate) async fn run_program(arguments: &[&str]) -> Output {
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(Duration::from_secs(15), work).await;
     ended.expect("an option is not heeded")
+}
+
+/// A web server that answers so, for as long as the test runs; returns its URL.
+pub(crate) async fn answering<A>(
+    answer: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+) -> String
+where
+    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            let service = service_fn(move |request| {
+                let answered = answer(request);
+                async { Ok::<_, Infallible>(answered.await) }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    url
 }
 
 /// Length and sha256 of each object, by its key.
