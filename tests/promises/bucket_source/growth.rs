@@ -43,8 +43,11 @@ fn downloaded(server: &Server) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_to_a_folder_that_was_filed_is_found_by_the_next_search() {
     let server = Server::start(Ways::default()).await;
+    // Days up to now are listed: there are to be few of them.
+    let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now());
     let center = Center::start(Settings {
         conversations: 60,
+        first_day: today.date().saturating_sub(jiff::Span::new().days(10)),
         archived: 0.0,
         deleted: 0.0,
         uploading: 0.0,
