@@ -262,3 +262,22 @@ async fn a_profile_is_read_from_the_files_of_aws() {
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
     assert!(!server.seen("PutObject").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bucket_stands_in_the_path_or_in_the_host_name() {
+    let server = Server::start(Ways::default()).await;
+    // With an address in place of a name there is but one way.
+    let endpoint = server.url.replace("127.0.0.1", "localhost");
+    let sink = async |path_style: bool| {
+        let keys = json!({ "endpoint": endpoint, "path_style": path_style });
+        server.sink(keys).await
+    };
+    put(&*sink(true).await, "small.ogg", 10).await;
+    let seen = server.seen("PutObject").remove(0);
+    let host = endpoint.trim_start_matches("http://");
+    assert_eq!(seen.header("host"), Some(host));
+    // No such name is known, or the server knows no bucket by it.
+    let body = Body::whole(Bytes::from_static(b"OggS"));
+    let refused = sink(false).await.put("other.ogg", info(), body).await;
+    assert!(refused.is_err());
+}
