@@ -118,6 +118,7 @@ pub(super) fn report(name: &str, report: &Report) {
         report.objects,
         bytes(report.bytes),
         match report.findings.len() {
+            0 if report.receipts == 0 => "there is no receipt, so nothing is proven".to_owned(),
             0 => "all as it should be".to_owned(),
             count => format!("{count} not as they should be"),
         }
@@ -169,15 +170,20 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
         status.unfiled
     );
     let splits: u64 = status.splits.values().sum();
-    println!(
-        "  splits         {splits} open{}: {}",
-        at(", the next due at", status.next_split),
-        listed(&status.splits)
-    );
-    println!(
-        "  losses         {} conversations; `run --retry-failed` takes them up again",
-        status.lost
-    );
+    match splits {
+        0 => println!("  splits         none open"),
+        splits => println!(
+            "  splits         {splits} open{}: {}",
+            at(", the next due at", status.next_split),
+            listed(&status.splits)
+        ),
+    }
+    match status.lost {
+        0 => println!("  losses         none"),
+        lost => println!(
+            "  losses         {lost} conversations; `run --retry-failed` takes them up again"
+        ),
+    }
     for (sink, behind) in &status.behind {
         println!(
             "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
