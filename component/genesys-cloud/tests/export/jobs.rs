@@ -1,0 +1,259 @@
+//! Batches: how jobs are polled, what they hand over, and what becomes of those that fail.
+
+use super::*;
+
+#[test]
+fn parts_errors_and_absences_each_have_their_outcome() {
+    let mut vendor = Vendor::new(4, |_, polls| {
+        let screen = |file: &str| {
+            json!({ "conversationId": "c0", "recordingId": "s", "contentType": "video/webm",
+            "resultUrl": format!("https://media.example/{file}?signature={polls}") })
+        };
+        json!({ "status": if polls < 2 { "InProgress" } else { "COMPLETED" },
+            "expectedResultCount": 5, "resultCount": 5, "results": [
+                screen("b"), audio("c0"), screen("a"),
+                { "conversationId": "c1", "recordingId": "x", "errorMsg": "Recording is archived" },
+                audio("c2"), { "conversationId": "c2", "recordingId": "y", "errorMsg": "odd" }] })
+    });
+    let mut drive = start(OPTIONS, week());
+    let first = drive.started.splits.len();
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    assert_eq!(first, 4);
+    let parts: BTreeSet<(String, u32)> = drive
+        .artifacts
+        .iter()
+        .filter_map(|artifact| match &artifact.key {
+            ArtifactKey::Recording(key) if key.recording == "s" => Some((
+                artifact.download.url.split('?').next().unwrap().to_owned(),
+                key.part,
+            )),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        ("https://media.example/a".to_owned(), 0),
+        ("https://media.example/b".to_owned(), 1),
+    ];
+    assert_eq!(parts, BTreeSet::from(expected));
+    let outcomes = only_outcome(&drive);
+    assert!(matches!(outcomes["c0"], OutcomeResult::HandedOver(handed) if handed.artifacts == 3));
+    assert!(matches!(outcomes["c1"], OutcomeResult::Failed(failure) if failure.code == "archived"));
+    assert!(
+        matches!(outcomes["c2"], OutcomeResult::HandedOver(handed) if handed.missing[0].failure.code == "vendor-error")
+    );
+    assert!(
+        matches!(outcomes["c3"], OutcomeResult::Failed(failure) if failure.code == "left-out" && failure.passing)
+    );
+}
+
+#[test]
+fn a_lost_job_is_submitted_again_and_in_the_end_its_conversations_have_failed() {
+    let mut vendor = Vendor::new(1, simple);
+    let mut drive = start(OPTIONS, days(1));
+    let lost = json!({ "code": "batch.download.job.not.found", "message": "gone" });
+    drive
+        .run::<GenesysCloud>(|request, now| match request.method {
+            Method::Get => reply(404, &lost),
+            _ => vendor.answer(request, now),
+        })
+        .unwrap();
+    assert_eq!(vendor.jobs.len(), 3);
+    assert!(
+        matches!(only_outcome(&drive)["c0"], OutcomeResult::Failed(failure) if failure.code == "job-lost")
+    );
+}
+
+#[test]
+fn a_job_that_never_completes_ends_by_its_time() {
+    let mut vendor = Vendor::new(
+        1,
+        |_, _| json!({ "expectedResultCount": 1, "resultCount": 0, "status": "InProgress" }),
+    );
+    let mut drive = start(
+        r#"{"region":"mypurecloud.ie","job_timeout_seconds":60,"job_attempts":2}"#,
+        days(1),
+    );
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    assert_eq!(vendor.jobs.len(), 2);
+    assert!(
+        matches!(only_outcome(&drive)["c0"], OutcomeResult::Failed(failure) if failure.code == "job-timeout")
+    );
+}
+
+#[test]
+fn what_holds_up_a_job_is_submitted_apart_from_what_the_job_told_of() {
+    // No job with c7 in it ever ends, and none tells anything of c7.
+    let mut vendor = Vendor::new(10, |conversations, _| {
+        let sound = conversations.iter().filter(|id| *id != "c7");
+        let rows: Vec<Value> = sound.map(|id| audio(id)).collect();
+        let all = rows.len() == conversations.len();
+        json!({
+            "expectedResultCount": conversations.len(), "resultCount": rows.len(),
+            "status": if all { "Completed" } else { "InProgress" }, "results": rows,
+        })
+    });
+    let mut drive = start(
+        r#"{"region":"mypurecloud.ie","job_timeout_seconds":60,"job_attempts":3}"#,
+        week(),
+    );
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    let mut sizes: Vec<usize> = vendor.jobs.iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 8, 9]);
+    for (id, outcome) in only_outcome(&drive) {
+        match outcome {
+            OutcomeResult::HandedOver(handed) => {
+                assert!(id != "c7" && handed.artifacts == 1 && handed.missing.is_empty());
+            }
+            OutcomeResult::Failed(failure) => {
+                assert!(id == "c7" && failure.code == "job-timeout");
+            }
+            other => assert_eq!(other, &OutcomeResult::NoRecording, "{id}"),
+        }
+    }
+}
+
+#[test]
+fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
+    for status in [json!("Completed"), Value::Null] {
+        let with = status.is_string();
+        let job: fn(&[String], u32) -> Value = if with {
+            |_, _| json!({ "status": "Completed", "expectedResultCount": 0, "resultCount": 0 })
+        } else {
+            |_, _| json!({ "expectedResultCount": 0, "resultCount": 0 })
+        };
+        let mut vendor = Vendor::new(3, job);
+        let mut drive = start(OPTIONS, week());
+        drive
+            .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+            .unwrap();
+        assert!(only_outcome(&drive).values().all(
+            |result| matches!(result, OutcomeResult::Failed(failure) if failure.code == "left-out")
+        ));
+        assert_eq!(drive.outcomes.len(), 3);
+    }
+}
+
+#[test]
+fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
+    let mut vendor = Vendor::new(3, simple);
+    let mut drive = start(r#"{"region":"mypurecloud.ie","lanes":1}"#, week());
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    let key = ArtifactKey::Recording(RecordingKey {
+        conversation: "c1".to_owned(),
+        recording: "r-c1".to_owned(),
+        part: 0,
+    });
+    for (jobs, last) in [(1, Method::Get), (2, Method::Post)] {
+        let split = drive
+            .done
+            .iter()
+            .rfind(|split| split.kind == "batch")
+            .unwrap()
+            .clone();
+        drive.artifacts.clear();
+        let sent = drive.requests.len();
+        let event = Event::Renew(vec![key.clone()]);
+        drive
+            .finish::<GenesysCloud>(split, event, &mut |request, now| {
+                vendor.answer(request, now)
+            })
+            .unwrap();
+        drive
+            .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+            .unwrap();
+        assert_eq!(
+            (vendor.jobs.len(), drive.requests[sent].method),
+            (jobs, last)
+        );
+        assert!(!drive.artifacts.is_empty());
+        assert!(
+            drive.artifacts.iter().all(|artifact| artifact.key == key),
+            "only what is needed"
+        );
+    }
+    assert_eq!(vendor.jobs[1], ["c1"]);
+    assert_eq!(drive.outcomes.len(), 3, "a renewal yields no outcome");
+
+    // The last job was about c1 alone: it is not asked for another conversation.
+    let split = drive.done.iter().rfind(|split| split.kind == "batch");
+    let split = split.unwrap().clone();
+    let other = ArtifactKey::Recording(RecordingKey {
+        conversation: "c2".to_owned(),
+        recording: "r-c2".to_owned(),
+        part: 0,
+    });
+    drive.artifacts.clear();
+    let event = Event::Renew(vec![other.clone()]);
+    drive
+        .finish::<GenesysCloud>(split, event, &mut |request, now| {
+            vendor.answer(request, now)
+        })
+        .unwrap();
+    drive
+        .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
+        .unwrap();
+    assert_eq!(vendor.jobs[2], ["c2"]);
+    assert!(!drive.artifacts.is_empty());
+    assert!(drive.artifacts.iter().all(|artifact| artifact.key == other));
+}
+
+#[test]
+fn a_split_interrupted_in_a_request_asks_for_the_same_again() {
+    for split in start(OPTIONS, week()).started.splits {
+        let mut asked = Vec::new();
+        let mut again = start(OPTIONS, week());
+        for _ in 0..2 {
+            let gone = Answer::Fault(Fault::Unreachable("cut".to_owned()));
+            let result =
+                again.finish::<GenesysCloud>(split.clone(), Event::Due, &mut |request, _| {
+                    asked.push(request.clone());
+                    gone.clone()
+                });
+            assert!(matches!(result, Err(SourceError::Transient(_))));
+        }
+        assert_eq!(asked[0], asked[1]);
+    }
+}
+
+#[test]
+fn a_page_of_results_that_is_too_large_is_asked_for_in_smaller_ones() {
+    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let mut drive = start(options, days(1));
+    drive
+        .run::<GenesysCloud>(|request, _| {
+            let rows: Vec<Value> = (0..3).map(|n| row(n, FROM + n * 1000)).collect();
+            let path = request.url.split("/details/jobs").nth(1).unwrap();
+            match path {
+                "/availability" => {
+                    reply(200, &json!({ "dataAvailabilityDate": iso(FROM + 9 * DAY) }))
+                }
+                "" => reply(202, &json!({ "jobId": "j1" })),
+                "/j1" => reply(200, &json!({ "state": "FULFILLED" })),
+                "/j1/results?pageSize=250" => reply(
+                    200,
+                    &json!({ "conversations": rows[..2], "cursor": "a b&c" }),
+                ),
+                "/j1/results?pageSize=250&cursor=a%20b%26c" => {
+                    reply(200, &json!({ "conversations": rows[2..] }))
+                }
+                _ => Answer::Fault(Fault::TooLarge(1)),
+            }
+        })
+        .unwrap();
+    assert_eq!(drive.conversations.len(), 3);
+    let sizes: Vec<&str> = drive
+        .requests
+        .iter()
+        .filter_map(|request| request.url.split("pageSize=").nth(1))
+        .collect();
+    assert_eq!(sizes, ["1000", "500", "250", "250&cursor=a%20b%26c"]);
+}
