@@ -281,3 +281,26 @@ async fn the_bucket_stands_in_the_path_or_in_the_host_name() {
     let refused = sink(false).await.put("other.ogg", info(), body).await;
     assert!(refused.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_are_made_in_the_way_that_is_configured() {
+    // The SDK tells it in its user agent, by a letter.
+    for (retry, letter) in [
+        (json!({}), "F"),
+        (json!({ "mode": "adaptive" }), "F"),
+        (json!({ "mode": "standard" }), "E"),
+    ] {
+        let server = Server::start(Ways::default()).await;
+        put(
+            &*server.sink(json!({ "retry": retry })).await,
+            "small.ogg",
+            10,
+        )
+        .await;
+        let seen = server.seen("PutObject").remove(0);
+        let agent = seen.header("user-agent").unwrap();
+        let features = agent.split(' ').find_map(|part| part.strip_prefix("m/"));
+        let features: Vec<&str> = features.unwrap().split(',').collect();
+        assert!(features.contains(&letter), "{retry}: {agent}");
+    }
+}
