@@ -5,9 +5,48 @@ use aws_config::{
     sts::AssumeRoleProvider,
 };
 use aws_sdk_s3::config::SharedCredentialsProvider;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::sink::s3::{Credentials, Identity, Role};
+/// Who speaks with AWS.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Where the credentials come from.
+    pub source: Credentials,
+    /// A role that is taken with them.
+    pub role: Option<Role>,
+}
+
+/// Where credentials come from.
+#[derive(Clone, Debug, Default)]
+pub enum Credentials {
+    /// AWS' default chain: environment, profile, web identity, container, instance.
+    #[default]
+    Chain,
+    /// A profile of the AWS configuration files.
+    Profile(String),
+    /// Given as they are.
+    Static {
+        /// The access key's id.
+        access_key_id: SecretString,
+        /// The access key's secret.
+        secret_access_key: SecretString,
+        /// The token of temporary credentials.
+        session_token: Option<SecretString>,
+    },
+}
+
+/// A role to take by STS.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<SecretString>,
+    /// The name of the session, as CloudTrail shows it.
+    pub session_name: String,
+    /// The URL of the token service, if not that of AWS.
+    pub endpoint: Option<String>,
+}
 
 /// Makes a loader of AWS settings take its credentials from `source`.
 pub(crate) fn identified(loader: ConfigLoader, source: &Credentials) -> ConfigLoader {

@@ -29,19 +29,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-pub use auth::Auth;
-#[cfg(feature = "s3")]
-pub use auth::AwsAuth;
 pub use example::{UnknownType, example};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::Origin;
-pub use source::{Interval, SourceConfig};
 
 use crate::{
     clock::Clock,
     layout::Layout,
-    run::{Concurrency, Pipeline},
+    run::{Concurrency, Pipeline, SourceConfig},
     sandbox::SandboxError,
     secret::{Backend, SecretError},
     sink::Sink,
@@ -225,7 +221,7 @@ impl Config {
     /// [`ConfigError`] names the key.
     pub fn validate(&self, clock: Clock) -> Result<(), ConfigError> {
         for (name, (origin, source)) in &self.sources {
-            source.check_options(name, &origin.load(name)?, clock)?;
+            source::check_options(name, source, &origin.load(name)?, clock)?;
         }
         for sink in self.sinks.values() {
             sink.validate(&self.secrets)?;
@@ -241,7 +237,7 @@ impl Config {
         let mut pipelines = Vec::new();
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
-            source.check_options(name, &component, clock)?;
+            source::check_options(name, source, &component, clock)?;
             let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
                 .clock(clock)
                 .concurrency(self.concurrency);

@@ -13,6 +13,7 @@ mod search;
 mod setup;
 #[cfg(test)]
 mod simulation;
+mod source;
 mod step;
 mod summary;
 mod tell;
@@ -25,12 +26,14 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 pub use search::Follow;
 pub use setup::Pipeline;
+#[cfg(feature = "s3")]
+pub use source::AwsAuth;
+pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 pub use tell::{Finding, State};
 
 use crate::{
     clock::Clock,
-    config::Interval,
     queue::{Delivered, Queue, QueueError, artifact_key},
     receipt,
     sandbox::{Event, OptionError, SandboxError},

@@ -7,6 +7,8 @@
 //! Nothing in it runs outside this process, and no decoder is written in C.
 
 #[cfg(feature = "transcode")]
+mod codec;
+#[cfg(feature = "transcode")]
 mod convert;
 #[cfg(feature = "transcode")]
 mod flac;

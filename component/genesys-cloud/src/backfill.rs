@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, analytics},
-    find::{self, DAY},
     metadata::{Row, iso, milliseconds},
     names::Names,
     options::{Options, Search},
+    page::{self, DAY},
     window,
 };
 
@@ -125,7 +125,7 @@ impl Plan {
         let mut step = Step::then(Next::Done(state));
         if reach > start {
             let lanes = (reach - start).div_ceil(SPAN).min(u64::from(options.lanes));
-            let lanes = find::lanes(start..reach, lanes);
+            let lanes = page::lanes(start..reach, lanes);
             step.splits = lanes
                 .map(|range| Backfill::split(&self.name, range))
                 .collect();
@@ -323,7 +323,7 @@ impl Backfill {
             return self.resubmit("its results do not end", options, now);
         }
         let mut step = Step::then(Next::Done(self.memory()));
-        let mut rows = find::readable(page.conversations, &mut step);
+        let mut rows = page::readable(page.conversations, &mut step);
         rows.retain(|row| self.is_inside(row));
         let went_on = |row: &Row| row.conversation.end.is_none();
         let again = rows.iter().filter(|row| went_on(row));
@@ -335,7 +335,7 @@ impl Backfill {
             step.next = self.ask(options);
             return Ok(step);
         }
-        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        page::hand_over(rows.into_iter(), options.mode, &mut step);
         self.go_on(job, page.cursor, again);
         step.next = self.next(options);
         Ok(step)
@@ -361,13 +361,13 @@ impl Backfill {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let mut rows = find::readable(page.conversations, &mut step);
+        let mut rows = page::readable(page.conversations, &mut step);
         rows.retain(|row| self.is_inside(row) && row.conversation.end.is_some());
         if self.names.needed(options, rows.iter()) {
             step.next = self.ask(options);
             return Ok(step);
         }
-        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        page::hand_over(rows.into_iter(), options.mode, &mut step);
         let rest = ids.split_off(ids.len().min(self.together));
         self.go_on(job, next, rest);
         step.next = self.next(options);

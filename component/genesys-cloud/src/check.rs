@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, Refusal, analytics, batch, directory, recording},
-    find::DAY,
     metadata::iso,
     options::Options,
+    page::DAY,
 };
 
 /// How many of the last conversations are looked at.

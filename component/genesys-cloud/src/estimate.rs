@@ -10,9 +10,9 @@ use crate::{
     Memory,
     api::{self, analytics},
     backfill,
-    find::{self, DAY},
     metadata::{Parsed, iso},
     options::{Options, Search},
+    page::{self, DAY},
 };
 
 /// Examples of a day, at most.
@@ -103,7 +103,7 @@ impl Estimate {
         let (from, until) = (self.from, self.until);
         let requests = requests(options, self.large, conversations);
         let mut step = Step::then(Next::Done(Memory::Estimate(self).write()));
-        let mut rows = find::readable(examples, &mut step);
+        let mut rows = page::readable(examples, &mut step);
         let all = rows.len() as u64;
         rows.retain(|row| (from..until).contains(&row.conversation.start));
         // The vendor counts whole days; of a part of one the examples tell the share.
@@ -117,7 +117,7 @@ impl Estimate {
             recorded: share(recorded),
             requests,
         }));
-        find::hand_over(rows.into_iter(), options.mode, &mut step);
+        page::hand_over(rows.into_iter(), options.mode, &mut step);
         step
     }
 }

@@ -22,6 +22,7 @@ mod names;
 mod options;
 mod orphans;
 mod outcome;
+mod page;
 mod recording;
 mod restore;
 mod retention;

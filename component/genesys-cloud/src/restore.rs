@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, recording},
-    find::DAY,
     metadata::iso,
     options::Options,
+    page::DAY,
 };
 
 /// What a restoration remembers.

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, analytics, recording},
-    find::{self, DAY},
     metadata::milliseconds,
     names::Names,
     options::Options,
+    page::{self, DAY},
 };
 
 /// Conversations asked for in one request.
@@ -137,7 +137,7 @@ impl Retention {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let rows = find::readable(page.conversations, step);
+        let rows = page::readable(page.conversations, step);
         if self.names.needed(options, rows.iter()) {
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl Retention {
                 inside.push(row);
             }
         }
-        find::hand_over(inside.into_iter(), options.mode, step);
+        page::hand_over(inside.into_iter(), options.mode, step);
         // Of these the analytics tell nothing: the time of the recording has to do.
         let kept = unknown
             .into_iter()

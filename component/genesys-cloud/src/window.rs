@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, analytics},
-    find::{self, DAY},
     metadata::iso,
     names::Names,
     options::{Mode, Options},
+    page::{self, DAY},
 };
 
 /// No window is cut shorter than this.
@@ -44,7 +44,7 @@ pub(crate) struct Window {
 
 /// The windows that a range is searched with.
 pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> Vec<Split> {
-    find::lanes(range, u64::from(options.lanes))
+    page::lanes(range, u64::from(options.lanes))
         .map(|lane| {
             let mut window = Window {
                 mode: options.mode,
@@ -121,13 +121,13 @@ impl Window {
             self.shifted = true;
         }
         let mut step = Step::then(Next::Done(self.memory()));
-        let mut rows = find::readable(page.conversations, &mut step);
+        let mut rows = page::readable(page.conversations, &mut step);
         rows.retain(|row| (self.from..self.until).contains(&row.conversation.start));
         if self.names.needed(options, rows.iter()) {
             step.next = self.ask(options);
             return Ok(step);
         }
-        find::hand_over(rows.into_iter(), self.mode, &mut step);
+        page::hand_over(rows.into_iter(), self.mode, &mut step);
         if more {
             self.page += 1;
         } else if self.shifted && self.walks < WALKS {

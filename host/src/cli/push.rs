@@ -109,7 +109,7 @@ impl Push {
 
 impl Whose {
     /// The way to the jobs, and the interval of their source.
-    async fn connect(&self) -> anyhow::Result<(Jobs, recording_host::config::Interval)> {
+    async fn connect(&self) -> anyhow::Result<(Jobs, recording_host::run::Interval)> {
         let config = Config::load(&self.config)?;
         let mut found = config.pipelines(self.time.clock()).await?;
         match &self.source {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, SchemaGenerator};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -13,37 +12,13 @@ use super::{
     ConfigError, key,
     sink::{Hidden, Secrets, keys},
 };
+#[cfg(feature = "s3")]
+use crate::run::AwsAuth;
 use crate::{
+    run::Auth,
     sandbox::{AuthScheme, Component},
     secret::Backend,
 };
-
-/// Who a source's requests are made as.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// An OAuth client.
-    Client {
-        /// The client's id.
-        id: SecretString,
-        /// The client's secret.
-        secret: SecretString,
-    },
-    /// An AWS identity.
-    #[cfg(feature = "s3")]
-    Aws(Box<AwsAuth>),
-}
-
-/// An AWS identity, and what its requests are signed for.
-#[cfg(feature = "s3")]
-#[derive(Clone, Debug)]
-pub struct AwsAuth {
-    /// Where its credentials come from.
-    pub identity: crate::sink::s3::Identity,
-    /// The region; without one, that of the source's options, or of AWS' own settings.
-    pub region: Option<String>,
-    /// The service, such as `s3`.
-    pub service: String,
-}
 
 /// The keys that tell of an OAuth client.
 const CLIENT: [&str; 2] = ["client_id", "client_secret"];

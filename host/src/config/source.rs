@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, auth, auth::Auth, key, parse};
+use super::{ConfigError, auth, key, parse};
 use crate::{
     clock::Clock,
     privacy::{self, Privacy},
-    run::Follow,
+    run::{Follow, Interval, SourceConfig},
     sandbox::{BUILTIN, Component, Find, Purpose, SourceError, TimeRange},
     secret::{self, Backend},
 };
@@ -20,38 +20,6 @@ const LATE_HOURS: u64 = 24;
 
 /// How long after its end a conversation is asked for once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;
-
-/// A source, ready to be set up.
-#[derive(Clone, Debug)]
-pub struct SourceConfig {
-    /// The component's options, a JSON object without `interval`.
-    pub options: Value,
-    /// What is exported: conversations that began in this range.
-    pub interval: Interval,
-    /// The credentials.
-    pub auth: Option<Auth>,
-    /// The origins that the operator allows; none for all that the component wants.
-    pub allow: Option<Vec<String>>,
-    /// Whether connections to private addresses are allowed.
-    pub allow_private_addresses: bool,
-    /// What is taken out of what the source tells before it is written down.
-    pub privacy: Privacy,
-    /// How an export with an open end keeps up.
-    pub follow: Follow,
-    /// How long after a conversation's end its recordings are waited for.
-    pub late: Duration,
-    /// How long after its end a conversation is asked for once more, if it was fetched before.
-    pub confirm: Duration,
-}
-
-/// A half-open range of time, in ms since the epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interval {
-    /// The first instant inside.
-    pub from: u64,
-    /// The first instant after it; none if it has no end.
-    pub until: Option<u64>,
-}
 
 /// Where a component comes from.
 #[derive(Debug)]
@@ -155,39 +123,37 @@ impl Origin {
     }
 }
 
-impl SourceConfig {
-    /// Lets the component check the options of the source `name`.
-    pub(super) fn check_options(
-        &self,
-        name: &str,
-        component: &Component,
-        clock: Clock,
-    ) -> Result<(), ConfigError> {
-        let now = clock.now();
-        let purpose = Purpose::Find(Find {
-            name: "check".to_owned(),
-            range: TimeRange {
-                from: self.interval.from,
-                until: self.interval.until.unwrap_or(u64::MAX),
-            },
-        });
-        let started = component
-            .start(&self.options.to_string(), &purpose, now)
-            .map_err(|source| ConfigError::Component {
-                at: name.to_owned(),
-                source,
-            })?;
-        match started {
-            Ok(_) => auth::suits(name, self.auth.as_ref(), component),
-            Err(SourceError::Options(error)) => Err(key(
-                format!("sources.{name}.options.{}", error.path),
-                error.message,
-            )),
-            Err(error) => Err(key(
-                format!("sources.{name}"),
-                crate::run::source_error(&error),
-            )),
-        }
+/// Lets the component check the options of the source `name`.
+pub(super) fn check_options(
+    name: &str,
+    source: &SourceConfig,
+    component: &Component,
+    clock: Clock,
+) -> Result<(), ConfigError> {
+    let now = clock.now();
+    let purpose = Purpose::Find(Find {
+        name: "check".to_owned(),
+        range: TimeRange {
+            from: source.interval.from,
+            until: source.interval.until.unwrap_or(u64::MAX),
+        },
+    });
+    let started = component
+        .start(&source.options.to_string(), &purpose, now)
+        .map_err(|error| ConfigError::Component {
+            at: name.to_owned(),
+            source: error,
+        })?;
+    match started {
+        Ok(_) => auth::suits(name, source.auth.as_ref(), component),
+        Err(SourceError::Options(error)) => Err(key(
+            format!("sources.{name}.options.{}", error.path),
+            error.message,
+        )),
+        Err(error) => Err(key(
+            format!("sources.{name}"),
+            crate::run::source_error(&error),
+        )),
     }
 }
 

@@ -13,6 +13,10 @@ use crate::{clock::Clock, sandbox::Method};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "s3"),
+    allow(clippy::large_enum_variant, reason = "there is one for a source")
+)]
 pub enum Login {
     /// Nobody in particular.
     None,
@@ -83,6 +87,7 @@ pub(crate) struct Provable<'a> {
     pub(crate) body: &'a [u8],
 }
 
+#[cfg_attr(not(feature = "s3"), allow(unused_variables, reason = "nothing signs"))]
 impl Login {
     /// Makes the proof of a request.
     ///

@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, OnProgress, OnWarning, Run, RunError, Summary, parts::Sandboxed, source_error,
+    Concurrency, Interval, OnProgress, OnWarning, Run, RunError, SourceConfig, Summary,
+    parts::Sandboxed, source_error,
 };
 use crate::{
     clock::Clock,
-    config::{Interval, SourceConfig},
     grant::{Allow, Grant, Limiter, Login, PublicOnly},
     layout::Layout,
     push::Push,

@@ -15,10 +15,9 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
-use super::{Concurrency, Follow, Run, RunError};
+use super::{Concurrency, Follow, Interval, Run, RunError};
 use crate::{
     clock::Clock,
-    config::Interval,
     grant::{Allow, Grant, Limiter, Login, OAuth},
     queue::Queue,
     sandbox::{Origin, OriginRole, RateLimit},

@@ -23,11 +23,12 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Semaphore;
 
 pub use settings::{
-    Checksum, Credentials, Encryption, Grants, Identity, ObjectLock, PartsAtOnce, Retention,
-    RetentionMode, Retry, RetryMode, Role, Settings, TidyAfter, Timeout,
+    Checksum, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode, Retry,
+    RetryMode, Settings, TidyAfter, Timeout,
 };
 
 use super::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored, cut::Cut};
+pub use crate::aws::{Credentials, Identity, Role};
 use crate::pushback::Pushback;
 
 /// The largest object that goes in one PUT, in bytes.

@@ -3,33 +3,17 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::{
-    Channels, Form, Made, Settings, TranscodeError, Transcoded, flac::Flac, opus, opus::Opus, pcm,
-    pcm::Pcm, stream, stream::Stream, wav::Wav,
+    Channels, Form, Made, Settings, TranscodeError, Transcoded,
+    codec::{Decoder, Encoder},
+    flac::Flac,
+    opus,
+    opus::Opus,
+    pcm,
+    pcm::Pcm,
+    stream,
+    stream::Stream,
+    wav::Wav,
 };
-
-/// The most channels that are taken: as many as FLAC has.
-const CHANNELS: u16 = 8;
-
-/// Decodes block by block into interleaved samples.
-pub(super) trait Decoder {
-    /// Samples a second.
-    fn rate(&self) -> u32;
-    /// Channels, 1 to [`CHANNELS`].
-    fn channels(&self) -> u16;
-    /// The format, if it is one that is made here.
-    fn form(&self) -> Option<Form> {
-        None
-    }
-    /// Replaces `block` by the next samples; false at the end.
-    fn next(&mut self, block: &mut Vec<i16>) -> Result<bool, TranscodeError>;
-}
-
-/// Encodes interleaved samples.
-pub(super) trait Encoder<W> {
-    fn write(&mut self, samples: &[i16]) -> Result<(), TranscodeError>;
-    /// Completes the file.
-    fn finish(self: Box<Self>) -> Result<W, TranscodeError>;
-}
 
 pub(super) fn run<R, W>(
     mut input: R,
@@ -110,19 +94,4 @@ fn mean(frame: &[i16]) -> i16 {
     let sum: i32 = frame.iter().map(|sample| i32::from(*sample)).sum();
     // The mean of values is between them: it fits.
     (sum / frame.len() as i32) as i16
-}
-
-/// Refuses what no call has, and no format can tell.
-pub(super) fn supported(rate: u32, channels: usize) -> Result<u16, TranscodeError> {
-    if !(1..=192_000).contains(&rate) {
-        let reason = format!("{rate} samples a second are not supported");
-        return Err(TranscodeError::Unsupported(reason));
-    }
-    match u16::try_from(channels) {
-        Ok(channels @ 1..=CHANNELS) => Ok(channels),
-        _ => {
-            let reason = format!("{channels} channels are not supported: 1 to {CHANNELS} are");
-            Err(TranscodeError::Unsupported(reason))
-        }
-    }
 }

@@ -10,7 +10,7 @@ use flacenc::{
     source::{Context, Fill, FrameBuf},
 };
 
-use super::{TranscodeError, convert::Encoder};
+use super::{TranscodeError, codec::Encoder};
 
 /// Samples of each channel in a block.
 const BLOCK: usize = 4096;

@@ -9,7 +9,7 @@ use opus_pure::{Error, MAX_PACKET_SAMPLES, OggOpusReader, OggPacket, OpusDecoder
 
 use super::{
     TranscodeError,
-    convert::{Decoder, supported},
+    codec::{Decoder, supported},
 };
 
 /// The rates that the decoder has.

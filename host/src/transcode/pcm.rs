@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read};
 
 use super::{
     Form, TranscodeError,
-    convert::{Decoder, supported},
+    codec::{Decoder, supported},
 };
 
 /// How many bytes of a `fmt ` chunk mean something here.

@@ -13,7 +13,7 @@ use symphonia::core::{
 
 use super::{
     Form, TranscodeError,
-    convert::{Decoder, supported},
+    codec::{Decoder, supported},
 };
 
 /// A stream of one of the formats.

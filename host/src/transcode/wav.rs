@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 
-use super::{TranscodeError, convert::Encoder};
+use super::{TranscodeError, codec::Encoder};
 
 /// The length of the header in bytes, and what of it the length in its second field leaves out.
 const HEADER: u32 = 44;

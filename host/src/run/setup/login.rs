@@ -2,8 +2,8 @@
 
 use super::{Pipeline, RunError};
 use crate::{
-    config::Auth,
     grant::{Allow, Login, OAuth},
+    run::Auth,
     sandbox::{AuthScheme, Origin, OriginRole},
 };
 

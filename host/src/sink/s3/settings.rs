@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::super::Overwrite;
+use crate::aws::Identity;
 
 /// Where the bucket is, how to reach it, and how objects are written.
 #[derive(Clone, Debug, Default)]
@@ -54,47 +54,6 @@ pub struct Settings {
     pub parts_at_once: PartsAtOnce,
     /// How old an unfinished upload is before it counts as left behind.
     pub tidy_after: TidyAfter,
-}
-
-/// Who writes.
-#[derive(Clone, Debug, Default)]
-pub struct Identity {
-    /// Where the credentials come from.
-    pub source: Credentials,
-    /// A role that is taken with them.
-    pub role: Option<Role>,
-}
-
-/// Where credentials come from.
-#[derive(Clone, Debug, Default)]
-pub enum Credentials {
-    /// AWS' default chain: environment, profile, web identity, container, instance.
-    #[default]
-    Chain,
-    /// A profile of the AWS configuration files.
-    Profile(String),
-    /// Given as they are.
-    Static {
-        /// The access key's id.
-        access_key_id: SecretString,
-        /// The access key's secret.
-        secret_access_key: SecretString,
-        /// The token of temporary credentials.
-        session_token: Option<SecretString>,
-    },
-}
-
-/// A role to take by STS.
-#[derive(Clone, Debug)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// The external id that its trust policy asks for.
-    pub external_id: Option<SecretString>,
-    /// The name of the session, as CloudTrail shows it.
-    pub session_name: String,
-    /// The URL of the token service, if not that of AWS.
-    pub endpoint: Option<String>,
 }
 
 /// How objects are encrypted where they lie.
