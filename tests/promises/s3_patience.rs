@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     s3_server::{Server, Ways},
-    support::soon,
+    support::{Crowd, soon},
 };
 
 async fn put(sink: &dyn Sink, length: usize) -> Result<(), SinkError> {
@@ -57,6 +57,18 @@ async fn a_silent_server_is_waited_for_as_long_as_the_configuration_says() {
         assert_eq!(server.seen("PutObject").len(), 1);
         assert_eq!(sink.pushed_back(), 1, "{timeout}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_waited_for_as_long_as_the_configuration_says() {
+    let server = Server::start(Ways::default()).await;
+    let crowd = Crowd::new().await;
+    let keys = json!({ "endpoint": crowd.url, "retry": { "attempts": 1 },
+        "timeout": { "connect_seconds": 1, "read_seconds": 3600, "attempt_seconds": 3600 } });
+    let sink = server.sink(keys).await;
+    let put = tokio::time::timeout(Duration::from_secs(8), put(&*sink, 10)).await;
+    let error = put.expect("ten seconds are the default").unwrap_err();
+    assert!(error.retryable, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -365,7 +365,8 @@ async fn a_put_is_tried_as_often_as_the_configuration_says_and_refusals_are_told
     let keys = |attempts: usize| json!({ "retry": { "attempts": attempts, "max_backoff_seconds": 0 }, "overwrite": "always" });
     let server = Server::start().await;
     let mut sinks = Vec::new();
-    for attempts in [2, 3, 11] {
+    // Without the longest pause that is set, the last of many attempts is minutes away.
+    for attempts in [2, 3, 18] {
         sinks.push((attempts, server.gcs(keys(attempts)).await));
         sinks.push((attempts, server.azure(keys(attempts)).await));
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     s3_server::sink,
-    support::{answering, soon},
+    support::{Crowd, answering, soon},
 };
 
 #[derive(Default)]
@@ -228,14 +228,8 @@ async fn a_silent_server_is_waited_for_as_long_as_the_configuration_says() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_waited_for_as_long_as_the_configuration_says() {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    // The system takes two connections that nobody accepts, and lets others wait.
-    let _one = tokio::net::TcpStream::connect(address).await.unwrap();
-    let _two = tokio::net::TcpStream::connect(address).await.unwrap();
-    let config = json!({ "type": "http", "url": format!("http://{address}/{{key}}"),
+    let crowd = Crowd::new().await;
+    let config = json!({ "type": "http", "url": format!("{}/{{key}}", crowd.url),
         "timeout": { "connect_seconds": 1, "read_seconds": 3600 }, "retry": { "attempts": 1 } });
     let sink = sink(config, json!({})).await;
     let put = put(&*sink, "a.ogg", b"bytes");

@@ -25,6 +25,7 @@ use recording_host::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How fast time runs in these tests.
 pub(crate) const SPEED: f64 = 40.0;
@@ -141,7 +142,7 @@ pub(crate) async fn answering<A>(
 where
     A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
@@ -155,6 +156,28 @@ where
         }
     });
     url
+}
+
+/// An address at which no connection comes about: nobody accepts those that wait there already.
+pub(crate) struct Crowd {
+    pub(crate) url: String,
+    _waiting: (TcpListener, [TcpStream; 2]),
+}
+
+impl Crowd {
+    pub(crate) async fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // Of a queue of one the system takes two connections, and lets others wait.
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let one = TcpStream::connect(address).await.unwrap();
+        let two = TcpStream::connect(address).await.unwrap();
+        Crowd {
+            url: format!("http://{address}"),
+            _waiting: (listener, [one, two]),
+        }
+    }
 }
 
 /// Length and sha256 of each object, by its key.
