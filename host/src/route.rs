@@ -1,5 +1,7 @@
 //! What goes to which sink: a condition on conversations, and what of them is wanted.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -108,9 +110,10 @@ impl Condition {
             let named = name.as_ref().is_some_and(|name| self.queues.contains(name));
             self.queues.contains(id) || named
         };
-        let seconds = record
-            .end
-            .map(|end| end.saturating_sub(record.start) / 1000);
+        let lasted = record.end.map(|end| {
+            let ms = end.saturating_sub(record.start);
+            Duration::from_millis(ms)
+        });
         let direction = match self.direction {
             None => true,
             Some(Direction::Inbound) => record.direction.as_deref() == Some("inbound"),
@@ -122,12 +125,12 @@ impl Condition {
             && one_of(&self.divisions, &record.divisions)
             && (self.queues.is_empty() || record.queues.iter().any(queue))
             && direction
-            && self
-                .min_duration_seconds
-                .is_none_or(|least| seconds.is_some_and(|seconds| seconds >= least))
+            && self.min_duration_seconds.is_none_or(|least| {
+                lasted.is_some_and(|lasted| lasted >= Duration::from_secs(least))
+            })
             && self
                 .max_duration_seconds
-                .is_none_or(|most| seconds.is_some_and(|seconds| seconds <= most))
+                .is_none_or(|most| lasted.is_some_and(|lasted| lasted <= Duration::from_secs(most)))
             && self
                 .has_audio
                 .is_none_or(|wanted| wanted == (record.recorded && sound))
@@ -202,6 +205,11 @@ mod tests {
             ..record()
         };
         assert!(!condition(r#"{"max_duration_seconds":60}"#).holds(&live));
+        let longer = Record {
+            end: Some(61_001),
+            ..record()
+        };
+        assert!(!condition(r#"{"max_duration_seconds":60}"#).holds(&longer));
         let chat = Record {
             media_types: vec!["chat".into()],
             ..record()

@@ -199,50 +199,79 @@ fn conversations(rows: &[Value]) -> BTreeSet<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sink_gets_what_its_condition_says() {
+    type Holds = Box<dyn Fn(&Value) -> bool>;
     let center = center().await;
-    let found = routed(
-        &center,
-        &[
-            ("all", json!({})),
-            (
-                "voice",
-                json!({ "condition": { "has_audio": true, "media_types": ["voice"] } }),
-            ),
-            (
-                "outbound",
-                json!({ "condition": { "direction": "outbound" } }),
-            ),
-            (
-                "long",
-                json!({ "condition": { "min_duration_seconds": 20 } }),
-            ),
-            (
-                "none",
-                json!({ "condition": { "queues": ["no such queue"] } }),
-            ),
-        ],
-    )
-    .await;
+    let division = center.organisation().division_id(1);
+    let has = |field: &'static str, value: &str| -> Holds {
+        let value = json!(value);
+        Box::new(move |row| row[field].as_array().unwrap().contains(&value))
+    };
+    let lasts = |row: &Value| row["duration_ms"].as_u64();
+    let conditions: [(&str, Value, Holds); 6] = [
+        (
+            "voice",
+            json!({ "media_types": ["voice"] }),
+            has("media_types", "voice"),
+        ),
+        (
+            "division",
+            json!({ "divisions": [division] }),
+            has("divisions", &division),
+        ),
+        (
+            "outbound",
+            json!({ "direction": "outbound" }),
+            Box::new(|row| row["direction"] == "outbound"),
+        ),
+        (
+            "long",
+            json!({ "min_duration_seconds": 20 }),
+            Box::new(move |row| lasts(row).is_some_and(|ms| ms >= 20_000)),
+        ),
+        (
+            "short",
+            json!({ "max_duration_seconds": 20 }),
+            Box::new(move |row| lasts(row).is_some_and(|ms| ms <= 20_000)),
+        ),
+        (
+            "none",
+            json!({ "queues": ["no such queue"] }),
+            Box::new(|_| false),
+        ),
+    ];
+    let mut sinks: Vec<(&str, Value)> = conditions
+        .iter()
+        .map(|(name, condition, _)| (*name, json!({ "condition": condition })))
+        .collect();
+    sinks.push(("all", json!({})));
+    for (name, has_audio) in [("audio", true), ("silent", false)] {
+        sinks.push((name, json!({ "condition": { "has_audio": has_audio } })));
+    }
+    let found = routed(&center, &sinks).await;
     let all = rows(&found["all"]);
     assert_eq!(conversations(&all).len(), 200);
     assert!(found["none"].is_empty());
-    let duration = |row: &Value| row["duration_ms"].as_u64().unwrap_or_default();
-    let holds = |name: &str, row: &Value| match name {
-        "outbound" => row["direction"] == "outbound",
-        _ => duration(row) >= 20_000,
-    };
-    for name in ["outbound", "long"] {
-        let expected = all.iter().filter(|row| holds(name, row));
-        let expected: Vec<Value> = expected.cloned().collect();
-        assert!(!expected.is_empty() && expected.len() < all.len(), "{name}");
-        assert_eq!(set(&rows(&found[name])), set(&expected), "{name}");
+    for (name, _, holds) in &conditions {
+        let expected: Vec<Value> = all.iter().filter(|row| holds(row)).cloned().collect();
+        let told = expected.is_empty() == (*name == "none");
+        assert!(told && expected.len() < all.len(), "{name}");
+        assert!(set(&rows(&found[*name])) == set(&expected), "{name}");
     }
-    let voice = rows(&found["voice"]);
-    assert!(!voice.is_empty() && voice.len() < all.len());
-    for row in &voice {
-        assert_eq!(row["media_types"], json!(["voice"]));
+    // What was recorded and has sound, and what is not so.
+    let (audio, silent) = (rows(&found["audio"]), rows(&found["silent"]));
+    let (audio, silent) = (conversations(&audio), conversations(&silent));
+    assert!(audio.is_disjoint(&silent) && !audio.is_empty() && !silent.is_empty());
+    assert_eq!(audio.len() + silent.len(), 200);
+    for row in &all {
+        if row["outcome"] == "no-recording" {
+            assert!(silent.contains(row["conversation_id"].as_str().unwrap()));
+        }
+        let voice = row["media_types"] == json!(["voice"]);
+        if voice && row["outcome"] == "stored" {
+            assert!(audio.contains(row["conversation_id"].as_str().unwrap()));
+        }
     }
-    for name in ["all", "voice", "outbound", "long"] {
+    for name in found.keys().filter(|name| *name != "none") {
         // Each object is there that a row names, and none besides.
         let named: BTreeSet<String> = rows(&found[name])
             .iter()
@@ -254,6 +283,32 @@ async fn each_sink_gets_what_its_condition_says() {
         let report = verify(sink.store().unwrap(), true).await.unwrap();
         assert_eq!(report.findings, Vec::new(), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_takes_the_sources_that_it_names() {
+    let center = center().await;
+    let mut config = center.config();
+    let calls = config["sources"]["calls"].take();
+    config["sources"] = json!({});
+    for direction in ["inbound", "outbound"] {
+        config["sources"][direction] = calls.clone();
+        config["sources"][direction]["options"]["direction"] = json!(direction);
+    }
+    let folder = |name: &str| center.folder.path().join(name);
+    config["sinks"] = json!({
+        "both": { "type": "filesystem", "path": folder("both") },
+        "one": { "type": "filesystem", "path": folder("one"), "inputs": ["outbound"] },
+    });
+    let pipelines = Config::new(config).unwrap();
+    for pipeline in pipelines.pipelines(Clock::new(SPEED)).await.unwrap() {
+        pipeline.run().await.unwrap();
+    }
+    let (both, one) = (rows(&files(&folder("both"))), rows(&files(&folder("one"))));
+    let outbound = both.iter().filter(|row| row["direction"] == "outbound");
+    let outbound: Vec<Value> = outbound.cloned().collect();
+    assert!(!outbound.is_empty() && outbound.len() < both.len());
+    assert_eq!(set(&one), set(&outbound));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -276,6 +276,12 @@ impl Organisation {
         self.ids.make(Kind::User, agent, 0)
     }
 
+    /// The id of a division.
+    #[must_use]
+    pub fn division_id(&self, division: u64) -> String {
+        self.ids.make(Kind::Division, division, 0)
+    }
+
     /// A queue's name.
     #[must_use]
     pub fn queue_name(&self, queue: u64) -> &'static str {

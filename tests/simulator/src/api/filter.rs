@@ -198,11 +198,7 @@ fn about(
         "conversationId" => vec![conversation.id.clone()],
         "conversationStart" => vec![iso(conversation.start)],
         "conversationEnd" if conversation.end <= now => vec![iso(conversation.end)],
-        "divisionId" => vec![
-            organisation
-                .ids
-                .make(Kind::Division, conversation.division, 0),
-        ],
+        "divisionId" => vec![organisation.division_id(conversation.division)],
         "originatingDirection" => vec![direction(conversation).to_owned()],
         _ => Vec::new(),
     }

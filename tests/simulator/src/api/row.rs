@@ -36,7 +36,7 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
         "conversationId": conversation.id,
         "conversationStart": iso(conversation.start),
         "originatingDirection": direction(conversation),
-        "divisionIds": [ids.make(Kind::Division, conversation.division, 0)],
+        "divisionIds": [organisation.division_id(conversation.division)],
         "participants": participants,
     });
     if conversation.end <= now {
