@@ -112,7 +112,7 @@ pub struct Queue {
 // whose files tell of what is no longer so. `owed` is what some sinks have and others lack, and `filing`
 // the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
 // `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
-// `ready`, and `outcome:` with the outcome's word.
+// `ready`, `search-again`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS split (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,

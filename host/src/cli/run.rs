@@ -20,6 +20,9 @@ pub(super) struct Run {
     /// Take up again the conversations that earlier runs could not have in full.
     #[arg(long)]
     retry_failed: bool,
+    /// Search the whole interval once more, for what was not there when it was searched.
+    #[arg(long)]
+    search_again: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -51,6 +54,9 @@ impl Run {
             }
             if self.retry_failed {
                 pipeline = pipeline.retry_lost();
+            }
+            if self.search_again {
+                pipeline = pipeline.search_again();
             }
             let name = pipeline.name().to_owned();
             let run = pipeline

@@ -29,6 +29,8 @@ pub struct Searched {
     pub begun: u64,
     /// Up to when all of time has been searched (ms).
     pub until: Option<u64>,
+    /// Whether all of it is to be searched once more.
+    pub again: bool,
 }
 
 impl Queue {
@@ -42,9 +44,18 @@ impl Queue {
             Ok(Searched {
                 begun: counted(tx, "finds")? as u64,
                 until: (until > 0).then_some(until as u64),
+                again: counted(tx, "search-again")? == 1,
             })
         })
         .await
+    }
+
+    /// Asks for a search of the whole interval, though it has been searched.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn search_again(&self) -> Result<(), QueueError> {
+        self.with(|tx| set(tx, "search-again", 1)).await
     }
 
     /// Begins a search up to `until` (ms); returns the ids of the splits that are new.
@@ -58,6 +69,7 @@ impl Queue {
         now: u64,
     ) -> Result<Vec<String>, QueueError> {
         self.with(move |tx| {
+            set(tx, "search-again", 0)?;
             count(tx, "finds", 1)?;
             set(tx, "searching", until as i64)?;
             insert_splits(tx, &splits, now)

@@ -60,8 +60,8 @@ impl Run {
         }
         let searched = self.queue.searched().await?;
         let range = match self.interval.until {
-            // One search, and no other.
-            Some(until) if searched.begun == 0 => TimeRange {
+            // One search, and no other unless it is asked for.
+            Some(until) if searched.begun == 0 || searched.again => TimeRange {
                 from: self.interval.from,
                 until,
             },
@@ -79,8 +79,12 @@ impl Run {
                 let until = now.saturating_sub(ms(rest));
                 let from = mark.saturating_sub(ms(self.follow.look_back));
                 let from = from.max(self.interval.from);
+                let (from, until) = match searched.again {
+                    true => (self.interval.from, until.max(mark)),
+                    false => (from, until),
+                };
                 live.next_search = self.following.then(|| now + ms(self.follow.every));
-                if until <= mark || until <= from {
+                if until <= from || (until <= mark && !searched.again) {
                     return Ok(());
                 }
                 TimeRange { from, until }

@@ -47,6 +47,7 @@ pub struct Pipeline {
     trace: Option<Trace>,
     following: bool,
     retry_lost: bool,
+    search_again: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -76,6 +77,7 @@ impl Pipeline {
             trace: None,
             following: false,
             retry_lost: false,
+            search_again: false,
         }
     }
 
@@ -149,6 +151,14 @@ impl Pipeline {
     #[must_use]
     pub fn retry_lost(mut self) -> Self {
         self.retry_lost = true;
+        self
+    }
+
+    /// Searches the whole interval once more, though it has been searched: what is new or more than
+    /// it was is fetched.
+    #[must_use]
+    pub fn search_again(mut self) -> Self {
+        self.search_again = true;
         self
     }
 
@@ -303,6 +313,9 @@ impl Pipeline {
         }
         if self.retry_lost {
             queue.retry_lost(self.clock.now()).await?;
+        }
+        if self.search_again {
+            queue.search_again().await?;
         }
         let transfer = Transfer::new(
             client(None, &connected.allow)?,

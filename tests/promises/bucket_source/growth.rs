@@ -1,6 +1,9 @@
 //! A recording that is pushed after its conversation was filed is found by the next search.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use genesys_simulator::{Push, Settings};
 use serde_json::{Value, json};
@@ -40,78 +43,119 @@ fn downloaded(server: &Server) -> BTreeSet<String> {
     keys.map(of).collect()
 }
 
+/// A bucket in which two conversations lack a recording that comes later.
+struct Growing {
+    server: Server,
+    center: Center,
+    organisation: String,
+    /// The conversations, with the recording that is late.
+    late: [(String, String); 2],
+}
+
+impl Growing {
+    async fn new() -> Self {
+        let server = Server::start(Ways::default()).await;
+        // Days up to now are listed: there are to be few of them.
+        let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now());
+        let center = Center::start(Settings {
+            conversations: 60,
+            first_day: today.date().saturating_sub(jiff::Span::new().days(10)),
+            archived: 0.0,
+            deleted: 0.0,
+            uploading: 0.0,
+            ..Settings::default()
+        })
+        .await;
+        let all = (0..60).map(|index| center.organisation().conversation(index));
+        let mut several = all.filter(|one| one.recordings.len() > 1);
+        let late = [(); 2].map(|()| {
+            let one = several.next().expect("too few have several recordings");
+            (one.id, one.recordings[1].id.clone())
+        });
+        let organisation = push(&center, &server, |key| {
+            !late.iter().any(|(_, recording)| key.contains(recording))
+        });
+        Growing {
+            server,
+            center,
+            organisation,
+            late,
+        }
+    }
+
+    /// Pushes what is late.
+    fn arrive(&self, which: usize) {
+        let push = Push::new(self.center.organisation());
+        let late = |key: &str| key.contains(&self.late[which].1);
+        for object in push.objects().filter(|object| late(&object.key)) {
+            self.server.place(&object.key, &object.body);
+        }
+    }
+
+    fn config(&self) -> Value {
+        config(&self.center, &self.server.url, &self.organisation)
+    }
+
+    /// The conversations of which a run fetches something.
+    async fn run(&self, config: &Value, command: &[&str]) -> BTreeSet<String> {
+        self.server.forget();
+        let (said, status) = ran(&self.center, config, command).await;
+        assert_eq!(status, Some(0), "{said}");
+        downloaded(&self.server)
+    }
+
+    fn output(&self) -> PathBuf {
+        self.center.folder.path().join("bucket-output")
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_to_a_folder_that_was_filed_is_found_by_the_next_search() {
-    let server = Server::start(Ways::default()).await;
-    // Days up to now are listed: there are to be few of them.
-    let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now());
-    let center = Center::start(Settings {
-        conversations: 60,
-        first_day: today.date().saturating_sub(jiff::Span::new().days(10)),
-        archived: 0.0,
-        deleted: 0.0,
-        uploading: 0.0,
-        ..Settings::default()
-    })
-    .await;
-    let several = (0..60).map(|index| center.organisation().conversation(index));
-    let several: Vec<_> = several.filter(|one| one.recordings.len() > 1).collect();
-    // One is late in each of two folders: the second after the queue is lost.
-    let [first, second, ..] = several.as_slice() else {
-        panic!("there are too few conversations with several recordings");
-    };
-    let late = |key: &str| {
-        [first, second]
-            .iter()
-            .position(|one| key.contains(&one.recordings[1].id))
-    };
-    let organisation = push(&center, &server, |key| late(key).is_none());
-    let arrive = |which: usize| {
-        let push = Push::new(center.organisation());
-        for object in push.objects().filter(|one| late(&one.key) == Some(which)) {
-            server.place(&object.key, &object.body);
-        }
-        server.forget();
-    };
-    let output = center.folder.path().join("bucket-output");
-    let (from, _) = center.organisation().interval();
-    let mut open = config(&center, &server.url, &organisation);
+    let growing = Growing::new().await;
+    let (from, _) = growing.center.organisation().interval();
+    let mut open = growing.config();
     open["sources"]["calls"]["options"]["interval"] = format!("{from}/..").into();
     // All of the past, whenever this runs.
     open["sources"]["calls"]["follow"] = json!({ "look_back_seconds": 1_000_000_000 });
+    assert!(growing.run(&open, &["run"]).await.len() > 50);
+    assert!(attempts(&growing.output(), 2).is_empty());
+    let before = media(&files(&growing.output())).len();
 
-    let (said, status) = ran(&center, &open, &["run"]).await;
-    assert_eq!(status, Some(0), "{said}");
-    assert!(attempts(&output, 1).len() > 50 && attempts(&output, 2).is_empty());
-    let before = media(&files(&output)).len();
-
-    for (which, id) in [&first.id, &second.id].into_iter().enumerate() {
-        arrive(which);
-        let (said, status) = ran(&center, &open, &["reconcile"]).await;
+    for (which, (id, _)) in growing.late.iter().enumerate() {
+        growing.arrive(which);
+        let (said, status) = ran(&growing.center, &open, &["reconcile"]).await;
         assert_eq!(status, Some(3), "{said}");
-        assert!(
-            said.contains(&format!("more at the source by now: {id}")),
-            "{said}"
-        );
+        let named = format!("more at the source by now: {id}");
+        assert!(said.contains(&named), "{said}");
         if which == 1 {
             // The receipts know what was there, too.
-            std::fs::remove_dir_all(center.folder.path().join("bucket-data")).unwrap();
+            std::fs::remove_dir_all(growing.center.folder.path().join("bucket-data")).unwrap();
         }
-        server.forget();
-        let (said, status) = ran(&center, &open, &["run"]).await;
-        assert_eq!(status, Some(0), "{said}");
-        assert_eq!(downloaded(&server), BTreeSet::from([id.clone()]));
+        let fetched = growing.run(&open, &["run"]).await;
+        assert_eq!(fetched, BTreeSet::from([id.clone()]));
     }
-    let again = BTreeSet::from([first.id.clone(), second.id.clone()]);
-    assert_eq!(attempts(&output, 2), again);
-    assert!(media(&files(&output)).len() >= before + 2);
+    let again: BTreeSet<String> = growing.late.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(attempts(&growing.output(), 2), again);
+    assert!(media(&files(&growing.output())).len() >= before + 2);
 
     // Nothing more has come: nothing more is fetched, and all that is there is proven.
-    server.forget();
     for command in [&["run"][..], &["verify", "--full"], &["reconcile"]] {
-        let (said, status) = ran(&center, &open, command).await;
-        assert_eq!(status, Some(0), "{command:?}: {said}");
+        assert!(growing.run(&open, command).await.is_empty());
     }
-    assert!(server.seen("GetObject").is_empty());
-    assert_eq!(attempts(&output, 2), again);
+    assert_eq!(attempts(&growing.output(), 2), again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interval_that_is_over_is_searched_again_on_request() {
+    let growing = Growing::new().await;
+    let config = growing.config();
+    assert!(growing.run(&config, &["run"]).await.len() > 50);
+    growing.arrive(0);
+    assert!(growing.run(&config, &["run"]).await.is_empty());
+    let fetched = growing.run(&config, &["run", "--search-again"]).await;
+    assert_eq!(fetched, BTreeSet::from([growing.late[0].0.clone()]));
+    assert_eq!(attempts(&growing.output(), 2), fetched);
+    // Once: the next run has nothing to do.
+    assert!(growing.run(&config, &["run"]).await.is_empty());
+    assert!(growing.server.seen("ListObjectsV2").is_empty());
 }
