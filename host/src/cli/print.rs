@@ -287,7 +287,7 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
         if reconciled.complete() {
             "the receipts have them all"
         } else {
-            "the receipts lack some, which `run --search-again` brings"
+            "the receipts lack some"
         }
     );
     for day in &reconciled.days {
