@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+pub use close::Acknowledged;
 pub use commit::Committed;
 pub use compact::Replaced;
 pub use delivered::Behind;
@@ -106,7 +107,8 @@ pub struct Queue {
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
 // is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. Conversations lie in the order in which they were found, and not of their ids, so that what is
+// end. `extent` is how much there was of it at the source when it was fetched, and `grown` how much more
+// there was by the time it was under way. Conversations lie in the order in which they were found, and not of their ids, so that what is
 // settled and filed together lies together. `replaced` are segments whose files are to be removed from
 // sinks, once these have another one, and `outdated` those that a kept conversation was taken out of again,
 // whose files tell of what is no longer so. `owed` is what some sinks have and others lack, and `filing`
@@ -123,7 +125,7 @@ CREATE TABLE IF NOT EXISTS conversation (
   recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER);
+  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER);
 CREATE INDEX IF NOT EXISTS conversation_wanted ON conversation(due, id)
   WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
 CREATE INDEX IF NOT EXISTS conversation_fetching ON conversation(fetch)
@@ -133,6 +135,7 @@ CREATE INDEX IF NOT EXISTS conversation_ready ON conversation(id)
 CREATE INDEX IF NOT EXISTS conversation_settled ON conversation(day, id) WHERE status = 'settled';
 CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
 CREATE INDEX IF NOT EXISTS conversation_kept ON conversation(day, segment) WHERE status = 'kept';
+CREATE INDEX IF NOT EXISTS conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
 CREATE INDEX IF NOT EXISTS conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX IF NOT EXISTS conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE IF NOT EXISTS artifact (

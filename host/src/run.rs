@@ -261,6 +261,9 @@ impl Run {
         if all && self.compact(live).await? {
             all = self.file(1, live).await?;
         }
+        if live.wanted {
+            return Ok(false);
+        }
         match live.lanes.refused() {
             // The others have everything.
             Some(error) if !all => Err(error.clone().into()),
@@ -373,7 +376,10 @@ impl Run {
                 match receipt::file(&self.export, &segment, output, &self.outputs).await {
                     Ok(()) => {
                         let name = output.name.clone();
-                        everywhere = self.queue.filed(&segment, name, keep).await?;
+                        let now = self.clock.now();
+                        let filed = self.queue.filed(&segment, name, keep, now).await?;
+                        everywhere = filed.everywhere;
+                        live.wanted |= filed.grown > 0;
                     }
                     Err(error) => self.sink_failed(place, error, live)?,
                 }

@@ -1,10 +1,22 @@
 //! Closes what is settled into segments, and forgets it once every sink holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, Segment, count, fetch::settled};
+use super::{
+    Queue, QueueError, Segment, count,
+    fetch::{Filed, settled},
+};
+
+/// What acknowledging a segment has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Whether every sink holds it.
+    pub everywhere: bool,
+    /// How many of its conversations are to be fetched again, because there is more of them by now.
+    pub grown: usize,
+}
 
 impl Queue {
     /// Closes segments of settled conversations, to be filed in `sinks`: days with at least `least`
@@ -108,7 +120,7 @@ impl Queue {
 
     /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
     /// ids, counts, and what another attempt at a loss would need; or kept to be [compacted] later.
-    /// Says whether every sink does.
+    /// What has grown at the source meanwhile is taken up again.
     ///
     /// [compacted]: Self::compact
     ///
@@ -119,7 +131,8 @@ impl Queue {
         segment: &Segment,
         sink: String,
         keep: bool,
-    ) -> Result<bool, QueueError> {
+        now: u64,
+    ) -> Result<Acknowledged, QueueError> {
         let number = segment.number;
         // What it replaces has been counted.
         let first = segment.replaces.is_empty();
@@ -137,7 +150,7 @@ impl Queue {
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM filing WHERE segment = ?1)")?
                 .query_row([number], |row| row.get(0))?;
             if left {
-                return Ok(false);
+                return Ok(Acknowledged::default());
             }
             for id in &ids {
                 tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
@@ -150,13 +163,40 @@ impl Queue {
                     "UPDATE conversation SET status = 'kept' WHERE segment = ?1 AND status = 'closing'",
                 )?
                 .execute([number])?;
-            } else {
+            }
+            let grown = take_up_grown(tx, number, now)?;
+            if !keep {
+                ids.retain(|id| !grown.contains(id));
                 forget(tx, &ids)?;
             }
-            Ok(true)
+            Ok(Acknowledged {
+                everywhere: true,
+                grown: grown.len(),
+            })
         })
         .await
     }
+}
+
+/// Takes up again what there is more of at the source than when it was fetched; returns the ids.
+fn take_up_grown(
+    tx: &Transaction<'_>,
+    number: i64,
+    now: u64,
+) -> rusqlite::Result<BTreeSet<String>> {
+    let grown: Vec<(Filed, String)> = tx
+        .prepare_cached(
+            "SELECT outcome, objects, bytes, id FROM conversation
+             WHERE segment = ?1 AND grown IS NOT NULL AND grown > ifnull(extent, 0)",
+        )?
+        .query_map([number], |row| Ok((Filed::read(row)?, row.get(3)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut ids = BTreeSet::new();
+    for (filed, id) in grown {
+        filed.take_up(tx, &id, now)?;
+        ids.insert(id);
+    }
+    Ok(ids)
 }
 
 /// Counts what is in a segment that every sink holds.

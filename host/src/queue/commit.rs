@@ -219,6 +219,12 @@ fn add_conversation(
     if told {
         return Ok(Added::Known);
     }
+    // What is under way is taken up again when it has been filed.
+    tx.prepare_cached(
+        "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+         AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
+    )?
+    .execute(params![found.id, extent])?;
     // It had no recording when it was filed, or less of them, and has more by now.
     let grown = tx
         .prepare_cached(

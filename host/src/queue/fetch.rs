@@ -209,7 +209,8 @@ impl Queue {
                 };
                 if let Some(due) = due {
                     tx.prepare_cached(
-                        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2 WHERE id = ?1",
+                        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
+                         extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
                     )?
                     .execute(params![ready.id, due as i64])?;
                     tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
@@ -343,7 +344,8 @@ impl Filed {
         }
         tx.prepare_cached(
             "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
-             due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0 WHERE id = ?1",
+             due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0,
+             extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
         )?
         .execute(params![id, now as i64])
         .map(drop)
