@@ -159,7 +159,8 @@ fn answer(world: &mut World, url: &Url, now: u64) -> Value {
                             Some(_) => json!("ready"),
                         })
                         .collect();
-                    json!({ "id": id, "recordings": ready })
+                    let extent = world.tells.then(|| call.extent(*done));
+                    json!({ "id": id, "recordings": ready, "extent": extent })
                 })
                 .collect();
             json!({ "done": now >= *done, "rows": rows })
@@ -448,6 +449,10 @@ impl Source {
                     let (artifacts, result) = results(row);
                     step.artifacts.extend(artifacts);
                     if renewing.is_none() {
+                        if let Some(extent) = row["extent"].as_u64() {
+                            let id = row["id"].as_str().unwrap();
+                            step.conversations.push(self.conversation(id, extent));
+                        }
                         step.outcomes.push(Outcome {
                             conversation: row["id"].as_str().unwrap().to_owned(),
                             result,

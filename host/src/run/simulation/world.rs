@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) conversations: Vec<Call>,
     /// How many days are followed; none for an export of the past.
     pub(super) days: Option<u64>,
+    /// Whether fetches tell how much there is of a conversation, as searches do.
+    pub(super) tells: bool,
     pub(super) crashes: u32,
     /// How often something goes wrong.
     rate: f64,
@@ -89,6 +91,7 @@ impl World {
         if seed % 3 == 1 {
             world.narrow = 1;
         }
+        world.tells = seed % 2 == 1;
         if world.dice.random_bool(0.4) {
             let within = if days.is_some() { DAY } else { 120_000 };
             let from = began + world.dice.random_range(0..within);
@@ -149,6 +152,7 @@ impl World {
             dice,
             conversations,
             days,
+            tells: false,
             crashes,
             rate,
             lake: BTreeMap::new(),
