@@ -157,3 +157,33 @@ async fn an_interval_with_an_end_cannot_be_followed() {
     let error = pipeline.run().await.unwrap_err().to_string();
     assert!(error.contains("sources.calls.options.interval"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configuration_says() {
+    let mut submitted = Vec::new();
+    for hours in [0, 3] {
+        let settings = Settings {
+            conversations: 96,
+            days: 1,
+            // The day has just ended.
+            clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
+            ..Settings::default()
+        };
+        let center = Center::fast(settings, FAST).await;
+        let mut config = config(&center);
+        config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
+        config["sources"]["calls"]["confirm_hours"] = json!(hours);
+        // What cannot be had is not waited for.
+        config["sources"]["calls"]["late_hours"] = json!(0);
+        let clock = clock(&center);
+        let config = Config::new(config).unwrap();
+        let mut pipelines = config.pipelines(clock).await.unwrap();
+        let summary = pipelines.pop().unwrap().run().await.unwrap();
+        assert_eq!(summary.conversations, 96);
+        let stats = center.simulator.stats();
+        submitted.push(stats.requests["POST /api/v2/recording/batchrequests"]);
+        let waited = clock.now() - midnight(&center);
+        assert_eq!(waited > 2 * HOUR, hours > 0, "{hours}: {waited} ms");
+    }
+    assert!(submitted[0] == 1 && submitted[1] > 1, "{submitted:?}");
+}
