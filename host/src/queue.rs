@@ -107,14 +107,14 @@ pub struct Queue {
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
 // is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. `extent` is how much there was of it at the source when it was fetched, and `grown` how much more
-// there was by the time it was under way. Conversations lie in the order in which they were found, and not of their ids, so that what is
-// settled and filed together lies together. `replaced` are segments whose files are to be removed from
-// sinks, once these have another one, and `outdated` those that a kept conversation was taken out of again,
-// whose files tell of what is no longer so. `owed` is what some sinks have and others lack, and `filing`
-// the sinks that a segment is to be filed in. The words of `counted` are `conversations`, `artifacts`,
-// `objects`, `bytes`, `groups`, `finds`, `searching`, `watermark`,
-// `ready`, `search-again`, and `outcome:` with the outcome's word.
+// end. `extent` is how much there was of it at the source when it was fetched, and `grown` how much
+// there was by the time it was under way. Conversations lie in the order in which they were found, and
+// not of their ids, so that what is settled and filed together lies together. `replaced` are segments
+// whose files are to be removed from sinks, once these have another one, and `outdated` those that a
+// kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
+// some sinks have and others lack, and `filing` the sinks that a segment is to be filed in. The words of
+// `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
+// `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS split (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
@@ -399,10 +399,10 @@ fn fits(connection: &Connection) -> rusqlite::Result<bool> {
 /// Opens a database for writing; each commit is on disk when it returns. None if it is of another version.
 fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool)>> {
     let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
     if !fits(&connection)? {
         return Ok(None);
     }
-    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
@@ -416,8 +416,7 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
             "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
-             DELETE FROM earlier;
-             DELETE FROM counted;",
+             DELETE FROM earlier; DELETE FROM counted;",
         )?;
     }
     transaction.commit()?;
