@@ -187,3 +187,60 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
     }
     assert!(submitted[0] == 1 && submitted[1] > 1, "{submitted:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_left_alone_as_long_as_the_configuration_says() {
+    let mut found = Vec::new();
+    for settle in [900, 7200] {
+        let settings = Settings {
+            conversations: 200,
+            days: 1,
+            clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
+            ..Settings::default()
+        };
+        let center = Center::fast(settings, FAST).await;
+        let mut config = config(&center);
+        let source = &mut config["sources"]["calls"];
+        source["options"]["mode"] = json!("metadata_only");
+        source["confirm_hours"] = json!(0);
+        source["follow"]["settle_seconds"] = json!(settle);
+        let clock = clock(&center);
+        let config = Config::new(config).unwrap();
+        let mut pipelines = config.pipelines(clock).await.unwrap();
+        let summary = pipelines.pop().unwrap().run().await.unwrap();
+        let starts: Vec<u64> = (0..200)
+            .map(|index| center.organisation().conversation(index).start)
+            .collect();
+        let before = |ms: u64| {
+            let rest = ms - settle * 1000;
+            starts.iter().filter(|start| **start < rest).count() as u64
+        };
+        // The search began between the one time and the other.
+        let expected = before(midnight(&center))..=before(clock.now());
+        assert!(expected.contains(&summary.conversations), "{expected:?}");
+        found.push(summary.conversations);
+    }
+    assert!(found[0] > found[1], "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_are_as_far_apart_as_the_configuration_says() {
+    let center = center(Faults::default()).await;
+    let mut config = config(&center);
+    config["sources"]["calls"]["follow"]["every_seconds"] = json!(7200);
+    let clock = clock(&center);
+    let config = Config::new(config).unwrap();
+    let mut pipelines = config.pipelines(clock).await.unwrap();
+    let (tell, told) = watch::channel(false);
+    let run = pipelines.pop().unwrap().follow().run_until(told);
+    let stop = async {
+        clock.sleep_until(midnight(&center) - 12 * HOUR).await;
+        tell.send(true).unwrap();
+    };
+    let (ended, ()) = tokio::join!(run, stop);
+    assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}");
+    let stats = center.simulator.stats();
+    let queries = stats.requests["POST /api/v2/analytics/conversations/details/query"];
+    // Six searches in twelve hours, of a page or two each.
+    assert!((5..=16).contains(&queries), "{queries}");
+}
