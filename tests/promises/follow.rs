@@ -38,6 +38,17 @@ async fn center(faults: Faults) -> Center {
     .await
 }
 
+/// A center whose one day has just ended.
+async fn just_ended(conversations: u64) -> Center {
+    let settings = Settings {
+        conversations,
+        days: 1,
+        clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
+        ..Settings::default()
+    };
+    Center::fast(settings, FAST).await
+}
+
 fn config(center: &Center) -> Value {
     let mut config = center.config();
     let source = &mut config["sources"]["calls"];
@@ -162,14 +173,7 @@ async fn an_interval_with_an_end_cannot_be_followed() {
 async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configuration_says() {
     let mut submitted = Vec::new();
     for hours in [0, 3] {
-        let settings = Settings {
-            conversations: 96,
-            days: 1,
-            // The day has just ended.
-            clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
-            ..Settings::default()
-        };
-        let center = Center::fast(settings, FAST).await;
+        let center = just_ended(96).await;
         let mut config = config(&center);
         config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
         config["sources"]["calls"]["confirm_hours"] = json!(hours);
@@ -192,13 +196,7 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
 async fn a_conversation_is_left_alone_as_long_as_the_configuration_says() {
     let mut found = Vec::new();
     for settle in [900, 7200] {
-        let settings = Settings {
-            conversations: 200,
-            days: 1,
-            clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
-            ..Settings::default()
-        };
-        let center = Center::fast(settings, FAST).await;
+        let center = just_ended(200).await;
         let mut config = config(&center);
         let source = &mut config["sources"]["calls"];
         source["options"]["mode"] = json!("metadata_only");
