@@ -184,7 +184,9 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
         let clock = clock(&center, speed);
         let config = Config::new(config).unwrap();
         let mut pipelines = config.pipelines(clock).await.unwrap();
-        let summary = pipelines.pop().unwrap().run().await.unwrap();
+        let run = pipelines.pop().unwrap().run();
+        let run = tokio::time::timeout(Duration::from_secs(100), run).await;
+        let summary = run.expect("an option is not heeded").unwrap();
         assert_eq!(summary.conversations, 96);
         let stats = center.simulator.stats();
         submitted.push(stats.requests["POST /api/v2/recording/batchrequests"]);
