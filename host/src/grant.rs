@@ -24,10 +24,10 @@ pub use allow::{Allow, AllowError};
 #[cfg(test)]
 pub(crate) use exchange::Credentials;
 use exchange::method;
-pub(crate) use exchange::{Exchange, is_the_sources};
+pub(crate) use exchange::{Exchange, Provable, is_the_sources};
 pub use limit::Limiter;
+pub(crate) use login::Proof;
 pub use login::{Login, LoginError};
-pub(crate) use login::{Proof, Provable};
 pub(crate) use resolve::PublicOnly;
 #[cfg(feature = "s3")]
 pub use sigv4::{SigV4, SigV4Error};

@@ -13,6 +13,16 @@ use crate::sandbox::{Fault, Method, Request, Response};
 /// The largest answer that a component is handed, in bytes.
 const ANSWER: u64 = 16 << 20;
 
+/// The parts of a request that a proof can be about.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "nothing signs"))]
+pub(crate) struct Provable<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) body: &'a [u8],
+}
+
 /// What a request proves itself with.
 #[derive(Clone, Copy)]
 pub(crate) enum Credentials<'a> {

@@ -1,15 +1,14 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use url::Url;
 
 #[cfg(feature = "s3")]
 use super::sigv4::{SigV4, SigV4Error};
 use super::{
-    exchange::{Credentials, Exchange},
+    exchange::{Credentials, Exchange, Provable},
     token::{OAuth, TokenError},
 };
-use crate::{clock::Clock, sandbox::Method};
+use crate::clock::Clock;
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
@@ -75,16 +74,6 @@ impl Proof {
     pub(crate) fn fresh(&self) -> bool {
         matches!(self, Proof::Bearer(_, true))
     }
-}
-
-/// The parts of a request that a proof can be about.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "nothing signs"))]
-pub(crate) struct Provable<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: &'a Url,
-    pub(crate) headers: &'a [(String, String)],
-    pub(crate) body: &'a [u8],
 }
 
 #[cfg_attr(not(feature = "s3"), allow(unused_variables, reason = "nothing signs"))]

@@ -14,7 +14,7 @@ use aws_sigv4::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 
-use super::login::Provable;
+use super::exchange::Provable;
 
 /// How long before their end temporary credentials are renewed.
 const EARLY: Duration = Duration::from_secs(300);
