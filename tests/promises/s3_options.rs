@@ -189,7 +189,7 @@ async fn temporary_credentials_carry_their_token() {
 }
 
 /// Answers like the token service of AWS, once, and tells what was asked.
-async fn token_service() -> (String, tokio::sync::oneshot::Receiver<String>) {
+pub(crate) async fn token_service() -> (String, tokio::sync::oneshot::Receiver<String>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let tell = Arc::new(Mutex::new(Some(tell)));
     let url = answering(move |request| {

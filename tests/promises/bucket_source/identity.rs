@@ -20,8 +20,9 @@ use tokio::{
 
 use super::{config, push};
 use crate::{
+    s3_options::token_service,
     s3_server::{ACCESS_KEY, SECRET_KEY, Server, Ways},
-    support::{Center, SPEED, files, media, program},
+    support::{Center, SPEED, export, files, media, program},
 };
 
 /// A server that gives the same file to everyone, and the requests that came to it.
@@ -153,5 +154,41 @@ async fn credentials_come_from_awss_own_settings_if_none_are_given() {
         let ran = ran.await.unwrap();
         assert_eq!(ran.status.code(), Some(0), "{number}: {ran:?}");
         assert!(!media(&files(&output)).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_assumed_and_requests_are_signed_for_the_region_that_is_given() {
+    let (endpoint, told) = token_service().await;
+    let server = Server::start(Ways::default()).await;
+    let center = Center::start(Settings {
+        conversations: 5,
+        ..Settings::default()
+    })
+    .await;
+    let organisation = push(&center, &server, |_| true);
+    let mut config = config(&center, &server.url, &organisation);
+    config["sources"]["calls"]["auth"] = json!({
+        "access_key_id": "AKIDOTHER", "secret_access_key": "other", "region": "us-west-2",
+        "assume_role": { "role_arn": "arn:aws:iam::1:role/archive", "external_id": "agreed",
+            "session_name": "nightly", "endpoint": endpoint },
+    });
+    export(config).await;
+    let asked = told.await.unwrap();
+    for part in [
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Farchive",
+        "ExternalId=agreed",
+        "RoleSessionName=nightly",
+    ] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    for operation in ["ListObjectsV2", "GetObject"] {
+        let all = server.seen(operation);
+        assert!(!all.is_empty(), "{operation}");
+        for seen in all {
+            assert_eq!(seen.header("x-amz-security-token"), Some("assumed"));
+            let signed = seen.header("authorization").unwrap();
+            assert!(signed.contains("/us-west-2/s3/aws4_request"), "{signed}");
+        }
     }
 }
