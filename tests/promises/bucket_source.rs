@@ -261,3 +261,21 @@ async fn a_simulated_bucket_can_be_written_to_a_folder() {
         .collect();
     assert!(files(folder.path()) == pushed && pushed.len() > 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_may_have_everything_below_a_prefix() {
+    let server = Server::start(Ways::default()).await;
+    let center = Center::start(Settings {
+        conversations: 10,
+        ..Settings::default()
+    })
+    .await;
+    let push = Push::new(center.organisation());
+    for object in push.objects() {
+        server.place(&format!("from/genesys/{}", object.key), &object.body);
+    }
+    let mut config = config(&center, &server.url, &push.organisation_id());
+    config["sources"]["calls"]["options"]["prefix"] = json!("from/genesys");
+    let summary = export(config).await;
+    assert!(summary.conversations > 5 && summary.losses.is_empty());
+}

@@ -2,8 +2,9 @@
 
 use genesys_simulator::Settings;
 use recording_host::sandbox::{BUILTIN, Component};
+use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, run_program};
+use crate::support::{Center, SPEED, run_program, sha256};
 
 #[test]
 fn the_built_in_components_import_nothing() {
@@ -77,4 +78,35 @@ async fn a_recorded_run_replays_to_identical_steps() {
     std::fs::write(&trace, changed).unwrap();
     let replayed = run_program(&["inspect", "--replay", &path]).await;
     assert!(!replayed.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_pinned_and_reaches_only_what_is_allowed() {
+    let center = Center::start(Settings {
+        conversations: 3,
+        ..Settings::default()
+    })
+    .await;
+    let (_, wasm) = BUILTIN[0];
+    let path = center.folder.path().join("source.wasm");
+    std::fs::write(&path, wasm).unwrap();
+    let ran = async |changes: Value| {
+        let mut config = center.config();
+        for (name, value) in changes.as_object().unwrap() {
+            config["sources"]["calls"][name] = value.clone();
+        }
+        let config = center.write(&config).display().to_string();
+        let speed = SPEED.to_string();
+        let ran = run_program(&["run", "--speed", &speed, "--config", &config]).await;
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        (ran.status.success(), said)
+    };
+    let pinned = |sha256: String| json!({ "type": "component", "path": path, "sha256": sha256, "allow": ["http://127.0.0.1:*"] });
+    let (good, said) = ran(pinned("0".repeat(64))).await;
+    assert!(!good && said.contains(&sha256(wasm)), "{said}");
+    // What the component wants, and this list has not, is refused before anything is sent.
+    let elsewhere = json!({ "allow": ["https://api.example"] });
+    let (good, said) = ran(elsewhere).await;
+    assert!(!good && said.contains("allow"), "{said}");
+    assert!(center.simulator.stats().requests.is_empty());
 }
