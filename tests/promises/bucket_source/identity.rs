@@ -47,6 +47,18 @@ async fn listening() -> (String, Arc<Mutex<Vec<String>>>) {
     (url, heard)
 }
 
+/// A center whose few recordings have been pushed to a bucket, and the organisation's id.
+async fn pushed() -> (Server, Center, String) {
+    let server = Server::start(Ways::default()).await;
+    let center = Center::start(Settings {
+        conversations: 5,
+        ..Settings::default()
+    })
+    .await;
+    let organisation = push(&center, &server, |_| true);
+    (server, center, organisation)
+}
+
 #[tokio::test]
 async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
     let (url, heard) = listening().await;
@@ -108,13 +120,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_come_from_awss_own_settings_if_none_are_given() {
-    let server = Server::start(Ways::default()).await;
-    let center = Center::start(Settings {
-        conversations: 5,
-        ..Settings::default()
-    })
-    .await;
-    let organisation = push(&center, &server, |_| true);
+    let (server, center, organisation) = pushed().await;
     let shared = center.folder.path().join("credentials");
     let profile = format!(
         "[archive]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
@@ -160,13 +166,7 @@ async fn credentials_come_from_awss_own_settings_if_none_are_given() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_assumed_and_requests_are_signed_for_the_region_that_is_given() {
     let (endpoint, told) = token_service().await;
-    let server = Server::start(Ways::default()).await;
-    let center = Center::start(Settings {
-        conversations: 5,
-        ..Settings::default()
-    })
-    .await;
-    let organisation = push(&center, &server, |_| true);
+    let (server, center, organisation) = pushed().await;
     let mut config = config(&center, &server.url, &organisation);
     config["sources"]["calls"]["auth"] = json!({
         "access_key_id": "AKIDOTHER", "secret_access_key": "other", "region": "us-west-2",
