@@ -257,6 +257,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
             etag: None,
             stored: None,
             note: None,
+            aside: false,
             told: None,
         }
     };

@@ -12,6 +12,7 @@ mod fetch;
 mod names;
 mod record;
 mod recover;
+mod schema;
 mod status;
 mod worker;
 
@@ -35,6 +36,7 @@ pub use record::{
 };
 pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
+use schema::Version;
 pub use status::{Progress, Status};
 use worker::Worker;
 
@@ -49,9 +51,6 @@ const BUSY: Duration = Duration::from_secs(10);
 const CACHE: i64 = 16 << 10;
 /// Pages that the log has before they go to the database: one that changes often goes there once.
 const CHECKPOINT: i64 = 4000;
-
-/// What is kept, and how: a queue of another version is made anew from the receipts.
-const VERSION: i64 = 1;
 
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +76,21 @@ pub enum QueueError {
         /// What SQLite says.
         reason: String,
     },
-    /// Another version of this program has written it.
+    /// A later version of this program has written it.
     #[error(
-        "the queue {0} is of another version of this program; move it away and run again: what the receipts in the sinks prove is not fetched again"
+        "the queue {path} has the schema {version}, which this version of the program does not know; use the version that wrote it, or move it away and run again: what the receipts in the sinks prove is not fetched again"
     )]
-    OtherVersion(String),
+    OtherVersion {
+        /// The file.
+        path: String,
+        /// The version of its schema.
+        version: i64,
+    },
+    /// An earlier version of this program has written it, and nobody has run the export since.
+    #[error(
+        "the queue {0} was written by an earlier version of this program; `run` brings it up to date and leaves a copy beside it"
+    )]
+    NotMigrated(String),
     /// The disk has no room.
     #[error("no room for the queue {0}; free some space in `data_dir` and run again")]
     Full(String),
@@ -105,67 +114,6 @@ pub struct Queue {
     worker: Option<Worker>,
 }
 
-// A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
-// is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. `extent` is how much there was of it at the source when it was fetched, and `grown` how much
-// there was by the time it was under way. Conversations lie in the order in which they were found, and
-// not of their ids, so that what is settled and filed together lies together. `replaced` are segments
-// whose files are to be removed from sinks, once these have another one, and `outdated` those that a
-// kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
-// some sinks have and others lack, and `filing` the sinks that a segment is to be filed in. The words of
-// `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
-// `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS split (
-  id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
-  status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS split_open ON split(due) WHERE status = 'open';
-CREATE TABLE IF NOT EXISTS conversation (
-  id TEXT PRIMARY KEY NOT NULL, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
-  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
-  bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
-  attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER);
-CREATE INDEX IF NOT EXISTS conversation_wanted ON conversation(due, id)
-  WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
-CREATE INDEX IF NOT EXISTS conversation_fetching ON conversation(fetch)
-  WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL;
-CREATE INDEX IF NOT EXISTS conversation_ready ON conversation(id)
-  WHERE status = 'found' AND outcome IS NOT NULL;
-CREATE INDEX IF NOT EXISTS conversation_settled ON conversation(day, id) WHERE status = 'settled';
-CREATE INDEX IF NOT EXISTS conversation_closing ON conversation(segment) WHERE status = 'closing';
-CREATE INDEX IF NOT EXISTS conversation_kept ON conversation(day, segment) WHERE status = 'kept';
-CREATE INDEX IF NOT EXISTS conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
-CREATE INDEX IF NOT EXISTS conversation_losses ON conversation(id) WHERE lost = 1;
-CREATE INDEX IF NOT EXISTS conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
-CREATE TABLE IF NOT EXISTS artifact (
-  key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
-  code TEXT, message TEXT, passing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS artifact_conversation ON artifact(conversation);
-CREATE INDEX IF NOT EXISTS artifact_pending ON artifact(split) WHERE status = 'pending';
-CREATE TABLE IF NOT EXISTS object (
-  sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
-  recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT, note TEXT,
-  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS object_conversation ON object(conversation);
-CREATE TABLE IF NOT EXISTS owed (
-  sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
-  code TEXT, message TEXT, PRIMARY KEY (sink, artifact)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS owed_conversation ON owed(conversation);
-CREATE INDEX IF NOT EXISTS owed_artifact ON owed(artifact);
-CREATE TABLE IF NOT EXISTS filing (segment INTEGER NOT NULL, sink TEXT NOT NULL,
-  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS replaced (segment INTEGER NOT NULL, sink TEXT NOT NULL, by INTEGER NOT NULL,
-  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS replaced_by ON replaced(by);
-CREATE TABLE IF NOT EXISTS outdated (segment INTEGER PRIMARY KEY, day TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-";
-
 impl Queue {
     /// Opens or makes the queue of the export `name` in `folder`, for this process alone. Says
     /// whether it is ready: a new one may have to be recovered first.
@@ -185,8 +133,6 @@ impl Queue {
         }
         let path = folder.join(format!("{name}.sqlite"));
         prepare(&path, Arc::new(lock))
-            .map_err(|error| damaged(error, &path))?
-            .ok_or_else(|| QueueError::OtherVersion(path.display().to_string()))
     }
 
     /// Takes personal values out of what comes in from now on.
@@ -219,8 +165,16 @@ impl Queue {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY)?;
-        if !fits(&connection)? {
-            return Err(QueueError::OtherVersion(path.display().to_string()));
+        let shown = path.display().to_string();
+        match schema::version(&connection).map_err(|error| damaged(error, &path))? {
+            Version::Current => {}
+            // Another process has only just made it.
+            Version::New => return Ok(None),
+            Version::Earlier(_) => return Err(QueueError::NotMigrated(shown)),
+            Version::Unknown(version) => {
+                let path = shown;
+                return Err(QueueError::OtherVersion { path, version });
+            }
         }
         Ok(Some(Queue {
             connection: Arc::new(Mutex::new(connection)),
@@ -234,8 +188,8 @@ impl Queue {
     /// A queue that is lost with the process, and works on the caller's own thread.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Result<Self, QueueError> {
-        let connection = Connection::open_in_memory()?;
-        connection.execute_batch(SCHEMA)?;
+        let mut connection = Connection::open_in_memory()?;
+        schema::create(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
@@ -387,28 +341,36 @@ impl Queue {
     }
 }
 
-/// Whether a database is of this version, or new.
-fn fits(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row(
-        "SELECT user_version = ?1 OR NOT EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_user_version",
-        [VERSION],
-        |row| row.get(0),
-    )
+/// Opens a database for writing, brought up to date if an earlier version of the program wrote it;
+/// each commit is on disk when it returns.
+fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
+    let failed = |error| damaged(error, path);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    let version = schema::version(&connection).map_err(failed)?;
+    if let Version::Unknown(version) = version {
+        let path = path.display().to_string();
+        return Err(QueueError::OtherVersion { path, version });
+    }
+    set_up(&connection).map_err(failed)?;
+    match version {
+        Version::New => schema::create(&mut connection),
+        Version::Earlier(from) => schema::migrate(&mut connection, path, from),
+        Version::Current | Version::Unknown(_) => Ok(()),
+    }
+    .map_err(failed)?;
+    ready(connection, lock).map_err(failed)
 }
 
-/// Opens a database for writing; each commit is on disk when it returns. None if it is of another version.
-fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool)>> {
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY)?;
-    if !fits(&connection)? {
-        return Ok(None);
-    }
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-    connection.pragma_update(None, "user_version", VERSION)?;
-    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)
+}
+
+/// A queue, and whether it knows all that receipts prove.
+fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction()?;
     let ready = counted(&transaction, "ready")? == 1;
@@ -416,7 +378,7 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
             "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
-             DELETE FROM earlier; DELETE FROM counted;",
+             DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting;",
         )?;
     }
     transaction.commit()?;
@@ -427,7 +389,7 @@ fn prepare(path: &Path, lock: Arc<File>) -> rusqlite::Result<Option<(Queue, bool
         names: Names::default(),
         worker: Some(Worker::start()),
     };
-    Ok(Some((queue, ready)))
+    Ok((queue, ready))
 }
 
 /// Tells a damaged file and a full disk from what else can go wrong.

@@ -132,7 +132,7 @@ async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out
     let other = rusqlite::Connection::open(&queue).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     drop(other);
-    refused("is of another version of this program").await;
+    refused("which this version of the program does not know").await;
     std::fs::write(&queue, vec![0x55; 64 << 10]).unwrap();
     refused("is damaged").await;
     std::fs::remove_dir_all(&data).unwrap();

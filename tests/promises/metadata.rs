@@ -193,6 +193,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         etag: None,
         stored: None,
         note: None,
+        aside: false,
         told: None,
     }
 }

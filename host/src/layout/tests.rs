@@ -319,6 +319,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         stored: None,
         told: None,
         note: None,
+        aside: false,
     };
     let settled = Settled {
         id: "c1".to_owned(),

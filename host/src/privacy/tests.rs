@@ -215,6 +215,7 @@ fn a_note_on_an_object_keeps_its_code_where_sentences_are_dropped() {
         etag: None,
         stored: None,
         note: Some(note.clone()),
+        aside: false,
         told: None,
     };
     let (mut kept, mut cut) = (noted(), noted());

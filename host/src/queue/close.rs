@@ -50,7 +50,7 @@ impl Queue {
                     )?
                     .execute(params![day, number, most as i64])?;
                     for sink in &sinks {
-                        tx.prepare_cached("INSERT INTO filing VALUES (?1, ?2)")?
+                        tx.prepare_cached("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
                             .execute(params![number, sink])?;
                     }
                 }

@@ -180,7 +180,7 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
         }
     }
     for sink in sinks {
-        tx.prepare_cached("INSERT INTO filing VALUES (?1, ?2)")?
+        tx.prepare_cached("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
             .execute(params![number, sink])?;
     }
     Ok(())

@@ -127,7 +127,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     for (sink, object) in &contents.objects {
         let stored = object.stored.as_ref();
         tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             sink,
@@ -142,7 +142,8 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             stored.map(|(size, _)| *size as i64),
             stored.map(|(_, sha256)| sha256),
             told(object),
-            object.note
+            object.note,
+            object.aside
         ])?;
     }
     for sink in &delivered.took {

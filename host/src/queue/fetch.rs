@@ -420,7 +420,7 @@ pub(super) fn settled(
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
         "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
-           note FROM object
+           note, aside FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -442,6 +442,7 @@ pub(super) fn settled(
                 None => None,
             },
             note: object.get(11)?,
+            aside: object.get(12)?,
         });
     }
     Ok(Settled {

@@ -215,6 +215,9 @@ pub struct Object {
     /// Why it is not in the form that its sink wants, as a code and a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether it is not what it claims to be: kept beside the recordings, and counted as none.
+    #[serde(skip)]
+    pub aside: bool,
     /// What the index of the archive that it came in tells of it, for the rows.
     #[serde(skip)]
     pub told: Option<Arc<Told>>,

@@ -93,6 +93,7 @@ impl Target {
             stored: None,
             told: self.told.clone(),
             note: None,
+            aside: false,
         }
     }
 }

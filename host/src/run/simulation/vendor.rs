@@ -565,6 +565,7 @@ impl Delivers for Way {
             etag: None,
             stored: None,
             note: None,
+            aside: false,
             told: None,
         };
         let mut delivery = Delivery::default();

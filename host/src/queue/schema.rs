@@ -1,0 +1,169 @@
+//! The tables of the queue, and how a queue of an earlier version becomes one of this version.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+/// The version that this program reads and writes, as `user_version` has it.
+pub(super) const VERSION: i64 = 2;
+
+// A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
+// is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
+// end. `extent` is how much there was of it at the source when it was fetched, and `grown` how much
+// there was by the time it was under way. `together` is how many conversations one fetch may hold that
+// this one is in, where an earlier fetch with more of them failed. `reported` says that a run that came
+// to its end has named its loss. Conversations lie in the order in which they were found, and
+// not of their ids, so that what is settled and filed together lies together. `wanting` are sinks that
+// lack a conversation which others have: it is brought to these alone. `replaced` are segments
+// whose files are to be removed from sinks, once these have another one, and `outdated` those that a
+// kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
+// some sinks have and others lack. `filing` are the sinks that a segment is to be filed in, with the bytes
+// of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be.
+// `search` are the ranges that were searched, `source_count` how many conversations the source counted in
+// a range, `sink` the sinks that the export has known, `meta` texts about the queue itself. The words of
+// `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
+// `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
+const SCHEMA: &str = "
+CREATE TABLE split (
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
+  status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX split_open ON split(due) WHERE status = 'open';
+CREATE TABLE conversation (
+  id TEXT PRIMARY KEY NOT NULL, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
+  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
+  bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER, together INTEGER,
+  reported INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX conversation_wanted ON conversation(due, id)
+  WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
+CREATE INDEX conversation_fetching ON conversation(fetch)
+  WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL;
+CREATE INDEX conversation_ready ON conversation(id)
+  WHERE status = 'found' AND outcome IS NOT NULL;
+CREATE INDEX conversation_settled ON conversation(day, id) WHERE status = 'settled';
+CREATE INDEX conversation_closing ON conversation(segment) WHERE status = 'closing';
+CREATE INDEX conversation_kept ON conversation(day, segment) WHERE status = 'kept';
+CREATE INDEX conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
+CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
+CREATE INDEX conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
+CREATE TABLE artifact (
+  key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
+  code TEXT, message TEXT, passing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX artifact_conversation ON artifact(conversation);
+CREATE INDEX artifact_pending ON artifact(split) WHERE status = 'pending';
+CREATE TABLE object (
+  sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
+  recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT, note TEXT, aside INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
+CREATE INDEX object_conversation ON object(conversation);
+CREATE TABLE owed (
+  sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
+  code TEXT, message TEXT, PRIMARY KEY (sink, artifact)) WITHOUT ROWID;
+CREATE INDEX owed_conversation ON owed(conversation);
+CREATE INDEX owed_artifact ON owed(artifact);
+CREATE TABLE filing (segment INTEGER NOT NULL, sink TEXT NOT NULL, receipt BLOB,
+  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
+CREATE TABLE replaced (segment INTEGER NOT NULL, sink TEXT NOT NULL, by INTEGER NOT NULL,
+  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
+CREATE INDEX replaced_by ON replaced(by);
+CREATE TABLE outdated (segment INTEGER PRIMARY KEY, day TEXT NOT NULL);
+CREATE TABLE name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
+CREATE TABLE earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// What version 2 has besides version 1.
+const ADDED: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE search (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, until INTEGER NOT NULL,
+  begun INTEGER NOT NULL, done INTEGER);
+CREATE TABLE source_count (start INTEGER NOT NULL, until INTEGER NOT NULL, conversations INTEGER NOT NULL,
+  at INTEGER NOT NULL, PRIMARY KEY (start, until)) WITHOUT ROWID;
+CREATE TABLE sink (name TEXT PRIMARY KEY, identity TEXT NOT NULL, marker TEXT,
+  lapsed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE wanting (conversation TEXT NOT NULL, sink TEXT NOT NULL,
+  PRIMARY KEY (conversation, sink)) WITHOUT ROWID;
+CREATE INDEX wanting_sink ON wanting(sink);
+";
+
+/// From version 1 to version 2, besides what is added.
+const FROM_1: &str = "
+ALTER TABLE conversation ADD COLUMN together INTEGER;
+ALTER TABLE conversation ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE object ADD COLUMN aside INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE filing ADD COLUMN receipt BLOB;
+UPDATE conversation SET reported = 1 WHERE lost = 1 AND status IN ('filed', 'kept');
+";
+
+/// What a database turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Nothing is in it yet.
+    New,
+    /// This program's.
+    Current,
+    /// An earlier one, which can be brought up to date.
+    Earlier(i64),
+    /// A later one, or no queue at all.
+    Unknown(i64),
+}
+
+/// The version of a database.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<Version> {
+    let (number, empty) = connection.query_row(
+        "SELECT user_version, NOT EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_user_version",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(match (number, empty) {
+        (_, true) => Version::New,
+        (VERSION, false) => Version::Current,
+        (1, false) => Version::Earlier(1),
+        (other, false) => Version::Unknown(other),
+    })
+}
+
+/// Makes the tables of a new database, all or none.
+pub(super) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(ADDED)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Brings a database of an earlier version up to date, all or nothing, after a copy of it has been
+/// made beside it.
+pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> rusqlite::Result<()> {
+    let copy = copy_of(path, from);
+    if !copy.exists() {
+        // Made under another name first: a copy that was not finished is no copy.
+        let unfinished = copy.with_extension("part");
+        let _ = std::fs::remove_file(&unfinished);
+        connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
+        std::fs::rename(&unfinished, &copy).map_err(|error| {
+            let reason = format!("{}: {error}", copy.display());
+            rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                Some(reason),
+            )
+        })?;
+    }
+    let transaction = connection.transaction()?;
+    if from == 1 {
+        transaction.execute_batch(FROM_1)?;
+        transaction.execute_batch(ADDED)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Where the copy of a queue lies that was brought up to date.
+fn copy_of(path: &Path, version: i64) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".v{version}"));
+    path.with_file_name(name)
+}
