@@ -147,7 +147,15 @@ impl Privacy {
         if !self.is_active() {
             return String::new();
         }
-        let fields = format!("{:?}", self.treatments);
+        // It is part of names that were given long ago: no type's name may come into it.
+        let each = self.treatments.iter().map(|(field, treatment)| {
+            let word = match treatment {
+                Treatment::Pseudonymise => "Pseudonymise",
+                Treatment::Drop => "Drop",
+            };
+            format!("{field:?}: {word}")
+        });
+        let fields = format!("{{{}}}", each.collect::<Vec<_>>().join(", "));
         match &self.pseudonyms {
             Some(pseudonyms) => pseudonyms.of("fingerprint", &fields),
             None => fields,

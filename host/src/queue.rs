@@ -13,6 +13,8 @@ mod names;
 mod record;
 mod recover;
 mod schema;
+mod search;
+mod sinks;
 mod status;
 mod worker;
 
@@ -26,9 +28,11 @@ use std::{
 
 pub use close::Acknowledged;
 pub use commit::Committed;
+pub(crate) use commit::goes_on;
 pub use compact::Replaced;
 pub use delivered::Behind;
-pub use fetch::{Searched, Settling};
+use delivered::object_row;
+pub use fetch::{Abandoned, Settling};
 use names::Names;
 pub use record::{
     Absent, Contents, Delivered, Known, Meaning, Object, Outcome, Record, Segment, Settled, Told,
@@ -37,6 +41,8 @@ pub use record::{
 pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
 use schema::Version;
+pub use search::{Counted, Searched, SearchedRange};
+pub use sinks::{KnownSink, Lacking};
 pub use status::{Progress, Status};
 use worker::Worker;
 
@@ -133,6 +139,104 @@ impl Queue {
         }
         let path = folder.join(format!("{name}.sqlite"));
         prepare(&path, Arc::new(lock))
+    }
+
+    /// Whether there is a queue of the export `name` in `folder`.
+    #[must_use]
+    pub fn is_there(folder: &Path, name: &str) -> bool {
+        folder.join(format!("{name}.sqlite")).exists()
+    }
+
+    /// The names of the queues in `folder` that are of the source of the export `label`, but not of
+    /// that export.
+    ///
+    /// # Errors
+    /// [`QueueError::Io`].
+    pub fn names(folder: &Path, label: &str) -> Result<Vec<String>, QueueError> {
+        let (source, digits) = label.rsplit_once('-').unwrap_or((label, ""));
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| QueueError::Io {
+                path: folder.display().to_string(),
+                source,
+            })?,
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| Some(name.strip_suffix(".sqlite")?.to_owned()))
+            .filter(|name| {
+                let rest = name
+                    .strip_prefix(source)
+                    .and_then(|rest| rest.strip_prefix('-'));
+                rest.is_some_and(|rest| {
+                    rest.len() == digits.len() && rest.chars().all(|c| c.is_ascii_hexdigit())
+                })
+            })
+            .filter(|name| name != label)
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Gives the queue's files, which are called `before`, another name; the queue is closed by that.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then it has the name that it had.
+    pub fn rename(self, folder: &Path, before: &str, name: &str) -> Result<(), QueueError> {
+        let (from, to) = (
+            folder.join(format!("{before}.sqlite")),
+            folder.join(format!("{name}.sqlite")),
+        );
+        {
+            let connection = self
+                .connection
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // All of it must be in the one file that is renamed.
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .map_err(|error| damaged(error, &from))?;
+            connection
+                .pragma_update(None, "journal_mode", "DELETE")
+                .map_err(|error| damaged(error, &from))?;
+        }
+        let lock = self._lock.clone();
+        drop(self);
+        std::fs::rename(&from, &to).map_err(|source| QueueError::Io {
+            path: from.display().to_string(),
+            source,
+        })?;
+        let _ = std::fs::remove_file(folder.join(format!("{before}.lock")));
+        drop(lock);
+        Ok(())
+    }
+
+    /// What the queue says about itself under a name.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn meta(&self, name: &'static str) -> Result<Option<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// Has the queue say something about itself under a name.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn set_meta(&self, name: &'static str, value: String) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
+                .execute([name, &value])
+                .map(drop)
+        })
+        .await
     }
 
     /// Takes personal values out of what comes in from now on.
@@ -378,7 +482,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
             "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
-             DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting;",
+             DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting; DELETE FROM alike;",
         )?;
     }
     transaction.commit()?;

@@ -3,17 +3,17 @@
 //!
 //! No media are moved and the queue is not touched. Memory holds a few days at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
     ask::Asked,
-    queue::{Outcome, Record, day},
-    recover::{Line, Receipts},
+    queue::{Counted, Outcome, Record, day, goes_on},
+    recover::{Claim, Line, Receipts},
     run::RunError,
-    sandbox::{Find, Purpose, Step, TimeRange},
+    sandbox::{Fact, Find, Purpose, Step, TimeRange},
     transfer::Output,
 };
 
@@ -49,6 +49,10 @@ pub struct Difference {
 pub struct Reconciled {
     /// Conversations that the source has.
     pub source: u64,
+    /// Conversations of these that go on and are not due yet.
+    pub live: u64,
+    /// Ranges in which the source counts more conversations than it hands over.
+    pub miscounted: Vec<Counted>,
     /// The days that differ.
     pub days: Vec<Difference>,
 }
@@ -62,7 +66,7 @@ impl Reconciled {
                 .iter()
                 .all(|list| list.is_empty())
         };
-        self.days.iter().all(whole)
+        self.miscounted.is_empty() && self.days.iter().all(whole)
     }
 }
 
@@ -76,11 +80,12 @@ struct Known {
     takers: Vec<bool>,
 }
 
-/// Compares the receipts of `export` in some sinks with what the source has in a range.
+/// Compares the receipts that an export may `claim` in some sinks with what the source has in a range.
 pub(crate) async fn reconcile(
     asked: &Asked,
     range: TimeRange,
-    export: &str,
+    claim: &Claim,
+    horizon: u64,
     outputs: &[Output],
 ) -> Result<Reconciled, RunError> {
     let mut days = Vec::new();
@@ -90,14 +95,16 @@ pub(crate) async fn reconcile(
         days.push(TimeRange { from, until });
         from = until;
     }
-    let compared: Vec<(u64, Vec<Difference>)> = stream::iter(days)
-        .map(|range| one_day(asked, range, export, outputs))
+    let compared: Vec<(Found, Vec<Difference>)> = stream::iter(days)
+        .map(|range| one_day(asked, range, (claim, horizon), outputs))
         .buffered(DAYS)
         .try_collect()
         .await?;
     let mut reconciled = Reconciled::default();
-    for (source, differences) in compared {
-        reconciled.source += source;
+    for (found, differences) in compared {
+        reconciled.source += found.count;
+        reconciled.live += found.live;
+        reconciled.miscounted.extend(found.miscounted);
         reconciled.days.extend(differences);
     }
     Ok(reconciled)
@@ -106,10 +113,11 @@ pub(crate) async fn reconcile(
 async fn one_day(
     asked: &Asked,
     range: TimeRange,
-    export: &str,
+    (claim, horizon): (&Claim, u64),
     outputs: &[Output],
-) -> Result<(u64, Vec<Difference>), RunError> {
-    let known = find(asked, range, outputs).await?;
+) -> Result<(Found, Vec<Difference>), RunError> {
+    let mut found = find(asked, range, horizon, outputs).await?;
+    let known = std::mem::take(&mut found.known);
     let name = day(range.from);
     let mut differences = Vec::new();
     for (place, output) in outputs.iter().enumerate() {
@@ -120,7 +128,8 @@ async fn one_day(
         let known: Vec<(&String, &Known)> = known.collect();
         let mut latest = BTreeMap::<String, Line>::new();
         let folder = format!("receipts/date={name}/");
-        for (_, line) in Receipts::read(store, &folder, export).await?.lines {
+        for line in Receipts::read(store, &folder, claim).await?.lines {
+            let line = line.entry;
             let before = latest.get(&line.conversation_id);
             if before.is_none_or(|before| before.attempt < line.attempt) {
                 latest.insert(line.conversation_id.clone(), line);
@@ -161,34 +170,79 @@ async fn one_day(
             differences.push(difference);
         }
     }
-    Ok((known.len() as u64, differences))
+    Ok((found, differences))
 }
 
-/// The conversations that the source has in a range.
+/// What the source has in a range.
+#[derive(Default)]
+struct Found {
+    known: BTreeMap<String, Known>,
+    count: u64,
+    live: u64,
+    miscounted: Vec<Counted>,
+}
+
+/// The conversations that the source has in a range. Those that go on are left out until `horizon` ms
+/// after they began.
 async fn find(
     asked: &Asked,
     range: TimeRange,
+    horizon: u64,
     outputs: &[Output],
-) -> Result<BTreeMap<String, Known>, RunError> {
+) -> Result<Found, RunError> {
     let find = Find {
         name: "reconcile".to_owned(),
         range,
     };
     let started = asked.start(Purpose::Find(find)).await?;
-    let mut known = BTreeMap::new();
+    let now = asked.clock.now();
+    let mut found = Found::default();
+    let mut starts = BTreeMap::new();
+    let mut counts = Vec::new();
     let mut take = |step: Step| {
-        known.extend(step.conversations.into_iter().map(|one| {
-            let record = Record::from(&one);
+        let live: BTreeSet<&str> = step
+            .outcomes
+            .iter()
+            .filter(|outcome| goes_on(outcome))
+            .map(|outcome| outcome.conversation.as_str())
+            .collect();
+        for one in &step.conversations {
+            starts.insert(one.id.clone(), one.start);
+            if live.contains(one.id.as_str()) && one.start + horizon > now {
+                found.live += 1;
+                continue;
+            }
+            let record = Record::from(one);
             let holds = |output: &Output| output.route.condition.holds(&record);
-            let takers = outputs.iter().map(holds).collect();
             let known = Known {
                 recorded: one.recorded,
                 extent: one.extent,
-                takers,
+                takers: outputs.iter().map(holds).collect(),
             };
-            (one.id, known)
+            found.known.insert(one.id.clone(), known);
+        }
+        counts.extend(step.facts.into_iter().filter_map(|fact| match fact {
+            Fact::Count(counted) => Some(counted),
+            _ => None,
         }));
     };
     asked.all(started.splits, &mut take).await?;
-    Ok(known)
+    found.count = starts.len() as u64;
+    for counted in counts {
+        let TimeRange { from, until } = counted.range;
+        let within = starts
+            .values()
+            .filter(|start| (from..until).contains(start));
+        let known = within.count() as u64;
+        if counted.conversations > known {
+            found.miscounted.push(Counted {
+                from,
+                until,
+                source: counted.conversations,
+                known,
+                at: now,
+            });
+        }
+    }
+    Ok(found)
 }

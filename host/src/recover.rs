@@ -1,13 +1,14 @@
 //! Makes a lost queue anew from the receipts in the sinks, so that nothing is fetched or filed twice.
 //!
-//! What every sink proves is done with. What only some of them prove, and what was filed with a
-//! loss, is taken up again, as another attempt. Memory holds one day at a time.
+//! What a sink proves is not fetched again: what others lack of it is brought to these. What was filed
+//! with a loss is taken up again, as another attempt. Memory holds one day at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::{
+    identity::Identity,
     queue::{Outcome, Proven, Queue, QueueError},
     receipt::by_day,
     sink::{SinkError, Store, StoreExt},
@@ -34,6 +35,12 @@ struct Head {
     day: String,
     #[serde(default)]
     replaces: Vec<i64>,
+    #[serde(default)]
+    identity: Option<String>,
+    #[serde(default)]
+    form: Option<String>,
+    #[serde(default)]
+    sink_identity: Option<String>,
 }
 
 /// What a receipt says of a conversation.
@@ -61,14 +68,59 @@ struct Size {
     size: u64,
 }
 
-/// Fills the new queue of `export` with what the receipts in `stores` prove, and returns how many
-/// conversations are done with.
+/// Which receipts are an export's: those of its own name and identity. Those of another export of the
+/// source, whose recordings have the same form, prove what this one need not fetch again.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// The name in keys.
+    label: String,
+    labels: Vec<String>,
+    /// The digests of identity and form.
+    pub(crate) identity: String,
+    pub(crate) form: String,
+}
+
+/// Whose a receipt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Own,
+    /// That of another export with recordings of the same form.
+    Alike,
+}
+
+impl Claim {
+    pub(crate) fn new(identity: &Identity, label: &str) -> Self {
+        Claim {
+            label: label.to_owned(),
+            labels: vec![identity.label.clone(), identity.label_before.clone()],
+            identity: identity.digest(),
+            form: identity.form_digest(),
+        }
+    }
+
+    /// What the names of all exports of the source have in common.
+    fn prefix(&self) -> &str {
+        let digits = self.label.rfind('-').map_or(self.label.len(), |at| at + 1);
+        &self.label[..digits]
+    }
+
+    fn whose(&self, head: &Head) -> Option<Whose> {
+        let named = self.label == head.export || self.labels.contains(&head.export);
+        if named || head.identity.as_ref() == Some(&self.identity) {
+            return Some(Whose::Own);
+        }
+        (head.form.as_ref() == Some(&self.form)).then_some(Whose::Alike)
+    }
+}
+
+/// Fills the new queue of an export with what the receipts in `stores` prove, and returns how many
+/// conversations are done with. What some sinks prove and others do not is noted as lacking in these.
 ///
 /// # Errors
 /// [`RecoverError`]; the queue must not be used then.
-pub async fn recover(
+pub(crate) async fn recover(
     queue: &Queue,
-    export: &str,
+    claim: &Claim,
     stores: &[(&str, &dyn Store)],
     now: u64,
 ) -> Result<u64, RecoverError> {
@@ -80,74 +132,101 @@ pub async fn recover(
     }
     let mut done = 0;
     for (folder, numbers) in days {
-        let mut proven = BTreeMap::<String, Vec<Proven>>::new();
-        let mut takers = BTreeMap::<String, Vec<String>>::new();
-        let mut segments = BTreeSet::new();
-        let mut replaced = Vec::new();
+        let mut day = Day::new(stores);
         for number in numbers {
-            let (sink, store) = stores[number];
-            let receipts = Receipts::read(store, &folder, export).await?;
-            segments.extend(receipts.segments);
-            let void = receipts.void.into_iter();
-            replaced.extend(void.map(|(segment, by)| (segment, sink.to_owned(), by)));
-            for (day, line) in receipts.lines {
-                let of = proven.entry(line.conversation_id.clone()).or_default();
-                of.resize_with(stores.len(), Proven::default);
-                if let Some(sinks) = line.sinks {
-                    takers.insert(line.conversation_id.clone(), sinks);
-                }
-                if of[number].attempt < line.attempt {
-                    of[number] = Proven {
-                        conversation: line.conversation_id,
-                        day,
-                        attempt: line.attempt,
-                        extent: line.extent,
-                        bytes: line.objects.iter().map(|object| object.size).sum(),
-                        objects: line.objects.len() as u64,
-                        outcome: Some(line.outcome),
-                    };
-                }
-            }
+            let (_, store) = stores[number];
+            let receipts = Receipts::read(store, &folder, claim).await?;
+            day.add(number, receipts);
         }
-        let all = proven.into_iter().map(|(id, mut of)| {
-            if let Some(takers) = takers.get(&id) {
-                let takes = |name: &str| takers.iter().any(|taker| taker == name);
-                let mut names = stores.iter().map(|(name, _)| *name);
-                of.retain(|_| names.next().is_some_and(takes));
-            }
-            agreed(id, of)
-        });
-        let all = all.collect();
-        done += queue.recover(all, segments, replaced, now).await?;
+        let (segments, replaced) = (
+            std::mem::take(&mut day.segments),
+            std::mem::take(&mut day.replaced),
+        );
+        done += queue.recover(day.proven(), segments, replaced, now).await?;
     }
     Ok(done)
+}
+
+/// What the sinks prove of a day.
+struct Day<'a> {
+    stores: &'a [(&'a str, &'a dyn Store)],
+    /// What each sink proves of a conversation.
+    lines: BTreeMap<String, Vec<Option<ProvenLine>>>,
+    segments: BTreeSet<(i64, String)>,
+    replaced: Vec<(i64, String, i64)>,
+}
+
+impl<'a> Day<'a> {
+    fn new(stores: &'a [(&'a str, &'a dyn Store)]) -> Self {
+        Day {
+            stores,
+            lines: BTreeMap::new(),
+            segments: BTreeSet::new(),
+            replaced: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, number: usize, receipts: Receipts) {
+        let (sink, _) = self.stores[number];
+        self.segments.extend(receipts.segments);
+        let void = receipts.void.into_iter();
+        self.replaced
+            .extend(void.map(|(segment, by)| (segment, sink.to_owned(), by)));
+        for line in receipts.lines {
+            let of = self
+                .lines
+                .entry(line.entry.conversation_id.clone())
+                .or_default();
+            of.resize_with(self.stores.len(), || None);
+            let before = of[number].as_ref().map(|it| it.entry.attempt);
+            if before.is_none_or(|before| before < line.entry.attempt) {
+                of[number] = Some(line);
+            }
+        }
+    }
+
+    fn proven(self) -> Vec<Proven> {
+        let names: Vec<&str> = self.stores.iter().map(|(name, _)| *name).collect();
+        let lines = self.lines.into_iter();
+        lines.map(|(id, of)| agreed(id, of, &names)).collect()
+    }
+}
+
+/// What a receipt says of a conversation, with what its head says.
+pub(crate) struct ProvenLine {
+    pub(crate) day: String,
+    pub(crate) entry: Line,
+    /// The digest of the identity of the sink, if it is told.
+    pub(crate) sink_identity: Option<String>,
+    whose: Whose,
 }
 
 /// What the receipts of a day say.
 #[derive(Default)]
 pub(crate) struct Receipts {
-    /// The numbers of their segments, with the day.
+    /// The numbers of the export's segments, with the day.
     segments: BTreeSet<(i64, String)>,
-    /// Of what is said of each conversation, with the day; of several attempts at one each.
-    pub(crate) lines: Vec<(String, Line)>,
+    /// What is said of each conversation; of several attempts at one each.
+    pub(crate) lines: Vec<ProvenLine>,
     /// Segments that are there although another one has taken their place, and that one.
     void: Vec<(i64, i64)>,
 }
 
 impl Receipts {
-    /// Reads the receipts of `export` in the folder of a day. A line that cannot be read proves nothing.
+    /// Reads the receipts that an export may claim in the folder of a day. A line that cannot be read
+    /// proves nothing.
     pub(crate) async fn read(
         store: &dyn Store,
         folder: &str,
-        export: &str,
+        claim: &Claim,
     ) -> Result<Self, SinkError> {
         for _ in 0..LISTS {
             let listed = by_day(store, folder).await?;
             let keys = listed.into_values().flatten();
-            let name = format!("{folder}{export}-");
+            let name = format!("{folder}{}", claim.prefix());
             let keys = keys.filter(|key| key.starts_with(&name));
             // One that is gone again has been replaced by one that is there now.
-            if let Some(receipts) = Self::read_all(store, keys, export).await? {
+            if let Some(receipts) = Self::read_all(store, keys, claim).await? {
                 return Ok(receipts);
             }
         }
@@ -165,7 +244,7 @@ impl Receipts {
     async fn read_all(
         store: &dyn Store,
         keys: impl Iterator<Item = String>,
-        export: &str,
+        claim: &Claim,
     ) -> Result<Option<Self>, SinkError> {
         let mut receipts = Receipts::default();
         let mut replaced = BTreeMap::new();
@@ -176,39 +255,78 @@ impl Receipts {
             let text = String::from_utf8_lossy(&bytes);
             let mut lines = text.lines();
             let head = lines.next().map(serde_json::from_str::<Head>);
-            let Some(Ok(head)) = head.filter(|head| {
-                let own = |head: &Head| head.export == export;
-                head.as_ref().is_ok_and(own)
-            }) else {
+            let Some(Ok(head)) = head else {
                 continue;
             };
-            receipts.segments.insert((head.segment, head.day.clone()));
-            if let Some(by) = replaced.get(&head.segment) {
-                receipts.void.push((head.segment, *by));
+            let Some(whose) = claim.whose(&head) else {
+                continue;
+            };
+            // Only segments under the name that the export has are among its numbers.
+            let own = head.export == claim.label;
+            if own {
+                receipts.segments.insert((head.segment, head.day.clone()));
+            }
+            let place = (head.export.clone(), head.segment);
+            if let Some(by) = replaced.get(&place) {
+                if own {
+                    receipts.void.push((head.segment, *by));
+                }
                 continue;
             }
             for segment in head.replaces {
-                replaced.insert(segment, head.segment);
-                receipts.segments.insert((segment, head.day.clone()));
+                replaced.insert((head.export.clone(), segment), head.segment);
+                if own {
+                    receipts.segments.insert((segment, head.day.clone()));
+                }
             }
             let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
-            receipts
-                .lines
-                .extend(lines.map(|line| (head.day.clone(), line)));
+            receipts.lines.extend(lines.map(|entry| ProvenLine {
+                day: head.day.clone(),
+                entry,
+                sink_identity: head.sink_identity.clone(),
+                whose,
+            }));
         }
         Ok(Some(receipts))
     }
 }
 
-/// What all sinks prove of a conversation; without an outcome if they do not agree, or prove a loss.
-fn agreed(conversation: String, of: Vec<Proven>) -> Proven {
-    let attempt = of.iter().map(|one| one.attempt).max().unwrap_or_default();
-    let agree = of.iter().all(|one| one.attempt == attempt);
-    let fullest = of.into_iter().max_by_key(|one| (one.attempt, one.objects));
-    let mut fullest = fullest.unwrap_or_default();
-    fullest.conversation = conversation;
-    fullest.outcome = fullest
-        .outcome
-        .filter(|outcome| agree && outcome.losses().is_empty());
-    fullest
+/// What the sinks prove of a conversation: without an outcome if it is a loss, which is tried again.
+fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> Proven {
+    let told = of
+        .iter()
+        .flatten()
+        .find_map(|line| line.entry.sinks.clone());
+    let takes = |name: &str| {
+        told.as_ref()
+            .is_none_or(|told| told.iter().any(|it| it == name))
+    };
+    let sound = |line: &&ProvenLine| line.entry.outcome.losses().is_empty();
+    // What has no loss anywhere is had, whatever other sinks say.
+    let best = of
+        .iter()
+        .flatten()
+        .max_by_key(|line| (sound(line), line.entry.attempt, line.entry.objects.len()));
+    let latest = of.iter().flatten().map(|line| line.entry.attempt).max();
+    let Some(best) = best else {
+        return Proven::default();
+    };
+    let lacks = names
+        .iter()
+        .zip(&of)
+        .filter(|(name, line)| takes(name) && !line.as_ref().is_some_and(|line| sound(&line)));
+    let had = |line: &Option<ProvenLine>| line.is_some();
+    Proven {
+        lacking: lacks
+            .map(|(name, line)| ((*name).to_owned(), had(line)))
+            .collect(),
+        day: best.day.clone(),
+        attempt: latest.unwrap_or_default(),
+        extent: best.entry.extent,
+        bytes: best.entry.objects.iter().map(|object| object.size).sum(),
+        objects: best.entry.objects.len() as u64,
+        outcome: sound(&best).then(|| best.entry.outcome.clone()),
+        alike: best.whose == Whose::Alike,
+        conversation,
+    }
 }

@@ -13,12 +13,13 @@ mod search;
 mod setup;
 #[cfg(test)]
 mod simulation;
+mod sinks;
 mod source;
 mod step;
 mod summary;
 mod tell;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ use crate::{
     clock::Clock,
     queue::{Delivered, Queue, QueueError, artifact_key},
     receipt,
+    recover::Claim,
     sandbox::{Event, OptionError, SandboxError},
     sink::SinkError,
     transfer::Output,
@@ -126,8 +128,12 @@ pub(crate) struct Run {
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) transfer: Arc<dyn Delivers>,
     pub(crate) outputs: Vec<Arc<Output>>,
-    /// The sinks that are out of order from the start, by name.
+    /// The sinks that are unavailable from the start, by name.
     pub(crate) absent: Vec<String>,
+    /// The sinks that are filled with all that they lack, though they are others than before.
+    pub(crate) refill: BTreeSet<String>,
+    /// Which receipts are the export's.
+    pub(crate) claim: Arc<Claim>,
     pub(crate) queue: Queue,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
@@ -166,6 +172,11 @@ impl Run {
             live.lanes.leave(place, self.clock.now());
         }
         let there = (0..self.outputs.len()).filter(|place| !live.lanes.is_away(*place));
+        let there: Vec<usize> = there.collect();
+        self.know_sinks(&there, &mut live, &mut stop).await?;
+        let there = there
+            .into_iter()
+            .filter(|place| !live.lanes.is_away(*place));
         self.catch_up(there.collect(), &mut live).await?;
         let mut steps = JoinSet::new();
         let mut fetches = JoinSet::new();
@@ -246,7 +257,7 @@ impl Run {
             return Ok(false);
         }
         // Settling may have put conversations off.
-        live.next_wanted = self.queue.next_wanted().await?;
+        live.next_wanted = self.next_wanted().await?;
         if live.next_wanted.is_some() || !live.stale.is_empty() {
             return Ok(false);
         }

@@ -83,6 +83,8 @@ pub struct Output {
     pub route: Route,
     /// Where the media lie in it.
     pub layout: Layout,
+    /// What tells it from other sinks where it cannot be read, such as its URL; none if nothing does.
+    pub place: Option<String>,
 }
 
 impl Output {
@@ -97,6 +99,7 @@ impl Output {
             metadata: metadata::Settings::default(),
             route: Route::default(),
             layout: Layout::default(),
+            place: None,
         }
     }
 }

@@ -10,9 +10,9 @@ use std::{
 use recording_host::{
     Summary,
     plan::{Day, Plan},
-    queue::{Progress, Status},
+    queue::{Counted, Progress, Status},
     reconcile::Reconciled,
-    run::{Finding, OnProgress, OnWarning, State},
+    run::{Finding, Loss, OnProgress, OnWarning, State},
     verify::{Difference, Report},
 };
 
@@ -98,7 +98,7 @@ pub(super) fn summary(name: &str, summary: &Summary) {
         for loss in &summary.losses {
             *codes.entry(loss.code.clone()).or_default() += 1;
         }
-        println!("  could not be had: {}", listed(&codes));
+        println!("  unavailable    {}", listed(&codes));
         for loss in summary.losses.iter().take(LOSSES) {
             println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
         }
@@ -106,6 +106,42 @@ pub(super) fn summary(name: &str, summary: &Summary) {
         if more > 0 {
             println!("    and {more} more, all in the receipts");
         }
+    }
+    if summary.known_losses > 0 {
+        println!(
+            "  known losses   {} conversations, named by earlier runs; `status --losses` lists them",
+            summary.known_losses
+        );
+    }
+    counts(&summary.miscounted);
+    for (sink, lacking) in &summary.lacking {
+        println!(
+            "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
+        );
+    }
+}
+
+/// Prints where a source counts more than was found.
+fn counts(miscounted: &[Counted]) {
+    for range in miscounted.iter().take(LOSSES) {
+        println!(
+            "  not found      the source counts {} conversations{}{}, and {} were found; `run --search-again` looks for them",
+            range.source,
+            at(" from", Some(range.from)),
+            at(" to", Some(range.until)),
+            range.known
+        );
+    }
+    let more = miscounted.len().saturating_sub(LOSSES);
+    if more > 0 {
+        println!("  not found      {more} more ranges, all in --json");
+    }
+}
+
+/// Prints what is unavailable.
+pub(super) fn losses(losses: &[Loss]) {
+    for loss in losses {
+        println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
     }
 }
 
@@ -181,13 +217,22 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     match status.lost {
         0 => println!("  losses         none"),
         lost => println!(
-            "  losses         {lost} conversations; `run --retry-failed` takes them up again"
+            "  losses         {lost} conversations; `status --losses` lists them, `run --retry-failed` takes them up again"
         ),
     }
     for (sink, behind) in &status.behind {
         println!(
             "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
             behind.conversations, behind.artifacts
+        );
+    }
+    for (sink, lacking) in &status.lacking {
+        println!("  {sink}: lacks {lacking} conversations that others have");
+    }
+    if status.live > 0 {
+        println!(
+            "  live           {} conversations go on; they are fetched when they have ended",
+            status.live
         );
     }
     if status.watermark.is_some() {
@@ -290,6 +335,13 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
             "the receipts lack some"
         }
     );
+    if reconciled.live > 0 {
+        println!(
+            "  {} conversations go on and are not due yet",
+            reconciled.live
+        );
+    }
+    counts(&reconciled.miscounted);
     for day in &reconciled.days {
         println!(
             "  {} {}: {} at the source, {} in the receipts",

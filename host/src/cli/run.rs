@@ -23,6 +23,10 @@ pub(super) struct Run {
     /// Search the whole interval once more, for what was not there when it was searched.
     #[arg(long)]
     search_again: bool,
+    /// Fill this sink with all that it lacks, though it is not the one that the export was filed in: it
+    /// was moved or emptied; may be repeated.
+    #[arg(long, value_name = "SINK")]
+    refill: Vec<String>,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -46,6 +50,10 @@ impl Run {
                 .map(|pipeline| pipeline.record(trace.clone()))
                 .collect();
         }
+        for sink in &self.refill {
+            let known = pipelines.iter().any(|pipeline| pipeline.has_sink(sink));
+            anyhow::ensure!(known, "--refill {sink}: the configuration has no such sink");
+        }
         let stop = stopped()?;
         let follow = self.follow;
         let runs = pipelines.into_iter().map(|mut pipeline| {
@@ -57,6 +65,9 @@ impl Run {
             }
             if self.search_again {
                 pipeline = pipeline.search_again();
+            }
+            for sink in &self.refill {
+                pipeline = pipeline.refill(sink);
             }
             let name = pipeline.name().to_owned();
             let run = pipeline
@@ -96,7 +107,7 @@ impl Run {
         }
         match failure {
             Some(failure) => Err(failure),
-            None if summaries.values().any(|summary| !summary.losses.is_empty()) => {
+            None if !summaries.values().all(recording_host::Summary::is_complete) => {
                 Ok(Done::WithLosses)
             }
             None => Ok(Done::All),

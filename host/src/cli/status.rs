@@ -12,6 +12,9 @@ pub(super) struct Status {
     /// The configuration, YAML or TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// List the conversations of which recordings are unavailable, with the reasons.
+    #[arg(long)]
+    losses: bool,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -25,8 +28,17 @@ impl Status {
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(self.time.clock()).await? {
             let status = pipeline.status().await?;
+            let losses = match self.losses {
+                true => pipeline.losses(usize::MAX).await?,
+                false => Vec::new(),
+            };
             if !self.json {
                 print::status(pipeline.name(), status.as_ref());
+                print::losses(&losses);
+            }
+            let mut status = serde_json::to_value(status)?;
+            if self.losses {
+                status["losses"] = serde_json::to_value(losses)?;
             }
             all.insert(pipeline.name().to_owned(), status);
         }

@@ -7,6 +7,7 @@ use rusqlite::{Transaction, params};
 use super::{
     Queue, QueueError, Segment, count,
     fetch::{Filed, settled},
+    sinks::wanting,
 };
 
 /// What acknowledging a segment has come to.
@@ -20,7 +21,7 @@ pub struct Acknowledged {
 
 impl Queue {
     /// Closes segments of settled conversations, to be filed in `sinks`: days with at least `least`
-    /// of them, of at most `most` each.
+    /// of them, of at most `most` each. What only some sinks lack is closed apart, for these alone.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -31,10 +32,13 @@ impl Queue {
         sinks: Vec<String>,
     ) -> Result<(), QueueError> {
         self.with(move |tx| {
+            close_apart(tx, least.max(1), most)?;
             loop {
                 let days: Vec<String> = tx
                     .prepare_cached(
-                        "SELECT day FROM conversation WHERE status = 'settled' GROUP BY day HAVING count(*) >= ?1",
+                        "SELECT day FROM conversation AS c WHERE status = 'settled'
+                         AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id)
+                         GROUP BY day HAVING count(*) >= ?1",
                     )?
                     .query_map([least.max(1) as i64], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
@@ -46,7 +50,8 @@ impl Queue {
                     let number = tx.last_insert_rowid();
                     tx.prepare_cached(
                         "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id IN
-                         (SELECT id FROM conversation WHERE status = 'settled' AND day = ?1 ORDER BY id LIMIT ?3)",
+                         (SELECT id FROM conversation AS c WHERE status = 'settled' AND day = ?1
+                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY id LIMIT ?3)",
                     )?
                     .execute(params![day, number, most as i64])?;
                     for sink in &sinks {
@@ -146,6 +151,11 @@ impl Queue {
         self.with(move |tx| {
             tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![number, sink])?;
+            tx.prepare_cached(
+                "DELETE FROM wanting WHERE sink = ?2 AND conversation IN
+                 (SELECT id FROM conversation WHERE segment = ?1 AND status = 'closing')",
+            )?
+            .execute(params![number, sink])?;
             let left: bool = tx
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM filing WHERE segment = ?1)")?
                 .query_row([number], |row| row.get(0))?;
@@ -178,6 +188,40 @@ impl Queue {
     }
 }
 
+/// Closes segments of what only some sinks lack, each for the same sinks.
+fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
+    let mut groups = BTreeMap::<(String, BTreeSet<String>), Vec<String>>::new();
+    let settled: Vec<(String, String)> = tx
+        .prepare_cached(
+            "SELECT id, day FROM conversation AS c WHERE status = 'settled'
+             AND EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY day, id",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, day) in settled {
+        let sinks = wanting(tx, &id)?;
+        groups.entry((day, sinks)).or_default().push(id);
+    }
+    for ((day, sinks), ids) in groups.iter().filter(|(_, ids)| ids.len() >= least) {
+        for ids in ids.chunks(most) {
+            tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?
+                .execute([day])?;
+            let number = tx.last_insert_rowid();
+            for id in ids {
+                tx.prepare_cached(
+                    "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id = ?1",
+                )?
+                .execute(params![id, number])?;
+            }
+            for sink in sinks {
+                tx.prepare_cached("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
+                    .execute(params![number, sink])?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes up again what there is more of at the source than when it was fetched; returns the ids.
 fn take_up_grown(
     tx: &Transaction<'_>,
@@ -200,7 +244,7 @@ fn take_up_grown(
 }
 
 /// Counts what is in a segment that every sink holds.
-fn count_filed(
+pub(super) fn count_filed(
     tx: &Transaction<'_>,
     number: i64,
     outcomes: &BTreeMap<String, i64>,

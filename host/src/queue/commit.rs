@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Outcome, Queue, QueueError, Record, artifact_text, count, day, delivered::sinks_owed,
-    fetch::Filed, insert_splits, names::Lookup,
+    Outcome, Queue, QueueError, Record, artifact_text, count, day,
+    delivered::sinks_owed,
+    fetch::Filed,
+    insert_splits,
+    names::Lookup,
+    recover::file_alike,
+    sinks::{self, json, wanting},
 };
 use crate::{
     privacy::Privacy,
     sandbox::{
-        AboutRecording, ArtifactKey, Conversation, Fact, Next, Outcome as Told, OutcomeResult, Step,
+        AboutRecording, ArtifactKey, Conversation, Counted, Fact, Next, Outcome as ToldOutcome,
+        OutcomeResult, Step,
     },
 };
 
@@ -27,7 +33,8 @@ pub struct Committed {
 }
 
 impl Queue {
-    /// Writes down all that a step yielded and what is next for its split, at once.
+    /// Writes down all that a step yielded and what is next for its split, at once. A conversation that
+    /// goes on is left alone until it has ended, or for `horizon` ms after its start.
     ///
     /// # Errors
     /// [`QueueError`]; then the step counts as not made.
@@ -36,12 +43,13 @@ impl Queue {
         split: String,
         step: &Step,
         now: u64,
+        horizon: u64,
     ) -> Result<Committed, QueueError> {
         let (step, privacy) = (step.clone(), self.privacy.clone());
         let names = self.names.clone();
         self.with(move |tx| {
             let mut committed = Committed::default();
-            let mut outcomes: HashMap<&str, &Told> = step
+            let mut outcomes: HashMap<&str, &ToldOutcome> = step
                 .outcomes
                 .iter()
                 .map(|outcome| (outcome.conversation.as_str(), outcome))
@@ -58,6 +66,17 @@ impl Queue {
             let mut names = Lookup::new(&names);
             let mut new = 0;
             for found in &step.conversations {
+                let live = outcomes
+                    .get(found.id.as_str())
+                    .copied()
+                    .is_some_and(goes_on);
+                if live {
+                    outcomes.remove(found.id.as_str());
+                }
+                let due = match live {
+                    true => found.start.saturating_add(horizon),
+                    false => now,
+                };
                 let told = outcomes.get(found.id.as_str());
                 let whole = !open.contains(found.id.as_str());
                 let last = told.filter(|_| whole).and_then(|told| last(&privacy, told));
@@ -65,14 +84,18 @@ impl Queue {
                     tx,
                     (&privacy, &mut names),
                     found,
-                    told.is_some(),
-                    last.as_ref(),
+                    Told {
+                        outcome: told.is_some(),
+                        last: last.as_ref(),
+                        live,
+                        due,
+                    },
                     now,
                 )?;
                 new += i64::from(added == Added::New);
                 if last.is_some() && added == Added::New {
                     outcomes.remove(found.id.as_str());
-                } else if told.is_none() && added != Added::Known {
+                } else if told.is_none() && added != Added::Known && due <= now {
                     committed.wanted += 1;
                 }
             }
@@ -80,14 +103,17 @@ impl Queue {
                 count(tx, "conversations", new)?;
             }
             for fact in &step.facts {
-                if let Fact::Recording(about) = fact {
-                    add_about(tx, &privacy, about)?;
+                match fact {
+                    Fact::Recording(about) => add_about(tx, &privacy, about)?,
+                    Fact::Count(counted) => add_count(tx, counted, now)?,
+                    _ => {}
                 }
             }
             for artifact in &step.artifacts {
                 let key = artifact_text(&artifact.key);
                 if add_artifact(tx, &artifact.key, &key, &split)? {
-                    committed.artifacts.insert(key, None);
+                    let sinks = takers(tx, &artifact.key, &split)?;
+                    committed.artifacts.insert(key, sinks);
                     continue;
                 }
                 let owed = sinks_owed(tx, &key)?;
@@ -141,7 +167,7 @@ fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
 }
 
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
-fn last(privacy: &Privacy, told: &Told) -> Option<Outcome> {
+fn last(privacy: &Privacy, told: &ToldOutcome) -> Option<Outcome> {
     let (mut outcome, bundle, passing) = outcome(told);
     if passing || bundle.is_some() {
         return None;
@@ -161,14 +187,33 @@ enum Added {
     Known,
 }
 
+/// What is said of a conversation that was found.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    /// Whether its outcome comes with it.
+    outcome: bool,
+    /// The outcome that settles it at once if it is new.
+    last: Option<&'a Outcome>,
+    /// Whether it goes on.
+    live: bool,
+    /// When it is to be fetched (ms).
+    due: u64,
+}
+
+/// What the source says of a conversation that it found and that goes on: the code of its outcome.
+const NOT_ENDED: &str = "not-ended";
+
+/// Whether an outcome says that the conversation goes on.
+pub(crate) fn goes_on(told: &ToldOutcome) -> bool {
+    matches!(&told.result, OutcomeResult::Failed(failure) if failure.code == NOT_ENDED)
+}
+
 /// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
-/// `told` says whether its outcome comes with it; one that is new is settled at once by its `last` outcome.
 fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
     (privacy, names): (&Privacy, &mut Lookup<'_>),
     found: &Conversation,
-    told: bool,
-    last: Option<&Outcome>,
+    told: Told<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
     let mut record = Record::from(found);
@@ -182,14 +227,15 @@ fn add_conversation(
         }
     }
     privacy.record(&mut record);
-    let record = serde_json::to_string(&record).unwrap_or_default();
+    let record = json(&record)?;
     let ended = found.end.map(|end| end as i64);
     let extent = found.extent.map(|extent| extent as i64);
+    file_alike(tx, &found.id)?;
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
-             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, live, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
                1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
         )?
         .execute(params![
@@ -199,24 +245,45 @@ fn add_conversation(
             ended,
             found.recorded,
             record,
-            last.map(|outcome| serde_json::to_string(outcome).unwrap_or_default()),
-            last.is_some_and(|outcome| !outcome.losses().is_empty()),
-            if last.is_some() { "settled" } else { "found" },
-            now as i64,
-            extent
+            told.last.map(json).transpose()?,
+            told.last.is_some_and(|outcome| !outcome.losses().is_empty()),
+            if told.last.is_some() { "settled" } else { "found" },
+            told.due as i64,
+            extent,
+            told.live
         ])?;
     if new == 1 {
         return Ok(Added::New);
     }
-    // What a fetch told of it is not replaced by what a search tells again.
+    // What a fetch told of it is not replaced by what a search tells again. What has ended by now need
+    // not be waited for.
+    let was_live: Option<bool> = tx
+        .prepare_cached(
+            "SELECT live FROM conversation WHERE id = ?1 AND status = 'found' AND fetch IS NULL",
+        )?
+        .query_row([&found.id], |row| row.get(0))
+        .optional()?;
     tx.prepare_cached(
         "UPDATE conversation SET ended = ?3, recorded = ?4,
          extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
-         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}'))))
+         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
+         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
          WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
     )?
-    .execute(params![found.id, record, ended, found.recorded, told, extent])?;
-    if told {
+    .execute(params![
+        found.id,
+        record,
+        ended,
+        found.recorded,
+        told.outcome,
+        extent,
+        told.live,
+        now as i64
+    ])?;
+    if was_live == Some(true) && !told.live {
+        return Ok(Added::Again);
+    }
+    if told.outcome || told.live {
         return Ok(Added::Known);
     }
     // What is under way is taken up again when it has been filed.
@@ -225,20 +292,11 @@ fn add_conversation(
          AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
     )?
     .execute(params![found.id, extent])?;
-    // It had no recording when it was filed, or less of them, and has more by now.
-    let grown = tx
-        .prepare_cached(
-            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
-             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0))",
-        )?
-        .query_row(params![found.id, found.recorded, extent], Filed::read)
-        .optional()?;
-    let Some(filed) = grown else {
+    if !take_up(tx, found, now)? {
         return Ok(Added::Known);
-    };
-    filed.take_up(tx, &found.id, now)?;
+    }
     tx.prepare_cached(
-        "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5,
+        "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5, live = 0,
          extent = ifnull(?6, extent) WHERE id = ?1",
     )?
     .execute(params![
@@ -252,6 +310,62 @@ fn add_conversation(
     Ok(Added::Again)
 }
 
+/// Takes up again what was filed, if there is more of it by now: it had no recording and has one, it
+/// went on and has ended, or there is more of it; or if a sink lacks it.
+fn take_up(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let extent = found.extent.map(|extent| extent as i64);
+    let grown = tx
+        .prepare_cached(
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
+             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)",
+        )?
+        .query_row(params![found.id, found.recorded, extent], Filed::read)
+        .optional()?;
+    match grown {
+        Some(filed) => filed.take_up(tx, &found.id, now).map(|()| true),
+        None if wanting(tx, &found.id)?.is_empty() => Ok(false),
+        None => sinks::take_up(tx, &found.id, now),
+    }
+}
+
+/// Notes how many conversations the source counts in a range; what it counted before of the same range
+/// or of parts of it is forgotten.
+fn add_count(tx: &rusqlite::Transaction<'_>, counted: &Counted, now: u64) -> rusqlite::Result<()> {
+    let (from, until) = (counted.range.from as i64, counted.range.until as i64);
+    tx.prepare_cached(
+        "DELETE FROM source_count WHERE (start >= ?1 AND until <= ?2) OR start = ?1 OR until = ?2",
+    )?
+    .execute([from, until])?;
+    tx.prepare_cached("INSERT INTO source_count VALUES (?1, ?2, ?3, ?4)")?
+        .execute([from, until, counted.conversations as i64, now as i64])
+        .map(drop)
+}
+
+/// The sinks that an artifact is to be brought to; none for all.
+fn takers(
+    tx: &rusqlite::Transaction<'_>,
+    artifact: &ArtifactKey,
+    split: &str,
+) -> rusqlite::Result<Option<Vec<String>>> {
+    let sinks = match artifact {
+        ArtifactKey::Recording(key) => wanting(tx, &key.conversation)?,
+        // All conversations of a fetch are wanted by the same sinks.
+        ArtifactKey::Bundle(_) => tx
+            .prepare_cached(
+                "SELECT sink FROM wanting WHERE conversation =
+                 (SELECT id FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL
+                  AND substr(?1, 1, length(fetch)) = fetch LIMIT 1)",
+            )?
+            .query_map([split], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?,
+    };
+    Ok((!sinks.is_empty()).then(|| sinks.into_iter().collect()))
+}
+
 /// Adds what is known of a recording to its conversation, unless that has been filed.
 fn add_about(
     tx: &rusqlite::Transaction<'_>,
@@ -262,7 +376,7 @@ fn add_about(
     privacy.attributes(&mut attributes);
     let recordings = BTreeMap::from([(about.recording.as_str(), attributes)]);
     let patch = BTreeMap::from([("recordings", recordings)]);
-    let patch = serde_json::to_string(&patch).unwrap_or_default();
+    let patch = json(&patch)?;
     tx.prepare_cached(
         "UPDATE conversation SET record = json_patch(record, ?2) WHERE id = ?1 AND status = 'found'",
     )?
@@ -301,7 +415,7 @@ fn add_artifact(
 
 /// What the source says has become of a conversation, the bundle that holds it, and whether it may
 /// get better.
-fn outcome(told: &Told) -> (Outcome, Option<String>, bool) {
+fn outcome(told: &ToldOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
     let mut passing = false;
     let outcome = match &told.result {
@@ -339,11 +453,11 @@ fn outcome(told: &Told) -> (Outcome, Option<String>, bool) {
 fn set_outcome(
     tx: &rusqlite::Transaction<'_>,
     privacy: &Privacy,
-    told: &Told,
+    told: &ToldOutcome,
 ) -> rusqlite::Result<()> {
     let (mut result, bundle, passing) = outcome(told);
     privacy.outcome(&mut result);
-    let text = serde_json::to_string(&result).unwrap_or_default();
+    let text = json(&result)?;
     tx.prepare_cached(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",
     )?
@@ -389,7 +503,7 @@ mod tests {
             }],
             artifacts: Vec::new(),
             outcomes: match handed {
-                true => vec![Told {
+                true => vec![ToldOutcome {
                     conversation: "c".to_owned(),
                     result,
                 }],
@@ -405,7 +519,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_fetch_told_is_not_replaced_by_what_a_search_tells_again() {
         let queue = Queue::in_memory().unwrap();
-        let commit = async |step: Step| queue.commit("s".to_owned(), &step, 0).await.unwrap();
+        let commit = async |step: Step| queue.commit("s".to_owned(), &step, 0, 0).await.unwrap();
         let record = async || {
             queue
                 .with(|tx| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Absent, Delivered, Object, Queue, QueueError, count};
+use super::{Absent, Delivered, Object, Queue, QueueError, count, sinks::json};
 
 /// How far a sink is behind the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -125,26 +125,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
         }
     };
     for (sink, object) in &contents.objects {
-        let stored = object.stored.as_ref();
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(params![
-            sink,
-            object.key,
-            object.member.as_deref().unwrap_or_default(),
-            object.conversation,
-            object.recording,
-            object.content_type,
-            object.size as i64,
-            object.sha256,
-            object.etag,
-            stored.map(|(size, _)| *size as i64),
-            stored.map(|(_, sha256)| sha256),
-            told(object),
-            object.note,
-            object.aside
-        ])?;
+        object_row(tx, sink, object)?;
     }
     for sink in &delivered.took {
         tx.prepare_cached("DELETE FROM owed WHERE sink = ?1 AND artifact = ?2")?
@@ -183,10 +164,34 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     Ok(())
 }
 
-/// What an archive's index tells of an object, as JSON.
-fn told(object: &Object) -> Option<String> {
-    let told = object.told.as_deref()?;
-    serde_json::to_string(told).ok()
+/// Notes that a sink holds an object.
+pub(super) fn object_row(
+    tx: &rusqlite::Transaction<'_>,
+    sink: &str,
+    object: &Object,
+) -> rusqlite::Result<()> {
+    let stored = object.stored.as_ref();
+    let told = object.told.as_deref().map(json).transpose()?;
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        sink,
+        object.key,
+        object.member.as_deref().unwrap_or_default(),
+        object.conversation,
+        object.recording,
+        object.content_type,
+        object.size as i64,
+        object.sha256,
+        object.etag,
+        stored.map(|(size, _)| *size as i64),
+        stored.map(|(_, sha256)| sha256),
+        told,
+        object.note,
+        object.aside
+    ])
+    .map(drop)
 }
 
 /// The sinks that are owed an artifact.

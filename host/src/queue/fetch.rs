@@ -1,17 +1,23 @@
 //! Conversations whose recordings are wanted: gathered for a fetch, settled, put off, taken up again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rusqlite::params;
 
 use super::{
     Object, Outcome, Queue, QueueError, Settled, count, counted, delivered, insert_splits, parsed,
-    set,
+    sinks::{json, wanting},
 };
 use crate::sandbox::{Split, Wanted};
 
 /// The shortest pause before a recording that is late is asked for again, and the longest (ms).
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
+
+/// How many groups' worth of conversations are looked at to fill one.
+const WINDOW: usize = 4;
 
 /// What settling has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,75 +28,10 @@ pub struct Settling {
     pub postponed: u64,
 }
 
-/// What the searches have come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Searched {
-    /// How many were begun.
-    pub begun: u64,
-    /// Up to when all of time has been searched (ms).
-    pub until: Option<u64>,
-    /// Whether all of it is to be searched once more.
-    pub again: bool,
-}
-
 impl Queue {
-    /// What the searches have come to.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn searched(&self) -> Result<Searched, QueueError> {
-        self.with(|tx| {
-            let until = counted(tx, "watermark")?;
-            Ok(Searched {
-                begun: counted(tx, "finds")? as u64,
-                until: (until > 0).then_some(until as u64),
-                again: counted(tx, "search-again")? == 1,
-            })
-        })
-        .await
-    }
-
-    /// Asks for a search of the whole interval, though it has been searched.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn search_again(&self) -> Result<(), QueueError> {
-        self.with(|tx| set(tx, "search-again", 1)).await
-    }
-
-    /// Begins a search up to `until` (ms); returns the ids of the splits that are new.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn search(
-        &self,
-        splits: Vec<Split>,
-        until: u64,
-        now: u64,
-    ) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
-            set(tx, "search-again", 0)?;
-            count(tx, "finds", 1)?;
-            set(tx, "searching", until as i64)?;
-            insert_splits(tx, &splits, now)
-        })
-        .await
-    }
-
-    /// Notes that the last search is over.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn searched_all(&self) -> Result<(), QueueError> {
-        self.with(|tx| {
-            let until = counted(tx, "searching")?;
-            set(tx, "watermark", until)
-        })
-        .await
-    }
-
     /// Gathers `most` conversations to fetch, or fewer if `any` number will do; none if there are
-    /// not as many. The name is that of the fetch, and begins with the export's.
+    /// not as many. All are wanted by the same sinks, and of those of which a larger fetch failed there
+    /// are no more than may be together. The name is that of the fetch, and begins with the export's.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -103,23 +44,49 @@ impl Queue {
     ) -> Result<Option<(String, Vec<Wanted>)>, QueueError> {
         let export = export.to_owned();
         self.with(move |tx| {
-            let wanted: Vec<Wanted> = tx
+            let candidates: Vec<(Wanted, Option<usize>)> = tx
                 .prepare_cached(
-                    "SELECT id, start, recorded FROM conversation
+                    "SELECT id, start, recorded, together FROM conversation
                      WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
                      ORDER BY due, id LIMIT ?2",
                 )?
-                .query_map(params![now as i64, most as i64], |row| {
-                    Ok(Wanted {
+                .query_map(params![now as i64, (most * WINDOW) as i64], |row| {
+                    let wanted = Wanted {
                         id: row.get(0)?,
                         start: row.get::<_, i64>(1)? as u64,
                         recorded: row.get(2)?,
-                    })
+                    };
+                    Ok((
+                        wanted,
+                        row.get::<_, Option<i64>>(3)?
+                            .map(|together| together as usize),
+                    ))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            if wanted.is_empty() || (wanted.len() < most && !any) {
-                return Ok(None);
+            let mut groups = BTreeMap::<(BTreeSet<String>, usize), Vec<Wanted>>::new();
+            let apart: bool = tx
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM wanting)")?
+                .query_row([], |row| row.get(0))?;
+            for (one, together) in candidates {
+                let sinks = match apart {
+                    true => wanting(tx, &one.id)?,
+                    false => BTreeSet::new(),
+                };
+                let room = together.unwrap_or(most).clamp(1, most);
+                groups.entry((sinks, room)).or_default().push(one);
             }
+            // A group that is full first; one that may not grow need not wait for more.
+            let full = |((_, room), group): &(&(BTreeSet<String>, usize), &Vec<Wanted>)| {
+                group.len() >= *room || *room < most
+            };
+            let chosen = groups
+                .iter()
+                .find(full)
+                .or_else(|| groups.iter().next().filter(|_| any));
+            let Some(((_, room), group)) = chosen else {
+                return Ok(None);
+            };
+            let wanted = group.iter().take(*room).cloned().collect();
             let name = format!("{export}-{:06}", counted(tx, "groups")? + 1);
             Ok(Some((name, wanted)))
         })
@@ -148,16 +115,37 @@ impl Queue {
         .await
     }
 
-    /// When the next conversation that was put off is due (ms).
+    /// When the next conversation that was put off is due (ms), those that go on left out unless
+    /// `live` ones are waited for.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn next_wanted(&self) -> Result<Option<u64>, QueueError> {
+    pub async fn next_wanted(&self, live: bool) -> Result<Option<u64>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT min(due) FROM conversation
+                 WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND (?1 OR NOT live)",
+            )?
+            .query_row([live], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.map(|due| due as u64))
+            })
+        })
+        .await
+    }
+
+    /// When the first and the last of the conversations began that go on and are waited for (ms).
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn live(&self) -> Result<Option<(u64, u64)>, QueueError> {
         self.with(|tx| {
             tx.prepare_cached(
-                "SELECT min(due) FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL",
+                "SELECT min(start), max(start) FROM conversation WHERE live = 1 AND status = 'found' AND fetch IS NULL",
             )?
-            .query_row([], |row| Ok(row.get::<_, Option<i64>>(0)?.map(|due| due as u64)))
+            .query_row([], |row| {
+                let range: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+                Ok(range.0.zip(range.1).map(|(first, last)| (first as u64, last as u64)))
+            })
         })
         .await
     }
@@ -178,7 +166,7 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL FROM conversation AS c
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live FROM conversation AS c
                      WHERE status = 'found' AND outcome IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
@@ -192,13 +180,15 @@ impl Queue {
                         passing: row.get(4)?,
                         bundle: row.get(5)?,
                         fetched: row.get(6)?,
+                        start: row.get::<_, i64>(7)? as u64,
+                        live: row.get(8)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
             let mut settling = Settling::default();
             for ready in ready {
                 let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
-                let ended = ready.ended.unwrap_or(0);
+                let ended = ready.over(now);
                 let due = if passing && now < ended + horizon {
                     let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
                     Some((now + pause).min(ended + horizon))
@@ -218,11 +208,19 @@ impl Queue {
                     settling.postponed += 1;
                     continue;
                 }
-                let text = serde_json::to_string(&outcome).unwrap_or_default();
+                let losses = outcome.losses();
                 tx.prepare_cached(
-                    "UPDATE conversation SET status = 'settled', outcome = ?2, objects = ?3, bytes = ?4, lost = ?5 WHERE id = ?1",
+                    "UPDATE conversation SET status = 'settled', outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+                     passing = ?6, reported = reported AND ?5 WHERE id = ?1",
                 )?
-                .execute(params![ready.id, text, objects, bytes, !outcome.losses().is_empty()])?;
+                .execute(params![
+                    ready.id,
+                    json(&outcome)?,
+                    objects,
+                    bytes,
+                    !losses.is_empty(),
+                    passing && !losses.is_empty()
+                ])?;
                 settling.settled += 1;
             }
             Ok(settling)
@@ -241,8 +239,8 @@ impl Queue {
             code: "no-outcome".into(),
             message: "the source did not say what became of it".into(),
         };
-        let text = serde_json::to_string(&outcome).unwrap_or_default();
         self.with(move |tx| {
+            let text = json(&outcome)?;
             let links = tx.execute(
                 "UPDATE artifact SET status = 'failed', code = 'no-link',
                  message = 'the source gave no fresh link' WHERE status = 'pending'",
@@ -257,29 +255,68 @@ impl Queue {
         .await
     }
 
-    /// Lets go of a split of a fetch: conversations of the fetch that no other split is about have failed.
+    /// Lets go of a split of a fetch. What no other split of it is about has failed; unless it is more
+    /// than one conversation and each may be better off with fewer: then they are fetched again, half
+    /// as many together. Returns how many are.
     ///
     /// # Errors
     /// [`QueueError`].
     pub async fn abandon(
         &self,
         split: String,
-        code: String,
-        message: String,
-    ) -> Result<(), QueueError> {
+        failure: Abandoned,
+        now: u64,
+    ) -> Result<usize, QueueError> {
+        let Abandoned {
+            code,
+            message,
+            passing,
+            divisible,
+        } = failure;
         let mut outcome = Outcome::Failed { code, message };
         self.privacy.outcome(&mut outcome);
-        let text = serde_json::to_string(&outcome).unwrap_or_default();
         self.with(move |tx| {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
-            tx.execute(
-                "UPDATE conversation SET outcome = ?2 WHERE status = 'found' AND outcome IS NULL
-                 AND fetch IS NOT NULL AND substr(?1, 1, length(fetch)) = fetch
-                 AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)",
-                params![split, text],
-            )?;
-            Ok(())
+            let left: Vec<String> = tx
+                .prepare_cached(
+                    "SELECT id FROM conversation WHERE status = 'found' AND outcome IS NULL
+                     AND fetch IS NOT NULL AND substr(?1, 1, length(fetch)) = fetch
+                     AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)",
+                )?
+                .query_map([&split], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            if divisible && left.len() > 1 {
+                for id in &left {
+                    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
+                        .execute([id])?;
+                    tx.prepare_cached(
+                        "UPDATE conversation SET fetch = NULL, due = ?2, together = ?3 WHERE id = ?1",
+                    )?
+                    .execute(params![id, now as i64, left.len().div_ceil(2) as i64])?;
+                }
+                return Ok(left.len());
+            }
+            let text = json(&outcome)?;
+            for id in &left {
+                tx.prepare_cached("UPDATE conversation SET outcome = ?2, passing = ?3 WHERE id = ?1")?
+                    .execute(params![id, text, passing])?;
+            }
+            Ok(0)
         })
+        .await
+    }
+
+    /// Takes up again what was filed with a loss that may pass, unless it has been tried so often that
+    /// only who runs the export can tell whether it is worth it; returns how many.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn retry_passing(&self, now: u64) -> Result<usize, QueueError> {
+        self.retry(
+            "lost = 1 AND passing = 1 AND attempt < 5 AND NOT live",
+            false,
+            now,
+        )
         .await
     }
 
@@ -288,20 +325,48 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn retry_lost(&self, now: u64) -> Result<usize, QueueError> {
+        self.retry("lost = 1", true, now).await
+    }
+
+    /// Takes up again what was filed and meets a condition; `anew` if its loss is to be named again.
+    async fn retry(
+        &self,
+        condition: &'static str,
+        anew: bool,
+        now: u64,
+    ) -> Result<usize, QueueError> {
         self.with(move |tx| {
             let lost: Vec<(Filed, String)> = tx
-                .prepare(
-                    "SELECT outcome, objects, bytes, id FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')",
-                )?
+                .prepare(&format!(
+                    "SELECT outcome, objects, bytes, id FROM conversation
+                     WHERE {condition} AND status IN ('filed', 'kept') AND record IS NOT NULL"
+                ))?
                 .query_map([], |row| Ok((Filed::read(row)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             for (filed, id) in &lost {
                 filed.take_up(tx, id, now)?;
+                if anew {
+                    tx.prepare_cached("UPDATE conversation SET reported = 0 WHERE id = ?1")?
+                        .execute([id])?;
+                }
             }
             Ok(lost.len())
         })
         .await
     }
+}
+
+/// Why a split of a fetch is let go.
+#[derive(Clone, Debug)]
+pub struct Abandoned {
+    /// A short stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// Whether it may pass.
+    pub passing: bool,
+    /// Whether some of the conversations may do without the others.
+    pub divisible: bool,
 }
 
 /// How a filed conversation has been counted.
@@ -339,6 +404,7 @@ impl Filed {
             "DELETE FROM artifact WHERE conversation = ?1",
             "DELETE FROM object WHERE conversation = ?1",
             "DELETE FROM owed WHERE conversation = ?1",
+            "DELETE FROM wanting WHERE conversation = ?1",
         ] {
             tx.prepare_cached(of_it)?.execute([id])?;
         }
@@ -361,9 +427,19 @@ struct Ready {
     passing: bool,
     bundle: Option<String>,
     fetched: bool,
+    start: u64,
+    live: bool,
 }
 
 impl Ready {
+    /// When it was over (ms), for what is to be done so long after that. What lies in the future is
+    /// not believed: nobody is held up by it.
+    fn over(&self, now: u64) -> u64 {
+        let told = [self.ended, Some(self.start)];
+        let past = told.into_iter().flatten().find(|at| *at <= now);
+        past.unwrap_or_default()
+    }
+
     /// Joins what the source said with what was stored and what failed on the way: the outcome,
     /// whether it may get better, and how many objects of how many bytes there are.
     fn outcome(
@@ -404,6 +480,10 @@ impl Ready {
             outcome = Outcome::Partial {
                 missing: vec![(code.clone(), message.clone())],
             };
+        }
+        if self.live {
+            let message = "it has no end at the source: what was recorded may not be all";
+            failed.push(("never-ended".into(), message.into()));
         }
         let outcome = outcome.with_losses(failed, objects > 0);
         Ok((outcome, passing, objects, bytes))

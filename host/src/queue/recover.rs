@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Outcome, Queue, QueueError, count, counted, set};
+use super::{Outcome, Queue, QueueError, count, counted, parsed, set, sinks::json};
 
 /// What receipts prove of a conversation.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,11 @@ pub struct Proven {
     pub bytes: u64,
     /// What became of it; none if it is to be taken up again.
     pub outcome: Option<Outcome>,
+    /// The sinks that lack it, and whether they have had it before, with a loss.
+    pub lacking: Vec<(String, bool)>,
+    /// Whether another export proves it, whose recordings have the same form: it counts once this export
+    /// finds the conversation.
+    pub alike: bool,
 }
 
 impl Queue {
@@ -58,29 +63,95 @@ impl Queue {
                         .execute(params![one.conversation, one.attempt])?;
                     continue;
                 };
-                tx.prepare_cached(
-                    "INSERT OR IGNORE INTO conversation
-                     (id, day, start, recorded, outcome, status, due, attempt, objects, bytes, extent)
-                     VALUES (?1, ?2, 0, ?3, ?4, 'filed', 0, ?5, ?6, ?7, ?8)",
-                )?
-                .execute(params![
-                    one.conversation,
-                    one.day,
-                    *outcome != Outcome::NoRecording,
-                    serde_json::to_string(outcome).unwrap_or_default(),
-                    one.attempt,
-                    one.objects as i64,
-                    one.bytes as i64,
-                    one.extent.map(|extent| extent as i64)
-                ])?;
-                count(tx, "conversations", 1)?;
-                count(tx, "objects", one.objects as i64)?;
-                count(tx, "bytes", one.bytes as i64)?;
-                count(tx, &format!("outcome:{}", outcome.word()), 1)?;
+                if one.alike {
+                    keep(tx, one, outcome)?;
+                } else if add(tx, one, &json(outcome)?)? {
+                    count_one(tx, one, outcome)?;
+                }
+                for (sink, further) in &one.lacking {
+                    tx.prepare_cached("INSERT OR REPLACE INTO wanting VALUES (?1, ?2, ?3)")?
+                        .execute(params![one.conversation, sink, further])?;
+                }
                 done += 1;
             }
             Ok(done)
         })
         .await
     }
+}
+
+/// Files what is proven; says whether it is new.
+fn add(tx: &Transaction<'_>, one: &Proven, outcome: &str) -> rusqlite::Result<bool> {
+    // That it has ended is all that is known of its end.
+    let new = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO conversation
+             (id, day, start, ended, recorded, outcome, status, due, attempt, objects, bytes, extent)
+             VALUES (?1, ?2, 0, 0, ?3, ?4, 'filed', 0, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            one.conversation,
+            one.day,
+            one.outcome != Some(Outcome::NoRecording),
+            outcome,
+            one.attempt,
+            one.objects as i64,
+            one.bytes as i64,
+            one.extent.map(|extent| extent as i64)
+        ])?;
+    Ok(new == 1)
+}
+
+fn count_one(tx: &Transaction<'_>, one: &Proven, outcome: &Outcome) -> rusqlite::Result<()> {
+    count(tx, "conversations", 1)?;
+    count(tx, "objects", one.objects as i64)?;
+    count(tx, "bytes", one.bytes as i64)?;
+    count(tx, &format!("outcome:{}", outcome.word()), 1)
+}
+
+/// Keeps what another export proves for when this one finds it.
+fn keep(tx: &Transaction<'_>, one: &Proven, outcome: &Outcome) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO alike VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
+            one.conversation,
+            one.day,
+            json(outcome)?,
+            one.attempt,
+            one.objects as i64,
+            one.bytes as i64,
+            one.extent.map(|extent| extent as i64)
+        ])
+        .map(drop)
+}
+
+/// Files a conversation that was found and that another export proves; says whether it does.
+pub(super) fn file_alike(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<bool> {
+    let alike = tx
+        .prepare_cached("SELECT day, outcome, attempt, objects, bytes, extent FROM alike WHERE conversation = ?1")?
+        .query_row([id], |row| {
+            let outcome: String = row.get(1)?;
+            Ok(Proven {
+                conversation: id.to_owned(),
+                day: row.get(0)?,
+                attempt: row.get(2)?,
+                objects: row.get::<_, i64>(3)? as u64,
+                bytes: row.get::<_, i64>(4)? as u64,
+                extent: row.get::<_, Option<i64>>(5)?.map(|extent| extent as u64),
+                outcome: Some(parsed(&outcome)?),
+                ..Proven::default()
+            })
+        })
+        .optional()?;
+    let Some(alike) = alike else {
+        return Ok(false);
+    };
+    tx.prepare_cached("DELETE FROM alike WHERE conversation = ?1")?
+        .execute([id])?;
+    let Some(outcome) = &alike.outcome else {
+        return Ok(false);
+    };
+    if !add(tx, &alike, &json(outcome)?)? {
+        return Ok(false);
+    }
+    count_one(tx, &alike, outcome).map(|()| true)
 }

@@ -14,13 +14,15 @@ pub(super) const VERSION: i64 = 2;
 // this one is in, where an earlier fetch with more of them failed. `reported` says that a run that came
 // to its end has named its loss. Conversations lie in the order in which they were found, and
 // not of their ids, so that what is settled and filed together lies together. `wanting` are sinks that
-// lack a conversation which others have: it is brought to these alone. `replaced` are segments
+// lack a conversation which others have: it is brought to these alone, as a `further` attempt where they
+// have had it before. `live` says that it had not ended when it was found. `replaced` are segments
 // whose files are to be removed from sinks, once these have another one, and `outdated` those that a
 // kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
 // some sinks have and others lack. `filing` are the sinks that a segment is to be filed in, with the bytes
 // of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be.
 // `search` are the ranges that were searched, `source_count` how many conversations the source counted in
-// a range, `sink` the sinks that the export has known, `meta` texts about the queue itself. The words of
+// a range, `sink` the sinks that the export has known, `alike` what another export proves that this one
+// has not found yet, `meta` texts about the queue itself. The words of
 // `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
 // `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
@@ -34,7 +36,7 @@ CREATE TABLE conversation (
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
   lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER, together INTEGER,
-  reported INTEGER NOT NULL DEFAULT 0);
+  reported INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX conversation_wanted ON conversation(due, id)
   WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
 CREATE INDEX conversation_fetching ON conversation(fetch)
@@ -46,6 +48,7 @@ CREATE INDEX conversation_closing ON conversation(segment) WHERE status = 'closi
 CREATE INDEX conversation_kept ON conversation(day, segment) WHERE status = 'kept';
 CREATE INDEX conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
 CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
+CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
 CREATE INDEX conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
@@ -84,17 +87,21 @@ CREATE TABLE source_count (start INTEGER NOT NULL, until INTEGER NOT NULL, conve
   at INTEGER NOT NULL, PRIMARY KEY (start, until)) WITHOUT ROWID;
 CREATE TABLE sink (name TEXT PRIMARY KEY, identity TEXT NOT NULL, marker TEXT,
   lapsed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE wanting (conversation TEXT NOT NULL, sink TEXT NOT NULL,
+CREATE TABLE wanting (conversation TEXT NOT NULL, sink TEXT NOT NULL, further INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (conversation, sink)) WITHOUT ROWID;
 CREATE INDEX wanting_sink ON wanting(sink);
+CREATE TABLE alike (conversation TEXT PRIMARY KEY, day TEXT NOT NULL, outcome TEXT NOT NULL,
+  attempt INTEGER NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, extent INTEGER) WITHOUT ROWID;
 ";
 
 /// From version 1 to version 2, besides what is added.
 const FROM_1: &str = "
 ALTER TABLE conversation ADD COLUMN together INTEGER;
 ALTER TABLE conversation ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversation ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE object ADD COLUMN aside INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE filing ADD COLUMN receipt BLOB;
+CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
 UPDATE conversation SET reported = 1 WHERE lost = 1 AND status IN ('filed', 'kept');
 ";
 

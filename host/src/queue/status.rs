@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Behind, Outcome, Queue, QueueError, delivered::behind, parsed};
+use super::{Behind, Outcome, Queue, QueueError, delivered::behind, parsed, sinks::lacking};
 
 /// How far an export is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,22 +45,32 @@ pub struct Status {
     pub behind: BTreeMap<String, Behind>,
     /// Conversations filed with a loss: what `run --retry-failed` takes up again.
     pub lost: u64,
+    /// Filed conversations that sinks lack, by sink.
+    pub lacking: BTreeMap<String, u64>,
+    /// Conversations that go on, and are waited for.
+    pub live: u64,
     /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
     pub watermark: Option<u64>,
 }
 
 impl Queue {
-    /// Conversations that failed or lack recordings: id, code and message.
+    /// Conversations that failed or lack recordings: id, code and message; of `new` ones, those that no
+    /// run has named.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn losses(&self, most: usize) -> Result<Vec<(String, String, String)>, QueueError> {
+    pub async fn losses(
+        &self,
+        most: usize,
+        new: bool,
+    ) -> Result<Vec<(String, String, String)>, QueueError> {
         self.with(move |tx| {
             let rows: Vec<(String, String)> = tx
                 .prepare(
-                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept') ORDER BY id LIMIT ?1",
+                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')
+                     AND NOT (?2 AND reported) ORDER BY id LIMIT ?1",
                 )?
-                .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(rusqlite::params![i64::try_from(most).unwrap_or(i64::MAX), new], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             let mut losses = Vec::new();
             for (id, outcome) in rows {
@@ -69,6 +79,22 @@ impl Queue {
                 }
             }
             Ok(losses)
+        })
+        .await
+    }
+
+    /// Notes that all losses have been named; returns how many had not.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn report_losses(&self) -> Result<u64, QueueError> {
+        self.with(|tx| {
+            let new = tx.execute(
+                "UPDATE conversation SET reported = 1
+                 WHERE lost = 1 AND reported = 0 AND status IN ('filed', 'kept')",
+                [],
+            )?;
+            Ok(new as u64)
         })
         .await
     }
@@ -116,6 +142,9 @@ impl Queue {
                 .unwrap_or_default(),
                 behind: behind(tx)?,
                 lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')")?
+                    .unwrap_or_default(),
+                lacking: lacking(tx)?,
+                live: number("SELECT count(*) FROM conversation WHERE live = 1 AND status = 'found'")?
                     .unwrap_or_default(),
                 watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,
             })

@@ -206,6 +206,9 @@ impl Run {
         if let Err(error) = result {
             return self.sink_failed(place, error, live);
         }
+        if !self.know_again(place, live).await? {
+            return Ok(());
+        }
         live.lanes.works(place);
         let owed = self.catch_up(vec![place], live).await?;
         let name = &self.outputs[place].name;

@@ -61,6 +61,8 @@ pub(super) struct Live {
     pub(super) next_wanted: Option<u64>,
     /// When the next search begins (ms), if there is to be one.
     pub(super) next_search: Option<u64>,
+    /// How often conversations that go on were looked for.
+    pub(super) looks: u32,
 }
 
 impl Live {
@@ -84,6 +86,7 @@ impl Live {
             renewing: BTreeMap::new(),
             next_wanted: None,
             next_search: None,
+            looks: 0,
         };
         for (id, due) in queue.open_splits().await? {
             live.add(id, due);

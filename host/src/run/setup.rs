@@ -1,14 +1,16 @@
 //! Sets a run up: from a source's configuration and its sinks to a [`Run`].
 
+mod export;
 mod login;
+mod sinks;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -18,12 +20,10 @@ use super::{
 use crate::{
     clock::Clock,
     grant::{Allow, Grant, Limiter, Login, PublicOnly},
-    layout::Layout,
     push::Push,
     queue::Queue,
-    recover::{RecoverError, recover},
-    route::Route,
-    sandbox::{Component, OriginRole, Purpose, SourceError, hex},
+    recover::{Claim, RecoverError, recover},
+    sandbox::{Component, OriginRole, Purpose, SourceError},
     sink::{Sink, Store},
     trace::Trace,
     transfer::{Output, Transfer, Zip},
@@ -48,6 +48,7 @@ pub struct Pipeline {
     following: bool,
     retry_lost: bool,
     search_again: bool,
+    refill: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -78,6 +79,7 @@ impl Pipeline {
             following: false,
             retry_lost: false,
             search_again: false,
+            refill: BTreeSet::new(),
         }
     }
 
@@ -162,6 +164,20 @@ impl Pipeline {
         self
     }
 
+    /// Fills a sink with all that it lacks, though it is another one than the export was filed in: it
+    /// was moved or emptied.
+    #[must_use]
+    pub fn refill(mut self, sink: &str) -> Self {
+        self.refill.insert(sink.to_owned());
+        self
+    }
+
+    /// Whether it has a sink of this name.
+    #[must_use]
+    pub fn has_sink(&self, name: &str) -> bool {
+        self.outputs.iter().any(|output| output.name == name)
+    }
+
     /// The source's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -184,18 +200,12 @@ impl Pipeline {
     /// [`RunError`]; another run of the same export goes on from there.
     pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let began = Instant::now();
-        let absent = self.absent().await?;
-        let mut run = self.set_up().await?;
-        run.absent = absent;
+        let mut stop = stop;
+        let absent = self.absent(&mut stop).await?;
+        let run = self.set_up(absent, &mut stop).await?;
         run.go(stop).await?;
-        let progress = run.queue.progress().await?;
-        let losses = run.queue.losses(1000).await?;
-        Ok(Summary::new(
-            progress,
-            run.answers.calls(),
-            losses,
-            began.elapsed().as_secs_f64(),
-        ))
+        let calls = run.answers.calls();
+        Ok(Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?)
     }
 
     /// Whether it is from a source whose vendor can push recordings to a bucket.
@@ -276,44 +286,34 @@ impl Pipeline {
         })
     }
 
-    /// Checks the sinks, and names those that are out of order for now, if others are not.
-    async fn absent(&self) -> Result<Vec<String>, RunError> {
-        let mut absent = Vec::new();
-        for output in &self.outputs {
-            match output.sink.check().await {
-                Ok(_) => {}
-                Err(error) if error.retryable && absent.len() + 1 < self.outputs.len() => {
-                    if let Some(warn) = &self.on_warning {
-                        let name = &output.name;
-                        warn(&format!(
-                            "{error}; the other sinks go on, and {name} gets what it lacks when it is back"
-                        ));
-                    }
-                    absent.push(output.name.clone());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(absent)
-    }
-
-    async fn set_up(self) -> Result<Run, RunError> {
+    async fn set_up(
+        self,
+        absent: Vec<String>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Run, RunError> {
         if self.following && self.source.interval.until.is_some() {
             return Err(RunError::Host(format!(
                 "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
                 self.name
             )));
         }
-        let export = self.export();
+        let identity = self.identity()?;
         let connected = self.connect().await?;
-        let (queue, ready) = Queue::open(&self.data_dir, &export)?;
-        let queue = queue.with_privacy(self.source.privacy.clone());
-        if !ready {
-            self.recover(&queue, &export).await?;
+        let opened = self.open(&identity).await?;
+        for other in &opened.others {
+            self.warn(&format!(
+                "{other}; all of the interval is searched, and what receipts in the sinks prove in the same form is not fetched again"
+            ));
+        }
+        let claim = Arc::new(Claim::new(&identity, &opened.label));
+        let queue = opened.queue.with_privacy(self.source.privacy.clone());
+        if !opened.ready {
+            self.recover(&queue, &claim, &absent, stop).await?;
         }
         if self.retry_lost {
             queue.retry_lost(self.clock.now()).await?;
         }
+        queue.retry_passing(self.clock.now()).await?;
         if self.search_again {
             queue.search_again().await?;
         }
@@ -326,14 +326,16 @@ impl Pipeline {
         )
         .login(connected.login);
         Ok(Run {
-            export,
+            export: opened.label,
+            claim,
             interval: self.source.interval.clone(),
             source: connected.source,
             fetch_size: connected.fetch_size,
             answers: Arc::new(connected.grant),
             transfer: Arc::new(transfer),
             outputs: self.outputs.into_iter().map(Arc::new).collect(),
-            absent: Vec::new(),
+            absent,
+            refill: self.refill,
             queue,
             clock: self.clock,
             concurrency: self.concurrency,
@@ -346,61 +348,45 @@ impl Pipeline {
         })
     }
 
+    fn warn(&self, text: &str) {
+        if let Some(warn) = &self.on_warning {
+            warn(text);
+        }
+    }
+
     /// Takes over what receipts of the same export prove: the queue before this one is lost.
-    async fn recover(&self, queue: &Queue, export: &str) -> Result<(), RunError> {
-        let stores: Vec<(&str, &dyn Store)> = self
+    async fn recover(
+        &self,
+        queue: &Queue,
+        claim: &Claim,
+        absent: &[String],
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        let present = self
             .outputs
             .iter()
+            .filter(|output| !absent.contains(&output.name));
+        let stores: Vec<(&str, &dyn Store)> = present
             .filter_map(|output| Some((output.name.as_str(), output.sink.store()?)))
             .collect();
-        let taken = recover(queue, export, &stores, self.clock.now())
-            .await
-            .map_err(|error| match error {
-                RecoverError::Sink(error) => RunError::Sink(error),
-                RecoverError::Queue(error) => RunError::Queue(error),
-            })?;
-        if let (1.., Some(warn)) = (taken, &self.on_warning) {
-            warn(&format!(
+        let taken = self
+            .patiently(stop, async || {
+                recover(queue, claim, &stores, self.clock.now())
+                    .await
+                    .map_err(|error| match error {
+                        RecoverError::Sink(error) => RunError::Sink(error),
+                        RecoverError::Queue(error) => RunError::Queue(error),
+                    })
+            })
+            .await?;
+        if taken > 0 {
+            self.warn(&format!(
                 "the queue is new: {taken} conversations that the receipts prove are not fetched again"
             ));
         }
+        self.patiently(stop, async || self.introduce(queue, absent).await)
+            .await?;
         Ok(queue.set_ready().await?)
-    }
-
-    /// The export's name: the source's, and a digest of what is exported to which keys. What makes the
-    /// same conversations look different in a sink is part of it, so that an export never mixes them.
-    /// The format of rows is no part of it: it changes no key of media, and each receipt names its own
-    /// file of rows, so that an export goes on in another format without fetching anything again.
-    pub(super) fn export(&self) -> String {
-        let mut digest = Sha256::new();
-        digest.update(self.source.options.to_string());
-        let range = &self.source.interval;
-        let until = range
-            .until
-            .map_or("..".to_owned(), |until| until.to_string());
-        digest.update(format!("\n{}/{until}", range.from));
-        for output in &self.outputs {
-            digest.update(format!("\n{} {:?}", output.name, output.zip));
-            if output.route != Route::default() {
-                digest.update(format!("{:?}", output.route));
-            }
-            if let Some(transcode) = &output.transcode {
-                digest.update(format!("{transcode:?}"));
-            }
-            if output.layout != Layout::default() {
-                digest.update(format!(" {}", output.layout));
-            }
-            if output.sink.encrypts() {
-                digest.update(" encrypted");
-            }
-        }
-        digest.update(self.source.privacy.fingerprint());
-        let name: String = self
-            .name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        format!("{name}-{}", &hex(&digest.finalize())[..12])
     }
 }
 

@@ -7,7 +7,7 @@ mod vendor;
 mod world;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,7 +19,9 @@ use super::{Concurrency, Follow, Interval, Run, RunError};
 use crate::{
     clock::Clock,
     grant::{Allow, Grant, Limiter, Login, OAuth},
+    identity::Identity,
     queue::Queue,
+    recover::Claim,
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
 };
@@ -84,6 +86,16 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
             })
             .into(),
         absent: Vec::new(),
+        refill: BTreeSet::new(),
+        claim: Arc::new(Claim::new(
+            &Identity {
+                text: "simulated".into(),
+                form: "simulated".into(),
+                label: "calls".into(),
+                label_before: "calls".into(),
+            },
+            "calls",
+        )),
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {

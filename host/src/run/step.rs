@@ -7,14 +7,18 @@ use tokio::task::JoinSet;
 use super::{
     PATIENCE, Run, RunError,
     live::{FIND, Link, Live},
+    ms,
     parts::{Answers, Steps},
     pause,
 };
 use crate::{
     clock::Clock,
-    queue::{Contents, Delivered, artifact_text},
+    queue::{Abandoned, Contents, Delivered, artifact_text},
     sandbox::{Answer, Event, Fault, Level, Next, Request, SandboxError, SourceError, Split, Step},
 };
+
+/// What became of conversations whose source did not answer for too long: it may do so later.
+const UNAVAILABLE: &str = "unavailable";
 
 /// How often a step that traps is repeated.
 const TRAPS: u32 = 3;
@@ -68,7 +72,11 @@ impl Run {
             }
         }
         let now = self.clock.now();
-        let committed = self.queue.commit(split.id.clone(), &step, now).await?;
+        let late = ms(self.late);
+        let committed = self
+            .queue
+            .commit(split.id.clone(), &step, now, late)
+            .await?;
         for id in committed.splits {
             live.add(id, now);
         }
@@ -167,7 +175,7 @@ impl Run {
                     live.due.insert((now + wait, split.id.clone()));
                     return Ok(());
                 }
-                self.give_up(split, "unavailable", text, live).await
+                self.give_up(split, UNAVAILABLE, text, live).await
             }
             SourceError::Gone(_) => self.give_up(split, "gone", text, live).await,
             SourceError::Permanent(_) => self.give_up(split, "refused", text, live).await,
@@ -210,15 +218,28 @@ impl Run {
         if split.id.starts_with(FIND) {
             return Err(RunError::Source(reason));
         }
-        self.warn(&format!("{}: given up: {reason}", split.kind));
         // Downloads under way come to their own end.
         let stale = live.stale.remove(&split.id).unwrap_or_default();
         live.renewing
             .entry(split.id.clone())
             .or_default()
             .extend(stale);
-        let (id, code) = (split.id.clone(), code.to_owned());
-        self.queue.abandon(id, code, reason).await?;
+        let failure = Abandoned {
+            code: code.to_owned(),
+            message: reason.clone(),
+            passing: code == UNAVAILABLE,
+            // Whatever it is about one of them that cannot be dealt with, the others are without it.
+            divisible: code != UNAVAILABLE,
+        };
+        let now = self.clock.now();
+        let again = self.queue.abandon(split.id.clone(), failure, now).await?;
+        match again {
+            0 => self.warn(&format!("{}: failed: {reason}", split.kind)),
+            _ => self.warn(&format!(
+                "{}: failed: {reason}; its {again} conversations are fetched again, half as many together",
+                split.kind
+            )),
+        }
         self.done(&split.id, live).await
     }
 }

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{grant::Calls, queue::Progress};
+use crate::{
+    grant::Calls,
+    queue::{Counted, Queue, QueueError},
+};
+
+/// How many losses are named, at most.
+const NAMED: usize = 1000;
 
 /// The result of an export, over all the runs that it took; calls and time are of the last one.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
@@ -23,8 +29,15 @@ pub struct Summary {
     pub refused: u64,
     /// How long the run took.
     pub seconds: f64,
-    /// Conversations that could not be had in full, at most a thousand.
+    /// Conversations of which recordings are unavailable and that no run before has named, at most a
+    /// thousand.
     pub losses: Vec<Loss>,
+    /// How many conversations have losses that runs before have named.
+    pub known_losses: u64,
+    /// Ranges in which the source counts more conversations than were found.
+    pub miscounted: Vec<Counted>,
+    /// Conversations that sinks lack and that neither another sink nor the source has any more, by sink.
+    pub lacking: BTreeMap<String, u64>,
 }
 
 /// A conversation that could not be had in full.
@@ -39,13 +52,15 @@ pub struct Loss {
 }
 
 impl Summary {
-    pub(crate) fn new(
-        progress: Progress,
-        calls: Calls,
-        losses: Vec<(String, String, String)>,
-        seconds: f64,
-    ) -> Self {
-        Summary {
+    /// What an export has come to; its losses count as named from now on.
+    pub(crate) async fn of(queue: &Queue, calls: Calls, seconds: f64) -> Result<Self, QueueError> {
+        let progress = queue.progress().await?;
+        let losses = queue.losses(NAMED, true).await?;
+        let lost = queue.status().await?.lost;
+        let miscounted = queue.miscounted().await?;
+        let lacking = queue.lacking().await?;
+        let new = queue.report_losses().await?;
+        Ok(Summary {
             conversations: progress.conversations,
             outcomes: progress.filed,
             recordings: progress.objects,
@@ -61,6 +76,15 @@ impl Summary {
                     message,
                 })
                 .collect(),
-        }
+            known_losses: lost.saturating_sub(new),
+            miscounted,
+            lacking,
+        })
+    }
+
+    /// Whether everything is as it should be that was not named before.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.losses.is_empty() && self.miscounted.is_empty() && self.lacking.is_empty()
     }
 }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    Pipeline, RunError, ms,
+    Loss, Pipeline, RunError, ms,
     setup::{Connected, client},
 };
 use crate::{
     ask::Asked,
     grant::Allow,
     plan::{self, Plan},
-    queue::{Queue, Status},
+    queue::Status,
     reconcile::{Reconciled, reconcile},
+    recover::Claim,
     sandbox::{Fact, Purpose, TimeRange, Verdict},
     sink::SinkError,
 };
@@ -48,10 +49,28 @@ impl Pipeline {
     /// # Errors
     /// [`RunError`] if the queue cannot be read.
     pub async fn status(&self) -> Result<Option<Status>, RunError> {
-        match Queue::look(&self.data_dir, &self.export())? {
-            Some(queue) => Ok(Some(queue.status().await?)),
+        match self.look(&self.identity()?).await? {
+            Some((queue, _)) => Ok(Some(queue.status().await?)),
             None => Ok(None),
         }
+    }
+
+    /// The conversations of which recordings are unavailable, at most so many; none if there is no
+    /// queue yet.
+    ///
+    /// # Errors
+    /// [`RunError`] if the queue cannot be read.
+    pub async fn losses(&self, most: usize) -> Result<Vec<Loss>, RunError> {
+        let Some((queue, _)) = self.look(&self.identity()?).await? else {
+            return Ok(Vec::new());
+        };
+        let losses = queue.losses(most, false).await?.into_iter();
+        let loss = |(conversation, code, message)| Loss {
+            conversation,
+            code,
+            message,
+        };
+        Ok(losses.map(loss).collect())
     }
 
     /// Says what the export will take. No media are moved and nothing is written.
@@ -118,7 +137,20 @@ impl Pipeline {
     /// [`RunError`] if the source or a sink cannot be read.
     pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
         let (asked, _) = self.asked(self.connect().await?);
-        reconcile(&asked, self.range(), &self.export(), &self.outputs).await
+        let identity = self.identity()?;
+        let label = match self.look(&identity).await? {
+            Some((_, label)) => label,
+            None => identity.label.clone(),
+        };
+        let claim = Claim::new(&identity, &label);
+        reconcile(
+            &asked,
+            self.range(),
+            &claim,
+            ms(self.source.late),
+            &self.outputs,
+        )
+        .await
     }
 
     fn asked(&self, connected: Connected) -> (Asked, Allow) {

@@ -1,0 +1,244 @@
+//! What an export is: what is selected, and where it goes. Nothing else belongs to it: neither
+//! tuning, nor defaults that are written out, nor the other sinks.
+//!
+//! The identity is a canonical text, sorted JSON of the keys that are set, by the names that they have
+//! in a configuration. Its first key is the version of this rule. Options count as the source's schema
+//! marks them (`x-identity`), so that a component may have new ones without beginning new exports.
+
+mod before;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+pub(crate) use before::label as label_before;
+
+use crate::{
+    layout::Layout,
+    sandbox::hex,
+    transfer::{Output, Zip},
+};
+
+/// How many digits of the digest stand in names.
+const DIGITS: usize = 12;
+/// The mark in a source's schema of options, and its words.
+const MARK: &str = "x-identity";
+const MARKS: [&str; 3] = ["account", "conversations", "recordings"];
+
+/// The identity of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What is selected, as canonical text.
+    pub text: String,
+    /// The part of it that decides what a recording is made of: account, format and the like. Exports
+    /// that have it in common have the same recordings, of other conversations.
+    pub form: String,
+    /// The name in keys and files: the source's, and some digits of the text's digest.
+    pub label: String,
+    /// The name that the earlier version of the program would have given it.
+    pub label_before: String,
+}
+
+impl Identity {
+    /// The SHA-256 of the text, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(&self.text)
+    }
+
+    /// The SHA-256 of the form, in hexadecimal.
+    #[must_use]
+    pub fn form_digest(&self) -> String {
+        digest(&self.form)
+    }
+}
+
+/// The identity of what the source `name` selects at `origins`, the base URLs of its API, by `options`
+/// of which `schema` says what belongs to it.
+pub(crate) fn source(
+    name: &str,
+    origins: &[&str],
+    options: &Value,
+    schema: &str,
+) -> (String, String, String) {
+    let mut origins: Vec<&str> = origins.to_vec();
+    origins.sort_unstable();
+    origins.dedup();
+    let marked = marked(options, schema);
+    let of = |marks: &[&str]| -> Map<String, Value> {
+        let marked = marked.iter();
+        marked
+            .filter(|(mark, ..)| marks.contains(mark))
+            .map(|(_, name, value)| ((*name).to_owned(), (*value).clone()))
+            .collect()
+    };
+    let whole =
+        json!({ "v": 1, "source": name, "api": origins, "options": of(&MARKS) }).to_string();
+    let of_form = of(&["account", "recordings"]);
+    let form = json!({ "v": 1, "api": origins, "options": of_form }).to_string();
+    let label = format!("{}-{}", plain(name), &digest(&whole)[..DIGITS]);
+    (whole, form, label)
+}
+
+/// The options that are set to something else than their default, each with its mark. A schema without
+/// any mark is one of a source that does not know of them: then all of its options select.
+fn marked<'a>(options: &'a Value, schema: &str) -> Vec<(&'static str, &'a str, &'a Value)> {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    let properties = &schema["properties"];
+    let mark = |name: &str| properties[name][MARK].as_str();
+    let any = properties
+        .as_object()
+        .is_some_and(|all| all.keys().any(|name| mark(name).is_some()));
+    let mut marked = Vec::new();
+    for (name, value) in options.as_object().into_iter().flatten() {
+        let default = properties[name.as_str()].get("default");
+        let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        if default == Some(value) || (empty && default.is_none()) {
+            continue;
+        }
+        let known = MARKS.into_iter().find(|word| mark(name) == Some(*word));
+        match known {
+            Some(word) => marked.push((word, name.as_str(), value)),
+            None if !any => marked.push(("recordings", name.as_str(), value)),
+            None => {}
+        }
+    }
+    marked
+}
+
+/// What decides which object stands under which key of a sink, as canonical text.
+pub(crate) fn sink(output: &Output) -> String {
+    let mut keys = Map::new();
+    match output.zip {
+        Zip::Unpack => {}
+        Zip::Keep => drop(keys.insert("zip".to_owned(), json!("keep"))),
+        Zip::Both => drop(keys.insert("zip".to_owned(), json!("both"))),
+    }
+    if output.layout != Layout::default() {
+        keys.insert("layout".to_owned(), json!(output.layout.to_string()));
+    }
+    if let Some(transcode) = &output.transcode {
+        let mut table = serde_json::to_value(transcode).unwrap_or_default();
+        if let Some(table) = table.as_object_mut() {
+            table.retain(|_, value| !value.is_null() && *value != json!("keep"));
+        }
+        keys.insert("transcode".to_owned(), table);
+    }
+    if output.sink.encrypts() {
+        keys.insert("encrypt".to_owned(), json!(true));
+    }
+    keys.insert("v".to_owned(), json!(1));
+    Value::Object(keys).to_string()
+}
+
+/// A name as it may stand in a file's name.
+fn plain(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    name.chars().map(letter).collect()
+}
+
+/// The SHA-256 of a text, in hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+/// What tells two identities apart, in words: the keys with both values.
+pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (one, other) = (parsed(one), parsed(other));
+    let mut told = Vec::new();
+    if one["api"] != other["api"] {
+        told.push(format!(
+            "the API is {} and was {}",
+            other["api"], one["api"]
+        ));
+    }
+    let none = Map::new();
+    let table = |value: &Value| value["options"].as_object().unwrap_or(&none).clone();
+    let (before, after) = (table(&one), table(&other));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let shown = |table: &Map<String, Value>| {
+            table
+                .get(name)
+                .map_or_else(|| "not set".to_owned(), ToString::to_string)
+        };
+        if before.get(name) != after.get(name) {
+            let (was, is) = (shown(&before), shown(&after));
+            told.push(format!("option `{name}` is {is} and was {was}"));
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: &str = r#"{ "properties": {
+        "media": { "x-identity": "conversations" },
+        "format": { "x-identity": "recordings", "default": "original" },
+        "bucket": { "x-identity": "account" },
+        "poll_seconds": {}, "page_size": { "default": 100 } } }"#;
+    const API: &[&str] = &["https://api.example.com"];
+
+    fn of(options: &Value) -> (String, String, String) {
+        source("calls", API, options, SCHEMA)
+    }
+
+    #[test]
+    fn an_identity_keeps_its_golden_value() {
+        let (text, form, label) =
+            of(&json!({ "media": ["voice"], "format": "wav", "poll_seconds": 5 }));
+        assert_eq!(
+            text,
+            r#"{"api":["https://api.example.com"],"options":{"format":"wav","media":["voice"]},"source":"calls","v":1}"#
+        );
+        assert_eq!(
+            form,
+            r#"{"api":["https://api.example.com"],"options":{"format":"wav"},"v":1}"#
+        );
+        assert_eq!(label, "calls-30c568c7c454");
+        let (_, _, label) = of(&json!({}));
+        assert_eq!(label, "calls-9d3bcc6b4d6e");
+    }
+
+    #[test]
+    fn tuning_and_defaults_that_are_written_out_change_nothing() {
+        let bare = of(&json!({ "media": ["voice"] }));
+        for same in [
+            json!({ "media": ["voice"], "poll_seconds": 9, "page_size": 25 }),
+            json!({ "media": ["voice"], "format": "original" }),
+            json!({ "media": ["voice"], "bucket": null }),
+        ] {
+            assert_eq!(of(&same), bare, "{same}");
+        }
+        for other in [
+            json!({ "media": ["voice", "chat"] }),
+            json!({ "media": ["voice"], "format": "wav" }),
+            json!({ "media": ["voice"], "bucket": "b" }),
+        ] {
+            assert_ne!(of(&other).2, bare.2, "{other}");
+        }
+        let form = |options: &Value| of(options).1;
+        assert_eq!(form(&json!({ "media": ["chat"] })), bare.1);
+        assert_ne!(form(&json!({ "format": "wav" })), bare.1);
+    }
+
+    #[test]
+    fn every_option_counts_for_a_source_that_marks_none() {
+        let label = |options: &Value| source("calls", API, options, "{}").2;
+        assert_ne!(label(&json!({ "a": 1 })), label(&json!({ "a": 2 })));
+        assert_eq!(label(&json!({ "a": null })), label(&json!({})));
+    }
+
+    #[test]
+    fn what_differs_is_told_by_its_name() {
+        let (one, ..) = of(&json!({ "media": ["voice"] }));
+        let (other, ..) = of(&json!({ "media": ["voice"], "format": "wav" }));
+        let told = differences(&one, &other);
+        assert_eq!(told, [r#"option `format` is "wav" and was not set"#]);
+        assert!(differences(&one, &one).is_empty());
+    }
+}

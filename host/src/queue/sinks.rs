@@ -1,0 +1,392 @@
+//! The sinks that an export has known, and what some of them lack that others have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{
+    Object, Outcome, Queue, QueueError, Record,
+    close::{count_filed, forget},
+    fetch::Filed,
+    object_row,
+};
+
+/// A sink as the queue knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownSink {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What decides which object stands under which key of it.
+    pub identity: String,
+    /// The id in its marker, or what tells its place where it has no marker; none if it has neither.
+    pub marker: Option<String>,
+    /// Whether a run has left it out since.
+    pub lapsed: bool,
+}
+
+/// A conversation that some sinks lack, as another one has it.
+#[derive(Clone, Debug)]
+pub struct Lacking {
+    /// The conversation.
+    pub conversation: String,
+    /// What its rows tell; none if no sink could be asked.
+    pub record: Option<Record>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How much there was of it at the source.
+    pub extent: Option<u64>,
+    /// Its objects, with the sink that holds them: those that it was copied to, and the one that it
+    /// was copied from.
+    pub objects: Vec<(String, Object)>,
+    /// The sinks that have all of it now.
+    pub filled: BTreeSet<String>,
+}
+
+impl Queue {
+    /// The sinks that the export has known.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn sinks(&self) -> Result<Vec<KnownSink>, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached("SELECT name, identity, marker, lapsed FROM sink ORDER BY name")?
+                .query_map([], |row| {
+                    Ok(KnownSink {
+                        name: row.get(0)?,
+                        identity: row.get(1)?,
+                        marker: row.get(2)?,
+                        lapsed: row.get(3)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// Notes a sink as it is now.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn set_sink(&self, sink: KnownSink) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("INSERT OR REPLACE INTO sink (name, identity, marker, lapsed) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![sink.name, sink.identity, sink.marker, sink.lapsed])
+                .map(drop)
+        })
+        .await
+    }
+
+    /// Notes which sinks the export has no longer.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            let known: Vec<String> = tx
+                .prepare_cached("SELECT name FROM sink")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for name in known.iter().filter(|name| !present.contains(name)) {
+                tx.execute("UPDATE sink SET lapsed = 1 WHERE name = ?1", [name])?;
+                // Nothing waits for a sink that is gone.
+                for table in ["owed", "filing", "wanting", "replaced"] {
+                    tx.execute(&format!("DELETE FROM {table} WHERE sink = ?1"), [name])?;
+                }
+            }
+            release(tx)
+        })
+        .await
+    }
+
+    /// How many conversations are filed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filed_count(&self) -> Result<u64, QueueError> {
+        self.with(|tx| {
+            tx.query_row(
+                "SELECT count(*) FROM conversation WHERE status IN ('filed', 'kept')",
+                [],
+                |row| Ok(row.get::<_, i64>(0)? as u64),
+            )
+        })
+        .await
+    }
+
+    /// Notes that a sink lacks all that others have: what is under way is brought to it as to one that
+    /// was unavailable, what is filed is filled in.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
+                 SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
+                 (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = a.key
+                   AND c.status IN ('found', 'settled', 'closing')))",
+            )?
+            .execute([&sink])?;
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO filing (segment, sink)
+                 SELECT DISTINCT segment, ?1 FROM conversation WHERE status = 'closing'",
+            )?
+            .execute([&sink])?;
+            keep_none(tx)?;
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO wanting (conversation, sink)
+                 SELECT id, ?1 FROM conversation WHERE status = 'filed'",
+            )?
+            .execute([&sink])
+            .map(drop)
+        })
+        .await
+    }
+
+    /// Notes that a sink lacks these conversations, which it has had before: they are brought to it
+    /// as a further attempt. Those that are under way already are left alone.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lacks(&self, sink: String, conversations: Vec<String>) -> Result<u64, QueueError> {
+        self.with(move |tx| {
+            keep_none(tx)?;
+            let mut lacking = 0;
+            for id in &conversations {
+                lacking += tx
+                    .prepare_cached(
+                        "INSERT INTO wanting (conversation, sink, further)
+                         SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND status = 'filed'
+                         ON CONFLICT (conversation, sink) DO UPDATE SET further = 1",
+                    )?
+                    .execute([id, &sink])?;
+            }
+            Ok(lacking as u64)
+        })
+        .await
+    }
+
+    /// Notes what receipts in a sink prove of it, as conversations and attempts: it does not lack that,
+    /// unless a later attempt is known; or, if `further`, it has had that in another form.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn has(
+        &self,
+        sink: String,
+        conversations: Vec<(String, u32)>,
+        further: bool,
+    ) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            let mut later =
+                tx.prepare_cached("SELECT attempt > ?2 FROM conversation WHERE id = ?1")?;
+            let mut has =
+                tx.prepare_cached("DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2")?;
+            let mut had = tx.prepare_cached(
+                "UPDATE wanting SET further = 1 WHERE conversation = ?1 AND sink = ?2",
+            )?;
+            for (id, attempt) in &conversations {
+                let later: Option<bool> = later
+                    .query_row(params![id, attempt], |row| row.get(0))
+                    .optional()?;
+                match (later, further) {
+                    (Some(true) | None, _) => {}
+                    (Some(false), true) => drop(had.execute([id, &sink])?),
+                    (Some(false), false) => drop(has.execute([id, &sink])?),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many filed conversations each sink lacks.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lacking(&self) -> Result<BTreeMap<String, u64>, QueueError> {
+        self.with(lacking).await
+    }
+
+    /// Which sinks lack each of these conversations, those left out that none lacks.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn lackers(
+        &self,
+        conversations: Vec<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, QueueError> {
+        self.with(move |tx| {
+            let mut lackers = BTreeMap::new();
+            for id in conversations {
+                let filed: Option<bool> = tx
+                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
+                    .query_row([&id], |row| row.get(0))
+                    .optional()?;
+                let sinks = wanting(tx, &id)?;
+                if filed == Some(true) && !sinks.is_empty() {
+                    lackers.insert(id, sinks);
+                }
+            }
+            Ok(lackers)
+        })
+        .await
+    }
+
+    /// Notes what sinks were given that lacked it. What has all of its objects and its record is
+    /// settled; what has its record alone is fetched again; all else is left for a search to find.
+    /// `refused` are sinks that do not take it. Returns how many are to be fetched.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filled(
+        &self,
+        lacking: Vec<Lacking>,
+        refused: Vec<(String, String)>,
+        now: u64,
+    ) -> Result<usize, QueueError> {
+        self.with(move |tx| {
+            for (conversation, sink) in &refused {
+                tx.prepare_cached("DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2")?
+                    .execute([conversation, sink])?;
+            }
+            let mut wanted = 0;
+            for one in &lacking {
+                wanted += usize::from(fill(tx, one, now)?);
+            }
+            Ok(wanted)
+        })
+        .await
+    }
+}
+
+pub(super) fn lacking(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, u64>> {
+    tx.prepare_cached(
+        "SELECT sink, count(*) FROM wanting JOIN conversation ON id = conversation
+         WHERE status = 'filed' GROUP BY sink",
+    )?
+    .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+    .collect()
+}
+
+/// Brings a filed conversation to the sinks that lack it; says whether it is to be fetched.
+fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::Result<bool> {
+    let id = &one.conversation;
+    let (Some(record), sinks) = (&one.record, wanting(tx, id)?) else {
+        return Ok(false);
+    };
+    if sinks.is_empty() || !take_up(tx, id, now)? {
+        return Ok(false);
+    }
+    let record = json(record)?;
+    if !sinks.is_subset(&one.filled) {
+        tx.prepare_cached("UPDATE conversation SET record = ?2 WHERE id = ?1")?
+            .execute([id, &record])?;
+        return Ok(true);
+    }
+    let (mut objects, mut bytes) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
+    for (sink, object) in &one.objects {
+        object_row(tx, sink, object)?;
+        if !object.aside {
+            *objects.entry(sink).or_default() += 1;
+            *bytes.entry(sink).or_default() += object.size as i64;
+        }
+    }
+    tx.prepare_cached(
+        "UPDATE conversation SET status = 'settled', record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
+         extent = ifnull(?7, extent), reported = 1 WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
+        record,
+        json(&one.outcome)?,
+        objects.values().max().copied().unwrap_or_default(),
+        bytes.values().max().copied().unwrap_or_default(),
+        !one.outcome.losses().is_empty(),
+        one.extent.map(|extent| extent as i64)
+    ])?;
+    Ok(false)
+}
+
+/// Takes up a filed conversation that sinks lack, as a further attempt if one of them has had it
+/// before; says whether it is filed.
+pub(super) fn take_up(tx: &Transaction<'_>, id: &str, now: u64) -> rusqlite::Result<bool> {
+    let filed = tx
+        .prepare_cached(
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status = 'filed'",
+        )?
+        .query_row([id], Filed::read)
+        .optional()?;
+    let Some(filed) = filed else {
+        return Ok(false);
+    };
+    let sinks: Vec<(String, bool)> = tx
+        .prepare_cached("SELECT sink, further FROM wanting WHERE conversation = ?1")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    filed.take_up(tx, id, now)?;
+    for (sink, further) in &sinks {
+        tx.prepare_cached("INSERT INTO wanting VALUES (?1, ?2, ?3)")?
+            .execute(params![id, sink, further])?;
+    }
+    if !sinks.iter().any(|(_, further)| *further) {
+        tx.prepare_cached("UPDATE conversation SET attempt = attempt - 1 WHERE id = ?1")?
+            .execute([id])?;
+    }
+    Ok(true)
+}
+
+/// The sinks that a conversation is to be brought to, if not to all.
+pub(super) fn wanting(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<BTreeSet<String>> {
+    tx.prepare_cached("SELECT sink FROM wanting WHERE conversation = ?1")?
+        .query_map([id], |row| row.get(0))?
+        .collect()
+}
+
+/// Lets go of what is kept to be compacted: its conversations are to be filed elsewhere, too, and a
+/// conversation is in one segment at a time.
+fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let kept: Vec<String> = tx
+        .prepare_cached("SELECT id FROM conversation WHERE status = 'kept'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    forget(tx, &kept)?;
+    tx.execute("DELETE FROM outdated", []).map(drop)
+}
+
+/// Files what no sink is left for: the last one that it waited for is gone.
+fn release(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let done: Vec<i64> = tx
+        .prepare_cached(
+            "SELECT DISTINCT segment FROM conversation AS c WHERE status = 'closing'
+             AND NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = c.segment)",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for segment in done {
+        let closing: Vec<(String, String)> = tx
+            .prepare_cached(
+                "SELECT id, outcome FROM conversation WHERE segment = ?1 AND status = 'closing'",
+            )?
+            .query_map([segment], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut outcomes = BTreeMap::<String, i64>::new();
+        let mut ids = Vec::new();
+        for (id, outcome) in closing {
+            let outcome: Outcome = super::parsed(&outcome)?;
+            *outcomes
+                .entry(format!("outcome:{}", outcome.word()))
+                .or_default() += 1;
+            ids.push(id);
+        }
+        count_filed(tx, segment, &outcomes)?;
+        forget(tx, &ids)?;
+    }
+    Ok(())
+}
+
+/// A value as the queue keeps it.
+pub(super) fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}

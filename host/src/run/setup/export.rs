@@ -1,0 +1,157 @@
+//! Which export it is, and the queue that knows it.
+
+use super::Pipeline;
+use crate::{
+    identity::{self, Identity, label_before},
+    queue::{Queue, QueueError},
+    run::{RunError, source_error},
+    sandbox::{OriginRole, Purpose, SourceError},
+};
+
+/// The names under which a queue keeps what it is a queue of.
+pub(in crate::run) const IDENTITY: &str = "identity";
+const FORM: &str = "form";
+const LABEL: &str = "label";
+
+/// A queue, and what it is called in keys.
+pub(super) struct Opened {
+    pub(super) queue: Queue,
+    /// Whether it knows all that receipts prove.
+    pub(super) ready: bool,
+    pub(super) label: String,
+    /// What this export is instead of, if `data_dir` has others of the source.
+    pub(super) others: Vec<String>,
+}
+
+impl Pipeline {
+    /// What identifies the export.
+    ///
+    /// # Errors
+    /// [`RunError`] if the component fails, or refuses its options.
+    pub fn identity(&self) -> Result<Identity, RunError> {
+        let descriptor = self.component.describe()?;
+        let options = self.source.options.to_string();
+        let started = self
+            .component
+            .start(&options, &Purpose::Check, self.clock.now())?
+            .map_err(|error| match error {
+                SourceError::Options(error) => RunError::Options(error),
+                error => RunError::Source(source_error(&error)),
+            })?;
+        let origins = started.origins.iter();
+        let api: Vec<&str> = origins
+            .filter(|origin| origin.role == OriginRole::Api)
+            .map(|origin| origin.url.as_str())
+            .collect();
+        let schema = &descriptor.options_schema;
+        let (text, form, label) = identity::source(&self.name, &api, &self.source.options, schema);
+        Ok(Identity {
+            text,
+            form,
+            label,
+            label_before: label_before(
+                &self.name,
+                &self.source.options,
+                &self.source.interval,
+                &self.outputs,
+                &self.source.privacy,
+            ),
+        })
+    }
+
+    /// Opens the export's queue for reading, whoever works on it; says what it is called in keys.
+    pub(in crate::run) async fn look(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<(Queue, String)>, RunError> {
+        for name in [&identity.label, &identity.label_before] {
+            if let Some(queue) = Queue::look(&self.data_dir, name)? {
+                let label = queue.meta(LABEL).await?;
+                return Ok(Some((queue, label.unwrap_or_else(|| name.clone()))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the export's queue, or makes it. One that an earlier version of the program named
+    /// otherwise is taken over, and keeps its name in keys.
+    pub(super) async fn open(&self, identity: &Identity) -> Result<Opened, RunError> {
+        let (folder, name) = (&self.data_dir, &identity.label);
+        let before = &identity.label_before;
+        let new = !Queue::is_there(folder, name) && !Queue::is_there(folder, before);
+        if !Queue::is_there(folder, name) && Queue::is_there(folder, before) {
+            let (queue, _) = Queue::open(folder, before)?;
+            self.remember(&queue, identity, before).await?;
+            queue.take_over(self.searched_before()).await?;
+            queue.rename(folder, before, name)?;
+        }
+        let others = match new {
+            true => self.others(identity).await?,
+            false => Vec::new(),
+        };
+        let (queue, ready) = Queue::open(folder, name)?;
+        match queue.meta(IDENTITY).await? {
+            None => self.remember(&queue, identity, name).await?,
+            Some(known) if known == identity.text => {}
+            Some(known) => {
+                let differs = identity::differences(&known, &identity.text).join("; ");
+                return Err(RunError::Host(format!(
+                    "the queue {name} in {} is of another export: {differs}; use another `data_dir`",
+                    folder.display()
+                )));
+            }
+        }
+        let label = queue.meta(LABEL).await?.unwrap_or_else(|| name.clone());
+        Ok(Opened {
+            queue,
+            ready,
+            label,
+            others,
+        })
+    }
+
+    async fn remember(
+        &self,
+        queue: &Queue,
+        identity: &Identity,
+        label: &str,
+    ) -> Result<(), QueueError> {
+        for (name, value) in [
+            (IDENTITY, identity.text.as_str()),
+            (FORM, identity.form.as_str()),
+            (LABEL, label),
+        ] {
+            queue.set_meta(name, value.to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// What an earlier version has searched that did not say so: the interval that gave the queue its name.
+    fn searched_before(&self) -> (u64, Option<u64>) {
+        let interval = &self.source.interval;
+        (interval.from, interval.until)
+    }
+
+    /// How this export differs from others of the source that have a queue in `data_dir`, in words.
+    async fn others(&self, identity: &Identity) -> Result<Vec<String>, RunError> {
+        let mut told = Vec::new();
+        for name in Queue::names(&self.data_dir, &identity.label)? {
+            let path = self.data_dir.join(format!("{name}.sqlite"));
+            let path = path.display();
+            match Queue::look(&self.data_dir, &name) {
+                Ok(Some(queue)) => {
+                    if let Some(known) = queue.meta(IDENTITY).await? {
+                        let differs = identity::differences(&known, &identity.text).join("; ");
+                        told.push(format!("another export than that of {path}: {differs}"));
+                    }
+                }
+                Err(QueueError::NotMigrated(_)) => told.push(format!(
+                    "{path} was written by an earlier version of this program for another configuration: if it is this export, run it once as it was configured then, so that it is continued"
+                )),
+                // Whatever else is the matter with another export's queue is no matter of this one.
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,117 @@
+//! Waits for the sinks that a run begins with: one that is down when a run starts is waited for as
+//! one that goes down later.
+
+use tokio::sync::watch;
+
+use super::Pipeline;
+use crate::{
+    queue::Queue,
+    run::{PATIENCE, RunError, ms, pause},
+    sink::SinkError,
+};
+
+impl Pipeline {
+    /// Checks the sinks until one of them is there, and names those that are not.
+    pub(super) async fn absent(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Vec<String>, RunError> {
+        let began = self.clock.now();
+        let mut tried = 0;
+        loop {
+            let mut absent = Vec::new();
+            let mut last = None;
+            for output in &self.outputs {
+                match output.sink.check().await {
+                    Ok(_) => {}
+                    Err(error) if error.retryable => {
+                        absent.push((output.name.clone(), error.to_string()));
+                        last = Some(error);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if absent.len() < self.outputs.len() || self.outputs.is_empty() {
+                for (name, error) in &absent {
+                    self.warn(&format!(
+                        "{error}; the other sinks go on, and {name} gets what it lacks when it is back"
+                    ));
+                }
+                return Ok(absent.into_iter().map(|(name, _)| name).collect());
+            }
+            tried += 1;
+            let waited = self.clock.now().saturating_sub(began);
+            if let Some(error) = last
+                && waited >= ms(PATIENCE)
+                && !self.following
+            {
+                return Err(error.into());
+            }
+            if tried == 2 {
+                for (_, error) in &absent {
+                    self.warn(&format!("{error}; trying again"));
+                }
+            }
+            let wait = std::time::Duration::from_millis(pause(tried));
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
+                () = self.clock.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Reads the sinks by `read`; a passing failure is waited for.
+    pub(super) async fn patiently<T, E>(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+        read: impl AsyncFn() -> Result<T, E>,
+    ) -> Result<T, RunError>
+    where
+        E: Into<RunError>,
+    {
+        let began = self.clock.now();
+        for tried in 1.. {
+            let error: RunError = match read().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error.into(),
+            };
+            let passing = matches!(
+                &error,
+                RunError::Sink(SinkError {
+                    retryable: true,
+                    ..
+                })
+            );
+            let waited = self.clock.now().saturating_sub(began);
+            if !passing || (waited >= ms(PATIENCE) && !self.following) {
+                return Err(error);
+            }
+            if tried == 2 {
+                self.warn(&format!("{error}; trying again"));
+            }
+            let wait = std::time::Duration::from_millis(pause(tried));
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = self.clock.sleep(wait) => {}
+            }
+        }
+        Err(RunError::Stopped)
+    }
+
+    /// Has the queue know the sinks as they are now, without asking what they lack: it has just been
+    /// made from what is in them, or nothing is filed yet.
+    pub(super) async fn introduce(&self, queue: &Queue, absent: &[String]) -> Result<(), RunError> {
+        for output in &self.outputs {
+            if absent.contains(&output.name) {
+                continue;
+            }
+            let marker = crate::run::sinks::marker_of(output, true).await?;
+            queue
+                .set_sink(crate::run::sinks::known(output, marker))
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! What the sinks of a run are to its queue: those that it has filed in before, others in their place,
+//! or new ones, which are filled with what the others have.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{PATIENCE, Run, RunError, live::Live, ms, pause};
+use crate::{
+    identity, marker, queue::KnownSink, receipt, recover::Receipts, sink::SinkError,
+    transfer::Output,
+};
+
+/// How many conversations are noted at once.
+const PAGE: usize = 5000;
+
+/// What tells a sink from others of its kind: the id in its marker, which is made if `write` is true and
+/// there is none; where it cannot be read, its place.
+pub(super) async fn marker_of(output: &Output, write: bool) -> Result<Option<String>, SinkError> {
+    let Some(store) = output.sink.store() else {
+        return Ok(output.place.clone());
+    };
+    match marker::read(&output.name, store).await? {
+        None if write => marker::write(&output.name, &*output.sink, store)
+            .await
+            .map(Some),
+        read => Ok(read),
+    }
+}
+
+/// A sink as the queue is to know it.
+pub(super) fn known(output: &Output, marker: Option<String>) -> KnownSink {
+    KnownSink {
+        name: output.name.clone(),
+        identity: identity::sink(output),
+        marker,
+        lapsed: false,
+    }
+}
+
+/// What has to be done about a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It has what it should have.
+    Same,
+    /// Nothing is filed anywhere yet.
+    First,
+    /// It is new, or was left out for a while.
+    Added,
+    /// It wants other objects, or under other keys.
+    Reshaped,
+    /// It is not the one that was filed in; the marker that it has.
+    Other,
+}
+
+impl Run {
+    /// Compares the sinks with what the queue knows of them, and notes what they lack. One that fails is
+    /// left behind if there are others, and else waited for.
+    pub(super) async fn know_sinks(
+        &self,
+        places: &[usize],
+        live: &mut Live,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        let names = self.outputs.iter().map(|output| output.name.clone());
+        self.queue.lapse(names.collect()).await?;
+        let began = self.clock.now();
+        for place in places {
+            for tried in 1.. {
+                let error = match self.know_sink(*place).await {
+                    Ok(()) => break,
+                    Err(RunError::Sink(error)) if error.retryable => error,
+                    Err(error) => return Err(error),
+                };
+                if places.len() > 1 {
+                    live.lanes.leave(*place, self.clock.now());
+                    self.left_behind(*place, &error.to_string());
+                    break;
+                }
+                let waited = self.clock.now().saturating_sub(began);
+                if waited >= ms(PATIENCE) && !self.following {
+                    return Err(error.into());
+                }
+                if tried == 2 {
+                    self.warn(&format!("{error}; trying again"));
+                }
+                tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
+                    () = self.clock.sleep(Duration::from_millis(pause(tried))) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a sink with what the queue knows of it, and notes what it lacks.
+    pub(super) async fn know_sink(&self, place: usize) -> Result<(), RunError> {
+        let output = &self.outputs[place];
+        let sinks = self.queue.sinks().await?;
+        let before = sinks.iter().find(|sink| sink.name == output.name);
+        let filed = self.queue.filed_count().await?;
+        let marker = marker_of(output, false).await?;
+        let identity = identity::sink(output);
+        let standing = match before {
+            None if filed == 0 => Standing::First,
+            // An earlier version of the program has filed, and knew of no markers.
+            None if sinks.is_empty() => match self.has_receipts(output).await? {
+                true => Standing::Same,
+                false => Standing::Other,
+            },
+            None => Standing::Added,
+            Some(before) if before.marker != marker => Standing::Other,
+            Some(before) if before.identity != identity => Standing::Reshaped,
+            Some(before) if before.lapsed => Standing::Added,
+            Some(_) => Standing::Same,
+        };
+        let refill = self.refill.contains(&output.name);
+        match standing {
+            Standing::Other if !refill && filed > 0 => {
+                return Err(RunError::Sink(refusal(output, before, marker)));
+            }
+            Standing::Same if !refill => {}
+            Standing::First => {}
+            _ => self.fill(output, before, standing).await?,
+        }
+        let marker = marker_of(output, true).await?;
+        self.queue.set_sink(known(output, marker)).await?;
+        Ok(())
+    }
+
+    /// Notes that a sink lacks what others have, but for what its own receipts prove.
+    async fn fill(
+        &self,
+        output: &Output,
+        before: Option<&KnownSink>,
+        standing: Standing,
+    ) -> Result<(), RunError> {
+        self.queue.lacks_all(output.name.clone()).await?;
+        let reshaped = standing == Standing::Reshaped;
+        let now = identity::digest(&identity::sink(output));
+        let assumed = before.map(|before| identity::digest(&before.identity));
+        if let Some(store) = output.sink.store() {
+            for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
+                let receipts = Receipts::read(store, &folder, &self.claim).await?;
+                let mut attempts = BTreeMap::<String, (u32, bool)>::new();
+                for line in receipts.lines {
+                    // Receipts of before do not tell the sink's form: it was the one that was known.
+                    let form = line.sink_identity.as_ref().or(assumed.as_ref());
+                    let same = form.map_or(!reshaped, |form| *form == now);
+                    let entry = line.entry;
+                    let of = attempts.entry(entry.conversation_id).or_default();
+                    if (entry.attempt, same) > *of {
+                        *of = (entry.attempt, same);
+                    }
+                }
+                let all: Vec<(String, (u32, bool))> = attempts.into_iter().collect();
+                for page in all.chunks(PAGE) {
+                    let (same, other): (Vec<_>, Vec<_>) =
+                        page.iter().cloned().partition(|(_, (_, same))| *same);
+                    let of = |list: Vec<(String, (u32, bool))>| {
+                        list.into_iter()
+                            .map(|(id, (attempt, _))| (id, attempt))
+                            .collect()
+                    };
+                    let name = output.name.clone();
+                    self.queue.has(name.clone(), of(same), false).await?;
+                    self.queue.has(name, of(other), true).await?;
+                }
+            }
+        }
+        let lacking = self.queue.lacking().await?;
+        let lacking = lacking.get(&output.name).copied().unwrap_or_default();
+        let why = match standing {
+            Standing::Reshaped => "wants its objects in another form or under other keys",
+            Standing::Other => "is another one than before",
+            _ => "is new or was left out",
+        };
+        if lacking > 0 {
+            self.warn(&format!(
+                "sink {} {why}: {lacking} conversations that others have are brought to it; they are copied from another sink where one has them in the same form, and else asked for once more",
+                output.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a sink has any receipt of the export.
+    async fn has_receipts(&self, output: &Output) -> Result<bool, RunError> {
+        let Some(store) = output.sink.store() else {
+            return Ok(true);
+        };
+        for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
+            if !Receipts::read(store, &folder, &self.claim)
+                .await?
+                .lines
+                .is_empty()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A sink that was down is back: it may be another one by now.
+    pub(super) async fn know_again(&self, place: usize, live: &mut Live) -> Result<bool, RunError> {
+        match self.know_sink(place).await {
+            Ok(()) => Ok(true),
+            Err(RunError::Sink(error)) => {
+                self.sink_failed(place, error, live)?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a sink is not filed in, and what can be done about it.
+fn refusal(output: &Output, before: Option<&KnownSink>, marker: Option<String>) -> SinkError {
+    let name = &output.name;
+    let reason = match (before.and_then(|before| before.marker.as_ref()), marker) {
+        (Some(_), None) => format!(
+            "this is not the archive that the export was filed in: it has no marker, so it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+        ),
+        (None, None) => format!(
+            "the export was filed in this sink, and it has no receipt of it: it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+        ),
+        (_, Some(there)) => format!(
+            "this is not the archive that the export was filed in: it is `{there}`; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+        ),
+    };
+    SinkError {
+        sink: name.clone(),
+        key: marker::KEY.to_owned(),
+        reason,
+        retryable: false,
+    }
+}
