@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
 use crate::{
     queue::{Outcome, Proven, Queue, QueueError},
-    receipt::by_day,
+    receipt::{ReceiptEntry, ReceiptReader, by_day},
     sink::{SinkError, Store, StoreExt},
 };
 
@@ -27,38 +25,31 @@ pub enum RecoverError {
     Queue(#[from] QueueError),
 }
 
-#[derive(Deserialize)]
-struct Head {
-    export: String,
-    segment: i64,
-    day: String,
-    #[serde(default)]
-    replaces: Vec<i64>,
-}
-
-/// What a receipt says of a conversation.
-#[derive(Deserialize)]
+/// What a receipt says of a conversation, as far as it matters here.
 pub(crate) struct Line {
     pub(crate) conversation_id: String,
-    #[serde(flatten)]
     pub(crate) outcome: Outcome,
-    objects: Vec<Size>,
-    #[serde(default = "first")]
+    /// How many recordings there are, and their bytes.
+    objects: u64,
+    bytes: u64,
     pub(crate) attempt: u32,
-    #[serde(default)]
     pub(crate) extent: Option<u64>,
     /// The sinks that take it, if not all do.
-    #[serde(default)]
     sinks: Option<Vec<String>>,
 }
 
-fn first() -> u32 {
-    1
-}
-
-#[derive(Deserialize)]
-struct Size {
-    size: u64,
+impl From<ReceiptEntry> for Line {
+    fn from(entry: ReceiptEntry) -> Self {
+        Line {
+            outcome: entry.outcome(),
+            conversation_id: entry.conversation_id,
+            objects: entry.objects.len() as u64,
+            bytes: entry.objects.iter().map(|object| object.size).sum(),
+            attempt: entry.attempt,
+            extent: entry.extent,
+            sinks: entry.sinks,
+        }
+    }
 }
 
 /// Fills the new queue of `export` with what the receipts in `stores` prove, and returns how many
@@ -102,8 +93,8 @@ pub async fn recover(
                         day,
                         attempt: line.attempt,
                         extent: line.extent,
-                        bytes: line.objects.iter().map(|object| object.size).sum(),
-                        objects: line.objects.len() as u64,
+                        bytes: line.bytes,
+                        objects: line.objects,
                         outcome: Some(line.outcome),
                     };
                 }
@@ -173,15 +164,13 @@ impl Receipts {
             let Some(bytes) = store.read(&key).await? else {
                 return Ok(None);
             };
-            let text = String::from_utf8_lossy(&bytes);
-            let mut lines = text.lines();
-            let head = lines.next().map(serde_json::from_str::<Head>);
-            let Some(Ok(head)) = head.filter(|head| {
-                let own = |head: &Head| head.export == export;
-                head.as_ref().is_ok_and(own)
-            }) else {
+            let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
                 continue;
             };
+            let head = reader.header().clone();
+            if head.export != export {
+                continue;
+            }
             receipts.segments.insert((head.segment, head.day.clone()));
             if let Some(by) = replaced.get(&head.segment) {
                 receipts.void.push((head.segment, *by));
@@ -191,10 +180,10 @@ impl Receipts {
                 replaced.insert(segment, head.segment);
                 receipts.segments.insert((segment, head.day.clone()));
             }
-            let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
+            let entries = reader.flatten();
             receipts
                 .lines
-                .extend(lines.map(|line| (head.day.clone(), line)));
+                .extend(entries.map(|(_, entry)| (head.day.clone(), entry.into())));
         }
         Ok(Some(receipts))
     }

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Concurrency, Interval, OnProgress, OnWarning, Run, RunError, SourceConfig, Summary,
-    parts::Sandboxed, source_error,
+    context::context, parts::Sandboxed, source_error,
 };
 use crate::{
     clock::Clock,
@@ -326,6 +326,7 @@ impl Pipeline {
         )
         .login(connected.login);
         Ok(Run {
+            context: context(&export, &self.source.interval, &self.component)?,
             export,
             interval: self.source.interval.clone(),
             source: connected.source,

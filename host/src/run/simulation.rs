@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     grant::{Allow, Grant, Limiter, Login, OAuth},
     queue::Queue,
+    receipt::Context,
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
 };
@@ -62,6 +63,7 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
     let open = world.lock().unwrap().days.is_some();
     Run {
         export: "calls".into(),
+        context: Context::new("calls"),
         interval: Interval {
             from: START,
             until: (!open).then_some(START + DAY),
