@@ -187,7 +187,12 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
         });
         let before = memory("VmHWM:");
         let began = Instant::now();
-        runtime.block_on(receipt::file("bench", &segment, &output, &[]))?;
+        runtime.block_on(receipt::file(
+            &receipt::Context::new("bench"),
+            &segment,
+            &output,
+            &[],
+        ))?;
         println!(
             "a segment of {CONVERSATIONS} conversations, {} rows, filed as {format:?} in {} ms and {:.0} MB more",
             CONVERSATIONS * 3,

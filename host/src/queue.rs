@@ -9,6 +9,7 @@ mod commit;
 mod compact;
 mod delivered;
 mod fetch;
+mod filing;
 mod names;
 mod record;
 mod recover;

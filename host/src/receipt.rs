@@ -1,164 +1,124 @@
-//! Files settled conversations: their rows, and the receipt that proves them.
+//! Receipts: the proof that an archive carries, its format, and how settled conversations are filed.
 //!
-//! Keys are derived from the export and the segment, so that filing a segment
-//! again after a crash changes nothing. The receipt comes last: what it names is
-//! there. Rows and receipts are written while they are made, in memory that does
-//! not grow with the segment. A receipt is never encrypted, so that an archive can
-//! be proven without the secret that decrypts it.
+//! [`ReceiptHeader`] and [`ReceiptEntry`] are the one definition of the format; [`ReceiptReader`] and
+//! [`ReceiptWriter`] are what reads and writes it, everywhere. `docs/metadata.md` describes it.
+//!
+//! # How a segment is filed in a sink
+//!
+//! 1. Its rows, its part of the catalog and the files beside its objects are put.
+//! 2. The receipt is made, with the digests of what was put, and its bytes are fixed in the queue.
+//! 3. Exactly these bytes are put. The receipt comes last: what it names is there. It is never
+//!    encrypted, so that an archive can be proven without the secret that decrypts it.
+//!
+//! Keys are derived from export and segment. A run that was interrupted files the segment again:
+//!
+//! - No bytes are fixed: the receipt was never put. All is put again; in a sink that encrypts, with
+//!   other bytes, which nothing names yet.
+//! - Bytes are fixed, and the receipt is there: the segment is filed. A receipt that was put is never
+//!   changed, whatever happened since to what it names; that is for `verify` and a repair.
+//! - Bytes are fixed, and rows and catalog are there with the digests in them: they are put, and
+//!   nothing else, so that they stay true where each put of rows would have other bytes.
+//! - Bytes are fixed, and rows or catalog are not there (somebody has removed them, or emptied the
+//!   sink): the receipt was never put, so the bytes are let go, and all is put again.
+//! - Of a sink that cannot be read, what was put before the bytes were fixed is taken to be there.
 
 #[cfg(feature = "parquet")]
 mod catalog;
+mod context;
+mod format;
 mod key;
 mod put;
+mod read;
+mod readme;
 mod replaced;
 mod sidecar;
+mod write;
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    io::{self, Write},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 
 use crate::{
     metadata::{Format, Writer},
-    queue::{Object, Outcome, Segment, Settled},
-    sink::{Sealed, SinkError, Stored},
+    queue::{Queue, QueueError, Segment},
+    sandbox::hex,
+    sink::{ObjectInfo, SinkError, SinkExt, Store, StoreExt},
     transfer::Output,
 };
 
-pub(crate) use key::{by_day, segment_of, sibling};
+pub use context::Context;
+pub use format::{
+    Claims, ComponentVersion, ObjectDigest, Program, ReceiptEntry, ReceiptHeader, ReceiptObject,
+    SearchedRange, SourceCount, VERSION,
+};
+pub(crate) use key::{by_day, parts_of, segment_of, sibling};
 use key::{name, receipt_key};
 use put::put;
+pub use read::{ReceiptError, ReceiptReader, ReceiptTotals};
+pub use readme::README;
 pub use replaced::remove;
+pub use write::ReceiptWriter;
 
-/// The first line of a receipt.
-#[derive(Debug, Serialize)]
-struct Head {
-    receipt: u32,
-    export: String,
-    segment: i64,
-    day: String,
-    conversations: usize,
-    /// The segments of the same day whose receipts and rows are void from now on.
-    #[serde(skip_serializing_if = "<[i64]>::is_empty")]
-    replaces: Vec<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Proof>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    catalog: Option<Proof>,
-    /// The sink that has the objects of which the rows tell, if it is another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    media_in: Option<String>,
-    /// How what the receipt names is encrypted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    encryption: Option<&'static str>,
+/// Why a segment is not filed; it can be filed again.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
 }
 
-/// What proves an object.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Proof {
-    key: String,
-    size: u64,
-    sha256: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
-}
-
-impl Proof {
-    /// What proves an object of this length and sha256, or what the sink has made of it.
-    fn of(key: String, size: u64, sha256: String, stored: Stored) -> Self {
-        let etag = stored.etag;
-        match stored.sealed {
-            None => Proof {
-                key,
-                size,
-                sha256,
-                etag,
-            },
-            Some(Sealed { key, size, sha256 }) => Proof {
-                key,
-                size,
-                sha256,
-                etag,
-            },
-        }
-    }
-}
-
-/// One line of a receipt.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    conversation_id: &'a str,
-    #[serde(flatten)]
-    outcome: Cow<'a, Outcome>,
-    objects: Vec<Cow<'a, Object>>,
-    attempt: u32,
-    /// How much there was of it at the source.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extent: Option<u64>,
-    /// The files of metadata beside its objects.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sidecars: Vec<&'a Proof>,
-    /// The sinks that take the conversation, if not all do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sinks: Option<Vec<&'a str>>,
-}
-
-impl<'a> Line<'a> {
-    /// What is proven of a conversation in a sink. Where objects are encrypted, it is about what is
-    /// stored, and says nothing but ids, codes, lengths and digests: a receipt can be read by
-    /// whoever keeps the storage.
-    fn of(
-        settled: &'a Settled,
-        sink: &str,
-        encrypted: bool,
-        sidecars: &'a BTreeMap<String, Proof>,
-    ) -> Self {
-        let mut outcome = Cow::Borrowed(&settled.outcome);
-        let objects = settled.objects_in(sink);
-        let sidecars = objects
-            .iter()
-            .filter_map(|object| sidecars.get(&object.key))
-            .collect();
-        let objects = objects.iter().map(|object| {
-            let mut object = Cow::Borrowed(object);
-            if encrypted {
-                let named = object.to_mut();
-                named.member = None;
-                named.drop_message();
-                if let Some((size, sha256)) = named.stored.take() {
-                    (named.size, named.sha256) = (size, sha256);
-                }
-            }
-            object
-        });
-        let objects = objects.collect();
-        if encrypted && !outcome.losses().is_empty() {
-            outcome.to_mut().drop_messages();
-        }
-        Line {
-            conversation_id: &settled.id,
-            outcome,
-            objects,
-            attempt: settled.attempt,
-            extent: settled.extent,
-            sidecars,
-            sinks: None,
-        }
-    }
-}
-
-/// Puts a segment's rows, its part of the catalogue and the files beside its objects where there are
-/// such, and then its receipt into a sink, as far as it takes them; `outputs` are all sinks of the
-/// export.
+/// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the queue;
+/// `outputs` are all sinks of the export.
 ///
 /// # Errors
-/// What the sink says; the segment can be put again.
+/// [`CommitError`]; the segment can be filed again.
+pub async fn commit_segment(
+    queue: &Queue,
+    context: &Context,
+    segment: &Arc<Segment>,
+    output: &Output,
+    outputs: &[Arc<Output>],
+) -> Result<(), CommitError> {
+    let segment = &segment.in_sink(&output.name, |settled| output.route.takes(settled));
+    if segment.conversations.is_empty() {
+        return Ok(());
+    }
+    readme::put(queue, output).await?;
+    let key = receipt_key(&name(&context.export, &segment.day, segment.number));
+    let (number, sink) = (segment.number, output.name.clone());
+    let fixed = queue.fixed_receipt(number, sink.clone()).await?;
+    let fixed = match fixed {
+        None => None,
+        Some(bytes) => match so_far(output, &key, &bytes).await? {
+            SoFar::Filed => return Ok(()),
+            SoFar::Rows => Some(bytes),
+            SoFar::Nothing => {
+                queue.release_receipt(number, sink.clone()).await?;
+                None
+            }
+        },
+    };
+    let bytes = match fixed {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = prepare(context, segment, output, outputs).await?;
+            queue.fix_receipt(number, sink, bytes).await?
+        }
+    };
+    Ok(put_receipt(output, &key, bytes).await?)
+}
+
+/// Files a segment in a sink without a queue: each call makes a receipt of its own.
+///
+/// # Errors
+/// What the sink says; the segment can be filed again.
 pub async fn file(
-    export: &str,
+    context: &Context,
     segment: &Arc<Segment>,
     output: &Output,
     outputs: &[Arc<Output>],
@@ -167,91 +127,152 @@ pub async fn file(
     if segment.conversations.is_empty() {
         return Ok(());
     }
+    let key = receipt_key(&name(&context.export, &segment.day, segment.number));
+    let bytes = prepare(context, segment, output, outputs).await?;
+    put_receipt(output, &key, bytes).await
+}
+
+/// How far a segment whose receipt is fixed has come.
+enum SoFar {
+    /// The receipt is there.
+    Filed,
+    /// What the header names is there.
+    Rows,
+    /// Something that the header names is not there.
+    Nothing,
+}
+
+async fn so_far(output: &Output, key: &str, receipt: &[u8]) -> Result<SoFar, SinkError> {
+    let Some(store) = output.sink.store() else {
+        return Ok(SoFar::Rows);
+    };
+    if store.read(key).await?.is_some_and(|there| there == receipt) {
+        return Ok(SoFar::Filed);
+    }
+    let Ok(reader) = ReceiptReader::new(receipt) else {
+        return Ok(SoFar::Nothing);
+    };
+    let header = reader.header();
+    for file in [&header.metadata, &header.catalog].into_iter().flatten() {
+        if !is_there(store, file).await? {
+            return Ok(SoFar::Nothing);
+        }
+    }
+    Ok(SoFar::Rows)
+}
+
+/// Whether a sink has this very object.
+async fn is_there(store: &dyn Store, expected: &ObjectDigest) -> Result<bool, SinkError> {
+    let bytes = store.read(&expected.key).await?;
+    Ok(bytes.is_some_and(|bytes| hex(&Sha256::digest(&bytes)) == expected.sha256))
+}
+
+/// Puts all that a segment's receipt names, and makes the receipt.
+async fn prepare(
+    context: &Context,
+    segment: &Arc<Segment>,
+    output: &Output,
+    outputs: &[Arc<Output>],
+) -> Result<Vec<u8>, SinkError> {
     let content = output.route.content;
     // The rows of a sink without media tell of the objects in another one.
     let media_in = match content.media {
         true => None,
         false => outputs.iter().find(|other| other.route.content.media),
     };
-    let told = media_in.map_or(&output.name, |other| &other.name);
-    let settings = output.metadata;
-    let name = name(export, &segment.day, segment.number);
-    let key = format!("metadata/{name}.{}", settings.extension());
-    let (rows, sink) = (Arc::clone(segment), told.clone());
-    let metadata = match content.metadata {
-        false => None,
-        true => {
-            let rows = put(output, key, settings.content_type(), false, move |into| {
-                let mut writer = Writer::new(settings, into)?;
-                for settled in &rows.conversations {
-                    writer.write(settled, &sink)?;
-                }
-                writer.finish().map(drop)
-            });
-            Some(rows.await?)
+    let described = media_in.map_or(&output.name, |other| &other.name);
+    let name = name(&context.export, &segment.day, segment.number);
+    let mut metadata = None;
+    let mut catalog = None;
+    let mut sidecars = BTreeMap::new();
+    if content.metadata {
+        metadata = Some(put_rows(&name, segment, output, described).await?);
+        catalog = put_catalog(&context.export, &name, segment, output).await?;
+        sidecars = sidecar::put(&context.export, segment, output).await?;
+    }
+    let media_in = media_in.map(|other| other.name.clone());
+    let header = context.header(segment, output, metadata, catalog, media_in);
+    let (segment, sink) = (Arc::clone(segment), output.name.clone());
+    let (encrypted, outputs) = (output.sink.encrypts(), outputs.to_vec());
+    let written = spawn_blocking(move || {
+        let mut writer = ReceiptWriter::default();
+        for settled in &segment.conversations {
+            let take = outputs.iter().filter(|other| other.route.takes(settled));
+            let take: Vec<String> = take.map(|other| other.name.clone()).collect();
+            writer.entry(&ReceiptEntry {
+                sinks: (take.len() < outputs.len()).then_some(take),
+                ..ReceiptEntry::of(settled, &sink, encrypted, &sidecars)
+            })?;
         }
+        writer.finish(header)
+    });
+    let failed = |reason: String| SinkError {
+        sink: output.name.clone(),
+        key: receipt_key(&name),
+        reason: format!("the receipt cannot be written: {reason}"),
+        retryable: false,
     };
-    let catalog = match settings.format() {
-        Format::Jsonl => None,
-        #[cfg(feature = "parquet")]
-        Format::Parquet if !content.metadata => None,
+    let written = written.await.map_err(|error| failed(error.to_string()))?;
+    written.map_err(|error| failed(error.to_string()))
+}
+
+async fn put_rows(
+    name: &str,
+    segment: &Arc<Segment>,
+    output: &Output,
+    described: &str,
+) -> Result<ObjectDigest, SinkError> {
+    let settings = output.metadata;
+    let key = format!("metadata/{name}.{}", settings.extension());
+    let (rows, sink) = (Arc::clone(segment), described.to_owned());
+    put(output, key, settings.content_type(), move |into| {
+        let mut writer = Writer::new(settings, into)?;
+        for settled in &rows.conversations {
+            writer.write(settled, &sink)?;
+        }
+        writer.finish().map(drop)
+    })
+    .await
+}
+
+/// Puts a segment's part of the catalog, where there is one.
+async fn put_catalog(
+    export: &str,
+    name: &str,
+    segment: &Arc<Segment>,
+    output: &Output,
+) -> Result<Option<ObjectDigest>, SinkError> {
+    match output.metadata.format() {
+        Format::Jsonl => Ok(None),
         #[cfg(feature = "parquet")]
         Format::Parquet => {
+            let settings = output.metadata;
             let key = format!("catalog/{name}.parquet");
             let (export, rows) = (export.to_owned(), Arc::clone(segment));
             let sink = output.name.clone();
-            let catalog = put(output, key, settings.content_type(), false, move |into| {
+            let catalog = put(output, key, settings.content_type(), move |into| {
                 catalog::write(&export, &rows, &sink, settings.compression(), into)
             });
-            Some(catalog.await?)
+            catalog.await.map(Some)
         }
         #[cfg(not(feature = "parquet"))]
-        Format::Parquet => None,
-    };
-    let sidecars = match content.metadata {
-        true => sidecar::put(export, segment, output).await?,
-        false => BTreeMap::new(),
-    };
-    let head = Head {
-        receipt: 1,
-        export: export.to_owned(),
-        segment: segment.number,
-        day: segment.day.clone(),
-        conversations: segment.conversations.len(),
-        replaces: segment.replaces.clone(),
-        metadata,
-        catalog,
-        media_in: media_in.map(|other| other.name.clone()),
-        encryption: output.sink.encrypts().then_some("age"),
-    };
-    let (segment, sink) = (Arc::clone(segment), output.name.clone());
-    let encrypted = output.sink.encrypts();
-    let outputs = outputs.to_vec();
-    let key = receipt_key(&name);
-    put(
-        output,
-        key,
-        "application/x-ndjson",
-        true,
-        move |mut into| {
-            line(&mut into, &head)?;
-            for settled in &segment.conversations {
-                let take = outputs.iter().filter(|other| other.route.takes(settled));
-                let take: Vec<&str> = take.map(|other| other.name.as_str()).collect();
-                let proof = Line {
-                    sinks: (take.len() < outputs.len()).then_some(take),
-                    ..Line::of(settled, &sink, encrypted, &sidecars)
-                };
-                line(&mut into, &proof)?;
-            }
-            Ok(())
-        },
-    )
-    .await
-    .map(drop)
+        Format::Parquet => {
+            let _ = (export, name, segment);
+            Ok(None)
+        }
+    }
 }
 
-fn line(into: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *into, value)?;
-    into.write_all(b"\n")
+async fn put_receipt(output: &Output, key: &str, receipt: Vec<u8>) -> Result<(), SinkError> {
+    let info = ObjectInfo {
+        content_type: "application/x-ndjson".to_owned(),
+        size: None,
+        replace: true,
+        clear: true,
+    };
+    let put = output.sink.put_bytes(key, info, Bytes::from(receipt));
+    put.await.map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
 use crate::{
     identity::Identity,
     queue::{Outcome, Proven, Queue, QueueError},
-    receipt::by_day,
+    receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader, by_day},
     sink::{SinkError, Store, StoreExt},
 };
 
@@ -28,44 +26,31 @@ pub enum RecoverError {
     Queue(#[from] QueueError),
 }
 
-#[derive(Deserialize)]
-struct Head {
-    export: String,
-    segment: i64,
-    day: String,
-    #[serde(default)]
-    replaces: Vec<i64>,
-    #[serde(default)]
-    identity: Option<String>,
-    #[serde(default)]
-    form: Option<String>,
-    #[serde(default)]
-    sink_identity: Option<String>,
-}
-
-/// What a receipt says of a conversation.
-#[derive(Deserialize)]
+/// What a receipt says of a conversation, as far as it matters here.
 pub(crate) struct Line {
     pub(crate) conversation_id: String,
-    #[serde(flatten)]
     pub(crate) outcome: Outcome,
-    objects: Vec<Size>,
-    #[serde(default = "first")]
+    /// How many recordings there are, and their bytes.
+    objects: u64,
+    bytes: u64,
     pub(crate) attempt: u32,
-    #[serde(default)]
     pub(crate) extent: Option<u64>,
     /// The sinks that take it, if not all do.
-    #[serde(default)]
     sinks: Option<Vec<String>>,
 }
 
-fn first() -> u32 {
-    1
-}
-
-#[derive(Deserialize)]
-struct Size {
-    size: u64,
+impl From<ReceiptEntry> for Line {
+    fn from(entry: ReceiptEntry) -> Self {
+        Line {
+            outcome: entry.outcome(),
+            conversation_id: entry.conversation_id,
+            objects: entry.objects.len() as u64,
+            bytes: entry.objects.iter().map(|object| object.size).sum(),
+            attempt: entry.attempt,
+            extent: entry.extent,
+            sinks: entry.sinks,
+        }
+    }
 }
 
 /// Which receipts are an export's: those of its own name and identity. Those of another export of the
@@ -104,7 +89,7 @@ impl Claim {
         &self.label[..digits]
     }
 
-    fn whose(&self, head: &Head) -> Option<Whose> {
+    fn whose(&self, head: &ReceiptHeader) -> Option<Whose> {
         let named = self.label == head.export || self.labels.contains(&head.export);
         if named || head.identity.as_ref() == Some(&self.identity) {
             return Some(Whose::Own);
@@ -252,12 +237,10 @@ impl Receipts {
             let Some(bytes) = store.read(&key).await? else {
                 return Ok(None);
             };
-            let text = String::from_utf8_lossy(&bytes);
-            let mut lines = text.lines();
-            let head = lines.next().map(serde_json::from_str::<Head>);
-            let Some(Ok(head)) = head else {
+            let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
                 continue;
             };
+            let head = reader.header().clone();
             let Some(whose) = claim.whose(&head) else {
                 continue;
             };
@@ -273,19 +256,20 @@ impl Receipts {
                 }
                 continue;
             }
-            for segment in head.replaces {
+            for segment in head.replaces.iter().copied() {
                 replaced.insert((head.export.clone(), segment), head.segment);
                 if own {
                     receipts.segments.insert((segment, head.day.clone()));
                 }
             }
-            let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
-            receipts.lines.extend(lines.map(|entry| ProvenLine {
-                day: head.day.clone(),
-                entry,
-                sink_identity: head.sink_identity.clone(),
-                whose,
-            }));
+            receipts
+                .lines
+                .extend(reader.flatten().map(|(_, entry)| ProvenLine {
+                    day: head.day.clone(),
+                    entry: entry.into(),
+                    sink_identity: head.sink_identity.clone(),
+                    whose,
+                }));
         }
         Ok(Some(receipts))
     }
@@ -306,7 +290,7 @@ fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> 
     let best = of
         .iter()
         .flatten()
-        .max_by_key(|line| (sound(line), line.entry.attempt, line.entry.objects.len()));
+        .max_by_key(|line| (sound(line), line.entry.attempt, line.entry.objects));
     let latest = of.iter().flatten().map(|line| line.entry.attempt).max();
     let Some(best) = best else {
         return Proven::default();
@@ -323,8 +307,8 @@ fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> 
         day: best.day.clone(),
         attempt: latest.unwrap_or_default(),
         extent: best.entry.extent,
-        bytes: best.entry.objects.iter().map(|object| object.size).sum(),
-        objects: best.entry.objects.len() as u64,
+        bytes: best.entry.bytes,
+        objects: best.entry.objects,
         outcome: sound(&best).then(|| best.entry.outcome.clone()),
         alike: best.whose == Whose::Alike,
         conversation,

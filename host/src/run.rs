@@ -4,6 +4,7 @@
 //! was not committed when a run ended is done again by the next one.
 
 mod compact;
+mod context;
 mod deliver;
 mod lane;
 mod live;
@@ -36,7 +37,7 @@ pub use tell::{Finding, State};
 use crate::{
     clock::Clock,
     queue::{Delivered, Queue, QueueError, artifact_key},
-    receipt,
+    receipt::{self, CommitError},
     recover::Claim,
     sandbox::{Event, OptionError, SandboxError},
     sink::SinkError,
@@ -121,6 +122,8 @@ pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
 /// Everything that a run needs, set up.
 pub(crate) struct Run {
     pub(crate) export: String,
+    /// What its receipts tell besides the segments.
+    pub(crate) context: receipt::Context,
     pub(crate) interval: Interval,
     pub(crate) source: Arc<dyn Steps>,
     /// How many conversations the source takes in one fetch.
@@ -384,7 +387,10 @@ impl Run {
             let mut everywhere = false;
             for place in places {
                 let output = &self.outputs[place];
-                match receipt::file(&self.export, &segment, output, &self.outputs).await {
+                let context = self.receipt_context();
+                let commit =
+                    receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
+                match commit.await {
                     Ok(()) => {
                         let name = output.name.clone();
                         let now = self.clock.now();
@@ -392,7 +398,8 @@ impl Run {
                         everywhere = filed.everywhere;
                         live.wanted |= filed.grown > 0;
                     }
-                    Err(error) => self.sink_failed(place, error, live)?,
+                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, live)?,
+                    Err(CommitError::Queue(error)) => return Err(error.into()),
                 }
             }
             all &= everywhere;

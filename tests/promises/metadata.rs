@@ -24,7 +24,7 @@ use parquet::{
 use recording_host::{
     metadata::{self, Compression, Format},
     queue::{Object, Outcome, Record, Segment, Settled},
-    receipt,
+    receipt::{self, Context},
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
     transfer::Output,
     verify::{Difference, verify},
@@ -268,14 +268,16 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
         let segment = many(3000);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let once = output(folder(one.path()), format, Some(compression));
-        receipt::file("export", &segment, &once, &[]).await.unwrap();
+        receipt::file(&Context::new("export"), &segment, &once, &[])
+            .await
+            .unwrap();
 
         let interrupted = Arc::new(Interrupted {
             folder: Filesystem::new(other.path().to_owned()),
             takes_receipts: AtomicBool::new(false),
         });
         let twice = output(interrupted.clone(), format, Some(compression));
-        let error = receipt::file("export", &segment, &twice, &[])
+        let error = receipt::file(&Context::new("export"), &segment, &twice, &[])
             .await
             .unwrap_err();
         assert_eq!(
@@ -283,7 +285,7 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
             ("interrupted", true)
         );
         interrupted.takes_receipts.store(true, Ordering::Relaxed);
-        receipt::file("export", &segment, &twice, &[])
+        receipt::file(&Context::new("export"), &segment, &twice, &[])
             .await
             .unwrap();
 
@@ -304,13 +306,15 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         ..output(sink, Format::Jsonl, None)
     };
     let once = hive(folder(one.path()));
-    receipt::file("export", &segment, &once, &[]).await.unwrap();
+    receipt::file(&Context::new("export"), &segment, &once, &[])
+        .await
+        .unwrap();
     let interrupted = Arc::new(Interrupted {
         folder: Filesystem::new(other.path().to_owned()),
         takes_receipts: AtomicBool::new(false),
     });
     let twice = hive(interrupted.clone());
-    receipt::file("export", &segment, &twice, &[])
+    receipt::file(&Context::new("export"), &segment, &twice, &[])
         .await
         .unwrap_err();
     let beside = files(other.path());
@@ -319,7 +323,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         .filter(|key| key.ends_with(".wav_metadata.json"));
     assert_eq!(beside.count(), 500, "the receipt comes last");
     interrupted.takes_receipts.store(true, Ordering::Relaxed);
-    receipt::file("export", &segment, &twice, &[])
+    receipt::file(&Context::new("export"), &segment, &twice, &[])
         .await
         .unwrap();
     assert_eq!(files(one.path()), files(other.path()));
@@ -338,7 +342,7 @@ fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
 async fn parquet_can_be_searched_without_reading_all_of_it() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file("export", &many(3000), &output, &[])
+    receipt::file(&Context::new("export"), &many(3000), &output, &[])
         .await
         .unwrap();
     let files = files(root.path());
@@ -387,7 +391,7 @@ fn schema(file: &[u8]) -> String {
 async fn the_documented_schema_is_the_one_that_is_written() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file("export", &many(3), &output, &[])
+    receipt::file(&Context::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let documented = include_str!("../../docs/metadata.md");
@@ -424,7 +428,7 @@ async fn the_highest_attempt_counts() {
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
         let segment = segment(number, vec![settled]);
-        receipt::file("export", &segment, &output, &[])
+        receipt::file(&Context::new("export"), &segment, &output, &[])
             .await
             .unwrap();
     }
@@ -447,7 +451,7 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
         let sink = folder(root.path());
         let output = output(sink.clone(), format, Some(Compression::Gzip));
         receipt::file(
-            "export",
+            &Context::new("export"),
             &segment(1, vec![settled(1, 1, Outcome::NoRecording, Vec::new())]),
             &output,
             &[],
@@ -497,7 +501,7 @@ async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
     let output = output(sink.clone(), Format::Parquet, None);
-    receipt::file("export", &many(3), &output, &[])
+    receipt::file(&Context::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let found = files(root.path());

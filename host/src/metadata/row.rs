@@ -47,9 +47,9 @@ pub(crate) struct Row<'a> {
 
 /// The rows of a conversation in a sink, at least one.
 pub(super) fn rows<'a>(settled: &'a Settled, sink: &str) -> impl Iterator<Item = Row<'a>> {
-    let objects = settled.objects_in(sink);
-    let bare = objects.is_empty().then(|| row(settled, None));
-    let full = objects.iter().map(|object| row(settled, Some(object)));
+    let mut objects = settled.recordings_in(sink).peekable();
+    let bare = objects.peek().is_none().then(|| row(settled, None));
+    let full = objects.map(|object| row(settled, Some(object)));
     bare.into_iter().chain(full)
 }
 

@@ -257,6 +257,12 @@ impl Settled {
     pub fn objects_in(&self, sink: &str) -> &[Object] {
         self.objects.get(sink).map_or(&[], Vec::as_slice)
     }
+
+    /// Its recordings in a sink: without what was kept aside.
+    pub(crate) fn recordings_in(&self, sink: &str) -> impl Iterator<Item = &Object> {
+        let objects = self.objects_in(sink).iter();
+        objects.filter(|object| !object.aside)
+    }
 }
 
 /// A group of settled conversations of one day, filed as one.
@@ -285,7 +291,7 @@ impl Segment {
         segment.conversations.retain(takes);
         for settled in &mut segment.conversations {
             if let Some(lost) = settled.lost_in.remove(sink) {
-                let stored = !settled.objects_in(sink).is_empty();
+                let stored = settled.recordings_in(sink).next().is_some();
                 settled.outcome = settled.outcome.clone().with_losses(lost, stored);
             }
         }

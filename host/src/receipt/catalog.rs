@@ -1,6 +1,6 @@
-//! The catalogue: what receipts say, as Parquet for whoever asks by SQL.
+//! The catalog: what receipts say, as Parquet for whoever asks by SQL.
 //!
-//! The receipts remain the proof; each names its part of the catalogue with its
+//! The receipts remain the proof; each names its part of the catalog with its
 //! sha256.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::{
     queue::{Object, Outcome, Segment, Settled},
 };
 
-/// Writes a segment's part of the catalogue.
+/// Writes a segment's part of the catalog.
 pub(super) fn write(
     export: &str,
     segment: &Segment,
@@ -36,18 +36,18 @@ pub(super) fn write(
             export,
             segment: segment.number,
             settled,
-            objects: settled.objects_in(sink),
+            objects: settled.recordings_in(sink).collect(),
         })?;
     }
     table.finish().map(drop)
 }
 
-/// What the catalogue says of a conversation.
+/// What the catalog says of a conversation.
 pub(super) struct Entry<'a> {
     export: &'a str,
     segment: i64,
     settled: &'a Settled,
-    objects: &'a [Object],
+    objects: Vec<&'a Object>,
 }
 
 #[derive(Default)]
@@ -145,7 +145,7 @@ impl Columns for Catalog {
         self.object_count.append_value(entry.objects.len() as i64);
         let bytes = entry.objects.iter().map(|object| object.size).sum();
         self.bytes.append_value(signed(bytes));
-        self.objects.push(entry.objects);
+        self.objects.push(&entry.objects);
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Columns for Catalog {
 }
 
 impl Objects {
-    fn push(&mut self, objects: &[Object]) {
+    fn push(&mut self, objects: &[&Object]) {
         for object in objects {
             self.recording_id.append_value(&object.recording);
             self.key.append_value(&object.key);

@@ -15,7 +15,7 @@ pub(super) fn receipt_key(name: &str) -> String {
     format!("receipts/{name}.jsonl")
 }
 
-/// The segment that a file of rows, a part of the catalogue or a receipt belongs to, as its files are
+/// The segment that a file of rows, a part of the catalog or a receipt belongs to, as its files are
 /// named.
 pub(crate) fn segment_of(key: &str) -> Option<&str> {
     let folders = ["receipts/", "metadata/", "catalog/"];
@@ -23,6 +23,13 @@ pub(crate) fn segment_of(key: &str) -> Option<&str> {
     let digits = name.rfind('-')? + 1;
     let rest = name[digits..].trim_start_matches(|c: char| c.is_ascii_digit());
     Some(&name[..name.len() - rest.len()])
+}
+
+/// Day, export and number of the segment that a file belongs to.
+pub(crate) fn parts_of(key: &str) -> Option<(&str, &str, i64)> {
+    let (name, number) = segment_of(key)?.rsplit_once('-')?;
+    let (day, export) = name.strip_prefix("date=")?.split_once('/')?;
+    Some((day, export, number.parse().ok()?))
 }
 
 /// Another segment of the same day and export as that of a file, as its files are named.
@@ -66,6 +73,7 @@ mod tests {
             format!("catalog/{name}.parquet"),
         ] {
             assert_eq!(segment_of(&key), Some("date=2026-01-05/calls.eu-1-000012"));
+            assert_eq!(parts_of(&key), Some(("2026-01-05", "calls.eu-1", 12)));
             let other = sibling(&key, 1_000_000);
             assert_eq!(other.as_deref(), Some("date=2026-01-05/calls.eu-1-1000000"));
         }

@@ -4,21 +4,20 @@ use std::io;
 
 use tokio::task::spawn_blocking;
 
-use super::Proof;
+use super::ObjectDigest;
 use crate::{
     sink::{Body, ObjectInfo, Passing, SinkError},
     transfer::Output,
 };
 
-/// Puts what `write` writes, on a thread that may block, and says what proves it: what is stored, be
-/// it encrypted or, if `clear`, in no sink.
+/// Puts what `write` writes, on a thread that may block, and returns the digest of what is stored, be
+/// it encrypted or not.
 pub(super) async fn put(
     output: &Output,
     key: String,
     content_type: &str,
-    clear: bool,
     write: impl FnOnce(&mut Passing) -> io::Result<()> + Send + 'static,
-) -> Result<Proof, SinkError> {
+) -> Result<ObjectDigest, SinkError> {
     let (feed, body) = Body::channel();
     let writing = spawn_blocking(move || {
         let mut passing = Passing::new(feed);
@@ -29,7 +28,7 @@ pub(super) async fn put(
         content_type: content_type.to_owned(),
         size: None,
         replace: true,
-        clear,
+        clear: false,
     };
     let (written, stored) = tokio::join!(writing, output.sink.put(&key, info, body));
     let failed = |reason: String| SinkError {
@@ -40,10 +39,10 @@ pub(super) async fn put(
     };
     match written {
         Ok(Ok((size, sha256))) => {
-            let mut proof = Proof::of(key, size, sha256, stored?);
+            let mut digest = ObjectDigest::of(key, size, sha256, stored?);
             // What is proven so is read whole: no tag is needed.
-            proof.etag = None;
-            Ok(proof)
+            digest.etag = None;
+            Ok(digest)
         }
         // The sink stopped reading, and says why.
         Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {

@@ -2,27 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
-use super::{Proof, name, receipt_key};
+use super::{ObjectDigest, ReceiptReader, name, receipt_key};
 use crate::{
     queue::{Replaced, Segment},
     sink::{SinkError, Store, StoreExt},
 };
 
-#[derive(Deserialize)]
-struct Head {
-    metadata: Option<Proof>,
-    catalog: Option<Proof>,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    sidecars: Vec<Proof>,
-}
-
-/// Removes what a sink has of a replaced segment: rows, catalogue and, when these are gone, the
+/// Removes what a sink has of a replaced segment: rows, catalog and, when these are gone, the
 /// receipt that names them.
 ///
 /// # Errors
@@ -32,15 +18,14 @@ pub async fn remove(store: &dyn Store, export: &str, segment: &Replaced) -> Resu
     let Some(receipt) = store.read(&key).await? else {
         return Ok(());
     };
-    let first = receipt.split(|byte| *byte == b'\n').next();
-    let head: Head = serde_json::from_slice(first.unwrap_or_default()).map_err(|_| SinkError {
+    let reader = ReceiptReader::new(receipt.as_slice()).map_err(|error| SinkError {
         sink: segment.sink.clone(),
         key: key.clone(),
-        reason: "its first line is not that of a receipt; it and its rows are void, remove them"
-            .to_owned(),
+        reason: format!("{error}; it and its rows are void, remove them"),
         retryable: false,
     })?;
-    for file in [head.metadata, head.catalog].into_iter().flatten() {
+    let header = reader.header();
+    for file in [&header.metadata, &header.catalog].into_iter().flatten() {
         store.delete(&file.key).await?;
     }
     store.delete(&key).await
@@ -51,16 +36,19 @@ pub(super) async fn sidecars(
     store: &dyn Store,
     export: &str,
     segment: &Segment,
-) -> Result<BTreeMap<String, Proof>, SinkError> {
+) -> Result<BTreeMap<String, ObjectDigest>, SinkError> {
     let mut proven = BTreeMap::new();
     for number in &segment.replaces {
         let key = receipt_key(&name(export, &segment.day, *number));
         let receipt = store.read(&key).await?.unwrap_or_default();
-        let lines = receipt.split(|byte| *byte == b'\n').skip(1);
         // What cannot be read is put again.
-        let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-        for proof in lines.flat_map(|line| line.sidecars) {
-            proven.insert(proof.key.clone(), proof);
+        let Ok(reader) = ReceiptReader::new(receipt.as_slice()) else {
+            continue;
+        };
+        for (_, entry) in reader.flatten() {
+            for sidecar in entry.sidecars {
+                proven.insert(sidecar.key.clone(), sidecar);
+            }
         }
     }
     Ok(proven)

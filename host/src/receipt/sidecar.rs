@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use super::{Proof, replaced};
+use super::{ObjectDigest, replaced};
 use crate::{
     encryption::SUFFIX,
     layout,
@@ -20,12 +20,12 @@ use crate::{
 /// How many are put at once.
 const AT_ONCE: usize = 32;
 
-/// Puts those that are not there yet, and says what proves each, by the key of the object that it is about.
+/// Puts those that are not there yet, and returns the digest of each, by the key of the object that it is about.
 pub(super) async fn put(
     export: &str,
     segment: &Segment,
     output: &Output,
-) -> Result<BTreeMap<String, Proof>, SinkError> {
+) -> Result<BTreeMap<String, ObjectDigest>, SinkError> {
     if !output.layout.has_sidecars() {
         return Ok(BTreeMap::new());
     }
@@ -36,6 +36,8 @@ pub(super) async fn put(
     let before = &before;
     let of_each = segment.conversations.iter().flat_map(|settled| {
         let objects = settled.objects_in(&output.name).iter();
+        // What is kept aside is no recording.
+        let objects = objects.filter(|object| !object.aside);
         objects.filter_map(move |object| {
             let (key, bytes) = layout::sidecar(settled, object)?;
             Some((object.key.clone(), key, bytes))
@@ -45,10 +47,10 @@ pub(super) async fn put(
         .map(|(object, key, bytes)| async move {
             let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
             // An encrypted one says nothing of what is in it, but that is what a replaced segment knew.
-            let there = before.get(&key).filter(|proof| proof.sha256 == sha256);
+            let there = before.get(&key).filter(|digest| digest.sha256 == sha256);
             let there = there.or_else(|| before.get(&format!("{key}{SUFFIX}")));
-            if let Some(proof) = there {
-                return Ok((object, proof.clone()));
+            if let Some(digest) = there {
+                return Ok((object, digest.clone()));
             }
             let info = ObjectInfo {
                 content_type: "application/json".to_owned(),
@@ -58,7 +60,7 @@ pub(super) async fn put(
                 clear: false,
             };
             let stored = output.sink.put_bytes(&key, info, bytes.into()).await?;
-            Ok((object, Proof::of(key, size, sha256, stored)))
+            Ok((object, ObjectDigest::of(key, size, sha256, stored)))
         })
         .buffer_unordered(AT_ONCE)
         .try_collect()

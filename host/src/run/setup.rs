@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Concurrency, Interval, OnProgress, OnWarning, Run, RunError, SourceConfig, Summary,
-    parts::Sandboxed, source_error,
+    context::context, parts::Sandboxed, source_error,
 };
 use crate::{
     clock::Clock,
@@ -326,6 +326,7 @@ impl Pipeline {
         )
         .login(connected.login);
         Ok(Run {
+            context: context(&opened.label, &self.source.interval, &self.component)?,
             export: opened.label,
             claim,
             interval: self.source.interval.clone(),

@@ -21,6 +21,7 @@ use crate::{
     grant::{Allow, Grant, Limiter, Login, OAuth},
     identity::Identity,
     queue::Queue,
+    receipt::Context,
     recover::Claim,
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
@@ -64,6 +65,7 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
     let open = world.lock().unwrap().days.is_some();
     Run {
         export: "calls".into(),
+        context: Context::new("calls"),
         interval: Interval {
             from: START,
             until: (!open).then_some(START + DAY),

@@ -1,0 +1,63 @@
+//! The text that an archive carries about itself.
+
+use bytes::Bytes;
+
+use crate::{
+    queue::Queue,
+    sink::{ObjectInfo, SinkExt, StoreExt},
+    transfer::Output,
+};
+
+use super::CommitError;
+
+/// The key of the text in each sink that can be read.
+pub const README: &str = "README.txt";
+/// The version of the text. A higher one replaces what an earlier program has put.
+const VERSION: i64 = 1;
+/// What a text of ours begins with.
+const TITLE: &str = "Call recordings, written by recording-host";
+const TEXT: &str = include_str!("readme.txt");
+
+/// Puts the text into a sink unless it is there already. A text of somebody else stays, and so does
+/// an earlier one that the sink does not let us replace: nothing depends on it.
+pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitError> {
+    let Some(store) = output.sink.store() else {
+        return Ok(());
+    };
+    if queue.readme(output.name.clone()).await? == VERSION {
+        return Ok(());
+    }
+    let there = store.read(README).await?;
+    let ours = |there: &Vec<u8>| there.starts_with(TITLE.as_bytes());
+    let stays = there.is_some_and(|there| !ours(&there) || there == TEXT.as_bytes());
+    if !stays {
+        let info = ObjectInfo {
+            content_type: "text/plain; charset=utf-8".to_owned(),
+            size: None,
+            replace: true,
+            clear: true,
+        };
+        match output
+            .sink
+            .put_bytes(README, info, Bytes::from_static(TEXT.as_bytes()))
+            .await
+        {
+            Ok(_) => {}
+            Err(error) if error.retryable => return Err(error.into()),
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(queue.set_readme(output.name.clone(), VERSION).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_known_as_ours_and_names_its_version() {
+        assert!(TEXT.starts_with(TITLE));
+        assert!(TEXT.contains(&format!("This text has version {VERSION},")));
+        assert!(TEXT.is_ascii() && TEXT.lines().all(|line| line.len() <= 100));
+    }
+}
