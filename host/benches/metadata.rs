@@ -184,6 +184,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
             day: "2026-01-05".to_owned(),
             conversations: conversations(1, 3),
             replaces: Vec::new(),
+            apart: false,
         });
         let before = memory("VmHWM:");
         let began = Instant::now();

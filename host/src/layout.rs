@@ -20,7 +20,7 @@ pub(crate) use hive::sidecar;
 pub use template::TemplateError;
 use template::{Piece, Template};
 
-use crate::{archive::safe, queue::Known, sandbox::hex};
+use crate::{archive::safe, queue::{Known, Record}, sandbox::hex};
 
 /// The keys that a sink gets unless it is told otherwise.
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
@@ -91,12 +91,21 @@ pub struct About {
 
 impl From<&Known> for About {
     fn from(known: &Known) -> Self {
-        let record = known.record.as_ref();
-        let queue = record.and_then(|record| record.queues.first());
+        let about = known.record.as_ref().map(About::of).unwrap_or_default();
         About {
             start: known.start,
-            queue: queue.map(|(id, _)| id.clone()),
-            direction: record.and_then(|record| record.direction.clone()),
+            ..about
+        }
+    }
+}
+
+impl About {
+    /// What is known of a conversation.
+    pub(crate) fn of(record: &Record) -> Self {
+        About {
+            start: record.start,
+            queue: record.queues.first().map(|(id, _)| id.clone()),
+            direction: record.direction.clone(),
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod queue;
 pub mod receipt;
 pub mod reconcile;
 pub mod recover;
+mod replicate;
 pub mod route;
 pub mod run;
 pub mod sandbox;

@@ -8,6 +8,7 @@ mod jsonl;
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 mod read;
+pub(crate) mod restore;
 mod row;
 mod settings;
 

@@ -89,6 +89,11 @@ impl Claim {
         &self.label[..digits]
     }
 
+    /// Whether a receipt is one of those that the export may claim.
+    pub(crate) fn covers(&self, head: &ReceiptHeader) -> bool {
+        self.whose(head).is_some()
+    }
+
     fn whose(&self, head: &ReceiptHeader) -> Option<Whose> {
         let named = self.label == head.export || self.labels.contains(&head.export);
         if named || head.identity.as_ref() == Some(&self.identity) {

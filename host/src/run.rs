@@ -6,6 +6,7 @@
 mod compact;
 mod context;
 mod deliver;
+mod fill;
 mod lane;
 mod live;
 mod pace;
@@ -44,6 +45,7 @@ use crate::{
     transfer::Output,
 };
 use deliver::{Fetched, Tried};
+use fill::Filled;
 use lane::Lanes;
 use live::Live;
 use pace::Pace;
@@ -156,6 +158,7 @@ enum Happened {
     Stepped(Box<Stepped>),
     Fetched(Box<Fetched>),
     Tried(Tried),
+    Filled(Box<Filled>),
     Time,
     Stop,
 }
@@ -171,6 +174,7 @@ impl Run {
         );
         let mut live = Live::load(&self.queue, lanes, pace).await?;
         live.next_search = Some(0);
+        live.filling.due = true;
         for place in self.places(&self.absent) {
             live.lanes.leave(place, self.clock.now());
         }
@@ -184,6 +188,7 @@ impl Run {
         let mut steps = JoinSet::new();
         let mut fetches = JoinSet::new();
         let mut tries = JoinSet::new();
+        let mut fills = JoinSet::new();
         let mut delivered = Vec::new();
         let mut filed_at = self.clock.now();
         let mut next_tick = 0;
@@ -193,12 +198,14 @@ impl Run {
             self.search(&mut live, now).await?;
             self.gather(&mut live, now).await?;
             self.try_sinks(&mut live, &mut tries, now);
+            self.fill_sinks(&mut live, &mut fills, now).await?;
             self.fetch(&mut live, &mut fetches, now);
             self.launch(&mut live, &mut steps, now).await?;
             if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {
                 self.delivered(&mut delivered, &mut live).await?;
             }
-            let busy = !steps.is_empty() || !fetches.is_empty() || !tries.is_empty();
+            let busy =
+                !(steps.is_empty() && fetches.is_empty() && tries.is_empty() && fills.is_empty());
             let idle = !busy && live.is_idle();
             if now >= next_tick || idle {
                 self.queue
@@ -234,6 +241,10 @@ impl Run {
                 Some(tried) = tries.join_next() => {
                     Happened::Tried(tried.map_err(|error| RunError::Host(error.to_string()))?)
                 }
+                Some(filled) = fills.join_next() => {
+                    let filled = filled.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Filled(Box::new(filled))
+                }
                 () = self.clock.sleep(wait) => Happened::Time,
                 () = tokio::time::sleep(TICK), if busy => Happened::Time,
             };
@@ -245,6 +256,7 @@ impl Run {
                     self.delivered(&mut delivered, &mut live).await?;
                     self.tried(tried, &mut live).await?;
                 }
+                Happened::Filled(filled) => self.filled(*filled, &mut live).await?,
                 Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut live, fetches, &mut delivered).await?;
@@ -383,11 +395,11 @@ impl Run {
             }
             let segment = Arc::new(self.queue.segment(number).await?);
             let small = segment.conversations.len() < ROWS;
-            let keep = small && segment.replaces.is_empty() && self.may_compact();
+            let keep = small && segment.is_whole() && self.may_compact();
             let mut everywhere = false;
             for place in places {
                 let output = &self.outputs[place];
-                let context = self.receipt_context();
+                let context = self.receipt_context(&segment.day).await?;
                 let commit =
                     receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
                 match commit.await {

@@ -204,6 +204,7 @@ fn segment(number: i64, conversations: Vec<Settled>) -> Arc<Segment> {
         day: "2026-01-05".to_owned(),
         conversations,
         replaces: Vec::new(),
+        apart: false,
     })
 }
 

@@ -113,11 +113,18 @@ impl Queue {
                 )?
                 .query_map([number], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
+            let apart = tx
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
+                     (SELECT id FROM conversation WHERE segment = ?1 AND status = 'closing'))",
+                )?
+                .query_row([number], |row| row.get(0))?;
             Ok(Segment {
                 number,
                 day,
                 conversations,
                 replaces,
+                apart,
             })
         })
         .await

@@ -276,9 +276,17 @@ pub struct Segment {
     pub conversations: Vec<Settled>,
     /// The numbers of the smaller segments whose place it takes.
     pub replaces: Vec<i64>,
+    /// Whether only some sinks lack it, and others have its conversations in other segments.
+    pub apart: bool,
 }
 
 impl Segment {
+    /// Whether it is the first one of its conversations, in every sink.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.replaces.is_empty() && !self.apart
+    }
+
     /// The segment as a sink is to have it: the conversations that it takes, with what could not be
     /// brought to it any more.
     #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::{Queue, QueueError, count, counted, insert_splits, set};
+use super::{Queue, QueueError, count, counted, day, insert_splits, set};
 use crate::sandbox::{Split, TimeRange};
 
 /// What the searches have come to.
@@ -235,6 +235,26 @@ impl Queue {
                     until: row.get::<_, i64>(1)? as u64,
                     at: row.get::<_, i64>(2)? as u64,
                 })
+            })?
+            .collect()
+        })
+        .await
+    }
+
+    /// How many conversations the source counted on each day, and when (ms): of days that were counted
+    /// whole.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn source_counts(&self) -> Result<Vec<(String, u64, u64)>, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached(
+                "SELECT min(start), sum(conversations), max(at) FROM source_count GROUP BY start / ?1
+                 HAVING min(start) % ?1 = 0 AND max(until) % ?1 = 0 AND sum(until - start) = ?1",
+            )?
+            .query_map([DAY], |row| {
+                let start = row.get::<_, i64>(0)? as u64;
+                Ok((day(start), row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64))
             })?
             .collect()
         })

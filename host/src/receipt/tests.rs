@@ -233,6 +233,7 @@ fn segment() -> Arc<Segment> {
         day: "1970-01-01".into(),
         conversations: (1..=2).map(settled).collect(),
         replaces: Vec::new(),
+        apart: false,
     })
 }
 

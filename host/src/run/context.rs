@@ -4,18 +4,52 @@ use jiff::Timestamp;
 
 use super::{Interval, Run};
 use crate::{
-    receipt::{Claims, ComponentVersion, Context},
+    identity::{self, digest},
+    queue::QueueError,
+    receipt::{Claims, ComponentVersion, Context, SearchedRange, SourceCount},
     sandbox::{Component, SandboxError},
 };
 
+/// A day (ms).
+const DAY: u64 = 86_400_000;
+
 impl Run {
-    /// What stands in the header of a receipt that is made now.
-    pub(super) fn receipt_context(&self) -> Context {
-        Context {
+    /// What stands in the header of a receipt of this day that is made now.
+    pub(super) async fn receipt_context(&self, day: &str) -> Result<Context, QueueError> {
+        let (from, until) = bounds(day);
+        let searches = self.queue.searches_of(from, until).await?.into_iter();
+        let searched = searches.filter_map(|range| {
+            Some(SearchedRange {
+                from: timestamp(range.from)?,
+                until: timestamp(range.until)?,
+                at: timestamp(range.at)?,
+            })
+        });
+        let counts = self.queue.source_counts().await?.into_iter();
+        let counts = counts.filter_map(|(day, conversations, at)| {
+            let at = timestamp(at)?;
+            Some((day, SourceCount { conversations, at }))
+        });
+        let outputs = self.outputs.iter();
+        Ok(Context {
             written_at: timestamp(self.clock.now()),
+            identity: Some(self.claim.identity.clone()),
+            form: Some(self.claim.form.clone()),
+            sinks: outputs
+                .map(|output| (output.name.clone(), digest(&identity::sink(output))))
+                .collect(),
+            searched: searched.collect(),
+            source_counts: counts.collect(),
             ..self.context.clone()
-        }
+        })
     }
+}
+
+/// The first instant of a day (`YYYY-MM-DD`, UTC) and the first one after it (ms).
+fn bounds(day: &str) -> (u64, u64) {
+    let midnight = format!("{day}T00:00:00Z").parse::<Timestamp>();
+    let from = midnight.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0));
+    (from, from + DAY)
 }
 
 /// What is known when a run is set up.

@@ -210,6 +210,7 @@ impl Run {
             return Ok(());
         }
         live.lanes.works(place);
+        live.filling.due = true;
         let owed = self.catch_up(vec![place], live).await?;
         let name = &self.outputs[place].name;
         self.warn(&format!(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::{lane::Lanes, pace::Pace};
+use super::{fill::Filling, lane::Lanes, pace::Pace};
 use crate::{
     queue::{Contents, Queue, QueueError},
     sandbox::Artifact,
@@ -63,6 +63,8 @@ pub(super) struct Live {
     pub(super) next_search: Option<u64>,
     /// How often conversations that go on were looked for.
     pub(super) looks: u32,
+    /// How far sinks are filled with what they lack.
+    pub(super) filling: Filling,
 }
 
 impl Live {
@@ -87,6 +89,7 @@ impl Live {
             next_wanted: None,
             next_search: None,
             looks: 0,
+            filling: Filling::default(),
         };
         for (id, due) in queue.open_splits().await? {
             live.add(id, due);
@@ -127,7 +130,10 @@ impl Live {
 
     /// Whether no split and no download is left.
     pub(super) fn is_idle(&self) -> bool {
-        self.due.is_empty() && self.fresh.is_empty() && self.links.is_empty()
+        self.due.is_empty()
+            && self.fresh.is_empty()
+            && self.links.is_empty()
+            && self.filling.is_done()
     }
 
     /// When there is something to do next (ms) because of the time alone: what was to be done until

@@ -1,0 +1,272 @@
+//! Makes of the rows of a conversation again what is known of it, so that another sink can have its own
+//! rows without asking the source.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufRead, BufReader},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::queue::{Told, Record};
+
+/// A row, as far as it tells of its conversation.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub(crate) struct Row {
+    pub(crate) conversation_id: String,
+    pub(crate) object_key: Option<String>,
+    pub(crate) archive_member: Option<String>,
+    pub(crate) outcome: String,
+    pub(super) start: String,
+    pub(super) end: Option<String>,
+    pub(super) direction: Option<String>,
+    pub(super) ani: Option<String>,
+    pub(super) dnis: Option<String>,
+    pub(super) agents: Vec<Named>,
+    pub(super) queues: Vec<Named>,
+    pub(super) wrap_up_codes: Vec<Named>,
+    pub(super) tags: Vec<String>,
+    pub(super) divisions: Vec<String>,
+    pub(super) media_types: Vec<String>,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(crate) attempt: u32,
+}
+
+/// Somebody or something with an id and perhaps a name.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+}
+
+/// What the rows of a conversation tell of it, and of each of its objects besides.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Restored {
+    pub(crate) record: Record,
+    /// What only the rows of an object tell, by its key and its name in a kept archive.
+    pub(crate) objects: BTreeMap<(String, Option<String>), Arc<Told>>,
+}
+
+/// The rows of some conversations in a file, whose format is told by its key.
+pub(crate) fn rows_of(
+    key: &str,
+    file: Bytes,
+    conversations: &BTreeSet<String>,
+) -> io::Result<BTreeMap<String, Vec<Row>>> {
+    let mut rows = BTreeMap::<String, Vec<Row>>::new();
+    let mut add = |row: Row| {
+        if conversations.contains(&row.conversation_id) {
+            rows.entry(row.conversation_id.clone()).or_default().push(row);
+        }
+    };
+    if key.ends_with(".parquet") {
+        parquet(file, &mut add)?;
+    } else {
+        for line in lines_of(key, file)? {
+            add(serde_json::from_str(&line?)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The lines of a file of rows as JSON Lines.
+fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    let file = io::Cursor::new(file);
+    if key.ends_with(".gz") {
+        let unpacked = flate2::bufread::MultiGzDecoder::new(file);
+        Ok(Box::new(BufReader::new(unpacked).lines()))
+    } else if key.ends_with(".zst") {
+        let unpacked = zstd::stream::read::Decoder::with_buffer(file)?;
+        Ok(Box::new(BufReader::new(unpacked).lines()))
+    } else {
+        Ok(Box::new(file.lines()))
+    }
+}
+
+impl Restored {
+    /// What the rows of one conversation tell; none if they cannot be those of one.
+    pub(crate) fn of(rows: &[Row]) -> Option<Self> {
+        let latest = rows.iter().map(|row| row.attempt).max()?;
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.attempt == latest).collect();
+        let first = rows.first()?;
+        // What all rows tell is about the conversation, the rest about each object.
+        let mut common = first.attributes.clone();
+        common.retain(|name, value| {
+            let same = |row: &&Row| row.attributes.get(name) == Some(value);
+            rows.iter().all(same)
+        });
+        let shared_tags: Vec<String> = first
+            .tags
+            .iter()
+            .filter(|tag| rows.iter().all(|row| row.tags.contains(tag)))
+            .cloned()
+            .collect();
+        let objects = rows.iter().filter_map(|row| {
+            let others = row.attributes.iter();
+            let others = others.filter(|(name, _)| !common.contains_key(*name));
+            let own = Told {
+                known: Vec::new(),
+                others: others.map(|(n, v)| (n.clone(), v.clone())).collect(),
+            };
+            let key = (row.object_key.clone()?, row.archive_member.clone());
+            (!own.others.is_empty()).then(|| (key, Arc::new(own)))
+        });
+        let parties = |list: &[Named]| {
+            let each = list.iter().map(|one| (one.id.clone(), one.name.clone()));
+            each.collect()
+        };
+        Some(Restored {
+            objects: objects.collect(),
+            record: Record {
+                start: milliseconds(&first.start)?,
+                end: first.end.as_deref().and_then(milliseconds),
+                direction: first.direction.clone(),
+                ani: first.ani.clone(),
+                dnis: first.dnis.clone(),
+                agents: parties(&first.agents),
+                queues: parties(&first.queues),
+                wrap_up_codes: parties(&first.wrap_up_codes),
+                tags: shared_tags,
+                divisions: first.divisions.clone(),
+                media_types: first.media_types.clone(),
+                recorded: first.outcome != "no-recording",
+                attributes: common,
+                recordings: BTreeMap::new(),
+            },
+        })
+    }
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok()
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: Bytes, _: &mut dyn FnMut(Row)) -> io::Result<()> {
+    Err(io::Error::other(
+        "this build has no `parquet`; build it with the feature `parquet`",
+    ))
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(file: Bytes, add: &mut dyn FnMut(Row)) -> io::Result<()> {
+    use super::parquet::failed;
+    use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+    for batch in builder.build().map_err(failed)? {
+        let batch = batch.map_err(io::Error::other)?;
+        let columns = columns::Columns { batch: &batch };
+        for row in 0..batch.num_rows() {
+            add(columns.row(row)?);
+        }
+    }
+    Ok(())
+}
+
+/// Values of columns, one by one.
+#[cfg(feature = "parquet")]
+mod columns {
+    use std::{collections::BTreeMap, io};
+
+    use arrow_array::{
+        Array, Int32Array, ListArray, MapArray, RecordBatch, StringArray, StructArray,
+        TimestampMillisecondArray,
+    };
+
+    use super::{Named, Row};
+
+    pub(super) struct Columns<'a> {
+        pub(super) batch: &'a RecordBatch,
+    }
+
+    impl Columns<'_> {
+        fn column<T: 'static>(&self, name: &str) -> io::Result<&T> {
+            let column = self.batch.column_by_name(name);
+            let column = column.and_then(|column| column.as_any().downcast_ref::<T>());
+            column.ok_or_else(|| {
+                io::Error::other(format!("there is no column `{name}` of the right type"))
+            })
+        }
+
+        pub(super) fn row(&self, row: usize) -> io::Result<Row> {
+            let text = |name: &str| {
+                let column: &StringArray = self.column(name)?;
+                Ok::<_, io::Error>(value(column, row))
+            };
+            let instant = |name: &str| {
+                let column: &TimestampMillisecondArray = self.column(name)?;
+                let at = column.is_valid(row).then(|| column.value(row));
+                let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+                Ok::<_, io::Error>(at.map(|at| at.to_string()))
+            };
+            Ok(Row {
+                conversation_id: text("conversation_id")?.unwrap_or_default(),
+                object_key: text("object_key")?,
+                archive_member: text("archive_member")?,
+                outcome: text("outcome")?.unwrap_or_default(),
+                start: instant("start")?.unwrap_or_default(),
+                end: instant("end")?,
+                direction: text("direction")?,
+                ani: text("ani")?,
+                dnis: text("dnis")?,
+                agents: self.named("agents", row)?,
+                queues: self.named("queues", row)?,
+                wrap_up_codes: self.named("wrap_up_codes", row)?,
+                tags: self.texts("tags", row)?,
+                divisions: self.texts("divisions", row)?,
+                media_types: self.texts("media_types", row)?,
+                attributes: self.pairs("attributes", row)?,
+                attempt: u32::try_from(self.column::<Int32Array>("attempt")?.value(row))
+                    .unwrap_or(1),
+            })
+        }
+
+        fn texts(&self, name: &str, row: usize) -> io::Result<Vec<String>> {
+            let list = self.column::<ListArray>(name)?.value(row);
+            let list: &StringArray = cast(&list, name)?;
+            Ok((0..list.len()).filter_map(|at| value(list, at)).collect())
+        }
+
+        fn named(&self, name: &str, row: usize) -> io::Result<Vec<Named>> {
+            let list = self.column::<ListArray>(name)?.value(row);
+            let list: &StructArray = cast(&list, name)?;
+            let (ids, names) = (field(list, "id")?, field(list, "name")?);
+            let one = |at| Named {
+                id: value(ids, at).unwrap_or_default(),
+                name: value(names, at),
+            };
+            Ok((0..list.len()).map(one).collect())
+        }
+
+        fn pairs(&self, name: &str, row: usize) -> io::Result<BTreeMap<String, String>> {
+            let pairs = self.column::<MapArray>(name)?.value(row);
+            let (keys, values) = (pairs.column(0), pairs.column(1));
+            let (keys, values): (&StringArray, &StringArray) =
+                (cast(keys, name)?, cast(values, name)?);
+            let pair = |at| Some((value(keys, at)?, value(values, at).unwrap_or_default()));
+            Ok((0..pairs.len()).filter_map(pair).collect())
+        }
+    }
+
+    fn value(column: &StringArray, row: usize) -> Option<String> {
+        column.is_valid(row).then(|| column.value(row).to_owned())
+    }
+
+    fn cast<'a, T: 'static>(array: &'a dyn Array, name: &str) -> io::Result<&'a T> {
+        array
+            .as_any()
+            .downcast_ref::<T>()
+            .ok_or_else(|| io::Error::other(format!("`{name}` has another type")))
+    }
+
+    fn field<'a>(of: &'a StructArray, name: &str) -> io::Result<&'a StringArray> {
+        let field = of.column_by_name(name);
+        let field = field.and_then(|field| field.as_any().downcast_ref());
+        field.ok_or_else(|| io::Error::other(format!("there is no field `{name}`")))
+    }
+}

@@ -1,0 +1,302 @@
+//! Brings to sinks what they lack and others have: objects are copied from a sink that has them in the
+//! same form, by the digests in its receipts, and rows are made of its rows. The source is asked for the
+//! rest alone.
+
+mod copy;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    identity,
+    layout::About,
+    metadata::restore::{Restored, rows_of},
+    queue::{Lacking, Object, Queue, QueueError},
+    receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day},
+    recover::Claim,
+    sandbox::hex,
+    sink::{SinkError, Store, StoreExt},
+    transfer::Output,
+};
+
+/// How many conversations are asked about together.
+const PAGE: usize = 1000;
+/// How many conversations are copied at once.
+const AT_ONCE: usize = 8;
+
+/// A day in a sink that may have what others lack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// The sink, by its place among the outputs.
+    pub(crate) donor: usize,
+    /// The folder of the day's receipts.
+    folder: String,
+    /// Whether objects are copied; otherwise the rows alone are read, for what must be fetched.
+    pub(crate) copies: bool,
+}
+
+/// Why a job was not done; it can be done again.
+#[derive(Debug)]
+pub(crate) enum ReplicateError {
+    /// A sink failed, by its place.
+    Sink(usize, SinkError),
+    Queue(QueueError),
+}
+
+impl From<QueueError> for ReplicateError {
+    fn from(error: QueueError) -> Self {
+        ReplicateError::Queue(error)
+    }
+}
+
+/// What a job has come to.
+#[derive(Debug, Default)]
+pub(crate) struct Replicated {
+    pub(crate) found: Vec<Lacking>,
+    /// Conversations that a sink does not take.
+    pub(crate) refused: Vec<(String, String)>,
+}
+
+/// The days of the sinks in these places, all of which can be read: first to copy, then to ask.
+pub(crate) async fn jobs(outputs: &[Arc<Output>], donors: &[usize]) -> Result<Vec<Job>, ReplicateError> {
+    let mut jobs = Vec::new();
+    for copies in [true, false] {
+        for donor in donors {
+            let Some(store) = outputs[*donor].sink.store() else {
+                continue;
+            };
+            let days = by_day(store, "receipts/").await;
+            let days = days.map_err(|error| ReplicateError::Sink(*donor, error))?;
+            jobs.extend(days.into_keys().map(|folder| Job {
+                donor: *donor,
+                folder,
+                copies,
+            }));
+        }
+    }
+    Ok(jobs)
+}
+
+/// An entry of a receipt about a conversation that sinks lack.
+struct Wanted {
+    entry: ReceiptEntry,
+    header: Arc<ReceiptHeader>,
+    sinks: BTreeSet<String>,
+}
+
+/// Does a job.
+pub(crate) async fn replicate(
+    queue: &Queue,
+    claim: &Claim,
+    outputs: &[Arc<Output>],
+    job: &Job,
+) -> Result<Replicated, ReplicateError> {
+    let donor = &outputs[job.donor];
+    let Some(store) = donor.sink.store() else {
+        return Ok(Replicated::default());
+    };
+    let failed = |error| ReplicateError::Sink(job.donor, error);
+    let wanted = wanted(queue, claim, store, &job.folder, job.donor).await?;
+    let mut files = BTreeMap::<String, (Arc<ReceiptHeader>, BTreeSet<String>)>::new();
+    for (id, one) in &wanted {
+        if let Some(rows) = &one.header.metadata {
+            let of = files.entry(rows.key.clone());
+            let (_, ids) = of.or_insert_with(|| (Arc::clone(&one.header), BTreeSet::new()));
+            ids.insert(id.clone());
+        }
+    }
+    let mut restored = BTreeMap::new();
+    for (key, (header, ids)) in files {
+        restored.extend(restore(store, &key, &header, ids).await.map_err(failed)?);
+    }
+    let known = wanted.into_iter().filter_map(|(id, wanted)| {
+        let restored = restored.remove(&id)?;
+        Some((wanted, restored))
+    });
+    let mut all = Replicated::default();
+    let mut copies = stream::iter(known)
+        .map(|(wanted, restored)| one(outputs, job, wanted, restored))
+        .buffer_unordered(AT_ONCE);
+    while let Some(done) = copies.next().await {
+        let (found, refused) = done?;
+        all.refused.extend(refused);
+        all.found.extend(found);
+    }
+    // What another sink may have in the right form is not fetched yet.
+    if job.copies {
+        all.found.retain(|one| !one.filled.is_empty());
+    }
+    Ok(all)
+}
+
+/// What of a day sinks lack, by conversation: the latest that the donor says of it.
+async fn wanted(
+    queue: &Queue,
+    claim: &Claim,
+    store: &dyn Store,
+    folder: &str,
+    donor: usize,
+) -> Result<BTreeMap<String, Wanted>, ReplicateError> {
+    let failed = |error| ReplicateError::Sink(donor, error);
+    let mut wanted = BTreeMap::<String, Wanted>::new();
+    let keys = by_day(store, folder).await.map_err(failed)?;
+    for key in keys.into_values().flatten() {
+        let Some(bytes) = store.read(&key).await.map_err(failed)? else {
+            continue;
+        };
+        // What cannot be read is for `verify` to name.
+        let Ok(mut reader) = ReceiptReader::new(bytes.as_slice()) else {
+            continue;
+        };
+        if !claim.covers(reader.header()) {
+            continue;
+        }
+        let header = Arc::new(reader.header().clone());
+        loop {
+            let page: Vec<ReceiptEntry> = reader
+                .by_ref()
+                .take(PAGE)
+                .filter_map(Result::ok)
+                .map(|(_, entry)| entry)
+                .collect();
+            if page.is_empty() {
+                break;
+            }
+            let ids = page.iter().map(|entry| entry.conversation_id.clone());
+            let mut lackers = queue.lackers(ids.collect()).await?;
+            for entry in page {
+                let Some(sinks) = lackers.remove(&entry.conversation_id) else {
+                    continue;
+                };
+                let before = wanted.get(&entry.conversation_id);
+                if before.is_none_or(|before| before.entry.attempt < entry.attempt) {
+                    let header = Arc::clone(&header);
+                    let id = entry.conversation_id.clone();
+                    wanted.insert(id, Wanted { entry, header, sinks });
+                }
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// What the rows of conversations tell of them; nothing if these are not the rows that the receipt
+/// names, or cannot be read.
+async fn restore(
+    store: &dyn Store,
+    key: &str,
+    header: &ReceiptHeader,
+    ids: BTreeSet<String>,
+) -> Result<BTreeMap<String, Restored>, SinkError> {
+    let digest = header.metadata.as_ref().map(|rows| rows.sha256.as_str());
+    let Some(file) = store.read(key).await? else {
+        return Ok(BTreeMap::new());
+    };
+    if header.encryption.is_some() || digest != Some(hex(&Sha256::digest(&file)).as_str()) {
+        return Ok(BTreeMap::new());
+    }
+    let key = key.to_owned();
+    let reading = tokio::task::spawn_blocking(move || rows_of(&key, file.into(), &ids)).await;
+    let rows = reading.ok().and_then(Result::ok).unwrap_or_default();
+    let restored = rows.into_iter();
+    Ok(restored
+        .filter_map(|(id, rows)| Some((id, Restored::of(&rows)?)))
+        .collect())
+}
+
+type Done = (Option<Lacking>, Vec<(String, String)>);
+
+/// Brings a conversation to the sinks that lack it, as far as it can be copied.
+async fn one(
+    outputs: &[Arc<Output>],
+    job: &Job,
+    wanted: Wanted,
+    restored: Restored,
+) -> Result<Done, ReplicateError> {
+    let donor = &outputs[job.donor];
+    let Wanted { entry, sinks, .. } = wanted;
+    let id = entry.conversation_id.clone();
+    let about = About::of(&restored.record);
+    let mut found = Lacking {
+        conversation: id.clone(),
+        outcome: entry.outcome(),
+        extent: entry.extent,
+        objects: Vec::new(),
+        filled: BTreeSet::new(),
+        record: None,
+    };
+    let mut refused = Vec::new();
+    for (place, output) in outputs.iter().enumerate() {
+        if !sinks.contains(&output.name) {
+            continue;
+        }
+        if !output.route.condition.holds(&restored.record) {
+            refused.push((id.clone(), output.name.clone()));
+            continue;
+        }
+        if !job.copies || place == job.donor {
+            continue;
+        }
+        let copied = copy::copy(donor, (place, output), &about, &entry, &restored).await;
+        let copied = copied.map_err(|(place, error)| {
+            let place = place.unwrap_or(job.donor);
+            ReplicateError::Sink(place, error)
+        })?;
+        if let Some(objects) = copied {
+            found.filled.insert(output.name.clone());
+            found
+                .objects
+                .extend(objects.into_iter().map(|object| (output.name.clone(), object)));
+        }
+    }
+    if sinks.iter().all(|sink| refused.iter().any(|(_, name)| name == sink)) {
+        return Ok((None, refused));
+    }
+    // Rows of a sink without media tell of the objects in the donor.
+    let all = entry.objects.iter().map(|object| (object, false));
+    let all = all.chain(entry.aside.iter().map(|object| (object, true)));
+    for (told, aside) in all {
+        let object = as_object(&id, told, aside, &restored);
+        found.objects.push((donor.name.clone(), object));
+    }
+    found.record = Some(restored.record);
+    Ok((Some(found), refused))
+}
+
+/// An object of the donor's as the queue knows objects.
+fn as_object(id: &str, told: &ReceiptObject, aside: bool, restored: &Restored) -> Object {
+    let key = (told.key.clone(), told.member.clone());
+    Object {
+        conversation: id.to_owned(),
+        recording: told.recording.clone(),
+        key: told.key.clone(),
+        member: told.member.clone(),
+        content_type: told.content_type.clone(),
+        size: told.size,
+        sha256: told.sha256.clone(),
+        etag: told.etag.clone(),
+        stored: None,
+        note: told.note.clone(),
+        aside,
+        told: restored.objects.get(&key).cloned(),
+    }
+}
+
+/// Whether what a donor holds is what another sink is to hold, but for its key.
+fn same_form(donor: &Output, output: &Output) -> bool {
+    let form = |output: &Output| {
+        let text = identity::sink(output);
+        let mut keys: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        if let Some(keys) = keys.as_object_mut() {
+            keys.remove("layout");
+            keys.remove("encrypt");
+        }
+        keys
+    };
+    !donor.sink.encrypts() && donor.route.content.media && form(donor) == form(output)
+}

@@ -1,0 +1,138 @@
+//! Copies the objects of a conversation from one sink to another, compared with their digests on the way.
+
+use sha2::{Digest, Sha256};
+
+use super::{as_object, same_form};
+use crate::{
+    layout::About,
+    metadata::restore::Restored,
+    queue::Object,
+    receipt::{ReceiptEntry, ReceiptObject},
+    sandbox::hex,
+    sink::{Body, ObjectInfo, SinkError, Store, Stored},
+    transfer::Output,
+};
+
+/// How many parts of a recording are looked for when the key of an object is read.
+const PARTS: u32 = 1000;
+
+/// A failure of the sink in a place, or of the donor.
+pub(super) type Failure = (Option<usize>, SinkError);
+
+/// Copies all objects of a conversation; none if that cannot be done: the donor has them in another
+/// form, or not as its receipt says.
+pub(super) async fn copy(
+    donor: &Output,
+    (place, output): (usize, &Output),
+    about: &About,
+    entry: &ReceiptEntry,
+    restored: &Restored,
+) -> Result<Option<Vec<Object>>, Failure> {
+    if !output.route.content.media {
+        return Ok(Some(Vec::new()));
+    }
+    let objects = entry.objects.iter().map(|object| (object, false));
+    let objects: Vec<(&ReceiptObject, bool)> = objects
+        .chain(entry.aside.iter().map(|object| (object, true)))
+        .collect();
+    let Some(store) = donor.sink.store().filter(|_| {
+        objects.is_empty() || same_form(donor, output)
+    }) else {
+        return Ok(None);
+    };
+    let mut copied = Vec::new();
+    for (told, aside) in objects {
+        let id = &entry.conversation_id;
+        let Some(key) = key_in(donor, output, about, id, told, aside) else {
+            return Ok(None);
+        };
+        let Some(stored) = object(store, told, (place, output), &key).await? else {
+            return Ok(None);
+        };
+        let mut object = as_object(id, told, aside, restored);
+        object.key = key;
+        object.etag = stored.etag;
+        if let Some(sealed) = stored.sealed {
+            object.key = sealed.key;
+            object.stored = Some((sealed.size, sealed.sha256));
+        }
+        copied.push(object);
+    }
+    Ok(Some(copied))
+}
+
+/// The key that an object of the donor's has in another sink; none if the donor's key does not tell.
+fn key_in(
+    donor: &Output,
+    output: &Output,
+    about: &About,
+    conversation: &str,
+    told: &ReceiptObject,
+    aside: bool,
+) -> Option<String> {
+    let fixed = aside || told.member.is_some() || told.key.starts_with(crate::layout::BUNDLES);
+    if fixed || donor.layout == output.layout {
+        return Some(told.key.clone());
+    }
+    let stem = |of: &Output, part| of.layout.stem(about, conversation, &told.recording, part);
+    // What follows the stem is an extension, or the name of a file of an archive. Parts are numbered
+    // behind the stem, so that the longest one counts.
+    let part = (0..PARTS).rev().find(|part| {
+        let rest = told.key.strip_prefix(&stem(donor, *part));
+        rest.is_some_and(|rest| rest.starts_with(['.', '/', '_']))
+    })?;
+    let rest = told.key.strip_prefix(&stem(donor, part))?;
+    let to = stem(output, part);
+    match rest.strip_prefix('.') {
+        Some(extension) if !extension.contains(['.', '/']) => Some(format!("{to}.{extension}")),
+        _ => Some(output.layout.entry(&to, &rest[1..])),
+    }
+}
+
+/// Copies an object; none if the donor does not have it as its receipt says.
+///
+/// # Errors
+/// What the sinks say.
+pub(crate) async fn object(
+    store: &dyn Store,
+    told: &ReceiptObject,
+    (place, output): (usize, &Output),
+    key: &str,
+) -> Result<Option<Stored>, Failure> {
+    let Some(mut from) = store.get(&told.key).await.map_err(|error| (None, error))? else {
+        return Ok(None);
+    };
+    let (feed, body) = Body::channel();
+    let info = ObjectInfo {
+        content_type: told.content_type.clone(),
+        size: Some(told.size),
+        // What comes is what a receipt proves of this very key: whatever else is there is wrong.
+        replace: true,
+        clear: false,
+    };
+    let feeding = async {
+        let mut digest = Sha256::new();
+        let mut size = 0;
+        while let Ok(Some(data)) = from.next().await {
+            digest.update(&data);
+            size += data.len() as u64;
+            if size > told.size || feed.send(data).await.is_err() {
+                return false;
+            }
+        }
+        let right = size == told.size && hex(&digest.finalize()) == told.sha256;
+        if right {
+            feed.end().await;
+        }
+        right
+    };
+    let (right, stored) = tokio::join!(feeding, output.sink.put(key, info, body));
+    match (right, stored) {
+        (true, Ok(stored)) => Ok(Some(stored)),
+        (true, Err(error)) => Err((Some(place), error)),
+        // The put broke off because what came was wrong, or says itself why it stopped.
+        (false, Err(error)) if error.retryable => Ok(None),
+        (false, Err(error)) => Err((Some(place), error)),
+        (false, Ok(_)) => Ok(None),
+    }
+}

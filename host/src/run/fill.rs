@@ -1,0 +1,124 @@
+//! Fills sinks with what they lack and others have, beside everything else that a run does.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use super::{Run, RunError, live::Live};
+use crate::replicate::{Job, ReplicateError, Replicated, jobs, replicate};
+
+/// How far the filling of sinks is.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    /// Whether what is to be done must be found out.
+    pub(super) due: bool,
+    jobs: VecDeque<Job>,
+    /// Whether a job is under way.
+    busy: bool,
+    /// Whether the source has been searched for what no sink could tell of.
+    searched: bool,
+}
+
+impl Filling {
+    pub(super) fn is_done(&self) -> bool {
+        !self.due && !self.busy && self.jobs.is_empty()
+    }
+}
+
+/// What came of a job.
+pub(super) struct Filled {
+    job: Job,
+    result: Result<Replicated, ReplicateError>,
+}
+
+impl Run {
+    /// Starts the next job, if there is one and all sinks are there.
+    pub(super) async fn fill_sinks(
+        &self,
+        live: &mut Live,
+        fills: &mut JoinSet<Filled>,
+        now: u64,
+    ) -> Result<(), RunError> {
+        if live.filling.busy || (!live.filling.due && live.filling.jobs.is_empty()) {
+            return Ok(());
+        }
+        let lacking = self.queue.lacking().await?;
+        let names: Vec<String> = lacking.into_keys().collect();
+        let mut places = self.places(&names);
+        if names.is_empty() || places.all(|place| live.lanes.is_away(place)) {
+            live.filling.due = false;
+            live.filling.jobs.clear();
+            return Ok(());
+        }
+        let there: Vec<usize> = (0..self.outputs.len())
+            .filter(|place| !live.lanes.is_away(*place))
+            .collect();
+        if there.iter().any(|place| live.lanes.rests(*place, now)) {
+            return Ok(());
+        }
+        if live.filling.due {
+            live.filling.due = false;
+            match jobs(&self.outputs, &there).await {
+                Ok(jobs) => live.filling.jobs = jobs.into(),
+                Err(error) => {
+                    live.filling.due = true;
+                    return self.fill_failed(error, live);
+                }
+            }
+        }
+        live.filling.jobs.retain(|job| there.contains(&job.donor));
+        let Some(job) = live.filling.jobs.pop_front() else {
+            return Ok(());
+        };
+        live.filling.busy = true;
+        let (queue, claim) = (self.queue.clone(), Arc::clone(&self.claim));
+        // A sink that is away gets what it lacks when it is back.
+        let outputs = self.outputs.clone();
+        fills.spawn(async move {
+            let result = replicate(&queue, &claim, &outputs, &job).await;
+            Filled { job, result }
+        });
+        Ok(())
+    }
+
+    /// Notes what came of a job.
+    pub(super) async fn filled(&self, filled: Filled, live: &mut Live) -> Result<(), RunError> {
+        live.filling.busy = false;
+        let Filled { job, result } = filled;
+        match result {
+            Ok(done) => {
+                let now = self.clock.now();
+                let wanted = self.queue.filled(done.found, done.refused, now).await?;
+                live.wanted |= wanted > 0;
+            }
+            Err(error) => {
+                live.filling.jobs.push_front(job);
+                return self.fill_failed(error, live);
+            }
+        }
+        if live.filling.is_done() {
+            self.search_for_lacking(live).await?;
+        }
+        Ok(())
+    }
+
+    /// Searches the source once for what sinks lack and no other could tell of.
+    pub(super) async fn search_for_lacking(&self, live: &mut Live) -> Result<(), RunError> {
+        let lacking = self.queue.lacking().await?;
+        let lacks = |output: &Arc<crate::transfer::Output>| lacking.contains_key(&output.name);
+        if live.filling.searched || !self.outputs.iter().any(lacks) {
+            return Ok(());
+        }
+        live.filling.searched = true;
+        self.queue.search_again().await?;
+        live.next_search = Some(0);
+        Ok(())
+    }
+
+    fn fill_failed(&self, error: ReplicateError, live: &mut Live) -> Result<(), RunError> {
+        match error {
+            ReplicateError::Sink(place, error) => self.sink_failed(place, error, live),
+            ReplicateError::Queue(error) => Err(error.into()),
+        }
+    }
+}
