@@ -20,7 +20,11 @@ pub(crate) use hive::sidecar;
 pub use template::TemplateError;
 use template::{Piece, Template};
 
-use crate::{archive::safe, queue::{Known, Record}, sandbox::hex};
+use crate::{
+    archive::safe,
+    queue::{Known, Record},
+    sandbox::hex,
+};
 
 /// The keys that a sink gets unless it is told otherwise.
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";

@@ -203,6 +203,11 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
+    /// The numbers of the export's segments that are there.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = i64> + '_ {
+        self.segments.iter().map(|(number, _)| *number)
+    }
+
     /// Reads the receipts that an export may claim in the folder of a day. A line that cannot be read
     /// proves nothing.
     pub(crate) async fn read(

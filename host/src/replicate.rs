@@ -60,10 +60,15 @@ pub(crate) struct Replicated {
     pub(crate) found: Vec<Lacking>,
     /// Conversations that a sink does not take.
     pub(crate) refused: Vec<(String, String)>,
+    /// Why not all of it is done; the job can be done again.
+    pub(crate) failed: Option<ReplicateError>,
 }
 
 /// The days of the sinks in these places, all of which can be read: first to copy, then to ask.
-pub(crate) async fn jobs(outputs: &[Arc<Output>], donors: &[usize]) -> Result<Vec<Job>, ReplicateError> {
+pub(crate) async fn jobs(
+    outputs: &[Arc<Output>],
+    donors: &[usize],
+) -> Result<Vec<Job>, ReplicateError> {
     let mut jobs = Vec::new();
     for copies in [true, false] {
         for donor in donors {
@@ -89,7 +94,10 @@ struct Wanted {
     sinks: BTreeSet<String>,
 }
 
-/// Does a job.
+/// Does a job. Where a sink fails in its midst, what was done until then counts.
+///
+/// # Errors
+/// [`ReplicateError`], if nothing was done.
 pub(crate) async fn replicate(
     queue: &Queue,
     claim: &Claim,
@@ -123,9 +131,13 @@ pub(crate) async fn replicate(
         .map(|(wanted, restored)| one(outputs, job, wanted, restored))
         .buffer_unordered(AT_ONCE);
     while let Some(done) = copies.next().await {
-        let (found, refused) = done?;
-        all.refused.extend(refused);
-        all.found.extend(found);
+        match done {
+            Ok((found, refused)) => {
+                all.refused.extend(refused);
+                all.found.extend(found);
+            }
+            Err(error) => all.failed = Some(error),
+        }
     }
     // What another sink may have in the right form is not fetched yet.
     if job.copies {
@@ -177,7 +189,14 @@ async fn wanted(
                 if before.is_none_or(|before| before.entry.attempt < entry.attempt) {
                     let header = Arc::clone(&header);
                     let id = entry.conversation_id.clone();
-                    wanted.insert(id, Wanted { entry, header, sinks });
+                    wanted.insert(
+                        id,
+                        Wanted {
+                            entry,
+                            header,
+                            sinks,
+                        },
+                    );
                 }
             }
         }
@@ -249,12 +268,17 @@ async fn one(
         })?;
         if let Some(objects) = copied {
             found.filled.insert(output.name.clone());
-            found
-                .objects
-                .extend(objects.into_iter().map(|object| (output.name.clone(), object)));
+            found.objects.extend(
+                objects
+                    .into_iter()
+                    .map(|object| (output.name.clone(), object)),
+            );
         }
     }
-    if sinks.iter().all(|sink| refused.iter().any(|(_, name)| name == sink)) {
+    if sinks
+        .iter()
+        .all(|sink| refused.iter().any(|(_, name)| name == sink))
+    {
         return Ok((None, refused));
     }
     // Rows of a sink without media tell of the objects in the donor.

@@ -180,6 +180,7 @@ impl Run {
         }
         let there = (0..self.outputs.len()).filter(|place| !live.lanes.is_away(*place));
         let there: Vec<usize> = there.collect();
+        live.strangers = (0..self.outputs.len()).collect();
         self.know_sinks(&there, &mut live, &mut stop).await?;
         let there = there
             .into_iter()
@@ -290,6 +291,8 @@ impl Run {
         if live.wanted {
             return Ok(false);
         }
+        // Whether a sink that is away lacks something, nobody knows.
+        all &= live.strangers.is_empty() && !self.any_away_lacks(live).await?;
         match live.lanes.refused() {
             // The others have everything.
             Some(error) if !all => Err(error.clone().into()),

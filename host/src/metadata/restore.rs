@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::queue::{Told, Record};
+use crate::queue::{Record, Told};
 
 /// A row, as far as it tells of its conversation.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -59,7 +59,9 @@ pub(crate) fn rows_of(
     let mut rows = BTreeMap::<String, Vec<Row>>::new();
     let mut add = |row: Row| {
         if conversations.contains(&row.conversation_id) {
-            rows.entry(row.conversation_id.clone()).or_default().push(row);
+            rows.entry(row.conversation_id.clone())
+                .or_default()
+                .push(row);
         }
     };
     if key.ends_with(".parquet") {

@@ -98,16 +98,17 @@ impl Queue {
         .await
     }
 
-    /// How many conversations are filed.
+    /// Whether any sink was given anything.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn filed_count(&self) -> Result<u64, QueueError> {
+    pub async fn has_delivered(&self) -> Result<bool, QueueError> {
         self.with(|tx| {
             tx.query_row(
-                "SELECT count(*) FROM conversation WHERE status IN ('filed', 'kept')",
+                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status IN ('filed', 'kept', 'closing'))
+                 OR EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')",
                 [],
-                |row| Ok(row.get::<_, i64>(0)? as u64),
+                |row| row.get(0),
             )
         })
         .await
@@ -162,6 +163,21 @@ impl Queue {
                     .execute([id, &sink])?;
             }
             Ok(lacking as u64)
+        })
+        .await
+    }
+
+    /// Notes that a sink has the receipts of these segments: they need not be filed in it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn has_segments(&self, sink: String, segments: Vec<i64>) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            for number in &segments {
+                tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
+                    .execute(params![number, sink])?;
+            }
+            release(tx)
         })
         .await
     }

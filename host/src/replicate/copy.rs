@@ -35,9 +35,11 @@ pub(super) async fn copy(
     let objects: Vec<(&ReceiptObject, bool)> = objects
         .chain(entry.aside.iter().map(|object| (object, true)))
         .collect();
-    let Some(store) = donor.sink.store().filter(|_| {
-        objects.is_empty() || same_form(donor, output)
-    }) else {
+    let Some(store) = donor
+        .sink
+        .store()
+        .filter(|_| objects.is_empty() || same_form(donor, output))
+    else {
         return Ok(None);
     };
     let mut copied = Vec::new();
@@ -116,23 +118,36 @@ pub(crate) async fn object(
         while let Ok(Some(data)) = from.next().await {
             digest.update(&data);
             size += data.len() as u64;
-            if size > told.size || feed.send(data).await.is_err() {
-                return false;
+            if size > told.size {
+                return Fed::Wrong;
+            }
+            if feed.send(data).await.is_err() {
+                return Fed::Stopped;
             }
         }
-        let right = size == told.size && hex(&digest.finalize()) == told.sha256;
-        if right {
-            feed.end().await;
+        if size != told.size || hex(&digest.finalize()) != told.sha256 {
+            return Fed::Wrong;
         }
-        right
+        feed.end().await;
+        Fed::Right
     };
-    let (right, stored) = tokio::join!(feeding, output.sink.put(key, info, body));
-    match (right, stored) {
-        (true, Ok(stored)) => Ok(Some(stored)),
-        (true, Err(error)) => Err((Some(place), error)),
-        // The put broke off because what came was wrong, or says itself why it stopped.
-        (false, Err(error)) if error.retryable => Ok(None),
-        (false, Err(error)) => Err((Some(place), error)),
-        (false, Ok(_)) => Ok(None),
+    let (fed, stored) = tokio::join!(feeding, output.sink.put(key, info, body));
+    match (fed, stored) {
+        (Fed::Right, Ok(stored)) => Ok(Some(stored)),
+        // The put broke off, because what came was wrong.
+        (Fed::Wrong, _) => Ok(None),
+        (Fed::Right | Fed::Stopped, Err(error)) => Err((Some(place), error)),
+        // A sink that does not read to the end has not stored it.
+        (Fed::Stopped, Ok(_)) => Ok(None),
     }
+}
+
+/// What was made of an object on its way.
+enum Fed {
+    /// It is what the receipt says.
+    Right,
+    /// It is something else, or cannot be read.
+    Wrong,
+    /// The sink stopped reading.
+    Stopped,
 }

@@ -66,8 +66,12 @@ impl Run {
                 }
             }
         }
-        live.filling.jobs.retain(|job| there.contains(&job.donor));
-        let Some(job) = live.filling.jobs.pop_front() else {
+        // A donor that is away may come back; one that is given up does not.
+        let lanes = &live.lanes;
+        live.filling.jobs.retain(|job| !lanes.is_refused(job.donor));
+        let mut jobs = live.filling.jobs.iter();
+        let next = jobs.position(|job| there.contains(&job.donor));
+        let Some(job) = next.and_then(|at| live.filling.jobs.remove(at)) else {
             return Ok(());
         };
         live.filling.busy = true;
@@ -90,6 +94,10 @@ impl Run {
                 let now = self.clock.now();
                 let wanted = self.queue.filled(done.found, done.refused, now).await?;
                 live.wanted |= wanted > 0;
+                if let Some(error) = done.failed {
+                    live.filling.jobs.push_front(job);
+                    return self.fill_failed(error, live);
+                }
             }
             Err(error) => {
                 live.filling.jobs.push_front(job);
@@ -113,6 +121,14 @@ impl Run {
         self.queue.search_again().await?;
         live.next_search = Some(0);
         Ok(())
+    }
+
+    /// Whether a sink that is away lacks something.
+    pub(super) async fn any_away_lacks(&self, live: &Live) -> Result<bool, RunError> {
+        let lacking = self.queue.lacking().await?;
+        let names: Vec<String> = lacking.into_keys().collect();
+        let mut places = self.places(&names);
+        Ok(places.any(|place| live.lanes.is_away(place)) || !live.filling.is_done())
     }
 
     fn fill_failed(&self, error: ReplicateError, live: &mut Live) -> Result<(), RunError> {

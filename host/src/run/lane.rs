@@ -109,6 +109,11 @@ impl Lanes {
         self.lanes[place].is_away()
     }
 
+    /// Whether a sink is given up.
+    pub(super) fn is_refused(&self, place: usize) -> bool {
+        self.lanes[place].refused.is_some()
+    }
+
     /// Whether a sink is left alone for now.
     pub(super) fn rests(&self, place: usize, now: u64) -> bool {
         let lane = &self.lanes[place];

@@ -63,6 +63,8 @@ pub(super) struct Live {
     pub(super) next_search: Option<u64>,
     /// How often conversations that go on were looked for.
     pub(super) looks: u32,
+    /// The sinks of which it is not yet known whether they are those of before, by their places.
+    pub(super) strangers: BTreeSet<usize>,
     /// How far sinks are filled with what they lack.
     pub(super) filling: Filling,
 }
@@ -89,6 +91,7 @@ impl Live {
             next_wanted: None,
             next_search: None,
             looks: 0,
+            strangers: BTreeSet::new(),
             filling: Filling::default(),
         };
         for (id, due) in queue.open_splits().await? {

@@ -37,7 +37,13 @@ struct Ran {
     log: Vec<String>,
 }
 
-fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run {
+fn run(
+    world: &Arc<Mutex<World>>,
+    queue: &Queue,
+    clock: Clock,
+    seed: u64,
+    refill: Option<&'static str>,
+) -> Run {
     let world = Arc::clone(world);
     let origins = [
         Origin {
@@ -62,7 +68,10 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
         reset_header: Some("reset".into()),
     }));
     let vendor = Arc::new(Vendor::new(Arc::clone(&world), clock));
-    let open = world.lock().unwrap().days.is_some();
+    let (open, sinks) = {
+        let world = world.lock().unwrap();
+        (world.days.is_some(), world.sinks.clone())
+    };
     Run {
         export: "calls".into(),
         context: Context::new("calls"),
@@ -81,14 +90,15 @@ fn run(world: &Arc<Mutex<World>>, queue: &Queue, clock: Clock, seed: u64) -> Run
             seed,
         )),
         transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
-        outputs: ["one", "two"]
+        outputs: sinks
+            .into_iter()
             .map(|name| {
                 let lake = Lake::new(name, Arc::clone(&world), clock);
                 Arc::new(Output::new(name, Arc::new(lake)))
             })
-            .into(),
+            .collect(),
         absent: Vec::new(),
-        refill: BTreeSet::new(),
+        refill: refill.into_iter().map(str::to_owned).collect(),
         claim: Arc::new(Claim::new(
             &Identity {
                 text: "simulated".into(),
@@ -133,10 +143,13 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         START + 2 * DAY
     };
     let clock = Clock::starting_at(began, 1.0);
+    // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
+    let mut change = world.lock().unwrap().change;
+    let mut refill = None;
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let run = run(world, &queue, clock, seed);
+        let run = run(world, &queue, clock, seed, refill);
         let going = run.go(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
@@ -151,12 +164,20 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => match change.take() {
+                Some(change) => refill = world.lock().unwrap().change_sinks(change),
+                None => return,
+            },
             // Whatever ends a run early, the next one goes on from there.
             Ok(Err(RunError::Source(_) | RunError::Sink(_) | RunError::Sandbox(_))) => {}
             Ok(Err(error)) => panic!("{error}"),
             Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
-            Err(_) => crashes = crashes.saturating_sub(1),
+            Err(_) => {
+                crashes = crashes.saturating_sub(1);
+                if let Some(change) = change.take_if(|_| dice.random_bool(0.5)) {
+                    refill = world.lock().unwrap().change_sinks(change);
+                }
+            }
         }
         assert!(clock.now() < began + 300 * DAY, "it does not end");
     }

@@ -68,7 +68,10 @@ impl Run {
         for place in places {
             for tried in 1.. {
                 let error = match self.know_sink(*place).await {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        live.strangers.remove(place);
+                        break;
+                    }
                     Err(RunError::Sink(error)) if error.retryable => error,
                     Err(error) => return Err(error),
                 };
@@ -99,11 +102,11 @@ impl Run {
         let output = &self.outputs[place];
         let sinks = self.queue.sinks().await?;
         let before = sinks.iter().find(|sink| sink.name == output.name);
-        let filed = self.queue.filed_count().await?;
+        let delivered = self.queue.has_delivered().await?;
         let marker = marker_of(output, false).await?;
         let identity = identity::sink(output);
         let standing = match before {
-            None if filed == 0 => Standing::First,
+            None if !delivered => Standing::First,
             // An earlier version of the program has filed, and knew of no markers.
             None if sinks.is_empty() => match self.has_receipts(output).await? {
                 true => Standing::Same,
@@ -117,11 +120,10 @@ impl Run {
         };
         let refill = self.refill.contains(&output.name);
         match standing {
-            Standing::Other if !refill && filed > 0 => {
+            Standing::Other if !refill && delivered => {
                 return Err(RunError::Sink(refusal(output, before, marker)));
             }
-            Standing::Same if !refill => {}
-            Standing::First => {}
+            Standing::Same | Standing::First => {}
             _ => self.fill(output, before, standing).await?,
         }
         let marker = marker_of(output, true).await?;
@@ -143,6 +145,10 @@ impl Run {
         if let Some(store) = output.sink.store() {
             for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
                 let receipts = Receipts::read(store, &folder, &self.claim).await?;
+                let segments = receipts.segments().collect();
+                self.queue
+                    .has_segments(output.name.clone(), segments)
+                    .await?;
                 let mut attempts = BTreeMap::<String, (u32, bool)>::new();
                 for line in receipts.lines {
                     // Receipts of before do not tell the sink's form: it was the one that was known.
@@ -205,7 +211,10 @@ impl Run {
     /// A sink that was down is back: it may be another one by now.
     pub(super) async fn know_again(&self, place: usize, live: &mut Live) -> Result<bool, RunError> {
         match self.know_sink(place).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                live.strangers.remove(&place);
+                Ok(true)
+            }
             Err(RunError::Sink(error)) => {
                 self.sink_failed(place, error, live)?;
                 Ok(false)

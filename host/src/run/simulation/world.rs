@@ -44,6 +44,15 @@ impl Call {
     }
 }
 
+/// What is done to the sinks between two runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// There is one more.
+    Add,
+    /// One is wiped, and filled anew.
+    Wipe,
+}
+
 /// Everything that outlives a crash.
 pub(super) struct World {
     pub(super) dice: SmallRng,
@@ -53,6 +62,10 @@ pub(super) struct World {
     /// Whether fetches tell how much there is of a conversation, as searches do.
     pub(super) tells: bool,
     pub(super) crashes: u32,
+    /// The sinks that the configuration has.
+    pub(super) sinks: Vec<&'static str>,
+    /// What changes about them between two runs.
+    pub(super) change: Option<Change>,
     /// How often something goes wrong.
     rate: f64,
     /// Objects in sinks, by sink and key.
@@ -92,11 +105,19 @@ impl World {
             world.narrow = 1;
         }
         world.tells = seed % 2 == 1;
+        world.change = match seed % 7 {
+            2 => Some(Change::Add),
+            5 => Some(Change::Wipe),
+            _ => None,
+        };
+        if let Some(Change::Add) = world.change {
+            world.sinks = vec!["one"];
+        }
         if world.dice.random_bool(0.4) {
             let within = if days.is_some() { DAY } else { 120_000 };
             let from = began + world.dice.random_range(0..within);
             let until = from + world.dice.random_range(0..4 * 3_600_000);
-            let sink = ["one", "two"][world.dice.random_range(0..2_usize)];
+            let sink = world.sinks[world.dice.random_range(0..world.sinks.len())];
             world.lake_outage = Some((sink, from, until));
         }
         world
@@ -106,6 +127,20 @@ impl World {
     pub(super) fn is_out(&self, sink: &str, now: u64) -> bool {
         self.lake_outage
             .is_some_and(|(out, from, until)| out == sink && (from..until).contains(&now))
+    }
+
+    /// Changes the sinks; returns the one that is to be filled anew.
+    pub(super) fn change_sinks(&mut self, change: Change) -> Option<&'static str> {
+        match change {
+            Change::Add => {
+                self.sinks = vec!["one", "two"];
+                None
+            }
+            Change::Wipe => {
+                self.lake.retain(|(sink, _), _| sink != "one");
+                Some("one")
+            }
+        }
     }
 
     /// A world in which nothing goes wrong.
@@ -153,6 +188,8 @@ impl World {
             conversations,
             days,
             tells: false,
+            sinks: vec!["one", "two"],
+            change: None,
             crashes,
             rate,
             lake: BTreeMap::new(),
@@ -187,10 +224,11 @@ impl World {
 
     /// Fails unless both sinks hold the truth, once.
     pub(super) fn check(&self) {
-        for sink in ["one", "two"] {
+        for sink in &self.sinks {
             self.check_sink(sink);
         }
-        let calm = self.rate == 0.0 && self.lake_outage.is_none();
+        // A sink that was added or filled anew has what was filed before in files of its own.
+        let calm = self.rate == 0.0 && self.lake_outage.is_none() && self.change.is_none();
         if calm && let Some(days) = self.days {
             let receipts = self
                 .lake
