@@ -21,7 +21,7 @@ mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use recording_host::{
     clock::Clock,
     config::{ConfigError, UnknownType},
@@ -40,7 +40,8 @@ pub(crate) struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to go on), 2 wrong configuration or usage, \
-3 finished, but some recordings could not be had and are named.";
+3 finished, but some recordings could not be had and are named, \
+4 nothing to prove: `verify` found no receipt.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -111,6 +112,8 @@ enum Done {
     All,
     /// Some recordings could not be had.
     WithLosses,
+    /// There is nothing that could be proven.
+    Nothing,
 }
 
 /// Runs a command and says by its exit code how it went.
@@ -121,6 +124,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
     match result {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::WithLosses) => ExitCode::from(3),
+        Ok(Done::Nothing) => ExitCode::from(4),
         Err(error) => {
             eprintln!("error: {}", print::chain(&error));
             let config = error.is::<ConfigError>()
@@ -155,6 +159,13 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
     }
+}
+
+/// Ends the program as a wrong use of it.
+fn usage(reason: &str) -> ! {
+    Args::command()
+        .error(ErrorKind::ArgumentConflict, reason)
+        .exit()
 }
 
 /// Reads files of identities; without any, nothing can be decrypted.

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 
 use crate::queue::Settled;
 
-pub(crate) use read::read;
+pub(crate) use read::{KnownRow, read};
 pub use settings::{Compression, Format, Settings, SettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with

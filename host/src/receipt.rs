@@ -146,8 +146,12 @@ async fn so_far(output: &Output, key: &str, receipt: &[u8]) -> Result<SoFar, Sin
     let Some(store) = output.sink.store() else {
         return Ok(SoFar::Rows);
     };
-    if store.read(key).await?.is_some_and(|there| there == receipt) {
-        return Ok(SoFar::Filed);
+    match store.read(key).await {
+        Ok(Some(there)) if there == receipt => return Ok(SoFar::Filed),
+        Ok(_) => {}
+        Err(error) if error.retryable => return Err(error),
+        // It may be written and not read.
+        Err(_) => return Ok(SoFar::Rows),
     }
     let Ok(reader) = ReceiptReader::new(receipt) else {
         return Ok(SoFar::Nothing);

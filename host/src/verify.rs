@@ -5,79 +5,40 @@
 //! The receipts say what must be there, in whatever order the sink lists it; that is kept on disk, so
 //! that memory does not grow with the archive.
 
+mod claims;
+mod expected;
+mod finding;
 mod ledger;
 mod receipts;
+mod rows;
 mod sealed;
+mod segments;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
     encryption::Identities,
     layout::{BUNDLES, Layout},
-    receipt::{by_day, segment_of},
+    receipt::{by_day, parts_of, segment_of},
     sandbox::hex,
     sink::{Found, SinkError, Store},
 };
-use sealed::Digests;
 
+use expected::Expected;
+pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};
 use ledger::{Ledger, State};
-use receipts::Expected;
+use sealed::Digests;
 
 /// Objects that are read at once.
 const READS: usize = 8;
 /// Objects that are compared together.
 const PAGE: usize = 1000;
-
-/// How an object differs from what its receipt says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Difference {
-    /// A receipt names it, and it is not there.
-    Missing,
-    /// It has another length.
-    Size,
-    /// It has other bytes.
-    Content,
-    /// It is there, and no receipt names it.
-    Surplus,
-    /// A receipt, or a row that belongs to it, cannot be read or contradicts the other.
-    Receipt,
-}
-
-/// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong.
-    pub difference: Difference,
-    /// The object's key.
-    pub key: String,
-    /// Whose it is, if known.
-    pub conversation: Option<String>,
-    /// What was expected and what was found.
-    pub detail: String,
-}
-
-/// What a verification has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Receipts read.
-    pub receipts: u64,
-    /// Conversations in them.
-    pub conversations: u64,
-    /// Media objects in them.
-    pub objects: u64,
-    /// The bytes of these objects.
-    pub bytes: u64,
-    /// Receipts whose rows are encrypted, and were not read for want of an identity.
-    pub unread: u64,
-    /// All that is not as it should be.
-    pub findings: Vec<Finding>,
-}
+/// Where lies what was delivered in the place of a recording and is none.
+const ASIDE: &str = "aside/";
 
 /// Compares a sink of the default layout with its receipts, as [`verify_with`] does.
 ///
@@ -94,8 +55,11 @@ pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> 
 /// How a sink is compared with its receipts.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where media are put: what no receipt names is looked for there.
+    /// Where media are put: what no receipt names is looked for there, and where receipts say that
+    /// media are put.
     pub layout: Layout,
+    /// Whether the layout is not known: where media lie is taken from the receipts alone.
+    pub any_layout: bool,
     /// Whether every object is read and compared by sha256, not only where its length or entity tag
     /// leaves a doubt. Files of rows are always compared by sha256.
     pub full: bool,
@@ -111,6 +75,7 @@ pub struct Options {
 pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, SinkError> {
     let Options {
         layout,
+        any_layout,
         full,
         identities,
     } = options;
@@ -123,17 +88,16 @@ pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, 
         catalog: listed(store, "catalog/").await?,
         replaced: HashSet::new(),
         ledger: Ledger::new()?,
+        told: claims::Told::default(),
+        prefixes: BTreeSet::new(),
     };
     for (folder, keys) in by_day(store, "receipts/").await? {
         check.day(&folder, keys).await?;
     }
+    let told = std::mem::take(&mut check.told);
+    check.segments(told).await?;
     (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
-    let mut places = vec![layout.prefix().to_owned(), BUNDLES.to_owned()];
-    // What an export left that had another layout.
-    let before = Layout::default();
-    if layout.prefix() != before.prefix() && check.ledger.expects(before.prefix()).await? {
-        places.push(before.prefix().to_owned());
-    }
+    let places = check.places((!any_layout).then_some(&layout)).await?;
     for (at, place) in places.iter().enumerate() {
         let listed_before = places[..at].iter().any(|before| place.starts_with(before));
         if !listed_before {
@@ -155,9 +119,31 @@ struct Check<'a> {
     /// The segments whose place others have taken, as their files are named.
     replaced: HashSet<String>,
     ledger: Ledger,
+    told: claims::Told,
+    /// What the keys of media begin with, as headers say.
+    prefixes: BTreeSet<String>,
 }
 
 impl Check<'_> {
+    /// Where media are listed: where the layout puts them, if it is known, and where receipts say.
+    async fn places(&mut self, layout: Option<&Layout>) -> Result<Vec<String>, SinkError> {
+        let mut places = vec![BUNDLES.to_owned(), ASIDE.to_owned()];
+        places.extend(layout.map(|layout| layout.prefix().to_owned()));
+        places.extend(std::mem::take(&mut self.prefixes));
+        // What an export left that had another layout, or whose receipts do not tell.
+        let before = Layout::default();
+        if layout.is_none() || self.ledger.expects(before.prefix()).await? {
+            places.push(before.prefix().to_owned());
+        }
+        if layout.is_none() {
+            places.extend(self.ledger.prefixes().await?);
+        }
+        // Shorter ones first: what begins with one of them is listed with it.
+        places.sort();
+        places.dedup();
+        Ok(places)
+    }
+
     /// Whether it is a file of a segment whose place another one has taken.
     fn is_void(&self, key: &str) -> bool {
         segment_of(key).is_some_and(|segment| self.replaced.contains(segment))
@@ -167,7 +153,32 @@ impl Check<'_> {
         self.report.findings.push(Finding {
             difference,
             key: expected.key.clone(),
+            kind: expected.kind,
             conversation: expected.conversation.clone(),
+            segment: expected.segment.clone(),
+            other: None,
+            conversations: Vec::new(),
+            detail,
+        });
+    }
+
+    /// Names what is wrong with a receipt.
+    fn find_in(
+        &mut self,
+        receipt: &str,
+        segment: Option<SegmentId>,
+        difference: Difference,
+        conversation: Option<String>,
+        detail: String,
+    ) {
+        self.report.findings.push(Finding {
+            difference,
+            key: receipt.to_owned(),
+            kind: ObjectKind::Receipt,
+            conversation,
+            segment,
+            other: None,
+            conversations: Vec::new(),
             detail,
         });
     }
@@ -261,10 +272,27 @@ impl Check<'_> {
     }
 
     fn surplus(&mut self, key: String, size: u64) {
+        let folder = key.split('/').next().unwrap_or_default();
+        let kind = match folder {
+            "receipts" => ObjectKind::Receipt,
+            "metadata" => ObjectKind::Rows,
+            "catalog" => ObjectKind::Catalog,
+            "aside" => ObjectKind::Aside,
+            _ => ObjectKind::Recording,
+        };
+        let segment = parts_of(&key).map(|(day, export, number)| SegmentId {
+            export: export.to_owned(),
+            day: day.to_owned(),
+            number,
+        });
         self.report.findings.push(Finding {
             difference: Difference::Surplus,
             key,
+            kind,
             conversation: None,
+            segment,
+            other: None,
+            conversations: Vec::new(),
             detail: format!("{size} bytes that no receipt names"),
         });
     }

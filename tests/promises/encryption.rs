@@ -16,10 +16,11 @@ use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     Config,
     encryption::{Identities, Recipients},
+    receipt::{ReceiptReader, ReceiptWriter},
     sink::{
         Body, ObjectInfo, Sink, SinkExt, StoreExt, encrypted::Encrypted, filesystem::Filesystem,
     },
-    verify::{Difference, Options, Report, verify_with},
+    verify::{Difference, Finding, Options, Report, verify_with},
 };
 use serde_json::{Value, json};
 
@@ -224,8 +225,8 @@ async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
     let beside = |key: &&String| key.ends_with("_metadata.json.age");
     let beside: Vec<&String> = stored.keys().filter(beside).collect();
     assert!(beside.len() > 50);
-    let clear = stored.keys().filter(|key| !key.ends_with(".age"));
-    assert!(clear.clone().all(|key| key.starts_with("receipts/")));
+    let mut clear = stored.keys().filter(|key| !key.ends_with(".age"));
+    assert!(clear.all(|key| key.starts_with("receipts/") || key == "README.txt"));
 
     let plain = decrypted(&pair, &root, &center.folder.path().join("plain")).await;
     for key in &beside {
@@ -239,6 +240,7 @@ async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
             layout: serde_json::from_value(layout.clone()).unwrap(),
             full: true,
             identities: pair.map(Pair::identities).unwrap_or_default(),
+            ..Options::default()
         };
         let report = verify_with(sink.store().unwrap(), options).await.unwrap();
         let named = report.findings.into_iter();
@@ -350,18 +352,19 @@ async fn what_is_missing_changed_or_exchanged_in_an_encrypted_archive_is_named()
     std::fs::write(root.join(exchanged), &own).unwrap();
     for receipt in receipts {
         let path = root.join(receipt);
-        let mut text = String::new();
-        for line in std::fs::read_to_string(&path).unwrap().lines() {
-            let mut line: Value = serde_json::from_str(line).unwrap();
-            for object in line["objects"].as_array_mut().into_iter().flatten() {
-                if object["key"] == **exchanged {
-                    object["size"] = json!(own.len());
-                    object["sha256"] = json!(sha256(&own));
-                }
+        let bytes = std::fs::read(&path).unwrap();
+        let mut reader = ReceiptReader::new(bytes.as_slice()).unwrap();
+        let mut writer = ReceiptWriter::default();
+        for entry in reader.by_ref() {
+            let (_, mut entry) = entry.unwrap();
+            for object in entry.objects.iter_mut().filter(|it| it.key == *exchanged) {
+                object.size = own.len() as u64;
+                object.sha256 = sha256(&own);
             }
-            text += &format!("{line}\n");
+            writer.entry(&entry).unwrap();
         }
-        std::fs::write(path, text).unwrap();
+        let corrected = writer.finish(reader.header().clone()).unwrap();
+        std::fs::write(path, corrected).unwrap();
     }
     assert_eq!(named(verified(&sink, None).await), expected);
     let found = named(verified(&sink, Some(&pair)).await);
@@ -441,8 +444,15 @@ async fn a_lost_queue_and_another_export_of_the_same_leave_all_receipts_right() 
         .find(|key| key.starts_with("recordings/"))
         .unwrap();
     assert_ne!(after[key], now[key]);
-    assert_eq!(verified(&sink, None).await.findings, []);
-    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+    only_doubled(&verified(&sink, None).await);
+    only_doubled(&verified(&sink, Some(&pair)).await);
+}
+
+/// Fails unless all is in order but for the rows that two exports have filed.
+fn only_doubled(report: &Report) {
+    let doubled = |finding: &Finding| finding.difference == Difference::Doubled;
+    assert!(!report.findings.is_empty());
+    assert!(report.findings.iter().all(doubled), "{report:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -510,5 +520,5 @@ async fn encryption_that_is_switched_on_is_another_export() {
         .count();
     assert_eq!(media(&stored).len(), 2 * plain);
     let sink = Filesystem::new(center.output());
-    assert_eq!(verified(&sink, Some(&pair)).await.findings, []);
+    only_doubled(&verified(&sink, Some(&pair)).await);
 }

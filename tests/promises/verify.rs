@@ -1,15 +1,28 @@
 //! An archive proves itself: whatever is missing, changed or too much is found and named.
 
+#[path = "verify/alone.rs"]
+mod alone;
+#[path = "verify/archive.rs"]
+mod archive;
+#[path = "verify/manipulated.rs"]
+mod manipulated;
+
 use std::path::{Path, PathBuf};
 
+use age::secrecy::ExposeSecret;
 use genesys_simulator::{Dialect, Settings};
 use recording_host::{
+    Config,
+    clock::Clock,
+    encryption::Identities,
+    layout::Layout,
     sink::{Sink, filesystem::Filesystem},
-    verify::{Difference, Report, verify},
+    verify::{Difference, Options, Report, verify, verify_with},
 };
+
 use serde_json::json;
 
-use crate::support::{Center, export, run_program};
+use crate::support::{Center, SPEED, export, run_program};
 
 async fn archive(dialect: Dialect) -> Center {
     let center = Center::start(Settings {
@@ -52,14 +65,116 @@ fn found(report: &Report, root: &Path, path: &Path) -> Vec<Difference> {
     of_it.map(|finding| finding.difference).collect()
 }
 
+/// An archive in each of the forms that there are, with further attempts at what was lost.
+async fn archives(dialect: Dialect) -> (Center, Vec<(&'static str, Layout)>, Identities) {
+    let center = Center::start(Settings {
+        conversations: 120,
+        dialect,
+        ..Settings::default()
+    })
+    .await;
+    let identity = age::x25519::Identity::generate();
+    let hive = json!({ "type": "hive", "organization": "0f1c1f6a-4b5e-4f43-9d52-3d1f0f1c1f6a" });
+    let sinks = [
+        ("plain", json!({})),
+        ("gzip", json!({ "metadata": { "compression": "gzip" } })),
+        (
+            "zstd",
+            json!({ "metadata": { "compression": "zstd" }, "layout": "flat" }),
+        ),
+        (
+            "hive",
+            json!({ "metadata": { "format": "parquet" }, "layout": hive }),
+        ),
+        (
+            "kept",
+            json!({ "zip": "both", "metadata": { "format": "parquet" } }),
+        ),
+        ("index", json!({ "content": ["metadata"] })),
+        (
+            "media",
+            json!({ "content": ["media"], "condition": { "min_duration_seconds": 60 } }),
+        ),
+        (
+            "sealed",
+            json!({ "layout": hive,
+            "encrypt": { "recipients": [identity.to_public().to_string()] } }),
+        ),
+    ];
+    let mut config = center.config();
+    config["sinks"] = json!({});
+    let mut named = Vec::new();
+    for (name, mut sink) in sinks {
+        let layout = sink.get("layout").cloned();
+        let layout = layout.map_or_else(Layout::default, |it| serde_json::from_value(it).unwrap());
+        named.push((name, layout));
+        sink["type"] = json!("filesystem");
+        sink["path"] = json!(center.folder.path().join(name));
+        config["sinks"][name] = sink;
+    }
+    export(config.clone()).await;
+    let config = Config::new(config).unwrap();
+    let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+    let pipeline = pipelines.pop().unwrap();
+    pipeline.retry_lost().run().await.unwrap();
+    let file = center.folder.path().join("identity.txt");
+    std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
+    (center, named, Identities::load(&file).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_untouched_archive_is_in_order() {
     for dialect in [Dialect::Cloud, Dialect::Guide] {
-        let center = archive(dialect).await;
-        let report = verified(&center.output(), true).await;
-        assert_eq!(report.findings, []);
-        assert_eq!(report.conversations, 120);
-        assert!(report.objects > 100);
+        let (center, sinks, identities) = archives(dialect).await;
+        for (name, layout) in sinks {
+            let sink = Filesystem::new(center.folder.path().join(name));
+            for (any_layout, identities) in
+                [(false, Identities::default()), (true, identities.clone())]
+            {
+                let read = !identities.is_empty();
+                let options = Options {
+                    layout: layout.clone(),
+                    any_layout,
+                    full: true,
+                    identities,
+                };
+                let report = verify_with(&sink, options).await.unwrap();
+                assert_eq!(report.findings, [], "{name}");
+                let all = report.conversations == 120;
+                assert!(all || name == "media", "{name}: {report:#?}");
+                assert_eq!(report.objects > 0, name != "index", "{name}");
+                assert_eq!(report.unread > 0, name == "sealed" && !read, "{name}");
+                assert_eq!(report.without_claims, 0);
+                assert_eq!(report.coverage.len(), 1);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_the_program_before_is_in_order() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/archive-v1");
+    for (name, conversations, objects) in [
+        ("plain", 8, 7),
+        ("columns", 3, 2),
+        ("sealed", 3, 2),
+        ("index", 40, 0),
+    ] {
+        let sink = Filesystem::new(Path::new(fixtures).join(name));
+        let options = Options {
+            any_layout: true,
+            full: true,
+            ..Options::default()
+        };
+        let report = verify_with(&sink, options).await.unwrap();
+        assert_eq!(report.findings, [], "{name}");
+        assert_eq!(
+            (report.conversations, report.objects),
+            (conversations, objects)
+        );
+        // Its receipts do not tell what they are part of.
+        assert_eq!(report.without_claims, report.receipts);
+        assert_eq!(report.coverage, []);
     }
 }
 

@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, error::ErrorKind};
+use clap::Args;
 use recording_host::encryption::{DecryptError, Identities};
 use tokio::task::spawn_blocking;
 
-use super::Done;
+use super::{Done, usage};
 
 #[derive(Debug, Args)]
 pub(super) struct Decrypt {
@@ -75,13 +75,6 @@ impl Decrypt {
         })
         .await?
     }
-}
-
-/// Ends the program as a wrong use of it.
-fn usage(reason: &str) -> ! {
-    super::Args::command()
-        .error(ErrorKind::ArgumentConflict, reason)
-        .exit()
 }
 
 /// Calls `each` with every encrypted file below a folder, and its plain path below `root`.

@@ -1,7 +1,7 @@
 //! What the commands print: progress on standard error, results on standard output.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{IsTerminal, Write},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use recording_host::{
     queue::{Counted, Progress, Status},
     reconcile::Reconciled,
     run::{Finding, Loss, OnProgress, OnWarning, State},
-    verify::{Difference, Report},
+    verify::{Coverage, Difference, Report},
 };
 
 /// The pause between two lines of progress in a log.
@@ -154,11 +154,26 @@ pub(super) fn report(name: &str, report: &Report) {
         report.objects,
         bytes(report.bytes),
         match report.findings.len() {
-            0 if report.receipts == 0 => "there is no receipt, so nothing is proven".to_owned(),
+            0 if report.is_empty() => "there is no receipt, so nothing is proven".to_owned(),
             0 => "all as it should be".to_owned(),
             count => format!("{count} not as they should be"),
         }
     );
+    for coverage in &report.coverage {
+        println!("  {}: {}", coverage.export, claims(coverage));
+    }
+    if report.without_claims > 0 {
+        println!(
+            "  {} receipts are of version 1, which does not tell what interval it is part of",
+            report.without_claims
+        );
+    }
+    for day in &report.counted {
+        println!(
+            "  {} {}: {} conversations in the receipts; the source counted {} at {:.0}",
+            day.export, day.day, day.receipts, day.source, day.at
+        );
+    }
     if report.unread > 0 {
         println!(
             "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
@@ -166,15 +181,32 @@ pub(super) fn report(name: &str, report: &Report) {
         );
     }
     for finding in &report.findings {
-        let word = match finding.difference {
-            Difference::Missing => "missing",
-            Difference::Size => "size",
-            Difference::Content => "content",
-            Difference::Surplus => "surplus",
-            Difference::Receipt => "receipt",
-        };
-        println!("  {word:<8} {}: {}", finding.key, finding.detail);
+        println!(
+            "  {:<12} {}: {}",
+            finding.difference.word(),
+            finding.key,
+            finding.detail
+        );
     }
+    let differences: BTreeSet<Difference> =
+        report.findings.iter().map(|it| it.difference).collect();
+    for difference in differences {
+        println!("  {}: {}", difference.word(), difference.advice());
+    }
+}
+
+/// What an export's receipts claim to cover, in words.
+fn claims(coverage: &Coverage) -> String {
+    let day = |at: jiff::Timestamp| {
+        let text = format!("{at:.0}");
+        text.trim_end_matches("T00:00:00Z").to_owned()
+    };
+    let until = coverage.until.map_or_else(|| "..".to_owned(), day);
+    let searched = match (coverage.searched_at, coverage.searched_until) {
+        (Some(at), Some(until)) => format!("searched up to {}, last at {at:.0}", day(until)),
+        _ => "when it was searched is not told".to_owned(),
+    };
+    format!("claims {} to {until} ({searched})", day(coverage.from))
 }
 
 /// Prints what a queue holds.

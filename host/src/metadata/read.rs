@@ -2,21 +2,35 @@
 
 use std::io::{self, BufRead, BufReader};
 
+#[cfg(feature = "parquet")]
+use arrow_array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// What a row says of an object.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// Whose object it is.
+/// What a row says, as far as a proof needs it.
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct KnownRow {
+    /// Whose row it is.
     pub(crate) conversation_id: String,
+    /// The recording; none for a conversation without any.
+    pub(crate) recording_id: Option<String>,
     /// The object; none for a conversation without any.
     pub(crate) object_key: Option<String>,
+    /// The name in the archive, if the object is an archive that is kept.
+    pub(crate) archive_member: Option<String>,
+    /// The object's length in bytes.
+    pub(crate) size_bytes: Option<u64>,
     /// Its digest.
     pub(crate) sha256: Option<String>,
+    /// What became of the conversation.
+    pub(crate) outcome: String,
+    /// Why recordings are lacking.
+    pub(crate) reason: Option<String>,
+    /// The attempt that the row is of.
+    pub(crate) attempt: u32,
 }
 
-type Rows = Box<dyn Iterator<Item = io::Result<Known>>>;
+type Rows = Box<dyn Iterator<Item = io::Result<KnownRow>>>;
 
 /// The rows of a file, whose format is told by its key.
 pub(crate) fn read(key: &str, file: Bytes) -> io::Result<Rows> {
@@ -54,41 +68,62 @@ fn parquet(file: Bytes) -> io::Result<Rows> {
     use ::parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
-    let wanted = ["conversation_id", "object_key", "sha256"];
+    let texts = [
+        "conversation_id",
+        "recording_id",
+        "object_key",
+        "archive_member",
+        "sha256",
+        "outcome",
+        "reason",
+    ];
+    let wanted = texts.into_iter().chain(["size_bytes", "attempt"]);
     let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
     let batches = builder.with_projection(mask).build().map_err(failed)?;
     Ok(Box::new(batches.flat_map(move |batch| {
-        let rows = batch.map_err(io::Error::other).and_then(|batch| {
-            let columns: Vec<_> = wanted
-                .iter()
-                .map(|name| text(&batch, name))
-                .collect::<io::Result<_>>()?;
-            Ok((0..batch.num_rows()).map(move |row| {
-                let mut values = columns.iter().map(|column| {
-                    use arrow_array::Array;
-                    column.is_valid(row).then(|| column.value(row).to_owned())
-                });
-                let mut next = || values.next().flatten();
-                Ok(Known {
-                    conversation_id: next().unwrap_or_default(),
-                    object_key: next(),
-                    sha256: next(),
-                })
-            }))
-        });
-        match rows {
-            Ok(rows) => rows.collect(),
-            Err(error) => vec![Err(error)],
-        }
+        let rows = batch
+            .map_err(io::Error::other)
+            .and_then(|batch| rows(&batch, &texts));
+        rows.unwrap_or_else(|error| vec![Err(error)])
     })))
 }
 
+/// The rows of a batch that has these columns of texts, in the order in which they are read below.
 #[cfg(feature = "parquet")]
-fn text(batch: &arrow_array::RecordBatch, name: &str) -> io::Result<arrow_array::StringArray> {
+fn rows(batch: &RecordBatch, texts: &[&str]) -> io::Result<Vec<io::Result<KnownRow>>> {
+    let columns: Vec<StringArray> = texts
+        .iter()
+        .map(|name| column(batch, name))
+        .collect::<io::Result<_>>()?;
+    let sizes: Int64Array = column(batch, "size_bytes")?;
+    let attempts: Int32Array = column(batch, "attempt")?;
+    let rows = (0..batch.num_rows()).map(|row| {
+        let mut values = columns
+            .iter()
+            .map(|column| column.is_valid(row).then(|| column.value(row).to_owned()));
+        let mut next = || values.next().flatten();
+        Ok(KnownRow {
+            conversation_id: next().unwrap_or_default(),
+            recording_id: next(),
+            object_key: next(),
+            archive_member: next(),
+            sha256: next(),
+            outcome: next().unwrap_or_default(),
+            reason: next(),
+            size_bytes: sizes
+                .is_valid(row)
+                .then(|| u64::try_from(sizes.value(row)).unwrap_or_default()),
+            attempt: u32::try_from(attempts.value(row)).unwrap_or_default(),
+        })
+    });
+    Ok(rows.collect())
+}
+
+#[cfg(feature = "parquet")]
+fn column<A: Array + Clone + 'static>(batch: &RecordBatch, name: &str) -> io::Result<A> {
     let column = batch.column_by_name(name);
-    let column =
-        column.and_then(|column| column.as_any().downcast_ref::<arrow_array::StringArray>());
+    let column = column.and_then(|column| column.as_any().downcast_ref::<A>());
     column
         .cloned()
-        .ok_or_else(|| io::Error::other(format!("there is no column of texts `{name}`")))
+        .ok_or_else(|| io::Error::other(format!("there is no column `{name}` of its type")))
 }

@@ -19,7 +19,7 @@ const TITLE: &str = "Call recordings, written by recording-host";
 const TEXT: &str = include_str!("readme.txt");
 
 /// Puts the text into a sink unless it is there already. A text of somebody else stays, and so does
-/// an earlier one that the sink does not let us replace: nothing depends on it.
+/// one that the sink does not let us read or replace: nothing depends on it.
 pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitError> {
     let Some(store) = output.sink.store() else {
         return Ok(());
@@ -27,7 +27,12 @@ pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitErro
     if queue.readme(output.name.clone()).await? == VERSION {
         return Ok(());
     }
-    let there = store.read(README).await?;
+    let there = match store.read(README).await {
+        Ok(there) => there,
+        Err(error) if error.retryable => return Err(error.into()),
+        // Who may write but not read does not see whose text it would replace.
+        Err(_) => return Ok(()),
+    };
     let ours = |there: &Vec<u8>| there.starts_with(TITLE.as_bytes());
     let stays = there.is_some_and(|there| !ours(&there) || there == TEXT.as_bytes());
     if !stays {

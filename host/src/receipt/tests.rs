@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
 use crate::{
     encryption::Recipients,
     queue::{Object, Outcome, Record, Settled},
-    sink::{Body, Sink, encrypted::Encrypted, filesystem::Filesystem},
+    sink::{Body, Found, Health, Sink, Stored, encrypted::Encrypted, filesystem::Filesystem},
 };
 
 macro_rules! golden {
@@ -372,4 +375,56 @@ async fn the_archive_carries_a_text_about_itself_and_leaves_that_of_others() {
     lake.output.sink.put(README, info, own).await.unwrap();
     lake.commit(1).await;
     assert_eq!(lake.read(README).as_deref(), Some(b"Our bucket".as_slice()));
+}
+
+/// A folder that may be written to and not read.
+#[derive(Debug)]
+struct Unreadable(Filesystem);
+
+#[async_trait]
+impl Sink for Unreadable {
+    async fn check(&self) -> Result<Health, SinkError> {
+        self.0.check().await
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+        self.0.put(key, info, body).await
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Store for Unreadable {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+        self.0.list(prefix)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        Err(SinkError {
+            sink: "lake".to_owned(),
+            key: key.to_owned(),
+            reason: "access denied".to_owned(),
+            retryable: false,
+        })
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        self.0.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_may_be_written_and_not_read_is_filed_to() {
+    let mut lake = Lake::new(false).await;
+    let folder = Filesystem::new(lake.root.path().to_owned());
+    lake.output = Output::new("lake", Arc::new(Unreadable(folder)));
+    lake.commit(1).await;
+    let first = lake.read(RECEIPT);
+    assert!(lake.agrees());
+    assert_eq!(lake.read(README), None);
+    lake.commit(2).await;
+    assert_eq!(lake.read(RECEIPT), first);
 }

@@ -6,22 +6,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tokio::task::spawn_blocking;
 
-use super::receipts::{Claim, Expected};
-use crate::sink::{Found, SinkError};
+use super::{
+    expected::{Claim, Expected},
+    finding::{ObjectKind, SegmentId},
+};
+use crate::{
+    layout::BUNDLES,
+    receipt::{ReceiptEntry, ReceiptHeader},
+    sink::{Found, SinkError},
+};
 
 // `claim` is all that receipts say of an encrypted object, `plain` what rows say of its plain bytes.
+// `entry` has a line of a receipt, `recording` a recording in it, or an empty one if there is none.
 // A name that is empty makes SQLite keep the database in a temporary file. Nothing needs to survive.
 const SCHEMA: &str = "
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000;
 CREATE TABLE expected (
   key TEXT PRIMARY KEY, size INTEGER NOT NULL, sha256 TEXT NOT NULL, etag TEXT,
-  conversation TEXT, attempt INTEGER NOT NULL, media INTEGER NOT NULL, encrypted INTEGER NOT NULL,
-  state INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  conversation TEXT, attempt INTEGER NOT NULL, kind INTEGER NOT NULL, encrypted INTEGER NOT NULL,
+  receipt INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE claim (
   key TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT,
   PRIMARY KEY (key, sha256)) WITHOUT ROWID;
 CREATE TABLE plain (key TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (key, sha256)) WITHOUT ROWID;
+CREATE TABLE receipt (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, export TEXT NOT NULL, day TEXT NOT NULL,
+  segment INTEGER NOT NULL, void INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX receipt_segment ON receipt(export, segment);
+CREATE TABLE entry (
+  conversation TEXT NOT NULL, attempt INTEGER NOT NULL, receipt INTEGER NOT NULL,
+  PRIMARY KEY (conversation, attempt, receipt)) WITHOUT ROWID;
+CREATE TABLE recording (
+  conversation TEXT NOT NULL, attempt INTEGER NOT NULL, recording TEXT NOT NULL, receipt INTEGER NOT NULL,
+  PRIMARY KEY (conversation, attempt, recording, receipt)) WITHOUT ROWID;
 ";
+
+/// The columns of `expected` with those of its receipt, as [`expected`] reads them.
+const EXPECTED: &str =
+    "SELECT e.key, size, sha256, etag, conversation, attempt, kind, encrypted, export, day, segment
+  FROM expected AS e JOIN receipt ON receipt.id = e.receipt";
 
 /// What is known of an object that must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +78,7 @@ impl Ledger {
         })
     }
 
-    async fn with<T: Send + 'static>(
+    pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SinkError> {
@@ -73,18 +96,73 @@ impl Ledger {
             .map_err(|error: rusqlite::Error| failed(error))
     }
 
-    /// Notes objects that must be there; of two receipts about one, that of the later attempt counts,
-    /// and for what is encrypted either.
-    pub(super) async fn expect(&self, objects: Vec<Expected>) -> Result<(), SinkError> {
+    /// Notes a receipt; returns its number here.
+    pub(super) async fn receipt(
+        &self,
+        key: &str,
+        header: &ReceiptHeader,
+    ) -> Result<i64, SinkError> {
+        let (key, export, day) = (key.to_owned(), header.export.clone(), header.day.clone());
+        let segment = header.segment;
         self.with(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO receipt (key, export, day, segment) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![key, export, day, segment])?;
+            Ok(tx.last_insert_rowid())
+        })
+        .await
+    }
+
+    /// Notes lines of a receipt.
+    pub(super) async fn entries(
+        &self,
+        receipt: i64,
+        entries: Vec<ReceiptEntry>,
+    ) -> Result<(), SinkError> {
+        self.with(move |tx| {
+            let mut entry = tx.prepare_cached("INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3)")?;
+            let mut recording =
+                tx.prepare_cached("INSERT OR IGNORE INTO recording VALUES (?1, ?2, ?3, ?4)")?;
+            for told in entries {
+                let (id, attempt) = (&told.conversation_id, told.attempt);
+                entry.execute(params![id, attempt, receipt])?;
+                if told.objects.is_empty() {
+                    recording.execute(params![id, attempt, "", receipt])?;
+                }
+                for object in &told.objects {
+                    // Of a bundle that is kept whole nobody may tell the recordings.
+                    let name = match object.recording.as_str() {
+                        "" => object.key.as_str(),
+                        recording => recording,
+                    };
+                    recording.execute(params![id, attempt, name, receipt])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes objects that must be there; of two receipts about one, that of the later attempt counts,
+    /// and for what is encrypted either. Returns those that another conversation names, too, with it.
+    pub(super) async fn expect(
+        &self,
+        receipt: i64,
+        objects: Vec<Expected>,
+    ) -> Result<Vec<(Expected, String)>, SinkError> {
+        self.with(move |tx| {
+            let mut other =
+                tx.prepare_cached("SELECT conversation FROM expected WHERE key = ?1")?;
             let mut insert = tx.prepare_cached(
-                "INSERT INTO expected VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)
+                "INSERT INTO expected VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)
                  ON CONFLICT (key) DO UPDATE SET size = ?2, sha256 = ?3, etag = ?4,
-                 conversation = ?5, attempt = ?6, media = ?7, encrypted = ?8
+                 conversation = ?5, attempt = ?6, kind = ?7, encrypted = ?8, receipt = ?9
                  WHERE attempt <= ?6",
             )?;
             let mut claim =
                 tx.prepare_cached("INSERT OR REPLACE INTO claim VALUES (?1, ?2, ?3, ?4)")?;
+            let mut shared = Vec::new();
             for object in objects {
                 if object.encrypted {
                     claim.execute(params![
@@ -94,6 +172,17 @@ impl Ledger {
                         object.etag
                     ])?;
                 }
+                // A bundle has recordings of many conversations.
+                if !object.key.starts_with(BUNDLES) {
+                    let other: Option<Option<String>> = other
+                        .query_row([&object.key], |row| row.get(0))
+                        .optional()?;
+                    if let Some(other) = other.flatten()
+                        && Some(&other) != object.conversation.as_ref()
+                    {
+                        shared.push((object.clone(), other));
+                    }
+                }
                 insert.execute(params![
                     object.key,
                     object.size as i64,
@@ -101,11 +190,12 @@ impl Ledger {
                     object.etag,
                     object.conversation,
                     object.attempt,
-                    object.media,
-                    object.encrypted
+                    object.kind as i64,
+                    object.encrypted,
+                    receipt
                 ])?;
             }
-            Ok(())
+            Ok(shared)
         })
         .await
     }
@@ -125,12 +215,12 @@ impl Ledger {
         .await
     }
 
-    /// How many media must be there, and of how many bytes.
+    /// How many recordings must be there, and of how many bytes.
     pub(super) async fn sums(&self) -> Result<(u64, u64), SinkError> {
         self.with(|tx| {
             tx.query_row(
-                "SELECT count(*), ifnull(sum(size), 0) FROM expected WHERE media",
-                [],
+                "SELECT count(*), ifnull(sum(size), 0) FROM expected WHERE kind = ?1",
+                [ObjectKind::Recording as i64],
                 |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
             )
         })
@@ -150,6 +240,23 @@ impl Ledger {
         .await
     }
 
+    /// What the keys of objects that must be there begin with, folder by folder of the uppermost
+    /// ones: as far down as they have all in common.
+    pub(super) async fn prefixes(&self) -> Result<Vec<String>, SinkError> {
+        self.with(|tx| {
+            tx.prepare(
+                "SELECT min(key), max(key) FROM expected WHERE instr(key, '/') > 0
+                 GROUP BY substr(key, 1, instr(key, '/'))",
+            )?
+            .query_map([], |row| {
+                let (first, last): (String, String) = (row.get(0)?, row.get(1)?);
+                Ok(in_common(&first, &last).to_owned())
+            })?
+            .collect()
+        })
+        .await
+    }
+
     /// Notes what was found, and says what must be there instead. An object of the right length is
     /// left to be read if `full`, or if its tag is another one, which may be that of a copy.
     pub(super) async fn found(
@@ -158,9 +265,7 @@ impl Ledger {
         full: bool,
     ) -> Result<Vec<Compared>, SinkError> {
         self.with(move |tx| {
-            let mut select = tx.prepare_cached(
-                "SELECT key, size, sha256, etag, conversation, attempt, media, encrypted FROM expected WHERE key = ?1",
-            )?;
+            let mut select = tx.prepare_cached(&format!("{EXPECTED} WHERE e.key = ?1"))?;
             let mut update = tx.prepare_cached("UPDATE expected SET state = ?2 WHERE key = ?1")?;
             let mut compared = Vec::with_capacity(objects.len());
             for found in objects {
@@ -192,10 +297,9 @@ impl Ledger {
     ) -> Result<Vec<Expected>, SinkError> {
         let after = after.to_owned();
         self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT key, size, sha256, etag, conversation, attempt, media, encrypted FROM expected
-                 WHERE state = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
-            )?
+            tx.prepare_cached(&format!(
+                "{EXPECTED} WHERE state = ?1 AND e.key > ?2 ORDER BY e.key LIMIT ?3"
+            ))?
             .query_map(params![state as i64, after, most as i64], expected)?
             .map(|expected| {
                 let mut expected = expected?;
@@ -216,11 +320,32 @@ fn expected(row: &Row<'_>) -> rusqlite::Result<Expected> {
         etag: row.get(3)?,
         conversation: row.get(4)?,
         attempt: row.get(5)?,
-        media: row.get(6)?,
+        kind: kind(row.get(6)?),
         encrypted: row.get(7)?,
+        segment: Some(SegmentId {
+            export: row.get(8)?,
+            day: row.get(9)?,
+            number: row.get(10)?,
+        }),
         others: Vec::new(),
         plain: Vec::new(),
     })
+}
+
+/// The folder that two keys have in common, up to a `/`.
+fn in_common<'a>(one: &'a str, other: &str) -> &'a str {
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+    let same = one.get(..same.count()).unwrap_or_default();
+    let end = same.rfind('/').map_or(0, |slash| slash + 1);
+    &same[..end]
+}
+
+/// The kind that has this number in the database.
+fn kind(number: i64) -> ObjectKind {
+    [ObjectKind::Aside, ObjectKind::Sidecar]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
+        .unwrap_or_default()
 }
 
 /// Adds what is known of an object besides if it is encrypted.

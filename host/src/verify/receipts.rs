@@ -1,103 +1,40 @@
 //! Reads what must be there: receipts, and the rows that must agree with them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Check, Difference, one, sealed, whole};
+use super::{
+    Check, Difference, ObjectKind, SegmentId,
+    expected::Expected,
+    one,
+    rows::{Comparison, Contradiction},
+    sealed, whole,
+};
 use crate::{
     encryption::SUFFIX,
-    receipt::{by_day, sibling},
+    queue::Outcome,
+    receipt::{
+        ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
+        segment_of, sibling,
+    },
     sandbox::hex,
-    sink::{Found, SinkError},
+    sink::SinkError,
 };
 
-#[derive(Deserialize)]
-struct Head {
-    #[serde(default)]
-    replaces: Vec<i64>,
-    metadata: Option<Expected>,
-    catalog: Option<Expected>,
-    media_in: Option<String>,
-    #[serde(default)]
-    encryption: Option<String>,
-}
+/// Lines and rows of one receipt that are named; how many more there are is said.
+const NAMED: usize = 100;
 
-#[derive(Deserialize)]
-struct Receipt {
-    conversation_id: String,
-    objects: Vec<Expected>,
-    #[serde(default)]
-    sidecars: Vec<Expected>,
-    #[serde(default = "first")]
-    attempt: u32,
-}
-
-/// Receipts that do not tell the attempt are those of the first one.
-fn first() -> u32 {
-    1
-}
-
-#[derive(Clone, Deserialize)]
-pub(super) struct Expected {
-    pub(super) key: String,
-    pub(super) size: u64,
-    pub(super) sha256: String,
-    #[serde(default)]
-    pub(super) etag: Option<String>,
-    #[serde(skip)]
-    pub(super) conversation: Option<String>,
-    #[serde(skip)]
-    pub(super) attempt: u32,
-    /// Whether it is a recording, and not a file of metadata.
-    #[serde(skip)]
-    pub(super) media: bool,
-    /// Whether it is encrypted, so that each put of it has other bytes.
-    #[serde(skip)]
-    pub(super) encrypted: bool,
-    /// What else receipts say of it, if it is encrypted.
-    #[serde(skip)]
-    pub(super) others: Vec<Claim>,
-    /// The sha256 that rows tell of what it decrypts to.
-    #[serde(skip)]
-    pub(super) plain: Vec<String>,
-}
-
-/// What a receipt says of an object.
-#[derive(Clone)]
-pub(super) struct Claim {
-    pub(super) size: u64,
-    pub(super) sha256: String,
-    pub(super) etag: Option<String>,
-}
-
-impl Expected {
-    /// All that receipts say of it.
-    fn claims(&self) -> impl Iterator<Item = (u64, &str, Option<&str>)> {
-        let own = (self.size, self.sha256.as_str(), self.etag.as_deref());
-        let others = self.others.iter();
-        std::iter::once(own)
-            .chain(others.map(|it| (it.size, it.sha256.as_str(), it.etag.as_deref())))
-    }
-
-    /// Whether a receipt says this length of it.
-    pub(super) fn has_size(&self, found: u64) -> bool {
-        self.claims().any(|(size, ..)| size == found)
-    }
-
-    /// Whether a receipt says this sha256 of it.
-    pub(super) fn has_sha256(&self, found: &str) -> bool {
-        self.claims().any(|(_, sha256, _)| sha256 == found)
-    }
-
-    /// Whether a receipt says this length and tag of it.
-    pub(super) fn has_tag(&self, found: &Found) -> bool {
-        let tag = found.etag.as_deref();
-        self.claims()
-            .any(|(size, _, etag)| size == found.size && etag == tag)
-    }
+/// A receipt that is being read.
+struct Reading<'a> {
+    key: &'a str,
+    /// Its number among the receipts that were read.
+    id: i64,
+    header: ReceiptHeader,
+    segment: SegmentId,
+    /// How many of its lines and rows were named.
+    named: usize,
 }
 
 impl Check<'_> {
@@ -108,14 +45,13 @@ impl Check<'_> {
         folder: &str,
         mut keys: Vec<String>,
     ) -> Result<(), SinkError> {
-        let mut conversations = HashSet::new();
         let mut seen = HashSet::new();
         loop {
             let mut sound = true;
             keys.retain(|key| seen.insert(key.clone()));
             for key in &keys {
                 if !self.is_void(key) {
-                    sound &= self.receipt(key, &mut conversations).await?;
+                    sound &= self.receipt(key).await?;
                 }
             }
             if sound || keys.is_empty() {
@@ -132,87 +68,185 @@ impl Check<'_> {
                 self.surplus(key, found.size);
             }
         }
-        self.report.conversations += conversations.len() as u64;
         Ok(())
     }
 
     /// Reads a receipt and its rows; says whether all of it is there.
-    async fn receipt(
-        &mut self,
-        key: &str,
-        conversations: &mut HashSet<String>,
-    ) -> Result<bool, SinkError> {
-        let itself = Expected {
-            key: key.to_owned(),
-            size: 0,
-            sha256: String::new(),
-            etag: None,
-            conversation: None,
-            attempt: 0,
-            media: false,
-            encrypted: false,
-            others: Vec::new(),
-            plain: Vec::new(),
-        };
+    async fn receipt(&mut self, key: &str) -> Result<bool, SinkError> {
         let Some(bytes) = whole(self.store, key).await? else {
             return Ok(false);
         };
-        // Bytes that are no UTF-8 cannot be right and are replaced.
-        let text = String::from_utf8_lossy(&bytes);
-        let mut lines = text.lines();
-        let head: Head = match lines.next().map(serde_json::from_str) {
-            Some(Ok(head)) => head,
-            _ => {
-                let detail = "its first line is not that of a receipt".to_owned();
-                self.find(Difference::Receipt, &itself, detail);
+        let mut reader = match ReceiptReader::new(&bytes[..]) {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.find_in(key, None, Difference::Receipt, None, error.to_string());
                 return Ok(true);
             }
         };
         self.report.receipts += 1;
-        let void = head.replaces.iter();
+        let header = reader.header().clone();
+        let void = header.replaces.iter();
         self.replaced
             .extend(void.filter_map(|number| sibling(key, *number)));
-        let encrypted = head.encryption.is_some();
-        let mut proven = HashMap::new();
-        let mut expected = Vec::new();
-        for (number, line) in lines.enumerate() {
-            let Ok(receipt) = serde_json::from_str::<Receipt>(line) else {
-                let detail = format!("line {} cannot be read", number + 2);
-                self.find(Difference::Receipt, &itself, detail);
-                continue;
+        let mut reading = Reading {
+            key,
+            id: self.ledger.receipt(key, &header).await?,
+            segment: SegmentId {
+                export: header.export.clone(),
+                day: header.day.clone(),
+                number: header.segment,
+            },
+            header,
+            named: 0,
+        };
+        self.header(&reading);
+        let encrypted = reading.header.encryption.is_some();
+        let mut compared = Comparison::new(encrypted, reading.header.media_in.is_some());
+        let mut entries = Vec::new();
+        for entry in reader.by_ref() {
+            match entry {
+                Ok((line, entry)) => {
+                    self.entry(&mut reading, &mut compared, line, &entry);
+                    entries.push(entry);
+                }
+                Err(error) => {
+                    self.named(&mut reading, Difference::Receipt, None, error.to_string());
+                }
+            }
+        }
+        self.totals(&reading, &reader.totals());
+        self.expect(&reading, &entries).await?;
+        self.ledger.entries(reading.id, entries).await?;
+        self.files(&mut reading, compared).await
+    }
+
+    /// Looks at what a header says, and where it says so.
+    fn header(&mut self, reading: &Reading<'_>) {
+        let (key, header) = (reading.key, &reading.header);
+        match header.receipt {
+            1 => self.report.without_claims += 1,
+            _ => self.told.add(header),
+        }
+        if let Some(prefix) = header.prefix.as_ref().filter(|prefix| !prefix.is_empty()) {
+            self.prefixes.insert(prefix.clone());
+        }
+        let own = (header.day.as_str(), header.export.as_str(), header.segment);
+        if parts_of(key) != Some(own) {
+            let detail = format!(
+                "its header is about segment {} of {} on {}, which its key is not",
+                header.segment, header.export, header.day
+            );
+            self.about(reading, Difference::Misplaced, None, detail);
+        }
+        for file in [&header.metadata, &header.catalog].into_iter().flatten() {
+            if segment_of(&file.key) != segment_of(key) {
+                let detail = format!("it names {}, a file of another segment", file.key);
+                self.about(reading, Difference::Misplaced, None, detail);
+            }
+        }
+    }
+
+    /// Looks at a line by itself.
+    fn entry(
+        &mut self,
+        reading: &mut Reading<'_>,
+        compared: &mut Comparison,
+        line: u64,
+        entry: &ReceiptEntry,
+    ) {
+        let conversation = Some(entry.conversation_id.clone());
+        if let Some(before) = compared.add(line, entry) {
+            let detail = format!("line {line}: the conversation stands in line {before} already");
+            self.named(reading, Difference::Repeated, conversation, detail);
+        } else if entry.outcome() == Outcome::NoRecording && !entry.objects.is_empty() {
+            let detail = format!("line {line}: it says no-recording, and names recordings");
+            self.named(reading, Difference::Outcome, conversation, detail);
+        }
+    }
+
+    /// Compares what the header counts with what follows it.
+    fn totals(&mut self, reading: &Reading<'_>, totals: &ReceiptTotals) {
+        let header = &reading.header;
+        let detail = if header.conversations != totals.entries {
+            format!(
+                "{} lines follow, its header counts {}",
+                totals.entries, header.conversations
+            )
+        } else if header.receipt > 1 && header.outcomes != totals.outcomes {
+            let listed = |counts: &std::collections::BTreeMap<String, u64>| {
+                let each = counts.iter().map(|(word, count)| format!("{count} {word}"));
+                each.collect::<Vec<_>>().join(", ")
             };
-            let conversation = receipt.conversation_id;
-            for mut object in receipt.objects {
-                let owner = (conversation.clone(), object.key.clone());
-                proven.insert(owner, (object.sha256.clone(), false));
-                object.conversation = Some(conversation.clone());
-                object.attempt = receipt.attempt;
-                object.media = true;
-                object.encrypted = encrypted;
-                expected.push(object);
+            format!(
+                "its lines say {}, its header {}",
+                listed(&totals.outcomes),
+                listed(&header.outcomes)
+            )
+        } else if header.receipt > 1 && header.entries_sha256.as_ref() != Some(&totals.sha256) {
+            "its lines are not those that its header has the sha256 of".to_owned()
+        } else {
+            return;
+        };
+        self.about(reading, Difference::Entries, None, detail);
+    }
+
+    /// Notes what must be there.
+    async fn expect(
+        &mut self,
+        reading: &Reading<'_>,
+        entries: &[ReceiptEntry],
+    ) -> Result<(), SinkError> {
+        let encrypted = reading.header.encryption.is_some();
+        let mut expected = Vec::new();
+        for entry in entries {
+            let mut add = |object: Expected, kind| {
+                expected.push(Expected {
+                    conversation: Some(entry.conversation_id.clone()),
+                    attempt: entry.attempt,
+                    segment: Some(reading.segment.clone()),
+                    kind,
+                    encrypted,
+                    ..object
+                });
+            };
+            for object in entry.objects.iter().cloned() {
+                add(object.into(), ObjectKind::Recording);
             }
-            for mut sidecar in receipt.sidecars {
-                sidecar.conversation = Some(conversation.clone());
-                sidecar.attempt = receipt.attempt;
-                sidecar.encrypted = encrypted;
-                expected.push(sidecar);
+            for object in entry.aside.iter().cloned() {
+                add(object.into(), ObjectKind::Aside);
             }
-            conversations.insert(conversation);
+            for sidecar in entry.sidecars.iter().cloned() {
+                add(sidecar.into(), ObjectKind::Sidecar);
+            }
         }
-        self.ledger.expect(expected).await?;
+        for (object, other) in self.ledger.expect(reading.id, expected).await? {
+            let detail = format!("the conversation {other} names it, too");
+            self.find(Difference::SharedKey, &object, detail);
+        }
+        Ok(())
+    }
+
+    /// Compares the files that belong to a receipt; says whether they are there.
+    async fn files(
+        &mut self,
+        reading: &mut Reading<'_>,
+        compared: Comparison,
+    ) -> Result<bool, SinkError> {
         let mut sound = true;
-        if let Some(catalog) = &head.catalog {
+        if let Some(catalog) = reading.header.catalog.clone() {
             self.catalog.remove(&catalog.key);
-            sound = self.proven(catalog).await?.is_some();
+            let catalog = file(reading, catalog, ObjectKind::Catalog);
+            sound = self.proven(&catalog).await?.is_some();
         }
-        let Some(metadata) = &head.metadata else {
+        let Some(metadata) = reading.header.metadata.clone() else {
             return Ok(sound);
         };
         self.rows.remove(&metadata.key);
-        let Some((rows, right)) = self.proven(metadata).await? else {
+        let metadata = file(reading, metadata, ObjectKind::Rows);
+        let Some((rows, right)) = self.proven(&metadata).await? else {
             return Ok(false);
         };
-        let (key, rows) = if encrypted {
+        let (key, rows) = if reading.header.encryption.is_some() {
             if self.identities.is_empty() {
                 self.report.unread += 1;
                 return Ok(sound);
@@ -222,7 +256,7 @@ impl Check<'_> {
                 Err(error) => {
                     if right {
                         let detail = format!("its rows cannot be read: {error}");
-                        self.find(Difference::Receipt, metadata, detail);
+                        self.find(Difference::Receipt, &metadata, detail);
                     }
                     return Ok(sound);
                 }
@@ -230,15 +264,32 @@ impl Check<'_> {
         } else {
             (metadata.key.as_str(), rows)
         };
+        self.rows(reading, compared, &metadata, key, rows, right)
+            .await?;
+        Ok(sound)
+    }
+
+    /// Compares rows with the receipt; `right` says whether the file is the one that it names.
+    async fn rows(
+        &mut self,
+        reading: &mut Reading<'_>,
+        mut compared: Comparison,
+        metadata: &Expected,
+        key: &str,
+        rows: Bytes,
+        right: bool,
+    ) -> Result<(), SinkError> {
+        let encrypted = reading.header.encryption.is_some();
         let rows = match crate::metadata::read(key, rows) {
             Ok(rows) => rows,
             Err(error) => Box::new(std::iter::once(Err(error))),
         };
-        let mut plain = Vec::new();
+        let (mut plain, mut readable) = (Vec::new(), true);
         for row in rows {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
+                    readable = false;
                     // Of a file that was changed that is known already.
                     if right {
                         let detail = format!("its rows cannot be read: {error}");
@@ -247,32 +298,60 @@ impl Check<'_> {
                     continue;
                 }
             };
-            // Of what another sink has, this one proves nothing.
-            let (Some(object), None) = (row.object_key, &head.media_in) else {
-                continue;
-            };
-            let known = proven.get_mut(&(row.conversation_id, object.clone()));
-            match known {
-                // The receipt is about what is stored, the row about what that decrypts to.
-                Some((_, seen)) if encrypted => {
-                    *seen = true;
-                    plain.extend(row.sha256.map(|sha256| (object, sha256)));
-                }
-                Some((sha256, seen)) if row.sha256.as_ref() == Some(sha256) => *seen = true,
-                _ => {
-                    let detail = format!("it contradicts the row of {object}");
-                    self.find(Difference::Receipt, &itself, detail);
-                }
+            for contradiction in compared.row(&row) {
+                self.contradicted(reading, contradiction);
+            }
+            if encrypted && reading.header.media_in.is_none() {
+                plain.extend(row.object_key.zip(row.sha256));
             }
         }
         self.ledger.decrypted(plain).await?;
-        for ((_, object), (_, seen)) in proven {
-            if !seen {
-                let detail = format!("{object} has no row that agrees with it");
-                self.find(Difference::Receipt, &itself, detail);
+        // What a damaged file of rows lacks is not known.
+        if right || readable {
+            for contradiction in compared.rest() {
+                self.contradicted(reading, contradiction);
             }
         }
-        Ok(sound)
+        let more = reading.named.saturating_sub(NAMED);
+        if more > 0 {
+            let detail = format!("{more} more of its lines and rows are not as they should be");
+            self.about(reading, Difference::Receipt, None, detail);
+        }
+        Ok(())
+    }
+
+    fn contradicted(&mut self, reading: &mut Reading<'_>, contradiction: Contradiction) {
+        let Contradiction {
+            difference,
+            conversation,
+            detail,
+        } = contradiction;
+        self.named(reading, difference, Some(conversation), detail);
+    }
+
+    /// Names something about a line of a receipt, unless enough of them were named.
+    fn named(
+        &mut self,
+        reading: &mut Reading<'_>,
+        difference: Difference,
+        conversation: Option<String>,
+        detail: String,
+    ) {
+        reading.named += 1;
+        if reading.named <= NAMED {
+            self.about(reading, difference, conversation, detail);
+        }
+    }
+
+    fn about(
+        &mut self,
+        reading: &Reading<'_>,
+        difference: Difference,
+        conversation: Option<String>,
+        detail: String,
+    ) {
+        let segment = Some(reading.segment.clone());
+        self.find_in(reading.key, segment, difference, conversation, detail);
     }
 
     /// A file that belongs to a receipt, and whether it is the one that the receipt names.
@@ -292,5 +371,14 @@ impl Check<'_> {
             self.find(Difference::Content, expected, detail);
         }
         Ok(Some((file, right)))
+    }
+}
+
+/// A file that belongs to a receipt.
+fn file(reading: &Reading<'_>, digest: ObjectDigest, kind: ObjectKind) -> Expected {
+    Expected {
+        kind,
+        segment: Some(reading.segment.clone()),
+        ..Expected::from(digest)
     }
 }

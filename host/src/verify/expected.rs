@@ -1,0 +1,85 @@
+//! What a receipt says of an object that must be there.
+
+use super::finding::{ObjectKind, SegmentId};
+use crate::{
+    receipt::{ObjectDigest, ReceiptObject},
+    sink::Found,
+};
+
+#[derive(Clone, Default)]
+pub(super) struct Expected {
+    pub(super) key: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    pub(super) etag: Option<String>,
+    pub(super) conversation: Option<String>,
+    pub(super) attempt: u32,
+    pub(super) kind: ObjectKind,
+    /// Whether it is encrypted, so that each put of it has other bytes.
+    pub(super) encrypted: bool,
+    /// The segment whose receipt names it.
+    pub(super) segment: Option<SegmentId>,
+    /// What else receipts say of it, if it is encrypted.
+    pub(super) others: Vec<Claim>,
+    /// The sha256 that rows tell of what it decrypts to.
+    pub(super) plain: Vec<String>,
+}
+
+/// What a receipt says of an object.
+#[derive(Clone)]
+pub(super) struct Claim {
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    pub(super) etag: Option<String>,
+}
+
+impl From<ObjectDigest> for Expected {
+    fn from(digest: ObjectDigest) -> Self {
+        Expected {
+            key: digest.key,
+            size: digest.size,
+            sha256: digest.sha256,
+            etag: digest.etag,
+            ..Expected::default()
+        }
+    }
+}
+
+impl From<ReceiptObject> for Expected {
+    fn from(object: ReceiptObject) -> Self {
+        Expected {
+            key: object.key,
+            size: object.size,
+            sha256: object.sha256,
+            etag: object.etag,
+            ..Expected::default()
+        }
+    }
+}
+
+impl Expected {
+    /// All that receipts say of it.
+    fn claims(&self) -> impl Iterator<Item = (u64, &str, Option<&str>)> {
+        let own = (self.size, self.sha256.as_str(), self.etag.as_deref());
+        let others = self.others.iter();
+        std::iter::once(own)
+            .chain(others.map(|it| (it.size, it.sha256.as_str(), it.etag.as_deref())))
+    }
+
+    /// Whether a receipt says this length of it.
+    pub(super) fn has_size(&self, found: u64) -> bool {
+        self.claims().any(|(size, ..)| size == found)
+    }
+
+    /// Whether a receipt says this sha256 of it.
+    pub(super) fn has_sha256(&self, found: &str) -> bool {
+        self.claims().any(|(_, sha256, _)| sha256 == found)
+    }
+
+    /// Whether a receipt says this length and tag of it.
+    pub(super) fn has_tag(&self, found: &Found) -> bool {
+        let tag = found.etag.as_deref();
+        self.claims()
+            .any(|(size, _, etag)| size == found.size && etag == tag)
+    }
+}
