@@ -4,8 +4,8 @@
 mod files;
 
 use recording_source_sdk::{
-    Answer, ArtifactKey, Conversation, Event, Failure, HandedOver, Missing, Next, Outcome,
-    OutcomeResult, Send, SourceError, Split, Step, Timestamp, Wait,
+    Answer, ArtifactKey, Conversation, Event, Failure, Fault, HandedOver, Missing, Next, Note,
+    Outcome, OutcomeResult, Send, SourceError, Split, Step, Timestamp, Wait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ use crate::{
     sidecar::{LARGEST, Sidecar, Told},
 };
 use files::Files;
+
+/// By how much the bucket's clock may be ahead (ms).
+const SKEW: Timestamp = 300_000;
 
 /// What a fetch remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -162,8 +165,10 @@ impl Fetch {
         let folder = self.folder(options, digits).unwrap_or_default();
         let files = Files::of(&page, &folder);
         // What is being pushed just now is waited for, but not by those who wait for a fresh link.
-        let until = files.written + options.sidecar_ms;
-        if files.lacking() && until > now && !self.renewing {
+        // A time of its writing that has not come yet is none.
+        let until = files.written.min(now + SKEW) + options.sidecar_ms;
+        let recent = files.written <= now + SKEW && until > now;
+        if files.lacking() && recent && !self.renewing {
             return Ok(Step::then(Next::Wait(Wait {
                 until,
                 state: Memory::Fetch(self).write(),
@@ -182,15 +187,27 @@ impl Fetch {
         options: &Options,
     ) -> Result<Step, SourceError> {
         let conversation = self.current().map_or("", |place| place.id.as_str());
-        let json = s3::read(options, answer)?;
+        let too_large = matches!(answer, Answer::Fault(Fault::TooLarge(_)));
+        let json = match too_large {
+            true => None,
+            false => s3::read(options, answer)?,
+        };
+        let mut notes = Vec::new();
         if let Some(file) = files.files.get_mut(at) {
             match json
                 .as_deref()
                 .map(|json| Sidecar::read(json, conversation))
             {
+                None if too_large => file.wrong = Some(too_large_sidecar()),
                 None => file.has_sidecar = false,
                 Some(Err(reason)) => file.wrong = Some(reason),
                 Some(Ok(sidecar)) => {
+                    if !sidecar.odd().is_empty() {
+                        notes.push(Note::warning(format!(
+                            "conversation {conversation}: fields of the metadata beside a file cannot be read and are left out: {}",
+                            sidecar.odd().join(", ")
+                        )));
+                    }
                     told.add(&sidecar);
                     file.screen = sidecar.is_screen();
                     file.recording = sidecar
@@ -199,7 +216,9 @@ impl Fetch {
                 }
             }
         }
-        self.go_on(digits, files, told, at + 1, options)
+        let mut step = self.go_on(digits, files, told, at + 1, options)?;
+        step.notes.append(&mut notes);
+        Ok(step)
     }
 
     /// Reads the next file's metadata, or finishes the conversation if there are none left.
@@ -214,7 +233,7 @@ impl Fetch {
         for file in &mut files.files {
             if file.has_sidecar && file.sidecar_size > LARGEST {
                 file.has_sidecar = false;
-                file.wrong = Some(format!("it is larger than {LARGEST} bytes"));
+                file.wrong = Some(too_large_sidecar());
             }
         }
         let next = (from..files.files.len()).find(|at| files.files[*at].has_sidecar);
@@ -250,6 +269,10 @@ impl Fetch {
         }
         Ok(step)
     }
+}
+
+fn too_large_sidecar() -> String {
+    format!("it is larger than {LARGEST} bytes")
 }
 
 /// What has become of a conversation of which so many files are handed over, and these are not.

@@ -32,6 +32,11 @@ pub(crate) struct Find {
     probing: bool,
     /// Whether conversations are counted, and a few are examples.
     counting: bool,
+    /// How many conversations of the day have been found, and on how many pages.
+    #[serde(default)]
+    found: u64,
+    #[serde(default)]
+    pages: u64,
 }
 
 /// Examples of each page at most, for an estimate: from all of it, since hours differ.
@@ -51,6 +56,8 @@ pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
                 listed: 0,
                 probing: false,
                 counting: true,
+                found: 0,
+                pages: 0,
             };
             Memory::Find(split).split(format!("estimate/{day}"))
         })
@@ -87,6 +94,8 @@ pub(crate) fn begin(
                 listed: 0,
                 probing: lane == 0,
                 counting: false,
+                found: 0,
+                pages: 0,
             };
             Memory::Find(split).split(format!("{}/{lane}", find.name))
         })
@@ -127,7 +136,12 @@ impl Find {
             self.probing = false;
             return Ok(Step::then(self.ask(options)));
         }
+        let before = self.last_id(options).map(str::to_owned);
         let (mut conversations, notes) = self.found(options, &page);
+        self.pages += 1;
+        // One that is cut by the end of a page comes with both pages.
+        let again = |one: &&Conversation| before.as_ref() == Some(&one.id);
+        self.found += (conversations.len() - conversations.iter().filter(again).count()) as u64;
         let mut facts = Vec::new();
         if self.counting {
             let number = conversations.len() as u64;
@@ -147,9 +161,9 @@ impl Find {
                 (place - 1) % every == 0
             });
         }
-        match page.contents.last().filter(|_| page.is_truncated) {
+        match page.contents.last().filter(|_| page.is_truncated()) {
             Some(last) => self.after = Some(last.key.clone()),
-            None => self.advance(),
+            None => facts.extend(self.advance()),
         }
         let next = if self.day < self.until {
             self.ask(options)
@@ -169,9 +183,8 @@ impl Find {
     fn found(&mut self, options: &Options, page: &Page) -> (Vec<Conversation>, Vec<Note>) {
         let prefix = self.prefix(options);
         let mut found: Vec<Conversation> = Vec::new();
-        let after = self.after.as_deref();
-        let before = after.and_then(|key| layout::parse(key.strip_prefix(&prefix)?));
-        let mut last = before.map(|(_, id)| id);
+        let before = self.last_id(options).map(str::to_owned);
+        let mut last = before.as_deref();
         let mut listed = self.listed;
         let mut odd = 0;
         for object in &page.contents {
@@ -189,12 +202,18 @@ impl Find {
             if !inside {
                 continue;
             }
+            // It was over when it was pushed. The metadata in its folder know better.
+            let end = Some(object.written().max(start));
             match found.last_mut().filter(|one| one.id == id) {
-                Some(one) => one.extent = Some(listed),
+                Some(one) => {
+                    one.extent = Some(listed);
+                    one.end = one.end.max(end);
+                }
                 // It was counted, or is an example, with the page before.
                 None if self.counting && listed > 1 => {}
                 None => found.push(Conversation {
                     extent: Some(listed),
+                    end,
                     ..Conversation::bare(id, start)
                 }),
             }
@@ -210,16 +229,38 @@ impl Find {
         (found, notes)
     }
 
-    /// Goes on to the other way of writing the day, or to the next day.
-    fn advance(&mut self) {
+    /// The conversation of the last key of the page before.
+    fn last_id(&self, options: &Options) -> Option<&str> {
+        let key = self.after.as_deref()?;
+        let (_, id) = layout::parse(key.strip_prefix(&self.prefix(options))?)?;
+        Some(id)
+    }
+
+    /// Goes on to the other way of writing the day, or to the next day; then it tells what the bucket
+    /// has of the day, in whole hours.
+    fn advance(&mut self) -> Option<Fact> {
         self.after = None;
         self.listed = 0;
         let padded = layout::day(self.day, Digits::Padded);
         if self.digits == Digits::Plain && padded != layout::day(self.day, Digits::Plain) {
             self.digits = Digits::Padded;
-        } else {
-            self.digits = Digits::Plain;
-            self.day += DAY;
+            return None;
         }
+        let range = TimeRange {
+            from: self.day.max(self.from / HOUR * HOUR),
+            until: (self.day + DAY).min(self.until.div_ceil(HOUR) * HOUR),
+        };
+        self.digits = Digits::Plain;
+        self.day += DAY;
+        let (found, pages) = (
+            std::mem::take(&mut self.found),
+            std::mem::take(&mut self.pages),
+        );
+        (!self.counting).then_some(Fact::Count(Counted {
+            range,
+            conversations: found,
+            recorded: found,
+            requests: pages,
+        }))
     }
 }

@@ -4,7 +4,9 @@
 //! encoded here as S3 encodes them to compare signatures.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use recording_source_sdk::{Answer, Method, Request, Response, SourceError, options::wrong};
+use recording_source_sdk::{
+    Answer, Method, Request, Response, SourceError, json::instant, options::wrong,
+};
 use serde::Deserialize;
 
 use crate::options::Options;
@@ -21,7 +23,8 @@ const PATH: AsciiSet = VALUE.remove(b'/');
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Page {
-    pub(crate) is_truncated: bool,
+    /// `true` or `false`.
+    is_truncated: String,
     encoding_type: Option<String>,
     pub(crate) contents: Vec<Object>,
     common_prefixes: Vec<Prefix>,
@@ -40,7 +43,7 @@ struct Prefix {
 pub(crate) struct Object {
     pub(crate) key: String,
     last_modified: String,
-    pub(crate) size: u64,
+    size: String,
     storage_class: Option<String>,
 }
 
@@ -53,17 +56,23 @@ impl Object {
         )
     }
 
+    /// Its length, if that can be read.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.size.trim().parse().ok()
+    }
+
     /// When it was written, ms since the epoch.
     pub(crate) fn written(&self) -> u64 {
-        self.last_modified
-            .parse::<jiff::Timestamp>()
-            .ok()
-            .and_then(|at| u64::try_from(at.as_millisecond()).ok())
-            .unwrap_or(0)
+        instant(self.last_modified.trim()).unwrap_or(0)
     }
 }
 
 impl Page {
+    /// Whether there are more keys after these.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated.trim().eq_ignore_ascii_case("true")
+    }
+
     /// The folders of a listing by folders, whole.
     pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
         self.common_prefixes
@@ -165,9 +174,10 @@ pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceEr
             "the bucket's listing is not as documented: {reason}"
         ))
     };
-    let text = std::str::from_utf8(&response.body).map_err(|_| odd("not UTF-8"))?;
-    let mut page: Page = quick_xml::de::from_str(text).map_err(|error| odd(&error.to_string()))?;
-    if page.is_truncated && page.contents.is_empty() && page.common_prefixes.is_empty() {
+    // What is no UTF-8 becomes an odd key, which is told of.
+    let text = String::from_utf8_lossy(&response.body);
+    let mut page: Page = quick_xml::de::from_str(&text).map_err(|error| odd(&error.to_string()))?;
+    if page.is_truncated() && page.contents.is_empty() && page.common_prefixes.is_empty() {
         return Err(odd("it goes on after nothing"));
     }
     if page.encoding_type.as_deref() == Some("url") {
@@ -193,10 +203,7 @@ pub(crate) fn read(options: &Options, answer: Answer) -> Result<Option<Vec<u8>>,
 }
 
 fn body(response: &Response) -> ErrorBody {
-    std::str::from_utf8(&response.body)
-        .ok()
-        .and_then(|text| quick_xml::de::from_str(text).ok())
-        .unwrap_or_default()
+    quick_xml::de::from_str(&String::from_utf8_lossy(&response.body)).unwrap_or_default()
 }
 
 /// What a refusal means; `permission` is what the request needs.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use recording_source_sdk::{Conversation, Direction, Party, Timestamp};
+use recording_source_sdk::{Conversation, Direction, Party, Timestamp, json};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{HOUR, is_id};
@@ -13,26 +13,39 @@ pub(crate) const LARGEST: u64 = 1 << 20;
 const MOST: usize = 200;
 
 // Field names: help article "Working with exported recordings in AWS S3 bucket". Enums are open.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sidecar {
     media_type: Option<String>,
     media_subtype: Option<String>,
     provider: Option<String>,
-    user_ids: Option<Vec<String>>,
-    start_time: Option<String>,
-    end_time: Option<String>,
+    user_ids: Vec<String>,
+    start_time: Option<Timestamp>,
+    end_time: Option<Timestamp>,
     conversation_id: Option<String>,
     recording_id: Option<String>,
     initial_direction: Option<String>,
+    /// Fields that cannot be read.
+    odd: Vec<String>,
 }
 
 impl Sidecar {
     /// Reads the metadata of a file in the folder of `conversation`.
     pub(crate) fn read(json: &[u8], conversation: &str) -> Result<Self, String> {
-        let sidecar: Sidecar = serde_json::from_slice(json)
-            // Its words may be anybody's: only the place is told.
-            .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        let (mut sidecar, odd) = json::object(json, |one| Sidecar {
+            media_type: one.text("mediaType"),
+            media_subtype: one.text("mediaSubtype"),
+            provider: one.text("provider"),
+            user_ids: one.texts("userIds"),
+            start_time: one.instant("startTime"),
+            end_time: one.instant("endTime"),
+            conversation_id: one.text("conversationId"),
+            recording_id: one.text("recordingId"),
+            initial_direction: one.text("initialDirection"),
+            odd: Vec::new(),
+        })
+        // Its words may be anybody's: only the place is told.
+        .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        sidecar.odd = odd.paths();
         match &sidecar.conversation_id {
             Some(id) if id != conversation => {
                 return Err("it is about another conversation".to_owned());
@@ -41,8 +54,16 @@ impl Sidecar {
         }
         match &sidecar.recording_id {
             Some(id) if !is_id(id) => Err("its recordingId is none".to_owned()),
+            _ if odd.touches("recordingId") || odd.touches("conversationId") => {
+                Err("the ids in it cannot be read".to_owned())
+            }
             _ => Ok(sidecar),
         }
+    }
+
+    /// The fields that cannot be read, and are left out.
+    pub(crate) fn odd(&self) -> &[String] {
+        &self.odd
     }
 
     /// The recording's id.
@@ -72,8 +93,7 @@ pub(crate) struct Told {
 impl Told {
     /// Takes in the metadata of one more file.
     pub(crate) fn add(&mut self, sidecar: &Sidecar) {
-        let start = sidecar.start_time.as_deref().and_then(instant);
-        let end = sidecar.end_time.as_deref().and_then(instant);
+        let (start, end) = (sidecar.start_time, sidecar.end_time);
         self.start = [self.start, start].into_iter().flatten().min();
         self.end = self.end.max(end);
         self.inbound = self.inbound.or(match sidecar.initial_direction.as_deref() {
@@ -81,7 +101,7 @@ impl Told {
             Some("outbound") => Some(false),
             _ => None,
         });
-        for user in sidecar.user_ids.iter().flatten() {
+        for user in &sidecar.user_ids {
             if self.users.len() < MOST && !self.users.contains(user) && user.len() <= MOST {
                 self.users.push(user.clone());
             }
@@ -138,31 +158,9 @@ impl Told {
     }
 }
 
-/// An instant such as `2026-01-05T10:00:00.000+0000`, which is not RFC 3339.
-fn instant(text: &str) -> Option<Timestamp> {
-    let at = jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
-        .or_else(|_| text.parse())
-        .ok()?;
-    u64::try_from(at.as_millisecond()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn instants_are_read_with_and_without_a_colon() {
-        let at = Some(1_767_607_200_123);
-        for text in [
-            "2026-01-05T10:00:00.123+0000",
-            "2026-01-05T10:00:00.123Z",
-            "2026-01-05T11:00:00.123+01:00",
-        ] {
-            assert_eq!(instant(text), at, "{text}");
-        }
-        assert_eq!(instant("2026-01-05T10:00:00+0000"), Some(1_767_607_200_000));
-        assert_eq!(instant("yesterday"), None);
-    }
 
     #[test]
     fn files_of_a_conversation_tell_of_it_together() {
@@ -189,5 +187,21 @@ mod tests {
         assert!(Sidecar::read(call.as_bytes(), "other").is_err());
         assert!(Sidecar::read(b"{\"recordingId\":\"a/b\"}", "c").is_err());
         assert!(Sidecar::read(b"<html>", "c").is_err());
+    }
+
+    #[test]
+    fn an_odd_field_of_the_metadata_costs_the_field_and_is_named() {
+        let odd = br#"{"mediaType":["Call"],"userIds":"u1","provider":null,"startTime":1767607205000,
+            "endTime":"later","conversationId":"c","recordingId":4711,"initialDirection":"in\ud83d"}"#;
+        let sidecar = Sidecar::read(odd, "c").unwrap();
+        assert_eq!(sidecar.odd(), ["mediaType", "endTime"]);
+        assert_eq!(sidecar.recording(), Some("4711"));
+        let mut told = Told::default();
+        told.add(&sidecar);
+        let conversation = told.conversation("c", 1_767_607_200_000);
+        assert_eq!(conversation.start, 1_767_607_205_000);
+        assert_eq!(conversation.agents[0].id, "u1");
+        // Whose it is must be told.
+        assert!(Sidecar::read(br#"{"recordingId":{}}"#, "c").is_err());
     }
 }

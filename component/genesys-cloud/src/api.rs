@@ -7,18 +7,13 @@ pub(crate) mod batch;
 pub(crate) mod directory;
 pub(crate) mod recording;
 
-use recording_source_sdk::{Answer, Method, Request, Response, SourceError};
-use serde::Deserialize;
+use recording_source_sdk::{
+    Answer, Method, Request, Response, SourceError,
+    json::{self, Object, Odd},
+};
 use serde_json::Value;
 
 use crate::options::Options;
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    code: Option<String>,
-    message: Option<String>,
-}
 
 fn post(options: &Options, path: &str, body: &Value, repeatable: bool) -> Request {
     Request {
@@ -43,7 +38,7 @@ fn get(options: &Options, path: &str) -> Request {
     }
 }
 
-/// A value as it may stand in a query.
+/// A value as it may stand in a path or a query.
 fn escaped(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, byte| {
@@ -66,6 +61,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether it is the vendor's own word, and not that of something on the way.
+    pub(crate) fn is_the_vendors(&self) -> bool {
+        !self.code.is_empty()
+    }
+
     /// Whether the vendor refuses the number of hits or the length of the interval.
     pub(crate) fn too_wide(&self) -> bool {
         let text = self.message.to_ascii_lowercase();
@@ -96,6 +96,8 @@ impl From<Refusal> for SourceError {
         match status {
             401 => SourceError::Auth(text),
             403 => SourceError::Forbidden(text),
+            // Without the vendor's code it is a gateway that does not find the vendor.
+            404 if !refusal.is_the_vendors() => SourceError::Transient(text),
             404 => SourceError::Gone(text),
             408 | 409 | 429 | 500 | 502..=599 => SourceError::Transient(text),
             _ => SourceError::Permanent(text),
@@ -109,23 +111,50 @@ pub(crate) fn success(answer: Answer) -> Result<Result<Response, Refusal>, Sourc
     if (200..300).contains(&response.status) {
         return Ok(Ok(response));
     }
-    // Errors of the vendor's edge are HTML or empty.
-    let body: ErrorBody = serde_json::from_slice(&response.body).unwrap_or_default();
+    // ErrorBody; errors of the vendor's edge are HTML or empty.
+    let told = json::object(&response.body, |body| {
+        (body.text("code"), body.text("message"))
+    });
+    let (code, message) = told.map(|(told, _)| told).unwrap_or_default();
     Ok(Err(Refusal {
         status: response.status,
-        code: body.code.unwrap_or_default(),
-        message: body.message.unwrap_or_default().chars().take(300).collect(),
+        code: code.unwrap_or_default(),
+        message: message.unwrap_or_default().chars().take(300).collect(),
     }))
 }
 
-/// Reads a successful answer; a body that is not the vendor's may be right the next time.
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(response: &Response) -> Result<T, SourceError> {
-    serde_json::from_slice(&response.body).map_err(|error| {
-        SourceError::Transient(format!(
-            "status {} with a body that is not as documented: {error}",
-            response.status
-        ))
-    })
+/// Reads a successful answer that is an object; a body that is not the vendor's may be right the
+/// next time.
+pub(crate) fn object<T>(
+    response: &Response,
+    read: impl FnOnce(&Object<'_>) -> T,
+) -> Result<(T, Odd), SourceError> {
+    json::object(&response.body, read)
+        .map_err(|error| undocumented(response.status, &error.to_string()))
+}
+
+/// Reads a successful answer that is a list of objects.
+pub(crate) fn list<T>(
+    response: &Response,
+    read: impl FnMut(&Object<'_>) -> T,
+) -> Result<(Vec<T>, Odd), SourceError> {
+    json::list(&response.body, read)
+        .map_err(|error| undocumented(response.status, &error.to_string()))
+}
+
+/// That a body is not the vendor's.
+fn undocumented(status: u16, what: &str) -> SourceError {
+    SourceError::Transient(format!(
+        "status {status} with a body that is not as documented: {what}"
+    ))
+}
+
+/// The elements of a list that a body is about: without it, the body is not the vendor's.
+fn essential<'a>(object: &Object<'a>, name: &str) -> Result<Vec<&'a str>, SourceError> {
+    match object.raw(name) {
+        Some(raw) if !raw.starts_with('[') => Err(undocumented(200, &format!("{name} is no list"))),
+        _ => Ok(object.elements(name)),
+    }
 }
 
 /// An id as the vendor makes them, which may stand in a path.

@@ -4,23 +4,30 @@
 //! after the other in each lane, and what is younger by windows. A job's interval matches activity,
 //! so conversations are filtered here by their start. Those that went on when the data of jobs ended
 //! are asked for once more, so that either way finds the same.
+//! What jobs bring is compared with what the query counts (`count`).
+
+mod again;
+mod count;
 
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Event, Fault, Level, Next, Note, Send, SourceError, Split, State, Step, Timestamp, Wait,
+    Answer, Event, Fault, Level, Next, Note, Send, SourceError, Split, State, Step, Timestamp,
+    Wait, json,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
     api::{self, analytics},
-    metadata::{Row, iso, milliseconds},
+    metadata::{Row, iso},
     names::Names,
     options::{Options, Search},
     page::{self, DAY},
+    patience::{Absence, PATIENCE},
     window,
 };
+use again::Live;
 
 /// A range shorter than this is not worth a job when the choice is free: a job may take long to begin.
 pub(crate) const LARGE: u64 = 28 * DAY;
@@ -28,9 +35,8 @@ pub(crate) const LARGE: u64 = 28 * DAY;
 const SPAN: u64 = 31 * DAY;
 /// No interval is cut shorter than this.
 const SHORTEST: u64 = 60_000;
-/// Conversations on a page of results, and the fewest that are asked for.
+/// Conversations on a page of results.
 pub(crate) const PAGE: u32 = 1000;
-const SMALLEST_PAGE: u32 = 25;
 /// Conversations asked for once more in one request.
 const AGAIN: usize = 100;
 /// How long a job may take, and the longest pause between two polls.
@@ -59,6 +65,15 @@ pub(crate) struct Backfill {
     size: u32,
     /// Conversations asked for once more in one request.
     together: usize,
+    /// Since when the job is not found.
+    #[serde(default)]
+    absent: Absence,
+    /// Since when jobs come to nothing.
+    #[serde(default)]
+    failing: Option<Timestamp>,
+    /// What the job has brought: day, conversations, and those of them that were recorded.
+    #[serde(default)]
+    days: Vec<(u64, u64, u64)>,
     names: Names,
 }
 
@@ -79,6 +94,13 @@ enum Phase {
         job: String,
         next: Option<String>,
         ids: Vec<String>,
+        /// When each of them began.
+        #[serde(default)]
+        starts: Vec<Timestamp>,
+    },
+    /// The query is asked how many it counts in these ranges, the last one first.
+    Counting {
+        ranges: Vec<(Timestamp, Timestamp)>,
     },
     Cancelling {
         job: String,
@@ -106,13 +128,9 @@ impl Plan {
             Event::Renew(_) => return Ok(Step::then(Next::Done(state))),
         };
         let reach = match api::success(answer)? {
-            Ok(response) => {
-                let available: analytics::Availability = api::parse(&response)?;
-                let date = available.data_availability_date;
-                milliseconds(&date).ok_or_else(|| {
-                    SourceError::Transient("dataAvailabilityDate is not an instant".to_owned())
-                })?
-            }
+            Ok(response) => json::instant(&analytics::reach(&response)?).ok_or_else(|| {
+                SourceError::Transient("dataAvailabilityDate is not an instant".to_owned())
+            })?,
             // Without jobs the query finds everything, too.
             Err(refusal) if options.search == Search::Auto && refusal.status == 404 => 0,
             Err(refusal) => return Err(refusal.into()),
@@ -149,6 +167,9 @@ impl Backfill {
             attempts: 0,
             size: PAGE,
             together: AGAIN,
+            absent: Absence::default(),
+            failing: None,
+            days: Vec::new(),
             names: Names::default(),
         };
         backfill.advance();
@@ -162,6 +183,10 @@ impl Backfill {
         self.until = (self.from + SPAN).min(self.end);
         self.phase = Phase::Unsubmitted;
         self.attempts = 0;
+        self.size = PAGE;
+        self.absent.over();
+        self.failing = None;
+        self.days.clear();
     }
 
     fn memory(&self) -> State {
@@ -183,6 +208,11 @@ impl Backfill {
                 }
                 Phase::Again { ids, .. } => {
                     analytics::details(options, &ids[..ids.len().min(self.together)])
+                }
+                Phase::Counting { ranges } => {
+                    let (from, until) = ranges.last().copied().unwrap_or((self.from, self.until));
+                    let interval = format!("{}/{}", iso(from), iso(until));
+                    analytics::query(options, &interval, 1, 1)
                 }
                 Phase::Cancelling { job } => analytics::cancel(options, job),
             });
@@ -222,7 +252,18 @@ impl Backfill {
             Phase::Unsubmitted => self.submitted(answer, options, now),
             Phase::Running { job, since } => self.polled(answer, job, since, options, now),
             Phase::Reading { job, cursor } => self.read(answer, job, cursor, options, now),
-            Phase::Again { job, next, ids } => self.read_again(answer, job, next, ids, options),
+            Phase::Again {
+                job,
+                next,
+                ids,
+                starts,
+            } => {
+                let mut live = Live { ids, starts };
+                // Earlier versions did not keep when they began.
+                live.starts.resize(live.ids.len(), self.from);
+                self.read_again(answer, job, next, live, options, now)
+            }
+            Phase::Counting { ranges } => self.counted(answer, ranges, options),
             Phase::Cancelling { .. } => {
                 // A job that cannot be cancelled ends by itself.
                 let _ = api::success(answer)?;
@@ -268,13 +309,17 @@ impl Backfill {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let status: analytics::JobStatus = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
+        let status = match api::success(answer)? {
+            Ok(response) => analytics::JobStatus::read(&response)?,
             Err(refusal) if refusal.status == 404 => {
-                return self.resubmit("it is not known any more", options, now);
+                return match self.absent.again(now, options.poll_ms) {
+                    Some(until) => Ok(self.wait(until)),
+                    None => self.resubmit("it is not known any more", options, now),
+                };
             }
             Err(refusal) => return Err(refusal.into()),
         };
+        self.absent.over();
         let state = status.state.unwrap_or_default();
         match state.as_str() {
             "FULFILLED" => {
@@ -308,70 +353,71 @@ impl Backfill {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) && self.size > SMALLEST_PAGE {
-            self.size = (self.size / 2).max(SMALLEST_PAGE);
-            return Ok(Step::then(self.ask(options)));
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            return Ok(self.too_large(limit, options));
         }
-        let page: analytics::Page = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
-            Err(refusal) if matches!(refusal.status, 400 | 404 | 410) => {
+        let page = match api::success(answer)? {
+            Ok(response) => analytics::Page::read(&response)?,
+            Err(refusal) if refusal.status == 404 => {
+                return match self.absent.again(now, options.poll_ms) {
+                    Some(until) => Ok(self.wait(until)),
+                    None => self.resubmit("its results are not found any more", options, now),
+                };
+            }
+            Err(refusal) if matches!(refusal.status, 400 | 410) => {
                 return self.resubmit("its results are gone", options, now);
             }
             Err(refusal) => return Err(refusal.into()),
         };
+        self.absent.over();
         if page.cursor.is_some() && page.cursor == cursor {
             return self.resubmit("its results do not end", options, now);
         }
         let mut step = Step::then(Next::Done(self.memory()));
-        let mut rows = page::readable(page.conversations, &mut step);
+        let cursor = page.cursor.clone();
+        let mut rows = page::readable(page, &(self.from..self.until), &mut step);
         rows.retain(|row| self.is_inside(row));
-        let went_on = |row: &Row| row.conversation.end.is_none();
-        let again = rows.iter().filter(|row| went_on(row));
-        let again: Vec<String> = again
-            .filter_map(|row| api::id(Some(row.conversation.id.clone())))
-            .collect();
-        rows.retain(|row| !went_on(row));
-        if self.names.needed(options, rows.iter()) {
-            step.next = self.ask(options);
-            return Ok(step);
+        let went_on = |row: &Row| {
+            let plain = api::id(Some(row.conversation.id.clone())).is_some();
+            row.conversation.end.is_none() && plain
+        };
+        let mut again = Live::default();
+        for row in rows.iter().filter(|row| went_on(row)) {
+            again.ids.push(row.conversation.id.clone());
+            again.starts.push(row.conversation.start);
         }
-        page::hand_over(rows.into_iter(), options.mode, &mut step);
-        self.go_on(job, page.cursor, again);
+        if self
+            .names
+            .needed(options, rows.iter().filter(|row| !went_on(row)))
+        {
+            // The page is read once more, and tells of its oddities then.
+            return Ok(Step::then(self.ask(options)));
+        }
+        self.tally(&rows);
+        rows.retain(|row| !went_on(row));
+        page::hand_over(rows.into_iter(), options.mode, now, &mut step);
+        self.go_on(job, cursor, again);
         step.next = self.next(options);
         Ok(step)
     }
 
-    /// Conversations that went on when the data of jobs ended, as they are now.
-    fn read_again(
-        mut self,
-        answer: Answer,
-        job: String,
-        next: Option<String>,
-        mut ids: Vec<String>,
-        options: &Options,
-    ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(self.memory()));
-        let page: analytics::Page = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
-            // How many are taken at once is not documented.
-            Err(refusal) if refusal.status == 400 && self.together > 1 => {
-                self.together /= 2;
-                step.next = self.ask(options);
-                return Ok(step);
-            }
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let mut rows = page::readable(page.conversations, &mut step);
-        rows.retain(|row| self.is_inside(row) && row.conversation.end.is_some());
-        if self.names.needed(options, rows.iter()) {
-            step.next = self.ask(options);
-            return Ok(step);
+    /// A page that is too large is asked for in smaller ones. What comes after a single row that is
+    /// too large no cursor tells: the query can pass it over.
+    fn too_large(mut self, limit: u64, options: &Options) -> Step {
+        if self.size > 1 {
+            self.size /= 2;
+            return Step::then(self.ask(options));
         }
-        page::hand_over(rows.into_iter(), options.mode, &mut step);
-        let rest = ids.split_off(ids.len().min(self.together));
-        self.go_on(job, next, rest);
+        let mut step = Step::then(Next::Done(self.memory()));
+        step.notes.push(Note::warning(format!(
+            "a row of an analytics job has more than {limit} bytes by itself: the query is asked for {}/{} instead",
+            iso(self.from),
+            iso(self.until)
+        )));
+        step.splits = window::begin(options, &self.name, self.from..self.until);
+        self.advance();
         step.next = self.next(options);
-        Ok(step)
+        step
     }
 
     fn is_inside(&self, row: &Row) -> bool {
@@ -379,23 +425,29 @@ impl Backfill {
     }
 
     /// What comes after a page whose next one begins at `next`.
-    fn go_on(&mut self, job: String, next: Option<String>, again: Vec<String>) {
-        match (again.is_empty(), next) {
-            (false, next) => {
-                self.phase = Phase::Again {
-                    job,
-                    next,
-                    ids: again,
+    fn go_on(&mut self, job: String, next: Option<String>, again: Live) {
+        self.phase = match (again.ids.is_empty(), next) {
+            (false, next) => Phase::Again {
+                job,
+                next,
+                ids: again.ids,
+                starts: again.starts,
+            },
+            (true, Some(next)) => Phase::Reading {
+                job,
+                cursor: Some(next),
+            },
+            (true, None) => {
+                // Days that the interval cuts are counted whole by the query.
+                let whole = self.from.div_ceil(DAY) * DAY..self.until / DAY * DAY;
+                if whole.is_empty() {
+                    return self.advance();
+                }
+                Phase::Counting {
+                    ranges: vec![(whole.start, whole.end)],
                 }
             }
-            (true, Some(next)) => {
-                self.phase = Phase::Reading {
-                    job,
-                    cursor: Some(next),
-                }
-            }
-            (true, None) => self.advance(),
-        }
+        };
     }
 
     /// Submits the job anew, after a pause; in the end the query does its work, or nothing does.
@@ -406,8 +458,13 @@ impl Backfill {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         self.attempts += 1;
+        self.absent.over();
+        self.days.clear();
+        let failing = now.saturating_sub(*self.failing.get_or_insert(now));
         let text = format!("an analytics job has come to nothing: {why}");
-        if self.attempts >= options.job_attempts {
+        // Where nothing else does the work, it is not given up before its time.
+        let patient = options.search == Search::Job && failing < PATIENCE;
+        if self.attempts >= options.job_attempts && !patient {
             if options.search == Search::Job {
                 let attempts = self.attempts;
                 return Err(SourceError::Permanent(format!(
@@ -421,7 +478,8 @@ impl Backfill {
             return Ok(step);
         }
         self.phase = Phase::Unsubmitted;
-        let pause = options.poll_ms << self.attempts.min(6);
+        let pause =
+            (options.poll_ms << self.attempts.min(6)).min(LONGEST_PAUSE.max(options.poll_ms));
         let mut step = self.wait(now + pause);
         step.notes.push(Note {
             level: Level::Info,

@@ -1,10 +1,18 @@
 //! A batch: submit up to a hundred conversations, poll the job, hand over what it yields.
+//!
+//! What is too much for one batch is divided, down to the one conversation that is too much by
+//! itself. `files` tells which file of its recording a link leads to, `end` what became of the
+//! conversations when a job is over.
+
+mod divide;
+mod end;
+mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Container, Event, Fetch, Level, Missing, Next, Note, Outcome,
-    OutcomeResult, RecordingKey, Send, SourceError, Split, Step, Timestamp, Wait, Wanted,
+    Answer, Artifact, ArtifactKey, Event, Fault, Fetch, Level, Next, Note, Outcome, OutcomeResult,
+    Send, SourceError, Split, State, Step, Timestamp, Wait, Wanted,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +22,19 @@ use crate::{
         self,
         batch::{self as call, Job, JobResult},
     },
-    artifact::{bundle, download, path},
     describe::Described,
-    metadata::fnv,
-    options::Options,
-    outcome::{by_state, count, errors, failure, left_out, restoring, result},
-    restore,
+    options::{Mode, Options},
+    outcome::{JOB_LOST, JOB_TIMEOUT, NOT_FOUND},
+    page::only_metadata,
+    patience::Absence,
 };
+use end::complete;
+use files::Files;
 
 /// How long a job is trusted to answer with fresh links: less than links live by default.
 const YOUNG: u64 = 50 * 60_000;
+/// The largest state of a batch, in bytes, before it is divided: half of what hosts take.
+const MOST_STATE: usize = 128 << 10;
 
 /// What a batch remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,10 +46,13 @@ pub(crate) struct Batch {
     phase: Phase,
     /// How often it has been submitted in vain.
     attempts: u32,
-    /// The files of each recording in the order of their parts, as digests of their links' paths.
-    parts: BTreeMap<String, Vec<u64>>,
+    #[serde(flatten)]
+    files: Files,
     /// The conversations that need fresh links, once everything has been handed over.
     renewing: Option<Vec<String>>,
+    /// Those that need fresh links after these, since all at once are too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    to_renew: Vec<String>,
     /// Whether the finished job has been asked for fresh links already.
     asked_again: bool,
     /// The conversations that the last job was about, if not all.
@@ -50,6 +64,9 @@ pub(crate) struct Batch {
     /// What the metadata tell of the recordings, if they are asked for.
     #[serde(default)]
     described: Described,
+    /// Since when the job, or the place to submit it to, is not found.
+    #[serde(default)]
+    absent: Absence,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,13 +117,19 @@ impl Batch {
             recorded,
             phase: Phase::Unsubmitted,
             attempts: 0,
-            parts: BTreeMap::new(),
+            files: Files::default(),
             renewing: None,
+            to_renew: Vec::new(),
             asked_again: false,
             covered: None,
             told: BTreeSet::new(),
             described: Described::default(),
+            absent: Absence::default(),
         }
+    }
+
+    fn memory(&self) -> State {
+        Memory::Batch(self.clone()).write()
     }
 
     fn split(self) -> Split {
@@ -122,9 +145,19 @@ impl Batch {
     ) -> Result<Step, SourceError> {
         match (event, self.phase.clone()) {
             (Event::Renew(keys), _) => Ok(self.renew(&keys, options, now)),
+            // One that went on when its row was found: there is nothing to ask for.
+            (Event::Due, phase)
+                if options.mode == Mode::MetadataOnly
+                    && matches!(phase, Phase::Describing | Phase::Unsubmitted) =>
+            {
+                let outcomes = self.outcomes(|_| only_metadata());
+                let mut step = Step::then(self.done());
+                step.outcomes = outcomes;
+                Ok(step)
+            }
             (Event::Due, Phase::Finished { .. }) => Ok(Step::then(self.done())),
             (Event::Due, _) => Ok(Step::then(self.ask(options))),
-            (Event::Answer(answer), Phase::Describing) => self.describe(answer, options),
+            (Event::Answer(answer), Phase::Describing) => self.describe(answer, options, now),
             (Event::Answer(answer), Phase::Unsubmitted) => self.submitted(answer, options, now),
             (Event::Answer(answer), Phase::Running { job, since, counts }) => {
                 self.polled(answer, &job, since, counts, options, now)
@@ -161,13 +194,31 @@ impl Batch {
         Next::Done(Memory::Batch(self).write())
     }
 
-    fn describe(mut self, answer: Answer, options: &Options) -> Result<Step, SourceError> {
-        let facts = self.described.answered(answer, &self.conversations)?;
+    fn describe(
+        mut self,
+        answer: Answer,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(Next::Done(self.memory()));
+        let pace = (now, options.poll_ms);
+        let again = self
+            .described
+            .answered(answer, &self.conversations, pace, &mut step)?;
+        if let Some(until) = again {
+            step.next = self.wait(until);
+            return Ok(step);
+        }
+        if self.conversations.len() > 1 && self.memory().data.len() > MOST_STATE {
+            let halves = self.halves();
+            step.next = self.done();
+            step.splits = halves;
+            return Ok(step);
+        }
         if self.described.is_complete(&self.conversations) {
             self.phase = Phase::Unsubmitted;
         }
-        let mut step = Step::then(self.ask(options));
-        step.facts = facts;
+        step.next = self.ask(options);
         Ok(step)
     }
 
@@ -177,50 +228,51 @@ impl Batch {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        match api::success(answer)? {
+        let refusal = match api::success(answer)? {
             Ok(response) => {
                 self.covered.clone_from(&self.renewing);
                 self.told.clear();
+                self.absent.over();
                 self.phase = Phase::Running {
                     job: call::job_id(&response)?,
                     since: now,
                     counts: None,
                 };
-                Ok(Step::then(self.wait(now + options.poll_ms)))
+                return Ok(Step::then(self.wait(now + options.poll_ms)));
             }
-            Err(refusal) if refusal.too_many_items() || refusal.status == 404 => {
-                Ok(self.divide(&refusal))
+            Err(refusal) => refusal,
+        };
+        if refusal.status == 404 {
+            if let Some(until) = self.absent.again(now, options.poll_ms) {
+                return Ok(Step::then(self.wait(until)));
             }
-            Err(refusal) => Err(refusal.into()),
+            let message = format!("status 404: {}", refusal.message);
+            return Ok(self.divide(NOT_FOUND, message, options));
         }
-    }
-
-    /// Submits each half by itself, down to the one conversation that is refused.
-    fn divide(self, refusal: &api::Refusal) -> Step {
-        let mut first = self.wanted().to_vec();
-        if self.renewing.is_some() || first.len() < 2 {
+        if refusal.too_many_items() {
             let message = format!("status {}: {}", refusal.status, refusal.message);
-            let failure = failure("refused", message);
-            let outcomes = self.outcomes(|_| OutcomeResult::Failed(failure.clone()));
-            let mut step = Step::then(self.done());
-            step.outcomes = outcomes;
-            return step;
+            return Ok(self.divide("refused", message, options));
         }
-        let second = first.split_off(first.len() / 2);
-        let halves = vec![self.part("0", first), self.part("1", second)];
-        let mut step = Step::then(self.done());
-        step.splits = halves;
-        step
+        Err(refusal.into())
     }
 
-    /// Some of the conversations, as a batch of its own.
-    fn part(&self, name: &str, conversations: Vec<String>) -> Split {
-        let mut recorded = self.recorded.clone();
-        recorded.retain(|id| conversations.contains(id));
-        let mut part = Batch::new(format!("{}.{name}", self.id), conversations, recorded);
-        part.attempts = self.attempts;
-        part.described = self.described.of(&part.conversations);
-        part.split()
+    /// What comes after a job is over: the rest of a renewal, if there is one.
+    fn finished(mut self, options: &Options) -> Next {
+        // What the metadata told is needed no more, and a done split is kept for long.
+        self.described = Described::default();
+        if self.memory().data.len() > MOST_STATE {
+            self.files.forget_the_obvious();
+        }
+        if self.memory().data.len() > MOST_STATE {
+            self.files.forget();
+        }
+        if self.renewing.is_some() && !self.to_renew.is_empty() {
+            self.renewing = Some(std::mem::take(&mut self.to_renew));
+            self.phase = Phase::Unsubmitted;
+            self.attempts = 0;
+            return self.ask(options);
+        }
+        self.done()
     }
 
     fn polled(
@@ -232,32 +284,38 @@ impl Batch {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let job: Job = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
-            // The job is no longer kept, or belongs to another client.
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            return Ok(self.too_large(limit, options));
+        }
+        let job = match api::success(answer)? {
+            Ok(response) => Job::read(&response)?,
+            // The job is no longer kept, or belongs to another client; or so it seems for a while.
             Err(refusal)
                 if refusal.status == 404 || refusal.code == "batch.download.permission.denied" =>
             {
-                return Ok(self.resubmit(Vec::new(), "job-lost", options));
+                return Ok(match self.absent.again(now, options.poll_ms) {
+                    Some(until) => Step::then(self.wait(until)),
+                    None => self.resubmit(&Job::default(), JOB_LOST, options),
+                });
             }
             Err(refusal) => return Err(refusal.into()),
         };
+        self.absent.over();
         let age = now.saturating_sub(since);
-        let rows = job.results.clone().unwrap_or_default();
-        let named = rows.iter().filter_map(|row| row.conversation_id.clone());
+        let named = job.results.iter().map(|row| row.conversation_id.clone());
         self.told.extend(named);
         if complete(&job, counts, age, options) {
             self.phase = Phase::Finished {
                 job: id.to_owned(),
                 since,
             };
-            return Ok(self.finish(job, rows, options));
+            return Ok(self.finish(&job, options));
         }
         if age > options.job_timeout_ms {
-            return Ok(self.resubmit(rows, "job-timeout", options));
+            return Ok(self.resubmit(&job, JOB_TIMEOUT, options));
         }
-        let mut step = Step::then(Next::Done(Memory::Batch(self.clone()).write()));
-        step.artifacts = self.early(&rows);
+        let mut step = Step::then(Next::Done(self.memory()));
+        step.artifacts = self.early(&job.results);
         self.phase = Phase::Running {
             job: id.to_owned(),
             since,
@@ -271,82 +329,23 @@ impl Batch {
 
     /// Files that can be nothing but their recording's only one, while the job still runs.
     fn early(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
-        let mut files: BTreeMap<&str, u32> = BTreeMap::new();
-        for row in rows {
-            *files
-                .entry(row.recording_id.as_deref().unwrap_or_default())
-                .or_default() += 1;
+        if !self.files.has_room() {
+            return Vec::new();
         }
-        let audio = |row: &&JobResult| {
+        let key = |row: &JobResult| (row.conversation_id.clone(), row.recording_id.clone());
+        let mut results: BTreeMap<(String, Option<String>), u32> = BTreeMap::new();
+        for row in rows {
+            *results.entry(key(row)).or_default() += 1;
+        }
+        let wanted: BTreeSet<&String> = self.wanted().iter().collect();
+        let only = |row: &&JobResult| {
             let kind = row.content_type.as_deref().unwrap_or_default();
             kind.starts_with("audio/")
-                && files[row.recording_id.as_deref().unwrap_or_default()] == 1
+                && results[&key(row)] == 1
+                && wanted.contains(&row.conversation_id)
         };
-        let rows: Vec<JobResult> = rows.iter().filter(audio).cloned().collect();
-        self.artifacts(&rows)
-    }
-
-    /// Everything that a job yielded.
-    fn finish(mut self, job: Job, rows: Vec<JobResult>, options: &Options) -> Step {
-        let mut artifacts = self.artifacts(&rows);
-        let mut archived = Vec::new();
-        let mut outcomes = match job.result_url.filter(|url| !url.is_empty()) {
-            Some(url) => {
-                artifacts.push(bundle(&self.id, url));
-                self.outcomes(|_| OutcomeResult::InBundle(self.id.clone()))
-            }
-            None => {
-                let counts = count(&artifacts);
-                let mut missing = self.missing(&rows);
-                archived = restore::archived(options, &mut missing, restoring);
-                self.outcomes(|id| match result(id, &counts, &missing, None) {
-                    OutcomeResult::NoRecording if self.recorded.contains(id) => left_out(),
-                    result => result,
-                })
-            }
-        };
-        if self.renewing.is_some() {
-            outcomes.clear();
-            archived.clear();
-        }
-        let notes = self.strangers(&rows);
-        let restore = restore::begin(&self.id, archived);
-        let mut step = Step::then(self.done());
-        step.artifacts = artifacts;
-        step.outcomes = outcomes;
-        step.notes = notes;
-        step.splits.extend(restore);
-        step
-    }
-
-    /// What each conversation lacks: as the rows say, and what its metadata list and no row names.
-    fn missing(&self, rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
-        let mut missing = errors(rows);
-        let named = rows.iter().filter_map(|row| row.recording_id.as_deref());
-        let named: BTreeSet<&str> = named.collect();
-        for (conversation, known) in self.described.all() {
-            for recording in known {
-                let failure = by_state(&recording.state);
-                if !named.contains(recording.id.as_str()) {
-                    let list = missing.entry(conversation.clone()).or_default();
-                    list.push(Missing {
-                        recording: Some(recording.id.clone()),
-                        failure,
-                    });
-                    continue;
-                }
-                let unclear = |one: &&mut Missing| {
-                    one.recording.as_ref() == Some(&recording.id)
-                        && one.failure.code == "vendor-error"
-                };
-                let list = missing.get_mut(conversation).into_iter().flatten();
-                for one in list.filter(unclear).filter(|_| failure.code != "left-out") {
-                    one.failure.code.clone_from(&failure.code);
-                    one.failure.passing = failure.passing;
-                }
-            }
-        }
-        missing
+        let rows: Vec<&JobResult> = rows.iter().filter(only).collect();
+        self.files.artifacts(&rows)
     }
 
     /// Submits the batch anew, or gives up.
@@ -354,12 +353,12 @@ impl Batch {
     /// Of a job that does not end nothing says which conversations are complete: those that it told
     /// of are asked for once more. Those that it told nothing of are, too, but in a job of their own:
     /// whatever it is that holds up a job is among them, and holds up the others no longer.
-    fn resubmit(mut self, rows: Vec<JobResult>, code: &str, options: &Options) -> Step {
+    fn resubmit(mut self, job: &Job, code: &str, options: &Options) -> Step {
         self.attempts += 1;
+        self.absent.over();
         let attempts = self.attempts;
         if attempts < options.job_attempts {
             self.phase = Phase::Unsubmitted;
-            self.parts.clear();
             let told = std::mem::take(&mut self.told);
             let (told, rest): (Vec<String>, Vec<String>) = self
                 .wanted()
@@ -390,19 +389,7 @@ impl Batch {
             });
             return step;
         }
-        let message = format!("the job did not complete in {attempts} attempts");
-        let failure = failure(code, message);
-        let artifacts = self.artifacts(&rows);
-        let (counts, missing) = (count(&artifacts), errors(&rows));
-        let outcomes = if self.renewing.is_some() {
-            Vec::new()
-        } else {
-            self.outcomes(|id| result(id, &counts, &missing, Some(&failure)))
-        };
-        let mut step = Step::then(self.done());
-        step.artifacts = artifacts;
-        step.outcomes = outcomes;
-        step
+        self.abandon(job, code, options)
     }
 
     /// Obtains links anew: from the job while it is young, later by submitting what is needed.
@@ -423,6 +410,8 @@ impl Batch {
         let covers = |id: &String| self.covered.as_ref().is_none_or(|of| of.contains(id));
         let covered = conversations.iter().all(covers);
         self.renewing = Some(conversations);
+        self.to_renew.clear();
+        self.absent.over();
         self.attempts = 0;
         self.phase = match &self.phase {
             Phase::Finished { job, since } | Phase::Running { job, since, .. }
@@ -437,58 +426,10 @@ impl Batch {
             }
             _ => {
                 self.asked_again = false;
-                self.parts.clear();
                 Phase::Unsubmitted
             }
         };
         Step::then(self.ask(options))
-    }
-
-    /// The files among `rows` that are wanted, each with its part.
-    fn artifacts(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
-        let wanted: BTreeSet<String> = self.wanted().iter().cloned().collect();
-        let mut files: Vec<(&str, &str, &str, &JobResult)> = rows
-            .iter()
-            .filter_map(|row| {
-                let url = row.result_url.as_deref().filter(|url| !url.is_empty())?;
-                let conversation = row.conversation_id.as_deref()?;
-                let recording = row.recording_id.as_deref()?;
-                wanted
-                    .contains(conversation)
-                    .then_some((conversation, recording, url, row))
-            })
-            .collect();
-        // The order of parts is not documented: that of their paths is at least the same each time.
-        files.sort_by_key(|(_, recording, url, _)| (*recording, path(url)));
-        files
-            .into_iter()
-            .map(|(conversation, recording, url, row)| {
-                let parts = self.parts.entry(recording.to_owned()).or_default();
-                let digest = fnv(path(url));
-                let part = parts.iter().position(|known| *known == digest);
-                let part = part.unwrap_or_else(|| {
-                    parts.push(digest);
-                    parts.len() - 1
-                });
-                let zip = row.content_type.as_deref() == Some("application/zip");
-                Artifact {
-                    key: ArtifactKey::Recording(RecordingKey {
-                        conversation: conversation.to_owned(),
-                        recording: recording.to_owned(),
-                        part: u32::try_from(part).unwrap_or(u32::MAX),
-                    }),
-                    download: download(url.to_owned()),
-                    content_type: row.content_type.clone(),
-                    container: if zip {
-                        Container::Zip
-                    } else {
-                        Container::Single
-                    },
-                    size: None,
-                    sha256: None,
-                }
-            })
-            .collect()
     }
 
     fn outcomes(&self, result: impl Fn(&str) -> OutcomeResult) -> Vec<Outcome> {
@@ -503,46 +444,4 @@ impl Batch {
             })
             .collect()
     }
-
-    fn strangers(&self, rows: &[JobResult]) -> Vec<Note> {
-        let asked: BTreeSet<&str> = self.conversations.iter().map(String::as_str).collect();
-        let strange = rows
-            .iter()
-            .filter(|row| {
-                !row.conversation_id
-                    .as_deref()
-                    .is_some_and(|id| asked.contains(id))
-            })
-            .count();
-        let note = |strange| {
-            Note::warning(format!(
-                "{strange} results of {} name no conversation that was asked for",
-                self.id
-            ))
-        };
-        (strange > 0).then(|| note(strange)).into_iter().collect()
-    }
-}
-
-/// Whether a job has nothing more to come.
-///
-/// `status` tells, where there is one. Without it the counts do, and because
-/// the expected count grows while recordings are discovered, they must have
-/// been the same at the poll before.
-fn complete(job: &Job, before: Option<(u64, u64)>, age: u64, options: &Options) -> bool {
-    if let Some(status) = &job.status {
-        return status.eq_ignore_ascii_case("completed");
-    }
-    let Some((expected, there)) = job.expected_result_count.zip(job.result_count) else {
-        return false;
-    };
-    let settled = there >= expected && before == Some((expected, there));
-    let shown =
-        job.result_url.is_some() || job.results.as_ref().is_some_and(|rows| !rows.is_empty());
-    settled
-        && if there == 0 {
-            age >= 3 * options.poll_ms
-        } else {
-            shown
-        }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Answer, Event, Fact, Finding, Next, Request, Response, Send, SourceError, Split, Step,
+    Answer, Event, Fact, Fault, Finding, Next, Request, Response, Send, SourceError, Split, Step,
     Timestamp, Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl Call {
             Call::Queues => directory::all(options, directory::Kind::Queues),
             Call::WrapUpCodes => directory::all(options, directory::Kind::WrapUpCodes),
             Call::Users => directory::all(options, directory::Kind::Users),
-            Call::Orphans => recording::orphans(options, 1),
+            Call::Orphans => recording::orphans(options, recording::ORPHANS, 1),
         }
     }
 
@@ -126,18 +126,33 @@ impl Check {
             findings.extend(response.clock(now));
             findings.extend(limit(response));
         }
+        match (call, &answer) {
+            // An export asks for smaller pages, too.
+            (Call::Query | Call::Orphans, Answer::Fault(Fault::TooLarge(limit))) => {
+                let text =
+                    format!("a page has more than {limit} bytes; smaller ones are asked for");
+                findings.push(Finding::new(call.subject(), Verdict::Good, text));
+                return Ok(found(call, options, findings, now));
+            }
+            _ => {}
+        }
         match api::success(answer)? {
             Ok(response) => findings.extend(granted(call, &response)?),
             Err(refusal) => findings.push(refused(call, refusal)?),
         }
-        let next = match call.after(options) {
-            Some(call) => ask(call, options, now),
-            None => Next::Done(Memory::Check(Check { next: None }).write()),
-        };
-        let mut step = Step::then(next);
-        step.facts = findings.into_iter().map(Fact::Finding).collect();
-        Ok(step)
+        Ok(found(call, options, findings, now))
     }
+}
+
+/// Tells what a call has shown, and goes on to the next one.
+fn found(call: Call, options: &Options, findings: Vec<Finding>, now: Timestamp) -> Step {
+    let next = match call.after(options) {
+        Some(call) => ask(call, options, now),
+        None => Next::Done(Memory::Check(Check { next: None }).write()),
+    };
+    let mut step = Step::then(next);
+    step.facts = findings.into_iter().map(Fact::Finding).collect();
+    step
 }
 
 fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
@@ -153,10 +168,10 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
     let good = |text: String| vec![Finding::new(subject, Verdict::Good, text)];
     Ok(match call {
         Call::Query => {
-            let page: analytics::Page = api::parse(response)?;
+            let page = analytics::Page::read(response)?;
             let hits = page.total_hits.unwrap_or_default();
             let mut findings = good(format!("{hits} in the last seven days"));
-            let rows = page.conversations.into_iter().filter_map(|row| row.0.ok());
+            let rows = page.rows.into_iter();
             let divisions: BTreeSet<String> =
                 rows.flat_map(|row| row.conversation.divisions).collect();
             let named: Vec<String> = divisions.into_iter().collect();
@@ -177,15 +192,11 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
             findings.push(Finding::new("divisions", verdict, text));
             findings
         }
-        Call::Availability => {
-            let available: analytics::Availability = api::parse(response)?;
-            good(format!("data up to {}", available.data_availability_date))
-        }
+        Call::Availability => good(format!("data up to {}", analytics::reach(response)?)),
         Call::Batch => good("batches may be submitted".to_owned()),
         Call::Settings => {
-            let settings: recording::Settings = api::parse(response)?;
             // RecordingSettings: 60 minutes unless it is set.
-            let minutes = settings.recording_batch_download_url_ttl.unwrap_or(60);
+            let minutes = recording::link_minutes(response)?.unwrap_or(60);
             let (verdict, advice) = match minutes < SHORT {
                 true => (
                     Verdict::Doubtful,

@@ -3,20 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use recording_source_sdk::{AboutRecording, Answer, Fact, Request, SourceError};
+use recording_source_sdk::{
+    AboutRecording, Answer, Fact, Failure, Fault, Missing, Note, Request, Response, SourceError,
+    Step, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     api::{self, analytics, recording},
-    metadata::{Parsed, fnv},
+    metadata::{Row, fnv},
     options::Options,
+    outcome::{TOO_LARGE, UNREADABLE, by_state, failure},
+    patience::Absence,
 };
 
 /// The longest annotations that are kept, as JSON; of longer ones the number alone.
 const ANNOTATIONS: usize = 16 << 10;
 /// Sessions that are remembered at most.
-const MOST_SESSIONS: usize = 4000;
+const MOST_SESSIONS: usize = 2000;
+/// Recordings of one conversation that are remembered at most; of more their number alone.
+const MOST_RECORDINGS: usize = 800;
 
 /// What has been asked and told so far. Nothing of it but ids and states.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,6 +33,28 @@ pub(crate) struct Described {
     /// How many conversations have been asked for.
     asked: usize,
     recordings: BTreeMap<String, Vec<Known>>,
+    /// Conversations of whose recordings no list is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unlisted: BTreeMap<String, Unlisted>,
+    /// Whose sessions have been asked for, of how many conversations, and how many are asked for
+    /// together, if all at once is too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    piecemeal: Option<(usize, usize)>,
+    /// Since when the answers about the conversation in hand are none of the vendor's.
+    #[serde(default)]
+    absent: Absence,
+}
+
+/// Why no list of a conversation's recordings is kept.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unlisted {
+    /// There are so many.
+    Many(u32),
+    /// What is told of them is larger than the host accepts: so many bytes.
+    TooLarge(u64),
+    /// What is told of them cannot be read.
+    Unreadable,
 }
 
 /// The agents of sessions, small enough for a state: sessions as digests, agents by their places.
@@ -38,12 +67,53 @@ struct Sessions {
 
 /// A recording that is known of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Packed", into = "Packed")]
 pub(crate) struct Known {
     pub(crate) id: String,
     /// `fileState`.
     pub(crate) state: String,
     /// `audio`, `screen`, `chat`, `email` or `message`.
     pub(crate) media: String,
+}
+
+/// A recording as a state keeps it: the usual words as letters, since there may be thousands.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Packed {
+    Short(String, String, String),
+    /// As earlier versions kept it.
+    Long {
+        id: String,
+        state: String,
+        media: String,
+    },
+}
+
+const LETTERS: [(&str, &str); 3] = [("A", "AVAILABLE"), ("a", "audio"), ("s", "screen")];
+
+impl From<Known> for Packed {
+    fn from(known: Known) -> Self {
+        let short = |word: String| {
+            let found = LETTERS.iter().find(|(_, long)| *long == word);
+            found.map_or(word, |(letter, _)| (*letter).to_owned())
+        };
+        Packed::Short(known.id, short(known.state), short(known.media))
+    }
+}
+
+impl From<Packed> for Known {
+    fn from(packed: Packed) -> Self {
+        let long = |word: String| {
+            let found = LETTERS.iter().find(|(letter, _)| *letter == word);
+            found.map_or(word, |(_, long)| (*long).to_owned())
+        };
+        let (Packed::Short(id, state, media) | Packed::Long { id, state, media }) = packed;
+        Known {
+            id,
+            state: long(state),
+            media: long(media),
+        }
+    }
 }
 
 impl Described {
@@ -58,9 +128,25 @@ impl Described {
     /// The next question.
     pub(crate) fn ask(&self, options: &Options, conversations: &[String]) -> Request {
         match (&self.sessions, conversations.get(self.asked)) {
-            (Some(_), Some(conversation)) => recording::metadata(options, conversation),
-            _ => analytics::details(options, conversations),
+            (Some(_), Some(conversation)) if !self.is_asking_for_sessions(conversations) => {
+                recording::metadata(options, conversation)
+            }
+            _ => analytics::details(options, self.piece(conversations)),
         }
+    }
+
+    /// The conversations whose sessions are asked for next.
+    fn piece<'a>(&self, conversations: &'a [String]) -> &'a [String] {
+        let (from, size) = self.piecemeal.unwrap_or((0, conversations.len()));
+        let rest = conversations.get(from..).unwrap_or_default();
+        &rest[..rest.len().min(size.max(1))]
+    }
+
+    fn is_asking_for_sessions(&self, conversations: &[String]) -> bool {
+        let rest = self
+            .piecemeal
+            .is_some_and(|(from, _)| from < conversations.len());
+        self.sessions.is_none() || rest
     }
 
     /// Whether there is nothing more to ask.
@@ -73,47 +159,84 @@ impl Described {
         &self.recordings
     }
 
-    /// What is known of some of the conversations.
+    /// The conversations of whose recordings no list is kept.
+    pub(crate) fn unlisted(&self) -> &BTreeMap<String, Unlisted> {
+        &self.unlisted
+    }
+
+    /// What is known of some of the conversations, in their order; the rest of them is asked for.
     pub(crate) fn of(&self, conversations: &[String]) -> Self {
+        let known = |id: &&String| self.recordings.contains_key(*id);
+        let asked = conversations.iter().take_while(known).count();
         let mut recordings = self.recordings.clone();
         recordings.retain(|id, _| conversations.contains(id));
+        let mut unlisted = self.unlisted.clone();
+        unlisted.retain(|id, _| conversations.contains(id));
         Described {
             sessions: None,
-            asked: conversations.len(),
+            asked,
             recordings,
+            unlisted,
+            piecemeal: None,
+            absent: self.absent.clone(),
         }
     }
 
-    /// Takes an answer, and says what is learnt from it.
+    /// Takes an answer: what is learnt from it is told in `step`. Returns when to ask for the same
+    /// again, if the answer was none of the vendor's; `pace` is the time and the shortest pause.
     pub(crate) fn answered(
         &mut self,
         answer: Answer,
         conversations: &[String],
-    ) -> Result<Vec<Fact>, SourceError> {
-        let response = api::success(answer)?;
-        let Some(sessions) = &self.sessions else {
-            let page: analytics::Page = match response {
-                Ok(response) => api::parse(&response)?,
-                // Without it the agents of recordings stay unknown, and nothing else.
-                Err(refusal) if refusal.status == 400 => analytics::Page::default(),
-                Err(refusal) => return Err(refusal.into()),
-            };
-            self.sessions = Some(Sessions::of(page.conversations));
-            return Ok(Vec::new());
-        };
+        pace: (Timestamp, u64),
+        step: &mut Step,
+    ) -> Result<Option<Timestamp>, SourceError> {
+        if self.is_asking_for_sessions(conversations) {
+            return self.told_of_sessions(answer, conversations).map(|()| None);
+        }
         let Some(conversation) = conversations.get(self.asked) else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
-        let list: Vec<recording::Metadata> = match response {
-            Ok(response) => api::parse(&response)?,
-            // The conversation is not there any more, or hidden.
-            Err(refusal) if refusal.status == 404 => Vec::new(),
-            Err(refusal) => return Err(refusal.into()),
+        let told = match answer {
+            Answer::Fault(Fault::TooLarge(limit)) => Err(Unlisted::TooLarge(limit)),
+            answer => match api::success(answer)? {
+                Ok(response) => read(&response, conversation, step).ok_or(Unlisted::Unreadable),
+                // The conversation is not there any more, or hidden.
+                Err(refusal) if refusal.status == 404 && refusal.is_the_vendors() => Ok(Vec::new()),
+                Err(refusal) => return Err(refusal.into()),
+            },
         };
-        let mut facts = Vec::new();
+        let list = match told {
+            Ok(list) => {
+                self.absent.over_if_young(pace.0);
+                list
+            }
+            Err(unlisted) => {
+                if let (Unlisted::Unreadable, Some(until)) =
+                    (unlisted, self.absent.again(pace.0, pace.1))
+                {
+                    return Ok(Some(until));
+                }
+                self.unlisted.insert(conversation.clone(), unlisted);
+                Vec::new()
+            }
+        };
+        self.listed(list, conversation, step);
+        self.asked += 1;
+        if self.is_complete(conversations) {
+            self.sessions = Some(Sessions::default());
+        }
+        Ok(None)
+    }
+
+    /// The recordings of a conversation.
+    fn listed(&mut self, list: Vec<recording::Metadata>, conversation: &str, step: &mut Step) {
+        let sessions = self.sessions.take().unwrap_or_default();
         let mut known = Vec::new();
+        let mut nameless = 0;
         for one in list {
             let Some(id) = api::id(one.id.clone()) else {
+                nameless += 1;
                 continue;
             };
             known.push(Known {
@@ -121,47 +244,149 @@ impl Described {
                 state: one.file_state.clone().unwrap_or_default(),
                 media: one.media.clone().unwrap_or_default(),
             });
-            facts.push(Fact::Recording(AboutRecording {
-                conversation: conversation.clone(),
+            step.facts.push(Fact::Recording(AboutRecording {
+                conversation: conversation.to_owned(),
                 recording: id,
-                attributes: attributes(one, sessions),
+                attributes: attributes(one, &sessions),
             }));
         }
-        self.recordings.insert(conversation.clone(), known);
-        self.asked += 1;
-        if self.is_complete(conversations) {
-            self.sessions = Some(Sessions::default());
+        if nameless > 0 {
+            step.notes.push(Note::warning(format!(
+                "conversation {conversation}: {nameless} of its recordings have no id that can be used: their metadata are left out"
+            )));
         }
-        Ok(facts)
+        self.sessions = Some(sessions);
+        if known.len() > MOST_RECORDINGS {
+            let many = u32::try_from(known.len()).unwrap_or(u32::MAX);
+            self.unlisted
+                .insert(conversation.to_owned(), Unlisted::Many(many));
+            known.clear();
+        }
+        self.recordings.insert(conversation.to_owned(), known);
+    }
+
+    /// Whose sessions are whose, of all conversations or of a few of them.
+    fn told_of_sessions(
+        &mut self,
+        answer: Answer,
+        conversations: &[String],
+    ) -> Result<(), SourceError> {
+        let asked = self.piece(conversations).len();
+        let (from, size) = self.piecemeal.unwrap_or((0, conversations.len()));
+        let page = match answer {
+            Answer::Fault(Fault::TooLarge(_)) if asked > 1 => {
+                self.piecemeal = Some((from, asked / 2));
+                self.sessions.get_or_insert_default();
+                return Ok(());
+            }
+            // Without it the agents of recordings stay unknown, and nothing else.
+            Answer::Fault(Fault::TooLarge(_)) => analytics::Page::default(),
+            answer => match api::success(answer)? {
+                Ok(response) => analytics::Page::read(&response)?,
+                Err(refusal) if refusal.status == 400 => analytics::Page::default(),
+                Err(refusal) => return Err(refusal.into()),
+            },
+        };
+        self.sessions.get_or_insert_default().add(page.rows);
+        self.piecemeal = match from + asked < conversations.len() {
+            true => Some((from + asked, size)),
+            false => None,
+        };
+        Ok(())
+    }
+}
+
+/// The metadata of a conversation's recordings; none if the answer is none of the vendor's.
+fn read(
+    response: &Response,
+    conversation: &str,
+    step: &mut Step,
+) -> Option<Vec<recording::Metadata>> {
+    let (list, odd) = api::list(response, recording::Metadata::read).ok()?;
+    if odd.count() > 0 {
+        step.notes.push(Note::warning(format!(
+            "conversation {conversation}: {} fields of the metadata of its recordings cannot be read and are left out: {}",
+            odd.count(),
+            odd.paths().join(", ")
+        )));
+    }
+    Some(list)
+}
+
+impl Unlisted {
+    /// What that means for a conversation of which so many recordings have been named.
+    pub(crate) fn missing(self, named: u32) -> Option<Missing> {
+        let failure: Failure = match self {
+            Unlisted::Many(all) if named >= all => return None,
+            Unlisted::Many(all) => Failure {
+                message: format!(
+                    "{} of its {all} recordings are not handed over",
+                    all - named
+                ),
+                ..by_state("")
+            },
+            other => other.unknown(),
+        };
+        Some(Missing {
+            recording: None,
+            failure,
+        })
+    }
+
+    /// That it is not known what there is.
+    fn unknown(self) -> Failure {
+        match self {
+            Unlisted::Unreadable | Unlisted::Many(_) => failure(
+                UNREADABLE,
+                "the metadata of its recordings cannot be read: whether it lacks one is not known"
+                    .to_owned(),
+            ),
+            Unlisted::TooLarge(limit) => failure(
+                TOO_LARGE,
+                format!(
+                    "the metadata of its recordings have more than {limit} bytes: whether it lacks one is not known"
+                ),
+            ),
+        }
+    }
+
+    /// Why the recordings of a conversation cannot be asked for one by one.
+    pub(crate) fn hides(self) -> Failure {
+        match self {
+            Unlisted::Many(all) => failure(
+                TOO_LARGE,
+                format!(
+                    "it has {all} recordings: more than {MOST_RECORDINGS} cannot be asked for one by one; leave out `format`"
+                ),
+            ),
+            other => other.unknown(),
+        }
     }
 }
 
 impl Sessions {
-    /// The agents of each session, and of the sessions that they talk to.
-    fn of(rows: Vec<Parsed>) -> Self {
-        let mut sessions = Sessions::default();
-        let rows = rows.into_iter().flat_map(|row| row.0);
-        for (session, user) in rows.flat_map(|row| row.sessions) {
-            if sessions.places.len() >= MOST_SESSIONS {
+    /// Takes in the agents of each session, and of the sessions that they talk to.
+    fn add(&mut self, rows: Vec<Row>) {
+        for (session, user) in rows.into_iter().flat_map(|row| row.sessions) {
+            if self.places.len() >= MOST_SESSIONS {
                 break;
             }
-            let known = sessions.agents.iter().position(|known| *known == user);
+            let known = self.agents.iter().position(|known| *known == user);
             let place = known.unwrap_or_else(|| {
-                sessions.agents.push(user);
-                sessions.agents.len() - 1
+                self.agents.push(user);
+                self.agents.len() - 1
             });
             let digest = fnv(&session);
-            let found = sessions.places.binary_search_by_key(&digest, |one| one.0);
+            let found = self.places.binary_search_by_key(&digest, |one| one.0);
             let at = found.unwrap_or_else(|at| {
-                sessions.places.insert(at, (digest, Vec::new()));
+                self.places.insert(at, (digest, Vec::new()));
                 at
             });
-            let places = &mut sessions.places[at].1;
+            let places = &mut self.places[at].1;
             if !places.contains(&place) {
                 places.push(place);
             }
         }
-        sessions
     }
 
     /// The ids of a session's agents.
@@ -180,7 +405,7 @@ impl Sessions {
 fn attributes(one: recording::Metadata, sessions: &Sessions) -> Vec<(String, String)> {
     let session = one.session_id.as_deref();
     let agents = session.and_then(|id| sessions.agents(id));
-    let annotations = one.annotations.filter(|list| !list.is_empty());
+    let annotations = Some(one.annotations).filter(|list| !list.is_empty());
     let count = annotations.as_ref().map(|list| list.len().to_string());
     let text = annotations.map(|list| Value::Array(list).to_string());
     [

@@ -1,8 +1,8 @@
 //! How many conversations there are: three questions a day, and a page of examples.
 
 use recording_source_sdk::{
-    Counted, Event, Fact, Next, Send, SourceError, Split, Step, TimeRange, Timestamp,
-    options::wrong,
+    Answer, Counted, Event, Fact, Fault, Next, Send, SourceError, Split, Step, TimeRange,
+    Timestamp, options::wrong,
 };
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,15 @@ use crate::{
     Memory,
     api::{self, analytics},
     backfill,
-    metadata::{Parsed, iso},
+    metadata::iso,
     options::{Options, Search},
     page::{self, DAY},
 };
 
 /// Examples of a day, at most.
 const EXAMPLES: u32 = 100;
+/// Pages of one row that are tried, until one is not too large.
+const MOST_PAGES: u32 = 10;
 
 /// What counting a day remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +29,20 @@ pub(crate) struct Estimate {
     large: bool,
     hits: Option<u64>,
     recorded: Option<u64>,
+    /// The page that counts, if the first ones are too large.
+    #[serde(default = "first")]
+    page: u32,
+    /// Examples on a page.
+    #[serde(default = "examples")]
+    examples: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn examples() -> u32 {
+    EXAMPLES
 }
 
 /// The splits that an estimate of a range begins with.
@@ -46,6 +62,8 @@ pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, Sour
             large,
             hits: None,
             recorded: None,
+            page: first(),
+            examples: examples(),
         };
         let id = format!("estimate/{}", iso(from));
         splits.push(Memory::Estimate(estimate).split(id));
@@ -58,13 +76,13 @@ impl Estimate {
     fn ask(self, options: &Options) -> Next {
         let interval = format!("{}/{}", iso(self.from), iso(self.until));
         let request = match (self.hits, self.recorded) {
-            (None, _) => analytics::query(options, &interval, 1, 1),
-            (Some(_), None) => analytics::recorded(options, &interval),
+            (None, _) => analytics::query(options, &interval, 1, self.page),
+            (Some(_), None) => analytics::recorded(options, &interval, self.page),
             // From the middle of the day: nights are not like days.
             (Some(hits), Some(_)) => {
-                let page = hits / u64::from(EXAMPLES) / 2 + 1;
+                let page = hits / u64::from(self.examples) / 2 + 1;
                 let page = u32::try_from(page).unwrap_or(u32::MAX);
-                analytics::query(options, &interval, EXAMPLES, page)
+                analytics::query(options, &interval, self.examples, page)
             }
         };
         Next::Send(Send {
@@ -73,22 +91,47 @@ impl Estimate {
         })
     }
 
-    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
         let Event::Answer(answer) = event else {
             return Ok(Step::then(self.ask(options)));
         };
+        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) {
+            return match (self.hits, self.recorded) {
+                // Any page counts.
+                (None, _) | (_, None) if self.page < MOST_PAGES => {
+                    self.page += 1;
+                    Ok(Step::then(self.ask(options)))
+                }
+                (Some(_), Some(_)) if self.examples > 1 => {
+                    self.examples /= 10;
+                    Ok(Step::then(self.ask(options)))
+                }
+                (Some(hits), Some(recorded)) => {
+                    let none = analytics::Page::default();
+                    Ok(self.counted(options, hits, recorded, none, now))
+                }
+                _ => Err(answer.response().err().unwrap_or(SourceError::Permanent(
+                    "each of the first rows is too large".to_owned(),
+                ))),
+            };
+        }
         let response = api::success(answer)?.map_err(SourceError::from)?;
-        let page: analytics::Page = api::parse(&response)?;
+        let page = analytics::Page::read(&response)?;
         let hits = page.total_hits.unwrap_or_default();
         match (self.hits, self.recorded) {
             (None, _) => self.hits = Some(hits),
             (Some(_), None) => self.recorded = Some(hits),
             (Some(counted), Some(recorded)) => {
-                return Ok(self.counted(options, counted, recorded, page.conversations));
+                return Ok(self.counted(options, counted, recorded, page, now));
             }
         }
         if self.hits == Some(0) {
-            return Ok(self.counted(options, 0, 0, Vec::new()));
+            return Ok(self.counted(options, 0, 0, analytics::Page::default(), now));
         }
         Ok(Step::then(self.ask(options)))
     }
@@ -98,12 +141,13 @@ impl Estimate {
         options: &Options,
         conversations: u64,
         recorded: u64,
-        examples: Vec<Parsed>,
+        examples: analytics::Page,
+        now: Timestamp,
     ) -> Step {
         let (from, until) = (self.from, self.until);
         let requests = requests(options, self.large, conversations);
         let mut step = Step::then(Next::Done(Memory::Estimate(self).write()));
-        let mut rows = page::readable(examples, &mut step);
+        let mut rows = page::readable(examples, &(from..until), &mut step);
         let all = rows.len() as u64;
         rows.retain(|row| (from..until).contains(&row.conversation.start));
         // The vendor counts whole days; of a part of one the examples tell the share.
@@ -117,7 +161,7 @@ impl Estimate {
             recorded: share(recorded),
             requests,
         }));
-        page::hand_over(rows.into_iter(), options.mode, &mut step);
+        page::hand_over(rows.into_iter(), options.mode, now, &mut step);
         step
     }
 }

@@ -23,6 +23,8 @@ mod options;
 mod orphans;
 mod outcome;
 mod page;
+mod paging;
+mod patience;
 mod recording;
 mod restore;
 mod retention;
@@ -161,13 +163,13 @@ impl Source for GenesysCloud {
         match state.read::<Memory>(STATE_VERSION)? {
             Memory::Plan(plan) => plan.step(&options, event),
             Memory::Backfill(backfill) => backfill.step(&options, event, now),
-            Memory::Window(window) => window.step(&options, event),
+            Memory::Window(window) => window.step(&options, event, now),
             Memory::Retention(retention) => retention.step(&options, event, now),
             Memory::Orphans(orphans) => orphans.step(&options, event),
             Memory::Batch(batch) => batch.step(&options, event, now),
             Memory::Recording(recordings) => recordings.step(&options, event, now),
             Memory::Restore(restore) => restore.step(&options, event, now),
-            Memory::Estimate(estimate) => estimate.step(&options, event),
+            Memory::Estimate(estimate) => estimate.step(&options, event, now),
             Memory::Check(check) => check.step(&options, event, now),
         }
     }

@@ -1,60 +1,49 @@
 //! Turns a row of the analytics query into a conversation.
+//!
+//! An id suffices: each field of an unexpected type is dropped by itself, and named.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp as Instant;
-use recording_source_sdk::{Conversation, Direction, Party, Timestamp};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-
-/// A row, or what is wrong with it: one bad row does not spoil its page.
-#[derive(Debug)]
-pub(crate) struct Parsed(pub(crate) Result<Row, String>);
-
-impl<'de> Deserialize<'de> for Parsed {
-    // Row by row, so that a page is never in memory as a whole tree of values.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Parsed(Row::read(value)))
-    }
-}
+use recording_source_sdk::{
+    Conversation, Direction, Party, Timestamp,
+    json::{Object, Odd},
+};
 
 /// A conversation and whether it can have a recording.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) conversation: Conversation,
-    /// Transcripts of digital conversations exist without the flag, which is about calls.
+    pub(crate) began: Began,
+    /// Transcripts of digital conversations exist without the flag, which is about calls; and what
+    /// cannot be read may have told of a recording.
     pub(crate) may_have_recordings: bool,
     /// The ids of sessions of agents, and of those that they talk to, with the agent's.
     pub(crate) sessions: Vec<(String, String)>,
 }
 
-// AnalyticsConversationWithoutAttributes and what is in it. Enums are open: plain strings here.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Raw {
-    conversation_id: Option<String>,
-    conversation_start: Option<String>,
-    conversation_end: Option<String>,
-    originating_direction: Option<String>,
-    division_ids: Option<Vec<String>>,
-    external_tag: Option<String>,
-    participants: Option<Vec<Participant>>,
+/// How it is known when a conversation began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Began {
+    /// The row says so.
+    Told,
+    /// By the first of its segments: the row itself does not tell.
+    Guessed,
+    /// Nothing tells.
+    Untold,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+// AnalyticsConversationWithoutAttributes and what is in it. Enums are open: plain strings here.
 struct Participant {
     participant_name: Option<String>,
     purpose: Option<String>,
     user_id: Option<String>,
     screen_recording: Option<bool>,
     /// In the results of jobs alone.
-    attributes: Option<BTreeMap<String, Option<String>>>,
-    sessions: Option<Vec<Session>>,
+    attributes: Vec<(String, String)>,
+    sessions: Vec<Session>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
 struct Session {
     session_id: Option<String>,
     peer_id: Option<String>,
@@ -66,41 +55,99 @@ struct Session {
     recording: Option<bool>,
     snippet_recording: Option<bool>,
     outbound_campaign_id: Option<String>,
-    metrics: Option<Vec<Metric>>,
-    segments: Option<Vec<Segment>>,
+    talk_ms: f64,
+    segments: Vec<Segment>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metric {
-    name: Option<String>,
-    value: Option<f64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
 struct Segment {
     queue_id: Option<String>,
     wrap_up_code: Option<String>,
-    wrap_up_tags: Option<Vec<String>>,
+    wrap_up_tags: Vec<String>,
+}
+
+impl Participant {
+    fn read(one: &Object<'_>) -> Self {
+        Participant {
+            participant_name: one.text("participantName"),
+            purpose: one.text("purpose"),
+            user_id: one.text("userId"),
+            screen_recording: one.flag("screenRecording"),
+            attributes: one.pairs("attributes"),
+            sessions: one
+                .objects("sessions")
+                .map(|session| Session::read(&session))
+                .collect(),
+        }
+    }
+}
+
+impl Session {
+    fn read(one: &Object<'_>) -> Self {
+        let mut talk_ms = 0.0;
+        for metric in one.objects("metrics") {
+            if metric.text("name").as_deref() == Some("tTalkComplete") {
+                talk_ms += metric.number("value").unwrap_or_default();
+            }
+        }
+        Session {
+            session_id: one.text("sessionId"),
+            peer_id: one.text("peerId"),
+            media_type: one.text("mediaType"),
+            ani: one.text("ani"),
+            dnis: one.text("dnis"),
+            address_from: one.text("addressFrom"),
+            address_to: one.text("addressTo"),
+            recording: one.flag("recording"),
+            snippet_recording: one.flag("snippetRecording"),
+            outbound_campaign_id: one.text("outboundCampaignId"),
+            talk_ms,
+            segments: one
+                .objects("segments")
+                .map(|segment| Segment {
+                    queue_id: segment.text("queueId"),
+                    wrap_up_code: segment.text("wrapUpCode"),
+                    wrap_up_tags: segment.texts("wrapUpTags"),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// When the first segment of a row began.
+fn first_segment(row: &Object<'_>) -> Option<Timestamp> {
+    let sessions = row
+        .objects("participants")
+        .flat_map(|one| one.objects("sessions").collect::<Vec<_>>());
+    let segments = sessions.flat_map(|one| one.objects("segments").collect::<Vec<_>>());
+    segments.filter_map(|one| one.instant("segmentStart")).min()
 }
 
 impl Row {
-    /// Reads a row; the error names what is wrong with it, without personal data.
-    pub(crate) fn read(value: Value) -> Result<Self, String> {
-        let raw: Raw = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        let id = raw.conversation_id.ok_or("a row has no conversationId")?;
-        let start = raw
-            .conversation_start
-            .as_deref()
-            .and_then(milliseconds)
-            .ok_or_else(|| format!("conversation {id} has no conversationStart"))?;
-        let participants = raw.participants.unwrap_or_default();
+    /// Reads a row, and says what of it was dropped; none if it has no id that can be used.
+    pub(crate) fn read(json: &str) -> Option<(Self, Odd)> {
+        let (row, odd) = Object::read(json, Self::of).ok()?;
+        let mut row = row?;
+        if row.began == Began::Untold
+            && let Ok((Some(start), _)) = Object::read(json, first_segment)
+        {
+            row.conversation.start = start;
+            row.began = Began::Guessed;
+        }
+        row.may_have_recordings |= odd.touches("participants");
+        Some((row, odd))
+    }
+
+    fn of(row: &Object<'_>) -> Option<Self> {
+        let id = row.text("conversationId").filter(|id| !id.is_empty())?;
+        let start = row.instant("conversationStart");
+        let participants = row.objects("participants");
+        let participants: Vec<Participant> =
+            participants.map(|one| Participant::read(&one)).collect();
         let (ani, dnis) = addresses(&participants);
         let mut agents = Vec::new();
         let mut queues = Vec::new();
         let mut wrap_up_codes = Vec::new();
-        let mut tags: Vec<String> = raw.external_tag.iter().cloned().collect();
+        let mut tags: Vec<String> = row.text("externalTag").into_iter().collect();
         let mut media_types = Vec::new();
         let mut campaigns = Vec::new();
         let mut talk_ms = 0.0;
@@ -113,7 +160,7 @@ impl Row {
             let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
             if let (true, Some(user)) = (agent, &participant.user_id) {
                 add(&mut agents, user, participant.participant_name.as_deref());
-                for session in participant.sessions.iter().flatten() {
+                for session in &participant.sessions {
                     let ids = [&session.session_id, &session.peer_id]
                         .into_iter()
                         .flatten();
@@ -121,26 +168,22 @@ impl Row {
                 }
             }
             tell(&mut told, participant);
-            for session in participant.sessions.iter().flatten() {
+            for session in &participant.sessions {
                 let media = session.media_type.as_deref().unwrap_or_default();
                 recorded |=
                     session.recording == Some(true) || session.snippet_recording == Some(true);
                 digital |= matches!(media, "chat" | "email" | "message" | "internalmessage");
                 push(&mut media_types, session.media_type.as_ref());
                 push(&mut campaigns, session.outbound_campaign_id.as_ref());
-                for metric in session.metrics.iter().flatten() {
-                    if metric.name.as_deref() == Some("tTalkComplete") {
-                        talk_ms += metric.value.unwrap_or_default();
-                    }
-                }
-                for segment in session.segments.iter().flatten() {
+                talk_ms += session.talk_ms;
+                for segment in &session.segments {
                     if let Some(queue) = &segment.queue_id {
                         add(&mut queues, queue, None);
                     }
                     if let Some(code) = &segment.wrap_up_code {
                         add(&mut wrap_up_codes, code, None);
                     }
-                    for tag in segment.wrap_up_tags.iter().flatten() {
+                    for tag in &segment.wrap_up_tags {
                         push(&mut tags, Some(tag));
                     }
                 }
@@ -158,13 +201,19 @@ impl Row {
                 .filter(|(_, values)| !values.is_empty())
                 .map(|(name, values)| (name, values.join("; "))),
         );
-        Ok(Row {
+        // Without a single session nothing says that there is no recording.
+        let silent = participants.iter().all(|one| one.sessions.is_empty());
+        Some(Row {
             sessions,
+            began: match start {
+                Some(_) => Began::Told,
+                None => Began::Untold,
+            },
             conversation: Conversation {
                 id,
-                start,
-                end: raw.conversation_end.as_deref().and_then(milliseconds),
-                direction: match raw.originating_direction.as_deref() {
+                start: start.unwrap_or_default(),
+                end: row.instant("conversationEnd"),
+                direction: match row.text("originatingDirection").as_deref() {
                     Some("inbound") => Some(Direction::Inbound),
                     Some("outbound") => Some(Direction::Outbound),
                     _ => None,
@@ -175,13 +224,13 @@ impl Row {
                 queues,
                 wrap_up_codes,
                 tags,
-                divisions: raw.division_ids.unwrap_or_default(),
+                divisions: row.texts("divisionIds"),
                 media_types,
                 recorded,
                 extent: None,
                 attributes,
             },
-            may_have_recordings: recorded || digital,
+            may_have_recordings: recorded || digital || silent,
         })
     }
 }
@@ -189,9 +238,9 @@ impl Row {
 /// Attributes of a participant, by its purpose; different values of one name are all kept.
 fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) {
     let purpose = participant.purpose.as_deref().unwrap_or("unknown");
-    for (name, value) in participant.attributes.iter().flatten() {
+    for (name, value) in &participant.attributes {
         let values = told.entry(format!("{purpose}.{name}")).or_default();
-        push(values, value.as_ref());
+        push(values, Some(value));
     }
 }
 
@@ -201,7 +250,7 @@ fn addresses(participants: &[Participant]) -> (Option<String>, Option<String>) {
     let sessions = || {
         let first = participants.iter().filter(customer);
         let rest = participants.iter().filter(|p| !customer(p));
-        first.chain(rest).flat_map(|p| p.sessions.iter().flatten())
+        first.chain(rest).flat_map(|p| &p.sessions)
     };
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     (
@@ -224,12 +273,6 @@ fn push(list: &mut Vec<String>, text: Option<&String>) {
     if let Some(text) = text.filter(|text| !list.contains(text)) {
         list.push(text.clone());
     }
-}
-
-/// An instant as the vendor writes it, read.
-pub(crate) fn milliseconds(text: &str) -> Option<Timestamp> {
-    let instant: Instant = text.parse().ok()?;
-    u64::try_from(instant.as_millisecond()).ok()
 }
 
 /// An instant as the vendor writes it.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recording_source_sdk::{Answer, Fact, Named, Note, Party, Request, SourceError, Step};
+use recording_source_sdk::{Answer, Fact, Fault, Named, Note, Party, Request, SourceError, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,8 +16,10 @@ use crate::{
 
 /// Ids that are remembered; beyond these, some are looked up again.
 const REMEMBERED: usize = 4000;
+/// Ids that are looked up before a page is asked for again: they are part of the state.
+const AT_ONCE: usize = 1000;
 /// How often one page is put off.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 4;
 
 /// What a search remembers of names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -65,8 +67,11 @@ impl Names {
                 wanted.entry(kind).or_default().extend(unnamed);
             }
         }
+        let mut room = AT_ONCE;
         for (kind, ids) in wanted {
-            let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+            let ids = ids.into_iter().take(room).map(str::to_owned);
+            let ids: Vec<String> = ids.collect();
+            room -= ids.len();
             let groups = ids.chunks(directory::IDS);
             self.lookups
                 .extend(groups.map(|group| (kind, group.to_vec())));
@@ -85,6 +90,13 @@ impl Names {
         let Some((kind, ids)) = self.lookups.pop() else {
             return Ok(());
         };
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            step.notes.push(Note::warning(format!(
+                "names of {kind:?} cannot be had: the answer has more than {limit} bytes"
+            )));
+            self.remember(&ids);
+            return Ok(());
+        }
         match api::success(answer)? {
             Ok(response) => {
                 let named = directory::named(&response)?.into_iter();
@@ -93,7 +105,7 @@ impl Names {
                     .extend(named.map(|(id, name)| Fact::Name(Named { id, name })));
             }
             // Some vendor's ids are no longer ids of anything.
-            Err(refusal) if refusal.status == 400 || refusal.status == 404 => {
+            Err(refusal) if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) => {
                 step.notes.push(Note::warning(format!(
                     "names of {kind:?} cannot be had: status {}",
                     refusal.status
@@ -101,10 +113,14 @@ impl Names {
             }
             Err(refusal) => return Err(refusal.into()),
         }
+        self.remember(&ids);
+        Ok(())
+    }
+
+    fn remember(&mut self, ids: &[String]) {
         self.known.extend(ids.iter().map(|id| fnv(id)));
         while self.known.len() > REMEMBERED {
             self.known.pop_first();
         }
-        Ok(())
     }
 }

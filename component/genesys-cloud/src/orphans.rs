@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Conversation, Event, Next, Note, Outcome, OutcomeResult, Send, SourceError, Split, Step,
+    Answer, Conversation, Event, Fault, Next, Note, Outcome, Send, SourceError, Split, Step,
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Memory,
     api::{self, recording},
-    metadata::milliseconds,
     options::{Mode, Options},
+    page::only_metadata,
+    paging::Paging,
 };
 
 /// What the ids of their conversations begin with; the recording's own follows.
@@ -29,7 +30,8 @@ pub(crate) fn recording_of(conversation: &str) -> Option<&str> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orphans {
     range: Range<Timestamp>,
-    page: u32,
+    #[serde(flatten)]
+    paging: Paging,
     counted: u64,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Orphans {
 pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
     let orphans = Orphans {
         range,
-        page: 1,
+        paging: Paging::first(),
         counted: 0,
     };
     Memory::Orphans(orphans).split(format!("{name}/orphans"))
@@ -48,41 +50,64 @@ impl Orphans {
         let mut step = Step::then(Next::Done(Memory::Orphans(self.clone()).write()));
         match event {
             Event::Due => {}
+            Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
+                if !self.paging.shrink(recording::ORPHANS) {
+                    step.notes.push(Note::warning(format!(
+                        "recording number {} without a conversation is told of in more than {limit} bytes: it is left out",
+                        self.paging.offset(recording::ORPHANS) + 1
+                    )));
+                    self.paging.next(recording::ORPHANS);
+                }
+            }
             Event::Answer(answer) => {
-                let listing: recording::Orphans = match api::success(answer)? {
-                    Ok(response) => api::parse(&response)?,
+                let listing = match api::success(answer)? {
+                    Ok(response) => recording::Orphans::read(&response)?,
                     Err(refusal) => return Err(refusal.into()),
                 };
-                let last =
-                    listing.entities.is_empty() || self.page >= listing.page_count.unwrap_or(0);
-                for orphan in listing.entities {
-                    let made = orphan.created_time.as_deref().and_then(milliseconds);
-                    let Some(made) = made.filter(|made| self.range.contains(made)) else {
-                        continue;
-                    };
-                    self.counted += 1;
-                    if options.export_orphans {
-                        hand_over(orphan, made, options.mode, &mut step);
-                    }
-                }
-                if last {
-                    if self.counted > 0 && !options.export_orphans {
-                        step.notes.push(Note::warning(format!(
-                            "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud and run again, or set `export_orphans: true`",
-                            self.counted
-                        )));
-                    }
+                if self.read(listing, options, &mut step) {
                     return Ok(step);
                 }
-                self.page += 1;
+                self.paging.next(recording::ORPHANS);
             }
             Event::Renew(_) => return Ok(step),
         }
+        let size = self.paging.size(recording::ORPHANS);
         step.next = Next::Send(Send {
-            request: recording::orphans(options, self.page),
+            request: recording::orphans(options, size, self.paging.page),
             state: Memory::Orphans(self).write(),
         });
         Ok(step)
+    }
+
+    /// Takes a page; says whether it was the last one.
+    fn read(&mut self, listing: recording::Orphans, options: &Options, step: &mut Step) -> bool {
+        let page = u64::from(self.paging.page);
+        let none = listing.entities.is_empty() && listing.unusable == 0;
+        let last = none || page >= listing.page_count.unwrap_or(0);
+        if listing.unusable > 0 {
+            step.notes.push(Note::warning(format!(
+                "{} recordings without a conversation are left out: what is told of them cannot be read",
+                listing.unusable
+            )));
+        }
+        for orphan in listing.entities {
+            // One that does not tell when it was made must not fall between two ranges.
+            let made = orphan.created_time.unwrap_or(self.range.start);
+            if !self.range.contains(&made) {
+                continue;
+            }
+            self.counted += 1;
+            if options.export_orphans {
+                hand_over(orphan, made, options.mode, step);
+            }
+        }
+        if last && self.counted > 0 && !options.export_orphans {
+            step.notes.push(Note::warning(format!(
+                "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud and run again, or set `export_orphans: true`",
+                self.counted
+            )));
+        }
+        last
     }
 }
 
@@ -106,7 +131,7 @@ fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut 
     if mode == Mode::MetadataOnly {
         step.outcomes.push(Outcome {
             conversation: id.clone(),
-            result: OutcomeResult::Skipped("metadata only".to_owned()),
+            result: only_metadata(),
         });
     }
     step.conversations.push(Conversation {
@@ -114,6 +139,8 @@ fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut 
         attributes: attributes
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect(),
+        // Whatever it belonged to is over.
+        end: Some(made),
         ..Conversation::bare(id, made)
     });
 }

@@ -12,10 +12,34 @@ pub(crate) const UPLOADING: (&str, &str) = ("upload", "uploading");
 /// A recording that is on its way back from the archive.
 const RESTORING: &str = "restoring";
 
+/// Codes of what may pass: the vendor may have it the next time.
+const PASSING: [&str; 7] = [
+    UPLOADING.1,
+    RESTORING,
+    JOB_LOST,
+    JOB_TIMEOUT,
+    TRANSCODE_TIMEOUT,
+    NOT_FOUND,
+    UNREADABLE,
+];
+
+/// A job that the vendor does not find any more, again and again.
+pub(crate) const JOB_LOST: &str = "job-lost";
+/// A job that does not end, again and again.
+pub(crate) const JOB_TIMEOUT: &str = "job-timeout";
+/// A recording that is not turned into the format.
+pub(crate) const TRANSCODE_TIMEOUT: &str = "transcode-timeout";
+/// What the vendor names and does not find.
+pub(crate) const NOT_FOUND: &str = "not-found";
+/// An answer about a recording that cannot be read.
+pub(crate) const UNREADABLE: &str = "unreadable";
+/// What is too large by itself.
+pub(crate) const TOO_LARGE: &str = "too-large";
+
 /// A failure with this code; some codes are of what may pass.
 pub(crate) fn failure(code: &str, message: String) -> Failure {
     Failure {
-        passing: code == UPLOADING.1 || code == RESTORING,
+        passing: PASSING.contains(&code),
         code: code.to_owned(),
         message,
     }
@@ -85,22 +109,19 @@ pub(crate) fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
 pub(crate) fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
     let mut missing: BTreeMap<String, Vec<Missing>> = BTreeMap::new();
     for row in rows {
-        let Some(conversation) = &row.conversation_id else {
-            continue;
-        };
-        let has_link = row.result_url.as_deref().is_some_and(|url| !url.is_empty());
-        let message = match (&row.error_msg, has_link) {
-            (Some(message), false) => message.clone(),
-            (None, false) => "the result has neither a link nor an error".to_owned(),
-            (_, true) if row.recording_id.is_none() => "the result names no recording".to_owned(),
-            (_, true) => continue,
+        let (code, message) = match (&row.error_msg, row.result_url.is_some()) {
+            (Some(message), false) => (code(message), message.as_str()),
+            (_, true) if row.recording_id.is_some() => continue,
+            _ if row.is_odd => (UNREADABLE, "the result is there and cannot be read"),
+            (None, false) => ("vendor-error", "the result has neither a link nor an error"),
+            (_, true) => ("vendor-error", "the result names no recording"),
         };
         missing
-            .entry(conversation.clone())
+            .entry(row.conversation_id.clone())
             .or_default()
             .push(Missing {
                 recording: row.recording_id.clone(),
-                failure: failure(code(&message), message.chars().take(300).collect()),
+                failure: failure(code, message.chars().take(300).collect()),
             });
     }
     missing

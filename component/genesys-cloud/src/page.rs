@@ -5,11 +5,15 @@ use std::{collections::HashSet, ops::Range};
 use recording_source_sdk::{Note, Outcome, OutcomeResult, Step, Timestamp};
 
 use crate::{
-    metadata::{Parsed, Row},
+    api::{self, analytics::Page},
+    metadata::{Began, Row},
     options::Mode,
+    outcome::failure,
 };
 
 pub(crate) const DAY: u64 = 86_400_000;
+/// Conversations of a page whose oddities are named, and fields of each.
+const NAMED: usize = 5;
 
 /// A range of time cut at ends of days into at most `most` pieces of about the same length.
 pub(crate) fn lanes(range: Range<Timestamp>, most: u64) -> impl Iterator<Item = Range<Timestamp>> {
@@ -23,38 +27,84 @@ pub(crate) fn lanes(range: Range<Timestamp>, most: u64) -> impl Iterator<Item = 
     })
 }
 
-/// The rows that can be read; of the others a note is made.
-pub(crate) fn readable(rows: Vec<Parsed>, step: &mut Step) -> Vec<Row> {
-    let mut readable = Vec::with_capacity(rows.len());
-    for row in rows {
-        match row {
-            Parsed(Ok(row)) => readable.push(row),
-            Parsed(Err(reason)) => {
-                let text = format!("a row of the analytics is left out: {reason}");
-                step.notes.push(Note::warning(text));
-            }
+/// The rows of a page of what began in a range; what was dropped of it is told.
+///
+/// A row that does not say when its conversation began is put into the range, since it is there that
+/// the vendor found it: it must not fall between two ranges.
+pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) -> Vec<Row> {
+    if page.unusable > 0 {
+        step.notes.push(Note::warning(format!(
+            "{} rows of a page have no conversationId that can be used: they cannot be filed",
+            page.unusable
+        )));
+    }
+    let fields: usize = page.odd.iter().map(|(_, odd)| odd.count()).sum();
+    if fields > 0 {
+        let named = page.odd.iter().take(NAMED).map(|(id, odd)| {
+            let id = api::id(Some(id.clone()));
+            let paths = odd.paths().into_iter().take(NAMED).collect::<Vec<_>>();
+            let id = id.as_deref().unwrap_or("an unusual id");
+            format!("{id}: {}", paths.join(", "))
+        });
+        step.notes.push(Note::warning(format!(
+            "{fields} fields of {} conversations of a page cannot be read and are left out: {}",
+            page.odd.len(),
+            named.collect::<Vec<_>>().join("; ")
+        )));
+    }
+    let mut rows = page.rows;
+    for row in &mut rows {
+        let start = &mut row.conversation.start;
+        match row.began {
+            Began::Told => {}
+            Began::Guessed => *start = (*start).clamp(range.start, range.end - 1),
+            Began::Untold => *start = range.start,
         }
     }
-    readable
+    rows
 }
 
-/// Hands over conversations, and what is clear of them already.
-pub(crate) fn hand_over(rows: impl Iterator<Item = Row>, mode: Mode, step: &mut Step) {
+/// Hands over conversations, and what is clear of them already at `now`.
+pub(crate) fn hand_over(
+    rows: impl Iterator<Item = Row>,
+    mode: Mode,
+    now: Timestamp,
+    step: &mut Step,
+) {
     let mut known = HashSet::new();
     for row in rows {
-        let conversation = row.conversation;
-        if !known.insert(conversation.id.clone()) {
+        if !known.insert(row.conversation.id.clone()) {
             continue;
         }
-        let settled = match (mode, row.may_have_recordings) {
-            (Mode::MetadataOnly, _) => Some(OutcomeResult::Skipped("metadata only".to_owned())),
-            (Mode::Recordings, false) => Some(OutcomeResult::NoRecording),
-            (Mode::Recordings, true) => None,
-        };
+        let settled = settled(&row, mode, now);
+        let conversation = row.conversation;
         step.outcomes.extend(settled.map(|result| Outcome {
             conversation: conversation.id.clone(),
             result,
         }));
         step.conversations.push(conversation);
     }
+}
+
+/// What is clear of a conversation without asking for its recordings.
+fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
+    let conversation = &row.conversation;
+    let ended = conversation.end.is_some();
+    match mode {
+        _ if row.began == Began::Untold => Some(OutcomeResult::Failed(failure(
+            "unreadable",
+            "its row tells neither when it began nor when anything in it did".to_owned(),
+        ))),
+        // What goes on may still tell more.
+        Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) < DAY => None,
+        Mode::MetadataOnly => Some(only_metadata()),
+        // Of what goes on nothing says that it will not be recorded.
+        Mode::Recordings if ended && !row.may_have_recordings => Some(OutcomeResult::NoRecording),
+        Mode::Recordings => None,
+    }
+}
+
+/// That a conversation's recordings are left out on purpose.
+pub(crate) fn only_metadata() -> OutcomeResult {
+    OutcomeResult::Skipped("metadata only".to_owned())
 }

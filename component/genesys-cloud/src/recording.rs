@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Container, Event, Fetch, Missing, Next, Outcome, OutcomeResult,
-    RecordingKey, Send, SourceError, Split, State, Step, Timestamp, Wait,
+    Answer, Artifact, ArtifactKey, Container, Event, Failure, Fault, Fetch, Missing, Next, Outcome,
+    OutcomeResult, RecordingKey, Send, SourceError, Split, State, Step, Timestamp, Wait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,14 @@ use crate::{
     },
     artifact::download,
     describe::Described,
-    options::{Format, Options},
+    options::{Format, Mode, Options},
     orphans,
-    outcome::{by_state, failure, left_out, restoring, result},
+    outcome::{
+        NOT_FOUND, TOO_LARGE, TRANSCODE_TIMEOUT, UNREADABLE, by_state, failure, left_out,
+        restoring, result,
+    },
+    page::only_metadata,
+    patience::Absence,
     restore,
 };
 
@@ -29,6 +34,8 @@ use crate::{
 pub(crate) const TOGETHER: u32 = 10;
 /// The longest pause before a recording that is being turned into the format is asked for again.
 const LONGEST_PAUSE: u64 = 120_000;
+/// The largest state, in bytes, before the conversations are divided: well below what hosts take.
+const MOST_STATE: usize = 96 << 10;
 
 /// What a split remembers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +66,9 @@ struct Open {
     /// When it was asked for first.
     since: Option<Timestamp>,
     due: Timestamp,
+    /// Since when the answers about it are none of the vendor's.
+    #[serde(default)]
+    absent: Absence,
 }
 
 /// Why a recording cannot be had.
@@ -69,6 +79,34 @@ enum Lost {
     Timeout,
     NoMedia(String),
     Refused(u16),
+    TooLarge(u64),
+    Unreadable,
+}
+
+impl Lost {
+    fn failure(&self) -> Failure {
+        match self {
+            Lost::State(state) => by_state(state),
+            Lost::Timeout => failure(
+                TRANSCODE_TIMEOUT,
+                "it was not turned into the format in time".to_owned(),
+            ),
+            Lost::NoMedia(status) => failure(
+                "vendor-error",
+                format!("it has no playable media {status}")
+                    .trim_end()
+                    .to_owned(),
+            ),
+            // It was listed: it may be found again.
+            Lost::Refused(404) => failure(NOT_FOUND, "status 404".to_owned()),
+            Lost::Refused(status) => failure("refused", format!("status {status}")),
+            Lost::TooLarge(limit) => failure(
+                TOO_LARGE,
+                format!("what the vendor tells of it has more than {limit} bytes"),
+            ),
+            Lost::Unreadable => failure(UNREADABLE, "its links cannot be read".to_owned()),
+        }
+    }
 }
 
 /// The split that fetching begins with, if there is anything to fetch.
@@ -101,6 +139,7 @@ pub(crate) fn begin_orphans(fetch: &mut Fetch) -> Vec<Split> {
             media: call::ORPHAN.to_owned(),
             since: None,
             due: 0,
+            absent: Absence::default(),
         });
         false
     });
@@ -141,9 +180,26 @@ impl Recordings {
         }
         let mut step = Step::then(Next::Done(self.memory()));
         match event {
+            // One that went on when its row was found: there is nothing to ask for.
+            Event::Due if self.open.is_none() && options.mode == Mode::MetadataOnly => {
+                step.outcomes = self.all(only_metadata());
+                return Ok(step);
+            }
             Event::Due => {}
             Event::Answer(answer) if self.open.is_none() => {
-                step.facts = self.described.answered(answer, &self.conversations)?;
+                let pace = (now, options.poll_ms);
+                let again =
+                    self.described
+                        .answered(answer, &self.conversations, pace, &mut step)?;
+                if let Some(until) = again {
+                    let state = self.memory();
+                    step.next = Next::Wait(Wait { until, state });
+                    return Ok(step);
+                }
+                if self.conversations.len() > 1 && self.memory().data.len() > MOST_STATE {
+                    step.splits = self.halves();
+                    return Ok(step);
+                }
                 if self.described.is_complete(&self.conversations) {
                     self.plan(options, &mut step);
                 }
@@ -153,6 +209,31 @@ impl Recordings {
         }
         step.next = self.next(options, now);
         Ok(step)
+    }
+
+    fn all(&self, result: OutcomeResult) -> Vec<Outcome> {
+        let conversations = self.conversations.iter();
+        conversations
+            .map(|id| Outcome {
+                conversation: id.clone(),
+                result: result.clone(),
+            })
+            .collect()
+    }
+
+    /// The two halves of the conversations, each in a split of its own.
+    fn halves(&self) -> Vec<Split> {
+        let (first, second) = self.conversations.split_at(self.conversations.len() / 2);
+        let halves = [("0", first), ("1", second)];
+        let part = |(name, conversations): (&str, &[String])| {
+            let mut part = Recordings::new(&format!("{}.{name}", self.id));
+            part.conversations = conversations.to_vec();
+            part.recorded = self.recorded.clone();
+            part.recorded.retain(|id| conversations.contains(id));
+            let id = part.id.clone();
+            Memory::Recording(part).split(id)
+        };
+        halves.map(part).into()
     }
 
     fn next(&mut self, options: &Options, now: Timestamp) -> Next {
@@ -198,6 +279,7 @@ impl Recordings {
                     media: one.media.clone(),
                     since: None,
                     due: 0,
+                    absent: Absence::default(),
                 });
             }
         }
@@ -221,32 +303,29 @@ impl Recordings {
             return Ok(());
         };
         let one = &mut open[self.asked];
-        let lost = match api::success(answer)? {
-            Ok(response) => {
-                // Nothing at all may be said while it is being turned into the format.
-                let media: Media = match (response.status, response.body.is_empty()) {
-                    (202, true) => Media::default(),
-                    _ => api::parse(&response)?,
-                };
-                let uris = media.media_uris.iter().flatten();
-                let mut uris: Vec<(u32, &str)> = uris
-                    .filter_map(|(key, uri)| {
-                        let uri = uri.media_uri.as_deref().filter(|uri| !uri.is_empty())?;
-                        Some((key.parse().unwrap_or(0), uri))
-                    })
-                    .collect();
-                uris.sort_unstable();
+        let lost = match heard(answer)? {
+            Heard::Lost(lost) => Some(lost),
+            // One that is in the way of something else must not hold up the others.
+            Heard::Noise => match one.absent.again(now, options.poll_ms) {
+                Some(until) => {
+                    one.due = until;
+                    return Ok(());
+                }
+                None => Some(Lost::Unreadable),
+            },
+            Heard::Media(media, status) => {
                 let estimate = media.estimated_transcode_time_ms;
                 let state = media.file_state.unwrap_or_default();
-                if !uris.is_empty() {
-                    let artifacts = uris.iter().zip(0..);
-                    let artifacts =
-                        artifacts.map(|((_, uri), part)| artifact(one, options, part, uri));
+                if !media.uris.is_empty() {
+                    let artifacts = media.uris.iter().zip(0..);
+                    let artifacts = artifacts.map(|(uri, part)| artifact(one, options, part, uri));
                     step.artifacts.extend(artifacts);
                     let count = self.counts.entry(one.conversation.clone()).or_default();
-                    *count += uris.len() as u32;
-                    None
-                } else if response.status == 202 || estimate.is_some_and(|left| left > 0) {
+                    *count += media.uris.len() as u32;
+                    media.is_odd.then_some(Lost::Unreadable)
+                } else if media.is_odd {
+                    Some(Lost::Unreadable)
+                } else if status == 202 || estimate.is_some_and(|left| left > 0) {
                     let since = *one.since.get_or_insert(now);
                     if now.saturating_sub(since) <= options.job_timeout_ms {
                         let pause = estimate.unwrap_or(0).min(LONGEST_PAUSE);
@@ -262,10 +341,6 @@ impl Recordings {
                     Some(Lost::State(state))
                 }
             }
-            Err(refusal) if matches!(refusal.status, 400 | 404 | 410) => {
-                Some(Lost::Refused(refusal.status))
-            }
-            Err(refusal) => return Err(refusal.into()),
         };
         let done = open.remove(self.asked);
         if let Some(lost) = lost {
@@ -287,22 +362,15 @@ impl Recordings {
         let lost = self.lost.get(conversation).into_iter().flatten();
         let lost = lost.map(|(recording, lost)| Missing {
             recording: Some(recording.clone()),
-            failure: match lost {
-                Lost::State(state) => by_state(state),
-                Lost::Timeout => failure(
-                    "transcode-timeout",
-                    "it was not turned into the format in time".to_owned(),
-                ),
-                Lost::NoMedia(status) => failure(
-                    "vendor-error",
-                    format!("it has no playable media {status}")
-                        .trim_end()
-                        .to_owned(),
-                ),
-                Lost::Refused(status) => failure("refused", format!("status {status}")),
-            },
+            failure: lost.failure(),
         });
-        let mut missing = BTreeMap::from([(conversation.to_owned(), lost.collect::<Vec<_>>())]);
+        let unlisted = self.described.unlisted().get(conversation);
+        let unlisted = unlisted.map(|unlisted| Missing {
+            recording: None,
+            failure: unlisted.hides(),
+        });
+        let lost = lost.chain(unlisted).collect::<Vec<_>>();
+        let mut missing = BTreeMap::from([(conversation.to_owned(), lost)]);
         // The call that restores is about a conversation.
         if orphans::recording_of(conversation).is_none() {
             let archived = restore::archived(options, &mut missing, restoring);
@@ -340,10 +408,41 @@ impl Recordings {
             media: media(conversation, recording).unwrap_or_default(),
             since: None,
             due: 0,
+            absent: Absence::default(),
         });
         self.open = Some(open.collect());
         self.renewing = true;
     }
+}
+
+/// What an answer about a recording says.
+enum Heard {
+    /// With the status.
+    Media(Media, u16),
+    Lost(Lost),
+    /// Nothing of the vendor's: a page of a gateway, or a 404 of one.
+    Noise,
+}
+
+fn heard(answer: Answer) -> Result<Heard, SourceError> {
+    if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        return Ok(Heard::Lost(Lost::TooLarge(limit)));
+    }
+    Ok(match api::success(answer)? {
+        // Nothing at all may be said while it is being turned into the format.
+        Ok(response) if response.status == 202 && response.body.is_empty() => {
+            Heard::Media(Media::default(), 202)
+        }
+        Ok(response) => match Media::read(&response) {
+            Ok(media) => Heard::Media(media, response.status),
+            Err(_) => Heard::Noise,
+        },
+        Err(refusal) if refusal.status == 404 && !refusal.is_the_vendors() => Heard::Noise,
+        Err(refusal) if matches!(refusal.status, 400 | 404 | 410) => {
+            Heard::Lost(Lost::Refused(refusal.status))
+        }
+        Err(refusal) => return Err(refusal.into()),
+    })
 }
 
 fn artifact(one: &Open, options: &Options, part: u32, url: &str) -> Artifact {

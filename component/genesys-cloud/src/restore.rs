@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use recording_source_sdk::{
-    Event, Failure, Missing, Next, Note, Send, SourceError, Split, State, Step, Timestamp,
+    Answer, Event, Failure, Fault, Missing, Next, Note, Send, SourceError, Split, State, Step,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -101,9 +102,16 @@ impl Restore {
             Event::Due => {}
             // A restoration hands over no artifacts.
             Event::Renew(_) => return Ok(step),
+            Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
+                let text =
+                    format!("a recording is not restored: more than {limit} bytes are told of it");
+                step.notes.push(Note::warning(text));
+                self.dates = None;
+                self.rest.pop();
+            }
             Event::Answer(answer) => match (api::success(answer)?, self.dates.take()) {
                 (Ok(response), None) => {
-                    let known: recording::Metadata = api::parse(&response)?;
+                    let (known, _) = api::object(&response, recording::Metadata::read)?;
                     if known.file_state.as_deref() == Some("ARCHIVED") {
                         self.dates = Some(Dates {
                             delete: known.delete_date,
@@ -116,7 +124,9 @@ impl Restore {
                 (Ok(_), Some(_)) => {
                     self.rest.pop();
                 }
-                (Err(refusal), _) if matches!(refusal.status, 400 | 404) => {
+                (Err(refusal), _)
+                    if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) =>
+                {
                     let text = format!("a recording is not restored: {}", refusal.message);
                     step.notes.push(Note::warning(text));
                     self.rest.pop();

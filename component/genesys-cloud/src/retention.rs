@@ -4,14 +4,13 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Conversation, Event, Next, Send, SourceError, Split, Step, Timestamp,
+    Answer, Conversation, Event, Fault, Next, Note, Send, SourceError, Split, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
     api::{self, analytics, recording},
-    metadata::milliseconds,
     names::Names,
     options::Options,
     page::{self, DAY},
@@ -34,7 +33,14 @@ pub(crate) struct Retention {
     found: BTreeMap<String, Timestamp>,
     /// Conversations asked for in one request.
     together: usize,
+    /// Recordings on a page.
+    #[serde(default = "largest")]
+    size: u32,
     names: Names,
+}
+
+fn largest() -> u32 {
+    recording::RETAINED
 }
 
 /// The split that the search begins with.
@@ -45,6 +51,7 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         more: true,
         found: BTreeMap::new(),
         together: TOGETHER,
+        size: largest(),
         names: Names::default(),
     };
     Memory::Retention(retention).split(format!("{name}/retention"))
@@ -58,7 +65,7 @@ impl Retention {
             None if !self.found.is_empty() => analytics::details(options, &self.together()),
             None if self.more => {
                 let days = now.saturating_sub(self.range.end + LATEST) / DAY;
-                recording::retention(options, days, self.cursor.as_deref())
+                recording::retention(options, days, self.size, self.cursor.as_deref())
             }
             None => return Next::Done(state),
         };
@@ -82,9 +89,9 @@ impl Retention {
                 self.names.answered(answer, &mut step)?;
             }
             Event::Answer(answer) if !self.found.is_empty() => {
-                self.described(answer, options, &mut step)?;
+                self.described(answer, options, now, &mut step)?;
             }
-            Event::Answer(answer) => self.listed(answer)?,
+            Event::Answer(answer) => self.listed(answer, &mut step)?,
             // A search hands over no artifacts.
             Event::Renew(_) => return Ok(step),
         }
@@ -93,9 +100,13 @@ impl Retention {
     }
 
     /// A page of recordings.
-    fn listed(&mut self, answer: Answer) -> Result<(), SourceError> {
-        let page: recording::Retained = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
+    fn listed(&mut self, answer: Answer, step: &mut Step) -> Result<(), SourceError> {
+        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) && self.size > 1 {
+            self.size = (self.size / 2).max(1);
+            return Ok(());
+        }
+        let page = match api::success(answer)? {
+            Ok(response) => recording::Retained::read(&response)?,
             Err(refusal) => return Err(refusal.into()),
         };
         let next = page.cursor();
@@ -106,17 +117,24 @@ impl Retention {
         }
         self.more = next.is_some();
         self.cursor = next;
+        let mut unusable = page.unusable;
         for recording in page.entities {
             let Some(id) = api::id(recording.conversation_id) else {
+                unusable += 1;
                 continue;
             };
-            let made = recording.creation_time.as_deref().and_then(milliseconds);
+            let made = recording.creation_time;
             // Made before the range, it belongs to a conversation that began before it.
             let made = made.unwrap_or(self.range.start);
             if made >= self.range.start {
                 let first = self.found.entry(id).or_insert(made);
                 *first = made.min(*first);
             }
+        }
+        if unusable > 0 {
+            step.notes.push(Note::warning(format!(
+                "{unusable} recordings that are kept have no conversationId that can be used: they cannot be filed"
+            )));
         }
         Ok(())
     }
@@ -126,10 +144,19 @@ impl Retention {
         &mut self,
         answer: Answer,
         options: &Options,
+        now: Timestamp,
         step: &mut Step,
     ) -> Result<(), SourceError> {
-        let page: analytics::Page = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            if self.together > 1 {
+                self.together /= 2;
+            } else {
+                self.undescribed(limit, step);
+            }
+            return Ok(());
+        }
+        let page = match api::success(answer)? {
+            Ok(response) => analytics::Page::read(&response)?,
             // How many are taken at once is not documented.
             Err(refusal) if refusal.status == 400 && self.together > 1 => {
                 self.together /= 2;
@@ -137,10 +164,12 @@ impl Retention {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let rows = page::readable(page.conversations, step);
+        let mut told = Step::then(step.next.clone());
+        let rows = page::readable(page, &self.range, &mut told);
         if self.names.needed(options, rows.iter()) {
             return Ok(());
         }
+        step.notes.append(&mut told.notes);
         let mut unknown: BTreeMap<String, Timestamp> = BTreeMap::new();
         for id in self.together() {
             unknown.extend(self.found.remove_entry(&id));
@@ -156,13 +185,30 @@ impl Retention {
                 inside.push(row);
             }
         }
-        page::hand_over(inside.into_iter(), options.mode, step);
-        // Of these the analytics tell nothing: the time of the recording has to do.
-        let kept = unknown
-            .into_iter()
-            .filter(|(_, made)| self.range.contains(made));
-        step.conversations
-            .extend(kept.map(|(id, made)| Conversation::bare(id, made)));
+        page::hand_over(inside.into_iter(), options.mode, now, step);
+        self.bare(unknown, step);
         Ok(())
+    }
+
+    /// A conversation whose row is too large by itself: its recordings can be had all the same.
+    fn undescribed(&mut self, limit: u64, step: &mut Step) {
+        if let Some((id, made)) = self.found.pop_first() {
+            step.notes.push(Note::warning(format!(
+                "the row of conversation {id} has more than {limit} bytes: nothing of it but its recordings is exported"
+            )));
+            self.bare(BTreeMap::from([(id, made)]), step);
+        }
+    }
+
+    /// Conversations of which the analytics tell nothing: the time of the recording has to do.
+    fn bare(&self, unknown: BTreeMap<String, Timestamp>, step: &mut Step) {
+        let kept = unknown.into_iter();
+        let kept = kept.filter(|(_, made)| self.range.contains(made));
+        step.conversations
+            .extend(kept.map(|(id, made)| Conversation {
+                // Whatever goes on is known to the analytics.
+                end: Some(made),
+                ..Conversation::bare(id, made)
+            }));
     }
 }

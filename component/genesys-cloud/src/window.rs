@@ -1,20 +1,25 @@
 //! A window: a run of days, walked page by page, day by day.
 //!
 //! The vendor's interval matches whole days, so conversations are filtered
-//! here by their start: each belongs to exactly one window.
+//! here by their start: each belongs to exactly one window. What the vendor
+//! counts in each query is compared with what its pages bring.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
-use recording_source_sdk::{Event, Next, Send, SourceError, Split, State, Step, Timestamp};
+use recording_source_sdk::{
+    Answer, Counted, Event, Fact, Fault, Next, Note, Send, SourceError, Split, State, Step,
+    TimeRange, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Memory,
     api::{self, analytics},
-    metadata::iso,
+    metadata::{Row, fnv, iso},
     names::Names,
     options::{Mode, Options},
     page::{self, DAY},
+    paging::Paging,
 };
 
 /// No window is cut shorter than this.
@@ -32,14 +37,55 @@ pub(crate) struct Window {
     from: Timestamp,
     until: Timestamp,
     end: Timestamp,
-    page: u32,
+    #[serde(flatten)]
+    paging: Paging,
     /// Hits at the first page; another number later on means that pages have shifted.
     hits: Option<u64>,
     shifted: bool,
     /// How often the pages of this query have been walked again because they had shifted.
     walks: u32,
     #[serde(default)]
+    tally: Tally,
+    #[serde(default)]
     names: Names,
+}
+
+/// What the pages of one walk brought.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Tally {
+    pages: u64,
+    /// Rows, each counted once.
+    rows: u64,
+    /// Those of them that cannot be filed, having no id.
+    unusable: u64,
+    /// Those of them that began in what is queried, and how many of these were recorded.
+    inside: u64,
+    recorded: u64,
+    /// Items that are too large by themselves.
+    passed_over: u64,
+    /// The conversations of the page before, as digests: pages that shift tell of some twice.
+    before: Vec<u64>,
+}
+
+impl Tally {
+    /// Counts the rows of a page.
+    fn add(&mut self, rows: &[Row], unusable: u64, range: &Range<Timestamp>) {
+        self.pages += 1;
+        self.rows += unusable;
+        self.unusable += unusable;
+        let mut seen: HashSet<u64> = self.before.drain(..).collect();
+        for row in rows {
+            let digest = fnv(&row.conversation.id);
+            self.before.push(digest);
+            if seen.insert(digest) {
+                let inside = range.contains(&row.conversation.start);
+                self.rows += 1;
+                self.inside += u64::from(inside);
+                self.recorded += u64::from(inside && row.conversation.recorded);
+            }
+        }
+    }
 }
 
 /// The windows that a range is searched with.
@@ -51,10 +97,11 @@ pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> V
                 from: lane.start,
                 until: lane.start,
                 end: lane.end,
-                page: 1,
+                paging: Paging::first(),
                 hits: None,
                 shifted: false,
                 walks: 0,
+                tally: Tally::default(),
                 names: Names::default(),
             };
             window.advance();
@@ -73,10 +120,14 @@ impl Window {
         Memory::Window(self.clone()).write()
     }
 
+    fn interval(&self) -> String {
+        format!("{}/{}", iso(self.from), iso(self.until))
+    }
+
     fn ask(&self, options: &Options) -> Next {
         let request = self.names.ask(options).unwrap_or_else(|| {
-            let interval = format!("{}/{}", iso(self.from), iso(self.until));
-            analytics::query(options, &interval, options.page_size, self.page)
+            let size = self.paging.size(options.page_size);
+            analytics::query(options, &self.interval(), size, self.paging.page)
         });
         Next::Send(Send {
             request,
@@ -84,7 +135,12 @@ impl Window {
         })
     }
 
-    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
         let answer = match event {
             Event::Due => return Ok(Step::then(self.ask(options))),
             Event::Answer(answer) => answer,
@@ -97,8 +153,11 @@ impl Window {
             step.next = self.ask(options);
             return Ok(step);
         }
-        let page: analytics::Page = match api::success(answer)? {
-            Ok(response) => api::parse(&response)?,
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            return Ok(self.too_large(limit, options));
+        }
+        let page = match api::success(answer)? {
+            Ok(response) => analytics::Page::read(&response)?,
             Err(refusal) if refusal.too_wide() && self.until - self.from > SHORTEST => {
                 return Ok(self.halve(options));
             }
@@ -108,31 +167,67 @@ impl Window {
         {
             return Ok(self.halve(options));
         }
-        let rows = page.conversations.len() as u64;
-        let size = u64::from(options.page_size);
-        let seen = (u64::from(self.page) - 1) * size + rows;
+        Ok(self.read(page, options, now))
+    }
+
+    /// Hands over the conversations of a page, and goes on.
+    fn read(mut self, page: analytics::Page, options: &Options, now: Timestamp) -> Step {
+        let rows = page.len();
+        let size = u64::from(self.paging.size(options.page_size));
+        let seen = self.paging.offset(options.page_size) + rows;
         let more = match page.total_hits {
             Some(hits) => rows > 0 && seen < hits,
             None => rows >= size,
         };
-        if self.page == 1 {
+        if self.hits.is_none() {
             self.hits = page.total_hits;
         } else if page.total_hits != self.hits && page.total_hits.is_some() {
             self.shifted = true;
         }
         let mut step = Step::then(Next::Done(self.memory()));
-        let mut rows = page::readable(page.conversations, &mut step);
-        rows.retain(|row| (self.from..self.until).contains(&row.conversation.start));
+        let range = self.from..self.until;
+        let unusable = page.unusable;
+        let mut rows = page::readable(page, &range, &mut step);
+        let mut tally = self.tally.clone();
+        tally.add(&rows, unusable, &range);
+        rows.retain(|row| range.contains(&row.conversation.start));
         if self.names.needed(options, rows.iter()) {
-            step.next = self.ask(options);
-            return Ok(step);
+            // The page is read once more, and tells of its oddities then.
+            return Step::then(self.ask(options));
         }
-        page::hand_over(rows.into_iter(), self.mode, &mut step);
+        self.tally = tally;
+        page::hand_over(rows.into_iter(), self.mode, now, &mut step);
+        self.turn(more, options, step)
+    }
+
+    /// Asks for less at the same place; one item that is too large by itself is passed over.
+    fn too_large(mut self, limit: u64, options: &Options) -> Step {
+        let offset = self.paging.offset(options.page_size);
+        if self.paging.shrink(options.page_size) {
+            return Step::then(self.ask(options));
+        }
+        let mut step = Step::then(Next::Done(self.memory()));
+        step.notes.push(Note::warning(format!(
+            "the row of conversation number {} of {}, in the order of their beginnings, has more than {limit} bytes by itself: it is left out",
+            offset + 1,
+            self.interval()
+        )));
+        self.tally.pages += 1;
+        self.tally.passed_over += 1;
+        let more = self.hits.is_none_or(|hits| offset + 1 < hits);
+        self.turn(more, options, step)
+    }
+
+    /// Goes on after a page: to the next one, to the first one again, or to the next query.
+    fn turn(mut self, more: bool, options: &Options, mut step: Step) -> Step {
+        let came = self.tally.rows + self.tally.passed_over;
+        let short = self.hits.is_some_and(|hits| came < hits);
         if more {
-            self.page += 1;
-        } else if self.shifted && self.walks < WALKS {
+            self.paging.next(options.page_size);
+        } else if (self.shifted && self.walks < WALKS) || (short && self.walks == 0) {
             self.walk_again();
         } else {
+            self.compare(&mut step);
             self.advance();
         }
         step.next = if self.from < self.end {
@@ -140,7 +235,33 @@ impl Window {
         } else {
             Next::Done(self.memory())
         };
-        Ok(step)
+        step
+    }
+
+    /// Tells what the vendor counts in the query, and warns if its pages brought less.
+    ///
+    /// The vendor counts whole days: rows outside of what is queried are taken off. Where the missing
+    /// ones began is not known, so they count as inside.
+    fn compare(&self, step: &mut Step) {
+        let tally = &self.tally;
+        let missing = self.hits.unwrap_or_default().saturating_sub(tally.rows);
+        if missing > 0 {
+            step.notes.push(Note::warning(format!(
+                "the vendor counts {} conversations in {} and its pages brought {}: {missing} are missing",
+                self.hits.unwrap_or_default(),
+                self.interval(),
+                tally.rows
+            )));
+        }
+        step.facts.push(Fact::Count(Counted {
+            range: TimeRange {
+                from: self.from,
+                until: self.until,
+            },
+            conversations: tally.inside + tally.unusable + missing,
+            recorded: tally.recorded,
+            requests: tally.pages,
+        }));
     }
 
     /// Goes on to the next query: the rest of the day, or the next one.
@@ -148,25 +269,26 @@ impl Window {
         self.from = self.until;
         self.until = day_end(self.from).min(self.end);
         self.walks = 0;
-        self.walk();
+        self.walk(Paging::first());
     }
 
     /// Queries half of the window.
     fn halve(mut self, options: &Options) -> Step {
         self.until = self.from + (self.until - self.from) / 2;
-        self.walk();
+        self.walk(Paging::first());
         Step::then(self.ask(options))
     }
 
     /// What has been seen already is ignored by the host.
     fn walk_again(&mut self) {
         self.walks += 1;
-        self.walk();
+        self.walk(self.paging.again());
     }
 
-    fn walk(&mut self) {
-        self.page = 1;
+    fn walk(&mut self, paging: Paging) {
+        self.paging = paging;
         self.hits = None;
         self.shifted = false;
+        self.tally = Tally::default();
     }
 }

@@ -2,8 +2,14 @@
 
 #[path = "export/jobs.rs"]
 mod jobs;
+#[path = "export/lenient.rs"]
+mod lenient;
+#[path = "export/limits.rs"]
+mod limits;
 #[path = "export/options.rs"]
 mod options;
+#[path = "export/patience.rs"]
+mod patience;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -283,9 +289,7 @@ fn requests_are_written_as_each_dialect_documents_them() {
     assert_eq!(
         body(&drive.requests[0]),
         json!({ "interval": "2026-01-05T00:00:00.000Z/2026-01-06T00:00:00.000Z", "order": "asc",
-            "orderBy": "conversationStart", "paging": { "pageSize": 100, "pageNumber": 1 },
-            "conversationFilters": [{ "type": "and", "predicates": [
-                { "type": "dimension", "dimension": "conversationEnd", "operator": "exists" }] }] })
+            "orderBy": "conversationStart", "paging": { "pageSize": 100, "pageNumber": 1 } })
     );
     let submit = &drive.requests[1];
     assert_eq!(

@@ -6,6 +6,7 @@
 //! against recorded answers without wasm and without a network.
 
 mod drive;
+pub mod json;
 pub mod options;
 mod words;
 

@@ -6,7 +6,14 @@ use serde::de::DeserializeOwned;
 
 use crate::{OptionError, SourceError};
 
+/// Options that the host takes out before a source sees them: they are suggested, too.
+const OF_THE_HOST: [&str; 1] = ["interval"];
+/// How alike two names must be to be taken for one another, from 0 to 1 (Jaro-Winkler).
+const ALIKE: f64 = 0.8;
+
 /// Reads the options, a JSON object.
+///
+/// An unknown option, or an unknown value of one that has few, is told with the nearest name.
 ///
 /// # Errors
 /// [`SourceError::Options`] with the path of what cannot be read.
@@ -19,8 +26,39 @@ pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, SourceError> {
         let message = inner
             .split_once(" at line ")
             .map_or(inner.as_str(), |(message, _)| message);
-        wrong(if path == "." { "" } else { &path }, message)
+        let message = suggested(message).unwrap_or_else(|| message.to_owned());
+        wrong(if path == "." { "" } else { &path }, &message)
     })
+}
+
+/// What serde says of an unknown name, in the user's words and with the nearest known one.
+fn suggested(message: &str) -> Option<String> {
+    let (what, rest, more): (_, _, &[&str]) = match message.strip_prefix("unknown field ") {
+        Some(rest) => ("option", rest, &OF_THE_HOST),
+        None => ("value", message.strip_prefix("unknown variant ")?, &[]),
+    };
+    // "`name`, expected one of `a`, `b`": every second piece is a name.
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    let known: Vec<&str> = names.chain(more.iter().copied()).collect();
+    Some(match nearest(unknown, &known) {
+        Some(near) => format!("unknown {what} `{unknown}`, did you mean `{near}`?"),
+        None => format!("unknown {what} `{unknown}`; known are {}", known.join(", ")),
+    })
+}
+
+/// The known name that is most like this one, if any is.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = name.to_lowercase().replace('-', "_");
+    let likeness = |known: &&'a str| (strsim::jaro_winkler(&name, known), *known);
+    let likely = known
+        .iter()
+        .map(likeness)
+        .filter(|(alike, _)| *alike >= ALIKE);
+    likely
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
 }
 
 /// A number, or its default if there is none.
@@ -49,4 +87,73 @@ pub fn wrong(path: &str, message: &str) -> SourceError {
         path: path.to_owned(),
         message: message.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Example {
+        #[serde(rename = "bucket")]
+        _bucket: String,
+        #[serde(rename = "mode", default)]
+        _mode: Mode,
+    }
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Mode {
+        #[default]
+        Recordings,
+        MetadataOnly,
+    }
+
+    #[test]
+    fn a_typo_is_an_unknown_name_with_the_nearest_one_and_never_a_missing_one() {
+        for (json, path, message) in [
+            (
+                r#"{"buckett":"x"}"#,
+                "buckett",
+                "unknown option `buckett`, did you mean `bucket`?",
+            ),
+            (
+                r#"{"intervall":"x"}"#,
+                "intervall",
+                "unknown option `intervall`, did you mean `interval`?",
+            ),
+            (
+                r#"{"Bucket":"x"}"#,
+                "Bucket",
+                "unknown option `Bucket`, did you mean `bucket`?",
+            ),
+            (
+                r#"{"xyz":1}"#,
+                "xyz",
+                "unknown option `xyz`; known are bucket, mode, interval",
+            ),
+            (
+                r#"{"bucket":"x","mode":"metadata-only"}"#,
+                "mode",
+                "unknown value `metadata-only`, did you mean `metadata_only`?",
+            ),
+            (
+                r#"{"bucket":"x","mode":"all"}"#,
+                "mode",
+                "unknown value `all`; known are recordings, metadata_only",
+            ),
+            ("{}", "", "missing field `bucket`"),
+        ] {
+            match read::<Example>(json) {
+                Err(SourceError::Options(error)) => {
+                    assert_eq!(
+                        (error.path.as_str(), error.message.as_str()),
+                        (path, message)
+                    );
+                }
+                other => panic!("{json}: {other:?}"),
+            }
+        }
+    }
 }

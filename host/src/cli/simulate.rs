@@ -63,6 +63,9 @@ pub(super) struct Simulate {
     /// The same seed lets the same faults strike for the same order of requests [default: SEED].
     #[arg(long, value_name = "N")]
     fault_seed: Option<u64>,
+    /// Let this share of the conversations, between 0 and 1, stay open for ever: they get no end.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, hide_short_help = true)]
+    never_ended: f64,
     /// Make the first voice recording a WAV of about this many bytes.
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     giant: Option<u64>,
@@ -78,6 +81,7 @@ impl Simulate {
             clock_start: self.clock_start,
             faults: self.faults.unwrap_or_default(),
             fault_seed: self.fault_seed,
+            never_ended: self.never_ended,
             giant: self.giant,
             ..Settings::default()
         };
@@ -105,6 +109,14 @@ impl Simulate {
         simulator.shutdown().await;
         Ok(Done::All)
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "must be a number between 0 and 1".to_owned())
 }
 
 /// Writes every object of the bucket into a folder.

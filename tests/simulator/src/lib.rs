@@ -97,6 +97,8 @@ pub struct Settings {
     pub recorded: f64,
     /// The share of sensitive recordings, which are left out silently.
     pub sensitive: f64,
+    /// The share of conversations that stay open after everybody has left: they never get an end.
+    pub never_ended: f64,
     /// How far the data of analytics jobs lag behind.
     pub jobs_lag: Duration,
     /// How long an analytics job takes on average.
@@ -158,6 +160,7 @@ impl Default for Settings {
             uploading: 1.0 / 300.0,
             recorded: 0.94,
             sensitive: 0.0,
+            never_ended: 0.0,
             jobs_lag: Duration::from_secs(86_400),
             analytics_job_time: Duration::from_secs(60),
             jobs_at_once: 10,

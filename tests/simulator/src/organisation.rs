@@ -16,6 +16,7 @@ pub use recording::{Given, Recording, RecordingKind, State};
 
 const SORT_CONVERSATION: u64 = 1;
 const SORT_START: u64 = 2;
+const SORT_OPEN: u64 = 7;
 pub(crate) const AGENTS: u64 = 50;
 pub(crate) const QUEUES: [&str; 6] = [
     "Billing",
@@ -68,8 +69,10 @@ pub struct Conversation {
     pub id: String,
     /// When it began (ms since the epoch).
     pub start: u64,
-    /// When it ended (ms since the epoch).
+    /// When everybody had left, and with it all of its recordings ended (ms since the epoch).
     pub end: u64,
+    /// Whether it stays open after that: the vendor never tells of an end.
+    pub never_ends: bool,
     /// What it went over.
     pub media: MediaType,
     /// Whether the customer began it.
@@ -97,6 +100,11 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// Whether the vendor tells at this instant that it has ended.
+    pub(crate) fn has_ended(&self, now: u64) -> bool {
+        !self.never_ends && self.end <= now
+    }
+
     /// From when on everything that can ever be had of it can be had (ms since the epoch).
     #[must_use]
     pub fn settled(&self) -> u64 {
@@ -206,6 +214,7 @@ impl Organisation {
             id: self.ids.make(Kind::Conversation, index, 0),
             start,
             end: start + duration,
+            never_ends: self.never_ends(index),
             media,
             inbound,
             customer,
@@ -219,6 +228,17 @@ impl Organisation {
             recordings,
             odd,
         }
+    }
+
+    /// Whether a conversation stays open; drawn by itself, so that all else of it is as without.
+    fn never_ends(&self, index: u64) -> bool {
+        let share = self.settings.never_ended;
+        share > 0.0 && Dice::new(self.settings.seed, SORT_OPEN, index).fraction() < share
+    }
+
+    /// Whether some conversations stay open.
+    pub(crate) fn has_open_ones(&self) -> bool {
+        self.settings.never_ended > 0.0
     }
 
     /// The conversation with this id, if there is one.

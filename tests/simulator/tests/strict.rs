@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use genesys_simulator::{Dialect, MediaType, RecordingKind, Settings, Simulator, State};
+use genesys_simulator::{
+    Dialect, MediaType, Organisation, RecordingKind, Settings, Simulator, State,
+};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -250,6 +252,49 @@ async fn filters_choose_conversations() {
         .query(&json!({ "interval": week, "conversationFilters": filter("conversationId", &all[9].id) }))
         .await;
     assert_eq!(page["totalHits"], 1);
+}
+
+#[tokio::test]
+async fn what_never_ends_is_there_unless_an_end_is_asked_for() {
+    let settings = Settings {
+        never_ended: 0.2,
+        conversations: 100,
+        days: 1,
+        ..fast()
+    };
+    let center = User::of(settings.clone()).await;
+    let organisation = center.simulator.organisation();
+    let all = (0..100).map(|index| organisation.conversation(index));
+    let open: Vec<String> = all.filter(|one| one.never_ends).map(|one| one.id).collect();
+    assert!((10..35).contains(&open.len()), "{}", open.len());
+    // All else of the organisation is as without it.
+    let other = Organisation::new(Settings {
+        never_ended: 0.0,
+        ..settings
+    });
+    for index in 0..100 {
+        let mut one = organisation.conversation(index);
+        one.never_ends = false;
+        assert_eq!(one, other.conversation(index));
+    }
+    let predicate = |operator: &str| {
+        json!([{ "type": "and", "predicates": [
+            { "type": "dimension", "dimension": "conversationEnd", "operator": operator }] }])
+    };
+    for (filters, count) in [
+        (json!([]), 100),
+        (predicate("exists"), 100 - open.len()),
+        (predicate("notExists"), open.len()),
+    ] {
+        let page = center
+            .query(&json!({ "interval": day(5), "conversationFilters": filters, "paging": { "pageSize": 100 } }))
+            .await;
+        assert_eq!(page["totalHits"], count);
+        for row in page["conversations"].as_array().unwrap() {
+            let id = row["conversationId"].as_str().unwrap().to_owned();
+            assert_eq!(row.get("conversationEnd").is_none(), open.contains(&id));
+        }
+    }
 }
 
 #[tokio::test]

@@ -25,8 +25,11 @@ pub(super) struct File {
     pub(super) name: String,
     /// The recording's id: by the file's name, until its metadata tell it.
     pub(super) recording: String,
-    /// Its length; none if only its metadata are there.
+    /// Its length as listed; none if only its metadata are there.
     size: Option<u64>,
+    /// Whether its length cannot be read.
+    #[serde(default)]
+    size_unknown: bool,
     archived: bool,
     /// Whether it is one that has no metadata of its own.
     bare: bool,
@@ -66,7 +69,7 @@ impl Files {
     pub(super) fn of(page: &Page, folder: &str) -> Self {
         let mut files = BTreeMap::<String, File>::new();
         let mut sorted = Files {
-            more: page.is_truncated,
+            more: page.is_truncated(),
             empty: page.contents.is_empty(),
             objects: page.contents.len() as u64,
             ..Files::default()
@@ -98,9 +101,10 @@ impl Files {
             });
             if is_sidecar {
                 entry.has_sidecar = true;
-                entry.sidecar_size = object.size;
+                entry.sidecar_size = object.size().unwrap_or(0);
             } else {
-                entry.size = Some(object.size);
+                entry.size = Some(object.size().unwrap_or(0));
+                entry.size_unknown = object.size().is_none();
                 entry.archived = object.archived();
                 entry.bare = matches!(kind(name), Kind::Transcript(_));
             }
@@ -195,7 +199,7 @@ impl Files {
                     Some("application/zip") => Container::Zip,
                     _ => Container::Single,
                 },
-                size: Some(size),
+                size: Some(size).filter(|_| !file.size_unknown),
                 sha256: None,
             });
         }

@@ -1,70 +1,105 @@
 //! The analytics of conversations: the query, asynchronous jobs, and single conversations
 //! (ConversationQuery, AsyncConversationQuery, AsyncQueryStatus).
 
-use recording_source_sdk::{Method, Request, Response, SourceError};
-use serde::Deserialize;
+use recording_source_sdk::{Method, Request, Response, SourceError, json::Odd};
 use serde_json::{Value, json};
 
-use super::{escaped, get, parse, post};
+use super::{escaped, get, object, post};
 use crate::{
-    metadata::Parsed,
+    metadata::Row,
     options::{Direction, Options},
 };
 
 const DETAILS: &str = "/api/v2/analytics/conversations/details";
 
 /// A page of conversations, of the query or of a job.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct Page {
-    /// Absent on a page past the end.
-    #[serde(default)]
-    pub(crate) conversations: Vec<Parsed>,
-    #[serde(rename = "totalHits")]
+    /// Those that can be filed: a page past the end has none.
+    pub(crate) rows: Vec<Row>,
+    /// Elements that are no conversation with a usable id.
+    pub(crate) unusable: u64,
+    /// What was dropped of the rows, with the ids of their conversations.
+    pub(crate) odd: Vec<(String, Odd)>,
     pub(crate) total_hits: Option<u64>,
     /// Where the next page of a job's results begins; none on the last one.
-    #[serde(default)]
     pub(crate) cursor: Option<String>,
 }
 
-/// How far the data reach that jobs are answered from.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Availability {
-    pub(crate) data_availability_date: String,
+impl Page {
+    /// Reads a page row by row: it is never in memory as a whole tree of values.
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (page, _) = object(response, |body| {
+            let mut page = Page {
+                total_hits: body.count("totalHits"),
+                cursor: body.text("cursor").filter(|cursor| !cursor.is_empty()),
+                ..Page::default()
+            };
+            for row in super::essential(body, "conversations")? {
+                match Row::read(row) {
+                    Some((row, odd)) => {
+                        if odd.count() > 0 {
+                            page.odd.push((row.conversation.id.clone(), odd));
+                        }
+                        page.rows.push(row);
+                    }
+                    None => page.unusable += 1,
+                }
+            }
+            Ok(page)
+        })?;
+        page
+    }
+
+    /// How many rows came, whatever can be made of them.
+    pub(crate) fn len(&self) -> u64 {
+        self.rows.len() as u64 + self.unusable
+    }
 }
 
 /// How a job is getting on.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(crate) struct JobStatus {
     pub(crate) state: Option<String>,
     pub(crate) error_message: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Submitted {
-    job_id: Option<String>,
+impl JobStatus {
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (status, _) = object(response, |body| JobStatus {
+            state: body.text("state"),
+            error_message: body.text("errorMessage"),
+        })?;
+        Ok(status)
+    }
+}
+
+/// How far the data reach that jobs are answered from, as the vendor writes it.
+pub(crate) fn reach(response: &Response) -> Result<String, SourceError> {
+    let (date, _) = object(response, |body| body.text("dataAvailabilityDate"))?;
+    date.ok_or_else(|| {
+        SourceError::Transient("the answer names no dataAvailabilityDate".to_owned())
+    })
 }
 
 /// The query for a page of the conversations of an interval.
+///
+/// It asks for those that go on, too: one that never ends is a conversation all the same.
 pub(crate) fn query(options: &Options, interval: &str, size: u32, page: u32) -> Request {
-    let ended = any("conversationEnd", &[json!({ "operator": "exists" })]);
-    let mut body = filtered(options, interval, vec![ended]);
+    let mut body = filtered(options, interval);
     body["paging"] = json!({ "pageSize": size, "pageNumber": page });
     post(options, &format!("{DETAILS}/query"), &body, true)
 }
 
 /// The question how many of the conversations of an interval were recorded.
-pub(crate) fn recorded(options: &Options, interval: &str) -> Request {
-    let ended = any("conversationEnd", &[json!({ "operator": "exists" })]);
-    let mut body = filtered(options, interval, vec![ended]);
+pub(crate) fn recorded(options: &Options, interval: &str, page: u32) -> Request {
+    let mut body = filtered(options, interval);
     let recorded = any("recording", &[json!({ "operator": "exists" })]);
     match body["segmentFilters"].as_array_mut() {
         Some(filters) => filters.push(recorded),
         None => body["segmentFilters"] = json!([recorded]),
     }
-    body["paging"] = json!({ "pageSize": 1, "pageNumber": 1 });
+    body["paging"] = json!({ "pageSize": 1, "pageNumber": page });
     post(options, &format!("{DETAILS}/query"), &body, true)
 }
 
@@ -72,7 +107,7 @@ pub(crate) fn recorded(options: &Options, interval: &str) -> Request {
 ///
 /// It asks for those that go on, too: their end may lie beyond the data that jobs are answered from.
 pub(crate) fn submit(options: &Options, interval: &str) -> Request {
-    let mut body = filtered(options, interval, Vec::new());
+    let mut body = filtered(options, interval);
     body["startOfDayIntervalMatching"] = json!(true);
     post(options, &format!("{DETAILS}/jobs"), &body, false)
 }
@@ -106,18 +141,20 @@ pub(crate) fn cancel(options: &Options, job: &str) -> Request {
 
 /// These conversations as the query sees them now.
 pub(crate) fn details(options: &Options, ids: &[String]) -> Request {
+    let ids: Vec<String> = ids.iter().map(|id| escaped(id)).collect();
     get(options, &format!("{DETAILS}?id={}", ids.join(",")))
 }
 
 /// The id of a job just submitted.
 pub(crate) fn job_id(response: &Response) -> Result<String, SourceError> {
-    let submitted: Submitted = parse(response)?;
-    super::id(submitted.job_id).ok_or_else(|| {
+    let (id, _) = object(response, |body| body.text("jobId"))?;
+    super::id(id).ok_or_else(|| {
         SourceError::Transient("the answer to an analytics job names no job".to_owned())
     })
 }
 
-fn filtered(options: &Options, interval: &str, mut conversation_filters: Vec<Value>) -> Value {
+fn filtered(options: &Options, interval: &str) -> Value {
+    let mut conversation_filters = Vec::new();
     let mut segment_filters = Vec::new();
     let values =
         |ids: &[String]| -> Vec<Value> { ids.iter().map(|id| json!({ "value": id })).collect() };

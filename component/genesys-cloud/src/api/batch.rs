@@ -1,42 +1,75 @@
 //! The batch API (BatchDownloadJobSubmission, BatchDownloadJobStatusResult), in both dialects.
 
-use recording_source_sdk::{Request, Response, SourceError};
-use serde::Deserialize;
+use recording_source_sdk::{Request, Response, SourceError, json::Object};
 use serde_json::{Value, json};
 
-use super::{get, parse, post};
+use super::{get, object, post};
 use crate::options::{Dialect, Format, Options};
 
-/// What a submitted batch is answered with.
-#[derive(Debug, Deserialize)]
-struct Submitted {
-    id: Option<String>,
-    #[serde(rename = "jobId")]
-    job_id: Option<String>,
-}
-
 /// The state of a batch job.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(crate) struct Job {
     pub(crate) status: Option<String>,
     pub(crate) expected_result_count: Option<u64>,
     pub(crate) result_count: Option<u64>,
-    #[serde(default)]
-    pub(crate) results: Option<Vec<JobResult>>,
+    pub(crate) results: Vec<JobResult>,
+    /// Results that do not say what conversation they are of.
+    pub(crate) anonymous: u64,
     /// One archive with everything, in the guide dialect.
     pub(crate) result_url: Option<String>,
 }
 
 /// One file of a batch job, or why there is none.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub(crate) struct JobResult {
-    pub(crate) conversation_id: Option<String>,
+    pub(crate) conversation_id: String,
     pub(crate) recording_id: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) result_url: Option<String>,
     pub(crate) error_msg: Option<String>,
+    /// Whether a field that matters is there and cannot be read.
+    pub(crate) is_odd: bool,
+}
+
+impl Job {
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (job, _) = object(response, |body| {
+            let mut job = Job {
+                status: body.text("status"),
+                expected_result_count: body.count("expectedResultCount"),
+                result_count: body.count("resultCount"),
+                result_url: body.text("resultUrl").filter(|url| !url.is_empty()),
+                ..Job::default()
+            };
+            for result in super::essential(body, "results")? {
+                match Object::read(result, JobResult::read) {
+                    Ok((Some(mut result), odd)) => {
+                        result.is_odd = ["recordingId", "resultUrl", "errorMsg"]
+                            .iter()
+                            .any(|field| odd.touches(field));
+                        job.results.push(result);
+                    }
+                    _ => job.anonymous += 1,
+                }
+            }
+            Ok(job)
+        })?;
+        job
+    }
+}
+
+impl JobResult {
+    fn read(result: &Object<'_>) -> Option<Self> {
+        let given = |name| result.text(name).filter(|text| !text.is_empty());
+        Some(JobResult {
+            conversation_id: given("conversationId")?,
+            recording_id: given("recordingId"),
+            content_type: given("contentType"),
+            result_url: given("resultUrl"),
+            error_msg: result.text("errorMsg"),
+            is_odd: false,
+        })
+    }
 }
 
 /// The submission of a batch.
@@ -68,7 +101,9 @@ pub(crate) fn poll(options: &Options, job: &str) -> Request {
 
 /// The id of a job just submitted.
 pub(crate) fn job_id(response: &Response) -> Result<String, SourceError> {
-    let submitted: Submitted = parse(response)?;
-    super::id(submitted.id.or(submitted.job_id))
+    let (id, _) = object(response, |body| {
+        body.text("id").or_else(|| body.text("jobId"))
+    })?;
+    super::id(id)
         .ok_or_else(|| SourceError::Transient("the answer to a batch names no job".to_owned()))
 }

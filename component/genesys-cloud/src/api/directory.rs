@@ -3,7 +3,7 @@
 use recording_source_sdk::{Request, Response, SourceError};
 use serde::{Deserialize, Serialize};
 
-use super::{get, parse};
+use super::{escaped, get, object};
 use crate::options::Options;
 
 /// Ids that one request takes at most.
@@ -21,18 +21,6 @@ pub(crate) enum Kind {
     WrapUpCodes,
 }
 
-#[derive(Deserialize)]
-struct Listing {
-    #[serde(default)]
-    entities: Vec<Entity>,
-}
-
-#[derive(Deserialize)]
-struct Entity {
-    id: Option<String>,
-    name: Option<String>,
-}
-
 /// The question for the names of up to [`IDS`] ids.
 pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
     let (path, more) = match kind {
@@ -40,7 +28,7 @@ pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
         Kind::Queues => ("routing/queues", ""),
         Kind::WrapUpCodes => ("routing/wrapupcodes", ""),
     };
-    let ids: Vec<String> = ids.iter().map(|id| format!("id={id}")).collect();
+    let ids: Vec<String> = ids.iter().map(|id| format!("id={}", escaped(id))).collect();
     let ids = ids.join("&");
     get(
         options,
@@ -60,7 +48,11 @@ pub(crate) fn all(options: &Options, kind: Kind) -> Request {
 
 /// The id and the name of everything that has both.
 pub(crate) fn named(response: &Response) -> Result<Vec<(String, String)>, SourceError> {
-    let listing: Listing = parse(response)?;
-    let entities = listing.entities.into_iter();
-    Ok(entities.filter_map(|one| one.id.zip(one.name)).collect())
+    let (named, _) = object(response, |body| {
+        let entities = body.objects("entities");
+        entities
+            .filter_map(|one| one.text("id").zip(one.text("name")))
+            .collect()
+    })?;
+    Ok(named)
 }

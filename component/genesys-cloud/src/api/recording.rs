@@ -1,18 +1,14 @@
 //! Single recordings: their metadata, their media in a format of one's choice, retention, orphans
 //! (RecordingMetadata, Recording, RecordingRetention, OrphanRecording).
 
-use std::collections::BTreeMap;
-
-use recording_source_sdk::{Method, Request};
-use serde::Deserialize;
+use recording_source_sdk::{Method, Request, Response, SourceError, json::Object};
 use serde_json::{Value, json};
 
-use super::{get, post};
+use super::{escaped, get, object, post};
 use crate::options::{Channels, Format, Options};
 
 /// RecordingMetadata.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) id: Option<String>,
     pub(crate) start_time: Option<String>,
@@ -20,7 +16,7 @@ pub(crate) struct Metadata {
     pub(crate) media: Option<String>,
     pub(crate) media_subtype: Option<String>,
     pub(crate) media_subject: Option<String>,
-    pub(crate) annotations: Option<Vec<Value>>,
+    pub(crate) annotations: Vec<Value>,
     pub(crate) file_state: Option<String>,
     pub(crate) archive_date: Option<String>,
     pub(crate) archive_medium: Option<String>,
@@ -32,12 +28,37 @@ pub(crate) struct Metadata {
     pub(crate) region: Option<String>,
 }
 
-/// RecordingSettings, as far as links go.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Settings {
-    /// How long links of the batch API live, in minutes.
-    pub(crate) recording_batch_download_url_ttl: Option<u64>,
+impl Metadata {
+    /// Reads one of a listing, or one by itself.
+    pub(crate) fn read(one: &Object<'_>) -> Self {
+        let annotations = one.elements("annotations").into_iter();
+        Metadata {
+            id: one.text("id"),
+            start_time: one.text("startTime"),
+            end_time: one.text("endTime"),
+            media: one.text("media"),
+            media_subtype: one.text("mediaSubtype"),
+            media_subject: one.text("mediaSubject"),
+            annotations: annotations
+                .filter_map(|json| serde_json::from_str(json).ok())
+                .collect(),
+            file_state: one.text("fileState"),
+            archive_date: one.text("archiveDate"),
+            archive_medium: one.text("archiveMedium"),
+            delete_date: one.text("deleteDate"),
+            export_date: one.text("exportDate"),
+            exported_date: one.text("exportedDate"),
+            restore_expiration_time: one.text("restoreExpirationTime"),
+            session_id: one.text("sessionId"),
+            region: one.text("region"),
+        }
+    }
+}
+
+/// How long links of the batch API live, in minutes, as RecordingSettings tells.
+pub(crate) fn link_minutes(response: &Response) -> Result<Option<u64>, SourceError> {
+    let (minutes, _) = object(response, |body| body.count("recordingBatchDownloadUrlTtl"))?;
+    Ok(minutes)
 }
 
 /// The question for the settings.
@@ -46,68 +67,130 @@ pub(crate) fn settings(options: &Options) -> Request {
 }
 
 /// Recording, as far as its media go.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub(crate) struct Media {
     pub(crate) file_state: Option<String>,
-    pub(crate) media_uris: Option<BTreeMap<String, MediaUri>>,
+    /// The links, in the order of the channels that they are of.
+    pub(crate) uris: Vec<String>,
+    /// Whether there are links that cannot be read.
+    pub(crate) is_odd: bool,
     pub(crate) estimated_transcode_time_ms: Option<u64>,
     pub(crate) recording_error_status: Option<String>,
 }
 
-/// MediaResult.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct MediaUri {
-    pub(crate) media_uri: Option<String>,
+impl Media {
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (mut media, odd) = object(response, |body| {
+            // MediaResult by channel: `S`, or `0` and `1`.
+            let mut uris: Vec<(u32, String)> = body
+                .named_objects("mediaUris")
+                .into_iter()
+                .filter_map(|(channel, media)| {
+                    let uri = media.text("mediaUri").filter(|uri| !uri.is_empty())?;
+                    Some((channel.parse().unwrap_or(0), uri))
+                })
+                .collect();
+            uris.sort_unstable();
+            Media {
+                file_state: body.text("fileState"),
+                uris: uris.into_iter().map(|(_, uri)| uri).collect(),
+                is_odd: false,
+                estimated_transcode_time_ms: body.count("estimatedTranscodeTimeMs"),
+                recording_error_status: body.text("recordingErrorStatus"),
+            }
+        })?;
+        media.is_odd = odd.touches("mediaUris");
+        Ok(media)
+    }
 }
 
 /// RecordingRetentionCursorEntityListing.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(crate) struct Retained {
-    #[serde(default)]
     pub(crate) entities: Vec<Retention>,
-    pub(crate) next_uri: Option<String>,
+    /// Entities that cannot be read.
+    pub(crate) unusable: u64,
+    next_uri: Option<String>,
 }
 
 /// RecordingRetention.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug)]
 pub(crate) struct Retention {
     pub(crate) conversation_id: Option<String>,
-    pub(crate) creation_time: Option<String>,
+    pub(crate) creation_time: Option<u64>,
+}
+
+impl Retained {
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (page, _) = object(response, |body| {
+            let all = super::essential(body, "entities")?.len();
+            let entities = body.objects("entities").map(|one| Retention {
+                conversation_id: one.text("conversationId"),
+                creation_time: one.instant("creationTime"),
+            });
+            let entities: Vec<Retention> = entities.collect();
+            Ok(Retained {
+                unusable: (all - entities.len()) as u64,
+                entities,
+                next_uri: body.text("nextUri"),
+            })
+        })?;
+        page
+    }
 }
 
 /// OrphanRecordingListing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug)]
 pub(crate) struct Orphans {
     pub(crate) entities: Vec<Orphan>,
-    pub(crate) page_count: Option<u32>,
+    /// Entities that cannot be read.
+    pub(crate) unusable: u64,
+    pub(crate) page_count: Option<u64>,
 }
 
 /// OrphanRecording.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) id: Option<String>,
     pub(crate) media_type: Option<String>,
     pub(crate) provider_type: Option<String>,
     pub(crate) orphan_status: Option<String>,
-    pub(crate) created_time: Option<String>,
+    pub(crate) created_time: Option<u64>,
+}
+
+impl Orphans {
+    pub(crate) fn read(response: &Response) -> Result<Self, SourceError> {
+        let (page, _) = object(response, |body| {
+            let all = super::essential(body, "entities")?.len();
+            let entities = body.objects("entities").map(|one| Orphan {
+                id: one.text("id"),
+                media_type: one.text("mediaType"),
+                provider_type: one.text("providerType"),
+                orphan_status: one.text("orphanStatus"),
+                created_time: one.instant("createdTime"),
+            });
+            let entities: Vec<Orphan> = entities.collect();
+            Ok(Orphans {
+                unusable: (all - entities.len()) as u64,
+                entities,
+                page_count: body.count("pageCount"),
+            })
+        })?;
+        page
+    }
 }
 
 /// Recordings on a page of the retention query, at most.
-const RETAINED: u32 = 500;
-/// Orphans on a page.
-const ORPHANS: u32 = 100;
+pub(crate) const RETAINED: u32 = 500;
+/// Orphans on a page, at most.
+pub(crate) const ORPHANS: u32 = 100;
 
 /// What stands for the media of a recording without a conversation.
 pub(crate) const ORPHAN: &str = "orphan";
 
 /// The metadata of all recordings of a conversation.
 pub(crate) fn metadata(options: &Options, conversation: &str) -> Request {
+    let conversation = escaped(conversation);
     get(
         options,
         &format!("/api/v2/conversations/{conversation}/recordingmetadata"),
@@ -116,6 +199,7 @@ pub(crate) fn metadata(options: &Options, conversation: &str) -> Request {
 
 /// The metadata of one recording.
 pub(crate) fn one_metadata(options: &Options, conversation: &str, recording: &str) -> Request {
+    let (conversation, recording) = (escaped(conversation), escaped(recording));
     let path = format!("/api/v2/conversations/{conversation}/recordingmetadata/{recording}");
     get(options, &path)
 }
@@ -134,6 +218,7 @@ pub(crate) fn media(
         Format::Ogg => "formatId=OGG_OPUS",
     };
     let download = options.channels == Channels::Merged;
+    let (conversation, recording) = (escaped(conversation), escaped(recording));
     if media == ORPHAN {
         // Only the vendor knows which of these it is.
         return get(
@@ -174,6 +259,7 @@ pub(crate) fn restore(
     if let Some(export) = &known.export_date {
         body["exportDate"] = json!(export);
     }
+    let (conversation, recording) = (escaped(conversation), escaped(recording));
     let path = format!("/api/v2/conversations/{conversation}/recordings/{recording}");
     Request {
         method: Method::Put,
@@ -182,12 +268,12 @@ pub(crate) fn restore(
 }
 
 /// A page of the recordings kept for more than `days` days.
-pub(crate) fn retention(options: &Options, days: u64, cursor: Option<&str>) -> Request {
+pub(crate) fn retention(options: &Options, days: u64, size: u32, cursor: Option<&str>) -> Request {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
     get(
         options,
         &format!(
-            "/api/v2/recordings/retention/query?retentionThresholdDays={days}&pageSize={RETAINED}{cursor}"
+            "/api/v2/recordings/retention/query?retentionThresholdDays={days}&pageSize={size}{cursor}"
         ),
     )
 }
@@ -205,7 +291,7 @@ impl Retained {
 }
 
 /// A page of the recordings without a conversation.
-pub(crate) fn orphans(options: &Options, page: u32) -> Request {
-    let path = format!("/api/v2/orphanrecordings?pageSize={ORPHANS}&pageNumber={page}");
+pub(crate) fn orphans(options: &Options, size: u32, page: u32) -> Request {
+    let path = format!("/api/v2/orphanrecordings?pageSize={size}&pageNumber={page}");
     get(options, &path)
 }

@@ -197,7 +197,7 @@ fn about(
     match dimension {
         "conversationId" => vec![conversation.id.clone()],
         "conversationStart" => vec![iso(conversation.start)],
-        "conversationEnd" if conversation.end <= now => vec![iso(conversation.end)],
+        "conversationEnd" if conversation.has_ended(now) => vec![iso(conversation.end)],
         "divisionId" => vec![organisation.division_id(conversation.division)],
         "originatingDirection" => vec![direction(conversation).to_owned()],
         _ => Vec::new(),

@@ -39,7 +39,7 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
         "divisionIds": [organisation.division_id(conversation.division)],
         "participants": participants,
     });
-    if conversation.end <= now {
+    if conversation.has_ended(now) {
         row["conversationEnd"] = json!(iso(conversation.end));
     }
     if conversation.media == MediaType::Voice {

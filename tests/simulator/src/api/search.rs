@@ -4,7 +4,7 @@ use super::{
     filter::{Filter, passes},
     query::OrderBy,
 };
-use crate::server::World;
+use crate::{Conversation, server::World};
 
 const DAY: u64 = 86_400_000;
 
@@ -37,7 +37,11 @@ impl Matches {
     ) -> Self {
         let Span { from, until, .. } = span;
         let organisation = &world.organisation;
-        let longest = from.saturating_sub(organisation.longest());
+        // One that stays open is active ever after.
+        let longest = match organisation.has_open_ones() {
+            true => 0,
+            false => from.saturating_sub(organisation.longest()),
+        };
         let earliest = match span.start_of_day {
             true => (from / DAY * DAY).max(longest),
             false => longest,
@@ -45,13 +49,16 @@ impl Matches {
         let (first, inside) = (organisation.first_at(earliest), organisation.first_at(from));
         // What begins later than now has not happened yet.
         let end = organisation.first_at(until.min(now.saturating_add(1)));
-        let active = |index: &u64| organisation.conversation(*index).end > from;
+        let is_active =
+            |conversation: &Conversation| conversation.never_ends || conversation.end > from;
+        let active = |index: &u64| is_active(&organisation.conversation(*index));
         let settled = until.saturating_add(organisation.longest()) < now;
         let plain = segments.is_empty()
             && order_by == OrderBy::ConversationStart
             && settled
             && world.settings.divisions.is_none()
-            && conversations.iter().all(Filter::ended_only);
+            && conversations.iter().all(Filter::ended_only)
+            && (conversations.is_empty() || !organisation.has_open_ones());
         if plain {
             return Matches {
                 listed: (first..inside).filter(active).collect(),
@@ -61,7 +68,7 @@ impl Matches {
         let mut listed: Vec<u64> = (first..end)
             .filter(|index| {
                 let conversation = organisation.conversation(*index);
-                conversation.end > from
+                is_active(&conversation)
                     && world.may_see(&conversation)
                     && passes(organisation, &conversation, now, conversations, segments)
             })

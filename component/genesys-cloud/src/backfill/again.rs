@@ -1,0 +1,95 @@
+//! Conversations that went on when the data of jobs ended: they are asked for once more.
+
+use std::collections::BTreeSet;
+
+use recording_source_sdk::{Answer, Conversation, Fault, Next, SourceError, Step, Timestamp};
+
+use super::Backfill;
+use crate::{
+    api::{self, analytics},
+    metadata::Row,
+    options::Options,
+    page,
+};
+
+/// Conversations that went on when the data of jobs ended, and when each of them began.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live {
+    pub(super) ids: Vec<String>,
+    pub(super) starts: Vec<Timestamp>,
+}
+
+impl Live {
+    fn split_off(&mut self, at: usize) -> Self {
+        Live {
+            ids: self.ids.split_off(at.min(self.ids.len())),
+            starts: self.starts.split_off(at.min(self.starts.len())),
+        }
+    }
+
+    /// Takes out those that have been told of.
+    fn told(&mut self, rows: &[Row]) {
+        let told: BTreeSet<&str> = rows
+            .iter()
+            .map(|row| row.conversation.id.as_str())
+            .collect();
+        let pairs = self.ids.drain(..).zip(self.starts.drain(..));
+        let untold: Vec<(String, Timestamp)> = pairs
+            .filter(|(id, _)| !told.contains(id.as_str()))
+            .collect();
+        (self.ids, self.starts) = untold.into_iter().unzip();
+    }
+}
+
+impl Backfill {
+    /// Conversations that went on when the data of jobs ended, as they are now. Whatever is not told
+    /// of them, they were found.
+    pub(super) fn read_again(
+        mut self,
+        answer: Answer,
+        job: String,
+        next: Option<String>,
+        mut live: Live,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(Next::Done(self.memory()));
+        let page = match answer {
+            Answer::Fault(Fault::TooLarge(_)) if self.together > 1 => {
+                self.together /= 2;
+                step.next = self.ask(options);
+                return Ok(step);
+            }
+            Answer::Fault(Fault::TooLarge(_)) => analytics::Page::default(),
+            answer => match api::success(answer)? {
+                Ok(response) => analytics::Page::read(&response)?,
+                // How many are taken at once is not documented.
+                Err(refusal) if refusal.status == 400 && self.together > 1 => {
+                    self.together /= 2;
+                    step.next = self.ask(options);
+                    return Ok(step);
+                }
+                Err(refusal) => return Err(refusal.into()),
+            },
+        };
+        let mut rows = page::readable(page, &(self.from..self.until), &mut step);
+        let asked = &live.ids[..live.ids.len().min(self.together)];
+        rows.retain(|row| asked.contains(&row.conversation.id));
+        if self.names.needed(options, rows.iter()) {
+            return Ok(Step::then(self.ask(options)));
+        }
+        let rest = live.split_off(self.together);
+        live.told(&rows);
+        let untold = live.ids.into_iter().zip(live.starts);
+        step.conversations = untold
+            .map(|(id, start)| Conversation {
+                recorded: false,
+                ..Conversation::bare(id, start)
+            })
+            .collect();
+        page::hand_over(rows.into_iter(), options.mode, now, &mut step);
+        self.go_on(job, next, rest);
+        step.next = self.next(options);
+        Ok(step)
+    }
+}

@@ -1,0 +1,116 @@
+//! Compares what jobs bring with what the vendor counts.
+//!
+//! The results of a job tell no total. When a job has been read, the query is asked how many
+//! conversations it counts on the whole days of the job's interval: one request for each job, more if
+//! there are so many that the vendor refuses to count them at once. Both match by the day of the
+//! beginning and by the same filters, so the numbers are comparable. Where the job brought fewer, the
+//! query searches the days once more. Days that an interval cuts are not counted.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use recording_source_sdk::{
+    Answer, Counted, Fact, Fault, Level, Next, Note, SourceError, Step, TimeRange, Timestamp,
+};
+
+use super::{Backfill, PAGE, Phase};
+use crate::{
+    api::{self, analytics},
+    metadata::{Row, iso},
+    options::Options,
+    page::DAY,
+    window,
+};
+
+impl Backfill {
+    /// Counts what a page brought, by the day on which it began.
+    pub(super) fn tally(&mut self, rows: &[Row]) {
+        let mut seen = BTreeSet::new();
+        for row in rows {
+            if !seen.insert(&row.conversation.id) {
+                continue;
+            }
+            let day = row.conversation.start / DAY;
+            let found = self.days.binary_search_by_key(&day, |one| one.0);
+            let at = found.unwrap_or_else(|at| {
+                self.days.insert(at, (day, 0, 0));
+                at
+            });
+            self.days[at].1 += 1;
+            self.days[at].2 += u64::from(row.conversation.recorded);
+        }
+    }
+
+    /// What the query counts in the last of the ranges.
+    pub(super) fn counted(
+        mut self,
+        answer: Answer,
+        mut ranges: Vec<(Timestamp, Timestamp)>,
+        options: &Options,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(Next::Done(self.memory()));
+        let (from, until) = ranges.pop().unwrap_or((self.from, self.from));
+        let too_large = matches!(answer, Answer::Fault(Fault::TooLarge(_)));
+        let hits = match answer {
+            Answer::Fault(Fault::TooLarge(_)) => None,
+            answer => match api::success(answer)? {
+                Ok(response) => analytics::Page::read(&response)?.total_hits,
+                Err(refusal) if refusal.too_wide() => None,
+                Err(refusal) => return Err(refusal.into()),
+            },
+        };
+        let days = (until - from) / DAY;
+        match hits {
+            Some(hits) => self.compare(from..until, hits, options, &mut step),
+            None if days > 1 => {
+                let middle = from + days / 2 * DAY;
+                ranges.extend([(middle, until), (from, middle)]);
+            }
+            None => {
+                let why = if too_large {
+                    "its first row is too large"
+                } else {
+                    "it refuses"
+                };
+                step.notes.push(Note {
+                    level: Level::Info,
+                    text: format!(
+                        "the query does not count the conversations of {}: {why}",
+                        iso(from)
+                    ),
+                });
+            }
+        }
+        match ranges.is_empty() {
+            true => self.advance(),
+            false => self.phase = Phase::Counting { ranges },
+        }
+        step.next = self.next(options);
+        Ok(step)
+    }
+
+    /// Tells what the query counts, or has it search what the job did not bring.
+    fn compare(&self, range: Range<Timestamp>, hits: u64, options: &Options, step: &mut Step) {
+        let whole = range.start / DAY..range.end / DAY;
+        let days = self.days.iter().filter(|one| whole.contains(&one.0));
+        let (brought, recorded) = days.fold((0, 0), |sum, day| (sum.0 + day.1, sum.1 + day.2));
+        if brought >= hits {
+            step.facts.push(Fact::Count(Counted {
+                range: TimeRange {
+                    from: range.start,
+                    until: range.end,
+                },
+                conversations: hits,
+                recorded,
+                requests: hits.div_ceil(u64::from(PAGE)).max(1),
+            }));
+            return;
+        }
+        step.notes.push(Note::warning(format!(
+            "the vendor counts {hits} conversations in {}/{} and an analytics job brought {brought}: the query searches once more",
+            iso(range.start),
+            iso(range.end)
+        )));
+        let name = format!("{}/query", self.name);
+        step.splits.extend(window::begin(options, &name, range));
+    }
+}

@@ -1,0 +1,53 @@
+//! JSON of others, read leniently and never believed.
+//!
+//! Three promises: text that is no text costs the character ([`clean`]); a field of an unexpected
+//! type costs the field, which is named by its path ([`Object`], [`Odd`]); an odd element of a list
+//! costs the element. Nothing is ever a tree of values in memory: what is not asked for is skipped,
+//! however deep it is nested.
+
+mod object;
+mod text;
+
+pub use object::{Object, Odd};
+pub use text::{clean, instant};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Error, value::RawValue};
+
+/// Reads JSON into a type of one's own, after [`clean`].
+///
+/// A type that is read by this is strict about its own fields; prefer [`object`] for what a vendor
+/// answers.
+///
+/// # Errors
+/// What is no JSON, or none of this type.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_str(&clean(bytes))
+}
+
+/// Reads an object field by field; returns what `read` makes of it, and what was odd.
+///
+/// # Errors
+/// What is no JSON object.
+pub fn object<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
+    let text = clean(bytes);
+    let odd = Odd::default();
+    let made = read(&Object::root(&text, &odd)?);
+    Ok((made, odd))
+}
+
+/// Reads a list of objects; elements that are none are odd, and `null` is an empty list.
+///
+/// # Errors
+/// What is no JSON list.
+pub fn list<T>(
+    bytes: &[u8],
+    mut read: impl FnMut(&Object<'_>) -> T,
+) -> Result<(Vec<T>, Odd), Error> {
+    let text = clean(bytes);
+    let odd = Odd::default();
+    let elements: Option<Vec<&RawValue>> = serde_json::from_str(&text)?;
+    let elements = elements.unwrap_or_default();
+    let made = object::elements("", elements, &odd).map(|element| read(&element));
+    Ok((made.collect(), odd))
+}

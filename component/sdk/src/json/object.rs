@@ -1,0 +1,369 @@
+//! An object of somebody else's: fields are taken one by one, and what is odd is named.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use serde_json::{Error, value::RawValue};
+
+use super::instant;
+use crate::Timestamp;
+
+/// Paths that are kept; of more the number alone.
+const NAMED: usize = 10;
+
+/// The fields that were dropped since they were not of a type that makes sense there.
+///
+/// Paths name fields and places in lists, such as `participants[1].sessions[0].metrics[0].value`;
+/// neither values nor keys that are data are ever part of them.
+#[derive(Debug, Default)]
+pub struct Odd {
+    count: Cell<usize>,
+    first: RefCell<Vec<String>>,
+}
+
+impl Odd {
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// The paths of the first few.
+    pub fn paths(&self) -> Vec<String> {
+        self.first.borrow().clone()
+    }
+
+    /// Whether one of the first few is at this path or below it; true if there are more than are named.
+    pub fn touches(&self, path: &str) -> bool {
+        let first = self.first.borrow();
+        let below = |odd: &String| {
+            odd.strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.count.get() > first.len() || first.iter().any(below)
+    }
+
+    fn add(&self, path: String) {
+        self.count.set(self.count.get() + 1);
+        let mut first = self.first.borrow_mut();
+        if first.len() < NAMED {
+            first.push(path);
+        }
+    }
+}
+
+/// An object, whose fields are read one by one. A field that is missing or `null` is absent, whatever
+/// it ought to be; one of another type is taken for what it obviously means, or else is odd.
+#[derive(Debug)]
+pub struct Object<'a> {
+    fields: BTreeMap<String, &'a RawValue>,
+    path: String,
+    odd: &'a Odd,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn root(text: &'a str, odd: &'a Odd) -> Result<Self, Error> {
+        Ok(Object {
+            fields: serde_json::from_str(text)?,
+            path: String::new(),
+            odd,
+        })
+    }
+
+    /// Reads one that was kept as JSON text, with its own account of what is odd.
+    ///
+    /// # Errors
+    /// What is no JSON object.
+    pub fn read<T>(json: &str, read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
+        let odd = Odd::default();
+        let made = read(&Object::root(json, &odd)?);
+        Ok((made, odd))
+    }
+
+    /// Whether the field is there and not `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    /// The field as JSON, whatever it is.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        let raw = self.fields.get(name)?.get();
+        (raw != "null").then_some(raw)
+    }
+
+    /// A text; numbers and truth values as they are written.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.take(name, text)
+    }
+
+    /// A truth value, also as the text `true` or `false`.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.take(name, |raw| {
+            match text(raw)?.trim().to_ascii_lowercase().as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => None,
+            }
+        })
+    }
+
+    /// A finite number, also as text.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.take(name, number)
+    }
+
+    /// A whole number that is not negative, also as text.
+    #[must_use]
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.take(name, |raw| {
+            let exact = text(raw)?.trim().parse().ok();
+            // Beyond 2^53 a floating number is no count any more.
+            exact.or_else(|| {
+                number(raw)
+                    .filter(|value| value.fract() == 0.0 && (0.0..9e15).contains(value))
+                    .map(|value| value as u64)
+            })
+        })
+    }
+
+    /// An instant, as text or in milliseconds since the epoch.
+    #[must_use]
+    pub fn instant(&self, name: &str) -> Option<Timestamp> {
+        self.take(name, |raw| {
+            let text = text(raw)?;
+            // Milliseconds, if it is after 1973: seconds would be.
+            instant(text.trim())
+                .or_else(|| text.trim().parse().ok().filter(|ms| *ms > 100_000_000_000))
+        })
+    }
+
+    /// A list of texts; a single text is a list of one.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let Some(raw) = self.raw(name) else {
+            return Vec::new();
+        };
+        if !raw.starts_with('[') {
+            return self.text(name).into_iter().collect();
+        }
+        let elements = self.elements_of(name);
+        let texts = elements.into_iter().enumerate().filter_map(|(place, one)| {
+            let text = text(one.get());
+            if text.is_none() {
+                self.odd.add(format!("{}[{place}]", self.at(name)));
+            }
+            text
+        });
+        texts.collect()
+    }
+
+    /// An object's fields as texts, by name; those that are `null` are absent. Their names are data:
+    /// an odd one is named by this field.
+    #[must_use]
+    pub fn pairs(&self, name: &str) -> Vec<(String, String)> {
+        let fields: Option<BTreeMap<String, &RawValue>> = self.take(name, parsed);
+        let mut pairs = Vec::new();
+        for (key, raw) in fields.into_iter().flatten() {
+            match text(raw.get()) {
+                Some(text) => pairs.push((key, text)),
+                None if raw.get() == "null" => {}
+                None => self.mark(name),
+            }
+        }
+        pairs
+    }
+
+    /// The elements of a list as JSON, whatever they are.
+    #[must_use]
+    pub fn elements(&self, name: &str) -> Vec<&'a str> {
+        let elements = self.elements_of(name).into_iter();
+        elements.map(RawValue::get).collect()
+    }
+
+    /// The objects in a list.
+    pub fn objects(&self, name: &str) -> impl Iterator<Item = Object<'a>> + use<'a> {
+        elements(&self.at(name), self.elements_of(name), self.odd)
+    }
+
+    /// The objects in an object, by name.
+    #[must_use]
+    pub fn named_objects(&self, name: &str) -> Vec<(String, Object<'a>)> {
+        let fields: Option<BTreeMap<String, &'a RawValue>> = self.take(name, parsed);
+        let mut objects = Vec::new();
+        for (key, raw) in fields.into_iter().flatten() {
+            match parsed(raw.get()) {
+                Some(fields) => objects.push((
+                    key,
+                    Object {
+                        fields,
+                        path: self.at(name),
+                        odd: self.odd,
+                    },
+                )),
+                None => self.mark(name),
+            }
+        }
+        objects
+    }
+
+    /// Says that a field is odd, for a reason of the caller's.
+    pub fn mark(&self, name: &str) {
+        self.odd.add(self.at(name));
+    }
+
+    /// The path of a field.
+    fn at(&self, name: &str) -> String {
+        match self.path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    fn take<T>(&self, name: &str, read: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
+        let read = read(self.raw(name)?);
+        if read.is_none() {
+            self.mark(name);
+        }
+        read
+    }
+
+    fn elements_of(&self, name: &str) -> Vec<&'a RawValue> {
+        self.take(name, parsed).unwrap_or_default()
+    }
+}
+
+/// The objects among the elements of the list at a path.
+pub(super) fn elements<'a>(
+    path: &str,
+    list: Vec<&'a RawValue>,
+    odd: &'a Odd,
+) -> impl Iterator<Item = Object<'a>> + use<'a> {
+    let path = path.to_owned();
+    let elements = list.into_iter().enumerate();
+    elements.filter_map(move |(place, raw)| {
+        let path = format!("{path}[{place}]");
+        let Some(fields) = parsed(raw.get()) else {
+            odd.add(path);
+            return None;
+        };
+        Some(Object { fields, path, odd })
+    })
+}
+
+fn parsed<'a, T: serde::Deserialize<'a>>(raw: &'a str) -> Option<T> {
+    serde_json::from_str(raw).ok()
+}
+
+/// A scalar as text.
+fn text(raw: &str) -> Option<String> {
+    match raw.as_bytes().first()? {
+        b'"' => parsed(raw),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(raw.to_owned()),
+    }
+}
+
+fn number(raw: &str) -> Option<f64> {
+    let number: f64 = text(raw)?.trim().parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::{list, object};
+
+    #[test]
+    fn what_has_an_obvious_meaning_is_kept_and_the_rest_is_named_by_its_path() {
+        let json =
+            br#"{"id": 4711, "on": "TRUE", "off": false, "many": "12", "few": 3.0, "much": "1.5e3",
+            "at": 1767607200000, "tags": ["a", null, 7, {}], "tag": "one", "none": null,
+            "map": {"vip": true, "n": 3, "x": null, "y": []},
+            "in": [{"v": {"a": 1}}, null, 3, {"v": "x", "deep": [{"w": [1]}]}],
+            "not": {}, "huge": 1e999, "neg": -1}"#;
+        let ((), odd) = object(json, |object| {
+            assert_eq!(object.text("id").as_deref(), Some("4711"));
+            assert_eq!(
+                (object.flag("on"), object.flag("off")),
+                (Some(true), Some(false))
+            );
+            assert_eq!(
+                (object.count("many"), object.count("few")),
+                (Some(12), Some(3))
+            );
+            assert_eq!(object.number("much"), Some(1500.0));
+            assert_eq!(object.instant("at"), Some(1_767_607_200_000));
+            assert_eq!(object.texts("tags"), ["a", "7"]);
+            assert_eq!(object.texts("tag"), ["one"]);
+            assert!(object.text("none").is_none() && object.texts("none").is_empty());
+            assert!(object.objects("none").next().is_none() && !object.has("none"));
+            let pairs = [("n", "3"), ("vip", "true")];
+            assert_eq!(
+                object.pairs("map"),
+                pairs.map(|(a, b)| (a.to_owned(), b.to_owned()))
+            );
+            let values = object.objects("in").map(|one| {
+                for deep in one.objects("deep") {
+                    assert_eq!(deep.text("w"), None);
+                }
+                one.text("v")
+            });
+            assert_eq!(values.collect::<Vec<_>>(), [None, Some("x".to_owned())]);
+            assert!(object.objects("not").next().is_none());
+            assert_eq!((object.number("huge"), object.count("neg")), (None, None));
+            assert_eq!(object.flag("id"), None);
+        })
+        .unwrap();
+        let expected = [
+            "tags[1]",
+            "tags[3]",
+            "map",
+            "in[0].v",
+            "in[1]",
+            "in[2]",
+            "in[3].deep[0].w",
+            "not",
+            "huge",
+            "neg",
+        ];
+        assert_eq!(odd.paths(), expected);
+        assert_eq!(odd.count(), 11);
+        assert!(
+            odd.touches("in") && odd.touches("elsewhere"),
+            "one more is not named"
+        );
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_skipped() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let json = format!(r#"{{"deep": {deep}, "id": "a", "a": "\ud83d"}}"#);
+        let (read, odd) = object(json.as_bytes(), |object| {
+            (object.text("id"), object.text("deep"), object.text("a"))
+        })
+        .unwrap();
+        assert_eq!(
+            read,
+            (Some("a".to_owned()), None, Some("\u{fffd}".to_owned()))
+        );
+        assert_eq!(odd.paths(), ["deep"]);
+        assert!(odd.touches("deep") && !odd.touches("de"));
+    }
+
+    #[test]
+    fn lists_at_the_top_are_read_element_by_element() {
+        let (ids, odd) = list(br#"[{"id": "a"}, null, {"id": 2}, "x"]"#, |one| {
+            one.text("id")
+        })
+        .unwrap();
+        assert_eq!(ids, [Some("a".to_owned()), Some("2".to_owned())]);
+        assert_eq!(odd.paths(), ["[1]", "[3]"]);
+        assert!(list(b"null", |_| ()).unwrap().0.is_empty());
+        assert!(list(b"{}", |_| ()).is_err() && object(b"[]", |_| ()).is_err());
+    }
+}
