@@ -9,6 +9,8 @@ mod again;
 mod archives;
 #[path = "promises/bucket_source.rs"]
 mod bucket_source;
+#[path = "promises/cases.rs"]
+mod cases;
 #[path = "promises/commands.rs"]
 mod commands;
 #[path = "promises/compaction.rs"]

@@ -2,6 +2,13 @@
 
 mod auth;
 mod example;
+mod identity;
+mod overlap;
+#[cfg_attr(
+    not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
+    allow(dead_code, reason = "buckets need more of it than folders do")
+)]
+mod place;
 mod schema;
 #[cfg_attr(
     not(all(
@@ -18,6 +25,7 @@ mod schema;
 )]
 mod sink;
 mod source;
+mod text;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +41,7 @@ pub use example::{UnknownType, example};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::Origin;
+use text::Positions;
 
 use crate::{
     clock::Clock,
@@ -41,7 +50,6 @@ use crate::{
     sandbox::SandboxError,
     secret::{Backend, SecretError},
     sink::Sink,
-    transfer::Output,
 };
 
 /// What is wrong with a configuration.
@@ -55,13 +63,21 @@ pub enum ConfigError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The text is not YAML or TOML.
-    #[error("{path}: {reason}")]
+    /// The text is not YAML or TOML, or a key stands in it twice.
+    #[error("{place}: {reason}")]
     Syntax {
-        /// The file.
-        path: String,
-        /// Line, column and what is wrong.
+        /// The file, line and column.
+        place: String,
+        /// What is wrong.
         reason: String,
+    },
+    /// Something is wrong with a key, of which it is known where it stands.
+    #[error("{place}: {error}")]
+    Placed {
+        /// The file, line and column.
+        place: String,
+        /// What is wrong.
+        error: Box<ConfigError>,
     },
     /// A key is unknown, missing, or has a wrong value.
     #[error("{at}: {reason}")]
@@ -94,6 +110,7 @@ pub struct Config {
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (Origin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
+    positions: Positions,
 }
 
 /// What is exported from where to where.
@@ -126,34 +143,34 @@ fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
     }
 }
 
+/// Reads the keys at `at`; an error names the very key that it is about.
 fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
-    serde_json::from_value(value).map_err(|error| key(at, error))
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        match (at, path.as_str()) {
+            ("", ".") => key("the configuration", reason),
+            ("", path) => key(path, reason),
+            (at, ".") => key(at, reason),
+            (at, path) => key(format!("{at}.{path}"), reason),
+        }
+    })
 }
 
 impl Config {
     /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key.
+    /// [`ConfigError`] names the key, with its line and column.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: name.clone(),
-            source,
-        })?;
-        let syntax = |reason: String| ConfigError::Syntax {
-            path: name.clone(),
-            reason,
-        };
-        let value: Value = if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            toml::from_str(&text).map_err(|error| syntax(error.to_string()))?
-        } else {
-            serde_yaml_ng::from_str(&text).map_err(|error| syntax(error.to_string()))?
-        };
-        Self::new(value)
+        let (value, positions) = text::load(path)?;
+        match Self::new(value) {
+            Ok(config) => Ok(Config {
+                positions,
+                ..config
+            }),
+            Err(error) => Err(positions.place(error)),
+        }
     }
 
     /// Checks a configuration.
@@ -161,7 +178,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub fn new(value: Value) -> Result<Self, ConfigError> {
-        let raw: RawConfig = parse("the configuration", value)?;
+        let raw: RawConfig = parse("", value)?;
+        if raw.data_dir.as_os_str().is_empty() {
+            return Err(key("data_dir", "is empty; name a folder for the queues"));
+        }
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
             let backend = parse(&format!("secret.{name}"), value)?;
@@ -188,6 +208,7 @@ impl Config {
             }
             sinks.insert(name, sink);
         }
+        overlap::refuse(&sinks, &raw.data_dir, &secrets)?;
         for (name, (_, source)) in &sources {
             for sink in sinks.values().filter(|sink| sink.takes(name)) {
                 if let Some(field) = sink.blind(&source.privacy) {
@@ -212,6 +233,7 @@ impl Config {
             secrets,
             sources,
             sinks,
+            positions: Positions::default(),
         })
     }
 
@@ -220,6 +242,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub fn validate(&self, clock: Clock) -> Result<(), ConfigError> {
+        self.check(clock)
+            .map_err(|error| self.positions.place(error))
+    }
+
+    fn check(&self, clock: Clock) -> Result<(), ConfigError> {
         for (name, (origin, source)) in &self.sources {
             source::check_options(name, source, &origin.load(name)?, clock)?;
         }
@@ -234,6 +261,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
+        let joined = self.join(clock).await;
+        joined.map_err(|error| self.positions.place(error))
+    }
+
+    async fn join(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
         let mut pipelines = Vec::new();
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
@@ -244,14 +276,7 @@ impl Config {
             for (sink_name, sink) in &self.sinks {
                 if sink.takes(name) {
                     let made = sink.sink(&self.secrets).await?;
-                    pipeline = pipeline.output(Output {
-                        zip: sink.zip(),
-                        transcode: sink.transcode(),
-                        metadata: sink.metadata(),
-                        route: sink.route(),
-                        layout: sink.layout().clone(),
-                        ..Output::new(sink_name, made)
-                    });
+                    pipeline = pipeline.output(sink.output(sink_name, made));
                 }
             }
             pipelines.push(pipeline);
@@ -272,9 +297,19 @@ impl Config {
     pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, ConfigError> {
         let mut sinks = Vec::new();
         for (name, sink) in &self.sinks {
-            sinks.push((name.clone(), sink.sink(&self.secrets).await?));
+            let made = sink.sink(&self.secrets).await;
+            let made = made.map_err(|error| self.positions.place(error))?;
+            sinks.push((name.clone(), made));
         }
         Ok(sinks)
+    }
+
+    /// The place of a sink in one form, however it is written: `file:/mnt/archive`,
+    /// `s3:https://s3.amazonaws.com/bucket/prefix/`. It holds no secret; two sinks of a
+    /// configuration never share one.
+    #[must_use]
+    pub fn place(&self, sink: &str) -> Option<String> {
+        self.sinks.get(sink).map(|sink| sink.place().to_string())
     }
 
     /// Where the media lie in a sink.

@@ -232,6 +232,18 @@ impl fmt::Display for Layout {
     }
 }
 
+impl Layout {
+    /// The layout as a configuration writes it; none for the default.
+    pub(crate) fn identity(&self) -> Option<serde_json::Value> {
+        Some(match self.kind {
+            Kind::Days => return None,
+            Kind::Flat => "flat".into(),
+            Kind::Hive => serde_json::json!({ "organization": self.text, "type": "hive" }),
+            Kind::Template => serde_json::json!({ "key": self.text, "type": "template" }),
+        })
+    }
+}
+
 /// Whether a folder is not for media, on file systems that know no case, too.
 fn kept(folder: &str) -> bool {
     KEPT.iter().any(|kept| folder.eq_ignore_ascii_case(kept))

@@ -105,3 +105,47 @@ async fn wrong_credentials_end_the_run_at_once() {
     assert_eq!(stats.requests.len(), 1, "{stats:?}");
     assert!(crate::support::files(&center.output()).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_can_be_misread_is_refused_by_every_command_with_its_line() {
+    let center = Center::start(Settings::default()).await;
+    let good = serde_json::to_string_pretty(&center.config()).unwrap();
+    let output = center.output().display().to_string();
+    let path = center.folder.path().join("config.yaml");
+    let twice = good.replacen("\"path\"", "\"path\": \"x\",\n \"path\"", 1);
+    let shared = good.replacen(
+        "\"lake\"",
+        &format!(
+            "\"copy\": {{\n \"type\": \"filesystem\",\n \"path\": \"{output}/./\" }},\n \"lake\""
+        ),
+        1,
+    );
+    let typo = good.replacen("\"path\"", "\"pth\"", 1);
+    for (text, key, said) in [
+        (
+            twice,
+            "\"path\": \"/",
+            "sinks.lake.path: this key stands here twice",
+        ),
+        (
+            shared,
+            "\"path\": \"/",
+            "is the place of the sink `copy`, too",
+        ),
+        (typo, "\"pth\"", "sinks.lake.pth: unknown field `pth`"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let config = path.display().to_string();
+        // The last one of its kind.
+        let line = text[..text.rfind(key).unwrap()].matches('\n').count() + 1;
+        for command in ["validate", "run", "status", "verify"] {
+            let ran = run_program(&[command, "--config", &config]).await;
+            let error = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(2), "{command}: {error}");
+            let place = format!("error: {config}:{line}:");
+            assert!(error.starts_with(&place), "{place} {error}");
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+    assert!(!center.output().exists());
+}

@@ -64,7 +64,7 @@ fn examples(text: &str) -> Vec<Value> {
     blocks
         .map(|block| {
             let mut whole = base.clone();
-            let given: Value = serde_yaml_ng::from_str(block).unwrap();
+            let given: Value = serde_saphyr::from_str(block).unwrap();
             for (name, value) in given.as_object().unwrap() {
                 whole[name] = value.clone();
             }
@@ -340,7 +340,7 @@ fn each_line_of_a_first_configuration_is_right_by_the_schema_when_it_is_uncommen
                 })
                 .collect();
             for text in [text, all] {
-                documents.push(serde_yaml_ng::from_str(&text).unwrap());
+                documents.push(serde_saphyr::from_str(&text).unwrap());
                 names.push(format!("{source} to {sink}"));
             }
         }

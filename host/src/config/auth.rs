@@ -9,8 +9,8 @@ use serde_json::Value;
 #[cfg(feature = "s3")]
 use super::sink::s3::CredentialKeys;
 use super::{
-    ConfigError, key,
-    sink::{Hidden, Secrets, keys},
+    ConfigError, key, parse,
+    sink::{Hidden, Secrets},
 };
 #[cfg(feature = "s3")]
 use crate::run::AwsAuth;
@@ -80,7 +80,7 @@ pub(super) fn auth(
         return Err(key(at, "must be a table of credentials"));
     };
     if CLIENT.iter().any(|name| table.contains_key(*name)) {
-        let given: ClientKeys = keys(at, Value::Object(table))?;
+        let given: ClientKeys = parse(at, Value::Object(table))?;
         return Ok(Auth::Client {
             id: secrets.get("client_id", &given.client_id)?,
             secret: secrets.get("client_secret", &given.client_secret)?,
@@ -121,8 +121,8 @@ fn aws(
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), table.remove(name)?)))
         .collect();
-    let signing: SigningKeys = keys(at, Value::Object(signing))?;
-    let credentials: CredentialKeys = keys(at, Value::Object(table))?;
+    let signing: SigningKeys = parse(at, Value::Object(signing))?;
+    let credentials: CredentialKeys = parse(at, Value::Object(table))?;
     Ok(Auth::Aws(Box::new(AwsAuth {
         identity: credentials.identity(secrets, "")?,
         region: signing.region,

@@ -4,6 +4,7 @@
 mod bucket;
 #[cfg(feature = "sink-http")]
 mod http;
+mod place;
 #[cfg(feature = "s3")]
 pub(super) mod s3;
 #[cfg(test)]
@@ -13,10 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, key};
+use super::{ConfigError, key, parse};
 use crate::{
     encryption::{RecipientError, Recipients},
     layout::Layout,
@@ -31,7 +32,7 @@ use crate::{
         stdout::Stdout,
     },
     transcode,
-    transfer::Zip,
+    transfer::{Output, Zip},
 };
 
 /// The types of sinks.
@@ -217,19 +218,6 @@ impl Secrets<'_> {
     }
 }
 
-/// Reads the keys at `at`; an error names the very key that it is about.
-pub(super) fn keys<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let reason = error.into_inner();
-        if path == "." {
-            key(at, reason)
-        } else {
-            key(format!("{at}.{path}"), reason)
-        }
-    })
-}
-
 /// The types of sinks that are built in, with the schemas of their keys, and that of the keys that
 /// all of them have.
 pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Schema, Vec<(&'static str, Schema)>) {
@@ -260,7 +248,7 @@ impl SinkConfig {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
-        let common: Common = keys(&at, Value::Object(common))?;
+        let common: Common = parse(&at, Value::Object(common))?;
         if common.transcode.is_some() && !cfg!(feature = "transcode") {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
             return Err(key(format!("{at}.transcode"), reason));
@@ -283,16 +271,16 @@ impl SinkConfig {
         }
         let rest = Value::Object(table);
         let kind = match named.as_ref().and_then(Value::as_str) {
-            Some("filesystem") => Kind::Filesystem(keys(&at, rest)?),
-            Some("stdout") => keys(&at, rest).map(|NoKeys {}| Kind::Stdout)?,
+            Some("filesystem") => Kind::Filesystem(parse(&at, rest)?),
+            Some("stdout") => parse(&at, rest).map(|NoKeys {}| Kind::Stdout)?,
             #[cfg(feature = "s3")]
-            Some("s3") => Kind::S3(keys(&at, rest)?),
+            Some("s3") => Kind::S3(parse(&at, rest)?),
             #[cfg(feature = "sink-gcs")]
-            Some("gcs") => Kind::Gcs(keys(&at, rest)?),
+            Some("gcs") => Kind::Gcs(parse(&at, rest)?),
             #[cfg(feature = "sink-azure-blob")]
-            Some("azure_blob") => Kind::AzureBlob(keys(&at, rest)?),
+            Some("azure_blob") => Kind::AzureBlob(parse(&at, rest)?),
             #[cfg(feature = "sink-http")]
-            Some("http") => Kind::Http(keys(&at, rest)?),
+            Some("http") => Kind::Http(parse(&at, rest)?),
             // Known, and not built in.
             Some(name) if FEATURES.iter().any(|(known, _)| *known == name) => {
                 return Err(left_out(&at, name));
@@ -303,7 +291,9 @@ impl SinkConfig {
             }
             None => return Err(key(format!("{at}.type"), format!("missing; use {TYPES}"))),
         };
-        Ok(SinkConfig { at, common, kind })
+        let sink = SinkConfig { at, common, kind };
+        sink.check_place()?;
+        Ok(sink)
     }
 
     /// Where it stands in the configuration.
@@ -334,26 +324,19 @@ impl SinkConfig {
         .map(|(field, _)| field)
     }
 
-    /// How it wants recordings.
-    pub(super) fn transcode(&self) -> Option<transcode::Settings> {
-        self.common.transcode.clone()
-    }
-
-    /// How it wants archives.
-    pub(super) fn zip(&self) -> Zip {
-        self.common.zip
-    }
-
-    /// How it wants rows.
-    pub(super) fn metadata(&self) -> metadata::Settings {
-        self.common.metadata
-    }
-
-    /// What it takes.
-    pub(super) fn route(&self) -> Route {
-        Route {
-            condition: self.common.condition.clone(),
-            content: self.common.content,
+    /// The sink that was made of it, with what it takes, and how it wants that.
+    pub(super) fn output(&self, name: &str, sink: Arc<dyn Sink>) -> Output {
+        let common = &self.common;
+        Output {
+            zip: common.zip,
+            transcode: common.transcode.clone(),
+            metadata: common.metadata,
+            route: Route {
+                condition: common.condition.clone(),
+                content: common.content,
+            },
+            layout: common.layout.clone(),
+            ..Output::new(name, sink)
         }
     }
 

@@ -139,6 +139,12 @@ impl Template {
         Ok(Template(url))
     }
 
+    /// What the URLs of all objects begin with.
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.0
+    }
+
     fn of(&self, key: &str) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets};
+use super::{super::place::Place, ConfigError, Hidden, Secrets};
 use crate::sink::Overwrite;
 #[cfg(feature = "sink-azure-blob")]
 use crate::sink::azure_blob;
@@ -65,6 +65,16 @@ struct GcsCredentials {
 
 #[cfg(feature = "sink-gcs")]
 impl GcsKeys {
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    pub(super) fn place(&self) -> Place {
+        let endpoint = self.endpoint.as_deref();
+        let endpoint = endpoint.unwrap_or("https://storage.googleapis.com");
+        Place::bucket("gcs", endpoint, &self.bucket, &self.prefix)
+    }
+
     pub(super) fn settings(&self, secrets: &Secrets) -> Result<gcs::Settings, ConfigError> {
         let given = &self.credentials;
         let service_account = secrets.optional(
@@ -165,6 +175,20 @@ struct AzureCredentials {
 
 #[cfg(feature = "sink-azure-blob")]
 impl AzureBlobKeys {
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
+    pub(super) fn container(&self) -> &str {
+        &self.container
+    }
+
+    pub(super) fn place(&self) -> Place {
+        let public = format!("https://{}.blob.core.windows.net", self.account);
+        let endpoint = self.endpoint.as_deref().unwrap_or(&public);
+        Place::bucket("azure_blob", endpoint, &self.container, &self.prefix)
+    }
+
     pub(super) fn settings(&self, secrets: &Secrets) -> Result<azure_blob::Settings, ConfigError> {
         let given = &self.credentials;
         let optional = |name: &str, value: &Option<Hidden>| {

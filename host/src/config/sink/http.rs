@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets};
+use super::{super::place::Place, ConfigError, Hidden, Secrets};
 use crate::sink::http::{Auth, Retry, Settings, Template, Timeout, Verb};
 
 /// Each object a request to a server of your own.
@@ -64,6 +64,23 @@ enum AuthKeys {
 }
 
 impl Keys {
+    /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
+    /// that its path is told as a digest; a reference to a secret is told as it is.
+    pub(super) fn place(&self) -> Place {
+        match Template::new(&self.url.0) {
+            Ok(url) => Place::hidden(url.base()),
+            Err(_) => Place::named("http", &self.url.0),
+        }
+    }
+
+    /// The URL's beginning, with a secret looked up.
+    pub(super) fn revealed_place(&self, secrets: &Secrets) -> Result<Place, ConfigError> {
+        let url = secrets.get("url", &self.url)?;
+        let url =
+            Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
+        Ok(Place::hidden(url.base()))
+    }
+
     pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =

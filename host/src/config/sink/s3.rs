@@ -6,7 +6,10 @@ use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets};
+use super::{
+    super::place::{Place, amazon},
+    ConfigError, Hidden, Secrets,
+};
 use crate::sink::{
     Overwrite,
     s3::{
@@ -142,6 +145,18 @@ struct LockKeys {
 }
 
 impl Keys {
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The bucket and prefix, whatever the region is: no two buckets of a server share a name.
+    pub(super) fn place(&self) -> Place {
+        let endpoint = self.endpoint.as_deref();
+        let server = amazon(self.region.as_deref(), endpoint);
+        let server = server.or(endpoint).unwrap_or_default();
+        Place::bucket("s3", server, &self.bucket, &self.prefix)
+    }
+
     pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
         let storage_class = match &self.storage_class {
             Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {

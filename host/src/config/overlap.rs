@@ -1,0 +1,80 @@
+//! No two sinks share a place, and none shares one with the queue.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    ConfigError, key,
+    place::{Overlap, Place},
+    sink::SinkConfig,
+};
+use crate::secret::Backend;
+
+/// Refuses sinks that lie in one another, and a folder of recordings around the queue or in it.
+pub(super) fn refuse(
+    sinks: &BTreeMap<String, SinkConfig>,
+    data_dir: &Path,
+    secrets: &BTreeMap<String, Backend>,
+) -> Result<(), ConfigError> {
+    // A URL that is a secret is looked up only where there is another one to compare it with.
+    let hidden = sinks.values().filter(|sink| sink.may_be_secret()).count();
+    let mut places: Vec<(&str, &SinkConfig, Place)> = Vec::new();
+    for (name, sink) in sinks {
+        let place = match hidden > 1 {
+            true => sink.revealed_place(secrets)?,
+            false => sink.place(),
+        };
+        for (other, one, there) in &places {
+            if let Some(overlap) = place.overlap(there) {
+                return Err(shared(sink, &place, overlap, other, one, there));
+            }
+        }
+        places.push((name, sink, place));
+    }
+    let queue = Place::folder(data_dir);
+    for (_, sink, place) in &places {
+        let Some(overlap) = place.overlap(&queue) else {
+            continue;
+        };
+        let how = match overlap {
+            Overlap::Same => "is `data_dir`",
+            Overlap::Inside => "lies inside `data_dir`",
+            Overlap::Around => "contains `data_dir`",
+        };
+        return Err(key(
+            format!("{}.path", sink.at()),
+            format!(
+                "`{place}` {how} (`{queue}`); keep the queue apart from the archive: another `path` or another `data_dir`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn shared(
+    sink: &SinkConfig,
+    place: &Place,
+    overlap: Overlap,
+    other: &str,
+    one: &SinkConfig,
+    there: &Place,
+) -> ConfigError {
+    let how = match overlap {
+        Overlap::Same => format!("is the place of the sink `{other}`, too"),
+        Overlap::Inside => format!("lies inside the place of the sink `{other}` (`{there}`)"),
+        Overlap::Around => format!("contains the place of the sink `{other}` (`{there}`)"),
+    };
+    let what = match sink.place_key() {
+        "path" => "give each sink a folder of its own, beside the other",
+        "url" => "give each sink a URL of its own, beside the other",
+        "type" => "only one sink can print",
+        _ => "give each sink a `prefix` of its own, beside the other, or another bucket",
+    };
+    key(
+        format!("{}.{}", sink.at(), sink.place_key()),
+        format!(
+            "`{place}` {how}, so that each would overwrite and miscount what the other writes ({}.{}); {what}, or let one sink take all `inputs`",
+            one.at(),
+            one.place_key()
+        ),
+    )
+}

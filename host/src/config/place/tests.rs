@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{super::Config, *};
+
+/// A configuration with these sinks.
+fn config(sinks: Value) -> Result<Config, String> {
+    let value = json!({
+        "data_dir": "the-queues",
+        "secret": { "env": { "type": "env" } },
+        "sources": { "calls": { "type": "genesys_cloud",
+            "options": { "region": "mypurecloud.ie", "interval": "2026-01-01/2026-02-01" } } },
+        "sinks": sinks,
+    });
+    Config::new(value).map_err(|error| error.to_string())
+}
+
+/// Checks that both sinks are refused, with a message that tells how the second lies to the first.
+fn refused(one: &Value, other: &Value, how: &str) {
+    let error = config(json!({ "one": one, "two": other })).expect_err(&format!("{one} {other}"));
+    assert!(error.starts_with("sinks.two."), "{error}");
+    assert!(error.contains(how), "{how}: {error}");
+    assert!(error.contains("the sink `one`"), "{error}");
+    assert!(error.contains("inputs"), "{error}");
+}
+
+/// Checks that both sinks may stand beside each other.
+fn accepted(one: &Value, other: &Value) {
+    if let Err(error) = config(json!({ "one": one, "two": other })) {
+        panic!("{one} {other}: {error}");
+    }
+}
+
+const SAME: &str = "is the place of";
+const INSIDE: &str = "lies inside the place of";
+const AROUND: &str = "contains the place of";
+
+fn folder(path: impl AsRef<Path>) -> Value {
+    json!({ "type": "filesystem", "path": path.as_ref() })
+}
+
+#[test]
+fn one_folder_written_in_two_ways_is_one_place() {
+    let here = std::env::current_dir().unwrap();
+    for (one, two, how) in [
+        ("x", "./x", SAME),
+        ("x", "x/", SAME),
+        ("x", "x/../x", SAME),
+        ("x", "x//.", SAME),
+        ("x", "y/../x", SAME),
+        ("x", "x/y", INSIDE),
+        ("x/y", "x", AROUND),
+        ("x", "./x/y/../z", INSIDE),
+    ] {
+        refused(&folder(one), &folder(two), how);
+        refused(&folder(here.join(one)), &folder(two), how);
+    }
+    for (one, two) in [("x", "xy"), ("x/a", "x/b"), ("x", "../x"), ("x", "X")] {
+        accepted(&folder(one), &folder(two));
+    }
+    let place = config(json!({ "one": folder("x/../y/") })).unwrap();
+    let expected = format!("file:{}", here.join("y").display());
+    assert_eq!(place.place("one"), Some(expected));
+    assert_eq!(place.place("two"), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_is_what_it_leads_to() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    std::fs::create_dir_all(root.join("real/below")).unwrap();
+    std::os::unix::fs::symlink(root.join("real/below"), root.join("link")).unwrap();
+    let at = |path: &str| folder(root.join(path));
+    refused(&at("real/below"), &at("link"), SAME);
+    refused(&at("real"), &at("link/new"), INSIDE);
+    // What the system makes of it: the folder above the one that the link leads to.
+    refused(&at("real/x"), &at("link/../x"), SAME);
+    accepted(&at("x"), &at("link/../x"));
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn a_bucket_is_its_server_its_name_and_its_prefix() {
+    let s3 = |more: Value| {
+        let mut sink = json!({ "type": "s3", "bucket": "b" });
+        sink.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        sink
+    };
+    let minio = |prefix: &str| s3(json!({ "endpoint": "http://minio:9000", "prefix": prefix }));
+    for (one, two, how) in [
+        (s3(json!({})), s3(json!({})), SAME),
+        (
+            s3(json!({ "prefix": "a" })),
+            s3(json!({ "prefix": "/a/" })),
+            SAME,
+        ),
+        (
+            s3(json!({ "prefix": "a" })),
+            s3(json!({ "prefix": "a/b" })),
+            INSIDE,
+        ),
+        (s3(json!({ "prefix": "a/b" })), s3(json!({})), AROUND),
+        (
+            s3(json!({ "region": "eu-west-1" })),
+            s3(json!({ "region": "eu-west-2" })),
+            SAME,
+        ),
+        (
+            s3(json!({})),
+            s3(json!({ "endpoint": "https://s3.eu-west-1.amazonaws.com/" })),
+            SAME,
+        ),
+        (
+            s3(json!({ "endpoint": "https://s3.amazonaws.com:443" })),
+            s3(json!({ "endpoint": "https://s3.dualstack.eu-west-1.amazonaws.com" })),
+            SAME,
+        ),
+        (
+            minio("a"),
+            s3(json!({ "endpoint": "http://MINIO:9000/", "prefix": "a/", "path_style": true })),
+            SAME,
+        ),
+    ] {
+        refused(&one, &two, how);
+    }
+    for (one, two) in [
+        (s3(json!({ "prefix": "a" })), s3(json!({ "prefix": "ab" }))),
+        (s3(json!({ "prefix": "a" })), s3(json!({ "prefix": "A" }))),
+        (s3(json!({})), json!({ "type": "s3", "bucket": "c" })),
+        (s3(json!({})), minio("")),
+        (minio(""), s3(json!({ "endpoint": "http://minio:9001" }))),
+        (s3(json!({})), s3(json!({ "region": "cn-north-1" }))),
+    ] {
+        accepted(&one, &two);
+    }
+    let config = config(json!({
+        "aws": s3(json!({ "prefix": "a//b/", "region": "eu-west-1" })),
+        "china": s3(json!({ "endpoint": "https://s3.cn-north-1.amazonaws.com.cn" })),
+        "minio": minio(""),
+    }))
+    .unwrap();
+    for (name, place) in [
+        ("aws", "s3:https://s3.amazonaws.com/b/a/b/"),
+        ("china", "s3:https://s3.amazonaws.com.cn/b/"),
+        ("minio", "s3:http://minio:9000/b/"),
+    ] {
+        assert_eq!(config.place(name).as_deref(), Some(place));
+    }
+}
+
+#[cfg(all(feature = "sink-gcs", feature = "sink-azure-blob", feature = "s3"))]
+#[test]
+fn other_clouds_have_places_too() {
+    let gcs = |prefix: &str| json!({ "type": "gcs", "bucket": "b", "prefix": prefix });
+    let azure = |container: &str, prefix: &str| json!({ "type": "azure_blob", "account": "acc", "container": container, "prefix": prefix });
+    let mut spelled = azure("c", "a/");
+    spelled["endpoint"] = json!("https://acc.blob.core.windows.net");
+    let mut other = azure("c", "a");
+    other["account"] = json!("other");
+    let through_s3 = json!({ "type": "s3", "bucket": "b", "prefix": "a/b",
+        "endpoint": "https://storage.googleapis.com" });
+    refused(&gcs("a"), &gcs("a/"), SAME);
+    refused(&gcs("a"), &through_s3, INSIDE);
+    refused(&azure("c", "a"), &spelled, SAME);
+    refused(&azure("c", ""), &azure("c", "a"), INSIDE);
+    accepted(&gcs("a"), &gcs("b"));
+    accepted(&azure("c", ""), &azure("d", ""));
+    accepted(&azure("c", "a"), &other);
+    let config = config(json!({ "gcs": gcs("a"), "azure": azure("c", "") })).unwrap();
+    for (name, place) in [
+        ("gcs", "gcs:https://storage.googleapis.com/b/a/"),
+        ("azure", "azure_blob:https://acc.blob.core.windows.net/c/"),
+    ] {
+        assert_eq!(config.place(name).as_deref(), Some(place));
+    }
+}
+
+#[cfg(feature = "sink-http")]
+#[test]
+fn two_sinks_to_one_url_are_refused_and_the_url_stays_hidden() {
+    let http = |url: &str| json!({ "type": "http", "url": url });
+    let one = http("https://archive.example/hush/{key}");
+    for (two, how) in [
+        ("https://ARCHIVE.example:443/hush/{key}", SAME),
+        ("https://archive.example/hush/more/{key}?token=hush", INSIDE),
+        ("https://archive.example/{key}", AROUND),
+    ] {
+        refused(&one, &http(two), how);
+        let error = config(json!({ "one": one, "two": http(two) })).unwrap_err();
+        assert!(!error.contains("hush"), "{error}");
+    }
+    accepted(&one, &http("https://archive.example/other/{key}"));
+    // A secret is looked up to compare it, and only then.
+    let secret = http("SECRET[env.NO_SUCH_VARIABLE]");
+    assert!(config(json!({ "two": secret })).is_ok());
+    let error = config(json!({ "one": one, "two": secret })).unwrap_err();
+    assert!(
+        error.starts_with("sinks.two.url: the environment"),
+        "{error}"
+    );
+    let config = config(json!({ "two": secret })).unwrap();
+    let place = config.place("two").unwrap();
+    assert_eq!(place, "http:SECRET[env.NO_SUCH_VARIABLE]");
+}
+
+#[test]
+fn only_one_sink_prints() {
+    let stdout = json!({ "type": "stdout" });
+    refused(&stdout, &stdout, "only one sink can print");
+    accepted(&stdout, &folder("x"));
+}
+
+#[test]
+fn the_queue_lies_apart_from_the_archive() {
+    for (path, how) in [
+        ("the-queues", "is `data_dir`"),
+        ("./the-queues/out", "lies inside `data_dir`"),
+        (".", "contains `data_dir`"),
+    ] {
+        let error = config(json!({ "one": folder(path) })).unwrap_err();
+        assert!(error.starts_with("sinks.one.path: "), "{error}");
+        assert!(error.contains(how), "{error}");
+    }
+}
+
+#[test]
+fn a_name_that_names_nothing_is_refused() {
+    let mut cases = BTreeMap::from([("path", vec![folder("")])]);
+    if cfg!(feature = "s3") {
+        let buckets = ["", " ", "s3://b", "b/prefix", "https://b"];
+        let sinks = buckets.map(|bucket| json!({ "type": "s3", "bucket": bucket }));
+        cases.insert("bucket", sinks.to_vec());
+        let arn = "arn:aws:s3:eu-west-1:111122223333:accesspoint/archive";
+        accepted(&json!({ "type": "s3", "bucket": arn }), &folder("x"));
+    }
+    if cfg!(feature = "sink-azure-blob") {
+        let sink = |account: &str, container: &str| json!({ "type": "azure_blob", "account": account, "container": container });
+        cases.insert("container", vec![sink("a", ""), sink("a", "b/c")]);
+        cases.insert("account", vec![sink("", "b")]);
+    }
+    for (name, sinks) in cases {
+        for sink in sinks {
+            let error = config(json!({ "lake": sink })).unwrap_err();
+            assert!(
+                error.starts_with(&format!("sinks.lake.{name}: ")),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Inputs as public reports tell of them: one odd thing costs at most that one thing, and what is
+//! lost is named. A contact center of our own making serves each of them, and the program as a user
+//! runs it exports, verifies and tells of it.
+
+#[path = "cases/aside.rs"]
+mod aside;
+#[path = "cases/cloud.rs"]
+mod cloud;
+#[path = "cases/endless.rs"]
+mod endless;
+#[path = "cases/links.rs"]
+mod links;
+#[path = "cases/one_bad.rs"]
+mod one_bad;
+#[path = "cases/too_large.rs"]
+mod too_large;
+#[path = "cases/unread.rs"]
+mod unread;
