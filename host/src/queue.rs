@@ -7,6 +7,7 @@
 mod close;
 mod commit;
 mod compact;
+mod copies;
 mod delivered;
 mod fetch;
 mod names;
@@ -27,6 +28,7 @@ use std::{
 pub use close::Acknowledged;
 pub use commit::Committed;
 pub use compact::Replaced;
+pub use copies::Copied;
 pub use delivered::Behind;
 pub use fetch::{Searched, Settling};
 use names::Names;

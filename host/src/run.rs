@@ -327,6 +327,7 @@ impl Run {
         live: &mut Live,
     ) -> Result<(), RunError> {
         let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
+        self.remove_copies(delivered).await?;
         self.queue.delivered(std::mem::take(delivered)).await?;
         for key in &keys {
             live.fetching.remove(key);

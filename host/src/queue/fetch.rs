@@ -178,7 +178,7 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL FROM conversation AS c
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, announced FROM conversation AS c
                      WHERE status = 'found' AND outcome IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
@@ -192,6 +192,7 @@ impl Queue {
                         passing: row.get(4)?,
                         bundle: row.get(5)?,
                         fetched: row.get(6)?,
+                        announced: row.get(7)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
@@ -361,6 +362,8 @@ struct Ready {
     passing: bool,
     bundle: Option<String>,
     fetched: bool,
+    /// How many artifacts the source said that there are.
+    announced: Option<i64>,
 }
 
 impl Ready {
@@ -376,7 +379,8 @@ impl Ready {
         let (objects, bytes): (i64, i64) = tx
             .prepare_cached(
                 "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
-                 (SELECT count(*) AS n, sum(size) AS total FROM object WHERE conversation = ?1 GROUP BY sink)",
+                 (SELECT count(*) AS n, sum(size) AS total FROM object
+                  WHERE conversation = ?1 AND aside = 0 GROUP BY sink)",
             )?
             .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut failed = Vec::new();
@@ -388,6 +392,10 @@ impl Ready {
         while let Some(row) = rows.next()? {
             failed.push((row.get(0)?, row.get(1)?));
             passing |= row.get::<_, bool>(2)?;
+        }
+        if let Some(lacking) = self.fewer(tx)? {
+            failed.push(lacking);
+            passing = true;
         }
         if self.bundle.is_some() {
             if objects > 0 {
@@ -410,6 +418,26 @@ impl Ready {
     }
 }
 
+impl Ready {
+    /// That fewer artifacts came than the source said that there are, as code and message.
+    fn fewer(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Option<(String, String)>> {
+        let Some(announced) = self.announced else {
+            return Ok(None);
+        };
+        // What a recording lacks is no artifact: it has no split that obtains it.
+        let came: i64 = tx
+            .prepare_cached(
+                "SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''",
+            )?
+            .query_row([&self.id], |row| row.get(0))?;
+        Ok((came < announced).then(|| {
+            let message =
+                format!("the source said that there are {announced} files, and handed over {came}");
+            ("fewer-than-announced".to_owned(), message)
+        }))
+    }
+}
+
 /// A conversation whose outcome is final, with its objects in each sink; the row has its id, record,
 /// outcome, attempt and extent.
 pub(super) fn settled(
@@ -420,7 +448,7 @@ pub(super) fn settled(
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
         "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
-           note, aside FROM object
+           note, aside, file FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -443,6 +471,7 @@ pub(super) fn settled(
             },
             note: object.get(11)?,
             aside: object.get(12)?,
+            file: object.get(13)?,
         });
     }
     Ok(Settled {

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
+    Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
     name::content_type, transcoded,
 };
 use crate::{
@@ -30,12 +30,16 @@ use crate::{
     sink::{Feed, SinkError, Stored},
 };
 use plan::{Problem, missing};
-use spooled::Spooled;
+pub(super) use spooled::Spooled;
 
 /// How often an archive with a flaw is downloaded.
 const DOWNLOADS: u32 = 3;
 /// The longest zip in a bundle, such as that of a chat, that is opened, in bytes.
 const NESTED: u64 = 256 << 20;
+
+/// Why the archive of a source that names nobody in it is not taken.
+pub(super) const NO_INDEX: &str =
+    "the source hands over an archive of many recordings without an index of it";
 
 /// What an archive turned out to be.
 enum Verdict {
@@ -66,11 +70,13 @@ impl Transfer {
         artifact: &Artifact,
         outputs: &[&Output],
     ) -> Result<Delivery, Attempt> {
+        let claim = Claim::of(artifact, None);
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
         let mut tried = 1;
         loop {
             let spooled = self.spooled(artifact).await?;
+            spooled.examine(&claim)?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
             match self.contents(artifact, outputs, &spooled, sure).await? {
@@ -162,7 +168,7 @@ impl Transfer {
                 .await?;
             let mut kept = Delivery::default();
             let sum = (spooled.size, spooled.sha256.clone());
-            kept.note(&keep, stored, &whole, Some(sum))?;
+            kept.note(&keep, stored, &whole, Some(sum));
             for (sink, object) in kept.contents.objects {
                 let output = keep.iter().find(|output| output.name == sink);
                 let takes = |holder: &&plan::Holder| {
@@ -245,7 +251,7 @@ impl Transfer {
         target: &Target,
     ) -> Result<Result<Delivery, EntryError>, Attempt> {
         let Some(size) = archive.entries().get(entry).map(|entry| entry.size) else {
-            return Err(host("an archive has lost an entry").into());
+            return Ok(Err(EntryError::Absent));
         };
         let _held = self.hold(Some(size), outputs.len()).await;
         let (feeds, puts) = self.puts(outputs, target, Some(size), false);
@@ -283,7 +289,7 @@ impl Transfer {
             Err(error) => return Ok(Err(error)),
         };
         let mut delivery = Delivery::default();
-        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)))?;
+        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)));
         Ok(Ok(delivery))
     }
 }
