@@ -147,6 +147,9 @@ pub enum EntryError {
     /// It contradicts itself, or its data are not those that were packed.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// It is sound, and not the recording that the index calls it.
+    #[error("{0}")]
+    NoRecording(String),
     /// The spooled file cannot be read.
     #[error("cannot read a spooled zip: {0}; check the disk of `data_dir`")]
     Spool(String),
@@ -174,6 +177,7 @@ impl EntryError {
             EntryError::Overlap => "overlapping-entry",
             EntryError::Absent => "absent-entry",
             EntryError::Damaged(_) => "damaged-entry",
+            EntryError::NoRecording(_) => "not-a-recording",
             EntryError::Spool(_) => "spool",
         }
     }

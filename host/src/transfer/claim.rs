@@ -144,6 +144,21 @@ impl Claim {
     }
 }
 
+/// Why a file of a bundle, which begins so, is not the recording that the index calls it; none if that
+/// is no recording of sound or pictures.
+pub(super) fn listed(content_type: &str, first: &[u8]) -> Option<String> {
+    let looks = looks(first);
+    let media = family(Some(content_type)) == Family::Media;
+    match (media, first.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some("there is no byte in it".to_owned()),
+        (true, false) => contradicts(Family::Media, looks, None).then(|| {
+            let came = looks.described();
+            format!("the index calls it {content_type}, and it is {came}")
+        }),
+    }
+}
+
 /// Whether a server's word for a file's type is contradicted by its first bytes.
 pub(super) fn is_wrong(served: &str, first: &[u8]) -> bool {
     contradicts(family(Some(served)), looks(first), None)

@@ -202,8 +202,9 @@ async fn request(
     let proof = login
         .prove(provable, &transfer.client, transfer.clock)
         .await
-        .map_err(|error| match error.retryable() {
-            true => Attempt::Again(error.to_string()),
+        .map_err(|error| match error.is_of_the_request() {
+            true => TransferError::item("bad-link", error.to_string()).into(),
+            false if error.retryable() => Attempt::Again(error.to_string()),
             false => TransferError::Host(error.to_string()).into(),
         })?;
     let credentials = proof.credentials();

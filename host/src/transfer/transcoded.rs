@@ -173,7 +173,10 @@ impl Transfer {
             let input = original.file.try_clone().map_err(host)?;
             let (settings_too, place) = (settings.clone(), Arc::clone(&meter));
             let making = spawn_blocking(move || made(input, &settings_too, &place));
-            let error = match making.await.map_err(host)? {
+            let Ok(making) = making.await else {
+                return Ok(Making::Refused(TranscodeError::Codec.to_string()));
+            };
+            let error = match making {
                 Ok(None) => return Ok(Making::Already),
                 Ok(Some(files)) => return Ok(Making::Files(files, meter)),
                 Err(error) => error,
@@ -182,11 +185,21 @@ impl Transfer {
             match error {
                 // Nobody knows how much it is: all there is.
                 TranscodeError::Io(_) if refused => wanted = u64::MAX,
+                // A place that cannot be in the file is named by the file.
+                TranscodeError::Io(error) if is_of_the_input(&error) => {
+                    return Ok(Making::Refused(error.to_string()));
+                }
                 TranscodeError::Io(error) => return Err(host(self.transcodes.error(error))),
                 error => return Ok(Making::Refused(error.to_string())),
             }
         }
     }
+}
+
+/// Whether what is wrong is what a file says, and not where it lies.
+fn is_of_the_input(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// The sinks that want a recording as it is, and the others by what they want.

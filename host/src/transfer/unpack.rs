@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
+    Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, claim, host,
     name::content_type, transcoded,
 };
 use crate::{
@@ -32,6 +32,8 @@ use crate::{
 use plan::{Problem, missing};
 pub(super) use spooled::Spooled;
 
+/// What is said of an archive that the reader did not survive.
+const FAILED: &str = "reading it failed";
 /// How often an archive with a flaw is downloaded.
 const DOWNLOADS: u32 = 3;
 /// The longest zip in a bundle, such as that of a chat, that is opened, in bytes.
@@ -262,28 +264,37 @@ impl Transfer {
                 sender.blocking_send(data).is_ok()
             })
         });
+        // What is in the archive of one recording may be anything.
+        let listed = matches!(target.name, Name::Whole(_)).then_some(target.content_type.as_str());
         let feeding = async move {
             let mut digest = Sha256::new();
-            while let Some(data) = receiver.recv().await {
+            let mut next = receiver.recv().await;
+            let first = next.as_deref().unwrap_or_default();
+            if let Some(reason) = listed.and_then(|kind| claim::listed(kind, first)) {
+                return Err(EntryError::NoRecording(reason));
+            }
+            while let Some(data) = next {
                 digest.update(&data);
                 let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
                 if sent.iter().all(Result::is_err) {
                     break;
                 }
+                next = receiver.recv().await;
             }
             drop(receiver);
-            Ok::<_, TransferError>(match unpacker.await.map_err(host)? {
-                Ok(true) => {
+            match unpacker.await {
+                Ok(Ok(true)) => {
                     join_all(feeds.into_iter().map(Feed::end)).await;
                     Ok(Some(hex(&digest.finalize())))
                 }
                 // The sinks say why they stopped.
-                Ok(false) => Ok(None),
-                Err(error) => Err(error),
-            })
+                Ok(Ok(false)) => Ok(None),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(EntryError::Damaged(FAILED.to_owned())),
+            }
         };
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
-        let sha256 = match fed? {
+        let sha256 = match fed {
             Ok(sha256) => sha256,
             Err(error @ EntryError::Spool(_)) => return Err(host(error).into()),
             Err(error) => return Ok(Err(error)),
@@ -462,7 +473,8 @@ async fn open(
     match spawn_blocking(move || Archive::open(file, &limits)).await {
         Ok(Err(error @ ArchiveError::Io(_))) => Err(host(error)),
         Ok(opened) => Ok(opened.map(Arc::new)),
-        Err(error) => Err(host(error)),
+        // What it holds got the better of the reader: that is its own fault, and nobody else's.
+        Err(_) => Ok(Err(ArchiveError::Broken(FAILED.to_owned()))),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     transfer::{
         Name, Output, Target, Transfer, TransferError, host,
         name::{content_type, extension},
-        unpack::NO_INDEX,
+        unpack::{FAILED, NO_INDEX},
     },
 };
 
@@ -205,9 +205,8 @@ impl Transfer {
     ) -> Result<Plan, TransferError> {
         let reading = Arc::clone(&archive);
         let passing = index.passing_errors.clone();
-        let mut listed = tokio::task::spawn_blocking(move || reading.listed(&index))
-            .await
-            .map_err(host)?;
+        let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
+        let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
         let known = self.queue.known(ids).await.map_err(host)?;

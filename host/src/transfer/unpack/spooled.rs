@@ -15,6 +15,7 @@ use crate::{
     sandbox::Artifact,
     transfer::{
         Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
+        unpack::FAILED,
     },
 };
 
@@ -152,7 +153,9 @@ impl Transfer {
             });
             written.map(|()| unpacked.map(|_| file))
         });
-        let unpacked = unpacking.await.map_err(host)?;
+        let Ok(unpacked) = unpacking.await else {
+            return Ok(Err(EntryError::Damaged(FAILED.to_owned())));
+        };
         match unpacked.map_err(|error| host(self.spool.error(error)))? {
             Err(error @ EntryError::Spool(_)) => Err(host(error)),
             unpacked => Ok(unpacked),
