@@ -93,3 +93,5 @@ mod sinks_http;
 mod transcode;
 #[path = "promises/verify.rs"]
 mod verify;
+#[path = "promises/what_it_claims.rs"]
+mod what_it_claims;

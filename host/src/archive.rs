@@ -16,6 +16,7 @@ mod directory;
 mod fields;
 mod index;
 mod inflate;
+mod json;
 mod layout;
 mod name;
 mod spool;
@@ -33,6 +34,8 @@ pub use spool::{LONGEST, QUOTA, Room, Spool, SpoolError};
 
 /// How much is read and handed on at once, in bytes.
 const CHUNK: usize = 64 << 10;
+/// What is wrong with an archive that names places beyond its end.
+const SHORT: &str = "it is shorter than it says";
 
 /// What an archive may hold and unpack to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +95,17 @@ pub enum ArchiveError {
     TooMuch(String),
     /// The spooled file cannot be read.
     #[error("cannot read a spooled zip: {0}; check the disk of `data_dir`")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for ArchiveError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // It leads beyond its own end: nothing is wrong with the disk.
+            io::ErrorKind::UnexpectedEof => ArchiveError::Broken(SHORT.to_owned()),
+            _ => ArchiveError::Io(error),
+        }
+    }
 }
 
 impl ArchiveError {
@@ -134,6 +147,9 @@ pub enum EntryError {
     /// It contradicts itself, or its data are not those that were packed.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// It is sound, and not the recording that the index calls it.
+    #[error("{0}")]
+    NoRecording(String),
     /// The spooled file cannot be read.
     #[error("cannot read a spooled zip: {0}; check the disk of `data_dir`")]
     Spool(String),
@@ -141,7 +157,10 @@ pub enum EntryError {
 
 impl From<io::Error> for EntryError {
     fn from(error: io::Error) -> Self {
-        EntryError::Spool(error.to_string())
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => EntryError::Damaged(SHORT.to_owned()),
+            _ => EntryError::Spool(error.to_string()),
+        }
     }
 }
 
@@ -158,6 +177,7 @@ impl EntryError {
             EntryError::Overlap => "overlapping-entry",
             EntryError::Absent => "absent-entry",
             EntryError::Damaged(_) => "damaged-entry",
+            EntryError::NoRecording(_) => "not-a-recording",
             EntryError::Spool(_) => "spool",
         }
     }

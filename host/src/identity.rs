@@ -12,11 +12,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use before::label as label_before;
 
-use crate::{
-    layout::Layout,
-    sandbox::hex,
-    transfer::{Output, Zip},
-};
+use crate::{sandbox::hex, transfer::Output};
 
 /// How many digits of the digest stand in names.
 const DIGITS: usize = 12;
@@ -60,10 +56,15 @@ pub(crate) fn source(
     options: &Value,
     schema: &str,
 ) -> (String, String, String) {
-    let mut origins: Vec<&str> = origins.to_vec();
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    // Where no option says which account it is, the API that is asked does, however it is named.
+    let mut origins: Vec<&str> = match has(&schema, "account") {
+        true => Vec::new(),
+        false => origins.to_vec(),
+    };
     origins.sort_unstable();
     origins.dedup();
-    let marked = marked(options, schema);
+    let marked = marked(options, &schema);
     let of = |marks: &[&str]| -> Map<String, Value> {
         let marked = marked.iter();
         marked
@@ -81,18 +82,15 @@ pub(crate) fn source(
 
 /// The options that are set to something else than their default, each with its mark. A schema without
 /// any mark is one of a source that does not know of them: then all of its options select.
-fn marked<'a>(options: &'a Value, schema: &str) -> Vec<(&'static str, &'a str, &'a Value)> {
-    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+fn marked<'a>(options: &'a Value, schema: &Value) -> Vec<(&'static str, &'a str, &'a Value)> {
     let properties = &schema["properties"];
     let mark = |name: &str| properties[name][MARK].as_str();
-    let any = properties
-        .as_object()
-        .is_some_and(|all| all.keys().any(|name| mark(name).is_some()));
+    let any = MARKS.iter().any(|word| has(schema, word));
     let mut marked = Vec::new();
     for (name, value) in options.as_object().into_iter().flatten() {
         let default = properties[name.as_str()].get("default");
-        let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-        if default == Some(value) || (empty && default.is_none()) {
+        let empty = value.as_array().is_some_and(Vec::is_empty) && default.is_none();
+        if value.is_null() || empty || default == Some(value) {
             continue;
         }
         let known = MARKS.into_iter().find(|word| mark(name) == Some(*word));
@@ -105,29 +103,17 @@ fn marked<'a>(options: &'a Value, schema: &str) -> Vec<(&'static str, &'a str, &
     marked
 }
 
+/// Whether a schema marks any option so.
+fn has(schema: &Value, word: &str) -> bool {
+    let properties = schema["properties"].as_object();
+    properties.is_some_and(|all| all.values().any(|it| it[MARK].as_str() == Some(word)))
+}
+
 /// What decides which object stands under which key of a sink, as canonical text.
 pub(crate) fn sink(output: &Output) -> String {
-    let mut keys = Map::new();
-    match output.zip {
-        Zip::Unpack => {}
-        Zip::Keep => drop(keys.insert("zip".to_owned(), json!("keep"))),
-        Zip::Both => drop(keys.insert("zip".to_owned(), json!("both"))),
-    }
-    if output.layout != Layout::default() {
-        keys.insert("layout".to_owned(), json!(output.layout.to_string()));
-    }
-    if let Some(transcode) = &output.transcode {
-        let mut table = serde_json::to_value(transcode).unwrap_or_default();
-        if let Some(table) = table.as_object_mut() {
-            table.retain(|_, value| !value.is_null() && *value != json!("keep"));
-        }
-        keys.insert("transcode".to_owned(), table);
-    }
-    if output.sink.encrypts() {
-        keys.insert("encrypt".to_owned(), json!(true));
-    }
-    keys.insert("v".to_owned(), json!(1));
-    Value::Object(keys).to_string()
+    let mut keys = output.identity();
+    keys["v"] = json!(1);
+    keys.to_string()
 }
 
 /// A name as it may stand in a file's name.
@@ -179,7 +165,6 @@ mod tests {
     const SCHEMA: &str = r#"{ "properties": {
         "media": { "x-identity": "conversations" },
         "format": { "x-identity": "recordings", "default": "original" },
-        "bucket": { "x-identity": "account" },
         "poll_seconds": {}, "page_size": { "default": 100 } } }"#;
     const API: &[&str] = &["https://api.example.com"];
 
@@ -210,20 +195,31 @@ mod tests {
         for same in [
             json!({ "media": ["voice"], "poll_seconds": 9, "page_size": 25 }),
             json!({ "media": ["voice"], "format": "original" }),
-            json!({ "media": ["voice"], "bucket": null }),
+            json!({ "media": ["voice"], "format": null }),
         ] {
             assert_eq!(of(&same), bare, "{same}");
         }
         for other in [
             json!({ "media": ["voice", "chat"] }),
             json!({ "media": ["voice"], "format": "wav" }),
-            json!({ "media": ["voice"], "bucket": "b" }),
         ] {
             assert_ne!(of(&other).2, bare.2, "{other}");
         }
         let form = |options: &Value| of(options).1;
         assert_eq!(form(&json!({ "media": ["chat"] })), bare.1);
         assert_ne!(form(&json!({ "format": "wav" })), bare.1);
+    }
+
+    #[test]
+    fn an_option_that_says_the_account_stands_for_the_api() {
+        let schema =
+            r#"{ "properties": { "bucket": { "x-identity": "account" }, "path_style": {} } }"#;
+        let of = |origin: &str, bucket: &str| {
+            let options = json!({ "bucket": bucket, "path_style": true });
+            source("calls", &[origin], &options, schema)
+        };
+        assert_eq!(of("https://b.s3.test", "b"), of("https://s3.test", "b"));
+        assert_ne!(of("https://s3.test", "b").1, of("https://s3.test", "c").1);
     }
 
     #[test]

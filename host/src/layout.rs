@@ -33,9 +33,11 @@ const FLAT: &str = "recordings/{conversation}_{recording}{part}.{ext}";
 /// The keys of [`Layout::hive`] below the organisation.
 const HIVE: &str = "year={year}/month={month}/day={day}/hour={hour}/conversation_id={conversation}/{recording}{part}.{ext}";
 /// The folders that are not for media.
-const KEPT: [&str; 4] = ["metadata", "receipts", "catalog", "bundles"];
+const KEPT: [&str; 5] = ["metadata", "receipts", "catalog", "bundles", "aside"];
 /// Where archives with recordings of many conversations lie.
 pub(crate) const BUNDLES: &str = "bundles/";
+/// Where files lie that are not what they claim to be.
+pub(crate) const ASIDE: &str = "aside/";
 /// Ids up to this length, in bytes, stand in keys as they are.
 const LONGEST_ID: usize = 64;
 
@@ -66,7 +68,7 @@ pub enum LayoutError {
     NoOrganization,
     /// It is no id.
     #[error(
-        "organization: `{0}` is no id of an organisation: letters, digits and `-`, 64 at most, and none of metadata, receipts, catalog and bundles"
+        "organization: `{0}` is no id of an organisation: letters, digits and `-`, 64 at most, and none of metadata, receipts, catalog, bundles and aside"
     )]
     Organization(String),
     /// The template does not do.
@@ -126,7 +128,7 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::Organization`].
     pub fn hive(organization: &str) -> Result<Self, LayoutError> {
-        if exact(organization) != organization || kept(organization) {
+        if !is_plain(organization) || kept(organization) {
             return Err(LayoutError::Organization(organization.to_owned()));
         }
         Ok(Layout {
@@ -182,7 +184,6 @@ impl Layout {
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let began = jiff::tz::Offset::UTC.to_datetime(began);
         let width = if self.kind == Kind::Hive { 1 } else { 2 };
-        let id = if self.kind == Kind::Days { safe } else { exact };
         let mut stem = String::new();
         for piece in self.template.pieces() {
             let _ = match piece {
@@ -193,8 +194,8 @@ impl Layout {
                 Piece::Hour => write!(stem, "{:0width$}", began.hour()),
                 Piece::Queue => stem.write_str(&word(about.queue.as_deref())),
                 Piece::Direction => stem.write_str(&word(about.direction.as_deref())),
-                Piece::Conversation => stem.write_str(&id(conversation)),
-                Piece::Recording => stem.write_str(&id(recording)),
+                Piece::Conversation => stem.write_str(&exact(conversation)),
+                Piece::Recording => stem.write_str(&exact(recording)),
                 Piece::Part if part == 0 => Ok(()),
                 Piece::Part => write!(stem, ".{part}"),
             };
@@ -205,7 +206,7 @@ impl Layout {
     /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe one.
     #[must_use]
     pub fn entry(&self, stem: &str, name: &str) -> String {
-        match (self.kind, name.strip_suffix(hive::SIDECAR)) {
+        match (self.kind, hive::before_sidecar(name)) {
             (Kind::Flat, _) => format!("{stem}_{name}"),
             // It would be taken for another file's metadata. No safe name has a `!`.
             (Kind::Hive, Some(name)) => format!("{stem}/{name}_metadata!.json"),
@@ -216,8 +217,29 @@ impl Layout {
     /// The key of an archive with recordings of many conversations.
     #[must_use]
     pub fn bundle(&self, id: &str) -> String {
-        format!("{BUNDLES}{}.zip", safe(id))
+        format!("{BUNDLES}{}.zip", exact(id))
     }
+}
+
+/// The key of a file that is kept although it is not the recording that it claims to be, in every
+/// layout.
+pub(crate) fn aside(conversation: &str, recording: &str, part: u32, extension: &str) -> String {
+    let part = match part {
+        0 => String::new(),
+        part => format!(".{part}"),
+    };
+    let (conversation, recording) = (exact(conversation), exact(recording));
+    format!("{ASIDE}{conversation}/{recording}{part}.{extension}")
+}
+
+/// The key of what came in the place of an archive of many recordings, one of which is of this
+/// conversation. No recording's key has a `!` before its extension.
+pub(crate) fn bundle_aside(conversation: &str, id: &str, extension: &str) -> String {
+    format!(
+        "{ASIDE}{}/{}!bundle.{extension}",
+        exact(conversation),
+        exact(id)
+    )
 }
 
 /// What tells one layout from another: it belongs to the identity of an export.
@@ -249,11 +271,20 @@ fn kept(folder: &str) -> bool {
     KEPT.iter().any(|kept| folder.eq_ignore_ascii_case(kept))
 }
 
-/// An id as it stands in a key: letters, digits and `-` alone. Any other id is told by what is safe
-/// of it, `!` and a digest, so that no two ids are the same in a key.
+/// Whether a text is made of letters, digits and `-` alone, and a name on every file system.
+fn is_plain(id: &str) -> bool {
+    id.len() <= LONGEST_ID && id.chars().all(plain) && safe(id) == id
+}
+
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-'
+}
+
+/// An id as it stands in a key: as it is if it has lower-case letters, digits and `-` alone, as a UUID
+/// has. Any other id is told by what is safe of it, `!` and a digest, so that no two ids are the same
+/// in a key, on file systems that know no case, too.
 fn exact(id: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if id.len() <= LONGEST_ID && id.chars().all(plain) && safe(id) == id {
+    if is_plain(id) && !id.contains(|c: char| c.is_ascii_uppercase()) {
         return id.to_owned();
     }
     let dash = |c: char| if plain(c) { c } else { '-' };

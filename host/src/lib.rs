@@ -30,6 +30,7 @@ pub mod queue;
 pub mod receipt;
 pub mod reconcile;
 pub mod recover;
+mod repair;
 mod replicate;
 pub mod route;
 pub mod run;
@@ -42,4 +43,5 @@ pub mod transfer;
 pub mod verify;
 
 pub use config::Config;
+pub use repair::Repaired;
 pub use run::{Pipeline, RunError, Summary};

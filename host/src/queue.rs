@@ -7,6 +7,7 @@
 mod close;
 mod commit;
 mod compact;
+mod copies;
 mod delivered;
 mod fetch;
 mod filing;
@@ -31,6 +32,7 @@ pub use close::Acknowledged;
 pub use commit::Committed;
 pub(crate) use commit::goes_on;
 pub use compact::Replaced;
+pub use copies::Copied;
 pub use delivered::Behind;
 use delivered::object_row;
 pub use fetch::{Abandoned, Settling};

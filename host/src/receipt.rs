@@ -54,7 +54,7 @@ pub use format::{
     SearchedRange, SourceCount, VERSION,
 };
 pub(crate) use key::{by_day, parts_of, segment_of, sibling};
-use key::{name, receipt_key};
+pub(crate) use key::{name, receipt_key};
 use put::put;
 pub use read::{ReceiptError, ReceiptReader, ReceiptTotals};
 pub use readme::README;

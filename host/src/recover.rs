@@ -89,6 +89,11 @@ impl Claim {
         &self.label[..digits]
     }
 
+    /// The name of the export in keys.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Whether a receipt is one of those that the export may claim.
     pub(crate) fn covers(&self, head: &ReceiptHeader) -> bool {
         self.whose(head).is_some()

@@ -4,6 +4,8 @@
 
 mod copy;
 
+pub(crate) use copy::object as copy_object;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -293,7 +295,12 @@ async fn one(
 }
 
 /// An object of the donor's as the queue knows objects.
-fn as_object(id: &str, told: &ReceiptObject, aside: bool, restored: &Restored) -> Object {
+pub(crate) fn as_object(
+    id: &str,
+    told: &ReceiptObject,
+    aside: bool,
+    restored: &Restored,
+) -> Object {
     let key = (told.key.clone(), told.member.clone());
     Object {
         conversation: id.to_owned(),
@@ -307,6 +314,7 @@ fn as_object(id: &str, told: &ReceiptObject, aside: bool, restored: &Restored) -
         stored: None,
         note: told.note.clone(),
         aside,
+        file: String::new(),
         told: restored.objects.get(&key).cloned(),
     }
 }

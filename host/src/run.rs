@@ -40,6 +40,7 @@ use crate::{
     queue::{Delivered, Queue, QueueError, artifact_key},
     receipt::{self, CommitError},
     recover::Claim,
+    repair::Repaired,
     sandbox::{Event, OptionError, SandboxError},
     sink::SinkError,
     transfer::Output,
@@ -137,6 +138,8 @@ pub(crate) struct Run {
     pub(crate) absent: Vec<String>,
     /// The sinks that are filled with all that they lack, though they are others than before.
     pub(crate) refill: BTreeSet<String>,
+    /// Whether the sinks are compared with their receipts and put right.
+    pub(crate) repair: bool,
     /// Which receipts are the export's.
     pub(crate) claim: Arc<Claim>,
     pub(crate) queue: Queue,
@@ -164,8 +167,8 @@ enum Happened {
 }
 
 impl Run {
-    /// Runs the export to its end, or until `stop` turns true.
-    pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
+    /// Runs the export to its end, or until `stop` turns true; says what was put right.
+    pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
         let lanes = Lanes::new(self.outputs.len(), self.following);
         let pace = Pace::new(
             self.concurrency.transfers,
@@ -185,6 +188,7 @@ impl Run {
         let there = there
             .into_iter()
             .filter(|place| !live.lanes.is_away(*place));
+        let repaired = self.repair_sinks(&live).await?;
         self.catch_up(there.collect(), &mut live).await?;
         let mut steps = JoinSet::new();
         let mut fetches = JoinSet::new();
@@ -224,7 +228,8 @@ impl Run {
                 next_tick = then + (5 * (then - now)).max(2000);
             }
             if idle && self.finished(&mut live).await? {
-                return self.report().await;
+                self.report().await?;
+                return Ok(repaired);
             }
             let wait = live.next(now).saturating_sub(self.clock.now());
             let wait = Duration::from_millis(wait.clamp(1, 3_600_000));
@@ -356,6 +361,7 @@ impl Run {
         live: &mut Live,
     ) -> Result<(), RunError> {
         let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
+        self.remove_copies(delivered).await?;
         self.queue.delivered(std::mem::take(delivered)).await?;
         for key in &keys {
             live.fetching.remove(key);

@@ -3,30 +3,37 @@
 //! One download feeds all sinks. Nothing is held in memory but a few frames
 //! and, for each sink, the part that is being collected.
 
+mod aside;
+mod claim;
 mod download;
 mod length;
 mod name;
 mod target;
+mod told_length;
 mod transcoded;
 mod unpack;
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+pub use claim::Unfit;
+use claim::{Claim, HEAD};
 use download::Download;
 pub(crate) use length::length;
-use name::extension;
+use name::{extension, is_zip};
 use target::{Name, Target};
+use told_length::ToldLength;
 
 use crate::{
     archive::Spool,
@@ -35,7 +42,7 @@ use crate::{
     layout::Layout,
     metadata,
     pushback::Pushback,
-    queue::{Contents, Known, Queue},
+    queue::{Contents, Known, Queue, artifact_text},
     route::Route,
     sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
@@ -48,6 +55,8 @@ const BUDGET: u32 = 48 << 10;
 const SHARE: u64 = 16 << 10;
 /// How often a download is begun before its link counts as useless.
 const TRIES: u32 = 4;
+/// How often it is begun if what comes is not what it claims to be.
+const UNFIT_TRIES: u32 = 2;
 /// The MIME type of archives.
 const ZIP: &str = "application/zip";
 /// How long a server may keep silent.
@@ -110,12 +119,36 @@ pub enum TransferError {
     /// The link does not work, or works no longer: a fresh one may.
     #[error("{0}")]
     Link(String),
-    /// The link leads somewhere that the run may not go to.
+    /// What came is not what it claims to be: a later attempt may bring that.
     #[error(transparent)]
-    Refused(#[from] crate::grant::AllowError),
-    /// The host's own folder or queue failed.
+    Unfit(#[from] Unfit),
+    /// This artifact cannot be had, whatever the link: what the source says of it makes no sense, or
+    /// leads somewhere that the run may not go to. Others are not concerned.
+    #[error("{reason}")]
+    Item {
+        /// A short stable code.
+        code: &'static str,
+        /// What happened and what to do.
+        reason: String,
+    },
+    /// The host's own folder or queue failed, or its log-in: no artifact can be had.
     #[error("{0}")]
     Host(String),
+}
+
+impl TransferError {
+    fn item(code: &'static str, reason: impl Into<String>) -> Self {
+        TransferError::Item {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<crate::grant::AllowError> for TransferError {
+    fn from(error: crate::grant::AllowError) -> Self {
+        TransferError::item(error.code(), error.to_string())
+    }
 }
 
 /// What came of an artifact.
@@ -136,7 +169,7 @@ impl Delivery {
         stored: Vec<Result<Stored, SinkError>>,
         target: &Target,
         whole: Option<(u64, String)>,
-    ) -> Result<(), TransferError> {
+    ) {
         for (output, stored) in outputs.iter().zip(stored) {
             match (stored, &whole) {
                 (Err(error), _) => self.failed.push((output.name.clone(), error)),
@@ -149,12 +182,17 @@ impl Delivery {
                     }
                     self.contents.objects.push((output.name.clone(), object));
                 }
-                (Ok(_), None) => {
-                    return Err(host("a sink stopped reading and called it a success"));
-                }
+                (Ok(_), None) => self.failed.push((
+                    output.name.clone(),
+                    SinkError {
+                        sink: output.name.clone(),
+                        key: target.key(&output.layout),
+                        reason: "it stopped reading and called it a success".to_owned(),
+                        retryable: false,
+                    },
+                )),
             }
         }
-        Ok(())
     }
 
     /// Those of `outputs` that have not failed.
@@ -185,6 +223,8 @@ pub struct Transfer {
     pushback: Pushback,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
+    /// The SHA-256 of downloads that were shorter than they tell, by artifact.
+    short: Mutex<HashMap<String, String>>,
 }
 
 impl Transfer {
@@ -208,6 +248,7 @@ impl Transfer {
             budget: Semaphore::new(BUDGET as usize),
             pushback: Pushback::default(),
             doubtful: Mutex::default(),
+            short: Mutex::default(),
         }
     }
 
@@ -239,8 +280,10 @@ impl Transfer {
                 Err(Attempt::Again(_)) if tried < TRIES => {
                     self.pause(tried).await;
                 }
-                Err(Attempt::Again(reason)) => return Err(TransferError::Link(reason)),
-                Err(Attempt::Never(error)) => return Err(error),
+                Err(Attempt::Unfit(_)) if tried < UNFIT_TRIES => {
+                    self.pause(tried).await;
+                }
+                Err(attempt) => return Err(attempt.into()),
                 Ok(mut delivery) => {
                     // A sink that failed half-way gets all of it again.
                     let Delivery { contents, failed } = &mut delivery;
@@ -266,7 +309,7 @@ impl Transfer {
 
     async fn single(&self, artifact: &Artifact, outputs: &[&Output]) -> Result<Delivery, Attempt> {
         let ArtifactKey::Recording(key) = &artifact.key else {
-            return Err(TransferError::Host("a single file has no owner".to_owned()).into());
+            return Err(TransferError::item("no-index", unpack::NO_INDEX).into());
         };
         let known = self.known(&key.conversation).await?;
         let takes = |output: &&&Output| output.route.takes_media(known.record.as_ref());
@@ -279,16 +322,19 @@ impl Transfer {
             content_type,
             ..Target::of(key, &known)
         };
+        let claim = Claim::of(artifact, known.record.as_ref());
         let told = artifact.content_type.as_deref();
         if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
             let target = target(kind.to_owned());
-            return self.transcoded(artifact, &wanting, &target).await;
+            return self.transcoded(artifact, &claim, &wanting, &target).await;
         }
         let mut download = Download::begin(self, artifact).await?;
-        let mut next = download.next().await?;
+        let next = download.first().await?;
+        let first = next.as_deref().unwrap_or_default();
+        claim.check(first, first.len() < HEAD)?;
         let told = [artifact.content_type.clone(), download.content_type()];
-        let content_type = name::settle(told, next.as_deref().unwrap_or_default());
-        if content_type == ZIP && artifact.content_type.as_deref() != Some(ZIP) {
+        let content_type = name::settle(told, first);
+        if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
             return self.archive(artifact, outputs).await;
         }
@@ -296,33 +342,80 @@ impl Transfer {
         if transcoded::wanted(&wanting, &target.content_type) {
             // The source did not know what it is.
             drop(download);
-            return self.transcoded(artifact, &wanting, &target).await;
+            return self.transcoded(artifact, &claim, &wanting, &target).await;
         }
+        self.streamed(artifact, &wanting, &target, download, next)
+            .await
+    }
+
+    /// Brings a download, of which this is `next`, to each sink while it comes.
+    async fn streamed(
+        &self,
+        artifact: &Artifact,
+        wanting: &[&Output],
+        target: &Target,
+        mut download: Download<'_>,
+        mut next: Option<Bytes>,
+    ) -> Result<Delivery, Attempt> {
         let size = download.size;
         let _held = self.hold(size, wanting.len()).await;
-        let (feeds, puts) = self.puts(&wanting, &target, size, false);
+        let (feeds, puts) = self.puts(wanting, target, size, false);
         let feeding = async {
             let mut digest = Sha256::new();
+            let mut told = ToldLength::of(next.as_deref().unwrap_or_default());
             let mut total = 0;
             while let Some(data) = next {
                 digest.update(&data);
+                told.feed(&data);
                 total += data.len() as u64;
                 let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
                 if sent.iter().all(Result::is_err) {
                     // The sinks say why.
-                    return Ok(None);
+                    return Ok((None, None));
                 }
                 next = download.next().await?;
             }
             let sha256 = checked(artifact, size, total, digest)?;
+            let note = match download.ends_with_connection {
+                true => aside::complete(&told, total).map(|()| None)?,
+                false => self.doubted(artifact, &told, total, &sha256)?,
+            };
             join_all(feeds.into_iter().map(super::sink::Feed::end)).await;
-            Ok::<_, Attempt>(Some((total, sha256)))
+            Ok::<_, Attempt>((Some((total, sha256)), note))
         };
         // Feeds that are dropped on an error make every sink drop what it has.
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
+        let (whole, note) = fed?;
         let mut delivery = Delivery::default();
-        delivery.note(&wanting, stored, &target, fed?)?;
+        delivery.note(wanting, stored, target, whole);
+        for (_, object) in &mut delivery.contents.objects {
+            object.note.clone_from(&note);
+        }
         Ok(delivery)
+    }
+
+    /// What is to be noted of a file that all of came, as far as its server can tell, and that is
+    /// shorter than it tells itself. It is asked for again: bytes that come twice alike are those that
+    /// the origin has, and so much of the recording as there is.
+    fn doubted(
+        &self,
+        artifact: &Artifact,
+        told: &ToldLength,
+        total: u64,
+        sha256: &str,
+    ) -> Result<Option<String>, Attempt> {
+        let Some(length) = told.told(total) else {
+            return Ok(None);
+        };
+        let reason = format!("it tells a length of {length} bytes and has {total}");
+        let key = artifact_text(&artifact.key);
+        let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
+        if short.get(&key).is_some_and(|before| before == sha256) {
+            short.remove(&key);
+            return Ok(Some(format!("cut-short: {reason}")));
+        }
+        short.insert(key, sha256.to_owned());
+        Err(Attempt::Again(reason))
     }
 
     /// What the queue knows of a conversation.
@@ -380,8 +473,27 @@ impl Transfer {
 enum Attempt {
     /// Another attempt with the same link may succeed.
     Again(String),
+    /// What came is not what it claims to be.
+    Unfit(Unfit),
     /// It cannot.
     Never(TransferError),
+}
+
+impl From<Unfit> for Attempt {
+    fn from(unfit: Unfit) -> Self {
+        Attempt::Unfit(unfit)
+    }
+}
+
+/// What an attempt comes to if there is no other one.
+impl From<Attempt> for TransferError {
+    fn from(attempt: Attempt) -> Self {
+        match attempt {
+            Attempt::Again(reason) => TransferError::Link(reason),
+            Attempt::Unfit(unfit) => TransferError::Unfit(unfit),
+            Attempt::Never(error) => error,
+        }
+    }
 }
 
 impl From<TransferError> for Attempt {
@@ -401,10 +513,11 @@ fn checked(
     total: u64,
     digest: Sha256,
 ) -> Result<String, Attempt> {
-    if announced.is_some_and(|announced| announced != total) {
+    // The server's word, and that of the source, which need not be the same.
+    let told = [announced, artifact.size];
+    if let Some(announced) = told.into_iter().flatten().find(|told| *told != total) {
         return Err(Attempt::Again(format!(
-            "{total} bytes came, {} were announced",
-            announced.unwrap_or_default()
+            "{total} bytes came, {announced} were announced"
         )));
     }
     let sha256 = hex(&digest.finalize());

@@ -69,7 +69,7 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
         if id != "c-6" {
             add(
                 &format!("/2026-01-{day}/{id}.ogg"),
-                format!("OggS of {id}").as_bytes(),
+                format!("OggS of {id}, which is long enough").as_bytes(),
             );
         }
     }

@@ -194,6 +194,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         stored: None,
         note: None,
         aside: false,
+        file: String::new(),
         told: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use recording_source_sdk::{Note, Outcome, OutcomeResult, Step, Timestamp};
+use recording_source_sdk::{Failure, Note, Outcome, OutcomeResult, Step, Timestamp};
 
 use crate::{
     api::{self, analytics::Page},
@@ -95,12 +95,23 @@ fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
             "unreadable",
             "its row tells neither when it began nor when anything in it did".to_owned(),
         ))),
-        // What goes on may still tell more.
-        Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) < DAY => None,
+        Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) >= DAY => {
+            Some(only_metadata())
+        }
+        // What goes on may still tell more, and be recorded: the host waits for its end.
+        _ if !ended => Some(OutcomeResult::Failed(not_ended())),
         Mode::MetadataOnly => Some(only_metadata()),
-        // Of what goes on nothing says that it will not be recorded.
-        Mode::Recordings if ended && !row.may_have_recordings => Some(OutcomeResult::NoRecording),
+        Mode::Recordings if !row.may_have_recordings => Some(OutcomeResult::NoRecording),
         Mode::Recordings => None,
+    }
+}
+
+/// That a conversation goes on: the code is the interface's.
+fn not_ended() -> Failure {
+    Failure {
+        code: "not-ended".to_owned(),
+        message: "it goes on".to_owned(),
+        passing: true,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Archive, Entry, EntryError};
+use super::{Archive, Entry, EntryError, json};
 use crate::{
     queue::{Meaning, Told},
     sandbox::{BundleIndex, IndexMeaning},
@@ -84,10 +84,11 @@ impl Archive {
             }
             let before = (listed.owners.len(), listed.missing.len());
             // A JSON file that is no index is an ordinary file.
-            if let Ok(value) = serde_json::from_slice(&text) {
-                collect(&value, index, &mut listed);
+            let values = json::read(&text);
+            for value in &values {
+                collect(value, index, &mut listed);
             }
-            if before != (listed.owners.len(), listed.missing.len()) || is_empty(&text) {
+            if before != (listed.owners.len(), listed.missing.len()) || is_empty(&values) {
                 listed.documents.insert(entry.name.clone());
             }
         }
@@ -96,15 +97,20 @@ impl Archive {
 }
 
 /// Whether a document says that there is nothing.
-fn is_empty(text: &[u8]) -> bool {
-    matches!(serde_json::from_slice(text), Ok(Value::Array(items)) if items.is_empty())
+fn is_empty(values: &[Value]) -> bool {
+    matches!(values, [Value::Array(items)] if items.is_empty())
 }
 
 fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, index, listed)),
         Value::Object(fields) => {
-            let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+            let text = |name: &str| match fields.get(name)? {
+                Value::String(text) => Some(text.clone()),
+                // An id that was written as a number is that id.
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            };
             let owner = text(&index.conversation_field).zip(text(&index.recording_field));
             if let (Some((conversation, recording)), Some(file)) = (owner, text(&index.file_field))
             {

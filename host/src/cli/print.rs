@@ -8,7 +8,7 @@ use std::{
 };
 
 use recording_host::{
-    Summary,
+    Repaired, Summary,
     plan::{Day, Plan},
     queue::{Counted, Progress, Status},
     reconcile::Reconciled,
@@ -113,11 +113,41 @@ pub(super) fn summary(name: &str, summary: &Summary) {
             summary.known_losses
         );
     }
+    if let Some(repair) = &summary.repaired {
+        repaired(repair);
+    }
     counts(&summary.miscounted);
     for (sink, lacking) in &summary.lacking {
         println!(
             "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
         );
+    }
+}
+
+/// Prints what a repair has come to.
+fn repaired(repaired: &Repaired) {
+    let left: usize = repaired.left.values().map(Vec::len).sum();
+    println!(
+        "  repaired       {} differences found: {} objects copied from another sink, {} conversations filed again, {} fetched again, {} files removed; {left} differences left",
+        repaired.found,
+        repaired.restored,
+        repaired.filed_again,
+        repaired.fetched_again,
+        repaired.removed
+    );
+    for (sink, findings) in &repaired.left {
+        for finding in findings.iter().take(LOSSES) {
+            println!(
+                "    {sink}: {} {}: {}",
+                finding.difference.word(),
+                finding.key,
+                finding.detail
+            );
+        }
+        let more = findings.len().saturating_sub(LOSSES);
+        if more > 0 {
+            println!("    {sink}: {more} more, which `verify --full` names");
+        }
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) struct Run {
     /// Search the whole interval once more, for what was not there when it was searched.
     #[arg(long)]
     search_again: bool,
+    /// Compare the sinks with their receipts, object by object, and put right what is not as it should
+    /// be: from another sink that has it, else from the source.
+    #[arg(long)]
+    repair: bool,
     /// Fill this sink with all that it lacks, though it is not the one that the export was filed in: it
     /// was moved or emptied; may be repeated.
     #[arg(long, value_name = "SINK")]
@@ -65,6 +69,9 @@ impl Run {
             }
             if self.search_again {
                 pipeline = pipeline.search_again();
+            }
+            if self.repair {
+                pipeline = pipeline.repair();
             }
             for sink in &self.refill {
                 pipeline = pipeline.refill(sink);

@@ -15,12 +15,33 @@ pub enum AllowError {
     /// Plain HTTP to another machine.
     #[error("{0} is not https")]
     Insecure(String),
-    /// Nobody allowed the origin.
-    #[error("{0} is not an origin that this run may reach; allow it under `allow:` of the source")]
+    /// The operator's list does not have the origin.
+    #[error("{0} is not an origin that this run may reach; add it to `allow` of the source")]
     Origin(String),
+    /// The source does not name the origin for its requests: the operator's list can only narrow.
+    #[error(
+        "{0} is not an origin that the source names for its requests; check the URLs in its `options`"
+    )]
+    Unnamed(String),
+    /// The source does not name the origin for media: the operator's list can only narrow.
+    #[error(
+        "{0} is not an origin that the source names for media; add it to `media_origins` in its `options`"
+    )]
+    UnnamedMedia(String),
     /// An address inside the network.
     #[error("{0} is a private address; set `allow_private_addresses: true` if that is meant")]
     Private(String),
+}
+
+impl AllowError {
+    /// The short stable word for it where it costs a recording.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            AllowError::Malformed => "bad-link",
+            _ => "origin-not-allowed",
+        }
+    }
 }
 
 /// The origins that a run may reach.
@@ -29,6 +50,8 @@ pub struct Allow {
     api: Vec<String>,
     token: Vec<String>,
     media: Vec<String>,
+    /// What the source names and the operator's list does not cover.
+    narrowed: Vec<(OriginRole, String)>,
     private: bool,
 }
 
@@ -36,21 +59,21 @@ impl Allow {
     /// Allows what the component wants as far as the operator's list covers it; no list covers all.
     #[must_use]
     pub fn new(wanted: &[Origin], operator: Option<&[String]>, private: bool) -> Self {
+        let named = wanted
+            .iter()
+            .map(|origin| (origin.role, normal(&origin.url)));
+        let (allowed, narrowed): (Vec<_>, Vec<_>) = named.partition(|(_, url)| {
+            operator.is_none_or(|list| list.iter().any(|allowed| covers(&normal(allowed), url)))
+        });
         let of = |role| {
-            wanted
-                .iter()
-                .filter(|origin| origin.role == role)
-                .map(|origin| normal(&origin.url))
-                .filter(|url| {
-                    operator
-                        .is_none_or(|list| list.iter().any(|allowed| covers(&normal(allowed), url)))
-                })
-                .collect()
+            let of_it = allowed.iter().filter(|(other, _)| *other == role);
+            of_it.map(|(_, url)| url.clone()).collect()
         };
         Allow {
             api: of(OriginRole::Api),
             token: of(OriginRole::Token),
             media: of(OriginRole::Media),
+            narrowed,
             private,
         }
     }
@@ -60,7 +83,7 @@ impl Allow {
     /// # Errors
     /// Says which rule forbids it.
     pub fn api(&self, url: &str) -> Result<Url, AllowError> {
-        self.check(url, &self.api)
+        self.check(url, &self.api, OriginRole::Api)
     }
 
     /// Whether the credentials may be sent to this token endpoint.
@@ -68,7 +91,7 @@ impl Allow {
     /// # Errors
     /// Says which rule forbids it.
     pub fn token(&self, url: &str) -> Result<Url, AllowError> {
-        self.check(url, &self.token)
+        self.check(url, &self.token, OriginRole::Token)
     }
 
     /// Whether a download may be made.
@@ -76,7 +99,7 @@ impl Allow {
     /// # Errors
     /// Says which rule forbids it.
     pub fn media(&self, url: &str) -> Result<Url, AllowError> {
-        self.check(url, &self.media)
+        self.check(url, &self.media, OriginRole::Media)
     }
 
     /// Whether connections to private addresses are allowed.
@@ -85,11 +108,20 @@ impl Allow {
         self.private
     }
 
-    fn check(&self, url: &str, patterns: &[String]) -> Result<Url, AllowError> {
+    fn check(&self, url: &str, patterns: &[String], role: OriginRole) -> Result<Url, AllowError> {
         let url = Url::parse(url).map_err(|_| AllowError::Malformed)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(AllowError::Malformed);
+        }
         let origin = url.origin().ascii_serialization();
         if !patterns.iter().any(|pattern| covers(pattern, &origin)) {
-            return Err(AllowError::Origin(origin));
+            let mut narrowed = self.narrowed.iter();
+            let named = narrowed.any(|(other, pattern)| *other == role && covers(pattern, &origin));
+            return Err(match role {
+                _ if named => AllowError::Origin(origin),
+                OriginRole::Media => AllowError::UnnamedMedia(origin),
+                _ => AllowError::Unnamed(origin),
+            });
         }
         let private = match url.host() {
             Some(Host::Ipv4(ip)) => is_private(IpAddr::V4(ip)),
@@ -199,8 +231,53 @@ mod tests {
         assert!(allow.media("https://evilmedia.example/x").is_err());
         let operator = ["https://api.example.com".to_owned()];
         let narrowed = Allow::new(&wanted, Some(&operator), false);
-        assert!(narrowed.media("https://a.media.example/x").is_err());
+        let refused = narrowed
+            .media("https://a.media.example/x?sig=1")
+            .unwrap_err();
+        assert!(matches!(refused, AllowError::Origin(_)), "{refused}");
         assert!(narrowed.api("https://api.example.com:443/x").is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_the_host_and_what_would_help_but_never_the_query() {
+        let wanted = [origin("https://a.media.example", OriginRole::Media)];
+        let operator = ["https://other.example".to_owned()];
+        let narrowed = Allow::new(&wanted, Some(&operator), false);
+        let open = Allow::new(&wanted, None, false);
+        for (refused, word) in [
+            (
+                narrowed.media("https://a.media.example/x?sig=secret"),
+                "`allow`",
+            ),
+            (
+                narrowed.media("https://cdn.example.net/x?sig=secret"),
+                "`media_origins`",
+            ),
+            (
+                open.media("https://cdn.example.net/x?sig=secret"),
+                "`media_origins`",
+            ),
+            (
+                open.api("https://cdn.example.net/x?sig=secret"),
+                "`options`",
+            ),
+        ] {
+            let error = refused.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(word) && text.contains(".example"), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+            assert_eq!(error.code(), "origin-not-allowed");
+        }
+        for link in [
+            "",
+            "cdn/x",
+            "file:///etc/passwd",
+            "data:,x",
+            "http://[::1",
+            "ftp://a.media.example/x",
+        ] {
+            assert_eq!(open.media(link).unwrap_err().code(), "bad-link", "{link}");
+        }
     }
 
     #[test]

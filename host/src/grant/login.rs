@@ -50,6 +50,17 @@ impl LoginError {
     }
 }
 
+impl LoginError {
+    /// Whether it is about this request alone, so that others can be proven.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        match self {
+            LoginError::Token(_) => false,
+            #[cfg(feature = "s3")]
+            LoginError::SigV4(error) => matches!(error, SigV4Error::Request(_)),
+        }
+    }
+}
+
 /// What proves one request.
 #[derive(Debug)]
 pub(crate) enum Proof {

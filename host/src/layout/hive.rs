@@ -12,7 +12,14 @@ use crate::{
 };
 
 /// What follows a file's key in that of its metadata.
-pub(super) const SIDECAR: &str = "_metadata.json";
+const SIDECAR: &str = "_metadata.json";
+
+/// A name without what would make it that of another file's metadata, in whatever case, if it has that.
+pub(super) fn before_sidecar(name: &str) -> Option<&str> {
+    let at = name.len().checked_sub(SIDECAR.len())?;
+    let ending = name.get(at..)?;
+    ending.eq_ignore_ascii_case(SIDECAR).then(|| &name[..at])
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,9 +36,10 @@ struct Metadata<'a> {
     initial_direction: Option<&'a str>,
 }
 
-/// Key and bytes of the metadata beside an object; none beside an archive of many conversations.
+/// Key and bytes of the metadata beside an object; none beside an archive of many conversations, nor
+/// beside what is kept although it is no recording.
 pub(crate) fn sidecar(settled: &Settled, object: &Object) -> Option<(String, Vec<u8>)> {
-    if object.key.starts_with(super::BUNDLES) {
+    if object.aside || object.key.starts_with(super::BUNDLES) {
         return None;
     }
     let record = &settled.record;

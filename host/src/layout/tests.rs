@@ -103,14 +103,23 @@ fn hostile_ids_neither_leave_the_prefix_nor_meet() {
         "a_",
         "_a",
         "a!ca978112ca1bbdca",
+        "A",
+        "B",
+        "A/B",
+        "con",
+        "a.",
+        "a..",
+        "x.1",
+        "x",
+        "3F2B6A10-9D6E-4A57-8F0E-000000000001",
+        "3f2b6a10-9d6e-4a57-8f0e-000000000001",
     ];
     let rules = [
         "calls/{conversation}_{recording}{part}.{ext}",
         "a-b.c=d/{queue}/{recording}{part}/{direction}/x.{conversation}.{ext}",
     ];
     let own = rules.map(|key| Layout::template(key).unwrap());
-    let [_, hive, flat, full] = layouts();
-    for layout in [hive, flat, full].into_iter().chain(own) {
+    for layout in layouts().into_iter().chain(own) {
         let mut keys = BTreeMap::new();
         for conversation in ids {
             for recording in ids {
@@ -124,9 +133,13 @@ fn hostile_ids_neither_leave_the_prefix_nor_meet() {
                     for key in [
                         format!("{stem}.ogg"),
                         layout.entry(&stem, "a.txt"),
+                        layout.entry(&stem, "1.ogg"),
                         layout.entry(&stem, "a.txt_metadata.json"),
+                        layout.entry(&stem, "b.txt_METADATA.json"),
+                        aside(conversation, recording, part, "html"),
                     ] {
-                        assert!(key.starts_with(layout.prefix()), "{key}");
+                        let own = key.starts_with(layout.prefix()) && !key.starts_with(ASIDE);
+                        assert!(own || key.starts_with(ASIDE), "{key}");
                         assert!(key.len() < 900, "{key}");
                         assert!(
                             !key.contains(['\\', '\0', '\n', '\u{202e}', '%']),
@@ -138,13 +151,37 @@ fn hostile_ids_neither_leave_the_prefix_nor_meet() {
                             "{key}"
                         );
                         let whose = (conversation, recording, part);
-                        let other = keys.insert(key.clone(), whose);
+                        // On file systems that know no case, too.
+                        let other = keys.insert(key.to_lowercase(), whose);
                         assert_eq!(other, None, "{key} is that of {whose:?}, too");
                     }
                 }
             }
         }
     }
+}
+
+#[test]
+fn no_two_bundles_share_a_key_and_plain_ids_stay_as_they_are() {
+    let days = Layout::default();
+    let ids = ["b", "B", "a/b", "a_b", "a.b", "", "..", "b!x"];
+    let mut keys: Vec<String> = ids.map(|id| days.bundle(id).to_lowercase()).into();
+    keys.extend(ids.map(|id| bundle_aside("c", id, "html").to_lowercase()));
+    keys.extend(ids.map(|id| aside("c", id, 0, "html").to_lowercase()));
+    let different: std::collections::BTreeSet<&String> = keys.iter().collect();
+    assert_eq!(different.len(), keys.len(), "{keys:#?}");
+    let id = "3f2b6a10-9d6e-4a57-8f0e-000000000001";
+    assert_eq!(days.bundle(id), format!("bundles/{id}.zip"));
+    assert_eq!(aside(id, "r-1", 0, "html"), format!("aside/{id}/r-1.html"));
+    assert_eq!(aside(id, "r-1", 2, "bin"), format!("aside/{id}/r-1.2.bin"));
+    let stem = days.stem(&about(), id, id, 1);
+    assert_eq!(stem, format!("recordings/2026/01/05/{id}/{id}.1"));
+    let other = days.stem(&about(), "a/b", "C", 0);
+    let (conversation, recording) = ("b!c14cddc033f64b9d", "C!6b23c0d5f35d1b11");
+    assert_eq!(
+        other,
+        format!("recordings/2026/01/05/{conversation}/{recording}")
+    );
 }
 
 #[test]
@@ -259,6 +296,10 @@ fn a_template_that_could_do_harm_is_refused_with_the_way_out() {
             "bundles/{conversation}/{recording}{part}.{ext}",
             "is not for media",
         ),
+        (
+            "Aside/{conversation}/{recording}{part}.{ext}",
+            "is not for media",
+        ),
     ] {
         let error = Layout::template(key).unwrap_err().to_string();
         assert!(error.contains(message), "{key}: {error}");
@@ -268,7 +309,7 @@ fn a_template_that_could_do_harm_is_refused_with_the_way_out() {
         "x".repeat(300)
     );
     assert!(Layout::template(&long).is_err());
-    for organization in ["", "a/b", "..", "a b", "metadata", "a_b"] {
+    for organization in ["", "a/b", "..", "a b", "metadata", "a_b", "aside"] {
         assert!(Layout::hive(organization).is_err(), "{organization}");
     }
 }
@@ -320,6 +361,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         told: None,
         note: None,
         aside: false,
+        file: String::new(),
     };
     let settled = Settled {
         id: "c1".to_owned(),

@@ -17,9 +17,14 @@ use crate::queue::{Record, Told};
 #[serde(default)]
 pub(crate) struct Row {
     pub(crate) conversation_id: String,
+    pub(crate) recording_id: Option<String>,
     pub(crate) object_key: Option<String>,
     pub(crate) archive_member: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) size_bytes: Option<u64>,
+    pub(crate) sha256: Option<String>,
     pub(crate) outcome: String,
+    pub(crate) reason: Option<String>,
     pub(super) start: String,
     pub(super) end: Option<String>,
     pub(super) direction: Option<String>,
@@ -56,9 +61,24 @@ pub(crate) fn rows_of(
     file: Bytes,
     conversations: &BTreeSet<String>,
 ) -> io::Result<BTreeMap<String, Vec<Row>>> {
+    read(key, file, &|row| {
+        conversations.contains(&row.conversation_id)
+    })
+}
+
+/// All rows of a file, whose format is told by its key.
+pub(crate) fn all_rows(key: &str, file: Bytes) -> io::Result<BTreeMap<String, Vec<Row>>> {
+    read(key, file, &|_| true)
+}
+
+fn read(
+    key: &str,
+    file: Bytes,
+    wanted: &dyn Fn(&Row) -> bool,
+) -> io::Result<BTreeMap<String, Vec<Row>>> {
     let mut rows = BTreeMap::<String, Vec<Row>>::new();
     let mut add = |row: Row| {
-        if conversations.contains(&row.conversation_id) {
+        if wanted(&row) {
             rows.entry(row.conversation_id.clone())
                 .or_default()
                 .push(row);
@@ -176,7 +196,7 @@ mod columns {
     use std::{collections::BTreeMap, io};
 
     use arrow_array::{
-        Array, Int32Array, ListArray, MapArray, RecordBatch, StringArray, StructArray,
+        Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray, StructArray,
         TimestampMillisecondArray,
     };
 
@@ -208,8 +228,13 @@ mod columns {
             };
             Ok(Row {
                 conversation_id: text("conversation_id")?.unwrap_or_default(),
+                recording_id: text("recording_id")?,
                 object_key: text("object_key")?,
                 archive_member: text("archive_member")?,
+                content_type: text("content_type")?,
+                size_bytes: self.size(row)?,
+                sha256: text("sha256")?,
+                reason: text("reason")?,
                 outcome: text("outcome")?.unwrap_or_default(),
                 start: instant("start")?.unwrap_or_default(),
                 end: instant("end")?,
@@ -226,6 +251,12 @@ mod columns {
                 attempt: u32::try_from(self.column::<Int32Array>("attempt")?.value(row))
                     .unwrap_or(1),
             })
+        }
+
+        fn size(&self, row: usize) -> io::Result<Option<u64>> {
+            let column: &Int64Array = self.column("size_bytes")?;
+            let size = column.is_valid(row).then(|| column.value(row));
+            Ok(size.and_then(|size| u64::try_from(size).ok()))
         }
 
         fn texts(&self, name: &str, row: usize) -> io::Result<Vec<String>> {

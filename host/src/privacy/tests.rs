@@ -216,6 +216,7 @@ fn a_note_on_an_object_keeps_its_code_where_sentences_are_dropped() {
         stored: None,
         note: Some(note.clone()),
         aside: false,
+        file: String::new(),
         told: None,
     };
     let (mut kept, mut cut) = (noted(), noted());

@@ -223,10 +223,32 @@ fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Res
             for sink in sinks {
                 tx.prepare_cached("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
                     .execute(params![number, sink])?;
+                give_way(tx, day, sink, number)?;
             }
         }
     }
     Ok(())
+}
+
+/// Has segments whose files in a sink are wrong give way to the one in which the last of their day's
+/// conversations are filed anew.
+fn give_way(tx: &Transaction<'_>, day: &str, sink: &str, number: i64) -> rusqlite::Result<()> {
+    let more: bool = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM wanting JOIN conversation ON id = conversation
+             WHERE sink = ?1 AND day = ?2 AND status IN ('found', 'settled', 'filed'))",
+        )?
+        .query_row([sink, day], |row| row.get(0))?;
+    if more {
+        return Ok(());
+    }
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO replaced SELECT segment, sink, ?3 FROM voided WHERE sink = ?1 AND day = ?2",
+    )?
+    .execute(params![sink, day, number])?;
+    tx.prepare_cached("DELETE FROM voided WHERE sink = ?1 AND day = ?2")?
+        .execute([sink, day])
+        .map(drop)
 }
 
 /// Takes up again what there is more of at the source than when it was fetched; returns the ids.

@@ -169,7 +169,8 @@ fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
 fn last(privacy: &Privacy, told: &ToldOutcome) -> Option<Outcome> {
     let (mut outcome, bundle, passing) = outcome(told);
-    if passing || bundle.is_some() {
+    // What was announced may still come.
+    if passing || bundle.is_some() || announced(told) > Some(0) {
         return None;
     }
     privacy.outcome(&mut outcome);
@@ -449,6 +450,14 @@ fn outcome(told: &ToldOutcome) -> (Outcome, Option<String>, bool) {
     (outcome, bundle, passing)
 }
 
+/// How many artifacts the source says that there are of a conversation.
+fn announced(told: &ToldOutcome) -> Option<u32> {
+    match &told.result {
+        OutcomeResult::HandedOver(handed) => Some(handed.artifacts),
+        _ => None,
+    }
+}
+
 /// Notes what the source says has become of a conversation.
 fn set_outcome(
     tx: &rusqlite::Transaction<'_>,
@@ -459,9 +468,16 @@ fn set_outcome(
     privacy.outcome(&mut result);
     let text = json(&result)?;
     tx.prepare_cached(
-        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4 WHERE id = ?1 AND status = 'found'",
+        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4, announced = ?5
+         WHERE id = ?1 AND status = 'found'",
     )?
-    .execute(params![told.conversation, text, bundle, passing])?;
+    .execute(params![
+        told.conversation,
+        text,
+        bundle,
+        passing,
+        announced(told)
+    ])?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ impl Queue {
         for delivered in &mut batch {
             match &mut delivered.result {
                 Ok(contents) => {
-                    for missing in &mut contents.missing {
+                    for missing in contents.missing.iter_mut().chain(&mut contents.lost) {
                         self.privacy.message(&mut missing.message);
                     }
                     for (_, object) in &mut contents.objects {
@@ -111,24 +111,31 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     let artifact = &delivered.artifact;
     let contents = match &delivered.result {
         Ok(contents) => contents,
-        Err((code, message)) => {
-            tx.prepare_cached(
-                "UPDATE artifact SET status = 'failed', code = ?2, message = ?3
-                 WHERE key = ?1 AND status = 'pending'",
-            )?
-            .execute(params![artifact, code, message])?;
-            tx.prepare_cached(
-                "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
-            )?
-            .execute(params![artifact, code, message])?;
-            return Ok(());
-        }
+        Err((code, message)) => return lose(tx, artifact, code, message, false),
     };
     for (sink, object) in &contents.objects {
         object_row(tx, sink, object)?;
     }
+    for (sink, key) in &contents.dropped {
+        tx.prepare_cached("DELETE FROM object WHERE sink = ?1 AND key = ?2 AND member = ''")?
+            .execute([sink, key])?;
+    }
+    if let Some(lost) = &contents.lost {
+        let kept = contents.objects.iter().any(|(_, object)| !object.aside);
+        if !kept {
+            return lose(tx, artifact, &lost.code, &lost.message, lost.passing);
+        }
+        // Some sinks had it before it turned out otherwise.
+        for (sink, _) in contents.objects.iter().filter(|(_, object)| object.aside) {
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO owed (sink, artifact, split, conversation, code, message)
+                 SELECT ?1, key, split, conversation, ?3, ?4 FROM artifact WHERE key = ?2",
+            )?
+            .execute([sink, artifact, &lost.code, &lost.message])?;
+        }
+    }
     for sink in &delivered.took {
-        tx.prepare_cached("DELETE FROM owed WHERE sink = ?1 AND artifact = ?2")?
+        tx.prepare_cached("DELETE FROM owed WHERE sink = ?1 AND artifact = ?2 AND code IS NULL")?
             .execute([sink, artifact])?;
     }
     for sink in &delivered.owed {
@@ -164,6 +171,26 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     Ok(())
 }
 
+/// Notes that an artifact cannot be had, or not any more by the sinks that are owed it.
+fn lose(
+    tx: &rusqlite::Transaction<'_>,
+    artifact: &str,
+    code: &str,
+    message: &str,
+    passing: bool,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, passing = ?4
+         WHERE key = ?1 AND status = 'pending'",
+    )?
+    .execute(params![artifact, code, message, passing])?;
+    tx.prepare_cached(
+        "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
+    )?
+    .execute([artifact, code, message])?;
+    Ok(())
+}
+
 /// Notes that a sink holds an object.
 pub(super) fn object_row(
     tx: &rusqlite::Transaction<'_>,
@@ -173,7 +200,9 @@ pub(super) fn object_row(
     let stored = object.stored.as_ref();
     let told = object.told.as_deref().map(json).transpose()?;
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT OR REPLACE INTO object (sink, key, member, conversation, recording, content_type, size, sha256,
+           etag, stored_size, stored_sha256, told, note, aside, file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         sink,
@@ -189,7 +218,8 @@ pub(super) fn object_row(
         stored.map(|(_, sha256)| sha256),
         told,
         object.note,
-        object.aside
+        object.aside,
+        object.file
     ])
     .map(drop)
 }

@@ -166,7 +166,7 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live FROM conversation AS c
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced FROM conversation AS c
                      WHERE status = 'found' AND outcome IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
@@ -182,6 +182,7 @@ impl Queue {
                         fetched: row.get(6)?,
                         start: row.get::<_, i64>(7)? as u64,
                         live: row.get(8)?,
+                        announced: row.get(9)?,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
@@ -429,6 +430,8 @@ struct Ready {
     fetched: bool,
     start: u64,
     live: bool,
+    /// How many artifacts the source said that there are.
+    announced: Option<i64>,
 }
 
 impl Ready {
@@ -452,7 +455,8 @@ impl Ready {
         let (objects, bytes): (i64, i64) = tx
             .prepare_cached(
                 "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
-                 (SELECT count(*) AS n, sum(size) AS total FROM object WHERE conversation = ?1 GROUP BY sink)",
+                 (SELECT count(*) AS n, sum(size) AS total FROM object
+                  WHERE conversation = ?1 AND aside = 0 GROUP BY sink)",
             )?
             .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut failed = Vec::new();
@@ -464,6 +468,10 @@ impl Ready {
         while let Some(row) = rows.next()? {
             failed.push((row.get(0)?, row.get(1)?));
             passing |= row.get::<_, bool>(2)?;
+        }
+        if let Some(lacking) = self.fewer(tx)? {
+            failed.push(lacking);
+            passing = true;
         }
         if self.bundle.is_some() {
             if objects > 0 {
@@ -490,6 +498,26 @@ impl Ready {
     }
 }
 
+impl Ready {
+    /// That fewer artifacts came than the source said that there are, as code and message.
+    fn fewer(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Option<(String, String)>> {
+        let Some(announced) = self.announced else {
+            return Ok(None);
+        };
+        // What a recording lacks is no artifact: it has no split that obtains it.
+        let came: i64 = tx
+            .prepare_cached(
+                "SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''",
+            )?
+            .query_row([&self.id], |row| row.get(0))?;
+        Ok((came < announced).then(|| {
+            let message =
+                format!("the source said that there are {announced} files, and handed over {came}");
+            ("fewer-than-announced".to_owned(), message)
+        }))
+    }
+}
+
 /// A conversation whose outcome is final, with its objects in each sink; the row has its id, record,
 /// outcome, attempt and extent.
 pub(super) fn settled(
@@ -500,7 +528,7 @@ pub(super) fn settled(
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
         "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
-           note, aside FROM object
+           note, aside, file FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
     let mut rows = query.query([&id])?;
@@ -523,6 +551,7 @@ pub(super) fn settled(
             },
             note: object.get(11)?,
             aside: object.get(12)?,
+            file: object.get(13)?,
         });
     }
     Ok(Settled {

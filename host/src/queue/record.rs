@@ -212,12 +212,16 @@ pub struct Object {
     /// Length and SHA-256 as which it is stored, if the sink encrypts.
     #[serde(skip)]
     pub stored: Option<(u64, String)>,
-    /// Why it is not in the form that its sink wants, as a code and a message.
+    /// Why it is not in the form that its sink wants, or is shorter than it tells, as a code and a
+    /// message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Whether it is not what it claims to be: kept beside the recordings, and counted as none.
     #[serde(skip)]
     pub aside: bool,
+    /// Which file of its recording it is: its part, a `/`, and its name if it was in an archive.
+    #[serde(skip)]
+    pub file: String,
     /// What the index of the archive that it came in tells of it, for the rows.
     #[serde(skip)]
     pub told: Option<Arc<Told>>,
@@ -340,6 +344,12 @@ pub struct Contents {
     pub objects: Vec<(String, Object)>,
     /// Recordings for which it holds a reason instead.
     pub missing: Vec<Absent>,
+    /// Why it is lost although it was downloaded: it is not what it claims to be. Its objects are what
+    /// is kept aside.
+    pub lost: Option<Absent>,
+    /// Objects that other artifacts brought and that are removed again, with the sinks that held them:
+    /// copies of another file of the same recording.
+    pub dropped: Vec<(String, String)>,
 }
 
 /// A recording that is not in an archive.

@@ -19,10 +19,11 @@ pub(super) const VERSION: i64 = 2;
 // whose files are to be removed from sinks, once these have another one, and `outdated` those that a
 // kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
 // some sinks have and others lack. `filing` are the sinks that a segment is to be filed in, with the bytes
-// of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be.
+// of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be;
+// `file` is its part and, in an archive, its name. `announced` is how many artifacts the source said that there are.
 // `search` are the ranges that were searched, `source_count` how many conversations the source counted in
 // a range, `sink` the sinks that the export has known, `alike` what another export proves that this one
-// has not found yet, `meta` texts about the queue itself. The words of
+// has not found yet, `voided` segments whose files are wrong and give way once their conversations are filed anew, `meta` texts about the queue itself. The words of
 // `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
 // `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "
@@ -36,7 +37,7 @@ CREATE TABLE conversation (
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
   lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER, together INTEGER,
-  reported INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0);
+  reported INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0, announced INTEGER);
 CREATE INDEX conversation_wanted ON conversation(due, id)
   WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
 CREATE INDEX conversation_fetching ON conversation(fetch)
@@ -59,6 +60,7 @@ CREATE TABLE object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
   etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT, note TEXT, aside INTEGER NOT NULL DEFAULT 0,
+  file TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX object_conversation ON object(conversation);
 CREATE TABLE owed (
@@ -90,6 +92,8 @@ CREATE TABLE sink (name TEXT PRIMARY KEY, identity TEXT NOT NULL, marker TEXT,
 CREATE TABLE wanting (conversation TEXT NOT NULL, sink TEXT NOT NULL, further INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (conversation, sink)) WITHOUT ROWID;
 CREATE INDEX wanting_sink ON wanting(sink);
+CREATE TABLE voided (segment INTEGER NOT NULL, sink TEXT NOT NULL, day TEXT NOT NULL,
+  PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE TABLE alike (conversation TEXT PRIMARY KEY, day TEXT NOT NULL, outcome TEXT NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, extent INTEGER) WITHOUT ROWID;
 ";
@@ -100,6 +104,8 @@ ALTER TABLE conversation ADD COLUMN together INTEGER;
 ALTER TABLE conversation ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversation ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE object ADD COLUMN aside INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE object ADD COLUMN file TEXT NOT NULL DEFAULT '';
+ALTER TABLE conversation ADD COLUMN announced INTEGER;
 ALTER TABLE filing ADD COLUMN receipt BLOB;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
 UPDATE conversation SET reported = 1 WHERE lost = 1 AND status IN ('filed', 'kept');

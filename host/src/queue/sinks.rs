@@ -182,6 +182,37 @@ impl Queue {
         .await
     }
 
+    /// Notes that a sink's files of a segment are wrong: they give way once all of the day that the sink
+    /// lacks is filed in it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn void(&self, sink: String, day: String, segment: i64) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
+                .execute(params![segment, day])?;
+            tx.prepare_cached("INSERT OR IGNORE INTO voided VALUES (?1, ?2, ?3)")?
+                .execute(params![segment, sink, day])
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The conversations that are filed in a segment, as far as is known.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filed_in(&self, segment: i64) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT id FROM conversation WHERE segment = ?1 AND status IN ('filed', 'kept') ORDER BY id",
+            )?
+            .query_map([segment], |row| row.get(0))?
+            .collect()
+        })
+        .await
+    }
+
     /// Notes what receipts in a sink prove of it, as conversations and attempts: it does not lack that,
     /// unless a later attempt is known; or, if `further`, it has had that in another form.
     ///

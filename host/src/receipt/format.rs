@@ -322,6 +322,13 @@ impl ReceiptEntry {
         entry
     }
 
+    /// An entry with this outcome, and nothing else.
+    pub(crate) fn with_outcome(outcome: Outcome) -> Self {
+        let mut entry = ReceiptEntry::default();
+        entry.set_outcome(outcome);
+        entry
+    }
+
     fn set_outcome(&mut self, outcome: Outcome) {
         outcome.word().clone_into(&mut self.outcome);
         match outcome {

@@ -7,11 +7,11 @@ use futures_util::StreamExt;
 use crate::sink::{SinkError, Store};
 
 /// What the keys of a segment's files have in common.
-pub(super) fn name(export: &str, day: &str, segment: i64) -> String {
+pub(crate) fn name(export: &str, day: &str, segment: i64) -> String {
     format!("date={day}/{export}-{segment:06}")
 }
 
-pub(super) fn receipt_key(name: &str) -> String {
+pub(crate) fn receipt_key(name: &str) -> String {
     format!("receipts/{name}.jsonl")
 }
 

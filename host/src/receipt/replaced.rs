@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
+
 use super::{ObjectDigest, ReceiptReader, name, receipt_key};
 use crate::{
     queue::{Replaced, Segment},
@@ -9,24 +11,28 @@ use crate::{
 };
 
 /// Removes what a sink has of a replaced segment: rows, catalog and, when these are gone, the
-/// receipt that names them.
+/// receipt that names them. Where that names none, files are known by their names.
 ///
 /// # Errors
-/// What the sink says, or that the receipt cannot be read; it can be tried again.
+/// What the sink says; it can be tried again.
 pub async fn remove(store: &dyn Store, export: &str, segment: &Replaced) -> Result<(), SinkError> {
-    let key = receipt_key(&name(export, &segment.day, segment.segment));
-    let Some(receipt) = store.read(&key).await? else {
-        return Ok(());
-    };
-    let reader = ReceiptReader::new(receipt.as_slice()).map_err(|error| SinkError {
-        sink: segment.sink.clone(),
-        key: key.clone(),
-        reason: format!("{error}; it and its rows are void, remove them"),
-        retryable: false,
-    })?;
-    let header = reader.header();
-    for file in [&header.metadata, &header.catalog].into_iter().flatten() {
+    let name = name(export, &segment.day, segment.segment);
+    let key = receipt_key(&name);
+    let receipt = store.read(&key).await?;
+    let header = receipt.as_deref().and_then(|bytes| {
+        let reader = ReceiptReader::new(bytes).ok()?;
+        Some(reader.header().clone())
+    });
+    let named = header.map(|header| [header.metadata, header.catalog]);
+    for file in named.iter().flatten().flatten() {
         store.delete(&file.key).await?;
+    }
+    for folder in ["metadata/", "catalog/"] {
+        let prefix = format!("{folder}{name}.");
+        let found: Vec<_> = store.list(&prefix).collect().await;
+        for found in found {
+            store.delete(&found?.key).await?;
+        }
     }
     store.delete(&key).await
 }

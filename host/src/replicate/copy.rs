@@ -17,7 +17,7 @@ use crate::{
 const PARTS: u32 = 1000;
 
 /// A failure of the sink in a place, or of the donor.
-pub(super) type Failure = (Option<usize>, SinkError);
+pub(crate) type Failure = (Option<usize>, SinkError);
 
 /// Copies all objects of a conversation; none if that cannot be done: the donor has them in another
 /// form, or not as its receipt says.

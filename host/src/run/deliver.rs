@@ -25,6 +25,37 @@ pub(super) struct Fetched {
     result: Result<Delivery, TransferError>,
 }
 
+/// Says what becomes of an artifact that no sink got, if that is final: a fresh link is asked for, a
+/// few times. It costs this artifact alone, unless it is the host that failed.
+fn undelivered(
+    mut link: Link,
+    key: String,
+    error: TransferError,
+    live: &mut Live,
+) -> Result<Option<Delivered>, RunError> {
+    let (code, reason) = match &error {
+        TransferError::Link(reason) => ("download", reason.clone()),
+        TransferError::Unfit(unfit) => (unfit.code, unfit.reason.clone()),
+        TransferError::Item { code, reason } => {
+            return Ok(Some(Delivered::failed(key, code, reason)));
+        }
+        TransferError::Host(reason) => return Err(RunError::Host(reason.clone())),
+    };
+    let renewals = live.renewals.entry(key.clone()).or_default();
+    *renewals += 1;
+    if *renewals <= RENEWALS {
+        live.fetching.remove(&key);
+        live.stale.entry(link.split).or_default().push(key);
+        return Ok(None);
+    }
+    if matches!(error, TransferError::Unfit(_)) && !link.is_last {
+        link.is_last = true;
+        live.links.push_front(link);
+        return Ok(None);
+    }
+    Ok(Some(Delivered::failed(key, code, &reason)))
+}
+
 /// What came of trying a sink that was left behind.
 pub(super) struct Tried {
     place: usize,
@@ -59,9 +90,10 @@ impl Run {
             let began = Instant::now();
             fetches.spawn(async move {
                 let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
-                let result = match outputs.is_empty() {
-                    true => Ok(Delivery::default()),
-                    false => transfer.deliver(&link.artifact, &outputs).await,
+                let result = match (outputs.is_empty(), link.is_last) {
+                    (true, _) => Ok(Delivery::default()),
+                    (false, false) => transfer.deliver(&link.artifact, &outputs).await,
+                    (false, true) => transfer.keep_aside(&link.artifact, &outputs).await,
                 };
                 Fetched {
                     link,
@@ -101,24 +133,12 @@ impl Run {
         let key = artifact_text(&link.artifact.key);
         let delivery = match result {
             Ok(delivery) => delivery,
-            Err(TransferError::Link(reason)) => {
-                let renewals = live.renewals.entry(key.clone()).or_default();
-                *renewals += 1;
-                if *renewals > RENEWALS {
-                    return Ok(Some(Delivered::failed(key, "download", &reason)));
-                }
-                live.fetching.remove(&key);
-                live.stale.entry(link.split).or_default().push(key);
-                return Ok(None);
-            }
-            Err(TransferError::Refused(error)) => {
-                return Err(RunError::Host(format!("a download was refused: {error}")));
-            }
-            Err(TransferError::Host(reason)) => return Err(RunError::Host(reason)),
+            Err(error) => return undelivered(link, key, error, live),
         };
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;
+        link.contents.lost = contents.lost;
         let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
             let name = &self.outputs[place].name;
@@ -239,5 +259,32 @@ impl Run {
         }
         live.stale.retain(|_, keys| !keys.is_empty());
         Ok(count)
+    }
+
+    /// Removes what was put although it is a copy of another file of its recording, where that can be
+    /// done; where it cannot, both files have a row.
+    ///
+    /// It is removed before that is written down: whoever is killed in between gets the artifact again
+    /// that showed the copy, and comes to the same end.
+    pub(super) async fn remove_copies(&self, batch: &mut [Delivered]) -> Result<(), RunError> {
+        for copy in self.queue.copies(batch).await? {
+            let mut outputs = self.outputs.iter();
+            let output = outputs.find(|output| output.name == copy.sink);
+            let Some(store) = output.and_then(|output| output.sink.store()) else {
+                continue;
+            };
+            if store.delete(&copy.key).await.is_err() {
+                continue;
+            }
+            let is_copy = |sink: &str, key: &str| sink == copy.sink && key == copy.key;
+            for contents in batch.iter_mut().flat_map(|one| &mut one.result) {
+                let objects = &mut contents.objects;
+                objects.retain(|(sink, object)| !is_copy(sink, &object.key));
+            }
+            if let Some(Ok(contents)) = batch.get_mut(copy.at).map(|one| &mut one.result) {
+                contents.dropped.push((copy.sink, copy.key));
+            }
+        }
+        Ok(())
     }
 }

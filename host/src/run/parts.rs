@@ -41,6 +41,14 @@ pub(crate) trait Delivers: Send + Sync {
         artifact: &Artifact,
         outputs: &[&Output],
     ) -> Result<Delivery, TransferError>;
+    /// Delivers an artifact that was not what it claims to be, or keeps aside what comes in its place.
+    async fn keep_aside(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
+        self.deliver(artifact, outputs).await
+    }
     /// How often origins of media have asked for less so far.
     fn pushed_back(&self) -> u64;
 }
@@ -114,6 +122,14 @@ impl Delivers for Transfer {
         outputs: &[&Output],
     ) -> Result<Delivery, TransferError> {
         Transfer::deliver(self, artifact, outputs).await
+    }
+
+    async fn keep_aside(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
+        Transfer::keep_aside(self, artifact, outputs).await
     }
 
     fn pushed_back(&self) -> u64 {

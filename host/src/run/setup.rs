@@ -49,6 +49,7 @@ pub struct Pipeline {
     retry_lost: bool,
     search_again: bool,
     refill: BTreeSet<String>,
+    repair: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -80,6 +81,7 @@ impl Pipeline {
             retry_lost: false,
             search_again: false,
             refill: BTreeSet::new(),
+            repair: false,
         }
     }
 
@@ -172,6 +174,14 @@ impl Pipeline {
         self
     }
 
+    /// Compares the sinks with their receipts, object by object, and puts right what is not as it should
+    /// be: from another sink where one has it, else from the source.
+    #[must_use]
+    pub fn repair(mut self) -> Self {
+        self.repair = true;
+        self
+    }
+
     /// Whether it has a sink of this name.
     #[must_use]
     pub fn has_sink(&self, name: &str) -> bool {
@@ -203,9 +213,13 @@ impl Pipeline {
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
         let run = self.set_up(absent, &mut stop).await?;
-        run.go(stop).await?;
+        let repaired = run.go(stop).await?;
         let calls = run.answers.calls();
-        Ok(Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?)
+        let mut summary = Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?;
+        if run.repair {
+            summary.repaired = Some(run.left(repaired).await?);
+        }
+        Ok(summary)
     }
 
     /// Whether it is from a source whose vendor can push recordings to a bucket.
@@ -337,6 +351,7 @@ impl Pipeline {
             outputs: self.outputs.into_iter().map(Arc::new).collect(),
             absent,
             refill: self.refill,
+            repair: self.repair,
             queue,
             clock: self.clock,
             concurrency: self.concurrency,

@@ -108,6 +108,7 @@ fn run(
             },
             "calls",
         )),
+        repair: false,
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {
@@ -164,7 +165,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
-            Ok(Ok(())) => match change.take() {
+            Ok(Ok(_)) => match change.take() {
                 Some(change) => refill = world.lock().unwrap().change_sinks(change),
                 None => return,
             },

@@ -7,7 +7,12 @@ use tokio::sync::watch;
 
 use super::{PATIENCE, Run, RunError, live::Live, ms, pause};
 use crate::{
-    identity, marker, queue::KnownSink, receipt, recover::Receipts, sink::SinkError,
+    identity, marker,
+    queue::KnownSink,
+    receipt,
+    recover::Receipts,
+    repair::{Repair, RepairError, Repaired, verified},
+    sink::SinkError,
     transfer::Output,
 };
 
@@ -206,6 +211,50 @@ impl Run {
             }
         }
         Ok(false)
+    }
+
+    /// Compares the sinks with their receipts, if that was asked for, and puts right what is not as it
+    /// should be.
+    pub(super) async fn repair_sinks(&self, live: &Live) -> Result<Repaired, RunError> {
+        let mut all = Repaired::default();
+        if !self.repair {
+            return Ok(all);
+        }
+        for (place, output) in self.outputs.iter().enumerate() {
+            let Some(store) = output.sink.store().filter(|_| !live.lanes.is_away(place)) else {
+                self.warn(&format!(
+                    "sink {} cannot be read now, so it is not repaired",
+                    output.name
+                ));
+                continue;
+            };
+            let repair = Repair {
+                queue: &self.queue,
+                claim: &self.claim,
+                outputs: &self.outputs,
+                place,
+                now: self.clock.now(),
+            };
+            let repaired = repair.repair(store).await.map_err(|error| match error {
+                RepairError::Sink(error) => RunError::Sink(error),
+                RepairError::Queue(error) => RunError::Queue(error),
+            })?;
+            all.add(&repaired);
+        }
+        Ok(all)
+    }
+
+    /// What is not as it should be after a repair.
+    pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
+        for output in &self.outputs {
+            let Some(report) = verified(output).await? else {
+                continue;
+            };
+            if !report.findings.is_empty() {
+                repaired.left.insert(output.name.clone(), report.findings);
+            }
+        }
+        Ok(repaired)
     }
 
     /// A sink that was down is back: it may be another one by now.

@@ -106,6 +106,7 @@ impl Run {
                 owed: Vec::new(),
                 took: Vec::new(),
                 contents: Contents::default(),
+                is_last: false,
             });
         }
         live.stale.retain(|_, keys| !keys.is_empty());

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     grant::Calls,
     queue::{Counted, Queue, QueueError},
+    repair::Repaired,
 };
 
 /// How many losses are named, at most.
@@ -36,6 +37,8 @@ pub struct Summary {
     pub known_losses: u64,
     /// Ranges in which the source counts more conversations than were found.
     pub miscounted: Vec<Counted>,
+    /// What a repair has come to, if one was asked for.
+    pub repaired: Option<Repaired>,
     /// Conversations that sinks lack and that neither another sink nor the source has any more, by sink.
     pub lacking: BTreeMap<String, u64>,
 }
@@ -78,6 +81,7 @@ impl Summary {
                 .collect(),
             known_losses: lost.saturating_sub(new),
             miscounted,
+            repaired: None,
             lacking,
         })
     }
@@ -85,6 +89,10 @@ impl Summary {
     /// Whether everything is as it should be that was not named before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.losses.is_empty() && self.miscounted.is_empty() && self.lacking.is_empty()
+        let repaired = self.repaired.as_ref();
+        self.losses.is_empty()
+            && self.miscounted.is_empty()
+            && self.lacking.is_empty()
+            && repaired.is_none_or(|repaired| repaired.left.is_empty())
     }
 }

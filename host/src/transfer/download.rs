@@ -6,13 +6,17 @@
 
 use std::sync::PoisonError;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::{
+    StatusCode, Version,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use tokio::time::timeout;
 
-use super::{Attempt, SILENCE, TRIES, Transfer, TransferError};
+use super::{Attempt, SILENCE, TRIES, Transfer, TransferError, claim::HEAD};
 use crate::{
+    archive::shown,
     grant::{Login, Proof, Provable, is_the_sources, passing, redacted},
     queue::artifact_text,
     sandbox::{Artifact, Method},
@@ -28,6 +32,8 @@ pub(super) struct Download<'a> {
     response: reqwest::Response,
     /// The whole length, if known.
     pub(super) size: Option<u64>,
+    /// Whether the end of the connection is all that tells where the body ends.
+    pub(super) ends_with_connection: bool,
     /// Says whether the rest belongs to what came so far; none if the server cannot go on.
     etag: Option<String>,
     came: u64,
@@ -50,8 +56,12 @@ impl<'a> Download<'a> {
         let ranges = text(headers, "accept-ranges").is_some_and(|unit| unit == "bytes");
         // A weak one says nothing about single bytes.
         let etag = text(headers, "etag").filter(|etag| ranges && !etag.starts_with("W/"));
+        let size = response.content_length().or(artifact.size);
+        let framed =
+            response.version() >= Version::HTTP_2 || headers.contains_key("transfer-encoding");
         Ok(Download {
-            size: response.content_length().or(artifact.size),
+            ends_with_connection: size.is_none() && !framed,
+            size,
             md5: told_md5(headers).map(|told| (told, Md5::new())),
             etag,
             came: 0,
@@ -65,6 +75,23 @@ impl<'a> Download<'a> {
     /// The MIME type that the server tells.
     pub(super) fn content_type(&self) -> Option<String> {
         text(self.response.headers(), "content-type")
+    }
+
+    /// The first bytes: enough of them to see what it is, or all there are.
+    pub(super) async fn first(&mut self) -> Result<Option<Bytes>, Attempt> {
+        let Some(first) = self.next().await? else {
+            return Ok(None);
+        };
+        if first.len() >= HEAD {
+            return Ok(Some(first));
+        }
+        let mut collected = BytesMut::from(&first[..]);
+        while collected.len() < HEAD
+            && let Some(more) = self.next().await?
+        {
+            collected.extend_from_slice(&more);
+        }
+        Ok(Some(collected.freeze()))
     }
 
     /// The next bytes, or none at the end.
@@ -161,6 +188,7 @@ async fn request(
         false => transfer.allow.media(&recipe.url),
     }
     .map_err(TransferError::from)?;
+    check_headers(&recipe.headers)?;
     let login = match recipe.authenticated {
         true => &*transfer.login,
         false => &Login::None,
@@ -174,8 +202,9 @@ async fn request(
     let proof = login
         .prove(provable, &transfer.client, transfer.clock)
         .await
-        .map_err(|error| match error.retryable() {
-            true => Attempt::Again(error.to_string()),
+        .map_err(|error| match error.is_of_the_request() {
+            true => TransferError::item("bad-link", error.to_string()).into(),
+            false if error.retryable() => Attempt::Again(error.to_string()),
             false => TransferError::Host(error.to_string()).into(),
         })?;
     let credentials = proof.credentials();
@@ -219,6 +248,23 @@ async fn request(
         });
     }
     Ok(response)
+}
+
+/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
+fn check_headers(headers: &[(String, String)]) -> Result<(), TransferError> {
+    let wrong = headers.iter().find(|(name, value)| {
+        HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
+    });
+    match wrong {
+        None => Ok(()),
+        Some((name, _)) => Err(TransferError::item(
+            "bad-header",
+            format!(
+                "the source gives a header `{}` that cannot be sent",
+                shown(name)
+            ),
+        )),
+    }
 }
 
 /// The first bytes of what a server says instead of the file.

@@ -1,5 +1,10 @@
 //! MIME types and extensions.
 
+use super::{
+    ZIP,
+    claim::{Looks, is_wrong, looks},
+};
+
 const TYPES: &[(&str, &str)] = &[
     ("audio/ogg", "ogg"),
     ("audio/opus", "opus"),
@@ -14,6 +19,7 @@ const TYPES: &[(&str, &str)] = &[
     ("video/webm", "webm"),
     ("video/mp4", "mp4"),
     ("application/zip", "zip"),
+    ("application/x-zip-compressed", "zip"),
     ("application/json", "json"),
     ("message/rfc822", "eml"),
     ("text/plain", "txt"),
@@ -22,43 +28,41 @@ const TYPES: &[(&str, &str)] = &[
 
 /// The extension for a MIME type.
 pub(super) fn extension(content_type: &str) -> &'static str {
-    let plain = content_type.split(';').next().unwrap_or_default().trim();
-    TYPES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(plain))
-        .map_or("bin", |(_, extension)| extension)
+    let plain = essence(content_type);
+    let mut types = TYPES.iter();
+    let known = types.find(|(name, _)| *name == plain);
+    known.map_or("bin", |(_, extension)| extension)
 }
 
-/// The first bytes of the files that have such, and their MIME types.
-const MAGIC: &[(&[u8], usize, &str)] = &[
-    (b"OggS", 0, "audio/ogg"),
-    (b"WAVE", 8, "audio/wav"),
-    (b"fLaC", 0, "audio/flac"),
-    (b"ID3", 0, "audio/mpeg"),
-    (&[0x1a, 0x45, 0xdf, 0xa3], 0, "video/webm"),
-    (b"ftyp", 4, "video/mp4"),
-    (b"PK\x03\x04", 0, "application/zip"),
-];
-
-/// The MIME type of a file: the first one told that is known here, else what its first bytes look
-/// like, else whatever was told.
+/// The MIME type of a file: the one that the source tells, if it is known here, else the server's, unless
+/// the first bytes contradict that, else what those look like, else whatever was told.
 pub(super) fn settle(told: [Option<String>; 2], first: &[u8]) -> String {
     let known = |kind: &&String| extension(kind) != "bin";
-    if let Some(kind) = told.iter().flatten().find(known) {
+    let [announced, served] = &told;
+    let right = |kind: &&String| !is_wrong(kind, first);
+    let believed = announced.as_ref().filter(known);
+    if let Some(kind) = believed.or_else(|| served.as_ref().filter(known).filter(right)) {
         return kind.clone();
     }
-    let looks = MAGIC
-        .iter()
-        .find(|(magic, at, _)| first.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
-    let mpeg = matches!(first, [0xff, second, ..] if second & 0xe6 == 0xe2);
-    match looks {
-        Some((_, _, kind)) => (*kind).to_owned(),
-        None if mpeg => "audio/mpeg".to_owned(),
-        None => {
+    match looks(first) {
+        Looks::Media(kind) => kind.to_owned(),
+        Looks::Zip => ZIP.to_owned(),
+        _ => {
             let other = told.into_iter().flatten().next();
             other.unwrap_or_else(|| "application/octet-stream".to_owned())
         }
     }
+}
+
+/// A MIME type without its parameters, in lower case.
+pub(super) fn essence(kind: &str) -> String {
+    let plain = kind.split(';').next().unwrap_or_default();
+    plain.trim().to_ascii_lowercase()
+}
+
+/// Whether a MIME type is that of zips.
+pub(super) fn is_zip(kind: &str) -> bool {
+    extension(kind) == "zip"
 }
 
 /// The MIME type for a file name.
@@ -84,5 +88,21 @@ mod tests {
         assert_eq!(settle([None, None], &[0xff, 0xfb, 0x90]), "audio/mpeg");
         assert_eq!(settle([odd(), None], b"?"), "audio/x-new");
         assert_eq!(settle([None, None], b""), "application/octet-stream");
+    }
+
+    #[test]
+    fn a_server_that_calls_sound_a_page_is_not_believed() {
+        let served = |kind: &str| [None, Some(kind.to_owned())];
+        assert_eq!(settle(served("text/html"), b"OggS\0"), "audio/ogg");
+        assert_eq!(settle(served("text/html"), b"<html>"), "text/html");
+        let announced = |kind: &str| [Some(kind.to_owned()), Some("text/html".to_owned())];
+        assert_eq!(settle(announced("audio/wav"), b"OggS\0"), "audio/wav");
+        for zip in [
+            "APPLICATION/ZIP",
+            "application/zip; charset=binary",
+            "application/x-zip-compressed",
+        ] {
+            assert!(is_zip(&settle(announced(zip), b"PK\x03\x04")), "{zip}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Output;
 use crate::{
-    layout::{About, Layout},
+    layout::{About, Layout, aside, bundle_aside},
     queue::{Known, Object, Told},
     sandbox::RecordingKey,
 };
@@ -31,6 +31,11 @@ pub(super) enum Name {
     Entry(String),
     /// An archive of many recordings, by its id.
     Bundle(String),
+    /// What came in its place, or in that of an archive of many recordings.
+    Aside {
+        extension: &'static str,
+        bundle: bool,
+    },
 }
 
 impl Default for Name {
@@ -58,6 +63,22 @@ impl Target {
             Name::Whole(extension) => format!("{}.{extension}", stem()),
             Name::Entry(name) => layout.entry(&stem(), name),
             Name::Bundle(id) => layout.bundle(id),
+            Name::Aside {
+                extension,
+                bundle: true,
+            } => bundle_aside(&self.conversation, &self.recording, extension),
+            Name::Aside { extension, .. } => {
+                aside(&self.conversation, &self.recording, self.part, extension)
+            }
+        }
+    }
+
+    /// Which file of its recording it is, whatever its key and its type are: its part, and its name if
+    /// it was in an archive.
+    fn file(&self) -> String {
+        match &self.name {
+            Name::Entry(name) => format!("{}/{name}", self.part),
+            _ => format!("{}/", self.part),
         }
     }
 
@@ -94,6 +115,7 @@ impl Target {
             told: self.told.clone(),
             note: None,
             aside: false,
+            file: self.file(),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Attempt, Delivery, Name, Output, Target, Transfer, TransferError, host};
+use super::{Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
 use crate::{
     archive::{Room, Spool},
     sandbox::{Artifact, hex},
@@ -66,10 +66,12 @@ impl Transfer {
     pub(super) async fn transcoded(
         &self,
         artifact: &Artifact,
+        claim: &Claim,
         outputs: &[&Output],
         target: &Target,
     ) -> Result<Delivery, Attempt> {
         let download = self.spooled(artifact).await?;
+        download.examine(claim)?;
         let original = Digested {
             file: download.file.try_clone().map_err(host)?,
             size: download.size,
@@ -122,7 +124,7 @@ impl Transfer {
                         let Digested { file, size, sha256 } = made.spooled;
                         // Another release may make other bytes of it, which are as good.
                         let stored = self.put_file(&sound, &target, file, size, true).await?;
-                        delivery.note(&sound, stored, &target, Some((size, sha256)))?;
+                        delivery.note(&sound, stored, &target, Some((size, sha256)));
                         places.insert(target.place());
                     }
                     if settings.original == Original::Keep {
@@ -140,7 +142,7 @@ impl Transfer {
                 .await?;
             let mut kept = Delivery::default();
             let whole = Some((original.size, original.sha256.clone()));
-            kept.note(&sound, stored, target, whole)?;
+            kept.note(&sound, stored, target, whole);
             for (sink, object) in &mut kept.contents.objects {
                 let reason = notes.iter().find(|(name, _)| *name == sink);
                 object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
@@ -171,7 +173,10 @@ impl Transfer {
             let input = original.file.try_clone().map_err(host)?;
             let (settings_too, place) = (settings.clone(), Arc::clone(&meter));
             let making = spawn_blocking(move || made(input, &settings_too, &place));
-            let error = match making.await.map_err(host)? {
+            let Ok(making) = making.await else {
+                return Ok(Making::Refused(TranscodeError::Codec.to_string()));
+            };
+            let error = match making {
                 Ok(None) => return Ok(Making::Already),
                 Ok(Some(files)) => return Ok(Making::Files(files, meter)),
                 Err(error) => error,
@@ -180,11 +185,21 @@ impl Transfer {
             match error {
                 // Nobody knows how much it is: all there is.
                 TranscodeError::Io(_) if refused => wanted = u64::MAX,
+                // A place that cannot be in the file is named by the file.
+                TranscodeError::Io(error) if is_of_the_input(&error) => {
+                    return Ok(Making::Refused(error.to_string()));
+                }
                 TranscodeError::Io(error) => return Err(host(self.transcodes.error(error))),
                 error => return Ok(Making::Refused(error.to_string())),
             }
         }
     }
+}
+
+/// Whether what is wrong is what a file says, and not where it lies.
+fn is_of_the_input(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// The sinks that want a recording as it is, and the others by what they want.
@@ -226,8 +241,8 @@ impl Name {
                 let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
                 Name::Entry(format!("{stem}.{}", other(extension)))
             }
-            // An archive is no recording.
-            Name::Bundle(id) => Name::Bundle(id.clone()),
+            // An archive is no recording, nor is what is kept aside.
+            Name::Bundle(_) | Name::Aside { .. } => self.clone(),
         }
     }
 }

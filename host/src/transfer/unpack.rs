@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, host,
+    Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, claim, host,
     name::content_type, transcoded,
 };
 use crate::{
@@ -30,12 +30,18 @@ use crate::{
     sink::{Feed, SinkError, Stored},
 };
 use plan::{Problem, missing};
-use spooled::Spooled;
+pub(super) use spooled::Spooled;
 
+/// What is said of an archive that the reader did not survive.
+const FAILED: &str = "reading it failed";
 /// How often an archive with a flaw is downloaded.
 const DOWNLOADS: u32 = 3;
 /// The longest zip in a bundle, such as that of a chat, that is opened, in bytes.
 const NESTED: u64 = 256 << 20;
+
+/// Why the archive of a source that names nobody in it is not taken.
+pub(super) const NO_INDEX: &str =
+    "the source hands over an archive of many recordings without an index of it";
 
 /// What an archive turned out to be.
 enum Verdict {
@@ -66,11 +72,13 @@ impl Transfer {
         artifact: &Artifact,
         outputs: &[&Output],
     ) -> Result<Delivery, Attempt> {
+        let claim = Claim::of(artifact, None);
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
         let mut tried = 1;
         loop {
             let spooled = self.spooled(artifact).await?;
+            spooled.examine(&claim)?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
             match self.contents(artifact, outputs, &spooled, sure).await? {
@@ -162,7 +170,7 @@ impl Transfer {
                 .await?;
             let mut kept = Delivery::default();
             let sum = (spooled.size, spooled.sha256.clone());
-            kept.note(&keep, stored, &whole, Some(sum))?;
+            kept.note(&keep, stored, &whole, Some(sum));
             for (sink, object) in kept.contents.objects {
                 let output = keep.iter().find(|output| output.name == sink);
                 let takes = |holder: &&plan::Holder| {
@@ -245,7 +253,7 @@ impl Transfer {
         target: &Target,
     ) -> Result<Result<Delivery, EntryError>, Attempt> {
         let Some(size) = archive.entries().get(entry).map(|entry| entry.size) else {
-            return Err(host("an archive has lost an entry").into());
+            return Ok(Err(EntryError::Absent));
         };
         let _held = self.hold(Some(size), outputs.len()).await;
         let (feeds, puts) = self.puts(outputs, target, Some(size), false);
@@ -256,34 +264,43 @@ impl Transfer {
                 sender.blocking_send(data).is_ok()
             })
         });
+        // What is in the archive of one recording may be anything.
+        let listed = matches!(target.name, Name::Whole(_)).then_some(target.content_type.as_str());
         let feeding = async move {
             let mut digest = Sha256::new();
-            while let Some(data) = receiver.recv().await {
+            let mut next = receiver.recv().await;
+            let first = next.as_deref().unwrap_or_default();
+            if let Some(reason) = listed.and_then(|kind| claim::listed(kind, first)) {
+                return Err(EntryError::NoRecording(reason));
+            }
+            while let Some(data) = next {
                 digest.update(&data);
                 let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
                 if sent.iter().all(Result::is_err) {
                     break;
                 }
+                next = receiver.recv().await;
             }
             drop(receiver);
-            Ok::<_, TransferError>(match unpacker.await.map_err(host)? {
-                Ok(true) => {
+            match unpacker.await {
+                Ok(Ok(true)) => {
                     join_all(feeds.into_iter().map(Feed::end)).await;
                     Ok(Some(hex(&digest.finalize())))
                 }
                 // The sinks say why they stopped.
-                Ok(false) => Ok(None),
-                Err(error) => Err(error),
-            })
+                Ok(Ok(false)) => Ok(None),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(EntryError::Damaged(FAILED.to_owned())),
+            }
         };
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
-        let sha256 = match fed? {
+        let sha256 = match fed {
             Ok(sha256) => sha256,
             Err(error @ EntryError::Spool(_)) => return Err(host(error).into()),
             Err(error) => return Ok(Err(error)),
         };
         let mut delivery = Delivery::default();
-        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)))?;
+        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)));
         Ok(Ok(delivery))
     }
 }
@@ -456,7 +473,8 @@ async fn open(
     match spawn_blocking(move || Archive::open(file, &limits)).await {
         Ok(Err(error @ ArchiveError::Io(_))) => Err(host(error)),
         Ok(opened) => Ok(opened.map(Arc::new)),
-        Err(error) => Err(host(error)),
+        // What it holds got the better of the reader: that is its own fault, and nobody else's.
+        Err(_) => Ok(Err(ArchiveError::Broken(FAILED.to_owned()))),
     }
 }
 

@@ -566,6 +566,7 @@ impl Delivers for Way {
             stored: None,
             note: None,
             aside: false,
+            file: String::new(),
             told: None,
         };
         let mut delivery = Delivery::default();

@@ -8,12 +8,13 @@ use std::{
 
 use crate::{
     archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
-    layout::{About, Layout},
+    layout::About,
     queue::{Absent, Known, Told, artifact_text},
     sandbox::{Artifact, ArtifactKey, BundleIndex, Container},
     transfer::{
         Name, Output, Target, Transfer, TransferError, host,
         name::{content_type, extension},
+        unpack::{FAILED, NO_INDEX},
     },
 };
 
@@ -156,9 +157,7 @@ impl Transfer {
                 let known = self.known(&key.conversation).await?;
                 Ok(recording(archive, &Target::of(key, &known), unpacking))
             }
-            (ArtifactKey::Bundle(_), _) => {
-                Err(TransferError::Host("a bundle has no index".to_owned()))
-            }
+            (ArtifactKey::Bundle(_), _) => Err(TransferError::item("no-index", NO_INDEX)),
         }
     }
 
@@ -206,9 +205,8 @@ impl Transfer {
     ) -> Result<Plan, TransferError> {
         let reading = Arc::clone(&archive);
         let passing = index.passing_errors.clone();
-        let mut listed = tokio::task::spawn_blocking(move || reading.listed(&index))
-            .await
-            .map_err(host)?;
+        let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
+        let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
         let known = self.queue.known(ids).await.map_err(host)?;
@@ -383,8 +381,6 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
 struct BundleKeys<'a> {
     known: &'a BTreeMap<String, Known>,
     parts: BTreeMap<(String, String), u32>,
-    taken: BTreeSet<String>,
-    layout: Layout,
 }
 
 impl<'a> BundleKeys<'a> {
@@ -392,8 +388,6 @@ impl<'a> BundleKeys<'a> {
         BundleKeys {
             known,
             parts: BTreeMap::new(),
-            taken: BTreeSet::new(),
-            layout: Layout::default(),
         }
     }
 
@@ -403,21 +397,12 @@ impl<'a> BundleKeys<'a> {
             .clone()
             .unwrap_or_else(|| content_type(&entry.name).to_owned());
         let id = (owner.conversation.clone(), owner.recording.clone());
-        let part = self.parts.entry(id).or_default();
+        let next = self.parts.entry(id).or_default();
+        let part = *next;
+        *next += 1;
         let known = self.known.get(&owner.conversation);
-        let about = known.map(About::from).unwrap_or_default();
-        // Two ids may be one where only what is safe of them is left, as in the default layout. The
-        // parts are the same in every layout, whichever sinks there are.
-        let part = loop {
-            let (conversation, recording) = (&owner.conversation, &owner.recording);
-            let stem = self.layout.stem(&about, conversation, recording, *part);
-            *part += 1;
-            if self.taken.insert(stem.to_lowercase()) {
-                break *part - 1;
-            }
-        };
         Target {
-            about,
+            about: known.map(About::from).unwrap_or_default(),
             conversation: owner.conversation.clone(),
             recording: owner.recording.clone(),
             part,

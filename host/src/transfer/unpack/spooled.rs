@@ -13,7 +13,10 @@ use tokio::task::spawn_blocking;
 use crate::{
     archive::{Archive, EntryError, LONGEST, Room},
     sandbox::Artifact,
-    transfer::{Attempt, Download, Transfer, TransferError, checked, host},
+    transfer::{
+        Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
+        unpack::FAILED,
+    },
 };
 
 /// How much is written at once, in bytes.
@@ -24,6 +27,11 @@ pub(in crate::transfer) struct Spooled {
     pub(in crate::transfer) file: File,
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) sha256: String,
+    /// Its first bytes, and the length that it tells about itself.
+    pub(in crate::transfer) first: Bytes,
+    pub(in crate::transfer) told: ToldLength,
+    /// Whether the end of the connection is all that told where it ends.
+    pub(in crate::transfer) ends_with_connection: bool,
     /// The place that it takes.
     _room: Room,
 }
@@ -75,7 +83,8 @@ impl Transfer {
         };
         let mut download = Download::begin(self, artifact).await?;
         let announced = download.size;
-        let too_long = || TransferError::Link(format!("it is longer than {LONGEST} bytes"));
+        let too_long =
+            || TransferError::item("too-large", format!("it is longer than {LONGEST} bytes"));
         if let Some(size) = announced {
             if size > LONGEST {
                 return Err(too_long().into());
@@ -91,7 +100,13 @@ impl Transfer {
             digest: Sha256::new(),
         };
         let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
-        while let Some(data) = download.next().await? {
+        let mut next = download.first().await?;
+        let first = next.clone().unwrap_or_default();
+        let mut told = ToldLength::of(&first);
+        // What is looked at is a few bytes: all of the frame need not be kept for that.
+        let first = Bytes::copy_from_slice(&first[..first.len().min(HEAD)]);
+        while let Some(data) = next {
+            told.feed(&data);
             total += data.len() as u64;
             if total > LONGEST {
                 return Err(too_long().into());
@@ -108,12 +123,16 @@ impl Transfer {
                 writer = writer.write(batch).await?.map_err(full)?;
                 collected = 0;
             }
+            next = download.next().await?;
         }
         let Writer { file, digest } = writer.write(frames).await?.map_err(full)?;
         Ok(Some(Spooled {
             file,
             size: total,
             sha256: checked(artifact, announced, total, digest)?,
+            first,
+            told,
+            ends_with_connection: download.ends_with_connection,
             _room: room,
         }))
     }
@@ -134,7 +153,9 @@ impl Transfer {
             });
             written.map(|()| unpacked.map(|_| file))
         });
-        let unpacked = unpacking.await.map_err(host)?;
+        let Ok(unpacked) = unpacking.await else {
+            return Ok(Err(EntryError::Damaged(FAILED.to_owned())));
+        };
         match unpacked.map_err(|error| host(self.spool.error(error)))? {
             Err(error @ EntryError::Spool(_)) => Err(host(error)),
             unpacked => Ok(unpacked),

@@ -1,0 +1,178 @@
+//! Puts right what a verification finds: objects are copied from another sink that has them with the
+//! right digest; segments whose rows or receipts are wrong are filed anew from what is sound; rows that
+//! stand twice are removed. What is left of it is noted in the queue as lacking in the sink, so that the
+//! run fetches it again, as a further attempt. Nothing is removed that nothing else tells.
+
+mod doubled;
+mod objects;
+mod segments;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    queue::{Queue, QueueError},
+    recover::Claim,
+    sink::{SinkError, Store},
+    transfer::Output,
+    verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, verify_with},
+};
+
+/// What a repair has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Differences that were found before.
+    pub found: u64,
+    /// Objects that were copied from another sink.
+    pub restored: u64,
+    /// Conversations that were filed anew from what is in the sinks.
+    pub filed_again: u64,
+    /// Conversations that were fetched again from the source.
+    pub fetched_again: u64,
+    /// Files that were removed because others tell the same.
+    pub removed: u64,
+    /// What is not as it should be after all, by sink.
+    pub left: BTreeMap<String, Vec<Finding>>,
+}
+
+impl Repaired {
+    pub(crate) fn add(&mut self, other: &Repaired) {
+        self.found += other.found;
+        self.restored += other.restored;
+        self.filed_again += other.filed_again;
+        self.fetched_again += other.fetched_again;
+        self.removed += other.removed;
+    }
+}
+
+/// Why a repair was not made; it can be made again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RepairError {
+    /// A sink failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// A sink that is repaired, and what there is to repair it with.
+pub(crate) struct Repair<'a> {
+    pub(crate) queue: &'a Queue,
+    pub(crate) claim: &'a Claim,
+    pub(crate) outputs: &'a [Arc<Output>],
+    /// The sink, by its place among the outputs.
+    pub(crate) place: usize,
+    pub(crate) now: u64,
+}
+
+/// Compares a sink with its receipts, object by object; none if it cannot be read.
+pub(crate) async fn verified(output: &Output) -> Result<Option<Report>, SinkError> {
+    let Some(store) = output.sink.store() else {
+        return Ok(None);
+    };
+    let options = Options {
+        layout: output.layout.clone(),
+        full: true,
+        ..Options::default()
+    };
+    verify_with(store, options).await.map(Some)
+}
+
+impl Repair<'_> {
+    fn output(&self) -> &Arc<Output> {
+        &self.outputs[self.place]
+    }
+
+    /// Puts right what can be put right now, and notes what must be fetched.
+    pub(crate) async fn repair(&self, store: &dyn Store) -> Result<Repaired, RepairError> {
+        let Some(report) = verified(self.output()).await? else {
+            return Ok(Repaired::default());
+        };
+        let mut done = Repaired {
+            found: report.findings.len() as u64,
+            ..Repaired::default()
+        };
+        let sorted = Sorted::new(report.findings);
+        if sorted.gaps {
+            self.queue.search_again().await?;
+        }
+        done.removed += self.remove_doubled(store, &sorted.doubled).await?;
+        let mut wrong = self.restore(store, sorted.objects, &mut done).await?;
+        for segment in sorted.segments {
+            self.file_again(store, &segment, &mut wrong, &mut done)
+                .await?;
+        }
+        self.fetch(store, wrong, &mut done).await?;
+        Ok(done)
+    }
+
+    /// Has conversations fetched again of which nothing in the sinks brings the objects back.
+    async fn fetch(
+        &self,
+        store: &dyn Store,
+        wrong: Wrong,
+        done: &mut Repaired,
+    ) -> Result<(), RepairError> {
+        let name = &self.output().name;
+        let lacking: Vec<String> = wrong.conversations.into_iter().collect();
+        let noted = self.queue.lacks(name.clone(), lacking).await?;
+        done.fetched_again += noted;
+        if noted == 0 {
+            return Ok(());
+        }
+        for key in &wrong.keys {
+            // Where removing is not allowed, what comes may be put under its key as another version.
+            match store.delete(key).await {
+                Err(error) if error.retryable => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What cannot be put right by what is in the sinks.
+#[derive(Default)]
+struct Wrong {
+    conversations: BTreeSet<String>,
+    /// The objects of these that are there with other bytes.
+    keys: BTreeSet<String>,
+    /// All objects that are not as they should be.
+    objects: BTreeSet<String>,
+}
+
+/// What was found, by what is to be done about it.
+#[derive(Default)]
+struct Sorted {
+    /// Objects that are missing or wrong.
+    objects: Vec<Finding>,
+    /// Segments whose receipts, rows or parts of the catalog are wrong.
+    segments: BTreeSet<SegmentId>,
+    /// Rows that stand twice.
+    doubled: Vec<Finding>,
+    /// Whether days have no receipt at all.
+    gaps: bool,
+}
+
+impl Sorted {
+    fn new(findings: Vec<Finding>) -> Self {
+        let mut sorted = Sorted::default();
+        for finding in findings {
+            let media = matches!(finding.kind, ObjectKind::Recording | ObjectKind::Aside);
+            match finding.difference {
+                Difference::Gap => sorted.gaps = true,
+                Difference::Doubled => sorted.doubled.push(finding),
+                Difference::Missing | Difference::Size | Difference::Content if media => {
+                    sorted.objects.push(finding);
+                }
+                // Whose it is, nobody knows.
+                Difference::Surplus if media => {}
+                _ => sorted.segments.extend(finding.segment),
+            }
+        }
+        sorted
+    }
+}
