@@ -93,7 +93,7 @@ async fn archives(dialect: Dialect) -> (Center, Vec<(&'static str, Layout)>, Ide
         ("index", json!({ "content": ["metadata"] })),
         (
             "media",
-            json!({ "content": ["media"], "condition": { "min_duration_seconds": 60 } }),
+            json!({ "content": ["media"], "condition": { "min_duration_seconds": 10 } }),
         ),
         (
             "sealed",
