@@ -4,6 +4,8 @@
 mod alone;
 #[path = "verify/archive.rs"]
 mod archive;
+#[path = "verify/filed.rs"]
+mod filed;
 #[path = "verify/manipulated.rs"]
 mod manipulated;
 
