@@ -217,7 +217,7 @@ async fn proven(center: &Center, lake: &Lake, config: &Value, wanted: &Files) {
         outcomes
     };
     assert_eq!(outcomes(&found), outcomes(wanted));
-    let known = ["recordings/", "metadata/", "receipts/"];
+    let known = ["recordings/", "metadata/", "receipts/", "README.txt"];
     let strange = |key: &&String| {
         let part = key.rsplit('/').next().unwrap().starts_with('.');
         part || !known.iter().any(|prefix| key.starts_with(prefix))

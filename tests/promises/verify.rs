@@ -4,6 +4,8 @@
 mod alone;
 #[path = "verify/archive.rs"]
 mod archive;
+#[path = "verify/filed.rs"]
+mod filed;
 #[path = "verify/manipulated.rs"]
 mod manipulated;
 
@@ -93,7 +95,7 @@ async fn archives(dialect: Dialect) -> (Center, Vec<(&'static str, Layout)>, Ide
         ("index", json!({ "content": ["metadata"] })),
         (
             "media",
-            json!({ "content": ["media"], "condition": { "min_duration_seconds": 60 } }),
+            json!({ "content": ["media"], "condition": { "min_duration_seconds": 10 } }),
         ),
         (
             "sealed",
