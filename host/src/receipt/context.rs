@@ -10,7 +10,7 @@ use super::format::{
 use crate::{queue::Segment, route::Condition, transfer::Output};
 
 /// Days of which a header tells what the source counted: those that are nearest to its own.
-const DAYS: usize = 1000;
+const DAYS: usize = 64;
 const DAY_MS: i64 = 86_400_000;
 
 /// What stands in the header of every receipt of a run.
