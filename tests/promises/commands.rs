@@ -32,7 +32,11 @@ async fn mistakes_in_a_configuration_are_named_by_their_keys() {
             json!(101),
             "101 is not within 1 and 100",
         ),
-        ("/sources/calls/options/pge_size", json!(10), "pge_size"),
+        (
+            "/sources/calls/options/pge_size",
+            json!(10),
+            "unknown option `pge_size`, did you mean `page_size`?",
+        ),
         (
             "/sources/calls/options/interval",
             json!("yesterday"),
@@ -41,7 +45,7 @@ async fn mistakes_in_a_configuration_are_named_by_their_keys() {
         (
             "/sources/calls/options/format",
             json!("aac"),
-            "unknown variant `aac`, expected one of `original`, `wav`",
+            "unknown value `aac`; known are original, wav, mp3, ogg, webm",
         ),
         (
             "/sources/calls/auth/client_secret",

@@ -73,7 +73,7 @@ async fn a_recorded_run_replays_to_identical_steps() {
     assert!(steps.lines().count() > 10);
 
     // A step whose input is another one has another result.
-    let changed = steps.replacen("conversationStart", "conversationBegin", 1);
+    let changed = steps.replacen("conversationEnd", "conversationFinish", 1);
     assert_ne!(changed, steps);
     std::fs::write(&trace, changed).unwrap();
     let replayed = run_program(&["inspect", "--replay", &path]).await;

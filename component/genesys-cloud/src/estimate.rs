@@ -100,25 +100,8 @@ impl Estimate {
         let Event::Answer(answer) = event else {
             return Ok(Step::then(self.ask(options)));
         };
-        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) {
-            return match (self.hits, self.recorded) {
-                // Any page counts.
-                (None, _) | (_, None) if self.page < MOST_PAGES => {
-                    self.page += 1;
-                    Ok(Step::then(self.ask(options)))
-                }
-                (Some(_), Some(_)) if self.examples > 1 => {
-                    self.examples /= 10;
-                    Ok(Step::then(self.ask(options)))
-                }
-                (Some(hits), Some(recorded)) => {
-                    let none = analytics::Page::default();
-                    Ok(self.counted(options, hits, recorded, none, now))
-                }
-                _ => Err(answer.response().err().unwrap_or(SourceError::Permanent(
-                    "each of the first rows is too large".to_owned(),
-                ))),
-            };
+        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+            return self.too_large(limit, options, now);
         }
         let response = api::success(answer)?.map_err(SourceError::from)?;
         let page = analytics::Page::read(&response)?;
@@ -132,6 +115,30 @@ impl Estimate {
         }
         if self.hits == Some(0) {
             return Ok(self.counted(options, 0, 0, analytics::Page::default(), now));
+        }
+        Ok(Step::then(self.ask(options)))
+    }
+
+    /// Asks for less: any page counts, and fewer examples are examples.
+    fn too_large(
+        mut self,
+        limit: u64,
+        options: &Options,
+        now: Timestamp,
+    ) -> Result<Step, SourceError> {
+        match (self.hits, self.recorded) {
+            (Some(hits), Some(recorded)) if self.examples == 1 => {
+                let none = analytics::Page::default();
+                return Ok(self.counted(options, hits, recorded, none, now));
+            }
+            (Some(_), Some(_)) => self.examples = (self.examples / 10).max(1),
+            _ if self.page < MOST_PAGES => self.page += 1,
+            _ => {
+                return Err(SourceError::Permanent(format!(
+                    "each of the first {MOST_PAGES} rows of {} has more than {limit} bytes",
+                    iso(self.from)
+                )));
+            }
         }
         Ok(Step::then(self.ask(options)))
     }

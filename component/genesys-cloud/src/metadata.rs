@@ -144,71 +144,21 @@ impl Row {
         let participants: Vec<Participant> =
             participants.map(|one| Participant::read(&one)).collect();
         let (ani, dnis) = addresses(&participants);
-        let mut agents = Vec::new();
-        let mut queues = Vec::new();
-        let mut wrap_up_codes = Vec::new();
-        let mut tags: Vec<String> = row.text("externalTag").into_iter().collect();
-        let mut media_types = Vec::new();
-        let mut campaigns = Vec::new();
-        let mut talk_ms = 0.0;
-        let mut recorded = false;
-        let mut digital = false;
-        let mut sessions = Vec::new();
-        let mut told = BTreeMap::new();
+        let mut told = Told {
+            tags: row.text("externalTag").into_iter().collect(),
+            ..Told::default()
+        };
         for participant in &participants {
-            recorded |= participant.screen_recording == Some(true);
-            let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
-            if let (true, Some(user)) = (agent, &participant.user_id) {
-                add(&mut agents, user, participant.participant_name.as_deref());
-                for session in &participant.sessions {
-                    let ids = [&session.session_id, &session.peer_id]
-                        .into_iter()
-                        .flatten();
-                    sessions.extend(ids.map(|id| (id.clone(), user.clone())));
-                }
-            }
-            tell(&mut told, participant);
-            for session in &participant.sessions {
-                let media = session.media_type.as_deref().unwrap_or_default();
-                recorded |=
-                    session.recording == Some(true) || session.snippet_recording == Some(true);
-                digital |= matches!(media, "chat" | "email" | "message" | "internalmessage");
-                push(&mut media_types, session.media_type.as_ref());
-                push(&mut campaigns, session.outbound_campaign_id.as_ref());
-                talk_ms += session.talk_ms;
-                for segment in &session.segments {
-                    if let Some(queue) = &segment.queue_id {
-                        add(&mut queues, queue, None);
-                    }
-                    if let Some(code) = &segment.wrap_up_code {
-                        add(&mut wrap_up_codes, code, None);
-                    }
-                    for tag in &segment.wrap_up_tags {
-                        push(&mut tags, Some(tag));
-                    }
-                }
-            }
+            told.add(participant);
         }
-        let mut attributes = Vec::new();
-        if talk_ms > 0.0 {
-            attributes.push(("talk_ms".to_owned(), format!("{talk_ms:.0}")));
-        }
-        if !campaigns.is_empty() {
-            attributes.push(("outbound_campaign_ids".to_owned(), campaigns.join(",")));
-        }
-        attributes.extend(
-            told.into_iter()
-                .filter(|(_, values)| !values.is_empty())
-                .map(|(name, values)| (name, values.join("; "))),
-        );
         // Without a single session nothing says that there is no recording.
         let silent = participants.iter().all(|one| one.sessions.is_empty());
         Some(Row {
-            sessions,
             began: match start {
                 Some(_) => Began::Told,
                 None => Began::Untold,
             },
+            may_have_recordings: told.recorded || told.digital || silent,
             conversation: Conversation {
                 id,
                 start: start.unwrap_or_default(),
@@ -220,18 +170,87 @@ impl Row {
                 },
                 ani,
                 dnis,
-                agents,
-                queues,
-                wrap_up_codes,
-                tags,
                 divisions: row.texts("divisionIds"),
-                media_types,
-                recorded,
+                recorded: told.recorded,
                 extent: None,
-                attributes,
+                attributes: told.attributes(),
+                agents: told.agents,
+                queues: told.queues,
+                wrap_up_codes: told.wrap_up_codes,
+                tags: told.tags,
+                media_types: told.media_types,
             },
-            may_have_recordings: recorded || digital || silent,
+            sessions: told.sessions,
         })
+    }
+}
+
+/// What the participants of a conversation tell together.
+#[derive(Default)]
+struct Told {
+    agents: Vec<Party>,
+    queues: Vec<Party>,
+    wrap_up_codes: Vec<Party>,
+    tags: Vec<String>,
+    media_types: Vec<String>,
+    campaigns: Vec<String>,
+    talk_ms: f64,
+    recorded: bool,
+    digital: bool,
+    sessions: Vec<(String, String)>,
+    by_purpose: BTreeMap<String, Vec<String>>,
+}
+
+impl Told {
+    fn add(&mut self, participant: &Participant) {
+        self.recorded |= participant.screen_recording == Some(true);
+        let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
+        if let (true, Some(user)) = (agent, &participant.user_id) {
+            let name = participant.participant_name.as_deref();
+            add(&mut self.agents, user, name);
+            for session in &participant.sessions {
+                let ids = [&session.session_id, &session.peer_id];
+                let ids = ids.into_iter().flatten();
+                self.sessions
+                    .extend(ids.map(|id| (id.clone(), user.clone())));
+            }
+        }
+        tell(&mut self.by_purpose, participant);
+        for session in &participant.sessions {
+            let media = session.media_type.as_deref().unwrap_or_default();
+            self.recorded |=
+                session.recording == Some(true) || session.snippet_recording == Some(true);
+            self.digital |= matches!(media, "chat" | "email" | "message" | "internalmessage");
+            push(&mut self.media_types, session.media_type.as_ref());
+            push(&mut self.campaigns, session.outbound_campaign_id.as_ref());
+            self.talk_ms += session.talk_ms;
+            for segment in &session.segments {
+                if let Some(queue) = &segment.queue_id {
+                    add(&mut self.queues, queue, None);
+                }
+                if let Some(code) = &segment.wrap_up_code {
+                    add(&mut self.wrap_up_codes, code, None);
+                }
+                for tag in &segment.wrap_up_tags {
+                    push(&mut self.tags, Some(tag));
+                }
+            }
+        }
+    }
+
+    fn attributes(&mut self) -> Vec<(String, String)> {
+        let mut attributes = Vec::new();
+        if self.talk_ms > 0.0 {
+            attributes.push(("talk_ms".to_owned(), format!("{:.0}", self.talk_ms)));
+        }
+        if !self.campaigns.is_empty() {
+            let campaigns = self.campaigns.join(",");
+            attributes.push(("outbound_campaign_ids".to_owned(), campaigns));
+        }
+        let told = std::mem::take(&mut self.by_purpose).into_iter();
+        let told = told.filter(|(_, values)| !values.is_empty());
+        attributes.extend(told.map(|(name, values)| (name, values.join("; "))));
+        attributes
     }
 }
 

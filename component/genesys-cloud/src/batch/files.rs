@@ -122,18 +122,13 @@ impl Files {
             }
         }
         // What is new, in the order of the links.
-        let mut next = known
-            .iter()
-            .map(|(_, number)| number + 1)
-            .max()
-            .unwrap_or(0);
+        let next = known.iter().map(|(_, number)| number + 1).max();
         let mut new: Vec<usize> = (0..links.len())
             .filter(|at| numbers[*at].is_none())
             .collect();
         new.sort_by_key(|at| links[*at]);
-        for at in new {
-            numbers[at] = Some(next);
-            next += 1;
+        for (number, at) in (next.unwrap_or(0)..).zip(new) {
+            numbers[at] = Some(number);
         }
         let numbers: Vec<u32> = numbers.into_iter().flatten().collect();
         let mut kept: Vec<(u64, u32)> = digests.into_iter().zip(numbers.iter().copied()).collect();

@@ -369,3 +369,86 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
         assert_eq!(drive.outcomes.len(), 3);
     }
 }
+
+#[test]
+fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it() {
+    let options = r#"{"region":"mypurecloud.ie","search":"job"}"#;
+    // Of three that go on one has ended by now, one goes on, and of one nothing is told any more.
+    let mut rows: Vec<Value> = (0..4).map(|n| row(n, FROM + n * 1000)).collect();
+    for row in &mut rows[1..] {
+        row.as_object_mut().unwrap().remove("conversationEnd");
+    }
+    let mut drive = start(options, days(1));
+    let search = drive.started.splits[0].clone();
+    drive.open.clear();
+    let mut respond = |request: &Request, _| {
+        let path = request.url.split("/conversations/details").nth(1).unwrap();
+        match path {
+            "/query" => reply(200, &json!({ "totalHits": 4 })),
+            "/jobs/availability" => {
+                reply(200, &json!({ "dataAvailabilityDate": iso(FROM + 9 * DAY) }))
+            }
+            "/jobs" => reply(202, &json!({ "jobId": "j1" })),
+            "/jobs/j1" => reply(200, &json!({ "state": "FULFILLED" })),
+            "?id=c1,c2,c3" => {
+                let told = json!([row(1, FROM + 1000), rows[2]]);
+                reply(200, &json!({ "conversations": told }))
+            }
+            _ => reply(200, &json!({ "conversations": rows })),
+        }
+    };
+    drive
+        .finish::<GenesysCloud>(search, Event::Due, &mut respond)
+        .unwrap();
+    while let Some((_, split)) = drive.open.pop_first() {
+        drive
+            .finish::<GenesysCloud>(split, Event::Due, &mut respond)
+            .unwrap();
+    }
+    let found: BTreeMap<&str, (u64, bool)> = drive
+        .conversations
+        .iter()
+        .map(|one| (one.id.as_str(), (one.start - FROM, one.end.is_some())))
+        .collect();
+    let expected = [
+        ("c0", (0, true)),
+        ("c1", (1000, true)),
+        ("c2", (2000, false)),
+        ("c3", (3000, false)),
+    ];
+    assert_eq!(found, BTreeMap::from(expected));
+    assert!(drive.outcomes.is_empty(), "{:?}", drive.outcomes);
+    assert_eq!(counted(&drive)[0].conversations, 4);
+}
+
+#[test]
+fn what_a_job_does_not_bring_is_searched_by_the_query() {
+    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let rows: Vec<Value> = (0..5).map(|n| row(n, FROM + n * 1000)).collect();
+    let mut vendor = Rows::new(rows.clone());
+    let mut drive = start(options, days(1));
+    drive
+        .run::<GenesysCloud>(|request, _| {
+            let path = request.url.split("/conversations/details").nth(1).unwrap();
+            match path {
+                "/query" => vendor.answer(request),
+                "/jobs/availability" => {
+                    reply(200, &json!({ "dataAvailabilityDate": iso(FROM + 9 * DAY) }))
+                }
+                "/jobs" => reply(202, &json!({ "jobId": "j1" })),
+                "/jobs/j1" => reply(200, &json!({ "state": "FULFILLED" })),
+                _ => reply(200, &json!({ "conversations": rows[..3] })),
+            }
+        })
+        .unwrap();
+    let found: BTreeSet<&str> = drive
+        .conversations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(found.len(), 5);
+    assert!(notes(&drive).contains("an analytics job brought 3"));
+    // Told once, by the search that found them all.
+    let counts = counted(&drive);
+    assert_eq!((counts.len(), counts[0].conversations), (1, 5));
+}

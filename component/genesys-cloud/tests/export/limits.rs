@@ -258,3 +258,134 @@ fn links_that_name_the_file_in_their_query_are_files() {
         matches!(&drive.outcomes[0].result, OutcomeResult::HandedOver(handed) if handed.artifacts == 2)
     );
 }
+
+#[test]
+fn what_is_kept_and_orphans_are_listed_in_smaller_pages_too() {
+    let kept: Vec<Value> = (0..300)
+        .map(|n| json!({ "conversationId": format!("c{n}"), "recordingId": format!("r{n}"), "creationTime": iso(FROM + n) }))
+        .collect();
+    let orphans: Vec<Value> = (0..130)
+        .map(
+            |n| json!({ "id": format!("o{n}"), "createdTime": iso(FROM + n), "mediaType": "CALL" }),
+        )
+        .collect();
+    let options = r#"{"region":"mypurecloud.ie","search":"retention","export_orphans":true,"mode":"metadata_only"}"#;
+    let mut drive = start(options, days(1));
+    let mut respond = |request: &Request, _: Timestamp| {
+        let (path, query) = request.url.split_once('?').unwrap();
+        let number = |name: &str| -> usize {
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix(name));
+            pair.map_or(0, |value| value.trim_start_matches('=').parse().unwrap())
+        };
+        let answer = if path.ends_with("/retention/query") {
+            let (from, size) = (number("cursor"), number("pageSize"));
+            let until = (from + size).min(kept.len());
+            let next = (until < kept.len()).then(|| format!("/x?cursor={until}"));
+            reply(
+                200,
+                &json!({ "entities": kept[from..until], "nextUri": next }),
+            )
+        } else if path.ends_with("/orphanrecordings") {
+            let (size, page) = (number("pageSize"), number("pageNumber"));
+            let page_of: Vec<&Value> = orphans.iter().skip((page - 1) * size).take(size).collect();
+            reply(
+                200,
+                &json!({ "entities": page_of, "pageCount": orphans.len().div_ceil(size) }),
+            )
+        } else {
+            let ids: Vec<&str> = query.strip_prefix("id=").unwrap().split(',').collect();
+            let mut rows: Vec<Value> = Vec::new();
+            for id in ids {
+                let n: u64 = id[1..].parse().unwrap();
+                let mut row = row(n, FROM + n);
+                if n == 7 {
+                    row["participants"][0]["participantName"] = json!("x".repeat(10_000));
+                }
+                rows.push(row);
+            }
+            reply(200, &json!({ "conversations": rows }))
+        };
+        sized(answer, 8_000)
+    };
+    run(&mut drive, &mut respond);
+    let found: BTreeSet<&str> = drive
+        .conversations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(found.len(), 430);
+    // Of one nothing but its recording is known: it is fetched, and settled as the mode says.
+    assert_eq!(only_outcome(&drive).len(), 430);
+    let notes: Vec<&str> = drive.notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("the row of conversation c7 has more than 8000 bytes"));
+}
+
+#[test]
+fn an_estimate_gets_over_rows_that_are_too_large() {
+    let mut rows: Vec<Value> = (0..300).map(|n| row(n, FROM + n * 1000)).collect();
+    rows[0]["participants"][0]["participantName"] = json!("x".repeat(100_000));
+    let mut vendor = Rows::new(rows);
+    let range = TimeRange {
+        from: FROM,
+        until: FROM + DAY,
+    };
+    let mut drive = start(OPTIONS, Purpose::Estimate(range));
+    let splits: Vec<_> = drive.open.values().cloned().collect();
+    for split in splits {
+        drive
+            .finish::<GenesysCloud>(split, Event::Due, &mut |request, _| {
+                sized(vendor.answer(request), 20_000)
+            })
+            .unwrap();
+    }
+    let [recording_source_sdk::Fact::Count(counted)] = drive.facts[..] else {
+        panic!("{:?}", drive.facts);
+    };
+    assert_eq!(
+        (counted.conversations, drive.conversations.len()),
+        (300, 10)
+    );
+}
+
+#[test]
+fn whose_sessions_are_whose_is_asked_for_in_smaller_groups() {
+    let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
+    let mut vendor = Rows::new((0..10).map(|n| row(n * 10, FROM + n * 1000)).collect());
+    let mut drive = start(options, days(1));
+    let mut groups = Vec::new();
+    run(&mut drive, |request, _| {
+        let path = request.url.split("/api/v2/").nth(1).unwrap();
+        if let Some(ids) = path.strip_prefix("analytics/conversations/details?id=") {
+            groups.push(ids.split(',').count());
+            let rows = ids.split(',').map(|id| {
+                json!({ "conversationId": id, "participants": [{ "purpose": "agent", "userId": format!("u-{id}"),
+                    "sessions": [{ "sessionId": format!("s-{id}") }] }] })
+            });
+            let rows: Value = rows.collect();
+            return sized(reply(200, &json!({ "conversations": rows })), 500);
+        }
+        if let Some(rest) = path.strip_prefix("conversations/") {
+            let id = rest.strip_suffix("/recordingmetadata").unwrap();
+            let one = json!({ "id": format!("r-{id}"), "fileState": "AVAILABLE", "media": "audio", "sessionId": format!("s-{id}") });
+            return reply(200, &json!([one]));
+        }
+        vendor.answer(request)
+    });
+    assert_eq!(groups[..3], [10, 5, 2]);
+    let agents = drive.facts.iter().filter_map(|fact| match fact {
+        recording_source_sdk::Fact::Recording(about) => about
+            .attributes
+            .iter()
+            .find(|(name, _)| name == "recording.agent_ids")
+            .map(|(_, agents)| (about.conversation.clone(), agents.clone())),
+        _ => None,
+    });
+    let agents: BTreeMap<String, String> = agents.collect();
+    assert_eq!(agents.len(), 10);
+    assert!(
+        agents
+            .iter()
+            .all(|(id, agents)| *agents == format!("u-{id}"))
+    );
+}

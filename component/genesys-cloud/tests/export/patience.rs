@@ -196,3 +196,41 @@ fn a_state_that_an_earlier_version_wrote_goes_on() {
             if handed.artifacts == 1 && handed.missing[0].failure.code == "deleted")
     );
 }
+
+#[test]
+fn a_window_that_an_earlier_version_was_walking_is_walked_to_its_end() {
+    // As version 0.1.0 wrote it after the first of two pages.
+    let old = format!(
+        r#"{{"split":"window","mode":"recordings","from":{FROM},"until":{0},"end":{0},"page":2,"hits":150,"shifted":false,"walks":0,"names":{{"known":[],"lookups":[],"rounds":0}}}}"#,
+        FROM + DAY
+    );
+    let split = recording_source_sdk::Split {
+        id: "find/w".to_owned(),
+        kind: "window".to_owned(),
+        state: recording_source_sdk::State {
+            version: 1,
+            data: old.into_bytes(),
+        },
+    };
+    let rows = (0..150).map(|n| row(n, FROM + n * 1000)).collect();
+    let mut vendor = lenient::Rows::new(rows);
+    let mut drive = start(OPTIONS, days(1));
+    drive.open.clear();
+    drive
+        .finish::<GenesysCloud>(split, Event::Due, &mut |request, _| vendor.answer(request))
+        .unwrap();
+    let pages: Vec<u64> = drive
+        .requests
+        .iter()
+        .map(|request| body(request)["paging"]["pageNumber"].as_u64().unwrap())
+        .collect();
+    // What came before the second page is not known to have come: all is walked once more.
+    assert_eq!(pages, [2, 1, 2]);
+    let found: BTreeSet<&str> = drive
+        .conversations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(found.len(), 150);
+    assert!(drive.notes.is_empty(), "{:?}", drive.notes);
+}
