@@ -264,6 +264,7 @@ fn conversation(number: u64, objects: u64) -> Settled {
             stored: None,
             note: None,
             aside: false,
+            file: String::new(),
             told: None,
         }
     };

@@ -4,6 +4,8 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[path = "archives/odd.rs"]
+mod odd;
 #[path = "archives/told.rs"]
 mod told;
 #[cfg(feature = "transcode")]

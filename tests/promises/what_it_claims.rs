@@ -257,8 +257,15 @@ async fn the_same_bytes_behind_another_link_are_the_same_file() {
         results.extend(copies);
         value.to_string()
     };
-    let config = between(&center, |_| None, edit).await;
+    let copies = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&copies);
+    let media_of = move |path: &str| {
+        seen.fetch_add(usize::from(path.starts_with("/copy/")), Ordering::SeqCst);
+        None
+    };
+    let config = between(&center, media_of, edit).await;
     let (_, said) = run(&center, config).await;
+    assert!(copies.load(Ordering::SeqCst) > 0, "{said}");
     let found = files(&center.output());
     let of_it = media(&found).into_keys().filter(|key| key.contains(&id));
     assert_eq!(of_it.count(), 1, "{said}");

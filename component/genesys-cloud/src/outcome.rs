@@ -1,6 +1,6 @@
 //! What became of conversations: codes for what cannot be had, and the sum of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{Artifact, ArtifactKey, Failure, HandedOver, Missing, OutcomeResult};
 
@@ -94,11 +94,14 @@ pub(crate) fn restoring(days: u32) -> Failure {
     failure(RESTORING, message)
 }
 
-/// How many files each conversation has.
+/// How many files each conversation has; one that is handed over twice is one.
 pub(crate) fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for artifact in artifacts {
-        if let ArtifactKey::Recording(key) = &artifact.key {
+        if let ArtifactKey::Recording(key) = &artifact.key
+            && seen.insert((&key.conversation, &key.recording, key.part))
+        {
             *counts.entry(key.conversation.clone()).or_default() += 1;
         }
     }

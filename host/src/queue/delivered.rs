@@ -121,12 +121,10 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
             .execute([sink, key])?;
     }
     if let Some(lost) = &contents.lost {
-        let kept = contents.objects.iter().any(|(_, object)| !object.aside);
-        if !kept {
+        if contents.lost_in.is_empty() {
             return lose(tx, artifact, &lost.code, &lost.message, lost.passing);
         }
-        // Some sinks had it before it turned out otherwise.
-        for (sink, _) in contents.objects.iter().filter(|(_, object)| object.aside) {
+        for sink in &contents.lost_in {
             tx.prepare_cached(
                 "INSERT OR REPLACE INTO owed (sink, artifact, split, conversation, code, message)
                  SELECT ?1, key, split, conversation, ?3, ?4 FROM artifact WHERE key = ?2",

@@ -347,6 +347,8 @@ pub struct Contents {
     /// Why it is lost although it was downloaded: it is not what it claims to be. Its objects are what
     /// is kept aside.
     pub lost: Option<Absent>,
+    /// The sinks that it is lost for, if others had got it before.
+    pub lost_in: Vec<String>,
     /// Objects that other artifacts brought and that are removed again, with the sinks that held them:
     /// copies of another file of the same recording.
     pub dropped: Vec<(String, String)>,

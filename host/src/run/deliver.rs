@@ -10,7 +10,7 @@ use super::{
     live::{Link, Live},
 };
 use crate::{
-    queue::{Delivered, artifact_text},
+    queue::{Absent, Delivered, artifact_text},
     sink::{Health, SinkError},
     transfer::{Delivery, Output, TransferError},
 };
@@ -23,37 +23,6 @@ pub(super) struct Fetched {
     link: Link,
     began: Instant,
     result: Result<Delivery, TransferError>,
-}
-
-/// Says what becomes of an artifact that no sink got, if that is final: a fresh link is asked for, a
-/// few times. It costs this artifact alone, unless it is the host that failed.
-fn undelivered(
-    mut link: Link,
-    key: String,
-    error: TransferError,
-    live: &mut Live,
-) -> Result<Option<Delivered>, RunError> {
-    let (code, reason) = match &error {
-        TransferError::Link(reason) => ("download", reason.clone()),
-        TransferError::Unfit(unfit) => (unfit.code, unfit.reason.clone()),
-        TransferError::Item { code, reason } => {
-            return Ok(Some(Delivered::failed(key, code, reason)));
-        }
-        TransferError::Host(reason) => return Err(RunError::Host(reason.clone())),
-    };
-    let renewals = live.renewals.entry(key.clone()).or_default();
-    *renewals += 1;
-    if *renewals <= RENEWALS {
-        live.fetching.remove(&key);
-        live.stale.entry(link.split).or_default().push(key);
-        return Ok(None);
-    }
-    if matches!(error, TransferError::Unfit(_)) && !link.is_last {
-        link.is_last = true;
-        live.links.push_front(link);
-        return Ok(None);
-    }
-    Ok(Some(Delivered::failed(key, code, &reason)))
 }
 
 /// What came of trying a sink that was left behind.
@@ -133,11 +102,14 @@ impl Run {
         let key = artifact_text(&link.artifact.key);
         let delivery = match result {
             Ok(delivery) => delivery,
-            Err(error) => return undelivered(link, key, error, live),
+            Err(error) => return self.undelivered(link, key, error, live),
         };
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;
+        if contents.lost.is_some() && !link.took.is_empty() {
+            link.contents.lost_in = self.names(&link.to);
+        }
         link.contents.lost = contents.lost;
         let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
@@ -173,16 +145,67 @@ impl Run {
             live.fetching.remove(&key);
             return Ok(None);
         }
-        let names = |places: &[usize]| {
-            let names = places.iter().map(|place| self.outputs[*place].name.clone());
-            names.collect()
-        };
-        Ok(Some(Delivered {
-            artifact: key,
-            took: names(&link.took),
-            owed: names(&link.owed),
+        Ok(Some(self.ended(key, link)))
+    }
+
+    /// What is written down of an artifact that some sinks have taken.
+    fn ended(&self, artifact: String, link: Link) -> Delivered {
+        Delivered {
+            artifact,
+            took: self.names(&link.took),
+            owed: self.names(&link.owed),
             result: Ok(link.contents),
-        }))
+        }
+    }
+
+    fn names(&self, places: &[usize]) -> Vec<String> {
+        let names = places.iter().map(|place| self.outputs[*place].name.clone());
+        names.collect()
+    }
+
+    /// Says what becomes of an artifact that could not be brought to the sinks that it was yet to be
+    /// brought to, if that is final: a fresh link is asked for, a few times. It costs this artifact alone,
+    /// unless it is the host that failed.
+    fn undelivered(
+        &self,
+        mut link: Link,
+        key: String,
+        error: TransferError,
+        live: &mut Live,
+    ) -> Result<Option<Delivered>, RunError> {
+        let (code, message) = match error {
+            TransferError::Host(reason) => return Err(RunError::Host(reason)),
+            TransferError::Item { code, reason } => (code, reason),
+            TransferError::Link(_) | TransferError::Unfit(_) => {
+                let renewals = live.renewals.entry(key.clone()).or_default();
+                *renewals += 1;
+                if *renewals <= RENEWALS {
+                    live.fetching.remove(&key);
+                    live.stale.entry(link.split).or_default().push(key);
+                    return Ok(None);
+                }
+                match error {
+                    TransferError::Unfit(_) if !link.is_last => {
+                        link.is_last = true;
+                        live.links.push_front(link);
+                        return Ok(None);
+                    }
+                    TransferError::Unfit(unfit) => (unfit.code, unfit.reason),
+                    error => ("download", error.to_string()),
+                }
+            }
+        };
+        if link.took.is_empty() {
+            return Ok(Some(Delivered::failed(key, code, &message)));
+        }
+        link.contents.lost_in = self.names(&link.to);
+        link.contents.lost = Some(Absent {
+            conversation: String::new(),
+            code: code.to_owned(),
+            message,
+            passing: false,
+        });
+        Ok(Some(self.ended(key, link)))
     }
 
     /// Notes that a sink failed.

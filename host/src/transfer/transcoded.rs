@@ -72,13 +72,19 @@ impl Transfer {
     ) -> Result<Delivery, Attempt> {
         let download = self.spooled(artifact).await?;
         download.examine(claim)?;
+        let short = self.doubted(artifact, &download.told, download.size, &download.sha256)?;
         let original = Digested {
             file: download.file.try_clone().map_err(host)?,
             size: download.size,
             sha256: download.sha256.clone(),
         };
-        self.put_transcoded(outputs, target, &original, &mut BTreeSet::new())
-            .await
+        let mut delivery = self
+            .put_transcoded(outputs, target, &original, &mut BTreeSet::new())
+            .await?;
+        for (_, object) in &mut delivery.contents.objects {
+            object.note = object.note.take().or(short.clone());
+        }
+        Ok(delivery)
     }
 
     /// Brings a recording to each sink in the form that this wants. `taken` are the places that other

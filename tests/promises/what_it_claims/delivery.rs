@@ -33,6 +33,9 @@ pub(super) enum End {
     Connection,
 }
 
+/// The bodies that a media server has, by path.
+type Served = Arc<Mutex<HashMap<String, (Vec<u8>, End)>>>;
+
 /// A media server, a queue, and a transfer to a sink.
 pub(super) struct Way {
     folder: TempDir,
@@ -40,7 +43,7 @@ pub(super) struct Way {
     transfer: Transfer,
     pub(super) output: Output,
     origin: String,
-    served: Arc<Mutex<HashMap<String, (Vec<u8>, End)>>>,
+    served: Served,
     downloads: Arc<Mutex<usize>>,
 }
 
@@ -212,10 +215,7 @@ fn conversation(id: &str) -> Conversation {
 }
 
 /// Serves bodies by path, each with its own way to end.
-async fn serve(
-    served: Arc<Mutex<HashMap<String, (Vec<u8>, End)>>>,
-    downloads: Arc<Mutex<usize>>,
-) -> String {
+async fn serve(served: Served, downloads: Arc<Mutex<usize>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

@@ -123,6 +123,8 @@ fn every_option_says_whether_it_belongs_to_what_an_export_is() {
         "page_size",
         "batch_size",
         "lanes",
+        "region",
+        "api_url",
         "poll_seconds",
         "job_timeout_seconds",
         "job_attempts",
@@ -141,7 +143,6 @@ fn every_option_says_whether_it_belongs_to_what_an_export_is() {
         }
     }
     let expected = BTreeMap::from([
-        ("account", vec!["api_url", "region"]),
         (
             "conversations",
             vec![
