@@ -325,6 +325,11 @@ impl Exported {
         assert!(self.losses.is_empty(), "{self:?}");
     }
 
+    /// Conversations that were stored in full.
+    pub(super) fn stored(&self) -> u64 {
+        self.outcomes.get("stored").copied().unwrap_or_default()
+    }
+
     /// The message of the one loss of conversation `number`, which must have this code.
     pub(super) fn loss(&self, number: u32, code: &str) -> &str {
         let of = self.losses.get(&id(number));
@@ -355,7 +360,8 @@ impl Center {
             let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
             let known = self.seen.lock().unwrap().tokens.contains(token);
             if known {
-                self.api(&head.method, &path, &body, &base)
+                let query = head.uri.query().unwrap_or_default();
+                self.api(&head.method, &path, query, &body, &base)
             } else {
                 self.refuse(&format!("{path} without a token"))
             }
@@ -367,7 +373,7 @@ impl Center {
             .unwrap()
     }
 
-    fn api(&self, method: &Method, path: &str, body: &[u8], base: &str) -> Answer {
+    fn api(&self, method: &Method, path: &str, query: &str, body: &[u8], base: &str) -> Answer {
         let given: Value = serde_json::from_slice(body).unwrap_or_default();
         let path = path.strip_prefix("/api/v2/").unwrap_or(path);
         let parts: Vec<&str> = path.split('/').collect();
@@ -385,6 +391,7 @@ impl Center {
             ) => self.plain(&json!({ "dataAvailabilityDate": "2026-11-25T00:00:00.000Z" })),
             ("POST", ["recording", "batchrequests"]) => self.submit(&given),
             ("GET", ["recording", "batchrequests", job]) => self.poll(job, base),
+            ("GET", ["analytics", "conversations", "details"]) => self.details(query),
             ("GET", ["recording", "settings"]) => {
                 self.plain(&json!({ "recordingBatchDownloadUrlTtl": 60 }))
             }
@@ -442,6 +449,20 @@ impl Center {
         }
         let answer = (self.hook)(Ask::Page(page.clone()));
         answer.unwrap_or_else(|| self.plain(&page))
+    }
+
+    /// The conversations of these ids, at most a hundred.
+    fn details(&self, query: &str) -> Answer {
+        let ids = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "id");
+        let ids = ids.map(|(_, ids)| ids.into_owned()).unwrap_or_default();
+        let ids: Vec<&str> = ids.split(',').collect();
+        if !(1..=100).contains(&ids.len()) {
+            return self.refuse("details of other than 1 to 100 conversations");
+        }
+        let rows = self.conversations.iter().map(|(row, _)| row);
+        let asked = |row: &&Value| ids.iter().any(|id| row["conversationId"] == *id);
+        let rows: Vec<&Value> = rows.filter(asked).collect();
+        self.plain(&json!({ "conversations": rows }))
     }
 
     fn submit(&self, given: &Value) -> Answer {

@@ -166,7 +166,7 @@ async fn an_odd_element_among_results_costs_no_other() {
     let cloud = cloud.await;
     let ran = cloud.run().await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert_eq!(ran.outcomes["stored"], 3, "{ran:?}");
+    assert_eq!(ran.stored(), 3, "{ran:?}");
     ran.loss(2, "unreadable");
     assert_eq!(cloud.recordings().len(), 3);
 }
