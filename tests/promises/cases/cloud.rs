@@ -177,6 +177,8 @@ pub(super) struct Cloud {
     center: Arc<Center>,
     /// Options of the source besides those that all tests have.
     pub(super) options: Value,
+    /// The sinks; at first a folder, `out`.
+    pub(super) sinks: Value,
 }
 
 impl Cloud {
@@ -200,17 +202,25 @@ impl Cloud {
             let center = Arc::clone(&shared);
             async move { center.answer(request).await }
         });
+        let folder = TempDir::new().unwrap();
+        let output = folder.path().join("output");
         Cloud {
             url: url.await,
-            folder: TempDir::new().unwrap(),
+            folder,
             center,
             options: json!({}),
+            sinks: json!({ "out": { "type": "filesystem", "path": output } }),
         }
+    }
+
+    /// A folder beside that of the queue.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The folder that recordings are brought to.
     pub(super) fn output(&self) -> PathBuf {
-        self.folder.path().join("output")
+        self.folder("output")
     }
 
     /// All files that were brought, by their keys.
@@ -250,7 +260,7 @@ impl Cloud {
                 "auth": { "client_id": "client", "client_secret": "hush-hush-hush" },
                 "options": options,
             } },
-            "sinks": { "out": { "type": "filesystem", "path": self.output() } },
+            "sinks": self.sinks,
         });
         let path = self.folder.path().join("config.yaml");
         std::fs::write(&path, config.to_string()).unwrap();
@@ -272,10 +282,15 @@ impl Cloud {
         }
     }
 
-    /// Exports, and checks that the sums agree: each conversation has one outcome, and the sink
-    /// proves what was told. What a further run says is nothing new.
+    /// Exports, and checks that the sums agree: each conversation has one outcome, and the sinks
+    /// prove what was told.
     pub(super) async fn run(&self) -> Exported {
-        let ran = self.command("run", &[]).await;
+        self.run_with(&[]).await
+    }
+
+    /// Exports with further arguments.
+    pub(super) async fn run_with(&self, arguments: &[&str]) -> Exported {
+        let ran = self.command("run", arguments).await;
         let summary = &ran.json["sources"]["calls"];
         assert!(summary.is_object(), "{ran:?}");
         let outcomes: BTreeMap<String, u64> =
@@ -290,8 +305,9 @@ impl Cloud {
         }
         let proven = self.command("verify", &["--full"]).await;
         assert_eq!(proven.code, Some(0), "{proven:?}");
-        let findings = &proven.json["sinks"]["out"]["findings"];
-        assert_eq!(findings, &json!([]), "{proven:?}");
+        for (name, report) in proven.json["sinks"].as_object().unwrap() {
+            assert_eq!(report["findings"], json!([]), "{name}: {proven:?}");
+        }
         let status = self.command("status", &[]).await;
         assert_eq!(status.code, Some(0), "{status:?}");
         Exported {
