@@ -47,6 +47,13 @@ async fn a_field_of_another_type_costs_no_conversation() {
     let cloud = cloud.await;
     cloud.run().await.complete(10);
     assert_eq!(cloud.recordings().len(), 10);
+    let status = cloud.command("status", &[]).await;
+    assert_eq!(status.code, Some(0), "{status:?}");
+    let status = &status.json["sources"]["calls"];
+    assert_eq!(
+        (&status["conversations"], &status["lost"]),
+        (&json!(10), &json!(0))
+    );
     let reconciled = cloud.command("reconcile", &[]).await;
     assert_eq!(reconciled.code, Some(0), "{reconciled:?}");
     assert_eq!(reconciled.json["sources"]["calls"]["source"], 10);
