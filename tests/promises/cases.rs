@@ -10,6 +10,8 @@ mod cloud;
 mod endless;
 #[path = "cases/links.rs"]
 mod links;
+#[path = "cases/moved.rs"]
+mod moved;
 #[path = "cases/one_bad.rs"]
 mod one_bad;
 #[path = "cases/too_large.rs"]

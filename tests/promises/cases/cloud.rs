@@ -177,6 +177,8 @@ pub(super) struct Cloud {
     center: Arc<Center>,
     /// Options of the source besides those that all tests have.
     pub(super) options: Value,
+    /// The sinks; at first a folder, `out`.
+    pub(super) sinks: Value,
 }
 
 impl Cloud {
@@ -200,17 +202,25 @@ impl Cloud {
             let center = Arc::clone(&shared);
             async move { center.answer(request).await }
         });
+        let folder = TempDir::new().unwrap();
+        let output = folder.path().join("output");
         Cloud {
             url: url.await,
-            folder: TempDir::new().unwrap(),
+            folder,
             center,
             options: json!({}),
+            sinks: json!({ "out": { "type": "filesystem", "path": output } }),
         }
+    }
+
+    /// A folder beside that of the queue.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The folder that recordings are brought to.
     pub(super) fn output(&self) -> PathBuf {
-        self.folder.path().join("output")
+        self.folder("output")
     }
 
     /// All files that were brought, by their keys.
@@ -250,7 +260,7 @@ impl Cloud {
                 "auth": { "client_id": "client", "client_secret": "hush-hush-hush" },
                 "options": options,
             } },
-            "sinks": { "out": { "type": "filesystem", "path": self.output() } },
+            "sinks": self.sinks,
         });
         let path = self.folder.path().join("config.yaml");
         std::fs::write(&path, config.to_string()).unwrap();
@@ -272,10 +282,15 @@ impl Cloud {
         }
     }
 
-    /// Exports, and checks that the sums agree: each conversation has one outcome, and the sink
-    /// proves what was told. What a further run says is nothing new.
+    /// Exports, and checks that the sums agree: each conversation has one outcome, and the sinks
+    /// prove what was told.
     pub(super) async fn run(&self) -> Exported {
-        let ran = self.command("run", &[]).await;
+        self.run_with(&[]).await
+    }
+
+    /// Exports with further arguments.
+    pub(super) async fn run_with(&self, arguments: &[&str]) -> Exported {
+        let ran = self.command("run", arguments).await;
         let summary = &ran.json["sources"]["calls"];
         assert!(summary.is_object(), "{ran:?}");
         let outcomes: BTreeMap<String, u64> =
@@ -289,11 +304,10 @@ impl Cloud {
             of.push((text("code"), text("message")));
         }
         let proven = self.command("verify", &["--full"]).await;
-        assert_eq!(proven.code, Some(0), "{proven:?}");
-        let findings = &proven.json["sinks"]["out"]["findings"];
-        assert_eq!(findings, &json!([]), "{proven:?}");
-        let status = self.command("status", &[]).await;
-        assert_eq!(status.code, Some(0), "{status:?}");
+        assert_eq!(proven.code, Some(0), "{proven:?} after {ran:?}");
+        for (name, report) in proven.json["sinks"].as_object().unwrap() {
+            assert_eq!(report["findings"], json!([]), "{name}: {proven:?}");
+        }
         Exported {
             code: ran.code,
             outcomes,
@@ -323,6 +337,11 @@ impl Exported {
         );
         assert_eq!(self.code, Some(0), "{self:?}");
         assert!(self.losses.is_empty(), "{self:?}");
+    }
+
+    /// Conversations that were stored in full.
+    pub(super) fn stored(&self) -> u64 {
+        self.outcomes.get("stored").copied().unwrap_or_default()
     }
 
     /// The message of the one loss of conversation `number`, which must have this code.
@@ -355,7 +374,8 @@ impl Center {
             let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
             let known = self.seen.lock().unwrap().tokens.contains(token);
             if known {
-                self.api(&head.method, &path, &body, &base)
+                let query = head.uri.query().unwrap_or_default();
+                self.api(&head.method, &path, query, &body, &base)
             } else {
                 self.refuse(&format!("{path} without a token"))
             }
@@ -367,7 +387,7 @@ impl Center {
             .unwrap()
     }
 
-    fn api(&self, method: &Method, path: &str, body: &[u8], base: &str) -> Answer {
+    fn api(&self, method: &Method, path: &str, query: &str, body: &[u8], base: &str) -> Answer {
         let given: Value = serde_json::from_slice(body).unwrap_or_default();
         let path = path.strip_prefix("/api/v2/").unwrap_or(path);
         let parts: Vec<&str> = path.split('/').collect();
@@ -385,6 +405,7 @@ impl Center {
             ) => self.plain(&json!({ "dataAvailabilityDate": "2026-11-25T00:00:00.000Z" })),
             ("POST", ["recording", "batchrequests"]) => self.submit(&given),
             ("GET", ["recording", "batchrequests", job]) => self.poll(job, base),
+            ("GET", ["analytics", "conversations", "details"]) => self.details(query),
             ("GET", ["recording", "settings"]) => {
                 self.plain(&json!({ "recordingBatchDownloadUrlTtl": 60 }))
             }
@@ -442,6 +463,20 @@ impl Center {
         }
         let answer = (self.hook)(Ask::Page(page.clone()));
         answer.unwrap_or_else(|| self.plain(&page))
+    }
+
+    /// The conversations of these ids, at most a hundred.
+    fn details(&self, query: &str) -> Answer {
+        let ids = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "id");
+        let ids = ids.map(|(_, ids)| ids.into_owned()).unwrap_or_default();
+        let ids: Vec<&str> = ids.split(',').collect();
+        if !(1..=100).contains(&ids.len()) {
+            return self.refuse("details of other than 1 to 100 conversations");
+        }
+        let rows = self.conversations.iter().map(|(row, _)| row);
+        let asked = |row: &&Value| ids.iter().any(|id| row["conversationId"] == *id);
+        let rows: Vec<&Value> = rows.filter(asked).collect();
+        self.plain(&json!({ "conversations": rows }))
     }
 
     fn submit(&self, given: &Value) -> Answer {

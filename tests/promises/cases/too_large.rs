@@ -61,8 +61,8 @@ async fn a_conversation_that_is_too_large_by_itself_costs_no_other_and_is_named(
     all[16].0["externalTag"] = json!("x".repeat(TOO_LARGE));
     let cloud = Cloud::honest(all).await;
     let ran = cloud.run().await;
-    assert!(ran.outcomes["stored"] >= 29, "{ran:?}");
-    assert_eq!(cloud.recordings().len() as u64, ran.outcomes["stored"]);
+    assert!(ran.stored() >= 29, "{ran:?}");
+    assert_eq!(cloud.recordings().len() as u64, ran.stored());
     for number in (1..=30).filter(|number| *number != 17) {
         assert!(!ran.losses.contains_key(&id(number)), "{ran:?}");
     }
@@ -104,11 +104,11 @@ async fn metadata_that_are_too_large_cost_no_other_conversation() {
     .await;
     cloud.options = json!({ "recording_metadata": true });
     let ran = cloud.run().await;
-    assert!(ran.outcomes["stored"] >= 4, "{ran:?}");
+    assert!(ran.stored() >= 4, "{ran:?}");
     for number in [1, 2, 4, 5] {
         assert!(!ran.losses.contains_key(&id(number)), "{ran:?}");
     }
-    if ran.outcomes["stored"] < 5 {
+    if ran.stored() < 5 {
         ran.loss(3, "too-large");
         assert_eq!(ran.code, Some(3), "{ran:?}");
     }
