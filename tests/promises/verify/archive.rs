@@ -109,6 +109,7 @@ fn object(conversation: &str, part: u32) -> Object {
         note: None,
         aside: false,
         told: None,
+        file: String::new(),
     }
 }
 
@@ -162,6 +163,7 @@ impl Archive {
                 day: format!("2026-01-0{}", day + 5),
                 conversations,
                 replaces: Vec::new(),
+                apart: false,
             });
             receipt::file(context, &segment, output, &[]).await.unwrap();
         }
