@@ -69,6 +69,10 @@ impl Run {
         // A donor that is away may come back; one that is given up does not.
         let lanes = &live.lanes;
         live.filling.jobs.retain(|job| !lanes.is_refused(job.donor));
+        if live.filling.jobs.is_empty() {
+            // No sink has any of it, as when the only one was emptied: the source may.
+            return self.search_for_lacking(live).await;
+        }
         let mut jobs = live.filling.jobs.iter();
         let next = jobs.position(|job| there.contains(&job.donor));
         let Some(job) = next.and_then(|at| live.filling.jobs.remove(at)) else {
