@@ -333,7 +333,9 @@ fn written(first: &[u8]) -> Looks {
         return Looks::Unknown;
     }
     let text = text.trim_start().to_ascii_lowercase();
-    let html = text.contains("<html") || text.contains("<!doctype html");
+    // A chat in JSON may tell of a page, and is none.
+    let markup = text.starts_with('<');
+    let html = markup && (text.contains("<html") || text.contains("<!doctype html"));
     if html || HTML.iter().any(|tag| text.starts_with(tag)) {
         return Looks::Html;
     }

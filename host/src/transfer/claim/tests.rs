@@ -65,6 +65,7 @@ fn each_format_is_known_by_its_first_bytes() {
         (b"<?xml version=\"1.0\"?><Error><Code>", Looks::Xml),
         (b"<Error><Code>AccessDenied</Code>", Looks::Xml),
         (b"{\"error\": \"no such file\"}", Looks::Json),
+        (b"{\"messages\": [\"<html>\"]}", Looks::Json),
         (b" [ {\"id\": 1} ]", Looks::Json),
         (b"{}", Looks::Json),
         (b"upstream connect error or disconnect", Looks::Text),
