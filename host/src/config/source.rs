@@ -200,6 +200,12 @@ pub(super) fn source(
     let at_interval = format!("{at}.options.interval");
     let interval = match options.remove("interval") {
         Some(Value::String(text)) => interval(&text).map_err(|reason| key(&at_interval, reason))?,
+        None if let Some(typed) = options.keys().find(|name| like_interval(name)) => {
+            return Err(key(
+                format!("{at}.options.{typed}"),
+                "unknown option; did you mean `interval`?",
+            ));
+        }
         _ => {
             return Err(key(
                 at_interval,
@@ -227,6 +233,11 @@ pub(super) fn source(
         confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
     };
     Ok((origin, config))
+}
+
+/// Whether an option's name is `interval` with a slip of the hand.
+fn like_interval(name: &str) -> bool {
+    strsim::damerau_levenshtein(&name.to_lowercase(), "interval") <= 2
 }
 
 /// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or

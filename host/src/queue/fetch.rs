@@ -16,6 +16,8 @@ use crate::sandbox::{Split, Wanted};
 /// The shortest pause before a recording that is late is asked for again, and the longest (ms).
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
 
+/// How long a loss that may pass is left alone after it was asked for (ms).
+const RETRY_AFTER: u64 = 3_600_000;
 /// How many groups' worth of conversations are looked at to fill one.
 const WINDOW: usize = 4;
 
@@ -308,13 +310,14 @@ impl Queue {
     }
 
     /// Takes up again what was filed with a loss that may pass, unless it has been tried so often that
-    /// only who runs the export can tell whether it is worth it; returns how many.
+    /// only who runs the export can tell whether it is worth it, or has only just been tried; returns
+    /// how many.
     ///
     /// # Errors
     /// [`QueueError`].
     pub async fn retry_passing(&self, now: u64) -> Result<usize, QueueError> {
         self.retry(
-            "lost = 1 AND passing = 1 AND attempt < 5 AND NOT live",
+            "lost = 1 AND passing = 1 AND attempt < 5 AND NOT live AND due < ?1",
             false,
             now,
         )
@@ -336,13 +339,14 @@ impl Queue {
         anew: bool,
         now: u64,
     ) -> Result<usize, QueueError> {
+        let before = now.saturating_sub(RETRY_AFTER) as i64;
         self.with(move |tx| {
             let lost: Vec<(Filed, String)> = tx
                 .prepare(&format!(
                     "SELECT outcome, objects, bytes, id FROM conversation
-                     WHERE {condition} AND status IN ('filed', 'kept') AND record IS NOT NULL"
+                     WHERE {condition} AND status IN ('filed', 'kept') AND record IS NOT NULL AND ?1 >= 0"
                 ))?
-                .query_map([], |row| Ok((Filed::read(row)?, row.get(3)?)))?
+                .query_map([before], |row| Ok((Filed::read(row)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             for (filed, id) in &lost {
                 filed.take_up(tx, id, now)?;

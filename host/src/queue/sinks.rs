@@ -134,6 +134,9 @@ impl Queue {
             )?
             .execute([&sink])?;
             keep_none(tx)?;
+            // What the archive says of itself may be gone, too.
+            tx.prepare_cached("DELETE FROM meta WHERE name = 'readme:' || ?1")?
+                .execute([&sink])?;
             tx.prepare_cached(
                 "INSERT OR IGNORE INTO wanting (conversation, sink)
                  SELECT id, ?1 FROM conversation WHERE status = 'filed'",

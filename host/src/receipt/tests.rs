@@ -219,6 +219,7 @@ fn segment() -> Arc<Segment> {
             stored: None,
             note: None,
             aside: number == 2,
+            file: String::new(),
             told: None,
         };
         Settled {
