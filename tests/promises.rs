@@ -36,6 +36,8 @@ mod foresight;
 mod full_disk;
 #[path = "promises/genesys.rs"]
 mod genesys;
+#[path = "promises/identity.rs"]
+mod identity;
 #[path = "promises/layouts.rs"]
 mod layouts;
 #[path = "promises/limits.rs"]
@@ -91,6 +93,8 @@ mod sinks_http;
 #[cfg(feature = "transcode")]
 #[path = "promises/transcode.rs"]
 mod transcode;
+#[path = "promises/upgrade.rs"]
+mod upgrade;
 #[path = "promises/verify.rs"]
 mod verify;
 #[path = "promises/what_it_claims.rs"]

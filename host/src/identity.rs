@@ -10,7 +10,7 @@ mod before;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub(crate) use before::label as label_before;
+pub(crate) use before::{label as label_before, route};
 
 use crate::{sandbox::hex, transfer::Output};
 

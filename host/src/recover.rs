@@ -84,7 +84,7 @@ impl Claim {
     }
 
     /// What the names of all exports of the source have in common.
-    fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         let digits = self.label.rfind('-').map_or(self.label.len(), |at| at + 1);
         &self.label[..digits]
     }

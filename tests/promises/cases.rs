@@ -14,6 +14,8 @@ mod links;
 mod moved;
 #[path = "cases/one_bad.rs"]
 mod one_bad;
+#[path = "cases/repair.rs"]
+mod repair;
 #[path = "cases/too_large.rs"]
 mod too_large;
 #[path = "cases/unread.rs"]

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use recording_source_sdk::{Failure, Note, Outcome, OutcomeResult, Step, Timestamp};
+use recording_source_sdk::{Failure, NOT_ENDED, Note, Outcome, OutcomeResult, Step, Timestamp};
 
 use crate::{
     api::{self, analytics::Page},
@@ -106,10 +106,10 @@ fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
     }
 }
 
-/// That a conversation goes on: the code is the interface's.
+/// That a conversation goes on.
 fn not_ended() -> Failure {
     Failure {
-        code: "not-ended".to_owned(),
+        code: NOT_ENDED.to_owned(),
         message: "it goes on".to_owned(),
         passing: true,
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
-    Answer, Artifact, Conversation, Event, Fact, Fetch, Next, Note, Outcome, Purpose, Request,
-    Source, SourceError, Split, Started, Timestamp, Wanted,
+    Answer, Artifact, Conversation, Event, Fact, Fetch, NOT_ENDED, Next, Note, Outcome,
+    OutcomeResult, Purpose, Request, Source, SourceError, Split, Started, Timestamp, Wanted,
 };
 
 /// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
@@ -113,7 +113,9 @@ impl Drive {
         respond: &mut impl FnMut(&Request, Timestamp) -> Answer,
     ) -> Result<(), SourceError> {
         loop {
-            let step = S::step(&self.options, split.state.clone(), event, self.now)?;
+            let mut step = S::step(&self.options, split.state.clone(), event, self.now)?;
+            // As the host has it in the end: what goes on is fetched like everything else.
+            step.outcomes.retain(|outcome| !goes_on(outcome));
             let settled: HashSet<&str> = step
                 .outcomes
                 .iter()
@@ -162,4 +164,9 @@ impl Drive {
             }
         }
     }
+}
+
+/// Whether an outcome says that its conversation has not ended.
+fn goes_on(outcome: &Outcome) -> bool {
+    matches!(&outcome.result, OutcomeResult::Failed(failure) if failure.code == NOT_ENDED)
 }

@@ -13,6 +13,7 @@ mod words;
 pub use bindings::exports::recording::source::source::Guest;
 pub use bindings::recording::source::types::*;
 pub use drive::Drive;
+pub use words::NOT_ENDED;
 
 // The macro below does not tell cargo which file it reads: a change there must not go unnoticed.
 const _: &str = include_str!("../../../wit/source.wit");

@@ -8,6 +8,10 @@ use crate::{
     Timestamp, Verdict,
 };
 
+/// The code of the outcome that a `find` gives a conversation that has not ended: the host waits for
+/// its end, up to a point, before it asks for a `fetch`.
+pub const NOT_ENDED: &str = "not-ended";
+
 /// A clock that is wrong by more than this spoils settle times and signatures (ms).
 const SKEW: u64 = 60_000;
 

@@ -55,7 +55,8 @@ pub(crate) fn label(
     format!("{}-{}", plain(name), &hex(&digest.finalize())[..DIGITS])
 }
 
-fn route(route: &Route) -> String {
+/// What a sink takes, as text.
+pub(crate) fn route(route: &Route) -> String {
     let condition = &route.condition;
     let list = |list: &[String]| {
         let quoted: Vec<String> = list.iter().map(|text| format!("{text:?}")).collect();

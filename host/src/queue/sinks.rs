@@ -18,6 +18,8 @@ pub struct KnownSink {
     pub name: String,
     /// What decides which object stands under which key of it.
     pub identity: String,
+    /// What decides which conversations it takes, and what of them.
+    pub takes: String,
     /// The id in its marker, or what tells its place where it has no marker; none if it has neither.
     pub marker: Option<String>,
     /// Whether a run has left it out since.
@@ -49,16 +51,19 @@ impl Queue {
     /// [`QueueError`].
     pub async fn sinks(&self) -> Result<Vec<KnownSink>, QueueError> {
         self.with(|tx| {
-            tx.prepare_cached("SELECT name, identity, marker, lapsed FROM sink ORDER BY name")?
-                .query_map([], |row| {
-                    Ok(KnownSink {
-                        name: row.get(0)?,
-                        identity: row.get(1)?,
-                        marker: row.get(2)?,
-                        lapsed: row.get(3)?,
-                    })
-                })?
-                .collect()
+            tx.prepare_cached(
+                "SELECT name, identity, takes, marker, lapsed FROM sink ORDER BY name",
+            )?
+            .query_map([], |row| {
+                Ok(KnownSink {
+                    name: row.get(0)?,
+                    identity: row.get(1)?,
+                    takes: row.get(2)?,
+                    marker: row.get(3)?,
+                    lapsed: row.get(4)?,
+                })
+            })?
+            .collect()
         })
         .await
     }
@@ -69,8 +74,9 @@ impl Queue {
     /// [`QueueError`].
     pub async fn set_sink(&self, sink: KnownSink) -> Result<(), QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached("INSERT OR REPLACE INTO sink (name, identity, marker, lapsed) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![sink.name, sink.identity, sink.marker, sink.lapsed])
+            tx.prepare_cached("INSERT OR REPLACE INTO sink (name, identity, takes, marker, lapsed) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![sink.name, sink.identity, sink.takes, sink.marker, sink.lapsed])
                 .map(drop)
         })
         .await

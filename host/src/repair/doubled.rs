@@ -44,6 +44,11 @@ impl Repair<'_> {
             // That of another export goes; of two others, the one that was written first.
             let goes = match (receipts.get(&finding.key), receipts.get(other)) {
                 (Some(Some(one)), Some(Some(two))) => {
+                    // What another source exports is its own affair.
+                    let related = |it: &Doubled| it.header.export.starts_with(self.claim.prefix());
+                    if !related(one) || !related(two) {
+                        continue;
+                    }
                     let mine = |it: &Doubled| it.header.export == self.claim.label();
                     let (a, b) = (mine(one), mine(two));
                     let later = one.header.written_at > two.header.written_at;

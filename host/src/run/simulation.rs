@@ -42,7 +42,7 @@ fn run(
     queue: &Queue,
     clock: Clock,
     seed: u64,
-    refill: Option<&'static str>,
+    (refill, repair): (Option<&'static str>, bool),
 ) -> Run {
     let world = Arc::clone(world);
     let origins = [
@@ -108,7 +108,7 @@ fn run(
             },
             "calls",
         )),
-        repair: false,
+        repair,
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {
@@ -146,11 +146,11 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     let clock = Clock::starting_at(began, 1.0);
     // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
-    let mut refill = None;
+    let mut changed = (None, false);
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let run = run(world, &queue, clock, seed, refill);
+        let run = run(world, &queue, clock, seed, changed);
         let going = run.go(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
@@ -166,7 +166,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
             Ok(Ok(_)) => match change.take() {
-                Some(change) => refill = world.lock().unwrap().change_sinks(change),
+                Some(change) => changed = world.lock().unwrap().change_sinks(change),
                 None => return,
             },
             // Whatever ends a run early, the next one goes on from there.
@@ -176,7 +176,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
             Err(_) => {
                 crashes = crashes.saturating_sub(1);
                 if let Some(change) = change.take_if(|_| dice.random_bool(0.5)) {
-                    refill = world.lock().unwrap().change_sinks(change);
+                    changed = world.lock().unwrap().change_sinks(change);
                 }
             }
         }

@@ -38,6 +38,7 @@ pub(super) fn known(output: &Output, marker: Option<String>) -> KnownSink {
     KnownSink {
         name: output.name.clone(),
         identity: identity::sink(output),
+        takes: identity::route(&output.route),
         marker,
         lapsed: false,
     }
@@ -50,7 +51,7 @@ enum Standing {
     Same,
     /// Nothing is filed anywhere yet.
     First,
-    /// It is new, or was left out for a while.
+    /// It is new, was left out for a while, or takes other conversations.
     Added,
     /// It wants other objects, or under other keys.
     Reshaped,
@@ -120,7 +121,9 @@ impl Run {
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
             Some(before) if before.identity != identity => Standing::Reshaped,
-            Some(before) if before.lapsed => Standing::Added,
+            Some(before) if before.lapsed || before.takes != identity::route(&output.route) => {
+                Standing::Added
+            }
             Some(_) => Standing::Same,
         };
         let refill = self.refill.contains(&output.name);
@@ -185,7 +188,7 @@ impl Run {
         let why = match standing {
             Standing::Reshaped => "wants its objects in another form or under other keys",
             Standing::Other => "is another one than before",
-            _ => "is new or was left out",
+            _ => "is new, was left out, or takes other conversations now",
         };
         if lacking > 0 {
             self.warn(&format!(

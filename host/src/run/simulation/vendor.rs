@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{ALLOWED, world::World};
@@ -25,7 +26,7 @@ use crate::{
     sandbox::{
         Answer, Artifact, ArtifactKey, Container, Conversation, Download, Event, Failure, Fault,
         HandedOver, Method, Missing, Next, Outcome, OutcomeResult, Purpose, RecordingKey, Request,
-        Response, SandboxError, Send, SourceError, Split, Started, State, Step, Wait,
+        Response, SandboxError, Send, SourceError, Split, Started, State, Step, Wait, hex,
     },
     sink::SinkError,
     transfer::{Delivery, Output, TransferError},
@@ -554,14 +555,15 @@ impl Delivers for Way {
             return Err(TransferError::Link("simulated expiry".into()));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
+        let bytes = key.recording.as_bytes();
         let object = Object {
             conversation: key.conversation.clone(),
             recording: key.recording.clone(),
             key: format!("recordings/{}", key.recording),
             member: None,
             content_type: "audio/ogg".into(),
-            size: 1,
-            sha256: String::new(),
+            size: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(bytes)),
             etag: None,
             stored: None,
             note: None,
@@ -586,6 +588,8 @@ impl Delivers for Way {
             }
             let name = format!("{sink} {}", key.recording);
             *world.stored.entry(name).or_default() += 1;
+            let place = (sink.clone(), object.key.clone());
+            world.lake.insert(place, bytes.to_vec());
             delivery.contents.objects.push((sink, object.clone()));
         }
         Ok(delivery)

@@ -1,0 +1,200 @@
+//! An export is what is selected and where it goes: whatever else changes, nothing is asked for again,
+//! and no row stands twice.
+
+use std::{collections::BTreeMap, path::Path};
+
+use genesys_simulator::Settings;
+use serde_json::{Value, json};
+
+use crate::support::{Center, SPEED, run_program};
+
+/// What a run and a verification came to.
+struct Ran {
+    calls: u64,
+    submits: u64,
+    pages: u64,
+    /// Rows of each sink, and how many of them are unique.
+    rows: BTreeMap<String, (usize, usize)>,
+}
+
+fn rows(folder: &Path) -> (usize, usize) {
+    let mut all = Vec::new();
+    for (key, bytes) in crate::support::files(folder) {
+        if key.starts_with("metadata/") {
+            let text = String::from_utf8(bytes).unwrap();
+            all.extend(text.lines().map(|line| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                let unique = [
+                    "conversation_id",
+                    "recording_id",
+                    "object_key",
+                    "archive_member",
+                ];
+                unique.map(|name| row[name].to_string()).join(" ")
+            }));
+        }
+    }
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    (count, all.len())
+}
+
+fn requests(center: &Center) -> (u64, u64, u64) {
+    let requests = center.simulator.stats().requests;
+    let of = |word: &str| {
+        let matching = requests.iter().filter(|(name, _)| name.contains(word));
+        matching.map(|(_, count)| *count).sum::<u64>()
+    };
+    let api = requests.iter().filter(|(name, _)| name.contains("/api/"));
+    (
+        api.map(|(_, count)| *count).sum(),
+        of("POST /api/v2/recording/batchrequests"),
+        of("POST /api/v2/analytics/conversations/details/query"),
+    )
+}
+
+async fn go(center: &Center, label: &str, config: &Value, sinks: &[&str]) -> Ran {
+    let before = requests(center);
+    let path = center.write(config).display().to_string();
+    let speed = SPEED.to_string();
+    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{label}: {said}");
+    let proven = run_program(&["verify", "--full", "--config", &path]).await;
+    let proof = String::from_utf8(proven.stdout).unwrap();
+    assert_eq!(proven.status.code(), Some(0), "{label}: {proof}");
+    let after = requests(center);
+    let folders = sinks.iter().map(|sink| {
+        let counted = rows(&center.folder.path().join(sink));
+        ((*sink).to_owned(), counted)
+    });
+    let ran = Ran {
+        calls: after.0 - before.0,
+        submits: after.1 - before.1,
+        pages: after.2 - before.2,
+        rows: folders.collect(),
+    };
+    println!(
+        "{label:<26} {:>4} API calls, {:>2} batches, {:>2} pages; rows (unique): {:?}",
+        ran.calls, ran.submits, ran.pages, ran.rows
+    );
+    for (sink, (count, unique)) in &ran.rows {
+        assert_eq!(count, unique, "{label}: rows of {sink} stand twice");
+    }
+    ran
+}
+
+fn sink(center: &Center, name: &str) -> Value {
+    json!({ "type": "filesystem", "path": center.folder.path().join(name) })
+}
+
+/// An organisation of which everything is available, so that no loss is tried again.
+async fn center() -> Center {
+    Center::start(Settings {
+        conversations: 300,
+        days: 7,
+        archived: 0.0,
+        deleted: 0.0,
+        uploading: 0.0,
+        sensitive: 0.0,
+        ..Settings::default()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_new_is_asked_for_when_the_configuration_changes() {
+    let center = center().await;
+    let mut config = center.config_to(sink(&center, "lake"));
+    let interval = |config: &mut Value, text: &str| {
+        config["sources"]["calls"]["options"]["interval"] = json!(text);
+    };
+    interval(&mut config, "2026-01-05/2026-01-08");
+    let first = go(&center, "3 days", &config, &["lake"]).await;
+    assert!(first.submits > 0 && first.pages >= 3);
+
+    config["sources"]["calls"]["options"]["poll_seconds"] = json!(5);
+    config["sources"]["calls"]["options"]["mode"] = json!("recordings");
+    config["concurrency"] = json!({ "splits": 20 });
+    let spelled = go(&center, "defaults spelled out", &config, &["lake"]).await;
+    assert_eq!(spelled.calls, 0);
+    assert_eq!(spelled.rows, first.rows);
+
+    interval(&mut config, "2026-01-05/2026-01-12");
+    let widened = go(&center, "widened to 7 days", &config, &["lake"]).await;
+    let new = 300_u64;
+    assert!(widened.submits <= new.div_ceil(100), "{}", widened.submits);
+    assert!(widened.pages <= first.pages + 4, "{}", widened.pages);
+
+    config["sinks"]["copy"] = sink(&center, "copy");
+    let added = go(&center, "a sink added", &config, &["lake", "copy"]).await;
+    assert_eq!(added.rows["lake"], widened.rows["lake"]);
+    assert_eq!(added.rows["copy"], widened.rows["lake"]);
+    assert!(added.submits <= 3, "{}", added.submits);
+    assert_eq!(added.pages, 0);
+
+    config["sources"]["calls"]["options"]["poll_seconds"] = json!(9);
+    let again = go(&center, "run again", &config, &["lake", "copy"]).await;
+    assert_eq!((again.calls, &again.rows), (0, &added.rows));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_selection_is_said_and_does_not_fetch_what_receipts_prove() {
+    let center = center().await;
+    let mut config = center.config_to(sink(&center, "lake"));
+    config["sources"]["calls"]["options"]["media"] = json!(["voice"]);
+    let voice = go(&center, "voice alone", &config, &["lake"]).await;
+    config["sources"]["calls"]["options"]["media"] = json!(["voice", "chat"]);
+    let path = center.write(&config).display().to_string();
+    let speed = SPEED.to_string();
+    let before = requests(&center);
+    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("another export") && said.contains("`media`"),
+        "{said}"
+    );
+    let both = go(&center, "voice and chat", &config, &["lake"]).await;
+    assert!(both.rows["lake"].0 > voice.rows["lake"].0);
+    // What is new are the chats: fewer batches than for all.
+    let submits = requests(&center).1 - before.1;
+    assert!(
+        submits < voice.submits.max(2),
+        "{submits} of {}",
+        voice.submits
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_layout_fills_its_sink_anew_and_touches_no_other() {
+    let center = center().await;
+    let mut config = center.config_to(sink(&center, "lake"));
+    config["sinks"]["copy"] = sink(&center, "copy");
+    let first = go(&center, "two sinks", &config, &["lake", "copy"]).await;
+    let lake = crate::support::files(&center.folder.path().join("lake"));
+    config["sinks"]["copy"]["layout"] = json!("flat");
+    let path = center.write(&config).display().to_string();
+    let before = requests(&center);
+    let ran = run_program(&["run", "--speed", "40", "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("sink copy wants its objects in another form"),
+        "{said}"
+    );
+    // They were copied from the other sink.
+    assert_eq!(requests(&center).0 - before.0, 0);
+    assert!(crate::support::files(&center.folder.path().join("lake")) == lake);
+    let flat = crate::support::files(&center.folder.path().join("copy"));
+    let flat = flat
+        .keys()
+        .filter(|key| key.starts_with("recordings/") && key.matches('/').count() == 1);
+    let media = lake.keys().filter(|key| key.starts_with("recordings/"));
+    assert_eq!(flat.count(), media.count());
+    let proven = run_program(&["verify", "--full", "--config", &path]).await;
+    let proof = String::from_utf8(proven.stdout).unwrap();
+    assert_eq!(proven.status.code(), Some(0), "{proof}");
+    assert!(first.rows["copy"].0 > 0);
+}
