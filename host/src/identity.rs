@@ -186,7 +186,7 @@ mod tests {
         );
         assert_eq!(label, "calls-30c568c7c454");
         let (_, _, label) = of(&json!({}));
-        assert_eq!(label, "calls-9d3bcc6b4d6e");
+        assert_eq!(label, "calls-6dc9ef2a0053");
     }
 
     #[test]

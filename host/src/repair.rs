@@ -38,6 +38,12 @@ pub struct Repaired {
 }
 
 impl Repaired {
+    /// Whether another pass may put more right: something is left that is neither unknown nor given up.
+    pub(crate) fn is_worth_more(&self) -> bool {
+        let mut left = self.left.values().flatten();
+        left.any(|finding| finding.difference != Difference::Surplus)
+    }
+
     pub(crate) fn add(&mut self, other: &Repaired) {
         self.found += other.found;
         self.restored += other.restored;

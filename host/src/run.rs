@@ -395,7 +395,11 @@ impl Run {
         let sinks = sinks.collect();
         self.queue.close_segments(least, ROWS, sinks).await?;
         let mut all = true;
-        for (number, sinks) in self.queue.unfiled().await? {
+        let unfiled = self.queue.unfiled().await?;
+        if !unfiled.is_empty() {
+            self.mark_sinks(live).await?;
+        }
+        for (number, sinks) in unfiled {
             let mut places: Vec<usize> = self.places(&sinks).collect();
             places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
             if places.is_empty() {

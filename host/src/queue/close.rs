@@ -147,7 +147,7 @@ impl Queue {
     ) -> Result<Acknowledged, QueueError> {
         let number = segment.number;
         // What it replaces has been counted.
-        let first = segment.replaces.is_empty();
+        let first = segment.replaces.is_empty() || segment.apart;
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();
         for settled in &segment.conversations {

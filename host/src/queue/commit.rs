@@ -256,6 +256,9 @@ fn add_conversation(
     if new == 1 {
         return Ok(Added::New);
     }
+    // Of what only receipts have told, the start was not known.
+    tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
+        .execute(params![found.id, found.start as i64])?;
     // What a fetch told of it is not replaced by what a search tells again. What has ended by now need
     // not be waited for.
     let was_live: Option<bool> = tx

@@ -104,6 +104,21 @@ impl Queue {
         .await
     }
 
+    /// Whether any conversation is filed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn has_filed(&self) -> Result<bool, QueueError> {
+        self.with(|tx| {
+            tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status IN ('filed', 'kept'))",
+                [],
+                |row| row.get(0),
+            )
+        })
+        .await
+    }
+
     /// Whether any sink was given anything.
     ///
     /// # Errors

@@ -67,6 +67,8 @@ pub(super) struct Live {
     pub(super) looks: u32,
     /// The sinks of which it is not yet known whether they are those of before, by their places.
     pub(super) strangers: BTreeSet<usize>,
+    /// The sinks that have no marker yet, by their places: they get one before anything else.
+    pub(super) unmarked: BTreeSet<usize>,
     /// How far sinks are filled with what they lack.
     pub(super) filling: Filling,
 }
@@ -94,6 +96,7 @@ impl Live {
             next_search: None,
             looks: 0,
             strangers: BTreeSet::new(),
+            unmarked: BTreeSet::new(),
             filling: Filling::default(),
         };
         for (id, due) in queue.open_splits().await? {

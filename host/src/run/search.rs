@@ -200,6 +200,7 @@ impl Run {
                 live.next_wanted = self.next_wanted().await?.filter(|due| *due > now);
                 break;
             };
+            self.mark_sinks(live).await?;
             let ids: Vec<String> = conversations.iter().map(|one| one.id.clone()).collect();
             let fetch = Fetch {
                 name: name.clone(),

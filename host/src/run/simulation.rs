@@ -147,6 +147,8 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
     let mut changed = (None, false);
+    // What was on its way when it was damaged is repaired once its receipt tells of it.
+    let mut again = 1;
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
@@ -165,6 +167,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
+            Ok(Ok(_)) if changed.1 && again > 0 => again -= 1,
             Ok(Ok(_)) => match change.take() {
                 Some(change) => changed = world.lock().unwrap().change_sinks(change),
                 None => return,

@@ -73,7 +73,7 @@ impl Run {
         let began = self.clock.now();
         for place in places {
             for tried in 1.. {
-                let error = match self.know_sink(*place).await {
+                let error = match self.know_sink(*place, live).await {
                     Ok(()) => {
                         live.strangers.remove(place);
                         break;
@@ -104,7 +104,7 @@ impl Run {
     }
 
     /// Compares a sink with what the queue knows of it, and notes what it lacks.
-    pub(super) async fn know_sink(&self, place: usize) -> Result<(), RunError> {
+    pub(super) async fn know_sink(&self, place: usize, live: &mut Live) -> Result<(), RunError> {
         let output = &self.outputs[place];
         let sinks = self.queue.sinks().await?;
         let before = sinks.iter().find(|sink| sink.name == output.name);
@@ -114,10 +114,12 @@ impl Run {
         let standing = match before {
             None if !delivered => Standing::First,
             // An earlier version of the program has filed, and knew of no markers.
-            None if sinks.is_empty() => match self.has_receipts(output).await? {
-                true => Standing::Same,
-                false => Standing::Other,
-            },
+            None if sinks.is_empty() => {
+                match !self.queue.has_filed().await? || self.has_receipts(output).await? {
+                    true => Standing::Same,
+                    false => Standing::Other,
+                }
+            }
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
             Some(before) if before.identity != identity => Standing::Reshaped,
@@ -131,11 +133,32 @@ impl Run {
             Standing::Other if !refill && delivered => {
                 return Err(RunError::Sink(refusal(output, before, marker)));
             }
+            // Nothing is put where nothing may ever come.
+            Standing::First if marker.is_none() => {
+                live.unmarked.insert(place);
+                return Ok(());
+            }
             Standing::Same | Standing::First => {}
             _ => self.fill(output, before, standing).await?,
         }
         let marker = marker_of(output, true).await?;
         self.queue.set_sink(known(output, marker)).await?;
+        Ok(())
+    }
+
+    /// Gives sinks their markers that are about to get something for the first time.
+    pub(super) async fn mark_sinks(&self, live: &mut Live) -> Result<(), RunError> {
+        let places: Vec<usize> = live.unmarked.iter().copied().collect();
+        for place in places {
+            let output = &self.outputs[place];
+            match marker_of(output, true).await {
+                Ok(marker) => {
+                    self.queue.set_sink(known(output, marker)).await?;
+                    live.unmarked.remove(&place);
+                }
+                Err(error) => self.sink_failed(place, error, live)?,
+            }
+        }
         Ok(())
     }
 
@@ -249,6 +272,7 @@ impl Run {
 
     /// What is not as it should be after a repair.
     pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
+        repaired.left.clear();
         for output in &self.outputs {
             let Some(report) = verified(output).await? else {
                 continue;
@@ -262,7 +286,7 @@ impl Run {
 
     /// A sink that was down is back: it may be another one by now.
     pub(super) async fn know_again(&self, place: usize, live: &mut Live) -> Result<bool, RunError> {
-        match self.know_sink(place).await {
+        match self.know_sink(place, live).await {
             Ok(()) => {
                 live.strangers.remove(&place);
                 Ok(true)
