@@ -35,7 +35,8 @@ impl Evening {
     async fn new() -> Self {
         let settings = Settings {
             conversations: CONVERSATIONS,
-            seed: 61,
+            // One in which nothing is left out, so that nothing is tried again a day later.
+            seed: 45,
             days: 1,
             sensitive: 0.0,
             uploading: 0.0,

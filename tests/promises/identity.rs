@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, path::Path};
 use genesys_simulator::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, run_program};
+use crate::support::{Center, run_program};
+
+/// How fast time runs here.
+const SLOW: f64 = 10.0;
 
 /// What a run and a verification came to.
 struct Ran {
@@ -57,10 +60,11 @@ fn requests(center: &Center) -> (u64, u64, u64) {
 async fn go(center: &Center, label: &str, config: &Value, sinks: &[&str]) -> Ran {
     let before = requests(center);
     let path = center.write(config).display().to_string();
-    let speed = SPEED.to_string();
+    let speed = SLOW.to_string();
     let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(0), "{label}: {said}");
+    // What the vendor has flagged and lacks is a loss, known after the first run.
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{label}: {said}");
     let proven = run_program(&["verify", "--full", "--config", &path]).await;
     let proof = String::from_utf8(proven.stdout).unwrap();
     assert_eq!(proven.status.code(), Some(0), "{label}: {proof}");
@@ -89,9 +93,9 @@ fn sink(center: &Center, name: &str) -> Value {
     json!({ "type": "filesystem", "path": center.folder.path().join(name) })
 }
 
-/// An organisation of which everything is available, so that no loss is tried again.
+/// An organization whose time runs so that no loss is tried again while the test takes.
 async fn center() -> Center {
-    Center::start(Settings {
+    let settings = Settings {
         conversations: 300,
         days: 7,
         archived: 0.0,
@@ -99,8 +103,8 @@ async fn center() -> Center {
         uploading: 0.0,
         sensitive: 0.0,
         ..Settings::default()
-    })
-    .await
+    };
+    Center::fast(settings, SLOW).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,11 +151,11 @@ async fn another_selection_is_said_and_does_not_fetch_what_receipts_prove() {
     let voice = go(&center, "voice alone", &config, &["lake"]).await;
     config["sources"]["calls"]["options"]["media"] = json!(["voice", "chat"]);
     let path = center.write(&config).display().to_string();
-    let speed = SPEED.to_string();
+    let speed = SLOW.to_string();
     let before = requests(&center);
     let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(0), "{said}");
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
     assert!(
         said.contains("another export") && said.contains("`media`"),
         "{said}"
@@ -177,7 +181,8 @@ async fn another_layout_fills_its_sink_anew_and_touches_no_other() {
     config["sinks"]["copy"]["layout"] = json!("flat");
     let path = center.write(&config).display().to_string();
     let before = requests(&center);
-    let ran = run_program(&["run", "--speed", "40", "--config", &path]).await;
+    let speed = SLOW.to_string();
+    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(0), "{said}");
     assert!(

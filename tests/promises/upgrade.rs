@@ -51,7 +51,9 @@ async fn left_behind() -> (Center, PathBuf, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     let (center, data, before) = left_behind().await;
-    let had = files(&center.output());
+    let mut had = files(&center.output());
+    // What was being written is written anew.
+    had.retain(|key, _| !key.ends_with(".part"));
     let path = center.write(&center.config()).display().to_string();
     let speed = SPEED.to_string();
 

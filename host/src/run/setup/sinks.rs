@@ -107,10 +107,13 @@ impl Pipeline {
             if absent.contains(&output.name) {
                 continue;
             }
-            let marker = crate::run::sinks::marker_of(output, true).await?;
-            queue
-                .set_sink(crate::run::sinks::known(output, marker))
-                .await?;
+            // One without a marker gets it when it first gets something.
+            let marker = crate::run::sinks::marker_of(output, false).await?;
+            if marker.is_some() {
+                queue
+                    .set_sink(crate::run::sinks::known(output, marker))
+                    .await?;
+            }
         }
         Ok(())
     }
