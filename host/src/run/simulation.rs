@@ -42,7 +42,7 @@ fn run(
     queue: &Queue,
     clock: Clock,
     seed: u64,
-    (refill, repair): (Option<&'static str>, bool),
+    refill: Option<&'static str>,
 ) -> Run {
     let world = Arc::clone(world);
     let origins = [
@@ -108,7 +108,7 @@ fn run(
             },
             "calls",
         )),
-        repair,
+        repair: false,
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {
@@ -146,13 +146,11 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     let clock = Clock::starting_at(began, 1.0);
     // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
-    let mut changed = (None, false);
-    // What was on its way when it was damaged is repaired once its receipt tells of it.
-    let mut again = 1;
+    let mut refill = None;
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let run = run(world, &queue, clock, seed, changed);
+        let run = run(world, &queue, clock, seed, refill);
         let going = run.go(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
@@ -167,9 +165,8 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
-            Ok(Ok(_)) if changed.1 && again > 0 => again -= 1,
             Ok(Ok(_)) => match change.take() {
-                Some(change) => changed = world.lock().unwrap().change_sinks(change),
+                Some(change) => refill = world.lock().unwrap().change_sinks(change),
                 None => return,
             },
             // Whatever ends a run early, the next one goes on from there.
@@ -179,7 +176,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
             Err(_) => {
                 crashes = crashes.saturating_sub(1);
                 if let Some(change) = change.take_if(|_| dice.random_bool(0.5)) {
-                    changed = world.lock().unwrap().change_sinks(change);
+                    refill = world.lock().unwrap().change_sinks(change);
                 }
             }
         }

@@ -51,8 +51,6 @@ pub(super) enum Change {
     Add,
     /// One is wiped, and filled anew.
     Wipe,
-    /// Objects, rows and receipts of one are removed or changed, and it is repaired.
-    Damage,
 }
 
 /// Everything that outlives a crash.
@@ -66,8 +64,6 @@ pub(super) struct World {
     pub(super) crashes: u32,
     /// The sinks that the configuration has.
     pub(super) sinks: Vec<&'static str>,
-    /// Whether what is in a sink was damaged: then objects are put over others.
-    pub(super) damaged: bool,
     /// What changes about them between two runs.
     pub(super) change: Option<Change>,
     /// How often something goes wrong.
@@ -111,7 +107,6 @@ impl World {
         world.tells = seed % 2 == 1;
         world.change = match seed % 7 {
             2 => Some(Change::Add),
-            3 => Some(Change::Damage),
             5 => Some(Change::Wipe),
             _ => None,
         };
@@ -134,47 +129,16 @@ impl World {
             .is_some_and(|(out, from, until)| out == sink && (from..until).contains(&now))
     }
 
-    /// Changes the sinks; returns the one that is to be filled anew, and whether they are to be repaired.
-    pub(super) fn change_sinks(&mut self, change: Change) -> (Option<&'static str>, bool) {
+    /// Changes the sinks; returns the one that is to be filled anew.
+    pub(super) fn change_sinks(&mut self, change: Change) -> Option<&'static str> {
         match change {
             Change::Add => {
                 self.sinks = vec!["one", "two"];
-                (None, false)
+                None
             }
             Change::Wipe => {
                 self.lake.retain(|(sink, _), _| sink != "one");
-                (Some("one"), false)
-            }
-            Change::Damage => {
-                self.damage();
-                (None, true)
-            }
-        }
-    }
-
-    /// Removes and changes what is in a sink, here and there.
-    fn damage(&mut self) {
-        self.damaged = true;
-        let of_one = self.lake.keys().filter(|(sink, _)| sink == "one");
-        let keys: Vec<(String, String)> = of_one.cloned().collect();
-        for place in keys {
-            let harms = if place.1.starts_with("recordings/") {
-                8
-            } else {
-                4
-            };
-            let known = ["recordings/", "receipts/", "metadata/"];
-            if !known.iter().any(|folder| place.1.starts_with(folder)) {
-                continue;
-            }
-            match self.dice.random_range(0..harms) {
-                0 => drop(self.lake.remove(&place)),
-                1 => {
-                    let bytes = self.lake.entry(place).or_default();
-                    let length = bytes.len();
-                    bytes[length / 2] ^= 1;
-                }
-                _ => {}
+                Some("one")
             }
         }
     }
@@ -225,7 +189,6 @@ impl World {
             days,
             tells: false,
             sinks: vec!["one", "two"],
-            damaged: false,
             change: None,
             crashes,
             rate,
@@ -453,10 +416,7 @@ impl Sink for Lake {
         }
         let place = (self.name.to_owned(), key.to_owned());
         if let Some(before) = world.lake.insert(place, all.clone()) {
-            assert!(
-                before == all || world.damaged,
-                "{key} was put with other content"
-            );
+            assert!(before == all, "{key} was put with other content");
         }
         if world.strikes() {
             return Err(failure());
