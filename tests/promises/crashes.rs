@@ -97,7 +97,9 @@ async fn under_way(config: &Value, lake: &Lake, center: &Center) -> Vec<&'static
     if status.unfiled > 0 {
         stages.push("receipts");
     }
-    let part = |key: &String| key.rsplit('/').next().unwrap().starts_with('.');
+    let part = |key: &String| {
+        key != ".recording-host.json" && key.rsplit('/').next().unwrap().starts_with('.')
+    };
     if matches!(lake, Lake::Folder) && lake.files(center).await.keys().any(part) {
         stages.push("writes");
     }
