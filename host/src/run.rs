@@ -337,7 +337,7 @@ impl Run {
         let ready: Vec<String> = live
             .stale
             .keys()
-            .filter(|id| !live.begun.contains(*id))
+            .filter(|id| !live.begun.contains(*id) && !live.is_open(id))
             .take(most.saturating_sub(steps.len()))
             .cloned()
             .collect();

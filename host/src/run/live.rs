@@ -122,6 +122,12 @@ impl Live {
         self.asked.remove(id);
     }
 
+    /// Whether a split of an earlier run goes on later: until it is done nothing else is asked of it,
+    /// since two answers at once would each be taken for the other's.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.fresh.iter().any(|(_, fresh)| fresh == id)
+    }
+
     /// Takes the next split that is due, if it may begin or go on.
     pub(super) fn take(&mut self, now: u64, most: usize) -> Option<String> {
         if self.due.first().is_some_and(|(due, _)| *due <= now) {
