@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to go on), 2 wrong configuration or usage, \
-3 finished, but some recordings could not be had and are named, \
+3 finished, but some recordings were unavailable and are named, \
 4 nothing to prove: `verify` found no receipt.";
 
 #[derive(Debug, Subcommand)]
@@ -110,7 +110,7 @@ impl Time {
 enum Done {
     /// All is delivered.
     All,
-    /// Some recordings could not be had.
+    /// Some recordings were unavailable.
     WithLosses,
     /// There is nothing that could be proven.
     Nothing,

@@ -87,7 +87,7 @@ pub enum ConfigError {
         /// What is wrong and what is accepted.
         reason: String,
     },
-    /// A secret cannot be had.
+    /// A secret is unavailable.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// A component cannot be used.

@@ -92,7 +92,7 @@ impl fmt::Debug for Recipients {
 #[derive(Clone, Default)]
 pub struct Identities(Vec<Arc<dyn age::Identity + Send + Sync>>);
 
-/// Why identities cannot be had.
+/// Why identities are unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The file cannot be read.

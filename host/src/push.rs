@@ -28,7 +28,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// Pages that a listing has at most.
 const PAGES: u32 = 10_000;
 
-/// Why a job cannot be had, or did not come to its end.
+/// Why a job is unavailable, or did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     /// There is no answer.

@@ -146,7 +146,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) follow: Follow,
-    /// Whether the run goes on for ever.
+    /// Whether the run goes on until it is stopped.
     pub(crate) following: bool,
     /// How long after a conversation's end its recordings are waited for.
     pub(crate) late: Duration,

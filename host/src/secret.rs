@@ -42,7 +42,7 @@ fn patience() -> u64 {
     30
 }
 
-/// Why a secret cannot be had.
+/// Why a secret is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("{at}: {reason}")]
 pub struct SecretError {
@@ -55,7 +55,7 @@ pub struct SecretError {
 /// Resolves a value of the configuration, which is a secret itself or names one.
 ///
 /// # Errors
-/// Names the key and the backend if the secret cannot be had.
+/// Names the key and the backend if the secret is unavailable.
 pub fn resolve(
     value: &str,
     at: &str,

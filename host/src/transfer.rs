@@ -122,7 +122,7 @@ pub enum TransferError {
     /// What came is not what it claims to be: a later attempt may bring that.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// This artifact cannot be had, whatever the link: what the source says of it makes no sense, or
+    /// This artifact is unavailable, whatever the link: what the source says of it makes no sense, or
     /// leads somewhere that the run may not go to. Others are not concerned.
     #[error("{reason}")]
     Item {
@@ -131,7 +131,7 @@ pub enum TransferError {
         /// What happened and what to do.
         reason: String,
     },
-    /// The host's own folder or queue failed, or its log-in: no artifact can be had.
+    /// The host's own folder or queue failed, or its log-in: no artifact can be downloaded.
     #[error("{0}")]
     Host(String),
 }

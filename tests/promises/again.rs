@@ -1,4 +1,4 @@
-//! What could not be had is named, and taken up again; a lost queue is made anew from the receipts.
+//! What was unavailable is named, and taken up again; a lost queue is made anew from the receipts.
 
 use std::collections::BTreeMap;
 

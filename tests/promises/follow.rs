@@ -179,7 +179,7 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
         config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
         config["sources"]["calls"]["options"]["job_timeout_seconds"] = json!(86_400);
         config["sources"]["calls"]["confirm_hours"] = json!(hours);
-        // What cannot be had is not waited for.
+        // What is unavailable is not waited for.
         config["sources"]["calls"]["late_hours"] = json!(0);
         let clock = clock(&center, speed);
         let config = Config::new(config).unwrap();

@@ -1,4 +1,4 @@
-//! Large uploads go on where a killed writer left them, and nothing is left for ever.
+//! Large uploads go on where a killed writer left them, and nothing stays behind.
 
 use std::{sync::Arc, time::Duration};
 

@@ -102,7 +102,7 @@ impl Fetch {
         }
     }
 
-    /// Begins anew with the conversations whose files could not be had.
+    /// Begins anew with the conversations whose files were unavailable.
     fn renew(&mut self, keys: &[ArtifactKey]) {
         let concerned = |place: &Place| {
             keys.iter().any(

@@ -303,7 +303,7 @@ pub(crate) fn iso(ms: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
-/// FNV-1a: the same on every platform, for ever.
+/// FNV-1a: the same on every platform and in every version.
 pub(crate) fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

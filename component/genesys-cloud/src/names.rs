@@ -92,7 +92,7 @@ impl Names {
         };
         if let Answer::Fault(Fault::TooLarge(limit)) = answer {
             step.notes.push(Note::warning(format!(
-                "names of {kind:?} cannot be had: the answer has more than {limit} bytes"
+                "names of {kind:?} are unavailable: the answer has more than {limit} bytes"
             )));
             self.remember(&ids);
             return Ok(());
@@ -107,7 +107,7 @@ impl Names {
             // Some vendor's ids are no longer ids of anything.
             Err(refusal) if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) => {
                 step.notes.push(Note::warning(format!(
-                    "names of {kind:?} cannot be had: status {}",
+                    "names of {kind:?} are unavailable: status {}",
                     refusal.status
                 )));
             }

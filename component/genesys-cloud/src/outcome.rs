@@ -1,4 +1,4 @@
-//! What became of conversations: codes for what cannot be had, and the sum of it.
+//! What became of conversations: codes for what is unavailable, and the sum of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ fn code(message: &str) -> &'static str {
     .map_or("vendor-error", |(_, code)| code)
 }
 
-/// Why a recording in this state (`fileState`) cannot be had.
+/// Why a recording in this state (`fileState`) is unavailable.
 pub(crate) fn by_state(state: &str) -> Failure {
     let (code, message) = match state {
         "ARCHIVED" => ("archived", "it is archived and must be restored first"),

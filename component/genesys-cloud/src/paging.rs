@@ -1,7 +1,7 @@
 //! Pages by number, down to a single item where a page is too large.
 //!
 //! A page that is too large is asked for in smaller ones at the same place: sizes are divisors of one
-//! another, so the walk goes on where it is and no row is passed over. Sizes grow again behind it.
+//! another, so paging resumes at the same row and skips none. Page sizes grow again after it.
 
 use serde::{Deserialize, Serialize};
 

@@ -45,19 +45,19 @@ pub(crate) struct Recordings {
     /// Those of them that the vendor says were recorded.
     recorded: BTreeSet<String>,
     described: Described,
-    /// Recordings still to be had; none before all are known.
+    /// Recordings still to be fetched; none before all are known.
     open: Option<Vec<Open>>,
     /// The recording that was asked for last, by its place in `open`.
     asked: usize,
     /// Files handed over, by conversation.
     counts: BTreeMap<String, u32>,
-    /// Recordings that cannot be had, by conversation: recording and reason.
+    /// Recordings that are unavailable, by conversation: recording and reason.
     lost: BTreeMap<String, Vec<(String, Lost)>>,
     /// Whether links are obtained anew: then there are no outcomes.
     renewing: bool,
 }
 
-/// A recording that is still to be had.
+/// A recording that is still to be fetched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Open {
     conversation: String,
@@ -71,7 +71,7 @@ struct Open {
     absent: Absence,
 }
 
-/// Why a recording cannot be had.
+/// Why a recording is unavailable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Lost {

@@ -190,7 +190,7 @@ impl Retention {
         Ok(())
     }
 
-    /// A conversation whose row is too large by itself: its recordings can be had all the same.
+    /// A conversation whose row is too large by itself: its recordings are fetched nevertheless.
     fn undescribed(&mut self, limit: u64, step: &mut Step) {
         if let Some((id, made)) = self.found.pop_first() {
             step.notes.push(Note::warning(format!(

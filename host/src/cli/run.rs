@@ -14,7 +14,7 @@ pub(super) struct Run {
     /// The configuration, YAML or TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Go on for ever and keep up with new conversations; for intervals with an open end.
+    /// Run until stopped and export new conversations as they end; for intervals with an open end.
     #[arg(long)]
     follow: bool,
     /// Take up again the conversations that earlier runs could not have in full.

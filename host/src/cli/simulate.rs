@@ -63,7 +63,7 @@ pub(super) struct Simulate {
     /// The same seed lets the same faults strike for the same order of requests [default: SEED].
     #[arg(long, value_name = "N")]
     fault_seed: Option<u64>,
-    /// Let this share of the conversations, between 0 and 1, stay open for ever: they get no end.
+    /// Let this share of the conversations, between 0 and 1, never end.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, hide_short_help = true)]
     never_ended: f64,
     /// Make the first voice recording a WAV of about this many bytes.

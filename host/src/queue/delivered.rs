@@ -169,7 +169,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     Ok(())
 }
 
-/// Notes that an artifact cannot be had, or not any more by the sinks that are owed it.
+/// Notes that an artifact is unavailable, to every sink or only to those that still lack it.
 fn lose(
     tx: &rusqlite::Transaction<'_>,
     artifact: &str,
@@ -232,7 +232,7 @@ pub(super) fn sinks_owed(
         .collect()
 }
 
-/// What of a conversation cannot be had any more for sinks that were out of order, as code and
+/// What of a conversation is no longer available for sinks that were out of order, as code and
 /// message, by sink.
 pub(super) fn lost(
     tx: &rusqlite::Transaction<'_>,

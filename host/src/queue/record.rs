@@ -112,9 +112,9 @@ pub enum Meaning {
 pub enum Outcome {
     /// All of its recordings are stored.
     Stored,
-    /// Some of its recordings are stored, others cannot be had.
+    /// Some of its recordings are stored, others are unavailable.
     Partial {
-        /// Code and message for each recording that cannot be had.
+        /// Code and message for each recording that is unavailable.
         missing: Vec<(String, String)>,
     },
     /// There is no recording.
@@ -124,7 +124,7 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// It could not be had.
+    /// It was unavailable.
     Failed {
         /// A short stable code.
         code: String,
@@ -134,7 +134,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Code and message of what could not be had.
+    /// Code and message of what was unavailable.
     #[must_use]
     pub fn losses(&self) -> Vec<(String, String)> {
         match self {
@@ -144,7 +144,7 @@ impl Outcome {
         }
     }
 
-    /// Adds what cannot be had, as code and message; `stored` says whether something else is.
+    /// Adds what is unavailable, as code and message; `stored` says whether something else is.
     #[must_use]
     pub fn with_losses(self, mut lost: Vec<(String, String)>, stored: bool) -> Self {
         if lost.is_empty() {
@@ -325,7 +325,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// An artifact that cannot be had.
+    /// An artifact that is unavailable.
     #[must_use]
     pub fn failed(artifact: String, code: &str, message: &str) -> Self {
         Delivered {

@@ -149,7 +149,7 @@ impl Queue {
                 .prepare_cached("SELECT max(until) FROM search")?
                 .query_row([], |row| row.get(0))?;
             set(tx, "watermark", until.unwrap_or_default())?;
-            // An export that follows its source searches for ever: what a later search covers goes, and
+            // An export that follows its source never stops searching: what a later search covers goes, and
             // one that continues another is joined with it.
             tx.execute(
                 "DELETE FROM search AS s WHERE EXISTS (SELECT 1 FROM search AS o WHERE o.number > s.number

@@ -163,7 +163,7 @@ impl Pace {
             _ => self.base = Some((self.limit, through)),
         }
         if self.ceiling.is_some_and(|ceiling| self.limit >= ceiling) {
-            // What was too much is not any more.
+            // What was too much is so no longer.
             self.ceiling = None;
         }
         let grown = (self.limit + (self.limit * STEP).max(1.0)).min(self.most);

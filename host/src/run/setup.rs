@@ -144,7 +144,7 @@ impl Pipeline {
         self
     }
 
-    /// Goes on for ever and keeps up with new conversations; the interval must have an open end.
+    /// Runs until stopped and exports new conversations as they end; the interval must have an open end.
     #[must_use]
     pub fn follow(mut self) -> Self {
         self.following = true;

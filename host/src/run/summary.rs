@@ -43,7 +43,7 @@ pub struct Summary {
     pub lacking: BTreeMap<String, u64>,
 }
 
-/// A conversation that could not be had in full.
+/// A conversation that is not complete.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Loss {
     /// Its id.

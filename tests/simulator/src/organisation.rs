@@ -105,7 +105,7 @@ impl Conversation {
         !self.never_ends && self.end <= now
     }
 
-    /// From when on everything that can ever be had of it can be had (ms since the epoch).
+    /// When everything of it that ever will be is available (ms since the epoch).
     #[must_use]
     pub fn settled(&self) -> u64 {
         let obtainable = self.recordings.iter().filter_map(Recording::obtainable);

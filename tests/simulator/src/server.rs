@@ -162,7 +162,7 @@ impl Simulator {
     /// the port is 0.
     ///
     /// # Errors
-    /// What the system says when an address cannot be had.
+    /// What the system says when an address is unavailable.
     pub async fn start(listen: SocketAddr, settings: Settings) -> io::Result<Self> {
         let next = |step: u16| {
             let mut address = listen;

@@ -124,7 +124,7 @@ impl Files {
         (!self.more).then_some(self.objects)
     }
 
-    /// What cannot be had, or not all of it.
+    /// What is unavailable, in full or in part.
     pub(super) fn missing(&self) -> Vec<Missing> {
         let mut found = Vec::new();
         for file in &self.files {
@@ -164,7 +164,7 @@ impl Files {
         found
     }
 
-    /// The files that can be had, each with its part: those of one recording are counted in the
+    /// The files that are available, each with its part: those of one recording are counted in the
     /// order of their names.
     pub(super) fn artifacts(
         &self,

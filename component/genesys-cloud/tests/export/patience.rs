@@ -86,7 +86,7 @@ fn a_submission_that_finds_nobody_is_repeated_and_its_batch_stays_whole() {
         .unwrap();
     assert_eq!(vendor.jobs.len(), 1);
     assert_eq!(vendor.jobs[0].len(), 9);
-    // For good: every conversation by itself, and each may be had later.
+    // For good: every conversation by itself, and each may become available later.
     let mut drive = start(OPTIONS, days(1));
     drive
         .run::<GenesysCloud>(|request, now| match request.url.ends_with("/query") {

@@ -26,7 +26,7 @@ pub(super) struct Call {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) flagged: bool,
-    /// For each recording, when it can be had (ms); none if never.
+    /// For each recording, when it is available (ms); none if never.
     pub(super) recordings: Vec<Option<u64>>,
     /// When there is one more, of which nothing is said before (ms).
     pub(super) more: Option<u64>,

@@ -206,7 +206,7 @@ impl S3 {
         let mut sent = BTreeMap::new();
         loop {
             let number = sent.len() + flying.len() + 1;
-            // Whoever feeds the body knows best whether it can be had again: nothing is kept.
+            // Whoever feeds the body knows best whether it can be read again: nothing is kept.
             let data = body
                 .take(part_size(info.size, number))
                 .await

@@ -1,4 +1,4 @@
-//! A conversation's recordings: what they are, and from when they can be had, if ever.
+//! A conversation's recordings: what they are, and when they become available, if ever.
 
 use super::MediaType;
 use crate::{AudioMix, Settings, dice::Dice};
@@ -46,7 +46,7 @@ impl RecordingKind {
     }
 }
 
-/// Whether a recording can be had.
+/// Whether a recording is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Yes, as soon as the conversation has ended.
@@ -86,18 +86,18 @@ pub struct Recording {
     pub number: u64,
     /// What it is.
     pub kind: RecordingKind,
-    /// Whether it can be had.
+    /// Whether it is available.
     pub state: State,
     /// How long it plays, in ms.
     pub duration_ms: u64,
     /// When its conversation ended (ms since the epoch).
     pub ended: u64,
-    /// How long after that it is ready, if it can be had at all (ms).
+    /// How long after that it is ready, if it ever is (ms).
     pub delay_ms: u64,
 }
 
 impl Recording {
-    /// From when on it can be had (ms since the epoch); none if never.
+    /// When it becomes available (ms since the epoch); none if never.
     #[must_use]
     pub fn obtainable(&self) -> Option<u64> {
         match self.state {

@@ -1,4 +1,4 @@
-//! Recordings: formats and channels, what their metadata tell, what cannot be had and why.
+//! Recordings: formats and channels, what their metadata tell, what is unavailable and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,7 +126,7 @@ async fn each_format_comes_merged_or_by_channel_and_digital_recordings_in_their_
                 url.contains(&format!("formatId={id}&{download}")) || url.contains("formatId=WEBM")
             };
             assert!(audio.clone().count() > 100 && audio.clone().all(right));
-            // A link is one: what is behind it can be had.
+            // A link is one: what it points to is available.
             let artifact = &drive.artifacts[0];
             let answer = reqwest::get(&artifact.download.url).await.unwrap();
             assert_eq!(answer.status(), 200);
