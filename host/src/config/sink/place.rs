@@ -70,30 +70,30 @@ impl SinkConfig {
     pub(super) fn check_place(&self) -> Result<(), ConfigError> {
         let wrong = |name: &str, reason: String| Err(key(format!("{}.{name}", self.at), reason));
         let name = self.place_key();
-        let named: &str = match &self.kind {
-            Kind::Filesystem(given) => {
-                return match given.path.as_os_str().is_empty() {
-                    true => wrong(
-                        name,
-                        "is empty; name a folder, such as `/mnt/archive`".to_owned(),
-                    ),
-                    false => Ok(()),
-                };
+        let named: Option<&str> = match &self.kind {
+            Kind::Filesystem(given) if given.path.as_os_str().is_empty() => {
+                return wrong(
+                    name,
+                    "is empty; name a folder, such as `/mnt/archive`".to_owned(),
+                );
             }
-            Kind::Stdout => return Ok(()),
+            Kind::Filesystem(_) | Kind::Stdout => None,
             #[cfg(feature = "s3")]
-            Kind::S3(given) => given.bucket(),
+            Kind::S3(given) => Some(given.bucket()),
             #[cfg(feature = "sink-gcs")]
-            Kind::Gcs(given) => given.bucket(),
+            Kind::Gcs(given) => Some(given.bucket()),
             #[cfg(feature = "sink-azure-blob")]
             Kind::AzureBlob(given) => {
                 if given.account().is_empty() {
                     return wrong("account", "is empty; name the storage account".to_owned());
                 }
-                given.container()
+                Some(given.container())
             }
             #[cfg(feature = "sink-http")]
-            Kind::Http(_) => return Ok(()),
+            Kind::Http(_) => None,
+        };
+        let Some(named) = named else {
+            return Ok(());
         };
         // The name of an access point of Amazon S3 is an ARN, which has slashes.
         let arn = named.starts_with("arn:");
