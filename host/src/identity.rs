@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use before::{label as label_before, route};
 
-use crate::{sandbox::hex, transfer::Output};
+use crate::{privacy::Privacy, sandbox::hex, transfer::Output};
 
 /// How many digits of the digest stand in names.
 const DIGITS: usize = 12;
@@ -49,12 +49,14 @@ impl Identity {
 }
 
 /// The identity of what the source `name` selects at `origins`, the base URLs of its API, by `options`
-/// of which `schema` says what belongs to it.
+/// of which `schema` says what belongs to it, with rows from which `privacy` takes values out: rows of
+/// two keys, or in the clear and not, are never mixed.
 pub(crate) fn source(
     name: &str,
     origins: &[&str],
     options: &Value,
     schema: &str,
+    privacy: &Privacy,
 ) -> (String, String, String) {
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     // Where no option says which account it is, the API that is asked does, however it is named.
@@ -72,10 +74,15 @@ pub(crate) fn source(
             .map(|(_, name, value)| ((*name).to_owned(), (*value).clone()))
             .collect()
     };
-    let whole =
-        json!({ "v": 1, "source": name, "api": origins, "options": of(&MARKS) }).to_string();
-    let of_form = of(&["account", "recordings"]);
-    let form = json!({ "v": 1, "api": origins, "options": of_form }).to_string();
+    let text = |mut keys: Value| {
+        if privacy.is_active() {
+            keys["privacy"] = json!(privacy.fingerprint());
+        }
+        keys.to_string()
+    };
+    let whole = text(json!({ "v": 1, "source": name, "api": origins, "options": of(&MARKS) }));
+    let form = of(&["account", "recordings"]);
+    let form = text(json!({ "v": 1, "api": origins, "options": form }));
     let label = format!("{}-{}", plain(name), &digest(&whole)[..DIGITS]);
     (whole, form, label)
 }
@@ -138,6 +145,9 @@ pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
             other["api"], one["api"]
         ));
     }
+    if one["privacy"] != other["privacy"] {
+        told.push("`privacy` has another key or other fields".to_owned());
+    }
     let none = Map::new();
     let table = |value: &Value| value["options"].as_object().unwrap_or(&none).clone();
     let (before, after) = (table(&one), table(&other));
@@ -161,6 +171,7 @@ pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::Fields;
 
     const SCHEMA: &str = r#"{ "properties": {
         "media": { "x-identity": "conversations" },
@@ -169,7 +180,7 @@ mod tests {
     const API: &[&str] = &["https://api.example.com"];
 
     fn of(options: &Value) -> (String, String, String) {
-        source("calls", API, options, SCHEMA)
+        source("calls", API, options, SCHEMA, &Privacy::default())
     }
 
     #[test]
@@ -211,12 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_other_pseudonyms_or_other_fields_left_out_are_another_export() {
+        let of = |fields: &[&str]| {
+            let fields = Fields {
+                drop: fields.iter().map(|&field| field.to_owned()).collect(),
+                ..Fields::default()
+            };
+            let privacy = Privacy::new(&fields, None).unwrap();
+            source("calls", API, &json!({}), SCHEMA, &privacy)
+        };
+        let (none, tags, more) = (of(&[]), of(&["tags"]), of(&["tags", "ani"]));
+        assert_eq!(none.2, "calls-6dc9ef2a0053");
+        assert_eq!(tags.2, "calls-1fcf94f8af42");
+        for (one, other) in [(&none, &tags), (&tags, &more)] {
+            // What one proves is nothing that the other could take over.
+            assert!(one.1 != other.1 && one.2 != other.2);
+            let told = differences(&one.0, &other.0);
+            assert_eq!(told, ["`privacy` has another key or other fields"]);
+        }
+    }
+
+    #[test]
     fn an_option_that_says_the_account_stands_for_the_api() {
         let schema =
             r#"{ "properties": { "bucket": { "x-identity": "account" }, "path_style": {} } }"#;
         let of = |origin: &str, bucket: &str| {
             let options = json!({ "bucket": bucket, "path_style": true });
-            source("calls", &[origin], &options, schema)
+            source("calls", &[origin], &options, schema, &Privacy::default())
         };
         assert_eq!(of("https://b.s3.test", "b"), of("https://s3.test", "b"));
         assert_ne!(of("https://s3.test", "b").1, of("https://s3.test", "c").1);
@@ -224,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_option_counts_for_a_source_that_marks_none() {
-        let label = |options: &Value| source("calls", API, options, "{}").2;
+        let label = |options: &Value| source("calls", API, options, "{}", &Privacy::default()).2;
         assert_ne!(label(&json!({ "a": 1 })), label(&json!({ "a": 2 })));
         assert_eq!(label(&json!({ "a": null })), label(&json!({})));
     }

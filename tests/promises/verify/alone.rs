@@ -101,6 +101,8 @@ async fn a_folder_is_verified_without_a_configuration_whatever_its_layout_is() {
     ] {
         let mut config = center.config();
         let root = center.folder.path().join(name);
+        // Each is an export of its own: that of another folder would miss its marker.
+        config["data_dir"] = json!(center.folder.path().join(format!("{name}-data")));
         config["sinks"] =
             json!({ "lake": { "type": "filesystem", "path": root, "layout": layout } });
         export(config).await;

@@ -44,7 +44,9 @@ impl Pipeline {
             .map(|origin| origin.url.as_str())
             .collect();
         let schema = &descriptor.options_schema;
-        let (text, form, label) = identity::source(&self.name, &api, &self.source.options, schema);
+        let source = &self.source;
+        let (text, form, label) =
+            identity::source(&self.name, &api, &source.options, schema, &source.privacy);
         Ok(Identity {
             text,
             form,
