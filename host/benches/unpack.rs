@@ -111,6 +111,7 @@ impl Sink for Nowhere {
                         key: key.to_owned(),
                         reason: error.to_string(),
                         retryable: true,
+                        different: None,
                     });
                 }
             }

@@ -31,6 +31,7 @@ impl Sink for Counter {
             key: key.to_owned(),
             reason: broken.to_string(),
             retryable: true,
+            different: None,
         })? {
             size += data.len() as u64;
         }

@@ -36,6 +36,7 @@ pub(crate) async fn read(sink: &str, store: &dyn Store) -> Result<Option<String>
             "the archive's marker cannot be read ({error}); restore it from a backup, or remove it and run with `--refill {sink}`"
         ),
         retryable: false,
+        different: None,
     })?;
     Ok(Some(marker.archive))
 }
@@ -60,6 +61,7 @@ pub(crate) async fn write(
         key: KEY.to_owned(),
         reason: error.to_string(),
         retryable: false,
+        different: None,
     })?;
     let info = ObjectInfo {
         content_type: "application/json".to_owned(),
@@ -78,6 +80,7 @@ pub(crate) async fn write(
             reason: "it was written and cannot be found; see whether something else removes it"
                 .to_owned(),
             retryable: true,
+            different: None,
         }),
     }
 }

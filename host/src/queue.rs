@@ -45,7 +45,7 @@ pub use recover::Proven;
 use rusqlite::{Connection, OptionalExtension, params};
 use schema::Version;
 pub use search::{Counted, Searched, SearchedRange};
-pub use sinks::{KnownSink, Lacking};
+pub use sinks::{KnownSink, Lacking, Unproven, VoidSegment, hashed};
 pub use status::{Progress, Status};
 use worker::Worker;
 

@@ -61,6 +61,27 @@ pub use readme::README;
 pub use replaced::remove;
 pub use write::ReceiptWriter;
 
+/// Whether a receipt of the day, whichever export's, names an object of this key. A receipt or a line of
+/// it that cannot be read names nothing.
+pub(crate) async fn names(store: &dyn Store, day: &str, key: &str) -> Result<bool, SinkError> {
+    let folder = format!("receipts/date={day}/");
+    for receipt in by_day(store, &folder).await?.into_values().flatten() {
+        let Some(bytes) = store.read(&receipt).await? else {
+            continue;
+        };
+        let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
+            continue;
+        };
+        for (_, entry) in reader.filter_map(Result::ok) {
+            let mut objects = entry.objects.iter().chain(&entry.aside);
+            if objects.any(|object| object.key == key) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// Why a segment is not filed; it can be filed again.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -215,6 +236,7 @@ async fn prepare(
         key: receipt_key(&name),
         reason: format!("the receipt cannot be written: {reason}"),
         retryable: false,
+        different: None,
     };
     let written = written.await.map_err(|error| failed(error.to_string()))?;
     written.map_err(|error| failed(error.to_string()))

@@ -237,6 +237,7 @@ impl Receipts {
                 "receipts are listed and cannot be found; see whether something else removes them"
                     .to_owned(),
             retryable: true,
+            different: None,
         })
     }
 

@@ -6,6 +6,7 @@
 mod doubled;
 mod objects;
 mod segments;
+mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,15 +34,19 @@ pub struct Repaired {
     pub fetched_again: u64,
     /// Files that were removed because others tell the same.
     pub removed: u64,
+    /// What was on its way to another sink when it was looked at, so that it is worth another look.
+    #[serde(skip)]
+    pub(crate) postponed: u64,
     /// What is not as it should be after all, by sink.
     pub left: BTreeMap<String, Vec<Finding>>,
 }
 
 impl Repaired {
-    /// Whether another pass may put more right: something is left that is neither unknown nor given up.
+    /// Whether another pass may put more right: something is left that is not just unknown, or was not
+    /// looked at yet.
     pub(crate) fn is_worth_more(&self) -> bool {
         let mut left = self.left.values().flatten();
-        left.any(|finding| finding.difference != Difference::Surplus)
+        self.postponed > 0 || left.any(|finding| finding.difference != Difference::Surplus)
     }
 
     pub(crate) fn add(&mut self, other: &Repaired) {
@@ -112,6 +117,7 @@ impl Repair<'_> {
                 .await?;
         }
         self.fetch(store, wrong, &mut done).await?;
+        self.fetch_unproven(store, &mut done).await?;
         Ok(done)
     }
 

@@ -256,7 +256,9 @@ impl Run {
             };
             match happened {
                 Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
-                Happened::Fetched(fetched) => delivered.extend(self.fetched(*fetched, &mut live)?),
+                Happened::Fetched(fetched) => {
+                    delivered.extend(self.fetched(*fetched, &mut live).await?)
+                }
                 Happened::Tried(tried) => {
                     // What the sink is owed must be known in full.
                     self.delivered(&mut delivered, &mut live).await?;
@@ -379,7 +381,7 @@ impl Run {
     ) -> Result<(), RunError> {
         let draining = async {
             while let Some(Ok(fetched)) = fetches.join_next().await {
-                if let Ok(done) = self.fetched(fetched, live) {
+                if let Ok(done) = self.fetched(fetched, live).await {
                     delivered.extend(done);
                 }
             }

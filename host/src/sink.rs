@@ -83,6 +83,30 @@ pub struct SinkError {
     pub reason: String,
     /// Whether a later attempt can succeed.
     pub retryable: bool,
+    /// The object that was there and stays, if that is why: it concerns this object alone.
+    pub different: Option<DifferentObject>,
+}
+
+/// An object that stands in the way of a put: it is there under the same key, with other bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DifferentObject {
+    /// Its key.
+    pub key: String,
+    /// Whether it stays only because it may be of value, and not since the configuration wants that.
+    pub replaceable: bool,
+}
+
+impl SinkError {
+    /// The same, since a different object is there under this key.
+    fn with_different(self, key: &str, overwrite: Overwrite, info: &ObjectInfo) -> Self {
+        SinkError {
+            different: Some(DifferentObject {
+                key: key.to_owned(),
+                replaceable: overwrite == Overwrite::Same && !info.replace,
+            }),
+            ..self
+        }
+    }
 }
 
 /// What a sink does about an object that is there already. An equal one is never an error.
@@ -254,6 +278,7 @@ pub trait StoreExt: Store {
             key: key.to_owned(),
             reason: "reading it broke off; read it again".into(),
             retryable: true,
+            different: None,
         })? {
             data.extend_from_slice(&frame);
         }

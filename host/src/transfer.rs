@@ -189,6 +189,7 @@ impl Delivery {
                         key: target.key(&output.layout),
                         reason: "it stopped reading and called it a success".to_owned(),
                         retryable: false,
+                        different: None,
                     },
                 )),
             }

@@ -359,6 +359,7 @@ fn broken(key: &str) -> SinkError {
         key: key.to_owned(),
         reason: "reading it broke off; verify again".to_owned(),
         retryable: true,
+        different: None,
     }
 }
 

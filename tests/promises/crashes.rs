@@ -1,6 +1,9 @@
 //! Kills at random moments, again and again, leave an archive none the worse.
 //! `tests/crash-matrix` runs all of it; the ordinary tests a part.
 
+#[path = "crashes/changes.rs"]
+mod changes;
+
 use std::{
     collections::BTreeMap,
     process::Stdio,
@@ -163,13 +166,25 @@ async fn through_kills(
     config: &Value,
     dice: &mut SmallRng,
 ) -> Vec<Vec<&'static str>> {
+    runs_through_kills(center, lake, config, &[], dice).await
+}
+
+/// The same of `run` with more arguments.
+async fn runs_through_kills(
+    center: &Center,
+    lake: &Lake,
+    config: &Value,
+    more: &[&str],
+    dice: &mut SmallRng,
+) -> Vec<Vec<&'static str>> {
     let path = center.write(config);
     let run = || {
         let mut command = program();
         let speed = SPEED.to_string();
         command
             .args(["run", "--speed", &speed, "--config"])
-            .arg(&path);
+            .arg(&path)
+            .args(more);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
@@ -289,7 +304,8 @@ async fn a_few_kills_on_a_folder_leave_no_trace() {
     matrix(Dialect::Cloud, &Faults::default(), false, 5).await;
 }
 
-/// Eight times 26 kills: both dialects, both kinds of sink, with and without faults.
+/// Eight times 26 kills: both dialects, both kinds of sink, with and without faults. Then what
+/// changes between runs, through 60 more.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a quarter of an hour; tests/crash-matrix runs it"]
 async fn two_hundred_kills_leave_no_trace() {
@@ -300,4 +316,5 @@ async fn two_hundred_kills_leave_no_trace() {
             }
         }
     }
+    changes::matrix(60).await;
 }

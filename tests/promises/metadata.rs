@@ -250,6 +250,7 @@ impl Sink for Interrupted {
                 key: key.to_owned(),
                 reason: "interrupted".to_owned(),
                 retryable: true,
+                different: None,
             });
         }
         self.folder.put(key, info, body).await

@@ -319,6 +319,7 @@ pub(crate) fn out_of_order(passing: bool) -> SinkError {
         key: String::new(),
         reason: "out of order".into(),
         retryable: passing,
+        different: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The sinks that an export has known, and what some of them lack that others have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -24,6 +27,38 @@ pub struct KnownSink {
     pub marker: Option<String>,
     /// Whether a run has left it out since.
     pub lapsed: bool,
+}
+
+/// A segment whose files in a sink are wrong.
+#[derive(Clone, Debug)]
+pub struct VoidSegment {
+    /// The sink.
+    pub sink: String,
+    /// The day, `YYYY-MM-DD`.
+    pub day: String,
+    /// The segment's number.
+    pub number: i64,
+    /// All conversations that it is about.
+    pub conversations: Vec<String>,
+    /// Those of them of which all is known and there.
+    pub sound: Vec<Lacking>,
+}
+
+/// Conversations of which a sink proves nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Unproven {
+    /// Those that are filed.
+    pub filed: Vec<String>,
+    /// How many there are besides that are on their way to another sink.
+    pub under_way: u64,
+}
+
+/// An id in few bytes, for sets of many.
+#[must_use]
+pub fn hashed(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A conversation that some sinks lack, as another one has it.
@@ -178,13 +213,7 @@ impl Queue {
             keep_none(tx)?;
             let mut lacking = 0;
             for id in &conversations {
-                lacking += tx
-                    .prepare_cached(
-                        "INSERT INTO wanting (conversation, sink, further)
-                         SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND status = 'filed'
-                         ON CONFLICT (conversation, sink) DO UPDATE SET further = 1",
-                    )?
-                    .execute([id, &sink])?;
+                lacking += lack(tx, id, &sink)?;
             }
             Ok(lacking as u64)
         })
@@ -206,18 +235,90 @@ impl Queue {
         .await
     }
 
-    /// Notes that a sink's files of a segment are wrong: they give way once all of the day that the sink
-    /// lacks is filed in it.
+    /// Notes that a sink's files of a segment are wrong, and that it lacks the conversations of it, those
+    /// left out that are sound: these are settled anew. The files give way once all of the day that the
+    /// sink lacks is filed in it. Returns how many are settled; none, and nothing is noted, if some of the
+    /// conversations are on their way to another sink.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn void(&self, sink: String, day: String, segment: i64) -> Result<(), QueueError> {
+    pub async fn file_again(
+        &self,
+        segment: VoidSegment,
+        now: u64,
+    ) -> Result<Option<u64>, QueueError> {
         self.with(move |tx| {
+            let VoidSegment {
+                sink,
+                day,
+                number,
+                conversations,
+                sound,
+            } = segment;
+            keep_none(tx)?;
+            for id in &conversations {
+                let filed: Option<bool> = tx
+                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
+                    .query_row([id], |row| row.get(0))
+                    .optional()?;
+                if filed == Some(false) {
+                    return Ok(None);
+                }
+            }
+            for id in &conversations {
+                lack(tx, id, &sink)?;
+            }
+            for one in &sound {
+                fill(tx, one, now)?;
+            }
             tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
-                .execute(params![segment, day])?;
+                .execute(params![number, day])?;
             tx.prepare_cached("INSERT OR IGNORE INTO voided VALUES (?1, ?2, ?3)")?
-                .execute(params![segment, sink, day])
-                .map(drop)
+                .execute(params![number, sink, day])?;
+            Ok(Some(sound.len() as u64))
+        })
+        .await
+    }
+
+    /// The filed conversations that a sink was not noted to lack and that are not among `proven`, by
+    /// what [`hashed`] makes of their ids.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn unproven(
+        &self,
+        sink: String,
+        proven: HashSet<u64>,
+    ) -> Result<Unproven, QueueError> {
+        self.with(move |tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT id, status IN ('filed', 'kept') FROM conversation AS c
+                 WHERE NOT EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id AND w.sink = ?1)
+                 AND (status IN ('filed', 'kept') OR EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id))",
+            )?;
+            let mut rows = statement.query([&sink])?;
+            let mut unproven = Unproven::default();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                match (proven.contains(&hashed(&id)), row.get(1)?) {
+                    (true, _) => {}
+                    (false, true) => unproven.filed.push(id),
+                    (false, false) => unproven.under_way += 1,
+                }
+            }
+            Ok(unproven)
+        })
+        .await
+    }
+
+    /// Whether an object of a sink is part of what is not filed yet.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn has_object(&self, sink: String, key: String) -> Result<bool, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE sink = ?1 AND key = ?2)")?
+                .query_row([&sink, &key], |row| row.get(0))
         })
         .await
     }
@@ -412,6 +513,16 @@ pub(super) fn wanting(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<BTreeS
     tx.prepare_cached("SELECT sink FROM wanting WHERE conversation = ?1")?
         .query_map([id], |row| row.get(0))?
         .collect()
+}
+
+/// Notes that a sink lacks a filed conversation that it has had before; says whether it is filed.
+fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "INSERT INTO wanting (conversation, sink, further)
+         SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND status = 'filed'
+         ON CONFLICT (conversation, sink) DO UPDATE SET further = 1",
+    )?
+    .execute([id, sink])
 }
 
 /// Lets go of what is kept to be compacted: its conversations are to be filed elsewhere, too, and a

@@ -36,6 +36,7 @@ pub(super) async fn put(
         key: key.clone(),
         reason,
         retryable: false,
+        different: None,
     };
     match written {
         Ok(Ok((size, sha256))) => {

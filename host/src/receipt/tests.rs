@@ -409,6 +409,7 @@ impl Store for Unreadable {
             key: key.to_owned(),
             reason: "access denied".to_owned(),
             retryable: false,
+            different: None,
         })
     }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
     metadata::restore::{Restored, Row, all_rows},
-    queue::{Lacking, Object, Outcome},
+    queue::{Lacking, Object, Outcome, VoidSegment},
     receipt::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
         sibling,
@@ -62,12 +62,17 @@ impl Repair<'_> {
                 None => drop(wrong.conversations.insert(id.clone())),
             }
         }
-        let ids = sound.iter().map(|one| one.conversation.clone()).collect();
-        done.filed_again += self.queue.lacks(sink.clone(), ids).await?;
-        self.queue.filled(sound, Vec::new(), self.now).await?;
-        self.queue
-            .void(sink.clone(), segment.day.clone(), segment.number)
-            .await?;
+        let again = VoidSegment {
+            sink: sink.clone(),
+            day: segment.day.clone(),
+            number: segment.number,
+            conversations: remains.conversations.iter().cloned().collect(),
+            sound,
+        };
+        match self.queue.file_again(again, self.now).await? {
+            Some(filed) => done.filed_again += filed,
+            None => done.postponed += 1,
+        }
         Ok(())
     }
 

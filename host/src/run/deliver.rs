@@ -10,7 +10,9 @@ use super::{
     live::{Link, Live},
 };
 use crate::{
-    queue::{Absent, Delivered, artifact_text},
+    queue::{Absent, Delivered, artifact_text, day},
+    receipt,
+    sandbox::ArtifactKey,
     sink::{Health, SinkError},
     transfer::{Delivery, Output, TransferError},
 };
@@ -84,7 +86,7 @@ impl Run {
     }
 
     /// Says what has become of an artifact, if that is final.
-    pub(super) fn fetched(
+    pub(super) async fn fetched(
         &self,
         fetched: Fetched,
         live: &mut Live,
@@ -111,10 +113,19 @@ impl Run {
             link.contents.lost_in = self.names(&link.to);
         }
         link.contents.lost = contents.lost;
-        let mut left = Vec::new();
+        let (mut left, mut occupied) = (Vec::new(), Vec::new());
         for place in std::mem::take(&mut link.to) {
             let name = &self.outputs[place].name;
             match failed.iter().find(|(sink, _)| sink == name) {
+                Some((_, error)) if error.different.is_some() => {
+                    match self
+                        .gives_way(place, &link.artifact.key, error, live)
+                        .await?
+                    {
+                        true => left.push(place),
+                        false => occupied.push((place, error.to_string())),
+                    }
+                }
                 Some((_, error)) => {
                     self.sink_failed(place, error.clone(), live)?;
                     left.push(place);
@@ -136,9 +147,25 @@ impl Run {
                 false => link.to.push(place),
             }
         }
+        for (place, message) in occupied {
+            link.contents.lost_in.push(self.outputs[place].name.clone());
+            link.contents.lost = Some(Absent {
+                conversation: String::new(),
+                code: "occupied".to_owned(),
+                message,
+                passing: false,
+            });
+        }
         if !link.to.is_empty() {
             live.links.push_front(link);
             return Ok(None);
+        }
+        if link.took.is_empty()
+            && link.owed.is_empty()
+            && let Some(lost) = &link.contents.lost
+            && lost.code == "occupied"
+        {
+            return Ok(Some(Delivered::failed(key, &lost.code, &lost.message)));
         }
         if link.took.is_empty() {
             // Only sinks that are away want it: they are owed it already.
@@ -146,6 +173,48 @@ impl Run {
             return Ok(None);
         }
         Ok(Some(self.ended(key, link)))
+    }
+
+    /// Removes the object that is under a recording's key with other bytes, if it may be of no value to
+    /// anybody: nothing in the queue and no receipt of the sink names it, as one that a killed writer
+    /// left, or that was damaged together with its receipt. Says whether it is gone.
+    async fn gives_way(
+        &self,
+        place: usize,
+        artifact: &ArtifactKey,
+        error: &SinkError,
+        live: &mut Live,
+    ) -> Result<bool, RunError> {
+        let output = &self.outputs[place];
+        let (Some(different), Some(store)) = (&error.different, output.sink.store()) else {
+            return Ok(false);
+        };
+        let key = &different.key;
+        if !different.replaceable || !live.given_way.insert((place, key.clone())) {
+            return Ok(false);
+        }
+        // What an archive of many conversations is called is not theirs alone.
+        let ArtifactKey::Recording(recording) = artifact else {
+            return Ok(false);
+        };
+        let queue = &self.queue;
+        let known = queue.known(vec![recording.conversation.clone()]).await?;
+        let Some(known) = known.get(&recording.conversation) else {
+            return Ok(false);
+        };
+        if queue.has_object(output.name.clone(), key.clone()).await?
+            || receipt::names(store, &day(known.start), key)
+                .await
+                .unwrap_or(true)
+            || store.delete(key).await.is_err()
+        {
+            return Ok(false);
+        }
+        self.warn(&format!(
+            "sink {}, {key}: an object with other bytes was there that no receipt names; it is replaced",
+            output.name
+        ));
+        Ok(true)
     }
 
     /// What is written down of an artifact that some sinks have taken.

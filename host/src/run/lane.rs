@@ -191,6 +191,7 @@ mod tests {
             key: "key".into(),
             reason: "out of order".into(),
             retryable,
+            different: None,
         }
     }
 

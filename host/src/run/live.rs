@@ -69,6 +69,8 @@ pub(super) struct Live {
     pub(super) strangers: BTreeSet<usize>,
     /// The sinks that have no marker yet, by their places: they get one before anything else.
     pub(super) unmarked: BTreeSet<usize>,
+    /// Objects that gave way to recordings, by their sinks' places: each does once.
+    pub(super) given_way: HashSet<(usize, String)>,
     /// How far sinks are filled with what they lack.
     pub(super) filling: Filling,
 }
@@ -97,6 +99,7 @@ impl Live {
             looks: 0,
             strangers: BTreeSet::new(),
             unmarked: BTreeSet::new(),
+            given_way: HashSet::new(),
             filling: Filling::default(),
         };
         for (id, due) in queue.open_splits().await? {

@@ -29,6 +29,8 @@ use crate::{
     transfer::{Output, Transfer, Zip},
 };
 
+/// How often a repair looks again at what was on its way, at most.
+const REPAIR_PASSES: u32 = 4;
 /// The component whose vendor can push recordings to a bucket.
 const PUSHES: &str = "genesys_cloud";
 
@@ -217,10 +219,13 @@ impl Pipeline {
         if run.repair {
             repaired = run.left(repaired).await?;
             // What was on its way when it was damaged is told by a receipt only now.
-            if repaired.is_worth_more() {
-                let more = run.go(stop).await?;
+            let mut passes = 1;
+            while repaired.is_worth_more() && passes < REPAIR_PASSES {
+                let more = run.go(stop.clone()).await?;
                 repaired.add(&more);
+                repaired.postponed = more.postponed;
                 repaired = run.left(repaired).await?;
+                passes += 1;
             }
         }
         let calls = run.answers.calls();

@@ -319,5 +319,6 @@ fn refusal(output: &Output, before: Option<&KnownSink>, marker: Option<String>) 
         key: marker::KEY.to_owned(),
         reason,
         retryable: false,
+        different: None,
     }
 }

@@ -91,6 +91,7 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         key: place.clone(),
         reason: format!("{error}; check `credentials`, `account`, `container` and `endpoint`"),
         retryable: false,
+        different: None,
     })?;
     Ok(Bucket {
         store: Arc::new(store),

@@ -109,6 +109,7 @@ impl Bucket {
             key: format!("{}/{key}", self.place),
             reason: reason.into(),
             retryable,
+            different: None,
         }
     }
 
@@ -224,8 +225,10 @@ impl Bucket {
                 sealed: None,
             });
         }
-        let reason = self.options.overwrite.refusal(there.size, info);
-        Err(self.failure(key, reason, false))
+        let overwrite = self.options.overwrite;
+        let reason = overwrite.refusal(there.size, info);
+        let error = self.failure(key, reason, false);
+        Err(error.with_different(key, overwrite, info))
     }
 
     fn gone(&self, key: &str) -> SinkError {

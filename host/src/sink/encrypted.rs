@@ -65,6 +65,7 @@ impl Sink for Encrypted {
             key: key.clone(),
             reason,
             retryable: false,
+            different: None,
         };
         let sealed = sealed.map_err(|error| failed(error.to_string()))?;
         let (plain, size, sha256) =

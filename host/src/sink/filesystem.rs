@@ -65,6 +65,7 @@ impl Filesystem {
             key: self.root.join(key).display().to_string(),
             reason: reason.into(),
             retryable,
+            different: None,
         }
     }
 
@@ -132,8 +133,10 @@ impl Filesystem {
                 sealed: None,
             }),
             End::Different(there) => {
-                let reason = self.options.overwrite.refusal(there, info);
-                Err(self.failure(key, reason, false))
+                let overwrite = self.options.overwrite;
+                let reason = overwrite.refusal(there, info);
+                let error = self.failure(key, reason, false);
+                Err(error.with_different(key, overwrite, info))
             }
             End::Broken => Err(self.failure(key, super::Broken.to_string(), true)),
         }

@@ -70,6 +70,7 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         key: place.clone(),
         reason: format!("{error}; check `credentials`, `bucket` and `endpoint`"),
         retryable: false,
+        different: None,
     })?;
     Ok(Bucket {
         store: Arc::new(store),

@@ -178,6 +178,7 @@ impl Http {
             key: settings.url.shown(),
             reason,
             retryable: false,
+            different: None,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
@@ -208,6 +209,7 @@ impl Http {
             key: format!("{}{key}", self.settings.url.shown()),
             reason: reason.into(),
             retryable,
+            different: None,
         }
     }
 

@@ -83,14 +83,9 @@ impl S3 {
     }
 }
 
-#[async_trait]
-impl Sink for S3 {
-    async fn check(&self) -> Result<Health, SinkError> {
-        self.probe().await
-    }
-
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
-        let key = self.key(key);
+impl S3 {
+    /// Puts an object under its whole key.
+    async fn put_at(&self, key: String, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
         let keep = self.settings.overwrite.keeps(&info);
         let mut body = Cut::new(body);
         if info.size.is_none_or(|size| size <= SINGLE as u64) {
@@ -111,6 +106,24 @@ impl Sink for S3 {
             return self.compare(&key, &info, there, body).await;
         }
         self.put_parts(&key, &info, &mut body, keep).await
+    }
+}
+
+#[async_trait]
+impl Sink for S3 {
+    async fn check(&self) -> Result<Health, SinkError> {
+        self.probe().await
+    }
+
+    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+        let stored = self.put_at(self.key(key), info, body).await;
+        stored.map_err(|mut error| {
+            // Below the prefix, as whoever put it knows it.
+            if let Some(different) = &mut error.different {
+                key.clone_into(&mut different.key);
+            }
+            error
+        })
     }
 
     async fn tidy(&self) -> Result<u64, SinkError> {

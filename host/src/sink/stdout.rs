@@ -49,6 +49,7 @@ impl Stdout {
             key: key.to_owned(),
             reason,
             retryable,
+            different: None,
         }
     }
 }

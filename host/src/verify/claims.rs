@@ -21,6 +21,8 @@ struct Export {
     searched_at: Option<Timestamp>,
     /// What the source counted last, by day.
     counted: BTreeMap<String, SourceCount>,
+    /// In which form its recordings are. What other exports of the same form prove, it need not.
+    form: Option<String>,
 }
 
 impl Told {
@@ -34,6 +36,9 @@ impl Told {
                 .is_none_or(|(at, _)| *at <= header.written_at)
         {
             export.claims = Some((header.written_at, claims.clone()));
+        }
+        if header.form.is_some() {
+            export.form.clone_from(&header.form);
         }
         for range in &header.searched {
             export.searched_until = export.searched_until.max(Some(range.until));
@@ -62,13 +67,29 @@ impl Told {
         days: &BTreeMap<(String, String), u64>,
     ) -> (Vec<Coverage>, Vec<CountedDay>, Vec<Finding>) {
         let (mut coverage, mut counted, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let form_of = |export: &str| self.exports.get(export).and_then(|it| it.form.clone());
+        let mut by_form = BTreeMap::<(String, String), u64>::new();
+        for ((export, day), conversations) in days {
+            if let Some(form) = form_of(export) {
+                *by_form.entry((form, day.clone())).or_default() += conversations;
+            }
+        }
         for (name, export) in self.exports {
             let Some((_, claims)) = export.claims else {
                 continue;
             };
             for (day, count) in export.counted {
-                let there = days.get(&(name.clone(), day.clone())).copied();
+                let own = days.get(&(name.clone(), day.clone())).copied();
                 let SourceCount { conversations, at } = count;
+                // An export that was begun later has what the earlier ones lack.
+                let form = export.form.clone();
+                let there = form.and_then(|form| by_form.get(&(form, day.clone())).copied());
+                let there = match (own, there) {
+                    (own, Some(there)) if there >= conversations && own != Some(there) => {
+                        Some(conversations)
+                    }
+                    (own, there) => own.or(there),
+                };
                 if there.is_none() && conversations > 0 && covers(&claims, &day) {
                     gaps.push(gap(&name, &day, conversations));
                 } else if there.is_some_and(|there| there != conversations) {
@@ -141,6 +162,36 @@ mod tests {
                 .collect(),
             ..ReceiptHeader::default()
         }
+    }
+
+    #[test]
+    fn a_day_that_another_export_of_the_same_form_proves_is_no_gap() {
+        let told = |forms: [&str; 2]| {
+            let mut told = Told::default();
+            for (export, form) in ["before", "calls"].into_iter().zip(forms) {
+                told.add(&ReceiptHeader {
+                    export: export.into(),
+                    form: Some(form.into()),
+                    ..header(5, 20, 10, &[(7, 3), (8, 3)])
+                });
+            }
+            let day = |export: &str, day: u32| (export.to_owned(), format!("2026-01-{day:02}"));
+            told.against(
+                &[
+                    (day("before", 7), 3),
+                    (day("before", 8), 2),
+                    (day("calls", 8), 1),
+                ]
+                .into(),
+            )
+        };
+        let (_, counted, gaps) = told(["wav", "wav"]);
+        assert!(
+            counted.is_empty() && gaps.is_empty(),
+            "{counted:?} {gaps:?}"
+        );
+        let (_, counted, gaps) = told(["wav", "mp3"]);
+        assert_eq!((counted.len(), gaps.len()), (2, 1));
     }
 
     #[test]

@@ -377,5 +377,6 @@ fn failed(error: impl std::fmt::Display) -> SinkError {
         key: "the list of what must be there".to_owned(),
         reason: format!("{error}; it is kept in the folder for temporary files, see TMPDIR"),
         retryable: false,
+        different: None,
     }
 }

@@ -582,6 +582,7 @@ impl Delivers for Way {
                     key: key.recording.clone(),
                     reason: "simulated".into(),
                     retryable: true,
+                    different: None,
                 };
                 delivery.failed.push((sink, error));
                 continue;

@@ -360,6 +360,7 @@ impl Lake {
             key: key.into(),
             reason: "simulated".into(),
             retryable: true,
+            different: None,
         }
     }
 

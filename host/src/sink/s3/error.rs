@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::S3;
-use crate::sink::SinkError;
+use super::{S3, object::There};
+use crate::sink::{ObjectInfo, SinkError};
 
 /// The code that the server gives, such as `NoSuchKey`.
 pub(super) fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
@@ -30,7 +30,16 @@ impl S3 {
             key: format!("s3://{}/{key}", self.settings.bucket),
             reason: reason.into(),
             retryable,
+            different: None,
         }
+    }
+
+    /// A different object is there, and stays.
+    pub(super) fn refused(&self, key: &str, there: &There, info: &ObjectInfo) -> SinkError {
+        let overwrite = self.settings.overwrite;
+        let reason = overwrite.refusal(there.size, info);
+        let error = self.failure(key, reason, false);
+        error.with_different(key, overwrite, info)
     }
 
     pub(super) fn broken(&self, key: &str) -> SinkError {

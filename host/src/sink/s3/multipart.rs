@@ -357,8 +357,7 @@ impl S3 {
                     return Ok(there.stored());
                 }
                 Some(there) if exists && (there.size != size || there.has(sum).is_some()) => {
-                    let reason = self.settings.overwrite.refusal(there.size, info);
-                    return Err(Stopped::Abort(self.failure(key, reason, false)));
+                    return Err(Stopped::Abort(self.refused(key, &there, info)));
                 }
                 _ if exists => {
                     let reason = "somebody else has put the object meanwhile; try again to compare";

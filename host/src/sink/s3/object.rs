@@ -256,11 +256,7 @@ impl S3 {
         if same {
             return Ok(there.stored());
         }
-        Err(self.failure(
-            key,
-            self.settings.overwrite.refusal(there.size, info),
-            false,
-        ))
+        Err(self.refused(key, &there, info))
     }
 
     /// Reads an object beside the one that is to be put.

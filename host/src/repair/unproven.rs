@@ -1,0 +1,44 @@
+//! Conversations that are filed, as the queue knows, and of which a sink proves nothing: the receipt of
+//! their segment is gone, and nothing is left that would tell.
+
+use std::collections::HashSet;
+
+use super::{Repair, RepairError, Repaired};
+use crate::{
+    identity::route,
+    queue::hashed,
+    receipt::{ReceiptReader, by_day},
+    route::Route,
+    sink::{Store, StoreExt},
+};
+
+impl Repair<'_> {
+    /// Has conversations fetched again that no receipt of the sink names. A sink that takes only some
+    /// is left out: what it does not take is no loss.
+    pub(super) async fn fetch_unproven(
+        &self,
+        store: &dyn Store,
+        done: &mut Repaired,
+    ) -> Result<(), RepairError> {
+        let output = self.output();
+        if route(&output.route) != route(&Route::default()) {
+            return Ok(());
+        }
+        let mut proven = HashSet::new();
+        for key in by_day(store, "receipts/").await?.into_values().flatten() {
+            let Some(bytes) = store.read(&key).await? else {
+                continue;
+            };
+            let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
+                continue;
+            };
+            let entries = reader.filter_map(Result::ok);
+            proven.extend(entries.map(|(_, entry)| hashed(&entry.conversation_id)));
+        }
+        let unproven = self.queue.unproven(output.name.clone(), proven).await?;
+        done.postponed += unproven.under_way;
+        let noted = self.queue.lacks(output.name.clone(), unproven.filed);
+        done.fetched_again += noted.await?;
+        Ok(())
+    }
+}
