@@ -109,8 +109,8 @@ impl Queue {
         self.with(move |tx| {
             count(tx, "groups", 1)?;
             for id in &conversations {
-                tx.prepare_cached("UPDATE conversation SET fetch = ?2 WHERE id = ?1")?
-                    .execute([id, &name])?;
+                tx.prepare_cached("UPDATE conversation SET fetch = ?2, due = ?3 WHERE id = ?1")?
+                    .execute(params![id, name, now as i64])?;
             }
             insert_splits(tx, &splits, now)
         })
@@ -153,9 +153,9 @@ impl Queue {
     }
 
     /// Makes the outcome final of each conversation for which nothing is left to do. One that lacks
-    /// recordings that may still come is asked for again, until `horizon` ms after its end. One that
-    /// lacks none is asked for once more, `confirm` ms after its end: a recording that is late need
-    /// not be mentioned at all.
+    /// recordings that may still come is asked for again, for the last time not before `horizon` ms
+    /// after its end. One that lacks none is asked for once more, `confirm` ms after its end or later: a
+    /// recording that is late need not be mentioned at all.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -168,7 +168,7 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced FROM conversation AS c
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
                      WHERE status = 'found' AND outcome IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
@@ -185,6 +185,7 @@ impl Queue {
                         start: row.get::<_, i64>(7)? as u64,
                         live: row.get(8)?,
                         announced: row.get(9)?,
+                        asked: row.get::<_, i64>(10)? as u64,
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
@@ -192,11 +193,13 @@ impl Queue {
             for ready in ready {
                 let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
                 let ended = ready.over(now);
-                let due = if passing && now < ended + horizon {
+                // What counts is when it was asked for: an answer may be read long after, by a later run.
+                let asked = if ready.fetched { ready.asked } else { now };
+                let due = if passing && asked < ended + horizon {
                     let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
-                    Some((now + pause).min(ended + horizon))
-                } else if ready.fetched && now < ended + confirm {
-                    Some(ended + confirm)
+                    Some((now + pause).min(ended + horizon).max(now))
+                } else if ready.fetched && asked < ended + confirm {
+                    Some((ended + confirm).max(now))
                 } else {
                     None
                 };
@@ -436,6 +439,8 @@ struct Ready {
     live: bool,
     /// How many artifacts the source said that there are.
     announced: Option<i64>,
+    /// When it was asked for last (ms), if it was fetched.
+    asked: u64,
 }
 
 impl Ready {
