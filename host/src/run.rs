@@ -231,7 +231,13 @@ impl Run {
                 self.report().await?;
                 return Ok(repaired);
             }
-            let wait = live.next(now).saturating_sub(self.clock.now());
+            // What the end of all work has brought up is begun at once.
+            let next = if idle && live.wanted {
+                now
+            } else {
+                live.next(now)
+            };
+            let wait = next.saturating_sub(self.clock.now());
             let wait = Duration::from_millis(wait.clamp(1, 3_600_000));
             let happened = tokio::select! {
                 biased;

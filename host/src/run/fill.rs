@@ -123,7 +123,8 @@ impl Run {
         }
         live.filling.searched = true;
         self.queue.search_again().await?;
-        live.next_search = Some(0);
+        // In the next turn: this one's time is past.
+        live.next_search = Some(self.clock.now() + 1);
         Ok(())
     }
 

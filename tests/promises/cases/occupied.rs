@@ -87,7 +87,6 @@ async fn a_segment_of_which_nothing_is_left_is_filed_again_by_a_repair() {
     }
     std::fs::write(cloud.output().join(&key), "damaged, and nothing tells").unwrap();
     let ran = cloud.run_with(&["--repair"]).await;
-    eprintln!("{}", ran.said);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let proven = cloud.command("verify", &["--full"]).await;
     assert_eq!(
