@@ -23,14 +23,18 @@ use crate::{
     queue::Queue,
     receipt::Context,
     recover::Claim,
+    repair::Repaired,
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
 };
 use vendor::{Source, Vendor, Way};
-use world::{DAY, Lake, START, World};
+use world::{Change, DAY, Lake, START, World};
 
 /// Requests that the simulated vendor allows in a minute.
 const ALLOWED: u32 = 120;
+
+/// How many runs a repair may take where sinks and source fail on the way.
+const REPAIRS: u32 = 40;
 
 /// A run of one seed: what was done, in the order in which it was done.
 struct Ran {
@@ -43,6 +47,7 @@ fn run(
     clock: Clock,
     seed: u64,
     refill: Option<&'static str>,
+    repair: bool,
 ) -> Run {
     let world = Arc::clone(world);
     let origins = [
@@ -108,7 +113,7 @@ fn run(
             },
             "calls",
         )),
-        repair: false,
+        repair,
         queue: queue.clone(),
         clock,
         concurrency: Concurrency {
@@ -147,10 +152,11 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
     let mut refill = None;
+    let (mut repair, mut repairs) = (false, 0);
     // Long enough for the last day to be compacted.
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
-        let run = run(world, &queue, clock, seed, refill);
+        let run = run(world, &queue, clock, seed, refill, repair);
         let going = run.go(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
@@ -166,7 +172,18 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
             Ok(Ok(_)) => match change.take() {
-                Some(change) => refill = world.lock().unwrap().change_sinks(change),
+                Some(change) => {
+                    repair = matches!(change, Change::Damage);
+                    refill = world.lock().unwrap().change_sinks(change);
+                }
+                None if repair && repairs < REPAIRS => {
+                    // One after which the sinks are as they should be, as far as they can be read.
+                    repairs += 1;
+                    let left = run.left(Repaired::default()).await;
+                    if left.is_ok_and(|left| left.left.is_empty()) {
+                        return;
+                    }
+                }
                 None => return,
             },
             // Whatever ends a run early, the next one goes on from there.
@@ -176,6 +193,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
             Err(_) => {
                 crashes = crashes.saturating_sub(1);
                 if let Some(change) = change.take_if(|_| dice.random_bool(0.5)) {
+                    repair = matches!(change, Change::Damage);
                     refill = world.lock().unwrap().change_sinks(change);
                 }
             }

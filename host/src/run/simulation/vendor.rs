@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{ALLOWED, world::World};
+use super::{
+    ALLOWED,
+    world::{World, different},
+};
 use crate::{
     clock::Clock,
     grant::{Credentials, Exchange},
@@ -587,9 +590,15 @@ impl Delivers for Way {
                 delivery.failed.push((sink, error));
                 continue;
             }
+            let place = (sink.clone(), object.key.clone());
+            if world.lake.get(&place).is_some_and(|there| there != bytes) {
+                delivery
+                    .failed
+                    .push((sink.clone(), different(&sink, &object.key)));
+                continue;
+            }
             let name = format!("{sink} {}", key.recording);
             *world.stored.entry(name).or_default() += 1;
-            let place = (sink.clone(), object.key.clone());
             world.lake.insert(place, bytes.to_vec());
             delivery.contents.objects.push((sink, object.clone()));
         }

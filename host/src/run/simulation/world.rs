@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::receipt::{segment_of, sibling};
-use crate::sink::{Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored};
+use crate::sink::{
+    Body, DifferentObject, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored,
+};
 
 /// 2026-01-05T00:00:00Z
 pub(super) const START: u64 = 1_767_571_200_000;
@@ -51,6 +53,8 @@ pub(super) enum Change {
     Add,
     /// One is wiped, and filled anew.
     Wipe,
+    /// Objects, receipts and rows are lost and spoiled, and repaired.
+    Damage,
 }
 
 /// Everything that outlives a crash.
@@ -70,6 +74,8 @@ pub(super) struct World {
     rate: f64,
     /// Objects in sinks, by sink and key.
     pub(super) lake: BTreeMap<(String, String), Vec<u8>>,
+    /// Those of them that were spoiled, and not put since.
+    spoiled: BTreeSet<(String, String)>,
     /// How often each recording was stored.
     pub(super) stored: BTreeMap<String, u32>,
     /// Jobs by number: who is in it, and when it is done.
@@ -108,6 +114,7 @@ impl World {
         world.change = match seed % 7 {
             2 => Some(Change::Add),
             5 => Some(Change::Wipe),
+            3 if days.is_none() => Some(Change::Damage),
             _ => None,
         };
         if let Some(Change::Add) = world.change {
@@ -139,6 +146,31 @@ impl World {
             Change::Wipe => {
                 self.lake.retain(|(sink, _), _| sink != "one");
                 Some("one")
+            }
+            Change::Damage => {
+                self.damage();
+                None
+            }
+        }
+    }
+
+    /// Takes files away and spoils others, in both sinks: what one of them has sound, the other may lack.
+    fn damage(&mut self) {
+        let keys: Vec<_> = self.lake.keys().cloned().collect();
+        for place in keys {
+            let known = ["recordings/", "receipts/", "metadata/"];
+            if !known.iter().any(|prefix| place.1.starts_with(prefix)) {
+                continue;
+            }
+            match self.dice.random_range(0..12) {
+                0 => drop(self.lake.remove(&place)),
+                1 => {
+                    let data = self.lake.get_mut(&place).unwrap();
+                    let at = self.dice.random_range(0..data.len());
+                    data[at] ^= 1;
+                    self.spoiled.insert(place);
+                }
+                _ => {}
             }
         }
     }
@@ -193,6 +225,7 @@ impl World {
             crashes,
             rate,
             lake: BTreeMap::new(),
+            spoiled: BTreeSet::new(),
             stored: BTreeMap::new(),
             jobs: Vec::new(),
             submits: 0,
@@ -215,6 +248,14 @@ impl World {
     /// Whether something that is rare goes wrong now.
     pub(super) fn strikes_rarely(&mut self) -> bool {
         self.strikes() && self.dice.random_bool(0.1)
+    }
+
+    /// Whether reading a sink goes wrong now: rarely where all of it is read, again and again.
+    fn strikes_reading(&mut self) -> bool {
+        match self.change {
+            Some(Change::Damage) => self.strikes_rarely() && self.dice.random_bool(0.2),
+            _ => self.strikes(),
+        }
     }
 
     /// A time that something takes.
@@ -341,6 +382,20 @@ impl World {
     }
 }
 
+/// Why a sink does not put an object: another one is there.
+pub(super) fn different(sink: &str, key: &str) -> SinkError {
+    SinkError {
+        sink: sink.into(),
+        key: key.into(),
+        reason: "simulated".into(),
+        retryable: false,
+        different: Some(DifferentObject {
+            key: key.into(),
+            replaceable: true,
+        }),
+    }
+}
+
 /// A sink in memory that sometimes fails, before or after it has stored something.
 #[derive(Clone)]
 pub(super) struct Lake {
@@ -368,7 +423,7 @@ impl Lake {
     async fn answer(&self, key: &str) -> Result<(), SinkError> {
         let delay = self.world.lock().unwrap().delay(50);
         tokio::time::sleep(delay).await;
-        match self.is_out() || self.world.lock().unwrap().strikes() {
+        match self.is_out() || self.world.lock().unwrap().strikes_reading() {
             true => Err(self.failure(key)),
             false => Ok(()),
         }
@@ -399,7 +454,7 @@ impl Sink for Lake {
         Some(self)
     }
 
-    async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+    async fn put(&self, key: &str, info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
         let failure = || self.failure(key);
         if self.is_out() {
             return Err(failure());
@@ -416,8 +471,12 @@ impl Sink for Lake {
             return Err(failure());
         }
         let place = (self.name.to_owned(), key.to_owned());
+        if world.spoiled.contains(&place) && !info.replace {
+            return Err(different(self.name, key));
+        }
+        let spoiled = world.spoiled.remove(&place);
         if let Some(before) = world.lake.insert(place, all.clone()) {
-            assert!(before == all, "{key} was put with other content");
+            assert!(spoiled || before == all, "{key} was put with other content");
         }
         if world.strikes() {
             return Err(failure());
@@ -458,7 +517,9 @@ impl Store for Lake {
     async fn delete(&self, key: &str) -> Result<(), SinkError> {
         self.answer(key).await?;
         let mut world = self.world.lock().unwrap();
-        world.lake.remove(&(self.name.to_owned(), key.to_owned()));
+        let place = (self.name.to_owned(), key.to_owned());
+        world.spoiled.remove(&place);
+        world.lake.remove(&place);
         match world.strikes() {
             true => Err(self.failure(key)),
             false => Ok(()),
