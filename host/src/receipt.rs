@@ -62,20 +62,34 @@ pub use replaced::remove;
 pub use write::ReceiptWriter;
 
 /// Whether a receipt of the day, whichever export's, names an object of this key. A receipt or a line of
-/// it that cannot be read names nothing.
-pub(crate) async fn names(store: &dyn Store, day: &str, key: &str) -> Result<bool, SinkError> {
+/// it that cannot be read may name anything; for a repair, which files it anew, it names nothing.
+pub(crate) async fn names(
+    store: &dyn Store,
+    day: &str,
+    key: &str,
+    repair: bool,
+) -> Result<bool, SinkError> {
     let folder = format!("receipts/date={day}/");
     for receipt in by_day(store, &folder).await?.into_values().flatten() {
         let Some(bytes) = store.read(&receipt).await? else {
             continue;
         };
         let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
-            continue;
+            match repair {
+                true => continue,
+                false => return Ok(true),
+            }
         };
-        for (_, entry) in reader.filter_map(Result::ok) {
-            let mut objects = entry.objects.iter().chain(&entry.aside);
-            if objects.any(|object| object.key == key) {
-                return Ok(true);
+        for entry in reader {
+            match entry {
+                Ok((_, entry)) => {
+                    let mut objects = entry.objects.iter().chain(&entry.aside);
+                    if objects.any(|object| object.key == key) {
+                        return Ok(true);
+                    }
+                }
+                Err(_) if !repair => return Ok(true),
+                Err(_) => {}
             }
         }
     }

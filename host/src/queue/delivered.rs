@@ -232,8 +232,8 @@ pub(super) fn sinks_owed(
         .collect()
 }
 
-/// What of a conversation is no longer available for sinks that were out of order, as code and
-/// message, by sink.
+/// The losses of a conversation by sink, as code and message: artifacts that were no longer available
+/// when the sink was back.
 pub(super) fn lost(
     tx: &rusqlite::Transaction<'_>,
     conversation: &str,

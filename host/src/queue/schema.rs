@@ -9,7 +9,8 @@ pub(super) const VERSION: i64 = 2;
 
 // A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
 // is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. `due` is when it is to be fetched, and once that has begun, when that was. `extent` is how much there was of it at the source when it was fetched, and `grown` how much
+// end. `due` is when it is to be fetched, and once that has begun, when that was. `extent` is how much
+// there was of it at the source when it was fetched, and `grown` how much
 // there was by the time it was under way. `together` is how many conversations one fetch may hold that
 // this one is in, where an earlier fetch with more of them failed. `reported` says that a run that came
 // to its end has named its loss. Conversations lie in the order in which they were found, and

@@ -20,6 +20,9 @@ use crate::{
 /// How often a fresh link is asked for.
 const RENEWALS: u32 = 5;
 
+/// The code of a recording whose key another object has, which stays.
+const OCCUPIED: &str = "occupied";
+
 /// What came of a download.
 pub(super) struct Fetched {
     link: Link,
@@ -113,7 +116,7 @@ impl Run {
             link.contents.lost_in = self.names(&link.to);
         }
         link.contents.lost = contents.lost;
-        let (mut left, mut occupied) = (Vec::new(), Vec::new());
+        let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
             let name = &self.outputs[place].name;
             match failed.iter().find(|(sink, _)| sink == name) {
@@ -123,7 +126,7 @@ impl Run {
                         .await?
                     {
                         true => left.push(place),
-                        false => occupied.push((place, error.to_string())),
+                        false => link.occupied.push((place, error.to_string())),
                     }
                 }
                 Some((_, error)) => {
@@ -147,25 +150,16 @@ impl Run {
                 false => link.to.push(place),
             }
         }
-        for (place, message) in occupied {
-            link.contents.lost_in.push(self.outputs[place].name.clone());
-            link.contents.lost = Some(Absent {
-                conversation: String::new(),
-                code: "occupied".to_owned(),
-                message,
-                passing: false,
-            });
-        }
         if !link.to.is_empty() {
             live.links.push_front(link);
             return Ok(None);
         }
-        if link.took.is_empty()
-            && link.owed.is_empty()
-            && let Some(lost) = &link.contents.lost
-            && lost.code == "occupied"
-        {
-            return Ok(Some(Delivered::failed(key, &lost.code, &lost.message)));
+        if let (true, true, Some((_, message))) = (
+            link.took.is_empty(),
+            link.owed.is_empty(),
+            link.occupied.first(),
+        ) {
+            return Ok(Some(Delivered::failed(key, OCCUPIED, message)));
         }
         if link.took.is_empty() {
             // Only sinks that are away want it: they are owed it already.
@@ -203,7 +197,7 @@ impl Run {
             return Ok(false);
         };
         if queue.has_object(output.name.clone(), key.clone()).await?
-            || receipt::names(store, &day(known.start), key)
+            || receipt::names(store, &day(known.start), key, self.repair)
                 .await
                 .unwrap_or(true)
             || store.delete(key).await.is_err()
@@ -218,7 +212,21 @@ impl Run {
     }
 
     /// What is written down of an artifact that some sinks have taken.
-    fn ended(&self, artifact: String, link: Link) -> Delivered {
+    fn ended(&self, artifact: String, mut link: Link) -> Delivered {
+        if let Some((_, message)) = link.occupied.first() {
+            let contents = &mut link.contents;
+            let places: Vec<usize> = link.occupied.iter().map(|(place, _)| *place).collect();
+            // What is lost for all sinks is lost for these.
+            if contents.lost.is_none() || !contents.lost_in.is_empty() {
+                contents.lost_in.extend(self.names(&places));
+            }
+            contents.lost.get_or_insert_with(|| Absent {
+                conversation: String::new(),
+                code: OCCUPIED.to_owned(),
+                message: message.clone(),
+                passing: false,
+            });
+        }
         Delivered {
             artifact,
             took: self.names(&link.took),

@@ -23,6 +23,8 @@ pub(super) struct Link {
     /// The sinks that have taken it, and what is in them.
     pub(super) took: Vec<usize>,
     pub(super) contents: Contents,
+    /// The sinks in which another object stays under its key, by their places, and what they say.
+    pub(super) occupied: Vec<(usize, String)>,
     /// Whether it has been asked for often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
 }

@@ -227,6 +227,9 @@ impl Pipeline {
                 repaired = run.left(repaired).await?;
                 passes += 1;
             }
+            if repaired.postponed > 0 {
+                run.warn("some of what is to be repaired is still on its way to another sink; run `--repair` again");
+            }
         }
         let calls = run.answers.calls();
         let mut summary = Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?;

@@ -106,6 +106,7 @@ impl Run {
                 owed: Vec::new(),
                 took: Vec::new(),
                 contents: Contents::default(),
+                occupied: Vec::new(),
                 is_last: false,
             });
         }

@@ -1,8 +1,18 @@
 //! An object that stands where a recording belongs, with other bytes: it costs that recording at most.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use genesys_simulator::Settings;
+use recording_host::{
+    Config, clock::Clock, sink::filesystem::Filesystem, transfer::Zip, verify::verify,
+};
 use serde_json::json;
 
 use super::cloud::{Cloud, Recording, row};
+use crate::support::{Asked, Center, Guarded, SPEED, export, files, media, out_of_order, receipts};
 
 /// Where the recording of call 1 lies.
 async fn key(cloud: &Cloud) -> String {
@@ -93,4 +103,56 @@ async fn a_segment_of_which_nothing_is_left_is_filed_again_by_a_repair() {
         proven.json["sinks"]["out"]["conversations"], 3,
         "{proven:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_in_one_sink_is_not_forgotten_while_another_is_tried_again() {
+    let settings = Settings {
+        conversations: 40,
+        ..Settings::default()
+    };
+    let calm = Center::start(settings.clone()).await;
+    export(calm.config()).await;
+    let key = media(&files(&calm.output())).into_keys().next().unwrap();
+
+    let center = Center::start(settings).await;
+    let kept = center.folder.path().join("kept");
+    let there = kept.join(&key);
+    std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+    std::fs::write(&there, "something else").unwrap();
+    let sink = json!({ "type": "filesystem", "path": kept, "overwrite": "never" });
+    let config = Config::new(center.config_to(sink)).unwrap();
+    // Every other put fails at first, so that the same link is tried again for this sink alone.
+    let puts = AtomicU64::new(0);
+    let busy = Guarded::new(center.folder.path().join("busy"), move |asked| {
+        match asked == Asked::Put && puts.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            true => Err(out_of_order(true)),
+            false => Ok(()),
+        }
+    });
+    let pipelines = config.pipelines(Clock::new(SPEED)).await;
+    let pipeline = pipelines.unwrap().pop().unwrap();
+    let pipeline = pipeline.sink("busy", Arc::new(busy), Zip::Unpack);
+    let summary = pipeline.run().await.unwrap();
+    assert!(!summary.losses.is_empty());
+
+    let lines = receipts(&files(&kept));
+    let lost = |text: &str| {
+        let of = lines.iter().filter(|line| line.to_string().contains(text));
+        of.count()
+    };
+    assert_eq!(lost("occupied"), 1, "the sink that lacks it says so");
+    assert_eq!(std::fs::read(&there).unwrap(), b"something else");
+    let other = files(&center.folder.path().join("busy"));
+    assert_eq!(media(&other)[&key], media(&files(&calm.output()))[&key]);
+    assert!(
+        receipts(&other)
+            .iter()
+            .all(|line| !line.to_string().contains("occupied"))
+    );
+    let kept = Filesystem::new(kept);
+    let found = verify(&kept, true).await.unwrap().findings;
+    // Nothing but the stranger is too much.
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].key, key);
 }
