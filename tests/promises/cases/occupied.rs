@@ -125,7 +125,7 @@ async fn a_loss_in_one_sink_is_not_forgotten_while_another_is_tried_again() {
     // Every other put fails at first, so that the same link is tried again for this sink alone.
     let puts = AtomicU64::new(0);
     let busy = Guarded::new(center.folder.path().join("busy"), move |asked| {
-        match asked == Asked::Put && puts.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        match asked == Asked::Put && puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             true => Err(out_of_order(true)),
             false => Ok(()),
         }
