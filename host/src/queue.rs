@@ -14,8 +14,10 @@ mod filing;
 mod names;
 mod record;
 mod recover;
+mod repair;
 mod schema;
 mod search;
+mod settle;
 mod sinks;
 mod status;
 mod worker;
@@ -35,17 +37,19 @@ pub use compact::Replaced;
 pub use copies::Copied;
 pub use delivered::Behind;
 use delivered::object_row;
-pub use fetch::{Abandoned, Settling};
+pub use fetch::Abandoned;
 use names::Names;
 pub use record::{
     Absent, Contents, Delivered, Known, Meaning, Object, Outcome, Record, Segment, Settled, Told,
     artifact_key, artifact_text, day,
 };
 pub use recover::Proven;
+pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension, params};
 use schema::Version;
 pub use search::{Counted, Searched, SearchedRange};
-pub use sinks::{KnownSink, Lacking, Unproven, VoidSegment, hashed};
+pub use settle::Settling;
+pub use sinks::{KnownSink, Lacking};
 pub use status::{Progress, Status};
 use worker::Worker;
 

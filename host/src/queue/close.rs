@@ -4,11 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 
-use super::{
-    Queue, QueueError, Segment, count,
-    fetch::{Filed, settled},
-    sinks::wanting,
-};
+use super::{Queue, QueueError, Segment, count, fetch::Filed, settle::settled, sinks::wanting};
 
 /// What acknowledging a segment has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,6 @@
 //! The sinks that an export has known, and what some of them lack that others have.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -27,38 +24,6 @@ pub struct KnownSink {
     pub marker: Option<String>,
     /// Whether a run has left it out since.
     pub lapsed: bool,
-}
-
-/// A segment whose files in a sink are wrong.
-#[derive(Clone, Debug)]
-pub struct VoidSegment {
-    /// The sink.
-    pub sink: String,
-    /// The day, `YYYY-MM-DD`.
-    pub day: String,
-    /// The segment's number.
-    pub number: i64,
-    /// All conversations that it is about.
-    pub conversations: Vec<String>,
-    /// Those of them of which all is known and there.
-    pub sound: Vec<Lacking>,
-}
-
-/// Conversations of which a sink proves nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Unproven {
-    /// Those that are filed.
-    pub filed: Vec<String>,
-    /// How many there are besides that are on their way to another sink.
-    pub under_way: u64,
-}
-
-/// An id in few bytes, for sets of many.
-#[must_use]
-pub fn hashed(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A conversation that some sinks lack, as another one has it.
@@ -235,82 +200,6 @@ impl Queue {
         .await
     }
 
-    /// Notes that a sink's files of a segment are wrong, and that it lacks the conversations of it, those
-    /// left out that are sound: these are settled anew. The files give way once all of the day that the
-    /// sink lacks is filed in it. Returns how many are settled; none, and nothing is noted, if some of the
-    /// conversations are on their way to another sink.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn file_again(
-        &self,
-        segment: VoidSegment,
-        now: u64,
-    ) -> Result<Option<u64>, QueueError> {
-        self.with(move |tx| {
-            let VoidSegment {
-                sink,
-                day,
-                number,
-                conversations,
-                sound,
-            } = segment;
-            keep_none(tx)?;
-            for id in &conversations {
-                let filed: Option<bool> = tx
-                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
-                    .query_row([id], |row| row.get(0))
-                    .optional()?;
-                if filed == Some(false) {
-                    return Ok(None);
-                }
-            }
-            for id in &conversations {
-                lack(tx, id, &sink)?;
-            }
-            for one in &sound {
-                fill(tx, one, now)?;
-            }
-            tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
-                .execute(params![number, day])?;
-            tx.prepare_cached("INSERT OR IGNORE INTO voided VALUES (?1, ?2, ?3)")?
-                .execute(params![number, sink, day])?;
-            Ok(Some(sound.len() as u64))
-        })
-        .await
-    }
-
-    /// The filed conversations that a sink was not noted to lack and that are not among `proven`, by
-    /// what [`hashed`] makes of their ids.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn unproven(
-        &self,
-        sink: String,
-        proven: HashSet<u64>,
-    ) -> Result<Unproven, QueueError> {
-        self.with(move |tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT id, status IN ('filed', 'kept') FROM conversation AS c
-                 WHERE NOT EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id AND w.sink = ?1)
-                 AND (status IN ('filed', 'kept') OR EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id))",
-            )?;
-            let mut rows = statement.query([&sink])?;
-            let mut unproven = Unproven::default();
-            while let Some(row) = rows.next()? {
-                let id: String = row.get(0)?;
-                match (proven.contains(&hashed(&id)), row.get(1)?) {
-                    (true, _) => {}
-                    (false, true) => unproven.filed.push(id),
-                    (false, false) => unproven.under_way += 1,
-                }
-            }
-            Ok(unproven)
-        })
-        .await
-    }
-
     /// Whether an object of a sink is part of what is not filed yet.
     ///
     /// # Errors
@@ -319,21 +208,6 @@ impl Queue {
         self.with(move |tx| {
             tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE sink = ?1 AND key = ?2)")?
                 .query_row([&sink, &key], |row| row.get(0))
-        })
-        .await
-    }
-
-    /// The conversations that are filed in a segment, as far as is known.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn filed_in(&self, segment: i64) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT id FROM conversation WHERE segment = ?1 AND status IN ('filed', 'kept') ORDER BY id",
-            )?
-            .query_map([segment], |row| row.get(0))?
-            .collect()
         })
         .await
     }
@@ -442,7 +316,7 @@ pub(super) fn lacking(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String,
 }
 
 /// Brings a filed conversation to the sinks that lack it; says whether it is to be fetched.
-fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::Result<bool> {
+pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::Result<bool> {
     let id = &one.conversation;
     let (Some(record), sinks) = (&one.record, wanting(tx, id)?) else {
         return Ok(false);
@@ -516,7 +390,7 @@ pub(super) fn wanting(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<BTreeS
 }
 
 /// Notes that a sink lacks a filed conversation that it has had before; says whether it is filed.
-fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Result<usize> {
+pub(super) fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Result<usize> {
     tx.prepare_cached(
         "INSERT INTO wanting (conversation, sink, further)
          SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND status = 'filed'
@@ -527,7 +401,7 @@ fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Result<usize> {
 
 /// Lets go of what is kept to be compacted: its conversations are to be filed elsewhere, too, and a
 /// conversation is in one segment at a time.
-fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let kept: Vec<String> = tx
         .prepare_cached("SELECT id FROM conversation WHERE status = 'kept'")?
         .query_map([], |row| row.get(0))?

@@ -3,6 +3,8 @@
 //! The same seed makes the same run, to the millisecond. `RECORDING_HOST_SEEDS=FROM-TO` chooses the
 //! seeds; one that fails is named.
 
+mod delivery;
+mod source;
 mod vendor;
 mod world;
 
@@ -27,7 +29,9 @@ use crate::{
     sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
 };
-use vendor::{Source, Vendor, Way};
+use delivery::Way;
+use source::Source;
+use vendor::Vendor;
 use world::{Change, DAY, Lake, START, World};
 
 /// Requests that the simulated vendor allows in a minute.

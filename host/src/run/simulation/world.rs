@@ -1,5 +1,7 @@
 //! What is true in a simulation, what goes wrong, and what must come of it.
 
+mod check;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -9,10 +11,8 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::receipt::{segment_of, sibling};
 use crate::sink::{
     Body, DifferentObject, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored,
 };
@@ -261,124 +261,6 @@ impl World {
     /// A time that something takes.
     pub(super) fn delay(&mut self, most: u64) -> Duration {
         Duration::from_millis(self.dice.random_range(1..=most))
-    }
-
-    /// Fails unless both sinks hold the truth, once.
-    pub(super) fn check(&self) {
-        for sink in &self.sinks {
-            self.check_sink(sink);
-        }
-        // A sink that was added or filled anew has what was filed before in files of its own.
-        let calm = self.rate == 0.0 && self.lake_outage.is_none() && self.change.is_none();
-        if calm && let Some(days) = self.days {
-            let receipts = self
-                .lake
-                .keys()
-                .filter(|(_, key)| key.starts_with("receipts/"));
-            let receipts = receipts.count();
-            assert!(
-                receipts as u64 <= days * 2,
-                "{receipts} files of {days} days"
-            );
-        }
-        // Nothing is asked more often than the vendor allows, but for what crashes make us forget.
-        let requests: u32 = self.minutes.values().sum();
-        let most = requests as usize / 50 + 40 * (self.crashes as usize + 1);
-        assert!(
-            self.refused <= most,
-            "{} of {requests} refused",
-            self.refused
-        );
-    }
-
-    fn check_sink(&self, sink: &str) {
-        let files = |prefix: &'static str| {
-            let all = self.lake.iter();
-            all.filter(move |((of, key), _)| of == sink && key.starts_with(prefix))
-        };
-        let mut void = BTreeSet::new();
-        for ((_, key), data) in files("receipts/") {
-            let end = data.iter().position(|byte| *byte == b'\n').unwrap();
-            let head: Value = serde_json::from_slice(&data[..end]).unwrap();
-            let replaces = head["replaces"].as_array();
-            let replaces = replaces.into_iter().flatten().filter_map(Value::as_i64);
-            void.extend(replaces.filter_map(|number| sibling(key, number)));
-        }
-        let is_void = |key: &str| segment_of(key).is_some_and(|segment| void.contains(segment));
-        let lines = |prefix: &'static str| -> Vec<Value> {
-            files(prefix)
-                .filter(|((_, key), _)| !is_void(key))
-                .flat_map(|(_, data)| std::str::from_utf8(data).unwrap().lines())
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect()
-        };
-        let mut outcomes = BTreeMap::new();
-        for receipt in lines("receipts/") {
-            let Some(id) = receipt["conversation_id"].as_str() else {
-                continue;
-            };
-            let word = receipt["outcome"].as_str().unwrap().to_owned();
-            let objects = receipt["objects"].as_array().unwrap().len();
-            let attempts: &mut BTreeMap<u64, _> = outcomes.entry(id.to_owned()).or_default();
-            let attempt = receipt["attempt"].as_u64().unwrap();
-            let before = attempts.insert(attempt, (word, objects, receipt.clone()));
-            assert!(
-                before.is_none(),
-                "attempt {attempt} at {id} has two outcomes in {sink}"
-            );
-        }
-        let mut rows = BTreeSet::new();
-        for row in lines("metadata/") {
-            let name = format!(
-                "{} {} {}",
-                row["conversation_id"], row["attempt"], row["object_key"]
-            );
-            assert!(rows.insert(name.clone()), "{name} has two rows in {sink}");
-        }
-        for call in &self.conversations {
-            let there = call.recordings.iter().flatten().count();
-            let never = call.recordings.len() - there;
-            let there = there + usize::from(call.more.is_some());
-            let expected = match (call.flagged, there, never) {
-                (false, ..) => "no-recording",
-                (true, 0, _) => "failed",
-                (true, _, 0) => "stored",
-                (true, ..) => "partial",
-            };
-            // The last attempt counts.
-            let last = outcomes.get(&call.id).and_then(BTreeMap::last_key_value);
-            let (attempt, found) = last.unzip();
-            let attempt = attempt.copied().unwrap_or_default();
-            // What is out of order for too long is a named loss, and so is a source that fails. A
-            // component may fail three times in a row where faults are rarer, too.
-            let excused = found.is_some_and(|(word, _, receipt)| {
-                let lost = ["failed", "partial"].contains(&word.as_str());
-                lost && (self.rate > 0.2
-                    || (self.rate > 0.0 && receipt["code"] == "component-failed"))
-            });
-            if !excused {
-                let right =
-                    found.is_some_and(|(word, objects, _)| word == expected && *objects == there);
-                assert!(
-                    right,
-                    "{call:?} is to be {expected} in {sink}, but {found:?}"
-                );
-            }
-            let objects = found.and_then(|(.., receipt)| receipt["objects"].as_array());
-            for object in objects.into_iter().flatten() {
-                let key = object["key"].as_str().unwrap();
-                let there = self.lake.get(&(sink.to_owned(), key.to_owned()));
-                let right = object["recording"].as_str().unwrap().as_bytes();
-                assert_eq!(there.map(Vec::as_slice), Some(right), "{key} in {sink}");
-            }
-            let count = rows
-                .iter()
-                .filter(|row| row.starts_with(&format!("\"{}\" {attempt} ", call.id)))
-                .count();
-            let objects = found.map_or(0, |(_, objects, _)| *objects);
-            assert_eq!(count, objects.max(1), "rows of {call:?} in {sink}");
-        }
-        assert_eq!(outcomes.len(), self.conversations.len());
     }
 }
 

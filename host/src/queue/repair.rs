@@ -1,0 +1,138 @@
+//! What a repair asks of the queue, and notes in it.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    Queue, QueueError,
+    sinks::{Lacking, fill, keep_none, lack},
+};
+
+/// A segment whose files in a sink are wrong.
+#[derive(Clone, Debug)]
+pub struct VoidSegment {
+    /// The sink.
+    pub sink: String,
+    /// The day, `YYYY-MM-DD`.
+    pub day: String,
+    /// The segment's number.
+    pub number: i64,
+    /// All conversations that it is about.
+    pub conversations: Vec<String>,
+    /// Those of them of which all is known and there.
+    pub sound: Vec<Lacking>,
+}
+
+/// Conversations of which a sink proves nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Unproven {
+    /// Those that are filed.
+    pub filed: Vec<String>,
+    /// How many there are besides that are on their way to another sink.
+    pub under_way: u64,
+}
+
+/// An id in few bytes, for sets of many.
+#[must_use]
+pub fn hashed(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Queue {
+    /// Notes that a sink's files of a segment are wrong, and that it lacks the conversations of it, those
+    /// left out that are sound: these are settled anew. The files give way once all of the day that the
+    /// sink lacks is filed in it. Returns how many are settled; none, and nothing is noted, if some of the
+    /// conversations are on their way to another sink.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn file_again(
+        &self,
+        segment: VoidSegment,
+        now: u64,
+    ) -> Result<Option<u64>, QueueError> {
+        self.with(move |tx| {
+            let VoidSegment {
+                sink,
+                day,
+                number,
+                conversations,
+                sound,
+            } = segment;
+            keep_none(tx)?;
+            for id in &conversations {
+                let filed: Option<bool> = tx
+                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
+                    .query_row([id], |row| row.get(0))
+                    .optional()?;
+                if filed == Some(false) {
+                    return Ok(None);
+                }
+            }
+            for id in &conversations {
+                lack(tx, id, &sink)?;
+            }
+            for one in &sound {
+                fill(tx, one, now)?;
+            }
+            tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
+                .execute(params![number, day])?;
+            tx.prepare_cached("INSERT OR IGNORE INTO voided VALUES (?1, ?2, ?3)")?
+                .execute(params![number, sink, day])?;
+            Ok(Some(sound.len() as u64))
+        })
+        .await
+    }
+
+    /// The filed conversations that a sink was not noted to lack and that are not among `proven`, by
+    /// what [`hashed`] makes of their ids.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn unproven(
+        &self,
+        sink: String,
+        proven: HashSet<u64>,
+    ) -> Result<Unproven, QueueError> {
+        self.with(move |tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT id, status IN ('filed', 'kept') FROM conversation AS c
+                 WHERE NOT EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id AND w.sink = ?1)
+                 AND (status IN ('filed', 'kept') OR EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id))",
+            )?;
+            let mut rows = statement.query([&sink])?;
+            let mut unproven = Unproven::default();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                match (proven.contains(&hashed(&id)), row.get(1)?) {
+                    (true, _) => {}
+                    (false, true) => unproven.filed.push(id),
+                    (false, false) => unproven.under_way += 1,
+                }
+            }
+            Ok(unproven)
+        })
+        .await
+    }
+
+    /// The conversations that are filed in a segment, as far as is known.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filed_in(&self, segment: i64) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT id FROM conversation WHERE segment = ?1 AND status IN ('filed', 'kept') ORDER BY id",
+            )?
+            .query_map([segment], |row| row.get(0))?
+            .collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,276 @@
+//! Outcomes of conversations: final, or put off as long as more may come.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rusqlite::params;
+
+use super::{Object, Outcome, Queue, QueueError, Settled, delivered, parsed, sinks::json};
+
+/// The shortest pause before a recording that is late is asked for again, and the longest (ms).
+const PAUSE: (u64, u64) = (600_000, 7_200_000);
+
+/// What settling has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// Conversations whose outcome is final now.
+    pub settled: u64,
+    /// Conversations that are asked for again later.
+    pub postponed: u64,
+}
+
+impl Queue {
+    /// Makes the outcome final of each conversation for which nothing is left to do. One that lacks
+    /// recordings that may still come is asked for again, for the last time not before `horizon` ms
+    /// after its end. One that lacks none is asked for once more, `confirm` ms after its end or later: a
+    /// recording that is late need not be mentioned at all.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle(
+        &self,
+        now: u64,
+        horizon: u64,
+        confirm: u64,
+    ) -> Result<Settling, QueueError> {
+        self.with(move |tx| {
+            let ready: Vec<Ready> = tx
+                .prepare_cached(
+                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
+                     WHERE status = 'found' AND outcome IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
+                     AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
+                )?
+                .query_map([], |row| {
+                    Ok(Ready {
+                        id: row.get(0)?,
+                        ended: row.get::<_, Option<i64>>(1)?.map(|ended| ended as u64),
+                        recorded: row.get(2)?,
+                        outcome: row.get(3)?,
+                        passing: row.get(4)?,
+                        bundle: row.get(5)?,
+                        fetched: row.get(6)?,
+                        start: row.get::<_, i64>(7)? as u64,
+                        live: row.get(8)?,
+                        announced: row.get(9)?,
+                        asked: row.get::<_, i64>(10)? as u64,
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut settling = Settling::default();
+            for ready in ready {
+                let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
+                let ended = ready.over(now);
+                // What counts is when it was asked for: an answer may be read long after, by a later run.
+                let asked = if ready.fetched { ready.asked } else { now };
+                let due = if passing && asked < ended + horizon {
+                    let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
+                    Some((now + pause).min(ended + horizon).max(now))
+                } else if ready.fetched && asked < ended + confirm {
+                    Some((ended + confirm).max(now))
+                } else {
+                    None
+                };
+                if let Some(due) = due {
+                    tx.prepare_cached(
+                        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
+                         extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
+                    )?
+                    .execute(params![ready.id, due as i64])?;
+                    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
+                        .execute([&ready.id])?;
+                    settling.postponed += 1;
+                    continue;
+                }
+                let losses = outcome.losses();
+                tx.prepare_cached(
+                    "UPDATE conversation SET status = 'settled', outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+                     passing = ?6, reported = reported AND ?5 WHERE id = ?1",
+                )?
+                .execute(params![
+                    ready.id,
+                    json(&outcome)?,
+                    objects,
+                    bytes,
+                    !losses.is_empty(),
+                    passing && !losses.is_empty()
+                ])?;
+                settling.settled += 1;
+            }
+            Ok(settling)
+        })
+        .await
+    }
+
+    /// Gives conversations that were fetched, and for which nothing is left to do, the outcome that
+    /// the source owes us: failed. Artifacts without a link fail too. Returns how many conversations
+    /// there were.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn settle_forgotten(&self) -> Result<usize, QueueError> {
+        let outcome = Outcome::Failed {
+            code: "no-outcome".into(),
+            message: "the source did not say what became of it".into(),
+        };
+        self.with(move |tx| {
+            let text = json(&outcome)?;
+            let links = tx.execute(
+                "UPDATE artifact SET status = 'failed', code = 'no-link',
+                 message = 'the source gave no fresh link' WHERE status = 'pending'",
+                [],
+            )?;
+            let forgotten = tx.execute(
+                "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL",
+                [text],
+            )?;
+            Ok(links + forgotten)
+        })
+        .await
+    }
+}
+
+/// A conversation with nothing left to do.
+struct Ready {
+    id: String,
+    ended: Option<u64>,
+    recorded: bool,
+    outcome: String,
+    passing: bool,
+    bundle: Option<String>,
+    fetched: bool,
+    start: u64,
+    live: bool,
+    /// How many artifacts the source said that there are.
+    announced: Option<i64>,
+    /// When it was asked for last (ms), if it was fetched.
+    asked: u64,
+}
+
+impl Ready {
+    /// When it was over (ms), for what is to be done so long after that. What lies in the future is
+    /// not believed: nobody is held up by it.
+    fn over(&self, now: u64) -> u64 {
+        let told = [self.ended, Some(self.start)];
+        let past = told.into_iter().flatten().find(|at| *at <= now);
+        past.unwrap_or_default()
+    }
+
+    /// Joins what the source said with what was stored and what failed on the way: the outcome,
+    /// whether it may get better, and how many objects of how many bytes there are.
+    fn outcome(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+    ) -> rusqlite::Result<(Outcome, bool, i64, i64)> {
+        let mut outcome = parsed(&self.outcome)?;
+        let mut passing = self.passing;
+        // Counted in the sink that has most.
+        let (objects, bytes): (i64, i64) = tx
+            .prepare_cached(
+                "SELECT ifnull(max(n), 0), ifnull(max(total), 0) FROM
+                 (SELECT count(*) AS n, sum(size) AS total FROM object
+                  WHERE conversation = ?1 AND aside = 0 GROUP BY sink)",
+            )?
+            .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut failed = Vec::new();
+        let mut query = tx.prepare_cached(
+            "SELECT code, message, passing FROM artifact
+             WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
+        )?;
+        let mut rows = query.query(params![self.id, self.bundle])?;
+        while let Some(row) = rows.next()? {
+            failed.push((row.get(0)?, row.get(1)?));
+            passing |= row.get::<_, bool>(2)?;
+        }
+        if let Some(lacking) = self.fewer(tx)? {
+            failed.push(lacking);
+            passing = true;
+        }
+        if self.bundle.is_some() {
+            if objects > 0 {
+                outcome = Outcome::Stored;
+            } else if self.recorded && failed.is_empty() {
+                passing = true;
+                outcome = Outcome::Failed {
+                    code: "left-out".into(),
+                    message: "recorded, says the vendor, but it is not in the archive".into(),
+                };
+            }
+        }
+        if let (Outcome::Failed { code, message }, true) = (&outcome, objects > 0) {
+            outcome = Outcome::Partial {
+                missing: vec![(code.clone(), message.clone())],
+            };
+        }
+        if self.live {
+            let message = "it has no end at the source: what was recorded may not be all";
+            failed.push(("never-ended".into(), message.into()));
+        }
+        let outcome = outcome.with_losses(failed, objects > 0);
+        Ok((outcome, passing, objects, bytes))
+    }
+
+    /// That fewer artifacts came than the source said that there are, as code and message.
+    fn fewer(&self, tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Option<(String, String)>> {
+        let Some(announced) = self.announced else {
+            return Ok(None);
+        };
+        // What a recording lacks is no artifact: it has no split that obtains it.
+        let came: i64 = tx
+            .prepare_cached(
+                "SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''",
+            )?
+            .query_row([&self.id], |row| row.get(0))?;
+        Ok((came < announced).then(|| {
+            let message =
+                format!("the source said that there are {announced} files, and handed over {came}");
+            ("fewer-than-announced".to_owned(), message)
+        }))
+    }
+}
+
+/// A conversation whose outcome is final, with its objects in each sink; the row has its id, record,
+/// outcome, attempt and extent.
+pub(super) fn settled(
+    tx: &rusqlite::Transaction<'_>,
+    row: &rusqlite::Row<'_>,
+) -> rusqlite::Result<Settled> {
+    let id: String = row.get(0)?;
+    let mut objects = BTreeMap::<String, Vec<Object>>::new();
+    let mut query = tx.prepare_cached(
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
+           note, aside, file FROM object
+         WHERE conversation = ?1 ORDER BY sink, key, member",
+    )?;
+    let mut rows = query.query([&id])?;
+    while let Some(object) = rows.next()? {
+        let member: String = object.get(3)?;
+        let stored: (Option<i64>, Option<String>) = (object.get(8)?, object.get(9)?);
+        objects.entry(object.get(0)?).or_default().push(Object {
+            conversation: id.clone(),
+            recording: object.get(1)?,
+            key: object.get(2)?,
+            member: (!member.is_empty()).then_some(member),
+            content_type: object.get(4)?,
+            size: object.get::<_, i64>(5)? as u64,
+            sha256: object.get(6)?,
+            etag: object.get(7)?,
+            stored: stored.0.map(|size| size as u64).zip(stored.1),
+            told: match object.get::<_, Option<String>>(10)? {
+                Some(told) => Some(Arc::new(parsed(&told)?)),
+                None => None,
+            },
+            note: object.get(11)?,
+            aside: object.get(12)?,
+            file: object.get(13)?,
+        });
+    }
+    Ok(Settled {
+        lost_in: delivered::lost(tx, &id)?,
+        id,
+        record: parsed(row.get_ref(1)?.as_str()?)?,
+        outcome: parsed(row.get_ref(2)?.as_str()?)?,
+        attempt: row.get(3)?,
+        extent: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
+        objects,
+    })
+}

@@ -1,0 +1,122 @@
+//! The way from the links of a simulation to its sinks.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use super::world::{World, different};
+use crate::{
+    clock::Clock,
+    pushback::Pushback,
+    queue::Object,
+    run::parts::Delivers,
+    sandbox::{Artifact, ArtifactKey, hex},
+    sink::SinkError,
+    transfer::{Delivery, Output, TransferError},
+};
+
+/// The way from a link to two sinks.
+pub(super) struct Way {
+    world: Arc<Mutex<World>>,
+    clock: Clock,
+    /// How many downloads are under way.
+    under_way: AtomicUsize,
+    pushback: Pushback,
+}
+
+impl Way {
+    pub(super) fn new(world: Arc<Mutex<World>>, clock: Clock) -> Self {
+        Way {
+            world,
+            clock,
+            under_way: AtomicUsize::new(0),
+            pushback: Pushback::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Delivers for Way {
+    async fn deliver(
+        &self,
+        artifact: &Artifact,
+        outputs: &[&Output],
+    ) -> Result<Delivery, TransferError> {
+        let ArtifactKey::Recording(key) = &artifact.key else {
+            panic!("no bundles here");
+        };
+        let (delay, narrow) = {
+            let mut world = self.world.lock().unwrap();
+            (world.delay(5000), world.narrow)
+        };
+        if self.under_way.fetch_add(1, Ordering::Relaxed) >= narrow {
+            self.pushback.felt();
+        }
+        self.clock.sleep(delay).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        let (broken, full) = {
+            let mut world = self.world.lock().unwrap();
+            (world.strikes(), world.strikes())
+        };
+        if broken {
+            return Err(TransferError::Link("simulated expiry".into()));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let bytes = key.recording.as_bytes();
+        let object = Object {
+            conversation: key.conversation.clone(),
+            recording: key.recording.clone(),
+            key: format!("recordings/{}", key.recording),
+            member: None,
+            content_type: "audio/ogg".into(),
+            size: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(bytes)),
+            etag: None,
+            stored: None,
+            note: None,
+            aside: false,
+            file: String::new(),
+            told: None,
+        };
+        let mut delivery = Delivery::default();
+        let mut world = self.world.lock().unwrap();
+        let now = self.clock.now();
+        for output in outputs {
+            let sink = output.name.clone();
+            if world.is_out(&sink, now) || (full && sink == "one") {
+                let error = SinkError {
+                    sink: sink.clone(),
+                    key: key.recording.clone(),
+                    reason: "simulated".into(),
+                    retryable: true,
+                    different: None,
+                };
+                delivery.failed.push((sink, error));
+                continue;
+            }
+            let place = (sink.clone(), object.key.clone());
+            if world.lake.get(&place).is_some_and(|there| there != bytes) {
+                delivery
+                    .failed
+                    .push((sink.clone(), different(&sink, &object.key)));
+                continue;
+            }
+            let name = format!("{sink} {}", key.recording);
+            *world.stored.entry(name).or_default() += 1;
+            world.lake.insert(place, bytes.to_vec());
+            delivery.contents.objects.push((sink, object.clone()));
+        }
+        Ok(delivery)
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
+    }
+}

@@ -1,0 +1,330 @@
+//! A source for the vendor of a simulation.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::world::World;
+use crate::{
+    run::parts::Steps,
+    sandbox::{
+        Answer, Artifact, ArtifactKey, Container, Conversation, Download, Event, Failure,
+        HandedOver, Method, Missing, Next, Outcome, OutcomeResult, Purpose, RecordingKey, Request,
+        SandboxError, Send, SourceError, Split, Started, State, Step, Wait,
+    },
+};
+
+/// A split's memory.
+#[derive(Clone, Serialize, Deserialize)]
+enum Memory {
+    Page {
+        from: u64,
+        until: u64,
+        page: u64,
+    },
+    Unsubmitted {
+        ids: Vec<String>,
+        renewing: Option<Vec<String>>,
+    },
+    Job {
+        ids: Vec<String>,
+        renewing: Option<Vec<String>>,
+        job: u64,
+    },
+}
+
+/// A source for the simulated vendor.
+pub(super) struct Source {
+    world: Arc<Mutex<World>>,
+}
+
+impl Source {
+    pub(super) fn new(world: Arc<Mutex<World>>) -> Self {
+        Source { world }
+    }
+
+    fn conversation(&self, id: &str, extent: u64) -> Conversation {
+        let world = self.world.lock().unwrap();
+        let call = world
+            .conversations
+            .iter()
+            .find(|call| call.id == id)
+            .unwrap();
+        Conversation {
+            id: id.to_owned(),
+            start: call.start,
+            end: Some(call.end),
+            direction: None,
+            ani: None,
+            dnis: None,
+            agents: Vec::new(),
+            queues: Vec::new(),
+            wrap_up_codes: Vec::new(),
+            tags: Vec::new(),
+            divisions: Vec::new(),
+            media_types: Vec::new(),
+            recorded: call.flagged,
+            extent: Some(extent),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+fn write(memory: &Memory) -> State {
+    State {
+        version: 1,
+        data: serde_json::to_vec(memory).unwrap(),
+    }
+}
+
+fn ask(memory: &Memory) -> Next {
+    let (path, repeatable) = match memory {
+        Memory::Page { from, until, page } => {
+            (format!("calls?from={from}&until={until}&page={page}"), true)
+        }
+        Memory::Unsubmitted { ids, renewing } => {
+            let ids = renewing.as_ref().unwrap_or(ids);
+            (format!("submit?ids={}", ids.join(",")), false)
+        }
+        Memory::Job { job, .. } => (format!("job?job={job}"), true),
+    };
+    Next::Send(Send {
+        request: Request {
+            method: Method::Get,
+            url: format!("https://api.test/{path}"),
+            headers: Vec::new(),
+            body: None,
+            repeatable,
+        },
+        state: write(memory),
+    })
+}
+
+fn then(next: Next) -> Step {
+    Step {
+        conversations: Vec::new(),
+        artifacts: Vec::new(),
+        outcomes: Vec::new(),
+        splits: Vec::new(),
+        facts: Vec::new(),
+        notes: Vec::new(),
+        next,
+    }
+}
+
+fn failure(code: &str, passing: bool) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message: code.to_owned(),
+        passing,
+    }
+}
+
+#[async_trait]
+impl Steps for Source {
+    async fn start(
+        &self,
+        purpose: Purpose,
+        _: u64,
+    ) -> Result<Result<Started, SourceError>, SandboxError> {
+        let split = |id: String, kind: &str, memory: &Memory| Split {
+            id,
+            kind: kind.to_owned(),
+            state: write(memory),
+        };
+        let splits = match purpose {
+            Purpose::Find(find) => {
+                let (from, end) = (find.range.from, find.range.until);
+                let middle = from + (end - from) / 2;
+                [(from, middle), (middle, end)]
+                    .iter()
+                    .enumerate()
+                    .map(|(number, &(from, until))| {
+                        let id = format!("{}/{number}", find.name);
+                        split(
+                            id,
+                            "page",
+                            &Memory::Page {
+                                from,
+                                until,
+                                page: 0,
+                            },
+                        )
+                    })
+                    .collect()
+            }
+            Purpose::Fetch(fetch) => {
+                let ids = fetch.conversations.into_iter().map(|one| one.id).collect();
+                let renewing = None;
+                vec![split(
+                    fetch.name,
+                    "job",
+                    &Memory::Unsubmitted { ids, renewing },
+                )]
+            }
+            Purpose::Check | Purpose::Estimate(_) => Vec::new(),
+        };
+        Ok(Ok(Started {
+            origins: Vec::new(),
+            splits,
+            fetch_size: 7,
+        }))
+    }
+
+    async fn step(
+        &self,
+        state: State,
+        event: Event,
+        now: u64,
+    ) -> Result<Result<Step, SourceError>, SandboxError> {
+        if self.world.lock().unwrap().strikes_rarely() {
+            return Err(SandboxError::Trap {
+                call: "step",
+                reason: "simulated".into(),
+            });
+        }
+        let mut memory: Memory = serde_json::from_slice(&state.data).unwrap();
+        let answer = match event {
+            Event::Due => return Ok(Ok(then(ask(&memory)))),
+            Event::Renew(keys) => {
+                let concerned = |id: &str| {
+                    keys.iter().any(
+                        |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == id),
+                    )
+                };
+                if let Memory::Job { ids, .. } | Memory::Unsubmitted { ids, .. } = memory.clone() {
+                    let renewing = ids.iter().filter(|id| concerned(id)).cloned().collect();
+                    let renewing = Some(renewing);
+                    memory = Memory::Unsubmitted { ids, renewing };
+                }
+                return Ok(Ok(then(ask(&memory))));
+            }
+            Event::Answer(answer) => answer,
+        };
+        let body: Value = match answer {
+            Answer::Response(response) if response.status == 200 => {
+                serde_json::from_slice(&response.body).unwrap()
+            }
+            Answer::Response(response) => {
+                let text = format!("status {}", response.status);
+                return Ok(Err(SourceError::Transient(text)));
+            }
+            Answer::Fault(fault) => {
+                return Ok(Err(SourceError::Transient(format!("{fault:?}"))));
+            }
+        };
+        Ok(Ok(self.answered(memory, &body, now)))
+    }
+}
+
+impl Source {
+    fn answered(&self, memory: Memory, body: &Value, now: u64) -> Step {
+        match memory {
+            Memory::Page { from, until, page } => {
+                let ids = body["ids"].as_array().unwrap();
+                let extents = body["extents"].as_array().unwrap();
+                let found: Vec<Conversation> = ids
+                    .iter()
+                    .zip(extents)
+                    .map(|(id, extent)| {
+                        self.conversation(id.as_str().unwrap(), extent.as_u64().unwrap())
+                    })
+                    .collect();
+                let next = Memory::Page {
+                    from,
+                    until,
+                    page: page + 1,
+                };
+                let mut step = if body["more"] == true {
+                    then(ask(&next))
+                } else {
+                    then(Next::Done(write(&next)))
+                };
+                step.outcomes = found
+                    .iter()
+                    .filter(|one| !one.recorded)
+                    .map(|one| Outcome {
+                        conversation: one.id.clone(),
+                        result: OutcomeResult::NoRecording,
+                    })
+                    .collect();
+                step.conversations = found;
+                step
+            }
+            Memory::Unsubmitted { ids, renewing } => {
+                let job = body["job"].as_u64().unwrap();
+                then(Next::Wait(Wait {
+                    until: now + 5000,
+                    state: write(&Memory::Job { ids, renewing, job }),
+                }))
+            }
+            Memory::Job { ref renewing, .. } => {
+                let state = write(&memory);
+                if body["done"] != true {
+                    let until = now + 10_000;
+                    return then(Next::Wait(Wait { until, state }));
+                }
+                let mut step = then(Next::Done(state));
+                for row in body["rows"].as_array().unwrap() {
+                    let (artifacts, result) = results(row);
+                    step.artifacts.extend(artifacts);
+                    if renewing.is_none() {
+                        if let Some(extent) = row["extent"].as_u64() {
+                            let id = row["id"].as_str().unwrap();
+                            step.conversations.push(self.conversation(id, extent));
+                        }
+                        step.outcomes.push(Outcome {
+                            conversation: row["id"].as_str().unwrap().to_owned(),
+                            result,
+                        });
+                    }
+                }
+                step
+            }
+        }
+    }
+}
+
+/// The artifacts and the outcome of a row of a job.
+fn results(row: &Value) -> (Vec<Artifact>, OutcomeResult) {
+    let id = row["id"].as_str().unwrap();
+    let mut artifacts = Vec::new();
+    let mut missing = Vec::new();
+    for (number, state) in row["recordings"].as_array().unwrap().iter().enumerate() {
+        let recording = format!("{id}-r{number}");
+        match state.as_str().unwrap() {
+            "ready" => artifacts.push(Artifact {
+                key: ArtifactKey::Recording(RecordingKey {
+                    conversation: id.to_owned(),
+                    recording,
+                    part: 0,
+                }),
+                download: Download {
+                    url: "https://media.test/".into(),
+                    headers: Vec::new(),
+                    authenticated: false,
+                    expires: None,
+                },
+                content_type: None,
+                container: Container::Single,
+                size: None,
+                sha256: None,
+            }),
+            state => missing.push(Missing {
+                recording: Some(recording),
+                failure: failure(state, state == "later"),
+            }),
+        }
+    }
+    let result = if !artifacts.is_empty() {
+        let artifacts = u32::try_from(artifacts.len()).unwrap();
+        OutcomeResult::HandedOver(HandedOver { artifacts, missing })
+    } else if let Some(worst) = missing.into_iter().max_by_key(|one| one.failure.passing) {
+        OutcomeResult::Failed(worst.failure)
+    } else {
+        OutcomeResult::Failed(failure("left-out", true))
+    };
+    (artifacts, result)
+}
