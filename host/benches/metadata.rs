@@ -19,11 +19,11 @@ use parquet::{
 };
 use recording_host::{
     metadata::{Compression, Format, Settings, Writer},
-    queue::{Object, Outcome, Record, Segment, Settled},
     receipt,
     sink::filesystem::Filesystem,
     transfer::Output,
 };
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 
 /// How often each way runs.
 const ROUNDS: usize = 5;
@@ -232,7 +232,7 @@ fn id(number: u64) -> String {
     )
 }
 
-fn conversations(segment: u64, objects: u64) -> Vec<Settled> {
+fn conversations(segment: u64, objects: u64) -> Vec<CompletedConversation> {
     let first = segment * CONVERSATIONS;
     let mut numbers: Vec<u64> = (first..first + CONVERSATIONS).collect();
     // They are made in the order of their ids, as the queue reads them: how they lie in memory counts.
@@ -243,7 +243,7 @@ fn conversations(segment: u64, objects: u64) -> Vec<Settled> {
         .collect()
 }
 
-fn conversation(number: u64, objects: u64) -> Settled {
+fn conversation(number: u64, objects: u64) -> CompletedConversation {
     let random = spread(number);
     let conversation = id(number);
     let named = |what: &str, index: u64| (id(index << 32), Some(format!("{what} {index}")));
@@ -269,13 +269,13 @@ fn conversation(number: u64, objects: u64) -> Settled {
         }
     };
     let objects = (0..objects).map(object).collect();
-    Settled {
+    CompletedConversation {
         lost_in: std::collections::BTreeMap::new(),
         outcome: Outcome::Stored,
         objects: BTreeMap::from([(SINK.to_owned(), objects)]),
         attempt: 1,
         extent: None,
-        record: Record {
+        record: ConversationRecord {
             start,
             end: Some(start + 5_000 + random % 1_800_000),
             direction: Some(["inbound", "outbound"][(random % 2) as usize].to_owned()),

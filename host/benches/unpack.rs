@@ -17,9 +17,11 @@ use recording_host::{
     clock::Clock,
     grant::Allow,
     queue::Queue,
-    sandbox::{Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey},
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
     transfer::{Output, Transfer},
+};
+use recording_host_model::{
+    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -9,8 +9,8 @@ use crate::{
         parts::{Answers, Steps},
         source_error,
     },
-    sandbox::{Event, Next, Purpose, SourceError, Split, Started, Step},
 };
+use recording_host_model::{Next, Purpose, SourceError, Split, SplitInput, Started, Step};
 
 /// How often a step is tried.
 const TRIES: u32 = 8;
@@ -53,7 +53,7 @@ impl Asked {
         mut split: Split,
         take: &mut (dyn FnMut(Step) + Send),
     ) -> Result<Vec<Split>, RunError> {
-        let mut event = Event::Due;
+        let mut event = SplitInput::Resume;
         let mut splits = Vec::new();
         let mut tried = 0;
         loop {
@@ -63,7 +63,7 @@ impl Asked {
                 Err(SourceError::Transient(_)) if tried < TRIES => {
                     tried += 1;
                     self.clock.sleep(Duration::from_secs(1 << tried)).await;
-                    event = Event::Due;
+                    event = SplitInput::Resume;
                     continue;
                 }
                 Err(error) => return Err(failed(error)),
@@ -76,12 +76,12 @@ impl Asked {
                 Next::Send(send) => {
                     split.state = send.state;
                     let answer = self.answers.send(&split.kind, &send.request).await;
-                    event = Event::Answer(answer);
+                    event = SplitInput::Response(answer);
                 }
                 Next::Wait(wait) => {
                     split.state = wait.state;
                     self.clock.sleep_until(wait.until).await;
-                    event = Event::Due;
+                    event = SplitInput::Resume;
                 }
                 Next::Done(_) => return Ok(splits),
             }

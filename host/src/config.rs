@@ -47,10 +47,10 @@ use crate::{
     clock::Clock,
     layout::Layout,
     run::{Concurrency, Pipeline, SourceConfig},
-    sandbox::SandboxError,
     secret::{Backend, SecretError},
     sink::Sink,
 };
+use recording_host_source::SandboxError;
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]

@@ -33,10 +33,8 @@ pub(crate) use resolve::PublicOnly;
 pub use sigv4::{SigV4, SigV4Error};
 pub use token::{OAuth, TokenError};
 
-use crate::{
-    clock::Clock,
-    sandbox::{Answer, Fault, Request, Response},
-};
+use crate::clock::Clock;
+use recording_host_model::{Request, RequestError, Response};
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
@@ -111,10 +109,10 @@ impl Grant {
     }
 
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
-    pub async fn send(&self, kind: &str, request: &Request) -> Answer {
+    pub async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
         let url = match self.allow.api(&request.url) {
             Ok(url) => url,
-            Err(error) => return Answer::Fault(Fault::Refused(error.to_string())),
+            Err(error) => return Err(RequestError::Refused(error.to_string())),
         };
         let mut renewed = 0;
         let mut tried = 0;
@@ -140,10 +138,10 @@ impl Grant {
                 }
                 // What a source sees of refused credentials is the status alone.
                 Err(error) => {
-                    return Answer::Fault(if error.retryable() {
-                        Fault::Unreachable(error.to_string())
+                    return Err(if error.retryable() {
+                        RequestError::Unreachable(error.to_string())
                     } else {
-                        Fault::Refused(error.to_string())
+                        RequestError::Refused(error.to_string())
                     });
                 }
             };
@@ -172,7 +170,7 @@ impl Grant {
                                 calls.refused += 1;
                             }
                             if !again {
-                                return Answer::Response(response);
+                                return Ok(response);
                             }
                             let wait = retry_after(&response);
                             self.limiter
@@ -182,12 +180,12 @@ impl Grant {
                         408 | 500 | 502 | 503 | 504 if request.repeatable && again => {
                             self.back_off(tried, retry_after(&response)).await;
                         }
-                        _ => return Answer::Response(response),
+                        _ => return Ok(response),
                     }
                 }
-                Err(fault @ Fault::TooLarge(_)) => return Answer::Fault(fault),
+                Err(fault @ RequestError::TooLarge(_)) => return Err(fault),
                 Err(_) if request.repeatable && again => self.back_off(tried, None).await,
-                Err(fault) => return Answer::Fault(fault),
+                Err(fault) => return Err(fault),
             }
         }
     }

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use before::{label as label_before, route};
 
-use crate::{privacy::Privacy, sandbox::hex, transfer::Output};
+use crate::{privacy::Privacy, transfer::Output};
+use recording_host_model::hex;
 
 /// How many digits of the digest stand in names.
 const DIGITS: usize = 12;

@@ -20,11 +20,8 @@ pub(crate) use hive::sidecar;
 pub use template::TemplateError;
 use template::{Piece, Template};
 
-use crate::{
-    archive::safe,
-    queue::{Known, Record},
-    sandbox::hex,
-};
+use crate::archive::safe;
+use recording_host_model::{ConversationRecord, KeyContext, hex};
 
 /// The keys that a sink gets unless it is told otherwise.
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
@@ -95,8 +92,8 @@ pub struct About {
     pub direction: Option<String>,
 }
 
-impl From<&Known> for About {
-    fn from(known: &Known) -> Self {
+impl From<&KeyContext> for About {
+    fn from(known: &KeyContext) -> Self {
         let about = known.record.as_ref().map(About::of).unwrap_or_default();
         About {
             start: known.start,
@@ -107,7 +104,7 @@ impl From<&Known> for About {
 
 impl About {
     /// What is known of a conversation.
-    pub(crate) fn of(record: &Record) -> Self {
+    pub(crate) fn of(record: &ConversationRecord) -> Self {
         About {
             start: record.start,
             queue: record.queues.first().map(|(id, _)| id.clone()),

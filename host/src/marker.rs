@@ -90,7 +90,7 @@ fn uuid() -> String {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = crate::sandbox::hex(&bytes);
+    let hex = recording_host_model::hex(&bytes);
     let [a, b, c, d] = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20]];
     format!("{a}-{b}-{c}-{d}-{}", &hex[20..])
 }

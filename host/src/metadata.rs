@@ -14,7 +14,7 @@ mod settings;
 
 use std::io::{self, Write};
 
-use crate::queue::Settled;
+use recording_host_model::CompletedConversation;
 
 pub(crate) use read::{KnownRow, read};
 pub use settings::{Compression, Format, Settings, SettingsError};
@@ -51,7 +51,7 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// What the target says.
-    pub fn write(&mut self, conversation: &Settled, sink: &str) -> io::Result<()> {
+    pub fn write(&mut self, conversation: &CompletedConversation, sink: &str) -> io::Result<()> {
         for row in row::rows(conversation, sink) {
             match &mut self.0 {
                 Kind::Lines(lines) => lines.write(&row)?,

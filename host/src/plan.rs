@@ -13,15 +13,10 @@ use serde::Serialize;
 
 pub use picture::picture;
 
-use crate::{
-    ask::Asked,
-    grant::Allow,
-    queue::day,
-    run::RunError,
-    sandbox::{
-        Artifact, ArtifactKey, Container, Fact, Fetch, Purpose, Split, Step, TimeRange, Wanted,
-    },
-    transfer::length,
+use crate::{ask::Asked, grant::Allow, run::RunError, transfer::length};
+use recording_host_model::{
+    Artifact, ArtifactKey, Container, ConversationRef, Fetch, Purpose, Split, Step, TimeRange,
+    Update, day,
 };
 
 /// Days that are counted at once.
@@ -87,14 +82,14 @@ struct Counts {
     /// Conversations, recorded ones, and requests to find them, by day.
     days: BTreeMap<String, (u64, u64, u64)>,
     /// Examples whose recordings would be fetched.
-    wanted: Vec<Wanted>,
+    wanted: Vec<ConversationRef>,
     examples: u64,
 }
 
 impl Counts {
     fn take(&mut self, step: Step) {
-        for fact in step.facts {
-            if let Fact::Count(counted) = fact {
+        for fact in step.updates {
+            if let Update::Count(counted) = fact {
                 let of = self.days.entry(day(counted.range.from)).or_default();
                 of.0 += counted.conversations;
                 of.1 += counted.recorded;
@@ -104,7 +99,7 @@ impl Counts {
         self.examples += step.conversations.len() as u64;
         let settled = |id: &str| step.outcomes.iter().any(|one| one.conversation == id);
         let wanted = step.conversations.iter().filter(|one| !settled(&one.id));
-        self.wanted.extend(wanted.map(|one| Wanted {
+        self.wanted.extend(wanted.map(|one| ConversationRef {
             id: one.id.clone(),
             start: one.start,
             recorded: one.recorded,
@@ -143,7 +138,7 @@ pub(crate) async fn plan(
         all.examples += counts.examples;
     }
     let chosen = all.wanted.sample(&mut rand::rng(), fetch_size);
-    let chosen: Vec<Wanted> = chosen.cloned().collect();
+    let chosen: Vec<ConversationRef> = chosen.cloned().collect();
     let sampled = match chosen.is_empty() {
         true => Sampled::default(),
         false => sample(asked, chosen, client, allow).await?,
@@ -161,7 +156,7 @@ async fn count(asked: &Asked, split: Split) -> Result<Counts, RunError> {
 /// Has some conversations fetched as far as their links, and measures the files behind those.
 async fn sample(
     asked: &Asked,
-    conversations: Vec<Wanted>,
+    conversations: Vec<ConversationRef>,
     client: &reqwest::Client,
     allow: &Allow,
 ) -> Result<Sampled, RunError> {
@@ -178,7 +173,7 @@ async fn sample(
     let mut artifacts = BTreeMap::<String, Artifact>::new();
     let mut take = |step: Step| {
         for artifact in step.artifacts {
-            artifacts.insert(crate::queue::artifact_text(&artifact.key), artifact);
+            artifacts.insert(artifact.key.to_text(), artifact);
         }
     };
     asked.all(started.splits, &mut take).await?;
@@ -327,7 +322,7 @@ mod tests {
                 ("2026-01-06".to_owned(), (100, 80, 1)),
             ]),
             wanted: vec![
-                Wanted {
+                ConversationRef {
                     id: "c".to_owned(),
                     start: 0,
                     recorded: true

@@ -12,8 +12,8 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::queue::{Meaning, Object, Outcome, Record, Told};
 use pseudonym::Pseudonyms;
+use recording_host_model::{ConversationRecord, IndexColumn, IndexMetadata, Object, Outcome};
 
 /// The fields that can be named, as the columns of rows are.
 const KNOWN: &str = "ani, dnis, agents, agents.id, agents.name, queues, queues.id, queues.name, \
@@ -163,7 +163,7 @@ impl Privacy {
     }
 
     /// Takes the personal values out of a record.
-    pub fn record(&self, record: &mut Record) {
+    pub fn record(&self, record: &mut ConversationRecord) {
         if !self.is_active() {
             return;
         }
@@ -197,17 +197,17 @@ impl Privacy {
     }
 
     /// Takes the personal values out of what the index of an archive tells.
-    fn told(&self, told: &mut Arc<Told>) {
+    fn told(&self, told: &mut Arc<IndexMetadata>) {
         if !self.is_active() {
             return;
         }
         let told = Arc::make_mut(told);
         told.known.retain_mut(|(meaning, name, value)| {
             let field = match meaning {
-                Meaning::Ani => "ani",
-                Meaning::Dnis => "dnis",
-                Meaning::AgentName => "agents.name",
-                Meaning::Tag => "tags",
+                IndexColumn::Ani => "ani",
+                IndexColumn::Dnis => "dnis",
+                IndexColumn::AgentName => "agents.name",
+                IndexColumn::Tag => "tags",
             };
             // Where its column has another value, it is no attribute either.
             if self.treatment(&format!("attributes.{name}")).is_some() {

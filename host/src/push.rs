@@ -14,11 +14,8 @@ use serde_json::json;
 pub use answer::{FailedRecording, Job};
 use answer::{listing, next_cursor};
 
-use crate::{
-    clock::Clock,
-    grant::Grant,
-    sandbox::{Answer, Fault, Method, Request, Response},
-};
+use crate::{clock::Clock, grant::Grant};
+use recording_host_model::{Method, Request, RequestError, Response};
 
 const PATH: &str = "/api/v2/recording/jobs";
 /// Jobs that one organisation may have on at once.
@@ -240,12 +237,12 @@ impl Push {
             repeatable: method == Method::Get,
         };
         match self.grant.send("push", &request).await {
-            Answer::Response(response) if (200..300).contains(&response.status) => Ok(response),
-            Answer::Response(response) => Err(refused(what, &response)),
-            Answer::Fault(Fault::Unreachable(reason) | Fault::Refused(reason)) => {
+            Ok(response) if (200..300).contains(&response.status) => Ok(response),
+            Ok(response) => Err(refused(what, &response)),
+            Err(RequestError::Unreachable(reason) | RequestError::Refused(reason)) => {
                 Err(PushError::Unreachable(reason))
             }
-            Answer::Fault(Fault::TooLarge(limit)) => {
+            Err(RequestError::TooLarge(limit)) => {
                 Err(PushError::Odd(format!("larger than {limit} bytes")))
             }
         }

@@ -12,7 +12,6 @@ mod delivered;
 mod fetch;
 mod filing;
 mod names;
-mod record;
 mod recover;
 mod repair;
 mod schema;
@@ -39,10 +38,6 @@ pub use delivered::Behind;
 use delivered::object_row;
 pub use fetch::Abandoned;
 use names::Names;
-pub use record::{
-    Absent, Contents, Delivered, Known, Meaning, Object, Outcome, Record, Segment, Settled, Told,
-    artifact_key, artifact_text, day,
-};
 pub use recover::Proven;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -53,10 +48,8 @@ pub use sinks::{KnownSink, Lacking};
 pub use status::{Progress, Status};
 use worker::Worker;
 
-use crate::{
-    privacy::Privacy,
-    sandbox::{ArtifactKey, Split, State},
-};
+use crate::privacy::Privacy;
+use recording_host_model::{ArtifactKey, KeyContext, Split, SplitState};
 
 /// How long SQLite waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
@@ -398,7 +391,7 @@ impl Queue {
                     Ok(Split {
                         id: id.clone(),
                         kind: row.get(0)?,
-                        state: State {
+                        state: SplitState {
                             version: row.get(1)?,
                             data: row.get(2)?,
                         },
@@ -413,7 +406,10 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn known(&self, ids: Vec<String>) -> Result<BTreeMap<String, Known>, QueueError> {
+    pub async fn known(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<BTreeMap<String, KeyContext>, QueueError> {
         self.with(move |tx| {
             let mut all = BTreeMap::new();
             let mut query =
@@ -422,7 +418,7 @@ impl Queue {
                 let known = query
                     .query_row([&id], |row| {
                         let record: Option<String> = row.get(1)?;
-                        Ok(Known {
+                        Ok(KeyContext {
                             start: row.get::<_, i64>(0)? as u64,
                             record: record.map(|text| parsed(&text)).transpose()?,
                         })
@@ -442,7 +438,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn in_bundle(&self, key: &ArtifactKey) -> Result<Vec<String>, QueueError> {
-        let bundle = artifact_text(key);
+        let bundle = key.to_text();
         self.with(move |tx| {
             tx.prepare_cached("SELECT id FROM conversation WHERE bundle = ?1 ORDER BY id")?
                 .query_map([bundle], |row| row.get(0))?

@@ -10,11 +10,13 @@ use serde::Serialize;
 
 use crate::{
     ask::Asked,
-    queue::{Counted, Outcome, Record, day, goes_on},
+    queue::{Counted, goes_on},
     recover::{Claim, Line, Receipts},
     run::RunError,
-    sandbox::{Fact, Find, Purpose, Step, TimeRange},
     transfer::Output,
+};
+use recording_host_model::{
+    ConversationRecord, Find, Outcome, Purpose, Step, TimeRange, Update, day,
 };
 
 /// Days that are searched at once.
@@ -212,17 +214,17 @@ async fn find(
                 found.live += 1;
                 continue;
             }
-            let record = Record::from(one);
+            let record = ConversationRecord::from(one);
             let holds = |output: &Output| output.route.condition.holds(&record);
             let known = Known {
                 recorded: one.recorded,
-                extent: one.extent,
+                extent: one.revision,
                 takers: outputs.iter().map(holds).collect(),
             };
             found.known.insert(one.id.clone(), known);
         }
-        counts.extend(step.facts.into_iter().filter_map(|fact| match fact {
-            Fact::Count(counted) => Some(counted),
+        counts.extend(step.updates.into_iter().filter_map(|fact| match fact {
+            Update::Count(counted) => Some(counted),
             _ => None,
         }));
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::queue::{Record, Settled};
+use recording_host_model::{CompletedConversation, ConversationRecord};
 
 /// What a sink takes; by default everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ const SOUND: [&str; 3] = ["voice", "callback", "video"];
 impl Condition {
     /// Whether a conversation meets it.
     #[must_use]
-    pub fn holds(&self, record: &Record) -> bool {
+    pub fn holds(&self, record: &ConversationRecord) -> bool {
         let one_of = |wanted: &[String], given: &[String]| {
             wanted.is_empty() || given.iter().any(|one| wanted.contains(one))
         };
@@ -140,14 +140,14 @@ impl Condition {
 impl Route {
     /// Whether the sink takes a settled conversation.
     #[must_use]
-    pub fn takes(&self, settled: &Settled) -> bool {
+    pub fn takes(&self, settled: &CompletedConversation) -> bool {
         self.condition.holds(&settled.record)
     }
 
     /// Whether the sink takes recordings of a conversation. One that is not known any more has gone
     /// where it belongs.
     #[must_use]
-    pub fn takes_media(&self, record: Option<&Record>) -> bool {
+    pub fn takes_media(&self, record: Option<&ConversationRecord>) -> bool {
         self.content.media
             && match record {
                 Some(record) => self.condition.holds(record),
@@ -160,8 +160,8 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        Record {
+    fn record() -> ConversationRecord {
+        ConversationRecord {
             start: 1_000,
             end: Some(61_000),
             direction: Some("inbound".into()),
@@ -169,7 +169,7 @@ mod tests {
             divisions: vec!["d1".into()],
             media_types: vec!["voice".into()],
             recorded: true,
-            ..Record::default()
+            ..ConversationRecord::default()
         }
     }
 
@@ -200,17 +200,17 @@ mod tests {
         ] {
             assert_eq!(condition(text).holds(&record()), holds, "{text}");
         }
-        let live = Record {
+        let live = ConversationRecord {
             end: None,
             ..record()
         };
         assert!(!condition(r#"{"max_duration_seconds":60}"#).holds(&live));
-        let longer = Record {
+        let longer = ConversationRecord {
             end: Some(61_001),
             ..record()
         };
         assert!(!condition(r#"{"max_duration_seconds":60}"#).holds(&longer));
-        let chat = Record {
+        let chat = ConversationRecord {
             media_types: vec!["chat".into()],
             ..record()
         };

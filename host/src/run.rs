@@ -37,11 +37,10 @@ pub use tell::{Finding, State};
 
 use crate::{
     clock::Clock,
-    queue::{Delivered, Queue, QueueError, artifact_key},
+    queue::{Queue, QueueError},
     receipt::{self, CommitError},
     recover::Claim,
     repair::Repaired,
-    sandbox::{Event, OptionError, SandboxError},
     sink::SinkError,
     transfer::Output,
 };
@@ -51,6 +50,8 @@ use lane::Lanes;
 use live::Live;
 use pace::Pace;
 use parts::{Answers, Delivers, Steps};
+use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput};
+use recording_host_source::SandboxError;
 pub(crate) use step::source_error;
 use step::{Stepped, Todo};
 
@@ -337,9 +338,12 @@ impl Run {
                 break;
             };
             // What a split was asked to obtain anew is not yet part of its state.
-            let event = live.asked.get(&id).map_or(Event::Due, |keys| renew(keys));
+            let event = live
+                .asked
+                .get(&id)
+                .map_or(SplitInput::Resume, |keys| renew(keys));
             if let Some(split) = self.queue.split(id).await? {
-                self.spawn(steps, split, Todo::Event(event));
+                self.spawn(steps, split, Todo::SplitInput(event));
             }
         }
         let ready: Vec<String> = live
@@ -356,7 +360,7 @@ impl Run {
             live.asked.insert(id.clone(), keys.clone());
             live.renewing.insert(id.clone(), keys);
             if let Some(split) = self.queue.split(id).await? {
-                self.spawn(steps, split, Todo::Event(event));
+                self.spawn(steps, split, Todo::SplitInput(event));
             }
         }
         Ok(())
@@ -365,7 +369,7 @@ impl Run {
     /// Writes down what was delivered; until then, links to the same artifacts are ignored.
     async fn delivered(
         &self,
-        delivered: &mut Vec<Delivered>,
+        delivered: &mut Vec<ArtifactResult>,
         live: &mut Live,
     ) -> Result<(), RunError> {
         let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
@@ -383,7 +387,7 @@ impl Run {
         &self,
         live: &mut Live,
         mut fetches: JoinSet<Fetched>,
-        delivered: &mut Vec<Delivered>,
+        delivered: &mut Vec<ArtifactResult>,
     ) -> Result<(), RunError> {
         let draining = async {
             while let Some(Ok(fetched)) = fetches.join_next().await {
@@ -460,8 +464,12 @@ fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
-fn renew(keys: &[String]) -> Event {
-    Event::Renew(keys.iter().filter_map(|key| artifact_key(key)).collect())
+fn renew(keys: &[String]) -> SplitInput {
+    SplitInput::Refresh(
+        keys.iter()
+            .filter_map(|key| ArtifactKey::from_text(key))
+            .collect(),
+    )
 }
 
 /// How long to wait before attempt number `failures + 1` (ms).

@@ -42,12 +42,12 @@ use crate::{
     layout::Layout,
     metadata,
     pushback::Pushback,
-    queue::{Contents, Known, Queue, artifact_text},
+    queue::Queue,
     route::Route,
-    sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
     transcode,
 };
+use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
 const BUDGET: u32 = 48 << 10;
@@ -155,7 +155,7 @@ impl From<crate::grant::AllowError> for TransferError {
 #[derive(Debug, Default)]
 pub struct Delivery {
     /// What was in it, and the objects in the sinks that took all of it.
-    pub contents: Contents,
+    pub contents: ArtifactContents,
     /// The sinks that did not, by name.
     pub failed: Vec<(String, SinkError)>,
 }
@@ -409,7 +409,7 @@ impl Transfer {
             return Ok(None);
         };
         let reason = format!("it tells a length of {length} bytes and has {total}");
-        let key = artifact_text(&artifact.key);
+        let key = artifact.key.to_text();
         let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
         if short.get(&key).is_some_and(|before| before == sha256) {
             short.remove(&key);
@@ -420,7 +420,7 @@ impl Transfer {
     }
 
     /// What the queue knows of a conversation.
-    async fn known(&self, conversation: &str) -> Result<Known, TransferError> {
+    async fn known(&self, conversation: &str) -> Result<KeyContext, TransferError> {
         let mut known = self
             .queue
             .known(vec![conversation.to_owned()])

@@ -24,9 +24,9 @@ use crate::{
     encryption::Identities,
     layout::{BUNDLES, Layout},
     receipt::{by_day, parts_of, segment_of},
-    sandbox::hex,
     sink::{Found, SinkError, Store},
 };
+use recording_host_model::hex;
 
 use expected::Expected;
 pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};

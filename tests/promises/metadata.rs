@@ -23,12 +23,12 @@ use parquet::{
 };
 use recording_host::{
     metadata::{self, Compression, Format},
-    queue::{Object, Outcome, Record, Segment, Settled},
     receipt::{self, Context},
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
     transfer::Output,
     verify::{Difference, verify},
 };
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use serde_json::{Value, json};
 
 use crate::support::{Center, export, files, run_program, set, sha256};
@@ -152,13 +152,18 @@ async fn the_catalogue_says_what_the_receipts_say() {
     assert_eq!(conversations, 120);
 }
 
-fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) -> Settled {
+fn settled(
+    number: u32,
+    attempt: u32,
+    outcome: Outcome,
+    objects: Vec<Object>,
+) -> CompletedConversation {
     let start = 1_767_600_000_000 + u64::from(number) * 60_000;
     let named = |id: &str| (id.to_owned(), Some(format!("name of {id}")));
-    Settled {
+    CompletedConversation {
         lost_in: BTreeMap::new(),
         id: format!("conversation-{number:06}"),
-        record: Record {
+        record: ConversationRecord {
             start,
             end: (!number.is_multiple_of(3)).then_some(start + 90_000),
             direction: Some("inbound".to_owned()),
@@ -177,7 +182,7 @@ fn settled(number: u32, attempt: u32, outcome: Outcome, objects: Vec<Object>) ->
         outcome,
         objects: BTreeMap::from([("lake".to_owned(), objects)]),
         attempt,
-        extent: None,
+        revision: None,
     }
 }
 
@@ -199,7 +204,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
     }
 }
 
-fn segment(number: i64, conversations: Vec<Settled>) -> Arc<Segment> {
+fn segment(number: i64, conversations: Vec<CompletedConversation>) -> Arc<Segment> {
     Arc::new(Segment {
         number,
         day: "2026-01-05".to_owned(),

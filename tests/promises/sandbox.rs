@@ -1,7 +1,7 @@
 //! The component has nothing to escape to, and a recorded run of it repeats exactly.
 
 use genesys_simulator::Settings;
-use recording_host::sandbox::{BUILTIN, Component};
+use recording_host_source::{BUILTIN, SourceComponent};
 use serde_json::{Value, json};
 
 use crate::support::{Center, SPEED, run_program, sha256};
@@ -9,7 +9,7 @@ use crate::support::{Center, SPEED, run_program, sha256};
 #[test]
 fn the_built_in_components_import_nothing() {
     for (name, wasm) in BUILTIN {
-        let component = Component::load(wasm).unwrap();
+        let component = SourceComponent::load(wasm).unwrap();
         assert!(component.imports().is_empty());
         assert_eq!(component.describe().unwrap().name, name);
     }

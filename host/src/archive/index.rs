@@ -8,10 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{Archive, Entry, EntryError, json};
-use crate::{
-    queue::{Meaning, Told},
-    sandbox::{BundleIndex, IndexMeaning},
-};
+use recording_host_model::{ArchiveIndex, IndexColumn, IndexMetadata};
 
 /// The longest JSON document that may be an index, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -44,7 +41,7 @@ pub struct Owner {
     /// The MIME type, if the index tells.
     pub content_type: Option<String>,
     /// Whatever else the index tells of it.
-    pub told: Option<Arc<Told>>,
+    pub told: Option<Arc<IndexMetadata>>,
 }
 
 /// A name as it is compared: writers differ in slashes and in what stands before the first.
@@ -60,7 +57,7 @@ impl Archive {
     /// Reads the index of a bundle: the JSON documents inside, those at the top first. A document
     /// that one before it lists is a recording, and what stands in it is not believed.
     #[must_use]
-    pub fn listed(&self, index: &BundleIndex) -> Listed {
+    pub fn listed(&self, index: &ArchiveIndex) -> Listed {
         let mut listed = Listed::default();
         let mut documents: Vec<&Entry> = self
             .entries()
@@ -101,7 +98,7 @@ fn is_empty(values: &[Value]) -> bool {
     matches!(values, [Value::Array(items)] if items.is_empty())
 }
 
-fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
+fn collect(value: &Value, index: &ArchiveIndex, listed: &mut Listed) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, index, listed)),
         Value::Object(fields) => {
@@ -144,7 +141,7 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
 }
 
 /// What an object tells besides whose the file is: bounded, and as text.
-fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<Told>> {
+fn told(fields: &Map<String, Value>, index: &ArchiveIndex) -> Option<Arc<IndexMetadata>> {
     let identify = [
         Some(&index.conversation_field),
         Some(&index.recording_field),
@@ -152,36 +149,27 @@ fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<Told>> {
         index.content_type_field.as_ref(),
         index.error_field.as_ref(),
     ];
-    let mut told = Told::default();
+    let mut told = IndexMetadata::default();
     let further = fields.iter().filter(|(name, value)| {
         !identify.contains(&Some(name)) && name.len() <= LONGEST_NAME && !value.is_null()
     });
     for (name, value) in further.take(FIELDS) {
-        let meaning = index.known_fields.iter().find(|field| field.name == *name);
-        let Some(meaning) = meaning.map(|field| meaning_of(field.meaning)) else {
+        let column = index.columns.iter().find(|field| field.name == *name);
+        let Some(column) = column.map(|field| field.column) else {
             told.others.insert(name.clone(), text(value));
             continue;
         };
         let values = match value {
-            Value::Array(values) if meaning == Meaning::Tag => values.as_slice(),
+            Value::Array(values) if column == IndexColumn::Tag => values.as_slice(),
             value => std::slice::from_ref(value),
         };
         for value in values.iter().take(FIELDS) {
-            told.known.push((meaning, name.clone(), text(value)));
+            told.known.push((column, name.clone(), text(value)));
         }
     }
     told.known.retain(|(.., text)| !text.is_empty());
     told.others.retain(|_, text| !text.is_empty());
-    (told != Told::default()).then(|| Arc::new(told))
-}
-
-fn meaning_of(meaning: IndexMeaning) -> Meaning {
-    match meaning {
-        IndexMeaning::Ani => Meaning::Ani,
-        IndexMeaning::Dnis => Meaning::Dnis,
-        IndexMeaning::AgentName => Meaning::AgentName,
-        IndexMeaning::Tag => Meaning::Tag,
-    }
+    (told != IndexMetadata::default()).then(|| Arc::new(told))
 }
 
 /// A value as text: a string as it is, all else as JSON.
@@ -198,20 +186,20 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::IndexField;
+    use recording_host_model::IndexField;
     use serde_json::json;
 
     fn listed(document: Value) -> Listed {
-        let index = BundleIndex {
+        let index = ArchiveIndex {
             conversation_field: "c".to_owned(),
             recording_field: "r".to_owned(),
             file_field: "f".to_owned(),
             content_type_field: Some("t".to_owned()),
             error_field: Some("e".to_owned()),
-            passing_errors: Vec::new(),
-            known_fields: vec![IndexField {
+            retryable_errors: Vec::new(),
+            columns: vec![IndexField {
                 name: "labels".to_owned(),
-                meaning: IndexMeaning::Tag,
+                column: IndexColumn::Tag,
             }],
         };
         let mut listed = Listed::default();
@@ -233,9 +221,9 @@ mod tests {
         assert_eq!(told(json!({ "nothing": null, "empty": "" })), None);
         let some = told(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));
         let others = [("a", "text"), ("b", "7"), ("d", "[true]")];
-        let expected = Told {
+        let expected = IndexMetadata {
             known: ["x", "y"]
-                .map(|tag| (Meaning::Tag, "labels".to_owned(), tag.to_owned()))
+                .map(|tag| (IndexColumn::Tag, "labels".to_owned(), tag.to_owned()))
                 .into(),
             others: others
                 .map(|(name, text)| (name.to_owned(), text.to_owned()))

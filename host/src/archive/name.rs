@@ -9,7 +9,7 @@ use crc32fast::hash;
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, extra};
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// How long a safe name may be, in bytes; file systems take 255.
 const LONGEST: usize = 120;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use recording_host::{
-    sandbox::{AuthScheme, BUILTIN, Component, DataClass, GENESYS_CLOUD},
-    trace,
-};
+use recording_host::trace;
+use recording_host_model::{AuthScheme, DataClass};
+use recording_host_source::{BUILTIN, GENESYS_CLOUD, SourceComponent};
 use serde_json::Value;
 
 use super::Done;
@@ -25,10 +24,10 @@ impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         let component = match &self.component {
             Some(path) => match BUILTIN.iter().find(|(name, _)| path.as_os_str() == *name) {
-                Some((_, wasm)) => Component::load(wasm)?,
-                None => Component::open(path, None)?,
+                Some((_, wasm)) => SourceComponent::load(wasm)?,
+                None => SourceComponent::open(path, None)?,
             },
-            None => Component::load(GENESYS_CLOUD)?,
+            None => SourceComponent::load(GENESYS_CLOUD)?,
         };
         if let Some(path) = &self.replay {
             let replay =
@@ -51,7 +50,7 @@ impl Inspect {
     }
 }
 
-fn show(component: &Component) -> anyhow::Result<()> {
+fn show(component: &SourceComponent) -> anyhow::Result<()> {
     let described = component.describe()?;
     println!(
         "{} {}, for {}",

@@ -47,7 +47,7 @@ impl Run {
         let config = Config::load(&self.config)?;
         let mut pipelines = config.pipelines(self.time.clock()).await?;
         if let Some(path) = &self.record {
-            let trace = recording_host::trace::Trace::create(path)
+            let trace = recording_host_source::Trace::create(path)
                 .with_context(|| path.display().to_string())?;
             pipelines = pipelines
                 .into_iter()

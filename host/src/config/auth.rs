@@ -14,11 +14,9 @@ use super::{
 };
 #[cfg(feature = "s3")]
 use crate::run::AwsAuth;
-use crate::{
-    run::Auth,
-    sandbox::{AuthScheme, Component},
-    secret::Backend,
-};
+use crate::{run::Auth, secret::Backend};
+use recording_host_model::AuthScheme;
+use recording_host_source::SourceComponent;
 
 /// The keys that tell of an OAuth client.
 const CLIENT: [&str; 2] = ["client_id", "client_secret"];
@@ -93,7 +91,7 @@ pub(super) fn auth(
 pub(super) fn suits(
     name: &str,
     auth: Option<&Auth>,
-    component: &Component,
+    component: &SourceComponent,
 ) -> Result<(), ConfigError> {
     let at = name.to_owned();
     let described = component.describe();

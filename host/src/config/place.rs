@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 #[cfg(feature = "sink-http")]
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// The place of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{RawConfig, auth, sink, source::RawSource};
-use crate::sandbox::{BUILTIN, Component, SandboxError};
+use recording_host_source::{BUILTIN, SandboxError, SourceComponent};
 
 /// The JSON Schema (draft 2020-12) of a configuration, with the sinks that this build has.
 ///
@@ -24,7 +24,7 @@ pub fn schema() -> Result<Value, SandboxError> {
         .into_root_schema_for::<RawConfig>();
     let mut schema = root.to_value();
     for (number, (_, wasm)) in BUILTIN.iter().enumerate() {
-        let described = Component::load(wasm)?.describe()?;
+        let described = SourceComponent::load(wasm)?.describe()?;
         let options: Value = serde_json::from_str(&described.options_schema).unwrap_or_default();
         let place =
             format!("/properties/sources/additionalProperties/oneOf/{number}/properties/options");

@@ -11,9 +11,10 @@ use crate::{
     clock::Clock,
     privacy::{self, Privacy},
     run::{Follow, Interval, SourceConfig},
-    sandbox::{BUILTIN, Component, Find, Purpose, SourceError, TimeRange},
     secret::{self, Backend},
 };
+use recording_host_model::{Find, Purpose, SourceError, TimeRange};
+use recording_host_source::{BUILTIN, SourceComponent};
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
@@ -111,10 +112,10 @@ impl RawPrivacy {
 
 impl Origin {
     /// Loads the component of the source `name`.
-    pub(super) fn load(&self, name: &str) -> Result<Component, ConfigError> {
+    pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
         match self {
-            Origin::Builtin(wasm) => Component::load(wasm),
-            Origin::File { path, sha256 } => Component::open(path, sha256.as_deref()),
+            Origin::Builtin(wasm) => SourceComponent::load(wasm),
+            Origin::File { path, sha256 } => SourceComponent::open(path, sha256.as_deref()),
         }
         .map_err(|source| ConfigError::Component {
             at: name.to_owned(),
@@ -127,7 +128,7 @@ impl Origin {
 pub(super) fn check_options(
     name: &str,
     source: &SourceConfig,
-    component: &Component,
+    component: &SourceComponent,
     clock: Clock,
 ) -> Result<(), ConfigError> {
     let now = clock.now();

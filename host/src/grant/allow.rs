@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::sandbox::{Origin, OriginRole};
+use recording_host_model::{Origin, OriginRole};
 
 /// Why a request is refused. The URL's path and query are left out: they may be secret.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::redacted;
-use crate::sandbox::{Fault, Method, Request, Response};
+use recording_host_model::{Method, Request, RequestError, Response};
 
 /// The largest answer that a component is handed, in bytes.
 const ANSWER: u64 = 16 << 20;
@@ -45,7 +45,7 @@ pub(crate) trait Exchange: Send + Sync + Debug {
         url: &Url,
         request: &Request,
         credentials: Credentials<'_>,
-    ) -> Result<Response, Fault>;
+    ) -> Result<Response, RequestError>;
 }
 
 #[async_trait]
@@ -55,8 +55,8 @@ impl Exchange for reqwest::Client {
         url: &Url,
         request: &Request,
         credentials: Credentials<'_>,
-    ) -> Result<Response, Fault> {
-        let unreachable = |error: reqwest::Error| Fault::Unreachable(redacted(&error));
+    ) -> Result<Response, RequestError> {
+        let unreachable = |error: reqwest::Error| RequestError::Unreachable(redacted(&error));
         let mut builder = self.request(method(request.method), url.clone());
         for (name, value) in &request.headers {
             if is_the_sources(name, credentials) {
@@ -86,7 +86,7 @@ impl Exchange for reqwest::Client {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if (body.len() + chunk.len()) as u64 > ANSWER {
-                return Err(Fault::TooLarge(ANSWER));
+                return Err(RequestError::TooLarge(ANSWER));
             }
             body.extend_from_slice(&chunk);
         }

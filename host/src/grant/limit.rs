@@ -9,10 +9,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    clock::Clock,
-    sandbox::{RateLimit, Response},
-};
+use crate::clock::Clock;
+use recording_host_model::{RateLimit, Response};
 
 use super::header;
 

@@ -156,7 +156,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::Method;
+    use recording_host_model::Method;
     use url::Url;
 
     fn signer(service: &str, token: Option<&str>) -> SigV4 {

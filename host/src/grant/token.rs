@@ -6,10 +6,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::{
-    clock::Clock,
-    sandbox::{Fault, Method, Request},
-};
+use crate::clock::Clock;
+use recording_host_model::{Method, Request, RequestError};
 
 use super::{
     exchange::{Credentials, Exchange},
@@ -120,8 +118,10 @@ impl OAuth {
             .exchange(&self.endpoint, &request, credentials)
             .await
             .map_err(|fault| match fault {
-                Fault::Unreachable(reason) | Fault::Refused(reason) => unreachable(reason),
-                Fault::TooLarge(_) => unreachable("the answer is too large".to_owned()),
+                RequestError::Unreachable(reason) | RequestError::Refused(reason) => {
+                    unreachable(reason)
+                }
+                RequestError::TooLarge(_) => unreachable("the answer is too large".to_owned()),
             })?;
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
         if passing(status) {

@@ -12,10 +12,10 @@ use crate::{
     privacy::Privacy,
     route::{Direction, Route},
     run::Interval,
-    sandbox::hex,
     transcode::{Channels, Form, Media, Original, Settings},
     transfer::{Output, Zip},
 };
+use recording_host_model::hex;
 
 /// The name of the export from the source `name` by `options` of `interval` to `outputs`.
 pub(crate) fn label(

@@ -6,10 +6,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    encryption::SUFFIX,
-    queue::{Object, Settled},
-};
+use crate::encryption::SUFFIX;
+use recording_host_model::{CompletedConversation, Object};
 
 /// What follows a file's key in that of its metadata.
 const SIDECAR: &str = "_metadata.json";
@@ -38,7 +36,10 @@ struct Metadata<'a> {
 
 /// Key and bytes of the metadata beside an object; none beside an archive of many conversations, nor
 /// beside what is kept although it is no recording.
-pub(crate) fn sidecar(settled: &Settled, object: &Object) -> Option<(String, Vec<u8>)> {
+pub(crate) fn sidecar(
+    settled: &CompletedConversation,
+    object: &Object,
+) -> Option<(String, Vec<u8>)> {
     if object.aside || object.key.starts_with(super::BUNDLES) {
         return None;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::queue::{Object, Outcome, Record, Settled};
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome};
 
 const OWN: &str =
     "calls/{year}/{month}/{day}/{hour}/{queue}/{direction}/{conversation}/{recording}{part}.{ext}";
@@ -363,9 +363,9 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         aside: false,
         file: String::new(),
     };
-    let settled = Settled {
+    let settled = CompletedConversation {
         id: "c1".to_owned(),
-        record: Record {
+        record: ConversationRecord {
             start: 1_767_607_200_000,
             recorded: true,
             end: Some(1_767_607_440_000),
@@ -383,7 +383,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         },
         outcome: Outcome::Stored,
         attempt: 1,
-        extent: None,
+        revision: None,
         objects: BTreeMap::new(),
         lost_in: BTreeMap::new(),
     };

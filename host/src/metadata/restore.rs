@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::queue::{Record, Told};
+use recording_host_model::{ConversationRecord, IndexMetadata};
 
 /// A row, as far as it tells of its conversation.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -50,9 +50,9 @@ pub(super) struct Named {
 /// What the rows of a conversation tell of it, and of each of its objects besides.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Restored {
-    pub(crate) record: Record,
+    pub(crate) record: ConversationRecord,
     /// What only the rows of an object tell, by its key and its name in a kept archive.
-    pub(crate) objects: BTreeMap<(String, Option<String>), Arc<Told>>,
+    pub(crate) objects: BTreeMap<(String, Option<String>), Arc<IndexMetadata>>,
 }
 
 /// The rows of some conversations in a file, whose format is told by its key.
@@ -129,7 +129,7 @@ impl Restored {
         let objects = rows.iter().filter_map(|row| {
             let others = row.attributes.iter();
             let others = others.filter(|(name, _)| !common.contains_key(*name));
-            let own = Told {
+            let own = IndexMetadata {
                 known: Vec::new(),
                 others: others.map(|(n, v)| (n.clone(), v.clone())).collect(),
             };
@@ -142,7 +142,7 @@ impl Restored {
         };
         Some(Restored {
             objects: objects.collect(),
-            record: Record {
+            record: ConversationRecord {
                 start: milliseconds(&first.start)?,
                 end: first.end.as_deref().and_then(milliseconds),
                 direction: first.direction.clone(),

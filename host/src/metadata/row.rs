@@ -7,7 +7,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
-use crate::queue::{Meaning, Object, Outcome, Record, Settled, Told};
+use recording_host_model::{
+    CompletedConversation, ConversationRecord, IndexColumn, IndexMetadata, Object, Outcome,
+};
 
 /// Someone or something that has an id and perhaps a name.
 pub(crate) type Party = (String, Option<String>);
@@ -46,14 +48,17 @@ pub(crate) struct Row<'a> {
 }
 
 /// The rows of a conversation in a sink, at least one.
-pub(super) fn rows<'a>(settled: &'a Settled, sink: &str) -> impl Iterator<Item = Row<'a>> {
+pub(super) fn rows<'a>(
+    settled: &'a CompletedConversation,
+    sink: &str,
+) -> impl Iterator<Item = Row<'a>> {
     let mut objects = settled.recordings_in(sink).peekable();
     let bare = objects.peek().is_none().then(|| row(settled, None));
     let full = objects.map(|object| row(settled, Some(object)));
     bare.into_iter().chain(full)
 }
 
-fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
+fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Row<'a> {
     let record = &settled.record;
     let mut row = Row {
         conversation_id: &settled.id,
@@ -95,13 +100,13 @@ fn row<'a>(settled: &'a Settled, object: Option<&'a Object>) -> Row<'a> {
 impl<'a> Row<'a> {
     /// Adds what the index of an archive tells: to the columns that say nothing yet, and as
     /// attributes under the fields' own names. What the source said of the conversation stays.
-    fn add(&mut self, told: &'a Told) {
+    fn add(&mut self, told: &'a IndexMetadata) {
         for (meaning, name, value) in &told.known {
             let room = match meaning {
-                Meaning::Ani => fill(&mut self.ani, value),
-                Meaning::Dnis => fill(&mut self.dnis, value),
-                Meaning::AgentName => self.add_agent(value),
-                Meaning::Tag => {
+                IndexColumn::Ani => fill(&mut self.ani, value),
+                IndexColumn::Dnis => fill(&mut self.dnis, value),
+                IndexColumn::AgentName => self.add_agent(value),
+                IndexColumn::Tag => {
                     if !self.tags.contains(value) {
                         self.tags.to_mut().push(value.clone());
                     }
@@ -148,7 +153,7 @@ fn fill<'a>(column: &mut Option<&'a str>, value: &'a str) -> bool {
 /// The attributes of the conversation, and those of the row's recording. A row without a recording
 /// has those of all that are known, each name behind the recording's id.
 fn attributes<'a>(
-    record: &'a Record,
+    record: &'a ConversationRecord,
     object: Option<&Object>,
 ) -> Cow<'a, BTreeMap<String, String>> {
     if record.recordings.is_empty() {

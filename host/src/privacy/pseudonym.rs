@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// What every pseudonym begins with.
 const PREFIX: &str = "p_";

@@ -14,9 +14,9 @@ fn privacy(pseudonymise: &[&str], drop: &[&str]) -> Privacy {
     Privacy::new(&fields(pseudonymise, drop), Some(KEY.into())).unwrap()
 }
 
-fn record() -> Record {
+fn record() -> ConversationRecord {
     let party = |id: &str, name: &str| (id.to_owned(), Some(name.to_owned()));
-    Record {
+    ConversationRecord {
         start: 1,
         end: None,
         direction: Some("inbound".into()),
@@ -36,7 +36,7 @@ fn record() -> Record {
     }
 }
 
-fn treated(privacy: &Privacy) -> Record {
+fn treated(privacy: &Privacy) -> ConversationRecord {
     let mut record = record();
     privacy.record(&mut record);
     record
@@ -46,7 +46,7 @@ fn treated(privacy: &Privacy) -> Record {
 fn nothing_is_changed_that_is_not_named() {
     assert_eq!(treated(&Privacy::default()), record());
     let only = treated(&privacy(&["dnis"], &[]));
-    let expected = Record {
+    let expected = ConversationRecord {
         dnis: only.dnis.clone(),
         ..record()
     };
@@ -161,12 +161,12 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
     let told = || {
         let known = |meaning, name: &str, value: &str| (meaning, name.to_owned(), value.to_owned());
         let others = [("userIds", r#"["u1","u2"]"#), ("note", "x")];
-        Arc::new(Told {
+        Arc::new(IndexMetadata {
             known: vec![
-                known(Meaning::Ani, "from", "sip:+15550100199@host"),
-                known(Meaning::AgentName, "agent", "Ann"),
-                known(Meaning::Tag, "tags", "vip"),
-                known(Meaning::Dnis, "to", "+15550100100"),
+                known(IndexColumn::Ani, "from", "sip:+15550100199@host"),
+                known(IndexColumn::AgentName, "agent", "Ann"),
+                known(IndexColumn::Tag, "tags", "vip"),
+                known(IndexColumn::Dnis, "to", "+15550100100"),
             ],
             others: others
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -191,10 +191,10 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
     assert_eq!(
         hidden.known,
         [
-            known(Meaning::Ani, "from", record.ani.as_ref()),
-            known(Meaning::AgentName, "agent", record.agents[0].1.as_ref()),
+            known(IndexColumn::Ani, "from", record.ani.as_ref()),
+            known(IndexColumn::AgentName, "agent", record.agents[0].1.as_ref()),
             // In the column, and never as the attribute that is left out.
-            known(Meaning::Dnis, "", Some(&dnis)),
+            known(IndexColumn::Dnis, "", Some(&dnis)),
         ]
     );
     let others = BTreeMap::from([("userIds".to_owned(), ids.join(","))]);

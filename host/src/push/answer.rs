@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::PushError;
-use crate::sandbox::Response;
+use recording_host_model::Response;
 
 /// A job.
 #[derive(Clone, Debug, Deserialize, Serialize)]

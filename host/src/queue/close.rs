@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, Segment, count, fetch::Filed, settle::settled, sinks::wanting};
+use super::{Queue, QueueError, count, fetch::Filed, settle::settled, sinks::wanting};
+use recording_host_model::Segment;
 
 /// What acknowledging a segment has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Outcome, Queue, QueueError, Record, artifact_text, count, day,
+    Queue, QueueError, count,
     delivered::sinks_owed,
     fetch::Filed,
     insert_splits,
@@ -13,12 +13,10 @@ use super::{
     recover::file_alike,
     sinks::{self, json, wanting},
 };
-use crate::{
-    privacy::Privacy,
-    sandbox::{
-        AboutRecording, ArtifactKey, Conversation, Counted, Fact, Next, Outcome as ToldOutcome,
-        OutcomeResult, Step,
-    },
+use crate::privacy::Privacy;
+use recording_host_model::{
+    ArtifactKey, Conversation, ConversationRecord, Counted, Next, Outcome, RecordingAttributes,
+    Reported, ReportedOutcome as ToldOutcome, Step, Update, day,
 };
 
 /// What committing a step has changed.
@@ -56,8 +54,8 @@ impl Queue {
                 .collect();
             // Of these there is more to come than an outcome.
             let open: HashSet<&str> = artifacts_of(&step).chain(facts_of(&step)).collect();
-            let named = step.facts.iter().filter_map(|fact| match fact {
-                Fact::Name(named) => Some(named),
+            let named = step.updates.iter().filter_map(|fact| match fact {
+                Update::Name(named) => Some(named),
                 _ => None,
             });
             for named in named {
@@ -102,15 +100,15 @@ impl Queue {
             if new > 0 {
                 count(tx, "conversations", new)?;
             }
-            for fact in &step.facts {
+            for fact in &step.updates {
                 match fact {
-                    Fact::Recording(about) => add_about(tx, &privacy, about)?,
-                    Fact::Count(counted) => add_count(tx, counted, now)?,
+                    Update::Recording(about) => add_about(tx, &privacy, about)?,
+                    Update::Count(counted) => add_count(tx, counted, now)?,
                     _ => {}
                 }
             }
             for artifact in &step.artifacts {
-                let key = artifact_text(&artifact.key);
+                let key = artifact.key.to_text();
                 if add_artifact(tx, &artifact.key, &key, &split)? {
                     let sinks = takers(tx, &artifact.key, &split)?;
                     committed.artifacts.insert(key, sinks);
@@ -160,8 +158,8 @@ fn artifacts_of(step: &Step) -> impl Iterator<Item = &str> {
 
 /// The conversations of whose recordings a step tells more.
 fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
-    step.facts.iter().filter_map(|fact| match fact {
-        Fact::Recording(about) => Some(about.conversation.as_str()),
+    step.updates.iter().filter_map(|fact| match fact {
+        Update::Recording(about) => Some(about.conversation.as_str()),
         _ => None,
     })
 }
@@ -206,7 +204,7 @@ const NOT_ENDED: &str = "not-ended";
 
 /// Whether an outcome says that the conversation goes on.
 pub(crate) fn goes_on(told: &ToldOutcome) -> bool {
-    matches!(&told.result, OutcomeResult::Failed(failure) if failure.code == NOT_ENDED)
+    matches!(&told.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
 }
 
 /// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
@@ -217,7 +215,7 @@ fn add_conversation(
     told: Told<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
-    let mut record = Record::from(found);
+    let mut record = ConversationRecord::from(found);
     for list in [
         &mut record.agents,
         &mut record.queues,
@@ -230,7 +228,7 @@ fn add_conversation(
     privacy.record(&mut record);
     let record = json(&record)?;
     let ended = found.end.map(|end| end as i64);
-    let extent = found.extent.map(|extent| extent as i64);
+    let extent = found.revision.map(|extent| extent as i64);
     file_alike(tx, &found.id)?;
     let new = tx
         .prepare_cached(
@@ -321,7 +319,7 @@ fn take_up(
     found: &Conversation,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    let extent = found.extent.map(|extent| extent as i64);
+    let extent = found.revision.map(|extent| extent as i64);
     let grown = tx
         .prepare_cached(
             "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
@@ -374,7 +372,7 @@ fn takers(
 fn add_about(
     tx: &rusqlite::Transaction<'_>,
     privacy: &Privacy,
-    about: &AboutRecording,
+    about: &RecordingAttributes,
 ) -> rusqlite::Result<()> {
     let mut attributes: BTreeMap<String, String> = about.attributes.iter().cloned().collect();
     privacy.attributes(&mut attributes);
@@ -423,27 +421,27 @@ fn outcome(told: &ToldOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
     let mut passing = false;
     let outcome = match &told.result {
-        OutcomeResult::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
-        OutcomeResult::HandedOver(handed) => {
+        Reported::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
+        Reported::HandedOver(handed) => {
             let missing = handed.missing.iter().map(|missing| {
                 let failure = &missing.failure;
-                passing |= failure.passing;
+                passing |= failure.retryable;
                 (failure.code.clone(), failure.message.clone())
             });
             Outcome::Partial {
                 missing: missing.collect(),
             }
         }
-        OutcomeResult::InBundle(id) => {
-            bundle = Some(artifact_text(&ArtifactKey::Bundle(id.clone())));
+        Reported::InArchive(id) => {
+            bundle = Some(ArtifactKey::Bundle(id.clone()).to_text());
             Outcome::NoRecording
         }
-        OutcomeResult::NoRecording => Outcome::NoRecording,
-        OutcomeResult::Skipped(reason) => Outcome::Skipped {
+        Reported::NoRecording => Outcome::NoRecording,
+        Reported::Skipped(reason) => Outcome::Skipped {
             reason: reason.clone(),
         },
-        OutcomeResult::Failed(failure) => {
-            passing = failure.passing;
+        Reported::Failed(failure) => {
+            passing = failure.retryable;
             Outcome::Failed {
                 code: failure.code.clone(),
                 message: failure.message.clone(),
@@ -456,7 +454,7 @@ fn outcome(told: &ToldOutcome) -> (Outcome, Option<String>, bool) {
 /// How many artifacts the source says that there are of a conversation.
 fn announced(told: &ToldOutcome) -> Option<u32> {
     match &told.result {
-        OutcomeResult::HandedOver(handed) => Some(handed.artifacts),
+        Reported::HandedOver(handed) => Some(handed.artifacts),
         _ => None,
     }
 }
@@ -487,10 +485,10 @@ fn set_outcome(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::{HandedOver, Split, State};
+    use recording_host_model::{HandedOver, Split, SplitState};
 
-    fn state() -> State {
-        State {
+    fn state() -> SplitState {
+        SplitState {
             version: 1,
             data: Vec::new(),
         }
@@ -498,7 +496,7 @@ mod tests {
 
     /// A step that tells of a conversation, and what has become of it if `handed` is true.
     fn step(ani: Option<&str>, handed: bool) -> Step {
-        let result = OutcomeResult::HandedOver(HandedOver {
+        let result = Reported::HandedOver(HandedOver {
             artifacts: 1,
             missing: Vec::new(),
         });
@@ -517,7 +515,7 @@ mod tests {
                 divisions: Vec::new(),
                 media_types: Vec::new(),
                 recorded: true,
-                extent: None,
+                revision: None,
                 attributes: Vec::new(),
             }],
             artifacts: Vec::new(),
@@ -529,7 +527,7 @@ mod tests {
                 false => Vec::new(),
             },
             splits: Vec::new(),
-            facts: Vec::new(),
+            updates: Vec::new(),
             notes: Vec::new(),
             next: Next::Done(state()),
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 
-use super::{Delivered, Object, Queue, QueueError, artifact_key};
-use crate::sandbox::ArtifactKey;
+use super::{Queue, QueueError};
+use recording_host_model::{ArtifactKey, ArtifactResult, Object};
 
 /// An object that is a copy of another one of its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,11 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn copies(&self, batch: &[Delivered]) -> Result<Vec<Copied>, QueueError> {
+    pub async fn copies(&self, batch: &[ArtifactResult]) -> Result<Vec<Copied>, QueueError> {
         let mut found = BTreeMap::<Place, (usize, BTreeMap<u32, Files>)>::new();
         for (at, delivered) in batch.iter().enumerate() {
-            let Some(ArtifactKey::Recording(_)) = artifact_key(&delivered.artifact) else {
+            let Some(ArtifactKey::Recording(_)) = ArtifactKey::from_text(&delivered.artifact)
+            else {
                 continue;
             };
             let Ok(contents) = &delivered.result else {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Absent, Delivered, Object, Queue, QueueError, count, sinks::json};
+use super::{Queue, QueueError, count, sinks::json};
+use recording_host_model::{ArtifactResult, MissingRecording, Object};
 
 /// How far a sink is behind the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +22,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn delivered(&self, mut batch: Vec<Delivered>) -> Result<(), QueueError> {
+    pub async fn delivered(&self, mut batch: Vec<ArtifactResult>) -> Result<(), QueueError> {
         for delivered in &mut batch {
             match &mut delivered.result {
                 Ok(contents) => {
@@ -107,7 +108,7 @@ pub(super) fn behind(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<BTreeMa
     Ok(behind)
 }
 
-fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Result<()> {
+fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite::Result<()> {
     let artifact = &delivered.artifact;
     let contents = match &delivered.result {
         Ok(contents) => contents,
@@ -122,7 +123,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     }
     if let Some(lost) = &contents.lost {
         if contents.lost_in.is_empty() {
-            return lose(tx, artifact, &lost.code, &lost.message, lost.passing);
+            return lose(tx, artifact, &lost.code, &lost.message, lost.retryable);
         }
         for sink in &contents.lost_in {
             tx.prepare_cached(
@@ -154,17 +155,17 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &Delivered) -> rusqlite::Resu
     }
     count(tx, "artifacts", 1)?;
     for (number, missing) in contents.missing.iter().enumerate() {
-        let Absent {
+        let MissingRecording {
             conversation,
             code,
             message,
-            passing,
+            retryable,
         } = missing;
         let key = format!("{artifact}\n{number}");
         tx.prepare_cached(
             "INSERT OR REPLACE INTO artifact VALUES (?1, ?2, '', 'failed', ?3, ?4, ?5)",
         )?
-        .execute(params![key, conversation, code, message, passing])?;
+        .execute(params![key, conversation, code, message, retryable])?;
     }
     Ok(())
 }
@@ -175,13 +176,13 @@ fn lose(
     artifact: &str,
     code: &str,
     message: &str,
-    passing: bool,
+    retryable: bool,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, passing = ?4
          WHERE key = ?1 AND status = 'pending'",
     )?
-    .execute(params![artifact, code, message, passing])?;
+    .execute(params![artifact, code, message, retryable])?;
     tx.prepare_cached(
         "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
     )?

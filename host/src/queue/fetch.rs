@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::{
-    Outcome, Queue, QueueError, count, counted, insert_splits, parsed,
+    Queue, QueueError, count, counted, insert_splits, parsed,
     sinks::{json, wanting},
 };
-use crate::sandbox::{Split, Wanted};
+use recording_host_model::{ConversationRef, Outcome, Split};
 
 /// How long a loss that may pass is left alone after it was asked for (ms).
 const RETRY_AFTER: u64 = 3_600_000;
@@ -28,17 +28,17 @@ impl Queue {
         most: usize,
         any: bool,
         now: u64,
-    ) -> Result<Option<(String, Vec<Wanted>)>, QueueError> {
+    ) -> Result<Option<(String, Vec<ConversationRef>)>, QueueError> {
         let export = export.to_owned();
         self.with(move |tx| {
-            let candidates: Vec<(Wanted, Option<usize>)> = tx
+            let candidates: Vec<(ConversationRef, Option<usize>)> = tx
                 .prepare_cached(
                     "SELECT id, start, recorded, together FROM conversation
                      WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
                      ORDER BY due, id LIMIT ?2",
                 )?
                 .query_map(params![now as i64, (most * WINDOW) as i64], |row| {
-                    let wanted = Wanted {
+                    let wanted = ConversationRef {
                         id: row.get(0)?,
                         start: row.get::<_, i64>(1)? as u64,
                         recorded: row.get(2)?,
@@ -50,7 +50,7 @@ impl Queue {
                     ))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut groups = BTreeMap::<(BTreeSet<String>, usize), Vec<Wanted>>::new();
+            let mut groups = BTreeMap::<(BTreeSet<String>, usize), Vec<ConversationRef>>::new();
             let apart: bool = tx
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM wanting)")?
                 .query_row([], |row| row.get(0))?;
@@ -63,9 +63,10 @@ impl Queue {
                 groups.entry((sinks, room)).or_default().push(one);
             }
             // A group that is full first; one that may not grow need not wait for more.
-            let full = |((_, room), group): &(&(BTreeSet<String>, usize), &Vec<Wanted>)| {
-                group.len() >= *room || *room < most
-            };
+            let full =
+                |((_, room), group): &(&(BTreeSet<String>, usize), &Vec<ConversationRef>)| {
+                    group.len() >= *room || *room < most
+                };
             let chosen = groups
                 .iter()
                 .find(full)

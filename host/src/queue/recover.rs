@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Outcome, Queue, QueueError, count, counted, parsed, set, sinks::json};
+use super::{Queue, QueueError, count, counted, parsed, set, sinks::json};
+use recording_host_model::Outcome;
 
 /// What receipts prove of a conversation.
 #[derive(Clone, Debug, Default)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::{Queue, QueueError, count, counted, day, insert_splits, set};
-use crate::sandbox::{Split, TimeRange};
+use super::{Queue, QueueError, count, counted, insert_splits, set};
+use recording_host_model::{Split, TimeRange, day};
 
 /// What the searches have come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::params;
 
-use super::{Object, Outcome, Queue, QueueError, Settled, delivered, parsed, sinks::json};
+use super::{Queue, QueueError, delivered, parsed, sinks::json};
+use recording_host_model::{CompletedConversation, Object, Outcome};
 
 /// The shortest pause before a recording that is late is asked for again, and the longest (ms).
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
@@ -233,7 +234,7 @@ impl Ready {
 pub(super) fn settled(
     tx: &rusqlite::Transaction<'_>,
     row: &rusqlite::Row<'_>,
-) -> rusqlite::Result<Settled> {
+) -> rusqlite::Result<CompletedConversation> {
     let id: String = row.get(0)?;
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
@@ -264,13 +265,13 @@ pub(super) fn settled(
             file: object.get(13)?,
         });
     }
-    Ok(Settled {
+    Ok(CompletedConversation {
         lost_in: delivered::lost(tx, &id)?,
         id,
         record: parsed(row.get_ref(1)?.as_str()?)?,
         outcome: parsed(row.get_ref(2)?.as_str()?)?,
         attempt: row.get(3)?,
-        extent: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
+        revision: row.get::<_, Option<i64>>(4)?.map(|extent| extent as u64),
         objects,
     })
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Object, Outcome, Queue, QueueError, Record,
+    Queue, QueueError,
     close::{count_filed, forget},
     fetch::Filed,
     object_row,
 };
+use recording_host_model::{ConversationRecord, Object, Outcome};
 
 /// A sink as the queue knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Lacking {
     /// The conversation.
     pub conversation: String,
     /// What its rows tell; none if no sink could be asked.
-    pub record: Option<Record>,
+    pub record: Option<ConversationRecord>,
     /// What became of it.
     pub outcome: Outcome,
     /// How much there was of it at the source.

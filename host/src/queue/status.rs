@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Behind, Outcome, Queue, QueueError, delivered::behind, parsed, sinks::lacking};
+use super::{Behind, Queue, QueueError, delivered::behind, parsed, sinks::lacking};
+use recording_host_model::Outcome;
 
 /// How far an export is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

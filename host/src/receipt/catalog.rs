@@ -14,13 +14,11 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 
-use crate::{
-    metadata::{
-        Compression,
-        parquet::{Columns, Pairs, Table, element, signed, small, structs},
-    },
-    queue::{Object, Outcome, Segment, Settled},
+use crate::metadata::{
+    Compression,
+    parquet::{Columns, Pairs, Table, element, signed, small, structs},
 };
+use recording_host_model::{CompletedConversation, Object, Outcome, Segment};
 
 /// Writes a segment's part of the catalog.
 pub(super) fn write(
@@ -46,7 +44,7 @@ pub(super) fn write(
 pub(super) struct Entry<'a> {
     export: &'a str,
     segment: i64,
-    settled: &'a Settled,
+    settled: &'a CompletedConversation,
     objects: Vec<&'a Object>,
 }
 

@@ -9,10 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    queue::{Object, Outcome, Settled},
-    sink::{Sealed, Stored},
-};
+use crate::sink::{Sealed, Stored};
+use recording_host_model::{CompletedConversation, Object, Outcome};
 
 /// The version of the format that is written.
 pub const VERSION: u32 = 2;
@@ -292,7 +290,7 @@ impl ReceiptEntry {
     /// stored, and says nothing but ids, codes, lengths and digests: a receipt can be read by the
     /// storage operator.
     pub(super) fn of(
-        settled: &Settled,
+        settled: &CompletedConversation,
         sink: &str,
         encrypted: bool,
         sidecars: &BTreeMap<String, ObjectDigest>,
@@ -307,7 +305,7 @@ impl ReceiptEntry {
             objects: told(false).collect(),
             aside: told(true).collect(),
             attempt: settled.attempt,
-            extent: settled.extent,
+            extent: settled.revision,
             sidecars: all
                 .iter()
                 .filter_map(|object| sidecars.get(&object.key).cloned())

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::BufRead};
 use sha2::{Digest, Sha256};
 
 use super::format::{ReceiptEntry, ReceiptHeader, VERSION};
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// Why a line of a receipt was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,11 +11,10 @@ use super::{ObjectDigest, replaced};
 use crate::{
     encryption::SUFFIX,
     layout,
-    queue::Segment,
-    sandbox::hex,
     sink::{ObjectInfo, SinkError, SinkExt},
     transfer::Output,
 };
+use recording_host_model::{Segment, hex};
 
 /// How many are put at once.
 const AT_ONCE: usize = 32;

@@ -8,9 +8,9 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     encryption::Recipients,
-    queue::{Object, Outcome, Record, Settled},
     sink::{Body, Found, Health, Sink, Stored, encrypted::Encrypted, filesystem::Filesystem},
 };
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -222,12 +222,12 @@ fn segment() -> Arc<Segment> {
             file: String::new(),
             told: None,
         };
-        Settled {
+        CompletedConversation {
             id,
-            record: Record::default(),
+            record: ConversationRecord::default(),
             outcome: Outcome::Stored,
             attempt: 1,
-            extent: None,
+            revision: None,
             objects: BTreeMap::from([("lake".to_owned(), vec![object])]),
             lost_in: BTreeMap::new(),
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 use sha2::{Digest, Sha256};
 
 use super::format::{ReceiptEntry, ReceiptHeader, VERSION};
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// Makes the bytes of a receipt: entries first, since the header says what they add up to.
 #[derive(Debug, Default)]

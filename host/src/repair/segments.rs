@@ -9,15 +9,15 @@ use sha2::{Digest, Sha256};
 use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
     metadata::restore::{Restored, Row, all_rows},
-    queue::{Lacking, Object, Outcome, VoidSegment},
+    queue::{Lacking, VoidSegment},
     receipt::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
         sibling,
     },
-    sandbox::hex,
     sink::{Store, StoreExt},
     verify::SegmentId,
 };
+use recording_host_model::{Object, Outcome, hex};
 
 /// What is left of a segment.
 #[derive(Default)]

@@ -6,12 +6,11 @@ use super::{as_object, same_form};
 use crate::{
     layout::About,
     metadata::restore::Restored,
-    queue::Object,
     receipt::{ReceiptEntry, ReceiptObject},
-    sandbox::hex,
     sink::{Body, ObjectInfo, SinkError, Store, Stored},
     transfer::Output,
 };
+use recording_host_model::{Object, hex};
 
 /// How many parts of a recording are looked for when the key of an object is read.
 const PARTS: u32 = 1000;

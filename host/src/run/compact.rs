@@ -1,7 +1,8 @@
 //! Joins the small files of days that are over, in sinks that let objects be removed.
 
 use super::{ROWS, Run, RunError, live::Live};
-use crate::{queue::day, receipt};
+use crate::receipt;
+use recording_host_model::day;
 
 /// How long after its end a day counts as over (ms).
 const OVER: u64 = 24 * 3_600_000;

@@ -7,8 +7,8 @@ use crate::{
     identity::{self, digest},
     queue::QueueError,
     receipt::{Claims, ComponentVersion, Context, SearchedRange, SourceCount},
-    sandbox::{Component, SandboxError},
 };
+use recording_host_source::{SandboxError, SourceComponent};
 
 /// A day (ms).
 const DAY: u64 = 86_400_000;
@@ -56,7 +56,7 @@ fn bounds(day: &str) -> (u64, u64) {
 pub(super) fn context(
     export: &str,
     interval: &Interval,
-    component: &Component,
+    component: &SourceComponent,
 ) -> Result<Context, SandboxError> {
     let described = component.describe()?;
     Ok(Context {

@@ -10,12 +10,11 @@ use super::{
     live::{Link, Live},
 };
 use crate::{
-    queue::{Absent, Delivered, artifact_text, day},
     receipt,
-    sandbox::ArtifactKey,
     sink::{Health, SinkError},
     transfer::{Delivery, Output, TransferError},
 };
+use recording_host_model::{ArtifactKey, ArtifactResult, MissingRecording, day};
 
 /// How often a fresh link is asked for.
 const RENEWALS: u32 = 5;
@@ -93,7 +92,7 @@ impl Run {
         &self,
         fetched: Fetched,
         live: &mut Live,
-    ) -> Result<Option<Delivered>, RunError> {
+    ) -> Result<Option<ArtifactResult>, RunError> {
         let Fetched {
             mut link,
             began,
@@ -104,7 +103,7 @@ impl Run {
             objects.map(|(_, object)| object.size).sum()
         });
         live.pace.ended(began, brought, Instant::now());
-        let key = artifact_text(&link.artifact.key);
+        let key = link.artifact.key.to_text();
         let delivery = match result {
             Ok(delivery) => delivery,
             Err(error) => return self.undelivered(link, key, error, live),
@@ -159,7 +158,7 @@ impl Run {
             link.owed.is_empty(),
             link.occupied.first(),
         ) {
-            return Ok(Some(Delivered::failed(key, OCCUPIED, message)));
+            return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
         }
         if link.took.is_empty() {
             // Only sinks that are away want it: they are owed it already.
@@ -212,7 +211,7 @@ impl Run {
     }
 
     /// What is written down of an artifact that some sinks have taken.
-    fn ended(&self, artifact: String, mut link: Link) -> Delivered {
+    fn ended(&self, artifact: String, mut link: Link) -> ArtifactResult {
         if let Some((_, message)) = link.occupied.first() {
             let contents = &mut link.contents;
             let places: Vec<usize> = link.occupied.iter().map(|(place, _)| *place).collect();
@@ -220,14 +219,14 @@ impl Run {
             if contents.lost.is_none() || !contents.lost_in.is_empty() {
                 contents.lost_in.extend(self.names(&places));
             }
-            contents.lost.get_or_insert_with(|| Absent {
+            contents.lost.get_or_insert_with(|| MissingRecording {
                 conversation: String::new(),
                 code: OCCUPIED.to_owned(),
                 message: message.clone(),
-                passing: false,
+                retryable: false,
             });
         }
-        Delivered {
+        ArtifactResult {
             artifact,
             took: self.names(&link.took),
             owed: self.names(&link.owed),
@@ -249,7 +248,7 @@ impl Run {
         key: String,
         error: TransferError,
         live: &mut Live,
-    ) -> Result<Option<Delivered>, RunError> {
+    ) -> Result<Option<ArtifactResult>, RunError> {
         let (code, message) = match error {
             TransferError::Host(reason) => return Err(RunError::Host(reason)),
             TransferError::Item { code, reason } => (code, reason),
@@ -273,14 +272,14 @@ impl Run {
             }
         };
         if link.took.is_empty() {
-            return Ok(Some(Delivered::failed(key, code, &message)));
+            return Ok(Some(ArtifactResult::failed(key, code, &message)));
         }
         link.contents.lost_in = self.names(&link.to);
-        link.contents.lost = Some(Absent {
+        link.contents.lost = Some(MissingRecording {
             conversation: String::new(),
             code: code.to_owned(),
             message,
-            passing: false,
+            retryable: false,
         });
         Ok(Some(self.ended(key, link)))
     }
@@ -366,7 +365,7 @@ impl Run {
     ///
     /// It is removed before that is written down: whoever is killed in between gets the artifact again
     /// that showed the copy, and comes to the same end.
-    pub(super) async fn remove_copies(&self, batch: &mut [Delivered]) -> Result<(), RunError> {
+    pub(super) async fn remove_copies(&self, batch: &mut [ArtifactResult]) -> Result<(), RunError> {
         for copy in self.queue.copies(batch).await? {
             let mut outputs = self.outputs.iter();
             let output = outputs.find(|output| output.name == copy.sink);

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::{fill::Filling, lane::Lanes, pace::Pace};
-use crate::{
-    queue::{Contents, Queue, QueueError},
-    sandbox::Artifact,
-};
+use crate::queue::{Queue, QueueError};
+use recording_host_model::{Artifact, ArtifactContents};
 
 /// What the ids of splits that search for conversations begin with.
 pub(super) const FIND: &str = "find-";
@@ -22,7 +20,7 @@ pub(super) struct Link {
     pub(super) owed: Vec<usize>,
     /// The sinks that have taken it, and what is in them.
     pub(super) took: Vec<usize>,
-    pub(super) contents: Contents,
+    pub(super) contents: ArtifactContents,
     /// The sinks in which another object stays under its key, by their places, and what they say.
     pub(super) occupied: Vec<(usize, String)>,
     /// Whether it has been asked for often enough: what is not what it claims to be is kept aside.

@@ -9,13 +9,13 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::{
     grant::{Calls, Grant},
-    sandbox::{
-        Answer, Artifact, Component, Event, Purpose, Request, SandboxError, SourceError, Started,
-        State, Step,
-    },
-    trace::Trace,
     transfer::{Delivery, Output, Transfer, TransferError},
 };
+use recording_host_model::{
+    Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
+    Started, Step,
+};
+use recording_host_source::{SandboxError, SourceComponent, Trace};
 
 type Stepped<T> = Result<Result<T, SourceError>, SandboxError>;
 
@@ -23,13 +23,13 @@ type Stepped<T> = Result<Result<T, SourceError>, SandboxError>;
 #[async_trait]
 pub(crate) trait Steps: Send + Sync {
     async fn start(&self, purpose: Purpose, now: u64) -> Stepped<Started>;
-    async fn step(&self, state: State, event: Event, now: u64) -> Stepped<Step>;
+    async fn step(&self, state: SplitState, event: SplitInput, now: u64) -> Stepped<Step>;
 }
 
 /// Answers the requests of a source.
 #[async_trait]
 pub(crate) trait Answers: Send + Sync {
-    async fn send(&self, kind: &str, request: &Request) -> Answer;
+    async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError>;
     fn calls(&self) -> Calls;
 }
 
@@ -55,7 +55,7 @@ pub(crate) trait Delivers: Send + Sync {
 
 /// A component with the options of its source.
 pub(crate) struct Sandboxed {
-    pub(crate) component: Component,
+    pub(crate) component: SourceComponent,
     pub(crate) options: Arc<str>,
     pub(crate) trace: Option<Trace>,
 }
@@ -65,7 +65,7 @@ impl Sandboxed {
     async fn blocking<T: Send + 'static>(
         &self,
         call: &'static str,
-        work: impl FnOnce(&Component, &str) -> Stepped<T> + Send + 'static,
+        work: impl FnOnce(&SourceComponent, &str) -> Stepped<T> + Send + 'static,
     ) -> Stepped<T> {
         let (component, options) = (self.component.clone(), Arc::clone(&self.options));
         spawn_blocking(move || work(&component, &options))
@@ -86,7 +86,7 @@ impl Steps for Sandboxed {
         .await
     }
 
-    async fn step(&self, state: State, event: Event, now: u64) -> Stepped<Step> {
+    async fn step(&self, state: SplitState, event: SplitInput, now: u64) -> Stepped<Step> {
         let trace = self.trace.clone();
         self.blocking("step", move |component, options| {
             if let Some(trace) = trace {
@@ -97,7 +97,7 @@ impl Steps for Sandboxed {
                         reason: error.to_string(),
                     })?;
             }
-            component.step(options, &state, &event, now)
+            component.step(options, state, event, now)
         })
         .await
     }
@@ -105,7 +105,7 @@ impl Steps for Sandboxed {
 
 #[async_trait]
 impl Answers for Grant {
-    async fn send(&self, kind: &str, request: &Request) -> Answer {
+    async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
         Grant::send(self, kind, request).await
     }
 

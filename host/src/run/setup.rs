@@ -23,11 +23,11 @@ use crate::{
     push::Push,
     queue::Queue,
     recover::{Claim, RecoverError, recover},
-    sandbox::{Component, OriginRole, Purpose, SourceError},
     sink::{Sink, Store},
-    trace::Trace,
     transfer::{Output, Transfer, Zip},
 };
+use recording_host_model::{OriginRole, Purpose, SourceError};
+use recording_host_source::{SourceComponent, Trace};
 
 /// How often a repair looks again at what was on its way, at most.
 const REPAIR_PASSES: u32 = 4;
@@ -39,7 +39,7 @@ const PUSHES: &str = "genesys_cloud";
 pub struct Pipeline {
     name: String,
     pub(super) source: SourceConfig,
-    component: Component,
+    component: SourceComponent,
     pub(super) outputs: Vec<Output>,
     pub(super) data_dir: PathBuf,
     pub(super) clock: Clock,
@@ -67,7 +67,12 @@ impl std::fmt::Debug for Pipeline {
 impl Pipeline {
     /// An export from the source `name`, whose queue is in `data_dir`.
     #[must_use]
-    pub fn new(name: &str, source: SourceConfig, component: Component, data_dir: &Path) -> Self {
+    pub fn new(
+        name: &str,
+        source: SourceConfig,
+        component: SourceComponent,
+        data_dir: &Path,
+    ) -> Self {
         Pipeline {
             name: name.to_owned(),
             source,

@@ -26,10 +26,10 @@ use crate::{
     receipt::Context,
     recover::Claim,
     repair::Repaired,
-    sandbox::{Origin, OriginRole, RateLimit},
     transfer::Output,
 };
 use delivery::Way;
+use recording_host_model::{Origin, OriginRole, RateLimit};
 use source::Source;
 use vendor::Vendor;
 use world::{Change, DAY, Lake, START, World};

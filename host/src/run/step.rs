@@ -11,11 +11,12 @@ use super::{
     parts::{Answers, Steps},
     pause,
 };
-use crate::{
-    clock::Clock,
-    queue::{Abandoned, Contents, Delivered, artifact_text},
-    sandbox::{Answer, Event, Fault, Level, Next, Request, SandboxError, SourceError, Split, Step},
+use crate::{clock::Clock, queue::Abandoned};
+use recording_host_model::{
+    ArtifactContents, ArtifactResult, Level, Next, Request, RequestError, SourceError, Split,
+    SplitInput, Step,
 };
+use recording_host_source::SandboxError;
 
 /// What became of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";
@@ -25,7 +26,7 @@ const TRAPS: u32 = 3;
 
 /// What a split is stepped with next.
 pub(super) enum Todo {
-    Event(Event),
+    SplitInput(SplitInput),
     Request(Request),
 }
 
@@ -82,7 +83,7 @@ impl Run {
         }
         live.wanted |= committed.wanted > 0;
         for artifact in step.artifacts {
-            let key = artifact_text(&artifact.key);
+            let key = artifact.key.to_text();
             let to: Vec<usize> = match committed.artifacts.get(&key) {
                 None => continue,
                 Some(None) => (0..self.outputs.len()).collect(),
@@ -105,7 +106,7 @@ impl Run {
                 to,
                 owed: Vec::new(),
                 took: Vec::new(),
-                contents: Contents::default(),
+                contents: ArtifactContents::default(),
                 occupied: Vec::new(),
                 is_last: false,
             });
@@ -127,10 +128,12 @@ impl Run {
     async fn done(&self, id: &str, live: &mut Live) -> Result<(), RunError> {
         // What it was asked for and did not obtain, it cannot.
         let lost = live.renewing.remove(id).unwrap_or_default();
-        let lost: Vec<Delivered> = lost
+        let lost: Vec<ArtifactResult> = lost
             .into_iter()
             .filter(|key| !live.fetching.contains(key))
-            .map(|artifact| Delivered::failed(artifact, "no-link", "the source gave no fresh link"))
+            .map(|artifact| {
+                ArtifactResult::failed(artifact, "no-link", "the source gave no fresh link")
+            })
             .collect();
         if !lost.is_empty() {
             self.queue.delivered(lost).await?;
@@ -257,13 +260,13 @@ async fn advance(
     loop {
         let mut refused = None;
         let event = match todo {
-            Todo::Event(event) => event,
+            Todo::SplitInput(event) => event,
             Todo::Request(request) => {
                 let answer = answers.send(&split.kind, &request).await;
-                if let Answer::Fault(Fault::Refused(reason)) = &answer {
+                if let Err(RequestError::Refused(reason)) = &answer {
                     refused = Some(reason.clone());
                 }
-                Event::Answer(answer)
+                SplitInput::Response(answer)
             }
         };
         match source.step(split.state.clone(), event, clock.now()).await {
@@ -273,13 +276,13 @@ async fn advance(
                 artifacts,
                 outcomes,
                 splits,
-                facts,
+                updates,
                 notes,
             })) if conversations.is_empty()
                 && artifacts.is_empty()
                 && outcomes.is_empty()
                 && splits.is_empty()
-                && facts.is_empty()
+                && updates.is_empty()
                 && notes.is_empty() =>
             {
                 split.state = send.state;

@@ -16,9 +16,9 @@ use crate::{
     queue::Status,
     reconcile::{Reconciled, reconcile},
     recover::Claim,
-    sandbox::{Fact, Purpose, TimeRange, Verdict},
     sink::SinkError,
 };
+use recording_host_model::{Purpose, TimeRange, Update, Verdict};
 
 /// What a check has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,9 +101,9 @@ impl Pipeline {
         let mut findings = Vec::new();
         let (asked, _) = self.asked(self.connect().await?);
         let started = asked.start(Purpose::Check).await?;
-        let mut take = |step: crate::sandbox::Step| {
-            for fact in step.facts {
-                if let Fact::Finding(found) = fact {
+        let mut take = |step: recording_host_model::Step| {
+            for fact in step.updates {
+                if let Update::Finding(found) = fact {
                     findings.push(Finding {
                         subject: found.subject,
                         text: found.text,

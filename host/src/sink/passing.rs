@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::Feed;
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// Bytes that go on together.
 const FRAME: usize = 256 << 10;

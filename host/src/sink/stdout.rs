@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{Body, Health, ObjectInfo, Sink, SinkError, Stored};
-use crate::sandbox::hex;
+use recording_host_model::hex;
 
 /// The sink `stdout`.
 #[derive(Clone)]

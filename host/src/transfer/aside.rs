@@ -8,11 +8,8 @@ use super::{
     Attempt, Claim, Delivery, Name, Output, Target, ToldLength, Transfer, TransferError,
     claim::HEAD, host, unpack::Spooled,
 };
-use crate::{
-    queue::{Absent, Known},
-    sandbox::{Artifact, ArtifactKey},
-    transfer::claim::Unfit,
-};
+use crate::transfer::claim::Unfit;
+use recording_host_model::{Artifact, ArtifactKey, KeyContext, MissingRecording};
 
 /// Whether all of a file came, `total` bytes, whose end nobody tells but the file itself.
 pub(super) fn complete(told: &ToldLength, total: u64) -> Result<(), Unfit> {
@@ -39,7 +36,7 @@ impl Spooled {
 
 impl Transfer {
     /// Downloads an artifact once more that was not what it claims to be, by a link that is fresh. If it
-    /// is still not, it is kept aside and [lost](crate::queue::Contents::lost); else it is delivered.
+    /// is still not, it is kept aside and [lost](recording_host_model::ArtifactContents::lost); else it is delivered.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).
@@ -94,11 +91,11 @@ impl Transfer {
                 Some(refusal) => message += &format!("; it could not be kept: {refusal}"),
             }
         }
-        delivery.contents.lost = Some(Absent {
+        delivery.contents.lost = Some(MissingRecording {
             conversation: conversation.unwrap_or_default(),
             code: unfit.code.to_owned(),
             message,
-            passing: true,
+            retryable: true,
         });
         Ok(Some(delivery))
     }
@@ -108,7 +105,7 @@ impl Transfer {
     async fn whose(
         &self,
         artifact: &Artifact,
-    ) -> Result<(Option<String>, Option<Known>), TransferError> {
+    ) -> Result<(Option<String>, Option<KeyContext>), TransferError> {
         let conversation = match &artifact.key {
             ArtifactKey::Recording(key) => Some(key.conversation.clone()),
             ArtifactKey::Bundle(_) => {

@@ -5,10 +5,7 @@
 //! recognized is no contradiction, since audio without a header looks like nothing.
 
 use super::name::{content_type, essence, extension, is_zip};
-use crate::{
-    queue::Record,
-    sandbox::{Artifact, ArtifactKey, Container},
-};
+use recording_host_model::{Artifact, ArtifactKey, Container, ConversationRecord};
 
 /// How many of a file's first bytes are looked at.
 pub(super) const HEAD: usize = 64;
@@ -93,7 +90,7 @@ enum Family {
 
 impl Claim {
     /// What a source claims of an artifact of a conversation, as far as that is known.
-    pub(super) fn of(artifact: &Artifact, record: Option<&Record>) -> Self {
+    pub(super) fn of(artifact: &Artifact, record: Option<&ConversationRecord>) -> Self {
         let packed = !matches!(artifact.container, Container::Single)
             || matches!(artifact.key, ArtifactKey::Bundle(_));
         let announced = match packed {

@@ -18,9 +18,8 @@ use super::{Attempt, SILENCE, TRIES, Transfer, TransferError, claim::HEAD};
 use crate::{
     archive::shown,
     grant::{Login, Proof, Provable, is_the_sources, passing, redacted},
-    queue::artifact_text,
-    sandbox::{Artifact, Method},
 };
+use recording_host_model::{Artifact, Method};
 
 /// How much is read of what a server says instead of a file, in bytes.
 const REFUSAL: usize = 64 << 10;
@@ -124,7 +123,7 @@ impl<'a> Download<'a> {
             return Ok(());
         };
         let came: [u8; 16] = digest.finalize().into();
-        let key = artifact_text(&self.artifact.key);
+        let key = self.artifact.key.to_text();
         let doubtful = &self.transfer.doubtful;
         let mut doubtful = doubtful.lock().unwrap_or_else(PoisonError::into_inner);
         if came == told || doubtful.get(&key) == Some(&came) {

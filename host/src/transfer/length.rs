@@ -3,7 +3,8 @@
 use tokio::time::timeout;
 
 use super::SILENCE;
-use crate::{grant::Allow, sandbox::Artifact};
+use crate::grant::Allow;
+use recording_host_model::Artifact;
 
 /// The length of what a link leads to, by a request for its first byte; none if that is not told.
 pub(crate) async fn length(

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use super::Output;
-use crate::{
-    layout::{About, Layout, aside, bundle_aside},
-    queue::{Known, Object, Told},
-    sandbox::RecordingKey,
-};
+use crate::layout::{About, Layout, aside, bundle_aside};
+use recording_host_model::{IndexMetadata, KeyContext, Object, RecordingKey};
 
 /// A file that is being delivered.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +16,7 @@ pub(super) struct Target {
     pub(super) name: Name,
     pub(super) content_type: String,
     /// What the index of its archive tells of it.
-    pub(super) told: Option<Arc<Told>>,
+    pub(super) told: Option<Arc<IndexMetadata>>,
 }
 
 /// What a file is to its recording.
@@ -46,7 +43,7 @@ impl Default for Name {
 
 impl Target {
     /// A recording's file, whose name and type are not yet known.
-    pub(super) fn of(key: &RecordingKey, known: &Known) -> Self {
+    pub(super) fn of(key: &RecordingKey, known: &KeyContext) -> Self {
         Target {
             about: About::from(known),
             conversation: key.conversation.clone(),

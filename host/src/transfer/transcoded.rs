@@ -17,9 +17,9 @@ use tokio::task::spawn_blocking;
 use super::{Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
 use crate::{
     archive::{Room, Spool},
-    sandbox::{Artifact, hex},
     transcode::{Channels, Original, Settings, TranscodeError, Transcoded, transcode},
 };
+use recording_host_model::{Artifact, hex};
 
 /// The code of the note on a recording that is not in the form that was wanted.
 const CODE: &str = "not-transcoded";

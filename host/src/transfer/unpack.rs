@@ -25,11 +25,10 @@ use super::{
 };
 use crate::{
     archive::{Archive, ArchiveError, EntryError, Limits},
-    queue::Known,
-    sandbox::{Artifact, ArtifactKey, Container, hex},
     sink::{Feed, SinkError, Stored},
 };
 use plan::{Problem, missing};
+use recording_host_model::{Artifact, ArtifactKey, Container, KeyContext, hex};
 pub(super) use spooled::Spooled;
 
 /// What is said of an archive that the reader did not survive.
@@ -56,7 +55,7 @@ struct Unpacking<'a> {
     transfer: &'a Transfer,
     outputs: Vec<&'a Output>,
     /// What is known of the conversations whose files are in it.
-    known: &'a BTreeMap<String, Known>,
+    known: &'a BTreeMap<String, KeyContext>,
     delivery: Delivery,
     archive: Arc<Archive>,
     /// What the archives in it may still unpack to.

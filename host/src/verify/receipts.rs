@@ -14,14 +14,13 @@ use super::{
 };
 use crate::{
     encryption::SUFFIX,
-    queue::Outcome,
     receipt::{
         ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
         segment_of, sibling,
     },
-    sandbox::hex,
     sink::SinkError,
 };
+use recording_host_model::{Outcome, hex};
 
 /// Lines and rows of one receipt that are named; how many more there are is said.
 const NAMED: usize = 100;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::finding::Difference;
 use crate::{
     metadata::KnownRow,
-    queue::Outcome,
     receipt::{ReceiptEntry, ReceiptObject},
 };
+use recording_host_model::Outcome;
 
 /// What a row contradicts, or lacks.
 pub(super) struct Contradiction {

@@ -9,9 +9,9 @@ use tokio::task::spawn_blocking;
 use super::broken;
 use crate::{
     encryption::{DecryptError, Identities},
-    sandbox::hex,
     sink::{Body, SinkError, Store},
 };
+use recording_host_model::hex;
 
 /// SHA-256 of an object.
 pub(super) struct Digests {

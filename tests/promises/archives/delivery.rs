@@ -14,13 +14,14 @@ use recording_host::{
     clock::Clock,
     grant::Allow,
     layout::Layout,
-    queue::{Contents, Delivered, Outcome, Queue, Settled, artifact_text},
-    sandbox::{
-        Artifact, ArtifactKey, BundleIndex, Container, Conversation, Download, IndexField,
-        IndexMeaning, Next, Origin, OriginRole, OutcomeResult, RecordingKey, State, Step,
-    },
+    queue::Queue,
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
+};
+use recording_host_model::{
+    ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
+    Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
+    RecordingKey, Reported, SplitState, Step,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,9 +63,9 @@ async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) 
 /// What an archive became.
 pub(super) struct Arrived {
     pub(super) files: BTreeMap<String, Vec<u8>>,
-    pub(super) settled: BTreeMap<String, Settled>,
+    pub(super) settled: BTreeMap<String, CompletedConversation>,
     downloads: usize,
-    contents: Contents,
+    contents: ArtifactContents,
 }
 
 impl Arrived {
@@ -115,7 +116,7 @@ fn conversation(id: &str) -> Conversation {
         divisions: Vec::new(),
         media_types: Vec::new(),
         recorded: false,
-        extent: None,
+        revision: None,
         attributes: Vec::new(),
     }
 }
@@ -130,17 +131,17 @@ pub(super) fn recording() -> (ArtifactKey, Container) {
 }
 
 pub(super) fn bundle() -> (ArtifactKey, Container) {
-    let index = BundleIndex {
+    let index = ArchiveIndex {
         conversation_field: "conversationId".to_owned(),
         recording_field: "recordingId".to_owned(),
         file_field: "fileName".to_owned(),
         content_type_field: Some("contentType".to_owned()),
         error_field: Some("errorMsg".to_owned()),
-        passing_errors: Vec::new(),
-        known_fields: [
-            ("ani", IndexMeaning::Ani),
-            ("agentName", IndexMeaning::AgentName),
-            ("tags", IndexMeaning::Tag),
+        retryable_errors: Vec::new(),
+        columns: [
+            ("ani", IndexColumn::Ani),
+            ("agentName", IndexColumn::AgentName),
+            ("tags", IndexColumn::Tag),
         ]
         .map(|(name, meaning)| IndexField {
             name: name.to_owned(),
@@ -166,16 +167,16 @@ fn step(artifact: &Artifact) -> Step {
     let conversations: Vec<_> = ["c1", "c2", "c3"].map(conversation).into();
     let outcomes = conversations.iter().map(|found| {
         let result = match &artifact.key {
-            ArtifactKey::Bundle(id) => OutcomeResult::InBundle(id.clone()),
+            ArtifactKey::Bundle(id) => Reported::InArchive(id.clone()),
             ArtifactKey::Recording(key) if key.conversation == found.id => {
-                OutcomeResult::HandedOver(recording_host::sandbox::HandedOver {
+                Reported::HandedOver(recording_host_model::HandedOver {
                     artifacts: 1,
                     missing: Vec::new(),
                 })
             }
-            ArtifactKey::Recording(_) => OutcomeResult::NoRecording,
+            ArtifactKey::Recording(_) => Reported::NoRecording,
         };
-        recording_host::sandbox::Outcome {
+        recording_host_model::ReportedOutcome {
             conversation: found.id.clone(),
             result,
         }
@@ -184,9 +185,9 @@ fn step(artifact: &Artifact) -> Step {
         outcomes: outcomes.collect(),
         artifacts: vec![artifact.clone()],
         splits: Vec::new(),
-        facts: Vec::new(),
+        updates: Vec::new(),
         notes: Vec::new(),
-        next: Next::Done(State {
+        next: Next::Done(SplitState {
             version: 1,
             data: Vec::new(),
         }),
@@ -268,8 +269,8 @@ async fn delivered(
     let delivery = transfer.deliver(&artifact, &[&lake]).await?;
     assert!(delivery.failed.is_empty());
     let contents = delivery.contents;
-    let done = Delivered {
-        artifact: artifact_text(&artifact.key),
+    let done = ArtifactResult {
+        artifact: artifact.key.to_text(),
         result: Ok(contents.clone()),
         took: vec!["lake".to_owned()],
         owed: Vec::new(),

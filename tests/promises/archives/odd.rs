@@ -1,6 +1,7 @@
 //! What is odd in a bundle costs no more than itself.
 
-use recording_host::{queue::Outcome, transfer::Zip};
+use recording_host::transfer::Zip;
+use recording_host_model::Outcome;
 use serde_json::json;
 
 use super::{

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recording_host::{layout::Layout, queue::Outcome, transcode::Settings};
+use recording_host::{layout::Layout, transcode::Settings};
+use recording_host_model::Outcome;
 use serde_json::{Value, json};
 
 use super::{

@@ -8,9 +8,11 @@ use recording_host::{
     clock::Clock,
     grant::{Allow, Login, SigV4},
     queue::Queue,
-    sandbox::{Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey},
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, TransferError},
+};
+use recording_host_model::{
+    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
 };
 use serde_json::{Value, json};
 use tokio::{

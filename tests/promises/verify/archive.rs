@@ -11,12 +11,12 @@ use bytes::Bytes;
 use recording_host::{
     encryption::{Identities, Recipients},
     metadata::{self, Format},
-    queue::{Object, Outcome, Record, Segment, Settled},
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     sink::{ObjectInfo, Sink, SinkExt, encrypted::Encrypted, filesystem::Filesystem},
     transfer::Output,
     verify::{Finding, Options, verify_with},
 };
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use tempfile::TempDir;
 
 use crate::support::sha256;
@@ -46,7 +46,7 @@ fn missing(codes: &[&str]) -> Vec<(String, String)> {
 }
 
 /// The conversations of a day.
-fn conversations(day: u64) -> Vec<Settled> {
+fn conversations(day: u64) -> Vec<CompletedConversation> {
     let failed = |code: &str| Outcome::Failed {
         code: code.to_owned(),
         message: format!("it is {code}"),
@@ -76,20 +76,20 @@ fn conversations(day: u64) -> Vec<Settled> {
                 ..object(&id, 0)
             });
         }
-        Settled {
-            record: Record {
+        CompletedConversation {
+            record: ConversationRecord {
                 start: 1_767_600_000_000 + day * 86_400_000,
-                ..Record::default()
+                ..ConversationRecord::default()
             },
             id,
             outcome,
             attempt: 1,
-            extent: None,
+            revision: None,
             objects: BTreeMap::from([("lake".to_owned(), objects)]),
             lost_in: BTreeMap::new(),
         }
     };
-    let mut all: Vec<Settled> = outcomes.into_iter().map(settled).collect();
+    let mut all: Vec<CompletedConversation> = outcomes.into_iter().map(settled).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all
 }

@@ -9,13 +9,14 @@ use std::{
 use recording_host::{
     clock::Clock,
     grant::Allow,
-    queue::{Delivered, Outcome, Queue, Settled, artifact_text},
-    sandbox::{
-        Artifact, ArtifactKey, Container, Conversation, Download, HandedOver, Next, Origin,
-        OriginRole, OutcomeResult, RecordingKey, State, Step,
-    },
+    queue::Queue,
     sink::{Sink, filesystem::Filesystem},
     transfer::{Output, Transfer, TransferError},
+};
+use recording_host_model::{
+    Artifact, ArtifactKey, ArtifactResult, CompletedConversation, Container, Conversation,
+    Download, HandedOver, Next, Origin, OriginRole, Outcome, RecordingKey, Reported, SplitState,
+    Step,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -110,9 +111,9 @@ impl Way {
         let mut ids: Vec<String> = artifacts.iter().map(whose).collect();
         ids.sort();
         ids.dedup();
-        let outcomes = ids.iter().map(|id| recording_host::sandbox::Outcome {
+        let outcomes = ids.iter().map(|id| recording_host_model::ReportedOutcome {
             conversation: id.clone(),
-            result: OutcomeResult::HandedOver(HandedOver {
+            result: Reported::HandedOver(HandedOver {
                 artifacts: announced,
                 missing: Vec::new(),
             }),
@@ -121,9 +122,9 @@ impl Way {
             outcomes: outcomes.collect(),
             artifacts: artifacts.to_vec(),
             splits: Vec::new(),
-            facts: Vec::new(),
+            updates: Vec::new(),
             notes: Vec::new(),
-            next: Next::Done(State {
+            next: Next::Done(SplitState {
                 version: 1,
                 data: Vec::new(),
             }),
@@ -135,13 +136,16 @@ impl Way {
             .unwrap();
     }
 
-    pub(super) async fn deliver(&self, artifact: &Artifact) -> Result<Delivered, TransferError> {
+    pub(super) async fn deliver(
+        &self,
+        artifact: &Artifact,
+    ) -> Result<ArtifactResult, TransferError> {
         let delivery = self.transfer.deliver(artifact, &[&self.output]).await?;
         assert!(delivery.failed.is_empty(), "{:?}", delivery.failed);
         Ok(delivered(artifact, delivery.contents))
     }
 
-    pub(super) async fn keep_aside(&self, artifact: &Artifact) -> Delivered {
+    pub(super) async fn keep_aside(&self, artifact: &Artifact) -> ArtifactResult {
         let kept = self.transfer.keep_aside(artifact, &[&self.output]).await;
         let delivery = kept.unwrap();
         assert!(delivery.failed.is_empty(), "{:?}", delivery.failed);
@@ -167,7 +171,7 @@ impl Way {
     }
 
     /// What has become of each conversation.
-    pub(super) async fn settled(&self) -> BTreeMap<String, Settled> {
+    pub(super) async fn settled(&self) -> BTreeMap<String, CompletedConversation> {
         self.queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
         let sinks = vec!["lake".to_owned()];
         self.queue.close_segments(1, 100, sinks).await.unwrap();
@@ -188,9 +192,12 @@ fn whose(artifact: &Artifact) -> String {
     }
 }
 
-fn delivered(artifact: &Artifact, contents: recording_host::queue::Contents) -> Delivered {
-    Delivered {
-        artifact: artifact_text(&artifact.key),
+fn delivered(
+    artifact: &Artifact,
+    contents: recording_host_model::ArtifactContents,
+) -> ArtifactResult {
+    ArtifactResult {
+        artifact: artifact.key.to_text(),
         result: Ok(contents),
         took: vec!["lake".to_owned()],
         owed: Vec::new(),
@@ -212,7 +219,7 @@ fn conversation(id: &str) -> Conversation {
         divisions: Vec::new(),
         media_types: vec!["voice".to_owned()],
         recorded: true,
-        extent: None,
+        revision: None,
         attributes: Vec::new(),
     }
 }

@@ -6,13 +6,13 @@ use age::x25519::Identity;
 use recording_host::{
     encryption::Recipients,
     layout::Layout,
-    queue::Outcome,
     sink::{
         Overwrite, Sink,
         encrypted::Encrypted,
         filesystem::{Filesystem, Options},
     },
 };
+use recording_host_model::Outcome;
 
 use super::delivery::{End, Way, wav};
 use crate::support::sha256;

@@ -5,8 +5,8 @@ use crate::{
     identity::{self, Identity, label_before},
     queue::{Queue, QueueError},
     run::{RunError, source_error},
-    sandbox::{OriginRole, Purpose, SourceError},
 };
+use recording_host_model::{OriginRole, Purpose, SourceError};
 
 /// The names under which a queue keeps what it is a queue of.
 pub(in crate::run) const IDENTITY: &str = "identity";

@@ -4,8 +4,8 @@ use super::{Pipeline, RunError};
 use crate::{
     grant::{Allow, Login, OAuth},
     run::Auth,
-    sandbox::{AuthScheme, Origin, OriginRole},
 };
+use recording_host_model::{AuthScheme, Origin, OriginRole};
 
 impl Pipeline {
     /// Who the source's requests are made as.

@@ -15,12 +15,11 @@ use super::world::{World, different};
 use crate::{
     clock::Clock,
     pushback::Pushback,
-    queue::Object,
     run::parts::Delivers,
-    sandbox::{Artifact, ArtifactKey, hex},
     sink::SinkError,
     transfer::{Delivery, Output, TransferError},
 };
+use recording_host_model::{Artifact, ArtifactKey, Object, hex};
 
 /// The way from a link to two sinks.
 pub(super) struct Way {

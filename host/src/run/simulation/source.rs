@@ -7,14 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::world::World;
-use crate::{
-    run::parts::Steps,
-    sandbox::{
-        Answer, Artifact, ArtifactKey, Container, Conversation, Download, Event, Failure,
-        HandedOver, Method, Missing, Next, Outcome, OutcomeResult, Purpose, RecordingKey, Request,
-        SandboxError, Send, SourceError, Split, Started, State, Step, Wait,
-    },
+use crate::run::parts::Steps;
+use recording_host_model::{
+    Artifact, ArtifactKey, Container, Conversation, Download, Failure, HandedOver, Method, Missing,
+    Next, Purpose, RecordingKey, Reported, ReportedOutcome, Request, Send, SourceError, Split,
+    SplitInput, SplitState, Started, Step, Wait,
 };
+use recording_host_source::SandboxError;
 
 /// A split's memory.
 #[derive(Clone, Serialize, Deserialize)]
@@ -66,14 +65,14 @@ impl Source {
             divisions: Vec::new(),
             media_types: Vec::new(),
             recorded: call.flagged,
-            extent: Some(extent),
+            revision: Some(extent),
             attributes: Vec::new(),
         }
     }
 }
 
-fn write(memory: &Memory) -> State {
-    State {
+fn write(memory: &Memory) -> SplitState {
+    SplitState {
         version: 1,
         data: serde_json::to_vec(memory).unwrap(),
     }
@@ -108,7 +107,7 @@ fn then(next: Next) -> Step {
         artifacts: Vec::new(),
         outcomes: Vec::new(),
         splits: Vec::new(),
-        facts: Vec::new(),
+        updates: Vec::new(),
         notes: Vec::new(),
         next,
     }
@@ -118,7 +117,7 @@ fn failure(code: &str, passing: bool) -> Failure {
     Failure {
         code: code.to_owned(),
         message: code.to_owned(),
-        passing,
+        retryable: passing,
     }
 }
 
@@ -175,8 +174,8 @@ impl Steps for Source {
 
     async fn step(
         &self,
-        state: State,
-        event: Event,
+        state: SplitState,
+        event: SplitInput,
         now: u64,
     ) -> Result<Result<Step, SourceError>, SandboxError> {
         if self.world.lock().unwrap().strikes_rarely() {
@@ -187,8 +186,8 @@ impl Steps for Source {
         }
         let mut memory: Memory = serde_json::from_slice(&state.data).unwrap();
         let answer = match event {
-            Event::Due => return Ok(Ok(then(ask(&memory)))),
-            Event::Renew(keys) => {
+            SplitInput::Resume => return Ok(Ok(then(ask(&memory)))),
+            SplitInput::Refresh(keys) => {
                 let concerned = |id: &str| {
                     keys.iter().any(
                         |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == id),
@@ -201,17 +200,17 @@ impl Steps for Source {
                 }
                 return Ok(Ok(then(ask(&memory))));
             }
-            Event::Answer(answer) => answer,
+            SplitInput::Response(answer) => answer,
         };
         let body: Value = match answer {
-            Answer::Response(response) if response.status == 200 => {
+            Ok(response) if response.status == 200 => {
                 serde_json::from_slice(&response.body).unwrap()
             }
-            Answer::Response(response) => {
+            Ok(response) => {
                 let text = format!("status {}", response.status);
                 return Ok(Err(SourceError::Transient(text)));
             }
-            Answer::Fault(fault) => {
+            Err(fault) => {
                 return Ok(Err(SourceError::Transient(format!("{fault:?}"))));
             }
         };
@@ -245,9 +244,9 @@ impl Source {
                 step.outcomes = found
                     .iter()
                     .filter(|one| !one.recorded)
-                    .map(|one| Outcome {
+                    .map(|one| ReportedOutcome {
                         conversation: one.id.clone(),
-                        result: OutcomeResult::NoRecording,
+                        result: Reported::NoRecording,
                     })
                     .collect();
                 step.conversations = found;
@@ -275,7 +274,7 @@ impl Source {
                             let id = row["id"].as_str().unwrap();
                             step.conversations.push(self.conversation(id, extent));
                         }
-                        step.outcomes.push(Outcome {
+                        step.outcomes.push(ReportedOutcome {
                             conversation: row["id"].as_str().unwrap().to_owned(),
                             result,
                         });
@@ -288,7 +287,7 @@ impl Source {
 }
 
 /// The artifacts and the outcome of a row of a job.
-fn results(row: &Value) -> (Vec<Artifact>, OutcomeResult) {
+fn results(row: &Value) -> (Vec<Artifact>, Reported) {
     let id = row["id"].as_str().unwrap();
     let mut artifacts = Vec::new();
     let mut missing = Vec::new();
@@ -320,11 +319,11 @@ fn results(row: &Value) -> (Vec<Artifact>, OutcomeResult) {
     }
     let result = if !artifacts.is_empty() {
         let artifacts = u32::try_from(artifacts.len()).unwrap();
-        OutcomeResult::HandedOver(HandedOver { artifacts, missing })
-    } else if let Some(worst) = missing.into_iter().max_by_key(|one| one.failure.passing) {
-        OutcomeResult::Failed(worst.failure)
+        Reported::HandedOver(HandedOver { artifacts, missing })
+    } else if let Some(worst) = missing.into_iter().max_by_key(|one| one.failure.retryable) {
+        Reported::Failed(worst.failure)
     } else {
-        OutcomeResult::Failed(failure("left-out", true))
+        Reported::Failed(failure("left-out", true))
     };
     (artifacts, result)
 }

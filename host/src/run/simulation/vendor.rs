@@ -14,8 +14,8 @@ use super::{ALLOWED, world::World};
 use crate::{
     clock::Clock,
     grant::{Credentials, Exchange},
-    sandbox::{Fault, Request, Response},
 };
+use recording_host_model::{Request, RequestError, Response};
 
 const PAGE: usize = 5;
 
@@ -36,18 +36,18 @@ impl Vendor {
         Vendor { world, clock }
     }
 
-    fn answer(&self, url: &Url, token: Option<u64>) -> Result<Response, Fault> {
+    fn answer(&self, url: &Url, token: Option<u64>) -> Result<Response, RequestError> {
         let now = self.clock.now();
         let mut world = self.world.lock().unwrap();
         world.log.push(format!("{now} {}", url.path()));
         if now < world.outage {
-            return Err(Fault::Unreachable("simulated outage".into()));
+            return Err(RequestError::Unreachable("simulated outage".into()));
         }
         if world.strikes_rarely() {
             world.outage = now + world.dice.random_range(1000..120_000);
         }
         if world.strikes() {
-            return Err(Fault::Unreachable("simulated".into()));
+            return Err(RequestError::Unreachable("simulated".into()));
         }
         if url.path() == "/token" {
             let status = if world.strikes() { 503 } else { 200 };
@@ -162,7 +162,7 @@ impl Exchange for Vendor {
         url: &Url,
         _: &Request,
         credentials: Credentials<'_>,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Response, RequestError> {
         let token = match credentials {
             Credentials::Bearer(value) => value.to_str().unwrap()[7..].parse().ok(),
             _ => None,
@@ -174,7 +174,7 @@ impl Exchange for Vendor {
         tokio::time::sleep(back).await;
         // The answer may be lost although the request had its effect.
         if answer.is_ok() && self.world.lock().unwrap().strikes() {
-            return Err(Fault::Unreachable("simulated loss".into()));
+            return Err(RequestError::Unreachable("simulated loss".into()));
         }
         answer
     }

@@ -489,7 +489,7 @@ fn equal(part: &Part, data: &Segments, sum: Option<Sum>) -> bool {
     for data in data.iter() {
         digest.update(data);
     }
-    let own = crate::sandbox::hex(&digest.finalize());
+    let own = recording_host_model::hex(&digest.finalize());
     part.e_tag()
         .is_some_and(|etag| etag.trim_matches('"').eq_ignore_ascii_case(&own))
 }

@@ -8,17 +8,17 @@ const PAGE: &[u8] = b"<!DOCTYPE html><html><body>blocked</body></html>";
 const MAIL: &[u8] = b"From: ann@example.com\r\nTo: bob@example.com\r\nSubject: Hello\r\n\r\nHi";
 
 fn claim(announced: Option<&str>, kinds: &[&str]) -> Claim {
-    let record = Record {
+    let record = ConversationRecord {
         media_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-        ..Record::default()
+        ..ConversationRecord::default()
     };
     let artifact = Artifact {
-        key: ArtifactKey::Recording(crate::sandbox::RecordingKey {
+        key: ArtifactKey::Recording(recording_host_model::RecordingKey {
             conversation: "c".to_owned(),
             recording: "r".to_owned(),
             part: 0,
         }),
-        download: crate::sandbox::Download {
+        download: recording_host_model::Download {
             url: String::new(),
             headers: Vec::new(),
             authenticated: false,

@@ -9,13 +9,14 @@ use std::{
 use crate::{
     archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
     layout::About,
-    queue::{Absent, Known, Told, artifact_text},
-    sandbox::{Artifact, ArtifactKey, BundleIndex, Container},
     transfer::{
         Name, Output, Target, Transfer, TransferError, host,
         name::{content_type, extension},
         unpack::{FAILED, NO_INDEX},
     },
+};
+use recording_host_model::{
+    ArchiveIndex, Artifact, ArtifactKey, Container, IndexMetadata, KeyContext, MissingRecording,
 };
 
 /// The code of an entry that the directory hides, and what it means.
@@ -42,7 +43,7 @@ pub(super) struct Holder {
     pub(super) recording: String,
     pub(super) member: Option<String>,
     /// What the archive's index tells of it.
-    pub(super) told: Option<Arc<Told>>,
+    pub(super) told: Option<Arc<IndexMetadata>>,
 }
 
 /// What is to become of an archive.
@@ -54,9 +55,9 @@ pub(super) struct Plan {
     pub(super) holders: Vec<Holder>,
     pub(super) problems: Vec<Problem>,
     /// What the index says, or fails to say, of recordings that are not there.
-    pub(super) missing: Vec<Absent>,
+    pub(super) missing: Vec<MissingRecording>,
     /// What is known of those who own something of it.
-    pub(super) known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, KeyContext>,
     /// Whether there are files that nobody is known to own.
     stray: bool,
 }
@@ -109,7 +110,7 @@ impl fmt::Display for Problem {
 }
 
 /// Puts problems into words: one reason for each conversation and code.
-pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<Absent> {
+pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<MissingRecording> {
     let mut alike = BTreeMap::<(&str, &str), Vec<&Problem>>::new();
     for problem in problems {
         let of = (problem.conversation.as_str(), problem.code);
@@ -130,11 +131,11 @@ pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<Absent> {
         };
         let kept = first.kept.as_deref().unwrap_or(whole);
         let message = format!("{text}; the zip is kept as {kept}");
-        Absent {
+        MissingRecording {
             conversation: conversation.to_owned(),
             code: code.to_owned(),
             message,
-            passing: false,
+            retryable: false,
         }
     });
     told.collect()
@@ -200,11 +201,11 @@ impl Transfer {
         &self,
         key: &ArtifactKey,
         archive: Arc<Archive>,
-        index: BundleIndex,
+        index: ArchiveIndex,
         unpacking: bool,
     ) -> Result<Plan, TransferError> {
         let reading = Arc::clone(&archive);
-        let passing = index.passing_errors.clone();
+        let passing = index.retryable_errors.clone();
         let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
         let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
@@ -303,7 +304,7 @@ impl Transfer {
             plan.holders.push(unknown(id));
         }
         if plan.holders.is_empty() {
-            let bundle = artifact_text(key).replace('\n', " ");
+            let bundle = key.to_text().replace('\n', " ");
             let reason = format!(
                 "bundle {}: nobody is known to own its files",
                 shown(&bundle)
@@ -314,12 +315,12 @@ impl Transfer {
     }
 }
 
-fn not_in_bundle(conversation: String, message: String, passing: bool) -> Absent {
-    Absent {
+fn not_in_bundle(conversation: String, message: String, passing: bool) -> MissingRecording {
+    MissingRecording {
         conversation,
         code: "not-in-bundle".to_owned(),
         message,
-        passing,
+        retryable: passing,
     }
 }
 
@@ -379,12 +380,12 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
 
 /// Gives each file of a bundle a key of its own.
 struct BundleKeys<'a> {
-    known: &'a BTreeMap<String, Known>,
+    known: &'a BTreeMap<String, KeyContext>,
     parts: BTreeMap<(String, String), u32>,
 }
 
 impl<'a> BundleKeys<'a> {
-    fn new(known: &'a BTreeMap<String, Known>) -> Self {
+    fn new(known: &'a BTreeMap<String, KeyContext>) -> Self {
         BundleKeys {
             known,
             parts: BTreeMap::new(),

@@ -12,12 +12,12 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     archive::{Archive, EntryError, LONGEST, Room},
-    sandbox::Artifact,
     transfer::{
         Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
         unpack::FAILED,
     },
 };
+use recording_host_model::Artifact;
 
 /// How much is written at once, in bytes.
 const BATCH: usize = 1 << 20;

@@ -1,28 +1,20 @@
-//! Runs a source component: no imports, a fresh instance for each call, bounded memory and time.
+//! A source component in its sandbox: no imports, a fresh instance for each call, bounded memory and time.
 //!
 //! The component is untrusted. It is refused if it imports anything, so all it
 //! can do is answer; a trap or an overrun fails that one call.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use recording_host_model::{
+    Descriptor, Purpose, SourceError, SplitInput, SplitState, Started, Step, hex,
+};
 use sha2::{Digest, Sha256};
 use wasmtime::{
     Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
-    component::{Component as Wasm, Linker},
+    component::{Component, Linker},
 };
 
-pub use bindings::recording::source::types::*;
-
-/// The interface as Rust types.
-#[doc(hidden)]
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-pub mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "recording-source",
-        additional_derives: [PartialEq, Eq],
-    });
-}
+use crate::bindings::{self, recording::source::types as wit};
 
 /// Memory that one call may use, in bytes.
 const MEMORY: usize = 64 << 20;
@@ -34,18 +26,6 @@ const STATE: usize = 256 << 10;
 const TICK: Duration = Duration::from_millis(20);
 /// How many ticks one call may take: five seconds.
 const TICKS: u64 = 250;
-
-/// The built-in component for Genesys Cloud.
-pub const GENESYS_CLOUD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/genesys_cloud.wasm"));
-
-/// The built-in component for buckets that Genesys Cloud pushes to.
-pub const GENESYS_BUCKET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/genesys_bucket.wasm"));
-
-/// The built-in components, by the types by which configurations call them.
-pub const BUILTIN: [(&str, &[u8]); 2] = [
-    ("genesys_cloud", GENESYS_CLOUD),
-    ("genesys_bucket", GENESYS_BUCKET),
-];
 
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,22 +67,22 @@ pub enum SandboxError {
 
 /// A compiled component, shared by all calls.
 #[derive(Clone)]
-pub struct Component {
+pub struct SourceComponent {
     engine: Engine,
     pre: bindings::RecordingSourcePre<StoreLimits>,
     digest: Arc<str>,
     imports: Arc<[String]>,
 }
 
-impl std::fmt::Debug for Component {
+impl std::fmt::Debug for SourceComponent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component")
+        f.debug_struct("SourceComponent")
             .field("sha256", &self.digest)
             .finish_non_exhaustive()
     }
 }
 
-impl Component {
+impl SourceComponent {
     /// Reads and compiles the component in a file, which must have the digest `pinned` if one is given.
     ///
     /// # Errors
@@ -134,7 +114,7 @@ impl Component {
         config.epoch_interruption(true);
         config.concurrency_support(false);
         let engine = Engine::new(&config).map_err(invalid)?;
-        let wasm_component = Wasm::new(&engine, wasm).map_err(invalid)?;
+        let wasm_component = Component::new(&engine, wasm).map_err(invalid)?;
         let imports: Vec<String> = wasm_component
             .component_type()
             .imports(&engine)
@@ -161,7 +141,7 @@ impl Component {
                 }
             })
             .map_err(|error| SandboxError::Invalid(error.to_string()))?;
-        Ok(Component {
+        Ok(SourceComponent {
             engine,
             pre,
             digest: hex(&Sha256::digest(wasm)).into(),
@@ -186,9 +166,10 @@ impl Component {
     /// # Errors
     /// [`SandboxError::Trap`] if the component fails.
     pub fn describe(&self) -> Result<Descriptor, SandboxError> {
-        self.call("describe", |source, store| {
+        let described = self.call("describe", |source, store| {
             source.recording_source_source().call_describe(store)
-        })
+        })?;
+        Ok(described.into())
     }
 
     /// Asks where a run begins.
@@ -201,11 +182,13 @@ impl Component {
         purpose: &Purpose,
         now: u64,
     ) -> Result<Result<Started, SourceError>, SandboxError> {
-        self.call("start", |source, store| {
+        let purpose = wit::Purpose::from(purpose);
+        let started = self.call("start", |source, store| {
             source
                 .recording_source_source()
-                .call_start(store, options, purpose, now)
-        })
+                .call_start(store, options, &purpose, now)
+        })?;
+        Ok(started.map(Into::into).map_err(Into::into))
     }
 
     /// Takes a split one step further.
@@ -215,27 +198,28 @@ impl Component {
     pub fn step(
         &self,
         options: &str,
-        state: &State,
-        event: &Event,
+        state: SplitState,
+        input: SplitInput,
         now: u64,
     ) -> Result<Result<Step, SourceError>, SandboxError> {
+        let (state, event) = (wit::State::from(state), wit::Event::from(input));
         let step = self.call("step", |source, store| {
             source
                 .recording_source_source()
-                .call_step(store, options, state, event, now)
+                .call_step(store, options, &state, &event, now)
         })?;
         if let Ok(step) = &step {
             let next = match &step.next {
-                Next::Send(send) => &send.state,
-                Next::Wait(wait) => &wait.state,
-                Next::Done(state) => state,
+                wit::Next::Send(send) => &send.state,
+                wit::Next::Wait(wait) => &wait.state,
+                wit::Next::Done(state) => state,
             };
             let states = step.splits.iter().map(|split| &split.state);
             if let Some(large) = states.chain([next]).find(|state| state.data.len() > STATE) {
                 return Err(SandboxError::State(large.data.len()));
             }
         }
-        Ok(step)
+        Ok(step.map(Into::into).map_err(Into::into))
     }
 
     fn call<T>(
@@ -274,13 +258,4 @@ fn is_types_only(engine: &Engine, item: &wasmtime::component::types::ComponentIt
         ComponentItem::Type(_) => true,
         _ => false,
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    queue::{artifact_key, artifact_text},
-    sandbox::{Answer, Component, Event, Fault, Response, State, hex},
-};
+use recording_host_model::{ArtifactKey, RequestError, Response, SplitInput, SplitState, hex};
+
+use crate::SourceComponent;
 
 /// A file that steps are written to.
 #[derive(Clone, Debug)]
@@ -77,10 +76,10 @@ impl Trace {
     /// What the system says.
     pub fn write(
         &self,
-        component: &Component,
+        component: &SourceComponent,
         options: &str,
-        state: &State,
-        event: &Event,
+        state: &SplitState,
+        event: &SplitInput,
         now: u64,
     ) -> io::Result<()> {
         let event = Recorded::from(event);
@@ -103,11 +102,11 @@ impl Trace {
 ///
 /// # Errors
 /// What the system says, or that a line is not one of a trace.
-pub fn replay(component: &Component, path: &Path) -> io::Result<Replay> {
+pub fn replay(component: &SourceComponent, path: &Path) -> io::Result<Replay> {
     let mut replay = Replay::default();
     for (number, text) in BufReader::new(File::open(path)?).lines().enumerate() {
         let line: Line = serde_json::from_str(&text?)?;
-        let state = State {
+        let state = SplitState {
             version: line.version,
             data: unhex(&line.state).ok_or(io::ErrorKind::InvalidData)?,
         };
@@ -120,55 +119,59 @@ pub fn replay(component: &Component, path: &Path) -> io::Result<Replay> {
 }
 
 fn digest(
-    component: &Component,
+    component: &SourceComponent,
     options: &str,
-    state: &State,
+    state: &SplitState,
     event: &Recorded,
     now: u64,
 ) -> String {
-    let result = component.step(options, state, &event.to_event(), now);
+    let result = component.step(options, state.clone(), event.to_input(), now);
     hex(&Sha256::digest(format!("{result:?}")))
 }
 
-impl From<&Event> for Recorded {
-    fn from(event: &Event) -> Self {
+impl From<&SplitInput> for Recorded {
+    fn from(event: &SplitInput) -> Self {
         match event {
-            Event::Due => Recorded::Due,
-            Event::Renew(keys) => Recorded::Renew(keys.iter().map(artifact_text).collect()),
-            Event::Answer(Answer::Response(response)) => Recorded::Response {
+            SplitInput::Resume => Recorded::Due,
+            SplitInput::Refresh(keys) => {
+                Recorded::Renew(keys.iter().map(ArtifactKey::to_text).collect())
+            }
+            SplitInput::Response(Ok(response)) => Recorded::Response {
                 status: response.status,
                 headers: response.headers.clone(),
                 body: unsigned(&response.body),
             },
-            Event::Answer(Answer::Fault(fault)) => match fault {
-                Fault::Refused(text) => Recorded::Refused(text.clone()),
-                Fault::Unreachable(text) => Recorded::Unreachable(text.clone()),
-                Fault::TooLarge(limit) => Recorded::TooLarge(*limit),
+            SplitInput::Response(Err(error)) => match error {
+                RequestError::Refused(text) => Recorded::Refused(text.clone()),
+                RequestError::Unreachable(text) => Recorded::Unreachable(text.clone()),
+                RequestError::TooLarge(limit) => Recorded::TooLarge(*limit),
             },
         }
     }
 }
 
 impl Recorded {
-    fn to_event(&self) -> Event {
-        let fault = |fault| Event::Answer(Answer::Fault(fault));
+    fn to_input(&self) -> SplitInput {
+        let fault = |error| SplitInput::Response(Err(error));
         match self.clone() {
-            Recorded::Due => Event::Due,
-            Recorded::Renew(keys) => {
-                Event::Renew(keys.iter().filter_map(|key| artifact_key(key)).collect())
-            }
+            Recorded::Due => SplitInput::Resume,
+            Recorded::Renew(keys) => SplitInput::Refresh(
+                keys.iter()
+                    .filter_map(|key| ArtifactKey::from_text(key))
+                    .collect(),
+            ),
             Recorded::Response {
                 status,
                 headers,
                 body,
-            } => Event::Answer(Answer::Response(Response {
+            } => SplitInput::Response(Ok(Response {
                 status,
                 headers,
                 body: body.into_bytes(),
             })),
-            Recorded::Refused(text) => fault(Fault::Refused(text)),
-            Recorded::Unreachable(text) => fault(Fault::Unreachable(text)),
-            Recorded::TooLarge(limit) => fault(Fault::TooLarge(limit)),
+            Recorded::Refused(text) => fault(RequestError::Refused(text)),
+            Recorded::Unreachable(text) => fault(RequestError::Unreachable(text)),
+            Recorded::TooLarge(limit) => fault(RequestError::TooLarge(limit)),
         }
     }
 }

@@ -12,7 +12,8 @@ const COMPONENTS: [&str; 2] = ["genesys-cloud", "genesys-bucket"];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let root =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
     println!("cargo:rerun-if-changed=build.rs");
     for package in COMPONENTS {
         let name = package.replace('-', "_");

@@ -1,0 +1,40 @@
+//! The data that all parts of recording-host share, without anything that works on it.
+//!
+//! What a source and its host tell each other: a [`Descriptor`], [`Split`]s and their [`Step`]s,
+//! [`Request`]s and [`Response`]s, [`Artifact`]s. And what an export keeps: a [`ConversationRecord`],
+//! its [`Outcome`] and its [`Object`]s, together a [`CompletedConversation`], filed in a [`Segment`].
+//!
+//! Instants are milliseconds since 1970-01-01T00:00:00Z unless they say something else; lengths are bytes.
+
+mod artifact;
+mod conversation;
+mod descriptor;
+mod digest;
+mod found;
+mod object;
+mod outcome;
+mod request;
+mod segment;
+mod source_error;
+mod split;
+mod update;
+
+pub use artifact::{
+    ArchiveIndex, Artifact, ArtifactKey, Container, Download, IndexColumn, IndexField, RecordingKey,
+};
+pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
+pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
+pub use digest::hex;
+pub use found::{
+    Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,
+};
+pub use object::{ArtifactContents, ArtifactResult, MissingRecording, Object};
+pub use outcome::Outcome;
+pub use request::{Method, Origin, OriginRole, Request, RequestError, Response};
+pub use segment::Segment;
+pub use source_error::{OptionError, SourceError};
+pub use split::{
+    ConversationRef, Fetch, Find, Next, Purpose, Send, Split, SplitInput, SplitState, Started,
+    Step, TimeRange, Wait,
+};
+pub use update::{Counted, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict};

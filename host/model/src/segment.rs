@@ -1,0 +1,52 @@
+//! Segments: conversations that are filed together.
+
+use std::sync::Arc;
+
+use crate::CompletedConversation;
+
+/// A group of settled conversations of one day, filed as one.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its number in the export.
+    pub number: i64,
+    /// The day on which its conversations began, `YYYY-MM-DD` in UTC.
+    pub day: String,
+    /// The conversations, by id.
+    pub conversations: Vec<CompletedConversation>,
+    /// The numbers of the smaller segments whose place it takes.
+    pub replaces: Vec<i64>,
+    /// Whether only some sinks lack it, and others have its conversations in other segments.
+    pub apart: bool,
+}
+
+impl Segment {
+    /// Whether it is the first one of its conversations, in every sink.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.replaces.is_empty() && !self.apart
+    }
+
+    /// The segment as a sink is to have it: the conversations that it takes, with what could not be
+    /// brought to it any more.
+    #[must_use]
+    pub fn in_sink(
+        self: &Arc<Self>,
+        sink: &str,
+        takes: impl Fn(&CompletedConversation) -> bool,
+    ) -> Arc<Self> {
+        let plain =
+            |settled: &CompletedConversation| takes(settled) && !settled.lost_in.contains_key(sink);
+        if self.conversations.iter().all(plain) {
+            return Arc::clone(self);
+        }
+        let mut segment = Segment::clone(self);
+        segment.conversations.retain(takes);
+        for settled in &mut segment.conversations {
+            if let Some(lost) = settled.lost_in.remove(sink) {
+                let stored = settled.recordings_in(sink).next().is_some();
+                settled.outcome = settled.outcome.clone().with_losses(lost, stored);
+            }
+        }
+        Arc::new(segment)
+    }
+}

@@ -1,0 +1,29 @@
+//! Why a source cannot do what it is asked for.
+
+/// Why a source cannot go on with a split, or cannot start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceError {
+    /// An option is wrong.
+    Options(OptionError),
+    /// The credentials were not accepted.
+    Auth(String),
+    /// A permission is missing, by the vendor's name for it.
+    Forbidden(String),
+    /// What the split was about is no longer there.
+    Gone(String),
+    /// A later attempt may succeed; the text says what failed.
+    Transient(String),
+    /// No further attempt can succeed; the text says why.
+    Permanent(String),
+    /// The state was written by a version of the source that this one cannot read.
+    IncompatibleState(u32),
+}
+
+/// What is wrong with an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// The path of the option, such as `interval`.
+    pub path: String,
+    /// What is wrong and what is accepted.
+    pub message: String,
+}
