@@ -274,7 +274,7 @@ fn conversation(number: u64, objects: u64) -> CompletedConversation {
         outcome: Outcome::Stored,
         objects: BTreeMap::from([(SINK.to_owned(), objects)]),
         attempt: 1,
-        extent: None,
+        revision: None,
         record: ConversationRecord {
             start,
             end: Some(start + 5_000 + random % 1_800_000),

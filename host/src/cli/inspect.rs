@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use recording_host::trace;
 use recording_host_model::{AuthScheme, DataClass};
+use recording_host_source::replay;
 use recording_host_source::{BUILTIN, GENESYS_CLOUD, SourceComponent};
 use serde_json::Value;
 
@@ -30,8 +30,7 @@ impl Inspect {
             None => SourceComponent::load(GENESYS_CLOUD)?,
         };
         if let Some(path) = &self.replay {
-            let replay =
-                trace::replay(&component, path).with_context(|| path.display().to_string())?;
+            let replay = replay(&component, path).with_context(|| path.display().to_string())?;
             println!(
                 "{} steps repeated, {} differ",
                 replay.steps,

@@ -145,7 +145,7 @@ pub(super) fn bundle() -> (ArtifactKey, Container) {
         ]
         .map(|(name, meaning)| IndexField {
             name: name.to_owned(),
-            meaning,
+            column: meaning,
         })
         .into(),
     };
