@@ -1,8 +1,9 @@
 //! Takes personal values out of what a source tells, before any of it is written down.
 //!
-//! The queue asks for it whenever something comes in, so that neither its own file nor any sink
+//! All that comes in passes the intake before it is committed, so that neither the queue's file nor any sink
 //! ever holds a plain value of a field that is named here. Media are not looked into.
 
+mod intake;
 mod pseudonym;
 
 use std::{
@@ -12,8 +13,9 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use intake::Intake;
 use pseudonym::Pseudonyms;
-use recording_host_model::{ConversationRecord, IndexColumn, IndexMetadata, Object, Outcome};
+use recording_host_model::{IndexColumn, IndexMetadata, Object, Party};
 
 /// The fields that can be named, as the columns of rows are.
 const KNOWN: &str = "ani, dnis, agents, agents.id, agents.name, queues, queues.id, queues.name, \
@@ -162,28 +164,6 @@ impl Privacy {
         }
     }
 
-    /// Takes the personal values out of a record.
-    pub fn record(&self, record: &mut ConversationRecord) {
-        if !self.is_active() {
-            return;
-        }
-        self.optional("ani", &mut record.ani);
-        self.optional("dnis", &mut record.dnis);
-        for (field, list) in PARTIES.into_iter().zip([
-            &mut record.agents,
-            &mut record.queues,
-            &mut record.wrap_up_codes,
-        ]) {
-            self.parties(field, list);
-        }
-        self.list("tags", &mut record.tags);
-        self.list("divisions", &mut record.divisions);
-        self.attributes(&mut record.attributes);
-        for attributes in record.recordings.values_mut() {
-            self.attributes(attributes);
-        }
-    }
-
     /// Takes the personal values out of attributes, of a conversation or of a recording.
     pub fn attributes(&self, attributes: &mut BTreeMap<String, String>) {
         attributes.retain(|name, value| {
@@ -226,13 +206,6 @@ impl Privacy {
         }
         if self.treatment("reason").is_some() {
             object.drop_message();
-        }
-    }
-
-    /// Takes the sentences out of an outcome; its codes stay.
-    pub fn outcome(&self, outcome: &mut Outcome) {
-        if self.treatment("reason").is_some() {
-            outcome.drop_messages();
         }
     }
 
@@ -289,13 +262,13 @@ impl Privacy {
     }
 
     /// Ids and names of parties; a party without either is left out.
-    fn parties(&self, field: &str, list: &mut Vec<(String, Option<String>)>) {
+    fn parties(&self, field: &str, list: &mut Vec<Party>) {
         let (of_id, of_name) = (format!("{field}.id"), format!("{field}.name"));
-        for (id, name) in list.iter_mut() {
+        for Party { id, name } in list.iter_mut() {
             *id = self.value(&of_id, std::mem::take(id)).unwrap_or_default();
             self.optional(&of_name, name);
         }
-        list.retain(|(id, name)| !(id.is_empty() && name.is_none()));
+        list.retain(|party| !(party.id.is_empty() && party.name.is_none()));
     }
 }
 

@@ -1,8 +1,7 @@
 //! The durable state of an export: a SQLite file in `data_dir`.
 //!
 //! What is not acknowledged here is done again after an interruption. A
-//! transaction is on disk when it returns. No link and no secret is ever kept, and no value that the
-//! source's `privacy` takes out: what comes in passes it first.
+//! transaction is on disk when it returns. No link and no secret is ever kept.
 
 mod close;
 mod commit;
@@ -37,7 +36,6 @@ pub use copies::Copied;
 pub use delivered::Behind;
 use delivered::object_row;
 pub use fetch::Abandoned;
-use names::Names;
 pub use recover::Proven;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -48,7 +46,6 @@ pub use sinks::{KnownSink, Lacking};
 pub use status::{Progress, Status};
 use worker::Worker;
 
-use crate::privacy::Privacy;
 use recording_host_model::{ArtifactKey, KeyContext, Split, SplitState};
 
 /// How long SQLite waits for another process.
@@ -114,8 +111,6 @@ pub struct Queue {
     connection: Arc<Mutex<Connection>>,
     /// Held while the queue is open for writing.
     _lock: Option<Arc<File>>,
-    privacy: Privacy,
-    names: Names,
     /// Where work is done; on the caller's own thread if there is none, as a simulation needs it.
     worker: Option<Worker>,
 }
@@ -239,16 +234,6 @@ impl Queue {
         .await
     }
 
-    /// Takes personal values out of what comes in from now on.
-    #[must_use]
-    pub fn with_privacy(mut self, privacy: Privacy) -> Self {
-        if privacy.hides_parties() {
-            self.names = Names::Unwritten(Arc::default());
-        }
-        self.privacy = privacy;
-        self
-    }
-
     /// Notes that the queue knows all that the receipts prove.
     ///
     /// # Errors
@@ -283,8 +268,6 @@ impl Queue {
         Ok(Some(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
-            privacy: Privacy::default(),
-            names: Names::default(),
             worker: Some(Worker::start()),
         }))
     }
@@ -298,8 +281,6 @@ impl Queue {
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
-            privacy: Privacy::default(),
-            names: Names::default(),
             worker: None,
         })
     }
@@ -492,8 +473,6 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
     let queue = Queue {
         connection: Arc::new(Mutex::new(connection)),
         _lock: Some(lock),
-        privacy: Privacy::default(),
-        names: Names::default(),
         worker: Some(Worker::start()),
     };
     Ok((queue, ready))

@@ -37,6 +37,7 @@ pub use tell::{Finding, State};
 
 use crate::{
     clock::Clock,
+    privacy::Intake,
     queue::{Queue, QueueError},
     receipt::{self, CommitError},
     recover::Claim,
@@ -144,6 +145,8 @@ pub(crate) struct Run {
     /// Which receipts are the export's.
     pub(crate) claim: Arc<Claim>,
     pub(crate) queue: Queue,
+    /// What takes personal values out of all that comes in.
+    pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) follow: Follow,
@@ -374,12 +377,18 @@ impl Run {
     ) -> Result<(), RunError> {
         let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
         self.remove_copies(delivered).await?;
-        self.queue.delivered(std::mem::take(delivered)).await?;
+        self.commit_results(std::mem::take(delivered)).await?;
         for key in &keys {
             live.fetching.remove(key);
             live.renewals.remove(key);
         }
         Ok(())
+    }
+
+    /// Writes down what became of artifacts, without personal values.
+    async fn commit_results(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
+        self.intake.results(&mut results);
+        self.queue.delivered(results).await
     }
 
     /// Lets downloads under way come to their end, for a while.

@@ -1,4 +1,8 @@
 use super::*;
+use recording_host_model::{
+    Conversation, Direction, Failure, Named, Next, Reported, ReportedOutcome, SplitState, Step,
+    Update,
+};
 
 const KEY: &str = "3q2+7wABCDEFGHIJKLMNOPQRSTUVWXYZ0123";
 
@@ -14,16 +18,23 @@ fn privacy(pseudonymise: &[&str], drop: &[&str]) -> Privacy {
     Privacy::new(&fields(pseudonymise, drop), Some(KEY.into())).unwrap()
 }
 
-fn record() -> ConversationRecord {
-    let party = |id: &str, name: &str| (id.to_owned(), Some(name.to_owned()));
-    ConversationRecord {
+fn party(id: &str, name: Option<&str>) -> Party {
+    Party {
+        id: id.to_owned(),
+        name: name.map(str::to_owned),
+    }
+}
+
+fn conversation() -> Conversation {
+    Conversation {
+        id: "c".to_owned(),
         start: 1,
         end: None,
-        direction: Some("inbound".into()),
+        direction: Some(Direction::Inbound),
         ani: Some("tel:+15550100199".into()),
         dnis: Some("+1 555 010 0199".into()),
-        agents: vec![party("u1", "Ann"), party("u2", "Bob")],
-        queues: vec![party("Ann", "Ann")],
+        agents: vec![party("u1", Some("Ann")), party("u2", Some("Bob"))],
+        queues: vec![party("Ann", Some("Ann"))],
         wrap_up_codes: vec![],
         tags: vec!["Ann".into(), "vip".into()],
         divisions: vec!["d".into()],
@@ -32,25 +43,25 @@ fn record() -> ConversationRecord {
         attributes: [("customer_id", "7"), ("talk_ms", "10"), ("note", "x")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        recordings: [("r".to_owned(), [("note".to_owned(), "y".to_owned())].into())].into(),
+        revision: None,
     }
 }
 
-fn treated(privacy: &Privacy) -> ConversationRecord {
-    let mut record = record();
-    privacy.record(&mut record);
-    record
+fn treated(privacy: &Privacy) -> Conversation {
+    let mut conversation = conversation();
+    privacy.conversation(&mut conversation);
+    conversation
 }
 
 #[test]
 fn nothing_is_changed_that_is_not_named() {
-    assert_eq!(treated(&Privacy::default()), record());
+    assert_eq!(treated(&Privacy::default()), conversation());
     let only = treated(&privacy(&["dnis"], &[]));
-    let expected = ConversationRecord {
+    let expected = Conversation {
         dnis: only.dnis.clone(),
-        ..record()
+        ..conversation()
     };
-    assert_ne!(only.dnis, record().dnis);
+    assert_ne!(only.dnis, conversation().dnis);
     assert_eq!(only, expected);
 }
 
@@ -58,9 +69,9 @@ fn nothing_is_changed_that_is_not_named() {
 fn a_number_is_the_same_in_both_directions_and_a_name_differs_from_field_to_field() {
     let told = treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]));
     assert_eq!(told.ani, told.dnis);
-    let ann = told.agents[0].1.clone().unwrap();
+    let ann = told.agents[0].name.clone().unwrap();
     assert!(ann.starts_with("p_") && ann.len() == 34, "{ann}");
-    let (queue, name) = told.queues[0].clone();
+    let Party { id: queue, name } = told.queues[0].clone();
     let all = [ann, queue, name.unwrap(), told.tags[0].clone()];
     let different: BTreeSet<&String> = all.iter().collect();
     assert_eq!(different.len(), 4, "{all:?}");
@@ -72,32 +83,97 @@ fn a_number_is_the_same_in_both_directions_and_a_name_differs_from_field_to_fiel
 
 #[test]
 fn what_is_named_itself_goes_before_its_group() {
-    let told = treated(&privacy(
+    let chosen = privacy(
         &["attributes.customer_id", "agents.id"],
         &["attributes.*", "agents", "tags", "queues.id"],
-    ));
+    );
+    let told = treated(&chosen);
     assert_eq!(told.attributes.len(), 1);
-    assert!(told.attributes["customer_id"].starts_with("p_"));
+    assert!(told.attributes[0].0 == "customer_id" && told.attributes[0].1.starts_with("p_"));
     assert!(
         told.agents
             .iter()
-            .all(|(id, name)| id.starts_with("p_") && name.is_none())
+            .all(|party| party.id.starts_with("p_") && party.name.is_none())
     );
-    assert!(told.recordings["r"].is_empty());
+    let mut recording = vec![("note".to_owned(), "y".to_owned())];
+    chosen.pairs(&mut recording);
+    assert!(recording.is_empty());
     assert!(told.tags.is_empty());
-    assert_eq!(told.queues, [(String::new(), Some("Ann".to_owned()))]);
+    assert_eq!(told.queues, [party("", Some("Ann"))]);
     assert!(treated(&privacy(&[], &["agents"])).agents.is_empty());
 }
 
 #[test]
 fn a_reason_that_is_dropped_leaves_its_code() {
-    let mut outcome = Outcome::Partial {
-        missing: vec![("deleted".into(), "Ann deleted it".into())],
+    let told = |privacy| {
+        let failure = Failure {
+            code: "deleted".into(),
+            message: "Ann deleted it".into(),
+            retryable: false,
+        };
+        let step = Step {
+            conversations: Vec::new(),
+            artifacts: Vec::new(),
+            outcomes: vec![ReportedOutcome {
+                conversation: "c".into(),
+                result: Reported::Failed(failure),
+            }],
+            splits: Vec::new(),
+            updates: Vec::new(),
+            notes: Vec::new(),
+            next: Next::Done(SplitState {
+                version: 1,
+                data: Vec::new(),
+            }),
+        };
+        let step = Intake::new(privacy).step(step);
+        match step.outcomes.into_iter().next().unwrap().result {
+            Reported::Failed(failure) => (failure.code, failure.message),
+            other => panic!("{other:?}"),
+        }
     };
-    privacy(&["ani"], &[]).outcome(&mut outcome);
-    assert_eq!(outcome.losses()[0].1, "Ann deleted it");
-    privacy(&[], &["reason"]).outcome(&mut outcome);
-    assert_eq!(outcome.losses(), [("deleted".to_owned(), String::new())]);
+    let deleted = "deleted".to_owned();
+    assert_eq!(
+        told(privacy(&["ani"], &[])),
+        (deleted.clone(), "Ann deleted it".to_owned())
+    );
+    assert_eq!(told(privacy(&[], &["reason"])), (deleted, String::new()));
+}
+
+#[test]
+fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_nowhere_else() {
+    let named = |privacy| {
+        let mut found = conversation();
+        found.agents = vec![party("u1", None)];
+        let step = Step {
+            conversations: vec![found],
+            artifacts: Vec::new(),
+            outcomes: Vec::new(),
+            splits: Vec::new(),
+            updates: vec![Update::Name(Named {
+                id: "u1".into(),
+                name: "Ann".into(),
+            })],
+            notes: Vec::new(),
+            next: Next::Done(SplitState {
+                version: 1,
+                data: Vec::new(),
+            }),
+        };
+        Intake::new(privacy).step(step)
+    };
+    let hidden = privacy(&["agents.name"], &[]);
+    let step = named(hidden.clone());
+    let expected = hidden.value("agents.name", "Ann".to_owned());
+    assert!(step.updates.is_empty());
+    assert_eq!(
+        step.conversations[0].agents,
+        [party("u1", expected.as_deref())]
+    );
+    // Where parties are kept as they are, the queue gives them their names.
+    let step = named(privacy(&["ani"], &[]));
+    assert_eq!(step.updates.len(), 1);
+    assert_eq!(step.conversations[0].agents, [party("u1", None)]);
 }
 
 #[test]
@@ -183,7 +259,7 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
     let mut hidden = told();
     privacy.told(&mut hidden);
     let record = treated(&privacy);
-    let ids = [&record.agents[0].0, &record.agents[1].0].map(String::as_str);
+    let ids = [&record.agents[0].id, &record.agents[1].id].map(String::as_str);
     let known = |meaning, name: &str, value: Option<&String>| {
         (meaning, name.to_owned(), value.unwrap().clone())
     };
@@ -192,7 +268,11 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
         hidden.known,
         [
             known(IndexColumn::Ani, "from", record.ani.as_ref()),
-            known(IndexColumn::AgentName, "agent", record.agents[0].1.as_ref()),
+            known(
+                IndexColumn::AgentName,
+                "agent",
+                record.agents[0].name.as_ref()
+            ),
             // In the column, and never as the attribute that is left out.
             known(IndexColumn::Dnis, "", Some(&dnis)),
         ]

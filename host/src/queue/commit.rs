@@ -9,11 +9,10 @@ use super::{
     delivered::sinks_owed,
     fetch::Filed,
     insert_splits,
-    names::Lookup,
+    names::{self, Lookup},
     recover::file_alike,
     sinks::{self, json, wanting},
 };
-use crate::privacy::Privacy;
 use recording_host_model::{
     ArtifactKey, Conversation, ConversationRecord, Counted, Next, Outcome, RecordingAttributes,
     Reported, ReportedOutcome as ToldOutcome, Step, Update, day,
@@ -39,12 +38,10 @@ impl Queue {
     pub async fn commit(
         &self,
         split: String,
-        step: &Step,
+        step: Step,
         now: u64,
         horizon: u64,
     ) -> Result<Committed, QueueError> {
-        let (step, privacy) = (step.clone(), self.privacy.clone());
-        let names = self.names.clone();
         self.with(move |tx| {
             let mut committed = Committed::default();
             let mut outcomes: HashMap<&str, &ToldOutcome> = step
@@ -59,9 +56,9 @@ impl Queue {
                 _ => None,
             });
             for named in named {
-                names.set(tx, &named.id, &named.name)?;
+                names::set(tx, &named.id, &named.name)?;
             }
-            let mut names = Lookup::new(&names);
+            let mut names = Lookup::default();
             let mut new = 0;
             for found in &step.conversations {
                 let live = outcomes
@@ -77,10 +74,10 @@ impl Queue {
                 };
                 let told = outcomes.get(found.id.as_str());
                 let whole = !open.contains(found.id.as_str());
-                let last = told.filter(|_| whole).and_then(|told| last(&privacy, told));
+                let last = told.filter(|_| whole).and_then(|told| last(told));
                 let added = add_conversation(
                     tx,
-                    (&privacy, &mut names),
+                    &mut names,
                     found,
                     Told {
                         outcome: told.is_some(),
@@ -102,7 +99,7 @@ impl Queue {
             }
             for fact in &step.updates {
                 match fact {
-                    Update::Recording(about) => add_about(tx, &privacy, about)?,
+                    Update::Recording(about) => add_about(tx, about)?,
                     Update::Count(counted) => add_count(tx, counted, now)?,
                     _ => {}
                 }
@@ -121,7 +118,7 @@ impl Queue {
             }
             for outcome in &step.outcomes {
                 if outcomes.contains_key(outcome.conversation.as_str()) {
-                    set_outcome(tx, &privacy, outcome)?;
+                    set_outcome(tx, outcome)?;
                 }
             }
             committed.splits = insert_splits(tx, &step.splits, now)?;
@@ -165,13 +162,12 @@ fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
 }
 
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
-fn last(privacy: &Privacy, told: &ToldOutcome) -> Option<Outcome> {
-    let (mut outcome, bundle, passing) = outcome(told);
+fn last(told: &ToldOutcome) -> Option<Outcome> {
+    let (outcome, bundle, passing) = outcome(told);
     // What was announced may still come.
     if passing || bundle.is_some() || announced(told) > Some(0) {
         return None;
     }
-    privacy.outcome(&mut outcome);
     Some(outcome)
 }
 
@@ -210,7 +206,7 @@ pub(crate) fn goes_on(told: &ToldOutcome) -> bool {
 /// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
 fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
-    (privacy, names): (&Privacy, &mut Lookup<'_>),
+    names: &mut Lookup,
     found: &Conversation,
     told: Told<'_>,
     now: u64,
@@ -225,7 +221,6 @@ fn add_conversation(
             *name = names.get(tx, id)?;
         }
     }
-    privacy.record(&mut record);
     let record = json(&record)?;
     let ended = found.end.map(|end| end as i64);
     let extent = found.revision.map(|extent| extent as i64);
@@ -369,13 +364,8 @@ fn takers(
 }
 
 /// Adds what is known of a recording to its conversation, unless that has been filed.
-fn add_about(
-    tx: &rusqlite::Transaction<'_>,
-    privacy: &Privacy,
-    about: &RecordingAttributes,
-) -> rusqlite::Result<()> {
-    let mut attributes: BTreeMap<String, String> = about.attributes.iter().cloned().collect();
-    privacy.attributes(&mut attributes);
+fn add_about(tx: &rusqlite::Transaction<'_>, about: &RecordingAttributes) -> rusqlite::Result<()> {
+    let attributes: BTreeMap<String, String> = about.attributes.iter().cloned().collect();
     let recordings = BTreeMap::from([(about.recording.as_str(), attributes)]);
     let patch = BTreeMap::from([("recordings", recordings)]);
     let patch = json(&patch)?;
@@ -460,13 +450,8 @@ fn announced(told: &ToldOutcome) -> Option<u32> {
 }
 
 /// Notes what the source says has become of a conversation.
-fn set_outcome(
-    tx: &rusqlite::Transaction<'_>,
-    privacy: &Privacy,
-    told: &ToldOutcome,
-) -> rusqlite::Result<()> {
-    let (mut result, bundle, passing) = outcome(told);
-    privacy.outcome(&mut result);
+fn set_outcome(tx: &rusqlite::Transaction<'_>, told: &ToldOutcome) -> rusqlite::Result<()> {
+    let (result, bundle, passing) = outcome(told);
     let text = json(&result)?;
     tx.prepare_cached(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4, announced = ?5
@@ -536,7 +521,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_fetch_told_is_not_replaced_by_what_a_search_tells_again() {
         let queue = Queue::in_memory().unwrap();
-        let commit = async |step: Step| queue.commit("s".to_owned(), &step, 0, 0).await.unwrap();
+        let commit = async |step: Step| queue.commit("s".to_owned(), step, 0, 0).await.unwrap();
         let record = async || {
             queue
                 .with(|tx| {

@@ -22,20 +22,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn delivered(&self, mut batch: Vec<ArtifactResult>) -> Result<(), QueueError> {
-        for delivered in &mut batch {
-            match &mut delivered.result {
-                Ok(contents) => {
-                    for missing in contents.missing.iter_mut().chain(&mut contents.lost) {
-                        self.privacy.message(&mut missing.message);
-                    }
-                    for (_, object) in &mut contents.objects {
-                        self.privacy.object(object);
-                    }
-                }
-                Err((_, message)) => self.privacy.message(message),
-            }
-        }
+    pub async fn delivered(&self, batch: Vec<ArtifactResult>) -> Result<(), QueueError> {
         self.with(move |tx| {
             for delivered in &batch {
                 note(tx, delivered)?;

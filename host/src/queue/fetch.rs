@@ -156,8 +156,7 @@ impl Queue {
             passing,
             divisible,
         } = failure;
-        let mut outcome = Outcome::Failed { code, message };
-        self.privacy.outcome(&mut outcome);
+        let outcome = Outcome::Failed { code, message };
         self.with(move |tx| {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
             let left: Vec<String> = tx

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     grant::{Allow, Grant, Limiter, Login, PublicOnly},
+    privacy::Intake,
     push::Push,
     queue::Queue,
     recover::{Claim, RecoverError, recover},
@@ -340,7 +341,7 @@ impl Pipeline {
             ));
         }
         let claim = Arc::new(Claim::new(&identity, &opened.label));
-        let queue = opened.queue.with_privacy(self.source.privacy.clone());
+        let queue = opened.queue;
         if !opened.ready {
             self.recover(&queue, &claim, &absent, stop).await?;
         }
@@ -373,6 +374,7 @@ impl Pipeline {
             refill: self.refill,
             repair: self.repair,
             queue,
+            intake: Intake::new(self.source.privacy.clone()),
             clock: self.clock,
             concurrency: self.concurrency,
             follow: self.source.follow,

@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     grant::{Allow, Grant, Limiter, Login, OAuth},
     identity::Identity,
+    privacy::Intake,
     queue::Queue,
     receipt::Context,
     recover::Claim,
@@ -119,6 +120,7 @@ fn run(
         )),
         repair,
         queue: queue.clone(),
+        intake: Intake::default(),
         clock,
         concurrency: Concurrency {
             splits: 5,

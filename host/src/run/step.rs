@@ -76,7 +76,7 @@ impl Run {
         let late = ms(self.late);
         let committed = self
             .queue
-            .commit(split.id.clone(), &step, now, late)
+            .commit(split.id.clone(), self.intake.step(step.clone()), now, late)
             .await?;
         for id in committed.splits {
             live.add(id, now);
@@ -136,7 +136,7 @@ impl Run {
             })
             .collect();
         if !lost.is_empty() {
-            self.queue.delivered(lost).await?;
+            self.commit_results(lost).await?;
         }
         // An earlier run may have had links that this one has not.
         let mut pending = self.queue.pending(id.to_owned()).await?;
@@ -229,9 +229,11 @@ impl Run {
             .entry(split.id.clone())
             .or_default()
             .extend(stale);
+        let mut message = reason.clone();
+        self.intake.message(&mut message);
         let failure = Abandoned {
             code: code.to_owned(),
-            message: reason.clone(),
+            message,
             passing: code == UNAVAILABLE,
             // Whatever it is about one of them that cannot be dealt with, the others are without it.
             divisible: code != UNAVAILABLE,

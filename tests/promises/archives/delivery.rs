@@ -263,7 +263,7 @@ async fn delivered(
         sha256: digest,
     };
     queue
-        .commit("s".to_owned(), &step(&artifact), 0, 0)
+        .commit("s".to_owned(), step(&artifact), 0, 0)
         .await
         .unwrap();
     let delivery = transfer.deliver(&artifact, &[&lake]).await?;
