@@ -165,15 +165,20 @@ impl Privacy {
     }
 
     /// Takes the personal values out of attributes, of a conversation or of a recording.
-    pub fn attributes(&self, attributes: &mut BTreeMap<String, String>) {
+    fn attributes(&self, attributes: &mut BTreeMap<String, String>) {
         attributes.retain(|name, value| {
-            let (field, text) = (format!("attributes.{name}"), std::mem::take(value));
-            let kept = match self.treatment(&field) {
-                None if AGENT_IDS.contains(&name.as_str()) => self.agent_ids(text),
-                _ => self.value(&field, text),
-            };
+            let kept = self.attribute(name, std::mem::take(value));
             kept.map(|kept| *value = kept).is_some()
         });
+    }
+
+    /// What becomes of an attribute's value; none if it is left out.
+    fn attribute(&self, name: &str, value: String) -> Option<String> {
+        let field = format!("attributes.{name}");
+        match self.treatment(&field) {
+            None if AGENT_IDS.contains(&name) => self.agent_ids(value),
+            _ => self.value(&field, value),
+        }
     }
 
     /// Takes the personal values out of what the index of an archive tells.

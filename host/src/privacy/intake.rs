@@ -1,7 +1,7 @@
 //! Everything that a run learns passes here before any of it is committed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -112,9 +112,10 @@ impl Intake {
 impl Privacy {
     /// Takes the personal values out of attributes in a list.
     pub(super) fn pairs(&self, pairs: &mut Vec<(String, String)>) {
-        let mut attributes: BTreeMap<String, String> = std::mem::take(pairs).into_iter().collect();
-        self.attributes(&mut attributes);
-        *pairs = attributes.into_iter().collect();
+        pairs.retain_mut(|(name, value)| {
+            let kept = self.attribute(name, std::mem::take(value));
+            kept.map(|kept| *value = kept).is_some()
+        });
     }
 
     /// Takes the personal values out of what is known of a conversation.

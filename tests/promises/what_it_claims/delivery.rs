@@ -130,10 +130,7 @@ impl Way {
             }),
             conversations: ids.iter().map(|id| conversation(id)).collect(),
         };
-        self.queue
-            .commit("s".to_owned(), step, 0, 0)
-            .await
-            .unwrap();
+        self.queue.commit("s".to_owned(), step, 0, 0).await.unwrap();
     }
 
     pub(super) async fn deliver(
