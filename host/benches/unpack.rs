@@ -16,13 +16,13 @@ use recording_host::{
     archive::{Archive, Limits},
     clock::Clock,
     grant::Allow,
-    queue::Queue,
     sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
     transfer::{Output, Transfer},
 };
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
 };
+use recording_host_state::Queue;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

@@ -26,7 +26,6 @@ pub mod plan;
 pub mod privacy;
 pub mod push;
 mod pushback;
-pub mod queue;
 pub mod receipt;
 pub mod reconcile;
 pub mod recover;

@@ -42,11 +42,11 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     metadata::{Format, Writer},
-    queue::{Queue, QueueError},
     sink::{ObjectInfo, SinkError, SinkExt, Store, StoreExt},
     transfer::Output,
 };
 use recording_host_model::{Segment, hex};
+use recording_host_state::{Queue, QueueError};
 
 pub use context::Context;
 pub use format::{

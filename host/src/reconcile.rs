@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::{
     ask::Asked,
-    queue::{Counted, goes_on},
     recover::{Claim, Line, Receipts},
     run::RunError,
     transfer::Output,
@@ -18,6 +17,7 @@ use crate::{
 use recording_host_model::{
     ConversationRecord, Find, Outcome, Purpose, Step, TimeRange, Update, day,
 };
+use recording_host_state::{Counted, goes_on};
 
 /// Days that are searched at once.
 const DAYS: usize = 4;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     identity::Identity,
-    queue::{Proven, Queue, QueueError},
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader, by_day},
     sink::{SinkError, Store, StoreExt},
 };
 use recording_host_model::Outcome;
+use recording_host_state::{Proven, Queue, QueueError};
 
 /// How often a day is listed whose receipts are being replaced.
 const LISTS: u32 = 10;

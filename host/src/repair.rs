@@ -14,12 +14,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    queue::{Queue, QueueError},
     recover::Claim,
     sink::{SinkError, Store},
     transfer::Output,
     verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, verify_with},
 };
+use recording_host_state::{Queue, QueueError};
 
 /// What a repair has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -18,13 +18,13 @@ use crate::{
     identity,
     layout::About,
     metadata::restore::{Restored, rows_of},
-    queue::{Lacking, Queue, QueueError},
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day},
     recover::Claim,
     sink::{SinkError, Store, StoreExt},
     transfer::Output,
 };
 use recording_host_model::{Object, hex};
+use recording_host_state::{Lacking, Queue, QueueError};
 
 /// How many conversations are asked about together.
 const PAGE: usize = 1000;

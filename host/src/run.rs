@@ -38,7 +38,6 @@ pub use tell::{Finding, State};
 use crate::{
     clock::Clock,
     privacy::Intake,
-    queue::{Queue, QueueError},
     receipt::{self, CommitError},
     recover::Claim,
     repair::Repaired,
@@ -53,6 +52,7 @@ use pace::Pace;
 use parts::{Answers, Delivers, Steps};
 use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput};
 use recording_host_source::SandboxError;
+use recording_host_state::{Queue, QueueError};
 pub(crate) use step::source_error;
 use step::{Stepped, Todo};
 
@@ -119,7 +119,7 @@ impl Default for Concurrency {
 }
 
 /// Called now and then with the state of a run.
-pub type OnProgress = Arc<dyn Fn(&crate::queue::Progress) + Send + Sync>;
+pub type OnProgress = Arc<dyn Fn(&recording_host_state::Progress) + Send + Sync>;
 
 /// Called with each warning of a source.
 pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;

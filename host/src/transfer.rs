@@ -42,12 +42,12 @@ use crate::{
     layout::Layout,
     metadata,
     pushback::Pushback,
-    queue::Queue,
     route::Route,
     sink::{Body, ObjectInfo, Sink, SinkError, Stored},
     transcode,
 };
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
+use recording_host_state::Queue;
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
 const BUDGET: u32 = 48 << 10;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use recording_host_model::{AuthScheme, DataClass};
-use recording_host_source::replay;
-use recording_host_source::{BUILTIN, GENESYS_CLOUD, SourceComponent};
+use recording_host_source::{BUILTIN, GENESYS_CLOUD, SourceComponent, replay};
 use serde_json::Value;
 
 use super::Done;

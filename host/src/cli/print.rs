@@ -10,11 +10,11 @@ use std::{
 use recording_host::{
     Repaired, Summary,
     plan::{Day, Plan},
-    queue::{Counted, Progress, Status},
     reconcile::Reconciled,
     run::{Finding, Loss, OnProgress, OnWarning, State},
     verify::{Coverage, Difference, Report},
 };
+use recording_host_state::{Counted, Progress, Status};
 
 /// The pause between two lines of progress in a log.
 const EVERY: Duration = Duration::from_secs(30);

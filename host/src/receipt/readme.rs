@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    queue::Queue,
     sink::{ObjectInfo, SinkExt, StoreExt},
     transfer::Output,
 };
+use recording_host_state::Queue;
 
 use super::CommitError;
 

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 
 use super::{ObjectDigest, ReceiptReader, name, receipt_key};
-use crate::{
-    queue::Replaced,
-    sink::{SinkError, Store, StoreExt},
-};
+use crate::sink::{SinkError, Store, StoreExt};
 use recording_host_model::Segment;
+use recording_host_state::Replaced;
 
 /// Removes what a sink has of a replaced segment: rows, catalog and, when these are gone, the
 /// receipt that names them. Where that names none, files are known by their names.

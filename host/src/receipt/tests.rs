@@ -253,7 +253,7 @@ struct Lake {
 impl Lake {
     async fn new(encrypted: bool) -> Self {
         let queue = Queue::in_memory().unwrap();
-        queue.expect_filing(1, "lake").await.unwrap();
+        queue.expect_filing(1, "lake".into()).await.unwrap();
         let root = tempfile::tempdir().unwrap();
         let folder: Arc<dyn Sink> = Arc::new(Filesystem::new(root.path().to_owned()));
         let to = age::x25519::Identity::generate().to_public().to_string();

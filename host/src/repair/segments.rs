@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
     metadata::restore::{Restored, Row, all_rows},
-    queue::{Lacking, VoidSegment},
     receipt::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
         sibling,
@@ -18,6 +17,7 @@ use crate::{
     verify::SegmentId,
 };
 use recording_host_model::{Object, Outcome, hex};
+use recording_host_state::{Lacking, VoidSegment};
 
 /// What is left of a segment.
 #[derive(Default)]

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use super::{Repair, RepairError, Repaired};
 use crate::{
     identity::route,
-    queue::hashed,
     receipt::{ReceiptReader, by_day},
     route::Route,
     sink::{Store, StoreExt},
 };
+use recording_host_state::hashed;
 
 impl Repair<'_> {
     /// Has conversations fetched again that no receipt of the sink names. A sink that takes only some

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use super::{Interval, Run};
 use crate::{
     identity::{self, digest},
-    queue::QueueError,
     receipt::{Claims, ComponentVersion, Context, SearchedRange, SourceCount},
 };
 use recording_host_source::{SandboxError, SourceComponent};
+use recording_host_state::QueueError;
 
 /// A day (ms).
 const DAY: u64 = 86_400_000;

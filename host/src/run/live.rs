@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::{fill::Filling, lane::Lanes, pace::Pace};
-use crate::queue::{Queue, QueueError};
 use recording_host_model::{Artifact, ArtifactContents};
+use recording_host_state::{Queue, QueueError};
 
 /// What the ids of splits that search for conversations begin with.
 pub(super) const FIND: &str = "find-";

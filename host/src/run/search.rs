@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Interval, Run, RunError, live::FIND, live::Live, ms, pause, source_error};
-use crate::queue::Searched;
 use recording_host_model::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
+use recording_host_state::Searched;
 
 /// How many conversations may wait for a sink that is out of order.
 const BEHIND: u64 = 100_000;

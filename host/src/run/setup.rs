@@ -22,13 +22,13 @@ use crate::{
     grant::{Allow, Grant, Limiter, Login, PublicOnly},
     privacy::Intake,
     push::Push,
-    queue::Queue,
     recover::{Claim, RecoverError, recover},
     sink::{Sink, Store},
     transfer::{Output, Transfer, Zip},
 };
 use recording_host_model::{OriginRole, Purpose, SourceError};
 use recording_host_source::{SourceComponent, Trace};
+use recording_host_state::Queue;
 
 /// How often a repair looks again at what was on its way, at most.
 const REPAIR_PASSES: u32 = 4;

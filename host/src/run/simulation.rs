@@ -23,7 +23,6 @@ use crate::{
     grant::{Allow, Grant, Limiter, Login, OAuth},
     identity::Identity,
     privacy::Intake,
-    queue::Queue,
     receipt::Context,
     recover::Claim,
     repair::Repaired,
@@ -31,6 +30,7 @@ use crate::{
 };
 use delivery::Way;
 use recording_host_model::{Origin, OriginRole, RateLimit};
+use recording_host_state::Queue;
 use source::Source;
 use vendor::Vendor;
 use world::{Change, DAY, Lake, START, World};

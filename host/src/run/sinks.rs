@@ -7,14 +7,13 @@ use tokio::sync::watch;
 
 use super::{PATIENCE, Run, RunError, live::Live, ms, pause};
 use crate::{
-    identity, marker,
-    queue::KnownSink,
-    receipt,
+    identity, marker, receipt,
     recover::Receipts,
     repair::{Repair, RepairError, Repaired, verified},
     sink::SinkError,
     transfer::Output,
 };
+use recording_host_state::KnownSink;
 
 /// How many conversations are noted at once.
 const PAGE: usize = 5000;

@@ -11,12 +11,13 @@ use super::{
     parts::{Answers, Steps},
     pause,
 };
-use crate::{clock::Clock, queue::Abandoned};
+use crate::clock::Clock;
 use recording_host_model::{
     ArtifactContents, ArtifactResult, Level, Next, Request, RequestError, SourceError, Split,
     SplitInput, Step,
 };
 use recording_host_source::SandboxError;
+use recording_host_state::Abandoned;
 
 /// What became of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";

@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{
-    grant::Calls,
-    queue::{Counted, Queue, QueueError},
-    repair::Repaired,
-};
+use crate::{grant::Calls, repair::Repaired};
+use recording_host_state::{Counted, Queue, QueueError};
 
 /// How many losses are named, at most.
 const NAMED: usize = 1000;

@@ -13,12 +13,12 @@ use crate::{
     ask::Asked,
     grant::Allow,
     plan::{self, Plan},
-    queue::Status,
     reconcile::{Reconciled, reconcile},
     recover::Claim,
     sink::SinkError,
 };
 use recording_host_model::{Purpose, TimeRange, Update, Verdict};
+use recording_host_state::Status;
 
 /// What a check has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -14,7 +14,6 @@ use recording_host::{
     clock::Clock,
     grant::Allow,
     layout::Layout,
-    queue::Queue,
     sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
 };
@@ -23,6 +22,7 @@ use recording_host_model::{
     Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
     RecordingKey, Reported, SplitState, Step,
 };
+use recording_host_state::Queue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{

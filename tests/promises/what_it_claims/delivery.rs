@@ -9,7 +9,6 @@ use std::{
 use recording_host::{
     clock::Clock,
     grant::Allow,
-    queue::Queue,
     sink::{Sink, filesystem::Filesystem},
     transfer::{Output, Transfer, TransferError},
 };
@@ -18,6 +17,7 @@ use recording_host_model::{
     Download, HandedOver, Next, Origin, OriginRole, Outcome, RecordingKey, Reported, SplitState,
     Step,
 };
+use recording_host_state::Queue;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -3,10 +3,10 @@
 use super::Pipeline;
 use crate::{
     identity::{self, Identity, label_before},
-    queue::{Queue, QueueError},
     run::{RunError, source_error},
 };
 use recording_host_model::{OriginRole, Purpose, SourceError};
+use recording_host_state::{Queue, QueueError};
 
 /// The names under which a queue keeps what it is a queue of.
 pub(in crate::run) const IDENTITY: &str = "identity";

@@ -5,10 +5,10 @@ use tokio::sync::watch;
 
 use super::Pipeline;
 use crate::{
-    queue::Queue,
     run::{PATIENCE, RunError, ms, pause},
     sink::SinkError,
 };
+use recording_host_state::Queue;
 
 impl Pipeline {
     /// Checks the sinks until one of them is there, and names those that are not.

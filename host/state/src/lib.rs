@@ -30,7 +30,7 @@ use std::{
 
 pub use close::Acknowledged;
 pub use commit::Committed;
-pub(crate) use commit::goes_on;
+pub use commit::goes_on;
 pub use compact::Replaced;
 pub use copies::Copied;
 pub use delivered::Behind;
@@ -273,8 +273,7 @@ impl Queue {
     }
 
     /// A queue that is lost with the process, and works on the caller's own thread.
-    #[cfg(test)]
-    pub(crate) fn in_memory() -> Result<Self, QueueError> {
+    pub fn in_memory() -> Result<Self, QueueError> {
         let mut connection = Connection::open_in_memory()?;
         schema::create(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);

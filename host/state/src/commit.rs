@@ -199,7 +199,7 @@ struct Told<'a> {
 const NOT_ENDED: &str = "not-ended";
 
 /// Whether an outcome says that the conversation goes on.
-pub(crate) fn goes_on(told: &ToldOutcome) -> bool {
+pub fn goes_on(told: &ToldOutcome) -> bool {
     matches!(&told.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
 }
 

@@ -59,6 +59,19 @@ impl Queue {
         .await
     }
 
+    /// Expects a segment to be filed in a sink.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn expect_filing(&self, segment: i64, sink: String) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("INSERT OR IGNORE INTO filing (segment, sink) VALUES (?1, ?2)")?
+                .execute(params![segment, sink])
+                .map(drop)
+        })
+        .await
+    }
+
     /// Lets go of the bytes that are fixed for a receipt which was never put.
     ///
     /// # Errors
@@ -73,7 +86,7 @@ impl Queue {
     }
 
     /// The version of the text about the archive that a sink was given; 0 for none.
-    pub(crate) async fn readme(&self, sink: String) -> Result<i64, QueueError> {
+    pub async fn readme(&self, sink: String) -> Result<i64, QueueError> {
         self.with(move |tx| {
             let version: Option<String> = tx
                 .prepare_cached("SELECT value FROM meta WHERE name = 'readme:' || ?1")?
@@ -87,7 +100,7 @@ impl Queue {
     }
 
     /// Notes the version of the text about the archive that a sink was given.
-    pub(crate) async fn set_readme(&self, sink: String, version: i64) -> Result<(), QueueError> {
+    pub async fn set_readme(&self, sink: String, version: i64) -> Result<(), QueueError> {
         self.with(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('readme:' || ?1, ?2)")?
                 .execute(params![sink, version.to_string()])
@@ -109,25 +122,10 @@ fn unusable(error: std::io::Error) -> rusqlite::Error {
 mod tests {
     use super::*;
 
-    impl Queue {
-        /// Expects a segment to be filed in a sink.
-        pub(crate) async fn expect_filing(
-            &self,
-            segment: i64,
-            sink: &'static str,
-        ) -> Result<usize, QueueError> {
-            self.with(move |tx| {
-                tx.prepare("INSERT INTO filing (segment, sink) VALUES (?1, ?2)")?
-                    .execute(params![segment, sink])
-            })
-            .await
-        }
-    }
-
     #[tokio::test]
     async fn the_first_bytes_stay_until_they_are_released() {
         let queue = Queue::in_memory().unwrap();
-        queue.expect_filing(1, "lake").await.unwrap();
+        queue.expect_filing(1, "lake".into()).await.unwrap();
         let fix = async |bytes: &[u8]| {
             let fixed = queue.fix_receipt(1, "lake".into(), bytes.to_vec()).await;
             fixed.unwrap()
