@@ -20,10 +20,10 @@ use parquet::{
 use recording_host::{
     metadata::{Compression, Format, Settings, Writer},
     receipt,
-    sink::filesystem::Filesystem,
     transfer::Output,
 };
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
+use recording_host_sink::filesystem::Filesystem;
 
 /// How often each way runs.
 const ROUNDS: usize = 5;

@@ -16,12 +16,12 @@ use recording_host::{
     archive::{Archive, Limits},
     clock::Clock,
     grant::Allow,
-    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
     transfer::{Output, Transfer},
 };
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
 };
+use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 use recording_host_state::Queue;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -95,13 +95,13 @@ impl Sink for Nowhere {
         Ok(Health::default())
     }
 
-    async fn put(&self, key: &str, _: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+    async fn put(&self, key: &str, _: PutOptions, mut body: Body) -> Result<PutResult, SinkError> {
         let mut size = 0;
         loop {
             match body.next().await {
                 Ok(Some(data)) => size += data.len() as u64,
                 Ok(None) => {
-                    return Ok(Stored {
+                    return Ok(PutResult {
                         size,
                         etag: None,
                         sealed: None,

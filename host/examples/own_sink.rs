@@ -8,12 +8,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host::{
-    Config,
-    clock::Clock,
-    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored},
-    transfer::Zip,
-};
+use recording_host::{Config, clock::Clock, transfer::Zip};
+use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 
 #[derive(Debug, Default)]
 struct Counter(Mutex<BTreeMap<String, u64>>);
@@ -24,7 +20,12 @@ impl Sink for Counter {
         Ok(Health::default())
     }
 
-    async fn put(&self, key: &str, info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+    async fn put(
+        &self,
+        key: &str,
+        info: PutOptions,
+        mut body: Body,
+    ) -> Result<PutResult, SinkError> {
         let mut size = 0;
         while let Some(data) = body.next().await.map_err(|broken| SinkError {
             sink: "counter".into(),
@@ -37,7 +38,7 @@ impl Sink for Counter {
         }
         let mut counts = self.0.lock().expect("nobody panics with it");
         *counts.entry(info.content_type).or_default() += size;
-        Ok(Stored {
+        Ok(PutResult {
             size,
             etag: None,
             sealed: None,

@@ -25,9 +25,9 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use recording_host::{
     clock::Clock,
     config::{ConfigError, UnknownType},
-    encryption::{Identities, IdentityError},
     run::RunError,
 };
+use recording_host_sink::encryption::{Identities, IdentityError};
 use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.

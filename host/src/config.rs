@@ -48,8 +48,8 @@ use crate::{
     layout::Layout,
     run::{Concurrency, Pipeline, SourceConfig},
     secret::{Backend, SecretError},
-    sink::Sink,
 };
+use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
 
 /// What is wrong with a configuration.

@@ -12,11 +12,8 @@
 
 pub mod archive;
 mod ask;
-#[cfg(feature = "s3")]
-mod aws;
 pub mod clock;
 pub mod config;
-pub mod encryption;
 pub mod grant;
 pub mod identity;
 pub mod layout;
@@ -25,7 +22,6 @@ pub mod metadata;
 pub mod plan;
 pub mod privacy;
 pub mod push;
-mod pushback;
 pub mod receipt;
 pub mod reconcile;
 pub mod recover;
@@ -34,7 +30,6 @@ mod replicate;
 pub mod route;
 pub mod run;
 pub mod secret;
-pub mod sink;
 pub mod transcode;
 pub mod transfer;
 pub mod verify;

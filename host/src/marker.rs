@@ -4,7 +4,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::sink::{ObjectInfo, Sink, SinkError, SinkExt, Store, StoreExt};
+use recording_host_sink::{PutOptions, Sink, SinkError, SinkExt, Store, StoreExt};
 
 /// The key of the object.
 pub(crate) const KEY: &str = ".recording-host.json";
@@ -63,11 +63,11 @@ pub(crate) async fn write(
         retryable: false,
         different: None,
     })?;
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: "application/json".to_owned(),
         size: None,
         replace: false,
-        clear: true,
+        plaintext: true,
     };
     let put = sink.put_bytes(KEY, info, text.into()).await;
     // Another writer may have been faster: then its marker counts.

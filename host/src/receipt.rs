@@ -42,10 +42,10 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     metadata::{Format, Writer},
-    sink::{ObjectInfo, SinkError, SinkExt, Store, StoreExt},
     transfer::Output,
 };
 use recording_host_model::{Segment, hex};
+use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
 use recording_host_state::{Queue, QueueError};
 
 pub use context::Context;
@@ -304,11 +304,11 @@ async fn put_catalog(
 }
 
 async fn put_receipt(output: &Output, key: &str, receipt: Vec<u8>) -> Result<(), SinkError> {
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: "application/x-ndjson".to_owned(),
         size: None,
         replace: true,
-        clear: true,
+        plaintext: true,
     };
     let put = output.sink.put_bytes(key, info, Bytes::from(receipt));
     put.await.map(drop)

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     identity::Identity,
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader, by_day},
-    sink::{SinkError, Store, StoreExt},
 };
 use recording_host_model::Outcome;
+use recording_host_sink::{SinkError, Store, StoreExt};
 use recording_host_state::{Proven, Queue, QueueError};
 
 /// How often a day is listed whose receipts are being replaced.

@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use crate::{
     recover::Claim,
-    sink::{SinkError, Store},
     transfer::Output,
     verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, verify_with},
 };
+use recording_host_sink::{SinkError, Store};
 use recording_host_state::{Queue, QueueError};
 
 /// What a repair has come to.

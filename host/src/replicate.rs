@@ -20,10 +20,10 @@ use crate::{
     metadata::restore::{Restored, rows_of},
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day},
     recover::Claim,
-    sink::{SinkError, Store, StoreExt},
     transfer::Output,
 };
 use recording_host_model::{Object, hex};
+use recording_host_sink::{SinkError, Store, StoreExt};
 use recording_host_state::{Lacking, Queue, QueueError};
 
 /// How many conversations are asked about together.

@@ -41,7 +41,6 @@ use crate::{
     receipt::{self, CommitError},
     recover::Claim,
     repair::Repaired,
-    sink::SinkError,
     transfer::Output,
 };
 use deliver::{Fetched, Tried};
@@ -51,6 +50,7 @@ use live::Live;
 use pace::Pace;
 use parts::{Answers, Delivers, Steps};
 use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput};
+use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};
 pub(crate) use step::source_error;

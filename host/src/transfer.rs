@@ -41,12 +41,11 @@ use crate::{
     grant::{Allow, Login},
     layout::Layout,
     metadata,
-    pushback::Pushback,
     route::Route,
-    sink::{Body, ObjectInfo, Sink, SinkError, Stored},
     transcode,
 };
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
+use recording_host_sink::{Body, PutOptions, PutResult, Sink, SinkError, pushback::Pushback};
 use recording_host_state::Queue;
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
@@ -166,7 +165,7 @@ impl Delivery {
     fn note(
         &mut self,
         outputs: &[&Output],
-        stored: Vec<Result<Stored, SinkError>>,
+        stored: Vec<Result<PutResult, SinkError>>,
         target: &Target,
         whole: Option<(u64, String)>,
     ) {
@@ -381,7 +380,7 @@ impl Transfer {
                 true => aside::complete(&told, total).map(|()| None)?,
                 false => self.doubted(artifact, &told, total, &sha256)?,
             };
-            join_all(feeds.into_iter().map(super::sink::Feed::end)).await;
+            join_all(feeds.into_iter().map(recording_host_sink::BodySender::end)).await;
             Ok::<_, Attempt>((Some((total, sha256)), note))
         };
         // Feeds that are dropped on an error make every sink drop what it has.
@@ -429,7 +428,7 @@ impl Transfer {
         Ok(known.remove(conversation).unwrap_or_default())
     }
 
-    /// Begins a put in each sink; `replace` is that of [`ObjectInfo`].
+    /// Begins a put in each sink; `replace` is that of [`PutOptions`].
     fn puts<'a>(
         &'a self,
         outputs: &[&'a Output],
@@ -437,18 +436,18 @@ impl Transfer {
         size: Option<u64>,
         replace: bool,
     ) -> (
-        Vec<crate::sink::Feed>,
-        Vec<BoxFuture<'a, Result<Stored, SinkError>>>,
+        Vec<recording_host_sink::BodySender>,
+        Vec<BoxFuture<'a, Result<PutResult, SinkError>>>,
     ) {
         outputs
             .iter()
             .map(|&output| {
                 let (feed, body) = Body::channel();
-                let info = ObjectInfo {
+                let info = PutOptions {
                     content_type: target.content_type.clone(),
                     size,
                     replace,
-                    clear: false,
+                    plaintext: false,
                 };
                 let key = target.key(&output.layout);
                 let put = async move { output.sink.put(&key, info, body).await };

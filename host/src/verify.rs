@@ -21,12 +21,11 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    encryption::Identities,
     layout::{BUNDLES, Layout},
     receipt::{by_day, parts_of, segment_of},
-    sink::{Found, SinkError, Store},
 };
 use recording_host_model::hex;
+use recording_host_sink::{ObjectMeta, SinkError, Store, encryption::Identities};
 
 use expected::Expected;
 pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};
@@ -114,8 +113,8 @@ struct Check<'a> {
     full: bool,
     identities: Identities,
     report: Report,
-    rows: HashMap<String, Found>,
-    catalog: HashMap<String, Found>,
+    rows: HashMap<String, ObjectMeta>,
+    catalog: HashMap<String, ObjectMeta>,
     /// The segments whose place others have taken, as their files are named.
     replaced: HashSet<String>,
     ledger: Ledger,
@@ -194,7 +193,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn compare(&mut self, page: Vec<Found>) -> Result<(), SinkError> {
+    async fn compare(&mut self, page: Vec<ObjectMeta>) -> Result<(), SinkError> {
         for (found, expected) in self.ledger.found(page, self.full).await? {
             match expected {
                 None => self.surplus(found.key, found.size),
@@ -334,7 +333,7 @@ fn unlike(expected: &Expected, found: Option<Digests>) -> Option<String> {
 }
 
 /// The object of this very key.
-async fn one(store: &dyn Store, key: &str) -> Result<Option<Found>, SinkError> {
+async fn one(store: &dyn Store, key: &str) -> Result<Option<ObjectMeta>, SinkError> {
     let mut list = store.list(key);
     while let Some(found) = list.next().await.transpose()? {
         if found.key == key {
@@ -344,7 +343,7 @@ async fn one(store: &dyn Store, key: &str) -> Result<Option<Found>, SinkError> {
     Ok(None)
 }
 
-async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Found>, SinkError> {
+async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, ObjectMeta>, SinkError> {
     let mut found = HashMap::new();
     let mut list = store.list(prefix);
     while let Some(one) = list.next().await.transpose()? {

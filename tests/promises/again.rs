@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 
 use genesys_simulator::{Dialect, Settings};
-use recording_host::{
-    Config, Summary,
-    clock::Clock,
-    sink::{Sink, filesystem::Filesystem},
-    verify::verify,
-};
+use recording_host::{Config, Summary, clock::Clock, verify::verify};
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::Value;
 
 use crate::support::{Center, SPEED, export, files, media, receipts, run_program, same_media};

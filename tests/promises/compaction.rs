@@ -8,10 +8,10 @@ use recording_host::{
     Config, RunError,
     clock::Clock,
     run::Pipeline,
-    sink::{ObjectInfo, SinkExt, filesystem::Filesystem},
     transfer::Zip,
     verify::{Difference, Options, verify, verify_with},
 };
+use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -193,7 +193,7 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
         .filter(|key| !after.contains_key(*key))
         .collect();
     for key in &left {
-        let info = ObjectInfo::default();
+        let info = PutOptions::default();
         let bytes = Bytes::from(before[*key].clone());
         lines.put_bytes(key, info, bytes).await.unwrap();
     }

@@ -15,12 +15,14 @@ use bytes::Bytes;
 use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     Config,
-    encryption::{Identities, Recipients},
     receipt::{ReceiptReader, ReceiptWriter},
-    sink::{
-        Body, ObjectInfo, Sink, SinkExt, StoreExt, encrypted::Encrypted, filesystem::Filesystem,
-    },
     verify::{Difference, Options, Report, verify_with},
+};
+use recording_host_sink::{
+    Body, PutOptions, Sink, SinkExt, StoreExt,
+    encrypted::Encrypted,
+    encryption::{Identities, Recipients},
+    filesystem::Filesystem,
 };
 use serde_json::{Value, json};
 
@@ -472,7 +474,7 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
     let mut versions = Vec::new();
     for _ in 0..2 {
         let stored = sink
-            .put_bytes("a/b.wav", ObjectInfo::default(), data.clone())
+            .put_bytes("a/b.wav", PutOptions::default(), data.clone())
             .await
             .unwrap();
         let sealed = stored.sealed.unwrap();
@@ -485,9 +487,9 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
         versions.push(there);
     }
     assert_ne!(versions[0], versions[1]);
-    let clear = ObjectInfo {
-        clear: true,
-        ..ObjectInfo::default()
+    let clear = PutOptions {
+        plaintext: true,
+        ..PutOptions::default()
     };
     let stored = sink
         .put_bytes("receipt", clear, data.clone())
@@ -503,7 +505,7 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
     feed.send(data).await.unwrap();
     drop(feed);
     let broken = sink
-        .put("a/b.wav", ObjectInfo::default(), body)
+        .put("a/b.wav", PutOptions::default(), body)
         .await
         .unwrap_err();
     assert!(broken.retryable, "{broken}");

@@ -1,10 +1,8 @@
 //! Whatever goes wrong on the way, the result is the same as if nothing had.
 
 use genesys_simulator::{Dialect, Faults, Settings};
-use recording_host::{
-    sink::{Sink, filesystem::Filesystem},
-    verify::verify,
-};
+use recording_host::verify::verify;
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::json;
 
 use crate::support::{Center, export, files, identities, media, rows, same_media};

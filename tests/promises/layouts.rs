@@ -11,9 +11,9 @@ use std::{
 use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     layout::Layout,
-    sink::{Sink, filesystem::Filesystem},
     verify::{Difference, Options, Report, verify_with},
 };
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::support::{Center, export, files, receipts, rows, run_program};

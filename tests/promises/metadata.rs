@@ -24,11 +24,13 @@ use parquet::{
 use recording_host::{
     metadata::{self, Compression, Format},
     receipt::{self, Context},
-    sink::{Body, Health, ObjectInfo, Sink, SinkError, Stored, filesystem::Filesystem},
     transfer::Output,
     verify::{Difference, verify},
 };
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
+use recording_host_sink::{
+    Body, Health, PutOptions, PutResult, Sink, SinkError, filesystem::Filesystem,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Center, export, files, run_program, set, sha256};
@@ -248,7 +250,7 @@ impl Sink for Interrupted {
         Ok(Health::default())
     }
 
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+    async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
         if key.starts_with("receipts/") && !self.takes_receipts.load(Ordering::Relaxed) {
             return Err(SinkError {
                 sink: "lake".to_owned(),
@@ -427,11 +429,11 @@ async fn the_highest_attempt_counts() {
         (b"whole", settled(1, 2, Outcome::Stored, vec![last.clone()])),
     ];
     for (number, (content, settled)) in (1..).zip(attempts) {
-        let info = ObjectInfo {
+        let info = PutOptions {
             content_type: "audio/wav".to_owned(),
             size: Some(content.len() as u64),
             replace: true,
-            clear: false,
+            plaintext: false,
         };
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();

@@ -10,13 +10,8 @@ use std::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::{
-    Config,
-    clock::Clock,
-    sink::{Sink, filesystem::Filesystem},
-    transfer::Zip,
-    verify::verify,
-};
+use recording_host::{Config, clock::Clock, transfer::Zip, verify::verify};
+use recording_host_sink::{Sink, filesystem::Filesystem};
 
 use crate::support::{
     Asked, Center, Guarded, SPEED, export, files, media, out_of_order, program, same_media,

@@ -11,13 +11,9 @@ use std::{
 
 use genesys_simulator::Settings;
 use recording_host::{
-    Config, RunError,
-    clock::Clock,
-    run::Pipeline,
-    sink::{Sink, filesystem::Filesystem},
-    transfer::Zip,
-    verify::verify,
+    Config, RunError, clock::Clock, run::Pipeline, transfer::Zip, verify::verify,
 };
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use recording_host::sink::{Body, ObjectInfo, Sink};
+use recording_host_sink::{Body, PutOptions, Sink};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,10 +14,10 @@ use crate::{
 
 const LARGE: usize = 20 << 20;
 
-fn info() -> ObjectInfo {
-    ObjectInfo {
+fn info() -> PutOptions {
+    PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     }
 }
 

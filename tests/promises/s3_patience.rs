@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use recording_host::sink::{Body, ObjectInfo, Sink, SinkError};
+use recording_host_sink::{Body, PutOptions, Sink, SinkError};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,9 +13,9 @@ use crate::{
 };
 
 async fn put(sink: &dyn Sink, length: usize) -> Result<(), SinkError> {
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     };
     let body = Body::whole(Bytes::from(vec![7; length]));
     sink.put("a.ogg", info, body).await.map(|_| ())

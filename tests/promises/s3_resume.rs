@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use recording_host::sink::{Body, ObjectInfo, Sink};
+use recording_host_sink::{Body, PutOptions, Sink};
 use serde_json::json;
 
 use crate::s3_server::{Server, Ways};
@@ -19,12 +19,12 @@ fn content(seed: u8) -> Bytes {
     data.into()
 }
 
-fn info() -> ObjectInfo {
-    ObjectInfo {
+fn info() -> PutOptions {
+    PutOptions {
         content_type: "audio/ogg".into(),
         size: Some(LENGTH as u64),
         replace: false,
-        clear: false,
+        plaintext: false,
     }
 }
 
@@ -195,7 +195,7 @@ async fn what_is_there_is_replaced_only_as_the_configuration_allows() {
             if probed {
                 sink.check().await.unwrap();
             }
-            let info = ObjectInfo {
+            let info = PutOptions {
                 size: Some(length as u64),
                 replace,
                 ..info()

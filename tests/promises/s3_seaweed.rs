@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
-use recording_host::sink::{Body, ObjectInfo, conformance};
+use recording_host_sink::{Body, PutOptions, conformance};
 use serde_json::json;
 
 use crate::{
@@ -12,10 +12,10 @@ use crate::{
 
 const BUCKET: &str = "corp-recordings";
 
-fn info() -> ObjectInfo {
-    ObjectInfo {
+fn info() -> PutOptions {
+    PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     }
 }
 

@@ -14,7 +14,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use recording_host::{Config, sink::Sink};
+use recording_host::Config;
+use recording_host_sink::Sink;
 use s3s::{
     S3Request, S3Response, S3Result, auth::SimpleAuth, dto::*, s3_error, service::S3ServiceBuilder,
 };

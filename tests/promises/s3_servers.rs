@@ -1,14 +1,14 @@
 //! Servers that speak the protocol of S3 in their own ways, and what is said when one refuses.
 
 use bytes::Bytes;
-use recording_host::sink::{Body, ObjectInfo, Sink, SinkError, Stored, conformance};
+use recording_host_sink::{Body, PutOptions, PutResult, Sink, SinkError, conformance};
 use serde_json::json;
 
 use crate::s3_server::{Server, Ways};
 
-async fn put(sink: &dyn Sink, data: &'static str) -> Result<Stored, SinkError> {
+async fn put(sink: &dyn Sink, data: &'static str) -> Result<PutResult, SinkError> {
     let body = Body::whole(Bytes::from_static(data.as_bytes()));
-    sink.put("a.ogg", ObjectInfo::default(), body).await
+    sink.put("a.ogg", PutOptions::default(), body).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

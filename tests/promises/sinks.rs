@@ -14,7 +14,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use genesys_simulator::Settings;
-use recording_host::sink::{Body, ObjectInfo, Sink, StoreExt, conformance, stdout::Stdout};
+use recording_host_sink::{Body, PutOptions, Sink, StoreExt, conformance, stdout::Stdout};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use serde_json::{Value, json};
 
@@ -155,7 +155,7 @@ async fn files_and_folders_have_the_permissions_that_are_asked_for() {
         json!({ "type": "filesystem", "path": root, "mode": "0604", "directory_mode": "0711" });
     let sink = crate::s3_server::sink(keys, json!({})).await;
     let body = Body::whole(Bytes::from_static(b"bytes"));
-    sink.put("a/b.wav", ObjectInfo::default(), body)
+    sink.put("a/b.wav", PutOptions::default(), body)
         .await
         .unwrap();
     let mode = |path| {
@@ -181,9 +181,9 @@ pub(crate) async fn replaces_as_it_is_told(sink: impl AsyncFn(Value) -> Arc<dyn 
         let sink = sink(json!({ "overwrite": overwrite })).await;
         let key = format!("{overwrite}-{replace}.ogg");
         let put = |content: &'static [u8]| {
-            let info = ObjectInfo {
+            let info = PutOptions {
                 replace,
-                ..ObjectInfo::default()
+                ..PutOptions::default()
             };
             sink.put(&key, info, Body::whole(Bytes::from_static(content)))
         };
@@ -221,7 +221,7 @@ async fn a_key_cannot_lead_out_of_the_folder() {
     ] {
         let body = Body::whole(Bytes::from_static(b"bytes"));
         let error = sink
-            .put(key, ObjectInfo::default(), body)
+            .put(key, PutOptions::default(), body)
             .await
             .unwrap_err();
         assert!(!error.retryable, "{key}: {error}");

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Response, StatusCode};
-use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
+use recording_host_sink::{Body, PutOptions, Sink, conformance};
 use serde_json::{Value, json};
 
 use crate::{
@@ -278,9 +278,9 @@ async fn the_sinks_gcs_and_azure_blob_keep_the_promises_of_a_sink() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_objects_goes_with_each() {
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     };
     let server = Server::start().await;
     let keys = json!({ "storage_class": "NEARLINE", "object_metadata": { "department": "claims" },
@@ -345,10 +345,10 @@ async fn a_refusal_names_the_place_and_no_secret() {
     }
 }
 
-fn info() -> ObjectInfo {
-    ObjectInfo {
+fn info() -> PutOptions {
+    PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     }
 }
 

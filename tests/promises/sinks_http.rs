@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
-use recording_host::sink::{Body, ObjectInfo, Sink, conformance};
+use recording_host_sink::{Body, PutOptions, Sink, conformance};
 use serde_json::{Value, json};
 
 use crate::{
@@ -89,10 +89,10 @@ async fn put(
     sink: &dyn Sink,
     key: &str,
     data: &[u8],
-) -> Result<u64, recording_host::sink::SinkError> {
-    let info = ObjectInfo {
+) -> Result<u64, recording_host_sink::SinkError> {
+    let info = PutOptions {
         content_type: "audio/ogg".into(),
-        ..ObjectInfo::default()
+        ..PutOptions::default()
     };
     let body = Body::whole(Bytes::copy_from_slice(data));
     sink.put(key, info, body).await.map(|stored| stored.size)

@@ -15,12 +15,9 @@ use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use recording_host::{
-    Config, Summary,
-    clock::Clock,
-    sink::{
-        Body, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored, filesystem::Filesystem,
-    },
+use recording_host::{Config, Summary, clock::Clock};
+use recording_host_sink::{
+    Body, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store, filesystem::Filesystem,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -336,7 +333,7 @@ impl Sink for Guarded {
         self.folder.check().await
     }
 
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+    async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
         (self.guard)(Asked::Put)?;
         self.folder.put(key, info, body).await
     }
@@ -348,7 +345,7 @@ impl Sink for Guarded {
 
 #[async_trait]
 impl Store for Guarded {
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
         self.folder.list(prefix)
     }
 

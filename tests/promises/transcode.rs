@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use genesys_simulator::{Dialect, RecordingKind, Settings};
-use recording_host::{
-    sink::{Sink, filesystem::Filesystem},
-    verify::verify,
-};
+use recording_host::verify::verify;
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::layouts::{layout, layouts, verified};

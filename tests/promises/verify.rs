@@ -16,11 +16,10 @@ use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     Config,
     clock::Clock,
-    encryption::Identities,
     layout::Layout,
-    sink::{Sink, filesystem::Filesystem},
     verify::{Difference, Options, Report, verify, verify_with},
 };
+use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
 use serde_json::json;
 

@@ -16,10 +16,8 @@ use std::{
 };
 
 use genesys_simulator::{Dialect, RecordingKind, Settings};
-use recording_host::{
-    sink::{Sink, filesystem::Filesystem},
-    verify::verify,
-};
+use recording_host::verify::verify;
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::support::{Center, files, media, receipts, run_program};

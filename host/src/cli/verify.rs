@@ -9,10 +9,9 @@ use std::{
 use clap::Args;
 use recording_host::{
     Config,
-    encryption::Identities,
-    sink::{Sink, filesystem::Filesystem},
     verify::{self, Options, Report},
 };
+use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
 use super::{Done, print, usage};
 
@@ -153,7 +152,7 @@ impl Server {
 
     #[cfg(feature = "s3")]
     async fn bucket(&self, place: &str) -> anyhow::Result<Arc<dyn Sink>> {
-        use recording_host::sink::s3::{S3, Settings};
+        use recording_host_sink_s3::{S3, Settings};
 
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {

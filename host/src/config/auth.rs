@@ -145,7 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sink::s3::Credentials;
+    use recording_host_sink_s3::Credentials;
 
     fn read(value: Value) -> Result<Auth, ConfigError> {
         auth("sources.calls.auth", value, &BTreeMap::new())

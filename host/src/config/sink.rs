@@ -19,20 +19,20 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
 use crate::{
-    encryption::{RecipientError, Recipients},
     layout::Layout,
     metadata,
     privacy::Privacy,
     route::{Condition, Content, Route},
     secret::{self, Backend},
-    sink::{
-        Overwrite, Sink,
-        encrypted::Encrypted,
-        filesystem::{Filesystem, Options},
-        stdout::Stdout,
-    },
     transcode,
     transfer::{Output, Zip},
+};
+use recording_host_sink::{
+    Overwrite, Sink,
+    encrypted::Encrypted,
+    encryption::{RecipientError, Recipients},
+    filesystem::{Filesystem, Options},
+    stdout::Stdout,
 };
 
 /// The types of sinks.
@@ -383,7 +383,7 @@ impl SinkConfig {
             feature = "sink-gcs",
             feature = "sink-http"
         ))]
-        let wrong = |error: crate::sink::SinkError| key(&self.at, error.reason);
+        let wrong = |error: recording_host_sink::SinkError| key(&self.at, error.reason);
         let sink: Arc<dyn Sink> = match &self.kind {
             Kind::Filesystem(given) => Arc::new(Filesystem::with(
                 given.path.clone(),
@@ -395,21 +395,25 @@ impl SinkConfig {
             )),
             Kind::Stdout => Arc::new(Stdout::default()),
             #[cfg(feature = "s3")]
-            Kind::S3(given) => Arc::new(crate::sink::s3::S3::new(given.settings(&secrets)?).await),
+            Kind::S3(given) => {
+                Arc::new(recording_host_sink_s3::S3::new(given.settings(&secrets)?).await)
+            }
             #[cfg(feature = "sink-gcs")]
             Kind::Gcs(given) => {
                 let settings = given.settings(&secrets)?;
-                Arc::new(crate::sink::gcs::open(settings).map_err(wrong)?)
+                Arc::new(recording_host_sink_object_store::gcs::open(settings).map_err(wrong)?)
             }
             #[cfg(feature = "sink-azure-blob")]
             Kind::AzureBlob(given) => {
                 let settings = given.settings(&secrets)?;
-                Arc::new(crate::sink::azure_blob::open(settings).map_err(wrong)?)
+                Arc::new(
+                    recording_host_sink_object_store::azure_blob::open(settings).map_err(wrong)?,
+                )
             }
             #[cfg(feature = "sink-http")]
             Kind::Http(given) => {
                 let settings = given.settings(&secrets)?;
-                Arc::new(crate::sink::http::Http::new(settings).map_err(wrong)?)
+                Arc::new(recording_host_sink::http::Http::new(settings).map_err(wrong)?)
             }
         };
         Ok(match &self.common.encrypt {

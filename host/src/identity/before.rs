@@ -124,10 +124,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        route::{Condition, Content},
-        sink::stdout::Stdout,
-    };
+    use crate::route::{Condition, Content};
+    use recording_host_sink::stdout::Stdout;
 
     fn output(name: &str) -> Output {
         Output::new(name, Arc::new(Stdout::default()))

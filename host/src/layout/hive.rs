@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::encryption::SUFFIX;
 use recording_host_model::{CompletedConversation, Object};
+use recording_host_sink::encryption::SUFFIX;
 
 /// What follows a file's key in that of its metadata.
 const SIDECAR: &str = "_metadata.json";

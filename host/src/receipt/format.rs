@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::sink::{Sealed, Stored};
 use recording_host_model::{CompletedConversation, Object, Outcome};
+use recording_host_sink::{EncryptedObject, PutResult};
 
 /// The version of the format that is written.
 pub const VERSION: u32 = 2;
@@ -174,7 +174,7 @@ pub struct ObjectDigest {
 
 impl ObjectDigest {
     /// That of an object of this length and SHA-256, or of what the sink has made of it.
-    pub(super) fn of(key: String, size: u64, sha256: String, stored: Stored) -> Self {
+    pub(super) fn of(key: String, size: u64, sha256: String, stored: PutResult) -> Self {
         let etag = stored.etag;
         match stored.sealed {
             None => ObjectDigest {
@@ -183,7 +183,7 @@ impl ObjectDigest {
                 sha256,
                 etag,
             },
-            Some(Sealed { key, size, sha256 }) => ObjectDigest {
+            Some(EncryptedObject { key, size, sha256 }) => ObjectDigest {
                 key,
                 size,
                 sha256,

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use futures_util::StreamExt;
 
-use crate::sink::{SinkError, Store};
+use recording_host_sink::{SinkError, Store};
 
 /// What the keys of a segment's files have in common.
 pub(crate) fn name(export: &str, day: &str, segment: i64) -> String {

@@ -5,10 +5,8 @@ use std::io;
 use tokio::task::spawn_blocking;
 
 use super::ObjectDigest;
-use crate::{
-    sink::{Body, ObjectInfo, Passing, SinkError},
-    transfer::Output,
-};
+use crate::transfer::Output;
+use recording_host_sink::{Body, BodyWriter, PutOptions, SinkError};
 
 /// Puts what `write` writes, on a thread that may block, and returns the digest of what is stored, be
 /// it encrypted or not.
@@ -16,19 +14,19 @@ pub(super) async fn put(
     output: &Output,
     key: String,
     content_type: &str,
-    write: impl FnOnce(&mut Passing) -> io::Result<()> + Send + 'static,
+    write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Result<ObjectDigest, SinkError> {
     let (feed, body) = Body::channel();
     let writing = spawn_blocking(move || {
-        let mut passing = Passing::new(feed);
+        let mut passing = BodyWriter::new(feed);
         write(&mut passing)?;
         passing.end()
     });
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: content_type.to_owned(),
         size: None,
         replace: true,
-        clear: false,
+        plaintext: false,
     };
     let (written, stored) = tokio::join!(writing, output.sink.put(&key, info, body));
     let failed = |reason: String| SinkError {

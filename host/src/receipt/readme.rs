@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::{
-    sink::{ObjectInfo, SinkExt, StoreExt},
-    transfer::Output,
-};
+use crate::transfer::Output;
+use recording_host_sink::{PutOptions, SinkExt, StoreExt};
 use recording_host_state::Queue;
 
 use super::CommitError;
@@ -36,11 +34,11 @@ pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitErro
     let ours = |there: &Vec<u8>| there.starts_with(TITLE.as_bytes());
     let stays = there.is_some_and(|there| !ours(&there) || there == TEXT.as_bytes());
     if !stays {
-        let info = ObjectInfo {
+        let info = PutOptions {
             content_type: "text/plain; charset=utf-8".to_owned(),
             size: None,
             replace: true,
-            clear: true,
+            plaintext: true,
         };
         match output
             .sink

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 
 use super::{ObjectDigest, ReceiptReader, name, receipt_key};
-use crate::sink::{SinkError, Store, StoreExt};
 use recording_host_model::Segment;
+use recording_host_sink::{SinkError, Store, StoreExt};
 use recording_host_state::Replaced;
 
 /// Removes what a sink has of a replaced segment: rows, catalog and, when these are gone, the

@@ -8,13 +8,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::{ObjectDigest, replaced};
-use crate::{
-    encryption::SUFFIX,
-    layout,
-    sink::{ObjectInfo, SinkError, SinkExt},
-    transfer::Output,
-};
+use crate::{layout, transfer::Output};
 use recording_host_model::{Segment, hex};
+use recording_host_sink::{PutOptions, SinkError, SinkExt, encryption::SUFFIX};
 
 /// How many are put at once.
 const AT_ONCE: usize = 32;
@@ -51,12 +47,12 @@ pub(super) async fn put(
             if let Some(digest) = there {
                 return Ok((object, digest.clone()));
             }
-            let info = ObjectInfo {
+            let info = PutOptions {
                 content_type: "application/json".to_owned(),
                 size: None,
                 // A later attempt may know more of the conversation.
                 replace: true,
-                clear: false,
+                plaintext: false,
             };
             let stored = output.sink.put_bytes(&key, info, bytes.into()).await?;
             Ok((object, ObjectDigest::of(key, size, sha256, stored)))

@@ -6,11 +6,11 @@ use super::*;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::{
-    encryption::Recipients,
-    sink::{Body, Found, Health, Sink, Stored, encrypted::Encrypted, filesystem::Filesystem},
-};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome};
+use recording_host_sink::{
+    Body, Health, ObjectMeta, PutResult, Sink, encrypted::Encrypted, encryption::Recipients,
+    filesystem::Filesystem,
+};
 
 macro_rules! golden {
     ($name:literal) => {
@@ -371,7 +371,7 @@ async fn the_archive_carries_a_text_about_itself_and_leaves_that_of_others() {
     assert!(text.starts_with("Call recordings"), "{text}");
 
     let lake = Lake::new(false).await;
-    let info = ObjectInfo::default();
+    let info = PutOptions::default();
     let own = Body::whole(Bytes::from_static(b"Our bucket"));
     lake.output.sink.put(README, info, own).await.unwrap();
     lake.commit(1).await;
@@ -388,7 +388,7 @@ impl Sink for Unreadable {
         self.0.check().await
     }
 
-    async fn put(&self, key: &str, info: ObjectInfo, body: Body) -> Result<Stored, SinkError> {
+    async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
         self.0.put(key, info, body).await
     }
 
@@ -399,7 +399,7 @@ impl Sink for Unreadable {
 
 #[async_trait]
 impl Store for Unreadable {
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
         self.0.list(prefix)
     }
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Repair, RepairError};
 use crate::{
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader},
-    sink::{Store, StoreExt},
     verify::Finding,
 };
+use recording_host_sink::{Store, StoreExt};
 
 /// A receipt whose conversations another one has, too.
 struct Doubled {

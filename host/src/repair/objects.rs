@@ -7,9 +7,9 @@ use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
     receipt::{ReceiptObject, ReceiptReader, by_day, name, receipt_key},
     replicate::copy_object,
-    sink::{Store, StoreExt},
     verify::{Difference, Finding, SegmentId},
 };
+use recording_host_sink::{Store, StoreExt};
 
 impl Repair<'_> {
     /// Copies what other sinks have; returns what none of them has.

@@ -13,10 +13,10 @@ use crate::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
         sibling,
     },
-    sink::{Store, StoreExt},
     verify::SegmentId,
 };
 use recording_host_model::{Object, Outcome, hex};
+use recording_host_sink::{Store, StoreExt};
 use recording_host_state::{Lacking, VoidSegment};
 
 /// What is left of a segment.

@@ -8,8 +8,8 @@ use crate::{
     identity::route,
     receipt::{ReceiptReader, by_day},
     route::Route,
-    sink::{Store, StoreExt},
 };
+use recording_host_sink::{Store, StoreExt};
 use recording_host_state::hashed;
 
 impl Repair<'_> {

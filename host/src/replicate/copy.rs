@@ -7,10 +7,10 @@ use crate::{
     layout::About,
     metadata::restore::Restored,
     receipt::{ReceiptEntry, ReceiptObject},
-    sink::{Body, ObjectInfo, SinkError, Store, Stored},
     transfer::Output,
 };
 use recording_host_model::{Object, hex};
+use recording_host_sink::{Body, PutOptions, PutResult, SinkError, Store};
 
 /// How many parts of a recording are looked for when the key of an object is read.
 const PARTS: u32 = 1000;
@@ -99,17 +99,17 @@ pub(crate) async fn object(
     told: &ReceiptObject,
     (place, output): (usize, &Output),
     key: &str,
-) -> Result<Option<Stored>, Failure> {
+) -> Result<Option<PutResult>, Failure> {
     let Some(mut from) = store.get(&told.key).await.map_err(|error| (None, error))? else {
         return Ok(None);
     };
     let (feed, body) = Body::channel();
-    let info = ObjectInfo {
+    let info = PutOptions {
         content_type: told.content_type.clone(),
         size: Some(told.size),
         // What comes is what a receipt proves of this very key: whatever else is there is wrong.
         replace: true,
-        clear: false,
+        plaintext: false,
     };
     let feeding = async {
         let mut digest = Sha256::new();

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     receipt,
-    sink::{Health, SinkError},
     transfer::{Delivery, Output, TransferError},
 };
 use recording_host_model::{ArtifactKey, ArtifactResult, MissingRecording, day};
+use recording_host_sink::{Health, SinkError};
 
 /// How often a fresh link is asked for.
 const RENEWALS: u32 = 5;

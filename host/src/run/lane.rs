@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{PATIENCE, ms, pause};
-use crate::sink::SinkError;
+use recording_host_sink::SinkError;
 
 /// How long everything waits for a sink.
 const GRACE: Duration = Duration::from_secs(60);

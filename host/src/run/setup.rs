@@ -23,10 +23,10 @@ use crate::{
     privacy::Intake,
     push::Push,
     recover::{Claim, RecoverError, recover},
-    sink::{Sink, Store},
     transfer::{Output, Transfer, Zip},
 };
 use recording_host_model::{OriginRole, Purpose, SourceError};
+use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
 

@@ -10,9 +10,9 @@ use crate::{
     identity, marker, receipt,
     recover::Receipts,
     repair::{Repair, RepairError, Repaired, verified},
-    sink::SinkError,
     transfer::Output,
 };
+use recording_host_sink::SinkError;
 use recording_host_state::KnownSink;
 
 /// How many conversations are noted at once.

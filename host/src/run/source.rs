@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Follow;
-#[cfg(feature = "s3")]
-use crate::aws::Identity;
 use crate::privacy::Privacy;
+#[cfg(feature = "s3")]
+use recording_host_sink_s3::credentials::Identity;
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]

@@ -15,9 +15,9 @@ use crate::{
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
-    sink::SinkError,
 };
 use recording_host_model::{Purpose, TimeRange, Update, Verdict};
+use recording_host_sink::SinkError;
 use recording_host_state::Status;
 
 /// What a check has found.

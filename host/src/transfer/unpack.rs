@@ -23,12 +23,10 @@ use super::{
     Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, claim, host,
     name::content_type, transcoded,
 };
-use crate::{
-    archive::{Archive, ArchiveError, EntryError, Limits},
-    sink::{Feed, SinkError, Stored},
-};
+use crate::archive::{Archive, ArchiveError, EntryError, Limits};
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, ArtifactKey, Container, KeyContext, hex};
+use recording_host_sink::{BodySender, PutResult, SinkError};
 pub(super) use spooled::Spooled;
 
 /// What is said of an archive that the reader did not survive.
@@ -210,7 +208,7 @@ impl Transfer {
         })
     }
 
-    /// Puts a spooled file; `replace` is that of [`ObjectInfo`](crate::sink::ObjectInfo).
+    /// Puts a spooled file; `replace` is that of [`PutOptions`](recording_host_sink::PutOptions).
     pub(super) async fn put_file(
         &self,
         outputs: &[&Output],
@@ -218,7 +216,7 @@ impl Transfer {
         mut file: File,
         size: u64,
         replace: bool,
-    ) -> Result<Vec<Result<Stored, SinkError>>, Attempt> {
+    ) -> Result<Vec<Result<PutResult, SinkError>>, Attempt> {
         let _held = self.hold(Some(size), outputs.len()).await;
         let (feeds, puts) = self.puts(outputs, target, Some(size), replace);
         let reader = spawn_blocking(move || -> io::Result<_> {
@@ -234,7 +232,7 @@ impl Transfer {
         });
         let read = async {
             let feeds = reader.await.map_err(host)?.map_err(host)?;
-            join_all(feeds.into_iter().map(Feed::end)).await;
+            join_all(feeds.into_iter().map(BodySender::end)).await;
             Ok::<_, TransferError>(())
         };
         let (read, stored) = tokio::join!(read, join_all(puts));
@@ -283,7 +281,7 @@ impl Transfer {
             drop(receiver);
             match unpacker.await {
                 Ok(Ok(true)) => {
-                    join_all(feeds.into_iter().map(Feed::end)).await;
+                    join_all(feeds.into_iter().map(BodySender::end)).await;
                     Ok(Some(hex(&digest.finalize())))
                 }
                 // The sinks say why they stopped.
@@ -477,7 +475,7 @@ async fn open(
     }
 }
 
-fn feed_all(feeds: &[Feed], data: &Bytes) -> bool {
+fn feed_all(feeds: &[BodySender], data: &Bytes) -> bool {
     let mut open = false;
     for feed in feeds {
         open |= feed.send_blocking(data.clone()).is_ok();

@@ -1,10 +1,8 @@
 //! What a receipt says of an object that must be there.
 
 use super::finding::{ObjectKind, SegmentId};
-use crate::{
-    receipt::{ObjectDigest, ReceiptObject},
-    sink::Found,
-};
+use crate::receipt::{ObjectDigest, ReceiptObject};
+use recording_host_sink::ObjectMeta;
 
 #[derive(Clone, Default)]
 pub(super) struct Expected {
@@ -77,7 +75,7 @@ impl Expected {
     }
 
     /// Whether a receipt says this length and tag of it.
-    pub(super) fn has_tag(&self, found: &Found) -> bool {
+    pub(super) fn has_tag(&self, found: &ObjectMeta) -> bool {
         let tag = found.etag.as_deref();
         self.claims()
             .any(|(size, _, etag)| size == found.size && etag == tag)

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     layout::BUNDLES,
     receipt::{ReceiptEntry, ReceiptHeader},
-    sink::{Found, SinkError},
 };
+use recording_host_sink::{ObjectMeta, SinkError};
 
 // `claim` is all that receipts say of an encrypted object, `plain` what rows say of its plain bytes.
 // `entry` has a line of a receipt, `recording` a recording in it, or an empty one if there is none.
@@ -58,7 +58,7 @@ pub(super) enum State {
 }
 
 /// An object that was found, and what a receipt says of it, if one does.
-pub(super) type Compared = (Found, Option<Expected>);
+pub(super) type Compared = (ObjectMeta, Option<Expected>);
 
 #[derive(Clone)]
 pub(super) struct Ledger {
@@ -261,7 +261,7 @@ impl Ledger {
     /// left to be read if `full`, or if its tag is another one, which may be that of a copy.
     pub(super) async fn found(
         &self,
-        objects: Vec<Found>,
+        objects: Vec<ObjectMeta>,
         full: bool,
     ) -> Result<Vec<Compared>, SinkError> {
         self.with(move |tx| {

@@ -12,15 +12,12 @@ use super::{
     rows::{Comparison, Contradiction},
     sealed, whole,
 };
-use crate::{
-    encryption::SUFFIX,
-    receipt::{
-        ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
-        segment_of, sibling,
-    },
-    sink::SinkError,
+use crate::receipt::{
+    ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
+    segment_of, sibling,
 };
 use recording_host_model::{Outcome, hex};
+use recording_host_sink::{SinkError, encryption::SUFFIX};
 
 /// Lines and rows of one receipt that are named; how many more there are is said.
 const NAMED: usize = 100;

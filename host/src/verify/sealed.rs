@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::broken;
-use crate::{
-    encryption::{DecryptError, Identities},
-    sink::{Body, SinkError, Store},
-};
 use recording_host_model::hex;
+use recording_host_sink::{
+    Body, SinkError, Store,
+    encryption::{DecryptError, Identities},
+};
 
 /// SHA-256 of an object.
 pub(super) struct Digests {

@@ -10,7 +10,7 @@ use super::{
     finding::{Difference, Finding, ObjectKind, SegmentId},
     ledger::Ledger,
 };
-use crate::sink::SinkError;
+use recording_host_sink::SinkError;
 
 /// A receipt as the database has it.
 #[derive(Clone)]

@@ -14,7 +14,6 @@ use recording_host::{
     clock::Clock,
     grant::Allow,
     layout::Layout,
-    sink::filesystem::Filesystem,
     transfer::{Output, Transfer, Zip},
 };
 use recording_host_model::{
@@ -22,6 +21,7 @@ use recording_host_model::{
     Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
     RecordingKey, Reported, SplitState, Step,
 };
+use recording_host_sink::filesystem::Filesystem;
 use recording_host_state::Queue;
 use serde_json::{Value, json};
 use tempfile::TempDir;

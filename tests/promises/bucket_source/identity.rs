@@ -7,12 +7,12 @@ use genesys_simulator::Settings;
 use recording_host::{
     clock::Clock,
     grant::{Allow, Login, SigV4},
-    sink::filesystem::Filesystem,
     transfer::{Output, Transfer, TransferError},
 };
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
 };
+use recording_host_sink::filesystem::Filesystem;
 use recording_host_state::Queue;
 use serde_json::{Value, json};
 use tokio::{

@@ -6,9 +6,8 @@ use std::sync::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::{
-    Config, clock::Clock, sink::filesystem::Filesystem, transfer::Zip, verify::verify,
-};
+use recording_host::{Config, clock::Clock, transfer::Zip, verify::verify};
+use recording_host_sink::filesystem::Filesystem;
 use serde_json::json;
 
 use super::cloud::{Cloud, Recording, row};

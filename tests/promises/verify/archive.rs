@@ -9,14 +9,18 @@ use std::{
 use age::secrecy::ExposeSecret;
 use bytes::Bytes;
 use recording_host::{
-    encryption::{Identities, Recipients},
     metadata::{self, Format},
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
-    sink::{ObjectInfo, Sink, SinkExt, encrypted::Encrypted, filesystem::Filesystem},
     transfer::Output,
     verify::{Finding, Options, verify_with},
 };
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
+use recording_host_sink::{
+    PutOptions, Sink, SinkExt,
+    encrypted::Encrypted,
+    encryption::{Identities, Recipients},
+    filesystem::Filesystem,
+};
 use tempfile::TempDir;
 
 use crate::support::sha256;
@@ -149,7 +153,7 @@ impl Archive {
                 .flat_map(|one| one.objects.get_mut("lake").unwrap())
             {
                 let content = format!("{} {}", object.conversation, &object.recording[1..]);
-                let info = ObjectInfo::default();
+                let info = PutOptions::default();
                 let put = output
                     .sink
                     .put_bytes(&object.key, info, Bytes::from(content));

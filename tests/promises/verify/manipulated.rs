@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use recording_host::{
-    sink::filesystem::Filesystem,
-    verify::{Difference, Options, verify_with},
-};
+use recording_host::verify::{Difference, Options, verify_with};
+use recording_host_sink::filesystem::Filesystem;
 
 use super::archive::{Archive, FIRST, Form, SECOND};
 

@@ -9,7 +9,6 @@ use std::{
 use recording_host::{
     clock::Clock,
     grant::Allow,
-    sink::{Sink, filesystem::Filesystem},
     transfer::{Output, Transfer, TransferError},
 };
 use recording_host_model::{
@@ -17,6 +16,7 @@ use recording_host_model::{
     Download, HandedOver, Next, Origin, OriginRole, Outcome, RecordingKey, Reported, SplitState,
     Step,
 };
+use recording_host_sink::{Sink, filesystem::Filesystem};
 use recording_host_state::Queue;
 use tempfile::TempDir;
 use tokio::{

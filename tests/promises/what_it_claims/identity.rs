@@ -3,16 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use age::x25519::Identity;
-use recording_host::{
-    encryption::Recipients,
-    layout::Layout,
-    sink::{
-        Overwrite, Sink,
-        encrypted::Encrypted,
-        filesystem::{Filesystem, Options},
-    },
-};
+use recording_host::layout::Layout;
 use recording_host_model::Outcome;
+use recording_host_sink::{
+    Overwrite, Sink,
+    encrypted::Encrypted,
+    encryption::Recipients,
+    filesystem::{Filesystem, Options},
+};
 
 use super::delivery::{End, Way, wav};
 use crate::support::sha256;

@@ -3,7 +3,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use super::super::sink::SinkConfig;
-use crate::{sink::filesystem::Filesystem, transfer::Output};
+use crate::transfer::Output;
+use recording_host_sink::filesystem::Filesystem;
 
 /// The text of a sink's identity, as the configuration with these keys fills it.
 async fn identity(keys: Value) -> String {

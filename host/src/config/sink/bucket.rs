@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{super::place::Place, ConfigError, Hidden, Secrets};
-use crate::sink::Overwrite;
+use recording_host_sink::Overwrite;
 #[cfg(feature = "sink-azure-blob")]
-use crate::sink::azure_blob;
+use recording_host_sink_object_store::azure_blob;
 #[cfg(feature = "sink-gcs")]
-use crate::sink::gcs;
+use recording_host_sink_object_store::gcs;
 
 #[cfg(feature = "sink-gcs")]
 /// Google Cloud Storage.

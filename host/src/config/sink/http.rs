@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{super::place::Place, ConfigError, Hidden, Secrets};
-use crate::sink::http::{Auth, Retry, Settings, Template, Timeout, Verb};
+use recording_host_sink::http::{Auth, Retry, Settings, Template, Timeout, Verb};
 
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
+use recording_host_sink_s3::{
+    Checksum, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock, PartsAtOnce,
+    Retention, RetentionMode, Retry, Role, Settings, StorageClass, TidyAfter, Timeout,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,13 +13,7 @@ use super::{
     super::place::{Place, amazon},
     ConfigError, Hidden, Secrets,
 };
-use crate::sink::{
-    Overwrite,
-    s3::{
-        Checksum, Credentials, Encryption, Grants, Identity, ObjectLock, PartsAtOnce, Retention,
-        RetentionMode, Retry, Role, Settings, TidyAfter, Timeout,
-    },
-};
+use recording_host_sink::Overwrite;
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";

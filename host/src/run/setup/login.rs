@@ -53,7 +53,7 @@ impl Pipeline {
             RunError::Host(format!("sources.{}.{at}: {reason}", self.name))
         };
         let (identity, region, service) = match auth {
-            None => (crate::sink::s3::Identity::default(), None, "s3"),
+            None => (recording_host_sink_s3::Identity::default(), None, "s3"),
             Some(Auth::Aws(aws)) => (
                 aws.identity.clone(),
                 aws.region.as_deref(),
@@ -65,7 +65,8 @@ impl Pipeline {
             }
         };
         let region = region.or_else(|| self.source.options.get("region")?.as_str());
-        let (provider, region) = crate::aws::provider(&identity, region).await;
+        let (provider, region) =
+            recording_host_sink_s3::credentials::provider(&identity, region).await;
         let region = region
             .ok_or_else(|| wrong("auth.region", "missing, and AWS' own settings have none"))?;
         let provider = provider.ok_or_else(|| wrong("auth", "there are no AWS credentials"))?;

@@ -4,10 +4,8 @@
 use tokio::sync::watch;
 
 use super::Pipeline;
-use crate::{
-    run::{PATIENCE, RunError, ms, pause},
-    sink::SinkError,
-};
+use crate::run::{PATIENCE, RunError, ms, pause};
+use recording_host_sink::SinkError;
 use recording_host_state::Queue;
 
 impl Pipeline {

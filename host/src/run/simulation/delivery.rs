@@ -14,12 +14,11 @@ use sha2::{Digest, Sha256};
 use super::world::{World, different};
 use crate::{
     clock::Clock,
-    pushback::Pushback,
     run::parts::Delivers,
-    sink::SinkError,
     transfer::{Delivery, Output, TransferError},
 };
 use recording_host_model::{Artifact, ArtifactKey, Object, hex};
+use recording_host_sink::{SinkError, pushback::Pushback};
 
 /// The way from a link to two sinks.
 pub(super) struct Way {

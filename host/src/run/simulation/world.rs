@@ -13,8 +13,8 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use crate::clock::Clock;
-use crate::sink::{
-    Body, DifferentObject, Found, Health, ObjectInfo, Sink, SinkError, Store, Stored,
+use recording_host_sink::{
+    Body, DifferentObject, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store,
 };
 
 /// 2026-01-05T00:00:00Z
@@ -336,7 +336,12 @@ impl Sink for Lake {
         Some(self)
     }
 
-    async fn put(&self, key: &str, info: ObjectInfo, mut body: Body) -> Result<Stored, SinkError> {
+    async fn put(
+        &self,
+        key: &str,
+        info: PutOptions,
+        mut body: Body,
+    ) -> Result<PutResult, SinkError> {
         let failure = || self.failure(key);
         if self.is_out() {
             return Err(failure());
@@ -363,7 +368,7 @@ impl Sink for Lake {
         if world.strikes() {
             return Err(failure());
         }
-        Ok(Stored {
+        Ok(PutResult {
             size,
             etag: None,
             sealed: None,
@@ -373,13 +378,13 @@ impl Sink for Lake {
 
 #[async_trait]
 impl Store for Lake {
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<Found, SinkError>> {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
         let world = self.world.lock().unwrap();
         let all = world.lake.iter();
         let found: Vec<_> = all
             .filter(|((of, key), _)| of == self.name && key.starts_with(prefix))
             .map(|((_, key), data)| {
-                Ok(Found {
+                Ok(ObjectMeta {
                     key: key.clone(),
                     size: data.len() as u64,
                     etag: None,

@@ -1,0 +1,103 @@
+//! Objects in Azure Blob Storage.
+//!
+//! Blocks of large objects that a killed writer leaves are removed by the service after a week.
+
+use std::sync::Arc;
+
+use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use super::bucket::{Bucket, Options, Retry};
+use super::connector::Connector;
+use recording_host_sink::{SinkError, pushback::Pushback};
+
+/// Where the container is, and who writes.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The storage account.
+    pub account: String,
+    /// The container's name.
+    pub container: String,
+    /// The URL of a server other than Azure's public cloud, such as an emulator.
+    pub endpoint: Option<String>,
+    /// Who writes.
+    pub credentials: Credentials,
+    /// What goes with each object.
+    pub options: Options,
+    /// How requests are repeated.
+    pub retry: Retry,
+}
+
+/// Who writes.
+#[derive(Clone, Debug, Default)]
+pub enum Credentials {
+    /// What the environment says (`AZURE_...`), else the machine's managed identity.
+    #[default]
+    Default,
+    /// The account's key.
+    AccessKey(SecretString),
+    /// A shared access signature: the query without its question mark.
+    Sas(SecretString),
+    /// An application of Entra ID.
+    Client {
+        /// The directory.
+        tenant_id: String,
+        /// The application.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+}
+
+/// The sink `azure_blob`, with a client of its own.
+///
+/// # Errors
+/// Says what is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+    let place = format!("az://{}/{}", settings.account, settings.container);
+    let pushback = Pushback::default();
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_http_connector(Connector(pushback.clone()))
+        .with_account(&settings.account)
+        .with_container_name(&settings.container)
+        // An account that has no tags refuses the header even if it is empty.
+        .with_disable_tagging(settings.options.tags.is_empty())
+        .with_retry(settings.retry.into());
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder
+            .with_endpoint(endpoint.clone())
+            .with_client_options(ClientOptions::new().with_allow_http(true));
+    }
+    builder = match &settings.credentials {
+        Credentials::Default => builder,
+        Credentials::AccessKey(key) => builder.with_access_key(key.expose_secret()),
+        Credentials::Sas(query) => {
+            let query = query.expose_secret().trim_start_matches('?').as_bytes();
+            let pairs = url::form_urlencoded::parse(query).into_owned();
+            builder.with_sas_authorization(pairs.collect::<Vec<_>>())
+        }
+        Credentials::Client {
+            tenant_id,
+            client_id,
+            client_secret,
+        } => builder.with_client_secret_authorization(
+            client_id,
+            client_secret.expose_secret(),
+            tenant_id,
+        ),
+    };
+    let store = builder.build().map_err(|error| SinkError {
+        sink: "azure_blob".into(),
+        key: place.clone(),
+        reason: format!("{error}; check `credentials`, `account`, `container` and `endpoint`"),
+        retryable: false,
+        different: None,
+    })?;
+    Ok(Bucket {
+        store: Arc::new(store),
+        sink: "azure_blob",
+        place,
+        options: settings.options,
+        pushback,
+    })
+}

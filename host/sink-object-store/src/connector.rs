@@ -1,0 +1,45 @@
+//! Makes the connections of the crate `object_store`, and listens to each answer, since that crate
+//! repeats requests that are refused.
+
+use async_trait::async_trait;
+use object_store::{
+    ClientOptions,
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+        HttpService, ReqwestConnector,
+    },
+};
+
+use recording_host_sink::pushback::Pushback;
+
+/// Makes connections, and notes answers that ask for less.
+#[derive(Debug)]
+pub(super) struct Connector(pub(super) Pushback);
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Listener {
+            client: ReqwestConnector::default().connect(options)?,
+            pushback: self.0.clone(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Listener {
+    client: HttpClient,
+    pushback: Pushback,
+}
+
+#[async_trait]
+impl HttpService for Listener {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = self.client.execute(request).await;
+        match &answer {
+            Ok(answer) => self.pushback.answered(answer.status().as_u16()),
+            Err(error) if error.kind() == HttpErrorKind::Timeout => self.pushback.felt(),
+            Err(_) => {}
+        }
+        answer
+    }
+}

@@ -1,0 +1,82 @@
+//! Objects in Google Cloud Storage.
+//!
+//! Uploads of large objects that a killed writer leaves cannot be listed with this protocol: a
+//! lifecycle rule of the bucket (`AbortIncompleteMultipartUpload`) removes them.
+
+use std::sync::Arc;
+
+use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use super::bucket::{Bucket, Options, Retry};
+use super::connector::Connector;
+use recording_host_sink::{SinkError, pushback::Pushback};
+
+/// Where the bucket is, and who writes.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The URL of a server other than Google's, such as an emulator.
+    pub endpoint: Option<String>,
+    /// Who writes.
+    pub credentials: Credentials,
+    /// What goes with each object.
+    pub options: Options,
+    /// How requests are repeated.
+    pub retry: Retry,
+}
+
+/// Who writes.
+#[derive(Clone, Debug, Default)]
+pub enum Credentials {
+    /// Application default credentials: a file that is named in the environment, gcloud's, or the
+    /// machine's.
+    #[default]
+    Default,
+    /// A service account's key: the text of its JSON file.
+    ServiceAccount(SecretString),
+    /// An access token, which is not renewed.
+    Token(SecretString),
+    /// Nobody in particular, as with an emulator.
+    Anonymous,
+}
+
+/// The sink `gcs`, with a client of its own.
+///
+/// # Errors
+/// Says what is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+    let place = format!("gs://{}", settings.bucket);
+    let pushback = Pushback::default();
+    let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_http_connector(Connector(pushback.clone()))
+        .with_bucket_name(&settings.bucket)
+        .with_retry(settings.retry.into());
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder
+            .with_base_url(endpoint)
+            .with_client_options(ClientOptions::new().with_allow_http(true));
+    }
+    builder = match &settings.credentials {
+        Credentials::Default => builder,
+        Credentials::ServiceAccount(key) => builder.with_service_account_key(key.expose_secret()),
+        Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
+        // Requests that write ask for credentials all the same: empty ones are at hand.
+        Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
+    };
+    let store = builder.build().map_err(|error| SinkError {
+        sink: "gcs".into(),
+        key: place.clone(),
+        reason: format!("{error}; check `credentials`, `bucket` and `endpoint`"),
+        retryable: false,
+        different: None,
+    })?;
+    Ok(Bucket {
+        store: Arc::new(store),
+        sink: "gcs",
+        place,
+        options: settings.options,
+        pushback,
+    })
+}

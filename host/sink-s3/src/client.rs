@@ -1,0 +1,89 @@
+//! The client of a bucket: where it sends, as whom, how patiently.
+
+use std::time::Duration;
+
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Region, RequestChecksumCalculation, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+};
+
+use super::{Settings, pushback::Listener, settings::RetryMode};
+use crate::credentials::{assumed, identified};
+use recording_host_sink::pushback::Pushback;
+
+/// The client for a bucket; what its retries hide is noted in `pushback`.
+pub(super) async fn client(settings: &Settings, pushback: Pushback) -> Client {
+    let retry = match settings.retry.mode {
+        RetryMode::Adaptive => RetryConfig::adaptive(),
+        RetryMode::Standard => RetryConfig::standard(),
+    }
+    .with_max_attempts(settings.retry.attempts.max(1))
+    .with_max_backoff(Duration::from_secs(settings.retry.max_backoff_seconds));
+    let timeout = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(settings.timeout.connect_seconds))
+        .read_timeout(Duration::from_secs(settings.timeout.read_seconds))
+        .operation_attempt_timeout(Duration::from_secs(settings.timeout.attempt_seconds))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(retry)
+        .timeout_config(timeout);
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let base = identified(loader, &settings.identity.source).load().await;
+    let mut config = aws_sdk_s3::config::Builder::from(&base)
+        .force_path_style(settings.path_style)
+        .interceptor(Listener(pushback))
+        // The sink computes checksums itself, while the bytes are in the cache.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+    if let Some(endpoint) = &settings.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    if let Some(role) = &settings.identity.role {
+        config = config.credentials_provider(assumed(role, base).await);
+    }
+    Client::from_conf(config.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::retry;
+
+    use super::*;
+    use crate::{Retry, Timeout};
+
+    #[tokio::test]
+    async fn the_client_is_as_patient_as_the_settings_say() {
+        for (mode, sdk) in [
+            (RetryMode::Adaptive, retry::RetryMode::Adaptive),
+            (RetryMode::Standard, retry::RetryMode::Standard),
+        ] {
+            let settings = Settings {
+                region: Some("eu-west-1".to_owned()),
+                retry: Retry {
+                    mode,
+                    attempts: 7,
+                    max_backoff_seconds: 8,
+                },
+                timeout: Timeout {
+                    connect_seconds: 9,
+                    read_seconds: 10,
+                    attempt_seconds: 11,
+                },
+                ..Settings::default()
+            };
+            let client = client(&settings, Pushback::default()).await;
+            let retry = client.config().retry_config().unwrap();
+            assert_eq!((retry.mode(), retry.max_attempts()), (sdk, 7));
+            assert_eq!(retry.max_backoff(), Duration::from_secs(8));
+            let timeout = client.config().timeout_config().unwrap();
+            let seconds = |seconds| Some(Duration::from_secs(seconds));
+            assert_eq!(timeout.connect_timeout(), seconds(9));
+            assert_eq!(timeout.read_timeout(), seconds(10));
+            assert_eq!(timeout.operation_attempt_timeout(), seconds(11));
+        }
+    }
+}

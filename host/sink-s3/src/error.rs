@@ -1,0 +1,192 @@
+//! What went wrong with a bucket, in one line, and the way out.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use super::{S3, object::There};
+use recording_host_sink::{PutOptions, SinkError};
+
+/// The code that the server gives, such as `NoSuchKey`.
+pub(super) fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+        .unwrap_or_default()
+}
+
+/// The status of the answer, if there is one.
+pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
+}
+
+impl S3 {
+    pub(super) fn failure(
+        &self,
+        key: &str,
+        reason: impl Into<String>,
+        retryable: bool,
+    ) -> SinkError {
+        SinkError {
+            sink: "s3".into(),
+            key: format!("s3://{}/{key}", self.settings.bucket),
+            reason: reason.into(),
+            retryable,
+            different: None,
+        }
+    }
+
+    /// A different object is there, and stays.
+    pub(super) fn refused(&self, key: &str, there: &There, info: &PutOptions) -> SinkError {
+        let overwrite = self.settings.overwrite;
+        let reason = overwrite.refusal(there.size, info);
+        let error = self.failure(key, reason, false);
+        error.with_different(key, overwrite, info)
+    }
+
+    pub(super) fn broken(&self, key: &str) -> SinkError {
+        self.failure(key, recording_host_sink::BodyAborted.to_string(), true)
+    }
+
+    pub(super) fn error<E>(&self, key: &str, error: &SdkError<E>) -> SinkError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let Some(status) = status(error) else {
+            let (reason, retryable) = self.unreached(error);
+            return self.failure(key, reason, retryable);
+        };
+        let code = code(error);
+        let said = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::message)
+            .map(|text| text.lines().next().unwrap_or_default().trim())
+            .filter(|text| !text.is_empty())
+            .map(|text| format!(": {text}"))
+            .unwrap_or_default();
+        let elsewhere = error
+            .raw_response()
+            .and_then(|answer| answer.headers().get("x-amz-bucket-region"))
+            .filter(|there| Some(*there) != self.settings.region.as_deref())
+            .map(str::to_owned);
+        let (reason, retryable) = match code {
+            "NoSuchBucket" => ("the bucket does not exist; make it or mend `bucket`".into(), false),
+            "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException" => (self.redirected(code, elsewhere, &said), false),
+            "" if matches!(status, 301 | 307 | 308) || (status == 400 && elsewhere.is_some()) => {
+                (self.redirected("redirect", elsewhere, &said), false)
+            }
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" => (
+                format!("{code}: the server does not accept the credentials; check `credentials`"),
+                false,
+            ),
+            "ExpiredToken" | "ExpiredTokenException" => (
+                "the credentials have expired; give new ones in `credentials`, or a role that is renewed by itself".into(),
+                false,
+            ),
+            "RequestTimeTooSkewed" => (
+                "the clock of this machine differs from the server's by too much; set it (NTP)".into(),
+                false,
+            ),
+            "InvalidObjectState" => (
+                "the object lies in an archive class and cannot be read; restore it first".into(),
+                false,
+            ),
+            "InvalidStorageClass" => (
+                format!("the server does not know the storage class; mend `storage_class`{said}"),
+                false,
+            ),
+            "InvalidTag" => (format!("the server does not take the tags; mend `tags`{said}"), false),
+            "AccessControlListNotSupported" => (
+                "the bucket takes no access control lists; leave `acl` and `grants` out, or change the bucket's object ownership".into(),
+                false,
+            ),
+            "EntityTooLarge" => (format!("the server takes no object of this size{said}"), false),
+            "SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded" => (
+                format!("{code}: the server asks for fewer requests; it is tried again later"),
+                true,
+            ),
+            "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody" => {
+                (format!("{code}: the object was damaged on the way{said}"), true)
+            }
+            "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload"
+            | "InvalidPart" => (format!("{code}{said}; it can be tried again"), true),
+            code if code.starts_with("KMS.") => (
+                format!("{code}: the key cannot be used; check `sse.key_id` and the key's policy{said}"),
+                false,
+            ),
+            "AccessDenied" | "Forbidden" => (denied(&said), false),
+            "" if status == 403 => (denied(""), false),
+            "" if status == 404 => ("not found; check `bucket` and `endpoint`".into(), false),
+            _ => {
+                let name = if code.is_empty() {
+                    format!("status {status}")
+                } else {
+                    format!("{code} (status {status})")
+                };
+                let passing = (status >= 500 && status != 501) || matches!(status, 408 | 409 | 429);
+                let way = if passing {
+                    "; it can be tried again"
+                } else {
+                    "; check what the sink's configuration asks of this server"
+                };
+                (format!("the server refuses: {name}{said}{way}"), passing)
+            }
+        };
+        self.failure(key, reason, retryable)
+    }
+
+    fn redirected(&self, code: &str, region: Option<String>, said: &str) -> String {
+        match region {
+            Some(region) => format!("the bucket is in another region; set `region: {region}`"),
+            None => format!(
+                "{code}: the bucket is not at this address; check `region` and `endpoint`{said}"
+            ),
+        }
+    }
+
+    /// What went wrong if there was no answer, and whether that may pass.
+    fn unreached<E>(&self, error: &SdkError<E>) -> (String, bool)
+    where
+        E: std::error::Error + 'static,
+    {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        // Credentials are asked for before the request is sent.
+        let credentials = format!("{error:?}").contains("CredentialsNotLoaded")
+            || cause.to_string().contains("credential");
+        if credentials {
+            return (
+                format!(
+                    "no credentials: {cause}; give `credentials`, or set up what AWS' default chain reads"
+                ),
+                false,
+            );
+        }
+        match (error, &self.settings.endpoint) {
+            (SdkError::DispatchFailure(_) | SdkError::TimeoutError(_), Some(endpoint)) => (
+                format!("no answer from {endpoint}: {cause}; check `endpoint`"),
+                true,
+            ),
+            (SdkError::DispatchFailure(_) | SdkError::TimeoutError(_), None) => (
+                format!(
+                    "no answer from AWS: {cause}; check `region`, the network, and where the credentials come from"
+                ),
+                true,
+            ),
+            (SdkError::ConstructionFailure(_), _) => (
+                format!(
+                    "the request cannot be made: {cause}; check `region`, `endpoint` and `bucket`"
+                ),
+                false,
+            ),
+            (error, _) => (format!("{error}: {cause}"), true),
+        }
+    }
+}
+
+fn denied(said: &str) -> String {
+    format!(
+        "access denied{said}; the credentials need s3:PutObject, s3:GetObject, s3:AbortMultipartUpload and s3:ListBucket, and what the sink's options ask for"
+    )
+}

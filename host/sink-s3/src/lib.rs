@@ -1,0 +1,191 @@
+//! Objects in S3, or in whatever speaks its protocol.
+//!
+//! Objects up to 16 MiB go in one PUT, larger ones as a multipart upload, which goes on where a
+//! killed writer left it. Each request carries a checksum that the server compares; a server that
+//! cannot is found out by [`check`](Sink::check), and sizes are compared instead. What has arrived
+//! is not copied on its way: requests are made of the segments that came.
+
+mod body;
+mod checksum;
+mod client;
+pub mod credentials;
+mod error;
+mod multipart;
+mod object;
+mod probe;
+mod pushback;
+mod settings;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+pub use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use tokio::sync::Semaphore;
+
+pub use settings::{
+    Checksum, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode, Retry,
+    RetryMode, Settings, TidyAfter, Timeout,
+};
+
+pub use crate::credentials::{Credentials, Identity, Role};
+use recording_host_sink::{
+    Body, BodyReader, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store,
+    pushback::Pushback,
+};
+
+/// The largest object that goes in one PUT, in bytes.
+const SINGLE: usize = 16 << 20;
+/// Parts on their way beyond one for each object: what bounds the memory of large objects.
+const MORE_PARTS: usize = 2;
+
+/// The sink `s3`.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    client: Client,
+    pushback: Pushback,
+    settings: Arc<Settings>,
+    found: Arc<RwLock<probe::Server>>,
+    active: multipart::Active,
+    beginning: Arc<tokio::sync::Mutex<()>>,
+    room: Arc<Semaphore>,
+}
+
+impl S3 {
+    /// A sink with a client of its own.
+    pub async fn new(mut settings: Settings) -> Self {
+        settings.prefix = settings.prefix.trim_matches('/').to_owned();
+        let pushback = Pushback::default();
+        S3 {
+            client: client::client(&settings, pushback.clone()).await,
+            pushback,
+            found: Arc::new(RwLock::new(probe::Server {
+                algorithm: checksum::Algorithm::of(settings.checksum),
+                // What is not known is not relied on.
+                checks: false,
+                conditional: false,
+            })),
+            settings: Arc::new(settings),
+            active: multipart::Active::default(),
+            beginning: Arc::default(),
+            room: Arc::new(Semaphore::new(MORE_PARTS)),
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.settings.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.settings.prefix)
+        }
+    }
+
+    /// What is known of the server.
+    fn server(&self) -> probe::Server {
+        *self.found.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl S3 {
+    /// Puts an object under its whole key.
+    async fn put_at(
+        &self,
+        key: String,
+        info: PutOptions,
+        body: Body,
+    ) -> Result<PutResult, SinkError> {
+        let keep = self.settings.overwrite.keeps(&info);
+        let mut body = BodyReader::new(body);
+        if info.size.is_none_or(|size| size <= SINGLE as u64) {
+            let first = body.take(SINGLE).await.map_err(|_| self.broken(&key))?;
+            if body.at_end().await.map_err(|_| self.broken(&key))? {
+                if keep
+                    && !self.server().conditional
+                    && let Some(there) = self.head(&key).await?
+                {
+                    return self
+                        .compare(&key, &info, there, BodyReader::whole(first))
+                        .await;
+                }
+                return self.put_whole(&key, &info, first, keep).await;
+            }
+            body.give_back(first);
+        }
+        // To upload a large object in order to be told that it is there would be a waste.
+        if keep && let Some(there) = self.head(&key).await? {
+            return self.compare(&key, &info, there, body).await;
+        }
+        self.put_parts(&key, &info, &mut body, keep).await
+    }
+}
+
+#[async_trait]
+impl Sink for S3 {
+    async fn check(&self) -> Result<Health, SinkError> {
+        self.probe().await
+    }
+
+    async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
+        let stored = self.put_at(self.key(key), info, body).await;
+        stored.map_err(|mut error| {
+            // Below the prefix, as whoever put it knows it.
+            if let Some(different) = &mut error.different {
+                key.clone_into(&mut different.key);
+            }
+            error
+        })
+    }
+
+    async fn tidy(&self) -> Result<u64, SinkError> {
+        self.abort_old().await
+    }
+
+    fn pushed_back(&self) -> u64 {
+        self.pushback.count()
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Store for S3 {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
+        let pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.settings.bucket)
+            .prefix(self.key(prefix))
+            .set_request_payer(self.settings.payer())
+            .into_paginator()
+            .send();
+        stream::unfold(pages, |mut pages| async move {
+            let page = pages.next().await?;
+            Some((page, pages))
+        })
+        .flat_map(move |page| {
+            let found: Vec<Result<ObjectMeta, SinkError>> = match page {
+                Ok(page) => page
+                    .contents()
+                    .iter()
+                    .filter_map(|object| self.found(object).map(Ok))
+                    .collect(),
+                Err(error) => vec![Err(self.error("", &error))],
+            };
+            stream::iter(found)
+        })
+        .boxed()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        self.read(&self.key(key)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), SinkError> {
+        let key = self.key(key);
+        let removed = self.remove(&key).await;
+        removed.map_err(|error| self.error(&key, &error))
+    }
+}

@@ -1,0 +1,30 @@
+//! Counts how often a server asked for less: refusals of what came too fast, and requests that were
+//! not answered in time. Whoever repeats requests hides such signs; the run must hear of them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// How often a server asked for less.
+#[derive(Clone, Debug, Default)]
+pub struct Pushback(Arc<AtomicU64>);
+
+impl Pushback {
+    /// Notes an answer, if that is what it says.
+    pub fn answered(&self, status: u16) {
+        if matches!(status, 429 | 503) {
+            self.felt();
+        }
+    }
+
+    /// Notes a request that was not answered in time.
+    pub fn felt(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
