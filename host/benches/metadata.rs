@@ -17,11 +17,8 @@ use parquet::{
     basic::{Compression as Codec, ZstdLevel},
     file::properties::WriterProperties,
 };
-use recording_host::{
-    metadata::{Compression, Format, Settings, Writer},
-    receipt,
-    transfer::Output,
-};
+use recording_host::{receipt, transfer::Output};
+use recording_host_metadata::{Compression, Format, Settings, Writer};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::filesystem::Filesystem;
 

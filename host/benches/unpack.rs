@@ -12,17 +12,14 @@ use std::{
 
 use async_trait::async_trait;
 use flate2::{Compression, Decompress, FlushDecompress, Status, write::DeflateEncoder};
-use recording_host::{
-    archive::{Archive, Limits},
-    clock::Clock,
-    grant::Allow,
-    transfer::{Output, Transfer},
-};
+use recording_host::transfer::{Output, Transfer};
+use recording_host_http::AllowedOrigins;
 use recording_host_model::{
-    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
+    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
 use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 use recording_host_state::Queue;
+use recording_host_zip::{Archive, Limits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -149,7 +146,7 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, 
     let output = Output::new("nowhere", Arc::new(Nowhere));
     let transfer = Transfer::new(
         reqwest::Client::new(),
-        Allow::new(&origins, None, true),
+        AllowedOrigins::new(&origins, None, true),
         Queue::open(folder, "bench")
             .expect("the folder can be used")
             .0,

@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host::{Config, clock::Clock, transfer::Zip};
+use recording_host::{Config, transfer::Zip};
+use recording_host_model::clock::Clock;
 use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 
 #[derive(Debug, Default)]

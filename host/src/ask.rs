@@ -2,15 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{
-    clock::Clock,
-    run::{
-        RunError,
-        parts::{Answers, Steps},
-        source_error,
-    },
+use crate::run::{
+    RunError,
+    parts::{Answers, Steps},
+    source_error,
 };
-use recording_host_model::{Next, Purpose, SourceError, Split, SplitInput, Started, Step};
+use recording_host_model::{
+    Next, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
+};
 
 /// How often a step is tried.
 const TRIES: u32 = 8;

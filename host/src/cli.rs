@@ -23,10 +23,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use recording_host::{
-    clock::Clock,
     config::{ConfigError, UnknownType},
     run::RunError,
 };
+use recording_host_model::clock::Clock;
 use recording_host_sink::encryption::{Identities, IdentityError};
 use tokio::sync::watch;
 

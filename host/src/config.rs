@@ -44,11 +44,10 @@ use source::Origin;
 use text::Positions;
 
 use crate::{
-    clock::Clock,
-    layout::Layout,
     run::{Concurrency, Pipeline, SourceConfig},
     secret::{Backend, SecretError},
 };
+use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
 

@@ -10,15 +10,10 @@
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
-pub mod archive;
 mod ask;
-pub mod clock;
 pub mod config;
-pub mod grant;
 pub mod identity;
-pub mod layout;
 mod marker;
-pub mod metadata;
 pub mod plan;
 pub mod privacy;
 pub mod push;
@@ -27,10 +22,8 @@ pub mod reconcile;
 pub mod recover;
 mod repair;
 mod replicate;
-pub mod route;
 pub mod run;
 pub mod secret;
-pub mod transcode;
 pub mod transfer;
 pub mod verify;
 

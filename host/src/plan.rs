@@ -13,7 +13,8 @@ use serde::Serialize;
 
 pub use picture::picture;
 
-use crate::{ask::Asked, grant::Allow, run::RunError, transfer::length};
+use crate::{ask::Asked, run::RunError, transfer::length};
+use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, ConversationRef, Fetch, Purpose, Split, Step, TimeRange,
     Update, day,
@@ -123,7 +124,7 @@ pub(crate) async fn plan(
     fetch_size: usize,
     requests_per_minute: Option<u32>,
     client: &reqwest::Client,
-    allow: &Allow,
+    allow: &AllowedOrigins,
 ) -> Result<Plan, RunError> {
     let started = asked.start(Purpose::Estimate(range)).await?;
     let counts: Vec<Counts> = stream::iter(started.splits)
@@ -158,7 +159,7 @@ async fn sample(
     asked: &Asked,
     conversations: Vec<ConversationRef>,
     client: &reqwest::Client,
-    allow: &Allow,
+    allow: &AllowedOrigins,
 ) -> Result<Sampled, RunError> {
     let before = asked.answers.calls().sent;
     let mut bytes: BTreeMap<String, f64> = conversations

@@ -14,8 +14,8 @@ use serde_json::json;
 pub use answer::{FailedRecording, Job};
 use answer::{listing, next_cursor};
 
-use crate::{clock::Clock, grant::Grant};
-use recording_host_model::{Method, Request, RequestError, Response};
+use recording_host_http::SourceHttp;
+use recording_host_model::{Method, Request, RequestError, Response, clock::Clock};
 
 const PATH: &str = "/api/v2/recording/jobs";
 /// Jobs that one organisation may have on at once.
@@ -82,13 +82,13 @@ pub struct Order {
 /// The recording bulk actions of an organisation.
 #[derive(Debug)]
 pub struct Push {
-    grant: Grant,
+    grant: SourceHttp,
     api: String,
     clock: Clock,
 }
 
 impl Push {
-    pub(crate) fn new(grant: Grant, api: &str, clock: Clock) -> Self {
+    pub(crate) fn new(grant: SourceHttp, api: &str, clock: Clock) -> Self {
         Push {
             grant,
             api: api.trim_end_matches('/').to_owned(),

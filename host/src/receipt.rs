@@ -22,8 +22,6 @@
 //!   sink): the receipt was never put, so the bytes are let go, and all is put again.
 //! - Of a sink that cannot be read, what was put before the bytes were fixed is taken to be there.
 
-#[cfg(feature = "parquet")]
-mod catalog;
 mod context;
 mod format;
 mod key;
@@ -40,10 +38,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use crate::{
-    metadata::{Format, Writer},
-    transfer::Output,
-};
+use crate::transfer::Output;
+use recording_host_metadata::{Format, Writer};
 use recording_host_model::{Segment, hex};
 use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
 use recording_host_state::{Queue, QueueError};
@@ -291,7 +287,13 @@ async fn put_catalog(
             let (export, rows) = (export.to_owned(), Arc::clone(segment));
             let sink = output.name.clone();
             let catalog = put(output, key, settings.content_type(), move |into| {
-                catalog::write(&export, &rows, &sink, settings.compression(), into)
+                recording_host_metadata::catalog::write(
+                    &export,
+                    &rows,
+                    &sink,
+                    settings.compression(),
+                    into,
+                )
             });
             catalog.await.map(Some)
         }

@@ -16,13 +16,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     identity,
-    layout::About,
-    metadata::restore::{Restored, rows_of},
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day},
     recover::Claim,
     transfer::Output,
 };
-use recording_host_model::{Object, hex};
+use recording_host_metadata::restore::{Restored, rows_of};
+use recording_host_model::{Object, hex, layout::About};
 use recording_host_sink::{SinkError, Store, StoreExt};
 use recording_host_state::{Lacking, Queue, QueueError};
 

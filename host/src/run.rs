@@ -36,7 +36,6 @@ pub use summary::{Loss, Summary};
 pub use tell::{Finding, State};
 
 use crate::{
-    clock::Clock,
     privacy::Intake,
     receipt::{self, CommitError},
     recover::Claim,
@@ -49,7 +48,7 @@ use lane::Lanes;
 use live::Live;
 use pace::Pace;
 use parts::{Answers, Delivers, Steps};
-use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput};
+use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput, clock::Clock};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};

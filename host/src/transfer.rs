@@ -35,18 +35,14 @@ use name::{extension, is_zip};
 use target::{Name, Target};
 use told_length::ToldLength;
 
-use crate::{
-    archive::Spool,
-    clock::Clock,
-    grant::{Allow, Login},
-    layout::Layout,
-    metadata,
-    route::Route,
-    transcode,
+use recording_host_http::{AllowedOrigins, Authenticator};
+use recording_host_model::{
+    Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, clock::Clock, hex,
+    layout::Layout, route::Route,
 };
-use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
 use recording_host_sink::{Body, PutOptions, PutResult, Sink, SinkError, pushback::Pushback};
 use recording_host_state::Queue;
+use recording_host_zip::Spool;
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
 const BUDGET: u32 = 48 << 10;
@@ -84,9 +80,9 @@ pub struct Output {
     /// How it wants archives.
     pub zip: Zip,
     /// How it wants recordings, if not as they are.
-    pub transcode: Option<transcode::Settings>,
+    pub transcode: Option<recording_host_transcode::Settings>,
     /// How it wants rows.
-    pub metadata: metadata::Settings,
+    pub metadata: recording_host_metadata::Settings,
     /// What it takes.
     pub route: Route,
     /// Where the media lie in it.
@@ -104,7 +100,7 @@ impl Output {
             sink,
             zip: Zip::default(),
             transcode: None,
-            metadata: metadata::Settings::default(),
+            metadata: recording_host_metadata::Settings::default(),
             route: Route::default(),
             layout: Layout::default(),
             place: None,
@@ -144,8 +140,8 @@ impl TransferError {
     }
 }
 
-impl From<crate::grant::AllowError> for TransferError {
-    fn from(error: crate::grant::AllowError) -> Self {
+impl From<recording_host_http::OriginError> for TransferError {
+    fn from(error: recording_host_http::OriginError) -> Self {
         TransferError::item(error.code(), error.to_string())
     }
 }
@@ -211,8 +207,8 @@ impl Delivery {
 #[derive(Debug)]
 pub struct Transfer {
     client: reqwest::Client,
-    allow: Allow,
-    login: Arc<Login>,
+    allow: AllowedOrigins,
+    login: Arc<Authenticator>,
     queue: Queue,
     spool: Spool,
     /// What is made of recordings has room of its own, so that it never waits for downloads.
@@ -232,7 +228,7 @@ impl Transfer {
     #[must_use]
     pub fn new(
         client: reqwest::Client,
-        allow: Allow,
+        allow: AllowedOrigins,
         queue: Queue,
         spool: PathBuf,
         clock: Clock,
@@ -240,7 +236,7 @@ impl Transfer {
         Transfer {
             client,
             allow,
-            login: Arc::new(Login::None),
+            login: Arc::new(Authenticator::None),
             queue,
             transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
@@ -255,7 +251,7 @@ impl Transfer {
     /// Makes downloads that need the source's credentials as `login`; only origins that its requests
     /// may reach get them.
     #[must_use]
-    pub fn login(mut self, login: Arc<Login>) -> Self {
+    pub fn login(mut self, login: Arc<Authenticator>) -> Self {
         self.login = login;
         self
     }

@@ -20,11 +20,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use crate::{
+use crate::receipt::{by_day, parts_of, segment_of};
+use recording_host_model::{
+    hex,
     layout::{BUNDLES, Layout},
-    receipt::{by_day, parts_of, segment_of},
 };
-use recording_host_model::hex;
 use recording_host_sink::{ObjectMeta, SinkError, Store, encryption::Identities};
 
 use expected::Expected;

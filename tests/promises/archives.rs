@@ -15,7 +15,7 @@ mod transcoded;
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use recording_host::archive::{Archive, ArchiveError, EntryError, Limits};
+use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
 
 use forge::{Forge, Forged, crc, deflate};
 
@@ -39,10 +39,7 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, Result<Vec<u8>, EntryError>> {
     all.collect()
 }
 
-fn unpack(
-    archive: &Archive,
-    entry: &recording_host::archive::Entry,
-) -> Result<Vec<u8>, EntryError> {
+fn unpack(archive: &Archive, entry: &recording_host_zip::Entry) -> Result<Vec<u8>, EntryError> {
     let mut data = Vec::new();
     let all = archive.unpack(entry, |more| {
         data.extend_from_slice(&more);

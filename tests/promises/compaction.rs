@@ -6,11 +6,11 @@ use bytes::Bytes;
 use genesys_simulator::Settings;
 use recording_host::{
     Config, RunError,
-    clock::Clock,
     run::Pipeline,
     transfer::Zip,
     verify::{Difference, Options, verify, verify_with},
 };
+use recording_host_model::clock::Clock;
 use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
 use serde_json::{Value, json};
 use tokio::sync::watch;

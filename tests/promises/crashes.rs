@@ -14,9 +14,9 @@ use genesys_simulator::{Dialect, Faults, Settings};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use recording_host::{
     Config,
-    clock::Clock,
     verify::{Report, verify},
 };
+use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{

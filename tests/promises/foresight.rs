@@ -3,9 +3,9 @@
 use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     Config,
-    clock::Clock,
     run::{Pipeline, State},
 };
+use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{Center, SPEED, export, files, run_program};

@@ -22,11 +22,11 @@ use parquet::{
     schema::printer::print_schema,
 };
 use recording_host::{
-    metadata::{self, Compression, Format},
     receipt::{self, Context},
     transfer::Output,
     verify::{Difference, verify},
 };
+use recording_host_metadata::{self, Compression, Format};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::{
     Body, Health, PutOptions, PutResult, Sink, SinkError, filesystem::Filesystem,
@@ -228,7 +228,7 @@ fn many(count: u32) -> Arc<Segment> {
 
 fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> Output {
     Output {
-        metadata: metadata::Settings::new(format, compression).unwrap(),
+        metadata: recording_host_metadata::Settings::new(format, compression).unwrap(),
         ..Output::new("lake", sink)
     }
 }
@@ -312,7 +312,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
     let segment = many(500);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let hive = |sink| Output {
-        layout: recording_host::layout::Layout::hive("o-1").unwrap(),
+        layout: recording_host_model::layout::Layout::hive("o-1").unwrap(),
         ..output(sink, Format::Jsonl, None)
     };
     let once = hive(folder(one.path()));

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use genesys_simulator::Settings;
-use recording_host::{Config, clock::Clock};
+use recording_host::Config;
+use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{Center, program};

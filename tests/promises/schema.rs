@@ -276,7 +276,7 @@ fn what_the_program_refuses_is_wrong_by_the_schema() {
     assert_eq!(judgements[0], None);
     let checks = |document: &Value| {
         Config::new(document.clone())
-            .and_then(|config| config.validate(recording_host::clock::Clock::default()))
+            .and_then(|config| config.validate(recording_host_model::clock::Clock::default()))
     };
     checks(&good).unwrap();
     for ((pointer, _), (document, judgement)) in wrong

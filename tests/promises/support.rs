@@ -15,7 +15,8 @@ use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use recording_host::{Config, Summary, clock::Clock};
+use recording_host::{Config, Summary};
+use recording_host_model::clock::Clock;
 use recording_host_sink::{
     Body, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store, filesystem::Filesystem,
 };

@@ -9,7 +9,8 @@ use std::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::{Config, clock::Clock};
+use recording_host::Config;
+use recording_host_model::clock::Clock;
 
 use crate::support::{Center, SPEED, files, run_program};
 

@@ -15,10 +15,9 @@ use age::secrecy::ExposeSecret;
 use genesys_simulator::{Dialect, Settings};
 use recording_host::{
     Config,
-    clock::Clock,
-    layout::Layout,
     verify::{Difference, Options, Report, verify, verify_with},
 };
+use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
 use serde_json::json;

@@ -7,13 +7,17 @@
 //! Instants are milliseconds since 1970-01-01T00:00:00Z unless they say something else; lengths are bytes.
 
 mod artifact;
+pub mod clock;
 mod conversation;
 mod descriptor;
 mod digest;
+mod file_name;
 mod found;
+pub mod layout;
 mod object;
 mod outcome;
 mod request;
+pub mod route;
 mod segment;
 mod source_error;
 mod split;
@@ -25,6 +29,7 @@ pub use artifact::{
 pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
 pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
+pub use file_name::{LONGEST_FILE_NAME, safe_file_name, split_extension};
 pub use found::{
     Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,
 };
@@ -38,3 +43,6 @@ pub use split::{
     Step, TimeRange, Wait,
 };
 pub use update::{Counted, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict};
+
+/// What the keys of encrypted objects end in.
+pub const ENCRYPTED_SUFFIX: &str = ".age";

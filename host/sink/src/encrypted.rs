@@ -18,7 +18,8 @@ use super::{
     Body, BodySender, BodyWriter, EncryptedObject, Health, PutOptions, PutResult, Sink, SinkError,
     Store,
 };
-use crate::encryption::{Recipients, SUFFIX};
+use crate::encryption::Recipients;
+use recording_host_model::ENCRYPTED_SUFFIX;
 
 /// A sink whose objects are encrypted, all but those that are meant to be
 /// [`clear`](PutOptions::clear). The one below must replace objects when it is told to.
@@ -50,7 +51,7 @@ impl Sink for Encrypted {
         if info.plaintext {
             return self.below.put(key, info, body).await;
         }
-        let key = format!("{key}{SUFFIX}");
+        let key = format!("{key}{ENCRYPTED_SUFFIX}");
         let info = PutOptions {
             content_type: "application/octet-stream".to_owned(),
             // The length of what precedes the content differs from object to object.

@@ -17,9 +17,6 @@ use age::{
     x25519::Recipient,
 };
 
-/// What the keys of encrypted objects end in.
-pub const SUFFIX: &str = ".age";
-
 /// Whoever may read what is encrypted: one of their identities suffices.
 #[derive(Clone)]
 pub struct Recipients(Arc<[Recipient]>);

@@ -5,7 +5,8 @@ use std::{net::Ipv4Addr, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 use genesys_simulator::{Dialect, Settings, Simulator};
-use recording_host::{Config, clock::Clock};
+use recording_host::Config;
+use recording_host_model::clock::Clock;
 use serde_json::json;
 
 use super::{Done, print, simulate::DialectArg, stopped};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use recording_host::{Config, clock::Clock};
+use recording_host::Config;
+use recording_host_model::clock::Clock;
 
 use super::Done;
 

@@ -6,10 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    transcode::{Channels, Form, Media, Original, Settings},
-    transfer::{Output, Zip},
-};
+use crate::transfer::{Output, Zip};
+use recording_host_transcode::{Channels, Form, Media, Original, Settings};
 
 impl Output {
     /// The keys that change which object stands under which key, by their names in a configuration,

@@ -19,13 +19,13 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
 use crate::{
-    layout::Layout,
-    metadata,
     privacy::Privacy,
-    route::{Condition, Content, Route},
     secret::{self, Backend},
-    transcode,
     transfer::{Output, Zip},
+};
+use recording_host_model::{
+    layout::Layout,
+    route::{Condition, Content, Route},
 };
 use recording_host_sink::{
     Overwrite, Sink,
@@ -67,13 +67,13 @@ struct Common {
     zip: Zip,
     /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
-    transcode: Option<transcode::Settings>,
+    transcode: Option<recording_host_transcode::Settings>,
     /// How it wants rows.
     #[serde(default)]
-    metadata: metadata::Settings,
+    metadata: recording_host_metadata::Settings,
     /// Where the media lie: `days`, `flat`, or a table with `type` and what belongs to it.
     #[serde(default)]
-    #[schemars(with = "crate::layout::Written", extend("default" = "days"))]
+    #[schemars(extend("default" = "days"))]
     layout: Layout,
     /// Which conversations it takes; all if left out.
     #[serde(default)]

@@ -8,12 +8,11 @@ use serde_json::Value;
 
 use super::{ConfigError, auth, key, parse};
 use crate::{
-    clock::Clock,
     privacy::{self, Privacy},
     run::{Follow, Interval, SourceConfig},
     secret::{self, Backend},
 };
-use recording_host_model::{Find, Purpose, SourceError, TimeRange};
+use recording_host_model::{Find, Purpose, SourceError, TimeRange, clock::Clock};
 use recording_host_source::{BUILTIN, SourceComponent};
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.

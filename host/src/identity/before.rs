@@ -8,14 +8,16 @@ use sha2::{Digest, Sha256};
 
 use super::{DIGITS, plain};
 use crate::{
-    layout::Layout,
     privacy::Privacy,
-    route::{Direction, Route},
     run::Interval,
-    transcode::{Channels, Form, Media, Original, Settings},
     transfer::{Output, Zip},
 };
-use recording_host_model::hex;
+use recording_host_model::{
+    hex,
+    layout::Layout,
+    route::{Direction, Route},
+};
+use recording_host_transcode::{Channels, Form, Media, Original, Settings};
 
 /// The name of the export from the source `name` by `options` of `interval` to `outputs`.
 pub(crate) fn label(
@@ -124,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::route::{Condition, Content};
+    use recording_host_model::route::{Condition, Content};
     use recording_host_sink::stdout::Stdout;
 
     fn output(name: &str) -> Output {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::format::{
     Claims, ComponentVersion, ObjectDigest, Program, ReceiptHeader, SearchedRange, SourceCount,
 };
-use crate::{route::Condition, transfer::Output};
-use recording_host_model::Segment;
+use crate::transfer::Output;
+use recording_host_model::{Segment, route::Condition};
 
 /// Days of which a header tells what the source counted: those that are nearest to its own.
 const DAYS: usize = 64;

@@ -8,9 +8,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::{ObjectDigest, replaced};
-use crate::{layout, transfer::Output};
-use recording_host_model::{Segment, hex};
-use recording_host_sink::{PutOptions, SinkError, SinkExt, encryption::SUFFIX};
+use crate::transfer::Output;
+use recording_host_model::{ENCRYPTED_SUFFIX, Segment, hex, layout};
+use recording_host_sink::{PutOptions, SinkError, SinkExt};
 
 /// How many are put at once.
 const AT_ONCE: usize = 32;
@@ -43,7 +43,7 @@ pub(super) async fn put(
             let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
             // An encrypted one says nothing of what is in it, but that is what a replaced segment knew.
             let there = before.get(&key).filter(|digest| digest.sha256 == sha256);
-            let there = there.or_else(|| before.get(&format!("{key}{SUFFIX}")));
+            let there = there.or_else(|| before.get(&format!("{key}{ENCRYPTED_SUFFIX}")));
             if let Some(digest) = there {
                 return Ok((object, digest.clone()));
             }

@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
-    metadata::restore::{Restored, Row, all_rows},
     receipt::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
         sibling,
     },
     verify::SegmentId,
 };
+use recording_host_metadata::restore::{Restored, Row, all_rows};
 use recording_host_model::{Object, Outcome, hex};
 use recording_host_sink::{Store, StoreExt};
 use recording_host_state::{Lacking, VoidSegment};

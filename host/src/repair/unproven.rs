@@ -7,8 +7,8 @@ use super::{Repair, RepairError, Repaired};
 use crate::{
     identity::route,
     receipt::{ReceiptReader, by_day},
-    route::Route,
 };
+use recording_host_model::route::Route;
 use recording_host_sink::{Store, StoreExt};
 use recording_host_state::hashed;
 

@@ -4,12 +4,11 @@ use sha2::{Digest, Sha256};
 
 use super::{as_object, same_form};
 use crate::{
-    layout::About,
-    metadata::restore::Restored,
     receipt::{ReceiptEntry, ReceiptObject},
     transfer::Output,
 };
-use recording_host_model::{Object, hex};
+use recording_host_metadata::restore::Restored;
+use recording_host_model::{Object, hex, layout::About};
 use recording_host_sink::{Body, PutOptions, PutResult, SinkError, Store};
 
 /// How many parts of a recording are looked for when the key of an object is read.
@@ -71,7 +70,9 @@ fn key_in(
     told: &ReceiptObject,
     aside: bool,
 ) -> Option<String> {
-    let fixed = aside || told.member.is_some() || told.key.starts_with(crate::layout::BUNDLES);
+    let fixed = aside
+        || told.member.is_some()
+        || told.key.starts_with(recording_host_model::layout::BUNDLES);
     if fixed || donor.layout == output.layout {
         return Some(told.key.clone());
     }

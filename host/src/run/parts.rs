@@ -7,10 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::{
-    grant::{Calls, Grant},
-    transfer::{Delivery, Output, Transfer, TransferError},
-};
+use crate::transfer::{Delivery, Output, Transfer, TransferError};
+use recording_host_http::{Calls, SourceHttp};
 use recording_host_model::{
     Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
     Started, Step,
@@ -104,13 +102,13 @@ impl Steps for Sandboxed {
 }
 
 #[async_trait]
-impl Answers for Grant {
+impl Answers for SourceHttp {
     async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
-        Grant::send(self, kind, request).await
+        SourceHttp::send(self, kind, request).await
     }
 
     fn calls(&self) -> Calls {
-        Grant::calls(self)
+        SourceHttp::calls(self)
     }
 }
 

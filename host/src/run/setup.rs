@@ -18,14 +18,13 @@ use super::{
     context::context, parts::Sandboxed, source_error,
 };
 use crate::{
-    clock::Clock,
-    grant::{Allow, Grant, Limiter, Login, PublicOnly},
     privacy::Intake,
     push::Push,
     recover::{Claim, RecoverError, recover},
     transfer::{Output, Transfer, Zip},
 };
-use recording_host_model::{OriginRole, Purpose, SourceError};
+use recording_host_http::{AllowedOrigins, Authenticator, Limiter, PublicDnsResolver, SourceHttp};
+use recording_host_model::{OriginRole, Purpose, SourceError, clock::Clock};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
@@ -285,7 +284,7 @@ impl Pipeline {
                 SourceError::Options(error) => RunError::Options(error),
                 error => RunError::Source(source_error(&error)),
             })?;
-        let allow = Allow::new(
+        let allow = AllowedOrigins::new(
             &started.origins,
             self.source.allow.as_deref(),
             self.source.allow_private_addresses,
@@ -308,7 +307,7 @@ impl Pipeline {
                 options,
                 trace: self.trace.clone(),
             }),
-            grant: Grant::new(
+            grant: SourceHttp::new(
                 client(Some(Duration::from_secs(60)), &allow)?,
                 allow.clone(),
                 Arc::clone(&login),
@@ -433,9 +432,9 @@ pub(super) struct Connected {
     pub(super) source: Arc<Sandboxed>,
     pub(super) fetch_size: usize,
     pub(super) requests_per_minute: Option<u32>,
-    pub(super) grant: Grant,
-    pub(super) allow: Allow,
-    login: Arc<Login>,
+    pub(super) grant: SourceHttp,
+    pub(super) allow: AllowedOrigins,
+    login: Arc<Authenticator>,
     /// The base URL of the vendor's API.
     api: Option<String>,
 }
@@ -443,7 +442,7 @@ pub(super) struct Connected {
 /// A client for the API or the media; redirects are not followed, since they could lead anywhere.
 pub(super) fn client(
     timeout: Option<Duration>,
-    allow: &Allow,
+    allow: &AllowedOrigins,
 ) -> Result<reqwest::Client, RunError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
@@ -455,7 +454,7 @@ pub(super) fn client(
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if !allow.private() && !proxied {
-        builder = builder.dns_resolver(Arc::new(PublicOnly));
+        builder = builder.dns_resolver(Arc::new(PublicDnsResolver));
     }
     if let Some(timeout) = timeout {
         builder = builder.timeout(timeout);

@@ -19,17 +19,12 @@ use tokio::sync::watch;
 
 use super::{Concurrency, Follow, Interval, Run, RunError};
 use crate::{
-    clock::Clock,
-    grant::{Allow, Grant, Limiter, Login, OAuth},
-    identity::Identity,
-    privacy::Intake,
-    receipt::Context,
-    recover::Claim,
-    repair::Repaired,
+    identity::Identity, privacy::Intake, receipt::Context, recover::Claim, repair::Repaired,
     transfer::Output,
 };
 use delivery::Way;
-use recording_host_model::{Origin, OriginRole, RateLimit};
+use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
+use recording_host_model::{Origin, OriginRole, RateLimit, clock::Clock};
 use recording_host_state::Queue;
 use source::Source;
 use vendor::Vendor;
@@ -65,7 +60,7 @@ fn run(
             role: OriginRole::Token,
         },
     ];
-    let allow = Allow::new(&origins, None, false);
+    let allow = AllowedOrigins::new(&origins, None, false);
     let oauth = OAuth::new(
         allow.token("https://login.test/token").unwrap(),
         "id".to_owned().into(),
@@ -91,10 +86,10 @@ fn run(
         },
         source: Arc::new(Source::new(Arc::clone(&world))),
         fetch_size: 7,
-        answers: Arc::new(Grant::over(
+        answers: Arc::new(SourceHttp::over(
             vendor,
             allow,
-            Arc::new(Login::OAuth(oauth)),
+            Arc::new(Authenticator::OAuth(oauth)),
             limiter,
             clock,
             seed,

@@ -11,10 +11,9 @@ use super::{
     parts::{Answers, Steps},
     pause,
 };
-use crate::clock::Clock;
 use recording_host_model::{
     ArtifactContents, ArtifactResult, Level, Next, Request, RequestError, SourceError, Split,
-    SplitInput, Step,
+    SplitInput, Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
 use recording_host_state::Abandoned;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{grant::Calls, repair::Repaired};
+use crate::repair::Repaired;
+use recording_host_http::Calls;
 use recording_host_state::{Counted, Queue, QueueError};
 
 /// How many losses are named, at most.

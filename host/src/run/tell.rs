@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     ask::Asked,
-    grant::Allow,
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
 };
+use recording_host_http::AllowedOrigins;
 use recording_host_model::{Purpose, TimeRange, Update, Verdict};
 use recording_host_sink::SinkError;
 use recording_host_state::Status;
@@ -153,7 +153,7 @@ impl Pipeline {
         .await
     }
 
-    fn asked(&self, connected: Connected) -> (Asked, Allow) {
+    fn asked(&self, connected: Connected) -> (Asked, AllowedOrigins) {
         let asked = Asked {
             source: connected.source,
             answers: Arc::new(connected.grant),

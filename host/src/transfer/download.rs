@@ -15,11 +15,11 @@ use reqwest::{
 use tokio::time::timeout;
 
 use super::{Attempt, SILENCE, TRIES, Transfer, TransferError, claim::HEAD};
-use crate::{
-    archive::shown,
-    grant::{Login, Proof, Provable, is_the_sources, passing, redacted},
+use recording_host_http::{
+    Authenticator, RequestAuth, SignableRequest, is_the_sources, passing, redacted,
 };
 use recording_host_model::{Artifact, Method};
+use recording_host_zip::shown;
 
 /// How much is read of what a server says instead of a file, in bytes.
 const REFUSAL: usize = 64 << 10;
@@ -190,9 +190,9 @@ async fn request(
     check_headers(&recipe.headers)?;
     let login = match recipe.authenticated {
         true => &*transfer.login,
-        false => &Login::None,
+        false => &Authenticator::None,
     };
-    let provable = Provable {
+    let provable = SignableRequest {
         method: Method::Get,
         url: &url,
         headers: &recipe.headers,
@@ -214,9 +214,9 @@ async fn request(
         }
     }
     request = match &proof {
-        Proof::None => request,
-        Proof::Bearer(token, _) => request.header("authorization", token),
-        Proof::Signed(headers) => request.headers(headers.clone()),
+        RequestAuth::None => request,
+        RequestAuth::Bearer(token, _) => request.header("authorization", token),
+        RequestAuth::Signed(headers) => request.headers(headers.clone()),
     };
     if let Some((from, etag)) = rest {
         request = request

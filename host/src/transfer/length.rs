@@ -3,13 +3,13 @@
 use tokio::time::timeout;
 
 use super::SILENCE;
-use crate::grant::Allow;
+use recording_host_http::AllowedOrigins;
 use recording_host_model::Artifact;
 
 /// The length of what a link leads to, by a request for its first byte; none if that is not told.
 pub(crate) async fn length(
     client: &reqwest::Client,
-    allow: &Allow,
+    allow: &AllowedOrigins,
     artifact: &Artifact,
 ) -> Option<u64> {
     if artifact.size.is_some() || artifact.download.authenticated {

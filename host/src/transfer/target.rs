@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Output;
-use crate::layout::{About, Layout, aside, bundle_aside};
-use recording_host_model::{IndexMetadata, KeyContext, Object, RecordingKey};
+use recording_host_model::{
+    IndexMetadata, KeyContext, Object, RecordingKey,
+    layout::{About, Layout, aside, bundle_aside},
+};
 
 /// A file that is being delivered.
 #[derive(Clone, Debug, Default)]

@@ -15,11 +15,11 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
-use crate::{
-    archive::{Room, Spool},
-    transcode::{Channels, Original, Settings, TranscodeError, Transcoded, transcode},
-};
 use recording_host_model::{Artifact, hex};
+use recording_host_transcode::{
+    Channels, Original, Settings, TranscodeError, Transcoded, transcode,
+};
+use recording_host_zip::{Room, Spool};
 
 /// The code of the note on a recording that is not in the form that was wanted.
 const CODE: &str = "not-transcoded";
@@ -351,7 +351,7 @@ impl Seek for Metered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcode::Form;
+    use recording_host_transcode::Form;
 
     #[test]
     fn what_is_made_has_a_name_of_its_own() {

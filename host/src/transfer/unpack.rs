@@ -23,10 +23,10 @@ use super::{
     Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, claim, host,
     name::content_type, transcoded,
 };
-use crate::archive::{Archive, ArchiveError, EntryError, Limits};
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, ArtifactKey, Container, KeyContext, hex};
 use recording_host_sink::{BodySender, PutResult, SinkError};
+use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
 pub(super) use spooled::Spooled;
 
 /// What is said of an archive that the reader did not survive.

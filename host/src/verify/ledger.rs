@@ -10,10 +10,8 @@ use super::{
     expected::{Claim, Expected},
     finding::{ObjectKind, SegmentId},
 };
-use crate::{
-    layout::BUNDLES,
-    receipt::{ReceiptEntry, ReceiptHeader},
-};
+use crate::receipt::{ReceiptEntry, ReceiptHeader};
+use recording_host_model::layout::BUNDLES;
 use recording_host_sink::{ObjectMeta, SinkError};
 
 // `claim` is all that receipts say of an encrypted object, `plain` what rows say of its plain bytes.

@@ -16,8 +16,8 @@ use crate::receipt::{
     ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
     segment_of, sibling,
 };
-use recording_host_model::{Outcome, hex};
-use recording_host_sink::{SinkError, encryption::SUFFIX};
+use recording_host_model::{ENCRYPTED_SUFFIX, Outcome, hex};
+use recording_host_sink::SinkError;
 
 /// Lines and rows of one receipt that are named; how many more there are is said.
 const NAMED: usize = 100;
@@ -248,7 +248,7 @@ impl Check<'_> {
                 return Ok(sound);
             }
             match sealed::rows(&self.identities, &rows) {
-                Ok(plain) => (metadata.key.trim_end_matches(SUFFIX), plain),
+                Ok(plain) => (metadata.key.trim_end_matches(ENCRYPTED_SUFFIX), plain),
                 Err(error) => {
                     if right {
                         let detail = format!("its rows cannot be read: {error}");
@@ -276,7 +276,7 @@ impl Check<'_> {
         right: bool,
     ) -> Result<(), SinkError> {
         let encrypted = reading.header.encryption.is_some();
-        let rows = match crate::metadata::read(key, rows) {
+        let rows = match recording_host_metadata::read(key, rows) {
             Ok(rows) => rows,
             Err(error) => Box::new(std::iter::once(Err(error))),
         };

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 
 use super::finding::Difference;
-use crate::{
-    metadata::KnownRow,
-    receipt::{ReceiptEntry, ReceiptObject},
-};
+use crate::receipt::{ReceiptEntry, ReceiptObject};
+use recording_host_metadata::KnownRow;
 use recording_host_model::Outcome;
 
 /// What a row contradicts, or lacks.

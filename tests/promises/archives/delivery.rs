@@ -9,20 +9,16 @@ use std::{
     },
 };
 
-use recording_host::{
-    archive::QUOTA,
-    clock::Clock,
-    grant::Allow,
-    layout::Layout,
-    transfer::{Output, Transfer, Zip},
-};
+use recording_host::transfer::{Output, Transfer, Zip};
+use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
     Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
-    RecordingKey, Reported, SplitState, Step,
+    RecordingKey, Reported, SplitState, Step, clock::Clock, layout::Layout,
 };
 use recording_host_sink::filesystem::Filesystem;
 use recording_host_state::Queue;
+use recording_host_zip::QUOTA;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -200,7 +196,7 @@ fn step(artifact: &Artifact) -> Step {
 pub(super) struct Want {
     pub(super) zip: Zip,
     pub(super) layout: Layout,
-    pub(super) transcode: Option<recording_host::transcode::Settings>,
+    pub(super) transcode: Option<recording_host_transcode::Settings>,
 }
 
 impl From<Zip> for Want {
@@ -244,7 +240,7 @@ async fn delivered(
     };
     let transfer = Transfer::new(
         reqwest::Client::new(),
-        Allow::new(&origins, None, true),
+        AllowedOrigins::new(&origins, None, true),
         queue.clone(),
         folder.path().join("data"),
         Clock::new(40.0),

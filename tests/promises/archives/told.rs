@@ -1,10 +1,8 @@
 //! What the index of a bundle tells of a recording stands in its row.
 
-use recording_host::{
-    layout::Layout,
-    metadata::{Settings, Writer},
-    transfer::Zip,
-};
+use recording_host::transfer::Zip;
+use recording_host_metadata::{Settings, Writer};
+use recording_host_model::layout::Layout;
 use serde_json::{Value, json};
 
 use super::{

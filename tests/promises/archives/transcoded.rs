@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recording_host::{layout::Layout, transcode::Settings};
-use recording_host_model::Outcome;
+use recording_host_model::{Outcome, layout::Layout};
+use recording_host_transcode::Settings;
 use serde_json::{Value, json};
 
 use super::{

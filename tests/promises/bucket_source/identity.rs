@@ -4,13 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use genesys_simulator::Settings;
-use recording_host::{
-    clock::Clock,
-    grant::{Allow, Login, SigV4},
-    transfer::{Output, Transfer, TransferError},
-};
+use recording_host::transfer::{Output, Transfer, TransferError};
+use recording_host_http::{AllowedOrigins, Authenticator, SigV4};
 use recording_host_model::{
-    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey,
+    Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
 use recording_host_sink::filesystem::Filesystem;
 use recording_host_state::Queue;
@@ -68,7 +65,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
     let queue = Queue::open(folder.path(), "test").unwrap().0;
     let keys = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
     let provider = SharedCredentialsProvider::new(keys);
-    let login = Login::SigV4(SigV4::new(provider, "eu-west-1".into(), "s3".into()));
+    let login = Authenticator::SigV4(SigV4::new(provider, "eu-west-1".into(), "s3".into()));
     let login = Arc::new(login);
     let deliver = |role, authenticated| {
         let origins = [Origin {
@@ -77,7 +74,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
         }];
         let transfer = Transfer::new(
             reqwest::Client::new(),
-            Allow::new(&origins, None, true),
+            AllowedOrigins::new(&origins, None, true),
             queue.clone(),
             folder.path().to_owned(),
             Clock::new(SPEED),

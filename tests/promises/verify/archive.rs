@@ -9,11 +9,11 @@ use std::{
 use age::secrecy::ExposeSecret;
 use bytes::Bytes;
 use recording_host::{
-    metadata::{self, Format},
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     transfer::Output,
     verify::{Finding, Options, verify_with},
 };
+use recording_host_metadata::{self, Format};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::{
     PutOptions, Sink, SinkExt,
@@ -138,7 +138,7 @@ impl Archive {
             Form::Lines | Form::Encrypted => Format::Jsonl,
         };
         let output = Output {
-            metadata: metadata::Settings::new(format, None).unwrap(),
+            metadata: recording_host_metadata::Settings::new(format, None).unwrap(),
             ..Output::new("lake", sink)
         };
         archive.file(&output, &Context::new("calls")).await;

@@ -6,15 +6,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host::{
-    clock::Clock,
-    grant::Allow,
-    transfer::{Output, Transfer, TransferError},
-};
+use recording_host::transfer::{Output, Transfer, TransferError};
+use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     Artifact, ArtifactKey, ArtifactResult, CompletedConversation, Container, Conversation,
     Download, HandedOver, Next, Origin, OriginRole, Outcome, RecordingKey, Reported, SplitState,
-    Step,
+    Step, clock::Clock,
 };
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use recording_host_state::Queue;
@@ -66,7 +63,7 @@ impl Way {
         Way {
             transfer: Transfer::new(
                 reqwest::Client::new(),
-                Allow::new(&origins, None, true),
+                AllowedOrigins::new(&origins, None, true),
                 queue.clone(),
                 folder.path().join("data"),
                 Clock::new(400.0),

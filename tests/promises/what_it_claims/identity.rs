@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use age::x25519::Identity;
-use recording_host::layout::Layout;
-use recording_host_model::Outcome;
+use recording_host_model::{Outcome, layout::Layout};
 use recording_host_sink::{
     Overwrite, Sink,
     encrypted::Encrypted,

@@ -1,10 +1,8 @@
 //! Who a source's requests are made as: the configuration's credentials, of the sort that the source needs.
 
 use super::{Pipeline, RunError};
-use crate::{
-    grant::{Allow, Login, OAuth},
-    run::Auth,
-};
+use crate::run::Auth;
+use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
 use recording_host_model::{AuthScheme, Origin, OriginRole};
 
 impl Pipeline {
@@ -13,13 +11,13 @@ impl Pipeline {
         &self,
         scheme: AuthScheme,
         origins: &[Origin],
-        allow: &Allow,
-    ) -> Result<Login, RunError> {
+        allow: &AllowedOrigins,
+    ) -> Result<Authenticator, RunError> {
         let endpoint = origins
             .iter()
             .find(|origin| origin.role == OriginRole::Token);
         match (scheme, &self.source.auth, endpoint) {
-            (AuthScheme::None, _, _) => Ok(Login::None),
+            (AuthScheme::None, _, _) => Ok(Authenticator::None),
             (
                 AuthScheme::Oauth2ClientCredentials,
                 Some(Auth::Client { id, secret }),
@@ -32,7 +30,7 @@ impl Pipeline {
                     ))
                 })?;
                 let oauth = OAuth::new(endpoint, id.clone(), secret.clone());
-                Ok(Login::OAuth(oauth))
+                Ok(Authenticator::OAuth(oauth))
             }
             (AuthScheme::Oauth2ClientCredentials, _, Some(_)) => Err(RunError::Host(format!(
                 "sources.{}.auth: this source needs `client_id` and `client_secret`",
@@ -48,7 +46,7 @@ impl Pipeline {
 
     /// Signs as the AWS identity of the configuration, or of AWS' own settings.
     #[cfg(feature = "s3")]
-    async fn sigv4(&self, auth: Option<&Auth>) -> Result<Login, RunError> {
+    async fn sigv4(&self, auth: Option<&Auth>) -> Result<Authenticator, RunError> {
         let wrong = |at: &str, reason: &str| {
             RunError::Host(format!("sources.{}.{at}: {reason}", self.name))
         };
@@ -70,12 +68,12 @@ impl Pipeline {
         let region = region
             .ok_or_else(|| wrong("auth.region", "missing, and AWS' own settings have none"))?;
         let provider = provider.ok_or_else(|| wrong("auth", "there are no AWS credentials"))?;
-        let signer = crate::grant::SigV4::new(provider, region, service.to_owned());
-        Ok(Login::SigV4(signer))
+        let signer = recording_host_http::SigV4::new(provider, region, service.to_owned());
+        Ok(Authenticator::SigV4(signer))
     }
 
     #[cfg(not(feature = "s3"))]
-    async fn sigv4(&self, _auth: Option<&Auth>) -> Result<Login, RunError> {
+    async fn sigv4(&self, _auth: Option<&Auth>) -> Result<Authenticator, RunError> {
         Err(RunError::Host(format!(
             "sources.{}: this source needs AWS credentials; build it with the feature `s3`",
             self.name

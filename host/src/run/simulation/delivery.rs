@@ -13,11 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::world::{World, different};
 use crate::{
-    clock::Clock,
     run::parts::Delivers,
     transfer::{Delivery, Output, TransferError},
 };
-use recording_host_model::{Artifact, ArtifactKey, Object, hex};
+use recording_host_model::{Artifact, ArtifactKey, Object, clock::Clock, hex};
 use recording_host_sink::{SinkError, pushback::Pushback};
 
 /// The way from a link to two sinks.

@@ -11,11 +11,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{ALLOWED, world::World};
-use crate::{
-    clock::Clock,
-    grant::{Credentials, Exchange},
-};
-use recording_host_model::{Request, RequestError, Response};
+use recording_host_http::{Credentials, HttpTransport};
+use recording_host_model::{Request, RequestError, Response, clock::Clock};
 
 const PAGE: usize = 5;
 
@@ -156,7 +153,7 @@ fn answer(world: &mut World, url: &Url, now: u64) -> Value {
 }
 
 #[async_trait]
-impl Exchange for Vendor {
+impl HttpTransport for Vendor {
     async fn exchange(
         &self,
         url: &Url,

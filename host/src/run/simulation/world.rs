@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::clock::Clock;
+use recording_host_model::clock::Clock;
 use recording_host_sink::{
     Body, DifferentObject, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store,
 };

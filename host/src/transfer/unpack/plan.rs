@@ -6,18 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    archive::{Archive, ArchiveError, Entry, Owner, plain, shown},
-    layout::About,
-    transfer::{
-        Name, Output, Target, Transfer, TransferError, host,
-        name::{content_type, extension},
-        unpack::{FAILED, NO_INDEX},
-    },
+use crate::transfer::{
+    Name, Output, Target, Transfer, TransferError, host,
+    name::{content_type, extension},
+    unpack::{FAILED, NO_INDEX},
 };
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactKey, Container, IndexMetadata, KeyContext, MissingRecording,
+    layout::About,
 };
+use recording_host_zip::{Archive, ArchiveError, Entry, Owner, plain, shown};
 
 /// The code of an entry that the directory hides, and what it means.
 pub(super) const HIDDEN: &str = "hidden-entry";
@@ -287,7 +285,7 @@ impl Transfer {
         key: &ArtifactKey,
         plan: &mut Plan,
         told: &BTreeSet<String>,
-        unreadable: &[(String, crate::archive::EntryError)],
+        unreadable: &[(String, recording_host_zip::EntryError)],
     ) -> Result<(), TransferError> {
         let ids = self.queue.in_bundle(key).await.map_err(host)?;
         for id in ids.into_iter().filter(|id| !told.contains(id)) {

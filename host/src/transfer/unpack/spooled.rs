@@ -10,14 +10,12 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use crate::{
-    archive::{Archive, EntryError, LONGEST, Room},
-    transfer::{
-        Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
-        unpack::FAILED,
-    },
+use crate::transfer::{
+    Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
+    unpack::FAILED,
 };
 use recording_host_model::Artifact;
+use recording_host_zip::{Archive, EntryError, LONGEST, Room};
 
 /// How much is written at once, in bytes.
 const BATCH: usize = 1 << 20;

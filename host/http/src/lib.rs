@@ -2,14 +2,14 @@
 //!
 //! A component only ever asks. What leaves the machine is decided here.
 
-mod allow;
-mod exchange;
+mod allowed_origins;
+mod authenticator;
 mod limit;
-mod login;
-mod resolve;
-#[cfg(feature = "s3")]
+mod public_dns;
+#[cfg(feature = "aws")]
 mod sigv4;
 mod token;
+mod transport;
 
 use std::{
     collections::BTreeMap,
@@ -20,21 +20,17 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::StatusCode;
 
-pub use allow::{Allow, AllowError};
-#[cfg(test)]
-pub(crate) use exchange::Credentials;
-use exchange::method;
-pub(crate) use exchange::{Exchange, Provable, is_the_sources};
+pub use allowed_origins::{AllowedOrigins, OriginError};
+pub use authenticator::{AuthError, Authenticator, RequestAuth};
 pub use limit::Limiter;
-pub(crate) use login::Proof;
-pub use login::{Login, LoginError};
-pub(crate) use resolve::PublicOnly;
-#[cfg(feature = "s3")]
+pub use public_dns::PublicDnsResolver;
+#[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
 pub use token::{OAuth, TokenError};
+use transport::method;
+pub use transport::{Credentials, HttpTransport, SignableRequest, is_the_sources};
 
-use crate::clock::Clock;
-use recording_host_model::{Request, RequestError, Response};
+use recording_host_model::{Request, RequestError, Response, clock::Clock};
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
@@ -55,23 +51,23 @@ pub struct Calls {
 
 /// Makes the requests of one source.
 #[derive(Debug)]
-pub struct Grant {
-    exchange: Arc<dyn Exchange>,
-    allow: Allow,
-    login: Arc<Login>,
+pub struct SourceHttp {
+    exchange: Arc<dyn HttpTransport>,
+    allow: AllowedOrigins,
+    login: Arc<Authenticator>,
     limiter: Limiter,
     clock: Clock,
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
 }
 
-impl Grant {
+impl SourceHttp {
     /// Grants requests to the origins of `allow`, as `login`, within `limiter`.
     #[must_use]
     pub fn new(
         client: reqwest::Client,
-        allow: Allow,
-        login: Arc<Login>,
+        allow: AllowedOrigins,
+        login: Arc<Authenticator>,
         limiter: Limiter,
         clock: Clock,
     ) -> Self {
@@ -80,15 +76,15 @@ impl Grant {
     }
 
     /// The same over any network, with pauses that follow from a seed.
-    pub(crate) fn over(
-        exchange: Arc<dyn Exchange>,
-        allow: Allow,
-        login: Arc<Login>,
+    pub fn over(
+        exchange: Arc<dyn HttpTransport>,
+        allow: AllowedOrigins,
+        login: Arc<Authenticator>,
         limiter: Limiter,
         clock: Clock,
         seed: u64,
     ) -> Self {
-        Grant {
+        SourceHttp {
             exchange,
             allow,
             login,
@@ -120,7 +116,7 @@ impl Grant {
             tried += 1;
             let again = tried < TRIES;
             // Anew for each try: a signature is of its time.
-            let provable = Provable {
+            let provable = SignableRequest {
                 method: request.method,
                 url: &url,
                 headers: &request.headers,
@@ -225,7 +221,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 }
 
 /// What went wrong with a request, without its URL, whose query may be a signature.
-pub(crate) fn redacted(error: &reqwest::Error) -> String {
+pub fn redacted(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() {
         "timed out"
     } else if error.is_connect() {
@@ -245,6 +241,6 @@ pub(crate) fn redacted(error: &reqwest::Error) -> String {
 }
 
 /// Whether a later attempt at the same thing can succeed after this status.
-pub(crate) fn passing(status: StatusCode) -> bool {
+pub fn passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }

@@ -6,12 +6,11 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::clock::Clock;
-use recording_host_model::{Method, Request, RequestError};
+use recording_host_model::{Method, Request, RequestError, clock::Clock};
 
 use super::{
-    exchange::{Credentials, Exchange},
     passing,
+    transport::{Credentials, HttpTransport},
 };
 
 /// Why there is no token.
@@ -91,7 +90,7 @@ impl OAuth {
     /// [`TokenError`] says whether a later attempt can succeed.
     pub(crate) async fn token(
         &self,
-        exchange: &dyn Exchange,
+        exchange: &dyn HttpTransport,
         clock: Clock,
     ) -> Result<(HeaderValue, bool), TokenError> {
         let mut cached = self.cached.lock().await;

@@ -14,11 +14,16 @@ pub struct Settings {
     pub channels: Channels,
     /// The MIME types that are taken; all that can be, if left out.
     #[serde(default)]
-    #[schemars(example = ["audio/ogg"])]
+    #[schemars(example = one_type())]
     pub when: Option<Vec<Media>>,
     /// What becomes of the original.
     #[serde(default)]
     pub original: Original,
+}
+
+/// An example of `when`.
+fn one_type() -> [&'static str; 1] {
+    ["audio/ogg"]
 }
 
 /// A format that can be made.

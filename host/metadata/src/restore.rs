@@ -15,16 +15,24 @@ use recording_host_model::{ConversationRecord, IndexMetadata};
 /// A row, as far as it tells of its conversation.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
-pub(crate) struct Row {
+pub struct Row {
     pub(crate) conversation_id: String,
-    pub(crate) recording_id: Option<String>,
-    pub(crate) object_key: Option<String>,
-    pub(crate) archive_member: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) size_bytes: Option<u64>,
-    pub(crate) sha256: Option<String>,
-    pub(crate) outcome: String,
-    pub(crate) reason: Option<String>,
+    /// The recording, if the row is about one.
+    pub recording_id: Option<String>,
+    /// The key of its object.
+    pub object_key: Option<String>,
+    /// Its name in an archive that is kept.
+    pub archive_member: Option<String>,
+    /// Its MIME type.
+    pub content_type: Option<String>,
+    /// Its length in bytes.
+    pub size_bytes: Option<u64>,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: Option<String>,
+    /// What became of the conversation.
+    pub outcome: String,
+    /// Why there is less than was asked for.
+    pub reason: Option<String>,
     pub(super) start: String,
     pub(super) end: Option<String>,
     pub(super) direction: Option<String>,
@@ -37,7 +45,8 @@ pub(crate) struct Row {
     pub(super) divisions: Vec<String>,
     pub(super) media_types: Vec<String>,
     pub(super) attributes: BTreeMap<String, String>,
-    pub(crate) attempt: u32,
+    /// Which outcome of the conversation it is, counted from 1.
+    pub attempt: u32,
 }
 
 /// Somebody or something with an id and perhaps a name.
@@ -49,14 +58,18 @@ pub(super) struct Named {
 
 /// What the rows of a conversation tell of it, and of each of its objects besides.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Restored {
-    pub(crate) record: ConversationRecord,
+pub struct Restored {
+    /// The conversation.
+    pub record: ConversationRecord,
     /// What only the rows of an object tell, by its key and its name in a kept archive.
-    pub(crate) objects: BTreeMap<(String, Option<String>), Arc<IndexMetadata>>,
+    pub objects: BTreeMap<(String, Option<String>), Arc<IndexMetadata>>,
 }
 
 /// The rows of some conversations in a file, whose format is told by its key.
-pub(crate) fn rows_of(
+///
+/// # Errors
+/// The file cannot be read as what its key says.
+pub fn rows_of(
     key: &str,
     file: Bytes,
     conversations: &BTreeSet<String>,
@@ -67,7 +80,10 @@ pub(crate) fn rows_of(
 }
 
 /// All rows of a file, whose format is told by its key.
-pub(crate) fn all_rows(key: &str, file: Bytes) -> io::Result<BTreeMap<String, Vec<Row>>> {
+///
+/// # Errors
+/// The file cannot be read as what its key says.
+pub fn all_rows(key: &str, file: Bytes) -> io::Result<BTreeMap<String, Vec<Row>>> {
     read(key, file, &|_| true)
 }
 
@@ -110,7 +126,7 @@ fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Re
 
 impl Restored {
     /// What the rows of one conversation tell; none if they cannot be those of one.
-    pub(crate) fn of(rows: &[Row]) -> Option<Self> {
+    pub fn of(rows: &[Row]) -> Option<Self> {
         let latest = rows.iter().map(|row| row.attempt).max()?;
         let rows: Vec<&Row> = rows.iter().filter(|row| row.attempt == latest).collect();
         let first = rows.first()?;

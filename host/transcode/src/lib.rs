@@ -6,20 +6,20 @@
 //! of which some audio could be left out unnoticed is refused, and the caller delivers the original.
 //! Nothing in it runs outside this process, and no decoder is written in C.
 
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod codec;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod convert;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod flac;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod opus;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod pcm;
 mod settings;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod stream;
-#[cfg(feature = "transcode")]
+#[cfg(feature = "codecs")]
 mod wav;
 
 use std::io::{self, Read, Seek, Write};
@@ -88,7 +88,7 @@ where
     R: Read + Seek + Send + Sync + 'static,
     W: Write + Seek + 'static,
 {
-    #[cfg(feature = "transcode")]
+    #[cfg(feature = "codecs")]
     {
         use std::panic::{AssertUnwindSafe, catch_unwind};
         let mut open = open;
@@ -98,7 +98,7 @@ where
         }))
         .unwrap_or(Err(TranscodeError::Codec))
     }
-    #[cfg(not(feature = "transcode"))]
+    #[cfg(not(feature = "codecs"))]
     {
         drop((input, settings, open));
         let reason = "this build cannot transcode; build it with the feature `transcode`";
@@ -106,5 +106,5 @@ where
     }
 }
 
-#[cfg(all(test, feature = "transcode"))]
+#[cfg(all(test, feature = "codecs"))]
 mod tests;

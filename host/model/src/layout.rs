@@ -7,21 +7,21 @@
 mod hive;
 mod template;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use sha2::{Digest, Sha256};
 
-pub(crate) use hive::sidecar;
+pub use hive::sidecar;
 pub use template::TemplateError;
 use template::{Piece, Template};
 
-use crate::archive::safe;
-use recording_host_model::{ConversationRecord, KeyContext, hex};
+use crate::safe_file_name;
+use crate::{ConversationRecord, KeyContext, hex};
 
 /// The keys that a sink gets unless it is told otherwise.
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
@@ -32,7 +32,7 @@ const HIVE: &str = "year={year}/month={month}/day={day}/hour={hour}/conversation
 /// The folders that are not for media.
 const KEPT: [&str; 5] = ["metadata", "receipts", "catalog", "bundles", "aside"];
 /// Where archives with recordings of many conversations lie.
-pub(crate) const BUNDLES: &str = "bundles/";
+pub const BUNDLES: &str = "bundles/";
 /// Where files lie that are not what they claim to be.
 pub(crate) const ASIDE: &str = "aside/";
 /// Ids up to this length, in bytes, stand in keys as they are.
@@ -104,7 +104,7 @@ impl From<&KeyContext> for About {
 
 impl About {
     /// What is known of a conversation.
-    pub(crate) fn of(record: &ConversationRecord) -> Self {
+    pub fn of(record: &ConversationRecord) -> Self {
         About {
             start: record.start,
             queue: record.queues.first().map(|(id, _)| id.clone()),
@@ -167,7 +167,7 @@ impl Layout {
     }
 
     /// Whether each file has a file of its metadata beside it.
-    pub(crate) fn has_sidecars(&self) -> bool {
+    pub fn has_sidecars(&self) -> bool {
         self.kind == Kind::Hive
     }
 
@@ -200,12 +200,12 @@ impl Layout {
         stem
     }
 
-    /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe one.
+    /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe_file_name one.
     #[must_use]
     pub fn entry(&self, stem: &str, name: &str) -> String {
         match (self.kind, hive::before_sidecar(name)) {
             (Kind::Flat, _) => format!("{stem}_{name}"),
-            // It would be taken for another file's metadata. No safe name has a `!`.
+            // It would be taken for another file's metadata. No safe_file_name name has a `!`.
             (Kind::Hive, Some(name)) => format!("{stem}/{name}_metadata!.json"),
             _ => format!("{stem}/{name}"),
         }
@@ -220,7 +220,7 @@ impl Layout {
 
 /// The key of a file that is kept although it is not the recording that it claims to be, in every
 /// layout.
-pub(crate) fn aside(conversation: &str, recording: &str, part: u32, extension: &str) -> String {
+pub fn aside(conversation: &str, recording: &str, part: u32, extension: &str) -> String {
     let part = match part {
         0 => String::new(),
         part => format!(".{part}"),
@@ -231,7 +231,7 @@ pub(crate) fn aside(conversation: &str, recording: &str, part: u32, extension: &
 
 /// The key of what came in the place of an archive of many recordings, one of which is of this
 /// conversation. No recording's key has a `!` before its extension.
-pub(crate) fn bundle_aside(conversation: &str, id: &str, extension: &str) -> String {
+pub fn bundle_aside(conversation: &str, id: &str, extension: &str) -> String {
     format!(
         "{ASIDE}{}/{}!bundle.{extension}",
         exact(conversation),
@@ -253,7 +253,7 @@ impl fmt::Display for Layout {
 
 impl Layout {
     /// The layout as a configuration writes it; none for the default.
-    pub(crate) fn identity(&self) -> Option<serde_json::Value> {
+    pub fn identity(&self) -> Option<serde_json::Value> {
         Some(match self.kind {
             Kind::Days => return None,
             Kind::Flat => "flat".into(),
@@ -270,7 +270,7 @@ fn kept(folder: &str) -> bool {
 
 /// Whether a text is made of letters, digits and `-` alone, and a name on every file system.
 fn is_plain(id: &str) -> bool {
-    id.len() <= LONGEST_ID && id.chars().all(plain) && safe(id) == id
+    id.len() <= LONGEST_ID && id.chars().all(plain) && safe_file_name(id) == id
 }
 
 fn plain(c: char) -> bool {
@@ -278,21 +278,25 @@ fn plain(c: char) -> bool {
 }
 
 /// An id as it stands in a key: as it is if it has lower-case letters, digits and `-` alone, as a UUID
-/// has. Any other id is told by what is safe of it, `!` and a digest, so that no two ids are the same
+/// has. Any other id is told by what is safe_file_name of it, `!` and a digest, so that no two ids are the same
 /// in a key, on file systems that know no case, too.
 fn exact(id: &str) -> String {
     if is_plain(id) && !id.contains(|c: char| c.is_ascii_uppercase()) {
         return id.to_owned();
     }
     let dash = |c: char| if plain(c) { c } else { '-' };
-    let readable: String = safe(id).chars().map(dash).take(LONGEST_ID / 2).collect();
+    let readable: String = safe_file_name(id)
+        .chars()
+        .map(dash)
+        .take(LONGEST_ID / 2)
+        .collect();
     format!("{readable}!{}", &hex(&Sha256::digest(id))[..16])
 }
 
 /// A word about a conversation as a folder's name.
 fn word(told: Option<&str>) -> String {
     let told = told.filter(|told| !told.is_empty()).unwrap_or("none");
-    safe(&told.replace(['/', '\\'], "_"))
+    safe_file_name(&told.replace(['/', '\\'], "_"))
 }
 
 #[derive(Deserialize)]
@@ -330,7 +334,7 @@ impl Table {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its shape is of use")]
-pub(crate) enum Written {
+enum Written {
     /// The name alone.
     Named(Name),
     /// A table.
@@ -341,7 +345,7 @@ pub(crate) enum Written {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its shape is of use")]
-pub(crate) enum Name {
+enum Name {
     /// A folder for each day.
     Days,
     /// No folders.
@@ -352,7 +356,7 @@ pub(crate) enum Name {
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its shape is of use")]
-pub(crate) enum Spelled {
+enum Spelled {
     /// A folder for each day.
     Days {},
     /// No folders.
@@ -371,6 +375,20 @@ pub(crate) enum Spelled {
         )]
         key: String,
     },
+}
+
+impl JsonSchema for Layout {
+    fn inline_schema() -> bool {
+        Written::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Written::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Written::json_schema(generator)
+    }
 }
 
 /// A layout is its name, or a table with its name as `type`.

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use reqwest::dns::{Name, Resolve, Resolving};
 
-use super::allow::is_private;
+use super::allowed_origins::is_private;
 
 /// The system's resolver without private addresses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PublicOnly;
+pub struct PublicDnsResolver;
 
-impl Resolve for PublicOnly {
+impl Resolve for PublicDnsResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
@@ -34,7 +34,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_is_not_resolved() {
-        let error = PublicOnly
+        let error = PublicDnsResolver
             .resolve("localhost".parse().unwrap())
             .await
             .err()

@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Clock;
-use recording_host_model::{RateLimit, Response};
+use recording_host_model::{RateLimit, Response, clock::Clock};
 
 use super::header;
 

@@ -28,8 +28,8 @@ use bytes::Bytes;
 use directory::Header;
 pub use index::{Listed, Owner, plain};
 use inflate::Packed;
-pub use name::safe;
-pub(crate) use name::{Names, shown};
+
+pub use name::{Names, shown};
 pub use spool::{LONGEST, QUOTA, Room, Spool, SpoolError};
 
 /// How much is read and handed on at once, in bytes.

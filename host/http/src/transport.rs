@@ -15,17 +15,20 @@ const ANSWER: u64 = 16 << 20;
 
 /// The parts of a request that a proof can be about.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "nothing signs"))]
-pub(crate) struct Provable<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: &'a Url,
-    pub(crate) headers: &'a [(String, String)],
-    pub(crate) body: &'a [u8],
+pub struct SignableRequest<'a> {
+    /// The method.
+    pub method: Method,
+    /// The URL.
+    pub url: &'a Url,
+    /// Name and value of each header.
+    pub headers: &'a [(String, String)],
+    /// The body; empty if there is none.
+    pub body: &'a [u8],
 }
 
 /// What a request proves itself with.
 #[derive(Clone, Copy)]
-pub(crate) enum Credentials<'a> {
+pub enum Credentials<'a> {
     /// Nothing.
     None,
     /// The value of the Authorization header.
@@ -38,7 +41,7 @@ pub(crate) enum Credentials<'a> {
 
 /// Sends requests.
 #[async_trait]
-pub(crate) trait Exchange: Send + Sync + Debug {
+pub trait HttpTransport: Send + Sync + Debug {
     /// Sends a request to `url` and reads its answer, whatever the status.
     async fn exchange(
         &self,
@@ -49,7 +52,7 @@ pub(crate) trait Exchange: Send + Sync + Debug {
 }
 
 #[async_trait]
-impl Exchange for reqwest::Client {
+impl HttpTransport for reqwest::Client {
     async fn exchange(
         &self,
         url: &Url,
@@ -99,7 +102,7 @@ impl Exchange for reqwest::Client {
 }
 
 /// Whether a source may set this header: none that proves who asks.
-pub(crate) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
+pub fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
     let name = name.to_ascii_lowercase();
     let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
     name != "authorization" && name != "host" && !signed
@@ -114,7 +117,7 @@ pub(super) fn method(method: Method) -> reqwest::Method {
     }
 }
 
-#[cfg(feature = "s3")]
+#[cfg(feature = "aws")]
 pub(super) fn method_name(method: Method) -> &'static str {
     match method {
         Method::Get => "GET",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use recording_host_model::{CompletedConversation, ConversationRecord};
+use crate::{CompletedConversation, ConversationRecord};
 
 /// What a sink takes; by default everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome};
+use crate::{CompletedConversation, ConversationRecord, Object, Outcome};
 
 const OWN: &str =
     "calls/{year}/{month}/{day}/{hour}/{queue}/{direction}/{conversation}/{recording}{part}.{ext}";

@@ -9,7 +9,7 @@ use aws_credential_types::{
 };
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SigningSettings,
         UriPathNormalizationMode, sign,
     },
     sign::v4::SigningParams,
@@ -17,7 +17,7 @@ use aws_sigv4::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 
-use super::exchange::Provable;
+use super::transport::SignableRequest;
 
 /// How long before their end temporary credentials are renewed.
 const EARLY: Duration = Duration::from_secs(300);
@@ -68,7 +68,7 @@ impl SigV4 {
     }
 
     /// The headers that a request must have to count as signed.
-    pub(crate) async fn sign(&self, request: Provable<'_>) -> Result<HeaderMap, SigV4Error> {
+    pub(crate) async fn sign(&self, request: SignableRequest<'_>) -> Result<HeaderMap, SigV4Error> {
         let identity = self.credentials().await?.into();
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -89,8 +89,8 @@ impl SigV4 {
             .map_err(|error| wrong(&error))?
             .into();
         let amz = request.headers.iter().filter(|(name, _)| is_signed(name));
-        let signable = SignableRequest::new(
-            super::exchange::method_name(request.method),
+        let signable = aws_sigv4::http_request::SignableRequest::new(
+            super::transport::method_name(request.method),
             request.url.as_str(),
             amz.map(|(name, value)| (name.as_str(), value.as_str())),
             SignableBody::Bytes(request.body),
@@ -174,8 +174,8 @@ mod tests {
         SigV4::new(provider, "eu-west-1".to_owned(), service.to_owned())
     }
 
-    fn get<'a>(url: &'a Url, headers: &'a [(String, String)]) -> Provable<'a> {
-        Provable {
+    fn get<'a>(url: &'a Url, headers: &'a [(String, String)]) -> SignableRequest<'a> {
+        SignableRequest {
             method: Method::Get,
             url,
             headers,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use recording_host::transcode::{Channels, Form, Original, Settings, Transcoded, transcode};
+use recording_host_transcode::{Channels, Form, Original, Settings, Transcoded, transcode};
 
 /// How long each case is measured.
 const WHILE: Duration = Duration::from_secs(2);
@@ -15,23 +15,23 @@ const WHILE: Duration = Duration::from_secs(2);
 const INPUTS: [(&str, &[u8]); 5] = [
     (
         "Opus, speech",
-        include_bytes!("../../tests/fixtures/transcode/silk.opus"),
+        include_bytes!("../../../tests/fixtures/transcode/silk.opus"),
     ),
     (
         "Opus, hybrid",
-        include_bytes!("../../tests/fixtures/transcode/hybrid.opus"),
+        include_bytes!("../../../tests/fixtures/transcode/hybrid.opus"),
     ),
     (
         "Opus, music",
-        include_bytes!("../../tests/fixtures/transcode/celt.opus"),
+        include_bytes!("../../../tests/fixtures/transcode/celt.opus"),
     ),
     (
         "Vorbis",
-        include_bytes!("../../tests/fixtures/transcode/talk.ogg"),
+        include_bytes!("../../../tests/fixtures/transcode/talk.ogg"),
     ),
     (
         "WAV",
-        include_bytes!("../../tests/fixtures/transcode/celt.wav"),
+        include_bytes!("../../../tests/fixtures/transcode/celt.wav"),
     ),
 ];
 

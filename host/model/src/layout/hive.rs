@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use recording_host_model::{CompletedConversation, Object};
-use recording_host_sink::encryption::SUFFIX;
+use crate::ENCRYPTED_SUFFIX;
+use crate::{CompletedConversation, Object};
 
 /// What follows a file's key in that of its metadata.
 const SIDECAR: &str = "_metadata.json";
@@ -36,10 +36,7 @@ struct Metadata<'a> {
 
 /// Key and bytes of the metadata beside an object; none beside an archive of many conversations, nor
 /// beside what is kept although it is no recording.
-pub(crate) fn sidecar(
-    settled: &CompletedConversation,
-    object: &Object,
-) -> Option<(String, Vec<u8>)> {
+pub fn sidecar(settled: &CompletedConversation, object: &Object) -> Option<(String, Vec<u8>)> {
     if object.aside || object.key.starts_with(super::BUNDLES) {
         return None;
     }
@@ -89,7 +86,10 @@ pub(crate) fn sidecar(
     // Some readers take a line for one only if it ends.
     bytes.push(b'\n');
     // Beside an encrypted file it is encrypted itself, and so named.
-    let plain = object.stored.as_ref().and(object.key.strip_suffix(SUFFIX));
+    let plain = object
+        .stored
+        .as_ref()
+        .and(object.key.strip_suffix(ENCRYPTED_SUFFIX));
     let key = plain.unwrap_or(&object.key);
     Some((format!("{key}{SIDECAR}"), bytes))
 }

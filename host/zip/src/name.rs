@@ -6,13 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crc32fast::hash;
-use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, extra};
-use recording_host_model::hex;
+use recording_host_model::{safe_file_name as safe, split_extension as parts};
 
-/// How long a safe name may be, in bytes; file systems take 255.
-const LONGEST: usize = 120;
 /// How much of a name messages show, in characters.
 const SHOWN: usize = 80;
 /// Info-ZIP's field with the name in UTF-8.
@@ -42,69 +39,9 @@ pub(super) fn decoded(raw: &[u8], extras: &[u8]) -> String {
     }
 }
 
-/// A file name that is a name in any key and any file system, and nothing more.
-#[must_use]
-pub fn safe(name: &str) -> String {
-    let last = name
-        .trim_end_matches(['/', '\\'])
-        .rsplit(['/', '\\'])
-        .next()
-        .unwrap_or_default();
-    let mut safe: String = last
-        .chars()
-        .map(|c| match c {
-            '.' | '-' => c,
-            c if c.is_alphanumeric() => c,
-            _ => '_',
-        })
-        .collect();
-    // Hidden on Unix at the front, cut off by Windows at the end.
-    let dots = safe.len() - safe.trim_start_matches('.').len();
-    safe.replace_range(..dots, &"_".repeat(dots));
-    let kept = safe.trim_end_matches('.').len();
-    let dots = safe.len() - kept;
-    safe.replace_range(kept.., &"_".repeat(dots));
-    if safe.is_empty() || reserved(&safe) {
-        safe.insert(0, '_');
-    }
-    if safe.len() <= LONGEST {
-        return safe;
-    }
-    // What is cut off still tells names apart.
-    let (stem, extension) = parts(&safe);
-    let extension = if extension.len() <= 16 { extension } else { "" };
-    let digest = &hex(&Sha256::digest(name))[..12];
-    let room = stem.floor_char_boundary(LONGEST - extension.len() - digest.len() - 1);
-    format!("{}-{digest}{extension}", &stem[..room])
-}
-
-/// Whether Windows takes a name for a device.
-fn reserved(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default().to_uppercase();
-    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") {
-        return true;
-    }
-    let port = stem
-        .strip_prefix("COM")
-        .or_else(|| stem.strip_prefix("LPT"));
-    port.is_some_and(|port| {
-        let mut digits = port.chars();
-        let digit = digits.next();
-        digits.next().is_none() && digit.is_some_and(|c| c.is_ascii_digit() || "¹²³".contains(c))
-    })
-}
-
-/// A name without its extension, and the extension with its dot.
-fn parts(name: &str) -> (&str, &str) {
-    match name.rfind('.') {
-        Some(dot) if dot > 0 => name.split_at(dot),
-        _ => (name, ""),
-    }
-}
-
 /// Safe names of one folder, each of which is used once, even where case makes no difference.
 #[derive(Default)]
-pub(crate) struct Names {
+pub struct Names {
     taken: HashSet<String>,
     counts: HashMap<String, u32>,
 }
@@ -130,7 +67,7 @@ impl Names {
 }
 
 /// A name for messages: short, and harmless to a terminal.
-pub(crate) fn shown(name: &str) -> String {
+pub fn shown(name: &str) -> String {
     let safe = |c: char| {
         if c.is_alphanumeric() || c.is_ascii_graphic() {
             c
@@ -148,33 +85,7 @@ pub(crate) fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_safe_name_is_a_name_in_every_file_system() {
-        for (name, expected) in [
-            ("a/b/x.wav", "x.wav"),
-            ("../../etc/passwd", "passwd"),
-            ("/abs", "abs"),
-            ("a\\..\\b", "b"),
-            ("..", "__"),
-            ("", "_"),
-            ("/", "_"),
-            ("c:\\x", "x"),
-            ("c:x", "c_x"),
-            ("a\0b\u{1b}[2J", "a_b__2J"),
-            ("invoice\u{202e}gpj.exe", "invoice_gpj.exe"),
-            ("nul", "_nul"),
-            ("CON.wav", "_CON.wav"),
-            ("com1.tar.gz", "_com1.tar.gz"),
-            ("LPT³", "_LPT³"),
-            ("comet", "comet"),
-            (".htaccess", "_htaccess"),
-            ("x. .", "x.__"),
-            ("grüße.wav", "grüße.wav"),
-        ] {
-            assert_eq!(safe(name), expected, "{name}");
-        }
-    }
+    use recording_host_model::LONGEST_FILE_NAME as LONGEST;
 
     #[test]
     fn long_names_are_cut_and_stay_different() {

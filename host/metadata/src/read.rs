@@ -9,31 +9,31 @@ use serde::Deserialize;
 
 /// What a row says, as far as a proof needs it.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
-pub(crate) struct KnownRow {
+pub struct KnownRow {
     /// Whose row it is.
-    pub(crate) conversation_id: String,
+    pub conversation_id: String,
     /// The recording; none for a conversation without any.
-    pub(crate) recording_id: Option<String>,
+    pub recording_id: Option<String>,
     /// The object; none for a conversation without any.
-    pub(crate) object_key: Option<String>,
+    pub object_key: Option<String>,
     /// The name in the archive, if the object is an archive that is kept.
-    pub(crate) archive_member: Option<String>,
+    pub archive_member: Option<String>,
     /// The object's length in bytes.
-    pub(crate) size_bytes: Option<u64>,
+    pub size_bytes: Option<u64>,
     /// Its digest.
-    pub(crate) sha256: Option<String>,
+    pub sha256: Option<String>,
     /// What became of the conversation.
-    pub(crate) outcome: String,
+    pub outcome: String,
     /// Why recordings are lacking.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// The attempt that the row is of.
-    pub(crate) attempt: u32,
+    pub attempt: u32,
 }
 
 type Rows = Box<dyn Iterator<Item = io::Result<KnownRow>>>;
 
 /// The rows of a file, whose format is told by its key.
-pub(crate) fn read(key: &str, file: Bytes) -> io::Result<Rows> {
+pub fn read(key: &str, file: Bytes) -> io::Result<Rows> {
     let ending = |ending: &str| key.ends_with(ending);
     let file_of_lines = io::Cursor::new(file.clone());
     if ending(".jsonl") {

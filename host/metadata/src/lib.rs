@@ -4,11 +4,13 @@
 //! The same conversations give the same bytes, so that a file that is put again
 //! after a crash replaces itself. `docs/metadata.md` has the schema.
 
+#[cfg(feature = "parquet")]
+pub mod catalog;
 mod jsonl;
 #[cfg(feature = "parquet")]
-pub(crate) mod parquet;
+mod parquet;
 mod read;
-pub(crate) mod restore;
+pub mod restore;
 mod row;
 mod settings;
 
@@ -16,7 +18,7 @@ use std::io::{self, Write};
 
 use recording_host_model::CompletedConversation;
 
-pub(crate) use read::{KnownRow, read};
+pub use read::{KnownRow, read};
 pub use settings::{Compression, Format, Settings, SettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with

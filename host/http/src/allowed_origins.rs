@@ -8,7 +8,7 @@ use recording_host_model::{Origin, OriginRole};
 
 /// Why a request is refused. The URL's path and query are left out: they may be secret.
 #[derive(Debug, thiserror::Error)]
-pub enum AllowError {
+pub enum OriginError {
     /// Not a URL that can be requested.
     #[error("not an absolute http or https URL")]
     Malformed,
@@ -33,12 +33,12 @@ pub enum AllowError {
     Private(String),
 }
 
-impl AllowError {
+impl OriginError {
     /// The short stable word for it where it costs a recording.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            AllowError::Malformed => "bad-link",
+            OriginError::Malformed => "bad-link",
             _ => "origin-not-allowed",
         }
     }
@@ -46,7 +46,7 @@ impl AllowError {
 
 /// The origins that a run may reach.
 #[derive(Clone, Debug)]
-pub struct Allow {
+pub struct AllowedOrigins {
     api: Vec<String>,
     token: Vec<String>,
     media: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Allow {
     private: bool,
 }
 
-impl Allow {
+impl AllowedOrigins {
     /// Allows what the component wants as far as the operator's list covers it; no list covers all.
     #[must_use]
     pub fn new(wanted: &[Origin], operator: Option<&[String]>, private: bool) -> Self {
@@ -69,7 +69,7 @@ impl Allow {
             let of_it = allowed.iter().filter(|(other, _)| *other == role);
             of_it.map(|(_, url)| url.clone()).collect()
         };
-        Allow {
+        AllowedOrigins {
             api: of(OriginRole::Api),
             token: of(OriginRole::Token),
             media: of(OriginRole::Media),
@@ -82,7 +82,7 @@ impl Allow {
     ///
     /// # Errors
     /// Says which rule forbids it.
-    pub fn api(&self, url: &str) -> Result<Url, AllowError> {
+    pub fn api(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.api, OriginRole::Api)
     }
 
@@ -90,7 +90,7 @@ impl Allow {
     ///
     /// # Errors
     /// Says which rule forbids it.
-    pub fn token(&self, url: &str) -> Result<Url, AllowError> {
+    pub fn token(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.token, OriginRole::Token)
     }
 
@@ -98,7 +98,7 @@ impl Allow {
     ///
     /// # Errors
     /// Says which rule forbids it.
-    pub fn media(&self, url: &str) -> Result<Url, AllowError> {
+    pub fn media(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.media, OriginRole::Media)
     }
 
@@ -108,35 +108,35 @@ impl Allow {
         self.private
     }
 
-    fn check(&self, url: &str, patterns: &[String], role: OriginRole) -> Result<Url, AllowError> {
-        let url = Url::parse(url).map_err(|_| AllowError::Malformed)?;
+    fn check(&self, url: &str, patterns: &[String], role: OriginRole) -> Result<Url, OriginError> {
+        let url = Url::parse(url).map_err(|_| OriginError::Malformed)?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(AllowError::Malformed);
+            return Err(OriginError::Malformed);
         }
         let origin = url.origin().ascii_serialization();
         if !patterns.iter().any(|pattern| covers(pattern, &origin)) {
             let mut narrowed = self.narrowed.iter();
             let named = narrowed.any(|(other, pattern)| *other == role && covers(pattern, &origin));
             return Err(match role {
-                _ if named => AllowError::Origin(origin),
-                OriginRole::Media => AllowError::UnnamedMedia(origin),
-                _ => AllowError::Unnamed(origin),
+                _ if named => OriginError::Origin(origin),
+                OriginRole::Media => OriginError::UnnamedMedia(origin),
+                _ => OriginError::Unnamed(origin),
             });
         }
         let private = match url.host() {
             Some(Host::Ipv4(ip)) => is_private(IpAddr::V4(ip)),
             Some(Host::Ipv6(ip)) => is_private(IpAddr::V6(ip)),
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => return Err(AllowError::Malformed),
+            None => return Err(OriginError::Malformed),
         };
         if private && !self.private {
-            return Err(AllowError::Private(origin));
+            return Err(OriginError::Private(origin));
         }
         match url.scheme() {
             "https" => Ok(url),
             "http" if private => Ok(url),
-            "http" => Err(AllowError::Insecure(origin)),
-            _ => Err(AllowError::Malformed),
+            "http" => Err(OriginError::Insecure(origin)),
+            _ => Err(OriginError::Malformed),
         }
     }
 }
@@ -222,7 +222,7 @@ mod tests {
             origin("https://api.example.com", OriginRole::Api),
             origin("https://*.media.example", OriginRole::Media),
         ];
-        let allow = Allow::new(&wanted, None, false);
+        let allow = AllowedOrigins::new(&wanted, None, false);
         assert!(allow.api("https://api.example.com/x?y").is_ok());
         assert!(allow.api("https://api.example.com:8443/x").is_err());
         assert!(allow.api("https://a.media.example/").is_err());
@@ -230,11 +230,11 @@ mod tests {
         assert!(allow.media("https://media.example/x").is_err());
         assert!(allow.media("https://evilmedia.example/x").is_err());
         let operator = ["https://api.example.com".to_owned()];
-        let narrowed = Allow::new(&wanted, Some(&operator), false);
+        let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
         let refused = narrowed
             .media("https://a.media.example/x?sig=1")
             .unwrap_err();
-        assert!(matches!(refused, AllowError::Origin(_)), "{refused}");
+        assert!(matches!(refused, OriginError::Origin(_)), "{refused}");
         assert!(narrowed.api("https://api.example.com:443/x").is_ok());
     }
 
@@ -242,8 +242,8 @@ mod tests {
     fn a_refusal_names_the_host_and_what_would_help_but_never_the_query() {
         let wanted = [origin("https://a.media.example", OriginRole::Media)];
         let operator = ["https://other.example".to_owned()];
-        let narrowed = Allow::new(&wanted, Some(&operator), false);
-        let open = Allow::new(&wanted, None, false);
+        let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
+        let open = AllowedOrigins::new(&wanted, None, false);
         for (refused, word) in [
             (
                 narrowed.media("https://a.media.example/x?sig=secret"),
@@ -288,9 +288,9 @@ mod tests {
         )];
         let operator = ["https://login.example.com".to_owned()];
         let url = "https://login.evil.example/oauth/token";
-        assert!(Allow::new(&wanted, None, false).token(url).is_ok());
+        assert!(AllowedOrigins::new(&wanted, None, false).token(url).is_ok());
         assert!(
-            Allow::new(&wanted, Some(&operator), false)
+            AllowedOrigins::new(&wanted, Some(&operator), false)
                 .token(url)
                 .is_err()
         );
@@ -298,7 +298,7 @@ mod tests {
             "http://login.example.com/oauth/token",
             OriginRole::Token,
         )];
-        let allow = Allow::new(&plain, None, true);
+        let allow = AllowedOrigins::new(&plain, None, true);
         assert!(allow.token("http://login.example.com/oauth/token").is_err());
     }
 
@@ -308,13 +308,13 @@ mod tests {
             origin("http://127.0.0.1:8080", OriginRole::Media),
             origin("http://[::ffff:10.0.0.1]", OriginRole::Media),
         ];
-        let closed = Allow::new(&wanted, None, false);
+        let closed = AllowedOrigins::new(&wanted, None, false);
         for url in ["http://127.0.0.1:8080/a?sig=1", "http://[::ffff:10.0.0.1]/"] {
             let error = closed.media(url).unwrap_err();
-            assert!(matches!(error, AllowError::Private(_)), "{error}");
+            assert!(matches!(error, OriginError::Private(_)), "{error}");
             assert!(!error.to_string().contains("sig"));
         }
-        let open = Allow::new(&wanted, None, true);
+        let open = AllowedOrigins::new(&wanted, None, true);
         assert!(open.media("http://127.0.0.1:8080/a").is_ok());
     }
 }

@@ -14,14 +14,17 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 
-use crate::metadata::{
+use crate::{
     Compression,
     parquet::{Columns, Pairs, Table, element, signed, small, structs},
 };
 use recording_host_model::{CompletedConversation, Object, Outcome, Segment};
 
 /// Writes a segment's part of the catalog.
-pub(super) fn write(
+///
+/// # Errors
+/// What the target says.
+pub fn write(
     export: &str,
     segment: &Segment,
     sink: &str,
@@ -41,7 +44,7 @@ pub(super) fn write(
 }
 
 /// What the catalog says of a conversation.
-pub(super) struct Entry<'a> {
+struct Entry<'a> {
     export: &'a str,
     segment: i64,
     settled: &'a CompletedConversation,
@@ -59,7 +62,7 @@ struct Objects {
 }
 
 /// Gathers entries.
-pub(super) struct Catalog {
+struct Catalog {
     conversation_id: StringBuilder,
     export: StringBuilder,
     segment: Int64Builder,

@@ -1,0 +1,133 @@
+//! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
+
+use reqwest::header::{HeaderMap, HeaderValue};
+
+#[cfg(feature = "aws")]
+use super::sigv4::{SigV4, SigV4Error};
+use super::{
+    token::{OAuth, TokenError},
+    transport::{Credentials, HttpTransport, SignableRequest},
+};
+use recording_host_model::clock::Clock;
+
+/// Who a source's requests are made as.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "aws"),
+    allow(clippy::large_enum_variant, reason = "there is one for a source")
+)]
+pub enum Authenticator {
+    /// Nobody in particular.
+    None,
+    /// An OAuth client.
+    OAuth(OAuth),
+    /// An AWS identity.
+    #[cfg(feature = "aws")]
+    SigV4(SigV4),
+}
+
+/// Why a request cannot be proven to come from whom it comes.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// There is no access token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It cannot be signed.
+    #[cfg(feature = "aws")]
+    #[error(transparent)]
+    SigV4(#[from] SigV4Error),
+}
+
+impl AuthError {
+    /// Whether a later attempt can succeed.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            AuthError::Token(error) => error.retryable(),
+            #[cfg(feature = "aws")]
+            AuthError::SigV4(error) => error.retryable(),
+        }
+    }
+}
+
+impl AuthError {
+    /// Whether it is about this request alone, so that others can be proven.
+    pub fn is_of_the_request(&self) -> bool {
+        match self {
+            AuthError::Token(_) => false,
+            #[cfg(feature = "aws")]
+            AuthError::SigV4(error) => matches!(error, SigV4Error::Request(_)),
+        }
+    }
+}
+
+/// What proves one request.
+#[derive(Debug)]
+pub enum RequestAuth {
+    /// Nothing.
+    None,
+    /// A token, and whether it was fetched just now.
+    Bearer(HeaderValue, bool),
+    /// Signed headers.
+    Signed(HeaderMap),
+}
+
+impl RequestAuth {
+    /// What goes with the request.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials<'_> {
+        match self {
+            RequestAuth::None => Credentials::None,
+            RequestAuth::Bearer(token, _) => Credentials::Bearer(token),
+            RequestAuth::Signed(headers) => Credentials::Signed(headers),
+        }
+    }
+
+    /// Whether an access token was fetched for it just now.
+    pub(crate) fn fresh(&self) -> bool {
+        matches!(self, RequestAuth::Bearer(_, true))
+    }
+}
+
+#[cfg_attr(
+    not(feature = "aws"),
+    allow(unused_variables, reason = "nothing signs")
+)]
+impl Authenticator {
+    /// Makes the proof of a request.
+    ///
+    /// # Errors
+    /// [`AuthError`] says whether a later attempt can succeed.
+    pub async fn prove(
+        &self,
+        request: SignableRequest<'_>,
+        exchange: &dyn HttpTransport,
+        clock: Clock,
+    ) -> Result<RequestAuth, AuthError> {
+        match self {
+            Authenticator::None => Ok(RequestAuth::None),
+            Authenticator::OAuth(oauth) => {
+                let (token, fresh) = oauth.token(exchange, clock).await?;
+                Ok(RequestAuth::Bearer(token, fresh))
+            }
+            #[cfg(feature = "aws")]
+            Authenticator::SigV4(signer) => Ok(RequestAuth::Signed(signer.sign(request).await?)),
+        }
+    }
+
+    /// Whether the answer says that the proof is no longer accepted and a new one may be: what was
+    /// kept for it is dropped then.
+    pub async fn refused(&self, proof: &RequestAuth, status: u16, body: &[u8]) -> bool {
+        match (self, proof) {
+            (Authenticator::OAuth(oauth), RequestAuth::Bearer(token, _)) if status == 401 => {
+                oauth.forget(token).await;
+                true
+            }
+            #[cfg(feature = "aws")]
+            (Authenticator::SigV4(signer), RequestAuth::Signed(_)) => {
+                signer.expired(status, body).await
+            }
+            _ => false,
+        }
+    }
+}
