@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host::{Config, transfer::Zip};
-use recording_host_model::clock::Clock;
-use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
+use recording_host::{
+    Clock, Config, Zip,
+    sink::{Body, Health, PutOptions, PutResult, Sink, SinkError},
+};
 
 #[derive(Debug, Default)]
 struct Counter(Mutex<BTreeMap<String, u64>>);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use genesys_simulator::{Dialect, Settings};
-use recording_host::{Config, Summary, verify::verify};
+use recording_host_config::Config;
+use recording_host_engine::{Summary, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::Value;

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use genesys_simulator::Settings;
-use recording_host::{
-    Config, RunError,
+use recording_host_config::Config;
+use recording_host_engine::{
+    RunError,
     run::Pipeline,
     transfer::Zip,
     verify::{Difference, Options, verify, verify_with},

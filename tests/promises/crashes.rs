@@ -12,10 +12,8 @@ use std::{
 
 use genesys_simulator::{Dialect, Faults, Settings};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use recording_host::{
-    Config,
-    verify::{Report, verify},
-};
+use recording_host_config::Config;
+use recording_host_engine::verify::{Report, verify};
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 

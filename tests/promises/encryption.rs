@@ -13,8 +13,8 @@ use std::{
 use age::{secrecy::ExposeSecret, x25519::Identity};
 use bytes::Bytes;
 use genesys_simulator::{Dialect, Settings};
-use recording_host::{
-    Config,
+use recording_host_config::Config;
+use recording_host_engine::{
     receipt::{ReceiptReader, ReceiptWriter},
     verify::{Difference, Options, Report, verify_with},
 };

@@ -1,7 +1,7 @@
 //! Whatever goes wrong on the way, the result is the same as if nothing had.
 
 use genesys_simulator::{Dialect, Faults, Settings};
-use recording_host::verify::verify;
+use recording_host_engine::verify::verify;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::json;
 

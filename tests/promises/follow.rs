@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use genesys_simulator::{Faults, Settings};
-use recording_host::{Config, RunError, Summary, run::Pipeline, verify::verify};
+use recording_host_config::Config;
+use recording_host_engine::{RunError, Summary, run::Pipeline, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};

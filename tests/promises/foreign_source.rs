@@ -27,7 +27,7 @@ async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
 /// Makes a component of the example, as docs/write-a-source.md says.
 fn build(into: &Path) {
     let tool = std::env::var("COMPONENTIZE_QJS").unwrap_or_else(|_| "componentize-qjs".to_owned());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(&tool)
         .args(["--sync", "--stub-wasi", "--world", "recording-source"])
         .arg("--wit")

@@ -1,10 +1,8 @@
 //! Before an export: what it will take, and whether it would work.
 
 use genesys_simulator::{Dialect, Settings};
-use recording_host::{
-    Config,
-    run::{Pipeline, State},
-};
+use recording_host_config::Config;
+use recording_host_engine::run::{Pipeline, State};
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use genesys_simulator::{Dialect, Settings};
-use recording_host::verify::{Difference, Options, Report, verify_with};
+use recording_host_engine::verify::{Difference, Options, Report, verify_with};
 use recording_host_model::layout::Layout;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use genesys_simulator::Settings;
-use recording_host::verify::verify;
+use recording_host_engine::verify::verify;
 use serde_json::json;
 
 use crate::{

@@ -10,7 +10,8 @@ use std::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::{Config, RunError, run::Pipeline, transfer::Zip, verify::verify};
+use recording_host_config::Config;
+use recording_host_engine::{RunError, run::Pipeline, transfer::Zip, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};

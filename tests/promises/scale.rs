@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use genesys_simulator::Settings;
-use recording_host::Config;
+use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 

@@ -7,7 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use recording_host::{Config, config};
+use recording_host_config as config;
+use recording_host_config::Config;
 use serde_json::{Value, json};
 
 use crate::support::{program, run_program};

@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use genesys_simulator::Settings;
 use hmac::{Hmac, KeyInit, Mac};
-use recording_host::verify::verify;
+use recording_host_engine::verify::verify;
 use recording_host_sink::{Sink, conformance};
 use serde_json::{Value, json};
 use sha2::Sha256;

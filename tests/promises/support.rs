@@ -15,7 +15,8 @@ use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use recording_host::{Config, Summary};
+use recording_host_config::Config;
+use recording_host_engine::Summary;
 use recording_host_model::clock::Clock;
 use recording_host_sink::{
     Body, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store, filesystem::Filesystem,
@@ -364,7 +365,7 @@ impl Store for Guarded {
 /// names.
 pub(crate) async fn read_by(script: &str, packages: &str, path: &Path) -> Value {
     let mut python = Command::new("python3");
-    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/readers");
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/readers");
     python.arg(Path::new(scripts).join(script)).arg(path);
     if let Some(packages) = std::env::var_os(packages) {
         python.env("PYTHONPATH", packages);

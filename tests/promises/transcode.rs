@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use genesys_simulator::{Dialect, RecordingKind, Settings};
-use recording_host::verify::verify;
+use recording_host_engine::verify::verify;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 

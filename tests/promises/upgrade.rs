@@ -9,7 +9,7 @@ use std::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::Config;
+use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 
 use crate::support::{Center, SPEED, files, run_program};
@@ -33,7 +33,7 @@ async fn left_behind() -> (Center, PathBuf, String) {
         ..Settings::default()
     })
     .await;
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/queue-v1");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/queue-v1");
     let data = center.folder.path().join("data");
     copy(&fixture.join("data"), &data);
     copy(&fixture.join("out"), &center.output());

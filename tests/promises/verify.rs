@@ -13,10 +13,8 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret;
 use genesys_simulator::{Dialect, Settings};
-use recording_host::{
-    Config,
-    verify::{Difference, Options, Report, verify, verify_with},
-};
+use recording_host_config::Config;
+use recording_host_engine::verify::{Difference, Options, Report, verify, verify_with};
 use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
@@ -153,7 +151,10 @@ async fn an_untouched_archive_is_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_of_the_program_before_is_in_order() {
-    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/archive-v1");
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/fixtures/archive-v1"
+    );
     for (name, conversations, objects) in [
         ("plain", 8, 7),
         ("columns", 3, 2),

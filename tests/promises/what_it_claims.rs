@@ -16,7 +16,7 @@ use std::{
 };
 
 use genesys_simulator::{Dialect, RecordingKind, Settings};
-use recording_host::verify::verify;
+use recording_host_engine::verify::verify;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 

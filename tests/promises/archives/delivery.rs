@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use recording_host::transfer::{Output, Transfer, Zip};
+use recording_host_engine::transfer::{Output, Transfer, Zip};
 use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
@@ -223,7 +223,7 @@ async fn delivered(
     want: impl Into<Want>,
     sized: bool,
     digest: Option<String>,
-) -> Result<Arrived, recording_host::transfer::TransferError> {
+) -> Result<Arrived, recording_host_engine::transfer::TransferError> {
     let (want, folder) = (want.into(), TempDir::new().unwrap());
     let (origin, downloads) = serve(bodies, sized).await;
     let origins = [Origin {

@@ -1,6 +1,6 @@
 //! What is odd in a bundle costs no more than itself.
 
-use recording_host::transfer::Zip;
+use recording_host_engine::transfer::Zip;
 use recording_host_model::Outcome;
 use serde_json::json;
 

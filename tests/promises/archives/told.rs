@@ -1,6 +1,6 @@
 //! What the index of a bundle tells of a recording stands in its row.
 
-use recording_host::transfer::Zip;
+use recording_host_engine::transfer::Zip;
 use recording_host_metadata::{Settings, Writer};
 use recording_host_model::layout::Layout;
 use serde_json::{Value, json};

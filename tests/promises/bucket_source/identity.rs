@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use genesys_simulator::Settings;
-use recording_host::transfer::{Output, Transfer, TransferError};
+use recording_host_engine::transfer::{Output, Transfer, TransferError};
 use recording_host_http::{AllowedOrigins, Authenticator, SigV4};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,

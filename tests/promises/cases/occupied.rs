@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use genesys_simulator::Settings;
-use recording_host::{Config, transfer::Zip, verify::verify};
+use recording_host_config::Config;
+use recording_host_engine::{transfer::Zip, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::filesystem::Filesystem;
 use serde_json::json;

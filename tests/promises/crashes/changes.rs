@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_simulator::{Faults, Settings};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use recording_host::{Config, verify::verify};
+use recording_host_config::Config;
+use recording_host_engine::verify::verify;
 use serde_json::{Value, json};
 
 use super::{Files, Lake, patient, runs_through_kills};

@@ -143,7 +143,7 @@ async fn another_make_of_age_reads_what_is_written_and_writes_what_is_read() {
         let mut python = Command::new("python3");
         python.arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/../tests/readers/age_format.py"
+            "/../../tests/readers/age_format.py"
         ));
         python.args(arguments);
         if let Some(age) = std::env::var_os("AGE") {

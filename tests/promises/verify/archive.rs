@@ -8,7 +8,7 @@ use std::{
 
 use age::secrecy::ExposeSecret;
 use bytes::Bytes;
-use recording_host::{
+use recording_host_engine::{
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     transfer::Output,
     verify::{Finding, Options, verify_with},

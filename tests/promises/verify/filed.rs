@@ -1,6 +1,6 @@
 //! What is filed twice, kept aside, or not filed at all is named.
 
-use recording_host::{
+use recording_host_engine::{
     receipt::{Claims, Context, SourceCount},
     verify::{Difference, ObjectKind, SegmentId},
 };

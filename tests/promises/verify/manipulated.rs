@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use recording_host::verify::{Difference, Options, verify_with};
+use recording_host_engine::verify::{Difference, Options, verify_with};
 use recording_host_sink::filesystem::Filesystem;
 
 use super::archive::{Archive, FIRST, Form, SECOND};

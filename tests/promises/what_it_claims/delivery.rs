@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host::transfer::{Output, Transfer, TransferError};
+use recording_host_engine::transfer::{Output, Transfer, TransferError};
 use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     Artifact, ArtifactKey, ArtifactResult, CompletedConversation, Container, Conversation,

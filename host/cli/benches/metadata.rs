@@ -1,0 +1,303 @@
+//! How fast rows are written, and in how much memory: `cargo bench -p recording-host --bench metadata`.
+//!
+//! Each way of writing runs in a process of its own, so that each has a peak of
+//! its own. Only the writing is timed, by the processor's time. Trust the ratio, which is that of
+//! the best of five rounds, in which the ways take turns.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    process::Command,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::{Compression as Codec, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use recording_host_engine::{receipt, transfer::Output};
+use recording_host_metadata::{Compression, Format, Settings, Writer};
+use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
+use recording_host_sink::filesystem::Filesystem;
+
+/// How often each way runs.
+const ROUNDS: usize = 5;
+const SEGMENTS: u64 = 100;
+const CONVERSATIONS: u64 = 10_000;
+const SINK: &str = "lake";
+/// 2026-01-05T00:00:00Z.
+const DAY: u64 = 1_767_571_200_000;
+
+/// Discards what it counts.
+#[derive(Default)]
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0 += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let ways = ["jsonl", "jsonl+zstd", "parquet", "bare parquet"];
+    if let Some(way) = std::env::args().find_map(|argument| {
+        let way = argument.strip_prefix("--way=")?;
+        Some(way.to_owned())
+    }) {
+        return run(&way);
+    }
+    println!("{} rows", SEGMENTS * CONVERSATIONS);
+    println!("way              rows/s     MB out   peak MB");
+    let mut best = BTreeMap::<&str, [f64; 3]>::new();
+    for way in std::iter::repeat_n(ways, ROUNDS).flatten() {
+        let told = child(way)?;
+        let mut numbers = told.split_whitespace().map(str::parse::<f64>);
+        let mut next = || numbers.next().ok_or("the child said too little");
+        let (rows, seconds, bytes, peak) = (next()??, next()??, next()??, next()??);
+        let known = best.entry(way).or_default();
+        if known[0] < rows / seconds {
+            *known = [rows / seconds, bytes / 1e6, peak];
+        }
+    }
+    for way in ways {
+        let [speed, bytes, peak] = best[way];
+        println!("{way:<14}{speed:>10.0} {bytes:>10.1} {peak:>9.0}");
+    }
+    println!(
+        "parquet at {:.2} of the bare crate's speed",
+        best["parquet"][0] / best["bare parquet"][0]
+    );
+    println!("{}", child("segment")?.trim());
+    Ok(())
+}
+
+fn child(way: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let program = std::env::current_exe()?;
+    let ran = Command::new(program).arg(format!("--way={way}")).output()?;
+    if !ran.status.success() {
+        return Err(format!("{way}: {}", String::from_utf8_lossy(&ran.stderr)).into());
+    }
+    Ok(String::from_utf8(ran.stdout)?)
+}
+
+fn run(way: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let (taken, bytes) = match way {
+        "jsonl" => ours(Settings::default())?,
+        "jsonl+zstd" => ours(Settings::new(Format::Jsonl, Some(Compression::Zstd))?)?,
+        "parquet" => ours(Settings::new(Format::Parquet, None)?)?,
+        "bare parquet" => bare()?,
+        "segment" => return filed(),
+        other => return Err(format!("no way is called {other}").into()),
+    };
+    let rows = SEGMENTS * CONVERSATIONS;
+    println!(
+        "{rows} {} {bytes} {}",
+        taken.as_secs_f64(),
+        memory("VmHWM:")
+    );
+    Ok(())
+}
+
+/// One file of all rows by this crate.
+fn ours(settings: Settings) -> io::Result<(Duration, u64)> {
+    let mut taken = Duration::ZERO;
+    let mut writer = Writer::new(settings, Count::default())?;
+    for number in 0..SEGMENTS {
+        let conversations = conversations(number, 1);
+        let began = spent();
+        for settled in &conversations {
+            writer.write(settled, SINK)?;
+        }
+        taken += spent().saturating_sub(began);
+    }
+    let began = spent();
+    let bytes = writer.finish()?.0;
+    Ok((taken + spent().saturating_sub(began), bytes))
+}
+
+/// One file of the same rows by the crate `parquet` as it comes, from batches that are there.
+fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
+    let properties = WriterProperties::builder()
+        .set_compression(Codec::ZSTD(ZstdLevel::try_new(1)?))
+        .build();
+    let mut taken = Duration::ZERO;
+    let mut writer = None;
+    for number in 0..SEGMENTS {
+        let mut rows = Writer::new(Settings::new(Format::Parquet, None)?, Vec::new())?;
+        for settled in &conversations(number, 1) {
+            rows.write(settled, SINK)?;
+        }
+        let file = bytes::Bytes::from(rows.finish()?);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+        let batches = reader.collect::<Result<Vec<_>, _>>()?;
+        let began = spent();
+        for batch in &batches {
+            if writer.is_none() {
+                let schema = batch.schema();
+                let properties = Some(properties.clone());
+                writer = Some(ArrowWriter::try_new(Count::default(), schema, properties)?);
+            }
+            if let Some(writer) = &mut writer {
+                writer.write(batch)?;
+            }
+        }
+        taken += spent().saturating_sub(began);
+    }
+    let began = spent();
+    let bytes = writer.ok_or("no rows")?.into_inner()?.0;
+    Ok((taken + spent().saturating_sub(began), bytes))
+}
+
+/// The time that this thread has had a processor for, so that what else the machine does counts
+/// less; where the system does not tell it, the time of the clock.
+fn spent() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = told
+        .split_whitespace()
+        .next()
+        .and_then(|number| number.parse().ok());
+    nanoseconds.map_or_else(|| BEGAN.elapsed(), Duration::from_nanos)
+}
+
+/// A whole segment with three objects a conversation, filed in a folder.
+fn filed() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    for format in [Format::Jsonl, Format::Parquet] {
+        let output = Output {
+            metadata: Settings::new(format, None)?,
+            ..Output::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
+        };
+        let segment = Arc::new(Segment {
+            number: 1,
+            day: "2026-01-05".to_owned(),
+            conversations: conversations(1, 3),
+            replaces: Vec::new(),
+            apart: false,
+        });
+        let before = memory("VmHWM:");
+        let began = Instant::now();
+        runtime.block_on(receipt::file(
+            &receipt::Context::new("bench"),
+            &segment,
+            &output,
+            &[],
+        ))?;
+        println!(
+            "a segment of {CONVERSATIONS} conversations, {} rows, filed as {format:?} in {} ms and {:.0} MB more",
+            CONVERSATIONS * 3,
+            began.elapsed().as_millis(),
+            memory("VmHWM:") - before
+        );
+    }
+    Ok(())
+}
+
+/// A figure of this process in MB, or nothing where the system does not tell it.
+fn memory(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kb.map_or(f64::NAN, |kb| kb / 1000.0)
+}
+
+/// Spreads numbers evenly (SplitMix64).
+fn spread(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn id(number: u64) -> String {
+    let (high, low) = (spread(number), spread(!number));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+fn conversations(segment: u64, objects: u64) -> Vec<CompletedConversation> {
+    let first = segment * CONVERSATIONS;
+    let mut numbers: Vec<u64> = (first..first + CONVERSATIONS).collect();
+    // They are made in the order of their ids, as the queue reads them: how they lie in memory counts.
+    numbers.sort_by_cached_key(|number| id(*number));
+    let numbers = numbers.into_iter();
+    numbers
+        .map(|number| conversation(number, objects))
+        .collect()
+}
+
+fn conversation(number: u64, objects: u64) -> CompletedConversation {
+    let random = spread(number);
+    let conversation = id(number);
+    let named = |what: &str, index: u64| (id(index << 32), Some(format!("{what} {index}")));
+    let start = DAY + random % 86_400_000;
+    let object = |part: u64| {
+        let recording = id(number << 8 | part);
+        Object {
+            conversation: conversation.clone(),
+            key: format!("recordings/2026/01/05/{conversation}/{recording}.ogg"),
+            recording,
+            member: None,
+            content_type: "audio/ogg".to_owned(),
+            size: 20_000 + random % 4_000_000,
+            sha256: (0..4)
+                .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
+                .collect(),
+            etag: None,
+            stored: None,
+            note: None,
+            aside: false,
+            file: String::new(),
+            told: None,
+        }
+    };
+    let objects = (0..objects).map(object).collect();
+    CompletedConversation {
+        lost_in: std::collections::BTreeMap::new(),
+        outcome: Outcome::Stored,
+        objects: BTreeMap::from([(SINK.to_owned(), objects)]),
+        attempt: 1,
+        revision: None,
+        record: ConversationRecord {
+            start,
+            end: Some(start + 5_000 + random % 1_800_000),
+            direction: Some(["inbound", "outbound"][(random % 2) as usize].to_owned()),
+            ani: Some(format!("tel:+4930{:08}", random % 100_000_000)),
+            dnis: Some(format!("tel:+4989{:04}", random % 40)),
+            agents: (0..1 + random % 2)
+                .map(|n| named("Agent", (random >> n) % 3000))
+                .collect(),
+            queues: vec![named("Queue", random % 60)],
+            wrap_up_codes: vec![named("Wrap-up", random % 25)],
+            tags: (0..random % 3)
+                .map(|n| format!("tag-{}", (random >> n) % 50))
+                .collect(),
+            divisions: vec![id((random % 5) << 40)],
+            recorded: true,
+            media_types: vec!["voice".to_owned()],
+            attributes: BTreeMap::from([
+                ("campaign".to_owned(), format!("c-{}", random % 12)),
+                (
+                    "language".to_owned(),
+                    ["de", "en", "fr"][(random % 3) as usize].to_owned(),
+                ),
+            ]),
+            recordings: BTreeMap::new(),
+        },
+        id: conversation,
+    }
+}

@@ -1,0 +1,304 @@
+//! Lets Genesys Cloud's own S3 integration push recordings to a bucket: its recording bulk actions.
+//!
+//! A job is `PENDING` while the vendor looks for recordings, `READY` until who created it lets it go
+//! on, then `PROCESSING`, and `FULFILLED` in the end. All of its state is the vendor's: nothing is
+//! kept here, and whoever has its id can go on with it. What is pushed is exported by a source of
+//! type `genesys_bucket`.
+
+mod answer;
+
+use std::time::Duration;
+
+use serde_json::json;
+
+pub(crate) use answer::{FailedRecording, Job};
+use answer::{listing, next_cursor};
+
+use recording_host_engine::run::VendorApi;
+use recording_host_http::SourceHttp;
+use recording_host_model::{Method, Request, RequestError, Response, clock::Clock};
+
+const PATH: &str = "/api/v2/recording/jobs";
+/// Jobs that one organisation may have on at once.
+const AT_ONCE: usize = 2;
+/// The shortest and the longest pause between two looks at a job.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// Pages that a listing has at most.
+const PAGES: u32 = 10_000;
+
+/// Why a job is unavailable, or did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    /// There is no answer.
+    #[error("the API cannot be reached ({0}); the job, if there is one, goes on without us")]
+    Unreachable(String),
+    /// The API refuses.
+    #[error("the API refuses to {what}: status {status}, {code}: {message}{hint}")]
+    Refused {
+        /// What was asked of it.
+        what: &'static str,
+        /// The status.
+        status: u16,
+        /// The vendor's code.
+        code: String,
+        /// The vendor's words.
+        message: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The answer is none of the documented ones.
+    #[error("the API's answer is not as documented: {0}")]
+    Odd(String),
+    /// There is no room for another job.
+    #[error(
+        "{AT_ONCE} jobs are on already, and an organisation may have no more: {0}; wait for one of them, or end it with `push cancel`"
+    )]
+    Busy(String),
+    /// The job has failed.
+    #[error("the job {id} has failed: {message}")]
+    Failed {
+        /// Its id.
+        id: String,
+        /// The vendor's words.
+        message: String,
+    },
+    /// The job was cancelled.
+    #[error("the job {0} was cancelled")]
+    Cancelled(String),
+}
+
+/// What is to be pushed.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// The id of the S3 integration.
+    pub(crate) integration: String,
+    /// The conversations that began in this range, in ms since the epoch, the end excluded.
+    pub(crate) range: std::ops::Range<u64>,
+    /// Whether recordings of screens are pushed.
+    pub(crate) screens: bool,
+    /// Whether recordings with sensitive data are pushed.
+    pub(crate) sensitive: bool,
+}
+
+/// The recording bulk actions of an organisation.
+#[derive(Debug)]
+pub(crate) struct Push {
+    grant: SourceHttp,
+    api: String,
+    clock: Clock,
+}
+
+impl Push {
+    pub(crate) fn new(api: VendorApi) -> Self {
+        Push {
+            grant: api.http,
+            api: api.origin.trim_end_matches('/').to_owned(),
+            clock: api.clock,
+        }
+    }
+
+    /// Creates a job, or finds the one of the same order that is on already.
+    ///
+    /// # Errors
+    /// [`PushError`]; [`PushError::Busy`] if as many jobs are on as may be.
+    pub(crate) async fn start(&self, order: &Order) -> Result<Job, PushError> {
+        let query = order.query(self.clock.now());
+        let mut on = self.jobs(true).await?;
+        on.retain(Job::is_on);
+        if let Some(job) = on.iter().find(|job| job.is_of(&query)) {
+            return Ok(job.clone());
+        }
+        let mut all = self.jobs(false).await?;
+        all.retain(Job::is_on);
+        if all.len() >= AT_ONCE {
+            let ids: Vec<&str> = all.iter().map(|job| job.id.as_str()).collect();
+            return Err(PushError::Busy(ids.join(", ")));
+        }
+        let response = self
+            .ask("create a job", Method::Post, PATH, Some(&query))
+            .await?;
+        answer::job(&response)
+    }
+
+    /// The jobs of this client, or of everybody, newest first.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub(crate) async fn jobs(&self, mine: bool) -> Result<Vec<Job>, PushError> {
+        let mut jobs = Vec::new();
+        for page in 1..=PAGES {
+            let path = format!("{PATH}?pageSize=100&pageNumber={page}&showOnlyMyJobs={mine}");
+            let response = self.ask("list the jobs", Method::Get, &path, None).await?;
+            let (found, more) = listing(&response)?;
+            jobs.extend(found);
+            if more.is_none() {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// A job as it is now.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub(crate) async fn job(&self, id: &str) -> Result<Job, PushError> {
+        let path = path_of(id)?;
+        let response = self.ask("show the job", Method::Get, &path, None).await?;
+        answer::job(&response)
+    }
+
+    /// Follows a job to its end and lets it go on once it is ready; calls `report` at each look.
+    ///
+    /// # Errors
+    /// [`PushError`]; the job itself goes on unless it has failed or was cancelled.
+    pub(crate) async fn follow(&self, id: &str, report: impl Fn(&Job)) -> Result<Job, PushError> {
+        let path = path_of(id)?;
+        let begun = self.clock.now();
+        loop {
+            let job = self.job(id).await?;
+            report(&job);
+            match job.state.as_str() {
+                "READY" => {
+                    let change = json!({ "state": "PROCESSING" });
+                    self.ask("let the job go on", Method::Put, &path, Some(&change))
+                        .await?;
+                    continue;
+                }
+                "FULFILLED" => return Ok(job),
+                "CANCELLED" => return Err(PushError::Cancelled(job.id)),
+                "FAILED" => {
+                    let message = job.error_message.unwrap_or_default();
+                    return Err(PushError::Failed {
+                        id: job.id,
+                        message,
+                    });
+                }
+                // PENDING, PROCESSING, and whatever the vendor may add.
+                _ => {}
+            }
+            let age = Duration::from_millis(self.clock.now().saturating_sub(begun));
+            let pause = age.mul_f64(0.2).clamp(PAUSE.0, PAUSE.1);
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    /// Ends a job.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub(crate) async fn cancel(&self, id: &str) -> Result<(), PushError> {
+        let path = path_of(id)?;
+        self.ask("cancel the job", Method::Delete, &path, None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Calls `each` with every recording that a job could not push.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub(crate) async fn failed(
+        &self,
+        id: &str,
+        mut each: impl FnMut(FailedRecording),
+    ) -> Result<(), PushError> {
+        let below = format!("{}/failedrecordings?pageSize=100", path_of(id)?);
+        let mut path = below.clone();
+        for _ in 0..PAGES {
+            let what = "list failed recordings";
+            let response = self.ask(what, Method::Get, &path, None).await?;
+            let (found, more) = listing(&response)?;
+            found.into_iter().for_each(&mut each);
+            match more.as_deref().and_then(next_cursor) {
+                Some(cursor) => path = format!("{below}&cursor={cursor}"),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a request and returns its answer if it is a success.
+    async fn ask(
+        &self,
+        what: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Response, PushError> {
+        let request = Request {
+            method,
+            url: format!("{}{path}", self.api),
+            headers: vec![
+                ("accept".to_owned(), "application/json".to_owned()),
+                ("content-type".to_owned(), "application/json".to_owned()),
+            ],
+            body: body.map(|body| body.to_string().into_bytes()),
+            // Two jobs for one order, or a state that is asked for twice, would be refused.
+            repeatable: method == Method::Get,
+        };
+        match self.grant.send("push", &request).await {
+            Ok(response) if (200..300).contains(&response.status) => Ok(response),
+            Ok(response) => Err(refused(what, &response)),
+            Err(RequestError::Unreachable(reason) | RequestError::Refused(reason)) => {
+                Err(PushError::Unreachable(reason))
+            }
+            Err(RequestError::TooLarge(limit)) => {
+                Err(PushError::Odd(format!("larger than {limit} bytes")))
+            }
+        }
+    }
+}
+
+impl Order {
+    /// The vendor's RecordingJobsQuery.
+    fn query(&self, now: u64) -> serde_json::Value {
+        let iso = |ms: u64| {
+            let at = i64::try_from(ms).ok();
+            let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+            format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
+        };
+        json!({
+            "action": "EXPORT",
+            "actionDate": iso(now),
+            "integrationId": self.integration,
+            "includeScreenRecordings": self.screens,
+            "includeRecordingsWithSensitiveData": self.sensitive,
+            "conversationQuery": {
+                "interval": format!("{}/{}", iso(self.range.start), iso(self.range.end)),
+                "order": "asc",
+                "orderBy": "conversationStart",
+            },
+        })
+    }
+}
+
+/// The path of a job, whose id may be anybody's words.
+fn path_of(id: &str) -> Result<String, PushError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if id.is_empty() || id.len() > 100 || !id.chars().all(plain) {
+        return Err(PushError::Odd(format!("`{id}` is not the id of a job")));
+    }
+    Ok(format!("{PATH}/{id}"))
+}
+
+fn refused(what: &'static str, response: &Response) -> PushError {
+    let (code, message) = answer::refusal(response);
+    PushError::Refused {
+        what,
+        status: response.status,
+        code,
+        message,
+        hint: match response.status {
+            400 => {
+                "; check the interval and that `--integration` is the id of an active AWS S3 integration"
+            }
+            403 => {
+                "; the client needs recording:job:add, :view, :edit and :delete, and only who created a job can change it"
+            }
+            404 => "; there is no such job",
+            501 => "; the organisation has no recording bulk actions",
+            _ => "",
+        },
+    }
+}

@@ -1,0 +1,201 @@
+//! The program: one file for each command, one way to print, one meaning of exit codes.
+
+mod check;
+mod decrypt;
+#[cfg(feature = "simulator")]
+mod demo;
+mod generate;
+mod genesys;
+mod inspect;
+mod plan;
+mod print;
+mod reconcile;
+mod run;
+mod schema;
+#[cfg(feature = "simulator")]
+mod simulate;
+mod status;
+mod tidy;
+mod validate;
+mod verify;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use recording_host_config::{ConfigError, UnknownType};
+use recording_host_engine::run::RunError;
+use recording_host_model::clock::Clock;
+use recording_host_sink::encryption::{Identities, IdentityError};
+use tokio::sync::watch;
+
+/// Brings call recordings out of a contact-center cloud into storage of your own.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, max_term_width = 100, after_help = EXIT_CODES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all delivered, 1 failed (run it again to go on), 2 wrong configuration or usage, \
+3 finished, but some recordings were unavailable and are named, \
+4 nothing to prove: `verify` found no receipt.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Exports a simulated contact center to a folder; needs nothing.
+    #[cfg(feature = "simulator")]
+    Demo(demo::Demo),
+    /// Exports what a configuration says, going on where the last run stopped.
+    Run(run::Run),
+    /// Says what an export will take: conversations, bytes, requests, time, day by day.
+    Plan(plan::Plan),
+    /// Tries out log-in, permissions and sinks, and says what is missing.
+    Check(check::Check),
+    /// Checks a configuration without touching network or sinks.
+    Validate(validate::Validate),
+    /// Compares what the sinks hold with the receipts in them.
+    Verify(verify::Verify),
+    /// Gets back what a sink with `encrypt` holds.
+    Decrypt(decrypt::Decrypt),
+    /// Asks the source again and names, day by day, what the receipts do not have.
+    Reconcile(reconcile::Reconcile),
+    /// Lets Genesys Cloud's own S3 integration push recordings to a bucket.
+    Push(genesys::Push),
+    /// Shows what is done, under way and waiting, of a running export or a stopped one.
+    Status(status::Status),
+    /// Removes what killed writers left in the sinks: temporary files, unfinished uploads.
+    Tidy(tidy::Tidy),
+    /// Serves a simulated Genesys Cloud to try a configuration on.
+    #[cfg(feature = "simulator")]
+    Simulate(Box<simulate::Simulate>),
+    /// Prints a commented configuration to begin with.
+    Generate(generate::Generate),
+    /// Prints the JSON Schema of the configuration, for editors and other tools.
+    Schema(schema::Schema),
+    /// Shows what a component imports, wants and accepts.
+    Inspect(inspect::Inspect),
+}
+
+/// The clock of a command; only beside a simulator it is not the real one.
+#[derive(Debug, clap::Args)]
+struct Time {
+    /// Let time run this many times faster, as the simulator does with the same option.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        hide_short_help = true
+    )]
+    speed: f64,
+    /// Begin at this instant, as the simulator does with the same option.
+    #[arg(long, value_name = "INSTANT", hide_short_help = true)]
+    clock_start: Option<jiff::Timestamp>,
+}
+
+impl Time {
+    fn clock(&self) -> Clock {
+        let start = self.clock_start.map(jiff::Timestamp::as_millisecond);
+        match start.and_then(|ms| u64::try_from(ms).ok()) {
+            Some(ms) => Clock::starting_at(ms, self.speed),
+            None => Clock::new(self.speed),
+        }
+    }
+}
+
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// All is delivered.
+    All,
+    /// Some recordings were unavailable.
+    WithLosses,
+    /// There is nothing that could be proven.
+    Nothing,
+}
+
+/// Runs a command and says by its exit code how it went.
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(dispatch(args.command)));
+    match result {
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::WithLosses) => ExitCode::from(3),
+        Ok(Done::Nothing) => ExitCode::from(4),
+        Err(error) => {
+            eprintln!("error: {}", print::chain(&error));
+            let config = error.is::<ConfigError>()
+                || error.is::<UnknownType>()
+                || error.is::<IdentityError>()
+                || matches!(
+                    error.downcast_ref(),
+                    Some(RunError::Options(_) | RunError::Private)
+                );
+            ExitCode::from(if config { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<Done> {
+    match command {
+        #[cfg(feature = "simulator")]
+        Command::Demo(demo) => demo.run().await,
+        Command::Run(run) => run.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Validate(validate) => validate.run(),
+        Command::Verify(verify) => verify.run().await,
+        Command::Decrypt(decrypt) => decrypt.run().await,
+        Command::Reconcile(reconcile) => reconcile.run().await,
+        Command::Push(push) => push.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Tidy(tidy) => tidy.run().await,
+        #[cfg(feature = "simulator")]
+        Command::Simulate(simulate) => simulate.run().await,
+        Command::Generate(generate) => generate.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Inspect(inspect) => inspect.run(),
+    }
+}
+
+/// Ends the program as a wrong use of it.
+fn usage(reason: &str) -> ! {
+    Args::command()
+        .error(ErrorKind::ArgumentConflict, reason)
+        .exit()
+}
+
+/// Reads files of identities; without any, nothing can be decrypted.
+fn identities(paths: &[PathBuf]) -> Result<Identities, IdentityError> {
+    let mut identities = Identities::default();
+    for path in paths {
+        identities.extend(Identities::load(path)?);
+    }
+    Ok(identities)
+}
+
+/// Turns true at the first SIGTERM or Ctrl-C; the second one ends the process.
+fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
+    let (tell, told) = watch::channel(false);
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for time in 0.. {
+            #[cfg(unix)]
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            #[cfg(not(unix))]
+            let _ = tokio::signal::ctrl_c().await;
+            if time > 0 {
+                std::process::exit(130);
+            }
+            eprintln!("stopping: finishing the downloads under way; once more stops at once");
+            let _ = tell.send(true);
+        }
+    });
+    Ok(told)
+}

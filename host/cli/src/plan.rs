@@ -1,0 +1,57 @@
+//! `plan`: says what an export will take.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use recording_host_config::Config;
+use recording_host_engine::plan::picture;
+
+use super::{Done, Time, print};
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// The configuration, YAML or TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw the days into this file (SVG); with several sources, each in one of its own beside it.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    #[command(flatten)]
+    time: Time,
+}
+
+impl Plan {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let config = Config::load(&self.config)?;
+        let mut all = BTreeMap::new();
+        let pipelines = config.pipelines(self.time.clock()).await?;
+        let several = pipelines.len() > 1;
+        for pipeline in pipelines {
+            let name = pipeline.name();
+            let plan = pipeline.plan().await?;
+            if !self.json {
+                print::plan(name, &plan);
+            }
+            if let Some(path) = &self.picture {
+                let path = match several {
+                    true => path.with_file_name(format!(
+                        "{name}-{}",
+                        path.file_name().unwrap_or_default().display()
+                    )),
+                    false => path.clone(),
+                };
+                let drawn = picture(&plan, name);
+                std::fs::write(&path, drawn).with_context(|| path.display().to_string())?;
+            }
+            all.insert(name.to_owned(), plan);
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": all }));
+        }
+        Ok(Done::All)
+    }
+}

@@ -1,0 +1,442 @@
+//! What the commands print: progress on standard error, results on standard output.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{IsTerminal, Write},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use recording_host_engine::{
+    Repaired, Summary,
+    plan::{Day, Plan},
+    reconcile::Reconciled,
+    run::{Finding, Loss, OnProgress, OnWarning, State},
+    verify::{Coverage, Difference, Report},
+};
+use recording_host_state::{Counted, Progress, Status};
+
+/// The pause between two lines of progress in a log.
+const EVERY: Duration = Duration::from_secs(30);
+/// Losses that are printed; the summary and the receipts have more.
+const LOSSES: usize = 20;
+
+/// An error with its causes; what an error says of its cause already is not said again.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Shows the progress of `name`: one line that changes on a terminal, a line now and then in a log.
+pub(super) fn progress(name: &str) -> OnProgress {
+    let name = name.to_owned();
+    let terminal = std::io::stderr().is_terminal();
+    let told = Mutex::new(None::<(Instant, String)>);
+    Arc::new(move |progress: &Progress| {
+        let filed: u64 = progress.filed.values().sum();
+        let line = format!(
+            "{name}: {} conversations found, {} artifacts delivered, {filed} conversations filed",
+            progress.conversations, progress.artifacts
+        );
+        let mut out = std::io::stderr().lock();
+        // Progress is worth no error.
+        if terminal {
+            let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
+            return;
+        }
+        let Ok(mut told) = told.lock() else { return };
+        let due = told
+            .as_ref()
+            .is_none_or(|(at, before)| at.elapsed() >= EVERY && *before != line);
+        if due {
+            let _ = writeln!(out, "{line}");
+            *told = Some((Instant::now(), line));
+        }
+    })
+}
+
+/// Prints the warnings of `name`.
+pub(super) fn warning(name: &str) -> OnWarning {
+    let name = name.to_owned();
+    Arc::new(move |text| eprintln!("{name}: warning: {text}"))
+}
+
+/// Ends the line that changes.
+pub(super) fn end_progress() {
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+}
+
+/// Prints a summary for people.
+pub(super) fn summary(name: &str, summary: &Summary) {
+    println!("{name}");
+    println!(
+        "  conversations  {}: {}",
+        summary.conversations,
+        listed(&summary.outcomes)
+    );
+    println!(
+        "  recordings     {} files, {}",
+        summary.recordings,
+        bytes(summary.bytes)
+    );
+    println!(
+        "  API calls      {}; {} refused with 429",
+        listed(&summary.api_calls),
+        summary.refused
+    );
+    println!("  time           {:.1} s", summary.seconds);
+    if !summary.losses.is_empty() {
+        let mut codes = BTreeMap::<String, u64>::new();
+        for loss in &summary.losses {
+            *codes.entry(loss.code.clone()).or_default() += 1;
+        }
+        println!("  unavailable    {}", listed(&codes));
+        for loss in summary.losses.iter().take(LOSSES) {
+            println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
+        }
+        let more = summary.losses.len().saturating_sub(LOSSES);
+        if more > 0 {
+            println!("    and {more} more, all in the receipts");
+        }
+    }
+    if summary.known_losses > 0 {
+        println!(
+            "  known losses   {} conversations, named by earlier runs; `status --losses` lists them",
+            summary.known_losses
+        );
+    }
+    if let Some(repair) = &summary.repaired {
+        repaired(repair);
+    }
+    counts(&summary.miscounted);
+    for (sink, lacking) in &summary.lacking {
+        println!(
+            "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
+        );
+    }
+}
+
+/// Prints what a repair has come to.
+fn repaired(repaired: &Repaired) {
+    let left: usize = repaired.left.values().map(Vec::len).sum();
+    println!(
+        "  repaired       {} differences found: {} objects copied from another sink, {} conversations filed again, {} fetched again, {} files removed; {left} differences left",
+        repaired.found,
+        repaired.restored,
+        repaired.filed_again,
+        repaired.fetched_again,
+        repaired.removed
+    );
+    for (sink, findings) in &repaired.left {
+        for finding in findings.iter().take(LOSSES) {
+            println!(
+                "    {sink}: {} {}: {}",
+                finding.difference.word(),
+                finding.key,
+                finding.detail
+            );
+        }
+        let more = findings.len().saturating_sub(LOSSES);
+        if more > 0 {
+            println!("    {sink}: {more} more, which `verify --full` names");
+        }
+    }
+}
+
+/// Prints where a source counts more than was found.
+fn counts(miscounted: &[Counted]) {
+    for range in miscounted.iter().take(LOSSES) {
+        println!(
+            "  not found      the source counts {} conversations{}{}, and {} were found; `run --search-again` looks for them",
+            range.source,
+            at(" from", Some(range.from)),
+            at(" to", Some(range.until)),
+            range.known
+        );
+    }
+    let more = miscounted.len().saturating_sub(LOSSES);
+    if more > 0 {
+        println!("  not found      {more} more ranges, all in --json");
+    }
+}
+
+/// Prints what is unavailable.
+pub(super) fn losses(losses: &[Loss]) {
+    for loss in losses {
+        println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
+    }
+}
+
+/// Prints what a verification has found.
+pub(super) fn report(name: &str, report: &Report) {
+    println!(
+        "{name}: {} conversations in {} receipts, {} media objects, {}: {}",
+        report.conversations,
+        report.receipts,
+        report.objects,
+        bytes(report.bytes),
+        match report.findings.len() {
+            0 if report.is_empty() => "there is no receipt, so nothing is proven".to_owned(),
+            0 => "all as it should be".to_owned(),
+            count => format!("{count} not as they should be"),
+        }
+    );
+    for coverage in &report.coverage {
+        println!("  {}: {}", coverage.export, claims(coverage));
+    }
+    if report.without_claims > 0 {
+        println!(
+            "  {} receipts are of version 1, which does not tell what interval it is part of",
+            report.without_claims
+        );
+    }
+    for day in &report.counted {
+        println!(
+            "  {} {}: {} conversations in the receipts; the source counted {} at {:.0}",
+            day.export, day.day, day.receipts, day.source, day.at
+        );
+    }
+    if report.unread > 0 {
+        println!(
+            "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
+            report.unread
+        );
+    }
+    for finding in &report.findings {
+        println!(
+            "  {:<12} {}: {}",
+            finding.difference.word(),
+            finding.key,
+            finding.detail
+        );
+    }
+    let differences: BTreeSet<Difference> =
+        report.findings.iter().map(|it| it.difference).collect();
+    for difference in differences {
+        println!("  {}: {}", difference.word(), difference.advice());
+    }
+}
+
+/// What an export's receipts claim to cover, in words.
+fn claims(coverage: &Coverage) -> String {
+    let day = |at: jiff::Timestamp| {
+        let text = format!("{at:.0}");
+        text.trim_end_matches("T00:00:00Z").to_owned()
+    };
+    let until = coverage.until.map_or_else(|| "..".to_owned(), day);
+    let searched = match (coverage.searched_at, coverage.searched_until) {
+        (Some(at), Some(until)) => format!("searched up to {}, last at {at:.0}", day(until)),
+        _ => "when it was searched is not told".to_owned(),
+    };
+    format!("claims {} to {until} ({searched})", day(coverage.from))
+}
+
+/// Prints what a queue holds.
+pub(super) fn status(name: &str, status: Option<&Status>) {
+    let Some(status) = status else {
+        println!("{name}: nothing has been exported yet");
+        return;
+    };
+    let progress = &status.progress;
+    let filed: u64 = progress.filed.values().sum();
+    println!("{name}");
+    println!(
+        "  conversations  {} found, {filed} filed: {}",
+        progress.conversations,
+        listed(&progress.filed)
+    );
+    println!(
+        "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",
+        progress.objects,
+        bytes(progress.bytes),
+        progress.artifacts,
+        status.pending
+    );
+    println!(
+        "  waiting        {} conversations to be fetched{}, {} being fetched, {} to be filed",
+        status.wanted,
+        at(" from", status.next_wanted),
+        status.fetching,
+        status.unfiled
+    );
+    let splits: u64 = status.splits.values().sum();
+    match splits {
+        0 => println!("  splits         none open"),
+        splits => println!(
+            "  splits         {splits} open{}: {}",
+            at(", the next due at", status.next_split),
+            listed(&status.splits)
+        ),
+    }
+    match status.lost {
+        0 => println!("  losses         none"),
+        lost => println!(
+            "  losses         {lost} conversations; `status --losses` lists them, `run --retry-failed` takes them up again"
+        ),
+    }
+    for (sink, behind) in &status.behind {
+        println!(
+            "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
+            behind.conversations, behind.artifacts
+        );
+    }
+    for (sink, lacking) in &status.lacking {
+        println!("  {sink}: lacks {lacking} conversations that others have");
+    }
+    if status.live > 0 {
+        println!(
+            "  live           {} conversations go on; they are fetched when they have ended",
+            status.live
+        );
+    }
+    if status.watermark.is_some() {
+        println!("  searched      {}", at(" up to", status.watermark));
+    }
+}
+
+/// An instant behind a word, or nothing.
+fn at(word: &str, ms: Option<u64>) -> String {
+    ms.and_then(|ms| jiff::Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok())
+        .map_or_else(String::new, |at| format!("{word} {at:.0}"))
+}
+
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(word, n)| format!("{n} {word}"))
+        .collect();
+    parts.join(", ")
+}
+
+/// Prints what an export will take.
+pub(super) fn plan(name: &str, plan: &Plan) {
+    /// The longest bar.
+    const BAR: f64 = 24.0;
+    println!("{name}");
+    println!(
+        "  {:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9}",
+        "day", "conversations", "recorded", "recordings", "bytes", "requests", "time"
+    );
+    let most = plan.days.iter().map(|day| day.bytes).max().unwrap_or(0);
+    let line = |name: &str, day: &Day, bar: &str| {
+        let text = format!(
+            "  {name:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9} {bar}",
+            day.conversations,
+            day.recorded,
+            day.recordings,
+            bytes(day.bytes),
+            day.requests,
+            time(day.seconds)
+        );
+        println!("{}", text.trim_end());
+    };
+    for day in &plan.days {
+        let length = day.bytes as f64 / most.max(1) as f64 * BAR;
+        line(&day.day, day, &"#".repeat(length.round() as usize));
+    }
+    line("total", &plan.total, "");
+    let sample = &plan.sample;
+    let error = plan.bytes_error.map_or_else(
+        || "how far they may be off, the sample does not tell".to_owned(),
+        |error| {
+            format!(
+                "they may be off by {}, in one case of 20 by more",
+                bytes(error)
+            )
+        },
+    );
+    println!(
+        "  conversations are counted; recordings and bytes follow from {} conversations with {} files of {}: {error}",
+        sample.conversations,
+        sample.recordings,
+        bytes(sample.bytes)
+    );
+    let limit = plan.requests_per_minute.map_or_else(String::new, |limit| {
+        format!(", {limit} a minute; the time is that of the requests")
+    });
+    println!("  requests: {}{limit}", listed(&plan.requests));
+}
+
+/// Prints what a check has found.
+pub(super) fn findings(name: &str, findings: &[Finding]) {
+    println!("{name}");
+    for found in findings {
+        let mark = match found.state {
+            State::Good => "good",
+            State::Doubtful => "doubtful",
+            State::Bad => "BAD",
+        };
+        println!("  {mark:<8} {}: {}", found.subject, found.text);
+    }
+}
+
+fn time(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
+}
+
+/// Prints how receipts differ from their source.
+pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
+    println!(
+        "{name}: {} conversations at the source: {}",
+        reconciled.source,
+        if reconciled.complete() {
+            "the receipts have them all"
+        } else {
+            "the receipts lack some"
+        }
+    );
+    if reconciled.live > 0 {
+        println!(
+            "  {} conversations go on and are not due yet",
+            reconciled.live
+        );
+    }
+    counts(&reconciled.miscounted);
+    for day in &reconciled.days {
+        println!(
+            "  {} {}: {} at the source, {} in the receipts",
+            day.sink, day.day, day.source, day.receipts
+        );
+        for (word, ids) in [
+            ("missing", &day.missing),
+            ("recorded, but without a recording", &day.unrecorded),
+            ("more at the source by now", &day.grown),
+            ("lost", &day.lost),
+            ("unknown to the source", &day.unknown),
+        ] {
+            for id in ids.iter().take(LOSSES) {
+                println!("    {word}: {id}");
+            }
+            if ids.len() > LOSSES {
+                println!("    {word}: {} more, all in --json", ids.len() - LOSSES);
+            }
+        }
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "bytes" {
+                format!("{bytes} bytes")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}

@@ -1,0 +1,45 @@
+//! `reconcile`: compares the receipts with what the source has.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use recording_host_config::Config;
+
+use super::{Done, Time, print};
+
+#[derive(Debug, Args)]
+pub(super) struct Reconcile {
+    /// The configuration, YAML or TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print the differences as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    time: Time,
+}
+
+impl Reconcile {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let config = Config::load(&self.config)?;
+        let mut all = BTreeMap::new();
+        for pipeline in config.pipelines(self.time.clock()).await? {
+            let reconciled = pipeline.reconcile().await?;
+            if !self.json {
+                print::reconciled(pipeline.name(), &reconciled);
+            }
+            all.insert(pipeline.name().to_owned(), reconciled);
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": all }));
+        }
+        let complete = all
+            .values()
+            .all(recording_host_engine::reconcile::Reconciled::complete);
+        Ok(if complete {
+            Done::All
+        } else {
+            Done::WithLosses
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! `run`: exports what a configuration says.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use futures_util::future::join_all;
+use recording_host_config::Config;
+use recording_host_engine::RunError;
+
+use super::{Done, print, stopped};
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration, YAML or TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Run until stopped and export new conversations as they end; for intervals with an open end.
+    #[arg(long)]
+    follow: bool,
+    /// Take up again the conversations that earlier runs could not have in full.
+    #[arg(long)]
+    retry_failed: bool,
+    /// Search the whole interval once more, for what was not there when it was searched.
+    #[arg(long)]
+    search_again: bool,
+    /// Compare the sinks with their receipts, object by object, and put right what is not as it should
+    /// be: from another sink that has it, else from the source.
+    #[arg(long)]
+    repair: bool,
+    /// Fill this sink with all that it lacks, though it is not the one that the export was filed in: it
+    /// was moved or emptied; may be repeated.
+    #[arg(long, value_name = "SINK")]
+    refill: Vec<String>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write down every step of the components, for `inspect --replay`. Holds metadata such as
+    /// telephone numbers, but no signed link; refused for a source with `privacy`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    time: super::Time,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let config = Config::load(&self.config)?;
+        let mut pipelines = config.pipelines(self.time.clock()).await?;
+        if let Some(path) = &self.record {
+            let trace = recording_host_source::Trace::create(path)
+                .with_context(|| path.display().to_string())?;
+            pipelines = pipelines
+                .into_iter()
+                .map(|pipeline| pipeline.record(trace.clone()))
+                .collect();
+        }
+        for sink in &self.refill {
+            let known = pipelines.iter().any(|pipeline| pipeline.has_sink(sink));
+            anyhow::ensure!(known, "--refill {sink}: the configuration has no such sink");
+        }
+        let stop = stopped()?;
+        let follow = self.follow;
+        let runs = pipelines.into_iter().map(|mut pipeline| {
+            if follow {
+                pipeline = pipeline.follow();
+            }
+            if self.retry_failed {
+                pipeline = pipeline.retry_lost();
+            }
+            if self.search_again {
+                pipeline = pipeline.search_again();
+            }
+            if self.repair {
+                pipeline = pipeline.repair();
+            }
+            for sink in &self.refill {
+                pipeline = pipeline.refill(sink);
+            }
+            let name = pipeline.name().to_owned();
+            let run = pipeline
+                .on_progress(print::progress(&name))
+                .on_warning(print::warning(&name))
+                .run_until(stop.clone());
+            async { (name, run.await) }
+        });
+        let results = join_all(runs).await;
+        print::end_progress();
+        let mut summaries = BTreeMap::new();
+        let mut failure = None;
+        for (name, result) in results {
+            match result {
+                Ok(summary) => {
+                    summaries.insert(name, summary);
+                }
+                // That is how an export without an end ends.
+                Err(RunError::Stopped) if follow => {}
+                Err(error) => {
+                    let error = anyhow::Error::from(error).context(format!("sources.{name}"));
+                    if let Some(earlier) = failure.replace(error) {
+                        eprintln!("error: {}", print::chain(&earlier));
+                    }
+                }
+            }
+        }
+        if config.prints() {
+            // Standard output belongs to the sink.
+            eprintln!("{}", serde_json::json!({ "sources": summaries }));
+        } else if self.json {
+            println!("{}", serde_json::json!({ "sources": summaries }));
+        } else {
+            for (name, summary) in &summaries {
+                print::summary(name, summary);
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None if !summaries
+                .values()
+                .all(recording_host_engine::Summary::is_complete) =>
+            {
+                Ok(Done::WithLosses)
+            }
+            None => Ok(Done::All),
+        }
+    }
+}

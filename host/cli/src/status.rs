@@ -1,0 +1,50 @@
+//! `status`: what the queues hold, of a running export or a stopped one.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use recording_host_config::Config;
+
+use super::{Done, Time, print};
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The configuration, YAML or TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// List the conversations of which recordings are unavailable, with the reasons.
+    #[arg(long)]
+    losses: bool,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    time: Time,
+}
+
+impl Status {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let config = Config::load(&self.config)?;
+        let mut all = BTreeMap::new();
+        for pipeline in config.pipelines(self.time.clock()).await? {
+            let status = pipeline.status().await?;
+            let losses = match self.losses {
+                true => pipeline.losses(usize::MAX).await?,
+                false => Vec::new(),
+            };
+            if !self.json {
+                print::status(pipeline.name(), status.as_ref());
+                print::losses(&losses);
+            }
+            let mut status = serde_json::to_value(status)?;
+            if self.losses {
+                status["losses"] = serde_json::to_value(losses)?;
+            }
+            all.insert(pipeline.name().to_owned(), status);
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": all }));
+        }
+        Ok(Done::All)
+    }
+}

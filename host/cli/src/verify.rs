@@ -1,0 +1,176 @@
+//! `verify`: compares what the sinks hold with the receipts in them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use recording_host_config::Config;
+use recording_host_engine::verify::{self, Options, Report};
+use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
+
+use super::{Done, print, usage};
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// An archive to verify without a configuration: a folder, or s3://bucket/prefix.
+    #[arg(
+        value_name = "FOLDER|s3://BUCKET/PREFIX",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
+    archive: Option<String>,
+    /// The configuration, YAML or TOML, whose sinks are verified.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read every object and compare its sha256, not its length alone.
+    #[arg(long)]
+    full: bool,
+    /// Read what is encrypted, too, by this file of identities as `age-keygen` writes it; may be
+    /// repeated.
+    #[arg(long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// How the server of a bucket is reached; credentials are those of AWS' default chain.
+#[derive(Debug, Args)]
+struct Server {
+    /// The URL of a server other than AWS, for an archive in a bucket.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    endpoint: Option<String>,
+    /// The region of the bucket.
+    #[arg(long, value_name = "REGION", conflicts_with = "config")]
+    region: Option<String>,
+    /// The bucket stands in the path of URLs and not in the host name.
+    #[arg(long, conflicts_with = "config")]
+    path_style: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self) -> anyhow::Result<Done> {
+        let identities = super::identities(&self.identity)?;
+        let mut reports = BTreeMap::new();
+        if let Some(archive) = &self.archive {
+            let Some(sink) = self.server.open(archive).await? else {
+                if self.json {
+                    println!("{}", serde_json::json!({ "sinks": {} }));
+                }
+                eprintln!("nothing to prove: there is no folder {archive}");
+                return Ok(Done::Nothing);
+            };
+            let options = Options {
+                any_layout: true,
+                ..self.options(&identities)
+            };
+            self.verify(archive, &*sink, options, &mut reports).await?;
+        } else if let Some(path) = &self.config {
+            let config = Config::load(path)?;
+            for (name, sink) in config.sinks().await? {
+                let options = Options {
+                    layout: config.layout(&name).cloned().unwrap_or_default(),
+                    ..self.options(&identities)
+                };
+                self.verify(&name, &*sink, options, &mut reports).await?;
+            }
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sinks": reports }));
+        }
+        let findings: usize = reports.values().map(|report| report.findings.len()).sum();
+        anyhow::ensure!(
+            findings == 0,
+            "{findings} differences between what is there and what the receipts say"
+        );
+        let empty = reports.iter().filter(|(_, report)| report.is_empty());
+        let empty: Vec<&str> = empty.map(|(name, _)| name.as_str()).collect();
+        if reports.is_empty() || !empty.is_empty() {
+            let at = match empty.is_empty() {
+                true => "any sink that can be read".to_owned(),
+                false => empty.join(", "),
+            };
+            eprintln!("nothing to prove: no receipt in {at}");
+            return Ok(Done::Nothing);
+        }
+        Ok(Done::All)
+    }
+
+    fn options(&self, identities: &Identities) -> Options {
+        Options {
+            full: self.full,
+            identities: identities.clone(),
+            ..Options::default()
+        }
+    }
+
+    async fn verify(
+        &self,
+        name: &str,
+        sink: &dyn Sink,
+        options: Options,
+        reports: &mut BTreeMap<String, Report>,
+    ) -> anyhow::Result<()> {
+        let Some(store) = sink.store() else {
+            eprintln!("{name}: this sink cannot be read");
+            return Ok(());
+        };
+        let report = verify::verify_with(store, options).await?;
+        if !self.json {
+            print::report(name, &report);
+        }
+        reports.insert(name.to_owned(), report);
+        Ok(())
+    }
+}
+
+impl Server {
+    /// The archive at a place; none if it is a folder that is not there.
+    async fn open(&self, archive: &str) -> anyhow::Result<Option<Arc<dyn Sink>>> {
+        if let Some(bucket) = archive.strip_prefix("s3://") {
+            return self.bucket(bucket).await.map(Some);
+        }
+        if let Some((scheme, _)) = archive.split_once("://") {
+            usage(&format!(
+                "`{scheme}://` is not known; give a folder or s3://bucket/prefix, or the sink's configuration by --config"
+            ));
+        }
+        if self.endpoint.is_some() || self.region.is_some() || self.path_style {
+            usage("--endpoint, --region and --path-style are for s3://bucket/prefix");
+        }
+        let folder = Path::new(archive);
+        let there: Arc<dyn Sink> = Arc::new(Filesystem::new(folder.to_owned()));
+        Ok(folder.is_dir().then_some(there))
+    }
+
+    #[cfg(feature = "s3")]
+    async fn bucket(&self, place: &str) -> anyhow::Result<Arc<dyn Sink>> {
+        use recording_host_sink_s3::{S3, Settings};
+
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if bucket.is_empty() {
+            usage("s3://bucket/prefix: the bucket is missing");
+        }
+        Ok(Arc::new(
+            S3::new(Settings {
+                bucket: bucket.to_owned(),
+                prefix: prefix.trim_end_matches('/').to_owned(),
+                region: self.region.clone(),
+                endpoint: self.endpoint.clone(),
+                path_style: self.path_style,
+                ..Settings::default()
+            })
+            .await,
+        ))
+    }
+
+    #[cfg(not(feature = "s3"))]
+    async fn bucket(&self, _: &str) -> anyhow::Result<Arc<dyn Sink>> {
+        anyhow::bail!("this build has no `s3`; build it with the feature `s3`")
+    }
+}

@@ -1,0 +1,384 @@
+//! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
+
+mod auth;
+mod example;
+mod overlap;
+#[cfg_attr(
+    not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
+    allow(dead_code, reason = "buckets need more of it than folders do")
+)]
+mod place;
+mod schema;
+pub mod secret;
+#[cfg_attr(
+    not(all(
+        feature = "s3",
+        feature = "sink-azure-blob",
+        feature = "sink-gcs",
+        feature = "sink-http"
+    )),
+    allow(
+        dead_code,
+        unused_variables,
+        reason = "sinks that are left out need more of it"
+    )
+)]
+mod sink;
+mod source;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+pub use example::{UnknownType, example};
+pub use schema::schema;
+use sink::SinkConfig;
+use source::Origin;
+use text::Positions;
+
+use crate::secret::{Backend, SecretError};
+use recording_host_engine::run::{Concurrency, Pipeline, SourceConfig};
+use recording_host_model::{clock::Clock, layout::Layout};
+use recording_host_sink::Sink;
+use recording_host_source::SandboxError;
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is not YAML or TOML, or a key stands in it twice.
+    #[error("{place}: {reason}")]
+    Syntax {
+        /// The file, line and column.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something is wrong with a key, of which it is known where it stands.
+    #[error("{place}: {error}")]
+    Placed {
+        /// The file, line and column.
+        place: String,
+        /// What is wrong.
+        error: Box<ConfigError>,
+    },
+    /// A key is unknown, missing, or has a wrong value.
+    #[error("{at}: {reason}")]
+    Key {
+        /// The key's path.
+        at: String,
+        /// What is wrong and what is accepted.
+        reason: String,
+    },
+    /// A secret is unavailable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A component cannot be used.
+    #[error("sources.{at}: {source}")]
+    Component {
+        /// The source.
+        at: String,
+        /// What is wrong with it.
+        source: SandboxError,
+    },
+}
+
+/// A configuration whose keys are known to be right.
+#[derive(Debug)]
+pub struct Config {
+    /// Where queues are kept.
+    pub data_dir: PathBuf,
+    /// What may be under way at once.
+    pub concurrency: Concurrency,
+    secrets: BTreeMap<String, Backend>,
+    sources: BTreeMap<String, (Origin, SourceConfig)>,
+    sinks: BTreeMap<String, SinkConfig>,
+    positions: Positions,
+}
+
+/// What is exported from where to where.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(title = "A configuration of recording-host")]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    /// The folder for the queues; kept between runs, it lets a run go on where the last one stopped.
+    #[schemars(example = &"/var/lib/recording-host")]
+    data_dir: PathBuf,
+    /// Backends for `SECRET[backend.key]`, by name.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Backend>")]
+    secret: BTreeMap<String, Value>,
+    /// Where recordings come from, by name.
+    #[schemars(schema_with = "schema::sources")]
+    sources: BTreeMap<String, Value>,
+    /// Where recordings go, by name.
+    #[schemars(schema_with = "schema::sinks")]
+    sinks: BTreeMap<String, Value>,
+    /// How many things are under way at once.
+    #[serde(default)]
+    concurrency: Concurrency,
+}
+
+fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
+    ConfigError::Key {
+        at: at.into(),
+        reason: reason.to_string(),
+    }
+}
+
+/// Reads the keys at `at`; an error names the very key that it is about.
+fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        match (at, path.as_str()) {
+            ("", ".") => key("the configuration", reason),
+            ("", path) => key(path, reason),
+            (at, ".") => key(at, reason),
+            (at, path) => key(format!("{at}.{path}"), reason),
+        }
+    })
+}
+
+impl Config {
+    /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key, with its line and column.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (value, positions) = text::load(path)?;
+        match Self::new(value) {
+            Ok(config) => Ok(Config {
+                positions,
+                ..config
+            }),
+            Err(error) => Err(positions.place(error)),
+        }
+    }
+
+    /// Checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn new(value: Value) -> Result<Self, ConfigError> {
+        let raw: RawConfig = parse("", value)?;
+        if raw.data_dir.as_os_str().is_empty() {
+            return Err(key("data_dir", "is empty; name a folder for the queues"));
+        }
+        let mut secrets = BTreeMap::new();
+        for (name, value) in raw.secret {
+            let backend = parse(&format!("secret.{name}"), value)?;
+            secrets.insert(name, backend);
+        }
+        let mut sources = BTreeMap::new();
+        for (name, value) in raw.sources {
+            let source = source::source(&name, value, &secrets)?;
+            sources.insert(name, source);
+        }
+        if sources.is_empty() {
+            return Err(key("sources", "there is none; add one"));
+        }
+        let mut sinks = BTreeMap::new();
+        for (name, value) in raw.sinks {
+            let sink = SinkConfig::new(&name, value)?;
+            for input in sink.inputs().unwrap_or_default() {
+                if !sources.contains_key(input) {
+                    return Err(key(
+                        format!("{}.inputs", sink.at()),
+                        format!("there is no source `{input}`"),
+                    ));
+                }
+            }
+            sinks.insert(name, sink);
+        }
+        overlap::refuse(&sinks, &raw.data_dir, &secrets)?;
+        for (name, (_, source)) in &sources {
+            for sink in sinks.values().filter(|sink| sink.takes(name)) {
+                if let Some(field) = sink.blind(&source.privacy) {
+                    return Err(key(
+                        format!("{}.condition.{field}", sink.at()),
+                        format!(
+                            "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
+                        ),
+                    ));
+                }
+            }
+            if !sinks.values().any(|sink| sink.takes(name)) {
+                return Err(key(
+                    "sinks",
+                    format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
+                ));
+            }
+        }
+        Ok(Config {
+            data_dir: raw.data_dir,
+            concurrency: raw.concurrency,
+            secrets,
+            sources,
+            sinks,
+            positions: Positions::default(),
+        })
+    }
+
+    /// Checks what can be checked offline: the components, their options, and the sinks' secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn validate(&self, clock: Clock) -> Result<(), ConfigError> {
+        self.check(clock)
+            .map_err(|error| self.positions.place(error))
+    }
+
+    fn check(&self, clock: Clock) -> Result<(), ConfigError> {
+        for (name, (origin, source)) in &self.sources {
+            source::check_options(name, source, &origin.load(name)?, clock)?;
+        }
+        for sink in self.sinks.values() {
+            sink.validate(&self.secrets)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the components, makes the sinks, and joins them: a pipeline for each source.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
+        let joined = self.join(clock).await;
+        joined.map_err(|error| self.positions.place(error))
+    }
+
+    async fn join(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
+        let mut pipelines = Vec::new();
+        for (name, (origin, source)) in &self.sources {
+            let component = origin.load(name)?;
+            source::check_options(name, source, &component, clock)?;
+            let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
+                .clock(clock)
+                .concurrency(self.concurrency);
+            for (sink_name, sink) in &self.sinks {
+                if sink.takes(name) {
+                    let made = sink.sink(&self.secrets).await?;
+                    pipeline = pipeline.output(sink.output(sink_name, made));
+                }
+            }
+            pipelines.push(pipeline);
+        }
+        Ok(pipelines)
+    }
+
+    /// Whether a sink writes to standard output, which nothing else may write to then.
+    #[must_use]
+    pub fn prints(&self) -> bool {
+        self.sinks.values().any(SinkConfig::prints)
+    }
+
+    /// Makes the sinks alone, by name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, ConfigError> {
+        let mut sinks = Vec::new();
+        for (name, sink) in &self.sinks {
+            let made = sink.sink(&self.secrets).await;
+            let made = made.map_err(|error| self.positions.place(error))?;
+            sinks.push((name.clone(), made));
+        }
+        Ok(sinks)
+    }
+
+    /// The place of a sink in one form, however it is written: `file:/mnt/archive`,
+    /// `s3:https://s3.amazonaws.com/bucket/prefix/`. It holds no secret; two sinks of a
+    /// configuration never share one.
+    #[must_use]
+    pub fn place(&self, sink: &str) -> Option<String> {
+        self.sinks.get(sink).map(|sink| sink.place().to_string())
+    }
+
+    /// Where the media lie in a sink.
+    #[must_use]
+    pub fn layout(&self, sink: &str) -> Option<&Layout> {
+        self.sinks.get(sink).map(SinkConfig::layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config() -> Value {
+        json!({
+            "data_dir": "d",
+            "sources": { "calls": { "type": "genesys_cloud",
+                "auth": { "client_id": "a", "client_secret": "b" },
+                "options": { "region": "mypurecloud.ie", "interval": "2026-01-01/2026-02-01" } } },
+            "sinks": { "files": { "type": "filesystem", "inputs": ["calls"], "path": "out" } }
+        })
+    }
+
+    #[test]
+    fn each_mistake_is_named_by_its_key() {
+        assert!(Config::new(config()).is_ok());
+        let broken: [(&str, Value, &str); 6] = [
+            (
+                "/sinks/files/pth",
+                json!("x"),
+                "sinks.files.pth: unknown field `pth`",
+            ),
+            (
+                "/sinks/files/inputs",
+                json!(["cals"]),
+                "sinks.files.inputs: there is no source `cals`",
+            ),
+            (
+                "/sources/calls/options/interval",
+                json!("2026"),
+                "sources.calls.options.interval: `2026`",
+            ),
+            (
+                "/sources/calls/type",
+                json!("zoom"),
+                "sources.calls.type: `zoom` is not known",
+            ),
+            (
+                "/sources/calls/auth/client_id",
+                json!("SECRET[v.x]"),
+                "sources.calls.auth.client_id: there is no secret backend",
+            ),
+            ("/dta_dir", json!("x"), "unknown field `dta_dir`"),
+        ];
+        for (pointer, value, message) in broken {
+            let mut config = config();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            config.pointer_mut(parent).unwrap()[name] = value;
+            let error = Config::new(config).unwrap_err().to_string();
+            assert!(error.contains(message), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_condition_on_what_privacy_takes_out_is_refused() {
+        let mut config = config();
+        config["sources"]["calls"]["privacy"] = json!({ "drop": ["queues.name", "tags"] });
+        assert!(Config::new(config.clone()).is_ok());
+        config["sinks"]["files"]["condition"] = json!({ "queues": ["billing"] });
+        let error = Config::new(config).unwrap_err().to_string();
+        let place = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
+        assert!(error.starts_with(place), "{error}");
+    }
+}

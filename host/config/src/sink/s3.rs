@@ -1,0 +1,305 @@
+//! The keys of a sink of type `s3`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use recording_host_sink_s3::{
+    Checksum, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock, PartsAtOnce,
+    Retention, RetentionMode, Retry, Role, Settings, StorageClass, TidyAfter, Timeout,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    super::place::{Place, amazon},
+    ConfigError, Hidden, Secrets,
+};
+use recording_host_sink::Overwrite;
+
+/// The name of a role's session, unless one is given.
+const SESSION: &str = "recording-host";
+
+/// Amazon S3, or whatever speaks its protocol.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keys {
+    /// The bucket's name; it must exist.
+    #[schemars(example = &"corp-recordings")]
+    bucket: String,
+    /// What all keys begin with. Give one in a bucket that others use, too.
+    #[serde(default)]
+    #[schemars(example = &"genesys")]
+    prefix: String,
+    /// The region; that of AWS' default chain if left out.
+    #[schemars(example = &"eu-west-1")]
+    region: Option<String>,
+    /// The URL of a server other than AWS.
+    #[schemars(example = &"https://minio.example.com:9000")]
+    endpoint: Option<String>,
+    /// Whether the bucket stands in the path of URLs and not in the host name.
+    #[serde(default)]
+    path_style: bool,
+    /// Who writes; AWS' default chain if left out (environment, profile, web identity, container, instance).
+    #[serde(default)]
+    credentials: CredentialKeys,
+    /// How objects are encrypted where they lie.
+    sse: Option<Encryption>,
+    /// The storage class of objects.
+    #[schemars(example = &"STANDARD_IA")]
+    storage_class: Option<String>,
+    /// A canned access control list for objects.
+    #[schemars(example = &"bucket-owner-full-control")]
+    acl: Option<String>,
+    /// Who else may do what with objects, in the form `id="..."`.
+    #[serde(default)]
+    grants: Grants,
+    /// Tags of each object.
+    #[serde(default)]
+    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
+    tags: BTreeMap<String, String>,
+    /// User metadata of each object, printable ASCII.
+    #[serde(default)]
+    #[schemars(example = BTreeMap::from([("department", "claims")]))]
+    object_metadata: BTreeMap<String, String>,
+    /// The content encoding that objects are labelled with.
+    #[schemars(example = &"identity")]
+    content_encoding: Option<String>,
+    /// The checksum that goes with objects; the server compares it with what arrived.
+    #[serde(default)]
+    checksum: Checksum,
+    /// How long objects can be neither deleted nor replaced; the bucket must have object lock.
+    object_lock: Option<LockKeys>,
+    /// What is done about an object that is there already.
+    #[serde(default)]
+    overwrite: Overwrite,
+    /// Whether the requester pays.
+    #[serde(default)]
+    requester_pays: bool,
+    /// How requests are repeated.
+    #[serde(default)]
+    retry: Retry,
+    /// How long is waited for an answer.
+    #[serde(default)]
+    timeout: Timeout,
+    /// Parts of one object that are uploaded at once.
+    #[schemars(range(min = 1, max = 16), extend("default" = PartsAtOnce::default().0))]
+    parts_at_once: Option<usize>,
+    /// How old unfinished uploads below `prefix` are, in hours, before a tidy aborts them; 0 for all.
+    #[schemars(extend("default" = TidyAfter::default().0.as_secs() / 3600))]
+    tidy_after_hours: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CredentialKeys {
+    /// A profile of AWS' files.
+    #[schemars(example = &"archive")]
+    profile: Option<String>,
+    /// The access key's id.
+    #[schemars(example = &"SECRET[env.AWS_KEY_ID]")]
+    access_key_id: Option<Hidden>,
+    /// The access key's secret.
+    #[schemars(example = &"SECRET[env.AWS_SECRET]")]
+    secret_access_key: Option<Hidden>,
+    /// The token of temporary credentials.
+    #[schemars(example = &"SECRET[env.AWS_TOKEN]")]
+    session_token: Option<Hidden>,
+    /// A role to take with these credentials; it is renewed in time.
+    assume_role: Option<RoleKeys>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RoleKeys {
+    /// The role's ARN.
+    #[schemars(example = &"arn:aws:iam::111122223333:role/archive")]
+    role_arn: String,
+    /// The external id that the role's trust policy asks for.
+    #[schemars(example = &"SECRET[env.AWS_EXTERNAL_ID]")]
+    external_id: Option<Hidden>,
+    /// The session's name, as CloudTrail shows it.
+    #[schemars(extend("default" = SESSION))]
+    session_name: Option<String>,
+    /// The URL of the token service, if not that of AWS.
+    #[schemars(example = &"https://sts.example.com")]
+    endpoint: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LockKeys {
+    /// Who can lift the retention.
+    #[schemars(example = &"governance")]
+    mode: Option<RetentionMode>,
+    /// How many days after an object is written it lasts.
+    #[schemars(example = 2555)]
+    days: Option<u32>,
+    /// Until when it lasts, instead of `days`.
+    #[schemars(with = "Option<String>", example = &"2035-01-01T00:00:00Z")]
+    until: Option<jiff::Timestamp>,
+    /// Whether a legal hold is put on objects.
+    #[serde(default)]
+    legal_hold: bool,
+}
+
+impl Keys {
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The bucket and prefix, whatever the region is: no two buckets of a server share a name.
+    pub(super) fn place(&self) -> Place {
+        let endpoint = self.endpoint.as_deref();
+        let server = amazon(self.region.as_deref(), endpoint);
+        let server = server.or(endpoint).unwrap_or_default();
+        Place::bucket("s3", server, &self.bucket, &self.prefix)
+    }
+
+    pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+        let storage_class = match &self.storage_class {
+            Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
+                secrets.error("storage_class", unknown(name, StorageClass::values()))
+            })?),
+            None => None,
+        };
+        let acl = match &self.acl {
+            Some(name) => Some(
+                ObjectCannedAcl::try_parse(name)
+                    .map_err(|_| secrets.error("acl", unknown(name, ObjectCannedAcl::values())))?,
+            ),
+            None => None,
+        };
+        for (name, value) in &self.object_metadata {
+            let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            if !plain(value) || !plain(name) || name.is_empty() || name.contains([' ', ':']) {
+                let at = format!("object_metadata.{name}");
+                return Err(secrets.error(&at, "names and values must be printable ASCII"));
+            }
+        }
+        for (name, url) in [
+            ("endpoint", &self.endpoint),
+            (
+                "credentials.assume_role.endpoint",
+                match &self.credentials.assume_role {
+                    Some(role) => &role.endpoint,
+                    None => &None,
+                },
+            ),
+        ] {
+            if let Some(url) = url
+                && !url.starts_with("https://")
+                && !url.starts_with("http://")
+            {
+                let reason = format!("`{url}` is not of the form https://host");
+                return Err(secrets.error(name, reason));
+            }
+        }
+        if self.retry.attempts == 0 {
+            return Err(secrets.error("retry.attempts", "must be at least 1"));
+        }
+        let parts_at_once = match self.parts_at_once {
+            None => PartsAtOnce::default(),
+            Some(parts @ 1..=16) => PartsAtOnce(parts),
+            Some(_) => return Err(secrets.error("parts_at_once", "must be 1 to 16")),
+        };
+        let object_lock = match &self.object_lock {
+            None => None,
+            Some(_) if self.checksum == Checksum::None => {
+                let reason = "S3 takes objects under `object_lock` only with a checksum";
+                return Err(secrets.error("checksum", reason));
+            }
+            Some(lock) => Some(lock.lock(secrets)?),
+        };
+        Ok(Settings {
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            path_style: self.path_style,
+            identity: self.credentials.identity(secrets, "credentials")?,
+            encryption: self.sse.clone(),
+            storage_class,
+            acl,
+            grants: self.grants.clone(),
+            tags: self.tags.clone(),
+            object_metadata: self.object_metadata.clone(),
+            content_encoding: self.content_encoding.clone(),
+            checksum: self.checksum,
+            object_lock,
+            overwrite: self.overwrite,
+            requester_pays: self.requester_pays,
+            retry: self.retry,
+            timeout: self.timeout,
+            parts_at_once,
+            tidy_after: self
+                .tidy_after_hours
+                .map_or_else(TidyAfter::default, |hours| {
+                    TidyAfter(Duration::from_secs(hours.saturating_mul(3600)))
+                }),
+        })
+    }
+}
+
+impl CredentialKeys {
+    /// Who is meant by the keys that stand at `below` in the place of `secrets`; empty if right there.
+    pub(crate) fn identity(&self, secrets: &Secrets, below: &str) -> Result<Identity, ConfigError> {
+        let optional = |name: &str, value: &Option<Hidden>| {
+            let name = format!("{below}.{name}");
+            secrets.optional(name.trim_start_matches('.'), value.as_ref())
+        };
+        let wrong = |reason: &str| secrets.error(below, reason);
+        let id = optional("access_key_id", &self.access_key_id)?;
+        let secret = optional("secret_access_key", &self.secret_access_key)?;
+        let token = optional("session_token", &self.session_token)?;
+        let source = match (id, secret, token, &self.profile) {
+            (None, None, None, None) => Credentials::Chain,
+            (None, None, None, Some(profile)) => Credentials::Profile(profile.clone()),
+            (Some(access_key_id), Some(secret_access_key), session_token, None) => {
+                Credentials::Static {
+                    access_key_id,
+                    secret_access_key,
+                    session_token,
+                }
+            }
+            (_, _, _, Some(_)) => return Err(wrong("give either `profile` or keys")),
+            _ => return Err(wrong("`access_key_id` and `secret_access_key` go together")),
+        };
+        let role = match &self.assume_role {
+            None => None,
+            Some(role) => Some(Role {
+                arn: role.role_arn.clone(),
+                external_id: optional("assume_role.external_id", &role.external_id)?,
+                session_name: role
+                    .session_name
+                    .clone()
+                    .unwrap_or_else(|| SESSION.to_owned()),
+                endpoint: role.endpoint.clone(),
+            }),
+        };
+        Ok(Identity { source, role })
+    }
+}
+
+impl LockKeys {
+    fn lock(&self, secrets: &Secrets) -> Result<ObjectLock, ConfigError> {
+        let wrong = |reason: &str| Err(secrets.error("object_lock", reason));
+        let retention = match (self.mode, self.days, self.until) {
+            (None, None, None) if self.legal_hold => None,
+            (Some(mode), Some(days), None) => Some((mode, Retention::Days(days))),
+            (Some(mode), None, Some(until)) => Some((mode, Retention::Until(until))),
+            (_, Some(_), Some(_)) => return wrong("give either `days` or `until`"),
+            (Some(_), None, None) => return wrong("`mode` needs `days` or `until`"),
+            (None, None, None) => {
+                return wrong("give `mode` with `days` or `until`, or `legal_hold: true`");
+            }
+            (None, _, _) => return wrong("`mode` is missing; use governance or compliance"),
+        };
+        Ok(ObjectLock {
+            retention,
+            legal_hold: self.legal_hold,
+        })
+    }
+}
+
+fn unknown(name: &str, values: &[&str]) -> String {
+    format!("`{name}` is not known; use one of {}", values.join(", "))
+}

@@ -1,0 +1,286 @@
+//! What a configuration says about a source.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ConfigError, auth, key, parse};
+use crate::secret::{self, Backend};
+use recording_host_engine::{
+    privacy::{self, Privacy},
+    run::{Follow, Interval, SourceConfig},
+};
+use recording_host_model::{Find, Purpose, SourceError, TimeRange, clock::Clock};
+use recording_host_source::{BUILTIN, SourceComponent};
+
+/// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
+const LATE_HOURS: u64 = 24;
+
+/// How long after its end a conversation is asked for once more, unless the source says otherwise.
+const CONFIRM_HOURS: u64 = 2;
+
+/// Where a component comes from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// It is part of the program.
+    Builtin(&'static [u8]),
+    /// It is a file.
+    File {
+        path: PathBuf,
+        sha256: Option<String>,
+    },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    r#type: String,
+    /// The component's file.
+    #[serde(default)]
+    #[schemars(example = &"my-source.wasm")]
+    path: Option<PathBuf>,
+    /// The sha256 that the file must have.
+    #[serde(default)]
+    #[schemars(example = &"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+    sha256: Option<String>,
+    /// OAuth client credentials; the component never sees them.
+    #[serde(default)]
+    auth: Option<Value>,
+    /// Origins that may be reached. What the component wants and this list does not cover is refused.
+    #[serde(default)]
+    #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
+    allow: Option<Vec<String>>,
+    /// Whether loopback and private networks may be reached, and by plain HTTP.
+    #[serde(default)]
+    allow_private_addresses: bool,
+    /// Personal values that are taken out before anything is written down.
+    #[serde(default)]
+    privacy: Option<RawPrivacy>,
+    /// For intervals without an end: how the export keeps up.
+    #[serde(default)]
+    follow: Follow,
+    /// How long after a conversation's end recordings that are not ready are asked for again, in hours.
+    #[serde(default)]
+    #[schemars(extend("default" = LATE_HOURS))]
+    late_hours: Option<u64>,
+    /// How long after its end a conversation that was fetched before is asked for once more, in hours; 0 for never.
+    #[serde(default)]
+    #[schemars(extend("default" = CONFIRM_HOURS))]
+    confirm_hours: Option<u64>,
+    /// What is exported, and how.
+    options: Value,
+}
+
+/// What of a source's personal values is written down, and how.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawPrivacy {
+    /// What pseudonyms are made with, 32 random characters or more; keep it secret.
+    #[serde(default)]
+    #[schemars(example = &"SECRET[env.PSEUDONYM_KEY]")]
+    key: Option<String>,
+    /// Fields whose values are replaced by pseudonyms.
+    #[serde(default)]
+    #[schemars(example = ["ani", "dnis", "agents", "attributes.customer_id"])]
+    pseudonymise: Vec<String>,
+    /// Fields that are left out.
+    #[serde(default)]
+    #[schemars(example = ["tags", "attributes.*", "reason"])]
+    drop: Vec<String>,
+}
+
+impl RawPrivacy {
+    fn resolved(
+        self,
+        at: &str,
+        secrets: &BTreeMap<String, Backend>,
+    ) -> Result<Privacy, ConfigError> {
+        let fields = privacy::Fields {
+            pseudonymise: self.pseudonymise,
+            drop: self.drop,
+        };
+        let secret = self
+            .key
+            .map(|value| secret::resolve(&value, &format!("{at}.key"), secrets));
+        Privacy::new(&fields, secret.transpose()?)
+            .map_err(|error| key(format!("{at}.{}", error.at), error.reason))
+    }
+}
+
+impl Origin {
+    /// Loads the component of the source `name`.
+    pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
+        match self {
+            Origin::Builtin(wasm) => SourceComponent::load(wasm),
+            Origin::File { path, sha256 } => SourceComponent::open(path, sha256.as_deref()),
+        }
+        .map_err(|source| ConfigError::Component {
+            at: name.to_owned(),
+            source,
+        })
+    }
+}
+
+/// Lets the component check the options of the source `name`.
+pub(super) fn check_options(
+    name: &str,
+    source: &SourceConfig,
+    component: &SourceComponent,
+    clock: Clock,
+) -> Result<(), ConfigError> {
+    let now = clock.now();
+    let purpose = Purpose::Find(Find {
+        name: "check".to_owned(),
+        range: TimeRange {
+            from: source.interval.from,
+            until: source.interval.until.unwrap_or(u64::MAX),
+        },
+    });
+    let started = component
+        .start(&source.options.to_string(), &purpose, now)
+        .map_err(|error| ConfigError::Component {
+            at: name.to_owned(),
+            source: error,
+        })?;
+    match started {
+        Ok(_) => auth::suits(name, source.auth.as_ref(), component),
+        Err(SourceError::Options(error)) => Err(key(
+            format!("sources.{name}.options.{}", error.path),
+            error.message,
+        )),
+        Err(error) => Err(key(
+            format!("sources.{name}"),
+            recording_host_engine::run::source_error(&error),
+        )),
+    }
+}
+
+/// Reads what a configuration says about the source `name`.
+pub(super) fn source(
+    name: &str,
+    value: Value,
+    secrets: &BTreeMap<String, Backend>,
+) -> Result<(Origin, SourceConfig), ConfigError> {
+    let at = format!("sources.{name}");
+    let raw: RawSource = parse(&at, value)?;
+    let builtin = BUILTIN.iter().find(|(name, _)| *name == raw.r#type);
+    let origin = match (raw.r#type.as_str(), raw.path, builtin) {
+        (_, None, Some((_, wasm))) => Origin::Builtin(wasm),
+        (name, Some(_), Some(_)) => {
+            return Err(key(
+                format!("{at}.path"),
+                format!("{name} is built in; use `type: component` for a file"),
+            ));
+        }
+        ("component", Some(path), None) => {
+            if raw.allow.is_none() {
+                return Err(key(
+                    format!("{at}.allow"),
+                    "a component from a file reaches only origins that are listed here",
+                ));
+            }
+            Origin::File {
+                path,
+                sha256: raw.sha256,
+            }
+        }
+        ("component", None, None) => return Err(key(format!("{at}.path"), "missing")),
+        (other, _, None) => {
+            return Err(key(
+                format!("{at}.type"),
+                format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
+            ));
+        }
+    };
+    let Value::Object(mut options) = raw.options else {
+        return Err(key(format!("{at}.options"), "must be a table of options"));
+    };
+    let at_interval = format!("{at}.options.interval");
+    let interval = match options.remove("interval") {
+        Some(Value::String(text)) => interval(&text).map_err(|reason| key(&at_interval, reason))?,
+        None if let Some(typed) = options.keys().find(|name| like_interval(name)) => {
+            return Err(key(
+                format!("{at}.options.{typed}"),
+                "unknown option; did you mean `interval`?",
+            ));
+        }
+        _ => {
+            return Err(key(
+                at_interval,
+                "missing; give a range such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
+            ));
+        }
+    };
+    let auth = match raw.auth {
+        None => None,
+        Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
+    };
+    let privacy = match raw.privacy {
+        None => Privacy::default(),
+        Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
+    };
+    let config = SourceConfig {
+        options: Value::Object(options),
+        interval,
+        auth,
+        allow: raw.allow,
+        allow_private_addresses: raw.allow_private_addresses,
+        privacy,
+        follow: raw.follow,
+        late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),
+        confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
+    };
+    Ok((origin, config))
+}
+
+/// Whether an option's name is `interval` with a slip of the hand.
+fn like_interval(name: &str) -> bool {
+    strsim::damerau_levenshtein(&name.to_lowercase(), "interval") <= 2
+}
+
+/// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or
+/// `2026-01-01/..`, which has no end.
+fn interval(text: &str) -> Result<Interval, String> {
+    let instant = |text: &str| -> Result<u64, String> {
+        let at = if text.contains('T') {
+            text.parse::<jiff::Timestamp>()
+        } else {
+            format!("{text}T00:00:00Z").parse()
+        };
+        at.map_err(|error| format!("`{text}`: {error}"))
+            .and_then(|at| {
+                u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` is before 1970"))
+            })
+    };
+    let (from, until) = text
+        .split_once('/')
+        .ok_or_else(|| format!("`{text}` is not a range such as 2026-01-01/2026-02-01"))?;
+    let from = instant(from)?;
+    if until == ".." {
+        return Ok(Interval { from, until: None });
+    }
+    let until = instant(until)?;
+    if from < until {
+        Ok(Interval {
+            from,
+            until: Some(until),
+        })
+    } else {
+        Err(format!("`{text}` ends before it begins"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_utc_and_the_end_is_excluded() {
+        let range = interval("2026-01-01/2026-01-02").unwrap();
+        assert_eq!(range.until, Some(range.from + 86_400_000));
+        assert_eq!(interval("2026-01-01/..").unwrap().until, None);
+        assert!(interval("2026-01-02/2026-01-01").is_err());
+    }
+}

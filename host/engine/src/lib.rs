@@ -1,0 +1,24 @@
+//! Runs an export.
+//!
+//! The way of the data: [`run`] drives it; what a source tells passes [`privacy`] and is committed;
+//! [`transfer`] brings the media to the sinks; a [`receipt`] is filed about them and their rows, by
+//! which [`verify`] proves an archive. [`recover`], [`reconcile`] and [`plan`] start from the same parts.
+//!
+//! Nothing here knows a vendor.
+
+mod ask;
+pub mod identity;
+mod marker;
+pub mod plan;
+pub mod privacy;
+pub mod receipt;
+pub mod reconcile;
+pub mod recover;
+mod repair;
+mod replicate;
+pub mod run;
+pub mod transfer;
+pub mod verify;
+
+pub use repair::Repaired;
+pub use run::{Pipeline, RunError, Summary};

@@ -1,0 +1,486 @@
+//! Drives an export: searches, steps splits, hands artifacts to the transfer, files what is settled.
+//!
+//! A split's progress is committed before anything is built on it. Whatever
+//! was not committed when a run ended is done again by the next one.
+
+mod compact;
+mod context;
+mod deliver;
+mod fill;
+mod lane;
+mod live;
+mod pace;
+pub(crate) mod parts;
+mod search;
+mod setup;
+#[cfg(test)]
+mod simulation;
+mod sinks;
+mod source;
+mod step;
+mod summary;
+mod tell;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+pub use search::Follow;
+pub use setup::{Pipeline, VendorApi};
+#[cfg(feature = "aws")]
+pub use source::AwsAuth;
+pub use source::{Auth, Interval, SourceConfig};
+pub use summary::{Loss, Summary};
+pub use tell::{Finding, State};
+
+use crate::{
+    privacy::Intake,
+    receipt::{self, CommitError},
+    recover::Claim,
+    repair::Repaired,
+    transfer::Output,
+};
+use deliver::{Fetched, Tried};
+use fill::Filled;
+use lane::Lanes;
+use live::Live;
+use pace::Pace;
+use parts::{Answers, Delivers, Steps};
+use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput, clock::Clock};
+use recording_host_sink::SinkError;
+use recording_host_source::SandboxError;
+use recording_host_state::{Queue, QueueError};
+pub use step::source_error;
+use step::{Stepped, Todo};
+
+/// How long something may be out of order before a run gives up.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// The longest pause between two attempts at something that is out of order (ms).
+const LONGEST_PAUSE: u64 = 120_000;
+/// Rows in a file of metadata, at most.
+const ROWS: usize = 10_000;
+/// How often a run takes stock while something is under way.
+const TICK: Duration = Duration::from_millis(500);
+/// How long settled conversations of an export without an end wait to be filed (ms).
+const FILE_AFTER: u64 = 15 * 60_000;
+/// How long work under way is awaited when a run is stopped.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Why a run ended early. What is done stays done; another run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An option of the source is wrong.
+    #[error("options.{}: {}", .0.path, .0.message)]
+    Options(OptionError),
+    /// The source says that it cannot go on.
+    #[error("the source stopped: {0}")]
+    Source(String),
+    /// The component failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A sink is out of order.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The host's own doing failed.
+    #[error("{0}")]
+    Host(String),
+    /// Steps were to be written down that hold what the source's `privacy` takes out.
+    #[error("privacy: a record of the steps would hold what it takes out; leave out one of them")]
+    Private,
+    /// It was told to stop.
+    #[error("stopped; run again to go on from here")]
+    Stopped,
+}
+
+/// How many things are under way at once.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Concurrency {
+    /// Splits that have begun and are not done, such as batch jobs at the vendor.
+    pub splits: usize,
+    /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
+    /// for less.
+    pub transfers: usize,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Concurrency {
+            splits: 48,
+            transfers: 64,
+        }
+    }
+}
+
+/// Called now and then with the state of a run.
+pub type OnProgress = Arc<dyn Fn(&recording_host_state::Progress) + Send + Sync>;
+
+/// Called with each warning of a source.
+pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Everything that a run needs, set up.
+pub(crate) struct Run {
+    pub(crate) export: String,
+    /// What its receipts tell besides the segments.
+    pub(crate) context: receipt::Context,
+    pub(crate) interval: Interval,
+    pub(crate) source: Arc<dyn Steps>,
+    /// How many conversations the source takes in one fetch.
+    pub(crate) fetch_size: usize,
+    pub(crate) answers: Arc<dyn Answers>,
+    pub(crate) transfer: Arc<dyn Delivers>,
+    pub(crate) outputs: Vec<Arc<Output>>,
+    /// The sinks that are unavailable from the start, by name.
+    pub(crate) absent: Vec<String>,
+    /// The sinks that are filled with all that they lack, though they are others than before.
+    pub(crate) refill: BTreeSet<String>,
+    /// Whether the sinks are compared with their receipts and put right.
+    pub(crate) repair: bool,
+    /// Which receipts are the export's.
+    pub(crate) claim: Arc<Claim>,
+    pub(crate) queue: Queue,
+    /// What takes personal values out of all that comes in.
+    pub(crate) intake: Intake,
+    pub(crate) clock: Clock,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) follow: Follow,
+    /// Whether the run goes on until it is stopped.
+    pub(crate) following: bool,
+    /// How long after a conversation's end its recordings are waited for.
+    pub(crate) late: Duration,
+    /// How long after its end a conversation is asked for once more.
+    pub(crate) confirm: Duration,
+    pub(crate) on_progress: Option<OnProgress>,
+    pub(crate) on_warning: Option<OnWarning>,
+}
+
+/// What happened next.
+enum Happened {
+    Stepped(Box<Stepped>),
+    Fetched(Box<Fetched>),
+    Tried(Tried),
+    Filled(Box<Filled>),
+    Time,
+    Stop,
+}
+
+impl Run {
+    /// Runs the export to its end, or until `stop` turns true; says what was put right.
+    pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
+        let lanes = Lanes::new(self.outputs.len(), self.following);
+        let pace = Pace::new(
+            self.concurrency.transfers,
+            self.pushed_back(),
+            Instant::now(),
+        );
+        let mut live = Live::load(&self.queue, lanes, pace).await?;
+        live.next_search = Some(0);
+        live.filling.due = true;
+        for place in self.places(&self.absent) {
+            live.lanes.leave(place, self.clock.now());
+        }
+        let there = (0..self.outputs.len()).filter(|place| !live.lanes.is_away(*place));
+        let there: Vec<usize> = there.collect();
+        live.strangers = (0..self.outputs.len()).collect();
+        self.know_sinks(&there, &mut live, &mut stop).await?;
+        let there = there
+            .into_iter()
+            .filter(|place| !live.lanes.is_away(*place));
+        let repaired = self.repair_sinks(&live).await?;
+        self.catch_up(there.collect(), &mut live).await?;
+        let mut steps = JoinSet::new();
+        let mut fetches = JoinSet::new();
+        let mut tries = JoinSet::new();
+        let mut fills = JoinSet::new();
+        let mut delivered = Vec::new();
+        let mut filed_at = self.clock.now();
+        let mut next_tick = 0;
+        loop {
+            // One time for all of a turn: what is due by then is begun, or waits for something else.
+            let now = self.clock.now();
+            self.search(&mut live, now).await?;
+            self.gather(&mut live, now).await?;
+            self.try_sinks(&mut live, &mut tries, now);
+            self.fill_sinks(&mut live, &mut fills, now).await?;
+            self.fetch(&mut live, &mut fetches, now);
+            self.launch(&mut live, &mut steps, now).await?;
+            if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {
+                self.delivered(&mut delivered, &mut live).await?;
+            }
+            let busy =
+                !(steps.is_empty() && fetches.is_empty() && tries.is_empty() && fills.is_empty());
+            let idle = !busy && live.is_idle();
+            if now >= next_tick || idle {
+                self.queue
+                    .settle(now, ms(self.late), ms(self.confirm))
+                    .await?;
+                let overdue = self.interval.until.is_none() && now >= filed_at + FILE_AFTER;
+                self.file(if overdue { 1 } else { ROWS }, &mut live).await?;
+                if overdue {
+                    filed_at = now;
+                    self.compact(&mut live).await?;
+                }
+                self.report().await?;
+                // What there is to look through grows with the export: that must not take most of the time.
+                let then = self.clock.now();
+                next_tick = then + (5 * (then - now)).max(2000);
+            }
+            if idle && self.finished(&mut live).await? {
+                self.report().await?;
+                return Ok(repaired);
+            }
+            // What the end of all work has brought up is begun at once.
+            let next = if idle && live.wanted {
+                now
+            } else {
+                live.next(now)
+            };
+            let wait = next.saturating_sub(self.clock.now());
+            let wait = Duration::from_millis(wait.clamp(1, 3_600_000));
+            let happened = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => Happened::Stop,
+                Some(stepped) = steps.join_next() => {
+                    let stepped = stepped.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Stepped(Box::new(stepped))
+                }
+                Some(fetched) = fetches.join_next() => {
+                    let fetched = fetched.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Fetched(Box::new(fetched))
+                }
+                Some(tried) = tries.join_next() => {
+                    Happened::Tried(tried.map_err(|error| RunError::Host(error.to_string()))?)
+                }
+                Some(filled) = fills.join_next() => {
+                    let filled = filled.map_err(|error| RunError::Host(error.to_string()))?;
+                    Happened::Filled(Box::new(filled))
+                }
+                () = self.clock.sleep(wait) => Happened::Time,
+                () = tokio::time::sleep(TICK), if busy => Happened::Time,
+            };
+            match happened {
+                Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
+                Happened::Fetched(fetched) => {
+                    delivered.extend(self.fetched(*fetched, &mut live).await?)
+                }
+                Happened::Tried(tried) => {
+                    // What the sink is owed must be known in full.
+                    self.delivered(&mut delivered, &mut live).await?;
+                    self.tried(tried, &mut live).await?;
+                }
+                Happened::Filled(filled) => self.filled(*filled, &mut live).await?,
+                Happened::Time => {}
+                Happened::Stop => {
+                    self.drain(&mut live, fetches, &mut delivered).await?;
+                    return Err(RunError::Stopped);
+                }
+            }
+        }
+    }
+
+    /// With nothing under way: whether nothing is left to do, now or later.
+    async fn finished(&self, live: &mut Live) -> Result<bool, RunError> {
+        if live.wanted || live.next_wanted.is_some() {
+            return Ok(false);
+        }
+        // Settling may have put conversations off.
+        live.next_wanted = self.next_wanted().await?;
+        if live.next_wanted.is_some() || !live.stale.is_empty() {
+            return Ok(false);
+        }
+        if self.queue.settle_forgotten().await? > 0 {
+            live.wanted = true;
+            return Ok(false);
+        }
+        if live.next_search.is_some() {
+            return Ok(false);
+        }
+        let mut all = self.file(1, live).await?;
+        if all && self.compact(live).await? {
+            all = self.file(1, live).await?;
+        }
+        if live.wanted {
+            return Ok(false);
+        }
+        // Whether a sink that is away lacks something, nobody knows.
+        all &= live.strangers.is_empty() && !self.any_away_lacks(live).await?;
+        match live.lanes.refused() {
+            // The others have everything.
+            Some(error) if !all => Err(error.clone().into()),
+            _ => Ok(all),
+        }
+    }
+
+    /// The places of some sinks among the outputs.
+    fn places<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+        let outputs = self.outputs.iter().enumerate();
+        let named = outputs.filter(|(_, output)| names.contains(&output.name));
+        named.map(|(place, _)| place)
+    }
+
+    /// Starts as many steps as may be under way.
+    async fn launch(
+        &self,
+        live: &mut Live,
+        steps: &mut JoinSet<Stepped>,
+        now: u64,
+    ) -> Result<(), RunError> {
+        // Links expire: no new ones are asked for while so many wait.
+        if live.links.len() > live.pace.limit() * 64 {
+            return Ok(());
+        }
+        let most = self.concurrency.splits;
+        while steps.len() < most {
+            let Some(id) = live.take(now, most) else {
+                break;
+            };
+            // What a split was asked to obtain anew is not yet part of its state.
+            let event = live
+                .asked
+                .get(&id)
+                .map_or(SplitInput::Resume, |keys| renew(keys));
+            if let Some(split) = self.queue.split(id).await? {
+                self.spawn(steps, split, Todo::SplitInput(event));
+            }
+        }
+        let ready: Vec<String> = live
+            .stale
+            .keys()
+            .filter(|id| !live.begun.contains(*id) && !live.is_open(id))
+            .take(most.saturating_sub(steps.len()))
+            .cloned()
+            .collect();
+        for id in ready {
+            let keys = live.stale.remove(&id).unwrap_or_default();
+            let event = renew(&keys);
+            live.begun.insert(id.clone());
+            live.asked.insert(id.clone(), keys.clone());
+            live.renewing.insert(id.clone(), keys);
+            if let Some(split) = self.queue.split(id).await? {
+                self.spawn(steps, split, Todo::SplitInput(event));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what was delivered; until then, links to the same artifacts are ignored.
+    async fn delivered(
+        &self,
+        delivered: &mut Vec<ArtifactResult>,
+        live: &mut Live,
+    ) -> Result<(), RunError> {
+        let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
+        self.remove_copies(delivered).await?;
+        self.commit_results(std::mem::take(delivered)).await?;
+        for key in &keys {
+            live.fetching.remove(key);
+            live.renewals.remove(key);
+        }
+        Ok(())
+    }
+
+    /// Writes down what became of artifacts, without personal values.
+    async fn commit_results(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
+        self.intake.results(&mut results);
+        self.queue.delivered(results).await
+    }
+
+    /// Lets downloads under way come to their end, for a while.
+    async fn drain(
+        &self,
+        live: &mut Live,
+        mut fetches: JoinSet<Fetched>,
+        delivered: &mut Vec<ArtifactResult>,
+    ) -> Result<(), RunError> {
+        let draining = async {
+            while let Some(Ok(fetched)) = fetches.join_next().await {
+                if let Ok(done) = self.fetched(fetched, live).await {
+                    delivered.extend(done);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, draining).await;
+        self.delivered(delivered, live).await
+    }
+
+    /// Files what is settled: days with at least `least` conversations. Says whether every sink has
+    /// all that is closed; one that is out of order gets it later.
+    async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
+        let sinks = self.outputs.iter().map(|output| output.name.clone());
+        let sinks = sinks.collect();
+        self.queue.close_segments(least, ROWS, sinks).await?;
+        let mut all = true;
+        let unfiled = self.queue.unfiled().await?;
+        if !unfiled.is_empty() {
+            self.mark_sinks(live).await?;
+        }
+        for (number, sinks) in unfiled {
+            let mut places: Vec<usize> = self.places(&sinks).collect();
+            places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
+            if places.is_empty() {
+                all = false;
+                continue;
+            }
+            let segment = Arc::new(self.queue.segment(number).await?);
+            let small = segment.conversations.len() < ROWS;
+            let keep = small && segment.is_whole() && self.may_compact();
+            let mut everywhere = false;
+            for place in places {
+                let output = &self.outputs[place];
+                let context = self.receipt_context(&segment.day).await?;
+                let commit =
+                    receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
+                match commit.await {
+                    Ok(()) => {
+                        let name = output.name.clone();
+                        let now = self.clock.now();
+                        let filed = self.queue.filed(&segment, name, keep, now).await?;
+                        everywhere = filed.everywhere;
+                        live.wanted |= filed.grown > 0;
+                    }
+                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, live)?,
+                    Err(CommitError::Queue(error)) => return Err(error.into()),
+                }
+            }
+            all &= everywhere;
+        }
+        all &= self.remove_replaced(live).await?;
+        Ok(all)
+    }
+
+    async fn report(&self) -> Result<(), RunError> {
+        if let Some(report) = &self.on_progress {
+            report(&self.queue.progress().await?);
+        }
+        Ok(())
+    }
+
+    fn warn(&self, text: &str) {
+        if let Some(warn) = &self.on_warning {
+            warn(text);
+        }
+    }
+}
+
+/// A length of time in ms.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+fn renew(keys: &[String]) -> SplitInput {
+    SplitInput::Refresh(
+        keys.iter()
+            .filter_map(|key| ArtifactKey::from_text(key))
+            .collect(),
+    )
+}
+
+/// How long to wait before attempt number `failures + 1` (ms).
+fn pause(failures: u32) -> u64 {
+    (1000_u64 << failures.min(10)).min(LONGEST_PAUSE)
+}

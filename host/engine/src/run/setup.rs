@@ -1,0 +1,471 @@
+//! Sets a run up: from a source's configuration and its sinks to a [`Run`].
+
+mod export;
+mod login;
+mod sinks;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Concurrency, Interval, OnProgress, OnWarning, Run, RunError, SourceConfig, Summary,
+    context::context, parts::Sandboxed, source_error,
+};
+use crate::{
+    privacy::Intake,
+    recover::{Claim, RecoverError, recover},
+    transfer::{Output, Transfer, Zip},
+};
+use recording_host_http::{AllowedOrigins, Authenticator, Limiter, PublicDnsResolver, SourceHttp};
+use recording_host_model::{OriginRole, Purpose, SourceError, clock::Clock};
+use recording_host_sink::{Sink, Store};
+use recording_host_source::{SourceComponent, Trace};
+use recording_host_state::Queue;
+
+/// How often a repair looks again at what was on its way, at most.
+const REPAIR_PASSES: u32 = 4;
+/// An export from one source to some sinks.
+#[derive(Clone)]
+pub struct Pipeline {
+    name: String,
+    pub(super) source: SourceConfig,
+    component: SourceComponent,
+    pub(super) outputs: Vec<Output>,
+    pub(super) data_dir: PathBuf,
+    pub(super) clock: Clock,
+    concurrency: Concurrency,
+    on_progress: Option<OnProgress>,
+    on_warning: Option<OnWarning>,
+    trace: Option<Trace>,
+    following: bool,
+    retry_lost: bool,
+    search_again: bool,
+    refill: BTreeSet<String>,
+    repair: bool,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("name", &self.name)
+            .field("component", &self.component)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The way to a source's API: requests are authenticated and limited as those of a run are.
+#[derive(Debug)]
+pub struct VendorApi {
+    /// Makes the requests.
+    pub http: SourceHttp,
+    /// The origin of the API.
+    pub origin: String,
+    /// The clock of the pipeline.
+    pub clock: Clock,
+}
+
+impl Pipeline {
+    /// An export from the source `name`, whose queue is in `data_dir`.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        source: SourceConfig,
+        component: SourceComponent,
+        data_dir: &Path,
+    ) -> Self {
+        Pipeline {
+            name: name.to_owned(),
+            source,
+            component,
+            outputs: Vec::new(),
+            data_dir: data_dir.to_owned(),
+            clock: Clock::default(),
+            concurrency: Concurrency::default(),
+            on_progress: None,
+            on_warning: None,
+            trace: None,
+            following: false,
+            retry_lost: false,
+            search_again: false,
+            refill: BTreeSet::new(),
+            repair: false,
+        }
+    }
+
+    /// Adds a sink, which gets everything that the source yields.
+    #[must_use]
+    pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
+        self.output(Output {
+            zip,
+            ..Output::new(name, sink)
+        })
+    }
+
+    /// Adds a sink that wants its rows in a way of its own.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.outputs.push(output);
+        self
+    }
+
+    /// Drops the sinks that it has, so that others can take their place.
+    #[must_use]
+    pub fn without_sinks(mut self) -> Self {
+        self.outputs.clear();
+        self
+    }
+
+    /// Uses another clock than the real one.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Bounds what is under way at once.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Calls `report` now and then with the state of the run.
+    #[must_use]
+    pub fn on_progress(mut self, report: OnProgress) -> Self {
+        self.on_progress = Some(report);
+        self
+    }
+
+    /// Calls `warn` with each warning of the source.
+    #[must_use]
+    pub fn on_warning(mut self, warn: OnWarning) -> Self {
+        self.on_warning = Some(warn);
+        self
+    }
+
+    /// Writes down every step of the component, with all that the source's API answers. A source
+    /// whose [`Privacy`](crate::privacy::Privacy) takes values out refuses to run so.
+    #[must_use]
+    pub fn record(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Runs until stopped and exports new conversations as they end; the interval must have an open end.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.following = true;
+        self
+    }
+
+    /// Takes up again the conversations that earlier runs filed with a loss.
+    #[must_use]
+    pub fn retry_lost(mut self) -> Self {
+        self.retry_lost = true;
+        self
+    }
+
+    /// Searches the whole interval once more, though it has been searched: what is new or more than
+    /// it was is fetched.
+    #[must_use]
+    pub fn search_again(mut self) -> Self {
+        self.search_again = true;
+        self
+    }
+
+    /// Fills a sink with all that it lacks, though it is another one than the export was filed in: it
+    /// was moved or emptied.
+    #[must_use]
+    pub fn refill(mut self, sink: &str) -> Self {
+        self.refill.insert(sink.to_owned());
+        self
+    }
+
+    /// Compares the sinks with their receipts, object by object, and puts right what is not as it should
+    /// be: from another sink where one has it, else from the source.
+    #[must_use]
+    pub fn repair(mut self) -> Self {
+        self.repair = true;
+        self
+    }
+
+    /// Whether it has a sink of this name.
+    #[must_use]
+    pub fn has_sink(&self, name: &str) -> bool {
+        self.outputs.iter().any(|output| output.name == name)
+    }
+
+    /// The source's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs the export to its end.
+    ///
+    /// # Errors
+    /// [`RunError`]; another run of the same export goes on from there.
+    pub async fn run(self) -> Result<Summary, RunError> {
+        // The sender must outlive the run: without it the receiver would be told of its end.
+        let (_running, stop) = watch::channel(false);
+        self.run_until(stop).await
+    }
+
+    /// Runs the export to its end, or until `stop` turns true.
+    ///
+    /// # Errors
+    /// [`RunError`]; another run of the same export goes on from there.
+    pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
+        let began = Instant::now();
+        let mut stop = stop;
+        let absent = self.absent(&mut stop).await?;
+        let run = self.set_up(absent, &mut stop).await?;
+        let mut repaired = run.go(stop.clone()).await?;
+        if run.repair {
+            repaired = run.left(repaired).await?;
+            // What was on its way when it was damaged is told by a receipt only now.
+            let mut passes = 1;
+            while repaired.is_worth_more() && passes < REPAIR_PASSES {
+                let more = run.go(stop.clone()).await?;
+                repaired.add(&more);
+                repaired.postponed = more.postponed;
+                repaired = run.left(repaired).await?;
+                passes += 1;
+            }
+            if repaired.postponed > 0 {
+                run.warn("some of what is to be repaired is still on its way to another sink; run `--repair` again");
+            }
+        }
+        let calls = run.answers.calls();
+        let mut summary = Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?;
+        summary.repaired = run.repair.then_some(repaired);
+        Ok(summary)
+    }
+
+    /// The name of the source's component.
+    ///
+    /// # Errors
+    /// [`RunError`] if the component fails.
+    pub fn source_type(&self) -> Result<String, RunError> {
+        Ok(self.component.describe()?.name)
+    }
+
+    /// The range of time in which the conversations begin.
+    #[must_use]
+    pub fn interval(&self) -> &Interval {
+        &self.source.interval
+    }
+
+    /// The way to the source's API, for commands of its vendor; none if the source has none.
+    ///
+    /// # Errors
+    /// [`RunError`] if the source cannot be used.
+    pub async fn vendor_api(&self) -> Result<Option<VendorApi>, RunError> {
+        let connected = self.connect().await?;
+        Ok(connected.api.map(|origin| VendorApi {
+            http: connected.grant,
+            origin,
+            clock: self.clock,
+        }))
+    }
+
+    /// Reads the options and makes the way to the vendor's API.
+    pub(super) async fn connect(&self) -> Result<Connected, RunError> {
+        if self.trace.is_some() && self.source.privacy.is_active() {
+            return Err(RunError::Private);
+        }
+        let descriptor = self.component.describe()?;
+        let options: Arc<str> = self.source.options.to_string().into();
+        let started = self
+            .component
+            .start(&options, &Purpose::Check, self.clock.now())?
+            .map_err(|error| match error {
+                SourceError::Options(error) => RunError::Options(error),
+                error => RunError::Source(source_error(&error)),
+            })?;
+        let allow = AllowedOrigins::new(
+            &started.origins,
+            self.source.allow.as_deref(),
+            self.source.allow_private_addresses,
+        );
+        let login = self
+            .login(descriptor.auth, &started.origins, &allow)
+            .await?;
+        let login = Arc::new(login);
+        let api = started.origins.iter();
+        let api = api.filter(|origin| origin.role == OriginRole::Api);
+        let api = api.map(|origin| origin.url.clone()).next();
+        Ok(Connected {
+            fetch_size: started.fetch_size.max(1) as usize,
+            requests_per_minute: descriptor
+                .rate_limit
+                .as_ref()
+                .map(|limit| limit.requests_per_minute),
+            source: Arc::new(Sandboxed {
+                component: self.component.clone(),
+                options,
+                trace: self.trace.clone(),
+            }),
+            grant: SourceHttp::new(
+                client(Some(Duration::from_secs(60)), &allow)?,
+                allow.clone(),
+                Arc::clone(&login),
+                Limiter::new(descriptor.rate_limit),
+                self.clock,
+            ),
+            allow,
+            login,
+            api,
+        })
+    }
+
+    async fn set_up(
+        self,
+        absent: Vec<String>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Run, RunError> {
+        if self.following && self.source.interval.until.is_some() {
+            return Err(RunError::Host(format!(
+                "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
+                self.name
+            )));
+        }
+        let identity = self.identity()?;
+        let connected = self.connect().await?;
+        let opened = self.open(&identity).await?;
+        for other in &opened.others {
+            self.warn(&format!(
+                "{other}; all of the interval is searched, and what receipts in the sinks prove in the same form is not fetched again"
+            ));
+        }
+        let claim = Arc::new(Claim::new(&identity, &opened.label));
+        let queue = opened.queue;
+        if !opened.ready {
+            self.recover(&queue, &claim, &absent, stop).await?;
+        }
+        if self.retry_lost {
+            queue.retry_lost(self.clock.now()).await?;
+        }
+        queue.retry_passing(self.clock.now()).await?;
+        if self.search_again {
+            queue.search_again().await?;
+        }
+        let transfer = Transfer::new(
+            client(None, &connected.allow)?,
+            connected.allow,
+            queue.clone(),
+            self.data_dir.clone(),
+            self.clock,
+        )
+        .login(connected.login);
+        Ok(Run {
+            context: context(&opened.label, &self.source.interval, &self.component)?,
+            export: opened.label,
+            claim,
+            interval: self.source.interval.clone(),
+            source: connected.source,
+            fetch_size: connected.fetch_size,
+            answers: Arc::new(connected.grant),
+            transfer: Arc::new(transfer),
+            outputs: self.outputs.into_iter().map(Arc::new).collect(),
+            absent,
+            refill: self.refill,
+            repair: self.repair,
+            queue,
+            intake: Intake::new(self.source.privacy.clone()),
+            clock: self.clock,
+            concurrency: self.concurrency,
+            follow: self.source.follow,
+            following: self.following,
+            late: self.source.late,
+            confirm: self.source.confirm,
+            on_progress: self.on_progress,
+            on_warning: self.on_warning,
+        })
+    }
+
+    fn warn(&self, text: &str) {
+        if let Some(warn) = &self.on_warning {
+            warn(text);
+        }
+    }
+
+    /// Takes over what receipts of the same export prove: the queue before this one is lost.
+    async fn recover(
+        &self,
+        queue: &Queue,
+        claim: &Claim,
+        absent: &[String],
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
+        let present = self
+            .outputs
+            .iter()
+            .filter(|output| !absent.contains(&output.name));
+        let stores: Vec<(&str, &dyn Store)> = present
+            .filter_map(|output| Some((output.name.as_str(), output.sink.store()?)))
+            .collect();
+        let taken = self
+            .patiently(stop, async || {
+                recover(queue, claim, &stores, self.clock.now())
+                    .await
+                    .map_err(|error| match error {
+                        RecoverError::Sink(error) => RunError::Sink(error),
+                        RecoverError::Queue(error) => RunError::Queue(error),
+                    })
+            })
+            .await?;
+        if taken > 0 {
+            self.warn(&format!(
+                "the queue is new: {taken} conversations that the receipts prove are not fetched again"
+            ));
+        }
+        self.patiently(stop, async || self.introduce(queue, absent).await)
+            .await?;
+        Ok(queue.set_ready().await?)
+    }
+}
+
+/// A source and the way to its API.
+pub(super) struct Connected {
+    pub(super) source: Arc<Sandboxed>,
+    pub(super) fetch_size: usize,
+    pub(super) requests_per_minute: Option<u32>,
+    pub(super) grant: SourceHttp,
+    pub(super) allow: AllowedOrigins,
+    login: Arc<Authenticator>,
+    /// The base URL of the vendor's API.
+    api: Option<String>,
+}
+
+/// A client for the API or the media; redirects are not followed, since they could lead anywhere.
+pub(super) fn client(
+    timeout: Option<Duration>,
+    allow: &AllowedOrigins,
+) -> Result<reqwest::Client, RunError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(15))
+        .pool_max_idle_per_host(32);
+    // Behind a proxy, names are resolved by the proxy, whose own address is mostly private.
+    let proxied = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if !allow.private() && !proxied {
+        builder = builder.dns_resolver(Arc::new(PublicDnsResolver));
+    }
+    if let Some(timeout) = timeout {
+        builder = builder.timeout(timeout);
+    }
+    builder
+        .build()
+        .map_err(|error| RunError::Host(format!("the HTTP client: {error}")))
+}

@@ -1,0 +1,70 @@
+//! A source as a run needs it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::Follow;
+use crate::privacy::Privacy;
+#[cfg(feature = "aws")]
+use recording_host_sink_s3::credentials::Identity;
+
+/// A source, ready to be set up.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// The component's options, a JSON object without `interval`.
+    pub options: Value,
+    /// What is exported: conversations that began in this range.
+    pub interval: Interval,
+    /// The credentials.
+    pub auth: Option<Auth>,
+    /// The origins that the operator allows; none for all that the component wants.
+    pub allow: Option<Vec<String>>,
+    /// Whether connections to private addresses are allowed.
+    pub allow_private_addresses: bool,
+    /// What is taken out of what the source tells before it is written down.
+    pub privacy: Privacy,
+    /// How an export with an open end keeps up.
+    pub follow: Follow,
+    /// How long after a conversation's end its recordings are waited for.
+    pub late: Duration,
+    /// How long after its end a conversation is asked for once more, if it was fetched before.
+    pub confirm: Duration,
+}
+
+/// A half-open range of time, in ms since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The first instant inside.
+    pub from: u64,
+    /// The first instant after it; none if it has no end.
+    pub until: Option<u64>,
+}
+
+/// Who a source's requests are made as.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// An OAuth client.
+    Client {
+        /// The client's id.
+        id: SecretString,
+        /// The client's secret.
+        secret: SecretString,
+    },
+    /// An AWS identity.
+    #[cfg(feature = "aws")]
+    Aws(Box<AwsAuth>),
+}
+
+/// An AWS identity, and what its requests are signed for.
+#[cfg(feature = "aws")]
+#[derive(Clone, Debug)]
+pub struct AwsAuth {
+    /// Where its credentials come from.
+    pub identity: Identity,
+    /// The region; without one, that of the source's options, or of AWS' own settings.
+    pub region: Option<String>,
+    /// The service, such as `s3`.
+    pub service: String,
+}
