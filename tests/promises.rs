@@ -23,6 +23,8 @@ mod crashes;
 mod dialects;
 #[path = "promises/encryption.rs"]
 mod encryption;
+#[path = "promises/events.rs"]
+mod events;
 #[path = "promises/faults.rs"]
 mod faults;
 #[path = "promises/follow.rs"]

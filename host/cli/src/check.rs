@@ -6,7 +6,7 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::run::State;
 
-use super::{Done, Time, print};
+use super::{Done, Time, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -26,6 +26,9 @@ impl Check {
         let mut all = BTreeMap::new();
         let mut bad = 0;
         for pipeline in config.pipelines(self.time.clock()).await? {
+            let pipeline = pipeline
+                .clone()
+                .subscribe(terminal::terminal(pipeline.name()));
             let findings = pipeline.check().await?;
             if !self.json {
                 print::findings(pipeline.name(), &findings);

@@ -9,7 +9,7 @@ use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 use serde_json::json;
 
-use super::{Done, print, simulate::DialectArg, stopped};
+use super::{Done, print, simulate::DialectArg, stopped, terminal};
 
 /// How much faster than real the demo's time runs: jobs take seconds, not minutes.
 const SPEED: f64 = 20.0;
@@ -69,11 +69,10 @@ impl Demo {
         let mut pipelines = config.pipelines(Clock::new(SPEED)).await?;
         let pipeline = pipelines.pop().context("the demo has one source")?;
         let summary = pipeline
-            .on_progress(print::progress("demo"))
-            .on_warning(print::warning("demo"))
+            .subscribe(terminal::terminal("demo"))
             .run_until(stopped()?)
             .await?;
-        print::end_progress();
+        terminal::end_progress();
         let stats = simulator.stats();
         simulator.shutdown().await;
         if self.json {

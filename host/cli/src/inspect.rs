@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use recording_host_model::{AuthScheme, DataClass};
-use recording_host_source::{BUILTIN, GENESYS_CLOUD, SourceComponent, replay};
+use recording_host_source::{BUILTIN, SourceComponent, replay};
 use serde_json::Value;
 
 use super::Done;
@@ -26,7 +26,7 @@ impl Inspect {
                 Some((_, wasm)) => SourceComponent::load(wasm)?,
                 None => SourceComponent::open(path, None)?,
             },
-            None => SourceComponent::load(GENESYS_CLOUD)?,
+            None => SourceComponent::load(BUILTIN[0].1)?,
         };
         if let Some(path) = &self.replay {
             let replay = replay(&component, path).with_context(|| path.display().to_string())?;

@@ -15,6 +15,7 @@ mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
+mod terminal;
 mod tidy;
 mod validate;
 mod verify;

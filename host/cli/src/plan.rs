@@ -7,7 +7,7 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::plan::picture;
 
-use super::{Done, Time, print};
+use super::{Done, Time, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -31,6 +31,9 @@ impl Plan {
         let pipelines = config.pipelines(self.time.clock()).await?;
         let several = pipelines.len() > 1;
         for pipeline in pipelines {
+            let pipeline = pipeline
+                .clone()
+                .subscribe(terminal::terminal(pipeline.name()));
             let name = pipeline.name();
             let plan = pipeline.plan().await?;
             if !self.json {

@@ -1,23 +1,16 @@
-//! What the commands print: progress on standard error, results on standard output.
+//! What the commands print on standard output: results.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{IsTerminal, Write},
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use recording_host_engine::{
     Repaired, Summary,
     plan::{Day, Plan},
     reconcile::Reconciled,
-    run::{Finding, Loss, OnProgress, OnWarning, State},
+    run::{Finding, Loss, State},
     verify::{Coverage, Difference, Report},
 };
-use recording_host_state::{Counted, Progress, Status};
+use recording_host_state::{Counted, Status};
 
-/// The pause between two lines of progress in a log.
-const EVERY: Duration = Duration::from_secs(30);
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
 
@@ -31,47 +24,6 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
         }
     }
     text
-}
-
-/// Shows the progress of `name`: one line that changes on a terminal, a line now and then in a log.
-pub(super) fn progress(name: &str) -> OnProgress {
-    let name = name.to_owned();
-    let terminal = std::io::stderr().is_terminal();
-    let told = Mutex::new(None::<(Instant, String)>);
-    Arc::new(move |progress: &Progress| {
-        let filed: u64 = progress.filed.values().sum();
-        let line = format!(
-            "{name}: {} conversations found, {} artifacts delivered, {filed} conversations filed",
-            progress.conversations, progress.artifacts
-        );
-        let mut out = std::io::stderr().lock();
-        // Progress is worth no error.
-        if terminal {
-            let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
-            return;
-        }
-        let Ok(mut told) = told.lock() else { return };
-        let due = told
-            .as_ref()
-            .is_none_or(|(at, before)| at.elapsed() >= EVERY && *before != line);
-        if due {
-            let _ = writeln!(out, "{line}");
-            *told = Some((Instant::now(), line));
-        }
-    })
-}
-
-/// Prints the warnings of `name`.
-pub(super) fn warning(name: &str) -> OnWarning {
-    let name = name.to_owned();
-    Arc::new(move |text| eprintln!("{name}: warning: {text}"))
-}
-
-/// Ends the line that changes.
-pub(super) fn end_progress() {
-    if std::io::stderr().is_terminal() {
-        eprintln!();
-    }
 }
 
 /// Prints a summary for people.

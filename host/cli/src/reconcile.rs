@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use recording_host_config::Config;
 
-use super::{Done, Time, print};
+use super::{Done, Time, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
@@ -24,6 +24,9 @@ impl Reconcile {
         let config = Config::load(&self.config)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(self.time.clock()).await? {
+            let pipeline = pipeline
+                .clone()
+                .subscribe(terminal::terminal(pipeline.name()));
             let reconciled = pipeline.reconcile().await?;
             if !self.json {
                 print::reconciled(pipeline.name(), &reconciled);

@@ -6,9 +6,9 @@ use anyhow::Context;
 use clap::Args;
 use futures_util::future::join_all;
 use recording_host_config::Config;
-use recording_host_engine::RunError;
+use recording_host_engine::{Pipeline, RunError, Summary};
 
-use super::{Done, print, stopped};
+use super::{Done, print, stopped, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -61,31 +61,16 @@ impl Run {
         }
         let stop = stopped()?;
         let follow = self.follow;
-        let runs = pipelines.into_iter().map(|mut pipeline| {
-            if follow {
-                pipeline = pipeline.follow();
-            }
-            if self.retry_failed {
-                pipeline = pipeline.retry_lost();
-            }
-            if self.search_again {
-                pipeline = pipeline.search_again();
-            }
-            if self.repair {
-                pipeline = pipeline.repair();
-            }
-            for sink in &self.refill {
-                pipeline = pipeline.refill(sink);
-            }
+        let runs = pipelines.into_iter().map(|pipeline| {
+            let pipeline = self.asked_for(pipeline);
             let name = pipeline.name().to_owned();
             let run = pipeline
-                .on_progress(print::progress(&name))
-                .on_warning(print::warning(&name))
+                .subscribe(terminal::terminal(&name))
                 .run_until(stop.clone());
             async { (name, run.await) }
         });
         let results = join_all(runs).await;
-        print::end_progress();
+        terminal::end_progress();
         let mut summaries = BTreeMap::new();
         let mut failure = None;
         for (name, result) in results {
@@ -103,25 +88,44 @@ impl Run {
                 }
             }
         }
+        self.report(&config, &summaries);
+        match failure {
+            Some(failure) => Err(failure),
+            None if !summaries.values().all(Summary::is_complete) => Ok(Done::WithLosses),
+            None => Ok(Done::All),
+        }
+    }
+
+    /// A pipeline that does what the arguments say.
+    fn asked_for(&self, mut pipeline: Pipeline) -> Pipeline {
+        if self.follow {
+            pipeline = pipeline.follow();
+        }
+        if self.retry_failed {
+            pipeline = pipeline.retry_lost();
+        }
+        if self.search_again {
+            pipeline = pipeline.search_again();
+        }
+        if self.repair {
+            pipeline = pipeline.repair();
+        }
+        for sink in &self.refill {
+            pipeline = pipeline.refill(sink);
+        }
+        pipeline
+    }
+
+    fn report(&self, config: &Config, summaries: &BTreeMap<String, Summary>) {
         if config.prints() {
             // Standard output belongs to the sink.
             eprintln!("{}", serde_json::json!({ "sources": summaries }));
         } else if self.json {
             println!("{}", serde_json::json!({ "sources": summaries }));
         } else {
-            for (name, summary) in &summaries {
+            for (name, summary) in summaries {
                 print::summary(name, summary);
             }
-        }
-        match failure {
-            Some(failure) => Err(failure),
-            None if !summaries
-                .values()
-                .all(recording_host_engine::Summary::is_complete) =>
-            {
-                Ok(Done::WithLosses)
-            }
-            None => Ok(Done::All),
         }
     }
 }

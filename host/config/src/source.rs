@@ -165,35 +165,7 @@ pub(super) fn source(
 ) -> Result<(Origin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     let raw: RawSource = parse(&at, value)?;
-    let builtin = BUILTIN.iter().find(|(name, _)| *name == raw.r#type);
-    let origin = match (raw.r#type.as_str(), raw.path, builtin) {
-        (_, None, Some((_, wasm))) => Origin::Builtin(wasm),
-        (name, Some(_), Some(_)) => {
-            return Err(key(
-                format!("{at}.path"),
-                format!("{name} is built in; use `type: component` for a file"),
-            ));
-        }
-        ("component", Some(path), None) => {
-            if raw.allow.is_none() {
-                return Err(key(
-                    format!("{at}.allow"),
-                    "a component from a file reaches only origins that are listed here",
-                ));
-            }
-            Origin::File {
-                path,
-                sha256: raw.sha256,
-            }
-        }
-        ("component", None, None) => return Err(key(format!("{at}.path"), "missing")),
-        (other, _, None) => {
-            return Err(key(
-                format!("{at}.type"),
-                format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
-            ));
-        }
-    };
+    let origin = origin(&at, &raw.r#type, raw.path, raw.sha256, raw.allow.is_some())?;
     let Value::Object(mut options) = raw.options else {
         return Err(key(format!("{at}.options"), "must be a table of options"));
     };
@@ -233,6 +205,38 @@ pub(super) fn source(
         confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
     };
     Ok((origin, config))
+}
+
+/// Where a source's component comes from; one from a file needs a list of the origins that it may reach.
+fn origin(
+    at: &str,
+    r#type: &str,
+    path: Option<PathBuf>,
+    sha256: Option<String>,
+    is_allowed: bool,
+) -> Result<Origin, ConfigError> {
+    let builtin = BUILTIN.iter().find(|(name, _)| *name == r#type);
+    match (r#type, path, builtin) {
+        (_, None, Some((_, wasm))) => Ok(Origin::Builtin(wasm)),
+        (name, Some(_), Some(_)) => Err(key(
+            format!("{at}.path"),
+            format!("{name} is built in; use `type: component` for a file"),
+        )),
+        ("component", Some(path), None) => {
+            if !is_allowed {
+                return Err(key(
+                    format!("{at}.allow"),
+                    "a component from a file reaches only origins that are listed here",
+                ));
+            }
+            Ok(Origin::File { path, sha256 })
+        }
+        ("component", None, None) => Err(key(format!("{at}.path"), "missing")),
+        (other, _, None) => Err(key(
+            format!("{at}.type"),
+            format!("`{other}` is not known; use genesys_cloud, genesys_bucket or component"),
+        )),
+    }
 }
 
 /// Whether an option's name is `interval` with a slip of the hand.

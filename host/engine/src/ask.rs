@@ -8,7 +8,7 @@ use crate::run::{
     source_error,
 };
 use recording_host_model::{
-    Next, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
+    Event, Events, Next, Note, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
 };
 
 /// How often a step is tried.
@@ -20,6 +20,7 @@ pub(crate) struct Asked {
     pub(crate) source: Arc<dyn Steps>,
     pub(crate) answers: Arc<dyn Answers>,
     pub(crate) clock: Clock,
+    pub(crate) events: Events,
 }
 
 impl Asked {
@@ -68,6 +69,7 @@ impl Asked {
                 Err(error) => return Err(failed(error)),
             };
             tried = 0;
+            note(&self.events, &split.kind, &mut step.notes);
             splits.append(&mut step.splits);
             let next = step.next.clone();
             take(step);
@@ -85,6 +87,17 @@ impl Asked {
                 Next::Done(_) => return Ok(splits),
             }
         }
+    }
+}
+
+/// Emits what a source has for the log.
+pub(crate) fn note(events: &Events, kind: &str, notes: &mut Vec<Note>) {
+    for Note { level, text } in notes.drain(..) {
+        events.emit(|| Event::Note {
+            kind: kind.to_owned(),
+            level,
+            text,
+        });
     }
 }
 

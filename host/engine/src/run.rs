@@ -48,7 +48,9 @@ use lane::Lanes;
 use live::Live;
 use pace::Pace;
 use parts::{Answers, Delivers, Steps};
-use recording_host_model::{ArtifactKey, ArtifactResult, OptionError, SplitInput, clock::Clock};
+use recording_host_model::{
+    ArtifactKey, ArtifactResult, Event, Events, OptionError, SplitInput, clock::Clock,
+};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};
@@ -117,12 +119,6 @@ impl Default for Concurrency {
     }
 }
 
-/// Called now and then with the state of a run.
-pub type OnProgress = Arc<dyn Fn(&recording_host_state::Progress) + Send + Sync>;
-
-/// Called with each warning of a source.
-pub type OnWarning = Arc<dyn Fn(&str) + Send + Sync>;
-
 /// Everything that a run needs, set up.
 pub(crate) struct Run {
     pub(crate) export: String,
@@ -155,8 +151,7 @@ pub(crate) struct Run {
     pub(crate) late: Duration,
     /// How long after its end a conversation is asked for once more.
     pub(crate) confirm: Duration,
-    pub(crate) on_progress: Option<OnProgress>,
-    pub(crate) on_warning: Option<OnWarning>,
+    pub(crate) events: Events,
 }
 
 /// What happened next.
@@ -387,7 +382,15 @@ impl Run {
     /// Writes down what became of artifacts, without personal values.
     async fn commit_results(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
         self.intake.results(&mut results);
-        self.queue.delivered(results).await
+        let happened: Vec<Event> = match self.events.has_subscribers() {
+            true => results.iter().map(event_of).collect(),
+            false => Vec::new(),
+        };
+        self.queue.delivered(results).await?;
+        for event in happened {
+            self.events.emit(|| event);
+        }
+        Ok(())
     }
 
     /// Lets downloads under way come to their end, for a while.
@@ -440,6 +443,12 @@ impl Run {
                         let name = output.name.clone();
                         let now = self.clock.now();
                         let filed = self.queue.filed(&segment, name, keep, now).await?;
+                        self.events.emit(|| Event::SegmentFiled {
+                            sink: output.name.clone(),
+                            day: segment.day.clone(),
+                            number,
+                            conversations: segment.conversations.len(),
+                        });
                         everywhere = filed.everywhere;
                         live.wanted |= filed.grown > 0;
                     }
@@ -454,16 +463,33 @@ impl Run {
     }
 
     async fn report(&self) -> Result<(), RunError> {
-        if let Some(report) = &self.on_progress {
-            report(&self.queue.progress().await?);
+        if self.events.has_subscribers() {
+            let progress = self.queue.progress().await?;
+            self.events.emit(|| Event::Progress(progress));
         }
         Ok(())
     }
 
     fn warn(&self, text: &str) {
-        if let Some(warn) = &self.on_warning {
-            warn(text);
-        }
+        self.events.warn(text);
+    }
+}
+
+/// What is emitted of an artifact's result.
+fn event_of(result: &ArtifactResult) -> Event {
+    let lost = |code: &str| Event::ArtifactLost {
+        code: code.to_owned(),
+    };
+    match &result.result {
+        Err((code, _)) => lost(code),
+        Ok(contents) => match &contents.lost {
+            Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
+            _ => Event::ArtifactStored {
+                sinks: result.took.clone(),
+                objects: contents.objects.len(),
+                bytes: contents.objects.iter().map(|(_, object)| object.size).sum(),
+            },
+        },
     }
 }
 

@@ -6,8 +6,10 @@
 mod aside;
 mod claim;
 mod download;
+mod error;
 mod length;
 mod name;
+mod output;
 mod target;
 mod told_length;
 mod transcoded;
@@ -22,25 +24,26 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 pub use claim::Unfit;
 use claim::{Claim, HEAD};
 use download::Download;
+pub use error::TransferError;
+use error::{Attempt, host};
 pub(crate) use length::length;
 use name::{extension, is_zip};
+pub use output::{Output, Zip};
 use target::{Name, Target};
 use told_length::ToldLength;
 
 use recording_host_http::{AllowedOrigins, Authenticator};
 use recording_host_model::{
-    Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, clock::Clock, hex,
-    layout::Layout, route::Route,
+    Artifact, ArtifactContents, ArtifactKey, Container, Event, Events, KeyContext, clock::Clock,
+    hex,
 };
-use recording_host_sink::{Body, PutOptions, PutResult, Sink, SinkError, pushback::Pushback};
+use recording_host_sink::{Body, PutOptions, PutResult, SinkError, pushback::Pushback};
 use recording_host_state::Queue;
 use recording_host_zip::Spool;
 
@@ -56,95 +59,6 @@ const UNFIT_TRIES: u32 = 2;
 const ZIP: &str = "application/zip";
 /// How long a server may keep silent.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// How a sink wants archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Zip {
-    /// Each file in it an object of its own.
-    #[default]
-    Unpack,
-    /// As it was delivered.
-    Keep,
-    /// Both.
-    Both,
-}
-
-/// A sink, what it takes, and how it wants that.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// The sink's name in the configuration.
-    pub name: String,
-    /// The sink.
-    pub sink: Arc<dyn Sink>,
-    /// How it wants archives.
-    pub zip: Zip,
-    /// How it wants recordings, if not as they are.
-    pub transcode: Option<recording_host_transcode::Settings>,
-    /// How it wants rows.
-    pub metadata: recording_host_metadata::Settings,
-    /// What it takes.
-    pub route: Route,
-    /// Where the media lie in it.
-    pub layout: Layout,
-    /// What tells it from other sinks where it cannot be read, such as its URL; none if nothing does.
-    pub place: Option<String>,
-}
-
-impl Output {
-    /// A sink that takes everything, in the ways that are the default.
-    #[must_use]
-    pub fn new(name: &str, sink: Arc<dyn Sink>) -> Self {
-        Output {
-            name: name.to_owned(),
-            sink,
-            zip: Zip::default(),
-            transcode: None,
-            metadata: recording_host_metadata::Settings::default(),
-            route: Route::default(),
-            layout: Layout::default(),
-            place: None,
-        }
-    }
-}
-
-/// Why an artifact was not delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum TransferError {
-    /// The link does not work, or works no longer: a fresh one may.
-    #[error("{0}")]
-    Link(String),
-    /// What came is not what it claims to be: a later attempt may bring that.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// This artifact is unavailable, whatever the link: what the source says of it makes no sense, or
-    /// leads somewhere that the run may not go to. Others are not concerned.
-    #[error("{reason}")]
-    Item {
-        /// A short stable code.
-        code: &'static str,
-        /// What happened and what to do.
-        reason: String,
-    },
-    /// The host's own folder or queue failed, or its log-in: no artifact can be downloaded.
-    #[error("{0}")]
-    Host(String),
-}
-
-impl TransferError {
-    fn item(code: &'static str, reason: impl Into<String>) -> Self {
-        TransferError::Item {
-            code,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl From<recording_host_http::OriginError> for TransferError {
-    fn from(error: recording_host_http::OriginError) -> Self {
-        TransferError::item(error.code(), error.to_string())
-    }
-}
 
 /// What came of an artifact.
 #[derive(Debug, Default)]
@@ -221,6 +135,7 @@ pub struct Transfer {
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
     /// The SHA-256 of downloads that were shorter than they tell, by artifact.
     short: Mutex<HashMap<String, String>>,
+    events: Events,
 }
 
 impl Transfer {
@@ -245,6 +160,7 @@ impl Transfer {
             pushback: Pushback::default(),
             doubtful: Mutex::default(),
             short: Mutex::default(),
+            events: Events::default(),
         }
     }
 
@@ -253,6 +169,13 @@ impl Transfer {
     #[must_use]
     pub fn login(mut self, login: Arc<Authenticator>) -> Self {
         self.login = login;
+        self
+    }
+
+    /// Emits what happens as `events`.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.events = events;
         self
     }
 
@@ -300,7 +223,12 @@ impl Transfer {
 
     /// Waits before try number `tried + 1`.
     async fn pause(&self, tried: u32) {
-        self.clock.sleep(Duration::from_millis(300 << tried)).await;
+        let millis = 300 << tried;
+        self.events.emit(|| Event::DownloadRetried {
+            attempts: tried,
+            millis,
+        });
+        self.clock.sleep(Duration::from_millis(millis)).await;
     }
 
     async fn single(&self, artifact: &Artifact, outputs: &[&Output]) -> Result<Delivery, Attempt> {
@@ -463,43 +391,6 @@ impl Transfer {
         let all = share.saturating_mul(sinks as u64).min(u64::from(BUDGET));
         self.budget.acquire_many(all as u32).await.ok()
     }
-}
-
-/// How an attempt ended.
-enum Attempt {
-    /// Another attempt with the same link may succeed.
-    Again(String),
-    /// What came is not what it claims to be.
-    Unfit(Unfit),
-    /// It cannot.
-    Never(TransferError),
-}
-
-impl From<Unfit> for Attempt {
-    fn from(unfit: Unfit) -> Self {
-        Attempt::Unfit(unfit)
-    }
-}
-
-/// What an attempt comes to if there is no other one.
-impl From<Attempt> for TransferError {
-    fn from(attempt: Attempt) -> Self {
-        match attempt {
-            Attempt::Again(reason) => TransferError::Link(reason),
-            Attempt::Unfit(unfit) => TransferError::Unfit(unfit),
-            Attempt::Never(error) => error,
-        }
-    }
-}
-
-impl From<TransferError> for Attempt {
-    fn from(error: TransferError) -> Self {
-        Attempt::Never(error)
-    }
-}
-
-fn host(error: impl std::fmt::Display) -> TransferError {
-    TransferError::Host(error.to_string())
 }
 
 /// Compares what came with what was announced, and returns the digest.

@@ -14,11 +14,12 @@ mod transport;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::StatusCode;
+use url::Url;
 
 pub use allowed_origins::{AllowedOrigins, OriginError};
 pub use authenticator::{AuthError, Authenticator, RequestAuth};
@@ -27,10 +28,10 @@ pub use public_dns::PublicDnsResolver;
 #[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
 pub use token::{OAuth, TokenError};
-use transport::method;
+use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest, is_the_sources};
 
-use recording_host_model::{Request, RequestError, Response, clock::Clock};
+use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
@@ -59,6 +60,7 @@ pub struct SourceHttp {
     clock: Clock,
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
+    events: Events,
 }
 
 impl SourceHttp {
@@ -92,7 +94,15 @@ impl SourceHttp {
             clock,
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
+            events: Events::default(),
         }
+    }
+
+    /// Emits what happens as `events`.
+    #[must_use]
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
     }
 
     /// What has been asked of the vendor's API so far.
@@ -105,6 +115,9 @@ impl SourceHttp {
     }
 
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
+    ///
+    /// # Errors
+    /// [`RequestError`]: there is none.
     pub async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
         let url = match self.allow.api(&request.url) {
             Ok(url) => url,
@@ -114,80 +127,97 @@ impl SourceHttp {
         let mut tried = 0;
         loop {
             tried += 1;
-            let again = tried < TRIES;
-            // Anew for each try: a signature is of its time.
-            let provable = SignableRequest {
-                method: request.method,
-                url: &url,
-                headers: &request.headers,
-                body: request.body.as_deref().unwrap_or_default(),
-            };
-            let proof = match self
-                .login
-                .prove(provable, &*self.exchange, self.clock)
-                .await
-            {
-                Ok(proof) => proof,
-                Err(error) if error.retryable() && again => {
-                    self.back_off(tried, None).await;
-                    continue;
-                }
-                // What a source sees of refused credentials is the status alone.
-                Err(error) => {
-                    return Err(if error.retryable() {
-                        RequestError::Unreachable(error.to_string())
-                    } else {
-                        RequestError::Refused(error.to_string())
-                    });
-                }
-            };
-            if proof.fresh() {
-                self.count("token");
-            }
-            self.limiter.acquire(self.clock).await;
-            self.count(&format!("{kind} {}", method(request.method)));
-            let credentials = proof.credentials();
-            let response = self.exchange.exchange(&url, request, credentials).await;
-            match response {
-                Ok(response) => {
-                    self.limiter.observe(&response, self.clock);
-                    if renewed < RENEWALS
-                        && self
-                            .login
-                            .refused(&proof, response.status, &response.body)
-                            .await
-                    {
-                        renewed += 1;
-                        continue;
-                    }
-                    match response.status {
-                        429 => {
-                            if let Ok(mut calls) = self.calls.lock() {
-                                calls.refused += 1;
-                            }
-                            if !again {
-                                return Ok(response);
-                            }
-                            let wait = retry_after(&response);
-                            self.limiter
-                                .pause(wait.unwrap_or(Duration::from_secs(5)), self.clock);
-                            self.back_off(tried, wait).await;
-                        }
-                        408 | 500 | 502 | 503 | 504 if request.repeatable && again => {
-                            self.back_off(tried, retry_after(&response)).await;
-                        }
-                        _ => return Ok(response),
-                    }
-                }
-                Err(fault @ RequestError::TooLarge(_)) => return Err(fault),
-                Err(_) if request.repeatable && again => self.back_off(tried, None).await,
-                Err(fault) => return Err(fault),
+            let last = tried == TRIES;
+            match self.attempt(kind, &url, request, last, &mut renewed).await {
+                Attempt::Done(result) => return result,
+                Attempt::Renew => {}
+                Attempt::Again(wait) => self.back_off(kind, tried, wait).await,
             }
         }
     }
 
+    /// Sends a request once, with the credentials of now.
+    async fn attempt(
+        &self,
+        kind: &str,
+        url: &Url,
+        request: &Request,
+        last: bool,
+        renewed: &mut u32,
+    ) -> Attempt {
+        // Anew for each try: a signature is of its time.
+        let signable = SignableRequest {
+            method: request.method,
+            url,
+            headers: &request.headers,
+            body: request.body.as_deref().unwrap_or_default(),
+        };
+        let auth = self.login.prove(signable, &*self.exchange, self.clock);
+        let auth = match auth.await {
+            Ok(auth) => auth,
+            Err(error) if error.retryable() && !last => return Attempt::Again(None),
+            // What a source sees of refused credentials is the status alone.
+            Err(error) => {
+                return Attempt::Done(Err(match error.retryable() {
+                    true => RequestError::Unreachable(error.to_string()),
+                    false => RequestError::Refused(error.to_string()),
+                }));
+            }
+        };
+        if auth.fresh() {
+            self.count("token");
+        }
+        self.limiter.acquire(self.clock).await;
+        self.count(&format!("{kind} {}", method_name(request.method)));
+        let began = Instant::now();
+        let exchange = self.exchange.exchange(url, request, auth.credentials());
+        let response = exchange.await;
+        self.events.emit(|| Event::Request {
+            kind: kind.to_owned(),
+            method: method_name(request.method),
+            status: response.as_ref().ok().map(|response| response.status),
+            millis: millis(began.elapsed()),
+        });
+        let response = match response {
+            Ok(response) => response,
+            Err(error @ RequestError::TooLarge(_)) => return Attempt::Done(Err(error)),
+            Err(_) if request.repeatable && !last => return Attempt::Again(None),
+            Err(error) => return Attempt::Done(Err(error)),
+        };
+        self.limiter.observe(&response, self.clock);
+        let (status, body) = (response.status, &response.body);
+        if *renewed < RENEWALS && self.login.refused(&auth, status, body).await {
+            *renewed += 1;
+            return Attempt::Renew;
+        }
+        self.judge(response, request.repeatable, last)
+    }
+
+    /// What a response means for the request.
+    fn judge(&self, response: Response, repeatable: bool, last: bool) -> Attempt {
+        let wait = retry_after(&response, self.clock.now());
+        match response.status {
+            429 => {
+                if let Ok(mut calls) = self.calls.lock() {
+                    calls.refused += 1;
+                }
+                if last {
+                    return Attempt::Done(Ok(response));
+                }
+                let pause = wait.unwrap_or(Duration::from_secs(5));
+                self.limiter.pause(pause, self.clock);
+                self.events.emit(|| Event::Throttled {
+                    millis: millis(pause),
+                });
+                Attempt::Again(wait)
+            }
+            408 | 500 | 502 | 503 | 504 if repeatable && !last => Attempt::Again(wait),
+            _ => Attempt::Done(Ok(response)),
+        }
+    }
+
     /// Waits with full jitter before try number `tried + 1`, or as long as the server says.
-    async fn back_off(&self, tried: u32, server: Option<Duration>) {
+    async fn back_off(&self, kind: &str, tried: u32, server: Option<Duration>) {
         let ceiling = Duration::from_millis(500 << tried.min(6));
         let part = self
             .jitter
@@ -195,6 +225,11 @@ impl SourceHttp {
             .map_or(0.5, |mut jitter| jitter.random_range(0.1..1.0));
         let jitter = ceiling.mul_f64(part);
         let wait = server.map_or(jitter, |server| server.min(LONGEST_WAIT));
+        self.events.emit(|| Event::RequestRetried {
+            kind: kind.to_owned(),
+            attempts: tried,
+            millis: millis(wait),
+        });
         self.clock.sleep(wait).await;
     }
 
@@ -205,11 +240,30 @@ impl SourceHttp {
     }
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    header(response, "retry-after")?
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+/// What an attempt has come to.
+enum Attempt {
+    /// That is the result.
+    Done(Result<Response, RequestError>),
+    /// The credentials are no longer accepted: with new ones, at once.
+    Renew,
+    /// Once more, after the pause that the server asks for, if it does.
+    Again(Option<Duration>),
+}
+
+/// A length of time in milliseconds.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long the server asks to wait: seconds, or the instant until which (RFC 9110, section 10.2.3).
+fn retry_after(response: &Response, now: u64) -> Option<Duration> {
+    let text = header(response, "retry-after")?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let until = until.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(until.saturating_sub(Duration::from_millis(now)))
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

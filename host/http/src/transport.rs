@@ -117,7 +117,7 @@ pub(super) fn method(method: Method) -> reqwest::Method {
     }
 }
 
-#[cfg(feature = "aws")]
+/// The name of a method.
 pub(super) fn method_name(method: Method) -> &'static str {
     match method {
         Method::Get => "GET",

@@ -11,6 +11,7 @@ pub mod clock;
 mod conversation;
 mod descriptor;
 mod digest;
+mod event;
 mod file_name;
 mod found;
 pub mod layout;
@@ -29,6 +30,7 @@ pub use artifact::{
 pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
 pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
+pub use event::{Event, Events, Progress, Subscriber};
 pub use file_name::{LONGEST_FILE_NAME, safe_file_name, split_extension};
 pub use found::{
     Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,

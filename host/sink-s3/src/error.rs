@@ -67,69 +67,23 @@ impl S3 {
             .and_then(|answer| answer.headers().get("x-amz-bucket-region"))
             .filter(|there| Some(*there) != self.settings.region.as_deref())
             .map(str::to_owned);
-        let (reason, retryable) = match code {
-            "NoSuchBucket" => ("the bucket does not exist; make it or mend `bucket`".into(), false),
-            "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException" => (self.redirected(code, elsewhere, &said), false),
-            "" if matches!(status, 301 | 307 | 308) || (status == 400 && elsewhere.is_some()) => {
-                (self.redirected("redirect", elsewhere, &said), false)
+        let redirected = matches!(
+            code,
+            "PermanentRedirect"
+                | "TemporaryRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException"
+        ) || (code.is_empty()
+            && (matches!(status, 301 | 307 | 308) || (status == 400 && elsewhere.is_some())));
+        let (reason, retryable) = match redirected {
+            true => {
+                let code = if code.is_empty() { "redirect" } else { code };
+                (self.redirected(code, elsewhere, &said), false)
             }
-            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" => (
-                format!("{code}: the server does not accept the credentials; check `credentials`"),
-                false,
-            ),
-            "ExpiredToken" | "ExpiredTokenException" => (
-                "the credentials have expired; give new ones in `credentials`, or a role that is renewed by itself".into(),
-                false,
-            ),
-            "RequestTimeTooSkewed" => (
-                "the clock of this machine differs from the server's by too much; set it (NTP)".into(),
-                false,
-            ),
-            "InvalidObjectState" => (
-                "the object lies in an archive class and cannot be read; restore it first".into(),
-                false,
-            ),
-            "InvalidStorageClass" => (
-                format!("the server does not know the storage class; mend `storage_class`{said}"),
-                false,
-            ),
-            "InvalidTag" => (format!("the server does not take the tags; mend `tags`{said}"), false),
-            "AccessControlListNotSupported" => (
-                "the bucket takes no access control lists; leave `acl` and `grants` out, or change the bucket's object ownership".into(),
-                false,
-            ),
-            "EntityTooLarge" => (format!("the server takes no object of this size{said}"), false),
-            "SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded" => (
-                format!("{code}: the server asks for fewer requests; it is tried again later"),
-                true,
-            ),
-            "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody" => {
-                (format!("{code}: the object was damaged on the way{said}"), true)
-            }
-            "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload"
-            | "InvalidPart" => (format!("{code}{said}; it can be tried again"), true),
-            code if code.starts_with("KMS.") => (
-                format!("{code}: the key cannot be used; check `sse.key_id` and the key's policy{said}"),
-                false,
-            ),
-            "AccessDenied" | "Forbidden" => (denied(&said), false),
-            "" if status == 403 => (denied(""), false),
-            "" if status == 404 => ("not found; check `bucket` and `endpoint`".into(), false),
-            _ => {
-                let name = if code.is_empty() {
-                    format!("status {status}")
-                } else {
-                    format!("{code} (status {status})")
-                };
-                let passing = (status >= 500 && status != 501) || matches!(status, 408 | 409 | 429);
-                let way = if passing {
-                    "; it can be tried again"
-                } else {
-                    "; check what the sink's configuration asks of this server"
-                };
-                (format!("the server refuses: {name}{said}{way}"), passing)
-            }
+            false => of_setting(code, &said)
+                .map(|reason| (reason, false))
+                .or_else(|| of_request(code, &said))
+                .unwrap_or_else(|| of_status(code, status, &said)),
         };
         self.failure(key, reason, retryable)
     }
@@ -183,6 +137,83 @@ impl S3 {
             (error, _) => (format!("{error}: {cause}"), true),
         }
     }
+}
+
+/// What a code means that a setting, the credentials or this machine's clock is the cause of.
+fn of_setting(code: &str, said: &str) -> Option<String> {
+    Some(match code {
+        "NoSuchBucket" => "the bucket does not exist; make it or mend `bucket`".into(),
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" => {
+            format!("{code}: the server does not accept the credentials; check `credentials`")
+        }
+        "ExpiredToken" | "ExpiredTokenException" => {
+            "the credentials have expired; give new ones in `credentials`, or a role that is renewed by itself".into()
+        }
+        "RequestTimeTooSkewed" => {
+            "the clock of this machine differs from the server's by too much; set it (NTP)".into()
+        }
+        "InvalidStorageClass" => {
+            format!("the server does not know the storage class; mend `storage_class`{said}")
+        }
+        "InvalidTag" => format!("the server does not take the tags; mend `tags`{said}"),
+        "AccessControlListNotSupported" => {
+            "the bucket takes no access control lists; leave `acl` and `grants` out, or change the bucket's object ownership".into()
+        }
+        code if code.starts_with("KMS.") => {
+            format!("{code}: the key cannot be used; check `sse.key_id` and the key's policy{said}")
+        }
+        "AccessDenied" | "Forbidden" => denied(said),
+        _ => return None,
+    })
+}
+
+/// What a code means that is about the object or the moment, and whether a retry may help.
+fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
+    Some(match code {
+        "InvalidObjectState" => (
+            "the object lies in an archive class and cannot be read; restore it first".into(),
+            false,
+        ),
+        "EntityTooLarge" => (
+            format!("the server takes no object of this size{said}"),
+            false,
+        ),
+        "SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "RequestLimitExceeded" => (
+            format!("{code}: the server asks for fewer requests; it is tried again later"),
+            true,
+        ),
+        "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody" => (
+            format!("{code}: the object was damaged on the way{said}"),
+            true,
+        ),
+        "RequestTimeout"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "NoSuchUpload"
+        | "InvalidPart" => (format!("{code}{said}; it can be tried again"), true),
+        _ => return None,
+    })
+}
+
+/// What a status means whose code is missing or not known.
+fn of_status(code: &str, status: u16, said: &str) -> (String, bool) {
+    match (code, status) {
+        ("", 403) => return (denied(""), false),
+        ("", 404) => return ("not found; check `bucket` and `endpoint`".into(), false),
+        _ => {}
+    }
+    let name = if code.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("{code} (status {status})")
+    };
+    let retryable = (status >= 500 && status != 501) || matches!(status, 408 | 409 | 429);
+    let way = if retryable {
+        "; it can be tried again"
+    } else {
+        "; check what the sink's configuration asks of this server"
+    };
+    (format!("the server refuses: {name}{said}{way}"), retryable)
 }
 
 fn denied(said: &str) -> String {

@@ -9,7 +9,7 @@ mod component;
 mod convert;
 mod trace;
 
-pub use builtin::{BUILTIN, GENESYS_BUCKET, GENESYS_CLOUD};
+pub use builtin::BUILTIN;
 pub use component::{SandboxError, SourceComponent};
 pub use trace::{Replay, Trace, replay};
 

@@ -43,7 +43,7 @@ use schema::Version;
 pub use search::{Counted, Searched, SearchedRange};
 pub use settle::Settling;
 pub use sinks::{KnownSink, Lacking};
-pub use status::{Progress, Status};
+pub use status::Status;
 use worker::Worker;
 
 use recording_host_model::{ArtifactKey, KeyContext, Split, SplitState};

@@ -5,22 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Behind, Queue, QueueError, delivered::behind, parsed, sinks::lacking};
-use recording_host_model::Outcome;
-
-/// How far an export is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    /// Conversations found.
-    pub conversations: u64,
-    /// Conversations filed, by the word of their outcome.
-    pub filed: BTreeMap<String, u64>,
-    /// Artifacts delivered to every sink.
-    pub artifacts: u64,
-    /// Media objects and their bytes, counted in the sink that has most.
-    pub objects: u64,
-    /// See `objects`.
-    pub bytes: u64,
-}
+use recording_host_model::{Outcome, Progress};
 
 /// What a queue holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

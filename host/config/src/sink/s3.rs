@@ -154,20 +154,8 @@ impl Keys {
         Place::bucket("s3", server, &self.bucket, &self.prefix)
     }
 
-    pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
-        let storage_class = match &self.storage_class {
-            Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
-                secrets.error("storage_class", unknown(name, StorageClass::values()))
-            })?),
-            None => None,
-        };
-        let acl = match &self.acl {
-            Some(name) => Some(
-                ObjectCannedAcl::try_parse(name)
-                    .map_err(|_| secrets.error("acl", unknown(name, ObjectCannedAcl::values())))?,
-            ),
-            None => None,
-        };
+    /// Refuses values that no server can take.
+    fn validate(&self, secrets: &Secrets) -> Result<(), ConfigError> {
         for (name, value) in &self.object_metadata {
             let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
             if !plain(value) || !plain(name) || name.is_empty() || name.contains([' ', ':']) {
@@ -196,6 +184,24 @@ impl Keys {
         if self.retry.attempts == 0 {
             return Err(secrets.error("retry.attempts", "must be at least 1"));
         }
+        Ok(())
+    }
+
+    pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+        self.validate(secrets)?;
+        let storage_class = match &self.storage_class {
+            Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
+                secrets.error("storage_class", unknown(name, StorageClass::values()))
+            })?),
+            None => None,
+        };
+        let acl = match &self.acl {
+            Some(name) => Some(
+                ObjectCannedAcl::try_parse(name)
+                    .map_err(|_| secrets.error("acl", unknown(name, ObjectCannedAcl::values())))?,
+            ),
+            None => None,
+        };
         let parts_at_once = match self.parts_at_once {
             None => PartsAtOnce::default(),
             Some(parts @ 1..=16) => PartsAtOnce(parts),

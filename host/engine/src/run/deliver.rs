@@ -13,7 +13,7 @@ use crate::{
     receipt,
     transfer::{Delivery, Output, TransferError},
 };
-use recording_host_model::{ArtifactKey, ArtifactResult, MissingRecording, day};
+use recording_host_model::{ArtifactKey, ArtifactResult, Event, MissingRecording, day};
 use recording_host_sink::{Health, SinkError};
 
 /// How often a fresh link is asked for.
@@ -302,6 +302,8 @@ impl Run {
 
     pub(super) fn left_behind(&self, place: usize, reason: &str) {
         let name = &self.outputs[place].name;
+        self.events
+            .emit(|| Event::SinkUnavailable { sink: name.clone() });
         self.warn(&format!(
             "{reason}; the other sinks go on, and {name} gets what it lacks when it is back"
         ));
@@ -332,6 +334,10 @@ impl Run {
         live.filling.due = true;
         let owed = self.catch_up(vec![place], live).await?;
         let name = &self.outputs[place].name;
+        self.events.emit(|| Event::SinkAvailable {
+            sink: name.clone(),
+            backlog: owed,
+        });
         self.warn(&format!(
             "sink {name} is back; it lacks {owed} artifacts, which are fetched once more"
         ));

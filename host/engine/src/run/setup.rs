@@ -14,8 +14,8 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, Interval, OnProgress, OnWarning, Run, RunError, SourceConfig, Summary,
-    context::context, parts::Sandboxed, source_error,
+    Concurrency, Interval, Run, RunError, SourceConfig, Summary, context::context,
+    parts::Sandboxed, source_error,
 };
 use crate::{
     privacy::Intake,
@@ -23,7 +23,7 @@ use crate::{
     transfer::{Output, Transfer, Zip},
 };
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, PublicDnsResolver, SourceHttp};
-use recording_host_model::{OriginRole, Purpose, SourceError, clock::Clock};
+use recording_host_model::{Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
@@ -40,8 +40,7 @@ pub struct Pipeline {
     pub(super) data_dir: PathBuf,
     pub(super) clock: Clock,
     concurrency: Concurrency,
-    on_progress: Option<OnProgress>,
-    on_warning: Option<OnWarning>,
+    pub(super) events: Events,
     trace: Option<Trace>,
     following: bool,
     retry_lost: bool,
@@ -88,8 +87,7 @@ impl Pipeline {
             data_dir: data_dir.to_owned(),
             clock: Clock::default(),
             concurrency: Concurrency::default(),
-            on_progress: None,
-            on_warning: None,
+            events: Events::default(),
             trace: None,
             following: false,
             retry_lost: false,
@@ -136,17 +134,10 @@ impl Pipeline {
         self
     }
 
-    /// Calls `report` now and then with the state of the run.
+    /// Has a subscriber watch what happens: runs, and what plans, checks and reconciliations are told.
     #[must_use]
-    pub fn on_progress(mut self, report: OnProgress) -> Self {
-        self.on_progress = Some(report);
-        self
-    }
-
-    /// Calls `warn` with each warning of the source.
-    #[must_use]
-    pub fn on_warning(mut self, warn: OnWarning) -> Self {
-        self.on_warning = Some(warn);
+    pub fn subscribe(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
+        self.events = self.events.with(subscriber);
         self
     }
 
@@ -319,7 +310,8 @@ impl Pipeline {
                 Arc::clone(&login),
                 Limiter::new(descriptor.rate_limit),
                 self.clock,
-            ),
+            )
+            .with_events(self.events.clone()),
             allow,
             login,
             api,
@@ -364,7 +356,8 @@ impl Pipeline {
             self.data_dir.clone(),
             self.clock,
         )
-        .login(connected.login);
+        .login(connected.login)
+        .events(self.events.clone());
         Ok(Run {
             context: context(&opened.label, &self.source.interval, &self.component)?,
             export: opened.label,
@@ -386,15 +379,12 @@ impl Pipeline {
             following: self.following,
             late: self.source.late,
             confirm: self.source.confirm,
-            on_progress: self.on_progress,
-            on_warning: self.on_warning,
+            events: self.events,
         })
     }
 
     fn warn(&self, text: &str) {
-        if let Some(warn) = &self.on_warning {
-            warn(text);
-        }
+        self.events.warn(text);
     }
 
     /// Takes over what receipts of the same export prove: the queue before this one is lost.

@@ -24,7 +24,7 @@ use crate::{
 };
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
-use recording_host_model::{Origin, OriginRole, RateLimit, clock::Clock};
+use recording_host_model::{Events, Origin, OriginRole, RateLimit, clock::Clock};
 use recording_host_state::Queue;
 use source::Source;
 use vendor::Vendor;
@@ -129,8 +129,7 @@ fn run(
         following: open,
         late: Duration::from_secs(6 * 3600),
         confirm: Duration::from_secs(3600),
-        on_progress: None,
-        on_warning: None,
+        events: Events::default(),
     }
 }
 

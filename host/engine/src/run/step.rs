@@ -11,8 +11,9 @@ use super::{
     parts::{Answers, Steps},
     pause,
 };
+use crate::ask::note;
 use recording_host_model::{
-    ArtifactContents, ArtifactResult, Level, Next, Request, RequestError, SourceError, Split,
+    ArtifactContents, ArtifactResult, Event, Next, Request, RequestError, SourceError, Split,
     SplitInput, Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
@@ -57,7 +58,7 @@ impl Run {
             result,
             refused,
         } = stepped;
-        let step = match (result, refused) {
+        let mut step = match (result, refused) {
             (Ok(Ok(step)), _) => step,
             (Ok(Err(SourceError::Options(error))), _) => return Err(RunError::Options(error)),
             (Ok(Err(_)), Some(reason)) => return Err(RunError::Source(reason)),
@@ -67,17 +68,19 @@ impl Run {
         live.failures.remove(&split.id);
         live.traps.remove(&split.id);
         live.asked.remove(&split.id);
-        for note in &step.notes {
-            if note.level == Level::Warn {
-                self.warn(&format!("{}: {}", split.kind, note.text));
-            }
-        }
+        note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
         let late = ms(self.late);
         let committed = self
             .queue
             .commit(split.id.clone(), self.intake.step(step.clone()), now, late)
             .await?;
+        self.events.emit(|| Event::StepCommitted {
+            kind: split.kind.clone(),
+            conversations: step.conversations.len(),
+            artifacts: step.artifacts.len(),
+            outcomes: step.outcomes.len(),
+        });
         for id in committed.splits {
             live.add(id, now);
         }

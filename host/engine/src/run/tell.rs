@@ -158,6 +158,7 @@ impl Pipeline {
             source: connected.source,
             answers: Arc::new(connected.grant),
             clock: self.clock,
+            events: self.events.clone(),
         };
         (asked, connected.allow)
     }

@@ -127,29 +127,13 @@ impl Transfer {
             && !unpack.is_empty()
         {
             let bundle = matches!(artifact.container, Container::ZipBundle(_));
-            let files = plan.files.iter();
-            let taken = files.map(|(_, target)| target.place());
-            let mut unpacking = Unpacking {
-                transfer: self,
-                limits: Limits::default().after(&archive),
-                archive,
-                outputs: unpack,
-                known: &plan.known,
-                delivery,
-                taken: taken.collect(),
-                problems: std::mem::take(&mut plan.problems),
-            };
-            for (entry, target) in &plan.files {
-                unpacking.deliver(*entry, target, bundle).await?;
-                if let Some(verdict) = doubt(&unpacking.problems) {
-                    return Ok(verdict);
-                }
-                if unpacking.outputs.is_empty() {
-                    break;
-                }
+            match self
+                .entries(archive, unpack, &mut plan, bundle, &doubt)
+                .await?
+            {
+                Ok(unpacked) => delivery = unpacked,
+                Err(verdict) => return Ok(verdict),
             }
-            plan.problems = unpacking.problems;
-            delivery = unpacking.delivery;
         }
         let keep = match plan.must_be_kept() {
             true => outputs.clone(),
@@ -161,33 +145,82 @@ impl Transfer {
             holders.any(|holder| plan.takes(output, &holder.conversation))
         });
         if !keep.is_empty() {
-            let file = spooled.file.try_clone().map_err(host)?;
-            let stored = self
-                .put_file(&keep, &whole, file, spooled.size, false)
+            self.keep(&keep, &whole, spooled, &plan, &mut delivery)
                 .await?;
-            let mut kept = Delivery::default();
-            let sum = (spooled.size, spooled.sha256.clone());
-            kept.note(&keep, stored, &whole, Some(sum));
-            for (sink, object) in kept.contents.objects {
-                let output = keep.iter().find(|output| output.name == sink);
-                let takes = |holder: &&plan::Holder| {
-                    output.is_some_and(|output| plan.takes(output, &holder.conversation))
-                };
-                for holder in plan.holders.iter().filter(takes) {
-                    let mut object = object.clone();
-                    object.conversation.clone_from(&holder.conversation);
-                    object.recording.clone_from(&holder.recording);
-                    object.member.clone_from(&holder.member);
-                    object.told.clone_from(&holder.told);
-                    delivery.contents.objects.push((sink.clone(), object));
-                }
-            }
-            delivery.failed.extend(kept.failed);
         }
         delivery.contents.missing = plan.missing;
         let told = missing(&plan.problems, &whole.keys(&outputs));
         delivery.contents.missing.extend(told);
         Ok(Verdict::Settled(delivery))
+    }
+
+    /// Brings each file of an archive to the sinks that want it so; ends early with a verdict if there
+    /// is a `doubt`.
+    async fn entries(
+        &self,
+        archive: Arc<Archive>,
+        outputs: Vec<&Output>,
+        plan: &mut plan::Plan,
+        bundle: bool,
+        doubt: &(dyn Fn(&[Problem]) -> Option<Verdict> + Sync),
+    ) -> Result<Result<Delivery, Verdict>, Attempt> {
+        let files = plan.files.iter();
+        let taken = files.map(|(_, target)| target.place());
+        let mut unpacking = Unpacking {
+            transfer: self,
+            limits: Limits::default().after(&archive),
+            archive,
+            outputs,
+            known: &plan.known,
+            delivery: Delivery::default(),
+            taken: taken.collect(),
+            problems: std::mem::take(&mut plan.problems),
+        };
+        for (entry, target) in &plan.files {
+            unpacking.deliver(*entry, target, bundle).await?;
+            if let Some(verdict) = doubt(&unpacking.problems) {
+                return Ok(Err(verdict));
+            }
+            if unpacking.outputs.is_empty() {
+                break;
+            }
+        }
+        let (problems, delivery) = (unpacking.problems, unpacking.delivery);
+        plan.problems = problems;
+        Ok(Ok(delivery))
+    }
+
+    /// Brings an archive as it is to sinks, as an object of each conversation that has something in it.
+    async fn keep(
+        &self,
+        outputs: &[&Output],
+        whole: &Target,
+        spooled: &Spooled,
+        plan: &plan::Plan,
+        delivery: &mut Delivery,
+    ) -> Result<(), Attempt> {
+        let file = spooled.file.try_clone().map_err(host)?;
+        let put = self.put_file(outputs, whole, file, spooled.size, false);
+        let stored = put.await?;
+        let mut kept = Delivery::default();
+        let sum = (spooled.size, spooled.sha256.clone());
+        kept.note(outputs, stored, whole, Some(sum));
+        for (sink, object) in kept.contents.objects {
+            let output = outputs.iter().find(|output| output.name == sink);
+            let takes = |holder: &&plan::Holder| {
+                output.is_some_and(|output| plan.takes(output, &holder.conversation))
+            };
+            for holder in plan.holders.iter().filter(takes) {
+                let mut object = object.clone();
+                object.conversation.clone_from(&holder.conversation);
+                object.recording.clone_from(&holder.recording);
+                object.member.clone_from(&holder.member);
+                object.told.clone_from(&holder.told);
+                delivery.contents.objects.push((sink.clone(), object));
+            }
+        }
+        delivery.failed.extend(kept.failed);
+        Ok(())
     }
 
     /// The object that an archive is when it is kept.

@@ -81,6 +81,18 @@ impl Plan {
             .takes_media(known.and_then(|known| known.record.as_ref()))
     }
 
+    /// Notes that the index names a file that is not in the archive, or that the directory hides.
+    fn absent(&mut self, conversation: &str, name: &str, is_hidden: bool) {
+        if is_hidden {
+            self.holders.push(unknown(conversation.to_owned()));
+            self.problem(conversation, HIDDEN, name, &HIDDEN_REASON);
+            return;
+        }
+        let reason = format!("the index names {}, which is not there", shown(name));
+        self.missing
+            .push(not_in_bundle(conversation.to_owned(), reason, false));
+    }
+
     fn problem(
         &mut self,
         conversation: &str,
@@ -244,23 +256,15 @@ impl Transfer {
             }
         }
         let hidden: BTreeSet<String> = archive.hidden().iter().map(|name| plain(name)).collect();
-        for (name, owners) in &listed.owners {
-            if found.contains(name) {
-                continue;
-            }
-            for owner in owners {
-                if !known.contains_key(&owner.conversation) {
-                    continue;
-                }
-                told.insert(owner.conversation.clone());
-                if hidden.contains(name) {
-                    plan.holders.push(unknown(owner.conversation.clone()));
-                    plan.problem(&owner.conversation, HIDDEN, name, &HIDDEN_REASON);
-                } else {
-                    let reason = format!("the index names {}, which is not there", shown(name));
-                    plan.missing
-                        .push(not_in_bundle(owner.conversation.clone(), reason, false));
-                }
+        let absent = listed
+            .owners
+            .iter()
+            .filter(|(name, _)| !found.contains(*name));
+        for (name, owners) in absent {
+            let owners = owners.iter().map(|owner| &owner.conversation);
+            for conversation in owners.filter(|conversation| known.contains_key(*conversation)) {
+                told.insert(conversation.clone());
+                plan.absent(conversation, name, hidden.contains(name));
             }
         }
         plan.stray |= hidden.iter().any(|name| !listed.owners.contains_key(name));

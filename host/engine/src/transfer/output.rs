@@ -1,0 +1,60 @@
+//! A sink of an export: what it takes, and how it wants that.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use recording_host_model::{layout::Layout, route::Route};
+use recording_host_sink::Sink;
+
+/// How a sink wants archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zip {
+    /// Each file in it an object of its own.
+    #[default]
+    Unpack,
+    /// As it was delivered.
+    Keep,
+    /// Both.
+    Both,
+}
+
+/// A sink, what it takes, and how it wants that.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The sink's name in the configuration.
+    pub name: String,
+    /// The sink.
+    pub sink: Arc<dyn Sink>,
+    /// How it wants archives.
+    pub zip: Zip,
+    /// How it wants recordings, if not as they are.
+    pub transcode: Option<recording_host_transcode::Settings>,
+    /// How it wants rows.
+    pub metadata: recording_host_metadata::Settings,
+    /// What it takes.
+    pub route: Route,
+    /// Where the media lie in it.
+    pub layout: Layout,
+    /// What tells it from other sinks where it cannot be read, such as its URL; none if nothing does.
+    pub place: Option<String>,
+}
+
+impl Output {
+    /// A sink that takes everything, in the ways that are the default.
+    #[must_use]
+    pub fn new(name: &str, sink: Arc<dyn Sink>) -> Self {
+        Output {
+            name: name.to_owned(),
+            sink,
+            zip: Zip::default(),
+            transcode: None,
+            metadata: recording_host_metadata::Settings::default(),
+            route: Route::default(),
+            layout: Layout::default(),
+            place: None,
+        }
+    }
+}

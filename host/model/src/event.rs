@@ -1,0 +1,216 @@
+//! What happens while an export runs, for whoever watches it.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::Level;
+
+/// Something that happened. It holds ids, words, lengths and durations; never a secret, a signed link,
+/// an address or a name of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A line that a source has for the log.
+    Note {
+        /// The kind of the split that it comes from.
+        kind: String,
+        /// How much it matters.
+        level: Level,
+        /// The line.
+        text: String,
+    },
+    /// Something that an operator should look at.
+    Warning {
+        /// What happened, to what, and what is done about it.
+        text: String,
+    },
+    /// How far the export is; at most once a second.
+    Progress(Progress),
+    /// What a step of a split yielded is committed.
+    StepCommitted {
+        /// The kind of the split.
+        kind: String,
+        /// Conversations found.
+        conversations: usize,
+        /// Artifacts handed over.
+        artifacts: usize,
+        /// Outcomes reported.
+        outcomes: usize,
+    },
+    /// A request to the source's API was answered, or was not.
+    Request {
+        /// The kind of the split that asked for it; `token` for an access token.
+        kind: String,
+        /// The method.
+        method: &'static str,
+        /// The status; none if there was no response.
+        status: Option<u16>,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+    /// The source's API asked for a pause: all requests with this credential wait.
+    Throttled {
+        /// For how long, in milliseconds.
+        millis: u64,
+    },
+    /// A request is sent again.
+    RequestRetried {
+        /// The kind of the split.
+        kind: String,
+        /// How often it was sent before.
+        attempts: u32,
+        /// How long it waits, in milliseconds.
+        millis: u64,
+    },
+    /// A download begins again, where it stopped if the server can do that.
+    DownloadRetried {
+        /// How often it was begun before.
+        attempts: u32,
+        /// How long it waits, in milliseconds.
+        millis: u64,
+    },
+    /// An artifact is in the sinks that take it, and that is committed.
+    ArtifactStored {
+        /// The sinks that took it now.
+        sinks: Vec<String>,
+        /// The objects that it became in all of them.
+        objects: usize,
+        /// Their length in bytes.
+        bytes: u64,
+    },
+    /// An artifact is unavailable.
+    ArtifactLost {
+        /// Why, as a short stable code.
+        code: String,
+    },
+    /// A sink is unavailable; the others go on.
+    SinkUnavailable {
+        /// The sink.
+        sink: String,
+    },
+    /// A sink is back.
+    SinkAvailable {
+        /// The sink.
+        sink: String,
+        /// The artifacts that it lacks.
+        backlog: usize,
+    },
+    /// The rows and the receipt of a segment are in a sink.
+    SegmentFiled {
+        /// The sink.
+        sink: String,
+        /// The day on which its conversations began, `YYYY-MM-DD` in UTC.
+        day: String,
+        /// Its number in the export.
+        number: i64,
+        /// Conversations in it.
+        conversations: usize,
+    },
+}
+
+/// How far an export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Conversations found.
+    pub conversations: u64,
+    /// Conversations filed, by the word of their outcome.
+    pub filed: BTreeMap<String, u64>,
+    /// Artifacts delivered to every sink.
+    pub artifacts: u64,
+    /// Media objects and their bytes, counted in the sink that has most.
+    pub objects: u64,
+    /// See `objects`.
+    pub bytes: u64,
+}
+
+/// Watches an export.
+///
+/// It is called where something happens and must return soon: one that writes to slow places hands
+/// events to a task or thread of its own.
+pub trait Subscriber: Send + Sync {
+    /// Takes an event.
+    fn on_event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Subscriber for F {
+    fn on_event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Delivers events to any number of subscribers, each of which gets all of them, in the order in which
+/// they were emitted by one task.
+#[derive(Clone, Default)]
+pub struct Events(Arc<[Arc<dyn Subscriber>]>);
+
+impl Events {
+    /// The same with one more subscriber.
+    #[must_use]
+    pub fn with(&self, subscriber: Arc<dyn Subscriber>) -> Self {
+        Events(self.0.iter().cloned().chain([subscriber]).collect())
+    }
+
+    /// Whether anybody subscribes.
+    #[must_use]
+    pub fn has_subscribers(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Delivers an event; made only if somebody subscribes.
+    pub fn emit(&self, event: impl FnOnce() -> Event) {
+        if !self.has_subscribers() {
+            return;
+        }
+        let event = event();
+        for subscriber in self.0.iter() {
+            subscriber.on_event(&event);
+        }
+    }
+
+    /// Delivers a warning.
+    pub fn warn(&self, text: &str) {
+        self.emit(|| Event::Warning {
+            text: text.to_owned(),
+        });
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Events({} subscribers)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn each_subscriber_gets_every_event_in_order() {
+        let seen: [Arc<Mutex<Vec<Event>>>; 2] = Default::default();
+        let mut events = Events::default();
+        for seen in &seen {
+            let seen = Arc::clone(seen);
+            let keep = move |event: &Event| seen.lock().unwrap().push(event.clone());
+            events = events.with(Arc::new(keep));
+        }
+        events.warn("one");
+        events.emit(|| Event::Throttled { millis: 7 });
+        for seen in &seen {
+            let seen = seen.lock().unwrap();
+            let text = "one".to_owned();
+            assert_eq!(
+                *seen,
+                [Event::Warning { text }, Event::Throttled { millis: 7 }]
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_that_nobody_waits_for_is_not_made() {
+        Events::default().emit(|| panic!("made for nobody"));
+    }
+}
