@@ -107,7 +107,7 @@ fn unplaced(rows: Vec<Value>) -> Vec<Value> {
 async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
     let options = Options {
         full: true,
-        identities: pair.map(Pair::identities).unwrap_or_default(),
+        decryptor: pair.and_then(|pair| pair.identities().decryptor()),
         ..Options::default()
     };
     verify_with(sink.store().unwrap(), options).await.unwrap()
@@ -252,7 +252,7 @@ async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
         let options = Options {
             layout: serde_json::from_value(layout.clone()).unwrap(),
             full: true,
-            identities: pair.map(Pair::identities).unwrap_or_default(),
+            decryptor: pair.and_then(|pair| pair.identities().decryptor()),
             ..Options::default()
         };
         let report = verify_with(sink.store().unwrap(), options).await.unwrap();

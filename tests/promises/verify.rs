@@ -134,7 +134,7 @@ async fn an_untouched_archive_is_in_order() {
                     layout: layout.clone(),
                     any_layout,
                     full: true,
-                    identities,
+                    decryptor: identities.decryptor(),
                 };
                 let report = verify_with(&sink, options).await.unwrap();
                 assert_eq!(report.findings, [], "{name}");

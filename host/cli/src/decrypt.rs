@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use recording_host_sink::encryption::{DecryptError, Identities};
+use recording_host_sink::{DecryptError, encryption::Identities};
 use tokio::task::spawn_blocking;
 
 use super::{Done, usage};

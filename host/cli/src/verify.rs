@@ -104,7 +104,7 @@ impl Verify {
     fn options(&self, identities: &Identities) -> Options {
         Options {
             full: self.full,
-            identities: identities.clone(),
+            decryptor: identities.decryptor(),
             ..Options::default()
         }
     }

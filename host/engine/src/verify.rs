@@ -14,7 +14,10 @@ mod rows;
 mod sealed;
 mod segments;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -25,7 +28,7 @@ use recording_host_model::{
     hex,
     layout::{BUNDLES, Layout},
 };
-use recording_host_sink::{ObjectMeta, SinkError, Store, encryption::Identities};
+use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
 
 use expected::Expected;
 pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};
@@ -64,7 +67,7 @@ pub struct Options {
     pub full: bool,
     /// What decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes
     /// are compared with the sha256 in its row.
-    pub identities: Identities,
+    pub decryptor: Option<Arc<dyn Decrypt>>,
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or as the options say.
@@ -76,12 +79,12 @@ pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, 
         layout,
         any_layout,
         full,
-        identities,
+        decryptor,
     } = options;
     let mut check = Check {
         store,
         full,
-        identities,
+        decryptor,
         report: Report::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
@@ -111,7 +114,7 @@ pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, 
 struct Check<'a> {
     store: &'a dyn Store,
     full: bool,
-    identities: Identities,
+    decryptor: Option<Arc<dyn Decrypt>>,
     report: Report,
     rows: HashMap<String, ObjectMeta>,
     catalog: HashMap<String, ObjectMeta>,
@@ -250,14 +253,14 @@ impl Check<'_> {
                 return Ok(());
             };
             after.clone_from(&last.key);
-            let (store, identities) = (self.store, self.identities.clone());
-            let identities = &identities;
+            let (store, decryptor) = (self.store, self.decryptor.clone());
+            let decryptor = decryptor.as_ref();
             let mut reads = stream::iter(page)
                 .map(|expected| async move {
                     let key = &expected.key;
-                    let digests = match expected.encrypted && !identities.is_empty() {
-                        true => sealed::digests(store, key, identities).await,
-                        false => digest(store, key).await,
+                    let digests = match decryptor.filter(|_| expected.encrypted) {
+                        Some(decryptor) => sealed::digests(store, key, decryptor).await,
+                        None => digest(store, key).await,
                     };
                     digests.map(|digests| (expected, digests))
                 })

@@ -17,6 +17,8 @@ use age::{
     x25519::Recipient,
 };
 
+use crate::{Decrypt, DecryptError};
+
 /// Whoever may read what is encrypted: one of their identities suffices.
 #[derive(Clone)]
 pub struct Recipients(Arc<[Recipient]>);
@@ -105,20 +107,6 @@ pub enum IdentityError {
     None(String),
 }
 
-/// Why something cannot be decrypted.
-#[derive(Debug, thiserror::Error)]
-pub enum DecryptError {
-    /// It is encrypted for others.
-    #[error("none of the identities given can decrypt it")]
-    ForOthers,
-    /// It is something else.
-    #[error("it is not a file of the age format, or its beginning is damaged")]
-    NotAge,
-    /// It ends too early or was changed; or it cannot be read.
-    #[error("it is damaged, or cannot be read: {0}")]
-    Damaged(#[from] io::Error),
-}
-
 impl Identities {
     /// Reads a file of identities, as `age-keygen` writes it.
     ///
@@ -151,6 +139,12 @@ impl Identities {
         self.0.is_empty()
     }
 
+    /// What decrypts with them; none if there is none.
+    #[must_use]
+    pub fn decryptor(&self) -> Option<Arc<dyn Decrypt>> {
+        (!self.is_empty()).then(|| Arc::new(self.clone()) as Arc<dyn Decrypt>)
+    }
+
     /// Decrypts what is read. What was read counts only once its end has come without an error.
     ///
     /// # Errors
@@ -159,6 +153,12 @@ impl Identities {
         let from = Decryptor::new_buffered(BufReader::with_capacity(128 << 10, from))?;
         let identities = self.0.iter().map(|identity| identity.as_ref() as _);
         Ok(from.decrypt(identities)?)
+    }
+}
+
+impl Decrypt for Identities {
+    fn decrypt<'a>(&self, from: Box<dyn Read + 'a>) -> Result<Box<dyn Read + 'a>, DecryptError> {
+        Ok(Box::new(Identities::decrypt(self, from)?))
     }
 }
 

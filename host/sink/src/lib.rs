@@ -6,6 +6,7 @@
 mod body_reader;
 mod body_writer;
 pub mod conformance;
+mod decrypt;
 #[cfg(feature = "encryption")]
 pub mod encrypted;
 #[cfg(feature = "encryption")]
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 pub use body_reader::{Aborted, BodyReader, Segments};
 pub use body_writer::BodyWriter;
 use bytes::Bytes;
+pub use decrypt::{Decrypt, DecryptError};
 use futures_util::stream::BoxStream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -271,7 +271,7 @@ impl Archive {
     pub(crate) async fn findings(&self, full: bool) -> Vec<Finding> {
         let options = Options {
             full,
-            identities: self.identities.clone(),
+            decryptor: self.identities.decryptor(),
             ..Options::default()
         };
         let report = verify_with(&Filesystem::new(self.path("")), options).await;

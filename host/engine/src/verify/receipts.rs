@@ -243,11 +243,11 @@ impl Check<'_> {
             return Ok(false);
         };
         let (key, rows) = if reading.header.encryption.is_some() {
-            if self.identities.is_empty() {
+            let Some(decryptor) = &self.decryptor else {
                 self.report.unread += 1;
                 return Ok(sound);
-            }
-            match sealed::rows(&self.identities, &rows) {
+            };
+            match sealed::rows(&**decryptor, &rows) {
                 Ok(plain) => (metadata.key.trim_end_matches(ENCRYPTED_SUFFIX), plain),
                 Err(error) => {
                     if right {

@@ -1,6 +1,9 @@
 //! Reads what is encrypted in an archive.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -8,10 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::broken;
 use recording_host_model::hex;
-use recording_host_sink::{
-    Body, SinkError, Store,
-    encryption::{DecryptError, Identities},
-};
+use recording_host_sink::{Body, Decrypt, DecryptError, SinkError, Store};
 
 /// SHA-256 of an object.
 pub(super) struct Digests {
@@ -25,19 +25,19 @@ pub(super) struct Digests {
 pub(super) async fn digests(
     store: &dyn Store,
     key: &str,
-    identities: &Identities,
+    decryptor: &Arc<dyn Decrypt>,
 ) -> Result<Option<Digests>, SinkError> {
     let Some(body) = store.get(key).await? else {
         return Ok(None);
     };
-    let identities = identities.clone();
+    let decryptor = Arc::clone(decryptor);
     let reading = spawn_blocking(move || {
         let mut stored = Hashed {
             body,
             rest: Bytes::new(),
             digest: Sha256::new(),
         };
-        let plain = plain(&identities, &mut stored);
+        let plain = plain(&*decryptor, &mut stored);
         // Whatever cannot be decrypted is read to its end all the same.
         io::copy(&mut stored, &mut io::sink())?;
         Ok::<_, io::Error>(Digests {
@@ -50,14 +50,14 @@ pub(super) async fn digests(
 }
 
 /// Decrypts a file of rows.
-pub(super) fn rows(identities: &Identities, file: &[u8]) -> Result<Bytes, DecryptError> {
+pub(super) fn rows(decryptor: &dyn Decrypt, file: &[u8]) -> Result<Bytes, DecryptError> {
     let mut plain = Vec::new();
-    identities.decrypt(file)?.read_to_end(&mut plain)?;
+    decryptor.decrypt(Box::new(file))?.read_to_end(&mut plain)?;
     Ok(plain.into())
 }
 
-fn plain(identities: &Identities, stored: &mut Hashed) -> Result<String, DecryptError> {
-    let mut from = identities.decrypt(stored)?;
+fn plain(decryptor: &dyn Decrypt, stored: &mut Hashed) -> Result<String, DecryptError> {
+    let mut from = decryptor.decrypt(Box::new(stored))?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
