@@ -1,7 +1,51 @@
 //! Brings call recordings out of a contact-center cloud into storage of your own.
 //!
-//! A [`Config`] names a source and its sinks; a [`Pipeline`] made of it runs the export. A sink of your
-//! own implements [`sink::Sink`].
+//! A [`Config`] names a source and its sinks; a [`Pipeline`] made of it runs the export. Run again, it
+//! resumes where it left off, and brings what is new.
+//!
+//! ```
+//! use recording_host::{Clock, Config};
+//! use serde_json::json;
+//!
+//! # async fn export() -> Result<(), Box<dyn std::error::Error>> {
+//! # let settings = genesys_simulator::Settings { conversations: 10, speed: 20.0, ..Default::default() };
+//! # let simulator = genesys_simulator::Simulator::start("127.0.0.1:0".parse()?, settings).await?;
+//! # let (from, until) = simulator.organisation().interval();
+//! # let interval = format!("{from}/{until}");
+//! # let (id, secret, folder) = (simulator.client_id(), simulator.client_secret(), tempfile::tempdir()?);
+//! # let (api, login, media) = (simulator.api_url(), simulator.login_url(), simulator.media_url());
+//! # let clock = Clock::new(20.0);
+//! # let folder = folder.path();
+//! let config = Config::new(json!({
+//!     "data_dir": folder.join("queue"),
+//!     "sources": { "calls": {
+//!         "type": "genesys_cloud",
+//!         "auth": { "client_id": id, "client_secret": secret },
+//! #       "allow_private_addresses": true,
+//!         "options": {
+//!             "interval": interval,
+//! #           "api_url": api, "login_url": login, "media_origins": [media],
+//!         },
+//!     } },
+//!     "sinks": { "lake": { "type": "filesystem", "path": folder.join("archive") } },
+//! }))?;
+//! for pipeline in config.pipelines(clock).await? {
+//!     let summary = pipeline.run().await?;
+//!     println!("{} of {} conversations are complete", summary.outcomes["stored"], summary.conversations);
+//! }
+//! # simulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(export()).unwrap();
+//! ```
+//!
+//! | Task | Example |
+//! |---|---|
+//! | A pipeline from a configuration | above |
+//! | A pipeline by hand | `examples/by_hand.rs` |
+//! | A sink of your own | `examples/own_sink.rs` |
+//! | A subscriber of what happens | `examples/watch.rs` |
+//! | Cancellation | `examples/cancel.rs` |
 //!
 //! The library has no global state, sets up no logging and handles no signals.
 
@@ -9,12 +53,13 @@
 pub use recording_host_config::{Config, ConfigError};
 pub use recording_host_engine::{
     Pipeline, Repaired, RunError, Summary,
-    run::{Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
+    privacy::Privacy,
+    run::{Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
     transfer::{Output, Zip},
     verify,
 };
-pub use recording_host_model::clock::Clock;
-pub use recording_host_source::SourceComponent;
+pub use recording_host_model::{Event, Level, Progress, Subscriber, clock::Clock};
+pub use recording_host_source::{BUILTIN, SandboxError, SourceComponent};
 
 /// Sinks: the trait that one of your own implements, and what goes through it.
 pub mod sink {

@@ -4,6 +4,7 @@
 //! like that at its origin: what is sound in it is unpacked, the archive is
 //! kept beside that, and the rows of the conversations concerned say why.
 
+mod kept;
 mod plan;
 mod spooled;
 
@@ -188,89 +189,6 @@ impl Transfer {
         let (problems, delivery) = (unpacking.problems, unpacking.delivery);
         plan.problems = problems;
         Ok(Ok(delivery))
-    }
-
-    /// Brings an archive as it is to sinks, as an object of each conversation that has something in it.
-    async fn keep(
-        &self,
-        outputs: &[&Output],
-        whole: &Target,
-        spooled: &Spooled,
-        plan: &plan::Plan,
-        delivery: &mut Delivery,
-    ) -> Result<(), Attempt> {
-        let file = spooled.file.try_clone().map_err(host)?;
-        let put = self.put_file(outputs, whole, file, spooled.size, false);
-        let stored = put.await?;
-        let mut kept = Delivery::default();
-        let sum = (spooled.size, spooled.sha256.clone());
-        kept.note(outputs, stored, whole, Some(sum));
-        for (sink, object) in kept.contents.objects {
-            let output = outputs.iter().find(|output| output.name == sink);
-            let takes = |holder: &&plan::Holder| {
-                output.is_some_and(|output| plan.takes(output, &holder.conversation))
-            };
-            for holder in plan.holders.iter().filter(takes) {
-                let mut object = object.clone();
-                object.conversation.clone_from(&holder.conversation);
-                object.recording.clone_from(&holder.recording);
-                object.member.clone_from(&holder.member);
-                object.told.clone_from(&holder.told);
-                delivery.contents.objects.push((sink.clone(), object));
-            }
-        }
-        delivery.failed.extend(kept.failed);
-        Ok(())
-    }
-
-    /// The object that an archive is when it is kept.
-    async fn whole(&self, artifact: &Artifact) -> Result<Target, Attempt> {
-        let target = match &artifact.key {
-            ArtifactKey::Bundle(id) => Target {
-                name: Name::Bundle(id.clone()),
-                ..Target::default()
-            },
-            ArtifactKey::Recording(key) => Target {
-                name: Name::Whole("zip".to_owned()),
-                ..Target::of(key, &self.known(&key.conversation).await?)
-            },
-        };
-        Ok(Target {
-            content_type: ZIP.to_owned(),
-            ..target
-        })
-    }
-
-    /// Puts a spooled file; `replace` is that of [`PutOptions`](recording_host_sink::PutOptions).
-    pub(super) async fn put_file(
-        &self,
-        outputs: &[&Output],
-        target: &Target,
-        mut file: File,
-        size: u64,
-        replace: bool,
-    ) -> Result<Vec<Result<PutResult, SinkError>>, Attempt> {
-        let _held = self.hold(Some(size), outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, target, Some(size), replace);
-        let reader = spawn_blocking(move || -> io::Result<_> {
-            file.rewind()?;
-            loop {
-                let mut buffer = vec![0; 64 << 10];
-                let length = file.read(&mut buffer)?;
-                buffer.truncate(length);
-                if length == 0 || !feed_all(&feeds, &Bytes::from(buffer)) {
-                    return Ok(feeds);
-                }
-            }
-        });
-        let read = async {
-            let feeds = reader.await.map_err(host)?.map_err(host)?;
-            join_all(feeds.into_iter().map(BodySender::end)).await;
-            Ok::<_, TransferError>(())
-        };
-        let (read, stored) = tokio::join!(read, join_all(puts));
-        read?;
-        Ok(stored)
     }
 
     /// Unpacks an entry into an object in each sink; a body whose entry turns out to be damaged

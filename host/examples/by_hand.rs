@@ -1,0 +1,48 @@
+//! A pipeline without a configuration: a component from a file, its options, and a folder.
+//!
+//! `cargo run --example by_hand -- my-source.wasm https://files.example`: a component that needs no
+//! credentials, such as the one of `component/examples/http-folder`.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use recording_host::{
+    Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig, Zip, sink::Filesystem,
+};
+use serde_json::json;
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(component), Some(url)) = (arguments.next(), arguments.next()) else {
+        anyhow::bail!("give the component's file and the URL that it may reach");
+    };
+    // It is compiled, which takes a moment: not on a thread of the runtime.
+    let component =
+        tokio::task::spawn_blocking(move || SourceComponent::open(Path::new(&component), None));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let until = u64::try_from(now.as_millis())?;
+    let source = SourceConfig {
+        options: json!({ "base_url": url }),
+        interval: Interval {
+            from: until - 365 * DAY_MS,
+            until: Some(until),
+        },
+        auth: None,
+        allow: Some(vec![url]),
+        allow_private_addresses: false,
+        privacy: Privacy::default(),
+        follow: Follow::default(),
+        late: Duration::from_secs(0),
+        confirm: Duration::from_secs(0),
+    };
+    let archive = Arc::new(Filesystem::new("archive".into()));
+    let summary = Pipeline::new("files", source, component.await??, Path::new("queue"))
+        .sink("archive", archive, Zip::Unpack)
+        .run()
+        .await?;
+    println!("{} conversations", summary.conversations);
+    Ok(())
+}
