@@ -252,12 +252,15 @@ fn whatever_happens_nothing_is_lost_and_nothing_is_twice() {
     let (from, to) = range.split_once('-').expect("FROM-TO");
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
     let failed = all(from..to);
+    let each = failed
+        .iter()
+        .map(|(seed, text)| format!("\nseed {seed}: {text}"));
     assert!(
         failed.is_empty(),
-        "{} of {} seeds failed; the first: {:?}",
+        "{} of {} seeds failed:{}",
         failed.len(),
         to - from,
-        failed.first_key_value()
+        each.collect::<String>()
     );
 }
 
