@@ -172,7 +172,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         };
         let time = Duration::from_millis(left.min(until_crash).min(400 * DAY));
         match tokio::time::timeout(time, going).await {
-            Ok(Ok(_)) => match change.take() {
+            Ok(Ok(repaired)) => match change.take() {
                 Some(change) => {
                     repair = matches!(change, Change::Damage);
                     refill = world.lock().unwrap().change_sinks(change);
@@ -181,7 +181,8 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
                     // One after which the sinks are as they should be, as far as they can be read.
                     repairs += 1;
                     let left = run.left(Repaired::default()).await;
-                    if left.is_ok_and(|left| left.left.is_empty()) {
+                    // As the program does, it looks again at what it could not look at.
+                    if repaired.postponed == 0 && left.is_ok_and(|left| left.left.is_empty()) {
                         return;
                     }
                 }
