@@ -307,6 +307,7 @@ impl Run {
         if live.wanted {
             return Ok(false);
         }
+        all &= !self.queue.any_waits_for_sinks().await?;
         // Whether a sink that is away lacks something, nobody knows.
         all &= live.strangers.is_empty() && !self.any_away_lacks(live).await?;
         match live.lanes.refused() {

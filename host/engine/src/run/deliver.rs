@@ -13,7 +13,7 @@ use crate::{
     receipt,
     transfer::{Delivery, Output, TransferError},
 };
-use recording_host_model::{ArtifactKey, ArtifactResult, MissingRecording, day};
+use recording_host_model::{ArtifactContents, ArtifactKey, ArtifactResult, MissingRecording, day};
 use recording_host_sink::{Health, SinkError};
 
 /// How often a fresh link is asked for.
@@ -161,9 +161,13 @@ impl Run {
             return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
         }
         if link.took.is_empty() {
-            // Only sinks that are away want it: they are owed it already.
-            live.fetching.remove(&key);
-            return Ok(None);
+            // Only sinks that are away want it: it waits for them.
+            return Ok(Some(ArtifactResult {
+                artifact: key,
+                took: Vec::new(),
+                owed: self.names(&link.owed),
+                result: Ok(ArtifactContents::default()),
+            }));
         }
         Ok(Some(self.ended(key, link)))
     }
