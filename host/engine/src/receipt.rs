@@ -52,6 +52,7 @@ pub use format::{
 pub(crate) use key::{by_day, parts_of, segment_of, sibling};
 pub(crate) use key::{name, receipt_key};
 use put::put;
+pub(crate) use read::adds_up;
 pub use read::{ReceiptError, ReceiptReader, ReceiptTotals};
 pub use readme::README;
 pub use replaced::remove;

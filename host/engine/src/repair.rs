@@ -34,7 +34,8 @@ pub struct Repaired {
     pub fetched_again: u64,
     /// Files that were removed because others tell the same.
     pub removed: u64,
-    /// What was on its way to another sink when it was looked at, so that it is worth another look.
+    /// What was on its way to another sink when it was looked at, and sinks that could not be read, so
+    /// that it is worth another look.
     #[serde(skip)]
     pub(crate) postponed: u64,
     /// What is not as it should be after all, by sink.
@@ -55,6 +56,7 @@ impl Repaired {
         self.filed_again += other.filed_again;
         self.fetched_again += other.fetched_again;
         self.removed += other.removed;
+        self.postponed += other.postponed;
     }
 }
 

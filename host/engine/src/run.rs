@@ -302,6 +302,7 @@ impl Run {
         if live.wanted {
             return Ok(false);
         }
+        all &= !self.queue.any_waits_for_sinks().await?;
         // Whether a sink that is away lacks something, nobody knows.
         all &= live.strangers.is_empty() && !self.any_away_lacks(live).await?;
         match live.lanes.refused() {
@@ -383,7 +384,7 @@ impl Run {
     async fn commit_results(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
         self.intake.results(&mut results);
         let happened: Vec<Event> = match self.events.has_subscribers() {
-            true => results.iter().map(event_of).collect(),
+            true => results.iter().filter_map(event_of).collect(),
             false => Vec::new(),
         };
         self.queue.delivered(results).await?;
@@ -475,20 +476,22 @@ impl Run {
     }
 }
 
-/// What is emitted of an artifact's result.
-fn event_of(result: &ArtifactResult) -> Event {
-    let lost = |code: &str| Event::ArtifactLost {
-        code: code.to_owned(),
+/// What is emitted of an artifact's result; nothing of one that waits for sinks that are away.
+fn event_of(result: &ArtifactResult) -> Option<Event> {
+    let lost = |code: &str| {
+        let code = code.to_owned();
+        Some(Event::ArtifactLost { code })
     };
     match &result.result {
         Err((code, _)) => lost(code),
         Ok(contents) => match &contents.lost {
             Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
-            _ => Event::ArtifactStored {
+            _ if result.took.is_empty() => None,
+            _ => Some(Event::ArtifactStored {
                 sinks: result.took.clone(),
                 objects: contents.objects.len(),
                 bytes: contents.objects.iter().map(|(_, object)| object.size).sum(),
-            },
+            }),
         },
     }
 }

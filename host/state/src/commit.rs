@@ -280,16 +280,21 @@ fn add_conversation(
     if was_live == Some(true) && !told.live {
         return Ok(Added::Again);
     }
-    if told.outcome || told.live {
-        return Ok(Added::Known);
-    }
-    // What is under way is taken up again when it has been filed.
-    tx.prepare_cached(
-        "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
-         AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
-    )?
-    .execute(params![found.id, extent])?;
-    if !take_up(tx, found, now)? {
+    let taken_up = match (told.live, told.outcome) {
+        (true, _) => false,
+        // What sinks lack of it is settled by the outcome that comes with it.
+        (false, true) => !wanting(tx, &found.id)?.is_empty() && sinks::take_up(tx, &found.id, now)?,
+        (false, false) => {
+            // What is under way is taken up again when it has been filed.
+            tx.prepare_cached(
+                "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+                 AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
+            )?
+            .execute(params![found.id, extent])?;
+            take_up(tx, found, now)?
+        }
+    };
+    if !taken_up {
         return Ok(Added::Known);
     }
     tx.prepare_cached(

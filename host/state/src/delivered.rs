@@ -60,6 +60,21 @@ impl Queue {
         .await
     }
 
+    /// Whether an artifact waits for sinks that are away and that alone want it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn any_waits_for_sinks(&self) -> Result<bool, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM artifact JOIN owed ON owed.artifact = artifact.key
+                 WHERE artifact.status = 'pending' AND owed.code IS NULL)",
+            )?
+            .query_row([], |row| row.get(0))
+        })
+        .await
+    }
+
     /// How many conversations wait to be filed in some sink.
     ///
     /// # Errors
@@ -131,6 +146,9 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite:
         )?
         .execute([sink, artifact])?;
     }
+    if delivered.took.is_empty() && !delivered.owed.is_empty() {
+        return Ok(());
+    }
     let first = tx
         .prepare_cached(
             "UPDATE artifact SET status = 'stored' WHERE key = ?1 AND status = 'pending'",
@@ -165,11 +183,17 @@ fn lose(
     message: &str,
     retryable: bool,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, passing = ?4
-         WHERE key = ?1 AND status = 'pending'",
-    )?
-    .execute(params![artifact, code, message, retryable])?;
+    let nobody_has_it = tx
+        .prepare_cached(
+            "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, passing = ?4
+             WHERE key = ?1 AND status = 'pending'",
+        )?
+        .execute(params![artifact, code, message, retryable])?;
+    if nobody_has_it > 0 {
+        // The loss is named once, not once more for each sink that it waited for.
+        tx.prepare_cached("DELETE FROM owed WHERE artifact = ?1")?
+            .execute([artifact])?;
+    }
     tx.prepare_cached(
         "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
     )?

@@ -336,7 +336,8 @@ impl Queue {
             let mut undelivered = BTreeMap::<String, Vec<String>>::new();
             let mut query = tx.prepare(
                 "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
-                 WHERE artifact.status = 'pending' AND split.status = 'done'",
+                 WHERE artifact.status = 'pending' AND split.status = 'done'
+                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
             )?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
@@ -353,9 +354,12 @@ impl Queue {
     /// [`QueueError`].
     pub async fn pending(&self, split: String) -> Result<Vec<String>, QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached("SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'")?
-                .query_map([split], |row| row.get(0))?
-                .collect()
+            tx.prepare_cached(
+                "SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'
+                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+            )?
+            .query_map([split], |row| row.get(0))?
+            .collect()
         })
         .await
     }

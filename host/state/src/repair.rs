@@ -121,6 +121,21 @@ impl Queue {
         .await
     }
 
+    /// At which attempt a conversation was filed last, and with how many objects; none if it is not filed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn last_filed(&self, id: String) -> Result<Option<(u32, u64)>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT attempt, objects FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')",
+            )?
+            .query_row([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
+            .optional()
+        })
+        .await
+    }
+
     /// The conversations that are filed in a segment, as far as is known.
     ///
     /// # Errors

@@ -117,7 +117,8 @@ impl Queue {
             let text = json(&outcome)?;
             let links = tx.execute(
                 "UPDATE artifact SET status = 'failed', code = 'no-link',
-                 message = 'the source gave no fresh link' WHERE status = 'pending'",
+                 message = 'the source gave no fresh link' WHERE status = 'pending'
+                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
                 [],
             )?;
             let forgotten = tx.execute(

@@ -96,6 +96,20 @@ impl<R: BufRead> ReceiptReader<R> {
     }
 }
 
+/// Whether the lines of a receipt are those that its header counts. Of one of version 1 only their number
+/// is known.
+pub(crate) fn adds_up(receipt: &[u8]) -> bool {
+    let Ok(mut reader) = ReceiptReader::new(receipt) else {
+        return false;
+    };
+    let readable = reader.by_ref().all(|entry| entry.is_ok());
+    let (header, totals) = (reader.header(), reader.totals());
+    let told = header.entries_sha256.as_ref();
+    readable
+        && totals.entries == header.conversations
+        && told.is_none_or(|told| *told == totals.sha256)
+}
+
 impl<R: BufRead> Iterator for ReceiptReader<R> {
     type Item = Result<(u64, ReceiptEntry), ReceiptError>;
 

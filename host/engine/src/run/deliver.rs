@@ -13,7 +13,9 @@ use crate::{
     receipt,
     transfer::{Delivery, Output, TransferError},
 };
-use recording_host_model::{ArtifactKey, ArtifactResult, Event, MissingRecording, day};
+use recording_host_model::{
+    ArtifactContents, ArtifactKey, ArtifactResult, Event, MissingRecording, day,
+};
 use recording_host_sink::{Health, SinkError};
 
 /// How often a fresh link is asked for.
@@ -124,8 +126,12 @@ impl Run {
                         .gives_way(place, &link.artifact.key, error, live)
                         .await?
                     {
-                        true => left.push(place),
-                        false => link.occupied.push((place, error.to_string())),
+                        Ok(true) => left.push(place),
+                        Ok(false) => link.occupied.push((place, error.to_string())),
+                        Err(error) => {
+                            self.sink_failed(place, error, live)?;
+                            left.push(place);
+                        }
                     }
                 }
                 Some((_, error)) => {
@@ -161,53 +167,63 @@ impl Run {
             return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
         }
         if link.took.is_empty() {
-            // Only sinks that are away want it: they are owed it already.
-            live.fetching.remove(&key);
-            return Ok(None);
+            // Only sinks that are away want it: it waits for them.
+            return Ok(Some(ArtifactResult {
+                artifact: key,
+                took: Vec::new(),
+                owed: self.names(&link.owed),
+                result: Ok(ArtifactContents::default()),
+            }));
         }
         Ok(Some(self.ended(key, link)))
     }
 
     /// Removes the object that is under a recording's key with other bytes, if it may be of no value to
     /// anybody: nothing in the queue and no receipt of the sink names it, as one that a killed writer
-    /// left, or that was damaged together with its receipt. Says whether it is gone.
+    /// left, or that was damaged together with its receipt. Says whether it is gone; a failure of the
+    /// sink that may pass decides nothing.
     async fn gives_way(
         &self,
         place: usize,
         artifact: &ArtifactKey,
         error: &SinkError,
         live: &mut Live,
-    ) -> Result<bool, RunError> {
+    ) -> Result<Result<bool, SinkError>, RunError> {
         let output = &self.outputs[place];
         let (Some(different), Some(store)) = (&error.different, output.sink.store()) else {
-            return Ok(false);
+            return Ok(Ok(false));
         };
         let key = &different.key;
-        if !different.replaceable || !live.given_way.insert((place, key.clone())) {
-            return Ok(false);
+        if !different.replaceable || live.given_way.contains(&(place, key.clone())) {
+            return Ok(Ok(false));
         }
         // What an archive of many conversations is called is not theirs alone.
         let ArtifactKey::Recording(recording) = artifact else {
-            return Ok(false);
+            return Ok(Ok(false));
         };
         let queue = &self.queue;
         let known = queue.known(vec![recording.conversation.clone()]).await?;
         let Some(known) = known.get(&recording.conversation) else {
-            return Ok(false);
+            return Ok(Ok(false));
         };
-        if queue.has_object(output.name.clone(), key.clone()).await?
-            || receipt::names(store, &day(known.start), key, self.repair)
-                .await
-                .unwrap_or(true)
-            || store.delete(key).await.is_err()
-        {
-            return Ok(false);
+        if queue.has_object(output.name.clone(), key.clone()).await? {
+            return Ok(Ok(false));
         }
+        let removed = match receipt::names(store, &day(known.start), key, self.repair).await {
+            Ok(true) => return Ok(Ok(false)),
+            Ok(false) => store.delete(key).await,
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok(()) => live.given_way.insert((place, key.clone())),
+            Err(error) if error.retryable => return Ok(Err(error)),
+            Err(_) => return Ok(Ok(false)),
+        };
         self.warn(&format!(
             "sink {}, {key}: an object with other bytes was there that no receipt names; it is replaced",
             output.name
         ));
-        Ok(true)
+        Ok(Ok(true))
     }
 
     /// What is written down of an artifact that some sinks have taken.

@@ -231,7 +231,7 @@ impl Pipeline {
                 passes += 1;
             }
             if repaired.postponed > 0 {
-                run.warn("some of what is to be repaired is still on its way to another sink; run `--repair` again");
+                run.warn("some of what is to be repaired is still on its way to another sink, or in a sink that cannot be read; run `--repair` again");
             }
         }
         let calls = run.answers.calls();

@@ -251,6 +251,8 @@ impl Run {
                     "sink {} cannot be read now, so it is not repaired",
                     output.name
                 ));
+                // One that can be read at all is worth another look once it is back.
+                all.postponed += u64::from(output.sink.store().is_some());
                 continue;
             };
             let repair = Repair {

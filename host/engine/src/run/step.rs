@@ -90,10 +90,8 @@ impl Run {
             let to: Vec<usize> = match committed.artifacts.get(&key) {
                 None => continue,
                 Some(None) => (0..self.outputs.len()).collect(),
-                Some(Some(owed)) => self
-                    .places(owed)
-                    .filter(|place| !live.lanes.is_away(*place))
-                    .collect(),
+                // Those that are away are owed it.
+                Some(Some(takers)) => self.places(takers).collect(),
             };
             for stale in [&mut live.stale, &mut live.renewing] {
                 if let Some(keys) = stale.get_mut(&split.id) {

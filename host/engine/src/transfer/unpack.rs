@@ -11,7 +11,6 @@ mod spooled;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read, Seek},
     sync::Arc,
 };
 
@@ -25,8 +24,8 @@ use super::{
     name::content_type, transcoded,
 };
 use plan::{Problem, missing};
-use recording_host_model::{Artifact, ArtifactKey, Container, KeyContext, hex};
-use recording_host_sink::{BodySender, PutResult, SinkError};
+use recording_host_model::{Artifact, Container, KeyContext, hex};
+use recording_host_sink::BodySender;
 use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
 pub(super) use spooled::Spooled;
 

@@ -25,10 +25,13 @@ enum Memory {
     },
     Unsubmitted {
         ids: Vec<String>,
+        /// Those of them of which no recording was begun.
+        bare: Vec<String>,
         renewing: Option<Vec<String>>,
     },
     Job {
         ids: Vec<String>,
+        bare: Vec<String>,
         renewing: Option<Vec<String>>,
         job: u64,
     },
@@ -83,7 +86,7 @@ fn ask(memory: &Memory) -> Next {
         Memory::Page { from, until, page } => {
             (format!("calls?from={from}&until={until}&page={page}"), true)
         }
-        Memory::Unsubmitted { ids, renewing } => {
+        Memory::Unsubmitted { ids, renewing, .. } => {
             let ids = renewing.as_ref().unwrap_or(ids);
             (format!("submit?ids={}", ids.join(",")), false)
         }
@@ -155,13 +158,14 @@ impl Steps for Source {
                     .collect()
             }
             Purpose::Fetch(fetch) => {
-                let ids = fetch.conversations.into_iter().map(|one| one.id).collect();
-                let renewing = None;
-                vec![split(
-                    fetch.name,
-                    "job",
-                    &Memory::Unsubmitted { ids, renewing },
-                )]
+                let wanted = fetch.conversations.iter();
+                let bare = wanted.filter(|one| !one.recorded);
+                let memory = Memory::Unsubmitted {
+                    bare: bare.map(|one| one.id.clone()).collect(),
+                    ids: fetch.conversations.into_iter().map(|one| one.id).collect(),
+                    renewing: None,
+                };
+                vec![split(fetch.name, "job", &memory)]
             }
             Purpose::Check | Purpose::Estimate(_) => Vec::new(),
         };
@@ -193,10 +197,16 @@ impl Steps for Source {
                         |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == id),
                     )
                 };
-                if let Memory::Job { ids, .. } | Memory::Unsubmitted { ids, .. } = memory.clone() {
+                if let Memory::Job { ids, bare, .. } | Memory::Unsubmitted { ids, bare, .. } =
+                    memory.clone()
+                {
                     let renewing = ids.iter().filter(|id| concerned(id)).cloned().collect();
                     let renewing = Some(renewing);
-                    memory = Memory::Unsubmitted { ids, renewing };
+                    memory = Memory::Unsubmitted {
+                        ids,
+                        bare,
+                        renewing,
+                    };
                 }
                 return Ok(Ok(then(ask(&memory))));
             }
@@ -252,14 +262,28 @@ impl Source {
                 step.conversations = found;
                 step
             }
-            Memory::Unsubmitted { ids, renewing } => {
+            Memory::Unsubmitted {
+                ids,
+                bare,
+                renewing,
+            } => {
                 let job = body["job"].as_u64().unwrap();
+                let job = Memory::Job {
+                    ids,
+                    bare,
+                    renewing,
+                    job,
+                };
                 then(Next::Wait(Wait {
                     until: now + 5000,
-                    state: write(&Memory::Job { ids, renewing, job }),
+                    state: write(&job),
                 }))
             }
-            Memory::Job { ref renewing, .. } => {
+            Memory::Job {
+                ref bare,
+                ref renewing,
+                ..
+            } => {
                 let state = write(&memory);
                 if body["done"] != true {
                     let until = now + 10_000;
@@ -267,7 +291,7 @@ impl Source {
                 }
                 let mut step = then(Next::Done(state));
                 for row in body["rows"].as_array().unwrap() {
-                    let (artifacts, result) = results(row);
+                    let (artifacts, result) = results(row, bare);
                     step.artifacts.extend(artifacts);
                     if renewing.is_none() {
                         if let Some(extent) = row["extent"].as_u64() {
@@ -287,7 +311,7 @@ impl Source {
 }
 
 /// The artifacts and the outcome of a row of a job.
-fn results(row: &Value) -> (Vec<Artifact>, Reported) {
+fn results(row: &Value, bare: &[String]) -> (Vec<Artifact>, Reported) {
     let id = row["id"].as_str().unwrap();
     let mut artifacts = Vec::new();
     let mut missing = Vec::new();
@@ -322,6 +346,9 @@ fn results(row: &Value) -> (Vec<Artifact>, Reported) {
         Reported::HandedOver(HandedOver { artifacts, missing })
     } else if let Some(worst) = missing.into_iter().max_by_key(|one| one.failure.retryable) {
         Reported::Failed(worst.failure)
+    } else if bare.iter().any(|one| one == id) {
+        // To have none is a loss only where one was begun, as `wanted` of the interface says.
+        Reported::NoRecording
     } else {
         Reported::Failed(failure("left-out", true))
     };

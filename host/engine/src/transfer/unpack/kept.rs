@@ -69,7 +69,7 @@ impl Transfer {
     }
 
     /// Puts a spooled file; `replace` is that of [`PutOptions`](recording_host_sink::PutOptions).
-    pub(super) async fn put_file(
+    pub(in crate::transfer) async fn put_file(
         &self,
         outputs: &[&Output],
         target: &Target,
