@@ -1,8 +1,8 @@
 //! What every sink promises, as a suite that each can be put through, an embedder's own among them.
 //!
 //! ```no_run
-//! # async fn example(sink: &dyn crate::Sink) {
-//! crate::conformance::all(sink, "conformance").await.unwrap();
+//! # async fn example(sink: &dyn recording_host_sink::Sink) {
+//! recording_host_sink::conformance::all(sink, "conformance").await.unwrap();
 //! # }
 //! ```
 //!
