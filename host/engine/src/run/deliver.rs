@@ -116,6 +116,8 @@ impl Run {
             Ok(delivery) => delivery,
             Err(error) => return self.undelivered(link, key, error, live),
         };
+        // A link that has served is good: what a sink that is out of order delays costs no renewals.
+        live.renewals.remove(&key);
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;
