@@ -117,7 +117,9 @@ impl Run {
             Err(error) => return self.undelivered(link, key, error, live),
         };
         // A link that has served is good: what a sink that is out of order delays costs no renewals.
-        live.renewals.remove(&key);
+        if !link.to.is_empty() {
+            live.renewals.remove(&key);
+        }
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;
