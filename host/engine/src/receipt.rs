@@ -139,9 +139,13 @@ pub async fn commit_segment(
         Some(bytes) => bytes,
         None => {
             let bytes = prepare(context, segment, output, outputs).await?;
-            queue.fix_receipt(number, sink, bytes).await?
+            queue.fix_receipt(number, sink.clone(), bytes).await?
         }
     };
+    let rows = ReceiptReader::new(bytes.as_slice()).ok();
+    if let Some(rows) = rows.and_then(|reader| reader.header().metadata.clone()) {
+        queue.set_rows(number, sink, rows.sha256).await?;
+    }
     Ok(put_receipt(output, &key, bytes).await?)
 }
 

@@ -202,6 +202,9 @@ impl Run {
             self.gather(&mut live, now).await?;
             self.try_sinks(&mut live, &mut tries, now);
             self.fill_sinks(&mut live, &mut fills, now).await?;
+            if !live.links.is_empty() {
+                self.mark_sinks(&mut live).await?;
+            }
             self.fetch(&mut live, &mut fetches, now);
             self.launch(&mut live, &mut steps, now).await?;
             if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {

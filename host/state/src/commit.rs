@@ -280,21 +280,7 @@ fn add_conversation(
     if was_live == Some(true) && !told.live {
         return Ok(Added::Again);
     }
-    let taken_up = match (told.live, told.outcome) {
-        (true, _) => false,
-        // What sinks lack of it is settled by the outcome that comes with it.
-        (false, true) => !wanting(tx, &found.id)?.is_empty() && sinks::take_up(tx, &found.id, now)?,
-        (false, false) => {
-            // What is under way is taken up again when it has been filed.
-            tx.prepare_cached(
-                "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
-                 AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
-            )?
-            .execute(params![found.id, extent])?;
-            take_up(tx, found, now)?
-        }
-    };
-    if !taken_up {
+    if !comes_up_again(tx, found, told, now)? {
         return Ok(Added::Known);
     }
     tx.prepare_cached(
@@ -310,6 +296,31 @@ fn add_conversation(
         extent
     ])?;
     Ok(Added::Again)
+}
+
+/// Takes up again what was filed, if there is something to do for it; says whether there is.
+fn comes_up_again(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    told: Told<'_>,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    if told.live {
+        return Ok(false);
+    }
+    // What sinks lack of it is settled by the outcome that comes with it.
+    if told.outcome {
+        let lacking = !wanting(tx, &found.id)?.is_empty();
+        return Ok(lacking && sinks::take_up(tx, &found.id, now)?);
+    }
+    // What is under way is taken up again when it has been filed.
+    let extent = found.revision.map(|extent| extent as i64);
+    tx.prepare_cached(
+        "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+         AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
+    )?
+    .execute(params![found.id, extent])?;
+    take_up(tx, found, now)
 }
 
 /// Takes up again what was filed, if there is more of it by now: it had no recording and has one, it

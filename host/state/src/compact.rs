@@ -3,7 +3,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, close::forget};
+use super::{Queue, QueueError, close::forget, filing::rows_of};
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,8 @@ impl Queue {
     /// [`QueueError`].
     pub async fn removed(&self, replaced: Replaced) -> Result<(), QueueError> {
         self.with(move |tx| {
+            tx.prepare_cached("DELETE FROM meta WHERE name = ?1")?
+                .execute([rows_of(replaced.segment, &replaced.sink)])?;
             tx.prepare_cached("DELETE FROM replaced WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![replaced.segment, replaced.sink])
                 .map(drop)

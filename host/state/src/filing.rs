@@ -85,6 +85,38 @@ impl Queue {
         .await
     }
 
+    /// Notes the sha256 of a segment's rows in a sink, which tells whether they are sound when their
+    /// receipt is lost.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn set_rows(
+        &self,
+        segment: i64,
+        sink: String,
+        sha256: String,
+    ) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
+                .execute([rows_of(segment, &sink), sha256])
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The sha256 of a segment's rows in a sink, if it was noted.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn rows(&self, segment: i64, sink: String) -> Result<Option<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([rows_of(segment, &sink)], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
     /// The version of the text about the archive that a sink was given; 0 for none.
     pub async fn readme(&self, sink: String) -> Result<i64, QueueError> {
         self.with(move |tx| {
@@ -108,6 +140,11 @@ impl Queue {
         })
         .await
     }
+}
+
+/// Under which name the sha256 of a segment's rows in a sink is kept.
+pub(super) fn rows_of(segment: i64, sink: &str) -> String {
+    format!("rows:{segment}:{sink}")
 }
 
 fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<u8>> {

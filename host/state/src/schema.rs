@@ -19,12 +19,12 @@ pub(super) const VERSION: i64 = 2;
 // have had it before. `live` says that it had not ended when it was found. `replaced` are segments
 // whose files are to be removed from sinks, once these have another one, and `outdated` those that a
 // kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
-// some sinks have and others lack. `filing` are the sinks that a segment is to be filed in, with the bytes
+// some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want it. `filing` are the sinks that a segment is to be filed in, with the bytes
 // of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be;
 // `file` is its part and, in an archive, its name. `announced` is how many artifacts the source said that there are.
 // `search` are the ranges that were searched, `source_count` how many conversations the source counted in
 // a range, `sink` the sinks that the export has known, `alike` what another export proves that this one
-// has not found yet, `voided` segments whose files are wrong and give way once their conversations are filed anew, `meta` texts about the queue itself. The words of
+// has not found yet, `voided` segments whose files are wrong and give way once their conversations are filed anew, `meta` texts about the queue itself, and the sha256 of rows by segment and sink. The words of
 // `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
 // `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
 const SCHEMA: &str = "

@@ -28,8 +28,10 @@ struct Remains {
     entries: Option<BTreeMap<String, ReceiptEntry>>,
     /// The rows by conversation, as far as they can be read.
     rows: BTreeMap<String, Vec<Row>>,
-    /// Whether the rows are those that the receipt names.
+    /// Whether the rows are those that the receipt names, or that the queue knows where it is gone.
     named: bool,
+    /// Whether nothing tells which rows they must be.
+    untold: bool,
     /// All conversations that anything tells of.
     conversations: BTreeSet<String>,
 }
@@ -114,7 +116,13 @@ impl Repair<'_> {
             && let Some(file) = store.read(&key).await?
         {
             let digest = hex(&Sha256::digest(&file));
-            remains.named = metadata.is_some_and(|rows| rows.sha256 == digest);
+            let sink = self.output().name.clone();
+            let told = match (metadata, &remains.header) {
+                (None, None) => self.queue.rows(segment.number, sink).await?,
+                (metadata, _) => metadata.map(|rows| rows.sha256),
+            };
+            remains.named = told.as_ref() == Some(&digest);
+            remains.untold = told.is_none() && remains.header.is_none();
             remains.read_rows(key, file.into()).await;
         }
         let known = self.queue.filed_in(segment.number).await?;
@@ -135,8 +143,8 @@ impl Repair<'_> {
         let entry = match (&remains.entries, remains.named) {
             // The receipt adds up, and the rows may be anything.
             (Some(entries), _) => entries.get(id).cloned(),
-            // The receipt was changed; the rows are those that it names, or it is gone altogether.
-            (None, named) if named || remains.header.is_none() => from_rows(id, rows),
+            // The receipt was changed or is gone; the rows are those that it named, or nobody knows.
+            (None, named) if named || remains.untold => from_rows(id, rows),
             (None, _) => None,
         };
         let restored = match remains.entries.is_some() && !remains.named {
@@ -146,8 +154,8 @@ impl Repair<'_> {
         let (Some(entry), Some(restored)) = (entry, restored) else {
             return Ok(None);
         };
-        // Without a receipt only the queue tells that a row was changed. Nothing is filed anew in the place
-        // of a later attempt.
+        // What nothing tells of may have been changed, and lack something. Nothing is filed anew in the
+        // place of a later attempt.
         let complete = entry.outcome().losses().is_empty();
         if let Some((attempt, objects)) = self.queue.last_filed(id.to_owned()).await?
             && (entry.attempt != attempt || (complete && (entry.objects.len() as u64) < objects))

@@ -45,6 +45,14 @@ impl Run {
         // A sink that was out of order is tried with one download before it gets all of them.
         let most = match live.lanes.waits() {
             _ if live.lanes.all_away() => 0,
+            // What is in a sink before its marker would not be missed if the sink were another one later.
+            _ if live
+                .unmarked
+                .iter()
+                .any(|place| !live.lanes.is_away(*place)) =>
+            {
+                0
+            }
             Some(until) if until > now => 0,
             Some(_) => 1,
             None => pace,
@@ -110,6 +118,10 @@ impl Run {
             Ok(delivery) => delivery,
             Err(error) => return self.undelivered(link, key, error, live),
         };
+        // A link that has served is good: what a sink that is out of order delays costs no renewals.
+        if !link.to.is_empty() {
+            live.renewals.remove(&key);
+        }
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;

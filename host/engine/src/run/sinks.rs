@@ -147,7 +147,11 @@ impl Run {
 
     /// Gives sinks their markers that are about to get something for the first time.
     pub(super) async fn mark_sinks(&self, live: &mut Live) -> Result<(), RunError> {
-        let places: Vec<usize> = live.unmarked.iter().copied().collect();
+        let now = self.clock.now();
+        let places = live.unmarked.iter().copied();
+        let places: Vec<usize> = places
+            .filter(|place| !live.lanes.rests(*place, now))
+            .collect();
         for place in places {
             let output = &self.outputs[place];
             match marker_of(output, true).await {

@@ -225,11 +225,12 @@ impl Run {
             return Err(RunError::Source(reason));
         }
         // Downloads under way come to their own end.
-        let stale = live.stale.remove(&split.id).unwrap_or_default();
-        live.renewing
-            .entry(split.id.clone())
-            .or_default()
-            .extend(stale);
+        let mut lost = live.stale.remove(&split.id).unwrap_or_default();
+        lost.extend(live.renewing.remove(&split.id).unwrap_or_default());
+        lost.retain(|key| !live.fetching.contains(key));
+        let lost = lost.into_iter();
+        let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
+        self.commit_results(lost.collect()).await?;
         let mut message = reason.clone();
         self.intake.message(&mut message);
         let failure = Abandoned {
