@@ -30,7 +30,7 @@ async fn center() -> Center {
     .await
 }
 
-/// Three sinks, of which the third is out of order after so many puts.
+/// Three sinks, of which the third is unavailable after so many puts.
 struct Three {
     center: Center,
     third: Arc<Guarded>,
@@ -156,7 +156,7 @@ async fn what_a_sink_lacks_is_brought_to_it_by_a_later_run() {
 async fn a_sink_that_refuses_for_good_fails_the_run_after_the_others_are_done() {
     let three = Three::new(50, false).await;
     let error = three.pipeline().await.run().await.unwrap_err();
-    assert!(error.to_string().contains("out of order"), "{error}");
+    assert!(error.to_string().contains("unavailable"), "{error}");
     assert_eq!((three.filed("first"), three.filed("second")), (200, 200));
 }
 

@@ -316,7 +316,7 @@ pub(crate) fn out_of_order(passing: bool) -> SinkError {
     SinkError {
         sink: "guarded".into(),
         key: String::new(),
-        reason: "out of order".into(),
+        reason: "unavailable".into(),
         retryable: passing,
         different: None,
     }

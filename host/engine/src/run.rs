@@ -57,9 +57,9 @@ use recording_host_state::{Queue, QueueError};
 pub use step::source_error;
 use step::{Stepped, Todo};
 
-/// How long something may be out of order before a run gives up.
+/// How long something may be unavailable before a run gives up.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// The longest pause between two attempts at something that is out of order (ms).
+/// The longest pause between two attempts at something that is unavailable (ms).
 const LONGEST_PAUSE: u64 = 120_000;
 /// Rows in a file of metadata, at most.
 const ROWS: usize = 10_000;
@@ -85,7 +85,7 @@ pub enum RunError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// A sink is out of order.
+    /// A sink is unavailable.
     #[error(transparent)]
     Sink(#[from] SinkError),
     /// The host's own doing failed.
@@ -416,7 +416,7 @@ impl Run {
     }
 
     /// Files what is settled: days with at least `least` conversations. Says whether every sink has
-    /// all that is closed; one that is out of order gets it later.
+    /// all that is closed; one that is unavailable gets it later.
     async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
         let sinks = self.outputs.iter().map(|output| output.name.clone());
         let sinks = sinks.collect();

@@ -16,7 +16,7 @@ use super::{
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The log-in host cannot be reached, or is out of order.
+    /// The log-in host cannot be reached, or is unavailable.
     #[error("no access token from {host}: {reason}; the attempt can be repeated")]
     Unreachable {
         /// The log-in host.

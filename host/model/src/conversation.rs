@@ -107,7 +107,7 @@ pub struct CompletedConversation {
     pub revision: Option<u64>,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,
-    /// What a sink that was out of order could not be given any more, as code and message, by sink.
+    /// Artifacts that were no longer available when a sink had come back, as code and message, by sink.
     pub lost_in: BTreeMap<String, Vec<(String, String)>>,
 }
 

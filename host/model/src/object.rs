@@ -64,7 +64,7 @@ pub struct ArtifactResult {
     pub result: Result<ArtifactContents, (String, String)>,
     /// The sinks that took it, by name.
     pub took: Vec<String>,
-    /// The sinks that are out of order and get it later.
+    /// The sinks that are unavailable and get it later.
     pub owed: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What became of artifacts: stored, failed, or owed to a sink that was out of order.
+//! What became of artifacts: stored, failed, or owed to a sink that was unavailable.
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite:
             "UPDATE artifact SET status = 'stored' WHERE key = ?1 AND status = 'pending'",
         )?
         .execute([artifact])?;
-    // What a sink gets that was out of order, others have had, and it has been counted.
+    // What a sink gets after an outage was counted when the others got it.
     if first == 0 {
         return Ok(());
     }

@@ -27,7 +27,7 @@ pub struct Status {
     pub pending: u64,
     /// Conversations that are settled, but not filed in every sink.
     pub unfiled: u64,
-    /// How far sinks are behind that were out of order.
+    /// How far sinks are behind after an outage.
     pub behind: BTreeMap<String, Behind>,
     /// Conversations filed with a loss: what `run --retry-failed` takes up again.
     pub lost: u64,

@@ -42,7 +42,7 @@ impl Run {
     pub(super) fn fetch(&self, live: &mut Live, fetches: &mut JoinSet<Fetched>, now: u64) {
         live.pace.hear(self.pushed_back(), Instant::now());
         let pace = live.pace.limit();
-        // A sink that was out of order is tried with one download before it gets all of them.
+        // A sink that was unavailable is tried with one download before it gets all of them.
         let most = match live.lanes.waits() {
             _ if live.lanes.all_away() => 0,
             // What is in a sink before its marker would not be missed if the sink were another one later.
@@ -118,7 +118,7 @@ impl Run {
             Ok(delivery) => delivery,
             Err(error) => return self.undelivered(link, key, error, live),
         };
-        // A link that has served is good: what a sink that is out of order delays costs no renewals.
+        // A link that has served is good: a sink's outage costs no renewals.
         if !link.to.is_empty() {
             live.renewals.remove(&key);
         }

@@ -19,7 +19,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Since when it is out of order (ms), and how often it has failed in a row.
+    /// Since when it is unavailable (ms), and how often it has failed in a row.
     failing: Option<(u64, u32)>,
     /// It is not tried before (ms).
     rest: u64,
@@ -91,7 +91,7 @@ impl Lanes {
         })
     }
 
-    /// Leaves a sink behind that was out of order from the start.
+    /// Leaves a sink behind that was unavailable from the start.
     pub(super) fn leave(&mut self, place: usize, now: u64) {
         let lane = &mut self.lanes[place];
         lane.failing = Some((now, 1));
@@ -189,7 +189,7 @@ mod tests {
         SinkError {
             sink: "lake".into(),
             key: "key".into(),
-            reason: "out of order".into(),
+            reason: "unavailable".into(),
             retryable,
             different: None,
         }

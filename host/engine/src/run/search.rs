@@ -9,7 +9,7 @@ use super::{Interval, Run, RunError, live::FIND, live::Live, ms, pause, source_e
 use recording_host_model::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 use recording_host_state::Searched;
 
-/// How many conversations may wait for a sink that is out of order.
+/// How many conversations may wait for a sink that is unavailable.
 const BEHIND: u64 = 100_000;
 
 /// The shortest pause before conversations that go on are looked for again (ms).

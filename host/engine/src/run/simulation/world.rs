@@ -90,7 +90,7 @@ pub(super) struct World {
     pub(super) outage: u64,
     /// How many downloads at once are too many for who serves them.
     pub(super) narrow: usize,
-    /// A sink that is out of order for long, and from when until when (ms).
+    /// A sink that is unavailable for long, and from when until when (ms).
     pub(super) lake_outage: Option<(&'static str, u64, u64)>,
     pub(super) log: Vec<String>,
 }
@@ -130,7 +130,7 @@ impl World {
         world
     }
 
-    /// Whether a sink is out of order for long.
+    /// Whether a sink is unavailable for long.
     pub(super) fn is_out(&self, sink: &str, now: u64) -> bool {
         self.lake_outage
             .is_some_and(|(out, from, until)| out == sink && (from..until).contains(&now))

@@ -94,7 +94,7 @@ impl World {
             let last = outcomes.get(&call.id).and_then(BTreeMap::last_key_value);
             let (attempt, found) = last.unzip();
             let attempt = attempt.copied().unwrap_or_default();
-            // What is out of order for too long is a named loss, and so is a source that fails. A
+            // An outage that lasts too long is a named loss, and so is a source that fails. A
             // component may fail three times in a row where faults are rarer, too.
             let excused = found.is_some_and(|(word, _, receipt)| {
                 let lost = ["failed", "partial"].contains(&word.as_str());
