@@ -1,0 +1,177 @@
+//! Conversations that a step tells of: new, known better by now, or taken up again.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::{
+    fetch::Filed,
+    names::Lookup,
+    recover::file_alike,
+    sinks::{self, json, wanting},
+};
+use recording_host_model::{Conversation, ConversationRecord, Outcome, day};
+
+/// What adding a conversation has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It was not known.
+    New,
+    /// It was filed, and there is more of it by now.
+    Again,
+    /// There is nothing to do for it that there was not before.
+    Known,
+}
+
+/// What is said of a conversation that was found.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Whether its outcome comes with it.
+    pub(super) outcome: bool,
+    /// The outcome that settles it at once if it is new.
+    pub(super) last: Option<&'a Outcome>,
+    /// Whether it goes on.
+    pub(super) live: bool,
+    /// When it is to be fetched (ms).
+    pub(super) due: u64,
+}
+
+/// Adds a conversation, or, as long as nothing has been made of it, what is known of it by now.
+pub(super) fn add_conversation(
+    tx: &rusqlite::Transaction<'_>,
+    names: &mut Lookup,
+    found: &Conversation,
+    told: Told<'_>,
+    now: u64,
+) -> rusqlite::Result<Added> {
+    let mut record = ConversationRecord::from(found);
+    for list in [
+        &mut record.agents,
+        &mut record.queues,
+        &mut record.wrap_up_codes,
+    ] {
+        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = names.get(tx, id)?;
+        }
+    }
+    let record = json(&record)?;
+    let ended = found.end.map(|end| end as i64);
+    let extent = found.revision.map(|extent| extent as i64);
+    file_alike(tx, &found.id)?;
+    let new = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO conversation
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, live, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+               1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
+        )?
+        .execute(params![
+            found.id,
+            day(found.start),
+            found.start as i64,
+            ended,
+            found.recorded,
+            record,
+            told.last.map(json).transpose()?,
+            told.last.is_some_and(|outcome| !outcome.losses().is_empty()),
+            if told.last.is_some() { "settled" } else { "found" },
+            told.due as i64,
+            extent,
+            told.live
+        ])?;
+    if new == 1 {
+        return Ok(Added::New);
+    }
+    // Of what only receipts have told, the start was not known.
+    tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
+        .execute(params![found.id, found.start as i64])?;
+    // What a fetch told of it is not replaced by what a search tells again. What has ended by now need
+    // not be waited for.
+    let was_live: Option<bool> = tx
+        .prepare_cached(
+            "SELECT live FROM conversation WHERE id = ?1 AND status = 'found' AND fetch IS NULL",
+        )?
+        .query_row([&found.id], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        "UPDATE conversation SET ended = ?3, recorded = ?4,
+         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
+         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
+         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
+         WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
+    )?
+    .execute(params![
+        found.id,
+        record,
+        ended,
+        found.recorded,
+        told.outcome,
+        extent,
+        told.live,
+        now as i64
+    ])?;
+    if was_live == Some(true) && !told.live {
+        return Ok(Added::Again);
+    }
+    if !comes_up_again(tx, found, told, now)? {
+        return Ok(Added::Known);
+    }
+    tx.prepare_cached(
+        "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5, live = 0,
+         extent = ifnull(?6, extent) WHERE id = ?1",
+    )?
+    .execute(params![
+        found.id,
+        record,
+        found.start as i64,
+        ended,
+        found.recorded,
+        extent
+    ])?;
+    Ok(Added::Again)
+}
+
+/// Takes up again what was filed, if there is something to do for it; says whether there is.
+fn comes_up_again(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    told: Told<'_>,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    if told.live {
+        return Ok(false);
+    }
+    // What sinks lack of it is settled by the outcome that comes with it.
+    if told.outcome {
+        let lacking = !wanting(tx, &found.id)?.is_empty();
+        return Ok(lacking && sinks::take_up(tx, &found.id, now)?);
+    }
+    // What is under way is taken up again when it has been filed.
+    let extent = found.revision.map(|extent| extent as i64);
+    tx.prepare_cached(
+        "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+         AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
+    )?
+    .execute(params![found.id, extent])?;
+    take_up(tx, found, now)
+}
+
+/// Takes up again what was filed, if there is more of it by now: it had no recording and has one, it
+/// went on and has ended, or there is more of it; or if a sink lacks it.
+fn take_up(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let extent = found.revision.map(|extent| extent as i64);
+    let grown = tx
+        .prepare_cached(
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
+             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)",
+        )?
+        .query_row(params![found.id, found.recorded, extent], Filed::read)
+        .optional()?;
+    match grown {
+        Some(filed) => filed.take_up(tx, &found.id, now).map(|()| true),
+        None if wanting(tx, &found.id)?.is_empty() => Ok(false),
+        None => sinks::take_up(tx, &found.id, now),
+    }
+}

@@ -1,0 +1,89 @@
+//! Outcomes, as the source reports them.
+
+use rusqlite::params;
+
+use crate::sinks::json;
+use recording_host_model::{ArtifactKey, Outcome, Reported, ReportedOutcome};
+
+/// What the source says of a conversation that it found and that goes on: the code of its outcome.
+const NOT_ENDED: &str = "not-ended";
+
+/// Whether an outcome says that the conversation goes on.
+pub fn goes_on(told: &ReportedOutcome) -> bool {
+    matches!(&told.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
+}
+
+/// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
+pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
+    let (outcome, bundle, passing) = outcome(told);
+    // What was announced may still come.
+    if passing || bundle.is_some() || announced(told) > Some(0) {
+        return None;
+    }
+    Some(outcome)
+}
+
+/// What the source says has become of a conversation, the bundle that holds it, and whether it may
+/// get better.
+fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
+    let mut bundle = None;
+    let mut passing = false;
+    let outcome = match &told.result {
+        Reported::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
+        Reported::HandedOver(handed) => {
+            let missing = handed.missing.iter().map(|missing| {
+                let failure = &missing.failure;
+                passing |= failure.retryable;
+                (failure.code.clone(), failure.message.clone())
+            });
+            Outcome::Partial {
+                missing: missing.collect(),
+            }
+        }
+        Reported::InArchive(id) => {
+            bundle = Some(ArtifactKey::Bundle(id.clone()).to_text());
+            Outcome::NoRecording
+        }
+        Reported::NoRecording => Outcome::NoRecording,
+        Reported::Skipped(reason) => Outcome::Skipped {
+            reason: reason.clone(),
+        },
+        Reported::Failed(failure) => {
+            passing = failure.retryable;
+            Outcome::Failed {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+            }
+        }
+    };
+    (outcome, bundle, passing)
+}
+
+/// How many artifacts the source says that there are of a conversation.
+fn announced(told: &ReportedOutcome) -> Option<u32> {
+    match &told.result {
+        Reported::HandedOver(handed) => Some(handed.artifacts),
+        _ => None,
+    }
+}
+
+/// Notes what the source says has become of a conversation.
+pub(super) fn set_outcome(
+    tx: &rusqlite::Transaction<'_>,
+    told: &ReportedOutcome,
+) -> rusqlite::Result<()> {
+    let (result, bundle, passing) = outcome(told);
+    let text = json(&result)?;
+    tx.prepare_cached(
+        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4, announced = ?5
+         WHERE id = ?1 AND status = 'found'",
+    )?
+    .execute(params![
+        told.conversation,
+        text,
+        bundle,
+        passing,
+        announced(told)
+    ])?;
+    Ok(())
+}

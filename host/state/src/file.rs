@@ -1,0 +1,210 @@
+//! The queue's file: found, opened, brought up to date, renamed.
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use super::{
+    Queue, QueueError,
+    counters::counted,
+    error::damaged,
+    schema::{self, Version},
+    worker::Worker,
+};
+
+/// How long SQLite waits for another process.
+const BUSY: Duration = Duration::from_secs(10);
+/// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their index.
+const CACHE: i64 = 16 << 10;
+/// Pages that the log has before they go to the database: one that changes often goes there once.
+const CHECKPOINT: i64 = 4000;
+
+impl Queue {
+    /// Opens or makes the queue of the export `name` in `folder`, for this process alone. Says
+    /// whether it is ready: a new one may have to be recovered first.
+    ///
+    /// # Errors
+    /// [`QueueError`] says what stands in the way.
+    pub fn open(folder: &Path, name: &str) -> Result<(Self, bool), QueueError> {
+        let io = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| QueueError::Io { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        let lock_path = folder.join(format!("{name}.lock"));
+        let lock = File::create(&lock_path).map_err(io(&lock_path))?;
+        if lock.try_lock().is_err() {
+            return Err(QueueError::Locked(lock_path.display().to_string()));
+        }
+        let path = folder.join(format!("{name}.sqlite"));
+        prepare(&path, Arc::new(lock))
+    }
+
+    /// Whether there is a queue of the export `name` in `folder`.
+    #[must_use]
+    pub fn is_there(folder: &Path, name: &str) -> bool {
+        folder.join(format!("{name}.sqlite")).exists()
+    }
+
+    /// The names of the queues in `folder` that are of the source of the export `label`, but not of
+    /// that export.
+    ///
+    /// # Errors
+    /// [`QueueError::Io`].
+    pub fn names(folder: &Path, label: &str) -> Result<Vec<String>, QueueError> {
+        let (source, digits) = label.rsplit_once('-').unwrap_or((label, ""));
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| QueueError::Io {
+                path: folder.display().to_string(),
+                source,
+            })?,
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| Some(name.strip_suffix(".sqlite")?.to_owned()))
+            .filter(|name| {
+                let rest = name
+                    .strip_prefix(source)
+                    .and_then(|rest| rest.strip_prefix('-'));
+                rest.is_some_and(|rest| {
+                    rest.len() == digits.len() && rest.chars().all(|c| c.is_ascii_hexdigit())
+                })
+            })
+            .filter(|name| name != label)
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Gives the queue's files, which are called `before`, another name; the queue is closed by that.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then it has the name that it had.
+    pub fn rename(self, folder: &Path, before: &str, name: &str) -> Result<(), QueueError> {
+        let (from, to) = (
+            folder.join(format!("{before}.sqlite")),
+            folder.join(format!("{name}.sqlite")),
+        );
+        {
+            let connection = self
+                .connection
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // All of it must be in the one file that is renamed.
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .map_err(|error| damaged(error, &from))?;
+            connection
+                .pragma_update(None, "journal_mode", "DELETE")
+                .map_err(|error| damaged(error, &from))?;
+        }
+        let lock = self._lock.clone();
+        drop(self);
+        std::fs::rename(&from, &to).map_err(|source| QueueError::Io {
+            path: from.display().to_string(),
+            source,
+        })?;
+        let _ = std::fs::remove_file(folder.join(format!("{before}.lock")));
+        drop(lock);
+        Ok(())
+    }
+
+    /// Opens the queue of the export `name` in `folder` for reading, whoever works on it.
+    ///
+    /// # Errors
+    /// [`QueueError`] says what stands in the way; that there is none is none.
+    pub fn look(folder: &Path, name: &str) -> Result<Option<Self>, QueueError> {
+        let path = folder.join(format!("{name}.sqlite"));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        let shown = path.display().to_string();
+        match schema::version(&connection).map_err(|error| damaged(error, &path))? {
+            Version::Current => {}
+            // Another process has only just made it.
+            Version::New => return Ok(None),
+            Version::Earlier(_) => return Err(QueueError::NotMigrated(shown)),
+            Version::Unknown(version) => {
+                let path = shown;
+                return Err(QueueError::OtherVersion { path, version });
+            }
+        }
+        Ok(Some(Queue {
+            connection: Arc::new(Mutex::new(connection)),
+            _lock: None,
+            worker: Some(Worker::start()),
+        }))
+    }
+
+    /// A queue that is lost with the process, and works on the caller's own thread.
+    pub fn in_memory() -> Result<Self, QueueError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::create(&mut connection)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(Queue {
+            connection: Arc::new(Mutex::new(connection)),
+            _lock: None,
+            worker: None,
+        })
+    }
+}
+
+/// Opens a database for writing, brought up to date if an earlier version of the program wrote it;
+/// each commit is on disk when it returns.
+fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
+    let failed = |error| damaged(error, path);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    let version = schema::version(&connection).map_err(failed)?;
+    if let Version::Unknown(version) = version {
+        let path = path.display().to_string();
+        return Err(QueueError::OtherVersion { path, version });
+    }
+    set_up(&connection).map_err(failed)?;
+    match version {
+        Version::New => schema::create(&mut connection),
+        Version::Earlier(from) => schema::migrate(&mut connection, path, from),
+        Version::Current | Version::Unknown(_) => Ok(()),
+    }
+    .map_err(failed)?;
+    ready(connection, lock).map_err(failed)
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)
+}
+
+/// A queue, and whether it knows all that receipts prove.
+fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue, bool)> {
+    connection.set_prepared_statement_cache_capacity(64);
+    let transaction = connection.transaction()?;
+    let ready = counted(&transaction, "ready")? == 1;
+    if !ready {
+        // A recovery was interrupted: the next one begins anew.
+        transaction.execute_batch(
+            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
+             DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting; DELETE FROM alike;",
+        )?;
+    }
+    transaction.commit()?;
+    let queue = Queue {
+        connection: Arc::new(Mutex::new(connection)),
+        _lock: Some(lock),
+        worker: Some(Worker::start()),
+    };
+    Ok((queue, ready))
+}
