@@ -6,6 +6,7 @@
 mod compact;
 mod context;
 mod deliver;
+mod filing;
 mod fill;
 mod lane;
 mod live;
@@ -19,6 +20,7 @@ mod sinks;
 mod source;
 mod step;
 mod summary;
+mod tasks;
 mod tell;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -35,15 +37,9 @@ pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 pub use tell::{Finding, State};
 
-use crate::{
-    privacy::Intake,
-    receipt::{self, CommitError},
-    recover::Claim,
-    repair::Repaired,
-    transfer::Output,
-};
-use deliver::{Fetched, Tried};
-use fill::Filled;
+use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::Output};
+use deliver::Fetched;
+use filing::Upkeep;
 use lane::Lanes;
 use live::Live;
 use pace::Pace;
@@ -56,6 +52,7 @@ use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};
 pub use step::source_error;
 use step::{Stepped, Todo};
+use tasks::{Happened, Tasks};
 
 /// How long something may be unavailable before a run gives up.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -154,117 +151,41 @@ pub(crate) struct Run {
     pub(crate) events: Events,
 }
 
-/// What happened next.
-enum Happened {
-    Stepped(Box<Stepped>),
-    Fetched(Box<Fetched>),
-    Tried(Tried),
-    Filled(Box<Filled>),
-    Time,
-    Stop,
-}
-
 impl Run {
     /// Runs the export to its end, or until `stop` turns true; says what was put right.
     pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
-        let lanes = Lanes::new(self.outputs.len(), self.following);
-        let pace = Pace::new(
-            self.concurrency.transfers,
-            self.pushed_back(),
-            Instant::now(),
-        );
-        let mut live = Live::load(&self.queue, lanes, pace).await?;
-        live.next_search = Some(0);
-        live.filling.due = true;
-        for place in self.places(&self.absent) {
-            live.lanes.leave(place, self.clock.now());
-        }
-        let there = (0..self.outputs.len()).filter(|place| !live.lanes.is_away(*place));
-        let there: Vec<usize> = there.collect();
-        live.strangers = (0..self.outputs.len()).collect();
-        self.know_sinks(&there, &mut live, &mut stop).await?;
-        let there = there
-            .into_iter()
-            .filter(|place| !live.lanes.is_away(*place));
-        let repaired = self.repair_sinks(&live).await?;
-        self.catch_up(there.collect(), &mut live).await?;
-        let mut steps = JoinSet::new();
-        let mut fetches = JoinSet::new();
-        let mut tries = JoinSet::new();
-        let mut fills = JoinSet::new();
+        let (mut live, repaired) = self.begin(&mut stop).await?;
+        let mut tasks = Tasks::default();
         let mut delivered = Vec::new();
-        let mut filed_at = self.clock.now();
-        let mut next_tick = 0;
+        let mut upkeep = Upkeep::new(self.clock.now());
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
-            self.search(&mut live, now).await?;
-            self.gather(&mut live, now).await?;
-            self.try_sinks(&mut live, &mut tries, now);
-            self.fill_sinks(&mut live, &mut fills, now).await?;
-            if !live.links.is_empty() {
-                self.mark_sinks(&mut live).await?;
-            }
-            self.fetch(&mut live, &mut fetches, now);
-            self.launch(&mut live, &mut steps, now).await?;
-            if !delivered.is_empty() && (delivered.len() >= 32 || fetches.is_empty()) {
+            self.start_work(&mut live, &mut tasks, now).await?;
+            if !delivered.is_empty() && (delivered.len() >= 32 || tasks.fetches.is_empty()) {
                 self.delivered(&mut delivered, &mut live).await?;
             }
-            let busy =
-                !(steps.is_empty() && fetches.is_empty() && tries.is_empty() && fills.is_empty());
-            let idle = !busy && live.is_idle();
-            if now >= next_tick || idle {
-                self.queue
-                    .settle(now, ms(self.late), ms(self.confirm))
-                    .await?;
-                let overdue = self.interval.until.is_none() && now >= filed_at + FILE_AFTER;
-                self.file(if overdue { 1 } else { ROWS }, &mut live).await?;
-                if overdue {
-                    filed_at = now;
-                    self.compact(&mut live).await?;
-                }
-                self.report().await?;
-                // What there is to look through grows with the export: that must not take most of the time.
-                let then = self.clock.now();
-                next_tick = then + (5 * (then - now)).max(2000);
+            let idle = tasks.is_empty() && live.is_idle();
+            if upkeep.is_due(now) || idle {
+                self.keep_up(&mut upkeep, &mut live, now).await?;
             }
             if idle && self.finished(&mut live).await? {
                 self.report().await?;
                 return Ok(repaired);
             }
             // What the end of all work has brought up is begun at once.
-            let next = if idle && live.wanted {
-                now
-            } else {
-                live.next(now)
+            let next = match idle && live.wanted {
+                true => now,
+                false => live.next(now),
             };
-            let wait = next.saturating_sub(self.clock.now());
-            let wait = Duration::from_millis(wait.clamp(1, 3_600_000));
-            let happened = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => Happened::Stop,
-                Some(stepped) = steps.join_next() => {
-                    let stepped = stepped.map_err(|error| RunError::Host(error.to_string()))?;
-                    Happened::Stepped(Box::new(stepped))
+            let wait = next.saturating_sub(self.clock.now()).clamp(1, 3_600_000);
+            let wait = Duration::from_millis(wait);
+            match tasks.next(&mut stop, self.clock, wait).await? {
+                Happened::Stepped(stepped) => {
+                    self.stepped(*stepped, &mut live, &mut tasks.steps).await?;
                 }
-                Some(fetched) = fetches.join_next() => {
-                    let fetched = fetched.map_err(|error| RunError::Host(error.to_string()))?;
-                    Happened::Fetched(Box::new(fetched))
-                }
-                Some(tried) = tries.join_next() => {
-                    Happened::Tried(tried.map_err(|error| RunError::Host(error.to_string()))?)
-                }
-                Some(filled) = fills.join_next() => {
-                    let filled = filled.map_err(|error| RunError::Host(error.to_string()))?;
-                    Happened::Filled(Box::new(filled))
-                }
-                () = self.clock.sleep(wait) => Happened::Time,
-                () = tokio::time::sleep(TICK), if busy => Happened::Time,
-            };
-            match happened {
-                Happened::Stepped(stepped) => self.stepped(*stepped, &mut live, &mut steps).await?,
                 Happened::Fetched(fetched) => {
-                    delivered.extend(self.fetched(*fetched, &mut live).await?)
+                    delivered.extend(self.fetched(*fetched, &mut live).await?);
                 }
                 Happened::Tried(tried) => {
                     // What the sink is owed must be known in full.
@@ -274,11 +195,50 @@ impl Run {
                 Happened::Filled(filled) => self.filled(*filled, &mut live).await?,
                 Happened::Time => {}
                 Happened::Stop => {
-                    self.drain(&mut live, fetches, &mut delivered).await?;
+                    self.drain(&mut live, tasks.fetches, &mut delivered).await?;
                     return Err(RunError::Stopped);
                 }
             }
         }
+    }
+
+    /// What is left to do, once the sinks are known and, if it is asked for, repaired.
+    async fn begin(&self, stop: &mut watch::Receiver<bool>) -> Result<(Live, Repaired), RunError> {
+        let lanes = Lanes::new(self.outputs.len(), self.following);
+        let most = self.concurrency.transfers;
+        let pace = Pace::new(most, self.pushed_back(), Instant::now());
+        let mut live = Live::load(&self.queue, lanes, pace).await?;
+        live.next_search = Some(0);
+        live.filling.due = true;
+        for place in self.places(&self.absent) {
+            live.lanes.leave(place, self.clock.now());
+        }
+        let mut there: Vec<usize> = (0..self.outputs.len()).collect();
+        live.strangers = there.iter().copied().collect();
+        there.retain(|place| !live.lanes.is_away(*place));
+        self.know_sinks(&there, &mut live, stop).await?;
+        there.retain(|place| !live.lanes.is_away(*place));
+        let repaired = self.repair_sinks(&live).await?;
+        self.catch_up(there, &mut live).await?;
+        Ok((live, repaired))
+    }
+
+    /// Starts what is due and may be under way.
+    async fn start_work(
+        &self,
+        live: &mut Live,
+        tasks: &mut Tasks,
+        now: u64,
+    ) -> Result<(), RunError> {
+        self.search(live, now).await?;
+        self.gather(live, now).await?;
+        self.try_sinks(live, &mut tasks.tries, now);
+        self.fill_sinks(live, &mut tasks.fills, now).await?;
+        if !live.links.is_empty() {
+            self.mark_sinks(live).await?;
+        }
+        self.fetch(live, &mut tasks.fetches, now);
+        self.launch(live, &mut tasks.steps, now).await
     }
 
     /// With nothing under way: whether nothing is left to do, now or later.
@@ -413,57 +373,6 @@ impl Run {
         };
         let _ = tokio::time::timeout(DRAIN, draining).await;
         self.delivered(delivered, live).await
-    }
-
-    /// Files what is settled: days with at least `least` conversations. Says whether every sink has
-    /// all that is closed; one that is unavailable gets it later.
-    async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
-        let sinks = self.outputs.iter().map(|output| output.name.clone());
-        let sinks = sinks.collect();
-        self.queue.close_segments(least, ROWS, sinks).await?;
-        let mut all = true;
-        let unfiled = self.queue.unfiled().await?;
-        if !unfiled.is_empty() {
-            self.mark_sinks(live).await?;
-        }
-        for (number, sinks) in unfiled {
-            let mut places: Vec<usize> = self.places(&sinks).collect();
-            places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
-            if places.is_empty() {
-                all = false;
-                continue;
-            }
-            let segment = Arc::new(self.queue.segment(number).await?);
-            let small = segment.conversations.len() < ROWS;
-            let keep = small && segment.is_whole() && self.may_compact();
-            let mut everywhere = false;
-            for place in places {
-                let output = &self.outputs[place];
-                let context = self.receipt_context(&segment.day).await?;
-                let commit =
-                    receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
-                match commit.await {
-                    Ok(()) => {
-                        let name = output.name.clone();
-                        let now = self.clock.now();
-                        let filed = self.queue.filed(&segment, name, keep, now).await?;
-                        self.events.emit(|| Event::SegmentFiled {
-                            sink: output.name.clone(),
-                            day: segment.day.clone(),
-                            number,
-                            conversations: segment.conversations.len(),
-                        });
-                        everywhere = filed.everywhere;
-                        live.wanted |= filed.grown > 0;
-                    }
-                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, live)?,
-                    Err(CommitError::Queue(error)) => return Err(error.into()),
-                }
-            }
-            all &= everywhere;
-        }
-        all &= self.remove_replaced(live).await?;
-        Ok(all)
     }
 
     async fn report(&self) -> Result<(), RunError> {

@@ -60,25 +60,8 @@ impl Queue {
             let mut settling = Settling::default();
             for ready in ready {
                 let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
-                let ended = ready.over(now);
-                // What counts is when it was asked for: an answer may be read long after, by a later run.
-                let asked = if ready.fetched { ready.asked } else { now };
-                let due = if passing && asked < ended + horizon {
-                    let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
-                    Some((now + pause).min(ended + horizon).max(now))
-                } else if ready.fetched && asked < ended + confirm {
-                    Some((ended + confirm).max(now))
-                } else {
-                    None
-                };
-                if let Some(due) = due {
-                    tx.prepare_cached(
-                        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
-                         extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
-                    )?
-                    .execute(params![ready.id, due as i64])?;
-                    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
-                        .execute([&ready.id])?;
+                if let Some(due) = ready.due(passing, now, horizon, confirm) {
+                    postpone(tx, &ready.id, due)?;
                     settling.postponed += 1;
                     continue;
                 }
@@ -131,6 +114,18 @@ impl Queue {
     }
 }
 
+/// Has a conversation asked for once more.
+fn postpone(tx: &rusqlite::Transaction<'_>, id: &str, due: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
+         extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
+    )?
+    .execute(params![id, due as i64])?;
+    tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
+        .execute([id])
+        .map(drop)
+}
+
 /// A conversation with nothing left to do.
 struct Ready {
     id: String,
@@ -149,6 +144,21 @@ struct Ready {
 }
 
 impl Ready {
+    /// When it is asked for once more (ms); none if its outcome is final.
+    fn due(&self, passing: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
+        let ended = self.over(now);
+        // What counts is when it was asked for: an answer may be read long after, by a later run.
+        let asked = if self.fetched { self.asked } else { now };
+        if passing && asked < ended + horizon {
+            let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
+            Some((now + pause).min(ended + horizon).max(now))
+        } else if self.fetched && asked < ended + confirm {
+            Some((ended + confirm).max(now))
+        } else {
+            None
+        }
+    }
+
     /// When it was over (ms), for what is to be done so long after that. What lies in the future is
     /// not believed: nobody is held up by it.
     fn over(&self, now: u64) -> u64 {

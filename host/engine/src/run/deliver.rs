@@ -129,6 +129,45 @@ impl Run {
             link.contents.lost_in = self.names(&link.to);
         }
         link.contents.lost = contents.lost;
+        let mut left = self.took(&mut link, &failed, live).await?;
+        // One that was away when the download began may be back, and gets it by the same link.
+        left.append(&mut link.owed);
+        for place in left {
+            match live.lanes.is_away(place) {
+                true => link.owed.push(place),
+                false => link.to.push(place),
+            }
+        }
+        if !link.to.is_empty() {
+            live.links.push_front(link);
+            return Ok(None);
+        }
+        if let (true, true, Some((_, message))) = (
+            link.took.is_empty(),
+            link.owed.is_empty(),
+            link.occupied.first(),
+        ) {
+            return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
+        }
+        if link.took.is_empty() {
+            // Only sinks that are away want it: it waits for them.
+            return Ok(Some(ArtifactResult {
+                artifact: key,
+                took: Vec::new(),
+                owed: self.names(&link.owed),
+                result: Ok(ArtifactContents::default()),
+            }));
+        }
+        Ok(Some(self.ended(key, link)))
+    }
+
+    /// Notes which sinks took what a link brought; returns those that are to get it once more.
+    async fn took(
+        &self,
+        link: &mut Link,
+        failed: &[(String, SinkError)],
+        live: &mut Live,
+    ) -> Result<Vec<usize>, RunError> {
         let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
             let name = &self.outputs[place].name;
@@ -159,35 +198,7 @@ impl Run {
                 }
             }
         }
-        // One that was away when the download began may be back, and gets it by the same link.
-        left.append(&mut link.owed);
-        for place in left {
-            match live.lanes.is_away(place) {
-                true => link.owed.push(place),
-                false => link.to.push(place),
-            }
-        }
-        if !link.to.is_empty() {
-            live.links.push_front(link);
-            return Ok(None);
-        }
-        if let (true, true, Some((_, message))) = (
-            link.took.is_empty(),
-            link.owed.is_empty(),
-            link.occupied.first(),
-        ) {
-            return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
-        }
-        if link.took.is_empty() {
-            // Only sinks that are away want it: it waits for them.
-            return Ok(Some(ArtifactResult {
-                artifact: key,
-                took: Vec::new(),
-                owed: self.names(&link.owed),
-                result: Ok(ArtifactContents::default()),
-            }));
-        }
-        Ok(Some(self.ended(key, link)))
+        Ok(left)
     }
 
     /// Removes the object that is under a recording's key with other bytes, if it may be of no value to

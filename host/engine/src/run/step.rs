@@ -1,6 +1,6 @@
 //! Steps splits, writes down what they yield, and decides what becomes of one that fails.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::task::JoinSet;
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::ask::note;
 use recording_host_model::{
-    ArtifactContents, ArtifactResult, Event, Next, Request, RequestError, SourceError, Split,
-    SplitInput, Step, clock::Clock,
+    Artifact, ArtifactContents, ArtifactResult, Event, Next, Request, RequestError, SourceError,
+    Split, SplitInput, Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
 use recording_host_state::Abandoned;
@@ -85,34 +85,7 @@ impl Run {
             live.add(id, now);
         }
         live.wanted |= committed.wanted > 0;
-        for artifact in step.artifacts {
-            let key = artifact.key.to_text();
-            let to: Vec<usize> = match committed.artifacts.get(&key) {
-                None => continue,
-                Some(None) => (0..self.outputs.len()).collect(),
-                // Those that are away are owed it.
-                Some(Some(takers)) => self.places(takers).collect(),
-            };
-            for stale in [&mut live.stale, &mut live.renewing] {
-                if let Some(keys) = stale.get_mut(&split.id) {
-                    keys.retain(|known| *known != key);
-                }
-            }
-            if to.is_empty() || !live.fetching.insert(key) {
-                continue;
-            }
-            live.links.push_back(Link {
-                artifact,
-                split: split.id.clone(),
-                to,
-                owed: Vec::new(),
-                took: Vec::new(),
-                contents: ArtifactContents::default(),
-                occupied: Vec::new(),
-                is_last: false,
-            });
-        }
-        live.stale.retain(|_, keys| !keys.is_empty());
+        self.links(&split.id, step.artifacts, &committed.artifacts, live);
         match step.next {
             Next::Send(send) => {
                 split.state = send.state;
@@ -124,6 +97,44 @@ impl Run {
             Next::Done(_) => self.done(&split.id, live).await?,
         }
         Ok(())
+    }
+
+    /// Queues the downloads of artifacts that are `wanted`, with the sinks that take them; none for all.
+    fn links(
+        &self,
+        split: &str,
+        artifacts: Vec<Artifact>,
+        wanted: &HashMap<String, Option<Vec<String>>>,
+        live: &mut Live,
+    ) {
+        for artifact in artifacts {
+            let key = artifact.key.to_text();
+            let to: Vec<usize> = match wanted.get(&key) {
+                None => continue,
+                Some(None) => (0..self.outputs.len()).collect(),
+                // Those that are away are owed it.
+                Some(Some(takers)) => self.places(takers).collect(),
+            };
+            for stale in [&mut live.stale, &mut live.renewing] {
+                if let Some(keys) = stale.get_mut(split) {
+                    keys.retain(|known| *known != key);
+                }
+            }
+            if to.is_empty() || !live.fetching.insert(key) {
+                continue;
+            }
+            live.links.push_back(Link {
+                artifact,
+                split: split.to_owned(),
+                to,
+                owed: Vec::new(),
+                took: Vec::new(),
+                contents: ArtifactContents::default(),
+                occupied: Vec::new(),
+                is_last: false,
+            });
+        }
+        live.stale.retain(|_, keys| !keys.is_empty());
     }
 
     async fn done(&self, id: &str, live: &mut Live) -> Result<(), RunError> {

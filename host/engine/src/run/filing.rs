@@ -1,0 +1,103 @@
+//! Files what is complete: segments, their rows and receipts, in each sink.
+
+use std::sync::Arc;
+
+use super::{FILE_AFTER, ROWS, Run, RunError, live::Live, ms};
+use crate::receipt::{self, CommitError};
+use recording_host_model::Event;
+
+/// When what is complete is filed.
+pub(super) struct Upkeep {
+    /// When small segments were filed last (ms).
+    filed_at: u64,
+    /// When it is time again (ms).
+    next: u64,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: u64) -> Self {
+        Upkeep {
+            filed_at: now,
+            next: 0,
+        }
+    }
+
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        now >= self.next
+    }
+}
+
+impl Run {
+    /// Settles and files what is complete.
+    pub(super) async fn keep_up(
+        &self,
+        upkeep: &mut Upkeep,
+        live: &mut Live,
+        now: u64,
+    ) -> Result<(), RunError> {
+        let (late, confirm) = (ms(self.late), ms(self.confirm));
+        self.queue.settle(now, late, confirm).await?;
+        let overdue = self.interval.until.is_none() && now >= upkeep.filed_at + FILE_AFTER;
+        self.file(if overdue { 1 } else { ROWS }, live).await?;
+        if overdue {
+            upkeep.filed_at = now;
+            self.compact(live).await?;
+        }
+        self.report().await?;
+        // What there is to look through grows with the export: that must not take most of the time.
+        let then = self.clock.now();
+        upkeep.next = then + (5 * (then - now)).max(2000);
+        Ok(())
+    }
+
+    /// Files what is settled: days with at least `least` conversations. Says whether every sink has
+    /// all that is closed; one that is unavailable gets it later.
+    pub(super) async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
+        let sinks = self.outputs.iter().map(|output| output.name.clone());
+        let sinks = sinks.collect();
+        self.queue.close_segments(least, ROWS, sinks).await?;
+        let mut all = true;
+        let unfiled = self.queue.unfiled().await?;
+        if !unfiled.is_empty() {
+            self.mark_sinks(live).await?;
+        }
+        for (number, sinks) in unfiled {
+            let mut places: Vec<usize> = self.places(&sinks).collect();
+            places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
+            if places.is_empty() {
+                all = false;
+                continue;
+            }
+            let segment = Arc::new(self.queue.segment(number).await?);
+            let small = segment.conversations.len() < ROWS;
+            let keep = small && segment.is_whole() && self.may_compact();
+            let mut everywhere = false;
+            for place in places {
+                let output = &self.outputs[place];
+                let context = self.receipt_context(&segment.day).await?;
+                let commit =
+                    receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
+                match commit.await {
+                    Ok(()) => {
+                        let name = output.name.clone();
+                        let now = self.clock.now();
+                        let filed = self.queue.filed(&segment, name, keep, now).await?;
+                        self.events.emit(|| Event::SegmentFiled {
+                            sink: output.name.clone(),
+                            day: segment.day.clone(),
+                            number,
+                            conversations: segment.conversations.len(),
+                        });
+                        everywhere = filed.everywhere;
+                        live.wanted |= filed.grown > 0;
+                    }
+                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, live)?,
+                    Err(CommitError::Queue(error)) => return Err(error.into()),
+                }
+            }
+            all &= everywhere;
+        }
+        all &= self.remove_replaced(live).await?;
+        Ok(all)
+    }
+}
