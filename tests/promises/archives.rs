@@ -11,6 +11,8 @@ mod told;
 #[cfg(feature = "transcode")]
 #[path = "archives/transcoded.rs"]
 mod transcoded;
+#[path = "archives/unpacked.rs"]
+mod unpacked;
 
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 
