@@ -6,7 +6,6 @@
 //!
 //! Nothing here knows a vendor.
 
-mod ask;
 pub mod identity;
 mod marker;
 pub mod plan;
@@ -17,6 +16,7 @@ pub mod recover;
 mod repair;
 mod replicate;
 pub mod run;
+mod source_session;
 pub mod transfer;
 pub mod verify;
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use picture::picture;
 
-use crate::{ask::Asked, run::RunError, transfer::length};
+use crate::{run::RunError, source_session::SourceSession, transfer::length};
 use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, ConversationRef, Fetch, Purpose, Split, Step, TimeRange,
@@ -119,7 +119,7 @@ struct Sampled {
 
 /// Plans the export of a range from a source whose links may lead to `allow`.
 pub(crate) async fn plan(
-    asked: &Asked,
+    asked: &SourceSession,
     range: TimeRange,
     fetch_size: usize,
     requests_per_minute: Option<u32>,
@@ -147,7 +147,7 @@ pub(crate) async fn plan(
     Ok(add_up(&all, sampled, fetch_size, requests_per_minute))
 }
 
-async fn count(asked: &Asked, split: Split) -> Result<Counts, RunError> {
+async fn count(asked: &SourceSession, split: Split) -> Result<Counts, RunError> {
     let mut counts = Counts::default();
     let mut take = |step| counts.take(step);
     asked.all(vec![split], &mut take).await?;
@@ -156,7 +156,7 @@ async fn count(asked: &Asked, split: Split) -> Result<Counts, RunError> {
 
 /// Has some conversations fetched as far as their links, and measures the files behind those.
 async fn sample(
-    asked: &Asked,
+    asked: &SourceSession,
     conversations: Vec<ConversationRef>,
     client: &reqwest::Client,
     allow: &AllowedOrigins,

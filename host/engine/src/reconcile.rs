@@ -9,9 +9,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
-    ask::Asked,
     recover::{Claim, Line, Receipts},
     run::RunError,
+    source_session::SourceSession,
     transfer::Output,
 };
 use recording_host_model::{
@@ -84,7 +84,7 @@ struct Known {
 
 /// Compares the receipts that an export may `claim` in some sinks with what the source has in a range.
 pub(crate) async fn reconcile(
-    asked: &Asked,
+    asked: &SourceSession,
     range: TimeRange,
     claim: &Claim,
     horizon: u64,
@@ -113,7 +113,7 @@ pub(crate) async fn reconcile(
 }
 
 async fn one_day(
-    asked: &Asked,
+    asked: &SourceSession,
     range: TimeRange,
     (claim, horizon): (&Claim, u64),
     outputs: &[Output],
@@ -187,7 +187,7 @@ struct Found {
 /// The conversations that the source has in a range. Those that go on are left out until `horizon` ms
 /// after they began.
 async fn find(
-    asked: &Asked,
+    asked: &SourceSession,
     range: TimeRange,
     horizon: u64,
     outputs: &[Output],

@@ -3,25 +3,27 @@
 //! A split's progress is committed before anything is built on it. Whatever
 //! was not committed when a run ended is done again by the next one.
 
+mod adaptive_concurrency;
+mod backfill;
 mod compact;
 mod context;
 mod deliver;
+mod discovery;
 mod filing;
-mod fill;
-mod lane;
-mod live;
-mod pace;
-pub(crate) mod parts;
-mod search;
+mod in_flight;
+mod links;
+pub(crate) mod ports;
+mod read_only;
 mod setup;
 #[cfg(test)]
 mod simulation;
-mod sinks;
+mod sink_health;
+mod sink_identity;
 mod source;
+mod splits;
 mod step;
 mod summary;
 mod tasks;
-mod tell;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -29,29 +31,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-pub use search::Follow;
+pub use discovery::Follow;
+pub use read_only::{Finding, State};
 pub use setup::{Pipeline, VendorApi};
 #[cfg(feature = "aws")]
 pub use source::AwsAuth;
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
-pub use tell::{Finding, State};
 
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::Output};
-use deliver::Fetched;
+use adaptive_concurrency::AdaptiveConcurrency;
+use deliver::TransferDone;
 use filing::Upkeep;
-use lane::Lanes;
-use live::Live;
-use pace::Pace;
-use parts::{Answers, Delivers, Steps};
-use recording_host_model::{
-    ArtifactKey, ArtifactResult, Event, Events, OptionError, SplitInput, clock::Clock,
-};
+use in_flight::InFlight;
+use links::Links;
+use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
+use recording_host_model::{ArtifactResult, Event, Events, OptionError, clock::Clock};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};
+use sink_health::SinkHealth;
 pub use step::source_error;
-use step::{Stepped, Todo};
+use step::{NextInput, StepDone};
 use tasks::{Happened, Tasks};
 
 /// How long something may be unavailable before a run gives up.
@@ -64,6 +65,8 @@ const ROWS: usize = 10_000;
 const TICK: Duration = Duration::from_millis(500);
 /// How long settled conversations of an export without an end wait to be filed (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
+/// Results of transfers that are written down at once, at most.
+const BATCH: usize = 32;
 /// How long work under way is awaited when a run is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -117,16 +120,16 @@ impl Default for Concurrency {
 }
 
 /// Everything that a run needs, set up.
-pub(crate) struct Run {
+pub(crate) struct Engine {
     pub(crate) export: String,
     /// What its receipts tell besides the segments.
     pub(crate) context: receipt::Context,
     pub(crate) interval: Interval,
-    pub(crate) source: Arc<dyn Steps>,
+    pub(crate) source: Arc<dyn SourceRuntime>,
     /// How many conversations the source takes in one fetch.
     pub(crate) fetch_size: usize,
-    pub(crate) answers: Arc<dyn Answers>,
-    pub(crate) transfer: Arc<dyn Delivers>,
+    pub(crate) answers: Arc<dyn HttpGateway>,
+    pub(crate) transfer: Arc<dyn ArtifactDelivery>,
     pub(crate) outputs: Vec<Arc<Output>>,
     /// The sinks that are unavailable from the start, by name.
     pub(crate) absent: Vec<String>,
@@ -151,51 +154,53 @@ pub(crate) struct Run {
     pub(crate) events: Events,
 }
 
-impl Run {
+impl Engine {
     /// Runs the export to its end, or until `stop` turns true; says what was put right.
-    pub(crate) async fn go(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
-        let (mut live, repaired) = self.begin(&mut stop).await?;
+    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
+        let (mut in_flight, repaired) = self.begin(&mut stop).await?;
         let mut tasks = Tasks::default();
-        let mut delivered = Vec::new();
+        let mut results = Vec::new();
         let mut upkeep = Upkeep::new(self.clock.now());
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
-            self.start_work(&mut live, &mut tasks, now).await?;
-            if !delivered.is_empty() && (delivered.len() >= 32 || tasks.fetches.is_empty()) {
-                self.delivered(&mut delivered, &mut live).await?;
+            self.start_work(&mut in_flight, &mut tasks, now).await?;
+            if !results.is_empty() && (results.len() >= BATCH || tasks.transfers.is_empty()) {
+                self.settle(&mut results, &mut in_flight).await?;
             }
-            let idle = tasks.is_empty() && live.is_idle();
+            let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(now) || idle {
-                self.keep_up(&mut upkeep, &mut live, now).await?;
+                self.keep_up(&mut upkeep, &mut in_flight, now).await?;
             }
-            if idle && self.finished(&mut live).await? {
+            if idle && self.finished(&mut in_flight).await? {
                 self.report().await?;
                 return Ok(repaired);
             }
             // What the end of all work has brought up is begun at once.
-            let next = match idle && live.wanted {
+            let next = match idle && in_flight.discovery.is_wanted() {
                 true => now,
-                false => live.next(now),
+                false => in_flight.next_due(now),
             };
             let wait = next.saturating_sub(self.clock.now()).clamp(1, 3_600_000);
             let wait = Duration::from_millis(wait);
             match tasks.next(&mut stop, self.clock, wait).await? {
-                Happened::Stepped(stepped) => {
-                    self.stepped(*stepped, &mut live, &mut tasks.steps).await?;
+                Happened::StepDone(done) => {
+                    self.on_step(*done, &mut in_flight, &mut tasks.steps)
+                        .await?;
                 }
-                Happened::Fetched(fetched) => {
-                    delivered.extend(self.fetched(*fetched, &mut live).await?);
+                Happened::TransferDone(done) => {
+                    results.extend(self.on_transfer(*done, &mut in_flight).await?);
                 }
-                Happened::Tried(tried) => {
+                Happened::ProbeDone(done) => {
                     // What the sink is owed must be known in full.
-                    self.delivered(&mut delivered, &mut live).await?;
-                    self.tried(tried, &mut live).await?;
+                    self.settle(&mut results, &mut in_flight).await?;
+                    self.on_probe(done, &mut in_flight).await?;
                 }
-                Happened::Filled(filled) => self.filled(*filled, &mut live).await?,
+                Happened::BackfillDone(done) => self.on_backfill(*done, &mut in_flight).await?,
                 Happened::Time => {}
                 Happened::Stop => {
-                    self.drain(&mut live, tasks.fetches, &mut delivered).await?;
+                    self.drain(&mut in_flight, tasks.transfers, &mut results)
+                        .await?;
                     return Err(RunError::Stopped);
                 }
             }
@@ -203,72 +208,73 @@ impl Run {
     }
 
     /// What is left to do, once the sinks are known and, if it is asked for, repaired.
-    async fn begin(&self, stop: &mut watch::Receiver<bool>) -> Result<(Live, Repaired), RunError> {
-        let lanes = Lanes::new(self.outputs.len(), self.following);
+    async fn begin(
+        &self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(InFlight, Repaired), RunError> {
+        let sinks = SinkHealth::new(self.outputs.len(), self.following);
         let most = self.concurrency.transfers;
-        let pace = Pace::new(most, self.pushed_back(), Instant::now());
-        let mut live = Live::load(&self.queue, lanes, pace).await?;
-        live.next_search = Some(0);
-        live.filling.due = true;
+        let concurrency = AdaptiveConcurrency::new(most, self.pushed_back(), Instant::now());
+        let mut in_flight = InFlight::load(&self.queue, sinks, concurrency).await?;
+        in_flight.backfill.look();
         for place in self.places(&self.absent) {
-            live.lanes.leave(place, self.clock.now());
+            in_flight.sinks.open(place, self.clock.now());
         }
-        let mut there: Vec<usize> = (0..self.outputs.len()).collect();
-        live.strangers = there.iter().copied().collect();
-        there.retain(|place| !live.lanes.is_away(*place));
-        self.know_sinks(&there, &mut live, stop).await?;
-        there.retain(|place| !live.lanes.is_away(*place));
-        let repaired = self.repair_sinks(&live).await?;
-        self.catch_up(there, &mut live).await?;
-        Ok((live, repaired))
+        let there = in_flight.sinks.available();
+        self.know_sinks(&there, &mut in_flight, stop).await?;
+        let repaired = self.repair_sinks(&in_flight).await?;
+        let there = in_flight.sinks.available();
+        self.replicate_backlog(there, &mut in_flight).await?;
+        Ok((in_flight, repaired))
     }
 
     /// Starts what is due and may be under way.
     async fn start_work(
         &self,
-        live: &mut Live,
+        in_flight: &mut InFlight,
         tasks: &mut Tasks,
         now: u64,
     ) -> Result<(), RunError> {
-        self.search(live, now).await?;
-        self.gather(live, now).await?;
-        self.try_sinks(live, &mut tasks.tries, now);
-        self.fill_sinks(live, &mut tasks.fills, now).await?;
-        if !live.links.is_empty() {
-            self.mark_sinks(live).await?;
+        self.discover(in_flight, now).await?;
+        self.form_fetches(in_flight, now).await?;
+        self.probe_sinks(in_flight, &mut tasks.probes, now);
+        self.backfill_sinks(in_flight, &mut tasks.backfills, now)
+            .await?;
+        if in_flight.links.ready() > 0 {
+            self.mark_sinks(in_flight).await?;
         }
-        self.fetch(live, &mut tasks.fetches, now);
-        self.launch(live, &mut tasks.steps, now).await
+        self.transfer(in_flight, &mut tasks.transfers, now);
+        self.start_steps(in_flight, &mut tasks.steps, now).await
     }
 
     /// With nothing under way: whether nothing is left to do, now or later.
-    async fn finished(&self, live: &mut Live) -> Result<bool, RunError> {
-        if live.wanted || live.next_wanted.is_some() {
+    async fn finished(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
+        if !in_flight.discovery.is_fetched() {
             return Ok(false);
         }
         // Settling may have put conversations off.
-        live.next_wanted = self.next_wanted().await?;
-        if live.next_wanted.is_some() || !live.stale.is_empty() {
+        in_flight.discovery.none_until(self.next_wanted().await?);
+        if !in_flight.discovery.is_fetched() || in_flight.links.any_stale() {
             return Ok(false);
         }
         if self.queue.settle_forgotten().await? > 0 {
-            live.wanted = true;
+            in_flight.discovery.found(true);
             return Ok(false);
         }
-        if live.next_search.is_some() {
+        if !in_flight.discovery.is_searched() {
             return Ok(false);
         }
-        let mut all = self.file(1, live).await?;
-        if all && self.compact(live).await? {
-            all = self.file(1, live).await?;
+        let mut all = self.file(1, in_flight).await?;
+        if all && self.compact(in_flight).await? {
+            all = self.file(1, in_flight).await?;
         }
-        if live.wanted {
+        if in_flight.discovery.is_wanted() {
             return Ok(false);
         }
         all &= !self.queue.any_waits_for_sinks().await?;
-        // Whether a sink that is away lacks something, nobody knows.
-        all &= live.strangers.is_empty() && !self.any_away_lacks(live).await?;
-        match live.lanes.refused() {
+        // Whether a sink that is unavailable lacks something, nobody knows.
+        all &= !in_flight.sinks.any_unverified() && !self.any_away_lacks(in_flight).await?;
+        match in_flight.sinks.given_up() {
             // The others have everything.
             Some(error) if !all => Err(error.clone().into()),
             _ => Ok(all),
@@ -283,63 +289,55 @@ impl Run {
     }
 
     /// Starts as many steps as may be under way.
-    async fn launch(
+    async fn start_steps(
         &self,
-        live: &mut Live,
-        steps: &mut JoinSet<Stepped>,
+        in_flight: &mut InFlight,
+        steps: &mut JoinSet<StepDone>,
         now: u64,
     ) -> Result<(), RunError> {
+        let InFlight { splits, links, .. } = in_flight;
         // Links expire: no new ones are asked for while so many wait.
-        if live.links.len() > live.pace.limit() * 64 {
+        if links.ready() > in_flight.concurrency.limit() * 64 {
             return Ok(());
         }
         let most = self.concurrency.splits;
         while steps.len() < most {
-            let Some(id) = live.take(now, most) else {
+            let Some(id) = splits.take(now, most) else {
                 break;
             };
-            // What a split was asked to obtain anew is not yet part of its state.
-            let event = live
-                .asked
-                .get(&id)
-                .map_or(SplitInput::Resume, |keys| renew(keys));
-            if let Some(split) = self.queue.split(id).await? {
-                self.spawn(steps, split, Todo::SplitInput(event));
-            }
+            self.start_step(id, links, steps).await?;
         }
-        let ready: Vec<String> = live
-            .stale
-            .keys()
-            .filter(|id| !live.begun.contains(*id) && !live.is_open(id))
-            .take(most.saturating_sub(steps.len()))
-            .cloned()
-            .collect();
-        for id in ready {
-            let keys = live.stale.remove(&id).unwrap_or_default();
-            let event = renew(&keys);
-            live.begun.insert(id.clone());
-            live.asked.insert(id.clone(), keys.clone());
-            live.renewing.insert(id.clone(), keys);
-            if let Some(split) = self.queue.split(id).await? {
-                self.spawn(steps, split, Todo::SplitInput(event));
-            }
+        let room = most.saturating_sub(steps.len());
+        for id in links.take_refreshes(room, |id| !splits.is_busy(id)) {
+            splits.begin(id.clone());
+            self.start_step(id, links, steps).await?;
         }
         Ok(())
     }
 
-    /// Writes down what was delivered; until then, links to the same artifacts are ignored.
-    async fn delivered(
+    async fn start_step(
         &self,
-        delivered: &mut Vec<ArtifactResult>,
-        live: &mut Live,
+        id: String,
+        links: &Links,
+        steps: &mut JoinSet<StepDone>,
     ) -> Result<(), RunError> {
-        let keys: Vec<String> = delivered.iter().map(|one| one.artifact.clone()).collect();
-        self.remove_copies(delivered).await?;
-        self.commit_results(std::mem::take(delivered)).await?;
-        for key in &keys {
-            live.fetching.remove(key);
-            live.renewals.remove(key);
+        let input = links.input(&id);
+        if let Some(split) = self.queue.split(id).await? {
+            self.spawn(steps, split, NextInput::SplitInput(input));
         }
+        Ok(())
+    }
+
+    /// Writes down what became of artifacts; until then, links to the same artifacts are ignored.
+    async fn settle(
+        &self,
+        results: &mut Vec<ArtifactResult>,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let keys: Vec<String> = results.iter().map(|one| one.artifact.clone()).collect();
+        self.remove_copies(results).await?;
+        self.commit_results(std::mem::take(results)).await?;
+        in_flight.links.settled(&keys);
         Ok(())
     }
 
@@ -360,19 +358,19 @@ impl Run {
     /// Lets downloads under way come to their end, for a while.
     async fn drain(
         &self,
-        live: &mut Live,
-        mut fetches: JoinSet<Fetched>,
-        delivered: &mut Vec<ArtifactResult>,
+        in_flight: &mut InFlight,
+        mut transfers: JoinSet<TransferDone>,
+        results: &mut Vec<ArtifactResult>,
     ) -> Result<(), RunError> {
         let draining = async {
-            while let Some(Ok(fetched)) = fetches.join_next().await {
-                if let Ok(done) = self.fetched(fetched, live).await {
-                    delivered.extend(done);
+            while let Some(Ok(done)) = transfers.join_next().await {
+                if let Ok(result) = self.on_transfer(done, in_flight).await {
+                    results.extend(result);
                 }
             }
         };
         let _ = tokio::time::timeout(DRAIN, draining).await;
-        self.delivered(delivered, live).await
+        self.settle(results, in_flight).await
     }
 
     async fn report(&self) -> Result<(), RunError> {
@@ -411,14 +409,6 @@ fn event_of(result: &ArtifactResult) -> Option<Event> {
 /// A length of time in ms.
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
-}
-
-fn renew(keys: &[String]) -> SplitInput {
-    SplitInput::Refresh(
-        keys.iter()
-            .filter_map(|key| ArtifactKey::from_text(key))
-            .collect(),
-    )
 }
 
 /// How long to wait before attempt number `failures + 1` (ms).

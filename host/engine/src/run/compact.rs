@@ -1,6 +1,6 @@
 //! Joins the small files of days that are over, in sinks that let objects be removed.
 
-use super::{ROWS, Run, RunError, live::Live};
+use super::{Engine, ROWS, RunError, in_flight::InFlight};
 use crate::receipt;
 use recording_host_model::day;
 
@@ -9,7 +9,7 @@ const OVER: u64 = 24 * 3_600_000;
 /// An object that there never is: removing it tells whether removing is allowed.
 const NOTHING: &str = "receipts/.recording-host-removes-nothing";
 
-impl Run {
+impl Engine {
     /// Whether any sink is to have small files joined.
     pub(super) fn may_compact(&self) -> bool {
         let mut outputs = self.outputs.iter();
@@ -18,10 +18,10 @@ impl Run {
 
     /// Closes larger segments in the place of small ones, where there are such; says whether there is
     /// something to file.
-    pub(super) async fn compact(&self, live: &mut Live) -> Result<bool, RunError> {
+    pub(super) async fn compact(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
         let now = self.clock.now();
         let before = day(now.saturating_sub(OVER));
-        if live.lanes.any_away() || !self.queue.can_compact(before.clone()).await? {
+        if in_flight.sinks.any_unavailable() || !self.queue.can_compact(before.clone()).await? {
             return Ok(false);
         }
         let mut sinks = Vec::new();
@@ -32,7 +32,7 @@ impl Run {
             match store.delete(NOTHING).await {
                 Ok(()) => sinks.push(output.name.clone()),
                 Err(error) if error.retryable => {
-                    self.sink_failed(place, error, live)?;
+                    self.sink_failed(place, error, in_flight)?;
                     return Ok(false);
                 }
                 // An archive may well forbid it.
@@ -43,7 +43,7 @@ impl Run {
     }
 
     /// Removes the files in whose place others have been filed; says whether none is left.
-    pub(super) async fn remove_replaced(&self, live: &mut Live) -> Result<bool, RunError> {
+    pub(super) async fn remove_replaced(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
         let mut all = true;
         for replaced in self.queue.replaced().await? {
             let outputs = self.outputs.iter();
@@ -52,14 +52,14 @@ impl Run {
             let Some((place, store)) = store else {
                 continue;
             };
-            if live.lanes.rests(place, self.clock.now()) {
+            if in_flight.sinks.is_paused(place, self.clock.now()) {
                 all = false;
                 continue;
             }
             match receipt::remove(store, &self.export, &replaced).await {
                 Ok(()) => self.queue.removed(replaced).await?,
                 Err(error) if error.retryable => {
-                    self.sink_failed(place, error, live)?;
+                    self.sink_failed(place, error, in_flight)?;
                     all = false;
                 }
                 Err(error) => {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Interval, Run};
+use super::{Engine, Interval};
 use crate::{
     identity::{self, digest},
     receipt::{Claims, ComponentVersion, Context, SearchedRange, SourceCount},
@@ -13,7 +13,7 @@ use recording_host_state::QueueError;
 /// A day (ms).
 const DAY: u64 = 86_400_000;
 
-impl Run {
+impl Engine {
     /// What stands in the header of a receipt of this day that is made now.
     pub(super) async fn receipt_context(&self, day: &str) -> Result<Context, QueueError> {
         let (from, until) = bounds(day);

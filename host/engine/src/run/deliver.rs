@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{
-    Run, RunError,
-    lane::Failed,
-    live::{Link, Live},
-};
+use super::{Engine, RunError, in_flight::InFlight, links::Link, sink_health::Failure};
 use crate::{
     receipt,
     transfer::{Delivery, Output, TransferError},
@@ -18,50 +14,41 @@ use recording_host_model::{
 };
 use recording_host_sink::{Health, SinkError};
 
-/// How often a fresh link is asked for.
-const RENEWALS: u32 = 5;
-
 /// The code of a recording whose key another object has, which stays.
 const OCCUPIED: &str = "occupied";
 
 /// What came of a download.
-pub(super) struct Fetched {
+pub(super) struct TransferDone {
     link: Link,
     began: Instant,
     result: Result<Delivery, TransferError>,
 }
 
 /// What came of trying a sink that was left behind.
-pub(super) struct Tried {
+pub(super) struct ProbeDone {
     place: usize,
     result: Result<Health, SinkError>,
 }
 
-impl Run {
+impl Engine {
     /// Starts as many downloads as may be under way.
-    pub(super) fn fetch(&self, live: &mut Live, fetches: &mut JoinSet<Fetched>, now: u64) {
-        live.pace.hear(self.pushed_back(), Instant::now());
-        let pace = live.pace.limit();
-        // A sink that was unavailable is tried with one download before it gets all of them.
-        let most = match live.lanes.waits() {
-            _ if live.lanes.all_away() => 0,
-            // What is in a sink before its marker would not be missed if the sink were another one later.
-            _ if live
-                .unmarked
-                .iter()
-                .any(|place| !live.lanes.is_away(*place)) =>
-            {
-                0
-            }
-            Some(until) if until > now => 0,
-            Some(_) => 1,
-            None => pace,
-        };
-        while fetches.len() < most {
-            let Some(mut link) = live.links.pop_front() else {
+    pub(super) fn transfer(
+        &self,
+        in_flight: &mut InFlight,
+        transfers: &mut JoinSet<TransferDone>,
+        now: u64,
+    ) {
+        let backpressure = self.pushed_back();
+        in_flight
+            .concurrency
+            .on_backpressure(backpressure, Instant::now());
+        let pace = in_flight.concurrency.limit();
+        let most = in_flight.sinks.allows(pace, now);
+        while transfers.len() < most {
+            let Some(mut link) = in_flight.links.take() else {
                 break;
             };
-            let away = |place: &usize| live.lanes.is_away(*place);
+            let away = |place: &usize| in_flight.sinks.is_unavailable(*place);
             link.owed.extend(link.to.iter().copied().filter(away));
             link.to.retain(|place| !away(place));
             let transfer = Arc::clone(&self.transfer);
@@ -71,22 +58,22 @@ impl Run {
                 .map(|place| Arc::clone(&self.outputs[*place]));
             let outputs: Vec<Arc<Output>> = to.collect();
             let began = Instant::now();
-            fetches.spawn(async move {
+            transfers.spawn(async move {
                 let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
                 let result = match (outputs.is_empty(), link.is_last) {
                     (true, _) => Ok(Delivery::default()),
                     (false, false) => transfer.deliver(&link.artifact, &outputs).await,
                     (false, true) => transfer.keep_aside(&link.artifact, &outputs).await,
                 };
-                Fetched {
+                TransferDone {
                     link,
                     began,
                     result,
                 }
             });
         }
-        if fetches.len() < pace {
-            live.pace.short();
+        if transfers.len() < pace {
+            in_flight.concurrency.on_idle();
         }
     }
 
@@ -98,29 +85,31 @@ impl Run {
     }
 
     /// Says what has become of an artifact, if that is final.
-    pub(super) async fn fetched(
+    pub(super) async fn on_transfer(
         &self,
-        fetched: Fetched,
-        live: &mut Live,
+        done: TransferDone,
+        in_flight: &mut InFlight,
     ) -> Result<Option<ArtifactResult>, RunError> {
-        let Fetched {
+        let TransferDone {
             mut link,
             began,
             result,
-        } = fetched;
+        } = done;
         let brought = result.as_ref().ok().map(|delivery| {
             let objects = delivery.contents.objects.iter();
             objects.map(|(_, object)| object.size).sum()
         });
-        live.pace.ended(began, brought, Instant::now());
+        in_flight
+            .concurrency
+            .on_complete(began, brought, Instant::now());
         let key = link.artifact.key.to_text();
         let delivery = match result {
             Ok(delivery) => delivery,
-            Err(error) => return self.undelivered(link, key, error, live),
+            Err(error) => return self.undelivered(link, key, error, in_flight),
         };
         // A link that has served is good: a sink's outage costs no renewals.
         if !link.to.is_empty() {
-            live.renewals.remove(&key);
+            in_flight.links.served(&key);
         }
         let Delivery { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
@@ -129,17 +118,17 @@ impl Run {
             link.contents.lost_in = self.names(&link.to);
         }
         link.contents.lost = contents.lost;
-        let mut left = self.took(&mut link, &failed, live).await?;
+        let mut left = self.took(&mut link, &failed, in_flight).await?;
         // One that was away when the download began may be back, and gets it by the same link.
         left.append(&mut link.owed);
         for place in left {
-            match live.lanes.is_away(place) {
+            match in_flight.sinks.is_unavailable(place) {
                 true => link.owed.push(place),
                 false => link.to.push(place),
             }
         }
         if !link.to.is_empty() {
-            live.links.push_front(link);
+            in_flight.links.put_back(link);
             return Ok(None);
         }
         if let (true, true, Some((_, message))) = (
@@ -166,7 +155,7 @@ impl Run {
         &self,
         link: &mut Link,
         failed: &[(String, SinkError)],
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<Vec<usize>, RunError> {
         let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
@@ -174,25 +163,25 @@ impl Run {
             match failed.iter().find(|(sink, _)| sink == name) {
                 Some((_, error)) if error.different.is_some() => {
                     match self
-                        .gives_way(place, &link.artifact.key, error, live)
+                        .gives_way(place, &link.artifact.key, error, in_flight)
                         .await?
                     {
                         Ok(true) => left.push(place),
                         Ok(false) => link.occupied.push((place, error.to_string())),
                         Err(error) => {
-                            self.sink_failed(place, error, live)?;
+                            self.sink_failed(place, error, in_flight)?;
                             left.push(place);
                         }
                     }
                 }
                 Some((_, error)) => {
-                    self.sink_failed(place, error.clone(), live)?;
+                    self.sink_failed(place, error.clone(), in_flight)?;
                     left.push(place);
                 }
                 None => {
                     // One that was left behind meanwhile is back when it has been tried.
-                    if !live.lanes.is_away(place) {
-                        live.lanes.works(place);
+                    if !in_flight.sinks.is_unavailable(place) {
+                        in_flight.sinks.succeeded(place);
                     }
                     link.took.push(place);
                 }
@@ -210,14 +199,14 @@ impl Run {
         place: usize,
         artifact: &ArtifactKey,
         error: &SinkError,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<Result<bool, SinkError>, RunError> {
         let output = &self.outputs[place];
         let (Some(different), Some(store)) = (&error.different, output.sink.store()) else {
             return Ok(Ok(false));
         };
         let key = &different.key;
-        if !different.replaceable || live.given_way.contains(&(place, key.clone())) {
+        if !different.replaceable || in_flight.links.gave_way(place, key) {
             return Ok(Ok(false));
         }
         // What an archive of many conversations is called is not theirs alone.
@@ -238,7 +227,7 @@ impl Run {
             Err(error) => Err(error),
         };
         match removed {
-            Ok(()) => live.given_way.insert((place, key.clone())),
+            Ok(()) => in_flight.links.give_way(place, key),
             Err(error) if error.retryable => return Ok(Err(error)),
             Err(_) => return Ok(Ok(false)),
         };
@@ -286,23 +275,19 @@ impl Run {
         mut link: Link,
         key: String,
         error: TransferError,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<Option<ArtifactResult>, RunError> {
         let (code, message) = match error {
             TransferError::Host(reason) => return Err(RunError::Host(reason)),
             TransferError::Item { code, reason } => (code, reason),
             TransferError::Link(_) | TransferError::Unfit(_) => {
-                let renewals = live.renewals.entry(key.clone()).or_default();
-                *renewals += 1;
-                if *renewals <= RENEWALS {
-                    live.fetching.remove(&key);
-                    live.stale.entry(link.split).or_default().push(key);
+                if in_flight.links.refresh(&link.split, &key) {
                     return Ok(None);
                 }
                 match error {
                     TransferError::Unfit(_) if !link.is_last => {
                         link.is_last = true;
-                        live.links.push_front(link);
+                        in_flight.links.put_back(link);
                         return Ok(None);
                     }
                     TransferError::Unfit(unfit) => (unfit.code, unfit.reason),
@@ -328,18 +313,18 @@ impl Run {
         &self,
         place: usize,
         error: SinkError,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let text = error.to_string();
-        match live.lanes.failed(place, error, self.clock.now())? {
-            Failed::Again => {}
-            Failed::Twice => self.warn(&format!("{text}; trying on")),
-            Failed::LeftBehind => self.left_behind(place, &text),
+        match in_flight.sinks.failed(place, error, self.clock.now())? {
+            Failure::Again => {}
+            Failure::Twice => self.warn(&format!("{text}; trying on")),
+            Failure::Opened => self.on_sink_unavailable(place, &text),
         }
         Ok(())
     }
 
-    pub(super) fn left_behind(&self, place: usize, reason: &str) {
+    pub(super) fn on_sink_unavailable(&self, place: usize, reason: &str) {
         let name = &self.outputs[place].name;
         self.events
             .emit(|| Event::SinkUnavailable { sink: name.clone() });
@@ -349,29 +334,38 @@ impl Run {
     }
 
     /// Tries sinks that were left behind, when it is time.
-    pub(super) fn try_sinks(&self, live: &mut Live, tries: &mut JoinSet<Tried>, now: u64) {
-        for place in live.lanes.take_due(now) {
+    pub(super) fn probe_sinks(
+        &self,
+        in_flight: &mut InFlight,
+        probes: &mut JoinSet<ProbeDone>,
+        now: u64,
+    ) {
+        for place in in_flight.sinks.take_probes(now) {
             let output = Arc::clone(&self.outputs[place]);
-            tries.spawn(async move {
+            probes.spawn(async move {
                 let result = output.sink.check().await;
-                Tried { place, result }
+                ProbeDone { place, result }
             });
         }
     }
 
     /// Goes on without a sink, or brings it what it is owed.
-    pub(super) async fn tried(&self, tried: Tried, live: &mut Live) -> Result<(), RunError> {
-        let Tried { place, result } = tried;
-        live.lanes.tried(place);
+    pub(super) async fn on_probe(
+        &self,
+        done: ProbeDone,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        let ProbeDone { place, result } = done;
+        in_flight.sinks.probed(place);
         if let Err(error) = result {
-            return self.sink_failed(place, error, live);
+            return self.sink_failed(place, error, in_flight);
         }
-        if !self.know_again(place, live).await? {
+        if !self.know_again(place, in_flight).await? {
             return Ok(());
         }
-        live.lanes.works(place);
-        live.filling.due = true;
-        let owed = self.catch_up(vec![place], live).await?;
+        in_flight.sinks.succeeded(place);
+        in_flight.backfill.look();
+        let owed = self.replicate_backlog(vec![place], in_flight).await?;
         let name = &self.outputs[place].name;
         self.events.emit(|| Event::SinkAvailable {
             sink: name.clone(),
@@ -384,24 +378,16 @@ impl Run {
     }
 
     /// Has links asked for to what some sinks are owed; returns to how many artifacts.
-    pub(super) async fn catch_up(
+    pub(super) async fn replicate_backlog(
         &self,
         places: Vec<usize>,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<usize, RunError> {
         let names = places.iter().map(|place| self.outputs[*place].name.clone());
         let mut count = 0;
         for (split, keys) in self.queue.owed(names.collect()).await? {
-            let keys = keys.into_iter().filter(|key| !live.fetching.contains(key));
-            let stale = live.stale.entry(split).or_default();
-            for key in keys {
-                if !stale.contains(&key) {
-                    stale.push(key);
-                    count += 1;
-                }
-            }
+            count += in_flight.links.want(&split, keys);
         }
-        live.stale.retain(|_, keys| !keys.is_empty());
         Ok(count)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FILE_AFTER, ROWS, Run, RunError, live::Live, ms};
+use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::Event;
 
@@ -27,21 +27,21 @@ impl Upkeep {
     }
 }
 
-impl Run {
+impl Engine {
     /// Settles and files what is complete.
     pub(super) async fn keep_up(
         &self,
         upkeep: &mut Upkeep,
-        live: &mut Live,
+        in_flight: &mut InFlight,
         now: u64,
     ) -> Result<(), RunError> {
         let (late, confirm) = (ms(self.late), ms(self.confirm));
         self.queue.settle(now, late, confirm).await?;
         let overdue = self.interval.until.is_none() && now >= upkeep.filed_at + FILE_AFTER;
-        self.file(if overdue { 1 } else { ROWS }, live).await?;
+        self.file(if overdue { 1 } else { ROWS }, in_flight).await?;
         if overdue {
             upkeep.filed_at = now;
-            self.compact(live).await?;
+            self.compact(in_flight).await?;
         }
         self.report().await?;
         // What there is to look through grows with the export: that must not take most of the time.
@@ -52,18 +52,22 @@ impl Run {
 
     /// Files what is settled: days with at least `least` conversations. Says whether every sink has
     /// all that is closed; one that is unavailable gets it later.
-    pub(super) async fn file(&self, least: usize, live: &mut Live) -> Result<bool, RunError> {
+    pub(super) async fn file(
+        &self,
+        least: usize,
+        in_flight: &mut InFlight,
+    ) -> Result<bool, RunError> {
         let sinks = self.outputs.iter().map(|output| output.name.clone());
         let sinks = sinks.collect();
         self.queue.close_segments(least, ROWS, sinks).await?;
         let mut all = true;
         let unfiled = self.queue.unfiled().await?;
         if !unfiled.is_empty() {
-            self.mark_sinks(live).await?;
+            self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
             let mut places: Vec<usize> = self.places(&sinks).collect();
-            places.retain(|place| !live.lanes.rests(*place, self.clock.now()));
+            places.retain(|place| !in_flight.sinks.is_paused(*place, self.clock.now()));
             if places.is_empty() {
                 all = false;
                 continue;
@@ -89,15 +93,15 @@ impl Run {
                             conversations: segment.conversations.len(),
                         });
                         everywhere = filed.everywhere;
-                        live.wanted |= filed.grown > 0;
+                        in_flight.discovery.found(filed.grown > 0);
                     }
-                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, live)?,
+                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, in_flight)?,
                     Err(CommitError::Queue(error)) => return Err(error.into()),
                 }
             }
             all &= everywhere;
         }
-        all &= self.remove_replaced(live).await?;
+        all &= self.remove_replaced(in_flight).await?;
         Ok(all)
     }
 }

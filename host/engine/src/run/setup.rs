@@ -1,4 +1,4 @@
-//! Sets a run up: from a source's configuration and its sinks to a [`Run`].
+//! Sets a run up: from a source's configuration and its sinks to a [`Engine`].
 
 mod export;
 mod login;
@@ -14,8 +14,8 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, Interval, Run, RunError, SourceConfig, Summary, context::context,
-    parts::Sandboxed, source_error,
+    Concurrency, Engine, Interval, RunError, SourceConfig, Summary, context::context,
+    ports::Sandboxed, source_error,
 };
 use crate::{
     privacy::Intake,
@@ -218,13 +218,13 @@ impl Pipeline {
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
         let run = self.set_up(absent, &mut stop).await?;
-        let mut repaired = run.go(stop.clone()).await?;
+        let mut repaired = run.run(stop.clone()).await?;
         if run.repair {
             repaired = run.left(repaired).await?;
             // What was on its way when it was damaged is told by a receipt only now.
             let mut passes = 1;
             while repaired.is_worth_more() && passes < REPAIR_PASSES {
-                let more = run.go(stop.clone()).await?;
+                let more = run.run(stop.clone()).await?;
                 repaired.add(&more);
                 repaired.postponed = more.postponed;
                 repaired = run.left(repaired).await?;
@@ -322,7 +322,7 @@ impl Pipeline {
         self,
         absent: Vec<String>,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<Run, RunError> {
+    ) -> Result<Engine, RunError> {
         if self.following && self.source.interval.until.is_some() {
             return Err(RunError::Host(format!(
                 "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
@@ -358,7 +358,7 @@ impl Pipeline {
         )
         .login(connected.login)
         .events(self.events.clone());
-        Ok(Run {
+        Ok(Engine {
             context: context(&opened.label, &self.source.interval, &self.component)?,
             export: opened.label,
             claim,

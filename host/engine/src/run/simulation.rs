@@ -17,7 +17,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
-use super::{Concurrency, Follow, Interval, Run, RunError};
+use super::{Concurrency, Engine, Follow, Interval, RunError};
 use crate::{
     identity::Identity, privacy::Intake, receipt::Context, recover::Claim, repair::Repaired,
     transfer::Output,
@@ -54,7 +54,7 @@ fn run(
     seed: u64,
     refill: Option<&'static str>,
     repair: bool,
-) -> Run {
+) -> Engine {
     let world = Arc::clone(world);
     let origins = [
         Origin {
@@ -83,7 +83,7 @@ fn run(
         let world = world.lock().unwrap();
         (world.days.is_some(), world.sinks.clone())
     };
-    Run {
+    Engine {
         export: "calls".into(),
         context: Context::new("calls"),
         interval: Interval {
@@ -163,7 +163,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
     let end = follows.map(|days| began + days * DAY + DAY + DAY / 2);
     loop {
         let run = run(world, &queue, clock, seed, refill, repair);
-        let going = run.go(stop.clone());
+        let going = run.run(stop.clone());
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(clock.now()));
         let until_crash = if crashes > 0 {
             let scale = if follows.is_some() {

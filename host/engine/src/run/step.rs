@@ -5,16 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::task::JoinSet;
 
 use super::{
-    PATIENCE, Run, RunError,
-    live::{FIND, Link, Live},
-    ms,
-    parts::{Answers, Steps},
-    pause,
+    Engine, PATIENCE, RunError,
+    in_flight::InFlight,
+    links::{Link, Links},
+    ms, pause,
+    ports::{HttpGateway, SourceRuntime},
+    splits::is_search,
 };
-use crate::ask::note;
+use crate::source_session::note;
 use recording_host_model::{
-    Artifact, ArtifactContents, ArtifactResult, Event, Next, Request, RequestError, SourceError,
-    Split, SplitInput, Step, clock::Clock,
+    Artifact, ArtifactResult, Event, Next, Request, RequestError, SourceError, Split, SplitInput,
+    Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
 use recording_host_state::Abandoned;
@@ -26,48 +27,46 @@ const UNAVAILABLE: &str = "unavailable";
 const TRAPS: u32 = 3;
 
 /// What a split is stepped with next.
-pub(super) enum Todo {
+pub(super) enum NextInput {
     SplitInput(SplitInput),
     Request(Request),
 }
 
 /// What came of a split's steps.
-pub(super) struct Stepped {
+pub(super) struct StepDone {
     split: Split,
     result: Result<Result<Step, SourceError>, SandboxError>,
     /// Why the host refused the last request, if it did.
     refused: Option<String>,
 }
 
-impl Run {
-    pub(super) fn spawn(&self, steps: &mut JoinSet<Stepped>, split: Split, todo: Todo) {
+impl Engine {
+    pub(super) fn spawn(&self, steps: &mut JoinSet<StepDone>, split: Split, todo: NextInput) {
         let (source, answers) = (Arc::clone(&self.source), Arc::clone(&self.answers));
         let clock = self.clock;
         steps.spawn(async move { advance(&*source, &*answers, clock, split, todo).await });
     }
 
     /// Writes down what a step yielded and goes on with its split.
-    pub(super) async fn stepped(
+    pub(super) async fn on_step(
         &self,
-        stepped: Stepped,
-        live: &mut Live,
-        steps: &mut JoinSet<Stepped>,
+        done: StepDone,
+        in_flight: &mut InFlight,
+        steps: &mut JoinSet<StepDone>,
     ) -> Result<(), RunError> {
-        let Stepped {
+        let StepDone {
             mut split,
             result,
             refused,
-        } = stepped;
+        } = done;
         let mut step = match (result, refused) {
             (Ok(Ok(step)), _) => step,
             (Ok(Err(SourceError::Options(error))), _) => return Err(RunError::Options(error)),
             (Ok(Err(_)), Some(reason)) => return Err(RunError::Source(reason)),
-            (Ok(Err(error)), None) => return self.failed(&split, error, live).await,
-            (Err(error), _) => return self.trapped(&split, error, live).await,
+            (Ok(Err(error)), None) => return self.on_source_error(&split, error, in_flight).await,
+            (Err(error), _) => return self.on_trap(&split, error, in_flight).await,
         };
-        live.failures.remove(&split.id);
-        live.traps.remove(&split.id);
-        live.asked.remove(&split.id);
+        in_flight.splits.succeeded(&split.id);
         note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
         let late = ms(self.late);
@@ -75,6 +74,7 @@ impl Run {
             .queue
             .commit(split.id.clone(), self.intake.step(step.clone()), now, late)
             .await?;
+        in_flight.links.committed(&split.id);
         self.events.emit(|| Event::StepCommitted {
             kind: split.kind.clone(),
             conversations: step.conversations.len(),
@@ -82,30 +82,35 @@ impl Run {
             outcomes: step.outcomes.len(),
         });
         for id in committed.splits {
-            live.add(id, now);
+            in_flight.splits.add(id, now);
         }
-        live.wanted |= committed.wanted > 0;
-        self.links(&split.id, step.artifacts, &committed.artifacts, live);
+        in_flight.discovery.found(committed.wanted > 0);
+        self.take_links(
+            &split.id,
+            step.artifacts,
+            &committed.artifacts,
+            &mut in_flight.links,
+        );
         match step.next {
             Next::Send(send) => {
                 split.state = send.state;
-                self.spawn(steps, split, Todo::Request(send.request));
+                self.spawn(steps, split, NextInput::Request(send.request));
             }
             Next::Wait(wait) => {
-                live.due.insert((wait.until, split.id));
+                in_flight.splits.resume_at(split.id, wait.until);
             }
-            Next::Done(_) => self.done(&split.id, live).await?,
+            Next::Done(_) => self.on_split_done(&split.id, in_flight).await?,
         }
         Ok(())
     }
 
     /// Queues the downloads of artifacts that are `wanted`, with the sinks that take them; none for all.
-    fn links(
+    fn take_links(
         &self,
         split: &str,
         artifacts: Vec<Artifact>,
         wanted: &HashMap<String, Option<Vec<String>>>,
-        live: &mut Live,
+        links: &mut Links,
     ) {
         for artifact in artifacts {
             let key = artifact.key.to_text();
@@ -115,34 +120,15 @@ impl Run {
                 // Those that are away are owed it.
                 Some(Some(takers)) => self.places(takers).collect(),
             };
-            for stale in [&mut live.stale, &mut live.renewing] {
-                if let Some(keys) = stale.get_mut(split) {
-                    keys.retain(|known| *known != key);
-                }
-            }
-            if to.is_empty() || !live.fetching.insert(key) {
-                continue;
-            }
-            live.links.push_back(Link {
-                artifact,
-                split: split.to_owned(),
-                to,
-                owed: Vec::new(),
-                took: Vec::new(),
-                contents: ArtifactContents::default(),
-                occupied: Vec::new(),
-                is_last: false,
-            });
+            links.obtained(split, &key);
+            links.add(Link::new(artifact, split, to));
         }
-        live.stale.retain(|_, keys| !keys.is_empty());
     }
 
-    async fn done(&self, id: &str, live: &mut Live) -> Result<(), RunError> {
+    async fn on_split_done(&self, id: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
         // What it was asked for and did not obtain, it cannot.
-        let lost = live.renewing.remove(id).unwrap_or_default();
+        let lost = in_flight.links.done(id).into_iter();
         let lost: Vec<ArtifactResult> = lost
-            .into_iter()
-            .filter(|key| !live.fetching.contains(key))
             .map(|artifact| {
                 ArtifactResult::failed(artifact, "no-link", "the source gave no fresh link")
             })
@@ -151,51 +137,43 @@ impl Run {
             self.commit_results(lost).await?;
         }
         // An earlier run may have had links that this one has not.
-        let mut pending = self.queue.pending(id.to_owned()).await?;
-        pending.retain(|key| !live.fetching.contains(key));
-        if !pending.is_empty() {
-            let stale = live.stale.entry(id.to_owned()).or_default();
-            pending.retain(|key| !stale.contains(key));
-            stale.append(&mut pending);
-        }
-        let search = live.finding.contains(id);
-        live.done(id);
+        let pending = self.queue.pending(id.to_owned()).await?;
+        in_flight.links.want(id, pending);
+        let was_search = in_flight.splits.done(id);
         // There is room for another fetch, and after a search what is left is gathered.
-        live.wanted = true;
-        if search {
-            self.searched(live).await?;
+        in_flight.discovery.found(true);
+        if was_search && !in_flight.splits.is_searching() {
+            self.queue.searched_all(self.clock.now()).await?;
         }
         Ok(())
     }
 
     /// Decides what becomes of a split whose source returned an error.
-    async fn failed(
+    async fn on_source_error(
         &self,
         split: &Split,
         error: SourceError,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let text = source_error(&error);
-        live.traps.remove(&split.id);
+        in_flight.splits.answered(&split.id);
         match error {
             SourceError::Transient(_) => {
                 let now = self.clock.now();
-                let (since, failures) = live.failures.entry(split.id.clone()).or_insert((now, 0));
-                *failures += 1;
-                let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-                if now.saturating_sub(*since) < patience || self.following {
-                    let wait = pause(*failures);
+                let (since, failures) = in_flight.splits.failed(&split.id, now);
+                if now.saturating_sub(since) < ms(PATIENCE) || self.following {
+                    let due = now + pause(failures);
                     // The first few are nothing to worry anybody.
-                    if *failures == 4 {
+                    if failures == 4 {
                         self.warn(&format!("{}: {text}; trying on", split.kind));
                     }
-                    live.due.insert((now + wait, split.id.clone()));
+                    in_flight.splits.resume_at(split.id.clone(), due);
                     return Ok(());
                 }
-                self.give_up(split, UNAVAILABLE, text, live).await
+                self.fail_split(split, UNAVAILABLE, text, in_flight).await
             }
-            SourceError::Gone(_) => self.give_up(split, "gone", text, live).await,
-            SourceError::Permanent(_) => self.give_up(split, "refused", text, live).await,
+            SourceError::Gone(_) => self.fail_split(split, "gone", text, in_flight).await,
+            SourceError::Permanent(_) => self.fail_split(split, "refused", text, in_flight).await,
             SourceError::Auth(_)
             | SourceError::Forbidden(_)
             | SourceError::Options(_)
@@ -204,42 +182,38 @@ impl Run {
     }
 
     /// Decides what becomes of a split whose component failed.
-    async fn trapped(
+    async fn on_trap(
         &self,
         split: &Split,
         error: SandboxError,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let now = self.clock.now();
-        let traps = live.traps.entry(split.id.clone()).or_default();
-        *traps += 1;
-        if *traps < TRAPS {
-            live.due.insert((now + pause(*traps), split.id.clone()));
+        let traps = in_flight.splits.trapped(&split.id);
+        if traps < TRAPS {
+            let due = now + pause(traps);
+            in_flight.splits.resume_at(split.id.clone(), due);
             return Ok(());
         }
-        if split.id.starts_with(FIND) {
+        if is_search(&split.id) {
             return Err(error.into());
         }
-        self.give_up(split, "component-failed", error.to_string(), live)
+        self.fail_split(split, "component-failed", error.to_string(), in_flight)
             .await
     }
 
     /// Lets go of a fetch: its conversations have failed. A search cannot be done without.
-    async fn give_up(
+    async fn fail_split(
         &self,
         split: &Split,
         code: &str,
         reason: String,
-        live: &mut Live,
+        in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        if split.id.starts_with(FIND) {
+        if is_search(&split.id) {
             return Err(RunError::Source(reason));
         }
-        // Downloads under way come to their own end.
-        let mut lost = live.stale.remove(&split.id).unwrap_or_default();
-        lost.extend(live.renewing.remove(&split.id).unwrap_or_default());
-        lost.retain(|key| !live.fetching.contains(key));
-        let lost = lost.into_iter();
+        let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
         self.commit_results(lost.collect()).await?;
         let mut message = reason.clone();
@@ -260,23 +234,23 @@ impl Run {
                 split.kind
             )),
         }
-        self.done(&split.id, live).await
+        self.on_split_done(&split.id, in_flight).await
     }
 }
 
 /// Steps a split until there is something to write down.
 async fn advance(
-    source: &dyn Steps,
-    answers: &dyn Answers,
+    source: &dyn SourceRuntime,
+    answers: &dyn HttpGateway,
     clock: Clock,
     mut split: Split,
-    mut todo: Todo,
-) -> Stepped {
+    mut todo: NextInput,
+) -> StepDone {
     loop {
         let mut refused = None;
         let event = match todo {
-            Todo::SplitInput(event) => event,
-            Todo::Request(request) => {
+            NextInput::SplitInput(event) => event,
+            NextInput::Request(request) => {
                 let answer = answers.send(&split.kind, &request).await;
                 if let Err(RequestError::Refused(reason)) = &answer {
                     refused = Some(reason.clone());
@@ -301,10 +275,10 @@ async fn advance(
                 && notes.is_empty() =>
             {
                 split.state = send.state;
-                todo = Todo::Request(send.request);
+                todo = NextInput::Request(send.request);
             }
             result => {
-                return Stepped {
+                return StepDone {
                     split,
                     result,
                     refused,

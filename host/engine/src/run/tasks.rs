@@ -7,24 +7,29 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{RunError, TICK, deliver::Fetched, deliver::Tried, fill::Filled, step::Stepped};
+use super::{
+    RunError, TICK,
+    backfill::BackfillDone,
+    deliver::{ProbeDone, TransferDone},
+    step::StepDone,
+};
 use recording_host_model::clock::Clock;
 
 /// What is under way.
 #[derive(Default)]
 pub(super) struct Tasks {
-    pub(super) steps: JoinSet<Stepped>,
-    pub(super) fetches: JoinSet<Fetched>,
-    pub(super) tries: JoinSet<Tried>,
-    pub(super) fills: JoinSet<Filled>,
+    pub(super) steps: JoinSet<StepDone>,
+    pub(super) transfers: JoinSet<TransferDone>,
+    pub(super) probes: JoinSet<ProbeDone>,
+    pub(super) backfills: JoinSet<BackfillDone>,
 }
 
 /// What happened next.
 pub(super) enum Happened {
-    Stepped(Box<Stepped>),
-    Fetched(Box<Fetched>),
-    Tried(Tried),
-    Filled(Box<Filled>),
+    StepDone(Box<StepDone>),
+    TransferDone(Box<TransferDone>),
+    ProbeDone(ProbeDone),
+    BackfillDone(Box<BackfillDone>),
     Time,
     Stop,
 }
@@ -32,9 +37,9 @@ pub(super) enum Happened {
 impl Tasks {
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
-            && self.fetches.is_empty()
-            && self.tries.is_empty()
-            && self.fills.is_empty()
+            && self.transfers.is_empty()
+            && self.probes.is_empty()
+            && self.backfills.is_empty()
     }
 
     /// Waits until something has ended, but no longer than `wait` of the clock's time.
@@ -48,10 +53,10 @@ impl Tasks {
         Ok(tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => Happened::Stop,
-            Some(stepped) = self.steps.join_next() => Happened::Stepped(Box::new(joined(stepped)?)),
-            Some(fetched) = self.fetches.join_next() => Happened::Fetched(Box::new(joined(fetched)?)),
-            Some(tried) = self.tries.join_next() => Happened::Tried(joined(tried)?),
-            Some(filled) = self.fills.join_next() => Happened::Filled(Box::new(joined(filled)?)),
+            Some(stepped) = self.steps.join_next() => Happened::StepDone(Box::new(joined(stepped)?)),
+            Some(fetched) = self.transfers.join_next() => Happened::TransferDone(Box::new(joined(fetched)?)),
+            Some(tried) = self.probes.join_next() => Happened::ProbeDone(joined(tried)?),
+            Some(filled) = self.backfills.join_next() => Happened::BackfillDone(Box::new(joined(filled)?)),
             () = clock.sleep(wait) => Happened::Time,
             () = tokio::time::sleep(TICK), if busy => Happened::Time,
         })

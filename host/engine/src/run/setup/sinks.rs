@@ -106,10 +106,10 @@ impl Pipeline {
                 continue;
             }
             // One without a marker gets it when it first gets something.
-            let marker = crate::run::sinks::marker_of(output, false).await?;
+            let marker = crate::run::sink_identity::marker_of(output, false).await?;
             if marker.is_some() {
                 queue
-                    .set_sink(crate::run::sinks::known(output, marker))
+                    .set_sink(crate::run::sink_identity::known(output, marker))
                     .await?;
             }
         }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::world::{World, different};
 use crate::{
-    run::parts::Delivers,
+    run::ports::ArtifactDelivery,
     transfer::{Delivery, Output, TransferError},
 };
 use recording_host_model::{Artifact, ArtifactKey, Object, clock::Clock, hex};
@@ -40,7 +40,7 @@ impl Way {
 }
 
 #[async_trait]
-impl Delivers for Way {
+impl ArtifactDelivery for Way {
     async fn deliver(
         &self,
         artifact: &Artifact,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::world::World;
-use crate::run::parts::Steps;
+use crate::run::ports::SourceRuntime;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Conversation, Download, Failure, HandedOver, Method, Missing,
     Next, Purpose, RecordingKey, Reported, ReportedOutcome, Request, Send, SourceError, Split,
@@ -125,7 +125,7 @@ fn failure(code: &str, passing: bool) -> Failure {
 }
 
 #[async_trait]
-impl Steps for Source {
+impl SourceRuntime for Source {
     async fn start(
         &self,
         purpose: Purpose,

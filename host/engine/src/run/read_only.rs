@@ -10,10 +10,10 @@ use super::{
     setup::{Connected, client},
 };
 use crate::{
-    ask::Asked,
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
+    source_session::SourceSession,
 };
 use recording_host_http::AllowedOrigins;
 use recording_host_model::{Purpose, TimeRange, Update, Verdict};
@@ -153,8 +153,8 @@ impl Pipeline {
         .await
     }
 
-    fn asked(&self, connected: Connected) -> (Asked, AllowedOrigins) {
-        let asked = Asked {
+    fn asked(&self, connected: Connected) -> (SourceSession, AllowedOrigins) {
+        let asked = SourceSession {
             source: connected.source,
             answers: Arc::new(connected.grant),
             clock: self.clock,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::run::{
     RunError,
-    parts::{Answers, Steps},
+    ports::{HttpGateway, SourceRuntime},
     source_error,
 };
 use recording_host_model::{
@@ -16,14 +16,14 @@ const TRIES: u32 = 8;
 
 /// The source, ready to be asked.
 #[derive(Clone)]
-pub(crate) struct Asked {
-    pub(crate) source: Arc<dyn Steps>,
-    pub(crate) answers: Arc<dyn Answers>,
+pub(crate) struct SourceSession {
+    pub(crate) source: Arc<dyn SourceRuntime>,
+    pub(crate) answers: Arc<dyn HttpGateway>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
 }
 
-impl Asked {
+impl SourceSession {
     /// Where the work for a purpose begins.
     pub(crate) async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
         let started = self.source.start(purpose, self.clock.now()).await?;

@@ -19,21 +19,21 @@ type Stepped<T> = Result<Result<T, SourceError>, SandboxError>;
 
 /// Steps the splits of a source.
 #[async_trait]
-pub(crate) trait Steps: Send + Sync {
+pub(crate) trait SourceRuntime: Send + Sync {
     async fn start(&self, purpose: Purpose, now: u64) -> Stepped<Started>;
     async fn step(&self, state: SplitState, event: SplitInput, now: u64) -> Stepped<Step>;
 }
 
 /// Answers the requests of a source.
 #[async_trait]
-pub(crate) trait Answers: Send + Sync {
+pub(crate) trait HttpGateway: Send + Sync {
     async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError>;
     fn calls(&self) -> Calls;
 }
 
 /// Delivers artifacts to the sinks.
 #[async_trait]
-pub(crate) trait Delivers: Send + Sync {
+pub(crate) trait ArtifactDelivery: Send + Sync {
     async fn deliver(
         &self,
         artifact: &Artifact,
@@ -76,7 +76,7 @@ impl Sandboxed {
 }
 
 #[async_trait]
-impl Steps for Sandboxed {
+impl SourceRuntime for Sandboxed {
     async fn start(&self, purpose: Purpose, now: u64) -> Stepped<Started> {
         self.blocking("start", move |component, options| {
             component.start(options, &purpose, now)
@@ -102,7 +102,7 @@ impl Steps for Sandboxed {
 }
 
 #[async_trait]
-impl Answers for SourceHttp {
+impl HttpGateway for SourceHttp {
     async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
         SourceHttp::send(self, kind, request).await
     }
@@ -113,7 +113,7 @@ impl Answers for SourceHttp {
 }
 
 #[async_trait]
-impl Delivers for Transfer {
+impl ArtifactDelivery for Transfer {
     async fn deliver(
         &self,
         artifact: &Artifact,

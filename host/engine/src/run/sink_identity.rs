@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{PATIENCE, Run, RunError, live::Live, ms, pause};
+use super::{Engine, PATIENCE, RunError, in_flight::InFlight, ms, pause};
 use crate::{
     identity, marker, receipt,
     recover::Receipts,
@@ -58,13 +58,13 @@ enum Standing {
     Other,
 }
 
-impl Run {
+impl Engine {
     /// Compares the sinks with what the queue knows of them, and notes what they lack. One that fails is
     /// left behind if there are others, and else waited for.
     pub(super) async fn know_sinks(
         &self,
         places: &[usize],
-        live: &mut Live,
+        in_flight: &mut InFlight,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
         let names = self.outputs.iter().map(|output| output.name.clone());
@@ -72,17 +72,17 @@ impl Run {
         let began = self.clock.now();
         for place in places {
             for tried in 1.. {
-                let error = match self.know_sink(*place, live).await {
+                let error = match self.know_sink(*place, in_flight).await {
                     Ok(()) => {
-                        live.strangers.remove(place);
+                        in_flight.sinks.verified(*place);
                         break;
                     }
                     Err(RunError::Sink(error)) if error.retryable => error,
                     Err(error) => return Err(error),
                 };
                 if places.len() > 1 {
-                    live.lanes.leave(*place, self.clock.now());
-                    self.left_behind(*place, &error.to_string());
+                    in_flight.sinks.open(*place, self.clock.now());
+                    self.on_sink_unavailable(*place, &error.to_string());
                     break;
                 }
                 let waited = self.clock.now().saturating_sub(began);
@@ -103,7 +103,11 @@ impl Run {
     }
 
     /// Compares a sink with what the queue knows of it, and notes what it lacks.
-    pub(super) async fn know_sink(&self, place: usize, live: &mut Live) -> Result<(), RunError> {
+    pub(super) async fn know_sink(
+        &self,
+        place: usize,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
         let output = &self.outputs[place];
         let sinks = self.queue.sinks().await?;
         let before = sinks.iter().find(|sink| sink.name == output.name);
@@ -134,7 +138,7 @@ impl Run {
             }
             // Nothing is put where nothing may ever come.
             Standing::First if marker.is_none() => {
-                live.unmarked.insert(place);
+                in_flight.sinks.lacks_marker(place);
                 return Ok(());
             }
             Standing::Same | Standing::First => {}
@@ -146,20 +150,15 @@ impl Run {
     }
 
     /// Gives sinks their markers that are about to get something for the first time.
-    pub(super) async fn mark_sinks(&self, live: &mut Live) -> Result<(), RunError> {
-        let now = self.clock.now();
-        let places = live.unmarked.iter().copied();
-        let places: Vec<usize> = places
-            .filter(|place| !live.lanes.rests(*place, now))
-            .collect();
-        for place in places {
+    pub(super) async fn mark_sinks(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
+        for place in in_flight.sinks.markable(self.clock.now()) {
             let output = &self.outputs[place];
             match marker_of(output, true).await {
                 Ok(marker) => {
                     self.queue.set_sink(known(output, marker)).await?;
-                    live.unmarked.remove(&place);
+                    in_flight.sinks.marked(place);
                 }
-                Err(error) => self.sink_failed(place, error, live)?,
+                Err(error) => self.sink_failed(place, error, in_flight)?,
             }
         }
         Ok(())
@@ -244,13 +243,17 @@ impl Run {
 
     /// Compares the sinks with their receipts, if that was asked for, and puts right what is not as it
     /// should be.
-    pub(super) async fn repair_sinks(&self, live: &Live) -> Result<Repaired, RunError> {
+    pub(super) async fn repair_sinks(&self, in_flight: &InFlight) -> Result<Repaired, RunError> {
         let mut all = Repaired::default();
         if !self.repair {
             return Ok(all);
         }
         for (place, output) in self.outputs.iter().enumerate() {
-            let Some(store) = output.sink.store().filter(|_| !live.lanes.is_away(place)) else {
+            let Some(store) = output
+                .sink
+                .store()
+                .filter(|_| !in_flight.sinks.is_unavailable(place))
+            else {
                 self.warn(&format!(
                     "sink {} cannot be read now, so it is not repaired",
                     output.name
@@ -290,14 +293,18 @@ impl Run {
     }
 
     /// A sink that was down is back: it may be another one by now.
-    pub(super) async fn know_again(&self, place: usize, live: &mut Live) -> Result<bool, RunError> {
-        match self.know_sink(place, live).await {
+    pub(super) async fn know_again(
+        &self,
+        place: usize,
+        in_flight: &mut InFlight,
+    ) -> Result<bool, RunError> {
+        match self.know_sink(place, in_flight).await {
             Ok(()) => {
-                live.strangers.remove(&place);
+                in_flight.sinks.verified(place);
                 Ok(true)
             }
             Err(RunError::Sink(error)) => {
-                self.sink_failed(place, error, live)?;
+                self.sink_failed(place, error, in_flight)?;
                 Ok(false)
             }
             Err(error) => Err(error),

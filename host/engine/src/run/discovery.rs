@@ -5,7 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Interval, Run, RunError, live::FIND, live::Live, ms, pause, source_error};
+use super::{
+    Engine, Interval, RunError, in_flight::InFlight, ms, pause, source_error, splits::FIND,
+};
 use recording_host_model::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
 use recording_host_state::Searched;
 
@@ -14,6 +16,92 @@ const BEHIND: u64 = 100_000;
 
 /// The shortest pause before conversations that go on are looked for again (ms).
 const LOOK_AGAIN: u64 = 600_000;
+
+/// When conversations are searched for and fetched next.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    /// When the next search begins (ms), if there is to be one.
+    next_search: Option<u64>,
+    /// How often conversations that go on were looked for.
+    looks: u32,
+    /// Whether there may be conversations to fetch.
+    wanted: bool,
+    /// When the next conversation that was put off is due (ms).
+    next_wanted: Option<u64>,
+}
+
+impl Default for Discovery {
+    /// A run begins with a search, and with what earlier runs have found.
+    fn default() -> Self {
+        Discovery {
+            next_search: Some(0),
+            looks: 0,
+            wanted: true,
+            next_wanted: None,
+        }
+    }
+}
+
+impl Discovery {
+    /// Has the next search begin at a time (ms), or none.
+    pub(super) fn search_at(&mut self, due: Option<u64>) {
+        self.next_search = due;
+    }
+
+    /// Whether a search is due.
+    fn is_search_due(&self, now: u64) -> bool {
+        self.next_search.is_some_and(|due| due <= now)
+    }
+
+    /// Notes that conversations go on, which are looked for again after growing pauses; says whether
+    /// that is to be done now: at first they have only just been found.
+    fn look_again(&mut self, now: u64) -> bool {
+        self.looks += 1;
+        let again = now + (pause(self.looks) * 10).max(LOOK_AGAIN);
+        self.next_search = Some(self.next_search.unwrap_or(again).min(again));
+        self.looks > 1
+    }
+
+    /// Notes that there may be conversations to fetch, if `any`.
+    pub(super) fn found(&mut self, any: bool) {
+        self.wanted |= any;
+    }
+
+    /// Whether there may be conversations to fetch.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Notes that there is none to fetch until a time (ms), or none at all.
+    pub(super) fn none_until(&mut self, due: Option<u64>) {
+        self.wanted = false;
+        self.next_wanted = due;
+    }
+
+    /// Notes that time has passed: what was put off may be due.
+    fn pass(&mut self, now: u64) {
+        if self.next_wanted.is_some_and(|due| due <= now) {
+            self.wanted = true;
+            self.next_wanted = None;
+        }
+    }
+
+    /// Whether no conversation is to be fetched, now or later.
+    pub(super) fn is_fetched(&self) -> bool {
+        !self.wanted && self.next_wanted.is_none()
+    }
+
+    /// Whether there is to be no further search.
+    pub(super) fn is_searched(&self) -> bool {
+        self.next_search.is_none()
+    }
+
+    /// When a search or a conversation that was put off is due, after `now` (ms).
+    pub(super) fn next_due(&self, now: u64) -> Option<u64> {
+        let due = [self.next_wanted, self.next_search];
+        due.into_iter().flatten().filter(|due| *due > now).min()
+    }
+}
 
 /// What is to be searched.
 struct NextRange {
@@ -63,18 +151,23 @@ mod seconds {
     }
 }
 
-impl Run {
+impl Engine {
     /// Begins the next search if it is due.
-    pub(super) async fn search(&self, live: &mut Live, now: u64) -> Result<(), RunError> {
-        if !live.finding.is_empty() || live.next_search.is_none_or(|due| due > now) {
+    pub(super) async fn discover(
+        &self,
+        in_flight: &mut InFlight,
+        now: u64,
+    ) -> Result<(), RunError> {
+        if in_flight.splits.is_searching() || !in_flight.discovery.is_search_due(now) {
             return Ok(());
         }
         let searched = self.queue.searched().await?;
         let next = self.next_range(&searched, now);
-        live.next_search = next.after.map(|after| now + after);
+        let after = next.after.map(|after| now + after);
+        in_flight.discovery.search_at(after);
         let range = match next.range {
             Some(range) => range,
-            None => match self.live_range(live, now).await? {
+            None => match self.live_range(&mut in_flight.discovery, now).await? {
                 Some(range) => range,
                 None => return Ok(()),
             },
@@ -82,11 +175,11 @@ impl Run {
         let name = format!("{FIND}{:06}", searched.begun + 1);
         let started = self.start(Purpose::Find(Find { name, range })).await?;
         for id in self.queue.search(started.splits, range, now).await? {
-            live.add(id, now);
+            in_flight.splits.add(id, now);
         }
-        if live.finding.is_empty() {
+        if !in_flight.splits.is_searching() {
             // A range in which there is nothing to step.
-            self.searched(live).await?;
+            self.queue.searched_all(self.clock.now()).await?;
         }
         Ok(())
     }
@@ -143,24 +236,22 @@ impl Run {
     }
 
     /// The time in which those conversations began that go on: they are looked for again.
-    async fn live_range(&self, live: &mut Live, now: u64) -> Result<Option<TimeRange>, RunError> {
+    async fn live_range(
+        &self,
+        discovery: &mut Discovery,
+        now: u64,
+    ) -> Result<Option<TimeRange>, RunError> {
         let Some((first, last)) = self.queue.live().await? else {
             return Ok(None);
         };
         if !self.waits_for_live() {
             return Ok(None);
         }
-        live.looks += 1;
-        let again = now + (pause(live.looks) * 10).max(LOOK_AGAIN);
-        live.next_search = Some(live.next_search.unwrap_or(again).min(again));
-        match live.looks {
-            // They have only just been found.
-            1 => Ok(None),
-            _ => Ok(Some(TimeRange {
-                from: first,
-                until: last + 1,
-            })),
-        }
+        let range = TimeRange {
+            from: first,
+            until: last + 1,
+        };
+        Ok(discovery.look_again(now).then_some(range))
     }
 
     /// Whether the run waits for conversations that go on: those of an interval that is over.
@@ -169,36 +260,30 @@ impl Run {
         !self.following && self.interval.until.is_some_and(over)
     }
 
-    /// Notes that a search is over, once all of its splits are done.
-    pub(super) async fn searched(&self, live: &Live) -> Result<(), RunError> {
-        if live.finding.is_empty() {
-            self.queue.searched_all(self.clock.now()).await?;
-        }
-        Ok(())
-    }
-
     /// Begins fetches: of full groups while a search is under way, and then of what is left.
-    pub(super) async fn gather(&self, live: &mut Live, now: u64) -> Result<(), RunError> {
-        if live.next_wanted.is_some_and(|due| due <= now) {
-            live.wanted = true;
-            live.next_wanted = None;
-        }
+    pub(super) async fn form_fetches(
+        &self,
+        in_flight: &mut InFlight,
+        now: u64,
+    ) -> Result<(), RunError> {
+        in_flight.discovery.pass(now);
         // What waits for a sink that is away is bounded: then everything waits for it.
-        if live.lanes.any_away() && self.queue.closing().await? >= BEHIND {
+        if in_flight.sinks.any_unavailable() && self.queue.closing().await? >= BEHIND {
             return Ok(());
         }
-        while live.wanted && live.begun.len() < self.concurrency.splits {
-            let any = live.finding.is_empty();
+        let most = self.concurrency.splits;
+        while in_flight.discovery.is_wanted() && in_flight.splits.begun() < most {
+            let any = !in_flight.splits.is_searching();
             let gathered = self
                 .queue
                 .gather(&self.export, self.fetch_size, any, now)
                 .await?;
             let Some((name, conversations)) = gathered else {
-                live.wanted = false;
-                live.next_wanted = self.next_wanted().await?.filter(|due| *due > now);
+                let due = self.next_wanted().await?.filter(|due| *due > now);
+                in_flight.discovery.none_until(due);
                 break;
             };
-            self.mark_sinks(live).await?;
+            self.mark_sinks(in_flight).await?;
             let ids: Vec<String> = conversations.iter().map(|one| one.id.clone()).collect();
             let fetch = Fetch {
                 name: name.clone(),
@@ -207,8 +292,8 @@ impl Run {
             let started = self.start(Purpose::Fetch(fetch)).await?;
             for id in self.queue.fetch(name, ids, started.splits, now).await? {
                 // Counted as begun, so that no more are gathered than may be under way.
-                live.begun.insert(id.clone());
-                live.add(id, now);
+                in_flight.splits.begin(id.clone());
+                in_flight.splits.add(id, now);
             }
         }
         Ok(())
@@ -228,5 +313,51 @@ impl Run {
                 SourceError::Options(error) => RunError::Options(error),
                 error => RunError::Source(source_error(&error)),
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_begins_with_a_search_and_with_what_was_found_before() {
+        let discovery = Discovery::default();
+        assert!(discovery.is_search_due(0) && discovery.is_wanted() && !discovery.is_fetched());
+    }
+
+    #[test]
+    fn what_was_put_off_is_wanted_when_it_is_due() {
+        let mut discovery = Discovery::default();
+        discovery.none_until(Some(50));
+        assert!(!discovery.is_wanted() && !discovery.is_fetched());
+        discovery.pass(49);
+        assert_eq!(
+            (discovery.is_wanted(), discovery.next_due(49)),
+            (false, Some(50))
+        );
+        discovery.pass(50);
+        assert!(discovery.is_wanted());
+        discovery.none_until(None);
+        assert!(discovery.is_fetched());
+    }
+
+    #[test]
+    fn what_goes_on_is_looked_for_again_after_growing_pauses() {
+        let mut discovery = Discovery::default();
+        discovery.search_at(None);
+        assert!(discovery.is_searched());
+        assert!(!discovery.look_again(0));
+        assert_eq!(discovery.next_due(0), Some(LOOK_AGAIN));
+        discovery.search_at(None);
+        assert!(discovery.look_again(LOOK_AGAIN));
+        assert!(!discovery.is_searched() && discovery.next_due(0) > Some(LOOK_AGAIN));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_hides_no_later_one() {
+        let mut discovery = Discovery::default();
+        discovery.none_until(Some(50));
+        assert_eq!(discovery.next_due(10), Some(50));
     }
 }

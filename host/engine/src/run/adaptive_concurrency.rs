@@ -34,7 +34,7 @@ const EACH: u64 = 256 << 10;
 
 /// How many downloads are under way at once.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct AdaptiveConcurrency {
     most: f64,
     limit: f64,
     /// At so many less was wanted.
@@ -74,11 +74,11 @@ impl Window {
     }
 }
 
-impl Pace {
-    /// A pace of at most `most`; `signs` is what [`hear`](Self::hear) is told later.
+impl AdaptiveConcurrency {
+    /// A pace of at most `most`; `signs` is what [`on_backpressure`](Self::on_backpressure) is told later.
     pub(super) fn new(most: usize, signs: u64, now: Instant) -> Self {
         let most = most.max(1) as f64;
-        Pace {
+        AdaptiveConcurrency {
             most,
             limit: most.min(START as f64),
             ceiling: None,
@@ -99,12 +99,12 @@ impl Pace {
     }
 
     /// Notes that fewer are under way than may be, for lack of work.
-    pub(super) fn short(&mut self) {
+    pub(super) fn on_idle(&mut self) {
         self.window.short = true;
     }
 
     /// Notes how often less was wanted since the beginning of time, by all sinks and origins.
-    pub(super) fn hear(&mut self, signs: u64, now: Instant) {
+    pub(super) fn on_backpressure(&mut self, signs: u64, now: Instant) {
         let more = signs > self.signs;
         self.signs = signs;
         if !more || self.heard.is_some_and(|until| now < until) {
@@ -125,7 +125,7 @@ impl Pace {
     }
 
     /// Notes that a download has ended and brought so many bytes to sinks.
-    pub(super) fn ended(&mut self, began: Instant, bytes: Option<u64>, now: Instant) {
+    pub(super) fn on_complete(&mut self, began: Instant, bytes: Option<u64>, now: Instant) {
         let took = now.saturating_duration_since(began);
         self.takes = match self.takes {
             Duration::ZERO => took,
@@ -139,12 +139,12 @@ impl Pace {
         }
         let window = std::mem::replace(&mut self.window, Window::new(now));
         if !window.short {
-            self.judge(window.through / lasted.as_secs_f64(), now);
+            self.adjust(window.through / lasted.as_secs_f64(), now);
         }
     }
 
     /// Goes on from what got through in a second.
-    fn judge(&mut self, through: f64, now: Instant) {
+    fn adjust(&mut self, through: f64, now: Instant) {
         if self.rest.is_some_and(|until| now < until) {
             return;
         }
@@ -197,7 +197,7 @@ mod tests {
 
     /// A run against servers, in simulated time.
     struct Course {
-        pace: Pace,
+        pace: AdaptiveConcurrency,
         now: Instant,
         /// When each download goes on, its number, when it began, and how long it is served.
         events: BTreeSet<(Instant, u64, Instant, Option<u64>)>,
@@ -212,7 +212,7 @@ mod tests {
         fn new(most: usize) -> Self {
             let now = Instant::now();
             Course {
-                pace: Pace::new(most, 0, now),
+                pace: AdaptiveConcurrency::new(most, 0, now),
                 now,
                 events: BTreeSet::new(),
                 served: 0,
@@ -258,12 +258,12 @@ mod tests {
                         self.served -= 1;
                         self.done += 1;
                         // What takes longer is larger.
-                        self.pace.ended(began, Some(work << 12), at);
+                        self.pace.on_complete(began, Some(work << 12), at);
                     }
                     None => self.serve(server, number, began),
                 }
                 signs += self.refused - before;
-                self.pace.hear(signs, at);
+                self.pace.on_backpressure(signs, at);
                 self.highest = self.highest.max(self.pace.limit());
             }
         }
@@ -328,25 +328,25 @@ mod tests {
     #[test]
     fn what_comes_back_at_once_is_one_sign() {
         let now = Instant::now();
-        let mut pace = Pace::new(64, 7, now);
-        pace.hear(7, now);
+        let mut pace = AdaptiveConcurrency::new(64, 7, now);
+        pace.on_backpressure(7, now);
         assert_eq!(pace.limit(), 16);
-        pace.hear(8, now);
-        pace.hear(20, now);
+        pace.on_backpressure(8, now);
+        pace.on_backpressure(20, now);
         assert_eq!(pace.limit(), 11);
-        pace.hear(21, now + LONGEST);
+        pace.on_backpressure(21, now + LONGEST);
         assert_eq!(pace.limit(), 7);
     }
 
     #[test]
     fn too_little_to_do_tells_nothing() {
         let now = Instant::now();
-        let mut pace = Pace::new(64, 0, now);
+        let mut pace = AdaptiveConcurrency::new(64, 0, now);
         for second in 0..60_u64 {
             let at = now + Duration::from_secs(second);
-            pace.short();
+            pace.on_idle();
             for _ in 0..100 {
-                pace.ended(at, Some(1), at);
+                pace.on_complete(at, Some(1), at);
             }
         }
         assert_eq!(pace.limit(), START);

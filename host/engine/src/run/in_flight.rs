@@ -1,0 +1,57 @@
+//! The state of a run that lives in memory alone, by stage; the queue can tell it again.
+
+use super::{
+    adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
+    links::Links, sink_health::SinkHealth, splits::Splits,
+};
+use recording_host_state::{Queue, QueueError};
+
+/// The work under way, in the order in which it passes through the stages.
+pub(super) struct InFlight {
+    pub(super) discovery: Discovery,
+    pub(super) splits: Splits,
+    pub(super) links: Links,
+    /// How many downloads are under way at once.
+    pub(super) concurrency: AdaptiveConcurrency,
+    pub(super) sinks: SinkHealth,
+    pub(super) backfill: Backfill,
+}
+
+impl InFlight {
+    /// The work that earlier runs have left in the queue.
+    pub(super) async fn load(
+        queue: &Queue,
+        sinks: SinkHealth,
+        concurrency: AdaptiveConcurrency,
+    ) -> Result<Self, QueueError> {
+        let mut splits = Splits::default();
+        for (id, due) in queue.open_splits().await? {
+            splits.add(id, due);
+        }
+        Ok(InFlight {
+            discovery: Discovery::default(),
+            splits,
+            links: Links::new(queue.undelivered().await?),
+            concurrency,
+            sinks,
+            backfill: Backfill::default(),
+        })
+    }
+
+    /// Whether no split, no download and no copy waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
+    }
+
+    /// When something is due next because of the time alone, after `now` (ms).
+    pub(super) fn next_due(&self, now: u64) -> u64 {
+        let due = [
+            self.splits.next_due(now),
+            self.discovery.next_due(now),
+            self.sinks.paused_until(),
+            self.sinks.next_probe(),
+        ];
+        let later = due.into_iter().flatten().filter(|due| *due > now);
+        later.min().unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,228 @@
+//! The artifacts that are to be downloaded: those with a link, and those for which a split is to obtain
+//! a fresh one.
+//!
+//! A link is held in memory alone. An artifact is in one of three states: it waits for a download or is
+//! being downloaded (`in_flight`), it lacks a link that its split has not been asked for (`stale`), or
+//! its split has been asked (`refreshing`).
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, SplitInput};
+
+/// How often a fresh link is asked for.
+const REFRESHES: u32 = 5;
+
+/// An artifact with a link.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) artifact: Artifact,
+    /// The split that obtains it anew.
+    pub(super) split: String,
+    /// The sinks that it is still to be brought to, by their places.
+    pub(super) to: Vec<usize>,
+    /// The sinks that get it later, by their places.
+    pub(super) owed: Vec<usize>,
+    /// The sinks that have taken it, and what is in them.
+    pub(super) took: Vec<usize>,
+    pub(super) contents: ArtifactContents,
+    /// The sinks in which another object stays under its key, by their places, and what they say.
+    pub(super) occupied: Vec<(usize, String)>,
+    /// Whether it has been asked for often enough: what is not what it claims to be is kept aside.
+    pub(super) is_last: bool,
+}
+
+impl Link {
+    /// A link that a split has obtained, for the sinks at some places.
+    pub(super) fn new(artifact: Artifact, split: &str, to: Vec<usize>) -> Self {
+        Link {
+            artifact,
+            split: split.to_owned(),
+            to,
+            owed: Vec::new(),
+            took: Vec::new(),
+            contents: ArtifactContents::default(),
+            occupied: Vec::new(),
+            is_last: false,
+        }
+    }
+}
+
+/// The artifacts of a run that are not yet in every sink that wants them.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// Those with a link, in the order in which they are downloaded.
+    ready: VecDeque<Link>,
+    /// Those that wait for a download or are under way, as text.
+    in_flight: HashSet<String>,
+    /// How often a fresh link to each was asked for.
+    refreshes: HashMap<String, u32>,
+    /// Those without a usable link, by the split that obtains them anew.
+    stale: BTreeMap<String, Vec<String>>,
+    /// What splits have been asked to obtain anew, until that is part of their state.
+    asked: HashMap<String, Vec<String>>,
+    /// What splits are obtaining anew.
+    refreshing: BTreeMap<String, Vec<String>>,
+    /// Objects that gave way to recordings, by their sinks' places: each does once.
+    given_way: HashSet<(usize, String)>,
+}
+
+impl Links {
+    /// With artifacts of earlier runs that lack a link, by the split that obtains them anew.
+    pub(super) fn new(stale: BTreeMap<String, Vec<String>>) -> Self {
+        Links {
+            stale,
+            ..Links::default()
+        }
+    }
+
+    /// Takes on a link that a split has obtained, unless the artifact is on its way already.
+    pub(super) fn add(&mut self, link: Link) {
+        if !link.to.is_empty() && self.in_flight.insert(link.artifact.key.to_text()) {
+            self.ready.push_back(link);
+        }
+    }
+
+    /// Notes that a split has obtained an artifact that was lacking a link.
+    pub(super) fn obtained(&mut self, split: &str, key: &str) {
+        for keys in [&mut self.stale, &mut self.refreshing] {
+            if let Some(keys) = keys.get_mut(split) {
+                keys.retain(|known| *known != key);
+            }
+        }
+        if self.stale.get(split).is_some_and(Vec::is_empty) {
+            self.stale.remove(split);
+        }
+    }
+
+    /// Takes the next link to be downloaded.
+    pub(super) fn take(&mut self) -> Option<Link> {
+        self.ready.pop_front()
+    }
+
+    /// Has a link that was taken downloaded once more, before all others.
+    pub(super) fn put_back(&mut self, link: Link) {
+        debug_assert!(self.in_flight.contains(&link.artifact.key.to_text()));
+        self.ready.push_front(link);
+    }
+
+    /// Notes that a link has served: a sink's outage costs no fresh ones.
+    pub(super) fn served(&mut self, key: &str) {
+        self.refreshes.remove(key);
+    }
+
+    /// Has a fresh link to an artifact asked for, whose link is of no use; says whether that was done,
+    /// and not too often already.
+    pub(super) fn refresh(&mut self, split: &str, key: &str) -> bool {
+        let refreshes = self.refreshes.entry(key.to_owned()).or_default();
+        *refreshes += 1;
+        if *refreshes > REFRESHES {
+            return false;
+        }
+        self.in_flight.remove(key);
+        self.stale
+            .entry(split.to_owned())
+            .or_default()
+            .push(key.to_owned());
+        true
+    }
+
+    /// Notes that what became of artifacts is written down.
+    pub(super) fn settled(&mut self, keys: &[String]) {
+        for key in keys {
+            self.in_flight.remove(key);
+            self.refreshes.remove(key);
+        }
+    }
+
+    /// Has links obtained by a split for those of its artifacts that are not on their way; returns for
+    /// how many.
+    pub(super) fn want(&mut self, split: &str, keys: Vec<String>) -> usize {
+        let stale = self.stale.entry(split.to_owned()).or_default();
+        let before = stale.len();
+        for key in keys {
+            if !self.in_flight.contains(&key) && !stale.contains(&key) {
+                stale.push(key);
+            }
+        }
+        let count = stale.len() - before;
+        if stale.is_empty() {
+            self.stale.remove(split);
+        }
+        count
+    }
+
+    /// Takes up to `most` splits that are to be asked for fresh links and may be, as `may` says; they
+    /// count as asked.
+    pub(super) fn take_refreshes(
+        &mut self,
+        most: usize,
+        may: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let stale = self.stale.keys().filter(|split| may(split));
+        let splits: Vec<String> = stale.take(most).cloned().collect();
+        for split in &splits {
+            let keys = self.stale.remove(split).unwrap_or_default();
+            self.asked.insert(split.clone(), keys.clone());
+            self.refreshing.insert(split.clone(), keys);
+        }
+        splits
+    }
+
+    /// What a split is stepped with next: what it was asked to obtain anew is not yet part of its state.
+    pub(super) fn input(&self, split: &str) -> SplitInput {
+        match self.asked.get(split) {
+            None => SplitInput::Resume,
+            Some(keys) => {
+                let keys = keys.iter().filter_map(|key| ArtifactKey::from_text(key));
+                SplitInput::Refresh(keys.collect())
+            }
+        }
+    }
+
+    /// Notes that what a split was asked for is part of its state.
+    pub(super) fn committed(&mut self, split: &str) {
+        self.asked.remove(split);
+    }
+
+    /// Lets go of a split that is done; returns what it was asked for and did not obtain.
+    pub(super) fn done(&mut self, split: &str) -> Vec<String> {
+        self.asked.remove(split);
+        let lost = self.refreshing.remove(split).unwrap_or_default();
+        self.not_in_flight(lost)
+    }
+
+    /// Lets go of all that a split that failed was to obtain anew; downloads under way come to their end.
+    pub(super) fn abandon(&mut self, split: &str) -> Vec<String> {
+        let mut lost = self.stale.remove(split).unwrap_or_default();
+        lost.extend(self.refreshing.remove(split).unwrap_or_default());
+        self.not_in_flight(lost)
+    }
+
+    /// Notes that an object in a sink gives way to a recording.
+    pub(super) fn give_way(&mut self, place: usize, key: &str) {
+        self.given_way.insert((place, key.to_owned()));
+    }
+
+    /// Whether an object in a sink has given way before.
+    pub(super) fn gave_way(&self, place: usize, key: &str) -> bool {
+        self.given_way.contains(&(place, key.to_owned()))
+    }
+
+    /// How many links wait for a download.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether fresh links are to be asked for.
+    pub(super) fn any_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    fn not_in_flight(&self, mut keys: Vec<String>) -> Vec<String> {
+        keys.retain(|key| !self.in_flight.contains(key));
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests;

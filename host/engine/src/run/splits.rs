@@ -1,0 +1,200 @@
+//! The splits that are not done: which may begin or resume, and how often one has failed in a row.
+//!
+//! The queue holds their state; this is the order in which they are stepped.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// The prefix of the ids of splits that search for conversations.
+pub(super) const FIND: &str = "find-";
+
+/// The open splits of a run.
+#[derive(Debug, Default)]
+pub(super) struct Splits {
+    /// Those that have begun and wait, by the time at which they are due (ms).
+    waiting: BTreeSet<(u64, String)>,
+    /// Those that have not begun in this run, by the time at which they are due (ms).
+    fresh: BTreeSet<(u64, String)>,
+    /// Searches that are not done.
+    searching: HashSet<String>,
+    /// Those that have been stepped and are not done.
+    begun: HashSet<String>,
+    /// When each began to fail (ms), and how often it has in a row.
+    failures: HashMap<String, (u64, u32)>,
+    /// How often the component trapped at each in a row.
+    traps: HashMap<String, u32>,
+}
+
+impl Splits {
+    /// Takes on a split that is not done.
+    pub(super) fn add(&mut self, id: String, due: u64) {
+        if is_search(&id) {
+            self.searching.insert(id.clone());
+        }
+        self.fresh.insert((due, id));
+    }
+
+    /// Counts a split as begun before it is stepped, so that no more are formed than may be under way.
+    pub(super) fn begin(&mut self, id: String) {
+        self.begun.insert(id);
+    }
+
+    /// Has a split resumed at a time (ms).
+    pub(super) fn resume_at(&mut self, id: String, due: u64) {
+        debug_assert!(!self.is_fresh(&id), "{id} waits and has not begun");
+        self.waiting.insert((due, id));
+    }
+
+    /// Takes the next split that is due, if it may begin or resume: at most `most` are begun at once.
+    pub(super) fn take(&mut self, now: u64, most: usize) -> Option<String> {
+        if self.waiting.first().is_some_and(|(due, _)| *due <= now) {
+            return self.waiting.pop_first().map(|(_, id)| id);
+        }
+        let (due, id) = self.fresh.first()?;
+        if *due > now || (self.begun.len() >= most && !self.begun.contains(id)) {
+            return None;
+        }
+        let (_, id) = self.fresh.pop_first()?;
+        self.begun.insert(id.clone());
+        Some(id)
+    }
+
+    /// Notes that a step of a split has succeeded.
+    pub(super) fn succeeded(&mut self, id: &str) {
+        self.failures.remove(id);
+        self.traps.remove(id);
+    }
+
+    /// Notes that a split's source failed; returns since when it has (ms), and how often in a row.
+    pub(super) fn failed(&mut self, id: &str, now: u64) -> (u64, u32) {
+        let (since, times) = self.failures.entry(id.to_owned()).or_insert((now, 0));
+        *times += 1;
+        (*since, *times)
+    }
+
+    /// Notes that the source answered, though with an error: the component works.
+    pub(super) fn answered(&mut self, id: &str) {
+        self.traps.remove(id);
+    }
+
+    /// Notes that the component trapped; returns how often in a row.
+    pub(super) fn trapped(&mut self, id: &str) -> u32 {
+        let traps = self.traps.entry(id.to_owned()).or_default();
+        *traps += 1;
+        *traps
+    }
+
+    /// Lets go of a split that is done; says whether it was a search.
+    pub(super) fn done(&mut self, id: &str) -> bool {
+        self.begun.remove(id);
+        self.failures.remove(id);
+        self.traps.remove(id);
+        self.searching.remove(id)
+    }
+
+    /// Whether nothing may be asked of a split beside what it does: a step is under way, or one of an
+    /// earlier run is to be resumed. Two answers at once would each be taken for the other's.
+    pub(super) fn is_busy(&self, id: &str) -> bool {
+        self.begun.contains(id) || self.is_fresh(id)
+    }
+
+    /// Whether a search is not done.
+    pub(super) fn is_searching(&self) -> bool {
+        !self.searching.is_empty()
+    }
+
+    /// How many have begun and are not done.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// Whether none waits to begin or resume.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.fresh.is_empty()
+    }
+
+    /// When the next one is due after `now` (ms): what was due by then is under way, or waits for
+    /// something else.
+    pub(super) fn next_due(&self, now: u64) -> Option<u64> {
+        let first = |set: &BTreeSet<(u64, String)>| {
+            let mut later = set.range((now + 1, String::new())..);
+            later.next().map(|(due, _)| *due)
+        };
+        let due = [first(&self.waiting), first(&self.fresh)];
+        due.into_iter().flatten().min()
+    }
+
+    fn is_fresh(&self, id: &str) -> bool {
+        self.fresh.iter().any(|(_, fresh)| fresh == id)
+    }
+}
+
+/// Whether a split searches for conversations.
+pub(super) fn is_search(id: &str) -> bool {
+    id.starts_with(FIND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn splits(ids: &[&str]) -> Splits {
+        let mut splits = Splits::default();
+        for id in ids {
+            splits.add((*id).to_owned(), 10);
+        }
+        splits
+    }
+
+    #[test]
+    fn no_more_begin_than_may_and_those_that_wait_come_first() {
+        let mut splits = splits(&["a", "b", "c"]);
+        assert_eq!(splits.take(9, 2), None);
+        assert_eq!(splits.take(10, 2).as_deref(), Some("a"));
+        assert_eq!(splits.take(10, 2).as_deref(), Some("b"));
+        assert_eq!(splits.take(10, 2), None);
+        splits.resume_at("b".into(), 20);
+        assert_eq!((splits.next_due(10), splits.take(19, 2)), (Some(20), None));
+        assert_eq!(splits.take(20, 2).as_deref(), Some("b"));
+        splits.done("a");
+        assert_eq!(splits.take(20, 2).as_deref(), Some("c"));
+        assert!(splits.is_idle());
+    }
+
+    #[test]
+    fn one_that_counts_as_begun_takes_no_room_of_another() {
+        let mut splits = splits(&["a", "b"]);
+        splits.begin("a".into());
+        assert_eq!(splits.take(10, 1).as_deref(), Some("a"));
+        assert_eq!(splits.take(10, 1), None);
+    }
+
+    #[test]
+    fn nothing_else_is_asked_of_a_split_until_it_is_done() {
+        let mut splits = splits(&["a"]);
+        assert!(splits.is_busy("a"));
+        splits.take(10, 1);
+        assert!(splits.is_busy("a"));
+        splits.done("a");
+        assert!(!splits.is_busy("a"));
+    }
+
+    #[test]
+    fn failures_count_from_the_first_in_a_row() {
+        let mut splits = splits(&["a"]);
+        assert_eq!(splits.failed("a", 5), (5, 1));
+        assert_eq!(splits.failed("a", 8), (5, 2));
+        assert_eq!((splits.trapped("a"), splits.trapped("a")), (1, 2));
+        splits.answered("a");
+        assert_eq!(splits.trapped("a"), 1);
+        splits.succeeded("a");
+        assert_eq!(splits.failed("a", 9), (9, 1));
+    }
+
+    #[test]
+    fn a_search_is_over_when_all_of_its_splits_are() {
+        let mut splits = splits(&["find-1", "find-2", "fetch-1"]);
+        assert!(splits.done("find-1") && splits.is_searching());
+        assert!(!splits.done("fetch-1"));
+        assert!(splits.done("find-2") && !splits.is_searching());
+    }
+}
