@@ -55,7 +55,7 @@ async fn a_silent_server_is_waited_for_as_long_as_the_configuration_says() {
         let said = error.to_string();
         assert!(error.retryable && said.contains("no answer"), "{said}");
         assert_eq!(server.seen("PutObject").len(), 1);
-        assert_eq!(sink.pushed_back(), 1, "{timeout}");
+        assert_eq!(sink.backpressure(), 1, "{timeout}");
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_refusal_that_a_retry_hides_is_told() {
     let retry = json!({ "attempts": 3, "max_backoff_seconds": 0 });
     let sink = server.sink(json!({ "retry": retry })).await;
     put(&*sink, 10).await.unwrap();
-    assert_eq!(sink.pushed_back(), 2);
+    assert_eq!(sink.backpressure(), 2);
     put(&*sink, 10).await.unwrap();
-    assert_eq!(sink.pushed_back(), 2);
+    assert_eq!(sink.backpressure(), 2);
 }

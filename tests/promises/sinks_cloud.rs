@@ -373,12 +373,12 @@ async fn a_put_is_tried_as_often_as_the_configuration_says_and_refusals_are_told
     for (attempts, sink) in sinks {
         for (too_fast, comes) in [(attempts - 1, true), (attempts, false)] {
             server.state.lock().unwrap().too_fast = too_fast;
-            let told = sink.pushed_back();
+            let told = sink.backpressure();
             let body = Body::whole(Bytes::from_static(b"bytes"));
             let put = soon(sink.put("a.ogg", info(), body)).await;
             assert_eq!(put.is_ok(), comes, "{attempts} {put:?}");
             assert!(put.err().is_none_or(|error| error.retryable));
-            assert_eq!(sink.pushed_back() - told, too_fast as u64);
+            assert_eq!(sink.backpressure() - told, too_fast as u64);
         }
     }
 }

@@ -209,7 +209,7 @@ async fn a_refusal_is_waited_out_no_longer_than_the_configuration_says_and_told(
         (StatusCode::TOO_MANY_REQUESTS, None),
     ];
     soon(put(&*sink, "a.ogg", b"bytes")).await.unwrap();
-    assert_eq!(sink.pushed_back(), 2);
+    assert_eq!(sink.backpressure(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +222,7 @@ async fn a_silent_server_is_waited_for_as_long_as_the_configuration_says() {
     // The system takes the connection, and nobody answers.
     let error = soon(put(&*sink, "a.ogg", b"bytes")).await.unwrap_err();
     assert!(error.retryable, "{error}");
-    assert_eq!(sink.pushed_back(), 1);
+    assert_eq!(sink.backpressure(), 1);
 }
 
 #[cfg(target_os = "linux")]

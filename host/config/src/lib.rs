@@ -45,6 +45,7 @@ use text::Positions;
 
 use crate::secret::{Backend, SecretError};
 use recording_host_engine::run::{Concurrency, Pipeline, SourceConfig};
+use recording_host_http::Limiters;
 use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
@@ -264,11 +265,14 @@ impl Config {
 
     async fn join(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
         let mut pipelines = Vec::new();
+        // Sources with one client share the vendor's limit for it.
+        let limiters = Limiters::default();
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
             source::check_options(name, source, &component, clock)?;
             let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
                 .clock(clock)
+                .limiters(&limiters)
                 .concurrency(self.concurrency);
             for (sink_name, sink) in &self.sinks {
                 if sink.takes(name) {

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use flate2::{Compression, Decompress, FlushDecompress, Status, write::DeflateEncoder};
 use recording_host_engine::transfer::{Output, Transfer};
-use recording_host_http::AllowedOrigins;
+use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
@@ -145,13 +145,16 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, 
     }];
     let output = Output::new("nowhere", Arc::new(Nowhere));
     let transfer = Transfer::new(
-        reqwest::Client::new(),
-        AllowedOrigins::new(&origins, None, true),
+        Downloads::new(
+            AllowedOrigins::new(&origins, None, true),
+            Arc::new(Authenticator::None),
+            Clock::default(),
+        )
+        .unwrap(),
         Queue::open(folder, "bench")
             .expect("the folder can be used")
             .0,
         folder.to_owned(),
-        Clock::default(),
     );
     let artifact = Artifact {
         key: ArtifactKey::Recording(RecordingKey {

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 pub use picture::picture;
 
-use crate::{run::RunError, source_session::SourceSession, transfer::length};
-use recording_host_http::AllowedOrigins;
+use crate::{run::RunError, source_session::SourceSession};
+use recording_host_http::Downloads;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, ConversationRef, Fetch, Purpose, Split, Step, TimeRange,
     Update, day,
@@ -117,18 +117,17 @@ struct Sampled {
     requests: BTreeMap<String, u64>,
 }
 
-/// Plans the export of a range from a source whose links may lead to `allow`.
+/// Plans the export of a range from a source, whose media `downloads` can measure.
 pub(crate) async fn plan(
-    asked: &SourceSession,
+    session: &SourceSession,
     range: TimeRange,
     fetch_size: usize,
     requests_per_minute: Option<u32>,
-    client: &reqwest::Client,
-    allow: &AllowedOrigins,
+    downloads: &Downloads,
 ) -> Result<Plan, RunError> {
-    let started = asked.start(Purpose::Estimate(range)).await?;
+    let started = session.start(Purpose::Estimate(range)).await?;
     let counts: Vec<Counts> = stream::iter(started.splits)
-        .map(|split| count(asked, split))
+        .map(|split| count(session, split))
         .buffered(DAYS)
         .try_collect()
         .await?;
@@ -142,45 +141,44 @@ pub(crate) async fn plan(
     let chosen: Vec<ConversationRef> = chosen.cloned().collect();
     let sampled = match chosen.is_empty() {
         true => Sampled::default(),
-        false => sample(asked, chosen, client, allow).await?,
+        false => sample(session, chosen, downloads).await?,
     };
     Ok(add_up(&all, sampled, fetch_size, requests_per_minute))
 }
 
-async fn count(asked: &SourceSession, split: Split) -> Result<Counts, RunError> {
+async fn count(session: &SourceSession, split: Split) -> Result<Counts, RunError> {
     let mut counts = Counts::default();
     let mut take = |step| counts.take(step);
-    asked.all(vec![split], &mut take).await?;
+    session.all(vec![split], &mut take).await?;
     Ok(counts)
 }
 
 /// Has some conversations fetched as far as their links, and measures the files behind those.
 async fn sample(
-    asked: &SourceSession,
+    session: &SourceSession,
     conversations: Vec<ConversationRef>,
-    client: &reqwest::Client,
-    allow: &AllowedOrigins,
+    downloads: &Downloads,
 ) -> Result<Sampled, RunError> {
-    let before = asked.answers.calls().sent;
+    let before = session.answers.calls().sent;
     let mut bytes: BTreeMap<String, f64> = conversations
         .iter()
         .map(|wanted| (wanted.id.clone(), 0.0))
         .collect();
     let fetch = Fetch {
-        name: format!("plan-{}", asked.clock.now()),
+        name: format!("plan-{}", session.clock.now()),
         conversations,
     };
-    let started = asked.start(Purpose::Fetch(fetch)).await?;
+    let started = session.start(Purpose::Fetch(fetch)).await?;
     let mut artifacts = BTreeMap::<String, Artifact>::new();
     let mut take = |step: Step| {
         for artifact in step.artifacts {
             artifacts.insert(artifact.key.to_text(), artifact);
         }
     };
-    asked.all(started.splits, &mut take).await?;
+    session.all(started.splits, &mut take).await?;
     let lengths: Vec<(Artifact, Option<u64>)> = stream::iter(artifacts.into_values())
         .map(|artifact| async move {
-            let length = length(client, allow, &artifact).await;
+            let length = downloads.length(&artifact).await;
             (artifact, length)
         })
         .buffered(FILES)
@@ -209,7 +207,7 @@ async fn sample(
     if apart {
         sampled.each = bytes.into_values().collect();
     }
-    for (kind, sent) in asked.answers.calls().sent {
+    for (kind, sent) in session.answers.calls().sent {
         let more = sent - before.get(&kind).copied().unwrap_or_default();
         // A run needs a token, too, but not one for each group.
         if more > 0 && kind != "token" {

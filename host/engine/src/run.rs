@@ -214,7 +214,7 @@ impl Engine {
     ) -> Result<(InFlight, Repaired), RunError> {
         let sinks = SinkHealth::new(self.outputs.len(), self.following);
         let most = self.concurrency.transfers;
-        let concurrency = AdaptiveConcurrency::new(most, self.pushed_back(), Instant::now());
+        let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
         let mut in_flight = InFlight::load(&self.queue, sinks, concurrency).await?;
         in_flight.backfill.look();
         for place in self.places(&self.absent) {

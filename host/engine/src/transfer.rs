@@ -5,9 +5,7 @@
 
 mod aside;
 mod claim;
-mod download;
 mod error;
-mod length;
 mod name;
 mod output;
 mod target;
@@ -18,8 +16,7 @@ mod unpack;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -29,21 +26,16 @@ use tokio::sync::Semaphore;
 
 pub use claim::Unfit;
 use claim::{Claim, HEAD};
-use download::Download;
 pub use error::TransferError;
 use error::{Attempt, host};
-pub(crate) use length::length;
 use name::{extension, is_zip};
 pub use output::{Output, Zip};
 use target::{Name, Target};
 use told_length::ToldLength;
 
-use recording_host_http::{AllowedOrigins, Authenticator};
-use recording_host_model::{
-    Artifact, ArtifactContents, ArtifactKey, Container, Event, Events, KeyContext, clock::Clock,
-    hex,
-};
-use recording_host_sink::{Body, PutOptions, PutResult, SinkError, pushback::Pushback};
+use recording_host_http::{Download, Downloads};
+use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
+use recording_host_sink::{Body, PutOptions, PutResult, SinkError};
 use recording_host_state::Queue;
 use recording_host_zip::Spool;
 
@@ -57,8 +49,6 @@ const TRIES: u32 = 4;
 const UNFIT_TRIES: u32 = 2;
 /// The MIME type of archives.
 const ZIP: &str = "application/zip";
-/// How long a server may keep silent.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// What came of an artifact.
 #[derive(Debug, Default)]
@@ -117,66 +107,37 @@ impl Delivery {
     }
 }
 
+/// A download that has begun, and its first bytes.
+struct Begun<'a> {
+    download: Download<'a>,
+    next: Option<Bytes>,
+}
+
 /// Delivers artifacts.
 #[derive(Debug)]
 pub struct Transfer {
-    client: reqwest::Client,
-    allow: AllowedOrigins,
-    login: Arc<Authenticator>,
+    downloads: Downloads,
     queue: Queue,
     spool: Spool,
     /// What is made of recordings has room of its own, so that it never waits for downloads.
     transcodes: Spool,
-    clock: Clock,
     budget: Semaphore,
-    /// What origins of media ask for.
-    pushback: Pushback,
-    /// The MD5 of downloads that did not agree with their entity tags, by artifact.
-    doubtful: Mutex<HashMap<String, [u8; 16]>>,
     /// The SHA-256 of downloads that were shorter than they tell, by artifact.
     short: Mutex<HashMap<String, String>>,
-    events: Events,
 }
 
 impl Transfer {
-    /// Delivers from the origins of `allow`; archives are spooled in `spool`.
+    /// Delivers what `downloads` bring; archives are spooled in `spool`.
     #[must_use]
-    pub fn new(
-        client: reqwest::Client,
-        allow: AllowedOrigins,
-        queue: Queue,
-        spool: PathBuf,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(downloads: Downloads, queue: Queue, spool: PathBuf) -> Self {
         Transfer {
-            client,
-            allow,
-            login: Arc::new(Authenticator::None),
+            downloads,
             queue,
             transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
-            clock,
             budget: Semaphore::new(BUDGET as usize),
-            pushback: Pushback::default(),
-            doubtful: Mutex::default(),
             short: Mutex::default(),
-            events: Events::default(),
         }
-    }
-
-    /// Makes downloads that need the source's credentials as `login`; only origins that its requests
-    /// may reach get them.
-    #[must_use]
-    pub fn login(mut self, login: Arc<Authenticator>) -> Self {
-        self.login = login;
-        self
-    }
-
-    /// Emits what happens as `events`.
-    #[must_use]
-    pub fn events(mut self, events: Events) -> Self {
-        self.events = events;
-        self
     }
 
     /// Delivers an artifact to some sinks. One that fails does not stop the others.
@@ -193,14 +154,16 @@ impl Transfer {
             tried += 1;
             let result = match &artifact.container {
                 Container::Single => self.single(artifact, outputs).await,
-                Container::Zip | Container::ZipBundle(_) => self.archive(artifact, outputs).await,
+                Container::Zip | Container::ZipBundle(_) => {
+                    self.archive(artifact, outputs, None).await
+                }
             };
             match result {
-                Err(Attempt::Again(_)) if tried < TRIES => {
-                    self.pause(tried).await;
+                Err(Attempt::Again(_, asked)) if tried < TRIES => {
+                    self.downloads.back_off(tried, asked).await;
                 }
                 Err(Attempt::Unfit(_)) if tried < UNFIT_TRIES => {
-                    self.pause(tried).await;
+                    self.downloads.back_off(tried, None).await;
                 }
                 Err(attempt) => return Err(attempt.into()),
                 Ok(mut delivery) => {
@@ -217,18 +180,8 @@ impl Transfer {
 
     /// How often origins of media have asked for less so far.
     #[must_use]
-    pub fn pushed_back(&self) -> u64 {
-        self.pushback.count()
-    }
-
-    /// Waits before try number `tried + 1`.
-    async fn pause(&self, tried: u32) {
-        let millis = 300 << tried;
-        self.events.emit(|| Event::DownloadRetried {
-            attempts: tried,
-            millis,
-        });
-        self.clock.sleep(Duration::from_millis(millis)).await;
+    pub fn backpressure(&self) -> u64 {
+        self.downloads.backpressure()
     }
 
     async fn single(&self, artifact: &Artifact, outputs: &[&Output]) -> Result<Delivery, Attempt> {
@@ -250,38 +203,46 @@ impl Transfer {
         let told = artifact.content_type.as_deref();
         if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
             let target = target(kind.to_owned());
-            return self.transcoded(artifact, &claim, &wanting, &target).await;
+            return self
+                .transcoded(artifact, &claim, &wanting, &target, None)
+                .await;
         }
-        let mut download = Download::begin(self, artifact).await?;
-        let next = download.first().await?;
+        let mut download = self.downloads.begin(artifact).await?;
+        let next = download.first(HEAD).await?;
         let first = next.as_deref().unwrap_or_default();
         claim.check(first, first.len() < HEAD)?;
         let told = [artifact.content_type.clone(), download.content_type()];
         let content_type = name::settle(told, first);
         if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
-            return self.archive(artifact, outputs).await;
+            let begun = Begun { download, next };
+            return self.archive(artifact, outputs, Some(begun)).await;
         }
         let target = target(content_type);
         if transcoded::wanted(&wanting, &target.content_type) {
             // The source did not know what it is.
-            drop(download);
-            return self.transcoded(artifact, &claim, &wanting, &target).await;
+            let begun = Some(Begun { download, next });
+            return self
+                .transcoded(artifact, &claim, &wanting, &target, begun)
+                .await;
         }
-        self.streamed(artifact, &wanting, &target, download, next)
+        self.streamed(artifact, &wanting, &target, Begun { download, next })
             .await
     }
 
-    /// Brings a download, of which this is `next`, to each sink while it comes.
+    /// Brings a download to each sink while it comes.
     async fn streamed(
         &self,
         artifact: &Artifact,
         wanting: &[&Output],
         target: &Target,
-        mut download: Download<'_>,
-        mut next: Option<Bytes>,
+        begun: Begun<'_>,
     ) -> Result<Delivery, Attempt> {
-        let size = download.size;
+        let Begun {
+            mut download,
+            mut next,
+        } = begun;
+        let size = download.size();
         let _held = self.hold(size, wanting.len()).await;
         let (feeds, puts) = self.puts(wanting, target, size, false);
         let feeding = async {
@@ -300,7 +261,7 @@ impl Transfer {
                 next = download.next().await?;
             }
             let sha256 = checked(artifact, size, total, digest)?;
-            let note = match download.ends_with_connection {
+            let note = match download.ends_with_connection() {
                 true => aside::complete(&told, total).map(|()| None)?,
                 false => self.doubted(artifact, &told, total, &sha256)?,
             };
@@ -339,7 +300,7 @@ impl Transfer {
             return Ok(Some(format!("cut-short: {reason}")));
         }
         short.insert(key, sha256.to_owned());
-        Err(Attempt::Again(reason))
+        Err(Attempt::again(reason))
     }
 
     /// What the queue knows of a conversation.
@@ -403,13 +364,13 @@ fn checked(
     // The server's word, and that of the source, which need not be the same.
     let told = [announced, artifact.size];
     if let Some(announced) = told.into_iter().flatten().find(|told| *told != total) {
-        return Err(Attempt::Again(format!(
+        return Err(Attempt::again(format!(
             "{total} bytes came, {announced} were announced"
         )));
     }
     let sha256 = hex(&digest.finalize());
     match &artifact.sha256 {
-        Some(expected) if !expected.eq_ignore_ascii_case(&sha256) => Err(Attempt::Again(
+        Some(expected) if !expected.eq_ignore_ascii_case(&sha256) => Err(Attempt::again(
             "the file's sha256 is not the one announced".to_owned(),
         )),
         _ => Ok(sha256),

@@ -4,8 +4,11 @@
 
 mod allowed_origins;
 mod authenticator;
+mod client;
+mod download;
 mod limit;
 mod public_dns;
+mod retry;
 #[cfg(feature = "aws")]
 mod sigv4;
 mod token;
@@ -14,32 +17,33 @@ mod transport;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use reqwest::StatusCode;
 use url::Url;
 
 pub use allowed_origins::{AllowedOrigins, OriginError};
 pub use authenticator::{AuthError, Authenticator, RequestAuth};
-pub use limit::Limiter;
+pub use client::ClientError;
+pub use download::{Download, DownloadError, Downloads};
+pub use limit::{Limiter, Limiters};
 pub use public_dns::PublicDnsResolver;
 #[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
 pub use token::{OAuth, TokenError};
 use transport::method_name;
-pub use transport::{Credentials, HttpTransport, SignableRequest, is_the_sources};
+pub use transport::{Credentials, HttpTransport, SignableRequest};
 
 use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
+/// How long a request and its answer may take.
+const WHOLE_REQUEST: Duration = Duration::from_secs(60);
 /// How often a token that is not accepted is replaced for one request: another request may have
 /// made the vendor drop the new one, too.
 const RENEWALS: u32 = 3;
-/// The longest that a server may ask us to wait before a retry.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// What was asked of the vendor's API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -56,7 +60,7 @@ pub struct SourceHttp {
     exchange: Arc<dyn HttpTransport>,
     allow: AllowedOrigins,
     login: Arc<Authenticator>,
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
     clock: Clock,
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
@@ -65,16 +69,18 @@ pub struct SourceHttp {
 
 impl SourceHttp {
     /// Grants requests to the origins of `allow`, as `login`, within `limiter`.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`ClientError`].
     pub fn new(
-        client: reqwest::Client,
         allow: AllowedOrigins,
         login: Arc<Authenticator>,
-        limiter: Limiter,
+        limiter: Arc<Limiter>,
         clock: Clock,
-    ) -> Self {
+    ) -> Result<Self, ClientError> {
         let seed = rand::rng().random();
-        Self::over(Arc::new(client), allow, login, limiter, clock, seed)
+        let client = Arc::new(client::client(&allow, Some(WHOLE_REQUEST))?);
+        Ok(Self::over(client, allow, login, limiter, clock, seed))
     }
 
     /// The same over any network, with pauses that follow from a seed.
@@ -82,7 +88,7 @@ impl SourceHttp {
         exchange: Arc<dyn HttpTransport>,
         allow: AllowedOrigins,
         login: Arc<Authenticator>,
-        limiter: Limiter,
+        limiter: Arc<Limiter>,
         clock: Clock,
         seed: u64,
     ) -> Self {
@@ -195,7 +201,8 @@ impl SourceHttp {
 
     /// What a response means for the request.
     fn judge(&self, response: Response, repeatable: bool, last: bool) -> Attempt {
-        let wait = retry_after(&response, self.clock.now());
+        let asked = header(&response, "retry-after");
+        let wait = asked.and_then(|asked| retry::retry_after(asked, self.clock.now()));
         match response.status {
             429 => {
                 if let Ok(mut calls) = self.calls.lock() {
@@ -211,20 +218,18 @@ impl SourceHttp {
                 });
                 Attempt::Again(wait)
             }
-            408 | 500 | 502 | 503 | 504 if repeatable && !last => Attempt::Again(wait),
+            status if retry::is_retryable(status) && repeatable && !last => Attempt::Again(wait),
             _ => Attempt::Done(Ok(response)),
         }
     }
 
     /// Waits with full jitter before try number `tried + 1`, or as long as the server says.
     async fn back_off(&self, kind: &str, tried: u32, server: Option<Duration>) {
-        let ceiling = Duration::from_millis(500 << tried.min(6));
-        let part = self
+        let jitter = self
             .jitter
             .lock()
             .map_or(0.5, |mut jitter| jitter.random_range(0.1..1.0));
-        let jitter = ceiling.mul_f64(part);
-        let wait = server.map_or(jitter, |server| server.min(LONGEST_WAIT));
+        let wait = retry::pause(tried, server, jitter);
         self.events.emit(|| Event::RequestRetried {
             kind: kind.to_owned(),
             attempts: tried,
@@ -255,17 +260,6 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How long the server asks to wait: seconds, or the instant until which (RFC 9110, section 10.2.3).
-fn retry_after(response: &Response, now: u64) -> Option<Duration> {
-    let text = header(response, "retry-after")?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    let until = until.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(until.saturating_sub(Duration::from_millis(now)))
-}
-
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response
         .headers
@@ -275,7 +269,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 }
 
 /// What went wrong with a request, without its URL, whose query may be a signature.
-pub fn redacted(error: &reqwest::Error) -> String {
+fn redacted(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() {
         "timed out"
     } else if error.is_connect() {
@@ -292,9 +286,4 @@ pub fn redacted(error: &reqwest::Error) -> String {
     } else {
         format!("{kind}: {cause}")
     }
-}
-
-/// Whether a later attempt at the same thing can succeed after this status.
-pub fn passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }

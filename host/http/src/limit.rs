@@ -5,7 +5,8 @@
 //! full or the server has asked to wait.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,6 +19,21 @@ use super::header;
 pub struct Limiter {
     policy: Option<RateLimit>,
     window: Mutex<Window>,
+}
+
+/// The limiters of all credentials in use: sources with the same one share its limit.
+#[derive(Clone, Debug, Default)]
+pub struct Limiters(Arc<Mutex<HashMap<String, Arc<Limiter>>>>);
+
+impl Limiters {
+    /// The limiter of a credential, which must not be a secret, such as a client's id. Its policy is the
+    /// one that the first source with this credential tells.
+    #[must_use]
+    pub fn of(&self, credential: String, policy: Option<RateLimit>) -> Arc<Limiter> {
+        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter = limiters.entry(credential);
+        Arc::clone(limiter.or_insert_with(|| Arc::new(Limiter::new(policy))))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +159,18 @@ mod tests {
             }
         }
         assert!((300..=331).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn sources_with_one_credential_share_its_limit() {
+        let limiters = Limiters::default();
+        let of = |credential: &str| {
+            let policy = limiter().policy;
+            limiters.clone().of(credential.to_owned(), policy)
+        };
+        of("a").lock().blocked = 1_000;
+        assert_eq!(of("a").reserve(400), Some(600));
+        assert_eq!(of("b").reserve(400), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use url::Url;
 use recording_host_model::{Method, Request, RequestError, clock::Clock};
 
 use super::{
-    passing,
+    retry::is_retryable,
     transport::{Credentials, HttpTransport},
 };
 
@@ -123,7 +123,7 @@ impl OAuth {
                 RequestError::TooLarge(_) => unreachable("the answer is too large".to_owned()),
             })?;
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        if passing(status) {
+        if is_retryable(response.status) {
             return Err(unreachable(format!("status {status}")));
         }
         let body = response.body;

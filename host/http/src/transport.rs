@@ -102,7 +102,7 @@ impl HttpTransport for reqwest::Client {
 }
 
 /// Whether a source may set this header: none that proves who asks.
-pub fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
+pub(super) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
     let name = name.to_ascii_lowercase();
     let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
     name != "authorization" && name != "host" && !signed

@@ -7,6 +7,26 @@ use crate::hex;
 /// How long a safe name may be, in bytes; file systems take 255.
 pub const LONGEST_FILE_NAME: usize = 120;
 
+/// How much of a name is printed, in characters.
+const PRINTABLE: usize = 80;
+
+/// A name for messages: short, and harmless to a terminal.
+#[must_use]
+pub fn printable(name: &str) -> String {
+    let safe = |c: char| {
+        if c.is_alphanumeric() || c.is_ascii_graphic() {
+            c
+        } else {
+            '?'
+        }
+    };
+    let mut printable: String = name.chars().take(PRINTABLE).map(safe).collect();
+    if name.chars().nth(PRINTABLE).is_some() {
+        printable.push('…');
+    }
+    printable
+}
+
 /// A file name that is a name in any key and any file system, and nothing more.
 #[must_use]
 pub fn safe_file_name(name: &str) -> String {
@@ -71,6 +91,12 @@ pub fn split_extension(name: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_show_names_that_do_nothing_to_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\u{202e}b c"), "a?[2J?b?c");
+        assert_eq!(printable(&"x".repeat(100)).chars().count(), PRINTABLE + 1);
+    }
 
     #[test]
     fn a_safe_name_is_a_name_in_every_file_system() {

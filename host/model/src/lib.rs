@@ -7,6 +7,7 @@
 //! Instants are milliseconds since 1970-01-01T00:00:00Z unless they say something else; lengths are bytes.
 
 mod artifact;
+mod backpressure;
 pub mod clock;
 mod conversation;
 mod descriptor;
@@ -27,11 +28,12 @@ mod update;
 pub use artifact::{
     ArchiveIndex, Artifact, ArtifactKey, Container, Download, IndexColumn, IndexField, RecordingKey,
 };
+pub use backpressure::Backpressure;
 pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
 pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
 pub use event::{Event, Events, Progress, Subscriber};
-pub use file_name::{LONGEST_FILE_NAME, safe_file_name, split_extension};
+pub use file_name::{LONGEST_FILE_NAME, printable, safe_file_name, split_extension};
 pub use found::{
     Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,
 };

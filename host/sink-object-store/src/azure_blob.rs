@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use super::bucket::{Bucket, Options, Retry};
 use super::connector::Connector;
-use recording_host_sink::{SinkError, pushback::Pushback};
+use recording_host_sink::{Backpressure, SinkError};
 
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +55,9 @@ pub enum Credentials {
 /// Says what is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
     let place = format!("az://{}/{}", settings.account, settings.container);
-    let pushback = Pushback::default();
+    let backpressure = Backpressure::default();
     let mut builder = MicrosoftAzureBuilder::from_env()
-        .with_http_connector(Connector(pushback.clone()))
+        .with_http_connector(Connector(backpressure.clone()))
         .with_account(&settings.account)
         .with_container_name(&settings.container)
         // An account that has no tags refuses the header even if it is empty.
@@ -98,6 +98,6 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         sink: "azure_blob",
         place,
         options: settings.options,
-        pushback,
+        backpressure,
     })
 }

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use recording_host_sink::{
-    Aborted, Body, BodyReader, Health, ObjectMeta, Overwrite, PutOptions, PutResult, Segments,
-    Sink, SinkError, Store, probe_name, pushback::Pushback,
+    Aborted, Backpressure, Body, BodyReader, Health, ObjectMeta, Overwrite, PutOptions, PutResult,
+    Segments, Sink, SinkError, Store, probe_name,
 };
 
 /// The largest object that goes in one request, in bytes.
@@ -87,7 +87,7 @@ pub struct Bucket {
     pub(super) place: String,
     pub(super) options: Options,
     /// What the connector of the store notes.
-    pub(super) pushback: Pushback,
+    pub(super) backpressure: Backpressure,
 }
 
 /// The store behind it holds credentials and is not shown.
@@ -409,8 +409,8 @@ impl Sink for Bucket {
         self.put_parts(key, &path, &info, &mut body).await
     }
 
-    fn pushed_back(&self) -> u64 {
-        self.pushback.count()
+    fn backpressure(&self) -> u64 {
+        self.backpressure.count()
     }
 
     fn store(&self) -> Option<&dyn Store> {

@@ -10,17 +10,17 @@ use object_store::{
     },
 };
 
-use recording_host_sink::pushback::Pushback;
+use recording_host_sink::Backpressure;
 
 /// Makes connections, and notes answers that ask for less.
 #[derive(Debug)]
-pub(super) struct Connector(pub(super) Pushback);
+pub(super) struct Connector(pub(super) Backpressure);
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(Listener {
             client: ReqwestConnector::default().connect(options)?,
-            pushback: self.0.clone(),
+            backpressure: self.0.clone(),
         }))
     }
 }
@@ -28,7 +28,7 @@ impl HttpConnector for Connector {
 #[derive(Debug)]
 struct Listener {
     client: HttpClient,
-    pushback: Pushback,
+    backpressure: Backpressure,
 }
 
 #[async_trait]
@@ -36,8 +36,8 @@ impl HttpService for Listener {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let answer = self.client.execute(request).await;
         match &answer {
-            Ok(answer) => self.pushback.answered(answer.status().as_u16()),
-            Err(error) if error.kind() == HttpErrorKind::Timeout => self.pushback.felt(),
+            Ok(answer) => self.backpressure.on_response(answer.status().as_u16()),
+            Err(error) if error.kind() == HttpErrorKind::Timeout => self.backpressure.on_timeout(),
             Err(_) => {}
         }
         answer

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use super::bucket::{Bucket, Options, Retry};
 use super::connector::Connector;
-use recording_host_sink::{SinkError, pushback::Pushback};
+use recording_host_sink::{Backpressure, SinkError};
 
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +48,9 @@ pub enum Credentials {
 /// Says what is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
     let place = format!("gs://{}", settings.bucket);
-    let pushback = Pushback::default();
+    let backpressure = Backpressure::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
-        .with_http_connector(Connector(pushback.clone()))
+        .with_http_connector(Connector(backpressure.clone()))
         .with_bucket_name(&settings.bucket)
         .with_retry(settings.retry.into());
     if let Some(endpoint) = &settings.endpoint {
@@ -77,6 +77,6 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         sink: "gcs",
         place,
         options: settings.options,
-        pushback,
+        backpressure,
     })
 }

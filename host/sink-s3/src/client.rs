@@ -10,12 +10,12 @@ use aws_sdk_s3::{
     },
 };
 
-use super::{Settings, pushback::Listener, settings::RetryMode};
+use super::{Settings, backpressure::Listener, settings::RetryMode};
 use crate::credentials::{assumed, identified};
-use recording_host_sink::pushback::Pushback;
+use recording_host_sink::Backpressure;
 
-/// The client for a bucket; what its retries hide is noted in `pushback`.
-pub(super) async fn client(settings: &Settings, pushback: Pushback) -> Client {
+/// The client for a bucket; what its retries hide is noted in `backpressure`.
+pub(super) async fn client(settings: &Settings, backpressure: Backpressure) -> Client {
     let retry = match settings.retry.mode {
         RetryMode::Adaptive => RetryConfig::adaptive(),
         RetryMode::Standard => RetryConfig::standard(),
@@ -36,7 +36,7 @@ pub(super) async fn client(settings: &Settings, pushback: Pushback) -> Client {
     let base = identified(loader, &settings.identity.source).load().await;
     let mut config = aws_sdk_s3::config::Builder::from(&base)
         .force_path_style(settings.path_style)
-        .interceptor(Listener(pushback))
+        .interceptor(Listener(backpressure))
         // The sink computes checksums itself, while the bytes are in the cache.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     if let Some(endpoint) = &settings.endpoint {
@@ -75,7 +75,7 @@ mod tests {
                 },
                 ..Settings::default()
             };
-            let client = client(&settings, Pushback::default()).await;
+            let client = client(&settings, Backpressure::default()).await;
             let retry = client.config().retry_config().unwrap();
             assert_eq!((retry.mode(), retry.max_attempts()), (sdk, 7));
             assert_eq!(retry.max_backoff(), Duration::from_secs(8));

@@ -5,6 +5,7 @@
 //! cannot is found out by [`check`](Sink::check), and sizes are compared instead. What has arrived
 //! is not copied on its way: requests are made of the segments that came.
 
+mod backpressure;
 mod body;
 mod checksum;
 mod client;
@@ -13,7 +14,6 @@ mod error;
 mod multipart;
 mod object;
 mod probe;
-mod pushback;
 mod settings;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,8 +31,8 @@ pub use settings::{
 
 pub use crate::credentials::{Credentials, Identity, Role};
 use recording_host_sink::{
-    Body, BodyReader, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store,
-    pushback::Pushback,
+    Backpressure, Body, BodyReader, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError,
+    Store,
 };
 
 /// The largest object that goes in one PUT, in bytes.
@@ -44,7 +44,7 @@ const MORE_PARTS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct S3 {
     client: Client,
-    pushback: Pushback,
+    backpressure: Backpressure,
     settings: Arc<Settings>,
     found: Arc<RwLock<probe::Server>>,
     active: multipart::Active,
@@ -56,10 +56,10 @@ impl S3 {
     /// A sink with a client of its own.
     pub async fn new(mut settings: Settings) -> Self {
         settings.prefix = settings.prefix.trim_matches('/').to_owned();
-        let pushback = Pushback::default();
+        let backpressure = Backpressure::default();
         S3 {
-            client: client::client(&settings, pushback.clone()).await,
-            pushback,
+            client: client::client(&settings, backpressure.clone()).await,
+            backpressure,
             found: Arc::new(RwLock::new(probe::Server {
                 algorithm: checksum::Algorithm::of(settings.checksum),
                 // What is not known is not relied on.
@@ -141,8 +141,8 @@ impl Sink for S3 {
         self.abort_old().await
     }
 
-    fn pushed_back(&self) -> u64 {
-        self.pushback.count()
+    fn backpressure(&self) -> u64 {
+        self.backpressure.count()
     }
 
     fn store(&self) -> Option<&dyn Store> {

@@ -85,8 +85,8 @@ impl Sink for Encrypted {
         self.below.tidy().await
     }
 
-    fn pushed_back(&self) -> u64 {
-        self.below.pushed_back()
+    fn backpressure(&self) -> u64 {
+        self.below.backpressure()
     }
 
     fn encrypts(&self) -> bool {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Body, BodyAborted, BodyReader, Health, PutOptions, PutResult, Segments, Sink, SinkError,
 };
-use crate::pushback::Pushback;
+use crate::Backpressure;
 
 /// Objects up to this size, in bytes, are kept until they are stored.
 const SMALL: usize = 8 << 20;
@@ -163,7 +163,7 @@ pub struct Http {
     client: Client,
     settings: Settings,
     headers: HeaderMap,
-    pushback: Pushback,
+    backpressure: Backpressure,
 }
 
 impl Http {
@@ -198,7 +198,7 @@ impl Http {
             client,
             settings,
             headers,
-            pushback: Pushback::default(),
+            backpressure: Backpressure::default(),
         })
     }
 
@@ -247,11 +247,11 @@ impl Http {
         }
         let answer = request.send().await.map_err(|error| {
             if error.is_timeout() {
-                self.pushback.felt();
+                self.backpressure.on_timeout();
             }
             (self.unreached(key, error), None)
         })?;
-        self.pushback.answered(answer.status().as_u16());
+        self.backpressure.on_response(answer.status().as_u16());
         if answer.status().is_success() {
             let etag = answer
                 .headers()
@@ -398,8 +398,8 @@ impl Sink for Http {
         })
     }
 
-    fn pushed_back(&self) -> u64 {
-        self.pushback.count()
+    fn backpressure(&self) -> u64 {
+        self.backpressure.count()
     }
 }
 

@@ -14,7 +14,7 @@ pub mod encryption;
 pub mod filesystem;
 #[cfg(feature = "http")]
 pub mod http;
-pub mod pushback;
+
 pub mod stdout;
 
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ pub use body_writer::BodyWriter;
 use bytes::Bytes;
 pub use decrypt::{Decrypt, DecryptError};
 use futures_util::stream::BoxStream;
+pub use recording_host_model::Backpressure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -185,7 +186,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// How often the storage has asked for less since this sink was made: refused what came too fast
     /// (429, 503), or did not answer in time, even where a repeated request succeeded. A run puts
     /// fewer objects at once when that grows.
-    fn pushed_back(&self) -> u64 {
+    fn backpressure(&self) -> u64 {
         0
     }
 

@@ -29,7 +29,7 @@ use directory::Header;
 pub use index::{Listed, Owner, plain};
 use inflate::Packed;
 
-pub use name::{Names, shown};
+pub use name::Names;
 pub use spool::{LONGEST, QUOTA, Room, Spool, SpoolError};
 
 /// How much is read and handed on at once, in bytes.

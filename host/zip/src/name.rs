@@ -11,7 +11,6 @@ use super::fields::{Fields, extra};
 use recording_host_model::{safe_file_name as safe, split_extension as parts};
 
 /// How much of a name messages show, in characters.
-const SHOWN: usize = 80;
 /// Info-ZIP's field with the name in UTF-8.
 const UNICODE_PATH: u16 = 0x7075;
 /// The upper half of code page 437, in which names are unless an archive says otherwise.
@@ -66,22 +65,6 @@ impl Names {
     }
 }
 
-/// A name for messages: short, and harmless to a terminal.
-pub fn shown(name: &str) -> String {
-    let safe = |c: char| {
-        if c.is_alphanumeric() || c.is_ascii_graphic() {
-            c
-        } else {
-            '?'
-        }
-    };
-    let mut shown: String = name.chars().take(SHOWN).map(safe).collect();
-    if name.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,11 +99,5 @@ mod tests {
             "ac",
             "the field is about another name"
         );
-    }
-
-    #[test]
-    fn messages_show_names_that_do_nothing_to_a_terminal() {
-        assert_eq!(shown("a\u{1b}[2J\u{202e}b c"), "a?[2J?b?c");
-        assert_eq!(shown(&"x".repeat(100)).chars().count(), SHOWN + 1);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use recording_host_engine::transfer::{Output, Transfer, Zip};
-use recording_host_http::AllowedOrigins;
+use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
     Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
@@ -238,11 +238,14 @@ pub(super) async fn delivered(
         ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
-        reqwest::Client::new(),
-        AllowedOrigins::new(&origins, None, true),
+        Downloads::new(
+            AllowedOrigins::new(&origins, None, true),
+            Arc::new(Authenticator::None),
+            Clock::new(40.0),
+        )
+        .unwrap(),
         queue.clone(),
         folder.path().join("data"),
-        Clock::new(40.0),
     );
     let artifact = Artifact {
         key,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use genesys_simulator::Settings;
 use recording_host_engine::transfer::{Output, Transfer, TransferError};
-use recording_host_http::{AllowedOrigins, Authenticator, SigV4};
+use recording_host_http::{AllowedOrigins, Authenticator, Downloads, SigV4};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
@@ -73,13 +73,15 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
             url: url.clone(),
         }];
         let transfer = Transfer::new(
-            reqwest::Client::new(),
-            AllowedOrigins::new(&origins, None, true),
+            Downloads::new(
+                AllowedOrigins::new(&origins, None, true),
+                Arc::clone(&login),
+                Clock::new(SPEED),
+            )
+            .unwrap(),
             queue.clone(),
             folder.path().to_owned(),
-            Clock::new(SPEED),
-        )
-        .login(Arc::clone(&login));
+        );
         let artifact = Artifact {
             key: ArtifactKey::Recording(RecordingKey {
                 conversation: "c".to_owned(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use recording_host_engine::transfer::{Output, Transfer, TransferError};
-use recording_host_http::AllowedOrigins;
+use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     Artifact, ArtifactKey, ArtifactResult, CompletedConversation, Container, Conversation,
     Download, HandedOver, Next, Origin, OriginRole, Outcome, RecordingKey, Reported, SplitState,
@@ -62,11 +62,14 @@ impl Way {
         }];
         Way {
             transfer: Transfer::new(
-                reqwest::Client::new(),
-                AllowedOrigins::new(&origins, None, true),
+                Downloads::new(
+                    AllowedOrigins::new(&origins, None, true),
+                    Arc::new(Authenticator::None),
+                    Clock::new(400.0),
+                )
+                .unwrap(),
                 queue.clone(),
                 folder.path().join("data"),
-                Clock::new(400.0),
             ),
             output: Output::new("lake", sink(folder.path().join("output"))),
             folder,
@@ -441,4 +444,34 @@ async fn what_is_kept_aside_makes_way_for_the_recording() {
         .collect();
     assert_eq!(kept, [("aside/c1/r1.html", true), (KEY, false)]);
     assert_eq!(way.files().len(), 2);
+}
+
+/// A zip with one file in it.
+fn zip_of(name: &str, body: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file(name, options).unwrap();
+    std::io::Write::write_all(&mut archive, body).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_type_nobody_told_is_downloaded_once_whatever_it_turns_out_to_be() {
+    let flac = serde_json::from_str(r#"{ "to": "flac" }"#).unwrap();
+    for (body, transcode) in [
+        (wav(3200, 3200), None),
+        (wav(3200, 3200), Some(flac)),
+        (zip_of("a.wav", &wav(3200, 3200)), None),
+    ] {
+        let mut way = Way::new().await;
+        way.output.transcode = transcode;
+        let artifact = Artifact {
+            content_type: None,
+            ..way.artifact(("c1", "r1", 0), &body, End::Length)
+        };
+        way.commit(std::slice::from_ref(&artifact), 1).await;
+        way.end(&artifact).await;
+        assert_eq!(way.downloads(), 1, "{:?}", way.files().keys());
+        assert_eq!(way.settled().await["c1"].outcome, Outcome::Stored);
+    }
 }

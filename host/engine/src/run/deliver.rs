@@ -38,7 +38,7 @@ impl Engine {
         transfers: &mut JoinSet<TransferDone>,
         now: u64,
     ) {
-        let backpressure = self.pushed_back();
+        let backpressure = self.backpressure();
         in_flight
             .concurrency
             .on_backpressure(backpressure, Instant::now());
@@ -78,10 +78,10 @@ impl Engine {
     }
 
     /// How often the sinks and the origins of media have asked for less so far.
-    pub(super) fn pushed_back(&self) -> u64 {
+    pub(super) fn backpressure(&self) -> u64 {
         let sinks = self.outputs.iter();
-        let sinks: u64 = sinks.map(|output| output.sink.pushed_back()).sum();
-        sinks + self.transfer.pushed_back()
+        let sinks: u64 = sinks.map(|output| output.sink.backpressure()).sum();
+        sinks + self.transfer.backpressure()
     }
 
     /// Says what has become of an artifact, if that is final.

@@ -48,7 +48,7 @@ pub(crate) trait ArtifactDelivery: Send + Sync {
         self.deliver(artifact, outputs).await
     }
     /// How often origins of media have asked for less so far.
-    fn pushed_back(&self) -> u64;
+    fn backpressure(&self) -> u64;
 }
 
 /// A component with the options of its source.
@@ -130,7 +130,7 @@ impl ArtifactDelivery for Transfer {
         Transfer::keep_aside(self, artifact, outputs).await
     }
 
-    fn pushed_back(&self) -> u64 {
-        Transfer::pushed_back(self)
+    fn backpressure(&self) -> u64 {
+        Transfer::backpressure(self)
     }
 }

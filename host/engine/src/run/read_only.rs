@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{
-    Loss, Pipeline, RunError, ms,
-    setup::{Connected, client},
-};
+use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
     source_session::SourceSession,
 };
-use recording_host_http::AllowedOrigins;
+use recording_host_http::Downloads;
 use recording_host_model::{Purpose, TimeRange, Update, Verdict};
 use recording_host_sink::SinkError;
 use recording_host_state::Status;
@@ -80,17 +77,9 @@ impl Pipeline {
     pub async fn plan(&self) -> Result<Plan, RunError> {
         let connected = self.connect().await?;
         let (fetch_size, per_minute) = (connected.fetch_size, connected.requests_per_minute);
-        let (asked, allow) = self.asked(connected);
-        let client = client(None, &allow)?;
-        plan::plan(
-            &asked,
-            self.range(),
-            fetch_size,
-            per_minute,
-            &client,
-            &allow,
-        )
-        .await
+        let (session, downloads) = self.session(connected);
+        let range = self.range();
+        plan::plan(&session, range, fetch_size, per_minute, &downloads).await
     }
 
     /// Tries out the source and the sinks, one after the other. Nothing is exported.
@@ -99,8 +88,8 @@ impl Pipeline {
     /// [`RunError`] if the source cannot be reached at all, or is not configured right.
     pub async fn check(&self) -> Result<Vec<Finding>, RunError> {
         let mut findings = Vec::new();
-        let (asked, _) = self.asked(self.connect().await?);
-        let started = asked.start(Purpose::Check).await?;
+        let (session, _) = self.session(self.connect().await?);
+        let started = session.start(Purpose::Check).await?;
         let mut take = |step: recording_host_model::Step| {
             for fact in step.updates {
                 if let Update::Finding(found) = fact {
@@ -116,7 +105,7 @@ impl Pipeline {
                 }
             }
         };
-        asked.all(started.splits, &mut take).await?;
+        session.all(started.splits, &mut take).await?;
         for output in &self.outputs {
             let (state, text) = match output.sink.check().await {
                 Ok(health) => (State::Good, health.found),
@@ -136,7 +125,7 @@ impl Pipeline {
     /// # Errors
     /// [`RunError`] if the source or a sink cannot be read.
     pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
-        let (asked, _) = self.asked(self.connect().await?);
+        let (session, _) = self.session(self.connect().await?);
         let identity = self.identity()?;
         let label = match self.look(&identity).await? {
             Some((_, label)) => label,
@@ -144,7 +133,7 @@ impl Pipeline {
         };
         let claim = Claim::new(&identity, &label);
         reconcile(
-            &asked,
+            &session,
             self.range(),
             &claim,
             ms(self.source.late),
@@ -153,14 +142,14 @@ impl Pipeline {
         .await
     }
 
-    fn asked(&self, connected: Connected) -> (SourceSession, AllowedOrigins) {
-        let asked = SourceSession {
+    fn session(&self, connected: Connected) -> (SourceSession, Downloads) {
+        let session = SourceSession {
             source: connected.source,
-            answers: Arc::new(connected.grant),
+            answers: Arc::new(connected.http),
             clock: self.clock,
             events: self.events.clone(),
         };
-        (asked, connected.allow)
+        (session, connected.downloads)
     }
 
     /// The interval; an open one ends where a run would search up to now.

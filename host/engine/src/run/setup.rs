@@ -8,7 +8,6 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -22,7 +21,7 @@ use crate::{
     recover::{Claim, RecoverError, recover},
     transfer::{Output, Transfer, Zip},
 };
-use recording_host_http::{AllowedOrigins, Authenticator, Limiter, PublicDnsResolver, SourceHttp};
+use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiter, Limiters, SourceHttp};
 use recording_host_model::{Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
@@ -47,6 +46,7 @@ pub struct Pipeline {
     search_again: bool,
     refill: BTreeSet<String>,
     repair: bool,
+    limiters: Limiters,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -94,7 +94,15 @@ impl Pipeline {
             search_again: false,
             refill: BTreeSet::new(),
             repair: false,
+            limiters: Limiters::default(),
         }
+    }
+
+    /// Shares the rate limits of credentials with other pipelines that are given the same `limiters`.
+    #[must_use]
+    pub fn limiters(mut self, limiters: &Limiters) -> Self {
+        self.limiters = limiters.clone();
+        self
     }
 
     /// Adds a sink, which gets everything that the source yields.
@@ -261,7 +269,7 @@ impl Pipeline {
     pub async fn vendor_api(&self) -> Result<Option<VendorApi>, RunError> {
         let connected = self.connect().await?;
         Ok(connected.api.map(|origin| VendorApi {
-            http: connected.grant,
+            http: connected.http,
             origin,
             clock: self.clock,
         }))
@@ -290,6 +298,10 @@ impl Pipeline {
             .login(descriptor.auth, &started.origins, &allow)
             .await?;
         let login = Arc::new(login);
+        let limiter = match self.credential(&started.origins) {
+            Some(credential) => self.limiters.of(credential, descriptor.rate_limit.clone()),
+            None => Arc::new(Limiter::new(descriptor.rate_limit.clone())),
+        };
         let api = started.origins.iter();
         let api = api.filter(|origin| origin.role == OriginRole::Api);
         let api = api.map(|origin| origin.url.clone()).next();
@@ -304,16 +316,12 @@ impl Pipeline {
                 options,
                 trace: self.trace.clone(),
             }),
-            grant: SourceHttp::new(
-                client(Some(Duration::from_secs(60)), &allow)?,
-                allow.clone(),
-                Arc::clone(&login),
-                Limiter::new(descriptor.rate_limit),
-                self.clock,
-            )
-            .with_events(self.events.clone()),
-            allow,
-            login,
+            http: SourceHttp::new(allow.clone(), Arc::clone(&login), limiter, self.clock)
+                .map_err(host)?
+                .with_events(self.events.clone()),
+            downloads: Downloads::new(allow, login, self.clock)
+                .map_err(host)?
+                .with_events(self.events.clone()),
             api,
         })
     }
@@ -349,15 +357,7 @@ impl Pipeline {
         if self.search_again {
             queue.search_again().await?;
         }
-        let transfer = Transfer::new(
-            client(None, &connected.allow)?,
-            connected.allow,
-            queue.clone(),
-            self.data_dir.clone(),
-            self.clock,
-        )
-        .login(connected.login)
-        .events(self.events.clone());
+        let transfer = Transfer::new(connected.downloads, queue.clone(), self.data_dir.clone());
         Ok(Engine {
             context: context(&opened.label, &self.source.interval, &self.component)?,
             export: opened.label,
@@ -365,7 +365,7 @@ impl Pipeline {
             interval: self.source.interval.clone(),
             source: connected.source,
             fetch_size: connected.fetch_size,
-            answers: Arc::new(connected.grant),
+            answers: Arc::new(connected.http),
             transfer: Arc::new(transfer),
             outputs: self.outputs.into_iter().map(Arc::new).collect(),
             absent,
@@ -428,34 +428,12 @@ pub(super) struct Connected {
     pub(super) source: Arc<Sandboxed>,
     pub(super) fetch_size: usize,
     pub(super) requests_per_minute: Option<u32>,
-    pub(super) grant: SourceHttp,
-    pub(super) allow: AllowedOrigins,
-    login: Arc<Authenticator>,
+    pub(super) http: SourceHttp,
+    pub(super) downloads: Downloads,
     /// The base URL of the vendor's API.
     api: Option<String>,
 }
 
-/// A client for the API or the media; redirects are not followed, since they could lead anywhere.
-pub(super) fn client(
-    timeout: Option<Duration>,
-    allow: &AllowedOrigins,
-) -> Result<reqwest::Client, RunError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(15))
-        .pool_max_idle_per_host(32);
-    // Behind a proxy, names are resolved by the proxy, whose own address is mostly private.
-    let proxied = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if !allow.private() && !proxied {
-        builder = builder.dns_resolver(Arc::new(PublicDnsResolver));
-    }
-    if let Some(timeout) = timeout {
-        builder = builder.timeout(timeout);
-    }
-    builder
-        .build()
-        .map_err(|error| RunError::Host(format!("the HTTP client: {error}")))
+fn host(error: ClientError) -> RunError {
+    RunError::Host(error.to_string())
 }

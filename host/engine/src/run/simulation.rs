@@ -72,12 +72,12 @@ fn run(
         "id".to_owned().into(),
         "secret".to_owned().into(),
     );
-    let limiter = Limiter::new(Some(RateLimit {
+    let limiter = Arc::new(Limiter::new(Some(RateLimit {
         requests_per_minute: ALLOWED,
         count_header: Some("count".into()),
         allowed_header: Some("allowed".into()),
         reset_header: Some("reset".into()),
-    }));
+    })));
     let vendor = Arc::new(Vendor::new(Arc::clone(&world), clock));
     let (open, sinks) = {
         let world = world.lock().unwrap();

@@ -64,7 +64,7 @@ impl Transfer {
         if outputs.is_empty() {
             return Ok(Some(Delivery::default()));
         }
-        let spooled = self.spooled(artifact).await?;
+        let spooled = self.spooled(artifact, None).await?;
         let Err(unfit) = spooled.examine(&Claim::of(artifact, record)) else {
             return Ok(None);
         };

@@ -1,6 +1,9 @@
 //! Why an artifact was not delivered, and whether another attempt helps.
 
+use std::time::Duration;
+
 use super::Unfit;
+use recording_host_http::DownloadError;
 
 /// Why an artifact was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +37,33 @@ impl TransferError {
     }
 }
 
-impl From<recording_host_http::OriginError> for TransferError {
-    fn from(error: recording_host_http::OriginError) -> Self {
-        TransferError::item(error.code(), error.to_string())
-    }
-}
-
 /// How an attempt ended.
 pub(super) enum Attempt {
-    /// Another attempt with the same link may succeed.
-    Again(String),
+    /// Another attempt with the same link may succeed, after the pause that the server asks for, if it
+    /// does.
+    Again(String, Option<Duration>),
     /// What came is not what it claims to be.
     Unfit(Unfit),
     /// It cannot.
     Never(TransferError),
+}
+
+impl Attempt {
+    /// Another attempt with the same link may succeed.
+    pub(super) fn again(reason: impl Into<String>) -> Self {
+        Attempt::Again(reason.into(), None)
+    }
+}
+
+impl From<DownloadError> for Attempt {
+    fn from(error: DownloadError) -> Self {
+        Attempt::Never(match error {
+            DownloadError::Retryable { reason, after } => return Attempt::Again(reason, after),
+            DownloadError::Link(reason) => TransferError::Link(reason),
+            DownloadError::Refused { code, reason } => TransferError::Item { code, reason },
+            DownloadError::Credentials(reason) => TransferError::Host(reason),
+        })
+    }
 }
 
 impl From<Unfit> for Attempt {
@@ -60,7 +76,7 @@ impl From<Unfit> for Attempt {
 impl From<Attempt> for TransferError {
     fn from(attempt: Attempt) -> Self {
         match attempt {
-            Attempt::Again(reason) => TransferError::Link(reason),
+            Attempt::Again(reason, _) => TransferError::Link(reason),
             Attempt::Unfit(unfit) => TransferError::Unfit(unfit),
             Attempt::Never(error) => error,
         }

@@ -14,7 +14,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
+use super::{Attempt, Begun, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
 use recording_host_model::{Artifact, hex};
 use recording_host_transcode::{
     Channels, Original, Settings, TranscodeError, Transcoded, transcode,
@@ -69,8 +69,9 @@ impl Transfer {
         claim: &Claim,
         outputs: &[&Output],
         target: &Target,
+        begun: Option<Begun<'_>>,
     ) -> Result<Delivery, Attempt> {
-        let download = self.spooled(artifact).await?;
+        let download = self.spooled(artifact, begun).await?;
         download.examine(claim)?;
         let short = self.doubted(artifact, &download.told, download.size, &download.sha256)?;
         let original = Digested {

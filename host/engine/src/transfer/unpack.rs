@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip, claim, host,
-    name::content_type, transcoded,
+    Attempt, Begun, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip,
+    claim, host, name::content_type, transcoded,
 };
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, Container, KeyContext, hex};
@@ -64,17 +64,19 @@ struct Unpacking<'a> {
 }
 
 impl Transfer {
+    /// Delivers an archive; a download of it may have `begun`.
     pub(super) async fn archive(
         &self,
         artifact: &Artifact,
         outputs: &[&Output],
+        mut begun: Option<Begun<'_>>,
     ) -> Result<Delivery, Attempt> {
         let claim = Claim::of(artifact, None);
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
         let mut tried = 1;
         loop {
-            let spooled = self.spooled(artifact).await?;
+            let spooled = self.spooled(artifact, begun.take()).await?;
             spooled.examine(&claim)?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
@@ -89,7 +91,7 @@ impl Transfer {
                 Verdict::Doubtful(_) => {}
             }
             before = Some(spooled.sha256);
-            self.pause(tried).await;
+            self.downloads.back_off(tried, None).await;
             tried += 1;
         }
     }

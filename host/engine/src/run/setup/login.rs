@@ -4,6 +4,7 @@ use super::{Pipeline, RunError};
 use crate::run::Auth;
 use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
 use recording_host_model::{AuthScheme, Origin, OriginRole};
+use secrecy::ExposeSecret;
 
 impl Pipeline {
     /// Who the source's requests are made as.
@@ -41,6 +42,19 @@ impl Pipeline {
                 self.name
             ))),
             (AuthScheme::AwsSigv4, auth, _) => self.sigv4(auth.as_ref()).await,
+        }
+    }
+
+    /// What tells the credentials of its requests from others, without their secret; none if they have a
+    /// rate limit of their own.
+    pub(super) fn credential(&self, origins: &[Origin]) -> Option<String> {
+        let mut origins = origins.iter();
+        let endpoint = origins.find(|origin| origin.role == OriginRole::Token)?;
+        match &self.source.auth {
+            Some(Auth::Client { id, .. }) => {
+                Some(format!("{}\n{}", endpoint.url, id.expose_secret()))
+            }
+            _ => None,
         }
     }
 

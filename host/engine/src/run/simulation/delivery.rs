@@ -17,7 +17,7 @@ use crate::{
     transfer::{Delivery, Output, TransferError},
 };
 use recording_host_model::{Artifact, ArtifactKey, Object, clock::Clock, hex};
-use recording_host_sink::{SinkError, pushback::Pushback};
+use recording_host_sink::{Backpressure, SinkError};
 
 /// The way from a link to two sinks.
 pub(super) struct Way {
@@ -25,7 +25,7 @@ pub(super) struct Way {
     clock: Clock,
     /// How many downloads are under way.
     under_way: AtomicUsize,
-    pushback: Pushback,
+    backpressure: Backpressure,
 }
 
 impl Way {
@@ -34,7 +34,7 @@ impl Way {
             world,
             clock,
             under_way: AtomicUsize::new(0),
-            pushback: Pushback::default(),
+            backpressure: Backpressure::default(),
         }
     }
 }
@@ -54,7 +54,7 @@ impl ArtifactDelivery for Way {
             (world.delay(5000), world.narrow)
         };
         if self.under_way.fetch_add(1, Ordering::Relaxed) >= narrow {
-            self.pushback.felt();
+            self.backpressure.on_timeout();
         }
         self.clock.sleep(delay).await;
         self.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl ArtifactDelivery for Way {
         Ok(delivery)
     }
 
-    fn pushed_back(&self) -> u64 {
-        self.pushback.count()
+    fn backpressure(&self) -> u64 {
+        self.backpressure.count()
     }
 }

@@ -13,9 +13,9 @@ use crate::transfer::{
 };
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactKey, Container, IndexMetadata, KeyContext, MissingRecording,
-    layout::About,
+    layout::About, printable,
 };
-use recording_host_zip::{Archive, ArchiveError, Entry, Owner, plain, shown};
+use recording_host_zip::{Archive, ArchiveError, Entry, Owner, plain};
 
 /// The code of an entry that the directory hides, and what it means.
 pub(super) const HIDDEN: &str = "hidden-entry";
@@ -88,7 +88,7 @@ impl Plan {
             self.problem(conversation, HIDDEN, name, &HIDDEN_REASON);
             return;
         }
-        let reason = format!("the index names {}, which is not there", shown(name));
+        let reason = format!("the index names {}, which is not there", printable(name));
         self.missing
             .push(not_in_bundle(conversation.to_owned(), reason, false));
     }
@@ -113,7 +113,7 @@ impl Plan {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "entry {}: {}", shown(name), self.reason),
+            Some(name) => write!(f, "entry {}: {}", printable(name), self.reason),
             None => f.write_str(&self.reason),
         }
     }
@@ -131,7 +131,7 @@ pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<MissingRecording
         let names = problems
             .iter()
             .filter_map(|problem| problem.name.as_deref());
-        let mut text: Vec<String> = names.take(NAMED).map(shown).collect();
+        let mut text: Vec<String> = names.take(NAMED).map(printable).collect();
         if problems.len() > NAMED {
             text.push(format!("{} more", problems.len() - NAMED));
         }
@@ -309,7 +309,7 @@ impl Transfer {
             let bundle = key.to_text().replace('\n', " ");
             let reason = format!(
                 "bundle {}: nobody is known to own its files",
-                shown(&bundle)
+                printable(&bundle)
             );
             return Err(TransferError::Link(reason));
         }

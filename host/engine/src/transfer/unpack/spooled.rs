@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::{
-    Attempt, Download, ToldLength, Transfer, TransferError, checked, claim::HEAD, host,
-    unpack::FAILED,
+    Attempt, Begun, ToldLength, Transfer, TransferError, checked, claim::HEAD, host, unpack::FAILED,
 };
 use recording_host_model::Artifact;
 use recording_host_zip::{Archive, EntryError, LONGEST, Room};
@@ -55,14 +54,18 @@ impl Writer {
 }
 
 impl Transfer {
-    /// Downloads an archive, or a file that is to be transcoded.
+    /// Downloads an archive, or a file that is to be transcoded; all of it, or the rest of what has
+    /// `begun`.
     pub(in crate::transfer) async fn spooled(
         &self,
         artifact: &Artifact,
+        mut begun: Option<Begun<'_>>,
     ) -> Result<Spooled, Attempt> {
-        let mut wanted = artifact.size.unwrap_or(0);
+        let size = begun.as_ref().and_then(|begun| begun.download.size());
+        let mut wanted = size.or(artifact.size).unwrap_or(0);
         loop {
-            match self.spooled_within(artifact, &mut wanted).await? {
+            let spooled = self.spooled_within(artifact, begun.take(), &mut wanted);
+            match spooled.await? {
                 Some(spooled) => return Ok(spooled),
                 // It is longer than there was room for: begin anew where there is.
                 None => continue,
@@ -74,13 +77,24 @@ impl Transfer {
     async fn spooled_within(
         &self,
         artifact: &Artifact,
+        begun: Option<Begun<'_>>,
         wanted: &mut u64,
     ) -> Result<Option<Spooled>, Attempt> {
         let Some(mut room) = self.spool.room(*wanted).await else {
             return Err(host("the spool is closed").into());
         };
-        let mut download = Download::begin(self, artifact).await?;
-        let announced = download.size;
+        let Begun {
+            mut download,
+            mut next,
+        } = match begun {
+            Some(begun) => begun,
+            None => {
+                let mut download = self.downloads.begin(artifact).await?;
+                let next = download.first(HEAD).await?;
+                Begun { download, next }
+            }
+        };
+        let announced = download.size();
         let too_long =
             || TransferError::item("too-large", format!("it is longer than {LONGEST} bytes"));
         if let Some(size) = announced {
@@ -98,7 +112,6 @@ impl Transfer {
             digest: Sha256::new(),
         };
         let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
-        let mut next = download.first().await?;
         let first = next.clone().unwrap_or_default();
         let mut told = ToldLength::of(&first);
         // What is looked at is a few bytes: all of the frame need not be kept for that.
@@ -130,7 +143,7 @@ impl Transfer {
             sha256: checked(artifact, announced, total, digest)?,
             first,
             told,
-            ends_with_connection: download.ends_with_connection,
+            ends_with_connection: download.ends_with_connection(),
             _room: room,
         }))
     }

@@ -8,18 +8,18 @@ use std::sync::{
 
 /// How often a server asked for less.
 #[derive(Clone, Debug, Default)]
-pub struct Pushback(Arc<AtomicU64>);
+pub struct Backpressure(Arc<AtomicU64>);
 
-impl Pushback {
+impl Backpressure {
     /// Notes an answer, if that is what it says.
-    pub fn answered(&self, status: u16) {
+    pub fn on_response(&self, status: u16) {
         if matches!(status, 429 | 503) {
-            self.felt();
+            self.on_timeout();
         }
     }
 
     /// Notes a request that was not answered in time.
-    pub fn felt(&self) {
+    pub fn on_timeout(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 

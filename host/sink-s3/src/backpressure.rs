@@ -7,11 +7,11 @@ use aws_sdk_s3::{
     error::BoxError,
 };
 
-use recording_host_sink::pushback::Pushback;
+use recording_host_sink::Backpressure;
 
 /// Notes attempts that were refused because they came too fast, or not answered in time.
 #[derive(Debug)]
-pub(super) struct Listener(pub(super) Pushback);
+pub(super) struct Listener(pub(super) Backpressure);
 
 impl Intercept for Listener {
     fn name(&self) -> &'static str {
@@ -25,14 +25,14 @@ impl Intercept for Listener {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(answer) = context.response() {
-            self.0.answered(answer.status().as_u16());
+            self.0.on_response(answer.status().as_u16());
         } else if let Some(Err(error)) = context.output_or_error()
             && (error.is_timeout_error()
                 || error
                     .as_connector_error()
                     .is_some_and(|error| error.is_timeout()))
         {
-            self.0.felt();
+            self.0.on_timeout();
         }
         Ok(())
     }

@@ -1,0 +1,483 @@
+//! Downloads of what a source's links lead to; one that is cut resumes where it was, if the server can
+//! do that.
+//!
+//! An object store's entity tag is the MD5 of a file that was uploaded in one part and not encrypted
+//! with a key of its owner's. Where a tag looks like one, the bytes are compared with it. The tag may
+//! be something else all the same: bytes that come twice alike are those that the origin has.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use rand::RngExt;
+use reqwest::{
+    StatusCode, Version,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::time::timeout;
+
+use super::{
+    AllowedOrigins, Authenticator, ClientError, OriginError, RequestAuth, SignableRequest, client,
+    millis, redacted, retry, transport::is_the_sources,
+};
+use recording_host_model::{
+    Artifact, Backpressure, Event, Events, Method, clock::Clock, printable,
+};
+
+/// How often a download that was cut is resumed before its link counts as useless.
+const RESUMES: u32 = 4;
+/// How long a server may keep silent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How much is read of what a server says instead of a file, in bytes.
+const REFUSAL: usize = 64 << 10;
+
+/// Why there is no file, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// Another attempt with the same link may succeed, after the pause that the server asks for, if it
+    /// does.
+    #[error("{reason}")]
+    Retryable {
+        /// What happened.
+        reason: String,
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+    },
+    /// The link does not work, or works no longer: a fresh one may.
+    #[error("{0}")]
+    Link(String),
+    /// The link may not be followed, whatever comes of it, or cannot be.
+    #[error("{reason}")]
+    Refused {
+        /// A short stable code.
+        code: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are no credentials: no link that wants them works.
+    #[error("{0}")]
+    Credentials(String),
+}
+
+impl DownloadError {
+    fn retryable(reason: impl Into<String>) -> Self {
+        DownloadError::Retryable {
+            reason: reason.into(),
+            after: None,
+        }
+    }
+}
+
+impl From<OriginError> for DownloadError {
+    fn from(error: OriginError) -> Self {
+        DownloadError::Refused {
+            code: error.code(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Downloads what the links of one source lead to, from the origins that are allowed.
+#[derive(Debug)]
+pub struct Downloads {
+    client: reqwest::Client,
+    allow: AllowedOrigins,
+    login: Arc<Authenticator>,
+    clock: Clock,
+    events: Events,
+    /// What origins of media ask for.
+    backpressure: Backpressure,
+    /// The MD5 of downloads that did not agree with their entity tags, by artifact.
+    doubtful: Mutex<HashMap<String, [u8; 16]>>,
+}
+
+impl Downloads {
+    /// Downloads from the origins of `allow`. Those that need the source's credentials are made as
+    /// `login`; only origins that its requests may reach get them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn new(
+        allow: AllowedOrigins,
+        login: Arc<Authenticator>,
+        clock: Clock,
+    ) -> Result<Self, ClientError> {
+        Ok(Downloads {
+            client: client::client(&allow, None)?,
+            allow,
+            login,
+            clock,
+            events: Events::default(),
+            backpressure: Backpressure::default(),
+            doubtful: Mutex::default(),
+        })
+    }
+
+    /// Emits what happens as `events`.
+    #[must_use]
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// How often origins of media have asked for less so far.
+    #[must_use]
+    pub fn backpressure(&self) -> u64 {
+        self.backpressure.count()
+    }
+
+    /// Waits before attempt number `tried + 1`, as long as the server asked for, if it did.
+    pub async fn back_off(&self, tried: u32, asked: Option<Duration>) {
+        let wait = retry::pause(tried, asked, rand::rng().random_range(0.1..1.0));
+        self.events.emit(|| Event::DownloadRetried {
+            attempts: tried,
+            millis: millis(wait),
+        });
+        self.clock.sleep(wait).await;
+    }
+
+    /// The length of what a link leads to, by a request for its first byte; none if that is not told.
+    pub async fn length(&self, artifact: &Artifact) -> Option<u64> {
+        if artifact.size.is_some() || artifact.download.authenticated {
+            return artifact.size;
+        }
+        let url = self.allow.media(&artifact.download.url).ok()?;
+        // A link is signed for GET: HEAD would be refused.
+        let mut request = self.client.get(url).header("range", "bytes=0-0");
+        for (name, value) in &artifact.download.headers {
+            request = request.header(name, value);
+        }
+        let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
+        match text(response.headers(), "content-range") {
+            // `bytes 0-0/1234`
+            Some(range) => range.rsplit('/').next()?.parse().ok(),
+            // The server knows no ranges; dropped here, the rest is not read.
+            None if response.status().is_success() => response.content_length(),
+            None => None,
+        }
+    }
+
+    /// Begins a download.
+    ///
+    /// # Errors
+    /// [`DownloadError`] says what may help.
+    pub async fn begin<'a>(
+        &'a self,
+        artifact: &'a Artifact,
+    ) -> Result<Download<'a>, DownloadError> {
+        let response = self.request(artifact, None).await?;
+        if response.status() != StatusCode::OK {
+            return Err(self.unexpected(&response));
+        }
+        let headers = response.headers();
+        let ranges = text(headers, "accept-ranges").is_some_and(|unit| unit == "bytes");
+        // A weak one says nothing about single bytes.
+        let etag = text(headers, "etag").filter(|etag| ranges && !etag.starts_with("W/"));
+        let size = response.content_length().or(artifact.size);
+        let framed =
+            response.version() >= Version::HTTP_2 || headers.contains_key("transfer-encoding");
+        Ok(Download {
+            ends_with_connection: size.is_none() && !framed,
+            size,
+            md5: told_md5(headers).map(|told| (told, Md5::new())),
+            etag,
+            came: 0,
+            fruitless: 0,
+            downloads: self,
+            artifact,
+            response,
+        })
+    }
+}
+
+/// The bytes behind a link.
+#[derive(Debug)]
+pub struct Download<'a> {
+    downloads: &'a Downloads,
+    artifact: &'a Artifact,
+    response: reqwest::Response,
+    /// The whole length, if known.
+    size: Option<u64>,
+    /// Whether the end of the connection is all that tells where the body ends.
+    ends_with_connection: bool,
+    /// Says whether the rest belongs to what came so far; none if the server cannot go on.
+    etag: Option<String>,
+    came: u64,
+    /// The MD5 that the tag tells, and that of what came so far.
+    md5: Option<([u8; 16], Md5)>,
+    /// Interruptions since anything came.
+    fruitless: u32,
+}
+
+impl Download<'_> {
+    /// The whole length in bytes, if known.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Whether the end of the connection is all that tells where the file ends.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
+    }
+
+    /// The MIME type that the server tells.
+    #[must_use]
+    pub fn content_type(&self) -> Option<String> {
+        text(self.response.headers(), "content-type")
+    }
+
+    /// The first bytes, at least `enough` of them, or all there are.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn first(&mut self, enough: usize) -> Result<Option<Bytes>, DownloadError> {
+        let Some(first) = self.next().await? else {
+            return Ok(None);
+        };
+        if first.len() >= enough {
+            return Ok(Some(first));
+        }
+        let mut collected = BytesMut::from(&first[..]);
+        while collected.len() < enough
+            && let Some(more) = self.next().await?
+        {
+            collected.extend_from_slice(&more);
+        }
+        Ok(Some(collected.freeze()))
+    }
+
+    /// The next bytes, or none at the end.
+    ///
+    /// # Errors
+    /// [`DownloadError`], if it was cut and cannot be resumed.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
+        loop {
+            let reason = match timeout(SILENCE, self.response.chunk()).await {
+                Ok(Ok(Some(data))) => {
+                    self.came += data.len() as u64;
+                    self.fruitless = 0;
+                    if let Some((_, digest)) = &mut self.md5 {
+                        digest.update(&data);
+                    }
+                    return Ok(Some(data));
+                }
+                Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
+                    self.compare()?;
+                    return Ok(None);
+                }
+                Ok(Ok(None)) => "the download ended early".to_owned(),
+                Ok(Err(error)) => redacted(&error),
+                Err(_) => "the media server fell silent".to_owned(),
+            };
+            self.resume(reason).await?;
+        }
+    }
+
+    /// Compares what came with the MD5 that the server told.
+    fn compare(&mut self) -> Result<(), DownloadError> {
+        let Some((told, digest)) = self.md5.take() else {
+            return Ok(());
+        };
+        let came: [u8; 16] = digest.finalize().into();
+        let key = self.artifact.key.to_text();
+        let doubtful = &self.downloads.doubtful;
+        let mut doubtful = doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        if came == told || doubtful.get(&key) == Some(&came) {
+            doubtful.remove(&key);
+            return Ok(());
+        }
+        doubtful.insert(key, came);
+        Err(DownloadError::retryable(
+            "the file is not the one that its entity tag tells",
+        ))
+    }
+
+    /// Asks for the rest.
+    async fn resume(&mut self, mut reason: String) -> Result<(), DownloadError> {
+        let Some(etag) = self.etag.clone() else {
+            return Err(DownloadError::retryable(reason));
+        };
+        let mut asked = None;
+        while self.fruitless < RESUMES {
+            self.fruitless += 1;
+            self.downloads.back_off(self.fruitless, asked.take()).await;
+            let rest = Some((self.came, &*etag));
+            let response = match self.downloads.request(self.artifact, rest).await {
+                Ok(response) => response,
+                Err(DownloadError::Retryable {
+                    reason: error,
+                    after,
+                }) => {
+                    (reason, asked) = (error, after);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let from = format!("bytes {}-", self.came);
+            let rest = text(response.headers(), "content-range")
+                .is_some_and(|range| range.starts_with(&from));
+            return match response.status() {
+                StatusCode::PARTIAL_CONTENT if rest => {
+                    self.response = response;
+                    Ok(())
+                }
+                // It is another file by now: start over.
+                StatusCode::OK
+                | StatusCode::PARTIAL_CONTENT
+                | StatusCode::RANGE_NOT_SATISFIABLE => Err(DownloadError::retryable(
+                    "the file changed while it was downloaded",
+                )),
+                _ => Err(self.downloads.unexpected(&response)),
+            };
+        }
+        Err(DownloadError::Retryable {
+            reason,
+            after: asked,
+        })
+    }
+}
+
+impl Downloads {
+    /// Asks for an artifact, from a byte on if its entity tag is still the same.
+    async fn request(
+        &self,
+        artifact: &Artifact,
+        rest: Option<(u64, &str)>,
+    ) -> Result<reqwest::Response, DownloadError> {
+        let recipe = &artifact.download;
+        let (url, login) = match recipe.authenticated {
+            // Credentials go only to where the source's own requests may go.
+            true => (self.allow.api(&recipe.url)?, &*self.login),
+            false => (self.allow.media(&recipe.url)?, &Authenticator::None),
+        };
+        check_headers(&recipe.headers)?;
+        let signable = SignableRequest {
+            method: Method::Get,
+            url: &url,
+            headers: &recipe.headers,
+            body: b"",
+        };
+        let proof = login.prove(signable, &self.client, self.clock).await;
+        let proof = proof.map_err(|error| {
+            let reason = error.to_string();
+            match error.is_of_the_request() {
+                true => DownloadError::Refused {
+                    code: "bad-link",
+                    reason,
+                },
+                false if error.retryable() => DownloadError::retryable(reason),
+                false => DownloadError::Credentials(reason),
+            }
+        })?;
+        let credentials = proof.credentials();
+        let mut request = self.client.get(url.clone());
+        for (name, value) in &recipe.headers {
+            if is_the_sources(name, credentials) {
+                request = request.header(name, value);
+            }
+        }
+        request = match &proof {
+            RequestAuth::None => request,
+            RequestAuth::Bearer(token, _) => request.header("authorization", token),
+            RequestAuth::Signed(headers) => request.headers(headers.clone()),
+        };
+        if let Some((from, etag)) = rest {
+            request = request
+                .header("range", format!("bytes={from}-"))
+                .header("if-range", etag);
+        }
+        let response = match timeout(SILENCE, request.send()).await {
+            Ok(response) => response.map_err(|error| DownloadError::retryable(redacted(&error)))?,
+            Err(_) => {
+                self.backpressure.on_timeout();
+                return Err(DownloadError::retryable("the media server did not answer"));
+            }
+        };
+        let status = response.status();
+        self.backpressure.on_response(status.as_u16());
+        if retry::is_retryable(status.as_u16()) {
+            return Err(self.unexpected(&response));
+        }
+        let answers = status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE;
+        if !answers && recipe.authenticated {
+            let body = refusal(response).await;
+            let refused = login.refused(&proof, status.as_u16(), &body).await;
+            let reason = format!("the media server answered {status}");
+            return Err(match refused {
+                true => DownloadError::retryable(reason),
+                false => DownloadError::Link(reason),
+            });
+        }
+        Ok(response)
+    }
+
+    /// What an answer without the file means.
+    fn unexpected(&self, response: &reqwest::Response) -> DownloadError {
+        let status = response.status();
+        let reason = format!("the media server answered {status}");
+        if !retry::is_retryable(status.as_u16()) {
+            return DownloadError::Link(reason);
+        }
+        let asked = text(response.headers(), "retry-after");
+        DownloadError::Retryable {
+            reason,
+            after: asked.and_then(|asked| retry::retry_after(&asked, self.clock.now())),
+        }
+    }
+}
+
+/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
+fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
+    let wrong = headers.iter().find(|(name, value)| {
+        HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
+    });
+    match wrong {
+        None => Ok(()),
+        Some((name, _)) => Err(DownloadError::Refused {
+            code: "bad-header",
+            reason: format!(
+                "the source gives a header `{}` that cannot be sent",
+                printable(name)
+            ),
+        }),
+    }
+}
+
+/// The first bytes of what a server says instead of the file.
+async fn refusal(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Ok(Some(chunk))) = timeout(SILENCE, response.chunk()).await {
+        body.extend_from_slice(&chunk);
+        if body.len() > REFUSAL {
+            break;
+        }
+    }
+    body
+}
+
+/// The MD5 that an entity tag tells, if it looks like one.
+fn told_md5(headers: &HeaderMap) -> Option<[u8; 16]> {
+    let tag = text(headers, "etag")?;
+    let hex = tag.strip_prefix('"')?.strip_suffix('"')?;
+    if hex.len() != 32 || headers.contains_key("x-amz-server-side-encryption-aws-kms-key-id") {
+        return None;
+    }
+    let mut told = [0; 16];
+    for (byte, place) in told.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(place..place + 2)?, 16).ok()?;
+    }
+    Some(told)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
