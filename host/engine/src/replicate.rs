@@ -31,7 +31,7 @@ const PAGE: usize = 1000;
 const AT_ONCE: usize = 8;
 
 /// A day in a sink that may have what others lack.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Job {
     /// The sink, by its place among the outputs.
     pub(crate) donor: usize,
@@ -39,6 +39,20 @@ pub(crate) struct Job {
     folder: String,
     /// Whether objects are copied; otherwise the rows alone are read, for what must be fetched.
     pub(crate) copies: bool,
+    /// What has been read for it: where a sink fails now and then, each attempt gets further.
+    read: Read,
+}
+
+/// What is known of a day from the receipts and rows that have been read.
+#[derive(Debug, Default)]
+struct Read {
+    /// The receipts.
+    receipts: BTreeSet<String>,
+    /// The conversations of them that sinks lack and that are not dealt with.
+    wanted: BTreeMap<String, Wanted>,
+    /// The files of rows, and what these tell of conversations.
+    rows: BTreeSet<String>,
+    restored: BTreeMap<String, Restored>,
 }
 
 /// Why a job was not done; it can be done again.
@@ -82,6 +96,7 @@ pub(crate) async fn jobs(
                 donor: *donor,
                 folder,
                 copies,
+                read: Read::default(),
             }));
         }
     }
@@ -89,13 +104,15 @@ pub(crate) async fn jobs(
 }
 
 /// An entry of a receipt about a conversation that sinks lack.
+#[derive(Clone, Debug)]
 struct Wanted {
     entry: ReceiptEntry,
     header: Arc<ReceiptHeader>,
     sinks: BTreeSet<String>,
 }
 
-/// Does a job. Where a sink fails in its midst, what was done until then counts.
+/// Does a job, or the rest of it. Where a sink fails in its midst, what was done until then counts, and
+/// what was read is kept for the next attempt.
 ///
 /// # Errors
 /// [`ReplicateError`], if nothing was done.
@@ -103,42 +120,43 @@ pub(crate) async fn replicate(
     queue: &Queue,
     claim: &Claim,
     outputs: &[Arc<Output>],
-    job: &Job,
+    job: &mut Job,
 ) -> Result<Replicated, ReplicateError> {
     let donor = &outputs[job.donor];
     let Some(store) = donor.sink.store() else {
         return Ok(Replicated::default());
     };
     let failed = |error| ReplicateError::Sink(job.donor, error);
-    let wanted = wanted(queue, claim, store, &job.folder, job.donor).await?;
-    let mut files = BTreeMap::<String, (Arc<ReceiptHeader>, BTreeSet<String>)>::new();
-    for (id, one) in &wanted {
-        if let Some(rows) = &one.header.metadata {
-            let of = files.entry(rows.key.clone());
-            let (_, ids) = of.or_insert_with(|| (Arc::clone(&one.header), BTreeSet::new()));
-            ids.insert(id.clone());
-        }
-    }
-    let mut restored = BTreeMap::new();
-    for (key, (header, ids)) in files {
-        restored.extend(restore(store, &key, &header, ids).await.map_err(failed)?);
-    }
-    let known = wanted.into_iter().filter_map(|(id, wanted)| {
-        let restored = restored.remove(&id)?;
-        Some((wanted, restored))
-    });
+    let Job { folder, read, .. } = job;
+    read_receipts(queue, claim, store, folder, read)
+        .await
+        .map_err(|error| error.of(job.donor))?;
+    read_rows(store, read).await.map_err(failed)?;
+    let known: Vec<(Wanted, Restored)> = read
+        .wanted
+        .iter()
+        .filter_map(|(id, wanted)| Some((wanted.clone(), read.restored.get(id)?.clone())))
+        .collect();
     let mut all = Replicated::default();
+    let mut dealt_with = Vec::new();
+    let of = (job.donor, job.copies);
     let mut copies = stream::iter(known)
-        .map(|(wanted, restored)| one(outputs, job, wanted, restored))
+        .map(|(wanted, restored)| one(outputs, of, wanted, restored))
         .buffer_unordered(AT_ONCE);
-    while let Some(done) = copies.next().await {
+    while let Some((id, done)) = copies.next().await {
         match done {
             Ok((found, refused)) => {
+                dealt_with.push(id);
                 all.refused.extend(refused);
                 all.found.extend(found);
             }
             Err(error) => all.failed = Some(error),
         }
+    }
+    drop(copies);
+    for id in dealt_with {
+        job.read.wanted.remove(&id);
+        job.read.restored.remove(&id);
     }
     // What another sink may have in the right form is not fetched yet.
     if job.copies {
@@ -147,19 +165,38 @@ pub(crate) async fn replicate(
     Ok(all)
 }
 
-/// What of a day sinks lack, by conversation: the latest that the donor says of it.
-async fn wanted(
+/// Why receipts were not read.
+enum ReadError {
+    Sink(SinkError),
+    Queue(QueueError),
+}
+
+impl ReadError {
+    fn of(self, donor: usize) -> ReplicateError {
+        match self {
+            ReadError::Sink(error) => ReplicateError::Sink(donor, error),
+            ReadError::Queue(error) => ReplicateError::Queue(error),
+        }
+    }
+}
+
+/// Reads the receipts of a day that have not been read: what of it sinks lack, by conversation, the
+/// latest that the donor says of it.
+async fn read_receipts(
     queue: &Queue,
     claim: &Claim,
     store: &dyn Store,
     folder: &str,
-    donor: usize,
-) -> Result<BTreeMap<String, Wanted>, ReplicateError> {
-    let failed = |error| ReplicateError::Sink(donor, error);
-    let mut wanted = BTreeMap::<String, Wanted>::new();
-    let keys = by_day(store, folder).await.map_err(failed)?;
+    read: &mut Read,
+) -> Result<(), ReadError> {
+    let keys = by_day(store, folder).await.map_err(ReadError::Sink)?;
     for key in keys.into_values().flatten() {
-        let Some(bytes) = store.read(&key).await.map_err(failed)? else {
+        if read.receipts.contains(&key) {
+            continue;
+        }
+        let bytes = store.read(&key).await.map_err(ReadError::Sink)?;
+        read.receipts.insert(key);
+        let Some(bytes) = bytes else {
             continue;
         };
         // What cannot be read is for `verify` to name.
@@ -182,16 +219,19 @@ async fn wanted(
                 break;
             }
             let ids = page.iter().map(|entry| entry.conversation_id.clone());
-            let mut lackers = queue.lackers(ids.collect()).await?;
+            let lackers = queue.lackers(ids.collect()).await;
+            let mut lackers = lackers.map_err(ReadError::Queue)?;
             for entry in page {
                 let Some(sinks) = lackers.remove(&entry.conversation_id) else {
                     continue;
                 };
-                let before = wanted.get(&entry.conversation_id);
+                let before = read.wanted.get(&entry.conversation_id);
                 if before.is_none_or(|before| before.entry.attempt < entry.attempt) {
                     let header = Arc::clone(&header);
                     let id = entry.conversation_id.clone();
-                    wanted.insert(
+                    // Its rows may be others than those of an earlier attempt.
+                    read.restored.remove(&id);
+                    read.wanted.insert(
                         id,
                         Wanted {
                             entry,
@@ -203,7 +243,27 @@ async fn wanted(
             }
         }
     }
-    Ok(wanted)
+    Ok(())
+}
+
+/// Reads the rows of what sinks lack, file by file, as far as they have not been read.
+async fn read_rows(store: &dyn Store, read: &mut Read) -> Result<(), SinkError> {
+    let mut files = BTreeMap::<String, (Arc<ReceiptHeader>, BTreeSet<String>)>::new();
+    for (id, one) in &read.wanted {
+        if let Some(rows) = &one.header.metadata
+            && !read.rows.contains(&rows.key)
+        {
+            let of = files.entry(rows.key.clone());
+            let (_, ids) = of.or_insert_with(|| (Arc::clone(&one.header), BTreeSet::new()));
+            ids.insert(id.clone());
+        }
+    }
+    for (key, (header, ids)) in files {
+        let restored = restore(store, &key, &header, ids).await?;
+        read.restored.extend(restored);
+        read.rows.insert(key);
+    }
+    Ok(())
 }
 
 /// What the rows of conversations tell of them; nothing if these are not the rows that the receipt
@@ -235,11 +295,21 @@ type Done = (Option<Lacking>, Vec<(String, String)>);
 /// Brings a conversation to the sinks that lack it, as far as it can be copied.
 async fn one(
     outputs: &[Arc<Output>],
-    job: &Job,
+    of: (usize, bool),
+    wanted: Wanted,
+    restored: Restored,
+) -> (String, Result<Done, ReplicateError>) {
+    let id = wanted.entry.conversation_id.clone();
+    (id, brought(outputs, of, wanted, restored).await)
+}
+
+async fn brought(
+    outputs: &[Arc<Output>],
+    (place_of_donor, copies): (usize, bool),
     wanted: Wanted,
     restored: Restored,
 ) -> Result<Done, ReplicateError> {
-    let donor = &outputs[job.donor];
+    let donor = &outputs[place_of_donor];
     let Wanted { entry, sinks, .. } = wanted;
     let id = entry.conversation_id.clone();
     let about = About::of(&restored.record);
@@ -260,12 +330,12 @@ async fn one(
             refused.push((id.clone(), output.name.clone()));
             continue;
         }
-        if !job.copies || place == job.donor {
+        if !copies || place == place_of_donor {
             continue;
         }
         let copied = copy::copy(donor, (place, output), &about, &entry, &restored).await;
         let copied = copied.map_err(|(place, error)| {
-            let place = place.unwrap_or(job.donor);
+            let place = place.unwrap_or(place_of_donor);
             ReplicateError::Sink(place, error)
         })?;
         if let Some(objects) = copied {

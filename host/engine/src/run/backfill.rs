@@ -41,7 +41,7 @@ impl Engine {
     pub(super) async fn backfill_sinks(
         &self,
         in_flight: &mut InFlight,
-        fills: &mut JoinSet<BackfillDone>,
+        backfills: &mut JoinSet<BackfillDone>,
         now: u64,
     ) -> Result<(), RunError> {
         if in_flight.backfill.busy
@@ -86,15 +86,15 @@ impl Engine {
         }
         let mut jobs = in_flight.backfill.jobs.iter();
         let next = jobs.position(|job| there.contains(&job.donor));
-        let Some(job) = next.and_then(|at| in_flight.backfill.jobs.remove(at)) else {
+        let Some(mut job) = next.and_then(|at| in_flight.backfill.jobs.remove(at)) else {
             return Ok(());
         };
         in_flight.backfill.busy = true;
         let (queue, claim) = (self.queue.clone(), Arc::clone(&self.claim));
         // A sink that is away gets what it lacks when it is back.
         let outputs = self.outputs.clone();
-        fills.spawn(async move {
-            let result = replicate(&queue, &claim, &outputs, &job).await;
+        backfills.spawn(async move {
+            let result = replicate(&queue, &claim, &outputs, &mut job).await;
             BackfillDone { job, result }
         });
         Ok(())
