@@ -1,7 +1,8 @@
 //! The run loop, the queue, the retries and the limiter in simulated time, with faults by a seed.
 //!
-//! The same seed makes the same run, to the millisecond. `RECORDING_HOST_SEEDS=FROM-TO` chooses the
-//! seeds; one that fails is named.
+//! The same seed makes the same run, to the millisecond, but where sinks are filled or repaired: rows are
+//! read on other threads there, so that what is ready at one time may come in another order.
+//! `RECORDING_HOST_SEEDS=FROM-TO` chooses the seeds; one that fails is named.
 
 mod delivery;
 mod source;
