@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use recording_host::{Clock, Config, RunError};
+use recording_host::{Clock, Config, ErrorKind};
 use tokio::sync::watch;
 
 #[tokio::main]
@@ -20,7 +20,9 @@ async fn main() -> anyhow::Result<()> {
         });
         match pipeline.run_until(stopped).await {
             Ok(summary) => println!("{} conversations", summary.conversations),
-            Err(RunError::Stopped) => println!("stopped; run it again to resume"),
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                println!("stopped; run it again to resume")
+            }
             Err(error) => return Err(error.into()),
         }
     }

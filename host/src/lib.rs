@@ -50,16 +50,18 @@
 //! The library has no global state, sets up no logging and handles no signals.
 
 #[cfg(feature = "config")]
-pub use recording_host_config::{Config, ConfigError};
+pub use recording_host_config::Config;
 pub use recording_host_engine::{
-    Pipeline, Repaired, RunError, Summary,
+    Pipeline, Repaired, Summary,
     privacy::Privacy,
     run::{Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
     transfer::{Output, Zip},
     verify,
 };
-pub use recording_host_model::{Event, Level, Progress, Subscriber, clock::Clock};
-pub use recording_host_source::{BUILTIN, SandboxError, SourceComponent};
+pub use recording_host_model::{
+    Error, ErrorKind, Event, Level, Progress, Subscriber, clock::Clock,
+};
+pub use recording_host_source::{BUILTIN, SourceComponent};
 
 /// Sinks: the trait that one of your own implements, and what goes through it.
 pub mod sink {

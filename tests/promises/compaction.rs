@@ -6,12 +6,11 @@ use bytes::Bytes;
 use genesys_simulator::Settings;
 use recording_host_config::Config;
 use recording_host_engine::{
-    RunError,
     run::Pipeline,
     transfer::Zip,
     verify::{Difference, Options, verify, verify_with},
 };
-use recording_host_model::clock::Clock;
+use recording_host_model::{ErrorKind, clock::Clock};
 use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -106,7 +105,7 @@ impl Evening {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            ended = run => assert!(matches!(ended, Err(RunError::Stopped)), "{ended:?}"),
+            ended = run => assert!(matches!(&ended, Err(error) if error.kind() == ErrorKind::Stopped), "{ended:?}"),
             () = stop => unreachable!(),
         }
     }

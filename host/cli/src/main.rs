@@ -22,10 +22,9 @@ mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
-use recording_host_config::{ConfigError, UnknownType};
-use recording_host_engine::run::RunError;
-use recording_host_model::clock::Clock;
+use clap::{CommandFactory, Parser, Subcommand};
+use recording_host_config::UnknownType;
+use recording_host_model::{Error, ErrorKind, clock::Clock};
 use recording_host_sink::encryption::{Identities, IdentityError};
 use tokio::sync::watch;
 
@@ -127,13 +126,10 @@ fn main() -> ExitCode {
         Ok(Done::Nothing) => ExitCode::from(4),
         Err(error) => {
             eprintln!("error: {}", print::chain(&error));
-            let config = error.is::<ConfigError>()
+            let of_config = |error: &Error| error.kind() == ErrorKind::Config;
+            let config = error.downcast_ref().is_some_and(of_config)
                 || error.is::<UnknownType>()
-                || error.is::<IdentityError>()
-                || matches!(
-                    error.downcast_ref(),
-                    Some(RunError::Options(_) | RunError::Private)
-                );
+                || error.is::<IdentityError>();
             ExitCode::from(if config { 2 } else { 1 })
         }
     }
@@ -164,7 +160,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
 /// Ends the program as a wrong use of it.
 fn usage(reason: &str) -> ! {
     Args::command()
-        .error(ErrorKind::ArgumentConflict, reason)
+        .error(clap::error::ErrorKind::ArgumentConflict, reason)
         .exit()
 }
 

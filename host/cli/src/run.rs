@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use futures_util::future::join_all;
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, RunError, Summary};
+use recording_host_engine::{Pipeline, Summary};
+use recording_host_model::ErrorKind;
 
 use super::{Done, print, stopped, terminal};
 
@@ -79,7 +80,7 @@ impl Run {
                     summaries.insert(name, summary);
                 }
                 // That is how an export without an end ends.
-                Err(RunError::Stopped) if follow => {}
+                Err(error) if follow && error.kind() == ErrorKind::Stopped => {}
                 Err(error) => {
                     let error = anyhow::Error::from(error).context(format!("sources.{name}"));
                     if let Some(earlier) = failure.replace(error) {

@@ -46,7 +46,7 @@ use text::Positions;
 use crate::secret::{Backend, SecretError};
 use recording_host_engine::run::{Concurrency, Pipeline, SourceConfig};
 use recording_host_http::Limiters;
-use recording_host_model::{clock::Clock, layout::Layout};
+use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
 use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
 
@@ -96,6 +96,24 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: SandboxError,
     },
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let mut of = &error;
+        while let ConfigError::Placed { error, .. } = of {
+            of = error;
+        }
+        let at = match of {
+            ConfigError::Key { at, .. } | ConfigError::Component { at, .. } => Some(at.clone()),
+            _ => None,
+        };
+        let error = Error::new(ErrorKind::Config, error);
+        match at {
+            Some(at) => error.with_context("config", at),
+            None => error,
+        }
+    }
 }
 
 /// A configuration whose keys are known to be right.
@@ -159,23 +177,27 @@ impl Config {
     /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key, with its line and column.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    /// [`Error`] names the key, with its line and column.
+    pub fn load(path: &Path) -> Result<Self, Error> {
         let (value, positions) = text::load(path)?;
-        match Self::new(value) {
+        match Self::checked(value) {
             Ok(config) => Ok(Config {
                 positions,
                 ..config
             }),
-            Err(error) => Err(positions.place(error)),
+            Err(error) => Err(positions.place(error).into()),
         }
     }
 
     /// Checks a configuration.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key.
-    pub fn new(value: Value) -> Result<Self, ConfigError> {
+    /// [`Error`] names the key.
+    pub fn new(value: Value) -> Result<Self, Error> {
+        Ok(Self::checked(value)?)
+    }
+
+    fn checked(value: Value) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         if raw.data_dir.as_os_str().is_empty() {
             return Err(key("data_dir", "is empty; name a folder for the queues"));
@@ -238,10 +260,10 @@ impl Config {
     /// Checks what can be checked offline: the components, their options, and the sinks' secrets.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key.
-    pub fn validate(&self, clock: Clock) -> Result<(), ConfigError> {
-        self.check(clock)
-            .map_err(|error| self.positions.place(error))
+    /// [`Error`] names the key.
+    pub fn validate(&self, clock: Clock) -> Result<(), Error> {
+        let checked = self.check(clock);
+        Ok(checked.map_err(|error| self.positions.place(error))?)
     }
 
     fn check(&self, clock: Clock) -> Result<(), ConfigError> {
@@ -257,10 +279,10 @@ impl Config {
     /// Loads the components, makes the sinks, and joins them: a pipeline for each source.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key.
-    pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
+    /// [`Error`] names the key.
+    pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, Error> {
         let joined = self.join(clock).await;
-        joined.map_err(|error| self.positions.place(error))
+        Ok(joined.map_err(|error| self.positions.place(error))?)
     }
 
     async fn join(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
@@ -268,7 +290,13 @@ impl Config {
         // Sources with one client share the vendor's limit for it.
         let limiters = Limiters::default();
         for (name, (origin, source)) in &self.sources {
-            let component = origin.load(name)?;
+            let (load, of) = (origin.clone(), name.clone());
+            // Compiling takes a second: not on a thread that others wait for.
+            let loading = tokio::task::spawn_blocking(move || load.load(&of)).await;
+            let component = match loading {
+                Ok(component) => component?,
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            };
             source::check_options(name, source, &component, clock)?;
             let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
                 .clock(clock)
@@ -294,8 +322,8 @@ impl Config {
     /// Makes the sinks alone, by name.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key.
-    pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, ConfigError> {
+    /// [`Error`] names the key.
+    pub async fn sinks(&self) -> Result<Vec<(String, Arc<dyn Sink>)>, Error> {
         let mut sinks = Vec::new();
         for (name, sink) in &self.sinks {
             let made = sink.sink(&self.secrets).await;

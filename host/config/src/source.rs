@@ -22,7 +22,7 @@ const LATE_HOURS: u64 = 24;
 const CONFIRM_HOURS: u64 = 2;
 
 /// Where a component comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Origin {
     /// It is part of the program.
     Builtin(&'static [u8]),

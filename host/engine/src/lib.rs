@@ -21,4 +21,4 @@ pub mod transfer;
 pub mod verify;
 
 pub use repair::Repaired;
-pub use run::{Pipeline, RunError, Summary};
+pub use run::{Pipeline, Summary};

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     recover::Claim,
     transfer::Output,
-    verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, verify_with},
+    verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, try_verify},
 };
 use recording_host_sink::{SinkError, Store};
 use recording_host_state::{Queue, QueueError};
@@ -91,7 +91,7 @@ pub(crate) async fn verified(output: &Output) -> Result<Option<Report>, SinkErro
         full: true,
         ..Options::default()
     };
-    verify_with(store, options).await.map(Some)
+    try_verify(store, options).await.map(Some)
 }
 
 impl Repair<'_> {

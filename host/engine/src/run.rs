@@ -46,7 +46,9 @@ use filing::Upkeep;
 use in_flight::InFlight;
 use links::Links;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
-use recording_host_model::{ArtifactResult, Event, Events, OptionError, clock::Clock};
+use recording_host_model::{
+    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, clock::Clock,
+};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError};
@@ -72,13 +74,16 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Why a run ended early. What is done stays done; another run goes on from there.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// An option of the source is wrong.
     #[error("options.{}: {}", .0.path, .0.message)]
     Options(OptionError),
     /// The source says that it cannot go on.
     #[error("the source stopped: {0}")]
     Source(String),
+    /// The source did not answer for too long.
+    #[error("the source stopped: {0}")]
+    Unavailable(String),
     /// The component failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -97,6 +102,27 @@ pub enum RunError {
     /// It was told to stop.
     #[error("stopped; run again to go on from here")]
     Stopped,
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        let (kind, retryable) = match error {
+            RunError::Options(option) => {
+                let path = option.path.clone();
+                return Error::new(ErrorKind::Config, RunError::Options(option))
+                    .with_context("option", path);
+            }
+            RunError::Sandbox(error) => return error.into(),
+            RunError::Queue(error) => return error.into(),
+            RunError::Sink(error) => return error.into(),
+            RunError::Private => (ErrorKind::Config, false),
+            RunError::Source(_) => (ErrorKind::Source, false),
+            RunError::Unavailable(_) => (ErrorKind::Source, true),
+            RunError::Host(_) => (ErrorKind::Host, false),
+            RunError::Stopped => (ErrorKind::Stopped, true),
+        };
+        Error::new(kind, error).with_retryable(retryable)
+    }
 }
 
 /// How many things are under way at once.

@@ -104,6 +104,7 @@ pub(crate) fn note(events: &Events, kind: &str, notes: &mut Vec<Note>) {
 fn failed(error: SourceError) -> RunError {
     match error {
         SourceError::Options(error) => RunError::Options(error),
+        error @ SourceError::Transient(_) => RunError::Unavailable(source_error(&error)),
         error => RunError::Source(source_error(&error)),
     }
 }

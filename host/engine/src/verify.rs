@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::receipt::{by_day, parts_of, segment_of};
 use recording_host_model::{
-    hex,
+    Error, hex,
     layout::{BUNDLES, Layout},
 };
 use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
@@ -46,7 +46,7 @@ const ASIDE: &str = "aside/";
 ///
 /// # Errors
 /// What the sink says when it cannot be read.
-pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, SinkError> {
+pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, Error> {
     let options = Options {
         full,
         ..Options::default()
@@ -74,7 +74,11 @@ pub struct Options {
 ///
 /// # Errors
 /// What the sink says when it cannot be read.
-pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, SinkError> {
+pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, Error> {
+    Ok(try_verify(store, options).await?)
+}
+
+pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Report, SinkError> {
     let Options {
         layout,
         any_layout,

@@ -12,6 +12,7 @@ pub mod clock;
 mod conversation;
 mod descriptor;
 mod digest;
+mod error;
 mod event;
 mod file_name;
 mod found;
@@ -32,6 +33,7 @@ pub use backpressure::Backpressure;
 pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
 pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
+pub use error::{Error, ErrorKind};
 pub use event::{Event, Events, Progress, Subscriber};
 pub use file_name::{LONGEST_FILE_NAME, printable, safe_file_name, split_extension};
 pub use found::{

@@ -24,6 +24,7 @@ use bytes::Bytes;
 pub use decrypt::{Decrypt, DecryptError};
 use futures_util::stream::BoxStream;
 pub use recording_host_model::Backpressure;
+use recording_host_model::{Error, ErrorKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -79,6 +80,15 @@ pub struct SinkError {
     pub retryable: bool,
     /// The object that was there and stays, if that is why: it concerns this object alone.
     pub different: Option<DifferentObject>,
+}
+
+impl From<SinkError> for Error {
+    fn from(error: SinkError) -> Self {
+        Error::new(ErrorKind::Sink, error.clone())
+            .with_retryable(error.retryable)
+            .with_context("sink", error.sink)
+            .with_context("key", error.key)
+    }
 }
 
 /// An object that stands in the way of a put: it is there under the same key, with other bytes.

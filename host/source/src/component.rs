@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host_model::{
-    Descriptor, Purpose, SourceError, SplitInput, SplitState, Started, Step, hex,
+    Descriptor, Error, ErrorKind, Purpose, SourceError, SplitInput, SplitState, Started, Step, hex,
 };
 use sha2::{Digest, Sha256};
 use wasmtime::{
@@ -63,6 +63,12 @@ pub enum SandboxError {
     /// A split's state is too large.
     #[error("the component returned a state of {0} bytes; at most {STATE} are kept")]
     State(usize),
+}
+
+impl From<SandboxError> for Error {
+    fn from(error: SandboxError) -> Self {
+        Error::new(ErrorKind::Component, error)
+    }
 }
 
 /// A compiled component, shared by all calls.

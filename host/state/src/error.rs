@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use recording_host_model::{Error, ErrorKind};
+
 /// Why the queue cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -50,6 +52,13 @@ pub enum QueueError {
     /// A worker thread is gone.
     #[error("the queue was interrupted")]
     Interrupted,
+}
+
+impl From<QueueError> for Error {
+    fn from(error: QueueError) -> Self {
+        let passes = matches!(error, QueueError::Locked(_) | QueueError::Full(_));
+        Error::new(ErrorKind::State, error).with_retryable(passes)
+    }
 }
 
 /// Tells a damaged file and a full disk from what else can go wrong.

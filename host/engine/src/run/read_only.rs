@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Loss, Pipeline, RunError, ms, setup::Connected};
+use super::{Loss, Pipeline, ms, setup::Connected};
 use crate::{
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
@@ -13,7 +13,7 @@ use crate::{
     source_session::SourceSession,
 };
 use recording_host_http::Downloads;
-use recording_host_model::{Purpose, TimeRange, Update, Verdict};
+use recording_host_model::{Error, Purpose, TimeRange, Update, Verdict};
 use recording_host_sink::SinkError;
 use recording_host_state::Status;
 
@@ -44,9 +44,9 @@ impl Pipeline {
     /// What the queue holds, whoever works on it; none if there is no queue yet.
     ///
     /// # Errors
-    /// [`RunError`] if the queue cannot be read.
-    pub async fn status(&self) -> Result<Option<Status>, RunError> {
-        match self.look(&self.identity()?).await? {
+    /// [`Error`] if the queue cannot be read.
+    pub async fn status(&self) -> Result<Option<Status>, Error> {
+        match self.look(&self.identified()?).await? {
             Some((queue, _)) => Ok(Some(queue.status().await?)),
             None => Ok(None),
         }
@@ -56,9 +56,9 @@ impl Pipeline {
     /// queue yet.
     ///
     /// # Errors
-    /// [`RunError`] if the queue cannot be read.
-    pub async fn losses(&self, most: usize) -> Result<Vec<Loss>, RunError> {
-        let Some((queue, _)) = self.look(&self.identity()?).await? else {
+    /// [`Error`] if the queue cannot be read.
+    pub async fn losses(&self, most: usize) -> Result<Vec<Loss>, Error> {
+        let Some((queue, _)) = self.look(&self.identified()?).await? else {
             return Ok(Vec::new());
         };
         let losses = queue.losses(most, false).await?.into_iter();
@@ -73,20 +73,20 @@ impl Pipeline {
     /// Says what the export will take. No media are moved and nothing is written.
     ///
     /// # Errors
-    /// [`RunError`] if the source cannot be asked.
-    pub async fn plan(&self) -> Result<Plan, RunError> {
+    /// [`Error`] if the source cannot be asked.
+    pub async fn plan(&self) -> Result<Plan, Error> {
         let connected = self.connect().await?;
         let (fetch_size, per_minute) = (connected.fetch_size, connected.requests_per_minute);
         let (session, downloads) = self.session(connected);
         let range = self.range();
-        plan::plan(&session, range, fetch_size, per_minute, &downloads).await
+        Ok(plan::plan(&session, range, fetch_size, per_minute, &downloads).await?)
     }
 
     /// Tries out the source and the sinks, one after the other. Nothing is exported.
     ///
     /// # Errors
-    /// [`RunError`] if the source cannot be reached at all, or is not configured right.
-    pub async fn check(&self) -> Result<Vec<Finding>, RunError> {
+    /// [`Error`] if the source cannot be reached at all, or is not configured right.
+    pub async fn check(&self) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         let (session, _) = self.session(self.connect().await?);
         let started = session.start(Purpose::Check).await?;
@@ -123,23 +123,23 @@ impl Pipeline {
     /// Asks the source for its conversations again and compares them with the receipts.
     ///
     /// # Errors
-    /// [`RunError`] if the source or a sink cannot be read.
-    pub async fn reconcile(&self) -> Result<Reconciled, RunError> {
+    /// [`Error`] if the source or a sink cannot be read.
+    pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let (session, _) = self.session(self.connect().await?);
-        let identity = self.identity()?;
+        let identity = self.identified()?;
         let label = match self.look(&identity).await? {
             Some((_, label)) => label,
             None => identity.label.clone(),
         };
         let claim = Claim::new(&identity, &label);
-        reconcile(
+        Ok(reconcile(
             &session,
             self.range(),
             &claim,
             ms(self.source.late),
             &self.outputs,
         )
-        .await
+        .await?)
     }
 
     fn session(&self, connected: Connected) -> (SourceSession, Downloads) {

@@ -22,7 +22,9 @@ use crate::{
     transfer::{Output, Transfer, Zip},
 };
 use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiter, Limiters, SourceHttp};
-use recording_host_model::{Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock};
+use recording_host_model::{
+    Error, Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock,
+};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
@@ -210,8 +212,8 @@ impl Pipeline {
     /// Runs the export to its end.
     ///
     /// # Errors
-    /// [`RunError`]; another run of the same export goes on from there.
-    pub async fn run(self) -> Result<Summary, RunError> {
+    /// [`Error`]; another run of the same export goes on from there.
+    pub async fn run(self) -> Result<Summary, Error> {
         // The sender must outlive the run: without it the receiver would be told of its end.
         let (_running, stop) = watch::channel(false);
         self.run_until(stop).await
@@ -220,8 +222,8 @@ impl Pipeline {
     /// Runs the export to its end, or until `stop` turns true.
     ///
     /// # Errors
-    /// [`RunError`]; another run of the same export goes on from there.
-    pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
+    /// [`Error`]; another run of the same export goes on from there.
+    pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, Error> {
         let began = Instant::now();
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
@@ -251,8 +253,8 @@ impl Pipeline {
     /// The name of the source's component.
     ///
     /// # Errors
-    /// [`RunError`] if the component fails.
-    pub fn source_type(&self) -> Result<String, RunError> {
+    /// [`Error`] if the component fails.
+    pub fn source_type(&self) -> Result<String, Error> {
         Ok(self.component.describe()?.name)
     }
 
@@ -265,8 +267,8 @@ impl Pipeline {
     /// The way to the source's API, for commands of its vendor; none if the source has none.
     ///
     /// # Errors
-    /// [`RunError`] if the source cannot be used.
-    pub async fn vendor_api(&self) -> Result<Option<VendorApi>, RunError> {
+    /// [`Error`] if the source cannot be used.
+    pub async fn vendor_api(&self) -> Result<Option<VendorApi>, Error> {
         let connected = self.connect().await?;
         Ok(connected.api.map(|origin| VendorApi {
             http: connected.http,
@@ -337,7 +339,7 @@ impl Pipeline {
                 self.name
             )));
         }
-        let identity = self.identity()?;
+        let identity = self.identified()?;
         let connected = self.connect().await?;
         let opened = self.open(&identity).await?;
         for other in &opened.others {

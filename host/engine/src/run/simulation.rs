@@ -195,7 +195,12 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
                 None => return,
             },
             // Whatever ends a run early, the next one goes on from there.
-            Ok(Err(RunError::Source(_) | RunError::Sink(_) | RunError::Sandbox(_))) => {}
+            Ok(Err(
+                RunError::Source(_)
+                | RunError::Unavailable(_)
+                | RunError::Sink(_)
+                | RunError::Sandbox(_),
+            )) => {}
             Ok(Err(error)) => panic!("{error}"),
             Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
             Err(_) => {

@@ -211,7 +211,10 @@ impl Engine {
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         if is_search(&split.id) {
-            return Err(RunError::Source(reason));
+            return Err(match code {
+                UNAVAILABLE => RunError::Unavailable(reason),
+                _ => RunError::Source(reason),
+            });
         }
         let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));

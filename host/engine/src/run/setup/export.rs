@@ -5,7 +5,7 @@ use crate::{
     identity::{self, Identity, label_before},
     run::{RunError, source_error},
 };
-use recording_host_model::{OriginRole, Purpose, SourceError};
+use recording_host_model::{Error, OriginRole, Purpose, SourceError};
 use recording_host_state::{Queue, QueueError};
 
 /// The names under which a queue keeps what it is a queue of.
@@ -27,8 +27,12 @@ impl Pipeline {
     /// What identifies the export.
     ///
     /// # Errors
-    /// [`RunError`] if the component fails, or refuses its options.
-    pub fn identity(&self) -> Result<Identity, RunError> {
+    /// [`Error`] if the component fails, or refuses its options.
+    pub fn identity(&self) -> Result<Identity, Error> {
+        Ok(self.identified()?)
+    }
+
+    pub(in crate::run) fn identified(&self) -> Result<Identity, RunError> {
         let descriptor = self.component.describe()?;
         let options = self.source.options.to_string();
         let started = self
