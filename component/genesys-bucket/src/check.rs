@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Answer, Event, Fact, Finding, Next, Response, Send, SourceError, Split, Step, Timestamp,
-    Verdict,
+    Answer, Event, Finding, Next, Response, SourceError, Split, SplitKind, Step, Timestamp,
+    time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
-    layout::{self, DAY, Kind, kind},
+    layout::{self, Kind, kind},
     options::Options,
     s3::{self, Page},
     sidecar::Sidecar,
@@ -48,7 +47,7 @@ pub(crate) fn begin() -> Split {
         folder: String::new(),
         level: 0,
     };
-    Memory::Check(check).split("check".into())
+    check.into_split("check")
 }
 
 impl Check {
@@ -73,23 +72,18 @@ impl Check {
                 Check::Over
             }
         };
-        let mut step = Step::then(next.ask(options));
-        step.facts = findings.into_iter().map(Fact::Finding).collect();
-        Ok(step)
+        Ok(Step::found(findings, next.ask(options)))
     }
 
-    fn ask(self, options: &Options) -> Next {
+    fn ask(&self, options: &Options) -> Next {
         let root = options.root();
-        let request = match &self {
+        let request = match self {
             Check::Folders { folder, .. } => s3::folders(options, &format!("{root}{folder}")),
             Check::Files { hour } => s3::list(options, &format!("{root}{hour}"), None, 1000),
             Check::Metadata { key, .. } => s3::object(options, &format!("{root}{key}")),
-            Check::Over => return Next::Done(Memory::Check(self).write()),
+            Check::Over => return self.done(),
         };
-        Next::Send(Send {
-            request,
-            state: Memory::Check(self).write(),
-        })
+        self.send(request)
     }
 
     /// Takes an answer; returns what to look at next.
@@ -105,7 +99,7 @@ impl Check {
             Check::Folders { folder, level } => {
                 let page = s3::listed(options, answer)?;
                 if level == 0 {
-                    findings.push(good("bucket", "it may be listed"));
+                    findings.push(Finding::good("bucket", "it may be listed"));
                 }
                 Ok(newest_folder(options, &page, folder, level, findings))
             }
@@ -115,12 +109,11 @@ impl Check {
             }
             Check::Metadata { conversation, .. } => {
                 let json = s3::read(options, answer)?;
-                findings.push(good("objects", "they may be read"));
+                findings.push(Finding::good("objects", "they may be read"));
                 let wrong = json.map(|json| Sidecar::read(&json, &conversation).err());
                 if let Some(Some(reason)) = wrong {
-                    findings.push(Finding::new(
+                    findings.push(Finding::doubtful(
                         "form of the metadata",
-                        Verdict::Doubtful,
                         format!(
                             "not as documented in the newest file: {reason}; files are stored, with the outcome `partial` (`wrong-sidecar`)"
                         ),
@@ -151,10 +144,9 @@ fn newest_folder(
     let Some((_, name)) = numbered.max() else {
         let empty = page.contents.is_empty() && page.folders().next().is_none();
         findings.push(match empty {
-            true => Finding::new("layout", Verdict::Bad, s3::nothing(options)),
-            false => Finding::new(
+            true => Finding::bad("layout", s3::nothing(options)),
+            false => Finding::bad(
                 "layout",
-                Verdict::Bad,
                 format!(
                     "under `{below}` there is something, but no folder `{word}...`: check `organisation` and `prefix`; the integration makes `year=/month=/day=/hour=/conversation_id=/`"
                 ),
@@ -205,14 +197,13 @@ fn files(
         let text = format!(
             "in the newest hour, `{root}{hour}`, are no recordings in folders `conversation_id=...`; check `organisation` and `prefix`"
         );
-        findings.push(Finding::new("layout", Verdict::Bad, text));
+        findings.push(Finding::bad("layout", text));
         return Check::Over;
     }
     findings.push(match odd {
-        0 => good("layout", format!("as documented; the newest hour is `{hour}`")),
-        odd => Finding::new(
+        0 => Finding::good("layout", format!("as documented; the newest hour is `{hour}`")),
+        odd => Finding::doubtful(
             "layout",
-            Verdict::Doubtful,
             format!("{odd} keys in the newest hour, `{hour}`, are not of the layout: they are left out, with a warning"),
         ),
     });
@@ -220,17 +211,15 @@ fn files(
     let all = recordings.len();
     sidecars.retain(|(file, ..)| recordings.contains(file));
     findings.push(match all - sidecars.len() {
-        0 => good("metadata", format!("beside each of {all} recordings of the newest hour")),
-        lacking => Finding::new(
+        0 => Finding::good("metadata", format!("beside each of {all} recordings of the newest hour")),
+        lacking => Finding::doubtful(
             "metadata",
-            Verdict::Doubtful,
             format!("{lacking} of {all} recordings of the newest hour have no `_metadata.json` beside them: such ones are stored, with the outcome `partial` (`no-sidecar`); see whether something removes it, or whether they were pushed just now"),
         ),
     });
     if archived > 0 {
-        findings.push(Finding::new(
+        findings.push(Finding::doubtful(
             "storage class",
-            Verdict::Doubtful,
             format!("{archived} of {all} recordings of the newest hour are in GLACIER or DEEP_ARCHIVE: restore them before they are exported, or they are lost as `archived`"),
         ));
     }
@@ -250,19 +239,14 @@ fn pushed(newest: Timestamp, now: Timestamp) -> Finding {
     let text = at.unwrap_or_default().to_string();
     let days = now.saturating_sub(newest) / DAY;
     match now.saturating_sub(newest) > QUIET {
-        true => Finding::new(
+        true => Finding::doubtful(
             "newest recording",
-            Verdict::Doubtful,
             format!(
                 "pushed {days} days ago, at {text}; if there are newer ones in Genesys Cloud, see whether the integration and its policies are active"
             ),
         ),
-        false => good("newest recording", format!("pushed at {text}")),
+        false => Finding::good("newest recording", format!("pushed at {text}")),
     }
-}
-
-fn good(subject: &str, text: impl Into<String>) -> Finding {
-    Finding::new(subject, Verdict::Good, text)
 }
 
 /// What a refusal means for an export, and the way out; what may pass is tried again.
@@ -286,5 +270,5 @@ fn refused(error: SourceError) -> Result<Finding, SourceError> {
         SourceError::Permanent(text) => ("bucket".to_owned(), text),
         error => return Err(error),
     };
-    Ok(Finding::new(&subject, Verdict::Bad, text))
+    Ok(Finding::bad(&subject, text))
 }

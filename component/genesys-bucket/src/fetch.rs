@@ -4,13 +4,12 @@
 mod files;
 
 use recording_source_sdk::{
-    Answer, ArtifactKey, Conversation, Event, Failure, Fault, HandedOver, Missing, Next, Note,
-    Outcome, OutcomeResult, Send, SourceError, Split, Step, Timestamp, Wait,
+    Answer, ArtifactKey, Conversation, Event, Fault, Next, Note, Outcome, OutcomeResult,
+    SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     layout::{self, Digits},
     options::Options,
     s3,
@@ -74,7 +73,7 @@ pub(crate) fn begin(fetch: recording_source_sdk::Fetch) -> Vec<Split> {
         renewing: false,
         phase: LIST,
     };
-    vec![Memory::Fetch(split).split(fetch.name)]
+    vec![split.into_split(fetch.name)]
 }
 
 impl Fetch {
@@ -105,9 +104,8 @@ impl Fetch {
     /// Begins anew with the conversations whose files were unavailable.
     fn renew(&mut self, keys: &[ArtifactKey]) {
         let concerned = |place: &Place| {
-            keys.iter().any(
-                |key| matches!(key, ArtifactKey::Recording(key) if key.conversation == place.id),
-            )
+            let mut recordings = keys.iter().filter_map(ArtifactKey::recording);
+            recordings.any(|key| key.conversation == place.id)
         };
         self.todo = (0..self.wanted.len())
             .rev()
@@ -129,7 +127,7 @@ impl Fetch {
     }
 
     /// What is asked for next; done if there is nothing.
-    fn ask(self, options: &Options) -> Next {
+    fn ask(&self, options: &Options) -> Next {
         let request = match &self.phase {
             Phase::List { digits } => self
                 .folder(options, *digits)
@@ -141,10 +139,9 @@ impl Fetch {
                 .zip(files.files.get(*at))
                 .map(|(folder, file)| s3::object(options, &format!("{folder}{}", file.sidecar()))),
         };
-        let state = Memory::Fetch(self).write();
         match request {
-            Some(request) => Next::Send(Send { request, state }),
-            None => Next::Done(state),
+            Some(request) => self.send(request),
+            None => self.done(),
         }
     }
 
@@ -169,10 +166,7 @@ impl Fetch {
         let until = files.written.min(now + SKEW) + options.sidecar_ms;
         let recent = files.written <= now + SKEW && until > now;
         if files.lacking() && recent && !self.renewing {
-            return Ok(Step::then(Next::Wait(Wait {
-                until,
-                state: Memory::Fetch(self).write(),
-            })));
+            return Ok(Step::then(self.wait(until)));
         }
         self.go_on(digits, files, Told::default(), 0, options)
     }
@@ -203,10 +197,10 @@ impl Fetch {
                 Some(Err(reason)) => file.wrong = Some(reason),
                 Some(Ok(sidecar)) => {
                     if !sidecar.odd().is_empty() {
-                        notes.push(Note::warning(format!(
-                            "conversation {conversation}: fields of the metadata beside a file cannot be read and are left out: {}",
-                            sidecar.odd().join(", ")
-                        )));
+                        let what = format!(
+                            "conversation {conversation}: fields of the metadata beside a file"
+                        );
+                        notes.push(Note::left_out(&what, sidecar.odd()));
                     }
                     told.add(&sidecar);
                     file.screen = sidecar.is_screen();
@@ -251,7 +245,8 @@ impl Fetch {
         };
         let folder = self.folder(options, digits).unwrap_or_default();
         let artifacts = files.artifacts(options, &folder, &place.id);
-        let result = outcome(artifacts.len(), files.missing());
+        let count = u32::try_from(artifacts.len()).unwrap_or(u32::MAX);
+        let result = OutcomeResult::of(count, files.missing());
         self.todo.pop();
         self.phase = LIST;
         let renewing = self.renewing;
@@ -262,10 +257,7 @@ impl Fetch {
                 extent: files.extent(),
                 ..told.conversation(&place.id, place.start)
             }];
-            step.outcomes = vec![Outcome {
-                conversation: place.id,
-                result,
-            }];
+            step.outcomes = vec![Outcome::new(place.id, result)];
         }
         Ok(step)
     }
@@ -273,31 +265,4 @@ impl Fetch {
 
 fn too_large_sidecar() -> String {
     format!("it is larger than {LARGEST} bytes")
-}
-
-/// What has become of a conversation of which so many files are handed over, and these are not.
-fn outcome(artifacts: usize, missing: Vec<Missing>) -> OutcomeResult {
-    if artifacts > 0 {
-        return OutcomeResult::HandedOver(HandedOver {
-            artifacts: u32::try_from(artifacts).unwrap_or(u32::MAX),
-            missing,
-        });
-    }
-    // What may pass comes first: it is worth asking again for.
-    let first = missing.into_iter().max_by_key(|one| one.failure.passing);
-    match first {
-        Some(one) => OutcomeResult::Failed(one.failure),
-        None => OutcomeResult::NoRecording,
-    }
-}
-
-fn missing(recording: Option<&str>, code: &str, message: &str, passing: bool) -> Missing {
-    Missing {
-        recording: recording.map(str::to_owned),
-        failure: Failure {
-            code: code.to_owned(),
-            message: message.to_owned(),
-            passing,
-        },
-    }
 }

@@ -2,15 +2,17 @@
 //!
 //! Folders are of hours, so a range that begins or ends within one takes the whole of it.
 
+use std::ops::Range;
+
 use recording_source_sdk::{
-    Conversation, Counted, Event, Fact, Next, Note, Send, SourceError, Split, Step, TimeRange,
-    Timestamp, options::wrong,
+    Conversation, Counted, Event, Fact, Next, Note, SourceError, Split, SplitKind, Step, TimeRange,
+    Timestamp,
+    time::{DAY, HOUR, days, lanes},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
-    layout::{self, DAY, Digits, HOUR},
+    layout::{self, Digits},
     options::Options,
     s3::{self, Page},
 };
@@ -44,22 +46,14 @@ const EXAMPLES: usize = crate::FETCH_SIZE as usize;
 
 /// The splits that the estimate of a range begins with: one for each day.
 pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
-    let end = range.until.min(now);
-    (range.from / DAY..end.div_ceil(DAY))
-        .map(|day| {
-            let split = Find {
-                from: range.from.max(day * DAY),
-                until: end.min((day + 1) * DAY),
-                day: day * DAY,
-                digits: Digits::Plain,
-                after: None,
-                listed: 0,
-                probing: false,
+    days(range.from..range.until.min(now))
+        .map(|part| {
+            let find = Find {
                 counting: true,
-                found: 0,
-                pages: 0,
+                ..Find::new(&part)
             };
-            Memory::Find(split).split(format!("estimate/{day}"))
+            let day = find.day / DAY;
+            find.into_split(format!("estimate/{day}"))
         })
         .collect()
 }
@@ -70,39 +64,35 @@ pub(crate) fn begin(
     find: &recording_source_sdk::Find,
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
-    let range = find.range;
-    if range.from >= range.until {
-        return Err(wrong("interval", "ends before it begins"));
-    }
-    if range.from >= now {
-        return Err(wrong("interval", "begins in the future"));
-    }
-    let end = range.until.min(now);
-    let first = range.from / DAY;
-    let days = end.div_ceil(DAY) - first;
-    let lanes = u64::from(options.lanes).min(days);
-    Ok((0..lanes)
-        .map(|lane| {
-            let from = ((first + days * lane / lanes) * DAY).max(range.from);
-            let until = ((first + days * (lane + 1) / lanes) * DAY).min(end);
-            let split = Find {
-                from,
-                until,
-                day: from / DAY * DAY,
-                digits: Digits::Plain,
-                after: None,
-                listed: 0,
+    let range = find.range.past(now)?;
+    Ok(lanes(range, u64::from(options.lanes))
+        .enumerate()
+        .map(|(lane, part)| {
+            let search = Find {
                 probing: lane == 0,
-                counting: false,
-                found: 0,
-                pages: 0,
+                ..Find::new(&part)
             };
-            Memory::Find(split).split(format!("{}/{lane}", find.name))
+            search.into_split(format!("{}/{lane}", find.name))
         })
         .collect())
 }
 
 impl Find {
+    fn new(range: &Range<Timestamp>) -> Self {
+        Find {
+            from: range.start,
+            until: range.end,
+            day: range.start / DAY * DAY,
+            digits: Digits::Plain,
+            after: None,
+            listed: 0,
+            probing: false,
+            counting: false,
+            found: 0,
+            pages: 0,
+        }
+    }
+
     fn ask(&self, options: &Options) -> Next {
         let request = match self.probing {
             true => s3::list(options, &options.root(), None, 1),
@@ -113,22 +103,24 @@ impl Find {
                 options.page_size,
             ),
         };
-        Next::Send(Send {
-            request,
-            state: Memory::Find(self.clone()).write(),
-        })
+        self.send(request)
     }
 
     fn prefix(&self, options: &Options) -> String {
         format!("{}{}", options.root(), layout::day(self.day, self.digits))
     }
 
-    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        _: Timestamp,
+    ) -> Result<Step, SourceError> {
         let answer = match event {
             Event::Due => return Ok(Step::then(self.ask(options))),
             Event::Answer(answer) => answer,
             // A find hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(Next::Done(Memory::Find(self).write()))),
+            Event::Renew(_) => return Ok(Step::then(self.done())),
         };
         let page = s3::listed(options, answer)?;
         if self.probing {
@@ -168,7 +160,7 @@ impl Find {
         let next = if self.day < self.until {
             self.ask(options)
         } else {
-            Next::Done(Memory::Find(self).write())
+            self.done()
         };
         Ok(Step {
             conversations,

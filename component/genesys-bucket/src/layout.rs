@@ -7,9 +7,6 @@
 use recording_source_sdk::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) const HOUR: u64 = 3_600_000;
-pub(crate) const DAY: u64 = 24 * HOUR;
-
 const SIDECAR: &str = "_metadata.json";
 /// Metadata of the whole call, of no documented form; no recording.
 const CALL: &str = "_call_metadata.json";

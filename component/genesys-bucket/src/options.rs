@@ -2,7 +2,7 @@
 
 use recording_source_sdk::{
     SourceError,
-    options::{self, within, wrong},
+    options::{self, is_plain, seconds, within, wrong},
 };
 use serde::Deserialize;
 
@@ -47,16 +47,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn read(json: &str) -> Result<Self, SourceError> {
         let raw: Raw = options::read(json)?;
-        let plain = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-        };
-        if !plain(&raw.bucket, ".-_") {
+        if !is_plain(&raw.bucket, ".-_") {
             return Err(wrong("bucket", "is not the name of a bucket"));
         }
-        if !plain(&raw.organisation, "-_") {
+        if !is_plain(&raw.organisation, "-_") {
             return Err(wrong(
                 "organisation",
                 "must be the organisation's id, such as `0f7f1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b`",
@@ -77,12 +71,7 @@ impl Options {
             requester_pays: raw.requester_pays,
             page_size: within("page_size", raw.page_size, 1000, 1..=1000)?,
             lanes: within("lanes", raw.lanes, 4, 1..=64)?,
-            sidecar_ms: u64::from(within(
-                "sidecar_seconds",
-                raw.sidecar_seconds,
-                600,
-                0..=86_400,
-            )?) * 1000,
+            sidecar_ms: seconds("sidecar_seconds", raw.sidecar_seconds, 600, 0..=86_400)?,
         })
     }
 

@@ -3,21 +3,15 @@
 //! Requests carry no credentials: the host signs them, and takes paths as they are. Hence keys are
 //! encoded here as S3 encodes them to compare signatures.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use recording_source_sdk::{
-    Answer, Method, Request, Response, SourceError, json::instant, options::wrong,
+    Answer, Request, Response, SourceError, excerpt,
+    json::instant,
+    options::wrong,
+    url::{escape, escape_path, unescape},
 };
 use serde::Deserialize;
 
 use crate::options::Options;
-
-/// All but the characters that AWS leaves as they are.
-const VALUE: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-const PATH: AsciiSet = VALUE.remove(b'/');
 
 /// A page of a listing (ListBucketResult).
 #[derive(Debug, Default, Deserialize)]
@@ -108,15 +102,14 @@ struct ErrorBody {
 
 /// Asks for a page of the keys that begin with `prefix`.
 pub(crate) fn list(options: &Options, prefix: &str, after: Option<&str>, most: u32) -> Request {
-    let encoded = |text| utf8_percent_encode(text, &VALUE);
     let slash = if options.path_style { "" } else { "/" };
     let mut url = format!(
         "{}{slash}?encoding-type=url&list-type=2&max-keys={most}&prefix={}",
         base(options),
-        encoded(prefix)
+        escape(prefix)
     );
     if let Some(after) = after {
-        url += &format!("&start-after={}", encoded(after));
+        url += &format!("&start-after={}", escape(after));
     }
     get(options, url)
 }
@@ -130,20 +123,7 @@ pub(crate) fn folders(options: &Options, prefix: &str) -> Request {
 
 /// Asks for an object.
 pub(crate) fn object(options: &Options, key: &str) -> Request {
-    get(options, link(options, key))
-}
-
-/// The URL of an object.
-pub(crate) fn link(options: &Options, key: &str) -> String {
-    format!("{}/{}", base(options), utf8_percent_encode(key, &PATH))
-}
-
-/// The headers of every request.
-pub(crate) fn headers(options: &Options) -> Vec<(String, String)> {
-    match options.requester_pays {
-        true => vec![("x-amz-request-payer".to_owned(), "requester".to_owned())],
-        false => Vec::new(),
-    }
+    get(options, format!("{}/{}", base(options), escape_path(key)))
 }
 
 fn base(options: &Options) -> String {
@@ -154,12 +134,10 @@ fn base(options: &Options) -> String {
 }
 
 fn get(options: &Options, url: String) -> Request {
-    Request {
-        method: Method::Get,
-        url,
-        headers: headers(options),
-        body: None,
-        repeatable: true,
+    let request = Request::get(url);
+    match options.requester_pays {
+        true => request.with_header("x-amz-request-payer", "requester"),
+        false => request,
     }
 }
 
@@ -184,9 +162,8 @@ pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceEr
         let keys = page.contents.iter_mut().map(|object| &mut object.key);
         let folders = page.common_prefixes.iter_mut();
         for key in keys.chain(folders.map(|folder| &mut folder.prefix)) {
-            let spaced = key.replace('+', " ");
             // What is no UTF-8 becomes an odd key, which is told of.
-            *key = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
+            *key = unescape(key);
         }
     }
     Ok(page)
@@ -210,7 +187,7 @@ fn body(response: &Response) -> ErrorBody {
 fn refused(options: &Options, response: &Response, permission: &str) -> SourceError {
     let told = body(response);
     let status = response.status;
-    let message: String = told.message.chars().take(300).collect();
+    let message = excerpt(&told.message);
     let text = format!("status {status}, {}: {message}", told.code);
     let region = response
         .header("x-amz-bucket-region")

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use recording_source_sdk::{Conversation, Direction, Party, Timestamp, json};
+use recording_source_sdk::{Conversation, Direction, Party, Timestamp, json, time::HOUR};
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{HOUR, is_id};
+use crate::layout::is_id;
 
 /// The largest one that is read, in bytes; those that have been seen have less than one kilobyte.
 pub(crate) const LARGEST: u64 = 1 << 20;

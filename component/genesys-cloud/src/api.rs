@@ -8,8 +8,9 @@ pub(crate) mod directory;
 pub(crate) mod recording;
 
 use recording_source_sdk::{
-    Answer, Method, Request, Response, SourceError,
+    Answer, Method, Request, Response, SourceError, excerpt,
     json::{self, Object, Odd},
+    options::is_plain,
 };
 use serde_json::Value;
 
@@ -18,37 +19,14 @@ use crate::options::Options;
 fn post(options: &Options, path: &str, body: &Value, repeatable: bool) -> Request {
     Request {
         method: Method::Post,
-        url: format!("{}{path}", options.api_url),
-        headers: vec![
-            ("accept".to_owned(), "application/json".to_owned()),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ],
         body: Some(body.to_string().into_bytes()),
         repeatable,
+        ..get(options, path).with_header("content-type", "application/json")
     }
 }
 
 fn get(options: &Options, path: &str) -> Request {
-    Request {
-        method: Method::Get,
-        url: format!("{}{path}", options.api_url),
-        headers: vec![("accept".to_owned(), "application/json".to_owned())],
-        body: None,
-        repeatable: true,
-    }
-}
-
-/// A value as it may stand in a path or a query.
-fn escaped(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+    Request::get(format!("{}{path}", options.api_url)).with_header("accept", "application/json")
 }
 
 /// An answer that is no success.
@@ -119,7 +97,7 @@ pub(crate) fn success(answer: Answer) -> Result<Result<Response, Refusal>, Sourc
     Ok(Err(Refusal {
         status: response.status,
         code: code.unwrap_or_default(),
-        message: message.unwrap_or_default().chars().take(300).collect(),
+        message: excerpt(&message.unwrap_or_default()),
     }))
 }
 
@@ -159,6 +137,5 @@ fn essential<'a>(object: &Object<'a>, name: &str) -> Result<Vec<&'a str>, Source
 
 /// An id as the vendor makes them, which may stand in a path.
 pub(crate) fn id(text: Option<String>) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.filter(|id| !id.is_empty() && id.len() <= 200 && id.chars().all(plain))
+    text.filter(|id| id.len() <= 200 && is_plain(id, "-_."))
 }

@@ -9,9 +9,6 @@ use crate::outcome::UPLOADING;
 /// The archive of a whole batch, in the guide dialect.
 pub(crate) fn bundle(id: &str, url: String) -> Artifact {
     Artifact {
-        key: ArtifactKey::Bundle(id.to_owned()),
-        download: download(url),
-        content_type: Some("application/zip".to_owned()),
         container: Container::ZipBundle(BundleIndex {
             conversation_field: "conversationId".to_owned(),
             recording_field: "recordingId".to_owned(),
@@ -31,18 +28,11 @@ pub(crate) fn bundle(id: &str, url: String) -> Artifact {
             })
             .into(),
         }),
-        size: None,
-        sha256: None,
-    }
-}
-
-/// A signed link is fetched as it is, without credentials.
-pub(crate) fn download(url: String) -> Download {
-    Download {
-        url,
-        headers: Vec::new(),
-        authenticated: false,
-        expires: None,
+        ..Artifact::new(
+            ArtifactKey::Bundle(id.to_owned()),
+            Download::signed(url),
+            Some("application/zip"),
+        )
     }
 }
 

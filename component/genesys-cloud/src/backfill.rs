@@ -12,18 +12,17 @@ mod count;
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Event, Fault, Level, Next, Note, Send, SourceError, Split, State, Step, Timestamp,
-    Wait, json,
+    Answer, Event, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp, json,
+    time::{DAY, lanes},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, analytics},
     metadata::{Row, iso},
     names::Names,
     options::{Options, Search},
-    page::{self, DAY},
+    page,
     patience::{Absence, PATIENCE},
     window,
 };
@@ -113,19 +112,22 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         name: name.to_owned(),
         range,
     };
-    Memory::Plan(plan).split(format!("{name}/plan"))
+    plan.into_split(format!("{name}/plan"))
 }
 
 impl Plan {
-    pub(crate) fn step(self, options: &Options, event: Event) -> Result<Step, SourceError> {
-        let state = Memory::Plan(self.clone()).write();
+    pub(crate) fn step(
+        self,
+        options: &Options,
+        event: Event,
+        _: Timestamp,
+    ) -> Result<Step, SourceError> {
         let answer = match event {
             Event::Due => {
-                let request = analytics::availability(options);
-                return Ok(Step::then(Next::Send(Send { request, state })));
+                return Ok(Step::then(self.send(analytics::availability(options))));
             }
             Event::Answer(answer) => answer,
-            Event::Renew(_) => return Ok(Step::then(Next::Done(state))),
+            Event::Renew(_) => return Ok(Step::then(self.done())),
         };
         let reach = match api::success(answer)? {
             Ok(response) => json::instant(&analytics::reach(&response)?).ok_or_else(|| {
@@ -140,11 +142,10 @@ impl Plan {
         if options.search == Search::Auto && reach - start < LARGE {
             reach = start;
         }
-        let mut step = Step::then(Next::Done(state));
+        let mut step = Step::then(self.done());
         if reach > start {
-            let lanes = (reach - start).div_ceil(SPAN).min(u64::from(options.lanes));
-            let lanes = page::lanes(start..reach, lanes);
-            step.splits = lanes
+            let most = (reach - start).div_ceil(SPAN).min(u64::from(options.lanes));
+            step.splits = lanes(start..reach, most)
                 .map(|range| Backfill::split(&self.name, range))
                 .collect();
         }
@@ -174,7 +175,7 @@ impl Backfill {
         };
         backfill.advance();
         let id = format!("{name}/job/{}", iso(range.start).replace(".000Z", "Z"));
-        Memory::Backfill(backfill).split(id)
+        backfill.into_split(id)
     }
 
     /// Goes on to the next interval.
@@ -187,10 +188,6 @@ impl Backfill {
         self.absent.over();
         self.failing = None;
         self.days.clear();
-    }
-
-    fn memory(&self) -> State {
-        Memory::Backfill(self.clone()).write()
     }
 
     fn ask(&self, options: &Options) -> Next {
@@ -216,17 +213,14 @@ impl Backfill {
                 }
                 Phase::Cancelling { job } => analytics::cancel(options, job),
             });
-        Next::Send(Send {
-            request,
-            state: self.memory(),
-        })
+        self.send(request)
     }
 
     fn next(&self, options: &Options) -> Next {
         if self.from < self.end {
             self.ask(options)
         } else {
-            Next::Done(self.memory())
+            self.done()
         }
     }
 
@@ -240,10 +234,10 @@ impl Backfill {
             Event::Due => return Ok(Step::then(self.next(options))),
             Event::Answer(answer) => answer,
             // A search hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(Next::Done(self.memory()))),
+            Event::Renew(_) => return Ok(Step::then(self.done())),
         };
         if self.names.is_asking() {
-            let mut step = Step::then(Next::Done(self.memory()));
+            let mut step = Step::then(self.done());
             self.names.answered(answer, &mut step)?;
             step.next = self.ask(options);
             return Ok(step);
@@ -272,13 +266,6 @@ impl Backfill {
         }
     }
 
-    fn wait(&self, until: Timestamp) -> Step {
-        Step::then(Next::Wait(Wait {
-            until,
-            state: self.memory(),
-        }))
-    }
-
     fn submitted(
         mut self,
         answer: Answer,
@@ -291,7 +278,7 @@ impl Backfill {
                     job: analytics::job_id(&response)?,
                     since: now,
                 };
-                Ok(self.wait(now + options.poll_ms))
+                Ok(Step::then(self.wait(now + options.poll_ms)))
             }
             Err(refusal) if refusal.too_wide() && self.until - self.from > SHORTEST => {
                 self.until = self.from + (self.until - self.from) / 2;
@@ -313,7 +300,7 @@ impl Backfill {
             Ok(response) => analytics::JobStatus::read(&response)?,
             Err(refusal) if refusal.status == 404 => {
                 return match self.absent.again(now, options.poll_ms) {
-                    Some(until) => Ok(self.wait(until)),
+                    Some(until) => Ok(Step::then(self.wait(until))),
                     None => self.resubmit("it is not known any more", options, now),
                 };
             }
@@ -339,7 +326,7 @@ impl Backfill {
             _ => {
                 let age = now.saturating_sub(since);
                 let pause = (age * 35 / 100).min(LONGEST_PAUSE).max(options.poll_ms);
-                Ok(self.wait(now + pause))
+                Ok(Step::then(self.wait(now + pause)))
             }
         }
     }
@@ -360,7 +347,7 @@ impl Backfill {
             Ok(response) => analytics::Page::read(&response)?,
             Err(refusal) if refusal.status == 404 => {
                 return match self.absent.again(now, options.poll_ms) {
-                    Some(until) => Ok(self.wait(until)),
+                    Some(until) => Ok(Step::then(self.wait(until))),
                     None => self.resubmit("its results are not found any more", options, now),
                 };
             }
@@ -373,7 +360,7 @@ impl Backfill {
         if page.cursor.is_some() && page.cursor == cursor {
             return self.resubmit("its results do not end", options, now);
         }
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         let cursor = page.cursor.clone();
         let mut rows = page::readable(page, &(self.from..self.until), &mut step);
         rows.retain(|row| self.is_inside(row));
@@ -408,12 +395,12 @@ impl Backfill {
             self.size /= 2;
             return Step::then(self.ask(options));
         }
-        let mut step = Step::then(Next::Done(self.memory()));
-        step.notes.push(Note::warning(format!(
+        let mut step = Step::then(self.done());
+        step.warn(format!(
             "a row of an analytics job has more than {limit} bytes by itself: the query is asked for {}/{} instead",
             iso(self.from),
             iso(self.until)
-        )));
+        ));
         step.splits = window::begin(options, &self.name, self.from..self.until);
         self.advance();
         step.next = self.next(options);
@@ -471,20 +458,16 @@ impl Backfill {
                     "{text}, {attempts} times; `search: auto` or `query` does without"
                 )));
             }
-            let mut step = Step::then(Next::Done(self.memory()));
+            let mut step = Step::then(self.done());
             step.splits = window::begin(options, &self.name, self.from..self.end);
-            step.notes
-                .push(Note::warning(format!("{text}; the query is asked instead")));
+            step.warn(format!("{text}; the query is asked instead"));
             return Ok(step);
         }
         self.phase = Phase::Unsubmitted;
         let pause =
             (options.poll_ms << self.attempts.min(6)).min(LONGEST_PAUSE.max(options.poll_ms));
-        let mut step = self.wait(now + pause);
-        step.notes.push(Note {
-            level: Level::Info,
-            text: format!("{text}; it is submitted again"),
-        });
+        let mut step = Step::then(self.wait(now + pause));
+        step.inform(format!("{text}; it is submitted again"));
         Ok(step)
     }
 }

@@ -11,13 +11,12 @@ mod files;
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Event, Fault, Fetch, Level, Next, Note, Outcome, OutcomeResult,
-    Send, SourceError, Split, State, Step, Timestamp, Wait, Wanted,
+    Answer, Artifact, ArtifactKey, Event, Fault, Fetch, Next, Outcome, OutcomeResult, SourceError,
+    Split, SplitKind, Step, Timestamp, Wanted,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{
         self,
         batch::{self as call, Job, JobResult},
@@ -128,13 +127,9 @@ impl Batch {
         }
     }
 
-    fn memory(&self) -> State {
-        Memory::Batch(self.clone()).write()
-    }
-
     fn split(self) -> Split {
         let id = self.id.clone();
-        Memory::Batch(self).split(id)
+        self.into_split(id)
     }
 
     pub(crate) fn step(
@@ -171,27 +166,13 @@ impl Batch {
         self.renewing.as_ref().unwrap_or(&self.conversations)
     }
 
-    fn ask(self, options: &Options) -> Next {
+    fn ask(&self, options: &Options) -> Next {
         let request = match &self.phase {
             Phase::Describing => self.described.ask(options, &self.conversations),
             Phase::Unsubmitted => call::submit(options, self.wanted()),
             Phase::Running { job, .. } | Phase::Finished { job, .. } => call::poll(options, job),
         };
-        Next::Send(Send {
-            request,
-            state: Memory::Batch(self).write(),
-        })
-    }
-
-    fn wait(self, until: Timestamp) -> Next {
-        Next::Wait(Wait {
-            until,
-            state: Memory::Batch(self).write(),
-        })
-    }
-
-    fn done(self) -> Next {
-        Next::Done(Memory::Batch(self).write())
+        self.send(request)
     }
 
     fn describe(
@@ -200,7 +181,7 @@ impl Batch {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         let pace = (now, options.poll_ms);
         let again = self
             .described
@@ -209,7 +190,7 @@ impl Batch {
             step.next = self.wait(until);
             return Ok(step);
         }
-        if self.conversations.len() > 1 && self.memory().data.len() > MOST_STATE {
+        if self.conversations.len() > 1 && self.state().data.len() > MOST_STATE {
             let halves = self.halves();
             step.next = self.done();
             step.splits = halves;
@@ -260,10 +241,10 @@ impl Batch {
     fn finished(mut self, options: &Options) -> Next {
         // What the metadata told is needed no more, and a done split is kept for long.
         self.described = Described::default();
-        if self.memory().data.len() > MOST_STATE {
+        if self.state().data.len() > MOST_STATE {
             self.files.forget_the_obvious();
         }
-        if self.memory().data.len() > MOST_STATE {
+        if self.state().data.len() > MOST_STATE {
             self.files.forget();
         }
         if self.renewing.is_some() && !self.to_renew.is_empty() {
@@ -314,7 +295,7 @@ impl Batch {
         if age > options.job_timeout_ms {
             return Ok(self.resubmit(&job, JOB_TIMEOUT, options));
         }
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         step.artifacts = self.early(&job.results);
         self.phase = Phase::Running {
             job: id.to_owned(),
@@ -383,10 +364,7 @@ impl Batch {
             } else {
                 Step::then(self.ask(options))
             };
-            step.notes.push(Note {
-                level: Level::Info,
-                text: note,
-            });
+            step.inform(note);
             return step;
         }
         self.abandon(job, code, options)
@@ -394,14 +372,9 @@ impl Batch {
 
     /// Obtains links anew: from the job while it is young, later by submitting what is needed.
     fn renew(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
-        let concerned: BTreeSet<&str> = keys
-            .iter()
-            .filter_map(|key| match key {
-                ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
-                ArtifactKey::Bundle(_) => None,
-            })
-            .collect();
-        let whole = keys.iter().any(|key| matches!(key, ArtifactKey::Bundle(_)));
+        let recordings = keys.iter().filter_map(ArtifactKey::recording);
+        let concerned: BTreeSet<&str> = recordings.map(|key| key.conversation.as_str()).collect();
+        let whole = keys.iter().any(|key| key.recording().is_none());
         let mut conversations = self.conversations.clone();
         conversations.retain(|id| whole || concerned.contains(id.as_str()));
         if conversations.is_empty() {
@@ -438,10 +411,7 @@ impl Batch {
         }
         self.conversations
             .iter()
-            .map(|id| Outcome {
-                conversation: id.clone(),
-                result: result(id),
-            })
+            .map(|id| Outcome::new(id, result(id)))
             .collect()
     }
 }

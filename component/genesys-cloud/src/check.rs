@@ -3,17 +3,15 @@
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Answer, Event, Fact, Fault, Finding, Next, Request, Response, Send, SourceError, Split, Step,
-    Timestamp, Verdict,
+    Answer, Event, Fault, Finding, Next, Request, Response, SourceError, Split, SplitKind, Step,
+    Timestamp, Verdict, time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, Refusal, analytics, batch, directory, recording},
     metadata::iso,
     options::Options,
-    page::DAY,
 };
 
 /// How many of the last conversations are looked at.
@@ -46,7 +44,7 @@ pub(crate) fn begin() -> Split {
     let check = Check {
         next: Some(Call::Query),
     };
-    Memory::Check(check).split("check".into())
+    check.into_split("check")
 }
 
 impl Call {
@@ -116,7 +114,7 @@ impl Check {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let Some(call) = self.next else {
-            return Ok(Step::then(Next::Done(Memory::Check(self).write())));
+            return Ok(Step::then(self.done()));
         };
         let Event::Answer(answer) = event else {
             return Ok(Step::then(ask(call, options, now)));
@@ -131,7 +129,7 @@ impl Check {
             (call, &answer)
         {
             let text = format!("a page has more than {limit} bytes; smaller ones are asked for");
-            findings.push(Finding::new(call.subject(), Verdict::Good, text));
+            findings.push(Finding::good(call.subject(), text));
             return Ok(found(call, options, findings, now));
         }
         match api::success(answer)? {
@@ -146,24 +144,20 @@ impl Check {
 fn found(call: Call, options: &Options, findings: Vec<Finding>, now: Timestamp) -> Step {
     let next = match call.after(options) {
         Some(call) => ask(call, options, now),
-        None => Next::Done(Memory::Check(Check { next: None }).write()),
+        None => Check { next: None }.done(),
     };
-    let mut step = Step::then(next);
-    step.facts = findings.into_iter().map(Fact::Finding).collect();
-    step
+    Step::found(findings, next)
 }
 
 fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
-    Next::Send(Send {
-        request: call.request(options, now),
-        state: Memory::Check(Check { next: Some(call) }).write(),
-    })
+    let check = Check { next: Some(call) };
+    check.send(call.request(options, now))
 }
 
 /// What a call that was answered tells.
 fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError> {
     let subject = call.subject();
-    let good = |text: String| vec![Finding::new(subject, Verdict::Good, text)];
+    let good = |text: String| vec![Finding::good(subject, text)];
     Ok(match call {
         Call::Query => {
             let page = analytics::Page::read(response)?;
@@ -218,11 +212,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
 fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
     let subject = call.subject();
     Ok(match (call, refusal.status) {
-        (Call::Batch, 400) => Finding::new(
-            subject,
-            Verdict::Good,
-            "batches may be submitted".to_owned(),
-        ),
+        (Call::Batch, 400) => Finding::good(subject, "batches may be submitted".to_owned()),
         (_, 403) => {
             let verdict = match call {
                 Call::Settings | Call::Availability => Verdict::Doubtful,
@@ -238,11 +228,9 @@ fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
             Finding::new(subject, verdict, format!("{}{way_out}", refusal.message))
         }
         // Not every region has every call.
-        (Call::Settings | Call::Availability, 404 | 405 | 501) => Finding::new(
-            subject,
-            Verdict::Doubtful,
-            format!("not told: status {}", refusal.status),
-        ),
+        (Call::Settings | Call::Availability, 404 | 405 | 501) => {
+            Finding::doubtful(subject, format!("not told: status {}", refusal.status))
+        }
         _ => return Err(refusal.into()),
     })
 }
@@ -250,9 +238,8 @@ fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
 /// The request limit, as the vendor tells it.
 fn limit(response: &Response) -> Option<Finding> {
     let allowed = response.header("inin-ratelimit-allowed")?;
-    Some(Finding::new(
+    Some(Finding::good(
         "request limit",
-        Verdict::Good,
         format!("{allowed} a minute"),
     ))
 }

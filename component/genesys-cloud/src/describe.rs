@@ -251,9 +251,9 @@ impl Described {
             }));
         }
         if nameless > 0 {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "conversation {conversation}: {nameless} of its recordings have no id that can be used: their metadata are left out"
-            )));
+            ));
         }
         self.sessions = Some(sessions);
         if known.len() > MOST_RECORDINGS {
@@ -304,11 +304,11 @@ fn read(
 ) -> Option<Vec<recording::Metadata>> {
     let (list, odd) = api::list(response, recording::Metadata::read).ok()?;
     if odd.count() > 0 {
-        step.notes.push(Note::warning(format!(
-            "conversation {conversation}: {} fields of the metadata of its recordings cannot be read and are left out: {}",
-            odd.count(),
-            odd.paths().join(", ")
-        )));
+        let what = format!(
+            "conversation {conversation}: {} fields of the metadata of its recordings",
+            odd.count()
+        );
+        step.notes.push(Note::left_out(&what, &odd.paths()));
     }
     Some(list)
 }

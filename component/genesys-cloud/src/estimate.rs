@@ -1,18 +1,21 @@
 //! How many conversations there are: three questions a day, and a page of examples.
 
+use std::ops::Range;
+
 use recording_source_sdk::{
-    Answer, Counted, Event, Fact, Fault, Next, Send, SourceError, Split, Step, TimeRange,
-    Timestamp, options::wrong,
+    Answer, Counted, Event, Fact, Fault, Next, SourceError, Split, SplitKind, Step, TimeRange,
+    Timestamp,
+    options::wrong,
+    time::{DAY, days},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, analytics},
     backfill,
     metadata::iso,
     options::{Options, Search},
-    page::{self, DAY},
+    page,
 };
 
 /// Examples of a day, at most.
@@ -52,24 +55,19 @@ pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, Sour
         return Err(wrong("interval", "there is nothing in it yet"));
     }
     let large = end - range.from >= backfill::LARGE;
-    let mut splits = Vec::new();
-    let mut from = range.from;
-    while from < end {
-        let until = ((from / DAY + 1) * DAY).min(end);
+    let split = |day: Range<Timestamp>| {
         let estimate = Estimate {
-            from,
-            until,
+            from: day.start,
+            until: day.end,
             large,
             hits: None,
             recorded: None,
             page: first(),
             examples: examples(),
         };
-        let id = format!("estimate/{}", iso(from));
-        splits.push(Memory::Estimate(estimate).split(id));
-        from = until;
-    }
-    Ok(splits)
+        estimate.into_split(format!("estimate/{}", iso(day.start)))
+    };
+    Ok(days(range.from..end).map(split).collect())
 }
 
 impl Estimate {
@@ -85,10 +83,7 @@ impl Estimate {
                 analytics::query(options, &interval, self.examples, page)
             }
         };
-        Next::Send(Send {
-            request,
-            state: Memory::Estimate(self).write(),
-        })
+        self.send(request)
     }
 
     pub(crate) fn step(
@@ -153,7 +148,7 @@ impl Estimate {
     ) -> Step {
         let (from, until) = (self.from, self.until);
         let requests = requests(options, self.large, conversations);
-        let mut step = Step::then(Next::Done(Memory::Estimate(self).write()));
+        let mut step = Step::then(self.done());
         let mut rows = page::readable(examples, &(from..until), &mut step);
         let all = rows.len() as u64;
         rows.retain(|row| (from..until).contains(&row.conversation.start));
@@ -163,7 +158,7 @@ impl Estimate {
             _ => count * rows.len() as u64 / all.max(1),
         };
         step.facts.push(Fact::Count(Counted {
-            range: TimeRange { from, until },
+            range: (from..until).into(),
             conversations: share(conversations),
             recorded: share(recorded),
             requests,

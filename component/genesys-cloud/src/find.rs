@@ -1,6 +1,6 @@
 //! Finding conversations: which way is taken.
 
-use recording_source_sdk::{Find, SourceError, Split, Timestamp, options::wrong};
+use recording_source_sdk::{Find, SourceError, Split, Timestamp};
 
 use crate::{
     backfill,
@@ -14,15 +14,8 @@ pub(crate) fn begin(
     find: &Find,
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
-    let range = find.range;
-    if range.from >= range.until {
-        return Err(wrong("interval", "ends before it begins"));
-    }
-    if range.from >= now {
-        return Err(wrong("interval", "begins in the future"));
-    }
     // What has not happened yet cannot be paged through reliably.
-    let range = range.from..range.until.min(now);
+    let range = find.range.past(now)?;
     let name = &find.name;
     let mut splits = match options.search {
         Search::Query => window::begin(options, name, range.clone()),

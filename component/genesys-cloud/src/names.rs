@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recording_source_sdk::{Answer, Fact, Fault, Named, Note, Party, Request, SourceError, Step};
+use recording_source_sdk::{Answer, Fact, Fault, Named, Party, Request, SourceError, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -91,9 +91,9 @@ impl Names {
             return Ok(());
         };
         if let Answer::Fault(Fault::TooLarge(limit)) = answer {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "names of {kind:?} are unavailable: the answer has more than {limit} bytes"
-            )));
+            ));
             self.remember(&ids);
             return Ok(());
         }
@@ -106,10 +106,10 @@ impl Names {
             }
             // Some vendor's ids are no longer ids of anything.
             Err(refusal) if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) => {
-                step.notes.push(Note::warning(format!(
+                step.warn(format!(
                     "names of {kind:?} are unavailable: status {}",
                     refusal.status
-                )));
+                ));
             }
             Err(refusal) => return Err(refusal.into()),
         }

@@ -4,7 +4,7 @@ mod region;
 
 use recording_source_sdk::{
     SourceError,
-    options::{self, within, wrong},
+    options::{self, seconds, within, wrong},
 };
 use serde::Deserialize;
 
@@ -198,18 +198,13 @@ impl Options {
             page_size: within("page_size", raw.page_size, 100, 1..=100)?,
             batch_size: within("batch_size", raw.batch_size, 100, 1..=100)? as usize,
             lanes: within("lanes", raw.lanes, 4, 1..=64)?,
-            poll_ms: u64::from(within(
-                "poll_seconds",
-                raw.poll_seconds,
-                default_poll,
-                1..=600,
-            )?) * 1000,
-            job_timeout_ms: u64::from(within(
+            poll_ms: seconds("poll_seconds", raw.poll_seconds, default_poll, 1..=600)?,
+            job_timeout_ms: seconds(
                 "job_timeout_seconds",
                 raw.job_timeout_seconds,
                 900,
                 10..=86_400,
-            )?) * 1000,
+            )?,
             job_attempts: within("job_attempts", raw.job_attempts, 3, 1..=100)?,
         })
     }

@@ -5,13 +5,11 @@
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Conversation, Event, Fault, Next, Note, Outcome, Send, SourceError, Split, Step,
-    Timestamp,
+    Answer, Conversation, Event, Fault, Outcome, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, recording},
     options::{Mode, Options},
     page::only_metadata,
@@ -42,20 +40,25 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         paging: Paging::first(),
         counted: 0,
     };
-    Memory::Orphans(orphans).split(format!("{name}/orphans"))
+    orphans.into_split(format!("{name}/orphans"))
 }
 
 impl Orphans {
-    pub(crate) fn step(mut self, options: &Options, event: Event) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(Memory::Orphans(self.clone()).write()));
+    pub(crate) fn step(
+        mut self,
+        options: &Options,
+        event: Event,
+        _: Timestamp,
+    ) -> Result<Step, SourceError> {
+        let mut step = Step::then(self.done());
         match event {
             Event::Due => {}
             Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
                 if !self.paging.shrink(recording::ORPHANS) {
-                    step.notes.push(Note::warning(format!(
+                    step.warn(format!(
                         "recording number {} without a conversation is told of in more than {limit} bytes: it is left out",
                         self.paging.offset(recording::ORPHANS) + 1
-                    )));
+                    ));
                     self.paging.next(recording::ORPHANS);
                 }
             }
@@ -72,10 +75,7 @@ impl Orphans {
             Event::Renew(_) => return Ok(step),
         }
         let size = self.paging.size(recording::ORPHANS);
-        step.next = Next::Send(Send {
-            request: recording::orphans(options, size, self.paging.page),
-            state: Memory::Orphans(self).write(),
-        });
+        step.next = self.send(recording::orphans(options, size, self.paging.page));
         Ok(step)
     }
 
@@ -85,10 +85,10 @@ impl Orphans {
         let none = listing.entities.is_empty() && listing.unusable == 0;
         let last = none || page >= listing.page_count.unwrap_or(0);
         if listing.unusable > 0 {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "{} recordings without a conversation are left out: what is told of them cannot be read",
                 listing.unusable
-            )));
+            ));
         }
         for orphan in listing.entities {
             // One that does not tell when it was made must not fall between two ranges.
@@ -102,10 +102,10 @@ impl Orphans {
             }
         }
         if last && self.counted > 0 && !options.export_orphans {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud and run again, or set `export_orphans: true`",
                 self.counted
-            )));
+            ));
         }
         last
     }
@@ -115,7 +115,7 @@ impl Orphans {
 fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut Step) {
     let Some(id) = api::id(orphan.id) else {
         let text = "a recording without a conversation is left out: its id is none";
-        step.notes.push(Note::warning(text.to_owned()));
+        step.warn(text.to_owned());
         return;
     };
     let id = format!("{PREFIX}{id}");
@@ -129,10 +129,7 @@ fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut 
     ];
     let attributes = attributes.into_iter();
     if mode == Mode::MetadataOnly {
-        step.outcomes.push(Outcome {
-            conversation: id.clone(),
-            result: only_metadata(),
-        });
+        step.outcomes.push(Outcome::new(&id, only_metadata()));
     }
     step.conversations.push(Conversation {
         media_types: media.into_iter().collect(),

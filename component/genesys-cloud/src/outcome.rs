@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recording_source_sdk::{Artifact, ArtifactKey, Failure, HandedOver, Missing, OutcomeResult};
+use recording_source_sdk::{Artifact, ArtifactKey, Failure, Missing, OutcomeResult, excerpt};
 
 use crate::api::batch::JobResult;
 
@@ -124,7 +124,7 @@ pub(crate) fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
             .or_default()
             .push(Missing {
                 recording: row.recording_id.clone(),
-                failure: failure(code, message.chars().take(300).collect()),
+                failure: failure(code, excerpt(message)),
             });
     }
     missing
@@ -144,12 +144,5 @@ pub(crate) fn result(
             failure: failure.clone(),
         });
     }
-    match counts.get(conversation) {
-        Some(&artifacts) => OutcomeResult::HandedOver(HandedOver { artifacts, missing }),
-        // What may pass comes first: it is worth asking again for.
-        None => match missing.into_iter().max_by_key(|one| one.failure.passing) {
-            Some(one) => OutcomeResult::Failed(one.failure),
-            None => OutcomeResult::NoRecording,
-        },
-    }
+    OutcomeResult::of(counts.get(conversation).copied().unwrap_or(0), missing)
 }

@@ -1,8 +1,10 @@
-//! What every way of finding conversations shares: how a range is cut, and what is handed over of a page.
+//! What every way of finding conversations shares: what is handed over of a page.
 
 use std::{collections::HashSet, ops::Range};
 
-use recording_source_sdk::{Failure, NOT_ENDED, Note, Outcome, OutcomeResult, Step, Timestamp};
+use recording_source_sdk::{
+    Failure, NOT_ENDED, Outcome, OutcomeResult, Step, Timestamp, time::DAY,
+};
 
 use crate::{
     api::{self, analytics::Page},
@@ -11,21 +13,8 @@ use crate::{
     outcome::failure,
 };
 
-pub(crate) const DAY: u64 = 86_400_000;
 /// Conversations of a page whose oddities are named, and fields of each.
 const NAMED: usize = 5;
-
-/// A range of time cut at ends of days into at most `most` pieces of about the same length.
-pub(crate) fn lanes(range: Range<Timestamp>, most: u64) -> impl Iterator<Item = Range<Timestamp>> {
-    let first_day = range.start / DAY;
-    let days = range.end.div_ceil(DAY) - first_day;
-    let lanes = most.clamp(1, days.max(1));
-    (0..lanes).map(move |lane| {
-        let start = ((first_day + days * lane / lanes) * DAY).max(range.start);
-        let end = ((first_day + days * (lane + 1) / lanes) * DAY).min(range.end);
-        start..end
-    })
-}
 
 /// The rows of a page of what began in a range; what was dropped of it is told.
 ///
@@ -33,10 +22,10 @@ pub(crate) fn lanes(range: Range<Timestamp>, most: u64) -> impl Iterator<Item = 
 /// the vendor found it: it must not fall between two ranges.
 pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) -> Vec<Row> {
     if page.unusable > 0 {
-        step.notes.push(Note::warning(format!(
+        step.warn(format!(
             "{} rows of a page have no conversationId that can be used: they cannot be filed",
             page.unusable
-        )));
+        ));
     }
     let fields: usize = page.odd.iter().map(|(_, odd)| odd.count()).sum();
     if fields > 0 {
@@ -46,11 +35,11 @@ pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) ->
             let id = id.as_deref().unwrap_or("an unusual id");
             format!("{id}: {}", paths.join(", "))
         });
-        step.notes.push(Note::warning(format!(
+        step.warn(format!(
             "{fields} fields of {} conversations of a page cannot be read and are left out: {}",
             page.odd.len(),
             named.collect::<Vec<_>>().join("; ")
-        )));
+        ));
     }
     let mut rows = page.rows;
     for row in &mut rows {
@@ -78,10 +67,8 @@ pub(crate) fn hand_over(
         }
         let settled = settled(&row, mode, now);
         let conversation = row.conversation;
-        step.outcomes.extend(settled.map(|result| Outcome {
-            conversation: conversation.id.clone(),
-            result,
-        }));
+        step.outcomes
+            .extend(settled.map(|result| Outcome::new(&conversation.id, result)));
         step.conversations.push(conversation);
     }
 }

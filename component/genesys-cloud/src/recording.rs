@@ -6,18 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Container, Event, Failure, Fault, Fetch, Missing, Next, Outcome,
-    OutcomeResult, RecordingKey, Send, SourceError, Split, State, Step, Timestamp, Wait,
+    Answer, Artifact, ArtifactKey, Download, Event, Failure, Fault, Fetch, Missing, Next, Outcome,
+    OutcomeResult, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{
         self,
         recording::{self as call, Media},
     },
-    artifact::download,
     describe::Described,
     options::{Format, Mode, Options},
     orphans,
@@ -121,7 +119,7 @@ pub(crate) fn begin(fetch: Fetch) -> Vec<Split> {
         }
         recordings.conversations.push(wanted.id);
     }
-    vec![Memory::Recording(recordings).split(fetch.name)]
+    vec![recordings.into_split(fetch.name)]
 }
 
 /// The split that fetches the orphans among the wanted, which are taken out of them.
@@ -147,7 +145,7 @@ pub(crate) fn begin_orphans(fetch: &mut Fetch) -> Vec<Split> {
         return Vec::new();
     }
     recordings.open = Some(open);
-    vec![Memory::Recording(recordings).split(name)]
+    vec![recordings.into_split(name)]
 }
 
 impl Recordings {
@@ -165,10 +163,6 @@ impl Recordings {
         }
     }
 
-    fn memory(&self) -> State {
-        Memory::Recording(self.clone()).write()
-    }
-
     pub(crate) fn step(
         mut self,
         options: &Options,
@@ -178,7 +172,7 @@ impl Recordings {
         if self.open.is_none() && !options.recording_metadata && self.described.all().is_empty() {
             self.described = Described::without_sessions();
         }
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         match event {
             // One that went on when its row was found: there is nothing to ask for.
             Event::Due if self.open.is_none() && options.mode == Mode::MetadataOnly => {
@@ -192,11 +186,10 @@ impl Recordings {
                     self.described
                         .answered(answer, &self.conversations, pace, &mut step)?;
                 if let Some(until) = again {
-                    let state = self.memory();
-                    step.next = Next::Wait(Wait { until, state });
+                    step.next = self.wait(until);
                     return Ok(step);
                 }
-                if self.conversations.len() > 1 && self.memory().data.len() > MOST_STATE {
+                if self.conversations.len() > 1 && self.state().data.len() > MOST_STATE {
                     step.splits = self.halves();
                     return Ok(step);
                 }
@@ -214,10 +207,7 @@ impl Recordings {
     fn all(&self, result: OutcomeResult) -> Vec<Outcome> {
         let conversations = self.conversations.iter();
         conversations
-            .map(|id| Outcome {
-                conversation: id.clone(),
-                result: result.clone(),
-            })
+            .map(|id| Outcome::new(id, result.clone()))
             .collect()
     }
 
@@ -231,32 +221,23 @@ impl Recordings {
             part.recorded = self.recorded.clone();
             part.recorded.retain(|id| conversations.contains(id));
             let id = part.id.clone();
-            Memory::Recording(part).split(id)
+            part.into_split(id)
         };
         halves.map(part).into()
     }
 
     fn next(&mut self, options: &Options, now: Timestamp) -> Next {
         let Some(open) = &self.open else {
-            return Next::Send(Send {
-                request: self.described.ask(options, &self.conversations),
-                state: self.memory(),
-            });
+            return self.send(self.described.ask(options, &self.conversations));
         };
         let first = open.iter().enumerate().min_by_key(|(_, one)| one.due);
         match first {
-            None => Next::Done(self.memory()),
-            Some((_, one)) if one.due > now => Next::Wait(Wait {
-                until: one.due,
-                state: self.memory(),
-            }),
+            None => self.done(),
+            Some((_, one)) if one.due > now => self.wait(one.due),
             Some((place, one)) => {
                 let request = call::media(options, &one.conversation, &one.recording, &one.media);
                 self.asked = place;
-                Next::Send(Send {
-                    request,
-                    state: self.memory(),
-                })
+                self.send(request)
             }
         }
     }
@@ -381,19 +362,15 @@ impl Recordings {
             OutcomeResult::NoRecording if self.recorded.contains(conversation) => left_out(),
             result => result,
         };
-        step.outcomes.push(Outcome {
-            conversation: conversation.to_owned(),
-            result,
-        });
+        step.outcomes.push(Outcome::new(conversation, result));
     }
 
     /// Asks once more for the recordings of these artifacts.
     fn renew(&mut self, keys: &[ArtifactKey]) {
-        let keys = keys.iter().filter_map(|key| match key {
-            ArtifactKey::Recording(key) => Some((&key.conversation, &key.recording)),
-            ArtifactKey::Bundle(_) => None,
-        });
-        let keys: BTreeSet<(&String, &String)> = keys.collect();
+        let keys = keys.iter().filter_map(ArtifactKey::recording);
+        let keys: BTreeSet<(&String, &String)> = keys
+            .map(|key| (&key.conversation, &key.recording))
+            .collect();
         let media = |conversation: &String, recording: &String| {
             if orphans::recording_of(conversation).is_some() {
                 return Some(call::ORPHAN.to_owned());
@@ -446,26 +423,16 @@ fn heard(answer: Answer) -> Result<Heard, SourceError> {
 }
 
 fn artifact(one: &Open, options: &Options, part: u32, url: &str) -> Artifact {
-    let (content_type, container) = match (one.media.as_str(), options.format) {
-        ("chat" | "message", _) => (Some("application/zip"), Container::Zip),
-        ("email", _) => (Some("message/rfc822"), Container::Single),
-        ("screen", _) => (Some("video/webm"), Container::Single),
-        ("audio", Format::Wav) => (Some("audio/wav"), Container::Single),
-        ("audio", Format::Mp3) => (Some("audio/mpeg"), Container::Single),
-        ("audio", Format::Ogg) => (Some("audio/ogg"), Container::Single),
-        ("audio", Format::Webm) => (Some("audio/webm"), Container::Single),
-        _ => (None, Container::Single),
+    let content_type = match (one.media.as_str(), options.format) {
+        ("chat" | "message", _) => Some("application/zip"),
+        ("email", _) => Some("message/rfc822"),
+        ("screen", _) => Some("video/webm"),
+        ("audio", Format::Wav) => Some("audio/wav"),
+        ("audio", Format::Mp3) => Some("audio/mpeg"),
+        ("audio", Format::Ogg) => Some("audio/ogg"),
+        ("audio", Format::Webm) => Some("audio/webm"),
+        _ => None,
     };
-    Artifact {
-        key: ArtifactKey::Recording(RecordingKey {
-            conversation: one.conversation.clone(),
-            recording: one.recording.clone(),
-            part,
-        }),
-        download: download(url.to_owned()),
-        content_type: content_type.map(str::to_owned),
-        container,
-        size: None,
-        sha256: None,
-    }
+    let key = ArtifactKey::part(&one.conversation, &one.recording, part);
+    Artifact::new(key, Download::signed(url), content_type)
 }

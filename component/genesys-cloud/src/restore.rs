@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 
 use recording_source_sdk::{
-    Answer, Event, Failure, Fault, Missing, Next, Note, Send, SourceError, Split, State, Step,
-    Timestamp,
+    Answer, Event, Failure, Fault, Missing, Next, SourceError, Split, SplitKind, Step, Timestamp,
+    time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, recording},
     metadata::iso,
     options::Options,
-    page::DAY,
 };
 
 /// What a restoration remembers.
@@ -60,17 +58,13 @@ pub(crate) fn begin(of: &str, archived: Vec<(String, String)>) -> Option<Split> 
         rest: archived,
         dates: None,
     };
-    (!restore.rest.is_empty()).then(|| Memory::Restore(restore).split(format!("{of}.restore")))
+    (!restore.rest.is_empty()).then(|| restore.into_split(format!("{of}.restore")))
 }
 
 impl Restore {
-    fn memory(&self) -> State {
-        Memory::Restore(self.clone()).write()
-    }
-
     fn next(&self, options: &Options, now: Timestamp) -> Next {
         let Some((conversation, recording)) = self.rest.last() else {
-            return Next::Done(self.memory());
+            return self.done();
         };
         let request = match &self.dates {
             None => recording::one_metadata(options, conversation, recording),
@@ -85,10 +79,7 @@ impl Restore {
                 recording::restore(options, conversation, recording, &archive, &known)
             }
         };
-        Next::Send(Send {
-            request,
-            state: self.memory(),
-        })
+        self.send(request)
     }
 
     pub(crate) fn step(
@@ -97,7 +88,7 @@ impl Restore {
         event: Event,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         match event {
             Event::Due => {}
             // A restoration hands over no artifacts.
@@ -105,7 +96,7 @@ impl Restore {
             Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
                 let text =
                     format!("a recording is not restored: more than {limit} bytes are told of it");
-                step.notes.push(Note::warning(text));
+                step.warn(text);
                 self.dates = None;
                 self.rest.pop();
             }
@@ -128,7 +119,7 @@ impl Restore {
                     if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) =>
                 {
                     let text = format!("a recording is not restored: {}", refusal.message);
-                    step.notes.push(Note::warning(text));
+                    step.warn(text);
                     self.rest.pop();
                 }
                 (Err(refusal), _) => return Err(refusal.into()),

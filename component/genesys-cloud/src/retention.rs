@@ -4,16 +4,16 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Conversation, Event, Fault, Next, Note, Send, SourceError, Split, Step, Timestamp,
+    Answer, Conversation, Event, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp,
+    time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, analytics, recording},
     names::Names,
     options::Options,
-    page::{self, DAY},
+    page,
 };
 
 /// Conversations asked for in one request.
@@ -54,12 +54,11 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         size: largest(),
         names: Names::default(),
     };
-    Memory::Retention(retention).split(format!("{name}/retention"))
+    retention.into_split(format!("{name}/retention"))
 }
 
 impl Retention {
     fn next(&self, options: &Options, now: Timestamp) -> Next {
-        let state = Memory::Retention(self.clone()).write();
         let request = match self.names.ask(options) {
             Some(request) => request,
             None if !self.found.is_empty() => analytics::details(options, &self.together()),
@@ -67,9 +66,9 @@ impl Retention {
                 let days = now.saturating_sub(self.range.end + LATEST) / DAY;
                 recording::retention(options, days, self.size, self.cursor.as_deref())
             }
-            None => return Next::Done(state),
+            None => return self.done(),
         };
-        Next::Send(Send { request, state })
+        self.send(request)
     }
 
     fn together(&self) -> Vec<String> {
@@ -82,7 +81,7 @@ impl Retention {
         event: Event,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(Memory::Retention(self.clone()).write()));
+        let mut step = Step::then(self.done());
         match event {
             Event::Due => {}
             Event::Answer(answer) if self.names.is_asking() => {
@@ -132,9 +131,9 @@ impl Retention {
             }
         }
         if unusable > 0 {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "{unusable} recordings that are kept have no conversationId that can be used: they cannot be filed"
-            )));
+            ));
         }
         Ok(())
     }
@@ -193,9 +192,9 @@ impl Retention {
     /// A conversation whose row is too large by itself: its recordings are fetched nevertheless.
     fn undescribed(&mut self, limit: u64, step: &mut Step) {
         if let Some((id, made)) = self.found.pop_first() {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "the row of conversation {id} has more than {limit} bytes: nothing of it but its recordings is exported"
-            )));
+            ));
             self.bare(BTreeMap::from([(id, made)]), step);
         }
     }

@@ -7,18 +7,17 @@
 use std::{collections::HashSet, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Counted, Event, Fact, Fault, Next, Note, Send, SourceError, Split, State, Step,
-    TimeRange, Timestamp,
+    Answer, Counted, Event, Fact, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp,
+    time::{DAY, lanes},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Memory,
     api::{self, analytics},
     metadata::{Row, fnv, iso},
     names::Names,
     options::{Mode, Options},
-    page::{self, DAY},
+    page,
     paging::Paging,
 };
 
@@ -90,7 +89,7 @@ impl Tally {
 
 /// The windows that a range is searched with.
 pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> Vec<Split> {
-    page::lanes(range, u64::from(options.lanes))
+    lanes(range, u64::from(options.lanes))
         .map(|lane| {
             let mut window = Window {
                 mode: options.mode,
@@ -106,7 +105,7 @@ pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> V
             };
             window.advance();
             let id = format!("{name}/{}", iso(lane.start).replace(".000Z", "Z"));
-            Memory::Window(window).split(id)
+            window.into_split(id)
         })
         .collect()
 }
@@ -116,10 +115,6 @@ fn day_end(instant: Timestamp) -> Timestamp {
 }
 
 impl Window {
-    fn memory(&self) -> State {
-        Memory::Window(self.clone()).write()
-    }
-
     fn interval(&self) -> String {
         format!("{}/{}", iso(self.from), iso(self.until))
     }
@@ -129,10 +124,7 @@ impl Window {
             let size = self.paging.size(options.page_size);
             analytics::query(options, &self.interval(), size, self.paging.page)
         });
-        Next::Send(Send {
-            request,
-            state: self.memory(),
-        })
+        self.send(request)
     }
 
     pub(crate) fn step(
@@ -145,10 +137,10 @@ impl Window {
             Event::Due => return Ok(Step::then(self.ask(options))),
             Event::Answer(answer) => answer,
             // A window hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(Next::Done(self.memory()))),
+            Event::Renew(_) => return Ok(Step::then(self.done())),
         };
         if self.names.is_asking() {
-            let mut step = Step::then(Next::Done(self.memory()));
+            let mut step = Step::then(self.done());
             self.names.answered(answer, &mut step)?;
             step.next = self.ask(options);
             return Ok(step);
@@ -184,7 +176,7 @@ impl Window {
         } else if page.total_hits != self.hits && page.total_hits.is_some() {
             self.shifted = true;
         }
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         let range = self.from..self.until;
         let unusable = page.unusable;
         let mut rows = page::readable(page, &range, &mut step);
@@ -206,12 +198,12 @@ impl Window {
         if self.paging.shrink(options.page_size) {
             return Step::then(self.ask(options));
         }
-        let mut step = Step::then(Next::Done(self.memory()));
-        step.notes.push(Note::warning(format!(
+        let mut step = Step::then(self.done());
+        step.warn(format!(
             "the row of conversation number {} of {}, in the order of their beginnings, has more than {limit} bytes by itself: it is left out",
             offset + 1,
             self.interval()
-        )));
+        ));
         self.tally.pages += 1;
         self.tally.passed_over += 1;
         let more = self.hits.is_none_or(|hits| offset + 1 < hits);
@@ -233,7 +225,7 @@ impl Window {
         step.next = if self.from < self.end {
             self.ask(options)
         } else {
-            Next::Done(self.memory())
+            self.done()
         };
         step
     }
@@ -246,18 +238,15 @@ impl Window {
         let tally = &self.tally;
         let missing = self.hits.unwrap_or_default().saturating_sub(tally.rows);
         if missing > 0 {
-            step.notes.push(Note::warning(format!(
+            step.warn(format!(
                 "the vendor counts {} conversations in {} and its pages brought {}: {missing} are missing",
                 self.hits.unwrap_or_default(),
                 self.interval(),
                 tally.rows
-            )));
+            ));
         }
         step.facts.push(Fact::Count(Counted {
-            range: TimeRange {
-                from: self.from,
-                until: self.until,
-            },
+            range: (self.from..self.until).into(),
             conversations: tally.inside + tally.unusable + missing,
             recorded: tally.recorded,
             requests: tally.pages,

@@ -4,19 +4,31 @@
 //! that is a component. Built for `wasm32-unknown-unknown` it imports nothing;
 //! built for any other target it is ordinary Rust, and [`Drive`] runs it
 //! against recorded answers without wasm and without a network.
+//!
+//! What sources have in common is here: [`splits!`] names the kinds of splits, [`options`] reads
+//! what is configured, [`json`] what a vendor answers, [`time`] cuts what is searched, [`url`]
+//! escapes what is asked for, and the types of the interface have constructors for the usual cases.
 
+mod builders;
 mod drive;
 pub mod json;
 pub mod options;
-mod words;
+mod split;
+pub mod time;
+pub mod url;
 
 pub use bindings::exports::recording::source::source::Guest;
 pub use bindings::recording::source::types::*;
+pub use builders::{NOT_ENDED, excerpt};
 pub use drive::Drive;
-pub use words::NOT_ENDED;
+pub use split::{SplitKind, Splits};
 
 // The macro below does not tell cargo which file it reads: a change there must not go unnoticed.
 const _: &str = include_str!("../../../wit/source.wit");
+
+// For what `splits!` writes.
+#[doc(hidden)]
+pub use serde;
 
 /// What the WIT package `recording:source` turns into; use the re-exports at the root.
 #[doc(hidden)]

@@ -80,6 +80,41 @@ pub fn within(
     Err(wrong(path, &message))
 }
 
+/// A length of time that is given in seconds, in milliseconds, or its default if there is none.
+///
+/// ```
+/// use recording_source_sdk::options::seconds;
+///
+/// assert_eq!(seconds("poll_seconds", None, 5, 1..=600).unwrap(), 5_000);
+/// assert!(seconds("poll_seconds", Some(0), 5, 1..=600).is_err());
+/// ```
+///
+/// # Errors
+/// [`SourceError::Options`] if it is not within the range.
+pub fn seconds(
+    path: &str,
+    value: Option<u32>,
+    default: u32,
+    range: RangeInclusive<u32>,
+) -> Result<u64, SourceError> {
+    within(path, value, default, range).map(|seconds| u64::from(seconds) * 1000)
+}
+
+/// Whether a text is not empty and has only ASCII letters, digits, and the characters in `more`: such
+/// a text needs no escaping in a URL if they do not.
+///
+/// ```
+/// use recording_source_sdk::options::is_plain;
+///
+/// assert!(is_plain("0f7f1a2b-3c4d", "-_."));
+/// assert!(!is_plain("../x", "-_.") && !is_plain("", "-_."));
+/// ```
+#[must_use]
+pub fn is_plain(text: &str, more: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
 /// An error about the option at `path`.
 #[must_use]
 pub fn wrong(path: &str, message: &str) -> SourceError {

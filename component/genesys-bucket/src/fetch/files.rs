@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use recording_source_sdk::{
-    Artifact, ArtifactKey, Container, Download, Missing, RecordingKey, Timestamp,
-};
+use recording_source_sdk::{Artifact, ArtifactKey, Download, Missing, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::missing;
 use crate::{
     layout::{Kind, content_type, kind},
     options::Options,
@@ -129,7 +126,7 @@ impl Files {
         let mut found = Vec::new();
         for file in &self.files {
             let mut tell = |code, message: &str, passing| {
-                found.push(missing(Some(&file.recording), code, message, passing));
+                found.push(Missing::new(Some(&file.recording), code, message, passing));
             };
             if file.size.is_none() {
                 let message = "its metadata are in the bucket, and its file is not";
@@ -151,15 +148,15 @@ impl Files {
                 "{} objects in the conversation's folder have names that are not of the layout",
                 self.odd
             );
-            found.push(missing(None, "odd-key", &message, false));
+            found.push(Missing::new(None, "odd-key", &message, false));
         }
         if self.more {
             let message = "the conversation's folder has more objects than are read";
-            found.push(missing(None, "too-many-objects", message, false));
+            found.push(Missing::new(None, "too-many-objects", message, false));
         }
         if self.empty {
             let message = "the conversation's folder is gone from the bucket";
-            found.push(missing(None, "gone", message, false));
+            found.push(Missing::new(None, "gone", message, false));
         }
         found
     }
@@ -182,25 +179,14 @@ impl Files {
                 continue;
             };
             let content_type = content_type(&file.name, file.screen);
+            let request = s3::object(options, &format!("{folder}{}", file.name));
             artifacts.push(Artifact {
-                key: ArtifactKey::Recording(RecordingKey {
-                    conversation: conversation.to_owned(),
-                    recording: file.recording.clone(),
-                    part: this,
-                }),
-                download: Download {
-                    url: s3::link(options, &format!("{folder}{}", file.name)),
-                    headers: s3::headers(options),
-                    authenticated: true,
-                    expires: None,
-                },
-                content_type: content_type.map(str::to_owned),
-                container: match content_type {
-                    Some("application/zip") => Container::Zip,
-                    _ => Container::Single,
-                },
                 size: Some(size).filter(|_| !file.size_unknown),
-                sha256: None,
+                ..Artifact::new(
+                    ArtifactKey::part(conversation, &file.recording, this),
+                    Download::authenticated(request),
+                    content_type,
+                )
             });
         }
         artifacts

@@ -1,10 +1,10 @@
 //! The analytics of conversations: the query, asynchronous jobs, and single conversations
 //! (ConversationQuery, AsyncConversationQuery, AsyncQueryStatus).
 
-use recording_source_sdk::{Method, Request, Response, SourceError, json::Odd};
+use recording_source_sdk::{Method, Request, Response, SourceError, json::Odd, url::escape};
 use serde_json::{Value, json};
 
-use super::{escaped, get, object, post};
+use super::{get, object, post};
 use crate::{
     metadata::Row,
     options::{Direction, Options},
@@ -124,7 +124,7 @@ pub(crate) fn poll(options: &Options, job: &str) -> Request {
 
 /// A page of a job's results.
 pub(crate) fn results(options: &Options, job: &str, size: u32, cursor: Option<&str>) -> Request {
-    let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", escaped(cursor)));
+    let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", escape(cursor)));
     get(
         options,
         &format!("{DETAILS}/jobs/{job}/results?pageSize={size}{cursor}"),
@@ -141,7 +141,7 @@ pub(crate) fn cancel(options: &Options, job: &str) -> Request {
 
 /// These conversations as the query sees them now.
 pub(crate) fn details(options: &Options, ids: &[String]) -> Request {
-    let ids: Vec<String> = ids.iter().map(|id| escaped(id)).collect();
+    let ids: Vec<String> = ids.iter().map(|id| escape(id)).collect();
     get(options, &format!("{DETAILS}?id={}", ids.join(",")))
 }
 

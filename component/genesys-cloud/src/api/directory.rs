@@ -1,9 +1,9 @@
 //! What ids stand for: users, queues, wrap-up codes (UserEntityListing and the like).
 
-use recording_source_sdk::{Request, Response, SourceError};
+use recording_source_sdk::{Request, Response, SourceError, url::escape};
 use serde::{Deserialize, Serialize};
 
-use super::{escaped, get, object};
+use super::{get, object};
 use crate::options::Options;
 
 /// Ids that one request takes at most.
@@ -28,7 +28,7 @@ pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
         Kind::Queues => ("routing/queues", ""),
         Kind::WrapUpCodes => ("routing/wrapupcodes", ""),
     };
-    let ids: Vec<String> = ids.iter().map(|id| format!("id={}", escaped(id))).collect();
+    let ids: Vec<String> = ids.iter().map(|id| format!("id={}", escape(id))).collect();
     let ids = ids.join("&");
     get(
         options,

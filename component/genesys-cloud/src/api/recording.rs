@@ -1,10 +1,10 @@
 //! Single recordings: their metadata, their media in a format of one's choice, retention, orphans
 //! (RecordingMetadata, Recording, RecordingRetention, OrphanRecording).
 
-use recording_source_sdk::{Method, Request, Response, SourceError, json::Object};
+use recording_source_sdk::{Method, Request, Response, SourceError, json::Object, url::escape};
 use serde_json::{Value, json};
 
-use super::{escaped, get, object, post};
+use super::{get, object, post};
 use crate::options::{Channels, Format, Options};
 
 /// RecordingMetadata.
@@ -190,7 +190,7 @@ pub(crate) const ORPHAN: &str = "orphan";
 
 /// The metadata of all recordings of a conversation.
 pub(crate) fn metadata(options: &Options, conversation: &str) -> Request {
-    let conversation = escaped(conversation);
+    let conversation = escape(conversation);
     get(
         options,
         &format!("/api/v2/conversations/{conversation}/recordingmetadata"),
@@ -199,7 +199,7 @@ pub(crate) fn metadata(options: &Options, conversation: &str) -> Request {
 
 /// The metadata of one recording.
 pub(crate) fn one_metadata(options: &Options, conversation: &str, recording: &str) -> Request {
-    let (conversation, recording) = (escaped(conversation), escaped(recording));
+    let (conversation, recording) = (escape(conversation), escape(recording));
     let path = format!("/api/v2/conversations/{conversation}/recordingmetadata/{recording}");
     get(options, &path)
 }
@@ -218,7 +218,7 @@ pub(crate) fn media(
         Format::Ogg => "formatId=OGG_OPUS",
     };
     let download = options.channels == Channels::Merged;
-    let (conversation, recording) = (escaped(conversation), escaped(recording));
+    let (conversation, recording) = (escape(conversation), escape(recording));
     if media == ORPHAN {
         // Only the vendor knows which of these it is.
         return get(
@@ -259,7 +259,7 @@ pub(crate) fn restore(
     if let Some(export) = &known.export_date {
         body["exportDate"] = json!(export);
     }
-    let (conversation, recording) = (escaped(conversation), escaped(recording));
+    let (conversation, recording) = (escape(conversation), escape(recording));
     let path = format!("/api/v2/conversations/{conversation}/recordings/{recording}");
     Request {
         method: Method::Put,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use recording_source_sdk::{Answer, Conversation, Fault, Next, SourceError, Step, Timestamp};
+use recording_source_sdk::{Answer, Conversation, Fault, SourceError, SplitKind, Step, Timestamp};
 
 use super::Backfill;
 use crate::{
@@ -53,7 +53,7 @@ impl Backfill {
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         let page = match answer {
             Answer::Fault(Fault::TooLarge(_)) if self.together > 1 => {
                 self.together /= 2;

@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Counted, Fact, Fault, Level, Next, Note, SourceError, Step, TimeRange, Timestamp,
+    Answer, Counted, Fact, Fault, SourceError, SplitKind, Step, Timestamp, time::DAY,
 };
 
 use super::{Backfill, PAGE, Phase};
@@ -17,7 +17,6 @@ use crate::{
     api::{self, analytics},
     metadata::{Row, iso},
     options::Options,
-    page::DAY,
     window,
 };
 
@@ -47,7 +46,7 @@ impl Backfill {
         mut ranges: Vec<(Timestamp, Timestamp)>,
         options: &Options,
     ) -> Result<Step, SourceError> {
-        let mut step = Step::then(Next::Done(self.memory()));
+        let mut step = Step::then(self.done());
         let (from, until) = ranges.pop().unwrap_or((self.from, self.from));
         let too_large = matches!(answer, Answer::Fault(Fault::TooLarge(_)));
         let hits = match answer {
@@ -71,13 +70,10 @@ impl Backfill {
                 } else {
                     "it refuses"
                 };
-                step.notes.push(Note {
-                    level: Level::Info,
-                    text: format!(
-                        "the query does not count the conversations of {}: {why}",
-                        iso(from)
-                    ),
-                });
+                step.inform(format!(
+                    "the query does not count the conversations of {}: {why}",
+                    iso(from)
+                ));
             }
         }
         match ranges.is_empty() {
@@ -95,21 +91,18 @@ impl Backfill {
         let (brought, recorded) = days.fold((0, 0), |sum, day| (sum.0 + day.1, sum.1 + day.2));
         if brought >= hits {
             step.facts.push(Fact::Count(Counted {
-                range: TimeRange {
-                    from: range.start,
-                    until: range.end,
-                },
+                range: range.into(),
                 conversations: hits,
                 recorded,
                 requests: hits.div_ceil(u64::from(PAGE)).max(1),
             }));
             return;
         }
-        step.notes.push(Note::warning(format!(
+        step.warn(format!(
             "the vendor counts {hits} conversations in {}/{} and an analytics job brought {brought}: the query searches once more",
             iso(range.start),
             iso(range.end)
-        )));
+        ));
         let name = format!("{}/query", self.name);
         step.splits.extend(window::begin(options, &name, range));
     }

@@ -1,6 +1,6 @@
 //! What is too much for one batch, in halves.
 
-use recording_source_sdk::{Level, Note, OutcomeResult, Split, Step};
+use recording_source_sdk::{OutcomeResult, Split, SplitKind, Step};
 
 use super::{Batch, Phase};
 use crate::{
@@ -63,10 +63,7 @@ impl Batch {
         let message = format!("what the batch API tells of it has more than {limit} bytes");
         let mut step = self.divide(TOO_LARGE, message, options);
         if divided {
-            step.notes.push(Note {
-                level: Level::Info,
-                text,
-            });
+            step.inform(text);
         }
         step
     }

@@ -58,7 +58,7 @@ impl Batch {
             self.id
         );
         let mut step = self.divide(UNREADABLE, String::new(), options);
-        step.notes.push(Note::warning(text));
+        step.warn(text);
         step
     }
 

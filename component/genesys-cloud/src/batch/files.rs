@@ -18,14 +18,10 @@
 
 use std::collections::BTreeMap;
 
-use recording_source_sdk::{Artifact, ArtifactKey, Container, RecordingKey};
+use recording_source_sdk::{Artifact, ArtifactKey, Download};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    api::batch::JobResult,
-    artifact::{download, identity},
-    metadata::fnv,
-};
+use crate::{api::batch::JobResult, artifact::identity, metadata::fnv};
 
 /// Recordings that are remembered while a job runs; of more, none is handed over early.
 const MOST: usize = 1500;
@@ -141,23 +137,9 @@ impl Files {
 }
 
 fn artifact(conversation: &str, recording: &str, part: u32, row: &JobResult) -> Artifact {
-    let zip = row.content_type.as_deref() == Some("application/zip");
-    Artifact {
-        key: ArtifactKey::Recording(RecordingKey {
-            conversation: conversation.to_owned(),
-            recording: recording.to_owned(),
-            part,
-        }),
-        download: download(row.result_url.clone().unwrap_or_default()),
-        content_type: row.content_type.clone(),
-        container: if zip {
-            Container::Zip
-        } else {
-            Container::Single
-        },
-        size: None,
-        sha256: None,
-    }
+    let link = row.result_url.clone().unwrap_or_default();
+    let key = ArtifactKey::part(conversation, recording, part);
+    Artifact::new(key, Download::signed(link), row.content_type.as_deref())
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Where an organisation is: its region's hosts, or base URLs given one by one.
 
-use recording_source_sdk::{SourceError, options::wrong};
+use recording_source_sdk::{
+    SourceError,
+    options::{is_plain, wrong},
+};
 
 use super::Raw;
 
@@ -42,8 +45,7 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
                 .iter()
                 .find(|(name, _)| name == region)
                 .map_or(region.as_str(), |(_, domain)| domain);
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-            if !domain.contains('.') || !domain.chars().all(plain) {
+            if !domain.contains('.') || !is_plain(domain, ".-") {
                 return Err(wrong(
                     "region",
                     &format!(
