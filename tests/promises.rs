@@ -82,6 +82,8 @@ mod scale;
 mod schema;
 #[path = "promises/secrets.rs"]
 mod secrets;
+#[path = "promises/simulated_clock.rs"]
+mod simulated_clock;
 #[path = "promises/sinks.rs"]
 mod sinks;
 #[cfg(all(feature = "sink-azure-blob", feature = "sink-gcs"))]

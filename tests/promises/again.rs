@@ -117,10 +117,9 @@ async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out
         .find(|path| path.extension().is_some_and(|end| end == "sqlite"))
         .unwrap();
     let path = center.write(&center.config()).display().to_string();
-    let speed = SPEED.to_string();
-    let run = ["run", "--speed", &speed, "--config", &path];
+    let run = ["run", "--config", &path];
     let refused = async |why: &str| {
-        let ran = run_program(&run).await;
+        let ran = center.run_program(&run).await;
         let said = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(1), "{said}");
         for part in [why, "move it away", queue.to_str().unwrap()] {
@@ -134,7 +133,7 @@ async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out
     std::fs::write(&queue, vec![0x55; 64 << 10]).unwrap();
     refused("is damaged").await;
     std::fs::remove_dir_all(&data).unwrap();
-    let ran = run_program(&run).await;
+    let ran = center.run_program(&run).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(3), "{said}");
     assert!(

@@ -18,9 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     s3_server::{ACCESS_KEY, BUCKET, SECRET_KEY, Server, Ways},
     sinks::{SeaweedFs, client},
-    support::{
-        Center, Objects, SPEED, export, files, media, receipts, rows, run_program, same_media,
-    },
+    support::{Center, Objects, export, files, media, receipts, rows, run_program, same_media},
 };
 
 fn settings() -> Settings {
@@ -215,8 +213,7 @@ async fn what_is_missing_or_odd_in_the_bucket_is_named() {
 
     let path = center.write(&config(&center, &server.url, &organisation));
     let path = path.display().to_string();
-    let speed = SPEED.to_string();
-    let ran = run_program(&["run", "--config", &path, "--speed", &speed]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(3), "{said}");
     assert!(said.contains("2 objects under `year=2026/"), "{said}");

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     sinks::{SeaweedFs, client, objects, sink as s3_sink},
-    support::{self, Center, SPEED, identities, media, program, receipts, rows, same_media},
+    support::{self, Center, SPEED, identities, media, receipts, rows, same_media},
 };
 
 const BUCKET: &str = "corp-recordings";
@@ -177,12 +177,8 @@ async fn runs_through_kills(
 ) -> Vec<Vec<&'static str>> {
     let path = center.write(config);
     let run = || {
-        let mut command = program();
-        let speed = SPEED.to_string();
-        command
-            .args(["run", "--speed", &speed, "--config"])
-            .arg(&path)
-            .args(more);
+        let mut command = center.program();
+        command.args(["run", "--config"]).arg(&path).args(more);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     };

@@ -30,10 +30,7 @@ use serde_json::{Value, json};
 
 use crate::{
     s3_server::{Server, Ways},
-    support::{
-        Center, SPEED, export, files, media, program, receipts, rows, run_program, same_media, set,
-        sha256,
-    },
+    support::{Center, export, files, media, receipts, rows, run_program, same_media, set, sha256},
 };
 
 /// An identity in a file, and its recipient.

@@ -7,7 +7,9 @@ use http_body_util::Full;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{answering, files, media, receipts, rows, run_program, sha256};
+use crate::support::{
+    answering, files, media, receipts, rows, run_program, run_program_fast, sha256,
+};
 
 /// Serves files by their paths and returns the server's URL.
 async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
@@ -99,7 +101,7 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
     );
 
     std::fs::write(&file, config(&format!("{url}/calls/")).to_string()).unwrap();
-    let ran = run_program(&["run", "--config", &file, "--speed", "40"]).await;
+    let ran = run_program_fast(&["run", "--config", &file]).await;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(3), "{said}");
     assert!(said.contains("c-5 is left out"), "{said}");

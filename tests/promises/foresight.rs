@@ -6,7 +6,7 @@ use recording_host_engine::run::{Pipeline, State};
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, export, files, run_program};
+use crate::support::{Center, SPEED, export, files};
 
 async fn center(settings: Settings) -> Center {
     Center::start(Settings {
@@ -75,11 +75,12 @@ async fn a_plan_says_what_an_export_takes() {
 async fn a_plan_is_printed_as_a_table_as_json_and_as_a_picture() {
     let center = center(Settings::default()).await;
     let config = center.write(&center.config()).display().to_string();
-    let speed = SPEED.to_string();
     let picture = center.folder.path().join("days.svg");
-    let arguments = ["plan", "--config", &config, "--speed", &speed];
+    let arguments = ["plan", "--config", &config];
     let drawn = picture.display().to_string();
-    let output = run_program(&[&arguments[..], &["--picture", &drawn]].concat()).await;
+    let output = center
+        .run_program(&[&arguments[..], &["--picture", &drawn]].concat())
+        .await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     for word in ["2026-01-05", "2026-01-06", "2026-01-07", "total", "####"] {
@@ -88,7 +89,9 @@ async fn a_plan_is_printed_as_a_table_as_json_and_as_a_picture() {
     let picture = std::fs::read_to_string(picture).unwrap();
     assert_eq!(picture.matches("<title>").count(), 3, "{picture}");
     assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
-    let output = run_program(&[&arguments[..], &["--json"]].concat()).await;
+    let output = center
+        .run_program(&[&arguments[..], &["--json"]].concat())
+        .await;
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["sources"]["calls"]["total"]["conversations"], 600);
 }
@@ -188,8 +191,7 @@ async fn a_check_names_what_is_missing_and_the_way_out() {
     assert!(text.contains("NTP"), "{text}");
     // The program fails then, and says all of it.
     let config = center.write(&center.config()).display().to_string();
-    let speed = SPEED.to_string();
-    let output = run_program(&["check", "--config", &config, "--speed", &speed]).await;
+    let output = center.run_program(&["check", "--config", &config]).await;
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("BAD"), "{text}");

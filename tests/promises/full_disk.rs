@@ -10,7 +10,7 @@ use std::{
 use genesys_simulator::{Dialect, Settings};
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, export, files, media, same_media};
+use crate::support::{Center, SIMULATED_CLOCK, export, files, media, same_media};
 
 async fn center(dialect: Dialect) -> Center {
     Center::start(Settings {
@@ -44,7 +44,7 @@ impl Small {
             "set -u
              mount -t tmpfs -o size={size} tmpfs \"$small\"
              more() {{ mount -o remount,size=512m \"$small\"; }}
-             run() {{ \"$program\" run --speed {SPEED} --config \"$config\"; }}
+             run() {{ \"$program\" run --config \"$config\"; }}
              {script}"
         );
         let mut command = Command::new("unshare");
@@ -52,6 +52,7 @@ impl Small {
             .args(["--map-root-user", "--mount", "sh", "-c", &script])
             .env("program", env!("CARGO_BIN_EXE_recording-host"))
             .env("config", config)
+            .env(SIMULATED_CLOCK, self.center.simulator.clock_url())
             .env("small", &self.folder)
             .env("folder", self.center.folder.path());
         tokio::task::spawn_blocking(move || command.output().unwrap())

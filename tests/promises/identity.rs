@@ -90,8 +90,7 @@ fn requests(center: &Center) -> (u64, u64, u64) {
 async fn go(center: &Center, label: &str, config: &Value, sinks: &[&str]) -> Ran {
     let before = requests(center);
     let path = center.write(config).display().to_string();
-    let speed = SLOW.to_string();
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     // What the vendor has flagged and lacks is a loss, known after the first run.
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{label}: {said}");
@@ -181,9 +180,8 @@ async fn another_selection_is_said_and_does_not_fetch_what_receipts_prove() {
     let voice = go(&center, "voice alone", &config, &["lake"]).await;
     config["sources"]["calls"]["options"]["media"] = json!(["voice", "chat"]);
     let path = center.write(&config).display().to_string();
-    let speed = SLOW.to_string();
     let before = requests(&center);
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
     assert!(
@@ -216,8 +214,7 @@ async fn another_layout_fills_its_sink_anew_and_touches_no_other() {
     config["sinks"]["copy"]["layout"] = json!("flat");
     let path = center.write(&config).display().to_string();
     let before = requests(&center);
-    let speed = SLOW.to_string();
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(0), "{said}");
     assert!(

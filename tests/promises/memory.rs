@@ -6,7 +6,7 @@ use age::x25519::Identity;
 use genesys_simulator::Settings;
 use serde_json::json;
 
-use crate::support::{Center, SPEED, program};
+use crate::support::Center;
 
 async fn center(giant: u64) -> Center {
     Center::start(Settings {
@@ -18,9 +18,10 @@ async fn center(giant: u64) -> Center {
 }
 
 /// Exports by the program and returns the most memory that it took, in kB.
-async fn peak_kb(config: &Path) -> u64 {
-    let mut child = program()
-        .args(["run", "--speed", &SPEED.to_string(), "--config"])
+async fn peak_kb(center: &Center, config: &Path) -> u64 {
+    let mut child = center
+        .program()
+        .args(["run", "--config"])
         .arg(config)
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -69,7 +70,7 @@ fn giant(center: &Center) -> u64 {
 #[ignore = "writes 2 GB; tests/run includes it"]
 async fn a_recording_of_2_gb_passes_in_150_mb() {
     let center = center(2_000_000_000).await;
-    let peak_kb = peak_kb(&center.write(&center.config())).await;
+    let peak_kb = peak_kb(&center, &center.write(&center.config())).await;
     assert_eq!(longest(&center.output()), giant(&center));
     assert!((1..150_000).contains(&peak_kb), "{peak_kb} kB");
 }
@@ -82,7 +83,7 @@ async fn a_recording_that_is_encrypted_passes_in_150_mb_too() {
     let recipient = Identity::generate().to_public().to_string();
     let mut config = center.config();
     config["sinks"]["lake"]["encrypt"] = json!({ "recipients": [recipient] });
-    let peak_kb = peak_kb(&center.write(&config)).await;
+    let peak_kb = peak_kb(&center, &center.write(&config)).await;
     let (stored, plain) = (longest(&center.output()), giant(&center));
     // A tag for each chunk of 64 kB, and the beginning.
     let tags = 16 * plain.div_ceil(64 << 10);

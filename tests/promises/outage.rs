@@ -16,7 +16,7 @@ use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 
 use crate::support::{
-    Asked, Center, Guarded, SPEED, export, files, media, out_of_order, program, same_media,
+    Asked, Center, Guarded, SPEED, export, files, media, out_of_order, same_media,
 };
 
 async fn center() -> Center {
@@ -80,8 +80,9 @@ async fn a_sink_that_is_down_for_minutes_is_waited_for() {
 async fn a_run_that_is_told_to_stop_can_be_gone_on_with() {
     let center = center().await;
     let config = center.write(&center.config());
-    let mut child = program()
-        .args(["run", "--speed", &SPEED.to_string(), "--config"])
+    let mut child = center
+        .program()
+        .args(["run", "--config"])
         .arg(&config)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -10,7 +10,7 @@ use std::{
 use genesys_simulator::{Dialect, Settings};
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, export, files, program, receipts, rows, run_program};
+use crate::support::{Center, export, files, receipts, rows, run_program};
 
 const KEY: &str = "R1V5d2hhdGV2ZXItaXQtaXMtaXQtaXMtYS1rZXk";
 
@@ -104,8 +104,8 @@ async fn no_plain_value_is_in_a_sink_the_queue_or_what_is_printed() {
             );
         }
     };
-    let arguments = ["run", "--config", &path, "--speed", &SPEED.to_string()];
-    let mut child = program().args(arguments).spawn().unwrap();
+    let arguments = ["run", "--config", &path];
+    let mut child = center.program().args(arguments).spawn().unwrap();
     let asked = || center.simulator.stats().requests.values().sum::<u64>();
     let before = asked();
     while asked() < before + 5 && child.try_wait().unwrap().is_none() {
@@ -117,7 +117,7 @@ async fn no_plain_value_is_in_a_sink_the_queue_or_what_is_printed() {
     child.wait().unwrap();
     nothing_plain(written(&private));
 
-    let ran = run_program(&arguments).await;
+    let ran = center.run_program(&arguments).await;
     assert_eq!(ran.status.code(), Some(3), "losses are simulated");
     let mut everything = written(&private);
     assert!(everything.keys().any(|name| name.ends_with(".sqlite")));

@@ -8,18 +8,16 @@ use serde_json::{Value, json};
 use crate::{
     bucket_source::config,
     s3_server::{Server, Ways},
-    support::{Center, export, files, media, program, run_program},
+    support::{Center, export, files, media, program},
 };
-
-const SPEED: &str = "40";
 
 /// Runs `push` with these arguments against a contact center.
 async fn push(center: &Center, arguments: &[&str]) -> Output {
     let path = center.write(&center.config()).display().to_string();
     let (action, rest) = arguments.split_first().unwrap();
-    let mut all = vec!["push", action, "--config", &path, "--speed", SPEED];
+    let mut all = vec!["push", action, "--config", &path];
     all.extend(rest);
-    run_program(&all).await
+    center.run_program(&all).await
 }
 
 fn said(output: &Output) -> String {
@@ -99,8 +97,9 @@ async fn an_order_has_one_job_however_often_it_is_started_and_nothing_is_pushed_
     .await;
     let integration = center.organisation().integration_id();
     let path = center.write(&center.config());
-    let mut child = program()
-        .args(["push", "start", "--speed", SPEED, "--integration"])
+    let mut child = center
+        .program()
+        .args(["push", "start", "--integration"])
         .arg(&integration)
         .arg("--config")
         .arg(&path)

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use genesys_simulator::Settings;
 
-use crate::support::{
-    Center, SPEED, export, files, media, program, receipts, rows, same_media, set,
-};
+use crate::support::{Center, export, files, media, receipts, rows, same_media, set};
 
 fn settings() -> Settings {
     Settings {
@@ -24,11 +22,11 @@ async fn killed_runs_end_with_the_same_set_as_an_undisturbed_one() {
 
     let center = Center::start(settings()).await;
     let config = center.write(&center.config());
-    let speed = SPEED.to_string();
     let mut killed = 0;
     for attempt in 0..40_u64 {
-        let mut child = program()
-            .args(["run", "--speed", &speed, "--config"])
+        let mut child = center
+            .program()
+            .args(["run", "--config"])
             .arg(&config)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     s3_server::{ACCESS_KEY, SECRET_KEY, Seen, Server, Ways},
-    support::{Center, answering, program},
+    support::{Center, answering},
 };
 
 const LARGE: usize = 20 << 20;
@@ -251,9 +251,9 @@ async fn a_profile_is_read_from_the_files_of_aws() {
         "[archive]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
     );
     std::fs::write(&credentials, text).unwrap();
-    let mut command = program();
+    let mut command = center.program();
     command
-        .args(["run", "--speed", "40", "--config"])
+        .args(["run", "--config"])
         .arg(config)
         .env("AWS_SHARED_CREDENTIALS_FILE", credentials)
         .env("AWS_CONFIG_FILE", center.folder.path().join("none"));

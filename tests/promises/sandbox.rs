@@ -4,7 +4,7 @@ use genesys_simulator::Settings;
 use recording_host_source::{BUILTIN, SourceComponent};
 use serde_json::{Value, json};
 
-use crate::support::{Center, SPEED, run_program, sha256};
+use crate::support::{Center, run_program, sha256};
 
 #[test]
 fn the_built_in_components_import_nothing() {
@@ -56,11 +56,8 @@ async fn a_recorded_run_replays_to_identical_steps() {
     let config = center.write(&center.config()).display().to_string();
     let trace = center.folder.path().join("steps.jsonl");
     let path = trace.display().to_string();
-    let speed = SPEED.to_string();
-    let arguments = [
-        "run", "--config", &config, "--speed", &speed, "--record", &path,
-    ];
-    let ran = run_program(&arguments).await;
+    let arguments = ["run", "--config", &config, "--record", &path];
+    let ran = center.run_program(&arguments).await;
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
 
     let replayed = run_program(&["inspect", "--replay", &path]).await;
@@ -96,8 +93,7 @@ async fn a_component_is_pinned_and_reaches_only_what_is_allowed() {
             config["sources"]["calls"][name] = value.clone();
         }
         let config = center.write(&config).display().to_string();
-        let speed = SPEED.to_string();
-        let ran = run_program(&["run", "--speed", &speed, "--config", &config]).await;
+        let ran = center.run_program(&["run", "--config", &config]).await;
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         (ran.status.success(), said)
     };

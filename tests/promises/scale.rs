@@ -9,7 +9,7 @@ use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::{Center, program};
+use crate::support::Center;
 
 /// How fast time runs: the request limit and the jobs' times are not what is measured here. Results of
 /// jobs are kept for a day of it, which must be longer than reading them takes.
@@ -37,8 +37,9 @@ async fn center(conversations: u64, days: u32) -> Center {
 async fn run(center: &Center, config: &Value) -> (Value, u64) {
     let config = center.write(config);
     let told = center.folder.path().join("summary.json");
-    let mut child = program()
-        .args(["run", "--json", "--speed", &FAST.to_string(), "--config"])
+    let mut child = center
+        .program()
+        .args(["run", "--json", "--config"])
         .arg(config)
         // Not a pipe: one that is read at the end alone holds up a long summary.
         .stdout(std::fs::File::create(&told).unwrap())

@@ -2,7 +2,7 @@
 
 use genesys_simulator::Settings;
 
-use crate::support::{Center, SPEED, files, run_program};
+use crate::support::{Center, files};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
@@ -29,11 +29,8 @@ async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
         .join("steps.jsonl")
         .display()
         .to_string();
-    let speed = SPEED.to_string();
-    let arguments = [
-        "run", "--config", &path, "--speed", &speed, "--record", &trace,
-    ];
-    let ran = run_program(&arguments).await;
+    let arguments = ["run", "--config", &path, "--record", &trace];
+    let ran = center.run_program(&arguments).await;
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
     std::fs::remove_file(secret_file).unwrap();
 

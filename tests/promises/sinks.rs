@@ -273,7 +273,7 @@ async fn an_export_to_standard_output_is_lines_of_json_and_nothing_else() {
     .await;
     let config = center.write(&center.config_to(json!({ "type": "stdout" })));
     let config = config.display().to_string();
-    let ran = run_program(&["run", "--speed", "40", "--config", &config]).await;
+    let ran = center.run_program(&["run", "--config", &config]).await;
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
     let text = String::from_utf8(ran.stdout).unwrap();
     let lines: Vec<Value> = text

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     s3_server::sink,
     sinks::replaces_as_it_is_told,
-    support::{Center, answering, program, soon},
+    support::{Center, answering, soon},
 };
 
 #[derive(Default)]
@@ -423,9 +423,9 @@ async fn an_application_of_the_directory_logs_in_with_its_secret() {
         "account": "account", "container": "corp", "endpoint": server.url,
         "credentials": { "tenant_id": "directory", "client_id": "app", "client_secret": "hush" },
     })));
-    let mut command = program();
+    let mut command = center.program();
     command
-        .args(["run", "--speed", "40", "--config"])
+        .args(["run", "--config"])
         .arg(config)
         .env("AZURE_AUTHORITY_HOST", &server.url);
     let ran = tokio::task::spawn_blocking(move || command.output().unwrap());

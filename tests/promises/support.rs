@@ -29,6 +29,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 /// How fast time runs in these tests.
 pub(crate) const SPEED: f64 = 40.0;
 
+/// Where the program looks for the address of a simulated clock.
+pub(crate) const SIMULATED_CLOCK: &str = "RECORDING_HOST_SIMULATED_CLOCK";
+
 /// A simulated contact center and a folder for what is exported from it.
 pub(crate) struct Center {
     pub(crate) simulator: Simulator,
@@ -57,6 +60,16 @@ impl Center {
 
     pub(crate) fn organisation(&self) -> &Organisation {
         self.simulator.organisation()
+    }
+
+    /// The program, in this contact center's time.
+    pub(crate) fn program(&self) -> Command {
+        in_time_of(&self.simulator.clock_url())
+    }
+
+    /// Runs the program in this contact center's time.
+    pub(crate) async fn run_program(&self, arguments: &[&str]) -> Output {
+        output(self.program(), arguments).await
     }
 
     /// The folder that a sink of type `filesystem` writes to.
@@ -119,9 +132,29 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_recording-host"))
 }
 
+/// The program, in the time that is told at an address.
+fn in_time_of(clock: &str) -> Command {
+    let mut command = program();
+    command.env(SIMULATED_CLOCK, clock);
+    command
+}
+
 /// Runs the program off the runtime, so that a simulator in this process can answer it.
 pub(crate) async fn run_program(arguments: &[&str]) -> Output {
-    let mut command = program();
+    output(program(), arguments).await
+}
+
+/// Runs the program in a time that begins now and is fast, where no contact center has a clock.
+pub(crate) async fn run_program_fast(arguments: &[&str]) -> Output {
+    let clock = Clock::new(SPEED);
+    let url = answering(move |_| async move {
+        let told = json!({ "now_ms": clock.now(), "speed": SPEED });
+        Response::new(Full::new(Bytes::from(told.to_string())))
+    });
+    output(in_time_of(&url.await), arguments).await
+}
+
+async fn output(mut command: Command, arguments: &[&str]) -> Output {
     command.args(arguments);
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await

@@ -56,7 +56,6 @@ async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     // What was being written is written anew.
     had.retain(|key, _| !key.ends_with(".part"));
     let path = center.write(&center.config()).display().to_string();
-    let speed = SPEED.to_string();
 
     // Whoever only looks changes nothing, and says what to do.
     let looked = run_program(&["status", "--config", &path]).await;
@@ -65,7 +64,7 @@ async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     assert!(said.contains("`run` brings it up to date"), "{said}");
     assert!(data.join(format!("{before}.sqlite")).exists());
 
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
     let after = files(&center.output());
@@ -89,7 +88,7 @@ async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
 
     // The second use: nothing is asked for but the log-in.
     let asked = center.simulator.stats().requests;
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     assert_eq!(ran.status.code(), Some(0));
     let again = center.simulator.stats().requests;
     let api = |requests: &std::collections::BTreeMap<String, u64>| -> u64 {
@@ -108,8 +107,7 @@ async fn a_queue_of_version_0_1_of_another_configuration_is_named() {
     )
     .unwrap();
     let path = center.write(&center.config()).display().to_string();
-    let speed = SPEED.to_string();
-    let ran = run_program(&["run", "--speed", &speed, "--config", &path]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(
         said.contains("calls-0123456789ab.sqlite was written by an earlier version"),

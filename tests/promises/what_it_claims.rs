@@ -20,7 +20,7 @@ use recording_host_engine::verify::verify;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
-use crate::support::{Center, files, media, receipts, run_program};
+use crate::support::{Center, files, media, receipts};
 use between::{between, unchanged};
 
 const PAGE: &[u8] = b"<!DOCTYPE html><html><body>blocked by policy</body></html>";
@@ -71,7 +71,7 @@ async fn run(center: &Center, mut config: Value) -> (Option<i32>, String) {
     source["late_hours"] = json!(0);
     source["confirm_hours"] = json!(0);
     let path = center.write(&config).display().to_string();
-    let ran = run_program(&["run", "--config", &path, "--speed", "40"]).await;
+    let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     (ran.status.code(), said)
 }

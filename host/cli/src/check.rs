@@ -6,7 +6,7 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::run::State;
 
-use super::{Done, Time, print, terminal};
+use super::{Done, clock::clock, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -16,8 +16,6 @@ pub(super) struct Check {
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    time: Time,
 }
 
 impl Check {
@@ -25,7 +23,7 @@ impl Check {
         let config = Config::load(&self.config)?;
         let mut all = BTreeMap::new();
         let mut bad = 0;
-        for pipeline in config.pipelines(self.time.clock()).await? {
+        for pipeline in config.pipelines(clock().await?).await? {
             let pipeline = pipeline
                 .clone()
                 .subscribe(terminal::terminal(pipeline.name()));

@@ -1,6 +1,7 @@
 //! The program: one file for each command, one way to print, one meaning of exit codes.
 
 mod check;
+mod clock;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -24,7 +25,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use recording_host_config::UnknownType;
-use recording_host_model::{Error, ErrorKind, clock::Clock};
+use recording_host_model::{Error, ErrorKind};
 use recording_host_sink::encryption::{Identities, IdentityError};
 use tokio::sync::watch;
 
@@ -75,32 +76,6 @@ enum Command {
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
-}
-
-/// The clock of a command; only beside a simulator it is not the real one.
-#[derive(Debug, clap::Args)]
-struct Time {
-    /// Let time run this many times faster, as the simulator does with the same option.
-    #[arg(
-        long,
-        value_name = "FACTOR",
-        default_value_t = 1.0,
-        hide_short_help = true
-    )]
-    speed: f64,
-    /// Begin at this instant, as the simulator does with the same option.
-    #[arg(long, value_name = "INSTANT", hide_short_help = true)]
-    clock_start: Option<jiff::Timestamp>,
-}
-
-impl Time {
-    fn clock(&self) -> Clock {
-        let start = self.clock_start.map(jiff::Timestamp::as_millisecond);
-        match start.and_then(|ms| u64::try_from(ms).ok()) {
-            Some(ms) => Clock::starting_at(ms, self.speed),
-            None => Clock::new(self.speed),
-        }
-    }
 }
 
 /// How a command ended well.

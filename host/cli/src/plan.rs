@@ -7,7 +7,7 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::plan::picture;
 
-use super::{Done, Time, print, terminal};
+use super::{Done, clock::clock, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -20,15 +20,13 @@ pub(super) struct Plan {
     /// Draw the days into this file (SVG); with several sources, each in one of its own beside it.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
-    #[command(flatten)]
-    time: Time,
 }
 
 impl Plan {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
         let mut all = BTreeMap::new();
-        let pipelines = config.pipelines(self.time.clock()).await?;
+        let pipelines = config.pipelines(clock().await?).await?;
         let several = pipelines.len() > 1;
         for pipeline in pipelines {
             let pipeline = pipeline

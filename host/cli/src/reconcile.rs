@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use recording_host_config::Config;
 
-use super::{Done, Time, print, terminal};
+use super::{Done, clock::clock, print, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
@@ -15,15 +15,13 @@ pub(super) struct Reconcile {
     /// Print the differences as JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    time: Time,
 }
 
 impl Reconcile {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
         let mut all = BTreeMap::new();
-        for pipeline in config.pipelines(self.time.clock()).await? {
+        for pipeline in config.pipelines(clock().await?).await? {
             let pipeline = pipeline
                 .clone()
                 .subscribe(terminal::terminal(pipeline.name()));

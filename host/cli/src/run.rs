@@ -9,7 +9,7 @@ use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::ErrorKind;
 
-use super::{Done, print, stopped, terminal};
+use super::{Done, clock::clock, print, stopped, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -40,14 +40,12 @@ pub(super) struct Run {
     /// telephone numbers, but no signed link; refused for a source with `privacy`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    #[command(flatten)]
-    time: super::Time,
 }
 
 impl Run {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
-        let mut pipelines = config.pipelines(self.time.clock()).await?;
+        let mut pipelines = config.pipelines(clock().await?).await?;
         if let Some(path) = &self.record {
             let trace = recording_host_source::Trace::create(path)
                 .with_context(|| path.display().to_string())?;

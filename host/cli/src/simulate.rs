@@ -49,7 +49,7 @@ pub(super) struct Simulate {
     /// How the batch API is spoken.
     #[arg(long, value_enum, default_value = "cloud")]
     dialect: DialectArg,
-    /// Let time run this many times faster; give `run` the same.
+    /// Let time run this many times faster; a client that asks `clock_url` for the time keeps up.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
     /// Start the simulated clock at this instant, such as 2026-01-05T09:00:00Z: what begins later
@@ -101,6 +101,7 @@ impl Simulate {
         println!("client_secret: {}", simulator.client_secret());
         println!("interval:      {from}/{until}");
         println!("clock:         {:.0}", simulator.now());
+        println!("clock_url:     {}", simulator.clock_url());
         println!("faults:        {faults}");
         println!("serving; Ctrl-C ends it");
         let mut stop = stopped()?;

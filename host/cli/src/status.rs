@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use recording_host_config::Config;
 
-use super::{Done, Time, print};
+use super::{Done, clock::clock, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -18,15 +18,13 @@ pub(super) struct Status {
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    time: Time,
 }
 
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let config = Config::load(&self.config)?;
         let mut all = BTreeMap::new();
-        for pipeline in config.pipelines(self.time.clock()).await? {
+        for pipeline in config.pipelines(clock().await?).await? {
             let status = pipeline.status().await?;
             let losses = match self.losses {
                 true => pipeline.losses(usize::MAX).await?,

@@ -21,7 +21,7 @@ use super::{config, push};
 use crate::{
     s3_options::token_service,
     s3_server::{ACCESS_KEY, SECRET_KEY, Server, Ways},
-    support::{Center, SPEED, export, files, media, program},
+    support::{Center, SPEED, export, files, media},
 };
 
 /// A server that gives the same file to everyone, and the requests that came to it.
@@ -156,8 +156,8 @@ async fn credentials_come_from_awss_own_settings_if_none_are_given() {
         config["sinks"]["lake"]["path"] = json!(output);
         config["sources"]["calls"]["auth"] = auth;
         let path = center.write(&config);
-        let mut command = program();
-        command.args(["run", "--speed", "40", "--config"]).arg(path);
+        let mut command = center.program();
+        command.args(["run", "--config"]).arg(path);
         for (name, value) in environment {
             command.env(name, value);
         }

@@ -15,7 +15,7 @@ use tokio::{
 use super::{config, push};
 use crate::{
     s3_server::{SECRET_KEY, Server, Ways},
-    support::{Center, SPEED, export, files, media, run_program},
+    support::{Center, export, files, media, run_program},
 };
 
 fn small() -> Settings {
@@ -101,11 +101,8 @@ async fn requests_are_signed_and_no_secret_is_written_or_printed() {
     let path = center.write(&config).display().to_string();
     let trace = center.folder.path().join("steps.jsonl");
     let trace = trace.display().to_string();
-    let speed = SPEED.to_string();
-    let arguments = [
-        "run", "--config", &path, "--speed", &speed, "--record", &trace,
-    ];
-    let ran = run_program(&arguments).await;
+    let arguments = ["run", "--config", &path, "--record", &trace];
+    let ran = center.run_program(&arguments).await;
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
     std::fs::remove_file(file).unwrap();
     std::fs::remove_file(&path).unwrap();

@@ -19,12 +19,10 @@ use tempfile::TempDir;
 use center::Center;
 pub(super) use center::{Answer, Ask};
 
-use crate::support::{answering, files, run_program};
+use crate::support::{answering, files, run_program_fast};
 
 /// The day on which all conversations begin, unless their rows say otherwise.
 const DAY: &str = "2026-01-05";
-/// How fast time runs for the program.
-const SPEED: &str = "40";
 
 /// A recording that the contact center has.
 #[derive(Clone)]
@@ -210,11 +208,8 @@ impl Cloud {
         std::fs::write(&path, config.to_string()).unwrap();
         let path = path.display().to_string();
         let mut arguments = vec![command, "--config", &path, "--json"];
-        if ["run", "reconcile", "status"].contains(&command) {
-            arguments.extend(["--speed", SPEED]);
-        }
         arguments.extend(more);
-        let ran = run_program(&arguments).await;
+        let ran = run_program_fast(&arguments).await;
         let seen = self.center.seen.lock().unwrap();
         assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
         let said = String::from_utf8(ran.stderr).unwrap();

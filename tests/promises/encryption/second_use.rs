@@ -17,11 +17,11 @@ async fn killed_runs_leave_an_encrypted_archive_that_is_whole_and_proven() {
     export(elsewhere(undisturbed)).await;
     let config = encrypting(center.config(), &[&pair]);
     let path = center.write(&config);
-    let speed = SPEED.to_string();
     let mut killed = 0;
     for attempt in 0..40_u64 {
-        let mut child = program()
-            .args(["run", "--speed", &speed, "--config"])
+        let mut child = center
+            .program()
+            .args(["run", "--config"])
             .arg(&path)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

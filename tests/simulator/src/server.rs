@@ -221,6 +221,13 @@ impl Simulator {
         format!("http://{}", self.api)
     }
 
+    /// Where the simulated time can be asked for: `{"now_ms": ..., "speed": ...}`. It is no part of the
+    /// vendor's API: no fault strikes there, and no request is counted.
+    #[must_use]
+    pub fn clock_url(&self) -> String {
+        format!("http://{}{}", self.api, connection::CLOCK)
+    }
+
     /// The base URL of the log-in service.
     #[must_use]
     pub fn login_url(&self) -> String {

@@ -23,6 +23,11 @@ impl Clock {
         }
     }
 
+    /// The time as a client reads it to keep up with it.
+    pub(crate) fn json(&self) -> String {
+        serde_json::json!({ "now_ms": self.now(), "speed": self.speed }).to_string()
+    }
+
     /// The time as HTTP tells it (RFC 9110, IMF-fixdate).
     pub(crate) fn date(&self) -> String {
         let now = i64::try_from(self.now()).ok();

@@ -8,7 +8,7 @@ use recording_host_config::Config;
 use recording_host_engine::{Pipeline, run::Interval};
 
 use super::jobs::{Job, Order, Push as Jobs};
-use crate::{Done, Time, stopped};
+use crate::{Done, clock::clock, stopped};
 
 /// The type of the sources that can push.
 const SOURCE: &str = "genesys_cloud";
@@ -42,8 +42,6 @@ struct Whose {
     /// The source of type genesys_cloud, if there is more than one.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    #[command(flatten)]
-    time: Time,
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +111,7 @@ impl Whose {
     /// The way to the jobs, and the interval of their source.
     async fn connect(&self) -> anyhow::Result<(Jobs, Interval)> {
         let config = Config::load(&self.config)?;
-        let mut found = config.pipelines(self.time.clock()).await?;
+        let mut found = config.pipelines(clock().await?).await?;
         if let Some(name) = &self.source {
             found.retain(|pipeline| pipeline.name() == name);
         }

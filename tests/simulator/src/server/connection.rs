@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
+    StatusCode,
     body::{Body as _, Incoming},
     server::conn::http1,
     service::service_fn,
@@ -25,12 +26,15 @@ use crate::{
     api,
     dice::Dice,
     faults::{Fault, answer, body::Shape},
-    http::{Reply, Request, set},
+    http::{Reply, Request, reply, set},
     media,
 };
 
 /// The largest body of a request: `request.bytes.max` of the vendor's limits.
 const BODY: usize = 512_000;
+
+/// Where the simulator tells its time: no path of the vendor's.
+pub(super) const CLOCK: &str = "/simulator/clock";
 
 /// Serves a connection until its client, a fault or the closing of its port ends it.
 pub(super) async fn serve(
@@ -78,6 +82,13 @@ async fn respond(
         headers: parts.headers,
         body: body.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes),
     };
+    if matches!(origin, Origin::Api) && request.path == CLOCK {
+        return Ok(reply(
+            StatusCode::OK,
+            "application/json",
+            world.clock.json(),
+        ));
+    }
     match interruption(world, origin).await {
         Some(Interruption::Reset) => {
             reset.store(true, Ordering::Release);
