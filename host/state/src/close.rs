@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, count, fetch::Filed, settle::settled, sinks::wanting};
+use super::{
+    Queue, QueueError, count, fetch::Filed, life_cycle::stage, settle::settled, sinks::wanting,
+};
 use recording_host_model::Segment;
 
 /// What acknowledging a segment has come to.
@@ -33,9 +35,9 @@ impl Queue {
             loop {
                 let days: Vec<String> = tx
                     .prepare_cached(
-                        "SELECT day FROM conversation AS c WHERE status = 'settled'
+                        concat!("SELECT day FROM conversation AS c WHERE ", stage!(Settled), "
                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id)
-                         GROUP BY day HAVING count(*) >= ?1",
+                         GROUP BY day HAVING count(*) >= ?1"),
                     )?
                     .query_map([least.max(1) as i64], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
@@ -46,9 +48,9 @@ impl Queue {
                     tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?.execute([&day])?;
                     let number = tx.last_insert_rowid();
                     tx.prepare_cached(
-                        "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id IN
-                         (SELECT id FROM conversation AS c WHERE status = 'settled' AND day = ?1
-                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY id LIMIT ?3)",
+                        concat!("UPDATE conversation SET ", stage!(Closing), ", segment = ?2 WHERE id IN
+                         (SELECT id FROM conversation AS c WHERE ", stage!(Settled), " AND day = ?1
+                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY id LIMIT ?3)"),
                     )?
                     .execute(params![day, number, most as i64])?;
                     for sink in &sinks {
@@ -97,10 +99,12 @@ impl Queue {
             let day = tx
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
-            let mut query = tx.prepare_cached(
+            let mut query = tx.prepare_cached(concat!(
                 "SELECT id, record, outcome, attempt, extent FROM conversation
-                 WHERE segment = ?1 AND status = 'closing' ORDER BY id",
-            )?;
+                 WHERE segment = ?1 AND ",
+                stage!(Closing),
+                " ORDER BY id"
+            ))?;
             let conversations = query
                 .query_map([number], |row| settled(tx, row))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -111,10 +115,12 @@ impl Queue {
                 .query_map([number], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             let apart = tx
-                .prepare_cached(
+                .prepare_cached(concat!(
                     "SELECT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
-                     (SELECT id FROM conversation WHERE segment = ?1 AND status = 'closing'))",
-                )?
+                     (SELECT id FROM conversation WHERE segment = ?1 AND ",
+                    stage!(Closing),
+                    "))"
+                ))?
                 .query_row([number], |row| row.get(0))?;
             Ok(Segment {
                 number,
@@ -155,10 +161,12 @@ impl Queue {
         self.with(move |tx| {
             tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![number, sink])?;
-            tx.prepare_cached(
+            tx.prepare_cached(concat!(
                 "DELETE FROM wanting WHERE sink = ?2 AND conversation IN
-                 (SELECT id FROM conversation WHERE segment = ?1 AND status = 'closing')",
-            )?
+                 (SELECT id FROM conversation WHERE segment = ?1 AND ",
+                stage!(Closing),
+                ")"
+            ))?
             .execute(params![number, sink])?;
             let left: bool = tx
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM filing WHERE segment = ?1)")?
@@ -167,15 +175,19 @@ impl Queue {
                 return Ok(Acknowledged::default());
             }
             for id in &ids {
-                tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?.execute([id])?;
+                tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1")?
+                    .execute([id])?;
             }
             if first {
                 count_filed(tx, number, &outcomes)?;
             }
             if keep {
-                tx.prepare_cached(
-                    "UPDATE conversation SET status = 'kept' WHERE segment = ?1 AND status = 'closing'",
-                )?
+                tx.prepare_cached(concat!(
+                    "UPDATE conversation SET ",
+                    stage!(Kept),
+                    " WHERE segment = ?1 AND ",
+                    stage!(Closing)
+                ))?
                 .execute([number])?;
             }
             let grown = take_up_grown(tx, number, now)?;
@@ -196,10 +208,12 @@ impl Queue {
 fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
     let mut groups = BTreeMap::<(String, BTreeSet<String>), Vec<String>>::new();
     let settled: Vec<(String, String)> = tx
-        .prepare_cached(
-            "SELECT id, day FROM conversation AS c WHERE status = 'settled'
-             AND EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY day, id",
-        )?
+        .prepare_cached(concat!(
+            "SELECT id, day FROM conversation AS c WHERE ",
+            stage!(Settled),
+            "
+             AND EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY day, id"
+        ))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (id, day) in settled {
@@ -212,9 +226,11 @@ fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Res
                 .execute([day])?;
             let number = tx.last_insert_rowid();
             for id in ids {
-                tx.prepare_cached(
-                    "UPDATE conversation SET status = 'closing', segment = ?2 WHERE id = ?1",
-                )?
+                tx.prepare_cached(concat!(
+                    "UPDATE conversation SET ",
+                    stage!(Closing),
+                    ", segment = ?2 WHERE id = ?1"
+                ))?
                 .execute(params![id, number])?;
             }
             for sink in sinks {
@@ -231,10 +247,16 @@ fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Res
 /// conversations are filed anew.
 fn give_way(tx: &Transaction<'_>, day: &str, sink: &str, number: i64) -> rusqlite::Result<()> {
     let more: bool = tx
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT EXISTS (SELECT 1 FROM wanting JOIN conversation ON id = conversation
-             WHERE sink = ?1 AND day = ?2 AND status IN ('found', 'settled', 'filed'))",
-        )?
+             WHERE sink = ?1 AND day = ?2 AND (",
+            stage!(Found),
+            " OR ",
+            stage!(Settled),
+            " OR ",
+            stage!(Filed),
+            "))"
+        ))?
         .query_row([sink, day], |row| row.get(0))?;
     if more {
         return Ok(());
@@ -276,10 +298,11 @@ pub(super) fn count_filed(
     outcomes: &BTreeMap<String, i64>,
 ) -> rusqlite::Result<()> {
     let (objects, bytes): (i64, i64) = tx
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT ifnull(sum(objects), 0), ifnull(sum(bytes), 0) FROM conversation
-             WHERE segment = ?1 AND status = 'closing'",
-        )?
+             WHERE segment = ?1 AND ",
+            stage!(Closing)
+        ))?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
     count(tx, "objects", objects)?;
     count(tx, "bytes", bytes)?;
@@ -296,9 +319,11 @@ pub(super) fn forget(tx: &Transaction<'_>, ids: &[String]) -> rusqlite::Result<(
             .execute([id])?;
         tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?
             .execute([id])?;
-        tx.prepare_cached(
-            "UPDATE conversation SET status = 'filed', record = CASE WHEN lost = 1 THEN record END WHERE id = ?1",
-        )?
+        tx.prepare_cached(concat!(
+            "UPDATE conversation SET ",
+            stage!(Filed),
+            ", record = CASE WHEN lost = 1 THEN record END WHERE id = ?1"
+        ))?
         .execute([id])?;
     }
     Ok(())

@@ -11,6 +11,7 @@ use super::{
     Queue, QueueError, count,
     delivered::sinks_owed,
     insert_splits,
+    life_cycle::stage,
     names::{self, Lookup},
     sinks::{json, wanting},
 };
@@ -227,11 +228,13 @@ fn takers(
         ArtifactKey::Recording(key) => wanting(tx, &key.conversation)?,
         // All conversations of a fetch are wanted by the same sinks.
         ArtifactKey::Bundle(_) => tx
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "SELECT sink FROM wanting WHERE conversation =
-                 (SELECT id FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL
-                  AND substr(?1, 1, length(fetch)) = fetch LIMIT 1)",
-            )?
+                 (SELECT id FROM conversation WHERE ",
+                stage!(Fetching),
+                "
+                  AND substr(?1, 1, length(fetch)) = fetch LIMIT 1)"
+            ))?
             .query_map([split], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?,
     };
@@ -244,9 +247,10 @@ fn add_about(tx: &rusqlite::Transaction<'_>, about: &RecordingAttributes) -> rus
     let recordings = BTreeMap::from([(about.recording.as_str(), attributes)]);
     let patch = BTreeMap::from([("recordings", recordings)]);
     let patch = json(&patch)?;
-    tx.prepare_cached(
-        "UPDATE conversation SET record = json_patch(record, ?2) WHERE id = ?1 AND status = 'found'",
-    )?
+    tx.prepare_cached(concat!(
+        "UPDATE conversation SET record = json_patch(record, ?2) WHERE id = ?1 AND ",
+        stage!(Found)
+    ))?
     .execute([&about.conversation, &patch])?;
     Ok(())
 }
@@ -263,12 +267,16 @@ fn add_artifact(
         ArtifactKey::Bundle(_) => None,
     };
     if let Some(id) = conversation {
-        let status: Option<String> = tx
-            .prepare_cached("SELECT status FROM conversation WHERE id = ?1")?
+        let found: Option<bool> = tx
+            .prepare_cached(concat!(
+                "SELECT ",
+                stage!(Found),
+                " FROM conversation WHERE id = ?1"
+            ))?
             .query_row([id], |row| row.get(0))
             .optional()?;
         // Of a conversation that nobody found there is nothing to file; a filed one is done with.
-        if status.as_deref() != Some("found") {
+        if found != Some(true) {
             return Ok(false);
         }
     }

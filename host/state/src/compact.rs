@@ -3,7 +3,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, close::forget, filing::rows_of};
+use super::{Queue, QueueError, close::forget, filing::rows_of, life_cycle::stage};
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,11 @@ impl Queue {
     /// [`QueueError`].
     pub async fn can_compact(&self, before: String) -> Result<bool, QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status = 'kept' AND day < ?1)",
-            )?
+            tx.prepare_cached(concat!(
+                "SELECT EXISTS (SELECT 1 FROM conversation WHERE ",
+                stage!(Kept),
+                " AND day < ?1)"
+            ))?
             .query_row([before], |row| row.get(0))
         })
         .await
@@ -48,12 +50,14 @@ impl Queue {
             let mut closed = false;
             let unfinished = unfinished(tx)?;
             let kept: Vec<(String, i64, usize)> = tx
-                .prepare_cached(
+                .prepare_cached(concat!(
                     "SELECT day, segment, sum(n) FROM
-                     (SELECT day, segment, 1 AS n FROM conversation WHERE status = 'kept' AND day < ?1
+                     (SELECT day, segment, 1 AS n FROM conversation WHERE ",
+                    stage!(Kept),
+                    " AND day < ?1
                       UNION ALL SELECT day, segment, 0 FROM outdated WHERE day < ?1)
-                     GROUP BY day, segment ORDER BY day, segment",
-                )?
+                     GROUP BY day, segment ORDER BY day, segment"
+                ))?
                 .query_map([before], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as usize))
                 })?
@@ -65,7 +69,8 @@ impl Queue {
                 }
                 for group in groups(of_day, most) {
                     for segment in &group {
-                        tx.prepare_cached("DELETE FROM outdated WHERE segment = ?1")?.execute([segment])?;
+                        tx.prepare_cached("DELETE FROM outdated WHERE segment = ?1")?
+                            .execute([segment])?;
                     }
                     match group.as_slice() {
                         [alone] => forget(tx, &ids(tx, day, *alone)?)?,
@@ -128,13 +133,22 @@ impl Queue {
 /// The days of which something is under way.
 fn unfinished(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
     // Each part has an index of its own.
-    tx.prepare_cached(
-        "SELECT day FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL
-         UNION SELECT day FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL
-         UNION SELECT day FROM conversation WHERE status = 'found' AND outcome IS NOT NULL
-         UNION SELECT day FROM conversation WHERE status = 'settled'
-         UNION SELECT day FROM conversation WHERE status = 'closing'",
-    )?
+    tx.prepare_cached(concat!(
+        "SELECT day FROM conversation WHERE ",
+        stage!(Wanted),
+        "
+         UNION SELECT day FROM conversation WHERE ",
+        stage!(Fetching),
+        "
+         UNION SELECT day FROM conversation WHERE ",
+        stage!(Reported),
+        "
+         UNION SELECT day FROM conversation WHERE ",
+        stage!(Settled),
+        "
+         UNION SELECT day FROM conversation WHERE ",
+        stage!(Closing)
+    ))?
     .query_map([], |row| row.get(0))?
     .collect()
 }
@@ -158,9 +172,11 @@ fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
 
 /// The conversations of a kept segment.
 fn ids(tx: &Transaction<'_>, day: &str, segment: i64) -> rusqlite::Result<Vec<String>> {
-    tx.prepare_cached(
-        "SELECT id FROM conversation WHERE status = 'kept' AND day = ?1 AND segment = ?2",
-    )?
+    tx.prepare_cached(concat!(
+        "SELECT id FROM conversation WHERE ",
+        stage!(Kept),
+        " AND day = ?1 AND segment = ?2"
+    ))?
     .query_map(params![day, segment], |row| row.get(0))?
     .collect()
 }
@@ -171,10 +187,14 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
         .execute([day])?;
     let number = tx.last_insert_rowid();
     for segment in group {
-        tx.prepare_cached(
-            "UPDATE conversation SET status = 'closing', segment = ?3
-             WHERE status = 'kept' AND day = ?1 AND segment = ?2",
-        )?
+        tx.prepare_cached(concat!(
+            "UPDATE conversation SET ",
+            stage!(Closing),
+            ", segment = ?3
+             WHERE ",
+            stage!(Kept),
+            " AND day = ?1 AND segment = ?2"
+        ))?
         .execute(params![day, segment, number])?;
         for sink in sinks {
             tx.prepare_cached("INSERT INTO replaced VALUES (?1, ?2, ?3)")?

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Queue, QueueError, count, sinks::json};
+use super::{Queue, QueueError, count, life_cycle::stage, sinks::json};
 use recording_host_model::{ArtifactResult, MissingRecording, Object};
 
 /// How far a sink is behind the others.
@@ -81,8 +81,11 @@ impl Queue {
     /// [`QueueError`].
     pub async fn closing(&self) -> Result<u64, QueueError> {
         self.with(|tx| {
-            tx.prepare_cached("SELECT count(*) FROM conversation WHERE status = 'closing'")?
-                .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
+            tx.prepare_cached(concat!(
+                "SELECT count(*) FROM conversation WHERE ",
+                stage!(Closing)
+            ))?
+            .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
         })
         .await
     }
@@ -99,8 +102,8 @@ pub(super) fn behind(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<BTreeMa
         of.artifacts = row.get::<_, i64>(1)? as u64;
     }
     let mut query = tx.prepare_cached(
-        "SELECT sink, count(*) FROM filing JOIN conversation ON conversation.segment = filing.segment
-         WHERE conversation.status = 'closing' GROUP BY sink",
+        concat!("SELECT sink, count(*) FROM filing JOIN conversation ON conversation.segment = filing.segment
+         WHERE ", stage!(Closing), " GROUP BY sink"),
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {

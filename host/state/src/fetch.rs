@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::{
-    Queue, QueueError, count, counted, insert_splits, parsed,
+    Queue, QueueError, count, counted, insert_splits,
+    life_cycle::stage,
+    parsed,
     sinks::{json, wanting},
 };
 use recording_host_model::{ConversationRef, Outcome, Split};
@@ -32,11 +34,13 @@ impl Queue {
         let export = export.to_owned();
         self.with(move |tx| {
             let candidates: Vec<(ConversationRef, Option<usize>)> = tx
-                .prepare_cached(
+                .prepare_cached(concat!(
                     "SELECT id, start, recorded, together FROM conversation
-                     WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND due <= ?1
-                     ORDER BY due, id LIMIT ?2",
-                )?
+                     WHERE ",
+                    stage!(Wanted),
+                    " AND due <= ?1
+                     ORDER BY due, id LIMIT ?2"
+                ))?
                 .query_map(params![now as i64, (most * WINDOW) as i64], |row| {
                     let wanted = ConversationRef {
                         id: row.get(0)?,
@@ -110,10 +114,12 @@ impl Queue {
     /// [`QueueError`].
     pub async fn next_wanted(&self, live: bool) -> Result<Option<u64>, QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached(
+            tx.prepare_cached(concat!(
                 "SELECT min(due) FROM conversation
-                 WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL AND (?1 OR NOT live)",
-            )?
+                 WHERE ",
+                stage!(Wanted),
+                " AND (?1 OR NOT live)"
+            ))?
             .query_row([live], |row| {
                 Ok(row.get::<_, Option<i64>>(0)?.map(|due| due as u64))
             })
@@ -127,12 +133,17 @@ impl Queue {
     /// [`QueueError`].
     pub async fn live(&self) -> Result<Option<(u64, u64)>, QueueError> {
         self.with(|tx| {
-            tx.prepare_cached(
-                "SELECT min(start), max(start) FROM conversation WHERE live = 1 AND status = 'found' AND fetch IS NULL",
-            )?
+            tx.prepare_cached(concat!(
+                "SELECT min(start), max(start) FROM conversation WHERE live = 1 AND ",
+                stage!(Found),
+                " AND fetch IS NULL"
+            ))?
             .query_row([], |row| {
                 let range: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-                Ok(range.0.zip(range.1).map(|(first, last)| (first as u64, last as u64)))
+                Ok(range
+                    .0
+                    .zip(range.1)
+                    .map(|(first, last)| (first as u64, last as u64)))
             })
         })
         .await
@@ -161,9 +172,8 @@ impl Queue {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
             let left: Vec<String> = tx
                 .prepare_cached(
-                    "SELECT id FROM conversation WHERE status = 'found' AND outcome IS NULL
-                     AND fetch IS NOT NULL AND substr(?1, 1, length(fetch)) = fetch
-                     AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)",
+                    concat!("SELECT id FROM conversation WHERE ", stage!(Fetching), " AND substr(?1, 1, length(fetch)) = fetch
+                     AND NOT EXISTS (SELECT 1 FROM split WHERE status = 'open' AND substr(split.id, 1, length(fetch)) = fetch)"),
                 )?
                 .query_map([&split], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -222,8 +232,13 @@ impl Queue {
         self.with(move |tx| {
             let lost: Vec<(Filed, String)> = tx
                 .prepare(&format!(
-                    "SELECT outcome, objects, bytes, id FROM conversation
-                     WHERE {condition} AND status IN ('filed', 'kept') AND record IS NOT NULL AND ?1 >= 0"
+                    concat!(
+                        "SELECT outcome, objects, bytes, id FROM conversation
+                     WHERE {} AND ",
+                        stage!(InEverySink),
+                        " AND record IS NOT NULL AND ?1 >= 0"
+                    ),
+                    condition
                 ))?
                 .query_map([before], |row| Ok((Filed::read(row)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -278,7 +293,7 @@ impl Filed {
         now: u64,
     ) -> rusqlite::Result<()> {
         tx.prepare_cached(
-            "INSERT OR IGNORE INTO outdated SELECT segment, day FROM conversation WHERE id = ?1 AND status = 'kept'",
+            concat!("INSERT OR IGNORE INTO outdated SELECT segment, day FROM conversation WHERE id = ?1 AND ", stage!(Kept)),
         )?
         .execute([id])?;
         count(tx, &format!("outcome:{}", self.outcome.word()), -1)?;
@@ -292,11 +307,13 @@ impl Filed {
         ] {
             tx.prepare_cached(of_it)?.execute([id])?;
         }
-        tx.prepare_cached(
-            "UPDATE conversation SET status = 'found', outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
+        tx.prepare_cached(concat!(
+            "UPDATE conversation SET ",
+            stage!(Found),
+            ", outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
              due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0,
-             extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
-        )?
+             extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1"
+        ))?
         .execute(params![id, now as i64])
         .map(drop)
     }

@@ -13,6 +13,7 @@ use super::{
     Queue, QueueError,
     counters::counted,
     error::damaged,
+    life_cycle,
     schema::{self, Version},
     worker::Worker,
 };
@@ -151,6 +152,7 @@ impl Queue {
     pub fn in_memory() -> Result<Self, QueueError> {
         let mut connection = Connection::open_in_memory()?;
         schema::create(&mut connection)?;
+        life_cycle::guard(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
@@ -201,6 +203,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
         )?;
     }
     transaction.commit()?;
+    life_cycle::guard(&connection)?;
     let queue = Queue {
         connection: Arc::new(Mutex::new(connection)),
         _lock: Some(lock),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Queue, QueueError, count, counted, parsed, set, sinks::json};
+use super::{Queue, QueueError, count, counted, life_cycle::Stage, parsed, set, sinks::json};
 use recording_host_model::Outcome;
 
 /// What receipts prove of a conversation.
@@ -88,13 +88,14 @@ fn add(tx: &Transaction<'_>, one: &Proven, outcome: &str) -> rusqlite::Result<bo
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
              (id, day, start, ended, recorded, outcome, status, due, attempt, objects, bytes, extent)
-             VALUES (?1, ?2, 0, 0, ?3, ?4, 'filed', 0, ?5, ?6, ?7, ?8)",
+             VALUES (?1, ?2, 0, 0, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             one.conversation,
             one.day,
             one.outcome != Some(Outcome::NoRecording),
             outcome,
+            Stage::Filed.status(),
             one.attempt,
             one.objects as i64,
             one.bytes as i64,

@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Queue, QueueError,
+    life_cycle::stage,
     sinks::{Lacking, fill, keep_none, lack},
 };
 
@@ -68,7 +69,11 @@ impl Queue {
             keep_none(tx)?;
             for id in &conversations {
                 let filed: Option<bool> = tx
-                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
+                    .prepare_cached(concat!(
+                        "SELECT ",
+                        stage!(Filed),
+                        " FROM conversation WHERE id = ?1"
+                    ))?
                     .query_row([id], |row| row.get(0))
                     .optional()?;
                 if filed == Some(false) {
@@ -102,9 +107,9 @@ impl Queue {
     ) -> Result<Unproven, QueueError> {
         self.with(move |tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT id, status IN ('filed', 'kept') FROM conversation AS c
+                concat!("SELECT id, ", stage!(InEverySink), " FROM conversation AS c
                  WHERE NOT EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id AND w.sink = ?1)
-                 AND (status IN ('filed', 'kept') OR EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id))",
+                 AND (", stage!(InEverySink), " OR EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id))"),
             )?;
             let mut rows = statement.query([&sink])?;
             let mut unproven = Unproven::default();
@@ -127,9 +132,10 @@ impl Queue {
     /// [`QueueError`].
     pub async fn last_filed(&self, id: String) -> Result<Option<(u32, u64)>, QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT attempt, objects FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')",
-            )?
+            tx.prepare_cached(concat!(
+                "SELECT attempt, objects FROM conversation WHERE id = ?1 AND ",
+                stage!(InEverySink)
+            ))?
             .query_row([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))
             .optional()
         })
@@ -142,9 +148,11 @@ impl Queue {
     /// [`QueueError`].
     pub async fn filed_in(&self, segment: i64) -> Result<Vec<String>, QueueError> {
         self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT id FROM conversation WHERE segment = ?1 AND status IN ('filed', 'kept') ORDER BY id",
-            )?
+            tx.prepare_cached(concat!(
+                "SELECT id FROM conversation WHERE segment = ?1 AND ",
+                stage!(InEverySink),
+                " ORDER BY id"
+            ))?
             .query_map([segment], |row| row.get(0))?
             .collect()
         })

@@ -4,30 +4,32 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::life_cycle::stage;
+
 /// The version that this program reads and writes, as `user_version` has it.
 pub(super) const VERSION: i64 = 2;
 
-// A conversation is `found`, then `settled` once its outcome is final, `closing` while its segment
-// is being filed, `kept` while the segment may still become part of a larger one, and `filed` in the
-// end. `due` is when it is to be fetched, and once that has begun, when that was. `extent` is how much
-// there was of it at the source when it was fetched, and `grown` how much
-// there was by the time it was under way. `together` is how many conversations one fetch may hold that
-// this one is in, where an earlier fetch with more of them failed. `reported` says that a run that came
-// to its end has named its loss. Conversations lie in the order in which they were found, and
-// not of their ids, so that what is settled and filed together lies together. `wanting` are sinks that
-// lack a conversation which others have: it is brought to these alone, as a `further` attempt where they
-// have had it before. `live` says that it had not ended when it was found. `replaced` are segments
-// whose files are to be removed from sinks, once these have another one, and `outdated` those that a
-// kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is what
-// some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want it. `filing` are the sinks that a segment is to be filed in, with the bytes
-// of its receipt once these are fixed. An object with `aside` was kept although it is not what it claims to be;
-// `file` is its part and, in an archive, its name. `announced` is how many artifacts the source said that there are.
+// The stages of a conversation are those of `life_cycle`. `due` is when it is to be fetched, and once
+// that has begun, when that was. `extent` is how much there was of it at the source when it was fetched,
+// and `grown` how much there was by the time it was under way. `together` is how many conversations one
+// fetch may hold that this one is in, where an earlier fetch with more of them failed. `reported` says
+// that a run that came to its end has named its loss. Conversations lie in the order in which they were
+// found, and not of their ids, so that what is settled and filed together lies together. `wanting` are
+// sinks that lack a conversation which others have: it is brought to these alone, as a `further` attempt
+// where they have had it before. `live` says that it had not ended when it was found. `replaced` are
+// segments whose files are to be removed from sinks, once these have another one, and `outdated` those
+// that a kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is
+// what some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want
+// it. `filing` are the sinks that a segment is to be filed in, with the bytes of its receipt once these
+// are fixed. An object with `aside` was kept although it is not what it claims to be; `file` is its part
+// and, in an archive, its name. `announced` is how many artifacts the source said that there are.
 // `search` are the ranges that were searched, `source_count` how many conversations the source counted in
 // a range, `sink` the sinks that the export has known, `alike` what another export proves that this one
-// has not found yet, `voided` segments whose files are wrong and give way once their conversations are filed anew, `meta` texts about the queue itself, and the sha256 of rows by segment and sink. The words of
-// `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
+// has not found yet, `voided` segments whose files are wrong and give way once their conversations are
+// filed anew, `meta` texts about the queue itself, and the sha256 of rows by segment and sink. The words
+// of `counted` are `conversations`, `artifacts`, `objects`, `bytes`, `groups`, `finds`, `searching`,
 // `watermark`, `ready`, `search-again`, and `outcome:` with the outcome's word.
-const SCHEMA: &str = "
+const SCHEMA: &str = concat!("
 CREATE TABLE split (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
   status TEXT NOT NULL, due INTEGER NOT NULL) WITHOUT ROWID;
@@ -40,14 +42,14 @@ CREATE TABLE conversation (
   lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER, together INTEGER,
   reported INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0, announced INTEGER);
 CREATE INDEX conversation_wanted ON conversation(due, id)
-  WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL;
+  WHERE ", stage!(Wanted), ";
 CREATE INDEX conversation_fetching ON conversation(fetch)
-  WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL;
+  WHERE ", stage!(Fetching), ";
 CREATE INDEX conversation_ready ON conversation(id)
-  WHERE status = 'found' AND outcome IS NOT NULL;
-CREATE INDEX conversation_settled ON conversation(day, id) WHERE status = 'settled';
-CREATE INDEX conversation_closing ON conversation(segment) WHERE status = 'closing';
-CREATE INDEX conversation_kept ON conversation(day, segment) WHERE status = 'kept';
+  WHERE ", stage!(Reported), ";
+CREATE INDEX conversation_settled ON conversation(day, id) WHERE ", stage!(Settled), ";
+CREATE INDEX conversation_closing ON conversation(segment) WHERE ", stage!(Closing), ";
+CREATE INDEX conversation_kept ON conversation(day, segment) WHERE ", stage!(Kept), ";
 CREATE INDEX conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
 CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
@@ -79,7 +81,7 @@ CREATE TABLE name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-";
+");
 
 /// What version 2 has besides version 1.
 const ADDED: &str = "
@@ -100,7 +102,8 @@ CREATE TABLE alike (conversation TEXT PRIMARY KEY, day TEXT NOT NULL, outcome TE
 ";
 
 /// From version 1 to version 2, besides what is added.
-const FROM_1: &str = "
+const FROM_1: &str = concat!(
+    "
 ALTER TABLE conversation ADD COLUMN together INTEGER;
 ALTER TABLE conversation ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversation ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
@@ -109,8 +112,11 @@ ALTER TABLE object ADD COLUMN file TEXT NOT NULL DEFAULT '';
 ALTER TABLE conversation ADD COLUMN announced INTEGER;
 ALTER TABLE filing ADD COLUMN receipt BLOB;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
-UPDATE conversation SET reported = 1 WHERE lost = 1 AND status IN ('filed', 'kept');
-";
+UPDATE conversation SET reported = 1 WHERE lost = 1 AND ",
+    stage!(InEverySink),
+    ";
+"
+);
 
 /// What a database turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::params;
 
-use super::{Queue, QueueError, delivered, parsed, sinks::json};
+use super::{Queue, QueueError, delivered, life_cycle::stage, parsed, sinks::json};
 use recording_host_model::{CompletedConversation, Object, Outcome};
 
 /// The shortest pause before a recording that is late is asked for again, and the longest (ms).
@@ -36,10 +36,10 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    "SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
-                     WHERE status = 'found' AND outcome IS NOT NULL
+                    concat!("SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
+                     WHERE ", stage!(Reported), "
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
-                     AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))",
+                     AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))"),
                 )?
                 .query_map([], |row| {
                     Ok(Ready {
@@ -67,8 +67,8 @@ impl Queue {
                 }
                 let losses = outcome.losses();
                 tx.prepare_cached(
-                    "UPDATE conversation SET status = 'settled', outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
-                     passing = ?6, reported = reported AND ?5 WHERE id = ?1",
+                    concat!("UPDATE conversation SET ", stage!(Settled), ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+                     passing = ?6, reported = reported AND ?5 WHERE id = ?1"),
                 )?
                 .execute(params![
                     ready.id,
@@ -105,7 +105,7 @@ impl Queue {
                 [],
             )?;
             let forgotten = tx.execute(
-                "UPDATE conversation SET outcome = ?1 WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL",
+                concat!("UPDATE conversation SET outcome = ?1 WHERE ", stage!(Fetching)),
                 [text],
             )?;
             Ok(links + forgotten)

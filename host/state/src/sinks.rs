@@ -8,6 +8,7 @@ use super::{
     Queue, QueueError,
     close::{count_filed, forget},
     fetch::Filed,
+    life_cycle::stage,
     object_row,
 };
 use recording_host_model::{ConversationRecord, Object, Outcome};
@@ -112,7 +113,11 @@ impl Queue {
     pub async fn has_filed(&self) -> Result<bool, QueueError> {
         self.with(|tx| {
             tx.query_row(
-                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status IN ('filed', 'kept'))",
+                concat!(
+                    "SELECT EXISTS (SELECT 1 FROM conversation WHERE ",
+                    stage!(InEverySink),
+                    ")"
+                ),
                 [],
                 |row| row.get(0),
             )
@@ -127,8 +132,14 @@ impl Queue {
     pub async fn has_delivered(&self) -> Result<bool, QueueError> {
         self.with(|tx| {
             tx.query_row(
-                "SELECT EXISTS (SELECT 1 FROM conversation WHERE status IN ('filed', 'kept', 'closing'))
-                 OR EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')",
+                concat!(
+                    "SELECT EXISTS (SELECT 1 FROM conversation WHERE (",
+                    stage!(InEverySink),
+                    " OR ",
+                    stage!(Closing),
+                    "))
+                 OR EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')"
+                ),
                 [],
                 |row| row.get(0),
             )
@@ -144,15 +155,15 @@ impl Queue {
     pub async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
         self.with(move |tx| {
             tx.prepare_cached(
-                "INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
+                concat!("INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
                  SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
                  (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = a.key
-                   AND c.status IN ('found', 'settled', 'closing')))",
+                   AND (", stage!(Found), " OR ", stage!(Settled), " OR ", stage!(Closing), ")))"),
             )?
             .execute([&sink])?;
             tx.prepare_cached(
-                "INSERT OR IGNORE INTO filing (segment, sink)
-                 SELECT DISTINCT segment, ?1 FROM conversation WHERE status = 'closing'",
+                concat!("INSERT OR IGNORE INTO filing (segment, sink)
+                 SELECT DISTINCT segment, ?1 FROM conversation WHERE ", stage!(Closing)),
             )?
             .execute([&sink])?;
             keep_none(tx)?;
@@ -160,8 +171,8 @@ impl Queue {
             tx.prepare_cached("DELETE FROM meta WHERE name = 'readme:' || ?1")?
                 .execute([&sink])?;
             tx.prepare_cached(
-                "INSERT OR IGNORE INTO wanting (conversation, sink)
-                 SELECT id, ?1 FROM conversation WHERE status = 'filed'",
+                concat!("INSERT OR IGNORE INTO wanting (conversation, sink)
+                 SELECT id, ?1 FROM conversation WHERE ", stage!(Filed)),
             )?
             .execute([&sink])
             .map(drop)
@@ -267,7 +278,11 @@ impl Queue {
             let mut lackers = BTreeMap::new();
             for id in conversations {
                 let filed: Option<bool> = tx
-                    .prepare_cached("SELECT status = 'filed' FROM conversation WHERE id = ?1")?
+                    .prepare_cached(concat!(
+                        "SELECT ",
+                        stage!(Filed),
+                        " FROM conversation WHERE id = ?1"
+                    ))?
                     .query_row([&id], |row| row.get(0))
                     .optional()?;
                 let sinks = wanting(tx, &id)?;
@@ -308,10 +323,12 @@ impl Queue {
 }
 
 pub(super) fn lacking(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, u64>> {
-    tx.prepare_cached(
+    tx.prepare_cached(concat!(
         "SELECT sink, count(*) FROM wanting JOIN conversation ON id = conversation
-         WHERE status = 'filed' GROUP BY sink",
-    )?
+         WHERE ",
+        stage!(Filed),
+        " GROUP BY sink"
+    ))?
     .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
     .collect()
 }
@@ -339,10 +356,12 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::R
             *bytes.entry(sink).or_default() += object.size as i64;
         }
     }
-    tx.prepare_cached(
-        "UPDATE conversation SET status = 'settled', record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
-         extent = ifnull(?7, extent), reported = 1 WHERE id = ?1",
-    )?
+    tx.prepare_cached(concat!(
+        "UPDATE conversation SET ",
+        stage!(Settled),
+        ", record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
+         extent = ifnull(?7, extent), reported = 1 WHERE id = ?1"
+    ))?
     .execute(params![
         id,
         record,
@@ -359,9 +378,10 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::R
 /// before; says whether it is filed.
 pub(super) fn take_up(tx: &Transaction<'_>, id: &str, now: u64) -> rusqlite::Result<bool> {
     let filed = tx
-        .prepare_cached(
-            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status = 'filed'",
-        )?
+        .prepare_cached(concat!(
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND ",
+            stage!(Filed)
+        ))?
         .query_row([id], Filed::read)
         .optional()?;
     let Some(filed) = filed else {
@@ -392,11 +412,13 @@ pub(super) fn wanting(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<BTreeS
 
 /// Notes that a sink lacks a filed conversation that it has had before; says whether it is filed.
 pub(super) fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Result<usize> {
-    tx.prepare_cached(
+    tx.prepare_cached(concat!(
         "INSERT INTO wanting (conversation, sink, further)
-         SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND status = 'filed'
-         ON CONFLICT (conversation, sink) DO UPDATE SET further = 1",
-    )?
+         SELECT id, ?2, 1 FROM conversation WHERE id = ?1 AND ",
+        stage!(Filed),
+        "
+         ON CONFLICT (conversation, sink) DO UPDATE SET further = 1"
+    ))?
     .execute([id, sink])
 }
 
@@ -404,7 +426,7 @@ pub(super) fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Resu
 /// conversation is in one segment at a time.
 pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let kept: Vec<String> = tx
-        .prepare_cached("SELECT id FROM conversation WHERE status = 'kept'")?
+        .prepare_cached(concat!("SELECT id FROM conversation WHERE ", stage!(Kept)))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     forget(tx, &kept)?;
@@ -414,17 +436,20 @@ pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 /// Files what no sink is left for: the last one that it waited for is gone.
 fn release(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let done: Vec<i64> = tx
-        .prepare_cached(
-            "SELECT DISTINCT segment FROM conversation AS c WHERE status = 'closing'
-             AND NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = c.segment)",
-        )?
+        .prepare_cached(concat!(
+            "SELECT DISTINCT segment FROM conversation AS c WHERE ",
+            stage!(Closing),
+            "
+             AND NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = c.segment)"
+        ))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for segment in done {
         let closing: Vec<(String, String)> = tx
-            .prepare_cached(
-                "SELECT id, outcome FROM conversation WHERE segment = ?1 AND status = 'closing'",
-            )?
+            .prepare_cached(concat!(
+                "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
+                stage!(Closing)
+            ))?
             .query_map([segment], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut outcomes = BTreeMap::<String, i64>::new();

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Behind, Queue, QueueError, delivered::behind, parsed, sinks::lacking};
+use super::{
+    Behind, Queue, QueueError, delivered::behind, life_cycle::stage, parsed, sinks::lacking,
+};
 use recording_host_model::{Outcome, Progress};
 
 /// What a queue holds.
@@ -52,11 +54,16 @@ impl Queue {
     ) -> Result<Vec<(String, String, String)>, QueueError> {
         self.with(move |tx| {
             let rows: Vec<(String, String)> = tx
-                .prepare(
-                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')
-                     AND NOT (?2 AND reported) ORDER BY id LIMIT ?1",
+                .prepare(concat!(
+                    "SELECT id, outcome FROM conversation WHERE lost = 1 AND ",
+                    stage!(InEverySink),
+                    "
+                     AND NOT (?2 AND reported) ORDER BY id LIMIT ?1"
+                ))?
+                .query_map(
+                    rusqlite::params![i64::try_from(most).unwrap_or(i64::MAX), new],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )?
-                .query_map(rusqlite::params![i64::try_from(most).unwrap_or(i64::MAX), new], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             let mut losses = Vec::new();
             for (id, outcome) in rows {
@@ -76,8 +83,11 @@ impl Queue {
     pub async fn report_losses(&self) -> Result<u64, QueueError> {
         self.with(|tx| {
             let new = tx.execute(
-                "UPDATE conversation SET reported = 1
-                 WHERE lost = 1 AND reported = 0 AND status IN ('filed', 'kept')",
+                concat!(
+                    "UPDATE conversation SET reported = 1
+                 WHERE lost = 1 AND reported = 0 AND ",
+                    stage!(InEverySink)
+                ),
                 [],
             )?;
             Ok(new as u64)
@@ -108,30 +118,44 @@ impl Queue {
                 .prepare("SELECT kind, count(*) FROM split WHERE status = 'open' GROUP BY kind")?
                 .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
                 .collect::<rusqlite::Result<_>>()?;
-            let wanted = "FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL";
+            let wanted = concat!("FROM conversation WHERE ", stage!(Wanted));
             Ok(Status {
                 progress: progress(tx)?,
                 splits,
                 next_split: number("SELECT min(due) FROM split WHERE status = 'open'")?,
                 wanted: number(&format!("SELECT count(*) {wanted}"))?.unwrap_or_default(),
                 next_wanted: number(&format!("SELECT min(due) {wanted}"))?,
-                fetching: number(
-                    "SELECT count(*) FROM conversation WHERE status = 'found' AND outcome IS NULL AND fetch IS NOT NULL",
-                )?
+                fetching: number(concat!(
+                    "SELECT count(*) FROM conversation WHERE ",
+                    stage!(Fetching)
+                ))?
                 .unwrap_or_default(),
-                pending: number("SELECT count(*) FROM artifact WHERE status = 'pending'")?.unwrap_or_default(),
-                unfiled: number(
-                    "SELECT (SELECT count(*) FROM conversation WHERE status = 'settled')
-                     + (SELECT count(*) FROM conversation WHERE status = 'closing')
-                     + (SELECT count(*) FROM conversation WHERE status = 'found' AND outcome IS NOT NULL)",
-                )?
+                pending: number("SELECT count(*) FROM artifact WHERE status = 'pending'")?
+                    .unwrap_or_default(),
+                unfiled: number(concat!(
+                    "SELECT (SELECT count(*) FROM conversation WHERE ",
+                    stage!(Settled),
+                    ")
+                     + (SELECT count(*) FROM conversation WHERE ",
+                    stage!(Closing),
+                    ")
+                     + (SELECT count(*) FROM conversation WHERE ",
+                    stage!(Reported),
+                    ")"
+                ))?
                 .unwrap_or_default(),
                 behind: behind(tx)?,
-                lost: number("SELECT count(*) FROM conversation WHERE lost = 1 AND status IN ('filed', 'kept')")?
-                    .unwrap_or_default(),
+                lost: number(concat!(
+                    "SELECT count(*) FROM conversation WHERE lost = 1 AND ",
+                    stage!(InEverySink)
+                ))?
+                .unwrap_or_default(),
                 lacking: lacking(tx)?,
-                live: number("SELECT count(*) FROM conversation WHERE live = 1 AND status = 'found'")?
-                    .unwrap_or_default(),
+                live: number(concat!(
+                    "SELECT count(*) FROM conversation WHERE live = 1 AND ",
+                    stage!(Found)
+                ))?
+                .unwrap_or_default(),
                 watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,
             })
         })

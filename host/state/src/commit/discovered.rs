@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::{
     fetch::Filed,
+    life_cycle::{Stage, stage},
     names::Lookup,
     recover::file_alike,
     sinks::{self, json, wanting},
@@ -72,7 +73,7 @@ pub(super) fn add_conversation(
             record,
             told.last.map(json).transpose()?,
             told.last.is_some_and(|outcome| !outcome.losses().is_empty()),
-            if told.last.is_some() { "settled" } else { "found" },
+            told.last.map_or(Stage::Wanted, |_| Stage::Settled).status(),
             told.due as i64,
             extent,
             told.live
@@ -86,17 +87,19 @@ pub(super) fn add_conversation(
     // What a fetch told of it is not replaced by what a search tells again. What has ended by now need
     // not be waited for.
     let was_live: Option<bool> = tx
-        .prepare_cached(
-            "SELECT live FROM conversation WHERE id = ?1 AND status = 'found' AND fetch IS NULL",
-        )?
+        .prepare_cached(concat!(
+            "SELECT live FROM conversation WHERE id = ?1 AND ",
+            stage!(Found),
+            " AND fetch IS NULL"
+        ))?
         .query_row([&found.id], |row| row.get(0))
         .optional()?;
     tx.prepare_cached(
-        "UPDATE conversation SET ended = ?3, recorded = ?4,
+        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
          extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
          record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
          due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
-         WHERE id = ?1 AND status = 'found' AND (?5 OR fetch IS NULL)",
+         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
     )?
     .execute(params![
         found.id,
@@ -147,8 +150,8 @@ fn comes_up_again(
     // What is under way is taken up again when it has been filed.
     let extent = found.revision.map(|extent| extent as i64);
     tx.prepare_cached(
-        "UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
-         AND (status IN ('settled', 'closing') OR (status = 'found' AND fetch IS NOT NULL))",
+        concat!("UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+         AND ((", stage!(Settled), " OR ", stage!(Closing), ") OR (", stage!(Found), " AND fetch IS NOT NULL))"),
     )?
     .execute(params![found.id, extent])?;
     take_up(tx, found, now)
@@ -163,10 +166,12 @@ fn take_up(
 ) -> rusqlite::Result<bool> {
     let extent = found.revision.map(|extent| extent as i64);
     let grown = tx
-        .prepare_cached(
-            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND status IN ('filed', 'kept')
-             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)",
-        )?
+        .prepare_cached(concat!(
+            "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND ",
+            stage!(InEverySink),
+            "
+             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)"
+        ))?
         .query_row(params![found.id, found.recorded, extent], Filed::read)
         .optional()?;
     match grown {

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use crate::sinks::json;
+use crate::{life_cycle::stage, sinks::json};
 use recording_host_model::{ArtifactKey, Outcome, Reported, ReportedOutcome};
 
 /// What the source says of a conversation that it found and that goes on: the code of its outcome.
@@ -74,10 +74,11 @@ pub(super) fn set_outcome(
 ) -> rusqlite::Result<()> {
     let (result, bundle, passing) = outcome(told);
     let text = json(&result)?;
-    tx.prepare_cached(
+    tx.prepare_cached(concat!(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4, announced = ?5
-         WHERE id = ?1 AND status = 'found'",
-    )?
+         WHERE id = ?1 AND ",
+        stage!(Found)
+    ))?
     .execute(params![
         told.conversation,
         text,

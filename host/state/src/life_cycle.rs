@@ -1,0 +1,253 @@
+//! The life cycle of a conversation: the stages that it passes, and the transitions between them.
+//!
+//! A stage is a status, and a condition on the columns `outcome` and `fetch` where the status alone does
+//! not tell it. All SQL takes its conditions from [`stage!`]. The table of [`Transition`]s is what
+//! `docs/architecture.md` draws; with debug assertions the database itself refuses whatever is not in it,
+//! so that every test is a test of the life cycle.
+
+mod guard;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use guard::guard;
+
+/// A stage's status as an SQL literal.
+macro_rules! word {
+    (Found) => {
+        "'found'"
+    };
+    (Settled) => {
+        "'settled'"
+    };
+    (Closing) => {
+        "'closing'"
+    };
+    (Kept) => {
+        "'kept'"
+    };
+    (Filed) => {
+        "'filed'"
+    };
+}
+
+/// The condition that a conversation is in a stage, as SQL; where it is a status alone, also the
+/// assignment that brings it there. `Found` is any stage before the outcome is final, and `InEverySink`
+/// any after each sink has acknowledged it.
+macro_rules! stage {
+    (Wanted) => {
+        concat!(
+            $crate::life_cycle::stage!(Found),
+            " AND outcome IS NULL AND fetch IS NULL"
+        )
+    };
+    (Fetching) => {
+        concat!(
+            $crate::life_cycle::stage!(Found),
+            " AND outcome IS NULL AND fetch IS NOT NULL"
+        )
+    };
+    (Reported) => {
+        concat!(
+            $crate::life_cycle::stage!(Found),
+            " AND outcome IS NOT NULL"
+        )
+    };
+    (InEverySink) => {
+        concat!(
+            "status IN (",
+            $crate::life_cycle::word!(Filed),
+            ", ",
+            $crate::life_cycle::word!(Kept),
+            ")"
+        )
+    };
+    ($status:ident) => {
+        concat!("status = ", $crate::life_cycle::word!($status))
+    };
+}
+pub(crate) use {stage, word};
+
+/// A stage in the life of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Known, and to be fetched once it is due.
+    Wanted,
+    /// Asked for, in a fetch; the source owes its outcome.
+    Fetching,
+    /// The source has said what became of it; its artifacts may still be under way.
+    Reported,
+    /// Its outcome is final: nothing is left to do but to file it.
+    Settled,
+    /// In a segment that is being filed in each sink.
+    Closing,
+    /// In every sink. Its details stay until its segment has become part of a larger one, or no other can.
+    Kept,
+    /// In every sink. The receipts have its details; here are ids, counts, and what another attempt at a
+    /// loss would need.
+    Filed,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Stage; 7] = [
+        Stage::Wanted,
+        Stage::Fetching,
+        Stage::Reported,
+        Stage::Settled,
+        Stage::Closing,
+        Stage::Kept,
+        Stage::Filed,
+    ];
+
+    /// Its value in the column `status`, which the first three stages share.
+    #[must_use]
+    pub const fn status(self) -> &'static str {
+        match self {
+            Stage::Wanted | Stage::Fetching | Stage::Reported => unquoted(word!(Found)),
+            Stage::Settled => unquoted(word!(Settled)),
+            Stage::Closing => unquoted(word!(Closing)),
+            Stage::Kept => unquoted(word!(Kept)),
+            Stage::Filed => unquoted(word!(Filed)),
+        }
+    }
+
+    /// The condition that a conversation is in this stage, as SQL.
+    #[must_use]
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Stage::Wanted => stage!(Wanted),
+            Stage::Fetching => stage!(Fetching),
+            Stage::Reported => stage!(Reported),
+            Stage::Settled => stage!(Settled),
+            Stage::Closing => stage!(Closing),
+            Stage::Kept => stage!(Kept),
+            Stage::Filed => stage!(Filed),
+        }
+    }
+
+    /// What else holds of the columns in this stage, as SQL.
+    #[must_use]
+    pub const fn invariant(self) -> &'static str {
+        match self {
+            // What an earlier attempt has come to is counted no longer.
+            Stage::Wanted | Stage::Fetching => {
+                "segment IS NULL AND bundle IS NULL AND lost = 0 AND objects = 0"
+            }
+            Stage::Reported => "segment IS NULL AND lost = 0 AND objects = 0",
+            Stage::Settled => "segment IS NULL AND outcome IS NOT NULL AND record IS NOT NULL",
+            Stage::Closing | Stage::Kept => {
+                "segment IS NOT NULL AND outcome IS NOT NULL AND record IS NOT NULL"
+            }
+            // What could tell of persons has left, unless another attempt needs it.
+            Stage::Filed => "outcome IS NOT NULL AND (lost = 1 OR record IS NULL)",
+        }
+    }
+
+    /// Whether the outcome is final. As long as a conversation stays in such a stage, what its receipt
+    /// says of it does not change: a segment is the same whenever it is read.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Stage::Settled | Stage::Closing | Stage::Kept | Stage::Filed
+        )
+    }
+}
+
+/// An SQL literal without its quotes.
+const fn unquoted(literal: &'static str) -> &'static str {
+    let (_, rest) = literal.split_at(1);
+    rest.split_at(rest.len() - 1).0
+}
+
+/// What moves a conversation from one stage to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transition {
+    /// A search finds it.
+    Found,
+    /// A search finds it and says what has become of it, with nothing to fetch.
+    FoundWithOutcome,
+    /// Receipts prove it.
+    Proven,
+    /// A fetch takes it.
+    FetchBegun,
+    /// A search hands over its recordings, or says that there are none, before a fetch asks.
+    ReportedByASearch,
+    /// The fetch says what has become of it; or has failed, or ended without a word on it.
+    Reported,
+    /// The fetch has failed, and is divided into smaller ones.
+    Divided,
+    /// More of it may come: it is asked for once more.
+    Postponed,
+    /// Nothing is left to do for it: its outcome is final.
+    Settled,
+    /// Its objects were copied from a sink that has them to those that lack it.
+    CopiedBetweenSinks,
+    /// A segment takes it.
+    Closed,
+    /// Every sink has its segment, which may still be compacted.
+    Kept,
+    /// Every sink has its segment.
+    Filed,
+    /// Every sink has its segment, but there is more of it at the source by now.
+    GrownMeanwhile,
+    /// A larger segment takes the place of its own.
+    Compacted,
+    /// Its segment is not compacted any more.
+    Released,
+    /// There is more of it at the source, or its loss is tried again, while it is kept.
+    TakenUpWhileKept,
+    /// There is more of it at the source, its loss is tried again, or a sink lacks it.
+    TakenUp,
+}
+
+impl Transition {
+    /// All transitions.
+    pub const ALL: [Transition; 18] = [
+        Transition::Found,
+        Transition::FoundWithOutcome,
+        Transition::Proven,
+        Transition::FetchBegun,
+        Transition::ReportedByASearch,
+        Transition::Reported,
+        Transition::Divided,
+        Transition::Postponed,
+        Transition::Settled,
+        Transition::CopiedBetweenSinks,
+        Transition::Closed,
+        Transition::Kept,
+        Transition::Filed,
+        Transition::GrownMeanwhile,
+        Transition::Compacted,
+        Transition::Released,
+        Transition::TakenUpWhileKept,
+        Transition::TakenUp,
+    ];
+
+    /// The stage that it leads from, none for a conversation that was not known, and the one to which.
+    /// No two transitions have the same.
+    #[must_use]
+    pub const fn ends(self) -> (Option<Stage>, Stage) {
+        use Stage::{Closing, Fetching, Filed, Kept, Reported, Settled, Wanted};
+        match self {
+            Transition::Found => (None, Wanted),
+            Transition::FoundWithOutcome => (None, Settled),
+            Transition::Proven => (None, Filed),
+            Transition::FetchBegun => (Some(Wanted), Fetching),
+            Transition::ReportedByASearch => (Some(Wanted), Reported),
+            Transition::Reported => (Some(Fetching), Reported),
+            Transition::Divided => (Some(Fetching), Wanted),
+            Transition::Postponed => (Some(Reported), Wanted),
+            Transition::Settled => (Some(Reported), Settled),
+            Transition::CopiedBetweenSinks => (Some(Wanted), Settled),
+            Transition::Closed => (Some(Settled), Closing),
+            Transition::Kept => (Some(Closing), Kept),
+            Transition::Filed => (Some(Closing), Filed),
+            Transition::GrownMeanwhile => (Some(Closing), Wanted),
+            Transition::Compacted => (Some(Kept), Closing),
+            Transition::Released => (Some(Kept), Filed),
+            Transition::TakenUpWhileKept => (Some(Kept), Wanted),
+            Transition::TakenUp => (Some(Filed), Wanted),
+        }
+    }
+}
