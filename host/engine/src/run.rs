@@ -51,7 +51,7 @@ use recording_host_model::{
 };
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
-use recording_host_state::{Queue, QueueError};
+use recording_host_state::{Lease, Queue, QueueError, WorkQueue};
 use sink_health::SinkHealth;
 pub use step::source_error;
 use step::{NextInput, StepDone};
@@ -331,12 +331,12 @@ impl Engine {
             let Some(id) = splits.take(now, most) else {
                 break;
             };
-            self.start_step(id, links, steps).await?;
+            self.start_step(id, links, steps, now).await?;
         }
         let room = most.saturating_sub(steps.len());
         for id in links.take_refreshes(room, |id| !splits.is_busy(id)) {
             splits.begin(id.clone());
-            self.start_step(id, links, steps).await?;
+            self.start_step(id, links, steps, now).await?;
         }
         Ok(())
     }
@@ -346,9 +346,11 @@ impl Engine {
         id: String,
         links: &Links,
         steps: &mut JoinSet<StepDone>,
+        now: u64,
     ) -> Result<(), RunError> {
         let input = links.input(&id);
-        if let Some(split) = self.queue.split(id).await? {
+        let lease = Lease::without_end(now);
+        if let Some(split) = self.queue.claim(id, lease).await? {
             self.spawn(steps, split, NextInput::SplitInput(input));
         }
         Ok(())

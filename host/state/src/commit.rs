@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Queue, QueueError, count,
+    Queue, QueueError, claims, count,
     delivered::sinks_owed,
     insert_splits,
     life_cycle::stage,
@@ -34,47 +34,62 @@ pub struct Committed {
 }
 
 impl Queue {
-    /// Writes down all that a step yielded and what is next for its split, at once. A conversation that
-    /// goes on is left alone until it has ended, or for `horizon` ms after its start.
-    ///
-    /// # Errors
-    /// [`QueueError`]; then the step counts as not made.
-    pub async fn commit(
+    /// Writes down all that a step yielded and what is next for its split, at once, if this worker holds
+    /// the split.
+    pub(super) async fn commit_step(
         &self,
         split: String,
         step: Step,
         now: u64,
         horizon: u64,
     ) -> Result<Committed, QueueError> {
-        self.with(move |tx| {
-            let mut committed = Committed::default();
-            let mut outcomes: HashMap<&str, &ReportedOutcome> = step
-                .outcomes
-                .iter()
-                .map(|outcome| (outcome.conversation.as_str(), outcome))
-                .collect();
-            add_names(tx, &step)?;
-            let due = Due { now, horizon };
-            committed.wanted = add_conversations(tx, &step, &mut outcomes, due)?;
-            for update in &step.updates {
-                match update {
-                    Update::Recording(about) => add_about(tx, about)?,
-                    Update::Count(counted) => add_count(tx, counted, now)?,
-                    _ => {}
-                }
+        let (id, holder) = (split.clone(), self.holder);
+        let committed = self.with(move |tx| {
+            if !claims::holds(tx, &split, holder)? {
+                return Ok(None);
             }
-            committed.artifacts = add_artifacts(tx, &step, &split)?;
-            for outcome in &step.outcomes {
-                if outcomes.contains_key(outcome.conversation.as_str()) {
-                    set_outcome(tx, outcome)?;
-                }
+            let committed = commit(tx, &split, &step, Due { now, horizon })?;
+            if !matches!(step.next, Next::Send(_)) {
+                claims::end(tx, &split, holder)?;
             }
-            committed.splits = insert_splits(tx, &step.splits, now)?;
-            advance(tx, &split, &step.next, now)?;
-            Ok(committed)
-        })
-        .await
+            Ok(Some(committed))
+        });
+        committed.await?.ok_or(QueueError::NotHeld(id))
     }
+}
+
+/// Writes down all that a step yielded and what is next for its split. A conversation that goes on is
+/// left alone until it has ended, or for the horizon after its start.
+fn commit(
+    tx: &rusqlite::Transaction<'_>,
+    split: &str,
+    step: &Step,
+    due: Due,
+) -> rusqlite::Result<Committed> {
+    let mut committed = Committed::default();
+    let mut outcomes: HashMap<&str, &ReportedOutcome> = step
+        .outcomes
+        .iter()
+        .map(|outcome| (outcome.conversation.as_str(), outcome))
+        .collect();
+    add_names(tx, step)?;
+    committed.wanted = add_conversations(tx, step, &mut outcomes, due)?;
+    for update in &step.updates {
+        match update {
+            Update::Recording(about) => add_about(tx, about)?,
+            Update::Count(counted) => add_count(tx, counted, due.now)?,
+            _ => {}
+        }
+    }
+    committed.artifacts = add_artifacts(tx, step, split)?;
+    for outcome in &step.outcomes {
+        if outcomes.contains_key(outcome.conversation.as_str()) {
+            set_outcome(tx, outcome)?;
+        }
+    }
+    committed.splits = insert_splits(tx, &step.splits, due.now)?;
+    advance(tx, split, &step.next, due.now)?;
+    Ok(committed)
 }
 
 /// When conversations are to be fetched.
@@ -291,6 +306,7 @@ fn add_artifact(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Lease, WorkQueue};
     use recording_host_model::{Conversation, HandedOver, Reported, Split, SplitState};
 
     fn state() -> SplitState {
@@ -342,7 +358,17 @@ mod tests {
     #[tokio::test]
     async fn what_a_fetch_told_is_not_replaced_by_what_a_search_tells_again() {
         let queue = Queue::in_memory().unwrap();
-        let commit = async |step: Step| queue.commit("s".to_owned(), step, 0, 0).await.unwrap();
+        let commit = async |step: Step| {
+            let split = Split {
+                id: "s".to_owned(),
+                kind: "pages".to_owned(),
+                state: state(),
+            };
+            queue.add(vec![split], 0).await.unwrap();
+            let held = queue.claim("s".to_owned(), Lease::without_end(0)).await;
+            assert!(held.unwrap().is_some());
+            queue.commit("s".to_owned(), step, 0, 0).await.unwrap()
+        };
         let record = async || {
             queue
                 .with(|tx| {

@@ -32,6 +32,43 @@ impl Queue {
         .await
     }
 
+    /// Artifacts of splits that are done, but not delivered, by split.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn undelivered(&self) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
+        self.with(|tx| {
+            let mut undelivered = BTreeMap::<String, Vec<String>>::new();
+            let mut query = tx.prepare(
+                "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
+                 WHERE artifact.status = 'pending' AND split.status = 'done'
+                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+            )?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                undelivered.entry(row.get(0)?).or_default().push(row.get(1)?);
+            }
+            Ok(undelivered)
+        })
+        .await
+    }
+
+    /// Artifacts that a split handed over and that are not delivered.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn pending(&self, split: String) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached(
+                "SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'
+                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+            )?
+            .query_map([split], |row| row.get(0))?
+            .collect()
+        })
+        .await
+    }
+
     /// What some sinks are owed: artifacts, by the split that obtains them anew.
     ///
     /// # Errors

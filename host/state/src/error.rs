@@ -49,6 +49,12 @@ pub enum QueueError {
     /// SQLite failed.
     #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
     Sqlite(#[from] rusqlite::Error),
+    /// The worker does not hold the split that it would commit a step of.
+    #[error("the split {0} is not held by this worker; what has been committed of it counts")]
+    NotHeld(String),
+    /// Another implementation of the traits failed.
+    #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A worker thread is gone.
     #[error("the queue was interrupted")]
     Interrupted,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::{
-    Queue, QueueError, count, counted, insert_splits,
+    Queue, QueueError, claims, count, counted, insert_splits,
     life_cycle::stage,
     parsed,
     sinks::{json, wanting},
@@ -170,6 +170,7 @@ impl Queue {
         let outcome = Outcome::Failed { code, message };
         self.with(move |tx| {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
+            claims::end_any(tx, &split)?;
             let left: Vec<String> = tx
                 .prepare_cached(
                     concat!("SELECT id FROM conversation WHERE ", stage!(Fetching), " AND substr(?1, 1, length(fetch)) = fetch

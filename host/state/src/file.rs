@@ -10,10 +10,10 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Queue, QueueError,
+    Queue, QueueError, claims,
     counters::counted,
     error::damaged,
-    life_cycle,
+    life_cycle, next_holder,
     schema::{self, Version},
     worker::Worker,
 };
@@ -145,6 +145,7 @@ impl Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
             worker: Some(Worker::start()),
+            holder: next_holder(),
         }))
     }
 
@@ -152,12 +153,14 @@ impl Queue {
     pub fn in_memory() -> Result<Self, QueueError> {
         let mut connection = Connection::open_in_memory()?;
         schema::create(&mut connection)?;
+        claims::prepare(&connection)?;
         life_cycle::guard(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
             worker: None,
+            holder: next_holder(),
         })
     }
 }
@@ -203,11 +206,13 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
         )?;
     }
     transaction.commit()?;
+    claims::prepare(&connection)?;
     life_cycle::guard(&connection)?;
     let queue = Queue {
         connection: Arc::new(Mutex::new(connection)),
         _lock: Some(lock),
         worker: Some(Worker::start()),
+        holder: next_holder(),
     };
     Ok((queue, ready))
 }

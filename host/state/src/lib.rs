@@ -1,8 +1,11 @@
-//! The durable state of an export: a SQLite file in `data_dir`.
+//! The durable state of an export, as two traits: the [`WorkQueue`] holds the splits, which workers claim
+//! and step, and the [`Ledger`] what has become of each conversation, along its [life cycle](Stage).
+//! [`Queue`] is both, in a SQLite file in `data_dir`.
 //!
-//! What is not acknowledged here is done again after an interruption. A
-//! transaction is on disk when it returns. No link and no secret is ever kept.
+//! What is not acknowledged here is done again after an interruption. A transaction is on disk when it
+//! returns. No link and no secret is ever kept.
 
+mod claims;
 mod close;
 mod commit;
 mod compact;
@@ -13,7 +16,9 @@ mod error;
 mod fetch;
 mod file;
 mod filing;
+pub mod ledger;
 mod life_cycle;
+mod memory;
 mod names;
 mod recover;
 mod repair;
@@ -23,13 +28,17 @@ mod settle;
 mod sinks;
 mod split;
 mod status;
+mod work_queue;
 mod worker;
 
 use std::{
     collections::BTreeMap,
     fs::File,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 pub use close::Acknowledged;
@@ -42,7 +51,9 @@ use delivered::object_row;
 pub use error::QueueError;
 use error::damaged;
 pub use fetch::Abandoned;
+pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
+pub use memory::MemoryWorkQueue;
 pub use recover::Proven;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension};
@@ -51,11 +62,12 @@ pub use settle::Settling;
 pub use sinks::{KnownSink, Lacking};
 use split::insert_splits;
 pub use status::Status;
+pub use work_queue::{Lease, WorkQueue};
 use worker::Worker;
 
 use recording_host_model::{ArtifactKey, KeyContext};
 
-/// The queue of one export.
+/// The queue of one export, as one worker sees it; clones are the same worker.
 #[derive(Clone, Debug)]
 pub struct Queue {
     connection: Arc<Mutex<Connection>>,
@@ -63,9 +75,27 @@ pub struct Queue {
     _lock: Option<Arc<File>>,
     /// Where work is done; on the caller's own thread if there is none, as a simulation needs it.
     worker: Option<Worker>,
+    /// Who claims splits through this.
+    holder: i64,
+}
+
+/// The number of the next worker; no two of a process have the same.
+static HOLDERS: AtomicI64 = AtomicI64::new(0);
+
+fn next_holder() -> i64 {
+    HOLDERS.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Queue {
+    /// The same queue as another worker sees it, which has its own claims.
+    #[must_use]
+    pub fn for_another_worker(&self) -> Self {
+        Queue {
+            holder: next_holder(),
+            ..self.clone()
+        }
+    }
+
     /// What the queue says about itself under a name.
     ///
     /// # Errors

@@ -1,92 +1,98 @@
-//! Splits: pieces of work that are open or done.
+//! Splits: pieces of work that are open or done, as SQLite keeps them.
 
-use std::collections::BTreeMap;
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use rusqlite::{OptionalExtension, params};
+use super::{Committed, Lease, Queue, QueueError, WorkQueue, claims};
+use recording_host_model::{Split, SplitState, Step};
 
-use super::{Queue, QueueError};
-use recording_host_model::{Split, SplitState};
-
-impl Queue {
-    /// Adds splits that are not known yet and returns the ids of those added.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
+#[async_trait]
+impl WorkQueue for Queue {
+    async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
         self.with(move |tx| insert_splits(tx, &splits, now)).await
     }
 
-    /// Splits that are not done, as id and time at which they are due (ms).
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
+    async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
         self.with(|tx| {
-            tx.prepare("SELECT id, due FROM split WHERE status = 'open' ORDER BY due")?
+            tx.prepare("SELECT id, due FROM split WHERE status = 'open' ORDER BY due, id")?
                 .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
                 .collect()
         })
         .await
     }
 
-    /// Artifacts of splits that are done, but not delivered, by split.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn undelivered(&self) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
-        self.with(|tx| {
-            let mut undelivered = BTreeMap::<String, Vec<String>>::new();
-            let mut query = tx.prepare(
-                "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
-                 WHERE artifact.status = 'pending' AND split.status = 'done'
-                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
-            )?;
-            let mut rows = query.query([])?;
-            while let Some(row) = rows.next()? {
-                undelivered.entry(row.get(0)?).or_default().push(row.get(1)?);
+    async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
+        self.with(move |tx| read(tx, &id)).await
+    }
+
+    async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
+        let holder = self.holder;
+        self.with(move |tx| {
+            let split = read(tx, &id)?;
+            match split.is_some() && claims::claim(tx, &id, holder, lease)? {
+                true => Ok(split),
+                false => Ok(None),
             }
-            Ok(undelivered)
         })
         .await
     }
 
-    /// Artifacts that a split handed over and that are not delivered.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn pending(&self, split: String) -> Result<Vec<String>, QueueError> {
+    async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
+        let holder = self.holder;
         self.with(move |tx| {
-            tx.prepare_cached(
-                "SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'
-                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
-            )?
-            .query_map([split], |row| row.get(0))?
-            .collect()
+            let Some(id) = claims::next(tx, lease.now)? else {
+                return Ok(None);
+            };
+            claims::claim(tx, &id, holder, lease)?;
+            read(tx, &id)
         })
         .await
     }
 
-    /// A split, if it is known.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
+    async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
+        let holder = self.holder;
+        self.with(move |tx| claims::renew(tx, &id, holder, lease.until))
+            .await
+    }
+
+    async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
+        let holder = self.holder;
         self.with(move |tx| {
-            tx.prepare_cached("SELECT kind, version, state FROM split WHERE id = ?1")?
-                .query_row([&id], |row| {
-                    Ok(Split {
-                        id: id.clone(),
-                        kind: row.get(0)?,
-                        state: SplitState {
-                            version: row.get(1)?,
-                            data: row.get(2)?,
-                        },
-                    })
-                })
-                .optional()
+            if !claims::end(tx, &id, holder)? {
+                return Ok(false);
+            }
+            tx.prepare_cached("UPDATE split SET due = ?2 WHERE id = ?1 AND status = 'open'")?
+                .execute(params![id, due as i64])?;
+            Ok(true)
         })
         .await
     }
+
+    async fn commit(
+        &self,
+        split: String,
+        step: Step,
+        now: u64,
+        horizon: u64,
+    ) -> Result<Committed, QueueError> {
+        self.commit_step(split, step, now, horizon).await
+    }
+}
+
+/// A split as it was committed last.
+fn read(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<Split>> {
+    tx.prepare_cached("SELECT kind, version, state FROM split WHERE id = ?1")?
+        .query_row([id], |row| {
+            Ok(Split {
+                id: id.to_owned(),
+                kind: row.get(0)?,
+                state: SplitState {
+                    version: row.get(1)?,
+                    data: row.get(2)?,
+                },
+            })
+        })
+        .optional()
 }
 
 /// Adds splits that are not known yet; returns the ids of those added.

@@ -4,7 +4,7 @@ use super::{
     adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
     links::Links, sink_health::SinkHealth, splits::Splits,
 };
-use recording_host_state::{Queue, QueueError};
+use recording_host_state::{Queue, QueueError, WorkQueue};
 
 /// The work under way, in the order in which it passes through the stages.
 pub(super) struct InFlight {

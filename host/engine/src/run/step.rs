@@ -18,7 +18,7 @@ use recording_host_model::{
     Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
-use recording_host_state::Abandoned;
+use recording_host_state::{Abandoned, WorkQueue};
 
 /// What became of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";

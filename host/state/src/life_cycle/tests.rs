@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Stage, Transition, guard::stage_of};
-use crate::{Abandoned, Lacking, Proven, Queue, QueueError};
+use crate::{Abandoned, Lacking, Lease, Proven, Queue, QueueError, WorkQueue};
 use recording_host_model::{
     Conversation, ConversationRecord, Failure, Next, Outcome, Reported, ReportedOutcome, Split,
     SplitState, Step,
@@ -152,6 +152,12 @@ impl Life {
             notes: Vec::new(),
             next: Next::Done(state()),
         };
+        self.queue.add(vec![split("s")], NOW).await.unwrap();
+        let held = self
+            .queue
+            .claim("s".to_owned(), Lease::without_end(NOW))
+            .await;
+        assert!(held.unwrap().is_some());
         let committed = self.queue.commit("s".to_owned(), step, NOW, 0).await;
         committed.unwrap();
     }

@@ -1,0 +1,243 @@
+//! What the leader of an export keeps: its conversations, their artifacts, the segments that they are
+//! filed in, and the sinks, in the order in which a conversation meets them.
+//!
+//! [`Queue`] keeps it in SQLite, beside the splits. What it guarantees of every call below:
+//!
+//! - **Atomic.** A call has all of its effect or none, at a crash too. Where it begins or ends work, the
+//!   splits are in the same transaction: [`search`](Discovery::search), [`fetch`](Fetching::fetch),
+//!   [`abandon`](Fetching::abandon).
+//! - **Durable.** What it changed is on the disk when it returns.
+//! - **In order.** A call sees the effect of each call that has returned.
+//! - **Along the life cycle.** A conversation moves along [`Transition`](crate::Transition)s alone.
+//!
+//! Whether a call may be repeated by who does not know what came of it: reading always. Of the others,
+//! what says that it *notes*, *fixes* or *expects* something may, and so may all that works through what
+//! is at a stage ([`settle`](Fetching::settle), [`close_segments`](Filing::close_segments),
+//! [`retry_lost`](Fetching::retry_lost) and the like): the repeat finds less to do, or nothing. A search or
+//! a fetch that is begun twice is numbered twice, and its splits are known the second time. Only
+//! [`filed`](Filing::filed) counts, and is for segments that are still [`unfiled`](Filing::unfiled).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use async_trait::async_trait;
+
+use super::{
+    Abandoned, Acknowledged, Copied, Counted, KnownSink, Lacking, Proven, Queue, QueueError,
+    Replaced, Searched, SearchedRange, Settling, Status, Unproven, VoidSegment,
+};
+use recording_host_model::{
+    ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
+};
+
+/// All of the ledger.
+pub trait Ledger: Discovery + Fetching + Filing + Sinks + Repair + Report {}
+
+impl<T: Discovery + Fetching + Filing + Sinks + Repair + Report> Ledger for T {}
+
+/// Declares a part of the ledger, each method with what it is for, its arguments and its answer, and has
+/// [`Queue`] answer it by its own method of the same name.
+macro_rules! part {
+    (
+        $(#[$about_part:meta])*
+        $part:ident {
+            $($(#[$about:meta])* $method:ident($($name:ident: $type:ty),*) -> $answer:ty;)*
+        }
+    ) => {
+        $(#[$about_part])*
+        #[async_trait]
+        pub trait $part: Send + Sync {
+            $(
+                $(#[$about])*
+                ///
+                /// # Errors
+                /// [`QueueError`]; then nothing has changed.
+                async fn $method(&self, $($name: $type),*) -> Result<$answer, QueueError>;
+            )*
+        }
+
+        #[async_trait]
+        impl $part for Queue {
+            $(
+                async fn $method(&self, $($name: $type),*) -> Result<$answer, QueueError> {
+                    Queue::$method(self, $($name),*).await
+                }
+            )*
+        }
+    };
+}
+
+part! {
+    /// Which ranges of time were searched, and what is known of the conversations in them.
+    Discovery {
+        /// What the searches have come to.
+        searched() -> Searched;
+        /// Notes that the whole interval is to be searched once more.
+        search_again() -> ();
+        /// Begins a search of a range; returns the ids of the splits that are new.
+        search(splits: Vec<Split>, range: TimeRange, now: u64) -> Vec<String>;
+        /// Notes that the searches under way are over.
+        searched_all(now: u64) -> ();
+        /// Notes what an earlier version of the program has searched of an interval.
+        take_over(interval: (u64, Option<u64>)) -> ();
+        /// The ranges that were searched and touch a range.
+        searches_of(from: u64, until: u64) -> Vec<SearchedRange>;
+        /// How many conversations the source counted on each day, and when (ms).
+        source_counts() -> Vec<(String, u64, u64)>;
+        /// The ranges in which the source counted more conversations than are known.
+        miscounted() -> Vec<Counted>;
+        /// When the first and the last of the conversations began that go on (ms).
+        live() -> Option<(u64, u64)>;
+        /// What is known of conversations, as far as they are.
+        known(ids: Vec<String>) -> BTreeMap<String, KeyContext>;
+        /// The conversations whose recordings the source put into a bundle.
+        in_bundle(key: &ArtifactKey) -> Vec<String>;
+    }
+}
+
+part! {
+    /// From wanted to settled: fetches, and what became of the artifacts that they hand over.
+    Fetching {
+        /// Chooses conversations for the next fetch, without beginning it; see [`Queue::gather`].
+        gather(export: &str, most: usize, any: bool, now: u64) -> Option<(String, Vec<ConversationRef>)>;
+        /// Begins a fetch of conversations; returns the ids of the splits that are new.
+        fetch(name: String, conversations: Vec<String>, splits: Vec<Split>, now: u64) -> Vec<String>;
+        /// When the next conversation that was put off is due (ms).
+        next_wanted(live: bool) -> Option<u64>;
+        /// Lets go of a split of a fetch, whoever holds it; returns how many of its conversations are
+        /// fetched again.
+        abandon(split: String, failure: Abandoned, now: u64) -> usize;
+        /// Artifacts that a split handed over and that are not delivered.
+        pending(split: String) -> Vec<String>;
+        /// Artifacts of splits that are done, but not delivered, by split.
+        undelivered() -> BTreeMap<String, Vec<String>>;
+        /// Notes what became of artifacts.
+        delivered(batch: Vec<ArtifactResult>) -> ();
+        /// Which objects among those delivered are copies of others.
+        copies(batch: &[ArtifactResult]) -> Vec<Copied>;
+        /// What sinks are owed: artifacts, by the split that obtains them anew.
+        owed(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
+        /// Whether an artifact waits for sinks that are away and that alone want it.
+        any_waits_for_sinks() -> bool;
+        /// Makes outcomes final, or puts conversations off; see [`Queue::settle`].
+        settle(now: u64, horizon: u64, confirm: u64) -> Settling;
+        /// Has failed what the source owes an outcome for, once no fetch is left.
+        settle_forgotten() -> usize;
+        /// Takes up again losses that may pass.
+        retry_passing(now: u64) -> usize;
+        /// Takes up again all losses.
+        retry_lost(now: u64) -> usize;
+    }
+}
+
+part! {
+    /// From settled to filed: segments, their receipts, and what takes the place of small ones.
+    Filing {
+        /// Closes segments of what is settled, to be filed in sinks.
+        close_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
+        /// The segments that are closed and not filed in every sink, with those they can be filed in.
+        unfiled() -> BTreeMap<i64, Vec<String>>;
+        /// A closed segment, the same whenever it is read.
+        segment(number: i64) -> Segment;
+        /// Acknowledges that a sink holds a segment; see [`Queue::filed`].
+        filed(segment: &Segment, sink: String, keep: bool, now: u64) -> Acknowledged;
+        /// How many conversations wait to be filed in some sink.
+        closing() -> u64;
+        /// The bytes that are fixed for a segment's receipt in a sink.
+        fixed_receipt(segment: i64, sink: String) -> Option<Vec<u8>>;
+        /// Fixes the bytes of a segment's receipt in a sink, unless some are; returns those that are.
+        fix_receipt(segment: i64, sink: String, bytes: Vec<u8>) -> Vec<u8>;
+        /// Lets go of the bytes of a receipt that was never put.
+        release_receipt(segment: i64, sink: String) -> ();
+        /// Expects a segment to be filed in a sink.
+        expect_filing(segment: i64, sink: String) -> ();
+        /// Notes the sha256 of a segment's rows in a sink.
+        set_rows(segment: i64, sink: String, sha256: String) -> ();
+        /// The sha256 of a segment's rows in a sink.
+        rows(segment: i64, sink: String) -> Option<String>;
+        /// Whether there is something to compact of days before one.
+        can_compact(before: String) -> bool;
+        /// Closes segments in the place of smaller ones; says whether there is something to file.
+        compact(before: String, most: usize, sinks: Vec<String>) -> bool;
+        /// The segments whose files are to be removed from sinks that have what takes their place.
+        replaced() -> Vec<Replaced>;
+        /// Notes that a sink no longer holds a replaced segment.
+        removed(replaced: Replaced) -> ();
+        /// The version of the text about the archive that a sink was given; 0 for none.
+        readme(sink: String) -> i64;
+        /// Notes the version of the text about the archive that a sink was given.
+        set_readme(sink: String, version: i64) -> ();
+    }
+}
+
+part! {
+    /// The sinks that the export has known, and what some of them lack that others have.
+    Sinks {
+        /// The sinks that the export has known.
+        sinks() -> Vec<KnownSink>;
+        /// Notes a sink as it is now.
+        set_sink(sink: KnownSink) -> ();
+        /// Notes which sinks are still there; nothing waits for the others any more.
+        lapse(present: Vec<String>) -> ();
+        /// Whether any conversation is filed.
+        has_filed() -> bool;
+        /// Whether any sink was given anything.
+        has_delivered() -> bool;
+        /// Whether an object of a sink is part of what is not filed yet.
+        has_object(sink: String, key: String) -> bool;
+        /// Notes that a sink lacks all that others have.
+        lacks_all(sink: String) -> ();
+        /// Notes that a sink lacks conversations that it has had before; returns how many it does.
+        lacks(sink: String, conversations: Vec<String>) -> u64;
+        /// Notes that a sink has the receipts of segments.
+        has_segments(sink: String, segments: Vec<i64>) -> ();
+        /// Notes what receipts in a sink prove of it, as conversations and attempts.
+        has(sink: String, conversations: Vec<(String, u32)>, further: bool) -> ();
+        /// How many filed conversations each sink lacks.
+        lacking() -> BTreeMap<String, u64>;
+        /// Which sinks lack each of these conversations.
+        lackers(conversations: Vec<String>) -> BTreeMap<String, BTreeSet<String>>;
+        /// Notes what sinks were given that lacked it; returns how many conversations are to be fetched.
+        filled(lacking: Vec<Lacking>, refused: Vec<(String, String)>, now: u64) -> usize;
+    }
+}
+
+part! {
+    /// What receipts prove, and what is done where they do not.
+    Repair {
+        /// Takes over what receipts prove; returns how many conversations are done with.
+        recover(
+            proven: Vec<Proven>,
+            segments: BTreeSet<(i64, String)>,
+            replaced: Vec<(i64, String, i64)>,
+            now: u64
+        ) -> u64;
+        /// Notes that all that the receipts prove is known.
+        set_ready() -> ();
+        /// Notes that a sink's files of a segment are wrong; see [`Queue::file_again`].
+        file_again(segment: VoidSegment, now: u64) -> Option<u64>;
+        /// The filed conversations of which a sink proves nothing.
+        unproven(sink: String, proven: HashSet<u64>) -> Unproven;
+        /// At which attempt a conversation was filed last, and with how many objects.
+        last_filed(id: String) -> Option<(u32, u64)>;
+        /// The conversations that are filed in a segment, as far as is known.
+        filed_in(segment: i64) -> Vec<String>;
+    }
+}
+
+part! {
+    /// How far the export is, and what it says of itself.
+    Report {
+        /// How far the export is.
+        progress() -> Progress;
+        /// All that `status` shows.
+        status() -> Status;
+        /// Conversations with a loss: id, code and message.
+        losses(most: usize, new: bool) -> Vec<(String, String, String)>;
+        /// Notes that all losses have been named; returns how many had not.
+        report_losses() -> u64;
+        /// A text that is kept under a name.
+        meta(name: &'static str) -> Option<String>;
+        /// Notes a text under a name.
+        set_meta(name: &'static str, value: String) -> ();
+    }
+}
