@@ -216,3 +216,36 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
     };
     Ok((queue, ready))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When all conversations of the fixture are long over (ms).
+    const NOW: u64 = 1_900_000_000_000;
+
+    #[tokio::test]
+    async fn a_queue_of_version_1_is_continued_along_the_life_cycle() {
+        let fixture = "../../tests/fixtures/queue-v1/data/calls-491e0447fee1.sqlite";
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(fixture, folder.path().join("export-0.sqlite")).unwrap();
+        let (queue, ready) = Queue::open(folder.path(), "export-0").unwrap();
+        assert!(ready);
+        // All of it was being fetched when it was killed.
+        assert_eq!(queue.status().await.unwrap().fetching, 12);
+        queue.settle_forgotten().await.unwrap();
+        let settled = queue.settle(NOW, 0, 0).await.unwrap();
+        assert_eq!(settled.settled, 12);
+        let sinks = vec!["lake".to_owned()];
+        queue.close_segments(1, 100, sinks).await.unwrap();
+        for number in queue.unfiled().await.unwrap().into_keys() {
+            let segment = queue.segment(number).await.unwrap();
+            let filed = queue.filed(&segment, "lake".to_owned(), false, NOW).await;
+            assert!(filed.unwrap().everywhere);
+        }
+        let lost = queue.status().await.unwrap().lost;
+        assert!(lost > 0);
+        assert_eq!(queue.retry_lost(NOW).await.unwrap() as u64, lost);
+    }
+}

@@ -241,3 +241,19 @@ part! {
         set_meta(name: &'static str, value: String) -> ();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_queue_serves_as_any_ledger() {
+        let ledger: Box<dyn Ledger> = Box::new(Queue::in_memory().unwrap());
+        ledger.set_meta("name", "text".to_owned()).await.unwrap();
+        let text = ledger.meta("name").await.unwrap();
+        assert_eq!(text.as_deref(), Some("text"));
+        let gathered = ledger.gather("export", 10, true, 0).await.unwrap();
+        assert_eq!(gathered, None);
+        assert_eq!(ledger.progress().await.unwrap(), Progress::default());
+    }
+}

@@ -9,6 +9,7 @@ mod claims;
 mod close;
 mod commit;
 mod compact;
+pub mod conformance;
 mod copies;
 mod counters;
 mod delivered;
