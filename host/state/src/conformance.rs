@@ -242,7 +242,7 @@ impl Worker {
 
     /// Checks a split's state; none if it is not known.
     async fn reads(&self, id: &str, expected: Option<&str>) -> Result<(), Failure> {
-        let answer = ok(self.guarantee, self.queue.split(id.to_owned()).await)?;
+        let answer = ok(self.guarantee, self.queue.split(String::from(id)).await)?;
         let expected = expected.map(|data| Split {
             state: state(data),
             ..split(id)
