@@ -17,10 +17,11 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use recording_host_config::Config;
 use recording_host_engine::Summary;
-use recording_host_model::clock::Clock;
+use recording_host_model::{Split, SplitState, Step, clock::Clock};
 use recording_host_sink::{
     Body, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store, filesystem::Filesystem,
 };
+use recording_host_state::{Lease, Queue, WorkQueue};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -411,4 +412,20 @@ pub(crate) async fn read_by(script: &str, packages: &str, path: &Path) -> Value 
         "{script}: {said}; tests/run installs the readers"
     );
     serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+/// Has a queue know what a step of some split has yielded.
+pub(crate) async fn commit_step(queue: &Queue, step: Step) {
+    let split = Split {
+        id: "s".to_owned(),
+        kind: "test".to_owned(),
+        state: SplitState {
+            version: 1,
+            data: Vec::new(),
+        },
+    };
+    queue.add(vec![split], 0).await.unwrap();
+    let claimed = queue.claim("s".to_owned(), Lease::without_end(0)).await;
+    assert!(claimed.unwrap().is_some());
+    queue.commit("s".to_owned(), step, 0, 0).await.unwrap();
 }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::forge::Forged;
-use crate::support::{files, sha256};
+use crate::support::{commit_step, files, sha256};
 
 /// A media server that answers with these bodies in turn, and then with the last one again.
 async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) {
@@ -260,10 +260,7 @@ pub(super) async fn delivered(
         size: None,
         sha256: digest,
     };
-    queue
-        .commit("s".to_owned(), step(&artifact), 0, 0)
-        .await
-        .unwrap();
+    commit_step(&queue, step(&artifact)).await;
     let delivery = transfer.deliver(&artifact, &[&lake]).await?;
     assert!(delivery.failed.is_empty());
     let contents = delivery.contents;

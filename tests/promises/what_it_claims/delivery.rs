@@ -21,7 +21,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::support::files;
+use crate::support::{commit_step, files};
 
 /// What tells where a body ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Way {
             }),
             conversations: ids.iter().map(|id| conversation(id)).collect(),
         };
-        self.queue.commit("s".to_owned(), step, 0, 0).await.unwrap();
+        commit_step(&self.queue, step).await;
     }
 
     pub(super) async fn deliver(
