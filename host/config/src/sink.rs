@@ -1,18 +1,24 @@
 //! What a configuration says about a sink, and the sink made from it.
 
-#[cfg(any(feature = "sink-azure-blob", feature = "sink-gcs"))]
-mod bucket;
+#[cfg(feature = "sink-azure-blob")]
+mod azure_blob;
+mod filesystem;
+#[cfg(feature = "sink-gcs")]
+mod gcs;
 #[cfg(feature = "sink-http")]
 mod http;
 #[cfg(test)]
 mod identity_tests;
-mod place;
+#[cfg(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod name;
+mod registry;
 #[cfg(feature = "s3")]
 pub(super) mod s3;
+mod stdout;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
@@ -20,7 +26,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
-use crate::secret::{self, Backend};
+use crate::{
+    place::Place,
+    secret::{self, Backend},
+};
 use recording_host_engine::{
     privacy::Privacy,
     transfer::{Output, Zip},
@@ -30,23 +39,11 @@ use recording_host_model::{
     route::{Condition, Content, Route},
 };
 use recording_host_sink::{
-    Overwrite, Sink,
+    Sink,
     encrypted::Encrypted,
     encryption::{RecipientError, Recipients},
-    filesystem::{Filesystem, Options},
-    stdout::Stdout,
 };
-
-/// The types of sinks.
-const TYPES: &str = "filesystem, s3, gcs, azure_blob, http or stdout";
-
-/// The types that are there by a feature of the build, with its name.
-const FEATURES: [(&str, &str); 4] = [
-    ("s3", "s3"),
-    ("gcs", "sink-gcs"),
-    ("azure_blob", "sink-azure-blob"),
-    ("http", "sink-http"),
-];
+use registry::SinkKeys;
 
 /// A sink whose keys are known to be right.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ pub(super) struct SinkConfig {
     /// Where it stands in the configuration.
     at: String,
     common: Common,
-    kind: Kind,
+    keys: Box<dyn SinkKeys>,
 }
 
 /// Keys that every sink has.
@@ -127,62 +124,6 @@ impl TryFrom<Vec<String>> for Given {
     }
 }
 
-#[derive(Debug)]
-enum Kind {
-    Filesystem(FilesystemKeys),
-    #[cfg(feature = "s3")]
-    S3(Box<s3::Keys>),
-    #[cfg(feature = "sink-gcs")]
-    Gcs(Box<bucket::GcsKeys>),
-    #[cfg(feature = "sink-azure-blob")]
-    AzureBlob(Box<bucket::AzureBlobKeys>),
-    #[cfg(feature = "sink-http")]
-    Http(Box<http::Keys>),
-    Stdout,
-}
-
-/// Files in a folder.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FilesystemKeys {
-    /// The folder; it is made if need be.
-    #[schemars(example = &"/mnt/archive")]
-    path: PathBuf,
-    /// Permissions of files, whatever the umask is; 0640 less the umask if left out.
-    #[serde(default)]
-    #[schemars(example = &"0640")]
-    mode: Option<Mode>,
-    /// Permissions of folders that are made; 0777 less the umask if left out.
-    #[serde(default)]
-    #[schemars(example = &"0750")]
-    directory_mode: Option<Mode>,
-    /// What is done about an object that is there already.
-    #[serde(default)]
-    overwrite: Overwrite,
-}
-
-/// Permissions, in octal digits.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-struct Mode(u32);
-
-impl TryFrom<String> for Mode {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        u32::from_str_radix(&text, 8)
-            .ok()
-            .filter(|mode| *mode <= 0o7777)
-            .map(Mode)
-            .ok_or_else(|| format!("`{text}` is not of the form \"0640\""))
-    }
-}
-
-/// One line of JSON for each object on standard output.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NoKeys {}
-
 /// A value that may be a secret: it is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
 pub(super) struct Hidden(String);
@@ -224,19 +165,7 @@ impl Secrets<'_> {
 /// all of them have.
 pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Schema, Vec<(&'static str, Schema)>) {
     let common = Common::json_schema(generator);
-    let types = vec![
-        #[cfg(feature = "s3")]
-        ("s3", s3::Keys::json_schema(generator)),
-        ("filesystem", FilesystemKeys::json_schema(generator)),
-        #[cfg(feature = "sink-gcs")]
-        ("gcs", bucket::GcsKeys::json_schema(generator)),
-        #[cfg(feature = "sink-azure-blob")]
-        ("azure_blob", bucket::AzureBlobKeys::json_schema(generator)),
-        #[cfg(feature = "sink-http")]
-        ("http", http::Keys::json_schema(generator)),
-        ("stdout", NoKeys::json_schema(generator)),
-    ];
-    (common, types)
+    (common, registry::schemas(generator))
 }
 
 impl SinkConfig {
@@ -272,30 +201,9 @@ impl SinkConfig {
             }
         }
         let rest = Value::Object(table);
-        let kind = match named.as_ref().and_then(Value::as_str) {
-            Some("filesystem") => Kind::Filesystem(parse(&at, rest)?),
-            Some("stdout") => parse(&at, rest).map(|NoKeys {}| Kind::Stdout)?,
-            #[cfg(feature = "s3")]
-            Some("s3") => Kind::S3(parse(&at, rest)?),
-            #[cfg(feature = "sink-gcs")]
-            Some("gcs") => Kind::Gcs(parse(&at, rest)?),
-            #[cfg(feature = "sink-azure-blob")]
-            Some("azure_blob") => Kind::AzureBlob(parse(&at, rest)?),
-            #[cfg(feature = "sink-http")]
-            Some("http") => Kind::Http(parse(&at, rest)?),
-            // Known, and not built in.
-            Some(name) if FEATURES.iter().any(|(known, _)| *known == name) => {
-                return Err(left_out(&at, name));
-            }
-            Some(other) => {
-                let reason = format!("`{other}` is not known; use {TYPES}");
-                return Err(key(format!("{at}.type"), reason));
-            }
-            None => return Err(key(format!("{at}.type"), format!("missing; use {TYPES}"))),
-        };
-        let sink = SinkConfig { at, common, kind };
-        sink.check_place()?;
-        Ok(sink)
+        let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
+        keys.check_place(&at)?;
+        Ok(SinkConfig { at, common, keys })
     }
 
     /// Where it stands in the configuration.
@@ -349,87 +257,53 @@ impl SinkConfig {
 
     /// Whether it writes to standard output.
     pub(super) fn prints(&self) -> bool {
-        matches!(self.kind, Kind::Stdout)
+        self.keys.prints()
+    }
+
+    /// The place of its objects. A URL that is a reference to a secret is told as that reference.
+    pub(super) fn place(&self) -> Place {
+        self.keys.place()
+    }
+
+    /// Its place with secrets in it looked up: it may be compared, and not shown.
+    pub(super) fn revealed_place(
+        &self,
+        backends: &BTreeMap<String, Backend>,
+    ) -> Result<Place, ConfigError> {
+        self.keys.revealed_place(&self.secrets(backends))
+    }
+
+    /// Whether its place may be a secret.
+    pub(super) fn may_be_secret(&self) -> bool {
+        self.keys.may_be_secret()
+    }
+
+    /// The key that tells its place.
+    pub(super) fn place_key(&self) -> &'static str {
+        self.keys.place_key()
+    }
+
+    fn secrets<'a>(&'a self, backends: &'a BTreeMap<String, Backend>) -> Secrets<'a> {
+        Secrets {
+            at: &self.at,
+            backends,
+        }
     }
 
     /// Checks what can be checked offline.
-    pub(super) fn validate(&self, secrets: &BTreeMap<String, Backend>) -> Result<(), ConfigError> {
-        let secrets = Secrets {
-            at: &self.at,
-            backends: secrets,
-        };
-        match &self.kind {
-            Kind::Filesystem(_) | Kind::Stdout => Ok(()),
-            #[cfg(feature = "s3")]
-            Kind::S3(given) => given.settings(&secrets).map(|_| ()),
-            #[cfg(feature = "sink-gcs")]
-            Kind::Gcs(given) => given.settings(&secrets).map(|_| ()),
-            #[cfg(feature = "sink-azure-blob")]
-            Kind::AzureBlob(given) => given.settings(&secrets).map(|_| ()),
-            #[cfg(feature = "sink-http")]
-            Kind::Http(given) => given.settings(&secrets).map(|_| ()),
-        }
+    pub(super) fn validate(&self, backends: &BTreeMap<String, Backend>) -> Result<(), ConfigError> {
+        self.keys.validate(&self.secrets(backends))
     }
 
     /// Makes the sink.
     pub(super) async fn sink(
         &self,
-        secrets: &BTreeMap<String, Backend>,
+        backends: &BTreeMap<String, Backend>,
     ) -> Result<Arc<dyn Sink>, ConfigError> {
-        let secrets = Secrets {
-            at: &self.at,
-            backends: secrets,
-        };
-        #[cfg(any(
-            feature = "sink-azure-blob",
-            feature = "sink-gcs",
-            feature = "sink-http"
-        ))]
-        let wrong = |error: recording_host_sink::SinkError| key(&self.at, error.reason);
-        let sink: Arc<dyn Sink> = match &self.kind {
-            Kind::Filesystem(given) => Arc::new(Filesystem::with(
-                given.path.clone(),
-                Options {
-                    mode: given.mode.map(|mode| mode.0),
-                    directory_mode: given.directory_mode.map(|mode| mode.0),
-                    overwrite: given.overwrite,
-                },
-            )),
-            Kind::Stdout => Arc::new(Stdout::default()),
-            #[cfg(feature = "s3")]
-            Kind::S3(given) => {
-                Arc::new(recording_host_sink_s3::S3::new(given.settings(&secrets)?).await)
-            }
-            #[cfg(feature = "sink-gcs")]
-            Kind::Gcs(given) => {
-                let settings = given.settings(&secrets)?;
-                Arc::new(recording_host_sink_object_store::gcs::open(settings).map_err(wrong)?)
-            }
-            #[cfg(feature = "sink-azure-blob")]
-            Kind::AzureBlob(given) => {
-                let settings = given.settings(&secrets)?;
-                Arc::new(
-                    recording_host_sink_object_store::azure_blob::open(settings).map_err(wrong)?,
-                )
-            }
-            #[cfg(feature = "sink-http")]
-            Kind::Http(given) => {
-                let settings = given.settings(&secrets)?;
-                Arc::new(recording_host_sink::http::Http::new(settings).map_err(wrong)?)
-            }
-        };
+        let sink = self.keys.open(&self.secrets(backends)).await?;
         Ok(match &self.common.encrypt {
             None => sink,
             Some(encrypt) => Arc::new(Encrypted::new(sink, encrypt.recipients.0.clone())),
         })
     }
-}
-
-fn left_out(at: &str, name: &str) -> ConfigError {
-    let feature = FEATURES.iter().find(|(known, _)| *known == name);
-    let feature = feature.map_or(name, |(_, feature)| feature);
-    key(
-        format!("{at}.type"),
-        format!("this build has no `{name}`; build it with the feature `{feature}`"),
-    )
 }

@@ -1,14 +1,19 @@
 //! The keys of a sink of type `http`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
+use recording_host_sink::{
+    Sink,
+    http::{Auth, Http, Retry, Settings, Template, Timeout, Verb},
+};
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{super::place::Place, ConfigError, Hidden, Secrets};
-use recording_host_sink::http::{Auth, Retry, Settings, Template, Timeout, Verb};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
+use crate::place::Place;
 
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,24 +69,7 @@ enum AuthKeys {
 }
 
 impl Keys {
-    /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
-    /// that its path is told as a digest; a reference to a secret is told as it is.
-    pub(super) fn place(&self) -> Place {
-        match Template::new(&self.url.0) {
-            Ok(url) => Place::hidden(url.base()),
-            Err(_) => Place::named("http", &self.url.0),
-        }
-    }
-
-    /// The URL's beginning, with a secret looked up.
-    pub(super) fn revealed_place(&self, secrets: &Secrets) -> Result<Place, ConfigError> {
-        let url = secrets.get("url", &self.url)?;
-        let url =
-            Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        Ok(Place::hidden(url.base()))
-    }
-
-    pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
@@ -121,5 +109,44 @@ impl Keys {
             retry: self.retry,
             timeout: self.timeout,
         })
+    }
+}
+
+#[async_trait]
+impl SinkKeys for Keys {
+    fn place_key(&self) -> &'static str {
+        "url"
+    }
+
+    /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
+    /// that its path is told as a digest; a reference to a secret is told as it is.
+    fn place(&self) -> Place {
+        match Template::new(&self.url.0) {
+            Ok(url) => Place::hidden(url.base()),
+            Err(_) => Place::named("http", &self.url.0),
+        }
+    }
+
+    /// The URL's beginning, with a secret looked up.
+    fn revealed_place(&self, secrets: &Secrets<'_>) -> Result<Place, ConfigError> {
+        let url = secrets.get("url", &self.url)?;
+        let url =
+            Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
+        Ok(Place::hidden(url.base()))
+    }
+
+    fn may_be_secret(&self) -> bool {
+        true
+    }
+
+    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
+        self.settings(secrets).map(|_| ())
+    }
+
+    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
+        let opened = Http::new(self.settings(secrets)?);
+        Ok(Arc::new(
+            opened.map_err(|error| key(secrets.at, error.reason))?,
+        ))
     }
 }

@@ -1,19 +1,18 @@
 //! The keys of a sink of type `s3`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_s3::{
     Checksum, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock, PartsAtOnce,
-    Retention, RetentionMode, Retry, Role, Settings, StorageClass, TidyAfter, Timeout,
+    Retention, RetentionMode, Retry, Role, S3, Settings, StorageClass, TidyAfter, Timeout,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    super::place::{Place, amazon},
-    ConfigError, Hidden, Secrets,
-};
-use recording_host_sink::Overwrite;
+use super::{ConfigError, Hidden, Secrets, name::plain_name, registry::SinkKeys};
+use crate::place::{Place, amazon};
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -142,20 +141,8 @@ struct LockKeys {
 }
 
 impl Keys {
-    pub(super) fn bucket(&self) -> &str {
-        &self.bucket
-    }
-
-    /// The bucket and prefix, whatever the region is: no two buckets of a server share a name.
-    pub(super) fn place(&self) -> Place {
-        let endpoint = self.endpoint.as_deref();
-        let server = amazon(self.region.as_deref(), endpoint);
-        let server = server.or(endpoint).unwrap_or_default();
-        Place::bucket("s3", server, &self.bucket, &self.prefix)
-    }
-
     /// Refuses values that no server can take.
-    fn validate(&self, secrets: &Secrets) -> Result<(), ConfigError> {
+    fn check_values(&self, secrets: &Secrets) -> Result<(), ConfigError> {
         for (name, value) in &self.object_metadata {
             let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
             if !plain(value) || !plain(name) || name.is_empty() || name.contains([' ', ':']) {
@@ -187,8 +174,8 @@ impl Keys {
         Ok(())
     }
 
-    pub(super) fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
-        self.validate(secrets)?;
+    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+        self.check_values(secrets)?;
         let storage_class = match &self.storage_class {
             Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
                 secrets.error("storage_class", unknown(name, StorageClass::values()))
@@ -242,6 +229,33 @@ impl Keys {
                     TidyAfter(Duration::from_secs(hours.saturating_mul(3600)))
                 }),
         })
+    }
+}
+
+#[async_trait]
+impl SinkKeys for Keys {
+    fn place_key(&self) -> &'static str {
+        "bucket"
+    }
+
+    fn place(&self) -> Place {
+        // Whatever the region is: no two buckets of a server share a name.
+        let endpoint = self.endpoint.as_deref();
+        let server = amazon(self.region.as_deref(), endpoint);
+        let server = server.or(endpoint).unwrap_or_default();
+        Place::bucket("s3", server, &self.bucket, &self.prefix)
+    }
+
+    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
+        plain_name(at, "bucket", &self.bucket)
+    }
+
+    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
+        self.settings(secrets).map(|_| ())
+    }
+
+    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
+        Ok(Arc::new(S3::new(self.settings(secrets)?).await))
     }
 }
 

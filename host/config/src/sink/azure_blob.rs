@@ -1,0 +1,152 @@
+//! The keys of a sink of type `azure_blob`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use recording_host_sink::{Overwrite, Sink};
+use recording_host_sink_object_store::azure_blob::{self, Credentials, Options, Retry, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ConfigError, Hidden, Secrets, key, name::plain_name, registry::SinkKeys};
+use crate::place::Place;
+
+/// Azure Blob Storage.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keys {
+    /// The storage account.
+    #[schemars(example = &"corprecordings")]
+    account: String,
+    /// The container's name; it must exist.
+    #[schemars(example = &"recordings")]
+    container: String,
+    /// What all keys begin with.
+    #[serde(default)]
+    #[schemars(example = &"genesys")]
+    prefix: String,
+    /// The URL of a server other than Azure's public cloud, such as an emulator.
+    #[schemars(example = &"http://127.0.0.1:10000/devstoreaccount1")]
+    endpoint: Option<String>,
+    /// Who writes; what the environment says (`AZURE_...`), else the managed identity, if left out.
+    #[serde(default)]
+    credentials: CredentialKeys,
+    /// The access tier of objects: `Hot`, `Cool`, `Cold` or `Archive`.
+    #[schemars(example = &"Cool")]
+    access_tier: Option<String>,
+    /// Tags of each object.
+    #[serde(default)]
+    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
+    tags: BTreeMap<String, String>,
+    /// User metadata of each object.
+    #[serde(default)]
+    #[schemars(example = BTreeMap::from([("department", "claims")]))]
+    object_metadata: BTreeMap<String, String>,
+    /// The content encoding that objects are labelled with.
+    #[schemars(example = &"identity")]
+    content_encoding: Option<String>,
+    /// What is done about an object that is there already.
+    #[serde(default)]
+    overwrite: Overwrite,
+    /// How requests are repeated.
+    #[serde(default)]
+    retry: Retry,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CredentialKeys {
+    /// The account's key.
+    #[schemars(example = &"SECRET[env.AZURE_KEY]")]
+    access_key: Option<Hidden>,
+    /// A shared access signature: the query without its question mark.
+    #[schemars(example = &"SECRET[env.AZURE_SAS]")]
+    sas: Option<Hidden>,
+    /// The directory of an application of Entra ID.
+    #[schemars(example = &"00000000-0000-0000-0000-000000000000")]
+    tenant_id: Option<String>,
+    /// The application.
+    #[schemars(example = &"00000000-0000-0000-0000-000000000000")]
+    client_id: Option<String>,
+    /// The application's secret.
+    #[schemars(example = &"SECRET[env.AZURE_SECRET]")]
+    client_secret: Option<Hidden>,
+}
+
+impl Keys {
+    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+        let given = &self.credentials;
+        let optional = |name: &str, value: &Option<Hidden>| {
+            secrets.optional(&format!("credentials.{name}"), value.as_ref())
+        };
+        let client = (
+            &given.tenant_id,
+            &given.client_id,
+            optional("client_secret", &given.client_secret)?,
+        );
+        let key = optional("access_key", &given.access_key)?;
+        let credentials = match (key, optional("sas", &given.sas)?, client) {
+            (None, None, (None, None, None)) => Credentials::Default,
+            (Some(key), None, (None, None, None)) => Credentials::AccessKey(key),
+            (None, Some(sas), (None, None, None)) => Credentials::Sas(sas),
+            (None, None, (Some(tenant_id), Some(client_id), Some(client_secret))) => {
+                Credentials::Client {
+                    tenant_id: tenant_id.clone(),
+                    client_id: client_id.clone(),
+                    client_secret,
+                }
+            }
+            _ => {
+                let reason = "give `access_key`, or `sas`, or `tenant_id`, `client_id` and `client_secret` together";
+                return Err(secrets.error("credentials", reason));
+            }
+        };
+        Ok(Settings {
+            account: self.account.clone(),
+            container: self.container.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials,
+            options: Options {
+                prefix: self.prefix.clone(),
+                storage_class: self.access_tier.clone(),
+                object_metadata: self.object_metadata.clone(),
+                tags: self.tags.clone(),
+                content_encoding: self.content_encoding.clone(),
+                overwrite: self.overwrite,
+            },
+            retry: self.retry,
+        })
+    }
+}
+
+#[async_trait]
+impl SinkKeys for Keys {
+    fn place_key(&self) -> &'static str {
+        "container"
+    }
+
+    fn place(&self) -> Place {
+        let public = format!("https://{}.blob.core.windows.net", self.account);
+        let endpoint = self.endpoint.as_deref().unwrap_or(&public);
+        Place::bucket("azure_blob", endpoint, &self.container, &self.prefix)
+    }
+
+    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
+        if self.account.is_empty() {
+            let reason = "is empty; name the storage account";
+            return Err(key(format!("{at}.account"), reason));
+        }
+        plain_name(at, "container", &self.container)
+    }
+
+    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
+        self.settings(secrets).map(|_| ())
+    }
+
+    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
+        let opened = azure_blob::open(self.settings(secrets)?);
+        Ok(Arc::new(
+            opened.map_err(|error| key(secrets.at, error.reason))?,
+        ))
+    }
+}

@@ -1,0 +1,79 @@
+//! The keys of a sink of type `filesystem`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use recording_host_sink::{
+    Overwrite, Sink,
+    filesystem::{Filesystem, Options},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ConfigError, Secrets, key, registry::SinkKeys};
+use crate::place::Place;
+
+/// Files in a folder.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keys {
+    /// The folder; it is made if need be.
+    #[schemars(example = &"/mnt/archive")]
+    path: PathBuf,
+    /// Permissions of files, whatever the umask is; 0640 less the umask if left out.
+    #[serde(default)]
+    #[schemars(example = &"0640")]
+    mode: Option<Mode>,
+    /// Permissions of folders that are made; 0777 less the umask if left out.
+    #[serde(default)]
+    #[schemars(example = &"0750")]
+    directory_mode: Option<Mode>,
+    /// What is done about an object that is there already.
+    #[serde(default)]
+    overwrite: Overwrite,
+}
+
+/// Permissions, in octal digits.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+struct Mode(u32);
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        u32::from_str_radix(&text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777)
+            .map(Mode)
+            .ok_or_else(|| format!("`{text}` is not of the form \"0640\""))
+    }
+}
+
+#[async_trait]
+impl SinkKeys for Keys {
+    fn place_key(&self) -> &'static str {
+        "path"
+    }
+
+    fn place(&self) -> Place {
+        Place::folder(&self.path)
+    }
+
+    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
+        if self.path.as_os_str().is_empty() {
+            let reason = "is empty; name a folder, such as `/mnt/archive`";
+            return Err(key(format!("{at}.path"), reason));
+        }
+        Ok(())
+    }
+
+    async fn open(&self, _: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
+        let options = Options {
+            mode: self.mode.map(|mode| mode.0),
+            directory_mode: self.directory_mode.map(|mode| mode.0),
+            overwrite: self.overwrite,
+        };
+        Ok(Arc::new(Filesystem::with(self.path.clone(), options)))
+    }
+}

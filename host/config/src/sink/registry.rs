@@ -1,0 +1,163 @@
+//! The types of sinks that a configuration can name. A new one is a module of its own, which says what
+//! is particular to it by [`SinkKeys`], and one line in [`TYPES`]: reading, the schema, `generate`,
+//! validation and what a message suggests come from there.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use recording_host_sink::Sink;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ConfigError, Secrets, key, parse};
+use crate::place::Place;
+
+/// The keys of one type of sinks, and what is made of them.
+///
+/// Its description in the schema is the type's doc comment, that of each key the field's.
+#[async_trait]
+pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
+    /// The key that tells where its objects lie.
+    fn place_key(&self) -> &'static str;
+
+    /// Where its objects lie. A URL that is a reference to a secret is told as that reference.
+    fn place(&self) -> Place;
+
+    /// Its place with secrets in it looked up: it may be compared, and not shown.
+    ///
+    /// # Errors
+    /// A secret that is not there.
+    fn revealed_place(&self, _secrets: &Secrets<'_>) -> Result<Place, ConfigError> {
+        Ok(self.place())
+    }
+
+    /// Whether its place may be a secret.
+    fn may_be_secret(&self) -> bool {
+        false
+    }
+
+    /// Whether it writes to standard output.
+    fn prints(&self) -> bool {
+        false
+    }
+
+    /// Refuses names that name nothing, or something else than a name; `at` is the sink's place in
+    /// the configuration.
+    ///
+    /// # Errors
+    /// The key whose name is wrong.
+    fn check_place(&self, _at: &str) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Checks what can be checked offline.
+    ///
+    /// # Errors
+    /// The key whose value is wrong, or the secret that is not there.
+    fn validate(&self, _secrets: &Secrets<'_>) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Makes the sink.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and what the sink itself refuses.
+    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError>;
+}
+
+/// A type of sinks.
+pub(super) struct SinkType {
+    /// What `type` says.
+    name: &'static str,
+    /// The feature of the build that it is there by; empty if it always is.
+    feature: &'static str,
+    /// What reads its keys; none if this build has it not.
+    built: Option<Built>,
+}
+
+#[derive(Clone, Copy)]
+struct Built {
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    read: Read,
+}
+
+/// Reads the keys of a sink that stands at this place in the configuration.
+type Read = fn(&str, Value) -> Result<Box<dyn SinkKeys>, ConfigError>;
+
+impl Built {
+    const fn of<K: SinkKeys + DeserializeOwned + JsonSchema + 'static>() -> Self {
+        Built {
+            schema: K::json_schema,
+            read: |at, keys| Ok(Box::new(parse::<K>(at, keys)?)),
+        }
+    }
+}
+
+/// A line of the registry; without the feature, the type of its keys need not be there.
+macro_rules! sink {
+    ($name:literal, $keys:ty) => {
+        SinkType {
+            name: $name,
+            feature: "",
+            built: Some(Built::of::<$keys>()),
+        }
+    };
+    ($name:literal, $keys:ty, $feature:tt) => {
+        SinkType {
+            name: $name,
+            feature: $feature,
+            #[cfg(feature = $feature)]
+            built: Some(Built::of::<$keys>()),
+            #[cfg(not(feature = $feature))]
+            built: None,
+        }
+    };
+}
+
+/// All types, in the order in which they are told.
+const TYPES: [SinkType; 6] = [
+    sink!("s3", super::s3::Keys, "s3"),
+    sink!("filesystem", super::filesystem::Keys),
+    sink!("gcs", super::gcs::Keys, "sink-gcs"),
+    sink!("azure_blob", super::azure_blob::Keys, "sink-azure-blob"),
+    sink!("http", super::http::Keys, "sink-http"),
+    sink!("stdout", super::stdout::Keys),
+];
+
+/// The types that this build has, each with the schema of its keys.
+pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    let built = TYPES.iter().filter_map(|one| Some((one.name, one.built?)));
+    built
+        .map(|(name, built)| (name, (built.schema)(generator)))
+        .collect()
+}
+
+/// Reads the keys of a sink of the type `name`; `at` is the sink's place in the configuration.
+pub(super) fn read(
+    at: &str,
+    name: Option<&str>,
+    keys: Value,
+) -> Result<Box<dyn SinkKeys>, ConfigError> {
+    let wrong = |reason: String| key(format!("{at}.type"), reason);
+    let Some(name) = name else {
+        return Err(wrong(format!("missing; use {}", known())));
+    };
+    let Some(found) = TYPES.iter().find(|one| one.name == name) else {
+        return Err(wrong(format!("`{name}` is not known; use {}", known())));
+    };
+    let Some(built) = found.built else {
+        return Err(wrong(format!(
+            "this build has no `{name}`; build it with the feature `{}`",
+            found.feature
+        )));
+    };
+    (built.read)(at, keys)
+}
+
+/// The names of all types, as a sentence tells them.
+fn known() -> String {
+    let names = TYPES.map(|one| one.name);
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{} or {last}", others.join(", "))
+}
