@@ -40,7 +40,7 @@ impl Check {
         }
         anyhow::ensure!(
             bad == 0,
-            "findings that are bad: {bad}; each says the way out"
+            "{bad} checks failed; see the fix under each"
         );
         Ok(Done::All)
     }

@@ -1,4 +1,4 @@
-//! `decrypt`: gets back what a sink with `encrypt` holds.
+//! `decrypt`: decrypts objects written by a sink with `encrypt`.
 
 use std::{
     fs::File,

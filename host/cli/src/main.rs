@@ -49,15 +49,15 @@ enum Command {
     Demo(demo::Demo),
     /// Exports what a configuration says, going on where the last run stopped.
     Run(run::Run),
-    /// Says what an export will take: conversations, bytes, requests, time, day by day.
+    /// Estimates the size, requests and duration of an export, day by day.
     Plan(plan::Plan),
-    /// Tries out log-in, permissions and sinks, and says what is missing.
+    /// Tests the log-in, permissions and sinks, and reports what is missing and how to fix it.
     Check(check::Check),
     /// Checks a configuration without touching network or sinks.
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
-    /// Gets back what a sink with `encrypt` holds.
+    /// Decrypts objects written by a sink with `encrypt`.
     Decrypt(decrypt::Decrypt),
     /// Asks the source again and names, day by day, what the receipts do not have.
     Reconcile(reconcile::Reconcile),
@@ -65,7 +65,7 @@ enum Command {
     Push(genesys::Push),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
-    /// Removes what killed writers left in the sinks: temporary files, unfinished uploads.
+    /// Removes temporary files and unfinished uploads left by interrupted runs.
     Tidy(tidy::Tidy),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]

@@ -297,12 +297,9 @@ pub(super) fn plan(name: &str, plan: &Plan) {
     line("total", &plan.total, "");
     let sample = &plan.sample;
     let error = plan.bytes_error.map_or_else(
-        || "how far they may be off, the sample does not tell".to_owned(),
+        || "the sample is too small to tell how exact they are".to_owned(),
         |error| {
-            format!(
-                "they may be off by {}, in one case of 20 by more",
-                bytes(error)
-            )
+            format!("bytes within {} (95 % confidence interval)", bytes(error))
         },
     );
     println!(

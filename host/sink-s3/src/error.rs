@@ -1,4 +1,4 @@
-//! What went wrong with a bucket, in one line, and the way out.
+//! What went wrong with a bucket, in one line, and how to fix it.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 

@@ -1,6 +1,6 @@
 //! Objects in S3, or in whatever speaks its protocol.
 //!
-//! Objects up to 16 MiB go in one PUT, larger ones as a multipart upload, which goes on where a
+//! Objects up to 16 MiB go in one PUT, larger ones as a multipart upload, which resumes where a
 //! killed writer left it. Each request carries a checksum that the server compares; a server that
 //! cannot is found out by [`check`](Sink::check), and sizes are compared instead. What has arrived
 //! is not copied on its way: requests are made of the segments that came.

@@ -1,4 +1,4 @@
-//! Encrypts what goes into a sink so that whoever keeps the storage cannot read it, and gets it back.
+//! Encrypts what goes into a sink so that the storage operator cannot read it, and decrypts it.
 //!
 //! The format is [age](https://age-encryption.org/v1): the programs `age` and `rage` read what is
 //! written here. Recipients are public and encrypt; identities are secret, decrypt, and are never

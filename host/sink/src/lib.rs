@@ -172,7 +172,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Proves that objects can be written, and leaves nothing behind.
     ///
     /// # Errors
-    /// Says what is missing and the way out.
+    /// Says what is missing and how to fix it.
     async fn check(&self) -> Result<Health, SinkError>;
 
     /// Writes an object. Either all of it is there, durably, when this returns, or nothing is;
@@ -184,7 +184,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     /// Says whether a later attempt can succeed.
     async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError>;
 
-    /// Removes what killed writers left of puts to this sink that were never finished, and returns
+    /// Removes temporary files and unfinished uploads that interrupted runs left in this sink, and returns
     /// how many there were. Puts that are under way are left alone.
     ///
     /// # Errors
@@ -320,7 +320,7 @@ pub struct BodySender {
 
 /// The bytes of an object broke off; whoever fed them knows why.
 #[derive(Debug, thiserror::Error)]
-#[error("the object broke off before its end")]
+#[error("upload aborted: the download ended early")]
 pub struct BodyAborted;
 
 /// The sink has stopped reading; its `put` says why.

@@ -24,7 +24,7 @@ pub struct Finding {
     pub subject: String,
     /// How it is.
     pub state: State,
-    /// What was found, and the way out if it is not good.
+    /// What was found, and how to fix it if it is not good.
     pub text: String,
 }
 

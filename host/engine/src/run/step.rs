@@ -304,7 +304,7 @@ pub fn source_error(error: &SourceError) -> String {
         SourceError::Gone(text) => format!("gone: {text}"),
         SourceError::Transient(text) | SourceError::Permanent(text) => text.clone(),
         SourceError::IncompatibleState(version) => format!(
-            "the queue was written by another version of the component (state {version}); finish with that one, or begin anew with an empty data_dir"
+            "the queue was written by another version of the component (state {version}); finish with that one, or start over with an empty data_dir"
         ),
     }
 }

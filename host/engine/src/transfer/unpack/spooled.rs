@@ -67,7 +67,7 @@ impl Transfer {
             let spooled = self.spooled_within(artifact, begun.take(), &mut wanted);
             match spooled.await? {
                 Some(spooled) => return Ok(spooled),
-                // It is longer than there was room for: begin anew where there is.
+                // It is longer than there was room for: start over where there is.
                 None => continue,
             }
         }
