@@ -29,22 +29,14 @@ impl Sink for Counter {
         mut body: Body,
     ) -> Result<PutResult, SinkError> {
         let mut size = 0;
-        while let Some(data) = body.next().await.map_err(|broken| SinkError {
-            sink: "counter".into(),
-            key: key.to_owned(),
-            reason: broken.to_string(),
-            retryable: true,
-            different: None,
+        while let Some(data) = body.next().await.map_err(|aborted| {
+            SinkError::new("counter", key, aborted.to_string()).with_retryable(true)
         })? {
             size += data.len() as u64;
         }
         let mut counts = self.0.lock().expect("nobody panics with it");
         *counts.entry(info.content_type).or_default() += size;
-        Ok(PutResult {
-            size,
-            etag: None,
-            sealed: None,
-        })
+        Ok(PutResult::new(size))
     }
 }
 

@@ -45,6 +45,7 @@
 //! | A pipeline by hand | `examples/by_hand.rs` |
 //! | A sink of your own | `examples/own_sink.rs` |
 //! | A subscriber of what happens | `examples/watch.rs` |
+//! | A stream of deliveries that you acknowledge | `examples/deliveries.rs` |
 //! | Cancellation | `examples/cancel.rs` |
 //!
 //! The library has no global state, sets up no logging and handles no signals.
@@ -67,6 +68,8 @@ pub use recording_host_source::{BUILTIN, SourceComponent};
 pub mod sink {
     pub use recording_host_sink::{
         Body, BodyAborted, BodySender, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError,
-        SinkExt, Store, StoreExt, conformance, filesystem::Filesystem,
+        SinkExt, Store, StoreExt, conformance,
+        deliveries::{Deliveries, Delivery, DeliverySink, deliveries},
+        filesystem::Filesystem,
     };
 }

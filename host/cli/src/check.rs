@@ -38,10 +38,7 @@ impl Check {
         if self.json {
             println!("{}", serde_json::json!({ "sources": all }));
         }
-        anyhow::ensure!(
-            bad == 0,
-            "{bad} checks failed; see the fix under each"
-        );
+        anyhow::ensure!(bad == 0, "{bad} checks failed; see the fix under each");
         Ok(Done::All)
     }
 }

@@ -298,9 +298,7 @@ pub(super) fn plan(name: &str, plan: &Plan) {
     let sample = &plan.sample;
     let error = plan.bytes_error.map_or_else(
         || "the sample is too small to tell how exact they are".to_owned(),
-        |error| {
-            format!("bytes within {} (95 % confidence interval)", bytes(error))
-        },
+        |error| format!("bytes within {} (95 % confidence interval)", bytes(error)),
     );
     println!(
         "  conversations are counted; recordings and bytes follow from {} conversations with {} files of {}: {error}",

@@ -7,6 +7,7 @@ mod body_reader;
 mod body_writer;
 pub mod conformance;
 mod decrypt;
+pub mod deliveries;
 #[cfg(feature = "encryption")]
 pub mod encrypted;
 #[cfg(feature = "encryption")]
@@ -82,6 +83,18 @@ pub struct SinkError {
     pub different: Option<DifferentObject>,
 }
 
+impl PutResult {
+    /// An object of so many bytes that is stored as it was put.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        PutResult {
+            size,
+            etag: None,
+            sealed: None,
+        }
+    }
+}
+
 impl From<SinkError> for Error {
     fn from(error: SinkError) -> Self {
         Error::new(ErrorKind::Sink, error.clone())
@@ -101,6 +114,23 @@ pub struct DifferentObject {
 }
 
 impl SinkError {
+    /// An object that is not stored, and why; a later attempt cannot succeed.
+    pub fn new(sink: &str, key: &str, reason: impl Into<String>) -> Self {
+        SinkError {
+            sink: sink.to_owned(),
+            key: key.to_owned(),
+            reason: reason.into(),
+            retryable: false,
+            different: None,
+        }
+    }
+
+    /// The same; says whether a later attempt can succeed.
+    #[must_use]
+    pub fn with_retryable(self, retryable: bool) -> Self {
+        SinkError { retryable, ..self }
+    }
+
     /// The same, since a different object is there under this key.
     pub fn with_different(self, key: &str, overwrite: Overwrite, info: &PutOptions) -> Self {
         SinkError {

@@ -219,7 +219,10 @@ impl Pipeline {
         self.run_until(stop).await
     }
 
-    /// Runs the export to its end, or until `stop` turns true.
+    /// Runs the export to its end, or until `stop` turns true: then downloads under way come to their
+    /// end, for at most 20 seconds. To end it at once, drop the future. Either way nothing is lost, and
+    /// the next run resumes. The compiler cannot show that the future is `Send`: await it, join it with
+    /// others, or spawn it by `spawn_local`.
     ///
     /// # Errors
     /// [`Error`]; another run of the same export goes on from there.
