@@ -56,10 +56,6 @@ impl Repair<'_> {
             return Ok(());
         }
         let remains = self.remains(store, segment, &files).await?;
-        if remains.header.is_none() && self.counts_for_nothing(store, &remains, &files).await? {
-            done.removed += remove(store, &files).await?;
-            return Ok(());
-        }
         let sink = &self.output().name;
         let mut sound = Vec::new();
         for id in &remains.conversations {
@@ -80,37 +76,6 @@ impl Repair<'_> {
             None => done.postponed += 1,
         }
         Ok(())
-    }
-
-    /// Whether nothing depends on a segment whose receipt cannot be read: no conversation is filed in it,
-    /// no row is left, and each conversation that its receipt may still tell of is filed in another one,
-    /// as when a run was killed while it removed the segment.
-    async fn counts_for_nothing(
-        &self,
-        store: &dyn Store,
-        remains: &Remains,
-        files: &str,
-    ) -> Result<bool, RepairError> {
-        if !remains.conversations.is_empty() {
-            return Ok(false);
-        }
-        let Some(bytes) = store.read(&receipt_key(files)).await? else {
-            return Ok(true);
-        };
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(entry) = serde_json::from_slice::<ReceiptEntry>(line) else {
-                continue;
-            };
-            if self
-                .queue
-                .last_filed(entry.conversation_id)
-                .await?
-                .is_none()
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Whether another segment has taken its place.
