@@ -23,7 +23,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use crate::receipt::{by_day, parts_of, segment_of};
+use crate::receipt::{by_day, segment_of};
 use recording_host_model::{
     Error, hex,
     layout::{BUNDLES, Layout},
@@ -286,11 +286,7 @@ impl Check<'_> {
             "aside" => ObjectKind::Aside,
             _ => ObjectKind::Recording,
         };
-        let segment = parts_of(&key).map(|(day, export, number)| SegmentId {
-            export: export.to_owned(),
-            day: day.to_owned(),
-            number,
-        });
+        let segment = SegmentId::of_file(&key);
         self.report.findings.push(Finding {
             difference: Difference::Surplus,
             key,

@@ -246,3 +246,48 @@ async fn rows_that_two_exports_have_filed_are_named_and_stand_once_after_a_repai
     assert_eq!(cloud.asked("media"), media);
     assert_eq!(cloud.recordings().len() as u64, CALLS);
 }
+
+/// Makes the first line of a receipt unreadable.
+fn spoil(receipt: &Path) {
+    let mut bytes = fs::read(receipt).unwrap();
+    bytes[0] ^= 1;
+    fs::write(receipt, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_receipt_that_a_killed_removal_left_is_removed() {
+    let cloud = exported().await;
+    // Its rows are gone already, and others prove all that it was about.
+    let receipt = first(&cloud.output(), "receipts/");
+    let name = receipt.file_name().unwrap().to_str().unwrap();
+    let (export, _) = name.rsplit_once('-').unwrap();
+    let left = receipt.with_file_name(format!("{export}-000999.jsonl"));
+    fs::copy(&receipt, &left).unwrap();
+    spoil(&left);
+    assert_eq!(found(&cloud, "out").await.len(), 1);
+    let media = cloud.asked("media");
+    let ran = cloud.run_with(&["--repair"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!left.exists() && receipt.exists());
+    assert_eq!(cloud.asked("media"), media);
+    ran.complete(CALLS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unreadable_receipt_without_rows_was_about_is_proven_again() {
+    for forgets in [false, true] {
+        let cloud = exported().await;
+        let receipt = first(&cloud.output(), "receipts/");
+        let day = receipt.parent().unwrap().file_name().unwrap();
+        fs::remove_dir_all(cloud.output().join("metadata").join(day)).unwrap();
+        spoil(&receipt);
+        if forgets {
+            // The queue is lost, too, and is made anew of what the receipts prove.
+            fs::remove_dir_all(cloud.folder("data")).unwrap();
+        }
+        let ran = cloud.run_with(&["--repair"]).await;
+        assert_eq!(ran.code, Some(0), "{forgets}: {ran:?}");
+        assert_eq!(found(&cloud, "out").await, [], "{forgets}");
+        ran.complete(CALLS);
+    }
+}

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use super::{Repair, RepairError, Repaired, Wrong};
 use crate::{
     receipt::{
-        ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, by_day, name, receipt_key,
-        sibling,
+        ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, adds_up, by_day, name,
+        receipt_key, sibling,
     },
     verify::SegmentId,
 };
@@ -55,7 +55,15 @@ impl Repair<'_> {
         if segment.export != self.claim.label() {
             return Ok(());
         }
-        let remains = self.remains(store, segment, &files).await?;
+        let mut remains = self.remains(store, segment, &files).await?;
+        if remains.header.is_none() {
+            self.leave_proven(store, segment, &mut remains).await?;
+            if remains.conversations.is_empty() {
+                // As when a run was killed while it removed a segment that another had replaced.
+                done.removed += remove(store, &files).await?;
+                return Ok(());
+            }
+        }
         let sink = &self.output().name;
         let mut sound = Vec::new();
         for id in &remains.conversations {
@@ -95,6 +103,39 @@ impl Repair<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Leaves out of what an unreadable receipt was about the conversations that other receipts of the
+    /// sink prove, as they were filed last.
+    async fn leave_proven(
+        &self,
+        store: &dyn Store,
+        segment: &SegmentId,
+        remains: &mut Remains,
+    ) -> Result<(), RepairError> {
+        let mut proven = BTreeMap::<String, u32>::new();
+        let folder = format!("receipts/date={}/", segment.day);
+        for key in by_day(store, &folder).await?.into_values().flatten() {
+            let bytes = store.read(&key).await?.unwrap_or_default();
+            let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
+                continue;
+            };
+            if reader.header().export != segment.export || !adds_up(&bytes) {
+                continue;
+            }
+            for (_, entry) in reader.filter_map(Result::ok) {
+                let attempt = proven.entry(entry.conversation_id).or_default();
+                *attempt = entry.attempt.max(*attempt);
+            }
+        }
+        for id in remains.conversations.clone() {
+            let filed = self.queue.last_filed(id.clone()).await?;
+            let attempt = proven.get(&id);
+            if filed.is_some_and(|(last, _)| attempt.is_some_and(|attempt| *attempt >= last)) {
+                remains.conversations.remove(&id);
+            }
+        }
+        Ok(())
     }
 
     async fn remains(
@@ -188,6 +229,12 @@ impl Repair<'_> {
 impl Remains {
     fn read_receipt(&mut self, bytes: &[u8]) {
         let Ok(mut reader) = ReceiptReader::new(bytes) else {
+            // Lines that can be read still tell of whom it was; what they say is not believed.
+            let lines = bytes.split(|byte| *byte == b'\n');
+            let entries =
+                lines.filter_map(|line| serde_json::from_slice::<ReceiptEntry>(line).ok());
+            self.conversations
+                .extend(entries.map(|entry| entry.conversation_id));
             return;
         };
         let header = reader.header().clone();

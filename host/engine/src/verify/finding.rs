@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::receipt::parts_of;
+
 /// How an archive differs from what its receipts say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -120,6 +122,18 @@ pub struct SegmentId {
     pub day: String,
     /// Its number in the export.
     pub number: i64,
+}
+
+impl SegmentId {
+    /// The segment that a file belongs to by its key, if to any.
+    pub(crate) fn of_file(key: &str) -> Option<Self> {
+        let (day, export, number) = parts_of(key)?;
+        Some(SegmentId {
+            export: export.to_owned(),
+            day: day.to_owned(),
+            number,
+        })
+    }
 }
 
 /// Something that is not as it should be.

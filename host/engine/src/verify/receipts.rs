@@ -75,7 +75,10 @@ impl Check<'_> {
         let mut reader = match ReceiptReader::new(&bytes[..]) {
             Ok(reader) => reader,
             Err(error) => {
-                self.find_in(key, None, Difference::Receipt, None, error.to_string());
+                // Its key still tells which segment a repair is to look at.
+                let segment = SegmentId::of_file(key);
+                let detail = error.to_string();
+                self.find_in(key, segment, Difference::Receipt, None, detail);
                 return Ok(true);
             }
         };
