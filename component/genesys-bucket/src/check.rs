@@ -249,7 +249,7 @@ fn pushed(newest: Timestamp, now: Timestamp) -> Finding {
     }
 }
 
-/// What a refusal means for an export, and the way out; what may pass is tried again.
+/// What a refusal means for an export, and how to fix it; what is retryable is tried again.
 fn refused(error: SourceError) -> Result<Finding, SourceError> {
     let (subject, text) = match error {
         SourceError::Options(error) => (error.path, error.message),

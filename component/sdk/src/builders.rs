@@ -198,7 +198,7 @@ impl Finding {
         Self::new(subject, Verdict::Doubtful, text)
     }
 
-    /// What keeps an export from its work; the text says the way out.
+    /// A problem that stops an export; the text says how to fix it.
     #[must_use]
     pub fn bad(subject: &str, text: impl Into<String>) -> Self {
         Self::new(subject, Verdict::Bad, text)

@@ -301,7 +301,7 @@ impl Suite<'_> {
                     !error.retryable
                         && error.to_string().contains(name)
                         && error.reason.contains("overwrite"),
-                    || format!("{error}: it should name the key and the way out"),
+                    || format!("{error}: it should name the key and how to fix it"),
                 )?,
             }
             self.holds(PROMISE, name, &one).await?;

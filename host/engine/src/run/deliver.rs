@@ -318,7 +318,7 @@ impl Engine {
         let text = error.to_string();
         match in_flight.sinks.failed(place, error, self.clock.now())? {
             Failure::Again => {}
-            Failure::Twice => self.warn(&format!("{text}; trying on")),
+            Failure::Twice => self.warn(&format!("{text}; retrying")),
             Failure::Opened => self.on_sink_unavailable(place, &text),
         }
         Ok(())

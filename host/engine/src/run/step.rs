@@ -165,7 +165,7 @@ impl Engine {
                     let due = now + pause(failures);
                     // The first few are nothing to worry anybody.
                     if failures == 4 {
-                        self.warn(&format!("{}: {text}; trying on", split.kind));
+                        self.warn(&format!("{}: {text}; retrying", split.kind));
                     }
                     in_flight.splits.resume_at(split.id.clone(), due);
                     return Ok(());

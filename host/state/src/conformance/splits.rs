@@ -82,7 +82,7 @@ pub(super) async fn wait_until_they_are_due(fixture: &dyn Fixture) -> Result<(),
         worker.next(due - 1).await?,
         None,
     )?;
-    // By its id it can be had at any time.
+    // A split is found by its id at any time.
     let early = ok(
         guarantee,
         worker.queue.claim("a".into(), from(NOW + 2)).await,

@@ -30,7 +30,7 @@ pub(super) enum Fault {
     ReleasesForAnybody,
     /// A lease that is renewed ends at once.
     ForgetsRenewals,
-    /// What a worker has claimed is its own for ever.
+    /// A claim never expires.
     LeasesNeverEnd,
     /// A step is said to be committed, and is not.
     ForgetsCommits,
