@@ -23,6 +23,8 @@ mod crashes;
 mod dialects;
 #[path = "promises/encryption.rs"]
 mod encryption;
+#[path = "promises/errors.rs"]
+mod errors;
 #[path = "promises/events.rs"]
 mod events;
 #[path = "promises/faults.rs"]

@@ -359,6 +359,10 @@ impl Bucket {
 
 #[async_trait]
 impl Sink for Bucket {
+    fn name(&self) -> &str {
+        self.sink
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         let name = probe_name();
         let path = self.path(&name)?;

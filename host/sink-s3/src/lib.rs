@@ -122,6 +122,10 @@ impl S3 {
 
 #[async_trait]
 impl Sink for S3 {
+    fn name(&self) -> &str {
+        "s3"
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         self.probe().await
     }

@@ -147,6 +147,10 @@ impl Delivery {
 
 #[async_trait]
 impl Sink for DeliverySink {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         match self.sender.is_closed() {
             true => Err(self.gone("")),

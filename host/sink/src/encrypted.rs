@@ -39,6 +39,10 @@ impl Encrypted {
 
 #[async_trait]
 impl Sink for Encrypted {
+    fn name(&self) -> &str {
+        self.below.name()
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         let below = self.below.check().await?;
         let recipients = self.recipients.count();
@@ -65,7 +69,7 @@ impl Sink for Encrypted {
         let (sealed, stored) = tokio::join!(sealing, self.below.put(&key, info, encrypted));
         let stored = stored?;
         let failed = |reason: String| SinkError {
-            sink: "encrypted".to_owned(),
+            sink: self.name().to_owned(),
             key: key.clone(),
             reason,
             retryable: false,

@@ -88,9 +88,10 @@ impl Filesystem {
                 format!("{error}; the file system takes no name of this length or kind"),
                 false,
             ),
-            Kind::ReadOnlyFilesystem | Kind::NotADirectory | Kind::IsADirectory => {
-                (format!("{error}; check the sink's `path`"), false)
-            }
+            Kind::ReadOnlyFilesystem
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::AlreadyExists => (format!("{error}; check the sink's `path`"), false),
             Kind::Unsupported => (
                 format!("{error}; the file system cannot lock files, which keeps writers apart"),
                 false,
@@ -145,6 +146,10 @@ impl Filesystem {
 
 #[async_trait]
 impl Sink for Filesystem {
+    fn name(&self) -> &str {
+        "filesystem"
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         let (root, mode) = (self.root.clone(), self.options.directory_mode);
         let probe = spawn_blocking(move || part::probe(&root, mode));

@@ -337,6 +337,10 @@ impl Http {
 
 #[async_trait]
 impl Sink for Http {
+    fn name(&self) -> &str {
+        "http"
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         // Nothing is known of what the server would make of a probe, so none is sent.
         let answer = self

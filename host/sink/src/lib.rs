@@ -15,7 +15,7 @@ pub mod encryption;
 pub mod filesystem;
 #[cfg(feature = "http")]
 pub mod http;
-
+pub mod named;
 pub mod stdout;
 
 use async_trait::async_trait;
@@ -199,6 +199,11 @@ pub fn probe_name() -> String {
 /// A place for objects.
 #[async_trait]
 pub trait Sink: Send + Sync + std::fmt::Debug {
+    /// By what name its errors call it, where nobody has given it one: its type.
+    fn name(&self) -> &str {
+        "sink"
+    }
+
     /// Proves that objects can be written, and leaves nothing behind.
     ///
     /// # Errors
@@ -307,7 +312,7 @@ pub trait StoreExt: Store {
         };
         let mut data = Vec::new();
         while let Some(frame) = body.next().await.map_err(|_| SinkError {
-            sink: "store".into(),
+            sink: self.name().to_owned(),
             key: key.to_owned(),
             reason: "reading it broke off; read it again".into(),
             retryable: true,

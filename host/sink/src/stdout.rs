@@ -56,6 +56,10 @@ impl Stdout {
 
 #[async_trait]
 impl Sink for Stdout {
+    fn name(&self) -> &str {
+        "stdout"
+    }
+
     async fn check(&self) -> Result<Health, SinkError> {
         Ok(Health {
             found: "one line of JSON for each object on standard output".into(),

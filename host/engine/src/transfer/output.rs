@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use recording_host_model::{layout::Layout, route::Route};
-use recording_host_sink::Sink;
+use recording_host_sink::{Sink, named::Named};
 
 /// How a sink wants archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
@@ -43,12 +43,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// A sink that takes everything, in the ways that are the default.
+    /// A sink that takes everything, in the ways that are the default; its errors carry this name.
     #[must_use]
     pub fn new(name: &str, sink: Arc<dyn Sink>) -> Self {
         Output {
             name: name.to_owned(),
-            sink,
+            sink: Arc::new(Named::new(name, sink)),
             zip: Zip::default(),
             transcode: None,
             metadata: recording_host_metadata::Settings::default(),
