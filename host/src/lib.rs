@@ -73,3 +73,30 @@ pub mod sink {
         filesystem::Filesystem,
     };
 }
+
+#[cfg(all(test, feature = "config"))]
+mod tests {
+    use super::{Clock, Config, Pipeline, sink::Store, verify};
+
+    /// The compiler judges it: a future that cannot be sent to another thread cannot be spawned.
+    fn can_be_spawned<F: Fn() -> Pipeline>(config: &Config, pipeline: F, store: &dyn Store) {
+        fn is<T: Send>(_: T) {}
+        is(config.pipelines(Clock::new(1.0)));
+        is(config.sinks());
+        is(pipeline().run());
+        let (_, stop) = tokio::sync::watch::channel(false);
+        is(pipeline().run_until(stop));
+        let it = pipeline();
+        is(it.check());
+        is(it.plan());
+        is(it.reconcile());
+        is(it.status());
+        is(it.losses(1));
+        is(verify::verify(store, true));
+    }
+
+    #[test]
+    fn each_future_of_the_library_can_be_spawned() {
+        let _ = can_be_spawned::<fn() -> Pipeline>;
+    }
+}

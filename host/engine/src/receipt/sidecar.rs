@@ -38,6 +38,8 @@ pub(super) async fn put(
             Some((object.key.clone(), key, bytes))
         })
     });
+    // Collected: a stream that borrows is not provably `Send`, and then neither is the run.
+    let of_each: Vec<(String, String, Vec<u8>)> = of_each.collect();
     stream::iter(of_each)
         .map(|(object, key, bytes)| async move {
             let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -221,8 +222,7 @@ impl Pipeline {
 
     /// Runs the export to its end, or until `stop` turns true: then downloads under way come to their
     /// end, for at most 20 seconds. To end it at once, drop the future. Either way nothing is lost, and
-    /// the next run resumes. The compiler cannot show that the future is `Send`: await it, join it with
-    /// others, or spawn it by `spawn_local`.
+    /// the next run resumes.
     ///
     /// # Errors
     /// [`Error`]; another run of the same export goes on from there.
@@ -408,13 +408,13 @@ impl Pipeline {
             .filter_map(|output| Some((output.name.as_str(), output.sink.store()?)))
             .collect();
         let taken = self
-            .patiently(stop, async || {
-                recover(queue, claim, &stores, self.clock.now())
-                    .await
-                    .map_err(|error| match error {
-                        RecoverError::Sink(error) => RunError::Sink(error),
-                        RecoverError::Queue(error) => RunError::Queue(error),
-                    })
+            .patiently(stop, || {
+                let recovered = recover(queue, claim, &stores, self.clock.now());
+                let recovered = recovered.map_err(|error| match error {
+                    RecoverError::Sink(error) => RunError::Sink(error),
+                    RecoverError::Queue(error) => RunError::Queue(error),
+                });
+                recovered.boxed()
             })
             .await?;
         if taken > 0 {
@@ -422,7 +422,7 @@ impl Pipeline {
                 "the queue is new: {taken} conversations that the receipts prove are not fetched again"
             ));
         }
-        self.patiently(stop, async || self.introduce(queue, absent).await)
+        self.patiently(stop, || self.introduce(queue, absent).boxed())
             .await?;
         Ok(queue.set_ready().await?)
     }

@@ -1,6 +1,7 @@
 //! Waits for the sinks that a run begins with: one that is down when a run starts is waited for as
 //! one that goes down later.
 
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::Pipeline;
@@ -60,10 +61,11 @@ impl Pipeline {
     }
 
     /// Reads the sinks by `read`; a passing failure is waited for.
-    pub(super) async fn patiently<T, E>(
+    pub(super) async fn patiently<'a, T, E>(
         &self,
         stop: &mut watch::Receiver<bool>,
-        read: impl AsyncFn() -> Result<T, E>,
+        // An `AsyncFn` is not provably `Send` for all lifetimes, and then neither is the run.
+        read: impl Fn() -> BoxFuture<'a, Result<T, E>> + Send,
     ) -> Result<T, RunError>
     where
         E: Into<RunError>,
