@@ -6,7 +6,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig, Zip, sink::Filesystem,
+    ArchiveMode, Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig,
+    sink::Filesystem,
 };
 use serde_json::json;
 
@@ -40,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let archive = Arc::new(Filesystem::new("archive".into()));
     let summary = Pipeline::new("files", source, component.await??, Path::new("queue"))
-        .sink("archive", archive, Zip::Unpack)
+        .sink("archive", archive, ArchiveMode::Unpack)
         .run()
         .await?;
     println!("{} conversations", summary.conversations);

@@ -4,7 +4,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use recording_host::{Clock, Config, Zip, sink::deliveries};
+use recording_host::{ArchiveMode, Clock, Config, sink::deliveries};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -15,7 +15,9 @@ async fn main() -> anyhow::Result<()> {
     {
         let (sink, mut deliveries) = deliveries("example");
         let pipeline = pipeline.without_sinks();
-        let run = pipeline.sink("example", Arc::new(sink), Zip::Keep).run();
+        let run = pipeline
+            .sink("example", Arc::new(sink), ArchiveMode::Keep)
+            .run();
         // It ends with the run, which owns the sink.
         let taking = async {
             while let Some(mut delivery) = deliveries.next().await {

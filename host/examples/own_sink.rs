@@ -9,7 +9,7 @@ use std::{
 };
 
 use recording_host::{
-    Clock, Config, Zip,
+    ArchiveMode, Clock, Config,
     sink::{Body, Health, PutOptions, PutResult, Sink, SinkError},
 };
 
@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
         .await?
     {
         let counter = Arc::new(Counter::default());
-        let pipeline = pipeline.sink("counter", counter.clone(), Zip::Keep);
+        let pipeline = pipeline.sink("counter", counter.clone(), ArchiveMode::Keep);
         let summary = pipeline.run().await?;
         println!("{} conversations, {:?}", summary.conversations, counter.0);
     }

@@ -56,7 +56,7 @@ pub use recording_host_engine::{
     Pipeline, Repaired, Summary,
     privacy::Privacy,
     run::{Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
-    transfer::{Output, Zip},
+    transfer::{ArchiveMode, SinkBinding},
     verify,
 };
 pub use recording_host_model::{

@@ -7,7 +7,7 @@ use genesys_simulator::Settings;
 use recording_host_config::Config;
 use recording_host_engine::{
     run::Pipeline,
-    transfer::Zip,
+    transfer::ArchiveMode,
     verify::{Difference, Options, verify, verify_with},
 };
 use recording_host_model::{ErrorKind, clock::Clock};
@@ -89,7 +89,7 @@ impl Evening {
             Asked::Delete => Err(out_of_order(false)),
             Asked::Check | Asked::Put => Ok(()),
         }));
-        pipeline.sink("forbidding", forbidding, Zip::Unpack)
+        pipeline.sink("forbidding", forbidding, ArchiveMode::Unpack)
     }
 
     /// Follows until the files of the sink `lines` are as they should be.

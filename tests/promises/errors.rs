@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use genesys_simulator::Settings;
 use recording_host_config::Config;
-use recording_host_engine::{run::Pipeline, transfer::Zip};
+use recording_host_engine::{run::Pipeline, transfer::ArchiveMode};
 use recording_host_model::{Error, ErrorKind, clock::Clock};
 use recording_host_sink::deliveries::deliveries;
 use serde_json::{Value, json};
@@ -90,7 +90,9 @@ async fn what_an_embedder_acknowledges_is_the_archive_and_what_he_refuses_comes_
     config["data_dir"] = json!(center.folder.path().join("other"));
     let (sink, mut stream) = deliveries("mine");
     let pipeline = pipeline(config).await.without_sinks();
-    let run = pipeline.sink("mine", Arc::new(sink), Zip::Unpack).run();
+    let run = pipeline
+        .sink("mine", Arc::new(sink), ArchiveMode::Unpack)
+        .run();
     let mut kept = BTreeMap::new();
     let mut dropped = 0;
     let taking = async {

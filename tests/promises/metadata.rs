@@ -25,7 +25,7 @@ use parquet::{
 };
 use recording_host_engine::{
     receipt::{self, Context},
-    transfer::Output,
+    transfer::SinkBinding,
     verify::{Difference, verify},
 };
 use recording_host_metadata::{self, Compression, Format};
@@ -228,10 +228,10 @@ fn many(count: u32) -> Arc<Segment> {
     segment(1, conversations.collect())
 }
 
-fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> Output {
-    Output {
+fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> SinkBinding {
+    SinkBinding {
         metadata: recording_host_metadata::Settings::new(format, compression).unwrap(),
-        ..Output::new("lake", sink)
+        ..SinkBinding::new("lake", sink)
     }
 }
 
@@ -313,7 +313,7 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
 async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
     let segment = many(500);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let hive = |sink| Output {
+    let hive = |sink| SinkBinding {
         layout: recording_host_model::layout::Layout::hive("o-1").unwrap(),
         ..output(sink, Format::Jsonl, None)
     };

@@ -11,7 +11,7 @@ use std::{
 
 use genesys_simulator::Settings;
 use recording_host_config::Config;
-use recording_host_engine::{transfer::Zip, verify::verify};
+use recording_host_engine::{transfer::ArchiveMode, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 
@@ -59,7 +59,7 @@ async fn a_sink_that_is_down_for_minutes_is_waited_for() {
     let pipeline = config.pipelines(clock).await.unwrap().pop().unwrap();
     let summary = pipeline
         .without_sinks()
-        .sink("lake", Arc::new(sink), Zip::Unpack)
+        .sink("lake", Arc::new(sink), ArchiveMode::Unpack)
         .run()
         .await
         .unwrap();

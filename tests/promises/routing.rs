@@ -11,7 +11,7 @@ use std::{
 
 use genesys_simulator::Settings;
 use recording_host_config::Config;
-use recording_host_engine::{run::Pipeline, transfer::Zip, verify::verify};
+use recording_host_engine::{run::Pipeline, transfer::ArchiveMode, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
@@ -76,9 +76,9 @@ impl Three {
             .pop()
             .unwrap()
             .without_sinks()
-            .sink("first", folder("first"), Zip::Unpack)
-            .sink("second", folder("second"), Zip::Unpack)
-            .sink("third", third, Zip::Unpack)
+            .sink("first", folder("first"), ArchiveMode::Unpack)
+            .sink("second", folder("second"), ArchiveMode::Unpack)
+            .sink("third", third, ArchiveMode::Unpack)
     }
 
     /// How many conversations are filed in a sink.

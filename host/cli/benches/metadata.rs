@@ -17,7 +17,7 @@ use parquet::{
     basic::{Compression as Codec, ZstdLevel},
     file::properties::WriterProperties,
 };
-use recording_host_engine::{receipt, transfer::Output};
+use recording_host_engine::{receipt, transfer::SinkBinding};
 use recording_host_metadata::{Compression, Format, Settings, Writer};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::filesystem::Filesystem;
@@ -172,9 +172,9 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Runtime::new()?;
     for format in [Format::Jsonl, Format::Parquet] {
-        let output = Output {
+        let output = SinkBinding {
             metadata: Settings::new(format, None)?,
-            ..Output::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
+            ..SinkBinding::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
         };
         let segment = Arc::new(Segment {
             number: 1,

@@ -305,7 +305,7 @@ impl Config {
             for (sink_name, sink) in &self.sinks {
                 if sink.takes(name) {
                     let made = sink.sink(&self.secrets).await?;
-                    pipeline = pipeline.output(sink.output(sink_name, made));
+                    pipeline = pipeline.bind(sink.binding(sink_name, made));
                 }
             }
             pipelines.push(pipeline);

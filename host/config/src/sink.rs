@@ -32,7 +32,7 @@ use crate::{
 };
 use recording_host_engine::{
     privacy::Privacy,
-    transfer::{Output, Zip},
+    transfer::{ArchiveMode, SinkBinding},
 };
 use recording_host_model::{
     layout::Layout,
@@ -63,7 +63,7 @@ struct Common {
     inputs: Option<Vec<String>>,
     /// How it wants archives.
     #[serde(default)]
-    zip: Zip,
+    zip: ArchiveMode,
     /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
     transcode: Option<recording_host_transcode::Settings>,
@@ -235,9 +235,9 @@ impl SinkConfig {
     }
 
     /// The sink that was made of it, with what it takes, and how it wants that.
-    pub(super) fn output(&self, name: &str, sink: Arc<dyn Sink>) -> Output {
+    pub(super) fn binding(&self, name: &str, sink: Arc<dyn Sink>) -> SinkBinding {
         let common = &self.common;
-        Output {
+        SinkBinding {
             zip: common.zip,
             transcode: common.transcode.clone(),
             metadata: common.metadata,
@@ -246,7 +246,7 @@ impl SinkConfig {
                 content: common.content,
             },
             layout: common.layout.clone(),
-            ..Output::new(name, sink)
+            ..SinkBinding::new(name, sink)
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use flate2::{Compression, Decompress, FlushDecompress, Status, write::DeflateEncoder};
-use recording_host_engine::transfer::{Output, Transfer};
+use recording_host_engine::transfer::{SinkBinding, Transfer};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
@@ -137,13 +137,13 @@ async fn serve(body: Vec<u8>) -> String {
 }
 
 /// A transfer from a server on this machine to [`Nowhere`], and what to transfer.
-async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, Artifact) {
+async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, SinkBinding, Artifact) {
     let origin = serve(zip).await;
     let origins = [Origin {
         role: OriginRole::Media,
         url: origin.clone(),
     }];
-    let output = Output::new("nowhere", Arc::new(Nowhere));
+    let binding = SinkBinding::new("nowhere", Arc::new(Nowhere));
     let transfer = Transfer::new(
         Downloads::new(
             AllowedOrigins::new(&origins, None, true),
@@ -173,7 +173,7 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, Output, 
         size: None,
         sha256: None,
     };
-    (transfer, output, artifact)
+    (transfer, binding, artifact)
 }
 
 fn main() {
@@ -193,7 +193,7 @@ fn main() {
         };
         let archive = Archive::open(file, &Limits::default()).expect("it is sound");
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        let (transfer, output, artifact) = runtime.block_on(delivery(folder.path(), whole));
+        let (transfer, binding, artifact) = runtime.block_on(delivery(folder.path(), whole));
         let mut best = [Duration::MAX; 3];
         for _ in 0..ROUNDS {
             let mut round = [Duration::ZERO; 3];
@@ -209,7 +209,7 @@ fn main() {
             round[1] = began.elapsed();
             let began = Instant::now();
             let delivery = runtime
-                .block_on(transfer.deliver(&artifact, &[&output]))
+                .block_on(transfer.deliver(&artifact, &[&binding]))
                 .expect("it is sound");
             assert_eq!(delivery.contents.objects.len(), 1);
             round[2] = began.elapsed();

@@ -6,14 +6,14 @@
 //! marks them (`x-identity`), so that a component may have new ones without beginning new exports.
 
 mod before;
-mod output;
+mod sink_binding;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub(crate) use before::{label as label_before, route};
 
-use crate::{privacy::Privacy, transfer::Output};
+use crate::{privacy::Privacy, transfer::SinkBinding};
 use recording_host_model::hex;
 
 /// How many digits of the digest stand in names.
@@ -119,8 +119,8 @@ fn has(schema: &Value, word: &str) -> bool {
 }
 
 /// What decides which object stands under which key of a sink, as canonical text.
-pub(crate) fn sink(output: &Output) -> String {
-    let mut keys = output.identity();
+pub(crate) fn sink(binding: &SinkBinding) -> String {
+    let mut keys = binding.identity();
     keys["v"] = json!(1);
     keys.to_string()
 }

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use crate::transfer::Output;
+use crate::transfer::SinkBinding;
 use recording_host_metadata::{Format, Writer};
 use recording_host_model::{Segment, hex};
 use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
@@ -105,7 +105,7 @@ pub enum CommitError {
 }
 
 /// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the queue;
-/// `outputs` are all sinks of the export.
+/// `bindings` are all sinks of the export.
 ///
 /// # Errors
 /// [`CommitError`]; the segment can be filed again.
@@ -113,20 +113,20 @@ pub async fn commit_segment(
     queue: &Queue,
     context: &Context,
     segment: &Arc<Segment>,
-    output: &Output,
-    outputs: &[Arc<Output>],
+    binding: &SinkBinding,
+    bindings: &[Arc<SinkBinding>],
 ) -> Result<(), CommitError> {
-    let segment = &segment.in_sink(&output.name, |settled| output.route.takes(settled));
+    let segment = &segment.in_sink(&binding.name, |settled| binding.route.takes(settled));
     if segment.conversations.is_empty() {
         return Ok(());
     }
-    readme::put(queue, output).await?;
+    readme::put(queue, binding).await?;
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
-    let (number, sink) = (segment.number, output.name.clone());
+    let (number, sink) = (segment.number, binding.name.clone());
     let fixed = queue.fixed_receipt(number, sink.clone()).await?;
     let fixed = match fixed {
         None => None,
-        Some(bytes) => match so_far(output, &key, &bytes).await? {
+        Some(bytes) => match so_far(binding, &key, &bytes).await? {
             SoFar::Filed => return Ok(()),
             SoFar::Rows => Some(bytes),
             SoFar::Nothing => {
@@ -138,7 +138,7 @@ pub async fn commit_segment(
     let bytes = match fixed {
         Some(bytes) => bytes,
         None => {
-            let bytes = prepare(context, segment, output, outputs).await?;
+            let bytes = prepare(context, segment, binding, bindings).await?;
             queue.fix_receipt(number, sink.clone(), bytes).await?
         }
     };
@@ -146,7 +146,7 @@ pub async fn commit_segment(
     if let Some(rows) = rows.and_then(|reader| reader.header().metadata.clone()) {
         queue.set_rows(number, sink, rows.sha256).await?;
     }
-    Ok(put_receipt(output, &key, bytes).await?)
+    Ok(put_receipt(binding, &key, bytes).await?)
 }
 
 /// Files a segment in a sink without a queue: each call makes a receipt of its own.
@@ -156,16 +156,16 @@ pub async fn commit_segment(
 pub async fn file(
     context: &Context,
     segment: &Arc<Segment>,
-    output: &Output,
-    outputs: &[Arc<Output>],
+    binding: &SinkBinding,
+    bindings: &[Arc<SinkBinding>],
 ) -> Result<(), SinkError> {
-    let segment = &segment.in_sink(&output.name, |settled| output.route.takes(settled));
+    let segment = &segment.in_sink(&binding.name, |settled| binding.route.takes(settled));
     if segment.conversations.is_empty() {
         return Ok(());
     }
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
-    let bytes = prepare(context, segment, output, outputs).await?;
-    put_receipt(output, &key, bytes).await
+    let bytes = prepare(context, segment, binding, bindings).await?;
+    put_receipt(binding, &key, bytes).await
 }
 
 /// How far a segment whose receipt is fixed has come.
@@ -178,8 +178,8 @@ enum SoFar {
     Nothing,
 }
 
-async fn so_far(output: &Output, key: &str, receipt: &[u8]) -> Result<SoFar, SinkError> {
-    let Some(store) = output.sink.store() else {
+async fn so_far(binding: &SinkBinding, key: &str, receipt: &[u8]) -> Result<SoFar, SinkError> {
+    let Some(store) = binding.sink.store() else {
         return Ok(SoFar::Rows);
     };
     match store.read(key).await {
@@ -211,43 +211,43 @@ async fn is_there(store: &dyn Store, expected: &ObjectDigest) -> Result<bool, Si
 async fn prepare(
     context: &Context,
     segment: &Arc<Segment>,
-    output: &Output,
-    outputs: &[Arc<Output>],
+    binding: &SinkBinding,
+    bindings: &[Arc<SinkBinding>],
 ) -> Result<Vec<u8>, SinkError> {
-    let content = output.route.content;
+    let content = binding.route.content;
     // The rows of a sink without media tell of the objects in another one.
     let media_in = match content.media {
         true => None,
-        false => outputs.iter().find(|other| other.route.content.media),
+        false => bindings.iter().find(|other| other.route.content.media),
     };
-    let described = media_in.map_or(&output.name, |other| &other.name);
+    let described = media_in.map_or(&binding.name, |other| &other.name);
     let name = name(&context.export, &segment.day, segment.number);
     let mut metadata = None;
     let mut catalog = None;
     let mut sidecars = BTreeMap::new();
     if content.metadata {
-        metadata = Some(put_rows(&name, segment, output, described).await?);
-        catalog = put_catalog(&context.export, &name, segment, output).await?;
-        sidecars = sidecar::put(&context.export, segment, output).await?;
+        metadata = Some(put_rows(&name, segment, binding, described).await?);
+        catalog = put_catalog(&context.export, &name, segment, binding).await?;
+        sidecars = sidecar::put(&context.export, segment, binding).await?;
     }
     let media_in = media_in.map(|other| other.name.clone());
-    let header = context.header(segment, output, metadata, catalog, media_in);
-    let (segment, sink) = (Arc::clone(segment), output.name.clone());
-    let (encrypted, outputs) = (output.sink.encrypts(), outputs.to_vec());
+    let header = context.header(segment, binding, metadata, catalog, media_in);
+    let (segment, sink) = (Arc::clone(segment), binding.name.clone());
+    let (encrypted, bindings) = (binding.sink.encrypts(), bindings.to_vec());
     let written = spawn_blocking(move || {
         let mut writer = ReceiptWriter::default();
         for settled in &segment.conversations {
-            let take = outputs.iter().filter(|other| other.route.takes(settled));
+            let take = bindings.iter().filter(|other| other.route.takes(settled));
             let take: Vec<String> = take.map(|other| other.name.clone()).collect();
             writer.entry(&ReceiptEntry {
-                sinks: (take.len() < outputs.len()).then_some(take),
+                sinks: (take.len() < bindings.len()).then_some(take),
                 ..ReceiptEntry::of(settled, &sink, encrypted, &sidecars)
             })?;
         }
         writer.finish(header)
     });
     let failed = |reason: String| SinkError {
-        sink: output.name.clone(),
+        sink: binding.name.clone(),
         key: receipt_key(&name),
         reason: format!("the receipt cannot be written: {reason}"),
         retryable: false,
@@ -260,13 +260,13 @@ async fn prepare(
 async fn put_rows(
     name: &str,
     segment: &Arc<Segment>,
-    output: &Output,
+    binding: &SinkBinding,
     described: &str,
 ) -> Result<ObjectDigest, SinkError> {
-    let settings = output.metadata;
+    let settings = binding.metadata;
     let key = format!("metadata/{name}.{}", settings.extension());
     let (rows, sink) = (Arc::clone(segment), described.to_owned());
-    put(output, key, settings.content_type(), move |into| {
+    put(binding, key, settings.content_type(), move |into| {
         let mut writer = Writer::new(settings, into)?;
         for settled in &rows.conversations {
             writer.write(settled, &sink)?;
@@ -281,17 +281,17 @@ async fn put_catalog(
     export: &str,
     name: &str,
     segment: &Arc<Segment>,
-    output: &Output,
+    binding: &SinkBinding,
 ) -> Result<Option<ObjectDigest>, SinkError> {
-    match output.metadata.format() {
+    match binding.metadata.format() {
         Format::Jsonl => Ok(None),
         #[cfg(feature = "parquet")]
         Format::Parquet => {
-            let settings = output.metadata;
+            let settings = binding.metadata;
             let key = format!("catalog/{name}.parquet");
             let (export, rows) = (export.to_owned(), Arc::clone(segment));
-            let sink = output.name.clone();
-            let catalog = put(output, key, settings.content_type(), move |into| {
+            let sink = binding.name.clone();
+            let catalog = put(binding, key, settings.content_type(), move |into| {
                 recording_host_metadata::catalog::write(
                     &export,
                     &rows,
@@ -310,14 +310,14 @@ async fn put_catalog(
     }
 }
 
-async fn put_receipt(output: &Output, key: &str, receipt: Vec<u8>) -> Result<(), SinkError> {
+async fn put_receipt(binding: &SinkBinding, key: &str, receipt: Vec<u8>) -> Result<(), SinkError> {
     let info = PutOptions {
         content_type: "application/x-ndjson".to_owned(),
         size: None,
         replace: true,
         plaintext: true,
     };
-    let put = output.sink.put_bytes(key, info, Bytes::from(receipt));
+    let put = binding.sink.put_bytes(key, info, Bytes::from(receipt));
     put.await.map(drop)
 }
 

@@ -12,7 +12,7 @@ use crate::{
     recover::{Claim, Line, Receipts},
     run::RunError,
     source_session::SourceSession,
-    transfer::Output,
+    transfer::SinkBinding,
 };
 use recording_host_model::{
     ConversationRecord, Find, Outcome, Purpose, Step, TimeRange, Update, day,
@@ -88,7 +88,7 @@ pub(crate) async fn reconcile(
     range: TimeRange,
     claim: &Claim,
     horizon: u64,
-    outputs: &[Output],
+    bindings: &[SinkBinding],
 ) -> Result<Reconciled, RunError> {
     let mut days = Vec::new();
     let mut from = range.from;
@@ -98,7 +98,7 @@ pub(crate) async fn reconcile(
         from = until;
     }
     let compared: Vec<(Found, Vec<Difference>)> = stream::iter(days)
-        .map(|range| one_day(asked, range, (claim, horizon), outputs))
+        .map(|range| one_day(asked, range, (claim, horizon), bindings))
         .buffered(DAYS)
         .try_collect()
         .await?;
@@ -116,14 +116,14 @@ async fn one_day(
     asked: &SourceSession,
     range: TimeRange,
     (claim, horizon): (&Claim, u64),
-    outputs: &[Output],
+    bindings: &[SinkBinding],
 ) -> Result<(Found, Vec<Difference>), RunError> {
-    let mut found = find(asked, range, horizon, outputs).await?;
+    let mut found = find(asked, range, horizon, bindings).await?;
     let known = std::mem::take(&mut found.known);
     let name = day(range.from);
     let mut differences = Vec::new();
-    for (place, output) in outputs.iter().enumerate() {
-        let Some(store) = output.sink.store() else {
+    for (place, binding) in bindings.iter().enumerate() {
+        let Some(store) = binding.sink.store() else {
             continue;
         };
         let known = known.iter().filter(|(_, known)| known.takers[place]);
@@ -138,7 +138,7 @@ async fn one_day(
             }
         }
         let mut difference = Difference {
-            sink: output.name.clone(),
+            sink: binding.name.clone(),
             day: name.clone(),
             source: known.len() as u64,
             receipts: latest.len() as u64,
@@ -190,7 +190,7 @@ async fn find(
     asked: &SourceSession,
     range: TimeRange,
     horizon: u64,
-    outputs: &[Output],
+    bindings: &[SinkBinding],
 ) -> Result<Found, RunError> {
     let find = Find {
         name: "reconcile".to_owned(),
@@ -215,11 +215,11 @@ async fn find(
                 continue;
             }
             let record = ConversationRecord::from(one);
-            let holds = |output: &Output| output.route.condition.holds(&record);
+            let holds = |binding: &SinkBinding| binding.route.condition.holds(&record);
             let known = Known {
                 recorded: one.recorded,
                 extent: one.revision,
-                takers: outputs.iter().map(holds).collect(),
+                takers: bindings.iter().map(holds).collect(),
             };
             found.known.insert(one.id.clone(), known);
         }

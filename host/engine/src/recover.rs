@@ -11,7 +11,7 @@ use crate::{
 };
 use recording_host_model::Outcome;
 use recording_host_sink::{SinkError, Store, StoreExt};
-use recording_host_state::{Proven, Queue, QueueError};
+use recording_host_state::{Queue, QueueError, ReceiptSummary};
 
 /// How often a day is listed whose receipts are being replaced.
 const LISTS: u32 = 10;
@@ -181,7 +181,7 @@ impl<'a> Day<'a> {
         }
     }
 
-    fn proven(self) -> Vec<Proven> {
+    fn proven(self) -> Vec<ReceiptSummary> {
         let names: Vec<&str> = self.stores.iter().map(|(name, _)| *name).collect();
         let lines = self.lines.into_iter();
         lines.map(|(id, of)| agreed(id, of, &names)).collect()
@@ -293,7 +293,7 @@ impl Receipts {
 }
 
 /// What the sinks prove of a conversation: without an outcome if it is a loss, which is tried again.
-fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> Proven {
+fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> ReceiptSummary {
     let told = of
         .iter()
         .flatten()
@@ -310,14 +310,14 @@ fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> 
         .max_by_key(|line| (sound(line), line.entry.attempt, line.entry.objects));
     let latest = of.iter().flatten().map(|line| line.entry.attempt).max();
     let Some(best) = best else {
-        return Proven::default();
+        return ReceiptSummary::default();
     };
     let lacks = names
         .iter()
         .zip(&of)
         .filter(|(name, line)| takes(name) && !line.as_ref().is_some_and(|line| sound(&line)));
     let had = |line: &Option<ProvenLine>| line.is_some();
-    Proven {
+    ReceiptSummary {
         lacking: lacks
             .map(|(name, line)| ((*name).to_owned(), had(line)))
             .collect(),

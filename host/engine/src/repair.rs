@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     recover::Claim,
-    transfer::Output,
+    transfer::SinkBinding,
     verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, try_verify},
 };
 use recording_host_sink::{SinkError, Store};
@@ -75,19 +75,19 @@ pub(crate) enum RepairError {
 pub(crate) struct Repair<'a> {
     pub(crate) queue: &'a Queue,
     pub(crate) claim: &'a Claim,
-    pub(crate) outputs: &'a [Arc<Output>],
-    /// The sink, by its place among the outputs.
+    pub(crate) bindings: &'a [Arc<SinkBinding>],
+    /// The sink, by its place among the bindings.
     pub(crate) place: usize,
     pub(crate) now: u64,
 }
 
 /// Compares a sink with its receipts, object by object; none if it cannot be read.
-pub(crate) async fn verified(output: &Output) -> Result<Option<Report>, SinkError> {
-    let Some(store) = output.sink.store() else {
+pub(crate) async fn verified(binding: &SinkBinding) -> Result<Option<Report>, SinkError> {
+    let Some(store) = binding.sink.store() else {
         return Ok(None);
     };
     let options = Options {
-        layout: output.layout.clone(),
+        layout: binding.layout.clone(),
         full: true,
         ..Options::default()
     };
@@ -95,13 +95,13 @@ pub(crate) async fn verified(output: &Output) -> Result<Option<Report>, SinkErro
 }
 
 impl Repair<'_> {
-    fn output(&self) -> &Arc<Output> {
-        &self.outputs[self.place]
+    fn binding(&self) -> &Arc<SinkBinding> {
+        &self.bindings[self.place]
     }
 
     /// Puts right what can be put right now, and notes what must be fetched.
     pub(crate) async fn repair(&self, store: &dyn Store) -> Result<Repaired, RepairError> {
-        let Some(report) = verified(self.output()).await? else {
+        let Some(report) = verified(self.binding()).await? else {
             return Ok(Repaired::default());
         };
         let mut done = Repaired {
@@ -133,7 +133,7 @@ impl Repair<'_> {
         wrong: Wrong,
         done: &mut Repaired,
     ) -> Result<(), RepairError> {
-        let name = &self.output().name;
+        let name = &self.binding().name;
         let lacking: Vec<String> = wrong.conversations.into_iter().collect();
         let noted = self.queue.lacks(name.clone(), lacking).await?;
         done.fetched_again += noted;

@@ -18,7 +18,7 @@ use crate::{
     identity,
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, adds_up, by_day},
     recover::Claim,
-    transfer::Output,
+    transfer::SinkBinding,
 };
 use recording_host_metadata::restore::{Restored, rows_of};
 use recording_host_model::{Object, hex, layout::About};
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 /// A day in a sink that may have what others lack.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// The sink, by its place among the outputs.
+    /// The sink, by its place among the bindings.
     pub(crate) donor: usize,
     /// The folder of the day's receipts.
     folder: String,
@@ -81,13 +81,13 @@ pub(crate) struct Replicated {
 
 /// The days of the sinks in these places, all of which can be read: first to copy, then to ask.
 pub(crate) async fn jobs(
-    outputs: &[Arc<Output>],
+    bindings: &[Arc<SinkBinding>],
     donors: &[usize],
 ) -> Result<Vec<Job>, ReplicateError> {
     let mut jobs = Vec::new();
     for copies in [true, false] {
         for donor in donors {
-            let Some(store) = outputs[*donor].sink.store() else {
+            let Some(store) = bindings[*donor].sink.store() else {
                 continue;
             };
             let days = by_day(store, "receipts/").await;
@@ -119,10 +119,10 @@ struct Wanted {
 pub(crate) async fn replicate(
     queue: &Queue,
     claim: &Claim,
-    outputs: &[Arc<Output>],
+    bindings: &[Arc<SinkBinding>],
     job: &mut Job,
 ) -> Result<Replicated, ReplicateError> {
-    let donor = &outputs[job.donor];
+    let donor = &bindings[job.donor];
     let Some(store) = donor.sink.store() else {
         return Ok(Replicated::default());
     };
@@ -141,7 +141,7 @@ pub(crate) async fn replicate(
     let mut dealt_with = Vec::new();
     let of = (job.donor, job.copies);
     let mut copies = stream::iter(known)
-        .map(|(wanted, restored)| one(outputs, of, wanted, restored))
+        .map(|(wanted, restored)| one(bindings, of, wanted, restored))
         .buffer_unordered(AT_ONCE);
     while let Some((id, done)) = copies.next().await {
         match done {
@@ -294,22 +294,22 @@ type Done = (Option<Lacking>, Vec<(String, String)>);
 
 /// Brings a conversation to the sinks that lack it, as far as it can be copied.
 async fn one(
-    outputs: &[Arc<Output>],
+    bindings: &[Arc<SinkBinding>],
     of: (usize, bool),
     wanted: Wanted,
     restored: Restored,
 ) -> (String, Result<Done, ReplicateError>) {
     let id = wanted.entry.conversation_id.clone();
-    (id, brought(outputs, of, wanted, restored).await)
+    (id, brought(bindings, of, wanted, restored).await)
 }
 
 async fn brought(
-    outputs: &[Arc<Output>],
+    bindings: &[Arc<SinkBinding>],
     (place_of_donor, copies): (usize, bool),
     wanted: Wanted,
     restored: Restored,
 ) -> Result<Done, ReplicateError> {
-    let donor = &outputs[place_of_donor];
+    let donor = &bindings[place_of_donor];
     let Wanted { entry, sinks, .. } = wanted;
     let id = entry.conversation_id.clone();
     let about = About::of(&restored.record);
@@ -322,28 +322,28 @@ async fn brought(
         record: None,
     };
     let mut refused = Vec::new();
-    for (place, output) in outputs.iter().enumerate() {
-        if !sinks.contains(&output.name) {
+    for (place, binding) in bindings.iter().enumerate() {
+        if !sinks.contains(&binding.name) {
             continue;
         }
-        if !output.route.condition.holds(&restored.record) {
-            refused.push((id.clone(), output.name.clone()));
+        if !binding.route.condition.holds(&restored.record) {
+            refused.push((id.clone(), binding.name.clone()));
             continue;
         }
         if !copies || place == place_of_donor {
             continue;
         }
-        let copied = copy::copy(donor, (place, output), &about, &entry, &restored).await;
+        let copied = copy::copy(donor, (place, binding), &about, &entry, &restored).await;
         let copied = copied.map_err(|(place, error)| {
             let place = place.unwrap_or(place_of_donor);
             ReplicateError::Sink(place, error)
         })?;
         if let Some(objects) = copied {
-            found.filled.insert(output.name.clone());
+            found.filled.insert(binding.name.clone());
             found.objects.extend(
                 objects
                     .into_iter()
-                    .map(|object| (output.name.clone(), object)),
+                    .map(|object| (binding.name.clone(), object)),
             );
         }
     }
@@ -390,9 +390,9 @@ pub(crate) fn as_object(
 }
 
 /// Whether what a donor holds is what another sink is to hold, but for its key.
-fn same_form(donor: &Output, output: &Output) -> bool {
-    let form = |output: &Output| {
-        let text = identity::sink(output);
+fn same_form(donor: &SinkBinding, binding: &SinkBinding) -> bool {
+    let form = |binding: &SinkBinding| {
+        let text = identity::sink(binding);
         let mut keys: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(keys) = keys.as_object_mut() {
             keys.remove("layout");
@@ -400,5 +400,5 @@ fn same_form(donor: &Output, output: &Output) -> bool {
         }
         keys
     };
-    !donor.sink.encrypts() && donor.route.content.media && form(donor) == form(output)
+    !donor.sink.encrypts() && donor.route.content.media && form(donor) == form(binding)
 }

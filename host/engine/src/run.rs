@@ -39,7 +39,7 @@ pub use source::AwsAuth;
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 
-use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::Output};
+use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;
 use deliver::TransferDone;
 use filing::Upkeep;
@@ -156,7 +156,7 @@ pub(crate) struct Engine {
     pub(crate) fetch_size: usize,
     pub(crate) answers: Arc<dyn HttpGateway>,
     pub(crate) transfer: Arc<dyn ArtifactDelivery>,
-    pub(crate) outputs: Vec<Arc<Output>>,
+    pub(crate) bindings: Vec<Arc<SinkBinding>>,
     /// The sinks that are unavailable from the start, by name.
     pub(crate) absent: Vec<String>,
     /// The sinks that are filled with all that they lack, though they are others than before.
@@ -238,7 +238,7 @@ impl Engine {
         &self,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(InFlight, Repaired), RunError> {
-        let sinks = SinkHealth::new(self.outputs.len(), self.following);
+        let sinks = SinkHealth::new(self.bindings.len(), self.following);
         let most = self.concurrency.transfers;
         let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
         let mut in_flight = InFlight::load(&self.queue, sinks, concurrency).await?;
@@ -307,10 +307,10 @@ impl Engine {
         }
     }
 
-    /// The places of some sinks among the outputs.
+    /// The places of some sinks among the bindings.
     fn places<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
-        let outputs = self.outputs.iter().enumerate();
-        let named = outputs.filter(|(_, output)| names.contains(&output.name));
+        let bindings = self.bindings.iter().enumerate();
+        let named = bindings.filter(|(_, binding)| names.contains(&binding.name));
         named.map(|(place, _)| place)
     }
 

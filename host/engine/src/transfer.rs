@@ -6,11 +6,11 @@
 mod aside;
 mod claim;
 mod error;
-mod name;
-mod output;
-mod target;
-mod told_length;
-mod transcoded;
+mod media_length;
+mod media_type;
+mod object_target;
+mod sink_binding;
+mod transcode;
 mod unpack;
 
 use std::{
@@ -27,11 +27,11 @@ use tokio::sync::Semaphore;
 pub use claim::Unfit;
 use claim::{Claim, HEAD};
 pub use error::TransferError;
-use error::{Attempt, host};
-use name::{extension, is_zip};
-pub use output::{Output, Zip};
-use target::{Name, Target};
-use told_length::ToldLength;
+use error::{AttemptError, host};
+use media_length::MediaLength;
+use media_type::{extension, is_zip};
+use object_target::{Name, ObjectTarget};
+pub use sink_binding::{ArchiveMode, SinkBinding};
 
 use recording_host_http::{Download, Downloads};
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
@@ -52,40 +52,40 @@ const ZIP: &str = "application/zip";
 
 /// What came of an artifact.
 #[derive(Debug, Default)]
-pub struct Delivery {
+pub struct DeliveryReport {
     /// What was in it, and the objects in the sinks that took all of it.
     pub contents: ArtifactContents,
     /// The sinks that did not, by name.
     pub failed: Vec<(String, SinkError)>,
 }
 
-impl Delivery {
-    /// Notes what came of a put of `target` in each of `outputs`, which get no more once they fail.
+impl DeliveryReport {
+    /// Notes what came of a put of `target` in each of `bindings`, which get no more once they fail.
     /// `whole` are the size and sha256 of what was put, unless no sink read it to the end.
     fn note(
         &mut self,
-        outputs: &[&Output],
+        bindings: &[&SinkBinding],
         stored: Vec<Result<PutResult, SinkError>>,
-        target: &Target,
+        target: &ObjectTarget,
         whole: Option<(u64, String)>,
     ) {
-        for (output, stored) in outputs.iter().zip(stored) {
+        for (binding, stored) in bindings.iter().zip(stored) {
             match (stored, &whole) {
-                (Err(error), _) => self.failed.push((output.name.clone(), error)),
+                (Err(error), _) => self.failed.push((binding.name.clone(), error)),
                 (Ok(stored), Some((size, sha256))) => {
-                    let mut object = target.object(&output.layout, *size, sha256);
+                    let mut object = target.object(&binding.layout, *size, sha256);
                     object.etag = stored.etag;
                     if let Some(sealed) = stored.sealed {
                         object.key = sealed.key;
                         object.stored = Some((sealed.size, sealed.sha256));
                     }
-                    self.contents.objects.push((output.name.clone(), object));
+                    self.contents.objects.push((binding.name.clone(), object));
                 }
                 (Ok(_), None) => self.failed.push((
-                    output.name.clone(),
+                    binding.name.clone(),
                     SinkError {
-                        sink: output.name.clone(),
-                        key: target.key(&output.layout),
+                        sink: binding.name.clone(),
+                        key: target.key(&binding.layout),
                         reason: "it stopped reading and called it a success".to_owned(),
                         retryable: false,
                         different: None,
@@ -95,10 +95,10 @@ impl Delivery {
         }
     }
 
-    /// Those of `outputs` that have not failed.
-    fn sound<'a>(&self, outputs: &[&'a Output]) -> Vec<&'a Output> {
-        let mut sound = outputs.to_vec();
-        sound.retain(|output| !self.has_failed(&output.name));
+    /// Those of `bindings` that have not failed.
+    fn sound<'a>(&self, bindings: &[&'a SinkBinding]) -> Vec<&'a SinkBinding> {
+        let mut sound = bindings.to_vec();
+        sound.retain(|binding| !self.has_failed(&binding.name));
         sound
     }
 
@@ -147,28 +147,28 @@ impl Transfer {
     pub async fn deliver(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
         let mut tried = 0;
         loop {
             tried += 1;
             let result = match &artifact.container {
-                Container::Single => self.single(artifact, outputs).await,
+                Container::Single => self.single(artifact, bindings).await,
                 Container::Zip | Container::ZipBundle(_) => {
-                    self.archive(artifact, outputs, None).await
+                    self.archive(artifact, bindings, None).await
                 }
             };
             match result {
-                Err(Attempt::Again(_, asked)) if tried < TRIES => {
+                Err(AttemptError::Retry(_, asked)) if tried < TRIES => {
                     self.downloads.back_off(tried, asked).await;
                 }
-                Err(Attempt::Unfit(_)) if tried < UNFIT_TRIES => {
+                Err(AttemptError::Unfit(_)) if tried < UNFIT_TRIES => {
                     self.downloads.back_off(tried, None).await;
                 }
                 Err(attempt) => return Err(attempt.into()),
                 Ok(mut delivery) => {
                     // A sink that failed half-way gets all of it again.
-                    let Delivery { contents, failed } = &mut delivery;
+                    let DeliveryReport { contents, failed } = &mut delivery;
                     contents
                         .objects
                         .retain(|(sink, _)| failed.iter().all(|(name, _)| name != sink));
@@ -184,24 +184,28 @@ impl Transfer {
         self.downloads.backpressure()
     }
 
-    async fn single(&self, artifact: &Artifact, outputs: &[&Output]) -> Result<Delivery, Attempt> {
+    async fn single(
+        &self,
+        artifact: &Artifact,
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, AttemptError> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             return Err(TransferError::item("no-index", unpack::NO_INDEX).into());
         };
         let known = self.known(&key.conversation).await?;
-        let takes = |output: &&&Output| output.route.takes_media(known.record.as_ref());
-        let wanting: Vec<&Output> = outputs.iter().filter(takes).copied().collect();
+        let takes = |binding: &&&SinkBinding| binding.route.takes_media(known.record.as_ref());
+        let wanting: Vec<&SinkBinding> = bindings.iter().filter(takes).copied().collect();
         if wanting.is_empty() {
-            return Ok(Delivery::default());
+            return Ok(DeliveryReport::default());
         }
-        let target = |content_type: String| Target {
+        let target = |content_type: String| ObjectTarget {
             name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
-            ..Target::of(key, &known)
+            ..ObjectTarget::of(key, &known)
         };
         let claim = Claim::of(artifact, known.record.as_ref());
         let told = artifact.content_type.as_deref();
-        if let Some(kind) = told.filter(|kind| transcoded::wanted(&wanting, kind)) {
+        if let Some(kind) = told.filter(|kind| transcode::wanted(&wanting, kind)) {
             let target = target(kind.to_owned());
             return self
                 .transcoded(artifact, &claim, &wanting, &target, None)
@@ -212,14 +216,14 @@ impl Transfer {
         let first = next.as_deref().unwrap_or_default();
         claim.check(first, first.len() < HEAD)?;
         let told = [artifact.content_type.clone(), download.content_type()];
-        let content_type = name::settle(told, first);
+        let content_type = media_type::settle(told, first);
         if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
             let begun = Begun { download, next };
-            return self.archive(artifact, outputs, Some(begun)).await;
+            return self.archive(artifact, bindings, Some(begun)).await;
         }
         let target = target(content_type);
-        if transcoded::wanted(&wanting, &target.content_type) {
+        if transcode::wanted(&wanting, &target.content_type) {
             // The source did not know what it is.
             let begun = Some(Begun { download, next });
             return self
@@ -234,10 +238,10 @@ impl Transfer {
     async fn streamed(
         &self,
         artifact: &Artifact,
-        wanting: &[&Output],
-        target: &Target,
+        wanting: &[&SinkBinding],
+        target: &ObjectTarget,
         begun: Begun<'_>,
-    ) -> Result<Delivery, Attempt> {
+    ) -> Result<DeliveryReport, AttemptError> {
         let Begun {
             mut download,
             mut next,
@@ -247,7 +251,7 @@ impl Transfer {
         let (feeds, puts) = self.puts(wanting, target, size, false);
         let feeding = async {
             let mut digest = Sha256::new();
-            let mut told = ToldLength::of(next.as_deref().unwrap_or_default());
+            let mut told = MediaLength::of(next.as_deref().unwrap_or_default());
             let mut total = 0;
             while let Some(data) = next {
                 digest.update(&data);
@@ -266,12 +270,12 @@ impl Transfer {
                 false => self.doubted(artifact, &told, total, &sha256)?,
             };
             join_all(feeds.into_iter().map(recording_host_sink::BodySender::end)).await;
-            Ok::<_, Attempt>((Some((total, sha256)), note))
+            Ok::<_, AttemptError>((Some((total, sha256)), note))
         };
         // Feeds that are dropped on an error make every sink drop what it has.
         let (fed, stored) = tokio::join!(feeding, join_all(puts));
         let (whole, note) = fed?;
-        let mut delivery = Delivery::default();
+        let mut delivery = DeliveryReport::default();
         delivery.note(wanting, stored, target, whole);
         for (_, object) in &mut delivery.contents.objects {
             object.note.clone_from(&note);
@@ -285,10 +289,10 @@ impl Transfer {
     fn doubted(
         &self,
         artifact: &Artifact,
-        told: &ToldLength,
+        told: &MediaLength,
         total: u64,
         sha256: &str,
-    ) -> Result<Option<String>, Attempt> {
+    ) -> Result<Option<String>, AttemptError> {
         let Some(length) = told.told(total) else {
             return Ok(None);
         };
@@ -300,7 +304,7 @@ impl Transfer {
             return Ok(Some(format!("cut-short: {reason}")));
         }
         short.insert(key, sha256.to_owned());
-        Err(Attempt::again(reason))
+        Err(AttemptError::retry(reason))
     }
 
     /// What the queue knows of a conversation.
@@ -316,17 +320,17 @@ impl Transfer {
     /// Begins a put in each sink; `replace` is that of [`PutOptions`].
     fn puts<'a>(
         &'a self,
-        outputs: &[&'a Output],
-        target: &'a Target,
+        bindings: &[&'a SinkBinding],
+        target: &'a ObjectTarget,
         size: Option<u64>,
         replace: bool,
     ) -> (
         Vec<recording_host_sink::BodySender>,
         Vec<BoxFuture<'a, Result<PutResult, SinkError>>>,
     ) {
-        outputs
+        bindings
             .iter()
-            .map(|&output| {
+            .map(|&binding| {
                 let (feed, body) = Body::channel();
                 let info = PutOptions {
                     content_type: target.content_type.clone(),
@@ -334,8 +338,8 @@ impl Transfer {
                     replace,
                     plaintext: false,
                 };
-                let key = target.key(&output.layout);
-                let put = async move { output.sink.put(&key, info, body).await };
+                let key = target.key(&binding.layout);
+                let put = async move { binding.sink.put(&key, info, body).await };
                 (feed, put.boxed())
             })
             .unzip()
@@ -360,17 +364,17 @@ fn checked(
     announced: Option<u64>,
     total: u64,
     digest: Sha256,
-) -> Result<String, Attempt> {
+) -> Result<String, AttemptError> {
     // The server's word, and that of the source, which need not be the same.
     let told = [announced, artifact.size];
     if let Some(announced) = told.into_iter().flatten().find(|told| *told != total) {
-        return Err(Attempt::again(format!(
+        return Err(AttemptError::retry(format!(
             "{total} bytes came, {announced} were announced"
         )));
     }
     let sha256 = hex(&digest.finalize());
     match &artifact.sha256 {
-        Some(expected) if !expected.eq_ignore_ascii_case(&sha256) => Err(Attempt::again(
+        Some(expected) if !expected.eq_ignore_ascii_case(&sha256) => Err(AttemptError::retry(
             "the file's sha256 is not the one announced".to_owned(),
         )),
         _ => Ok(sha256),

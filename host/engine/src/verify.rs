@@ -6,12 +6,12 @@
 //! that memory does not grow with the archive.
 
 mod claims;
+mod encrypted;
 mod expected;
+mod expected_objects;
 mod finding;
-mod ledger;
 mod receipts;
 mod rows;
-mod sealed;
 mod segments;
 
 use std::{
@@ -30,10 +30,10 @@ use recording_host_model::{
 };
 use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
 
+use encrypted::Digests;
 use expected::Expected;
+use expected_objects::{ExpectedObjects, ExpectedState};
 pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};
-use ledger::{Ledger, State};
-use sealed::Digests;
 
 /// Objects that are read at once.
 const READS: usize = 8;
@@ -93,7 +93,7 @@ pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Re
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
         replaced: HashSet::new(),
-        ledger: Ledger::new()?,
+        ledger: ExpectedObjects::new()?,
         told: claims::Told::default(),
         prefixes: BTreeSet::new(),
     };
@@ -124,7 +124,7 @@ struct Check<'a> {
     catalog: HashMap<String, ObjectMeta>,
     /// The segments whose place others have taken, as their files are named.
     replaced: HashSet<String>,
-    ledger: Ledger,
+    ledger: ExpectedObjects,
     told: claims::Told,
     /// What the keys of media begin with, as headers say.
     prefixes: BTreeSet<String>,
@@ -220,7 +220,10 @@ impl Check<'_> {
     async fn elsewhere(&mut self, places: &[String]) -> Result<(), SinkError> {
         let mut after = String::new();
         loop {
-            let page = self.ledger.page(State::Unseen, &after, PAGE).await?;
+            let page = self
+                .ledger
+                .page(ExpectedState::Unseen, &after, PAGE)
+                .await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
@@ -252,7 +255,10 @@ impl Check<'_> {
     async fn contents(&mut self) -> Result<(), SinkError> {
         let mut after = String::new();
         loop {
-            let page = self.ledger.page(State::Unread, &after, PAGE).await?;
+            let page = self
+                .ledger
+                .page(ExpectedState::Unread, &after, PAGE)
+                .await?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
@@ -263,7 +269,7 @@ impl Check<'_> {
                 .map(|expected| async move {
                     let key = &expected.key;
                     let digests = match decryptor.filter(|_| expected.encrypted) {
-                        Some(decryptor) => sealed::digests(store, key, decryptor).await,
+                        Some(decryptor) => encrypted::digests(store, key, decryptor).await,
                         None => digest(store, key).await,
                     };
                     digests.map(|digests| (expected, digests))

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{S3, object::There};
+use super::{S3, object::ExistingObject};
 use recording_host_sink::{PutOptions, SinkError};
 
 /// The code that the server gives, such as `NoSuchKey`.
@@ -35,7 +35,12 @@ impl S3 {
     }
 
     /// A different object is there, and stays.
-    pub(super) fn refused(&self, key: &str, there: &There, info: &PutOptions) -> SinkError {
+    pub(super) fn refused(
+        &self,
+        key: &str,
+        there: &ExistingObject,
+        info: &PutOptions,
+    ) -> SinkError {
         let overwrite = self.settings.overwrite;
         let reason = overwrite.refusal(there.size, info);
         let error = self.failure(key, reason, false);

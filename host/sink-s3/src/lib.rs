@@ -46,8 +46,8 @@ pub struct S3 {
     client: Client,
     backpressure: Backpressure,
     settings: Arc<Settings>,
-    found: Arc<RwLock<probe::Server>>,
-    active: multipart::Active,
+    found: Arc<RwLock<probe::ServerCapabilities>>,
+    active: multipart::ActiveUploads,
     beginning: Arc<tokio::sync::Mutex<()>>,
     room: Arc<Semaphore>,
 }
@@ -60,14 +60,14 @@ impl S3 {
         S3 {
             client: client::client(&settings, backpressure.clone()).await,
             backpressure,
-            found: Arc::new(RwLock::new(probe::Server {
+            found: Arc::new(RwLock::new(probe::ServerCapabilities {
                 algorithm: checksum::Algorithm::of(settings.checksum),
                 // What is not known is not relied on.
                 checks: false,
                 conditional: false,
             })),
             settings: Arc::new(settings),
-            active: multipart::Active::default(),
+            active: multipart::ActiveUploads::default(),
             beginning: Arc::default(),
             room: Arc::new(Semaphore::new(MORE_PARTS)),
         }
@@ -82,7 +82,7 @@ impl S3 {
     }
 
     /// What is known of the server.
-    fn server(&self) -> probe::Server {
+    fn server(&self) -> probe::ServerCapabilities {
         *self.found.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,43 +39,43 @@ fn part_size(size: Option<u64>, number: usize) -> usize {
 
 /// Uploads that this process works on: nobody else in it may go on with them or abort them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Active(Arc<Mutex<HashSet<String>>>);
+pub(super) struct ActiveUploads(Arc<Mutex<HashSet<String>>>);
 
 /// An upload while it is worked on.
 #[derive(Debug)]
-struct Held {
+struct UploadGuard {
     id: String,
-    active: Active,
+    active: ActiveUploads,
 }
 
-impl Active {
+impl ActiveUploads {
     fn set(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold(&self, id: &str) -> Option<Held> {
-        self.set().insert(id.to_owned()).then(|| Held {
+    fn hold(&self, id: &str) -> Option<UploadGuard> {
+        self.set().insert(id.to_owned()).then(|| UploadGuard {
             id: id.to_owned(),
             active: self.clone(),
         })
     }
 }
 
-impl Drop for Held {
+impl Drop for UploadGuard {
     fn drop(&mut self) {
         self.active.set().remove(&self.id);
     }
 }
 
 /// A part that the server has.
-struct Sent {
+struct UploadedPart {
     part: CompletedPart,
     sum: Option<Sum>,
     length: usize,
 }
 
 /// How a part's way to the server ended, with its number.
-type Landing = (i32, Result<Sent, SinkError>);
+type PartResult = (i32, Result<UploadedPart, SinkError>);
 
 /// Why an upload did not come to its end.
 enum Stopped {
@@ -124,7 +124,7 @@ impl S3 {
         }
     }
 
-    async fn begin(&self, key: &str, info: &PutOptions) -> Result<Held, SinkError> {
+    async fn begin(&self, key: &str, info: &PutOptions) -> Result<UploadGuard, SinkError> {
         let algorithm = self.server().algorithm;
         let upload = with_options!(self.client.create_multipart_upload(), &self.settings, info)
             .key(key)
@@ -142,7 +142,7 @@ impl S3 {
     /// The last upload of this key that was left behind, with its parts; others are aborted, as
     /// are those that were begun with another checksum or storage class. A server that cannot
     /// list uploads has none.
-    async fn left_behind(&self, key: &str) -> Option<(Held, HashMap<i32, Part>)> {
+    async fn left_behind(&self, key: &str) -> Option<(UploadGuard, HashMap<i32, Part>)> {
         let mut uploads = self.uploads(key, 1).await.ok()?;
         uploads.retain(|upload| upload.key() == Some(key));
         uploads.sort_by_key(|upload| upload.initiated().map(|at| at.secs()));
@@ -192,7 +192,7 @@ impl S3 {
     async fn send(
         &self,
         key: &str,
-        upload: &Held,
+        upload: &UploadGuard,
         mut there: HashMap<i32, Part>,
         info: &PutOptions,
         body: &mut BodyReader,
@@ -217,7 +217,7 @@ impl S3 {
             if let Some(part) = there.remove(&number).filter(|part| equal(part, &data, sum)) {
                 let etag = part.e_tag().map(str::to_owned);
                 let part = completed(number, etag, sum);
-                sent.insert(number, Sent { part, sum, length });
+                sent.insert(number, UploadedPart { part, sum, length });
                 continue;
             }
             let mut room = None;
@@ -248,7 +248,7 @@ impl S3 {
         data: Segments,
         sum: Option<Sum>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> impl Future<Output = Landing> + Send + use<> {
+    ) -> impl Future<Output = PartResult> + Send + use<> {
         let sink = self.clone();
         let (key, id) = (key.to_owned(), id.to_owned());
         async move {
@@ -266,7 +266,7 @@ impl S3 {
             let answer = with_sum!(request, sum).send().await;
             drop(room);
             let result = answer
-                .map(|answer| Sent {
+                .map(|answer| UploadedPart {
                     part: completed(number, answer.e_tag().map(str::to_owned), sum),
                     sum,
                     length,
@@ -279,8 +279,8 @@ impl S3 {
     fn landed(
         &self,
         key: &str,
-        joined: Option<Result<Landing, tokio::task::JoinError>>,
-        sent: &mut BTreeMap<i32, Sent>,
+        joined: Option<Result<PartResult, tokio::task::JoinError>>,
+        sent: &mut BTreeMap<i32, UploadedPart>,
     ) -> Result<(), SinkError> {
         match joined {
             Some(Ok((number, result))) => {
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn an_upload_is_held_by_one_writer_until_it_lets_go() {
-        let active = Active::default();
+        let active = ActiveUploads::default();
         let held = active.hold("upload").unwrap();
         assert!(active.hold("upload").is_none());
         drop(held);

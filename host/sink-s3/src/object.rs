@@ -116,7 +116,7 @@ impl From<Retention> for DateTime {
 
 /// An object that is there.
 #[derive(Debug)]
-pub(super) struct There {
+pub(super) struct ExistingObject {
     pub(super) size: u64,
     pub(super) etag: Option<String>,
     /// A checksum of all of it.
@@ -124,7 +124,7 @@ pub(super) struct There {
     pub(super) encryption: Option<ServerSideEncryption>,
 }
 
-impl There {
+impl ExistingObject {
     pub(super) fn stored(self) -> PutResult {
         PutResult {
             size: self.size,
@@ -142,7 +142,7 @@ impl There {
 
 impl S3 {
     /// What is known of an object, or none if there is none.
-    pub(super) async fn head(&self, key: &str) -> Result<Option<There>, SinkError> {
+    pub(super) async fn head(&self, key: &str) -> Result<Option<ExistingObject>, SinkError> {
         let answer = self
             .client
             .head_object()
@@ -153,7 +153,7 @@ impl S3 {
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(Some(There {
+            Ok(answer) => Ok(Some(ExistingObject {
                 size: answer
                     .content_length()
                     .and_then(|length| u64::try_from(length).ok())
@@ -238,7 +238,7 @@ impl S3 {
         &self,
         key: &str,
         info: &PutOptions,
-        there: There,
+        there: ExistingObject,
         mut body: BodyReader,
     ) -> Result<PutResult, SinkError> {
         let same = match (&there.sum, info.size) {

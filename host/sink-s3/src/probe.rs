@@ -16,7 +16,7 @@ const PROBE: &[u8] = b"recording-host checks that it can write here\n";
 
 /// What a server has been found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Server {
+pub(super) struct ServerCapabilities {
     /// The checksum that goes with objects.
     pub(super) algorithm: Option<Algorithm>,
     /// Whether the server refuses an object whose checksum is wrong.
@@ -107,7 +107,7 @@ impl S3 {
         Ok(())
     }
 
-    async fn try_out(&self, key: &str) -> Result<Server, SinkError> {
+    async fn try_out(&self, key: &str) -> Result<ServerCapabilities, SinkError> {
         let (algorithm, checks) = match self.settings.checksum {
             Checksum::Auto => self.best(key).await?,
             given => {
@@ -127,7 +127,7 @@ impl S3 {
         self.reads_as_written(key).await?;
         let again = self.takes(key, self.right(algorithm), true).await?;
         let conditional = matches!(again, Taken::Kept);
-        Ok(Server {
+        Ok(ServerCapabilities {
             algorithm,
             checks,
             conditional,

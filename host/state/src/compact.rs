@@ -7,7 +7,7 @@ use super::{Queue, QueueError, close::forget, filing::rows_of, life_cycle::stage
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
+pub struct SupersededSegment {
     /// Its number.
     pub segment: i64,
     /// Its day, `YYYY-MM-DD` in UTC.
@@ -95,7 +95,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn replaced(&self) -> Result<Vec<Replaced>, QueueError> {
+    pub async fn replaced(&self) -> Result<Vec<SupersededSegment>, QueueError> {
         self.with(|tx| {
             tx.prepare_cached(
                 "SELECT replaced.segment, day, sink FROM replaced JOIN segment ON number = replaced.segment
@@ -103,7 +103,7 @@ impl Queue {
                  ORDER BY replaced.segment",
             )?
             .query_map([], |row| {
-                Ok(Replaced {
+                Ok(SupersededSegment {
                     segment: row.get(0)?,
                     day: row.get(1)?,
                     sink: row.get(2)?,
@@ -118,7 +118,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn removed(&self, replaced: Replaced) -> Result<(), QueueError> {
+    pub async fn removed(&self, replaced: SupersededSegment) -> Result<(), QueueError> {
         self.with(move |tx| {
             tx.prepare_cached("DELETE FROM meta WHERE name = ?1")?
                 .execute([rows_of(replaced.segment, &replaced.sink)])?;

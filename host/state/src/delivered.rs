@@ -10,7 +10,7 @@ use recording_host_model::{ArtifactResult, MissingRecording, Object};
 
 /// How far a sink is behind the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Behind {
+pub struct SinkLag {
     /// Artifacts that other sinks have.
     pub artifacts: u64,
     /// Conversations that are settled and not filed in it.
@@ -129,8 +129,10 @@ impl Queue {
 }
 
 /// How far each sink is behind, if it is.
-pub(super) fn behind(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<BTreeMap<String, Behind>> {
-    let mut behind = BTreeMap::<String, Behind>::new();
+pub(super) fn behind(
+    tx: &rusqlite::Transaction<'_>,
+) -> rusqlite::Result<BTreeMap<String, SinkLag>> {
+    let mut behind = BTreeMap::<String, SinkLag>::new();
     let mut query =
         tx.prepare_cached("SELECT sink, count(*) FROM owed WHERE code IS NULL GROUP BY sink")?;
     let mut rows = query.query([])?;

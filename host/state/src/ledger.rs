@@ -22,8 +22,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use async_trait::async_trait;
 
 use super::{
-    Abandoned, Acknowledged, Copied, Counted, KnownSink, Lacking, Proven, Queue, QueueError,
-    Replaced, Searched, SearchedRange, Settling, Status, Unproven, VoidSegment,
+    Abandoned, Acknowledged, Copied, Counted, KnownSink, Lacking, Queue, QueueError,
+    ReceiptSummary, Searched, SearchedRange, Settling, Status, SupersededSegment, Unproven,
+    VoidSegment,
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
@@ -159,9 +160,9 @@ part! {
         /// Closes segments in the place of smaller ones; says whether there is something to file.
         compact(before: String, most: usize, sinks: Vec<String>) -> bool;
         /// The segments whose files are to be removed from sinks that have what takes their place.
-        replaced() -> Vec<Replaced>;
+        replaced() -> Vec<SupersededSegment>;
         /// Notes that a sink no longer holds a replaced segment.
-        removed(replaced: Replaced) -> ();
+        removed(replaced: SupersededSegment) -> ();
         /// The version of the text about the archive that a sink was given; 0 for none.
         readme(sink: String) -> i64;
         /// Notes the version of the text about the archive that a sink was given.
@@ -206,7 +207,7 @@ part! {
     Repair {
         /// Takes over what receipts prove; returns how many conversations are done with.
         recover(
-            proven: Vec<Proven>,
+            proven: Vec<ReceiptSummary>,
             segments: BTreeSet<(i64, String)>,
             replaced: Vec<(i64, String, i64)>,
             now: u64

@@ -44,10 +44,10 @@ use std::{
 
 pub use close::Acknowledged;
 pub use commit::{Committed, goes_on};
-pub use compact::Replaced;
+pub use compact::SupersededSegment;
 pub use copies::Copied;
 use counters::{count, counted, set};
-pub use delivered::Behind;
+pub use delivered::SinkLag;
 use delivered::object_row;
 pub use error::QueueError;
 use error::damaged;
@@ -55,7 +55,7 @@ pub use fetch::Abandoned;
 pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
 pub use memory::MemoryWorkQueue;
-pub use recover::Proven;
+pub use recover::ReceiptSummary;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension};
 pub use search::{Counted, Searched, SearchedRange};

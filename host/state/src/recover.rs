@@ -9,7 +9,7 @@ use recording_host_model::Outcome;
 
 /// What receipts prove of a conversation.
 #[derive(Clone, Debug, Default)]
-pub struct Proven {
+pub struct ReceiptSummary {
     /// The conversation.
     pub conversation: String,
     /// The day on which it began, `YYYY-MM-DD` in UTC.
@@ -39,7 +39,7 @@ impl Queue {
     /// [`QueueError`].
     pub async fn recover(
         &self,
-        proven: Vec<Proven>,
+        proven: Vec<ReceiptSummary>,
         segments: BTreeSet<(i64, String)>,
         replaced: Vec<(i64, String, i64)>,
         now: u64,
@@ -82,7 +82,7 @@ impl Queue {
 }
 
 /// Files what is proven; says whether it is new.
-fn add(tx: &Transaction<'_>, one: &Proven, outcome: &str) -> rusqlite::Result<bool> {
+fn add(tx: &Transaction<'_>, one: &ReceiptSummary, outcome: &str) -> rusqlite::Result<bool> {
     // That it has ended is all that is known of its end.
     let new = tx
         .prepare_cached(
@@ -104,7 +104,11 @@ fn add(tx: &Transaction<'_>, one: &Proven, outcome: &str) -> rusqlite::Result<bo
     Ok(new == 1)
 }
 
-fn count_one(tx: &Transaction<'_>, one: &Proven, outcome: &Outcome) -> rusqlite::Result<()> {
+fn count_one(
+    tx: &Transaction<'_>,
+    one: &ReceiptSummary,
+    outcome: &Outcome,
+) -> rusqlite::Result<()> {
     count(tx, "conversations", 1)?;
     count(tx, "objects", one.objects as i64)?;
     count(tx, "bytes", one.bytes as i64)?;
@@ -112,7 +116,7 @@ fn count_one(tx: &Transaction<'_>, one: &Proven, outcome: &Outcome) -> rusqlite:
 }
 
 /// Keeps what another export proves for when this one finds it.
-fn keep(tx: &Transaction<'_>, one: &Proven, outcome: &Outcome) -> rusqlite::Result<()> {
+fn keep(tx: &Transaction<'_>, one: &ReceiptSummary, outcome: &Outcome) -> rusqlite::Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO alike VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![
             one.conversation,
@@ -132,7 +136,7 @@ pub(super) fn file_alike(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<boo
         .prepare_cached("SELECT day, outcome, attempt, objects, bytes, extent FROM alike WHERE conversation = ?1")?
         .query_row([id], |row| {
             let outcome: String = row.get(1)?;
-            Ok(Proven {
+            Ok(ReceiptSummary {
                 conversation: id.to_owned(),
                 day: row.get(0)?,
                 attempt: row.get(2)?,
@@ -140,7 +144,7 @@ pub(super) fn file_alike(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<boo
                 bytes: row.get::<_, i64>(4)? as u64,
                 extent: row.get::<_, Option<i64>>(5)?.map(|extent| extent as u64),
                 outcome: Some(parsed(&outcome)?),
-                ..Proven::default()
+                ..ReceiptSummary::default()
             })
         })
         .optional()?;

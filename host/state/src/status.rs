@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Behind, Queue, QueueError, delivered::behind, life_cycle::stage, parsed, sinks::lacking,
+    Queue, QueueError, SinkLag, delivered::behind, life_cycle::stage, parsed, sinks::lacking,
 };
 use recording_host_model::{Outcome, Progress};
 
@@ -30,7 +30,7 @@ pub struct Status {
     /// Conversations that are settled, but not filed in every sink.
     pub unfiled: u64,
     /// How far sinks are behind after an outage.
-    pub behind: BTreeMap<String, Behind>,
+    pub behind: BTreeMap<String, SinkLag>,
     /// Conversations filed with a loss: what `run --retry-failed` takes up again.
     pub lost: u64,
     /// Filed conversations that sinks lack, by sink.

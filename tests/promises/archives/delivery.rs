@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use recording_host_engine::transfer::{Output, Transfer, Zip};
+use recording_host_engine::transfer::{ArchiveMode, SinkBinding, Transfer};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
@@ -193,13 +193,13 @@ fn step(artifact: &Artifact) -> Step {
 /// How a sink wants what is delivered.
 #[derive(Default)]
 pub(super) struct Want {
-    pub(super) zip: Zip,
+    pub(super) zip: ArchiveMode,
     pub(super) layout: Layout,
     pub(super) transcode: Option<recording_host_transcode::Settings>,
 }
 
-impl From<Zip> for Want {
-    fn from(zip: Zip) -> Self {
+impl From<ArchiveMode> for Want {
+    fn from(zip: ArchiveMode) -> Self {
         Want {
             zip,
             ..Want::default()
@@ -231,11 +231,11 @@ pub(super) async fn delivered(
     }];
     let queue = Queue::open(&folder.path().join("data"), "test").unwrap().0;
     let output = folder.path().join("output");
-    let lake = Output {
+    let lake = SinkBinding {
         zip: want.zip,
         layout: want.layout,
         transcode: want.transcode,
-        ..Output::new("lake", Arc::new(Filesystem::new(output.clone())))
+        ..SinkBinding::new("lake", Arc::new(Filesystem::new(output.clone())))
     };
     let transfer = Transfer::new(
         Downloads::new(

@@ -1,6 +1,6 @@
 //! What is odd in a bundle costs no more than itself.
 
-use recording_host_engine::transfer::Zip;
+use recording_host_engine::transfer::ArchiveMode;
 use recording_host_model::Outcome;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ async fn an_index_with_a_byte_that_is_no_text_or_an_object_that_is_no_json_tells
             Forged::stored("c3.wav", "three"),
             Forged::stored("metadata.json", document.clone()),
         ]);
-        let result = deliver(bundle(), vec![zip.bytes()], Zip::Unpack).await;
+        let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
         let shown = String::from_utf8_lossy(&document);
         let stored = result.settled.values();
         let stored = stored.filter(|one| one.outcome == Outcome::Stored);
@@ -69,7 +69,7 @@ async fn a_file_of_a_bundle_that_is_a_page_is_not_the_recording_that_the_index_c
             listed("c3", "r", "c3.html"),
         ])),
     ]);
-    let result = deliver(bundle(), vec![zip.bytes()], Zip::Unpack).await;
+    let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
     for id in ["c1", "c2"] {
         let settled = &result.settled[id];
         assert_eq!(settled.outcome.losses()[0].0, "not-a-recording", "{id}");
@@ -85,7 +85,7 @@ async fn a_file_of_a_bundle_that_is_a_page_is_not_the_recording_that_the_index_c
         Forged::stored("voice.wav", page),
         Forged::stored("empty.mp3", ""),
     ]);
-    let result = deliver(recording(), vec![attached.bytes()], Zip::Unpack).await;
+    let result = deliver(recording(), vec![attached.bytes()], ArchiveMode::Unpack).await;
     assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
     assert_eq!(result.settled["c1"].objects_in("lake").len(), 2);
 }

@@ -1,6 +1,6 @@
 //! What the index of a bundle tells of a recording stands in its row.
 
-use recording_host_engine::transfer::Zip;
+use recording_host_engine::transfer::ArchiveMode;
 use recording_host_metadata::{Settings, Writer};
 use recording_host_model::layout::Layout;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn what_an_index_tells_fills_empty_columns_and_else_becomes_attributes() {
             ),
         ])),
     ]);
-    for how in [Zip::Unpack, Zip::Keep] {
+    for how in [ArchiveMode::Unpack, ArchiveMode::Keep] {
         let result = deliver(bundle(), vec![zip.bytes()], how).await;
         let mut of_c1 = rows(&result, "c1");
         of_c1.sort_by_key(|row| row["recording_id"].to_string());
@@ -77,7 +77,7 @@ async fn what_an_index_tells_fills_empty_columns_and_else_becomes_attributes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_of_which_nobody_tells_the_id_has_none_in_its_row() {
     let unlisted = Forge::of([Forged::stored("r1.wav", "one")]).bytes();
-    let result = deliver(bundle(), vec![unlisted], Zip::Unpack).await;
+    let result = deliver(bundle(), vec![unlisted], ArchiveMode::Unpack).await;
     let row = &rows(&result, "c1")[0];
     assert_eq!(row["object_key"], "bundles/b1.zip");
     assert_eq!(row["recording_id"], Value::Null);
@@ -123,7 +123,7 @@ async fn the_files_of_an_archive_have_a_place_in_each_layout() {
         ),
     ] {
         let want = Want {
-            zip: Zip::Both,
+            zip: ArchiveMode::Both,
             layout,
             ..Want::default()
         };

@@ -1,6 +1,6 @@
 //! What sinks get of archives, sound and broken.
 
-use recording_host_engine::transfer::Zip;
+use recording_host_engine::transfer::ArchiveMode;
 use recording_host_model::Outcome;
 use recording_host_zip::QUOTA;
 use serde_json::json;
@@ -25,9 +25,9 @@ async fn a_sink_gets_the_zip_its_files_or_both() {
         format!("{FOLDER}/r1/y.eml"),
     );
     for (how, expected) in [
-        (Zip::Keep, vec![&kept]),
-        (Zip::Unpack, vec![&chat, &mail]),
-        (Zip::Both, vec![&kept, &chat, &mail]),
+        (ArchiveMode::Keep, vec![&kept]),
+        (ArchiveMode::Unpack, vec![&chat, &mail]),
+        (ArchiveMode::Both, vec![&kept, &chat, &mail]),
     ] {
         let result = deliver(recording(), vec![zip.bytes()], how).await;
         let mut expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
@@ -47,7 +47,7 @@ async fn a_zip_with_an_encrypted_entry_is_kept_beside_what_could_be_unpacked() {
         Forged::stored("odd.wav", "sound").with(|entry| entry.method = 12),
         Forged::stored("link", "/etc/passwd").with(|entry| entry.mode = 0o120_777),
     ]);
-    let result = deliver(recording(), vec![zip.bytes()], Zip::Unpack).await;
+    let result = deliver(recording(), vec![zip.bytes()], ArchiveMode::Unpack).await;
     let open = format!("{FOLDER}/r1/open.wav");
     assert_eq!(result.keys(), [&*format!("{FOLDER}/r1.zip"), &*open]);
     assert_eq!(
@@ -61,7 +61,7 @@ async fn a_zip_with_an_encrypted_entry_is_kept_beside_what_could_be_unpacked() {
     );
     result.proven();
     // A sink that wants zips as they came lacks nothing.
-    let kept = deliver(recording(), vec![zip.bytes()], Zip::Keep).await;
+    let kept = deliver(recording(), vec![zip.bytes()], ArchiveMode::Keep).await;
     assert_eq!(kept.settled["c1"].outcome, Outcome::Stored);
 }
 
@@ -74,7 +74,7 @@ async fn a_download_that_was_damaged_is_cured_by_another() {
     let at = directory.len() - 40;
     directory[at] ^= 1;
     for bad in [flipped, directory, sound[..sound.len() - 30].to_vec()] {
-        let result = deliver(recording(), vec![bad, sound.clone()], Zip::Unpack).await;
+        let result = deliver(recording(), vec![bad, sound.clone()], ArchiveMode::Unpack).await;
         assert_eq!((result.downloads, result.contents.objects.len()), (2, 1));
         assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
         result.proven();
@@ -110,7 +110,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
         ),
     ];
     for (zip, code, objects) in cases {
-        let result = deliver(recording(), vec![zip.clone()], Zip::Unpack).await;
+        let result = deliver(recording(), vec![zip.clone()], ArchiveMode::Unpack).await;
         assert_eq!(result.codes("c1"), [code]);
         assert_eq!(
             (result.files.len(), result.downloads),
@@ -121,7 +121,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
         result.proven();
         // The announced digest says at once that the download is not to blame.
         let digest = Some(sha256(&zip));
-        let announced = delivered(recording(), vec![zip], Zip::Unpack, true, digest);
+        let announced = delivered(recording(), vec![zip], ArchiveMode::Unpack, true, digest);
         assert_eq!(announced.await.unwrap().downloads, 1);
     }
 }
@@ -129,7 +129,7 @@ async fn an_archive_that_is_broken_at_its_origin_is_kept_and_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_that_differ_each_time_are_a_link_that_does_not_work() {
     let bodies: Vec<_> = ["a", "b", "c"].map(|text| text.as_bytes().to_vec()).into();
-    let failed = delivered(recording(), bodies, Zip::Unpack, true, None).await;
+    let failed = delivered(recording(), bodies, ArchiveMode::Unpack, true, None).await;
     let error = failed.err().unwrap().to_string();
     assert!(error.contains("different bytes"), "{error}");
 }
@@ -139,7 +139,7 @@ async fn a_zip_of_unknown_length_is_spooled_within_the_quota() {
     let noise = vec![7; 3 << 20];
     let zip = Forge::of([Forged::stored("a.wav", &noise)]).bytes();
     assert!((zip.len() as u64) < QUOTA);
-    let result = delivered(recording(), vec![zip], Zip::Unpack, false, None)
+    let result = delivered(recording(), vec![zip], ArchiveMode::Unpack, false, None)
         .await
         .unwrap();
     assert_eq!(result.files.values().next().unwrap(), &noise);
@@ -172,7 +172,7 @@ async fn a_bundle_is_unpacked_by_its_index() {
             { "conversationId": "c3", "recordingId": "r3", "errorMsg": "deleted" },
         ] })),
     ]);
-    let result = deliver(bundle(), vec![zip.bytes()], Zip::Unpack).await;
+    let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
     let day = "recordings/2026/01/01";
     let expected = [
         "c1/r1.1.wav",
@@ -191,7 +191,7 @@ async fn a_bundle_is_unpacked_by_its_index() {
     );
     assert_eq!(result.downloads, 1);
     result.proven();
-    let kept = deliver(bundle(), vec![zip.bytes()], Zip::Keep).await;
+    let kept = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Keep).await;
     assert_eq!(kept.keys(), ["bundles/b1.zip"]);
     let members = kept.settled["c2"].objects["lake"].iter();
     let members: Vec<_> = members.map(|object| object.member.as_deref()).collect();
@@ -217,7 +217,7 @@ async fn a_flaw_in_a_bundle_concerns_those_alone_whose_files_have_it() {
             chat
         ])),
     ]);
-    let result = deliver(bundle(), vec![zip.bytes()], Zip::Unpack).await;
+    let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
     assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
     assert_eq!(result.codes("c2"), ["encrypted-entry"]);
     assert_eq!(result.codes("c3"), ["damaged-entry"]);
@@ -237,7 +237,7 @@ async fn a_broken_bundle_is_kept_and_reported_for_each_conversation_in_it() {
         (Forge::of([file()]).bytes(), "unlisted-entry"),
         (Forge::of([file(), damaged_index]).bytes(), "damaged-index"),
     ] {
-        let result = deliver(bundle(), vec![zip.clone()], Zip::Unpack).await;
+        let result = deliver(bundle(), vec![zip.clone()], ArchiveMode::Unpack).await;
         assert_eq!(result.files["bundles/b1.zip"], zip);
         for id in ["c1", "c2", "c3"] {
             assert_eq!(result.codes(id), [code]);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use genesys_simulator::Settings;
-use recording_host_engine::transfer::{Output, Transfer, TransferError};
+use recording_host_engine::transfer::{SinkBinding, Transfer, TransferError};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads, SigV4};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
@@ -101,7 +101,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
             sha256: None,
         };
         let sink = Arc::new(Filesystem::new(folder.path().join("output")));
-        let output = Output::new("lake", sink);
+        let output = SinkBinding::new("lake", sink);
         async move { transfer.deliver(&artifact, &[&output]).await }
     };
 

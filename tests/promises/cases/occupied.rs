@@ -7,7 +7,7 @@ use std::sync::{
 
 use genesys_simulator::Settings;
 use recording_host_config::Config;
-use recording_host_engine::{transfer::Zip, verify::verify};
+use recording_host_engine::{transfer::ArchiveMode, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::filesystem::Filesystem;
 use serde_json::json;
@@ -133,7 +133,7 @@ async fn a_loss_in_one_sink_is_not_forgotten_while_another_is_tried_again() {
     });
     let pipelines = config.pipelines(Clock::new(SPEED)).await;
     let pipeline = pipelines.unwrap().pop().unwrap();
-    let pipeline = pipeline.sink("busy", Arc::new(busy), Zip::Unpack);
+    let pipeline = pipeline.sink("busy", Arc::new(busy), ArchiveMode::Unpack);
     let summary = pipeline.run().await.unwrap();
     assert!(!summary.losses.is_empty());
 

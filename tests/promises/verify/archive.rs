@@ -10,7 +10,7 @@ use age::secrecy::ExposeSecret;
 use bytes::Bytes;
 use recording_host_engine::{
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
-    transfer::Output,
+    transfer::SinkBinding,
     verify::{Finding, Options, verify_with},
 };
 use recording_host_metadata::{self, Format};
@@ -137,15 +137,15 @@ impl Archive {
             Form::Columns => Format::Parquet,
             Form::Lines | Form::Encrypted => Format::Jsonl,
         };
-        let output = Output {
+        let output = SinkBinding {
             metadata: recording_host_metadata::Settings::new(format, None).unwrap(),
-            ..Output::new("lake", sink)
+            ..SinkBinding::new("lake", sink)
         };
         archive.file(&output, &Context::new("calls")).await;
         archive
     }
 
-    async fn file(&self, output: &Output, context: &Context) {
+    async fn file(&self, output: &SinkBinding, context: &Context) {
         for day in 0..2 {
             let mut conversations = conversations(day);
             for object in conversations
@@ -177,7 +177,9 @@ impl Archive {
     pub(crate) async fn told(context: Context) -> Self {
         let archive = Archive::new(Form::Lines).await;
         let folder = Arc::new(Filesystem::new(archive.path("")));
-        archive.file(&Output::new("lake", folder), &context).await;
+        archive
+            .file(&SinkBinding::new("lake", folder), &context)
+            .await;
         archive
     }
 

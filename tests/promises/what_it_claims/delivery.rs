@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use recording_host_engine::transfer::{Output, Transfer, TransferError};
+use recording_host_engine::transfer::{SinkBinding, Transfer, TransferError};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
     Artifact, ArtifactKey, ArtifactResult, CompletedConversation, Container, Conversation,
@@ -39,7 +39,7 @@ pub(super) struct Way {
     folder: TempDir,
     pub(super) queue: Queue,
     transfer: Transfer,
-    pub(super) output: Output,
+    pub(super) output: SinkBinding,
     origin: String,
     served: Served,
     downloads: Arc<Mutex<usize>>,
@@ -71,7 +71,7 @@ impl Way {
                 queue.clone(),
                 folder.path().join("data"),
             ),
-            output: Output::new("lake", sink(folder.path().join("output"))),
+            output: SinkBinding::new("lake", sink(folder.path().join("output"))),
             folder,
             queue,
             origin,

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use super::SinkConfig;
-use recording_host_engine::transfer::Output;
+use recording_host_engine::transfer::SinkBinding;
 use recording_host_sink::filesystem::Filesystem;
 
 /// The text of a sink's identity, as the configuration with these keys fills it.
@@ -13,7 +13,7 @@ async fn identity(keys: Value) -> String {
     table.extend(keys.as_object().unwrap().clone());
     let sink = SinkConfig::new("lake", sink).unwrap();
     let made = sink.sink(&BTreeMap::new()).await.unwrap();
-    sink.output("lake", made).identity().to_string()
+    sink.binding("lake", made).identity().to_string()
 }
 
 const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
@@ -87,7 +87,7 @@ async fn a_default_that_is_spelled_out_and_tuning_change_no_identity() {
 async fn an_output_made_by_hand_has_the_identity_of_one_from_a_configuration() {
     let folder = Arc::new(Filesystem::new("out".into()));
     assert_eq!(
-        Output::new("a", folder).identity().to_string(),
+        SinkBinding::new("a", folder).identity().to_string(),
         identity(json!({})).await
     );
 }

@@ -10,7 +10,7 @@ use super::{DIGITS, plain};
 use crate::{
     privacy::Privacy,
     run::Interval,
-    transfer::{Output, Zip},
+    transfer::{ArchiveMode, SinkBinding},
 };
 use recording_host_model::{
     hex,
@@ -19,12 +19,12 @@ use recording_host_model::{
 };
 use recording_host_transcode::{Channels, Form, Media, Original, Settings};
 
-/// The name of the export from the source `name` by `options` of `interval` to `outputs`.
+/// The name of the export from the source `name` by `options` of `interval` to `bindings`.
 pub(crate) fn label(
     name: &str,
     options: &Value,
     interval: &Interval,
-    outputs: &[Output],
+    bindings: &[SinkBinding],
     privacy: &Privacy,
 ) -> String {
     let mut digest = Sha256::new();
@@ -33,23 +33,23 @@ pub(crate) fn label(
         .until
         .map_or("..".to_owned(), |until| until.to_string());
     digest.update(format!("\n{}/{until}", interval.from));
-    for output in outputs {
-        let zip = match output.zip {
-            Zip::Unpack => "Unpack",
-            Zip::Keep => "Keep",
-            Zip::Both => "Both",
+    for binding in bindings {
+        let zip = match binding.zip {
+            ArchiveMode::Unpack => "Unpack",
+            ArchiveMode::Keep => "Keep",
+            ArchiveMode::Both => "Both",
         };
-        digest.update(format!("\n{} {zip}", output.name));
-        if output.route != Route::default() {
-            digest.update(route(&output.route));
+        digest.update(format!("\n{} {zip}", binding.name));
+        if binding.route != Route::default() {
+            digest.update(route(&binding.route));
         }
-        if let Some(settings) = &output.transcode {
+        if let Some(settings) = &binding.transcode {
             digest.update(transcode(settings));
         }
-        if output.layout != Layout::default() {
-            digest.update(format!(" {}", output.layout));
+        if binding.layout != Layout::default() {
+            digest.update(format!(" {}", binding.layout));
         }
-        if output.sink.encrypts() {
+        if binding.sink.encrypts() {
             digest.update(" encrypted");
         }
     }
@@ -129,8 +129,8 @@ mod tests {
     use recording_host_model::route::{Condition, Content};
     use recording_host_sink::stdout::Stdout;
 
-    fn output(name: &str) -> Output {
-        Output::new(name, Arc::new(Stdout::default()))
+    fn binding(name: &str) -> SinkBinding {
+        SinkBinding::new(name, Arc::new(Stdout::default()))
     }
 
     fn routed() -> Route {
@@ -178,17 +178,17 @@ mod tests {
             from: 1_767_571_200_000,
             until: Some(1_768_176_000_000),
         };
-        let label = |interval: &Interval, outputs: &[Output]| {
-            super::label("calls", &options, interval, outputs, &Privacy::default())
+        let label = |interval: &Interval, bindings: &[SinkBinding]| {
+            super::label("calls", &options, interval, bindings, &Privacy::default())
         };
-        assert_eq!(label(&week, &[output("lake")]), "calls-30bc23da2234");
+        assert_eq!(label(&week, &[binding("lake")]), "calls-30bc23da2234");
         let open = Interval {
             until: None,
             ..week.clone()
         };
-        let made = Output {
+        let made = SinkBinding {
             route: routed(),
-            zip: Zip::Keep,
+            zip: ArchiveMode::Keep,
             layout: Layout::flat(),
             transcode: Some(Settings {
                 to: Form::Wav,
@@ -196,8 +196,8 @@ mod tests {
                 when: None,
                 original: Original::Keep,
             }),
-            ..output("copy")
+            ..binding("copy")
         };
-        assert_eq!(label(&open, &[output("lake"), made]), "calls-f9089ac8d60d");
+        assert_eq!(label(&open, &[binding("lake"), made]), "calls-f9089ac8d60d");
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::format::{
     Claims, ComponentVersion, ObjectDigest, Program, ReceiptHeader, SearchedRange, SourceCount,
 };
-use crate::transfer::Output;
+use crate::transfer::SinkBinding;
 use recording_host_model::{Segment, route::Condition};
 
 /// Days of which a header tells what the source counted: those that are nearest to its own.
@@ -53,21 +53,21 @@ impl Context {
     pub(super) fn header(
         &self,
         segment: &Segment,
-        output: &Output,
+        binding: &SinkBinding,
         metadata: Option<ObjectDigest>,
         catalog: Option<ObjectDigest>,
         media_in: Option<String>,
     ) -> ReceiptHeader {
         // What the source counted says nothing of a sink that takes some conversations alone.
-        let takes_all = output.route.condition == Condition::default();
+        let takes_all = binding.route.condition == Condition::default();
         let counted = self.source_counts.get(&segment.day).filter(|_| takes_all);
         ReceiptHeader {
             export: self.export.clone(),
             identity: self.identity.clone(),
             form: self.form.clone(),
-            sink: Some(output.name.clone()),
-            sink_identity: self.sinks.get(&output.name).cloned(),
-            prefix: Some(output.layout.prefix().to_owned()),
+            sink: Some(binding.name.clone()),
+            sink_identity: self.sinks.get(&binding.name).cloned(),
+            prefix: Some(binding.layout.prefix().to_owned()),
             segment: segment.number,
             day: segment.day.clone(),
             written_at: self.written_at,
@@ -84,7 +84,7 @@ impl Context {
             metadata,
             catalog,
             media_in,
-            encryption: output.sink.encrypts().then(|| "age".to_owned()),
+            encryption: binding.sink.encrypts().then(|| "age".to_owned()),
             ..ReceiptHeader::default()
         }
     }

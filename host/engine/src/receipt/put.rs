@@ -5,13 +5,13 @@ use std::io;
 use tokio::task::spawn_blocking;
 
 use super::ObjectDigest;
-use crate::transfer::Output;
+use crate::transfer::SinkBinding;
 use recording_host_sink::{Body, BodyWriter, PutOptions, SinkError};
 
 /// Puts what `write` writes, on a thread that may block, and returns the digest of what is stored, be
 /// it encrypted or not.
 pub(super) async fn put(
-    output: &Output,
+    binding: &SinkBinding,
     key: String,
     content_type: &str,
     write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
@@ -28,9 +28,9 @@ pub(super) async fn put(
         replace: true,
         plaintext: false,
     };
-    let (written, stored) = tokio::join!(writing, output.sink.put(&key, info, body));
+    let (written, stored) = tokio::join!(writing, binding.sink.put(&key, info, body));
     let failed = |reason: String| SinkError {
-        sink: output.name.clone(),
+        sink: binding.name.clone(),
         key: key.clone(),
         reason,
         retryable: false,

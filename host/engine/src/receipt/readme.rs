@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::transfer::Output;
+use crate::transfer::SinkBinding;
 use recording_host_sink::{PutOptions, SinkExt, StoreExt};
 use recording_host_state::Queue;
 
@@ -18,11 +18,11 @@ const TEXT: &str = include_str!("readme.txt");
 
 /// Puts the text into a sink unless it is there already. A text of somebody else stays, and so does
 /// one that the sink does not let us read or replace: nothing depends on it.
-pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitError> {
-    let Some(store) = output.sink.store() else {
+pub(super) async fn put(queue: &Queue, binding: &SinkBinding) -> Result<(), CommitError> {
+    let Some(store) = binding.sink.store() else {
         return Ok(());
     };
-    if queue.readme(output.name.clone()).await? == VERSION {
+    if queue.readme(binding.name.clone()).await? == VERSION {
         return Ok(());
     }
     let there = match store.read(README).await {
@@ -40,7 +40,7 @@ pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitErro
             replace: true,
             plaintext: true,
         };
-        match output
+        match binding
             .sink
             .put_bytes(README, info, Bytes::from_static(TEXT.as_bytes()))
             .await
@@ -50,7 +50,7 @@ pub(super) async fn put(queue: &Queue, output: &Output) -> Result<(), CommitErro
             Err(_) => return Ok(()),
         }
     }
-    Ok(queue.set_readme(output.name.clone(), VERSION).await?)
+    Ok(queue.set_readme(binding.name.clone(), VERSION).await?)
 }
 
 #[cfg(test)]

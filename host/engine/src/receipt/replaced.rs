@@ -7,14 +7,18 @@ use futures_util::StreamExt;
 use super::{ObjectDigest, ReceiptReader, name, receipt_key};
 use recording_host_model::Segment;
 use recording_host_sink::{SinkError, Store, StoreExt};
-use recording_host_state::Replaced;
+use recording_host_state::SupersededSegment;
 
 /// Removes what a sink has of a replaced segment: rows, catalog and, when these are gone, the
 /// receipt that names them. Where that names none, files are known by their names.
 ///
 /// # Errors
 /// What the sink says; it can be tried again.
-pub async fn remove(store: &dyn Store, export: &str, segment: &Replaced) -> Result<(), SinkError> {
+pub async fn remove(
+    store: &dyn Store,
+    export: &str,
+    segment: &SupersededSegment,
+) -> Result<(), SinkError> {
     let name = name(export, &segment.day, segment.segment);
     let key = receipt_key(&name);
     let receipt = store.read(&key).await?;

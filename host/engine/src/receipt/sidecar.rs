@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::{ObjectDigest, replaced};
-use crate::transfer::Output;
+use crate::transfer::SinkBinding;
 use recording_host_model::{ENCRYPTED_SUFFIX, Segment, hex, layout};
 use recording_host_sink::{PutOptions, SinkError, SinkExt};
 
@@ -19,18 +19,18 @@ const AT_ONCE: usize = 32;
 pub(super) async fn put(
     export: &str,
     segment: &Segment,
-    output: &Output,
+    binding: &SinkBinding,
 ) -> Result<BTreeMap<String, ObjectDigest>, SinkError> {
-    if !output.layout.has_sidecars() {
+    if !binding.layout.has_sidecars() {
         return Ok(BTreeMap::new());
     }
-    let before = match output.sink.store() {
+    let before = match binding.sink.store() {
         Some(store) => replaced::sidecars(store, export, segment).await?,
         None => BTreeMap::new(),
     };
     let before = &before;
     let of_each = segment.conversations.iter().flat_map(|settled| {
-        let objects = settled.objects_in(&output.name).iter();
+        let objects = settled.objects_in(&binding.name).iter();
         // What is kept aside is no recording.
         let objects = objects.filter(|object| !object.aside);
         objects.filter_map(move |object| {
@@ -56,7 +56,7 @@ pub(super) async fn put(
                 replace: true,
                 plaintext: false,
             };
-            let stored = output.sink.put_bytes(&key, info, bytes.into()).await?;
+            let stored = binding.sink.put_bytes(&key, info, bytes.into()).await?;
             Ok((object, ObjectDigest::of(key, size, sha256, stored)))
         })
         .buffer_unordered(AT_ONCE)

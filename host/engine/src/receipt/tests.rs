@@ -247,7 +247,7 @@ const RECEIPT: &str = "receipts/date=1970-01-01/calls-000001.jsonl";
 struct Lake {
     queue: Queue,
     root: tempfile::TempDir,
-    output: Output,
+    binding: SinkBinding,
 }
 
 impl Lake {
@@ -261,11 +261,11 @@ impl Lake {
             true => Arc::new(Encrypted::new(folder, Recipients::parse(&[to]).unwrap())),
             false => folder,
         };
-        let output = Output::new("lake", sink);
+        let binding = SinkBinding::new("lake", sink);
         Lake {
             queue,
             root,
-            output,
+            binding,
         }
     }
 
@@ -275,7 +275,7 @@ impl Lake {
             written_at: jiff::Timestamp::from_second(second).ok(),
             ..Context::new("calls")
         };
-        commit_segment(&self.queue, &context, &segment(), &self.output, &[])
+        commit_segment(&self.queue, &context, &segment(), &self.binding, &[])
             .await
             .unwrap();
     }
@@ -289,7 +289,7 @@ impl Lake {
     }
 
     fn rows(&self) -> &'static str {
-        match self.output.sink.encrypts() {
+        match self.binding.sink.encrypts() {
             true => "metadata/date=1970-01-01/calls-000001.jsonl.age",
             false => "metadata/date=1970-01-01/calls-000001.jsonl",
         }
@@ -373,7 +373,7 @@ async fn the_archive_carries_a_text_about_itself_and_leaves_that_of_others() {
     let lake = Lake::new(false).await;
     let info = PutOptions::default();
     let own = Body::whole(Bytes::from_static(b"Our bucket"));
-    lake.output.sink.put(README, info, own).await.unwrap();
+    lake.binding.sink.put(README, info, own).await.unwrap();
     lake.commit(1).await;
     assert_eq!(lake.read(README).as_deref(), Some(b"Our bucket".as_slice()));
 }
@@ -422,7 +422,7 @@ impl Store for Unreadable {
 async fn a_sink_that_may_be_written_and_not_read_is_filed_to() {
     let mut lake = Lake::new(false).await;
     let folder = Filesystem::new(lake.root.path().to_owned());
-    lake.output = Output::new("lake", Arc::new(Unreadable(folder)));
+    lake.binding = SinkBinding::new("lake", Arc::new(Unreadable(folder)));
     lake.commit(1).await;
     let first = lake.read(RECEIPT);
     assert!(lake.agrees());

@@ -64,16 +64,16 @@ impl Repair<'_> {
     ) -> Result<BTreeMap<String, Vec<(usize, ReceiptObject)>>, RepairError> {
         let mut copies = BTreeMap::<String, Vec<(usize, ReceiptObject)>>::new();
         // Each put of an encrypted object has other bytes: it is made anew, as a further attempt.
-        if self.output().sink.encrypts() {
+        if self.binding().sink.encrypts() {
             return Ok(copies);
         }
         let wanted: BTreeMap<&str, &str> = told
             .values()
             .map(|(id, object)| (object.sha256.as_str(), id.as_str()))
             .collect();
-        for (place, output) in self.outputs.iter().enumerate() {
-            let donor = output.sink.store().filter(|_| place != self.place);
-            let Some(donor) = donor.filter(|_| !output.sink.encrypts()) else {
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let donor = binding.sink.store().filter(|_| place != self.place);
+            let Some(donor) = donor.filter(|_| !binding.sink.encrypts()) else {
                 continue;
             };
             let folder = format!("receipts/date={day}/");
@@ -95,9 +95,9 @@ impl Repair<'_> {
         copies: &BTreeMap<String, Vec<(usize, ReceiptObject)>>,
         object: &ReceiptObject,
     ) -> Result<bool, RepairError> {
-        let output = self.output();
+        let binding = self.binding();
         for (place, copy) in copies.get(&object.sha256).into_iter().flatten() {
-            let Some(donor) = self.outputs[*place].sink.store() else {
+            let Some(donor) = self.bindings[*place].sink.store() else {
                 continue;
             };
             let from = ReceiptObject {
@@ -105,7 +105,7 @@ impl Repair<'_> {
                 content_type: object.content_type.clone(),
                 ..copy.clone()
             };
-            let copied = copy_object(donor, &from, (self.place, output), &object.key).await;
+            let copied = copy_object(donor, &from, (self.place, binding), &object.key).await;
             match copied {
                 Ok(Some(_)) => return Ok(true),
                 Ok(None) => {}

@@ -64,7 +64,7 @@ impl Repair<'_> {
                 return Ok(());
             }
         }
-        let sink = &self.output().name;
+        let sink = &self.binding().name;
         let mut sound = Vec::new();
         for id in &remains.conversations {
             match self.sound(store, &remains, id, wrong).await? {
@@ -157,7 +157,7 @@ impl Repair<'_> {
             && let Some(file) = store.read(&key).await?
         {
             let digest = hex(&Sha256::digest(&file));
-            let sink = self.output().name.clone();
+            let sink = self.binding().name.clone();
             let told = match (metadata, &remains.header) {
                 (None, None) => self.queue.rows(segment.number, sink).await?,
                 (metadata, _) => metadata.map(|rows| rows.sha256),
@@ -211,7 +211,7 @@ impl Repair<'_> {
                 return Ok(None);
             }
             objects.push((
-                self.output().name.clone(),
+                self.binding().name.clone(),
                 object(id, told, aside, &restored),
             ));
         }
@@ -221,7 +221,7 @@ impl Repair<'_> {
             outcome: entry.outcome(),
             extent: entry.extent,
             objects,
-            filled: BTreeSet::from([self.output().name.clone()]),
+            filled: BTreeSet::from([self.binding().name.clone()]),
         }))
     }
 }

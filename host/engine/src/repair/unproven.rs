@@ -20,8 +20,8 @@ impl Repair<'_> {
         store: &dyn Store,
         done: &mut Repaired,
     ) -> Result<(), RepairError> {
-        let output = self.output();
-        if route(&output.route) != route(&Route::default()) {
+        let binding = self.binding();
+        if route(&binding.route) != route(&Route::default()) {
             return Ok(());
         }
         let mut proven = HashSet::new();
@@ -35,9 +35,9 @@ impl Repair<'_> {
             let entries = reader.filter_map(Result::ok);
             proven.extend(entries.map(|(_, entry)| hashed(&entry.conversation_id)));
         }
-        let unproven = self.queue.unproven(output.name.clone(), proven).await?;
+        let unproven = self.queue.unproven(binding.name.clone(), proven).await?;
         done.postponed += unproven.under_way;
-        let noted = self.queue.lacks(output.name.clone(), unproven.filed);
+        let noted = self.queue.lacks(binding.name.clone(), unproven.filed);
         done.fetched_again += noted.await?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{as_object, same_form};
 use crate::{
     receipt::{ReceiptEntry, ReceiptObject},
-    transfer::Output,
+    transfer::SinkBinding,
 };
 use recording_host_metadata::restore::Restored;
 use recording_host_model::{Object, hex, layout::About};
@@ -20,13 +20,13 @@ pub(crate) type Failure = (Option<usize>, SinkError);
 /// Copies all objects of a conversation; none if that cannot be done: the donor has them in another
 /// form, or not as its receipt says.
 pub(super) async fn copy(
-    donor: &Output,
-    (place, output): (usize, &Output),
+    donor: &SinkBinding,
+    (place, binding): (usize, &SinkBinding),
     about: &About,
     entry: &ReceiptEntry,
     restored: &Restored,
 ) -> Result<Option<Vec<Object>>, Failure> {
-    if !output.route.content.media {
+    if !binding.route.content.media {
         return Ok(Some(Vec::new()));
     }
     let objects = entry.objects.iter().map(|object| (object, false));
@@ -36,17 +36,17 @@ pub(super) async fn copy(
     let Some(store) = donor
         .sink
         .store()
-        .filter(|_| objects.is_empty() || same_form(donor, output))
+        .filter(|_| objects.is_empty() || same_form(donor, binding))
     else {
         return Ok(None);
     };
     let mut copied = Vec::new();
     for (told, aside) in objects {
         let id = &entry.conversation_id;
-        let Some(key) = key_in(donor, output, about, id, told, aside) else {
+        let Some(key) = key_in(donor, binding, about, id, told, aside) else {
             return Ok(None);
         };
-        let Some(stored) = object(store, told, (place, output), &key).await? else {
+        let Some(stored) = object(store, told, (place, binding), &key).await? else {
             return Ok(None);
         };
         let mut object = as_object(id, told, aside, restored);
@@ -63,8 +63,8 @@ pub(super) async fn copy(
 
 /// The key that an object of the donor's has in another sink; none if the donor's key does not tell.
 fn key_in(
-    donor: &Output,
-    output: &Output,
+    donor: &SinkBinding,
+    binding: &SinkBinding,
     about: &About,
     conversation: &str,
     told: &ReceiptObject,
@@ -73,10 +73,10 @@ fn key_in(
     let fixed = aside
         || told.member.is_some()
         || told.key.starts_with(recording_host_model::layout::BUNDLES);
-    if fixed || donor.layout == output.layout {
+    if fixed || donor.layout == binding.layout {
         return Some(told.key.clone());
     }
-    let stem = |of: &Output, part| of.layout.stem(about, conversation, &told.recording, part);
+    let stem = |of: &SinkBinding, part| of.layout.stem(about, conversation, &told.recording, part);
     // What follows the stem is an extension, or the name of a file of an archive. Parts are numbered
     // behind the stem, so that the longest one counts.
     let part = (0..PARTS).rev().find(|part| {
@@ -84,10 +84,10 @@ fn key_in(
         rest.is_some_and(|rest| rest.starts_with(['.', '/', '_']))
     })?;
     let rest = told.key.strip_prefix(&stem(donor, part))?;
-    let to = stem(output, part);
+    let to = stem(binding, part);
     match rest.strip_prefix('.') {
         Some(extension) if !extension.contains(['.', '/']) => Some(format!("{to}.{extension}")),
-        _ => Some(output.layout.entry(&to, &rest[1..])),
+        _ => Some(binding.layout.entry(&to, &rest[1..])),
     }
 }
 
@@ -98,7 +98,7 @@ fn key_in(
 pub(crate) async fn object(
     store: &dyn Store,
     told: &ReceiptObject,
-    (place, output): (usize, &Output),
+    (place, binding): (usize, &SinkBinding),
     key: &str,
 ) -> Result<Option<PutResult>, Failure> {
     let Some(mut from) = store.get(&told.key).await.map_err(|error| (None, error))? else {
@@ -131,7 +131,7 @@ pub(crate) async fn object(
         feed.end().await;
         Fed::Right
     };
-    let (fed, stored) = tokio::join!(feeding, output.sink.put(key, info, body));
+    let (fed, stored) = tokio::join!(feeding, binding.sink.put(key, info, body));
     match (fed, stored) {
         (Fed::Right, Ok(stored)) => Ok(Some(stored)),
         // The put broke off, because what came was wrong.

@@ -66,7 +66,7 @@ impl Engine {
         }
         if in_flight.backfill.due {
             in_flight.backfill.due = false;
-            match jobs(&self.outputs, &there).await {
+            match jobs(&self.bindings, &there).await {
                 Ok(jobs) => in_flight.backfill.jobs = jobs.into(),
                 Err(error) => {
                     in_flight.backfill.due = true;
@@ -92,9 +92,9 @@ impl Engine {
         in_flight.backfill.busy = true;
         let (queue, claim) = (self.queue.clone(), Arc::clone(&self.claim));
         // A sink that is away gets what it lacks when it is back.
-        let outputs = self.outputs.clone();
+        let bindings = self.bindings.clone();
         backfills.spawn(async move {
-            let result = replicate(&queue, &claim, &outputs, &mut job).await;
+            let result = replicate(&queue, &claim, &bindings, &mut job).await;
             BackfillDone { job, result }
         });
         Ok(())
@@ -135,8 +135,9 @@ impl Engine {
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let lacking = self.queue.lacking().await?;
-        let lacks = |output: &Arc<crate::transfer::Output>| lacking.contains_key(&output.name);
-        if in_flight.backfill.searched || !self.outputs.iter().any(lacks) {
+        let lacks =
+            |binding: &Arc<crate::transfer::SinkBinding>| lacking.contains_key(&binding.name);
+        if in_flight.backfill.searched || !self.bindings.iter().any(lacks) {
             return Ok(());
         }
         in_flight.backfill.searched = true;

@@ -12,8 +12,8 @@ const NOTHING: &str = "receipts/.recording-host-removes-nothing";
 impl Engine {
     /// Whether any sink is to have small files joined.
     pub(super) fn may_compact(&self) -> bool {
-        let mut outputs = self.outputs.iter();
-        outputs.any(|output| output.metadata.compact() && output.sink.store().is_some())
+        let mut bindings = self.bindings.iter();
+        bindings.any(|binding| binding.metadata.compact() && binding.sink.store().is_some())
     }
 
     /// Closes larger segments in the place of small ones, where there are such; says whether there is
@@ -25,12 +25,12 @@ impl Engine {
             return Ok(false);
         }
         let mut sinks = Vec::new();
-        for (place, output) in self.outputs.iter().enumerate() {
-            let (true, Some(store)) = (output.metadata.compact(), output.sink.store()) else {
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let (true, Some(store)) = (binding.metadata.compact(), binding.sink.store()) else {
                 continue;
             };
             match store.delete(NOTHING).await {
-                Ok(()) => sinks.push(output.name.clone()),
+                Ok(()) => sinks.push(binding.name.clone()),
                 Err(error) if error.retryable => {
                     self.sink_failed(place, error, in_flight)?;
                     return Ok(false);
@@ -46,8 +46,10 @@ impl Engine {
     pub(super) async fn remove_replaced(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
         let mut all = true;
         for replaced in self.queue.replaced().await? {
-            let outputs = self.outputs.iter();
-            let named = outputs.enumerate().find(|(_, it)| it.name == replaced.sink);
+            let bindings = self.bindings.iter();
+            let named = bindings
+                .enumerate()
+                .find(|(_, it)| it.name == replaced.sink);
             let store = named.and_then(|(place, it)| Some((place, it.sink.store()?)));
             let Some((place, store)) = store else {
                 continue;

@@ -30,13 +30,13 @@ impl Engine {
             let at = timestamp(at)?;
             Some((day, SourceCount { conversations, at }))
         });
-        let outputs = self.outputs.iter();
+        let bindings = self.bindings.iter();
         Ok(Context {
             written_at: timestamp(self.clock.now()),
             identity: Some(self.claim.identity.clone()),
             form: Some(self.claim.form.clone()),
-            sinks: outputs
-                .map(|output| (output.name.clone(), digest(&identity::sink(output))))
+            sinks: bindings
+                .map(|binding| (binding.name.clone(), digest(&identity::sink(binding))))
                 .collect(),
             searched: searched.collect(),
             source_counts: counts.collect(),

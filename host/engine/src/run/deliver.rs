@@ -7,7 +7,7 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{Engine, RunError, in_flight::InFlight, links::Link, sink_health::Failure};
 use crate::{
     receipt,
-    transfer::{Delivery, Output, TransferError},
+    transfer::{DeliveryReport, SinkBinding, TransferError},
 };
 use recording_host_model::{
     ArtifactContents, ArtifactKey, ArtifactResult, Event, MissingRecording, day,
@@ -21,7 +21,7 @@ const OCCUPIED: &str = "occupied";
 pub(super) struct TransferDone {
     link: Link,
     began: Instant,
-    result: Result<Delivery, TransferError>,
+    result: Result<DeliveryReport, TransferError>,
 }
 
 /// What came of trying a sink that was left behind.
@@ -55,15 +55,15 @@ impl Engine {
             let to = link
                 .to
                 .iter()
-                .map(|place| Arc::clone(&self.outputs[*place]));
-            let outputs: Vec<Arc<Output>> = to.collect();
+                .map(|place| Arc::clone(&self.bindings[*place]));
+            let bindings: Vec<Arc<SinkBinding>> = to.collect();
             let began = Instant::now();
             transfers.spawn(async move {
-                let outputs: Vec<&Output> = outputs.iter().map(AsRef::as_ref).collect();
-                let result = match (outputs.is_empty(), link.is_last) {
-                    (true, _) => Ok(Delivery::default()),
-                    (false, false) => transfer.deliver(&link.artifact, &outputs).await,
-                    (false, true) => transfer.keep_aside(&link.artifact, &outputs).await,
+                let bindings: Vec<&SinkBinding> = bindings.iter().map(AsRef::as_ref).collect();
+                let result = match (bindings.is_empty(), link.is_last) {
+                    (true, _) => Ok(DeliveryReport::default()),
+                    (false, false) => transfer.deliver(&link.artifact, &bindings).await,
+                    (false, true) => transfer.keep_aside(&link.artifact, &bindings).await,
                 };
                 TransferDone {
                     link,
@@ -79,8 +79,8 @@ impl Engine {
 
     /// How often the sinks and the origins of media have asked for less so far.
     pub(super) fn backpressure(&self) -> u64 {
-        let sinks = self.outputs.iter();
-        let sinks: u64 = sinks.map(|output| output.sink.backpressure()).sum();
+        let sinks = self.bindings.iter();
+        let sinks: u64 = sinks.map(|binding| binding.sink.backpressure()).sum();
         sinks + self.transfer.backpressure()
     }
 
@@ -111,7 +111,7 @@ impl Engine {
         if !link.to.is_empty() {
             in_flight.links.served(&key);
         }
-        let Delivery { contents, failed } = delivery;
+        let DeliveryReport { contents, failed } = delivery;
         link.contents.objects.extend(contents.objects);
         link.contents.missing = contents.missing;
         if contents.lost.is_some() && !link.took.is_empty() {
@@ -159,7 +159,7 @@ impl Engine {
     ) -> Result<Vec<usize>, RunError> {
         let mut left = Vec::new();
         for place in std::mem::take(&mut link.to) {
-            let name = &self.outputs[place].name;
+            let name = &self.bindings[place].name;
             match failed.iter().find(|(sink, _)| sink == name) {
                 Some((_, error)) if error.different.is_some() => {
                     match self
@@ -201,8 +201,8 @@ impl Engine {
         error: &SinkError,
         in_flight: &mut InFlight,
     ) -> Result<Result<bool, SinkError>, RunError> {
-        let output = &self.outputs[place];
-        let (Some(different), Some(store)) = (&error.different, output.sink.store()) else {
+        let binding = &self.bindings[place];
+        let (Some(different), Some(store)) = (&error.different, binding.sink.store()) else {
             return Ok(Ok(false));
         };
         let key = &different.key;
@@ -218,7 +218,7 @@ impl Engine {
         let Some(known) = known.get(&recording.conversation) else {
             return Ok(Ok(false));
         };
-        if queue.has_object(output.name.clone(), key.clone()).await? {
+        if queue.has_object(binding.name.clone(), key.clone()).await? {
             return Ok(Ok(false));
         }
         let removed = match receipt::names(store, &day(known.start), key, self.repair).await {
@@ -233,7 +233,7 @@ impl Engine {
         };
         self.warn(&format!(
             "sink {}, {key}: an object with other bytes was there that no receipt names; it is replaced",
-            output.name
+            binding.name
         ));
         Ok(Ok(true))
     }
@@ -263,7 +263,9 @@ impl Engine {
     }
 
     fn names(&self, places: &[usize]) -> Vec<String> {
-        let names = places.iter().map(|place| self.outputs[*place].name.clone());
+        let names = places
+            .iter()
+            .map(|place| self.bindings[*place].name.clone());
         names.collect()
     }
 
@@ -325,7 +327,7 @@ impl Engine {
     }
 
     pub(super) fn on_sink_unavailable(&self, place: usize, reason: &str) {
-        let name = &self.outputs[place].name;
+        let name = &self.bindings[place].name;
         self.events
             .emit(|| Event::SinkUnavailable { sink: name.clone() });
         self.warn(&format!(
@@ -341,9 +343,9 @@ impl Engine {
         now: u64,
     ) {
         for place in in_flight.sinks.take_probes(now) {
-            let output = Arc::clone(&self.outputs[place]);
+            let binding = Arc::clone(&self.bindings[place]);
             probes.spawn(async move {
-                let result = output.sink.check().await;
+                let result = binding.sink.check().await;
                 ProbeDone { place, result }
             });
         }
@@ -366,7 +368,7 @@ impl Engine {
         in_flight.sinks.succeeded(place);
         in_flight.backfill.look();
         let owed = self.replicate_backlog(vec![place], in_flight).await?;
-        let name = &self.outputs[place].name;
+        let name = &self.bindings[place].name;
         self.events.emit(|| Event::SinkAvailable {
             sink: name.clone(),
             backlog: owed,
@@ -383,7 +385,9 @@ impl Engine {
         places: Vec<usize>,
         in_flight: &mut InFlight,
     ) -> Result<usize, RunError> {
-        let names = places.iter().map(|place| self.outputs[*place].name.clone());
+        let names = places
+            .iter()
+            .map(|place| self.bindings[*place].name.clone());
         let mut count = 0;
         for (split, keys) in self.queue.owed(names.collect()).await? {
             count += in_flight.links.want(&split, keys);
@@ -398,9 +402,9 @@ impl Engine {
     /// that showed the copy, and comes to the same end.
     pub(super) async fn remove_copies(&self, batch: &mut [ArtifactResult]) -> Result<(), RunError> {
         for copy in self.queue.copies(batch).await? {
-            let mut outputs = self.outputs.iter();
-            let output = outputs.find(|output| output.name == copy.sink);
-            let Some(store) = output.and_then(|output| output.sink.store()) else {
+            let mut bindings = self.bindings.iter();
+            let binding = bindings.find(|binding| binding.name == copy.sink);
+            let Some(store) = binding.and_then(|binding| binding.sink.store()) else {
                 continue;
             };
             if store.delete(&copy.key).await.is_err() {

@@ -57,7 +57,7 @@ impl Engine {
         least: usize,
         in_flight: &mut InFlight,
     ) -> Result<bool, RunError> {
-        let sinks = self.outputs.iter().map(|output| output.name.clone());
+        let sinks = self.bindings.iter().map(|binding| binding.name.clone());
         let sinks = sinks.collect();
         self.queue.close_segments(least, ROWS, sinks).await?;
         let mut all = true;
@@ -77,17 +77,22 @@ impl Engine {
             let keep = small && segment.is_whole() && self.may_compact();
             let mut everywhere = false;
             for place in places {
-                let output = &self.outputs[place];
+                let binding = &self.bindings[place];
                 let context = self.receipt_context(&segment.day).await?;
-                let commit =
-                    receipt::commit_segment(&self.queue, &context, &segment, output, &self.outputs);
+                let commit = receipt::commit_segment(
+                    &self.queue,
+                    &context,
+                    &segment,
+                    binding,
+                    &self.bindings,
+                );
                 match commit.await {
                     Ok(()) => {
-                        let name = output.name.clone();
+                        let name = binding.name.clone();
                         let now = self.clock.now();
                         let filed = self.queue.filed(&segment, name, keep, now).await?;
                         self.events.emit(|| Event::SegmentFiled {
-                            sink: output.name.clone(),
+                            sink: binding.name.clone(),
                             day: segment.day.clone(),
                             number,
                             conversations: segment.conversations.len(),

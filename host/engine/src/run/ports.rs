@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::transfer::{Delivery, Output, Transfer, TransferError};
+use crate::transfer::{DeliveryReport, SinkBinding, Transfer, TransferError};
 use recording_host_http::{Calls, SourceHttp};
 use recording_host_model::{
     Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
@@ -37,15 +37,15 @@ pub(crate) trait ArtifactDelivery: Send + Sync {
     async fn deliver(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError>;
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError>;
     /// Delivers an artifact that was not what it claims to be, or keeps aside what comes in its place.
     async fn keep_aside(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
-        self.deliver(artifact, outputs).await
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
+        self.deliver(artifact, bindings).await
     }
     /// How often origins of media have asked for less so far.
     fn backpressure(&self) -> u64;
@@ -117,17 +117,17 @@ impl ArtifactDelivery for Transfer {
     async fn deliver(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
-        Transfer::deliver(self, artifact, outputs).await
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
+        Transfer::deliver(self, artifact, bindings).await
     }
 
     async fn keep_aside(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
-        Transfer::keep_aside(self, artifact, outputs).await
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
+        Transfer::keep_aside(self, artifact, bindings).await
     }
 
     fn backpressure(&self) -> u64 {

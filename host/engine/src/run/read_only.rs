@@ -106,13 +106,13 @@ impl Pipeline {
             }
         };
         session.all(started.splits, &mut take).await?;
-        for output in &self.outputs {
-            let (state, text) = match output.sink.check().await {
+        for binding in &self.bindings {
+            let (state, text) = match binding.sink.check().await {
                 Ok(health) => (State::Good, health.found),
                 Err(SinkError { key, reason, .. }) => (State::Bad, format!("{key}: {reason}")),
             };
             findings.push(Finding {
-                subject: format!("sink {}", output.name),
+                subject: format!("sink {}", binding.name),
                 state,
                 text,
             });
@@ -137,7 +137,7 @@ impl Pipeline {
             self.range(),
             &claim,
             ms(self.source.late),
-            &self.outputs,
+            &self.bindings,
         )
         .await?)
     }

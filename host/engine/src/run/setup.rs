@@ -20,7 +20,7 @@ use super::{
 use crate::{
     privacy::Intake,
     recover::{Claim, RecoverError, recover},
-    transfer::{Output, Transfer, Zip},
+    transfer::{ArchiveMode, SinkBinding, Transfer},
 };
 use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiter, Limiters, SourceHttp};
 use recording_host_model::{
@@ -38,7 +38,7 @@ pub struct Pipeline {
     name: String,
     pub(super) source: SourceConfig,
     component: SourceComponent,
-    pub(super) outputs: Vec<Output>,
+    pub(super) bindings: Vec<SinkBinding>,
     pub(super) data_dir: PathBuf,
     pub(super) clock: Clock,
     concurrency: Concurrency,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Pipeline {
         f.debug_struct("Pipeline")
             .field("name", &self.name)
             .field("component", &self.component)
-            .field("outputs", &self.outputs)
+            .field("bindings", &self.bindings)
             .finish_non_exhaustive()
     }
 }
@@ -86,7 +86,7 @@ impl Pipeline {
             name: name.to_owned(),
             source,
             component,
-            outputs: Vec::new(),
+            bindings: Vec::new(),
             data_dir: data_dir.to_owned(),
             clock: Clock::default(),
             concurrency: Concurrency::default(),
@@ -110,24 +110,24 @@ impl Pipeline {
 
     /// Adds a sink, which gets everything that the source yields.
     #[must_use]
-    pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: Zip) -> Self {
-        self.output(Output {
+    pub fn sink(self, name: &str, sink: Arc<dyn Sink>, zip: ArchiveMode) -> Self {
+        self.bind(SinkBinding {
             zip,
-            ..Output::new(name, sink)
+            ..SinkBinding::new(name, sink)
         })
     }
 
     /// Adds a sink that wants its rows in a way of its own.
     #[must_use]
-    pub fn output(mut self, output: Output) -> Self {
-        self.outputs.push(output);
+    pub fn bind(mut self, binding: SinkBinding) -> Self {
+        self.bindings.push(binding);
         self
     }
 
     /// Drops the sinks that it has, so that others can take their place.
     #[must_use]
     pub fn without_sinks(mut self) -> Self {
-        self.outputs.clear();
+        self.bindings.clear();
         self
     }
 
@@ -201,7 +201,7 @@ impl Pipeline {
     /// Whether it has a sink of this name.
     #[must_use]
     pub fn has_sink(&self, name: &str) -> bool {
-        self.outputs.iter().any(|output| output.name == name)
+        self.bindings.iter().any(|binding| binding.name == name)
     }
 
     /// The source's name.
@@ -372,7 +372,7 @@ impl Pipeline {
             fetch_size: connected.fetch_size,
             answers: Arc::new(connected.http),
             transfer: Arc::new(transfer),
-            outputs: self.outputs.into_iter().map(Arc::new).collect(),
+            bindings: self.bindings.into_iter().map(Arc::new).collect(),
             absent,
             refill: self.refill,
             repair: self.repair,
@@ -401,11 +401,11 @@ impl Pipeline {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
         let present = self
-            .outputs
+            .bindings
             .iter()
-            .filter(|output| !absent.contains(&output.name));
+            .filter(|binding| !absent.contains(&binding.name));
         let stores: Vec<(&str, &dyn Store)> = present
-            .filter_map(|output| Some((output.name.as_str(), output.sink.store()?)))
+            .filter_map(|binding| Some((binding.name.as_str(), binding.sink.store()?)))
             .collect();
         let taken = self
             .patiently(stop, || {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::{Concurrency, Engine, Follow, Interval, RunError};
 use crate::{
     identity::Identity, privacy::Intake, receipt::Context, recover::Claim, repair::Repaired,
-    transfer::Output,
+    transfer::SinkBinding,
 };
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
@@ -102,11 +102,11 @@ fn run(
             seed,
         )),
         transfer: Arc::new(Way::new(Arc::clone(&world), clock)),
-        outputs: sinks
+        bindings: sinks
             .into_iter()
             .map(|name| {
                 let lake = Lake::new(name, Arc::clone(&world), clock);
-                Arc::new(Output::new(name, Arc::new(lake)))
+                Arc::new(SinkBinding::new(name, Arc::new(lake)))
             })
             .collect(),
         absent: Vec::new(),

@@ -10,7 +10,7 @@ use recording_host_sink::SinkError;
 /// How long everything waits for a sink.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The sinks of a run, in the order of its outputs.
+/// The sinks of a run, in the order of its bindings.
 #[derive(Debug, Default)]
 pub(super) struct SinkHealth {
     breakers: Vec<CircuitBreaker>,

@@ -10,7 +10,7 @@ use crate::{
     identity, marker, receipt,
     recover::Receipts,
     repair::{Repair, RepairError, Repaired, verified},
-    transfer::Output,
+    transfer::SinkBinding,
 };
 use recording_host_sink::SinkError;
 use recording_host_state::KnownSink;
@@ -20,12 +20,15 @@ const PAGE: usize = 5000;
 
 /// What tells a sink from others of its kind: the id in its marker, which is made if `write` is true and
 /// there is none; where it cannot be read, its place.
-pub(super) async fn marker_of(output: &Output, write: bool) -> Result<Option<String>, SinkError> {
-    let Some(store) = output.sink.store() else {
-        return Ok(output.place.clone());
+pub(super) async fn marker_of(
+    binding: &SinkBinding,
+    write: bool,
+) -> Result<Option<String>, SinkError> {
+    let Some(store) = binding.sink.store() else {
+        return Ok(binding.place.clone());
     };
-    match marker::read(&output.name, store).await? {
-        None if write => marker::write(&output.name, &*output.sink, store)
+    match marker::read(&binding.name, store).await? {
+        None if write => marker::write(&binding.name, &*binding.sink, store)
             .await
             .map(Some),
         read => Ok(read),
@@ -33,11 +36,11 @@ pub(super) async fn marker_of(output: &Output, write: bool) -> Result<Option<Str
 }
 
 /// A sink as the queue is to know it.
-pub(super) fn known(output: &Output, marker: Option<String>) -> KnownSink {
+pub(super) fn known(binding: &SinkBinding, marker: Option<String>) -> KnownSink {
     KnownSink {
-        name: output.name.clone(),
-        identity: identity::sink(output),
-        takes: identity::route(&output.route),
+        name: binding.name.clone(),
+        identity: identity::sink(binding),
+        takes: identity::route(&binding.route),
         marker,
         lapsed: false,
     }
@@ -67,7 +70,7 @@ impl Engine {
         in_flight: &mut InFlight,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        let names = self.outputs.iter().map(|output| output.name.clone());
+        let names = self.bindings.iter().map(|binding| binding.name.clone());
         self.queue.lapse(names.collect()).await?;
         let began = self.clock.now();
         for place in places {
@@ -108,17 +111,17 @@ impl Engine {
         place: usize,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let output = &self.outputs[place];
+        let binding = &self.bindings[place];
         let sinks = self.queue.sinks().await?;
-        let before = sinks.iter().find(|sink| sink.name == output.name);
+        let before = sinks.iter().find(|sink| sink.name == binding.name);
         let delivered = self.queue.has_delivered().await?;
-        let marker = marker_of(output, false).await?;
-        let identity = identity::sink(output);
+        let marker = marker_of(binding, false).await?;
+        let identity = identity::sink(binding);
         let standing = match before {
             None if !delivered => Standing::First,
             // An earlier version of the program has filed, and knew of no markers.
             None if sinks.is_empty() => {
-                match !self.queue.has_filed().await? || self.has_receipts(output).await? {
+                match !self.queue.has_filed().await? || self.has_receipts(binding).await? {
                     true => Standing::Same,
                     false => Standing::Other,
                 }
@@ -126,15 +129,15 @@ impl Engine {
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
             Some(before) if before.identity != identity => Standing::Reshaped,
-            Some(before) if before.lapsed || before.takes != identity::route(&output.route) => {
+            Some(before) if before.lapsed || before.takes != identity::route(&binding.route) => {
                 Standing::Added
             }
             Some(_) => Standing::Same,
         };
-        let refill = self.refill.contains(&output.name);
+        let refill = self.refill.contains(&binding.name);
         match standing {
             Standing::Other if !refill && delivered => {
-                return Err(RunError::Sink(refusal(output, before, marker)));
+                return Err(RunError::Sink(refusal(binding, before, marker)));
             }
             // Nothing is put where nothing may ever come.
             Standing::First if marker.is_none() => {
@@ -142,20 +145,20 @@ impl Engine {
                 return Ok(());
             }
             Standing::Same | Standing::First => {}
-            _ => self.fill(output, before, standing).await?,
+            _ => self.fill(binding, before, standing).await?,
         }
-        let marker = marker_of(output, true).await?;
-        self.queue.set_sink(known(output, marker)).await?;
+        let marker = marker_of(binding, true).await?;
+        self.queue.set_sink(known(binding, marker)).await?;
         Ok(())
     }
 
     /// Gives sinks their markers that are about to get something for the first time.
     pub(super) async fn mark_sinks(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
         for place in in_flight.sinks.markable(self.clock.now()) {
-            let output = &self.outputs[place];
-            match marker_of(output, true).await {
+            let binding = &self.bindings[place];
+            match marker_of(binding, true).await {
                 Ok(marker) => {
-                    self.queue.set_sink(known(output, marker)).await?;
+                    self.queue.set_sink(known(binding, marker)).await?;
                     in_flight.sinks.marked(place);
                 }
                 Err(error) => self.sink_failed(place, error, in_flight)?,
@@ -167,20 +170,20 @@ impl Engine {
     /// Notes that a sink lacks what others have, but for what its own receipts prove.
     async fn fill(
         &self,
-        output: &Output,
+        binding: &SinkBinding,
         before: Option<&KnownSink>,
         standing: Standing,
     ) -> Result<(), RunError> {
-        self.queue.lacks_all(output.name.clone()).await?;
+        self.queue.lacks_all(binding.name.clone()).await?;
         let reshaped = standing == Standing::Reshaped;
-        let now = identity::digest(&identity::sink(output));
+        let now = identity::digest(&identity::sink(binding));
         let assumed = before.map(|before| identity::digest(&before.identity));
-        if let Some(store) = output.sink.store() {
+        if let Some(store) = binding.sink.store() {
             for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
                 let receipts = Receipts::read(store, &folder, &self.claim).await?;
                 let segments = receipts.segments().collect();
                 self.queue
-                    .has_segments(output.name.clone(), segments)
+                    .has_segments(binding.name.clone(), segments)
                     .await?;
                 let mut attempts = BTreeMap::<String, (u32, bool)>::new();
                 for line in receipts.lines {
@@ -202,14 +205,14 @@ impl Engine {
                             .map(|(id, (attempt, _))| (id, attempt))
                             .collect()
                     };
-                    let name = output.name.clone();
+                    let name = binding.name.clone();
                     self.queue.has(name.clone(), of(same), false).await?;
                     self.queue.has(name, of(other), true).await?;
                 }
             }
         }
         let lacking = self.queue.lacking().await?;
-        let lacking = lacking.get(&output.name).copied().unwrap_or_default();
+        let lacking = lacking.get(&binding.name).copied().unwrap_or_default();
         let why = match standing {
             Standing::Reshaped => "wants its objects in another form or under other keys",
             Standing::Other => "is another one than before",
@@ -218,15 +221,15 @@ impl Engine {
         if lacking > 0 {
             self.warn(&format!(
                 "sink {} {why}: {lacking} conversations that others have are brought to it; they are copied from another sink where one has them in the same form, and else asked for once more",
-                output.name
+                binding.name
             ));
         }
         Ok(())
     }
 
     /// Whether a sink has any receipt of the export.
-    async fn has_receipts(&self, output: &Output) -> Result<bool, RunError> {
-        let Some(store) = output.sink.store() else {
+    async fn has_receipts(&self, binding: &SinkBinding) -> Result<bool, RunError> {
+        let Some(store) = binding.sink.store() else {
             return Ok(true);
         };
         for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
@@ -248,24 +251,24 @@ impl Engine {
         if !self.repair {
             return Ok(all);
         }
-        for (place, output) in self.outputs.iter().enumerate() {
-            let Some(store) = output
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let Some(store) = binding
                 .sink
                 .store()
                 .filter(|_| !in_flight.sinks.is_unavailable(place))
             else {
                 self.warn(&format!(
                     "sink {} cannot be read now, so it is not repaired",
-                    output.name
+                    binding.name
                 ));
                 // One that can be read at all is worth another look once it is back.
-                all.postponed += u64::from(output.sink.store().is_some());
+                all.postponed += u64::from(binding.sink.store().is_some());
                 continue;
             };
             let repair = Repair {
                 queue: &self.queue,
                 claim: &self.claim,
-                outputs: &self.outputs,
+                bindings: &self.bindings,
                 place,
                 now: self.clock.now(),
             };
@@ -281,12 +284,12 @@ impl Engine {
     /// What is not as it should be after a repair.
     pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
         repaired.left.clear();
-        for output in &self.outputs {
-            let Some(report) = verified(output).await? else {
+        for binding in &self.bindings {
+            let Some(report) = verified(binding).await? else {
                 continue;
             };
             if !report.findings.is_empty() {
-                repaired.left.insert(output.name.clone(), report.findings);
+                repaired.left.insert(binding.name.clone(), report.findings);
             }
         }
         Ok(repaired)
@@ -313,8 +316,8 @@ impl Engine {
 }
 
 /// Why a sink is not filed in, and what can be done about it.
-fn refusal(output: &Output, before: Option<&KnownSink>, marker: Option<String>) -> SinkError {
-    let name = &output.name;
+fn refusal(binding: &SinkBinding, before: Option<&KnownSink>, marker: Option<String>) -> SinkError {
+    let name = &binding.name;
     let reason = match (before.and_then(|before| before.marker.as_ref()), marker) {
         (Some(_), None) => format!(
             "this is not the archive that the export was filed in: it has no marker, so it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"

@@ -116,7 +116,7 @@ impl Engine {
             let key = artifact.key.to_text();
             let to: Vec<usize> = match wanted.get(&key) {
                 None => continue,
-                Some(None) => (0..self.outputs.len()).collect(),
+                Some(None) => (0..self.bindings.len()).collect(),
                 // Those that are away are owed it.
                 Some(Some(takers)) => self.places(takers).collect(),
             };

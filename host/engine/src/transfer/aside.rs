@@ -5,14 +5,14 @@
 //! `aside/` in each sink that takes media.
 
 use super::{
-    Attempt, Claim, Delivery, Name, Output, Target, ToldLength, Transfer, TransferError,
-    claim::HEAD, host, unpack::Spooled,
+    AttemptError, Claim, DeliveryReport, MediaLength, Name, ObjectTarget, SinkBinding, Transfer,
+    TransferError, claim::HEAD, host, unpack::Spooled,
 };
 use crate::transfer::claim::Unfit;
 use recording_host_model::{Artifact, ArtifactKey, KeyContext, MissingRecording};
 
 /// Whether all of a file came, `total` bytes, whose end nobody tells but the file itself.
-pub(super) fn complete(told: &ToldLength, total: u64) -> Result<(), Unfit> {
+pub(super) fn complete(told: &MediaLength, total: u64) -> Result<(), Unfit> {
     let reason = match told.told(total) {
         Some(length) => format!("the connection ended after {total} of {length} bytes"),
         None if told.is_unended() => {
@@ -43,11 +43,11 @@ impl Transfer {
     pub async fn keep_aside(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
-        match self.aside(artifact, outputs).await? {
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
+        match self.aside(artifact, bindings).await? {
             Some(delivery) => Ok(delivery),
-            None => self.deliver(artifact, outputs).await,
+            None => self.deliver(artifact, bindings).await,
         }
     }
 
@@ -55,20 +55,20 @@ impl Transfer {
     async fn aside(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Option<Delivery>, Attempt> {
+        bindings: &[&SinkBinding],
+    ) -> Result<Option<DeliveryReport>, AttemptError> {
         let (conversation, known) = self.whose(artifact).await?;
         let record = known.as_ref().and_then(|known| known.record.as_ref());
-        let mut outputs = outputs.to_vec();
-        outputs.retain(|output| output.route.takes_media(record));
-        if outputs.is_empty() {
-            return Ok(Some(Delivery::default()));
+        let mut bindings = bindings.to_vec();
+        bindings.retain(|binding| binding.route.takes_media(record));
+        if bindings.is_empty() {
+            return Ok(Some(DeliveryReport::default()));
         }
         let spooled = self.spooled(artifact, None).await?;
         let Err(unfit) = spooled.examine(&Claim::of(artifact, record)) else {
             return Ok(None);
         };
-        let mut delivery = Delivery::default();
+        let mut delivery = DeliveryReport::default();
         let mut message = unfit.reason.clone();
         if spooled.size > 0
             && let Some(conversation) = &conversation
@@ -76,8 +76,8 @@ impl Transfer {
             let target = target(artifact, conversation, &unfit);
             let sum = Some((spooled.size, spooled.sha256.clone()));
             let (file, size) = (spooled.file.try_clone().map_err(host)?, spooled.size);
-            let stored = self.put_file(&outputs, &target, file, size, true).await?;
-            delivery.note(&outputs, stored, &target, sum);
+            let stored = self.put_file(&bindings, &target, file, size, true).await?;
+            delivery.note(&bindings, stored, &target, sum);
             for (_, object) in &mut delivery.contents.objects {
                 object.aside = true;
             }
@@ -87,7 +87,7 @@ impl Transfer {
                 .extract_if(.., |(_, error)| !error.retryable);
             let refusals: Vec<String> = refusals.map(|(_, error)| error.to_string()).collect();
             match refusals.first() {
-                None => message += &format!("; it is kept as {}", target.keys(&outputs)),
+                None => message += &format!("; it is kept as {}", target.keys(&bindings)),
                 Some(refusal) => message += &format!("; it could not be kept: {refusal}"),
             }
         }
@@ -122,12 +122,12 @@ impl Transfer {
 }
 
 /// The object that what came becomes.
-fn target(artifact: &Artifact, conversation: &str, unfit: &Unfit) -> Target {
+fn target(artifact: &Artifact, conversation: &str, unfit: &Unfit) -> ObjectTarget {
     let (recording, part, bundle) = match &artifact.key {
         ArtifactKey::Recording(key) => (&key.recording, key.part, false),
         ArtifactKey::Bundle(id) => (id, 0, true),
     };
-    Target {
+    ObjectTarget {
         conversation: conversation.to_owned(),
         recording: recording.clone(),
         part,
@@ -136,6 +136,6 @@ fn target(artifact: &Artifact, conversation: &str, unfit: &Unfit) -> Target {
             bundle,
         },
         content_type: unfit.content_type().to_owned(),
-        ..Target::default()
+        ..ObjectTarget::default()
     }
 }

@@ -4,7 +4,7 @@
 //! page or a message where sound was announced, or fewer bytes than a header has. What is not
 //! recognized is no contradiction, since audio without a header looks like nothing.
 
-use super::name::{content_type, essence, extension, is_zip};
+use super::media_type::{content_type, essence, extension, is_zip};
 use recording_host_model::{Artifact, ArtifactKey, Container, ConversationRecord};
 
 /// How many of a file's first bytes are looked at.

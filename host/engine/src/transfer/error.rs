@@ -38,27 +38,29 @@ impl TransferError {
 }
 
 /// How an attempt ended.
-pub(super) enum Attempt {
+pub(super) enum AttemptError {
     /// Another attempt with the same link may succeed, after the pause that the server asks for, if it
     /// does.
-    Again(String, Option<Duration>),
+    Retry(String, Option<Duration>),
     /// What came is not what it claims to be.
     Unfit(Unfit),
     /// It cannot.
-    Never(TransferError),
+    Fatal(TransferError),
 }
 
-impl Attempt {
+impl AttemptError {
     /// Another attempt with the same link may succeed.
-    pub(super) fn again(reason: impl Into<String>) -> Self {
-        Attempt::Again(reason.into(), None)
+    pub(super) fn retry(reason: impl Into<String>) -> Self {
+        AttemptError::Retry(reason.into(), None)
     }
 }
 
-impl From<DownloadError> for Attempt {
+impl From<DownloadError> for AttemptError {
     fn from(error: DownloadError) -> Self {
-        Attempt::Never(match error {
-            DownloadError::Retryable { reason, after } => return Attempt::Again(reason, after),
+        AttemptError::Fatal(match error {
+            DownloadError::Retryable { reason, after } => {
+                return AttemptError::Retry(reason, after);
+            }
             DownloadError::Link(reason) => TransferError::Link(reason),
             DownloadError::Refused { code, reason } => TransferError::Item { code, reason },
             DownloadError::Credentials(reason) => TransferError::Host(reason),
@@ -66,26 +68,26 @@ impl From<DownloadError> for Attempt {
     }
 }
 
-impl From<Unfit> for Attempt {
+impl From<Unfit> for AttemptError {
     fn from(unfit: Unfit) -> Self {
-        Attempt::Unfit(unfit)
+        AttemptError::Unfit(unfit)
     }
 }
 
 /// What an attempt comes to if there is no other one.
-impl From<Attempt> for TransferError {
-    fn from(attempt: Attempt) -> Self {
+impl From<AttemptError> for TransferError {
+    fn from(attempt: AttemptError) -> Self {
         match attempt {
-            Attempt::Again(reason, _) => TransferError::Link(reason),
-            Attempt::Unfit(unfit) => TransferError::Unfit(unfit),
-            Attempt::Never(error) => error,
+            AttemptError::Retry(reason, _) => TransferError::Link(reason),
+            AttemptError::Unfit(unfit) => TransferError::Unfit(unfit),
+            AttemptError::Fatal(error) => error,
         }
     }
 }
 
-impl From<TransferError> for Attempt {
+impl From<TransferError> for AttemptError {
     fn from(error: TransferError) -> Self {
-        Attempt::Never(error)
+        AttemptError::Fatal(error)
     }
 }
 

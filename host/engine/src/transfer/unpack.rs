@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    Attempt, Begun, Claim, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, Zip,
-    claim, host, name::content_type, transcoded,
+    ArchiveMode, AttemptError, Begun, Claim, DeliveryReport, Name, ObjectTarget, SinkBinding,
+    Transfer, TransferError, ZIP, claim, host, media_type::content_type, transcode,
 };
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, Container, KeyContext, hex};
@@ -43,7 +43,7 @@ pub(super) const NO_INDEX: &str =
 /// What an archive turned out to be.
 enum Verdict {
     /// This is in it, and it is certain what is not.
-    Settled(Delivery),
+    Settled(DeliveryReport),
     /// It has a flaw that may have come by the download.
     Doubtful(String),
 }
@@ -51,10 +51,10 @@ enum Verdict {
 /// An archive on its way to sinks that want its files.
 struct Unpacking<'a> {
     transfer: &'a Transfer,
-    outputs: Vec<&'a Output>,
+    bindings: Vec<&'a SinkBinding>,
     /// What is known of the conversations whose files are in it.
     known: &'a BTreeMap<String, KeyContext>,
-    delivery: Delivery,
+    delivery: DeliveryReport,
     archive: Arc<Archive>,
     /// What the archives in it may still unpack to.
     limits: Limits,
@@ -68,9 +68,9 @@ impl Transfer {
     pub(super) async fn archive(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
+        bindings: &[&SinkBinding],
         mut begun: Option<Begun<'_>>,
-    ) -> Result<Delivery, Attempt> {
+    ) -> Result<DeliveryReport, AttemptError> {
         let claim = Claim::of(artifact, None);
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
@@ -80,7 +80,7 @@ impl Transfer {
             spooled.examine(&claim)?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
-            match self.contents(artifact, outputs, &spooled, sure).await? {
+            match self.contents(artifact, bindings, &spooled, sure).await? {
                 Verdict::Settled(delivery) => return Ok(delivery),
                 Verdict::Doubtful(reason) if tried == DOWNLOADS => {
                     return Err(TransferError::Link(format!(
@@ -101,13 +101,13 @@ impl Transfer {
     async fn contents(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
+        bindings: &[&SinkBinding],
         spooled: &Spooled,
         sure: bool,
-    ) -> Result<Verdict, Attempt> {
-        let mut outputs = outputs.to_vec();
-        outputs.retain(|output| output.route.content.media);
-        let unpack = with_zip(&outputs, Zip::Unpack);
+    ) -> Result<Verdict, AttemptError> {
+        let mut bindings = bindings.to_vec();
+        bindings.retain(|binding| binding.route.content.media);
+        let unpack = with_zip(&bindings, ArchiveMode::Unpack);
         let file = spooled.file.try_clone().map_err(host)?;
         let opened = open(file, Limits::default()).await?;
         let whole = self.whole(artifact).await?;
@@ -124,7 +124,7 @@ impl Transfer {
         if let Some(verdict) = doubt(&plan.problems) {
             return Ok(verdict);
         }
-        let mut delivery = Delivery::default();
+        let mut delivery = DeliveryReport::default();
         if let Ok(archive) = opened
             && !unpack.is_empty()
         {
@@ -138,20 +138,20 @@ impl Transfer {
             }
         }
         let keep = match plan.must_be_kept() {
-            true => outputs.clone(),
-            false => with_zip(&outputs, Zip::Keep),
+            true => bindings.clone(),
+            false => with_zip(&bindings, ArchiveMode::Keep),
         };
         let mut keep = delivery.sound(&keep);
-        keep.retain(|output| {
+        keep.retain(|binding| {
             let mut holders = plan.holders.iter();
-            holders.any(|holder| plan.takes(output, &holder.conversation))
+            holders.any(|holder| plan.takes(binding, &holder.conversation))
         });
         if !keep.is_empty() {
             self.keep(&keep, &whole, spooled, &plan, &mut delivery)
                 .await?;
         }
         delivery.contents.missing = plan.missing;
-        let told = missing(&plan.problems, &whole.keys(&outputs));
+        let told = missing(&plan.problems, &whole.keys(&bindings));
         delivery.contents.missing.extend(told);
         Ok(Verdict::Settled(delivery))
     }
@@ -161,20 +161,20 @@ impl Transfer {
     async fn entries(
         &self,
         archive: Arc<Archive>,
-        outputs: Vec<&Output>,
+        bindings: Vec<&SinkBinding>,
         plan: &mut plan::Plan,
         bundle: bool,
         doubt: &(dyn Fn(&[Problem]) -> Option<Verdict> + Sync),
-    ) -> Result<Result<Delivery, Verdict>, Attempt> {
+    ) -> Result<Result<DeliveryReport, Verdict>, AttemptError> {
         let files = plan.files.iter();
         let taken = files.map(|(_, target)| target.place());
         let mut unpacking = Unpacking {
             transfer: self,
             limits: Limits::default().after(&archive),
             archive,
-            outputs,
+            bindings,
             known: &plan.known,
-            delivery: Delivery::default(),
+            delivery: DeliveryReport::default(),
             taken: taken.collect(),
             problems: std::mem::take(&mut plan.problems),
         };
@@ -183,7 +183,7 @@ impl Transfer {
             if let Some(verdict) = doubt(&unpacking.problems) {
                 return Ok(Err(verdict));
             }
-            if unpacking.outputs.is_empty() {
+            if unpacking.bindings.is_empty() {
                 break;
             }
         }
@@ -196,16 +196,16 @@ impl Transfer {
     /// breaks off.
     async fn put_entry(
         &self,
-        outputs: &[&Output],
+        bindings: &[&SinkBinding],
         archive: &Arc<Archive>,
         entry: usize,
-        target: &Target,
-    ) -> Result<Result<Delivery, EntryError>, Attempt> {
+        target: &ObjectTarget,
+    ) -> Result<Result<DeliveryReport, EntryError>, AttemptError> {
         let Some(size) = archive.entries().get(entry).map(|entry| entry.size) else {
             return Ok(Err(EntryError::Absent));
         };
-        let _held = self.hold(Some(size), outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, target, Some(size), false);
+        let _held = self.hold(Some(size), bindings.len()).await;
+        let (feeds, puts) = self.puts(bindings, target, Some(size), false);
         let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
         let archive = Arc::clone(archive);
         let unpacker = spawn_blocking(move || {
@@ -248,16 +248,21 @@ impl Transfer {
             Err(error @ EntryError::Spool(_)) => return Err(host(error).into()),
             Err(error) => return Ok(Err(error)),
         };
-        let mut delivery = Delivery::default();
-        delivery.note(outputs, stored, target, sha256.map(|sha256| (size, sha256)));
+        let mut delivery = DeliveryReport::default();
+        delivery.note(
+            bindings,
+            stored,
+            target,
+            sha256.map(|sha256| (size, sha256)),
+        );
         Ok(Ok(delivery))
     }
 }
 
 /// Those of some sinks that want archives like this, among others.
-fn with_zip<'a>(outputs: &[&'a Output], zip: Zip) -> Vec<&'a Output> {
-    let mut wanting = outputs.to_vec();
-    wanting.retain(|output| output.zip == zip || output.zip == Zip::Both);
+fn with_zip<'a>(bindings: &[&'a SinkBinding], zip: ArchiveMode) -> Vec<&'a SinkBinding> {
+    let mut wanting = bindings.to_vec();
+    wanting.retain(|binding| binding.zip == zip || binding.zip == ArchiveMode::Both);
     wanting
 }
 
@@ -266,15 +271,15 @@ impl<'a> Unpacking<'a> {
     async fn deliver(
         &mut self,
         entry: usize,
-        target: &Target,
+        target: &ObjectTarget,
         bundle: bool,
-    ) -> Result<(), Attempt> {
+    ) -> Result<(), AttemptError> {
         let archive = Arc::clone(&self.archive);
         let short = archive.entries()[entry].size <= NESTED;
         if bundle && short && target.content_type == ZIP {
             return self.nested(entry, target).await;
         }
-        if transcoded::wanted(&self.takers(target), &target.content_type) {
+        if transcode::wanted(&self.takers(target), &target.content_type) {
             return self.transcoded(&archive, entry, target).await;
         }
         self.put(&archive, entry, target, None).await.map(drop)
@@ -285,8 +290,8 @@ impl<'a> Unpacking<'a> {
         &mut self,
         archive: &Arc<Archive>,
         entry: usize,
-        target: &Target,
-    ) -> Result<(), Attempt> {
+        target: &ObjectTarget,
+    ) -> Result<(), AttemptError> {
         let file = match self.transfer.spooled_entry(archive, entry).await? {
             Ok(file) => file,
             Err(error) => {
@@ -295,33 +300,33 @@ impl<'a> Unpacking<'a> {
                 return Ok(());
             }
         };
-        let original = spawn_blocking(|| transcoded::digested(file))
+        let original = spawn_blocking(|| transcode::digested(file))
             .await
             .map_err(host)?
             .map_err(host)?;
-        let outputs = self.takers(target);
+        let bindings = self.takers(target);
         let put = self
             .transfer
-            .put_transcoded(&outputs, target, &original, &mut self.taken)
+            .put_transcoded(&bindings, target, &original, &mut self.taken)
             .await?;
         self.took(put);
         Ok(())
     }
 
     /// The sinks that take a file.
-    fn takers(&self, target: &Target) -> Vec<&'a Output> {
+    fn takers(&self, target: &ObjectTarget) -> Vec<&'a SinkBinding> {
         let known = self.known.get(&target.conversation);
         let record = known.and_then(|known| known.record.as_ref());
-        let mut outputs = self.outputs.clone();
-        outputs.retain(|output| output.route.takes_media(record));
-        outputs
+        let mut bindings = self.bindings.clone();
+        bindings.retain(|binding| binding.route.takes_media(record));
+        bindings
     }
 
     /// Notes what was put, and leaves out the sinks that failed.
-    fn took(&mut self, put: Delivery) {
+    fn took(&mut self, put: DeliveryReport) {
         self.delivery.contents.objects.extend(put.contents.objects);
         self.delivery.failed.extend(put.failed);
-        self.outputs = self.delivery.sound(&self.outputs);
+        self.bindings = self.delivery.sound(&self.bindings);
     }
 
     /// Puts an entry, or notes why that cannot be; `kept` holds the entry all the same. Says whether
@@ -330,14 +335,14 @@ impl<'a> Unpacking<'a> {
         &mut self,
         archive: &Arc<Archive>,
         entry: usize,
-        target: &Target,
+        target: &ObjectTarget,
         kept: Option<&str>,
-    ) -> Result<bool, Attempt> {
-        let outputs = self.takers(target);
-        if outputs.is_empty() {
+    ) -> Result<bool, AttemptError> {
+        let bindings = self.takers(target);
+        if bindings.is_empty() {
             return Ok(true);
         }
-        let put = self.transfer.put_entry(&outputs, archive, entry, target);
+        let put = self.transfer.put_entry(&bindings, archive, entry, target);
         match put.await? {
             Ok(put) => {
                 self.took(put);
@@ -353,7 +358,7 @@ impl<'a> Unpacking<'a> {
 
     fn problem(
         &mut self,
-        target: &Target,
+        target: &ObjectTarget,
         code: &'static str,
         name: &str,
         reason: &impl ToString,
@@ -369,7 +374,7 @@ impl<'a> Unpacking<'a> {
     }
 
     /// Brings the files of a zip in the archive to the sinks; the zip itself if it has a flaw.
-    async fn nested(&mut self, entry: usize, target: &Target) -> Result<(), Attempt> {
+    async fn nested(&mut self, entry: usize, target: &ObjectTarget) -> Result<(), AttemptError> {
         let outer = Arc::clone(&self.archive);
         let file = match self.transfer.spooled_entry(&outer, entry).await? {
             Ok(file) => file,
@@ -380,7 +385,7 @@ impl<'a> Unpacking<'a> {
             }
         };
         let before = self.problems.len();
-        let kept = target.keys(&self.outputs);
+        let kept = target.keys(&self.bindings);
         let kept = Some(kept.as_str());
         let mut stored = false;
         match open(file, self.limits).await? {
@@ -394,7 +399,7 @@ impl<'a> Unpacking<'a> {
                         self.problem(target, error.code(), &file.name, error, kept);
                         continue;
                     }
-                    let target = Target {
+                    let target = ObjectTarget {
                         name: Name::Entry(file.safe_name.clone()),
                         content_type: content_type(&file.name).to_owned(),
                         ..target.clone()

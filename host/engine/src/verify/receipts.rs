@@ -6,11 +6,11 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Check, Difference, ObjectKind, SegmentId,
+    Check, Difference, ObjectKind, SegmentId, encrypted,
     expected::Expected,
     one,
     rows::{Comparison, Contradiction},
-    sealed, whole,
+    whole,
 };
 use crate::receipt::{
     ObjectDigest, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptTotals, by_day, parts_of,
@@ -250,7 +250,7 @@ impl Check<'_> {
                 self.report.unread += 1;
                 return Ok(sound);
             };
-            match sealed::rows(&**decryptor, &rows) {
+            match encrypted::rows(&**decryptor, &rows) {
                 Ok(plain) => (metadata.key.trim_end_matches(ENCRYPTED_SUFFIX), plain),
                 Err(error) => {
                     if right {

@@ -7,8 +7,8 @@ use rusqlite::{Row, params};
 use super::{
     Check,
     claims::Told,
+    expected_objects::ExpectedObjects,
     finding::{Difference, Finding, ObjectKind, SegmentId},
-    ledger::Ledger,
 };
 use recording_host_sink::SinkError;
 
@@ -43,7 +43,7 @@ struct Pair {
 const ONE: &str = "one.key, one.export, one.day, one.segment";
 const OTHER: &str = "other.key, other.export, other.day, other.segment";
 
-impl Ledger {
+impl ExpectedObjects {
     /// Leaves receipts out of all that follows: others have taken their place.
     async fn set_void(&self, keys: Vec<String>) -> Result<(), SinkError> {
         self.with(move |tx| {

@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     types::{ChecksumType, CompletedMultipartUpload},
 };
 
-use super::{Held, Sent, Stopped};
+use super::{Stopped, UploadGuard, UploadedPart};
 use crate::{
     S3,
     checksum::{Sum, sum_in, with_sum},
@@ -19,8 +19,8 @@ impl S3 {
     pub(super) async fn complete(
         &self,
         key: &str,
-        upload: &Held,
-        sent: BTreeMap<i32, Sent>,
+        upload: &UploadGuard,
+        sent: BTreeMap<i32, UploadedPart>,
         info: &PutOptions,
         keep: bool,
     ) -> Result<PutResult, Stopped> {
@@ -74,7 +74,7 @@ impl S3 {
     async fn incomplete<E>(
         &self,
         key: &str,
-        upload: &Held,
+        upload: &UploadGuard,
         (size, sum): (u64, Option<Sum>),
         info: &PutOptions,
         error: &SdkError<E>,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Stage, Transition, guard::stage_of};
-use crate::{Abandoned, Lacking, Lease, Proven, Queue, QueueError, WorkQueue};
+use crate::{Abandoned, Lacking, Lease, Queue, QueueError, ReceiptSummary, WorkQueue};
 use recording_host_model::{
     Conversation, ConversationRecord, Failure, Next, Outcome, Reported, ReportedOutcome, Split,
     SplitState, Step,
@@ -269,13 +269,13 @@ impl Life {
 
     /// Proven by receipts, and copied from one sink to another.
     async fn proven_and_copied(&self) {
-        let proven = Proven {
+        let proven = ReceiptSummary {
             conversation: "p".to_owned(),
             day: "1970-01-01".to_owned(),
             attempt: 1,
             outcome: Some(Outcome::NoRecording),
             lacking: vec![(SINK.to_owned(), false)],
-            ..Proven::default()
+            ..ReceiptSummary::default()
         };
         let recovered = self
             .queue

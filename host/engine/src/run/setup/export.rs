@@ -59,7 +59,7 @@ impl Pipeline {
                 &self.name,
                 &self.source.options,
                 &self.source.interval,
-                &self.outputs,
+                &self.bindings,
                 &self.source.privacy,
             ),
         })

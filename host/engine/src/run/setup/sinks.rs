@@ -20,17 +20,17 @@ impl Pipeline {
         loop {
             let mut absent = Vec::new();
             let mut last = None;
-            for output in &self.outputs {
-                match output.sink.check().await {
+            for binding in &self.bindings {
+                match binding.sink.check().await {
                     Ok(_) => {}
                     Err(error) if error.retryable => {
-                        absent.push((output.name.clone(), error.to_string()));
+                        absent.push((binding.name.clone(), error.to_string()));
                         last = Some(error);
                     }
                     Err(error) => return Err(error.into()),
                 }
             }
-            if absent.len() < self.outputs.len() || self.outputs.is_empty() {
+            if absent.len() < self.bindings.len() || self.bindings.is_empty() {
                 for (name, error) in &absent {
                     self.warn(&format!(
                         "{error}; the other sinks go on, and {name} gets what it lacks when it is back"
@@ -103,15 +103,15 @@ impl Pipeline {
     /// Has the queue know the sinks as they are now, without asking what they lack: it has just been
     /// made from what is in them, or nothing is filed yet.
     pub(super) async fn introduce(&self, queue: &Queue, absent: &[String]) -> Result<(), RunError> {
-        for output in &self.outputs {
-            if absent.contains(&output.name) {
+        for binding in &self.bindings {
+            if absent.contains(&binding.name) {
                 continue;
             }
             // One without a marker gets it when it first gets something.
-            let marker = crate::run::sink_identity::marker_of(output, false).await?;
+            let marker = crate::run::sink_identity::marker_of(binding, false).await?;
             if marker.is_some() {
                 queue
-                    .set_sink(crate::run::sink_identity::known(output, marker))
+                    .set_sink(crate::run::sink_identity::known(binding, marker))
                     .await?;
             }
         }

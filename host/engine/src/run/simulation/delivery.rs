@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::world::{World, different};
 use crate::{
     run::ports::ArtifactDelivery,
-    transfer::{Delivery, Output, TransferError},
+    transfer::{DeliveryReport, SinkBinding, TransferError},
 };
 use recording_host_model::{Artifact, ArtifactKey, Object, clock::Clock, hex};
 use recording_host_sink::{Backpressure, SinkError};
@@ -44,8 +44,8 @@ impl ArtifactDelivery for Way {
     async fn deliver(
         &self,
         artifact: &Artifact,
-        outputs: &[&Output],
-    ) -> Result<Delivery, TransferError> {
+        bindings: &[&SinkBinding],
+    ) -> Result<DeliveryReport, TransferError> {
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };
@@ -82,11 +82,11 @@ impl ArtifactDelivery for Way {
             file: String::new(),
             told: None,
         };
-        let mut delivery = Delivery::default();
+        let mut delivery = DeliveryReport::default();
         let mut world = self.world.lock().unwrap();
         let now = self.clock.now();
-        for output in outputs {
-            let sink = output.name.clone();
+        for binding in bindings {
+            let sink = binding.name.clone();
             if world.is_out(&sink, now) || (full && sink == "one") {
                 let error = SinkError {
                     sink: sink.clone(),

@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 
 use super::{Spooled, feed_all, plan};
 use crate::transfer::{
-    Attempt, Delivery, Name, Output, Target, Transfer, TransferError, ZIP, host,
+    AttemptError, DeliveryReport, Name, ObjectTarget, SinkBinding, Transfer, TransferError, ZIP,
+    host,
 };
 use recording_host_model::{Artifact, ArtifactKey};
 use recording_host_sink::{BodySender, PutResult, SinkError};
@@ -20,22 +21,22 @@ impl Transfer {
     /// Brings an archive as it is to sinks, as an object of each conversation that has something in it.
     pub(super) async fn keep(
         &self,
-        outputs: &[&Output],
-        whole: &Target,
+        bindings: &[&SinkBinding],
+        whole: &ObjectTarget,
         spooled: &Spooled,
         plan: &plan::Plan,
-        delivery: &mut Delivery,
-    ) -> Result<(), Attempt> {
+        delivery: &mut DeliveryReport,
+    ) -> Result<(), AttemptError> {
         let file = spooled.file.try_clone().map_err(host)?;
-        let put = self.put_file(outputs, whole, file, spooled.size, false);
+        let put = self.put_file(bindings, whole, file, spooled.size, false);
         let stored = put.await?;
-        let mut kept = Delivery::default();
+        let mut kept = DeliveryReport::default();
         let sum = (spooled.size, spooled.sha256.clone());
-        kept.note(outputs, stored, whole, Some(sum));
+        kept.note(bindings, stored, whole, Some(sum));
         for (sink, object) in kept.contents.objects {
-            let output = outputs.iter().find(|output| output.name == sink);
+            let binding = bindings.iter().find(|binding| binding.name == sink);
             let takes = |holder: &&plan::Holder| {
-                output.is_some_and(|output| plan.takes(output, &holder.conversation))
+                binding.is_some_and(|binding| plan.takes(binding, &holder.conversation))
             };
             for holder in plan.holders.iter().filter(takes) {
                 let mut object = object.clone();
@@ -51,18 +52,18 @@ impl Transfer {
     }
 
     /// The object that an archive is when it is kept.
-    pub(super) async fn whole(&self, artifact: &Artifact) -> Result<Target, Attempt> {
+    pub(super) async fn whole(&self, artifact: &Artifact) -> Result<ObjectTarget, AttemptError> {
         let target = match &artifact.key {
-            ArtifactKey::Bundle(id) => Target {
+            ArtifactKey::Bundle(id) => ObjectTarget {
                 name: Name::Bundle(id.clone()),
-                ..Target::default()
+                ..ObjectTarget::default()
             },
-            ArtifactKey::Recording(key) => Target {
+            ArtifactKey::Recording(key) => ObjectTarget {
                 name: Name::Whole("zip".to_owned()),
-                ..Target::of(key, &self.known(&key.conversation).await?)
+                ..ObjectTarget::of(key, &self.known(&key.conversation).await?)
             },
         };
-        Ok(Target {
+        Ok(ObjectTarget {
             content_type: ZIP.to_owned(),
             ..target
         })
@@ -71,14 +72,14 @@ impl Transfer {
     /// Puts a spooled file; `replace` is that of [`PutOptions`](recording_host_sink::PutOptions).
     pub(in crate::transfer) async fn put_file(
         &self,
-        outputs: &[&Output],
-        target: &Target,
+        bindings: &[&SinkBinding],
+        target: &ObjectTarget,
         mut file: File,
         size: u64,
         replace: bool,
-    ) -> Result<Vec<Result<PutResult, SinkError>>, Attempt> {
-        let _held = self.hold(Some(size), outputs.len()).await;
-        let (feeds, puts) = self.puts(outputs, target, Some(size), replace);
+    ) -> Result<Vec<Result<PutResult, SinkError>>, AttemptError> {
+        let _held = self.hold(Some(size), bindings.len()).await;
+        let (feeds, puts) = self.puts(bindings, target, Some(size), replace);
         let reader = spawn_blocking(move || -> io::Result<_> {
             file.rewind()?;
             loop {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::transfer::{
-    Name, Output, Target, Transfer, TransferError, host,
-    name::{content_type, extension},
+    Name, ObjectTarget, SinkBinding, Transfer, TransferError, host,
+    media_type::{content_type, extension},
     unpack::{FAILED, NO_INDEX},
 };
 use recording_host_model::{
@@ -48,7 +48,7 @@ pub(super) struct Holder {
 #[derive(Default)]
 pub(super) struct Plan {
     /// Entries, by their place in the archive, and their objects.
-    pub(super) files: Vec<(usize, Target)>,
+    pub(super) files: Vec<(usize, ObjectTarget)>,
     /// Whose the archive is when it is kept.
     pub(super) holders: Vec<Holder>,
     pub(super) problems: Vec<Problem>,
@@ -74,9 +74,9 @@ impl Plan {
     }
 
     /// Whether a sink takes recordings of a conversation.
-    pub(super) fn takes(&self, output: &Output, conversation: &str) -> bool {
+    pub(super) fn takes(&self, binding: &SinkBinding, conversation: &str) -> bool {
         let known = self.known.get(conversation);
-        output
+        binding
             .route
             .takes_media(known.and_then(|known| known.record.as_ref()))
     }
@@ -166,7 +166,11 @@ impl Transfer {
             }
             (ArtifactKey::Recording(key), _) => {
                 let known = self.known(&key.conversation).await?;
-                Ok(recording(archive, &Target::of(key, &known), unpacking))
+                Ok(recording(
+                    archive,
+                    &ObjectTarget::of(key, &known),
+                    unpacking,
+                ))
             }
             (ArtifactKey::Bundle(_), _) => Err(TransferError::item("no-index", NO_INDEX)),
         }
@@ -337,7 +341,7 @@ fn unknown(conversation: String) -> Holder {
 }
 
 /// What becomes of the archive of one recording.
-fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
+fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> Plan {
     let mut plan = Plan {
         holders: vec![Holder {
             conversation: target.conversation.clone(),
@@ -354,7 +358,7 @@ fn recording(archive: &Archive, target: &Target, unpacking: bool) -> Plan {
             }
             None => plan.files.push((
                 number,
-                Target {
+                ObjectTarget {
                     name: Name::Entry(entry.safe_name.clone()),
                     content_type: content_type(&entry.name).to_owned(),
                     ..target.clone()
@@ -394,7 +398,7 @@ impl<'a> BundleKeys<'a> {
         }
     }
 
-    fn target(&mut self, entry: &Entry, owner: &Owner) -> Target {
+    fn target(&mut self, entry: &Entry, owner: &Owner) -> ObjectTarget {
         let content_type = owner
             .content_type
             .clone()
@@ -404,7 +408,7 @@ impl<'a> BundleKeys<'a> {
         let part = *next;
         *next += 1;
         let known = self.known.get(&owner.conversation);
-        Target {
+        ObjectTarget {
             about: known.map(About::from).unwrap_or_default(),
             conversation: owner.conversation.clone(),
             recording: owner.recording.clone(),

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::{
-    Attempt, Begun, ToldLength, Transfer, TransferError, checked, claim::HEAD, host, unpack::FAILED,
+    AttemptError, Begun, MediaLength, Transfer, TransferError, checked, claim::HEAD, host,
+    unpack::FAILED,
 };
 use recording_host_model::Artifact;
 use recording_host_zip::{Archive, EntryError, LONGEST, Room};
@@ -26,7 +27,7 @@ pub(in crate::transfer) struct Spooled {
     pub(in crate::transfer) sha256: String,
     /// Its first bytes, and the length that it tells about itself.
     pub(in crate::transfer) first: Bytes,
-    pub(in crate::transfer) told: ToldLength,
+    pub(in crate::transfer) told: MediaLength,
     /// Whether the end of the connection is all that told where it ends.
     pub(in crate::transfer) ends_with_connection: bool,
     /// The place that it takes.
@@ -60,7 +61,7 @@ impl Transfer {
         &self,
         artifact: &Artifact,
         mut begun: Option<Begun<'_>>,
-    ) -> Result<Spooled, Attempt> {
+    ) -> Result<Spooled, AttemptError> {
         let size = begun.as_ref().and_then(|begun| begun.download.size());
         let mut wanted = size.or(artifact.size).unwrap_or(0);
         loop {
@@ -79,7 +80,7 @@ impl Transfer {
         artifact: &Artifact,
         begun: Option<Begun<'_>>,
         wanted: &mut u64,
-    ) -> Result<Option<Spooled>, Attempt> {
+    ) -> Result<Option<Spooled>, AttemptError> {
         let Some(mut room) = self.spool.room(*wanted).await else {
             return Err(host("the spool is closed").into());
         };
@@ -113,7 +114,7 @@ impl Transfer {
         };
         let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
         let first = next.clone().unwrap_or_default();
-        let mut told = ToldLength::of(&first);
+        let mut told = MediaLength::of(&first);
         // What is looked at is a few bytes: all of the frame need not be kept for that.
         let first = Bytes::copy_from_slice(&first[..first.len().min(HEAD)]);
         while let Some(data) = next {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Output;
+use super::SinkBinding;
 use recording_host_model::{
     IndexMetadata, KeyContext, Object, RecordingKey,
     layout::{About, Layout, aside, bundle_aside},
@@ -10,7 +10,7 @@ use recording_host_model::{
 
 /// A file that is being delivered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Target {
+pub(super) struct ObjectTarget {
     pub(super) about: About,
     pub(super) conversation: String,
     pub(super) recording: String,
@@ -43,15 +43,15 @@ impl Default for Name {
     }
 }
 
-impl Target {
+impl ObjectTarget {
     /// A recording's file, whose name and type are not yet known.
     pub(super) fn of(key: &RecordingKey, known: &KeyContext) -> Self {
-        Target {
+        ObjectTarget {
             about: About::from(known),
             conversation: key.conversation.clone(),
             recording: key.recording.clone(),
             part: key.part,
-            ..Target::default()
+            ..ObjectTarget::default()
         }
     }
 
@@ -88,10 +88,10 @@ impl Target {
     }
 
     /// Its keys in some sinks, for a message: each once.
-    pub(super) fn keys(&self, outputs: &[&Output]) -> String {
+    pub(super) fn keys(&self, bindings: &[&SinkBinding]) -> String {
         let mut keys = Vec::new();
-        for output in outputs {
-            let key = self.key(&output.layout);
+        for binding in bindings {
+            let key = self.key(&binding.layout);
             if !keys.contains(&key) {
                 keys.push(key);
             }

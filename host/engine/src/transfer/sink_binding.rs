@@ -11,7 +11,7 @@ use recording_host_sink::{Sink, named::Named};
 /// How a sink wants archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Zip {
+pub enum ArchiveMode {
     /// Each file in it an object of its own.
     #[default]
     Unpack,
@@ -23,13 +23,13 @@ pub enum Zip {
 
 /// A sink, what it takes, and how it wants that.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub struct SinkBinding {
     /// The sink's name in the configuration.
     pub name: String,
     /// The sink.
     pub sink: Arc<dyn Sink>,
     /// How it wants archives.
-    pub zip: Zip,
+    pub zip: ArchiveMode,
     /// How it wants recordings, if not as they are.
     pub transcode: Option<recording_host_transcode::Settings>,
     /// How it wants rows.
@@ -42,14 +42,14 @@ pub struct Output {
     pub place: Option<String>,
 }
 
-impl Output {
+impl SinkBinding {
     /// A sink that takes everything, in the ways that are the default; its errors carry this name.
     #[must_use]
     pub fn new(name: &str, sink: Arc<dyn Sink>) -> Self {
-        Output {
+        SinkBinding {
             name: name.to_owned(),
             sink: Arc::new(Named::new(name, sink)),
-            zip: Zip::default(),
+            zip: ArchiveMode::default(),
             transcode: None,
             metadata: recording_host_metadata::Settings::default(),
             route: Route::default(),

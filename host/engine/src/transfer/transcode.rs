@@ -14,7 +14,10 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Attempt, Begun, Claim, Delivery, Name, Output, Target, Transfer, TransferError, host};
+use super::{
+    AttemptError, Begun, Claim, DeliveryReport, Name, ObjectTarget, SinkBinding, Transfer,
+    TransferError, host,
+};
 use recording_host_model::{Artifact, hex};
 use recording_host_transcode::{
     Channels, Original, Settings, TranscodeError, Transcoded, transcode,
@@ -48,12 +51,12 @@ enum Making {
 }
 
 /// Whether any of some sinks wants recordings of this type in another form.
-pub(super) fn wanted(outputs: &[&Output], content_type: &str) -> bool {
-    let mut outputs = outputs.iter();
-    outputs.any(|output| output.transcoding(content_type).is_some())
+pub(super) fn wanted(bindings: &[&SinkBinding], content_type: &str) -> bool {
+    let mut bindings = bindings.iter();
+    bindings.any(|binding| binding.transcoding(content_type).is_some())
 }
 
-impl Output {
+impl SinkBinding {
     /// The form in which it wants recordings of this type, if not as they are.
     fn transcoding(&self, content_type: &str) -> Option<&Settings> {
         let settings = self.transcode.as_ref();
@@ -67,10 +70,10 @@ impl Transfer {
         &self,
         artifact: &Artifact,
         claim: &Claim,
-        outputs: &[&Output],
-        target: &Target,
+        bindings: &[&SinkBinding],
+        target: &ObjectTarget,
         begun: Option<Begun<'_>>,
-    ) -> Result<Delivery, Attempt> {
+    ) -> Result<DeliveryReport, AttemptError> {
         let download = self.spooled(artifact, begun).await?;
         download.examine(claim)?;
         let short = self.doubted(artifact, &download.told, download.size, &download.sha256)?;
@@ -80,7 +83,7 @@ impl Transfer {
             sha256: download.sha256.clone(),
         };
         let mut delivery = self
-            .put_transcoded(outputs, target, &original, &mut BTreeSet::new())
+            .put_transcoded(bindings, target, &original, &mut BTreeSet::new())
             .await?;
         for (_, object) in &mut delivery.contents.objects {
             object.note = object.note.take().or(short.clone());
@@ -92,32 +95,36 @@ impl Transfer {
     /// files have; those of the files made here are added.
     pub(super) async fn put_transcoded(
         &self,
-        outputs: &[&Output],
-        target: &Target,
+        bindings: &[&SinkBinding],
+        target: &ObjectTarget,
         original: &Digested,
         taken: &mut BTreeSet<String>,
-    ) -> Result<Delivery, Attempt> {
-        let mut delivery = Delivery::default();
-        let (mut as_it_is, groups) = grouped(outputs, &target.content_type);
+    ) -> Result<DeliveryReport, AttemptError> {
+        let mut delivery = DeliveryReport::default();
+        let (mut as_it_is, groups) = grouped(bindings, &target.content_type);
         let (mut notes, mut places) = (Vec::new(), BTreeSet::new());
         for (settings, wanting) in groups {
             match self.make(settings, original).await? {
                 Making::Already => as_it_is.extend(wanting),
                 Making::Refused(reason) => {
-                    notes.extend(wanting.iter().map(|output| (&output.name, reason.clone())));
+                    notes.extend(
+                        wanting
+                            .iter()
+                            .map(|binding| (&binding.name, reason.clone())),
+                    );
                     as_it_is.extend(wanting);
                 }
                 Making::Files(files, _room) => {
-                    let target_of = |made: &Made| Target {
+                    let target_of = |made: &Made| ObjectTarget {
                         name: target.name.made(settings, made.channel),
                         content_type: settings.to.content_type().to_owned(),
                         ..target.clone()
                     };
                     let mut targets = files.iter().map(target_of);
                     if let Some(other) = targets.find(|made| taken.contains(&made.place())) {
-                        notes.extend(wanting.iter().map(|output| {
-                            let key = other.key(&output.layout);
-                            (&output.name, format!("{key} is another file's name"))
+                        notes.extend(wanting.iter().map(|binding| {
+                            let key = other.key(&binding.layout);
+                            (&binding.name, format!("{key} is another file's name"))
                         }));
                         as_it_is.extend(wanting);
                         continue;
@@ -147,7 +154,7 @@ impl Transfer {
             let stored = self
                 .put_file(&sound, target, file, original.size, false)
                 .await?;
-            let mut kept = Delivery::default();
+            let mut kept = DeliveryReport::default();
             let whole = Some((original.size, original.sha256.clone()));
             kept.note(&sound, stored, target, whole);
             for (sink, object) in &mut kept.contents.objects {
@@ -211,19 +218,22 @@ fn is_of_the_input(error: &io::Error) -> bool {
 
 /// The sinks that want a recording as it is, and the others by what they want.
 fn grouped<'a>(
-    outputs: &[&'a Output],
+    bindings: &[&'a SinkBinding],
     content_type: &str,
-) -> (Vec<&'a Output>, Vec<(&'a Settings, Vec<&'a Output>)>) {
-    let mut groups: Vec<(&Settings, Vec<&Output>)> = Vec::new();
+) -> (
+    Vec<&'a SinkBinding>,
+    Vec<(&'a Settings, Vec<&'a SinkBinding>)>,
+) {
+    let mut groups: Vec<(&Settings, Vec<&SinkBinding>)> = Vec::new();
     let mut as_it_is = Vec::new();
-    for output in outputs {
-        let Some(settings) = output.transcoding(content_type) else {
-            as_it_is.push(*output);
+    for binding in bindings {
+        let Some(settings) = binding.transcoding(content_type) else {
+            as_it_is.push(*binding);
             continue;
         };
         match groups.iter_mut().find(|(other, _)| *other == settings) {
-            Some((_, alike)) => alike.push(output),
-            None => groups.push((settings, vec![output])),
+            Some((_, alike)) => alike.push(binding),
+            None => groups.push((settings, vec![binding])),
         }
     }
     (as_it_is, groups)

@@ -46,7 +46,7 @@ const EXPECTED: &str =
 
 /// What is known of an object that must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ExpectedState {
     /// It was not yet found.
     Unseen = 0,
     /// It was found.
@@ -59,11 +59,11 @@ pub(super) enum State {
 pub(super) type Compared = (ObjectMeta, Option<Expected>);
 
 #[derive(Clone)]
-pub(super) struct Ledger {
+pub(super) struct ExpectedObjects {
     connection: Arc<Mutex<Connection>>,
 }
 
-impl Ledger {
+impl ExpectedObjects {
     pub(super) fn new() -> Result<Self, SinkError> {
         let open = || {
             let connection = Connection::open("")?;
@@ -71,7 +71,7 @@ impl Ledger {
             Ok::<_, rusqlite::Error>(connection)
         };
         let connection = open().map_err(failed)?;
-        Ok(Ledger {
+        Ok(ExpectedObjects {
             connection: Arc::new(Mutex::new(connection)),
         })
     }
@@ -274,8 +274,8 @@ impl Ledger {
                 if let Some(expected) = &expected {
                     let read = full || !expected.has_tag(&found);
                     let state = match expected.has_size(found.size) && read {
-                        true => State::Unread,
-                        false => State::Seen,
+                        true => ExpectedState::Unread,
+                        false => ExpectedState::Seen,
                     };
                     update.execute(params![found.key, state as i64])?;
                 }
@@ -289,7 +289,7 @@ impl Ledger {
     /// Some objects in this state, in the order of their keys, after a key.
     pub(super) async fn page(
         &self,
-        state: State,
+        state: ExpectedState,
         after: &str,
         most: usize,
     ) -> Result<Vec<Expected>, SinkError> {

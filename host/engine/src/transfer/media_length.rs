@@ -18,7 +18,7 @@ const BOXES: [&[u8; 4]; 14] = [
 
 /// Follows a file from piece to piece.
 #[derive(Debug)]
-pub(super) struct ToldLength {
+pub(super) struct MediaLength {
     form: Form,
     /// How much has passed, and where the next piece begins.
     at: u64,
@@ -58,7 +58,7 @@ enum Piece {
     Nothing,
 }
 
-impl ToldLength {
+impl MediaLength {
     /// Of a file that begins like this, which is yet to be [`fed`](Self::feed).
     pub(super) fn of(first: &[u8]) -> Self {
         let (form, need) = match looks(first) {
@@ -71,7 +71,7 @@ impl ToldLength {
             Looks::Media("video/webm") => (Some(Form::WebM), 5),
             _ => (None, 1),
         };
-        ToldLength {
+        MediaLength {
             done: form.is_none(),
             form: form.unwrap_or(Form::Mp4),
             at: 0,

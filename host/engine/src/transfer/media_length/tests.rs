@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn fed(file: &[u8], step: usize) -> ToldLength {
-    let mut told = ToldLength::of(&file[..file.len().min(64)]);
+fn fed(file: &[u8], step: usize) -> MediaLength {
+    let mut told = MediaLength::of(&file[..file.len().min(64)]);
     file.chunks(step).for_each(|data| told.feed(data));
     told
 }

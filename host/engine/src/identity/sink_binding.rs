@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::transfer::{Output, Zip};
+use crate::transfer::{ArchiveMode, SinkBinding};
 use recording_host_transcode::{Channels, Form, Media, Original, Settings};
 
-impl Output {
+impl SinkBinding {
     /// The keys that change which object stands under which key, by their names in a configuration,
     /// sorted: `zip`, `layout`, `transcode`, and `encrypt`, which is only whether there is one.
     /// Defaults are left out. The text of this value is the same for the same objects in every
@@ -27,9 +27,9 @@ impl Output {
             keys.insert("transcode".to_owned(), transcode(settings));
         }
         match self.zip {
-            Zip::Unpack => {}
-            Zip::Keep => _ = keys.insert("zip".to_owned(), "keep".into()),
-            Zip::Both => _ = keys.insert("zip".to_owned(), "both".into()),
+            ArchiveMode::Unpack => {}
+            ArchiveMode::Keep => _ = keys.insert("zip".to_owned(), "keep".into()),
+            ArchiveMode::Both => _ = keys.insert("zip".to_owned(), "both".into()),
         }
         keys.into()
     }
