@@ -168,7 +168,7 @@ pub enum Transition {
     /// A search finds it and says what has become of it, with nothing to fetch.
     FoundWithOutcome,
     /// Receipts prove it.
-    ReceiptSummary,
+    Proven,
     /// A fetch takes it.
     FetchBegun,
     /// A search hands over its recordings, or says that there are none, before a fetch asks.
@@ -206,7 +206,7 @@ impl Transition {
     pub const ALL: [Transition; 18] = [
         Transition::Found,
         Transition::FoundWithOutcome,
-        Transition::ReceiptSummary,
+        Transition::Proven,
         Transition::FetchBegun,
         Transition::ReportedByASearch,
         Transition::Reported,
@@ -232,7 +232,7 @@ impl Transition {
         match self {
             Transition::Found => (None, Wanted),
             Transition::FoundWithOutcome => (None, Settled),
-            Transition::ReceiptSummary => (None, Filed),
+            Transition::Proven => (None, Filed),
             Transition::FetchBegun => (Some(Wanted), Fetching),
             Transition::ReportedByASearch => (Some(Wanted), Reported),
             Transition::Reported => (Some(Fetching), Reported),
