@@ -10,7 +10,7 @@
 //! # async fn export() -> Result<(), Box<dyn std::error::Error>> {
 //! # let settings = genesys_simulator::Settings { conversations: 10, speed: 20.0, ..Default::default() };
 //! # let simulator = genesys_simulator::Simulator::start("127.0.0.1:0".parse()?, settings).await?;
-//! # let (from, until) = simulator.organisation().interval();
+//! # let (from, until) = simulator.organization().interval();
 //! # let interval = format!("{from}/{until}");
 //! # let (id, secret, folder) = (simulator.client_id(), simulator.client_secret(), tempfile::tempdir()?);
 //! # let (api, login, media) = (simulator.api_url(), simulator.login_url(), simulator.media_url());

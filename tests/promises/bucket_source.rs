@@ -12,7 +12,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::primitives::ByteStream;
-use genesys_simulator::{Organisation, Push, Settings, State};
+use genesys_simulator::{Organization, Push, Settings, State};
 use serde_json::{Value, json};
 
 use crate::{
@@ -32,18 +32,18 @@ fn settings() -> Settings {
     }
 }
 
-/// Lets the integration of an organisation push all that it exports, but for keys that `keep` refuses.
+/// Lets the integration of an organization push all that it exports, but for keys that `keep` refuses.
 fn push(center: &Center, server: &Server, keep: impl Fn(&str) -> bool) -> String {
-    let push = Push::new(center.organisation());
+    let push = Push::new(center.organization());
     for object in push.objects().filter(|object| keep(&object.key)) {
         server.place(&object.key, &object.body);
     }
-    push.organisation_id()
+    push.organization_id()
 }
 
 /// The configuration of an export from the bucket to a folder of its own.
-pub(crate) fn config(center: &Center, endpoint: &str, organisation: &str) -> Value {
-    let (from, until) = center.organisation().interval();
+pub(crate) fn config(center: &Center, endpoint: &str, organization: &str) -> Value {
+    let (from, until) = center.organization().interval();
     json!({
         "data_dir": center.folder.path().join("bucket-data"),
         "sources": { "calls": {
@@ -52,7 +52,7 @@ pub(crate) fn config(center: &Center, endpoint: &str, organisation: &str) -> Val
             "allow_private_addresses": true,
             "options": {
                 "bucket": BUCKET,
-                "organisation": organisation,
+                "organization": organization,
                 "region": "eu-west-1",
                 "endpoint": endpoint,
                 "path_style": true,
@@ -93,15 +93,15 @@ fn shared(row: &Value) -> Value {
     shared
 }
 
-async fn same_as_by_api(center: Center, endpoint: &str, organisation: &str) {
+async fn same_as_by_api(center: Center, endpoint: &str, organization: &str) {
     export(center.config()).await;
     let by_api = files(&center.output());
-    let summary = export(config(&center, endpoint, organisation)).await;
+    let summary = export(config(&center, endpoint, organization)).await;
     let by_bucket = files(&center.folder.path().join("bucket-output"));
 
     // The API does not hand over archived recordings, the integration pushes them; all else is the same.
     let archived: BTreeSet<String> = (0..150)
-        .flat_map(|index| center.organisation().conversation(index).recordings)
+        .flat_map(|index| center.organization().conversation(index).recordings)
         .filter(|recording| recording.state == State::Archived)
         .map(|recording| recording.id)
         .collect();
@@ -147,8 +147,8 @@ async fn same_as_by_api(center: Center, endpoint: &str, organisation: &str) {
 async fn the_api_and_the_bucket_give_the_same_recordings_and_rows() {
     let server = Server::start(Ways::default()).await;
     let center = Center::start(settings()).await;
-    let organisation = push(&center, &server, |_| true);
-    same_as_by_api(center, &server.url, &organisation).await;
+    let organization = push(&center, &server, |_| true);
+    same_as_by_api(center, &server.url, &organization).await;
     // Keys tell which conversations there are: the metadata beside a file are read once.
     let read: Vec<String> = server
         .seen("GetObject")
@@ -166,14 +166,14 @@ async fn an_independent_s3_server_accepts_the_signatures_and_gives_the_same() {
     let client = client(&server.endpoint);
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     let center = Center::start(settings()).await;
-    let push = Push::new(center.organisation());
-    let organisation = push.organisation_id();
+    let push = Push::new(center.organization());
+    let organization = push.organization_id();
     for object in push.objects() {
         let put = client.put_object().bucket(BUCKET).key(object.key);
         let body = ByteStream::from(object.body.to_vec());
         put.body(body).send().await.unwrap();
     }
-    same_as_by_api(center, &server.endpoint, &organisation).await;
+    same_as_by_api(center, &server.endpoint, &organization).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,12 +188,12 @@ async fn what_is_missing_or_odd_in_the_bucket_is_named() {
     })
     .await;
     let single: Vec<_> = (0..40)
-        .map(|index| center.organisation().conversation(index))
+        .map(|index| center.organization().conversation(index))
         .filter(|one| one.recordings.len() == 1 && one.recordings[0].kind.parts() == 1)
         .take(4)
         .collect();
     let ids: Vec<&str> = single.iter().map(|one| one.id.as_str()).collect();
-    let organisation = push(&center, &server, |key| {
+    let organization = push(&center, &server, |key| {
         let sidecar = key.ends_with("_metadata.json");
         !(key.contains(ids[0]) && sidecar || key.contains(ids[1]) && !sidecar)
     });
@@ -211,7 +211,7 @@ async fn what_is_missing_or_odd_in_the_bucket_is_named() {
     server.place(&format!("{day}/stray.opus"), b"?");
     server.place(&format!("{day}/hour=99/conversation_id=x/r.opus"), b"?");
 
-    let path = center.write(&config(&center, &server.url, &organisation));
+    let path = center.write(&config(&center, &server.url, &organization));
     let path = path.display().to_string();
     let ran = center.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
@@ -248,11 +248,11 @@ async fn a_simulated_bucket_can_be_written_to_a_folder() {
     let path = folder.path().display().to_string();
     let ran = run_program(&["simulate", "--push", &path, "--conversations", "20"]).await;
     assert!(ran.status.success(), "{ran:?}");
-    let organisation = Organisation::new(Settings {
+    let organization = Organization::new(Settings {
         conversations: 20,
         ..Settings::default()
     });
-    let pushed: BTreeMap<String, Vec<u8>> = Push::new(&organisation)
+    let pushed: BTreeMap<String, Vec<u8>> = Push::new(&organization)
         .objects()
         .map(|object| (object.key, object.body.to_vec()))
         .collect();
@@ -267,11 +267,11 @@ async fn a_bucket_may_have_everything_below_a_prefix() {
         ..Settings::default()
     })
     .await;
-    let push = Push::new(center.organisation());
+    let push = Push::new(center.organization());
     for object in push.objects() {
         server.place(&format!("from/genesys/{}", object.key), &object.body);
     }
-    let mut config = config(&center, &server.url, &push.organisation_id());
+    let mut config = config(&center, &server.url, &push.organization_id());
     config["sources"]["calls"]["options"]["prefix"] = json!("from/genesys");
     let summary = export(config).await;
     assert!(summary.conversations > 5 && summary.losses.is_empty());

@@ -47,7 +47,7 @@ impl Evening {
         };
         let center = Center::fast(settings, FAST).await;
         let now = u64::try_from(center.simulator.now().as_millisecond()).unwrap();
-        let (from, _) = center.organisation().interval();
+        let (from, _) = center.organization().interval();
         let midnight = u64::try_from(from.as_millisecond()).unwrap() + 24 * HOUR;
         Evening {
             center,

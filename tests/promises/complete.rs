@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use genesys_simulator::{Conversation, MediaType, Organisation, RecordingKind, Settings, State};
+use genesys_simulator::{Conversation, MediaType, Organization, RecordingKind, Settings, State};
 use serde_json::{Value, json};
 
 use crate::support::{Center, export, files, media, receipts, rows, run_program, sha256};
@@ -30,8 +30,8 @@ fn expected(conversation: &Conversation) -> &'static str {
     }
 }
 
-fn conversations(organisation: &Organisation) -> impl Iterator<Item = Conversation> {
-    (0..organisation.conversations()).map(|index| organisation.conversation(index))
+fn conversations(organization: &Organization) -> impl Iterator<Item = Conversation> {
+    (0..organization.conversations()).map(|index| organization.conversation(index))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,12 +52,12 @@ async fn the_demo_exports_what_the_contact_center_holds() {
     assert!(ran.status.success(), "{ran:?}");
     let summary: Value = serde_json::from_slice(&ran.stdout).unwrap();
 
-    let organisation = Organisation::new(Settings {
+    let organization = Organization::new(Settings {
         conversations: CONVERSATIONS,
         ..Settings::default()
     });
     let mut outcomes = BTreeMap::<&str, u64>::new();
-    for conversation in conversations(&organisation) {
+    for conversation in conversations(&organization) {
         *outcomes.entry(expected(&conversation)).or_default() += 1;
     }
     assert_eq!(summary["conversations"], CONVERSATIONS);
@@ -83,14 +83,14 @@ async fn each_recording_has_its_file_its_row_and_its_receipt() {
     export(center.config()).await;
     let files = files(&center.output());
     let media = media(&files);
-    let organisation = center.organisation();
+    let organization = center.organization();
 
     let mut by_recording = BTreeMap::<(String, String), Vec<Value>>::new();
     for row in rows(&files) {
-        let conversation = organisation
+        let conversation = organization
             .find(row["conversation_id"].as_str().unwrap())
             .unwrap();
-        about_the_conversation(organisation, &conversation, &row);
+        about_the_conversation(organization, &conversation, &row);
         if let Some(key) = row["object_key"].as_str() {
             let (size, sha256) = &media[key];
             assert_eq!(row["size_bytes"], *size);
@@ -103,7 +103,7 @@ async fn each_recording_has_its_file_its_row_and_its_receipt() {
             .push(row);
     }
     let mut keys = 0;
-    for conversation in conversations(organisation) {
+    for conversation in conversations(organization) {
         let available = conversation
             .recordings
             .iter()
@@ -137,7 +137,7 @@ async fn each_recording_has_its_file_its_row_and_its_receipt() {
         assert_eq!(outcomes.insert(id.to_owned(), outcome), None, "{id}");
     }
     assert_eq!(outcomes.len() as u64, CONVERSATIONS);
-    for conversation in conversations(organisation) {
+    for conversation in conversations(organization) {
         assert_eq!(
             outcomes[&conversation.id],
             expected(&conversation),
@@ -146,7 +146,7 @@ async fn each_recording_has_its_file_its_row_and_its_receipt() {
     }
 }
 
-fn about_the_conversation(organisation: &Organisation, conversation: &Conversation, row: &Value) {
+fn about_the_conversation(organization: &Organization, conversation: &Conversation, row: &Value) {
     let (ani, dnis) = if conversation.inbound {
         (&conversation.customer, &conversation.center)
     } else {
@@ -160,7 +160,7 @@ fn about_the_conversation(organisation: &Organisation, conversation: &Conversati
     let names: Vec<String> = conversation
         .agents
         .iter()
-        .map(|agent| organisation.agent_name(*agent))
+        .map(|agent| organization.agent_name(*agent))
         .collect();
     let agents = row["agents"].as_array().unwrap();
     let theirs: Vec<&str> = agents.iter().filter_map(|a| a["name"].as_str()).collect();

@@ -55,7 +55,7 @@ async fn a_download_that_is_cut_goes_on_where_it_was() {
     })
     .await;
     export(center.config()).await;
-    let giant = center.organisation().conversation(0);
+    let giant = center.organization().conversation(0);
     let size = giant.recordings[0].duration_ms * 32 + 44;
     let found = files(&center.output());
     assert!(found.values().any(|data| data.len() as u64 == size));

@@ -109,7 +109,7 @@ async fn complete(center: &Center, summary: &Summary, clock: Clock) {
     }
     assert_eq!(latest.len(), 400);
     for index in 0..400 {
-        let conversation = center.organisation().conversation(index);
+        let conversation = center.organization().conversation(index);
         let can_be_had = conversation.recordings.iter();
         let there = can_be_had.filter(|one| one.obtainable().is_some()).count();
         let (_, outcome, stored) = &latest[&conversation.id];
@@ -127,7 +127,7 @@ async fn complete(center: &Center, summary: &Summary, clock: Clock) {
 }
 
 fn midnight(center: &Center) -> u64 {
-    let (from, _) = center.organisation().interval();
+    let (from, _) = center.organization().interval();
     u64::try_from(from.as_millisecond()).unwrap() + 24 * HOUR
 }
 
@@ -214,7 +214,7 @@ async fn a_conversation_is_left_alone_as_long_as_the_configuration_says() {
         let mut pipelines = config.pipelines(clock).await.unwrap();
         let summary = pipelines.pop().unwrap().run().await.unwrap();
         let starts: Vec<u64> = (0..200)
-            .map(|index| center.organisation().conversation(index).start)
+            .map(|index| center.organization().conversation(index).start)
             .collect();
         let before = |ms: u64| {
             let rest = ms - settle * 1000;

@@ -41,7 +41,7 @@ async fn a_plan_says_what_an_export_takes() {
         let summary = export(center.config()).await;
         assert_eq!(plan.total.conversations, summary.conversations);
         assert_eq!(plan.days.len(), 3);
-        let recorded = (0..600).filter(|index| center.organisation().conversation(*index).flagged);
+        let recorded = (0..600).filter(|index| center.organization().conversation(*index).flagged);
         assert_eq!(plan.total.recorded, recorded.count() as u64);
         let near = |planned: u64, real: u64, within: f64| {
             let off = planned.abs_diff(real) as f64;

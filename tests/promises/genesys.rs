@@ -14,7 +14,7 @@ async fn exported(settings: Settings, options: Value) -> (Center, Vec<Value>) {
         config["sources"]["calls"]["options"][name] = value.clone();
     }
     let summary = export(config).await;
-    assert_eq!(summary.conversations, center.organisation().conversations());
+    assert_eq!(summary.conversations, center.organization().conversations());
     let stats = center.simulator.stats();
     assert_eq!(stats.rejected, 0, "{:?}", stats.reasons);
     let rows = rows(&files(&center.output()));
@@ -114,7 +114,7 @@ async fn a_page_of_a_thousand_conversations_fits_into_the_sandbox() {
         days: 30,
         ..settings()
     };
-    let options = json!({ "mode": "metadata_only", "lanes": 1, "names": true });
+    let options = json!({ "mode": "metadata_only", "parallelism": 1, "names": true });
     let (center, rows) = exported(settings, options).await;
     assert_eq!(rows.len(), 2500);
     assert!(rows.iter().all(|row| row["agents"][0]["name"].is_string()));
@@ -140,8 +140,8 @@ async fn a_format_of_ones_choice_is_downloaded_for_each_recording() {
         .filter_map(|row| row["content_type"].as_str())
         .filter(|kind| kind.starts_with("audio/"));
     assert_eq!(audio.collect::<BTreeSet<_>>(), ["audio/mpeg"].into());
-    let organisation = center.organisation();
-    for conversation in (0..100).map(|index| organisation.conversation(index)) {
+    let organization = center.organization();
+    for conversation in (0..100).map(|index| organization.conversation(index)) {
         for recording in &conversation.recordings {
             let stored = rows
                 .iter()
@@ -162,18 +162,18 @@ async fn names_and_the_metadata_of_recordings_stand_in_the_rows() {
         json!({ "names": true, "recording_metadata": true }),
     )
     .await;
-    let organisation = center.organisation();
+    let organization = center.organization();
     let mut seen = 0;
     for row in &rows {
         let id = row["conversation_id"].as_str().unwrap();
-        let conversation = organisation.find(id).unwrap();
-        let name = organisation.agent_name(conversation.agents[0]);
+        let conversation = organization.find(id).unwrap();
+        let name = organization.agent_name(conversation.agents[0]);
         assert_eq!(row["agents"][0]["name"], name);
         assert_eq!(
             row["queues"][0]["name"],
-            organisation.queue_name(conversation.queue)
+            organization.queue_name(conversation.queue)
         );
-        let code = organisation.wrap_up_name(conversation.wrap_up_code);
+        let code = organization.wrap_up_name(conversation.wrap_up_code);
         assert_eq!(row["wrap_up_codes"][0]["name"], code);
         let attributes = &row["attributes"];
         match row["recording_id"].as_str() {
@@ -182,7 +182,7 @@ async fn names_and_the_metadata_of_recordings_stand_in_the_rows() {
                     attributes["recording.file_state"], "AVAILABLE",
                     "{recording}"
                 );
-                let agent = organisation.agent_id(conversation.agents[0]);
+                let agent = organization.agent_id(conversation.agents[0]);
                 let agents = attributes["recording.agent_ids"].as_str().unwrap();
                 assert!(agents.contains(&agent));
                 seen += 1;

@@ -167,6 +167,19 @@ async fn only_what_is_new_is_asked_for_when_the_configuration_changes() {
     assert!(added.submits <= 3, "{}", added.submits);
     assert_eq!(added.pages, 0);
 
+    // A renamed option is the same option; the former name is told, and so is the one of now.
+    let options = &mut config["sources"]["calls"]["options"];
+    options["lanes"] = json!(3);
+    let path = center.write(&config).display().to_string();
+    let ran = center.run_program(&["run", "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(
+        said.contains("options.lanes: this option is called `parallelism` now"),
+        "{said}"
+    );
+    let options = config["sources"]["calls"]["options"].as_object_mut();
+    let given = options.unwrap().remove("lanes").unwrap();
+    config["sources"]["calls"]["options"]["parallelism"] = given;
     config["sources"]["calls"]["options"]["poll_seconds"] = json!(9);
     let again = go(&center, "run again", &config, &["lake", "copy"]).await;
     assert_eq!((again.calls, &again.rows), (0, &added.rows));

@@ -316,7 +316,7 @@ async fn all_commands_follow_the_layout_and_a_lost_queue_changes_nothing() {
     assert!(!said.contains("missing: "), "{said}");
     let folder = center.output().join(ORGANIZATION);
     std::fs::write(folder.join(".x.ogg.part"), "Ogg").unwrap();
-    assert!(run(&["tidy"], 0).await.contains("1 unfinished"));
+    assert!(run(&["cleanup"], 0).await.contains("1 unfinished"));
     std::fs::write(folder.join("stranger.ogg"), "OggS").unwrap();
     assert!(run(&["verify"], 1).await.contains("stranger.ogg"));
 }

@@ -16,7 +16,7 @@ async fn ten_thousand_conversations_take_few_calls_and_no_storm_of_429s() {
     .await;
     let summary = export(center.config()).await;
     assert_eq!(summary.conversations, 10_000);
-    let organisation = center.organisation();
+    let organization = center.organization();
     let stats = center.simulator.stats();
     let total: u64 = stats.requests.values().sum::<u64>() - stats.requests["GET media"];
     assert!(
@@ -25,15 +25,15 @@ async fn ten_thousand_conversations_take_few_calls_and_no_storm_of_429s() {
         stats.refused
     );
     // A page holds 100 conversations of one day, a batch 100 of those that can have a recording.
-    let (from, _) = organisation.interval();
+    let (from, _) = organization.interval();
     let day = |index| {
-        (organisation.conversation(index).start - from.as_millisecond() as u64) / 86_400_000
+        (organization.conversation(index).start - from.as_millisecond() as u64) / 86_400_000
     };
     let mut per_day = [0_u64; 7];
     let mut asked = 0_u64;
     for index in 0..10_000 {
         per_day[day(index) as usize] += 1;
-        let conversation = organisation.conversation(index);
+        let conversation = organization.conversation(index);
         let digital = conversation.media != genesys_simulator::MediaType::Voice;
         asked += u64::from(conversation.flagged || digital);
     }

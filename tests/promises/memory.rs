@@ -62,7 +62,7 @@ fn longest(folder: &Path) -> u64 {
 }
 
 fn giant(center: &Center) -> u64 {
-    center.organisation().conversation(0).recordings[0].duration_ms * 32 + 44
+    center.organization().conversation(0).recordings[0].duration_ms * 32 + 44
 }
 
 #[cfg(target_os = "linux")]

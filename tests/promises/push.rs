@@ -46,7 +46,7 @@ async fn a_job_is_followed_to_its_end_and_what_it_pushed_is_exported_from_the_bu
         ..Settings::default()
     })
     .await;
-    let integration = center.organisation().integration_id();
+    let integration = center.organization().integration_id();
     let ran = push(&center, &["start", "--integration", &integration]).await;
     // Some recordings are not there yet: they are named, and the exit code says so.
     assert_eq!(ran.status.code(), Some(3), "{}", said(&ran));
@@ -62,7 +62,7 @@ async fn a_job_is_followed_to_its_end_and_what_it_pushed_is_exported_from_the_bu
         .map(|line| line["recording_id"].as_str().unwrap().to_owned())
         .collect();
     let uploading: BTreeSet<String> = (0..60)
-        .flat_map(|index| center.organisation().conversation(index).recordings)
+        .flat_map(|index| center.organization().conversation(index).recordings)
         .filter(|recording| recording.state == State::Uploading)
         .map(|recording| recording.id)
         .collect();
@@ -71,13 +71,13 @@ async fn a_job_is_followed_to_its_end_and_what_it_pushed_is_exported_from_the_bu
 
     let server = Server::start(Ways::default()).await;
     let pushed = center.simulator.pushed();
-    let integration = Push::new(center.organisation());
+    let integration = Push::new(center.organization());
     for object in integration.objects() {
         assert!(pushed.contains(&object.recording));
         server.place(&object.key, &object.body);
     }
-    let organisation = integration.organisation_id();
-    export(config(&center, &server.url, &organisation)).await;
+    let organization = integration.organization_id();
+    export(config(&center, &server.url, &organization)).await;
     let stored = media(&files(&center.folder.path().join("bucket-output")));
     let exported: BTreeSet<&str> = pushed
         .iter()
@@ -95,7 +95,7 @@ async fn an_order_has_one_job_however_often_it_is_started_and_nothing_is_pushed_
         ..Settings::default()
     })
     .await;
-    let integration = center.organisation().integration_id();
+    let integration = center.organization().integration_id();
     let path = center.write(&center.config());
     let mut child = center
         .program()
@@ -137,7 +137,7 @@ async fn a_third_job_is_not_asked_for_and_one_can_be_cancelled() {
         ..Settings::default()
     })
     .await;
-    let integration = center.organisation().integration_id();
+    let integration = center.organization().integration_id();
     let foreign = center.simulator.add_foreign_job();
     // Slow enough to be cancelled before it is ready.
     let path = center.write(&center.config());

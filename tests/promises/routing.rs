@@ -194,7 +194,7 @@ fn conversations(rows: &[Value]) -> BTreeSet<&str> {
 async fn each_sink_gets_what_its_condition_says() {
     type Holds = Box<dyn Fn(&Value) -> bool>;
     let center = center().await;
-    let division = center.organisation().division_id(1);
+    let division = center.organization().division_id(1);
     let has = |field: &'static str, value: &str| -> Holds {
         let value = json!(value);
         Box::new(move |row| row[field].as_array().unwrap().contains(&value))

@@ -135,7 +135,7 @@ async fn a_server_that_cannot_list_uploads_gets_large_objects_all_the_same() {
     let sink = server.sink(json!({})).await;
     let put = sink.put("a.ogg", info(), Body::whole(content(3))).await;
     put.unwrap();
-    assert_eq!(sink.tidy().await.unwrap(), 0);
+    assert_eq!(sink.cleanup().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,16 +145,16 @@ async fn an_upload_that_nobody_goes_on_with_is_aborted_when_it_is_old() {
     killed(&server, &sink, "a.ogg", &content(3)).await;
     let elsewhere = server.sink(json!({ "prefix": "calls-of-others" })).await;
     killed(&server, &elsewhere, "a.ogg", &content(3)).await;
-    assert_eq!(sink.tidy().await.unwrap(), 0);
+    assert_eq!(sink.cleanup().await.unwrap(), 0);
     server.age_uploads(Duration::from_secs(25 * 3600));
-    let patient = server.sink(json!({ "tidy_after_hours": 48 })).await;
-    assert_eq!(patient.tidy().await.unwrap(), 0);
-    assert_eq!(sink.tidy().await.unwrap(), 1);
+    let patient = server.sink(json!({ "cleanup_after_hours": 48 })).await;
+    assert_eq!(patient.cleanup().await.unwrap(), 0);
+    assert_eq!(sink.cleanup().await.unwrap(), 1);
     assert_eq!(server.unfinished(), 1);
     let at_once = server
-        .sink(json!({ "prefix": "calls-of-others", "tidy_after_hours": 0 }))
+        .sink(json!({ "prefix": "calls-of-others", "cleanup_after_hours": 0 }))
         .await;
-    assert_eq!(at_once.tidy().await.unwrap(), 1);
+    assert_eq!(at_once.cleanup().await.unwrap(), 1);
     assert_eq!(server.unfinished(), 0);
 }
 

@@ -31,7 +31,11 @@ async fn an_independent_s3_server_honours_what_the_sink_asks_for() {
         .await
         .unwrap();
 
-    let plain = sink(config(&server.endpoint), json!({ "tidy_after_hours": 0 })).await;
+    let plain = sink(
+        config(&server.endpoint),
+        json!({ "cleanup_after_hours": 0 }),
+    )
+    .await;
     let health = plain.check().await.unwrap();
     assert!(
         health.found.contains("conditional writes honoured"),

@@ -14,7 +14,7 @@ async fn put(sink: &dyn Sink, data: &'static str) -> Result<PutResult, SinkError
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_s3_keeps_the_promises_of_a_sink() {
     let server = Server::start(Ways::default()).await;
-    let sink = server.sink(json!({ "tidy_after_hours": 0 })).await;
+    let sink = server.sink(json!({ "cleanup_after_hours": 0 })).await;
     conformance::all(&*sink, "suite").await.unwrap();
     assert_eq!(server.unfinished(), 0);
 }
@@ -27,7 +27,7 @@ async fn it_keeps_them_on_a_server_that_knows_no_checksums_and_no_conditions() {
         ..Ways::default()
     })
     .await;
-    let sink = server.sink(json!({ "tidy_after_hours": 0 })).await;
+    let sink = server.sink(json!({ "cleanup_after_hours": 0 })).await;
     conformance::all(&*sink, "suite").await.unwrap();
 }
 

@@ -320,7 +320,7 @@ async fn two_sinks_are_fed_by_one_download() {
     same_media(&media(&in_files), &media(&objects(&client).await));
     let downloads = center.simulator.stats().requests["GET media"];
     let artifacts: u64 = (0..150)
-        .map(|index| center.organisation().conversation(index))
+        .map(|index| center.organization().conversation(index))
         .flat_map(|conversation| conversation.recordings)
         .filter(|recording| recording.state == genesys_simulator::State::Available)
         .map(|recording| u64::from(recording.kind.parts()))

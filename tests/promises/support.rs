@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use genesys_simulator::{Dialect, Organisation, Settings, Simulator};
+use genesys_simulator::{Dialect, Organization, Settings, Simulator};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -59,8 +59,8 @@ impl Center {
         }
     }
 
-    pub(crate) fn organisation(&self) -> &Organisation {
-        self.simulator.organisation()
+    pub(crate) fn organization(&self) -> &Organization {
+        self.simulator.organization()
     }
 
     /// The program, in this contact center's time.
@@ -80,7 +80,7 @@ impl Center {
 
     /// The configuration of an export to this sink.
     pub(crate) fn config_to(&self, sink: Value) -> Value {
-        let (from, until) = self.organisation().interval();
+        let (from, until) = self.organization().interval();
         let dialect = match self.dialect {
             Dialect::Cloud => "cloud",
             Dialect::Guide => "guide",

@@ -50,7 +50,7 @@ fn durations(center: &Center) -> BTreeMap<String, u64> {
     audio
         .map(|row| {
             let id = row["conversation_id"].as_str().unwrap();
-            let conversation = center.organisation().find(id).unwrap();
+            let conversation = center.organization().find(id).unwrap();
             let mut recordings = conversation.recordings.iter();
             let recording = recordings
                 .find(|one| row["recording_id"] == *one.id)
@@ -68,7 +68,7 @@ async fn played(folder: &Path) -> BTreeMap<String, (u64, u64)> {
 
 /// How many recordings of these kinds the contact center hands over.
 fn obtainable(center: &Center, kinds: &[RecordingKind]) -> usize {
-    let conversations = (0..CONVERSATIONS).map(|index| center.organisation().conversation(index));
+    let conversations = (0..CONVERSATIONS).map(|index| center.organization().conversation(index));
     let recordings = conversations.flat_map(|one| one.recordings);
     recordings
         .filter(|one| kinds.contains(&one.kind) && one.obtainable().is_some())

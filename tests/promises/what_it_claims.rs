@@ -41,7 +41,7 @@ async fn center(dialect: Dialect) -> Center {
 }
 
 fn lonely(center: &Center) -> Vec<Only> {
-    let conversations = (0..60).map(|index| center.organisation().conversation(index));
+    let conversations = (0..60).map(|index| center.organization().conversation(index));
     let only = conversations.filter_map(|one| match one.recordings.as_slice() {
         [only]
             if only.obtainable().is_some()

@@ -1,7 +1,7 @@
 """Reads the media of a sink with the layout `hive`, and the metadata beside them, with DuckDB and
 PyArrow, and prints what each found.
 
-Usage: hive.py FOLDER, the organisation's. Year, month, day, hour and conversation come from the
+Usage: hive.py FOLDER, the organization's. Year, month, day, hour and conversation come from the
 folders' names, by each reader's own reading of Hive partitions; they must agree with the metadata.
 """
 

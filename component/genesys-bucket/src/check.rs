@@ -16,12 +16,12 @@ use crate::{
     sidecar::Sidecar,
 };
 
-/// What the names of folders begin with, from the organisation's folder down.
+/// What the names of folders begin with, from the organization's folder down.
 const LEVELS: [&str; 4] = ["year=", "month=", "day=", "hour="];
 /// A bucket that has got nothing for so long may have been forgotten by the integration.
 const QUIET: u64 = 7 * DAY;
 
-/// What the check remembers: what it looks at next, below the organisation's folder.
+/// What the check remembers: what it looks at next, below the organization's folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Check {
     /// The newest of the folders in a folder of this level.
@@ -148,7 +148,7 @@ fn newest_folder(
             false => Finding::bad(
                 "layout",
                 format!(
-                    "under `{below}` there is something, but no folder `{word}...`: check `organisation` and `prefix`; the integration makes `year=/month=/day=/hour=/conversation_id=/`"
+                    "under `{below}` there is something, but no folder `{word}...`: check `organization` and `prefix`; the integration makes `year=/month=/day=/hour=/conversation_id=/`"
                 ),
             ),
         });
@@ -195,7 +195,7 @@ fn files(
     }
     if recordings.is_empty() {
         let text = format!(
-            "in the newest hour, `{root}{hour}`, are no recordings in folders `conversation_id=...`; check `organisation` and `prefix`"
+            "in the newest hour, `{root}{hour}`, are no recordings in folders `conversation_id=...`; check `organization` and `prefix`"
         );
         findings.push(Finding::bad("layout", text));
         return Check::Over;

@@ -65,7 +65,7 @@ pub(crate) fn begin(
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
     let range = find.range.past(now)?;
-    Ok(lanes(range, u64::from(options.lanes))
+    Ok(lanes(range, u64::from(options.parallelism))
         .enumerate()
         .map(|(lane, part)| {
             let search = Find {

@@ -1,5 +1,5 @@
 //! How the integration lays a bucket out (help article "Working with exported recordings in AWS S3
-//! bucket"): `{organisation}/year={Y}/month={M}/day={D}/hour={H}/conversation_id={id}/{file}`, in UTC
+//! bucket"): `{organization}/year={Y}/month={M}/day={D}/hour={H}/conversation_id={id}/{file}`, in UTC
 //! of the conversation's start, and beside each file `{file}_metadata.json`.
 //!
 //! Numbers have been seen without leading zeros, and are not documented: both ways are read.
@@ -31,7 +31,7 @@ impl Digits {
     }
 }
 
-/// The folder of a day, given by any instant of it, below the organisation's.
+/// The folder of a day, given by any instant of it, below the organization's.
 pub(crate) fn day(instant: Timestamp, digits: Digits) -> String {
     let date = civil(instant).date();
     format!(
@@ -42,7 +42,7 @@ pub(crate) fn day(instant: Timestamp, digits: Digits) -> String {
     )
 }
 
-/// The folder of a conversation that began in the hour of `start`, below the organisation's.
+/// The folder of a conversation that began in the hour of `start`, below the organization's.
 pub(crate) fn folder(start: Timestamp, conversation: &str, digits: Digits) -> String {
     format!(
         "{}hour={}/conversation_id={conversation}/",

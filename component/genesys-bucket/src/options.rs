@@ -10,7 +10,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct Raw {
     bucket: String,
-    organisation: String,
+    #[serde(alias = "organisation")]
+    organization: String,
     region: Option<String>,
     endpoint: Option<String>,
     path_style: Option<bool>,
@@ -19,7 +20,8 @@ struct Raw {
     #[serde(default)]
     requester_pays: bool,
     page_size: Option<u32>,
-    lanes: Option<u32>,
+    #[serde(alias = "lanes")]
+    parallelism: Option<u32>,
     sidecar_seconds: Option<u32>,
 }
 
@@ -31,15 +33,15 @@ pub(crate) struct Options {
     pub(crate) origin: String,
     /// Whether the bucket stands in the path and not in the host name.
     pub(crate) path_style: bool,
-    /// What keys begin with before the organisation's id: empty, or with a slash at its end.
+    /// What keys begin with before the organization's id: empty, or with a slash at its end.
     prefix: String,
-    organisation: String,
+    organization: String,
     /// Whether the requester pays.
     pub(crate) requester_pays: bool,
     /// Objects on a page of a listing.
     pub(crate) page_size: u32,
     /// Runs of days that are listed at once.
-    pub(crate) lanes: u32,
+    pub(crate) parallelism: u32,
     /// How long a file's metadata is waited for, and a file whose metadata is there.
     pub(crate) sidecar_ms: u64,
 }
@@ -50,10 +52,10 @@ impl Options {
         if !is_plain(&raw.bucket, ".-_") {
             return Err(wrong("bucket", "is not the name of a bucket"));
         }
-        if !is_plain(&raw.organisation, "-_") {
+        if !is_plain(&raw.organization, "-_") {
             return Err(wrong(
-                "organisation",
-                "must be the organisation's id, such as `0f7f1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b`",
+                "organization",
+                "must be the organization's id, such as `0f7f1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b`",
             ));
         }
         let path_style = raw.path_style.unwrap_or(raw.bucket.contains('.'));
@@ -66,18 +68,18 @@ impl Options {
                 "" => String::new(),
                 prefix => format!("{prefix}/"),
             },
-            organisation: raw.organisation,
+            organization: raw.organization,
             bucket: raw.bucket,
             requester_pays: raw.requester_pays,
             page_size: within("page_size", raw.page_size, 1000, 1..=1000)?,
-            lanes: within("lanes", raw.lanes, 4, 1..=64)?,
+            parallelism: within("parallelism", raw.parallelism, 4, 1..=64)?,
             sidecar_ms: seconds("sidecar_seconds", raw.sidecar_seconds, 600, 0..=86_400)?,
         })
     }
 
-    /// What all keys of the organisation begin with.
+    /// What all keys of the organization begin with.
     pub(crate) fn root(&self) -> String {
-        format!("{}{}/", self.prefix, self.organisation)
+        format!("{}{}/", self.prefix, self.organization)
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
 
     fn read(more: Value) -> Result<Options, SourceError> {
         let mut options =
-            json!({ "bucket": "calls", "organisation": "org-1", "region": "eu-west-1" });
+            json!({ "bucket": "calls", "organization": "org-1", "region": "eu-west-1" });
         for (name, value) in more.as_object().unwrap() {
             options[name] = value.clone();
         }
@@ -165,13 +167,13 @@ mod tests {
     fn each_mistake_is_named_by_its_option() {
         for (more, path) in [
             (json!({ "bucket": "a/b" }), "bucket"),
-            (json!({ "organisation": "../x" }), "organisation"),
+            (json!({ "organization": "../x" }), "organization"),
             (json!({ "region": null }), "region"),
             (json!({ "region": "Ireland" }), "region"),
             (json!({ "endpoint": "https://a/b" }), "endpoint"),
             (json!({ "endpoint": "ftp://a" }), "endpoint"),
             (json!({ "page_size": 1001 }), "page_size"),
-            (json!({ "lanes": 0 }), "lanes"),
+            (json!({ "parallelism": 0 }), "parallelism"),
             (json!({ "sidecar_seconds": 86_401 }), "sidecar_seconds"),
             (json!({ "requester_pays": "yes" }), "requester_pays"),
             (json!({ "buckets": [] }), "buckets"),

@@ -74,7 +74,7 @@ impl Page {
             .map(|folder| folder.prefix.as_str())
     }
 
-    /// Refuses a listing of the whole organisation that has nothing in it.
+    /// Refuses a listing of the whole organization that has nothing in it.
     pub(crate) fn expect_some(&self, options: &Options) -> Result<(), SourceError> {
         if !self.contents.is_empty() {
             return Ok(());
@@ -83,10 +83,10 @@ impl Page {
     }
 }
 
-/// That there is nothing of the organisation, and what to do.
+/// That there is nothing of the organization, and what to do.
 pub(crate) fn nothing(options: &Options) -> String {
     format!(
-        "the bucket {} holds nothing under `{}`; check `organisation` and `prefix`, and that the integration has pushed something",
+        "the bucket {} holds nothing under `{}`; check `organization` and `prefix`, and that the integration has pushed something",
         options.bucket,
         options.root()
     )

@@ -5,7 +5,7 @@ use recording_source_sdk::{
     Answer, Drive, Fact, Finding, Purpose, Request, Response, SourceError, Verdict,
 };
 
-const OPTIONS: &str = r#"{"bucket":"calls","organisation":"org-1","region":"eu-west-1"}"#;
+const OPTIONS: &str = r#"{"bucket":"calls","organization":"org-1","region":"eu-west-1"}"#;
 // 2026-01-06T00:00:00Z
 const NOW: u64 = 1_767_657_600_000;
 

@@ -126,7 +126,7 @@ impl Bucket {
 }
 
 fn options(more: Value) -> String {
-    let mut options = json!({ "bucket": "calls", "organisation": ORG, "region": "eu-west-1" });
+    let mut options = json!({ "bucket": "calls", "organization": ORG, "region": "eu-west-1" });
     for (name, value) in more.as_object().unwrap() {
         options[name] = value.clone();
     }
@@ -204,7 +204,7 @@ fn folders_with_and_without_leading_zeros_are_found_on_all_pages() {
     bucket.call("year=2026/month=01/day=05/hour=09", "padded", "p");
     bucket.call("year=2026/month=1/day=4/hour=23", "before", "b");
     bucket.call("year=2026/month=1/day=50/hour=1", "no-day", "n");
-    let drive = bucket.export(json!({ "page_size": 3, "lanes": 2 }));
+    let drive = bucket.export(json!({ "page_size": 3, "parallelism": 2 }));
     let mut expected: Vec<String> = (0..7).map(|number| format!("plain-{number}")).collect();
     expected.insert(0, "padded".to_owned());
     let results = results(&drive);

@@ -144,7 +144,9 @@ impl Plan {
         }
         let mut step = Step::then(self.done());
         if reach > start {
-            let most = (reach - start).div_ceil(SPAN).min(u64::from(options.lanes));
+            let most = (reach - start)
+                .div_ceil(SPAN)
+                .min(u64::from(options.parallelism));
             step.splits = lanes(start..reach, most)
                 .map(|range| Backfill::split(&self.name, range))
                 .collect();

@@ -116,7 +116,8 @@ struct Raw {
     users: Vec<String>,
     page_size: Option<u32>,
     batch_size: Option<u32>,
-    lanes: Option<u32>,
+    #[serde(alias = "lanes")]
+    parallelism: Option<u32>,
     poll_seconds: Option<u32>,
     job_timeout_seconds: Option<u32>,
     job_attempts: Option<u32>,
@@ -155,7 +156,7 @@ pub(crate) struct Options {
     /// Conversations in a batch.
     pub(crate) batch_size: usize,
     /// Windows that are walked at once.
-    pub(crate) lanes: u32,
+    pub(crate) parallelism: u32,
     /// The shortest pause between two polls of a job.
     pub(crate) poll_ms: u64,
     /// How long a job may take.
@@ -197,7 +198,7 @@ impl Options {
             users: raw.users,
             page_size: within("page_size", raw.page_size, 100, 1..=100)?,
             batch_size: within("batch_size", raw.batch_size, 100, 1..=100)? as usize,
-            lanes: within("lanes", raw.lanes, 4, 1..=64)?,
+            parallelism: within("parallelism", raw.parallelism, 4, 1..=64)?,
             poll_ms: seconds("poll_seconds", raw.poll_seconds, default_poll, 1..=600)?,
             job_timeout_ms: seconds(
                 "job_timeout_seconds",

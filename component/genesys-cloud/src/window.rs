@@ -89,7 +89,7 @@ impl Tally {
 
 /// The windows that a range is searched with.
 pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> Vec<Split> {
-    lanes(range, u64::from(options.lanes))
+    lanes(range, u64::from(options.parallelism))
         .map(|lane| {
             let mut window = Window {
                 mode: options.mode,

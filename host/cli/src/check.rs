@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use recording_host_config::Config;
 use recording_host_engine::run::State;
 
 use super::{Done, clock::clock, print, terminal};
@@ -20,7 +19,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         let mut bad = 0;
         for pipeline in config.pipelines(clock().await?).await? {

@@ -1,6 +1,7 @@
 //! The program: one file for each command, one way to print, one meaning of exit codes.
 
 mod check;
+mod cleanup;
 mod clock;
 mod decrypt;
 #[cfg(feature = "simulator")]
@@ -17,14 +18,13 @@ mod schema;
 mod simulate;
 mod status;
 mod terminal;
-mod tidy;
 mod validate;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use recording_host_config::UnknownType;
+use recording_host_config::{Config, UnknownType};
 use recording_host_model::{Error, ErrorKind};
 use recording_host_sink::encryption::{Identities, IdentityError};
 use tokio::sync::watch;
@@ -38,7 +38,7 @@ struct Args {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all delivered, 1 failed (run it again to go on), 2 wrong configuration or usage, \
+Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
 3 finished, but some recordings were unavailable and are named, \
 4 nothing to prove: `verify` found no receipt.";
 
@@ -47,7 +47,7 @@ enum Command {
     /// Exports a simulated contact center to a folder; needs nothing.
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
-    /// Exports what a configuration says, going on where the last run stopped.
+    /// Exports what a configuration says; resumes where the last run stopped.
     Run(run::Run),
     /// Estimates the size, requests and duration of an export, day by day.
     Plan(plan::Plan),
@@ -66,7 +66,8 @@ enum Command {
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
     /// Removes temporary files and unfinished uploads left by interrupted runs.
-    Tidy(tidy::Tidy),
+    #[command(alias = "tidy")]
+    Cleanup(cleanup::Cleanup),
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
@@ -90,6 +91,15 @@ enum Done {
 }
 
 /// Runs a command and says by its exit code how it went.
+/// Reads a configuration, and says which of its keys have another name now.
+fn load(path: &std::path::Path) -> Result<Config, Error> {
+    let config = Config::load(path)?;
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(config)
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let result = tokio::runtime::Runtime::new()
@@ -123,7 +133,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
-        Command::Tidy(tidy) => tidy.run().await,
+        Command::Cleanup(cleanup) => cleanup.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
         Command::Generate(generate) => generate.run(),

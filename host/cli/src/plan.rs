@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use recording_host_config::Config;
 use recording_host_engine::plan::picture;
 
 use super::{Done, clock::clock, print, terminal};
@@ -24,7 +23,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         let pipelines = config.pipelines(clock().await?).await?;
         let several = pipelines.len() > 1;

@@ -44,7 +44,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         let mut pipelines = config.pipelines(clock().await?).await?;
         if let Some(path) = &self.record {
             let trace = recording_host_source::Trace::create(path)

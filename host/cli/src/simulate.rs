@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use genesys_simulator::{Dialect, Faults, Organisation, Push, Settings, Simulator, Stats};
+use genesys_simulator::{Dialect, Faults, Organization, Push, Settings, Simulator, Stats};
 use jiff::Timestamp;
 
 use super::{Done, stopped};
@@ -37,13 +37,13 @@ pub(super) struct Simulate {
     /// Where to serve the API; log-in and media get ports of their own.
     #[arg(long, value_name = "ADDR", required_unless_present = "push")]
     listen: Option<SocketAddr>,
-    /// Write what the organisation's S3 integration pushes to a bucket into this folder, and end.
+    /// Write what the organization's S3 integration pushes to a bucket into this folder, and end.
     #[arg(long, value_name = "FOLDER", conflicts_with = "listen")]
     push: Option<PathBuf>,
-    /// How many conversations the organisation has.
+    /// How many conversations the organization has.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     conversations: u64,
-    /// The same seed makes the same organisation.
+    /// The same seed makes the same organization.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// How the batch API is spoken.
@@ -93,7 +93,7 @@ impl Simulate {
         let simulator = Simulator::start(listen, settings)
             .await
             .with_context(|| format!("--listen {listen}"))?;
-        let (from, until) = simulator.organisation().interval();
+        let (from, until) = simulator.organization().interval();
         println!("api_url:       {}", simulator.api_url());
         println!("login_url:     {}", simulator.login_url());
         println!("media_origins: [\"{}\"]", simulator.media_url());
@@ -122,8 +122,8 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Writes every object of the bucket into a folder.
 fn push(settings: Settings, folder: &Path) -> anyhow::Result<Done> {
-    let organisation = Organisation::new(settings);
-    let push = Push::new(&organisation);
+    let organization = Organization::new(settings);
+    let push = Push::new(&organization);
     let mut written = 0_u64;
     for object in push.objects() {
         let path = folder.join(&object.key);
@@ -133,9 +133,9 @@ fn push(settings: Settings, folder: &Path) -> anyhow::Result<Done> {
             .with_context(|| path.display().to_string())?;
         written += 1;
     }
-    let (from, until) = organisation.interval();
+    let (from, until) = organization.interval();
     println!("objects:       {written}");
-    println!("organisation:  {}", push.organisation_id());
+    println!("organization:  {}", push.organization_id());
     println!("interval:      {from}/{until}");
     Ok(Done::All)
 }

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use recording_host_config::Config;
 
 use super::{Done, clock::clock, print};
 
@@ -22,7 +21,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(clock().await?).await? {
             let status = pipeline.status().await?;

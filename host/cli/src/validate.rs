@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 
 use super::Done;
@@ -17,7 +16,7 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Done> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         config.validate(Clock::default())?;
         println!("{}: valid; nothing was contacted", self.config.display());
         Ok(Done::All)

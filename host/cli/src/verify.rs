@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Args;
-use recording_host_config::Config;
 use recording_host_engine::verify::{self, Options, Report};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
@@ -71,7 +70,7 @@ impl Verify {
             };
             self.verify(archive, &*sink, options, &mut reports).await?;
         } else if let Some(path) = &self.config {
-            let config = Config::load(path)?;
+            let config = crate::load(path)?;
             for (name, sink) in config.sinks().await? {
                 let options = Options {
                     layout: config.layout(&name).cloned().unwrap_or_default(),

@@ -129,11 +129,14 @@ impl Text {
         let none = Map::new();
         let properties = table["properties"].as_object().unwrap_or(&none);
         let required = |name: &str| {
-            let mut names = table["required"].as_array().into_iter().flatten();
+            // Of names of which one is needed, the first is the one that is not a former name.
+            let lists = [&table["required"], &table["anyOf"][0]["required"]];
+            let mut names = lists.into_iter().filter_map(Value::as_array).flatten();
             names.any(|required| required == name)
         };
         let wanted = |name: &str| required(name) || STARTED.contains(&name);
         let mut names: Vec<&String> = properties.keys().collect();
+        names.retain(|name| properties[*name]["deprecated"] != true);
         names.sort_by_key(|name| {
             let nested = inner(&properties[*name]).is_some();
             (name.as_str() != "type", nested, !wanted(name))

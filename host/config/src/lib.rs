@@ -197,6 +197,13 @@ impl Config {
         Ok(Self::checked(value)?)
     }
 
+    /// What works and should be written in another way: keys that are given by their former names.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let sinks = self.sinks.values();
+        sinks.flat_map(SinkConfig::warnings).cloned().collect()
+    }
+
     fn checked(value: Value) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         if raw.data_dir.as_os_str().is_empty() {

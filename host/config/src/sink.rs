@@ -52,7 +52,11 @@ pub(super) struct SinkConfig {
     at: String,
     common: Common,
     keys: Box<dyn SinkKeys>,
+    warnings: Vec<String>,
 }
+
+/// Keys that had another name: that, and the name of now.
+const RENAMED: [(&str, &str); 1] = [("tidy_after_hours", "cleanup_after_hours")];
 
 /// Keys that every sink has.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -185,6 +189,12 @@ impl SinkConfig {
             return Err(key(format!("{at}.transcode"), reason));
         }
         let named = table.remove("type");
+        let renamed = RENAMED.iter().filter(|(was, _)| table.contains_key(*was));
+        let warnings = renamed
+            .map(|(was, now)| {
+                format!("{at}.{was}: this key is called `{now}` now; the former name still works")
+            })
+            .collect();
         if common.encrypt.is_some() {
             let wrong = |name: &str, reason: &str| Err(key(format!("{at}.{name}"), reason));
             if named.as_ref().is_some_and(|name| name == "stdout") {
@@ -203,7 +213,17 @@ impl SinkConfig {
         let rest = Value::Object(table);
         let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
         keys.check_place(&at)?;
-        Ok(SinkConfig { at, common, keys })
+        Ok(SinkConfig {
+            at,
+            common,
+            keys,
+            warnings,
+        })
+    }
+
+    /// Keys that are given by their former names.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Where it stands in the configuration.

@@ -2,7 +2,8 @@
 //! tuning, nor defaults that are written out, nor the other sinks.
 //!
 //! The identity is a canonical text, sorted JSON of the keys that are set, by the names that they have
-//! in a configuration. Its first key is the version of this rule. Options count as the source's schema
+//! in a configuration; an option that has been renamed since (`x-renamed-to`) keeps its former name there,
+//! so that a new spelling begins no new export. Its first key is the version of this rule. Options count as the source's schema
 //! marks them (`x-identity`), so that a component may have new ones without beginning new exports.
 
 mod before;
@@ -20,6 +21,8 @@ use recording_host_model::hex;
 const DIGITS: usize = 12;
 /// The mark in a source's schema of options, and its words.
 const MARK: &str = "x-identity";
+/// In the schema of a former name: what the option is called now.
+const RENAMED: &str = "x-renamed-to";
 const MARKS: [&str; 3] = ["account", "conversations", "recordings"];
 
 /// The identity of an export.
@@ -91,25 +94,50 @@ pub(crate) fn source(
 
 /// The options that are set to something else than their default, each with its mark. A schema without
 /// any mark is one of a source that does not know of them: then all of its options select.
-fn marked<'a>(options: &'a Value, schema: &Value) -> Vec<(&'static str, &'a str, &'a Value)> {
+fn marked<'a>(options: &'a Value, schema: &'a Value) -> Vec<(&'static str, &'a str, &'a Value)> {
     let properties = &schema["properties"];
-    let mark = |name: &str| properties[name][MARK].as_str();
     let any = MARKS.iter().any(|word| has(schema, word));
     let mut marked = Vec::new();
-    for (name, value) in options.as_object().into_iter().flatten() {
-        let default = properties[name.as_str()].get("default");
+    for (given, value) in options.as_object().into_iter().flatten() {
+        let name = renamed_to(schema, given).unwrap_or(given);
+        let default = properties[name].get("default");
         let empty = value.as_array().is_some_and(Vec::is_empty) && default.is_none();
         if value.is_null() || empty || default == Some(value) {
             continue;
         }
-        let known = MARKS.into_iter().find(|word| mark(name) == Some(*word));
+        let mark = properties[name][MARK].as_str();
+        let known = MARKS.into_iter().find(|word| mark == Some(*word));
+        let name = former_name(schema, name).unwrap_or(name);
         match known {
-            Some(word) => marked.push((word, name.as_str(), value)),
-            None if !any => marked.push(("recordings", name.as_str(), value)),
+            Some(word) => marked.push((word, name, value)),
+            None if !any => marked.push(("recordings", name, value)),
             None => {}
         }
     }
     marked
+}
+
+/// What an option is called now, by a schema that knows it by a former name.
+pub(crate) fn renamed_to<'a>(schema: &'a Value, name: &str) -> Option<&'a str> {
+    schema["properties"][name][RENAMED].as_str()
+}
+
+/// What an option was called before, by its schema.
+fn former_name<'a>(schema: &'a Value, name: &str) -> Option<&'a str> {
+    let mut properties = schema["properties"].as_object()?.iter();
+    let former = properties.find(|(_, property)| property[RENAMED] == name);
+    former.map(|(former, _)| former.as_str())
+}
+
+/// The options by the names that they had first.
+pub(crate) fn by_former_names(options: &Value, schema: &str) -> Value {
+    let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    let given = options.as_object().into_iter().flatten();
+    let renamed = given.map(|(name, value)| {
+        let name = former_name(&schema, name).unwrap_or(name);
+        (name.to_owned(), value.clone())
+    });
+    renamed.collect::<Map<String, Value>>().into()
 }
 
 /// Whether a schema marks any option so.
@@ -254,6 +282,27 @@ mod tests {
         };
         assert_eq!(of("https://b.s3.test", "b"), of("https://s3.test", "b"));
         assert_ne!(of("https://s3.test", "b").1, of("https://s3.test", "c").1);
+    }
+
+    #[test]
+    fn a_renamed_option_begins_no_new_export_however_it_is_called() {
+        let before = r#"{ "properties": {
+            "organisation": { "x-identity": "account" }, "lanes": {} } }"#;
+        let since = r#"{ "properties": {
+            "organization": { "x-identity": "account" }, "parallelism": {},
+            "organisation": { "x-renamed-to": "organization", "deprecated": true },
+            "lanes": { "x-renamed-to": "parallelism", "deprecated": true } } }"#;
+        let of =
+            |schema, options: &Value| source("calls", API, options, schema, &Privacy::default());
+        let former = json!({ "organisation": "o", "lanes": 2 });
+        let today = json!({ "organization": "o", "parallelism": 2 });
+        let golden = of(before, &former);
+        assert_eq!(of(since, &former), golden);
+        assert_eq!(of(since, &today), golden);
+        assert_ne!(of(since, &json!({ "organization": "p" })), golden);
+        assert_eq!(by_former_names(&today, since), former);
+        assert_eq!(by_former_names(&former, since), former);
+        assert_eq!(by_former_names(&today, before), today);
     }
 
     #[test]

@@ -166,6 +166,8 @@ pub(crate) struct Engine {
     /// Which receipts are the export's.
     pub(crate) claim: Arc<Claim>,
     pub(crate) queue: Queue,
+    /// The splits that workers claim, which may lie elsewhere.
+    pub(crate) work: Arc<dyn WorkQueue>,
     /// What takes personal values out of all that comes in.
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
@@ -241,7 +243,7 @@ impl Engine {
         let sinks = SinkHealth::new(self.bindings.len(), self.following);
         let most = self.concurrency.transfers;
         let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
-        let mut in_flight = InFlight::load(&self.queue, sinks, concurrency).await?;
+        let mut in_flight = InFlight::load(&*self.work, &self.queue, sinks, concurrency).await?;
         in_flight.backfill.look();
         for place in self.places(&self.absent) {
             in_flight.sinks.open(place, self.clock.now());
@@ -350,7 +352,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         let input = links.input(&id);
         let lease = Lease::without_end(now);
-        if let Some(split) = self.queue.claim(id, lease).await? {
+        if let Some(split) = self.work.claim(id, lease).await? {
             self.spawn(steps, split, NextInput::SplitInput(input));
         }
         Ok(())

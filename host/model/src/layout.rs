@@ -27,7 +27,7 @@ use crate::{ConversationRecord, KeyContext, hex};
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
 /// The keys of [`Layout::flat`].
 const FLAT: &str = "recordings/{conversation}_{recording}{part}.{ext}";
-/// The keys of [`Layout::hive`] below the organisation.
+/// The keys of [`Layout::hive`] below the organization.
 const HIVE: &str = "year={year}/month={month}/day={day}/hour={hour}/conversation_id={conversation}/{recording}{part}.{ext}";
 /// The folders that are not for media.
 const KEPT: [&str; 5] = ["metadata", "receipts", "catalog", "bundles", "aside"];
@@ -43,7 +43,7 @@ const LONGEST_ID: usize = 64;
 pub struct Layout {
     kind: Kind,
     template: Template,
-    /// The organisation, or the template as it was given.
+    /// The organization, or the template as it was given.
     text: String,
 }
 
@@ -58,14 +58,14 @@ enum Kind {
 /// Why media cannot lie so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// The keys of Genesys begin with the organisation, which nothing else tells.
+    /// The keys of Genesys begin with the organization, which nothing else tells.
     #[error(
-        "the layout `hive` needs the id of the organisation; write `layout: {{ type: hive, organization: ... }}`"
+        "the layout `hive` needs the id of the organization; write `layout: {{ type: hive, organization: ... }}`"
     )]
     NoOrganization,
     /// It is no id.
     #[error(
-        "organization: `{0}` is no id of an organisation: letters, digits and `-`, 64 at most, and none of metadata, receipts, catalog, bundles and aside"
+        "organization: `{0}` is no id of an organization: letters, digits and `-`, 64 at most, and none of metadata, receipts, catalog, bundles and aside"
     )]
     Organization(String),
     /// The template does not do.
@@ -120,7 +120,7 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// The keys that Genesys Cloud's own integration with S3 writes, for an organisation's id.
+    /// The keys that Genesys Cloud's own integration with S3 writes, for an organization's id.
     ///
     /// # Errors
     /// [`LayoutError::Organization`].
@@ -363,7 +363,7 @@ enum Spelled {
     Flat {},
     /// The layout of Genesys' own S3 integration.
     Hive {
-        /// The id of the organisation.
+        /// The id of the organization.
         #[schemars(example = &"3f2b6a10-9d6e-4a57-8f0e-000000000001")]
         organization: String,
     },

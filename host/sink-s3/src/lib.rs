@@ -25,8 +25,8 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Semaphore;
 
 pub use settings::{
-    Checksum, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode, Retry,
-    RetryMode, Settings, TidyAfter, Timeout,
+    Checksum, CleanupAfter, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode,
+    Retry, RetryMode, Settings, Timeout,
 };
 
 pub use crate::credentials::{Credentials, Identity, Role};
@@ -141,7 +141,7 @@ impl Sink for S3 {
         })
     }
 
-    async fn tidy(&self) -> Result<u64, SinkError> {
+    async fn cleanup(&self) -> Result<u64, SinkError> {
         self.abort_old().await
     }
 

@@ -341,7 +341,7 @@ impl S3 {
 
     /// Aborts uploads below the prefix that nobody has worked on for long.
     pub(super) async fn abort_old(&self) -> Result<u64, SinkError> {
-        let age = self.settings.tidy_after.0;
+        let age = self.settings.cleanup_after.0;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);

@@ -53,7 +53,7 @@ pub struct Settings {
     /// Parts of one object that are uploaded at once.
     pub parts_at_once: PartsAtOnce,
     /// How old an unfinished upload is before it counts as left behind.
-    pub tidy_after: TidyAfter,
+    pub cleanup_after: CleanupAfter,
 }
 
 /// How objects are encrypted where they lie.
@@ -203,10 +203,10 @@ impl Default for PartsAtOnce {
 
 /// How old an unfinished upload is before it counts as left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TidyAfter(pub Duration);
+pub struct CleanupAfter(pub Duration);
 
-impl Default for TidyAfter {
+impl Default for CleanupAfter {
     fn default() -> Self {
-        TidyAfter(Duration::from_secs(24 * 3600))
+        CleanupAfter(Duration::from_secs(24 * 3600))
     }
 }

@@ -62,7 +62,7 @@ pub async fn all(sink: &dyn Sink, prefix: &str) -> Result<(), Failure> {
     suite.replaced().await?;
     suite.listed().await?;
     suite.deleted().await?;
-    suite.tidied().await
+    suite.cleaned_up().await
 }
 
 struct Suite<'a> {
@@ -382,8 +382,8 @@ impl Suite<'_> {
         self.holds(PROMISE, "delete/a.wav", &data).await
     }
 
-    async fn tidied(&self) -> Result<(), Failure> {
-        const PROMISE: &str = "after a tidy there is nothing left of puts that came to no end";
+    async fn cleaned_up(&self) -> Result<(), Failure> {
+        const PROMISE: &str = "after a cleanup there is nothing left of puts that came to no end";
         // A put that is dropped on its way, as it is when a run is stopped.
         let (feed, body) = Body::channel();
         let key = self.key("dropped.wav");
@@ -404,7 +404,7 @@ impl Suite<'_> {
             }
         }
         drop(feed);
-        self.sink.tidy().await.map_err(broken(PROMISE))?;
+        self.sink.cleanup().await.map_err(broken(PROMISE))?;
         let left = self.read("dropped.wav").await;
         ensure(PROMISE, left == Ok(None), || "the object is there".into())?;
         let whole = bytes(51, LARGE);
@@ -422,7 +422,7 @@ impl Suite<'_> {
                 }
             }
         }
-        self.sink.tidy().await.map_err(broken(PROMISE))?;
+        self.sink.cleanup().await.map_err(broken(PROMISE))?;
         self.holds(PROMISE, "dropped.wav", &whole).await?;
         if let Some(store) = self.store {
             let found = listed(store, &self.key(""))

@@ -85,8 +85,8 @@ impl Sink for Encrypted {
         })
     }
 
-    async fn tidy(&self) -> Result<u64, SinkError> {
-        self.below.tidy().await
+    async fn cleanup(&self) -> Result<u64, SinkError> {
+        self.below.cleanup().await
     }
 
     fn backpressure(&self) -> u64 {

@@ -189,7 +189,7 @@ impl Sink for Filesystem {
         self.ended(key, &info, joined(writing.await).map_err(fail)?)
     }
 
-    async fn tidy(&self) -> Result<u64, SinkError> {
+    async fn cleanup(&self) -> Result<u64, SinkError> {
         let root = self.root.clone();
         joined(spawn_blocking(move || part::remove_left(&root)).await)
             .map_err(|error| self.error("", &error))

@@ -224,7 +224,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Says whether a later attempt can succeed.
-    async fn tidy(&self) -> Result<u64, SinkError> {
+    async fn cleanup(&self) -> Result<u64, SinkError> {
         Ok(0)
     }
 

@@ -54,8 +54,11 @@ impl Sink for Named {
         put.map_err(|error| self.named(error))
     }
 
-    async fn tidy(&self) -> Result<u64, SinkError> {
-        self.below.tidy().await.map_err(|error| self.named(error))
+    async fn cleanup(&self) -> Result<u64, SinkError> {
+        self.below
+            .cleanup()
+            .await
+            .map_err(|error| self.named(error))
     }
 
     fn backpressure(&self) -> u64 {

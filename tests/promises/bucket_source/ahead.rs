@@ -44,8 +44,8 @@ fn of<'a>(findings: &'a Value, subject: &str) -> (&'a str, &'a str) {
 async fn a_check_of_a_bucket_says_that_all_is_well() {
     let server = Server::start(Ways::default()).await;
     let center = center().await;
-    let organisation = push(&center, &server, |_| true);
-    let config = config(&center, &server.url, &organisation);
+    let organization = push(&center, &server, |_| true);
+    let config = config(&center, &server.url, &organization);
     let (findings, content) = said(&center, &config, "check").await;
     assert!(content, "{findings:#}");
     for subject in [
@@ -59,7 +59,7 @@ async fn a_check_of_a_bucket_says_that_all_is_well() {
         assert_eq!(of(&findings, subject).0, "good", "{findings:#}");
     }
     // The last day on which there was a conversation.
-    let (_, until) = center.organisation().interval();
+    let (_, until) = center.organization().interval();
     let last = until.to_string();
     assert!(of(&findings, "layout").1.contains(&format!(
         "year={}/month={}/day=",
@@ -76,8 +76,8 @@ async fn a_check_of_a_bucket_says_that_all_is_well() {
 async fn a_check_of_a_bucket_names_what_is_missing_and_the_way_out() {
     let server = Server::start(Ways::default()).await;
     let center = center().await;
-    let organisation = push(&center, &server, |key| !key.ends_with("_metadata.json"));
-    let config = config(&center, &server.url, &organisation);
+    let organization = push(&center, &server, |key| !key.ends_with("_metadata.json"));
+    let config = config(&center, &server.url, &organization);
     let (findings, content) = said(&center, &config, "check").await;
     assert!(content, "what is doubtful works: {findings:#}");
     let (state, text) = of(&findings, "metadata");
@@ -86,9 +86,9 @@ async fn a_check_of_a_bucket_names_what_is_missing_and_the_way_out() {
 
     for (change, subject, words) in [
         (
-            json!({ "organisation": "another" }),
+            json!({ "organization": "another" }),
             "layout",
-            "check `organisation` and `prefix`",
+            "check `organization` and `prefix`",
         ),
         (json!({ "bucket": "another" }), "bucket", "no such bucket"),
     ] {
@@ -114,7 +114,7 @@ async fn a_check_of_a_bucket_names_what_is_missing_and_the_way_out() {
     // There is something, but not of the integration.
     server.place("stray/of-somebody/else.opus", b"?");
     let mut stray = config;
-    stray["sources"]["calls"]["options"]["organisation"] = json!("stray");
+    stray["sources"]["calls"]["options"]["organization"] = json!("stray");
     let (findings, content) = said(&center, &stray, "check").await;
     let (state, text) = of(&findings, "layout");
     assert!(
@@ -127,8 +127,8 @@ async fn a_check_of_a_bucket_names_what_is_missing_and_the_way_out() {
 async fn a_plan_of_a_bucket_says_what_an_export_takes() {
     let server = Server::start(Ways::default()).await;
     let center = center().await;
-    let organisation = push(&center, &server, |_| true);
-    let config = config(&center, &server.url, &organisation);
+    let organization = push(&center, &server, |_| true);
+    let config = config(&center, &server.url, &organization);
     let (plan, _) = said(&center, &config, "plan").await;
     let read = server.seen("GetObject");
     assert!(

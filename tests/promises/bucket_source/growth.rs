@@ -47,7 +47,7 @@ fn downloaded(server: &Server) -> BTreeSet<String> {
 struct Growing {
     server: Server,
     center: Center,
-    organisation: String,
+    organization: String,
     /// The conversations, with the recording that is late.
     late: [(String, String); 2],
 }
@@ -66,26 +66,26 @@ impl Growing {
             ..Settings::default()
         })
         .await;
-        let all = (0..60).map(|index| center.organisation().conversation(index));
+        let all = (0..60).map(|index| center.organization().conversation(index));
         let mut several = all.filter(|one| one.recordings.len() > 1);
         let late = [(); 2].map(|()| {
             let one = several.next().expect("too few have several recordings");
             (one.id, one.recordings[1].id.clone())
         });
-        let organisation = push(&center, &server, |key| {
+        let organization = push(&center, &server, |key| {
             !late.iter().any(|(_, recording)| key.contains(recording))
         });
         Growing {
             server,
             center,
-            organisation,
+            organization,
             late,
         }
     }
 
     /// Pushes what is late.
     fn arrive(&self, which: usize) {
-        let push = Push::new(self.center.organisation());
+        let push = Push::new(self.center.organization());
         let late = |key: &str| key.contains(&self.late[which].1);
         for object in push.objects().filter(|object| late(&object.key)) {
             self.server.place(&object.key, &object.body);
@@ -93,7 +93,7 @@ impl Growing {
     }
 
     fn config(&self) -> Value {
-        config(&self.center, &self.server.url, &self.organisation)
+        config(&self.center, &self.server.url, &self.organization)
     }
 
     /// The conversations of which a run fetches something.
@@ -112,7 +112,7 @@ impl Growing {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_to_a_folder_that_was_filed_is_found_by_the_next_search() {
     let growing = Growing::new().await;
-    let (from, _) = growing.center.organisation().interval();
+    let (from, _) = growing.center.organization().interval();
     let mut open = growing.config();
     open["sources"]["calls"]["options"]["interval"] = format!("{from}/..").into();
     // All of the past, whenever this runs.

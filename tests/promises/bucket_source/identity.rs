@@ -46,7 +46,7 @@ async fn listening() -> (String, Arc<Mutex<Vec<String>>>) {
     (url, heard)
 }
 
-/// A center whose few recordings have been pushed to a bucket, and the organisation's id.
+/// A center whose few recordings have been pushed to a bucket, and the organization's id.
 async fn pushed() -> (Server, Center, String) {
     let server = Server::start(Ways::default()).await;
     let center = Center::start(Settings {
@@ -54,8 +54,8 @@ async fn pushed() -> (Server, Center, String) {
         ..Settings::default()
     })
     .await;
-    let organisation = push(&center, &server, |_| true);
-    (server, center, organisation)
+    let organization = push(&center, &server, |_| true);
+    (server, center, organization)
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_come_from_awss_own_settings_if_none_are_given() {
-    let (server, center, organisation) = pushed().await;
+    let (server, center, organization) = pushed().await;
     let shared = center.folder.path().join("credentials");
     let profile = format!(
         "[archive]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
@@ -150,7 +150,7 @@ async fn credentials_come_from_awss_own_settings_if_none_are_given() {
     .into_iter()
     .enumerate()
     {
-        let mut config = config(&center, &server.url, &organisation);
+        let mut config = config(&center, &server.url, &organization);
         let output = center.folder.path().join(format!("output-{number}"));
         config["data_dir"] = json!(center.folder.path().join(format!("data-{number}")));
         config["sinks"]["lake"]["path"] = json!(output);
@@ -171,8 +171,8 @@ async fn credentials_come_from_awss_own_settings_if_none_are_given() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_assumed_and_requests_are_signed_for_the_region_that_is_given() {
     let (endpoint, told) = token_service().await;
-    let (server, center, organisation) = pushed().await;
-    let mut config = config(&center, &server.url, &organisation);
+    let (server, center, organization) = pushed().await;
+    let mut config = config(&center, &server.url, &organization);
     config["sources"]["calls"]["auth"] = json!({
         "access_key_id": "AKIDOTHER", "secret_access_key": "other", "region": "us-west-2",
         "assume_role": { "role_arn": "arn:aws:iam::1:role/archive", "external_id": "agreed",

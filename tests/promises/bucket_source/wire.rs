@@ -67,10 +67,10 @@ async fn a_broken_signed_download_goes_on_where_it_was() {
         ..small()
     })
     .await;
-    let organisation = push(&center, &server, |_| true);
+    let organization = push(&center, &server, |_| true);
     let (way, broken) = breaking(&server.url, 1 << 20).await;
     server.forget();
-    export(config(&center, &way, &organisation)).await;
+    export(config(&center, &way, &organization)).await;
     assert!(broken.load(Ordering::SeqCst));
     let stored = media(&files(&center.folder.path().join("bucket-output")));
     assert!(stored.values().any(|(size, _)| *size > 4 << 20));
@@ -87,9 +87,9 @@ async fn a_broken_signed_download_goes_on_where_it_was() {
 async fn requests_are_signed_and_no_secret_is_written_or_printed() {
     let server = Server::start(Ways::default()).await;
     let center = Center::start(small()).await;
-    let organisation = push(&center, &server, |_| true);
+    let organization = push(&center, &server, |_| true);
     server.forget();
-    let mut config = config(&center, &server.url, &organisation);
+    let mut config = config(&center, &server.url, &organization);
     config["secret"]["here"] = json!({ "type": "directory",
         "path": center.folder.path().join("secrets") });
     std::fs::create_dir(center.folder.path().join("secrets")).unwrap();
@@ -131,8 +131,8 @@ async fn requests_are_signed_and_no_secret_is_written_or_printed() {
 async fn a_bucket_that_cannot_be_read_is_told_by_what_to_change() {
     let server = Server::start(Ways::default()).await;
     let center = Center::start(small()).await;
-    let organisation = push(&center, &server, |_| true);
-    let good = config(&center, &server.url, &organisation);
+    let organization = push(&center, &server, |_| true);
+    let good = config(&center, &server.url, &organization);
     for (pointer, value, message) in [
         (
             "/sources/calls/auth/secret_access_key",
@@ -145,9 +145,9 @@ async fn a_bucket_that_cannot_be_read_is_told_by_what_to_change() {
             "options.bucket: there is no such bucket",
         ),
         (
-            "/sources/calls/options/organisation",
+            "/sources/calls/options/organization",
             json!("another-one"),
-            "holds nothing under `another-one/`; check `organisation`",
+            "holds nothing under `another-one/`; check `organization`",
         ),
         (
             "/sources/calls/auth",

@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Search,
     Orphan,
     Annotation,
-    Organisation,
+    Organization,
 }
 
 const KINDS: [Kind; 14] = [
@@ -38,10 +38,10 @@ const KINDS: [Kind; 14] = [
     Kind::Search,
     Kind::Orphan,
     Kind::Annotation,
-    Kind::Organisation,
+    Kind::Organization,
 ];
 
-/// Makes and reads the ids of an organisation.
+/// Makes and reads the ids of an organization.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ids {
     seed: u64,

@@ -1,6 +1,6 @@
 //! A strict stand-in for the parts of the Genesys Cloud API that a recording export uses.
 //!
-//! An [`Organisation`] is a function of its settings: nothing of it is kept in
+//! An [`Organization`] is a function of its settings: nothing of it is kept in
 //! memory, however large it is. The [`Simulator`] serves it on three
 //! origins, as the vendor does: API, log-in, and the media behind signed links. It
 //! refuses what the vendor would refuse. Time may run fast.
@@ -20,7 +20,7 @@ mod faults;
 mod http;
 mod id;
 mod media;
-mod organisation;
+mod organization;
 mod push;
 mod server;
 mod time;
@@ -28,8 +28,8 @@ mod time;
 use std::time::Duration;
 
 pub use faults::{Faults, FaultsError};
-pub use organisation::{
-    Conversation, Given, MediaType, Organisation, Recording, RecordingKind, State,
+pub use organization::{
+    Conversation, Given, MediaType, Organization, Recording, RecordingKind, State,
 };
 pub use push::{Push, Pushed};
 pub use server::{Simulator, Stats};
@@ -57,7 +57,7 @@ pub enum AudioMix {
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The same seed makes the same organisation.
+    /// The same seed makes the same organization.
     pub seed: u64,
     /// How many conversations it has.
     pub conversations: u64,
@@ -133,7 +133,7 @@ pub struct Settings {
     pub clock_start: Option<jiff::Timestamp>,
     /// What goes wrong.
     pub faults: Faults,
-    /// The same seed lets the same faults strike; without one, the organisation's seed.
+    /// The same seed lets the same faults strike; without one, the organization's seed.
     pub fault_seed: Option<u64>,
 }
 

@@ -156,7 +156,7 @@ async fn find(world: &Arc<World>, path: &str, now: u64) -> Option<Object> {
         return orphan(world, rest);
     }
     let mut parts = path.strip_prefix("/recordings/")?.split('/');
-    let conversation = world.organisation.find(parts.next()?)?;
+    let conversation = world.organization.find(parts.next()?)?;
     let id = parts.next()?;
     let recording = conversation.recordings.iter().find(|r| r.id == id)?;
     let part: u32 = parts.next()?.parse().ok()?;
@@ -174,7 +174,7 @@ fn transcoded(world: &World, path: &str, now: u64) -> Option<Object> {
     let [conversation, id, channel, format] = parts[..] else {
         return None;
     };
-    let conversation = world.organisation.find(conversation)?;
+    let conversation = world.organization.find(conversation)?;
     let recording = conversation.recordings.iter().find(|r| r.id == id)?;
     let sensitive = recording.state == State::Sensitive;
     if !sensitive && world.given(recording, now) != Given::Files {
@@ -235,7 +235,7 @@ fn orphan(world: &World, path: &str) -> Option<Object> {
         content,
         content_type,
         etag: String::new(),
-        stored: world.organisation.interval().0.as_millisecond() as u64,
+        stored: world.organization.interval().0.as_millisecond() as u64,
     })
 }
 

@@ -9,14 +9,14 @@ use jiff::{Timestamp, tz::Offset};
 use serde_json::json;
 
 use crate::{
-    Conversation, MediaType, Organisation, Recording, RecordingKind, State, id::Kind, media::Media,
+    Conversation, MediaType, Organization, Recording, RecordingKind, State, id::Kind, media::Media,
 };
 
-impl Organisation {
+impl Organization {
     /// The id of its AWS S3 integration.
     #[must_use]
     pub fn integration_id(&self) -> String {
-        self.ids.make(Kind::Organisation, 0, 1)
+        self.ids.make(Kind::Organization, 0, 1)
     }
 }
 
@@ -33,9 +33,9 @@ pub struct Pushed {
     pub body: Bytes,
 }
 
-/// The integration of an organisation.
+/// The integration of an organization.
 pub struct Push<'a> {
-    organisation: &'a Organisation,
+    organization: &'a Organization,
     media: Media,
 }
 
@@ -46,25 +46,25 @@ impl std::fmt::Debug for Push<'_> {
 }
 
 impl<'a> Push<'a> {
-    /// The integration of this organisation.
+    /// The integration of this organization.
     #[must_use]
-    pub fn new(organisation: &'a Organisation) -> Self {
+    pub fn new(organization: &'a Organization) -> Self {
         Push {
-            organisation,
+            organization,
             media: Media::new(0),
         }
     }
 
-    /// The organisation's id, with which all keys begin.
+    /// The organization's id, with which all keys begin.
     #[must_use]
-    pub fn organisation_id(&self) -> String {
-        self.organisation.ids.make(Kind::Organisation, 0, 0)
+    pub fn organization_id(&self) -> String {
+        self.organization.ids.make(Kind::Organization, 0, 0)
     }
 
     /// Everything that is pushed, once, in the order of conversations: a file, and then its metadata.
     pub fn objects(&self) -> impl Iterator<Item = Pushed> {
-        (0..self.organisation.conversations()).flat_map(|index| {
-            let conversation = self.organisation.conversation(index);
+        (0..self.organization.conversations()).flat_map(|index| {
+            let conversation = self.organization.conversation(index);
             let exported = conversation.recordings.iter().filter(|r| exported(r));
             let objects: Vec<Pushed> = exported
                 .flat_map(|recording| {
@@ -104,7 +104,7 @@ impl<'a> Push<'a> {
         let at = Offset::UTC.to_datetime(start.unwrap_or(Timestamp::MAX));
         format!(
             "{}/year={}/month={}/day={}/hour={}/conversation_id={}/",
-            self.organisation_id(),
+            self.organization_id(),
             at.year(),
             at.month(),
             at.day(),
@@ -114,7 +114,7 @@ impl<'a> Push<'a> {
     }
 
     fn metadata(&self, conversation: &Conversation, recording: &Recording) -> serde_json::Value {
-        let ids = &self.organisation.ids;
+        let ids = &self.organization.ids;
         let screen = matches!(recording.kind, RecordingKind::Screen(_));
         let users: Vec<String> = conversation
             .agents
@@ -184,11 +184,11 @@ mod tests {
 
     #[test]
     fn files_lie_in_the_hour_of_their_conversation_with_metadata_beside_them() {
-        let organisation = Organisation::new(Settings {
+        let organization = Organization::new(Settings {
             conversations: 200,
             ..Settings::default()
         });
-        let push = Push::new(&organisation);
+        let push = Push::new(&organization);
         let objects: Vec<Pushed> = push.objects().collect();
         assert!(objects.len() > 300, "{}", objects.len());
         for pair in objects.chunks(2) {
@@ -205,7 +205,7 @@ mod tests {
             let hour: u32 = start[11..13].parse().unwrap();
             let folder = format!(
                 "{}/year=2026/month=1/day={day}/hour={hour}/conversation_id={}/",
-                push.organisation_id(),
+                push.organization_id(),
                 file.conversation
             );
             assert!(file.key.starts_with(&folder), "{}", file.key);

@@ -1,4 +1,4 @@
-//! Serves an organisation on three origins.
+//! Serves an organization on three origins.
 
 mod connection;
 mod door;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Conversation, Given, Organisation, Recording, Settings, State,
+    Conversation, Given, Organization, Recording, Settings, State,
     api::{Jobs, Searches, Tokens, exports::Exports, media::Transcodes},
     faults::Chance,
     http::Reply,
@@ -48,7 +48,7 @@ pub struct Stats {
 /// Everything that the three origins share.
 pub(crate) struct World {
     pub(crate) settings: Settings,
-    pub(crate) organisation: Organisation,
+    pub(crate) organization: Organization,
     pub(crate) clock: Clock,
     pub(crate) tokens: Tokens,
     pub(crate) jobs: Jobs,
@@ -81,7 +81,7 @@ impl World {
 
     /// The conversation with this id, if it has begun and the client may see it.
     pub(crate) fn visible(&self, id: &str) -> Option<Conversation> {
-        let found = self.organisation.find(id)?;
+        let found = self.organization.find(id)?;
         let there = found.start <= self.clock.now() && self.may_see(&found);
         there.then_some(found)
     }
@@ -174,8 +174,8 @@ impl Simulator {
         let api = TcpListener::bind(listen).await?;
         let login = TcpListener::bind(next(1)).await?;
         let media = TcpListener::bind(next(2)).await?;
-        let organisation = Organisation::new(settings.clone());
-        let client = organisation.ids.make(crate::id::Kind::User, 999, 0);
+        let organization = Organization::new(settings.clone());
+        let client = organization.ids.make(crate::id::Kind::User, 999, 0);
         let world = Arc::new(World {
             clock: Clock::new(settings.speed, settings.clock_start),
             tokens: Tokens::new(settings.seed),
@@ -195,7 +195,7 @@ impl Simulator {
             login_up: AtomicU64::new(0),
             doors: [Door::new(), Door::new(), Door::new()],
             stats: Mutex::default(),
-            organisation,
+            organization,
             settings,
         });
         let (api_address, login_address) = (api.local_addr()?, login.local_addr()?);
@@ -254,8 +254,8 @@ impl Simulator {
 
     /// What it serves.
     #[must_use]
-    pub fn organisation(&self) -> &Organisation {
-        &self.world.organisation
+    pub fn organization(&self) -> &Organization {
+        &self.world.organization
     }
 
     /// The ids of the recordings that bulk actions have pushed so far.
@@ -268,10 +268,10 @@ impl Simulator {
     #[must_use]
     pub fn add_foreign_job(&self) -> String {
         let now = self.world.clock.now();
-        self.world.exports.add_foreign(self.organisation(), now)
+        self.world.exports.add_foreign(self.organization(), now)
     }
 
-    /// Answers requests for bulk actions as for an organisation that has none.
+    /// Answers requests for bulk actions as for an organization that has none.
     pub fn turn_bulk_actions_off(&self) {
         self.world.exports.turn_off();
     }

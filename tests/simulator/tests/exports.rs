@@ -59,11 +59,11 @@ impl User {
     }
 
     fn order(&self) -> Value {
-        let (from, until) = self.simulator.organisation().interval();
+        let (from, until) = self.simulator.organization().interval();
         json!({
             "action": "EXPORT",
             "actionDate": "2026-02-01T00:00:00.000Z",
-            "integrationId": self.simulator.organisation().integration_id(),
+            "integrationId": self.simulator.organization().integration_id(),
             "conversationQuery": { "interval": format!("{from}/{until}") },
         })
     }

@@ -32,7 +32,7 @@ impl Store {
         let answer: Value = log_in.send().await.unwrap().json().await.unwrap();
         let token = answer["access_token"].as_str().unwrap();
         let items: Vec<Value> = (0..10)
-            .map(|index| json!({ "conversationId": simulator.organisation().conversation(index).id }))
+            .map(|index| json!({ "conversationId": simulator.organization().conversation(index).id }))
             .collect();
         let submit = client
             .post(simulator.api_url() + BATCHES)

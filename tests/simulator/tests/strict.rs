@@ -6,7 +6,7 @@ mod batches;
 use std::time::Duration;
 
 use genesys_simulator::{
-    Dialect, MediaType, Organisation, RecordingKind, Settings, Simulator, State,
+    Dialect, MediaType, Organization, RecordingKind, Settings, Simulator, State,
 };
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -80,10 +80,10 @@ impl User {
 
     /// Submits conversations and polls until the job is done; returns every answer.
     async fn batch(&self, indices: &[u64]) -> Vec<Value> {
-        let organisation = self.simulator.organisation();
+        let organization = self.simulator.organization();
         let items: Vec<Value> = indices
             .iter()
-            .map(|index| json!({ "conversationId": organisation.conversation(*index).id }))
+            .map(|index| json!({ "conversationId": organization.conversation(*index).id }))
             .collect();
         let answer = self
             .post(BATCHES, &json!({ "batchDownloadRequestList": items }))
@@ -196,7 +196,7 @@ async fn queries_are_read_strictly() {
 #[tokio::test]
 async fn pages_cover_an_interval_once_and_end_without_a_key() {
     let user = User::of(fast()).await;
-    let organisation = user.simulator.organisation();
+    let organization = user.simulator.organization();
     let mut seen = Vec::new();
     for number in 1.. {
         let body = json!({ "interval": day(6), "paging": { "pageSize": 7, "pageNumber": number } });
@@ -208,16 +208,16 @@ async fn pages_cover_an_interval_once_and_end_without_a_key() {
             seen.push(row["conversationId"].as_str().unwrap().to_owned());
         }
     }
-    let (from, _) = organisation.interval();
+    let (from, _) = organization.interval();
     let begin = from.as_millisecond() as u64 + 86_400_000;
-    let inside: Vec<String> = (0..organisation.conversations())
-        .map(|index| organisation.conversation(index))
+    let inside: Vec<String> = (0..organization.conversations())
+        .map(|index| organization.conversation(index))
         .filter(|c| (begin..begin + 86_400_000).contains(&c.start))
         .map(|c| c.id)
         .collect();
     assert_eq!(seen, inside);
     // What began earlier on a day touched by the interval and was still going on is found, too.
-    let one = organisation.find(&inside[3]).unwrap();
+    let one = organization.find(&inside[3]).unwrap();
     let middle = jiff::Timestamp::from_millisecond((one.start + 1000) as i64).unwrap();
     let end = jiff::Timestamp::from_millisecond((one.start + 1001) as i64).unwrap();
     let page = user
@@ -229,14 +229,14 @@ async fn pages_cover_an_interval_once_and_end_without_a_key() {
 #[tokio::test]
 async fn filters_choose_conversations() {
     let user = User::of(fast()).await;
-    let organisation = user.simulator.organisation();
+    let organization = user.simulator.organization();
     let week = "2026-01-05T00:00:00Z/2026-01-12T00:00:00Z";
     let filter = |dimension: &str, value: &str| {
         json!([{ "type": "and", "predicates": [
             { "type": "dimension", "dimension": dimension, "operator": "matches", "value": value }] }])
     };
-    let all: Vec<_> = (0..organisation.conversations())
-        .map(|index| organisation.conversation(index))
+    let all: Vec<_> = (0..organization.conversations())
+        .map(|index| organization.conversation(index))
         .collect();
     let page = user
         .query(&json!({ "interval": week, "segmentFilters": filter("mediaType", "chat") }))
@@ -266,17 +266,17 @@ async fn what_never_ends_is_there_unless_an_end_is_asked_for() {
         ..fast()
     };
     let center = User::of(settings.clone()).await;
-    let organisation = center.simulator.organisation();
-    let all = (0..100).map(|index| organisation.conversation(index));
+    let organization = center.simulator.organization();
+    let all = (0..100).map(|index| organization.conversation(index));
     let open: Vec<String> = all.filter(|one| one.never_ends).map(|one| one.id).collect();
     assert!((10..35).contains(&open.len()), "{}", open.len());
-    // All else of the organisation is as without it.
-    let other = Organisation::new(Settings {
+    // All else of the organization is as without it.
+    let other = Organization::new(Settings {
         never_ended: 0.0,
         ..settings
     });
     for index in 0..100 {
-        let mut one = organisation.conversation(index);
+        let mut one = organization.conversation(index);
         one.never_ends = false;
         assert_eq!(one, other.conversation(index));
     }

@@ -1,4 +1,4 @@
-//! Where an organisation is: its region's hosts, or base URLs given one by one.
+//! Where an organization is: its region's hosts, or base URLs given one by one.
 
 use recording_source_sdk::{
     SourceError,

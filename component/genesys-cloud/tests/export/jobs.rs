@@ -143,7 +143,7 @@ fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
 #[test]
 fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
     let mut vendor = Vendor::new(3, simple);
-    let mut drive = start(r#"{"region":"mypurecloud.ie","lanes":1}"#, week());
+    let mut drive = start(r#"{"region":"mypurecloud.ie","parallelism":1}"#, week());
     drive
         .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
         .unwrap();

@@ -19,7 +19,7 @@ use recording_host_http::SourceHttp;
 use recording_host_model::{Method, Request, RequestError, Response, clock::Clock};
 
 const PATH: &str = "/api/v2/recording/jobs";
-/// Jobs that one organisation may have on at once.
+/// Jobs that one organization may have on at once.
 const AT_ONCE: usize = 2;
 /// The shortest and the longest pause between two looks at a job.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
@@ -51,7 +51,7 @@ pub(crate) enum PushError {
     Odd(String),
     /// There is no room for another job.
     #[error(
-        "{AT_ONCE} jobs are on already, and an organisation may have no more: {0}; wait for one of them, or end it with `push cancel`"
+        "{AT_ONCE} jobs are on already, and an organization may have no more: {0}; wait for one of them, or end it with `push cancel`"
     )]
     Busy(String),
     /// The job has failed.
@@ -80,7 +80,7 @@ pub(crate) struct Order {
     pub(crate) sensitive: bool,
 }
 
-/// The recording bulk actions of an organisation.
+/// The recording bulk actions of an organization.
 #[derive(Debug)]
 pub(crate) struct Push {
     grant: SourceHttp,
@@ -297,7 +297,7 @@ fn refused(what: &'static str, response: &Response) -> PushError {
                 "; the client needs recording:job:add, :view, :edit and :delete, and only who created a job can change it"
             }
             404 => "; there is no such job",
-            501 => "; the organisation has no recording bulk actions",
+            501 => "; the organization has no recording bulk actions",
             _ => "",
         },
     }

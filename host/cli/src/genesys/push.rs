@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use recording_host_config::Config;
 use recording_host_engine::{Pipeline, run::Interval};
 
 use super::jobs::{Job, Order, Push as Jobs};
@@ -110,7 +109,7 @@ impl Push {
 impl Whose {
     /// The way to the jobs, and the interval of their source.
     async fn connect(&self) -> anyhow::Result<(Jobs, Interval)> {
-        let config = Config::load(&self.config)?;
+        let config = crate::load(&self.config)?;
         let mut found = config.pipelines(clock().await?).await?;
         if let Some(name) = &self.source {
             found.retain(|pipeline| pipeline.name() == name);

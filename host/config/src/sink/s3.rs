@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_s3::{
-    Checksum, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock, PartsAtOnce,
-    Retention, RetentionMode, Retry, Role, S3, Settings, StorageClass, TidyAfter, Timeout,
+    Checksum, CleanupAfter, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock,
+    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, Settings, StorageClass, Timeout,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -82,9 +82,10 @@ pub(super) struct Keys {
     /// Parts of one object that are uploaded at once.
     #[schemars(range(min = 1, max = 16), extend("default" = PartsAtOnce::default().0))]
     parts_at_once: Option<usize>,
-    /// How old unfinished uploads below `prefix` are, in hours, before a tidy aborts them; 0 for all.
-    #[schemars(extend("default" = TidyAfter::default().0.as_secs() / 3600))]
-    tidy_after_hours: Option<u64>,
+    /// How old unfinished uploads below `prefix` are, in hours, before a cleanup aborts them; 0 for all.
+    #[schemars(extend("default" = CleanupAfter::default().0.as_secs() / 3600))]
+    #[serde(alias = "tidy_after_hours")]
+    cleanup_after_hours: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -223,10 +224,10 @@ impl Keys {
             retry: self.retry,
             timeout: self.timeout,
             parts_at_once,
-            tidy_after: self
-                .tidy_after_hours
-                .map_or_else(TidyAfter::default, |hours| {
-                    TidyAfter(Duration::from_secs(hours.saturating_mul(3600)))
+            cleanup_after: self
+                .cleanup_after_hours
+                .map_or_else(CleanupAfter::default, |hours| {
+                    CleanupAfter(Duration::from_secs(hours.saturating_mul(3600)))
                 }),
         })
     }

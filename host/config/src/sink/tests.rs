@@ -11,6 +11,28 @@ fn wrong(value: Value) -> String {
 }
 
 #[test]
+fn a_key_by_its_former_name_works_and_is_told() {
+    let sink = |key: &str| {
+        let keys = json!({ "type": "s3", "bucket": "b", key: 3 });
+        SinkConfig::new("lake", keys).map(|sink| sink.warnings().to_vec())
+    };
+    assert!(sink("cleanup_after_hours").unwrap().is_empty());
+    assert_eq!(
+        sink("tidy_after_hours").unwrap(),
+        [
+            "sinks.lake.tidy_after_hours: this key is called `cleanup_after_hours` now; the former name still works"
+        ]
+    );
+    let both =
+        json!({ "type": "s3", "bucket": "b", "cleanup_after_hours": 3, "tidy_after_hours": 3 });
+    let error = SinkConfig::new("lake", both).unwrap_err().to_string();
+    assert!(
+        error.contains("duplicate field `cleanup_after_hours`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn each_mistake_in_a_sink_is_named_by_its_key() {
     for (value, message) in [
         (json!("s3"), "sinks.lake: must be a table"),
@@ -70,7 +92,7 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
         ),
         (
             json!({ "type": "stdout", "layout": "hive" }),
-            "sinks.lake.layout: the layout `hive` needs the id of the organisation",
+            "sinks.lake.layout: the layout `hive` needs the id of the organization",
         ),
         (
             json!({ "type": "stdout", "layout": { "type": "template", "key": "a/{b}.{ext}" } }),

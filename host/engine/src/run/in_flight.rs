@@ -20,12 +20,13 @@ pub(super) struct InFlight {
 impl InFlight {
     /// The work that earlier runs have left in the queue.
     pub(super) async fn load(
+        work: &dyn WorkQueue,
         queue: &Queue,
         sinks: SinkHealth,
         concurrency: AdaptiveConcurrency,
     ) -> Result<Self, QueueError> {
         let mut splits = Splits::default();
-        for (id, due) in queue.open_splits().await? {
+        for (id, due) in work.open_splits().await? {
             splits.add(id, due);
         }
         Ok(InFlight {

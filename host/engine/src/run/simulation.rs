@@ -121,6 +121,7 @@ fn run(
             "calls",
         )),
         repair,
+        work: Arc::new(queue.clone()),
         queue: queue.clone(),
         intake: Intake::default(),
         clock,

@@ -18,7 +18,7 @@ use recording_host_model::{
     Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
-use recording_host_state::{Abandoned, WorkQueue};
+use recording_host_state::Abandoned;
 
 /// What became of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";
@@ -71,7 +71,7 @@ impl Engine {
         let now = self.clock.now();
         let late = ms(self.late);
         let committed = self
-            .queue
+            .work
             .commit(split.id.clone(), self.intake.step(step.clone()), now, late)
             .await?;
         in_flight.links.committed(&split.id);

@@ -119,7 +119,7 @@ impl Job {
     fn rows(&self, world: &World) -> Vec<Row> {
         let mut rows = Vec::new();
         for (index, only) in &self.wanted {
-            let conversation = world.organisation.conversation(*index);
+            let conversation = world.organization.conversation(*index);
             for recording in &conversation.recordings {
                 if only.is_some_and(|only| only != recording.number) {
                     continue;
@@ -196,7 +196,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
                 ));
             }
         }
-        let ids = &world.organisation.ids;
+        let ids = &world.organization.ids;
         let conversation = world.visible(&item.conversation_id);
         let recording = item.recording_id.map(|id| ids.read(&id));
         match (conversation, recording) {
@@ -219,7 +219,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
         wanted,
         format,
     });
-    let id = world.organisation.ids.make(Kind::Job, number, 0);
+    let id = world.organization.ids.make(Kind::Job, number, 0);
     Ok(match world.settings.dialect {
         Dialect::Cloud => {
             let uri = format!("/api/v2/recording/batchrequests/{id}");
@@ -232,7 +232,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
 /// Says how a job is getting on.
 pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refusal> {
     let now = world.clock.now();
-    let job = match world.organisation.ids.read(id) {
+    let job = match world.organization.ids.read(id) {
         Some((Kind::Job, number, 0)) => world.jobs.get(number, now),
         _ => None,
     };
@@ -334,7 +334,7 @@ fn result(world: &World, row: &Row, now: u64) -> Value {
 /// What the bundle of a job holds and when the job was submitted, if it is kept and done.
 pub(crate) fn bundled(world: &World, id: &str) -> Option<(Vec<Row>, u64)> {
     let now = world.clock.now();
-    let (Kind::Job, number, 0) = world.organisation.ids.read(id)? else {
+    let (Kind::Job, number, 0) = world.organization.ids.read(id)? else {
         return None;
     };
     let job = world.jobs.get(number, now)?;

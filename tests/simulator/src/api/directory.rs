@@ -7,7 +7,7 @@ use super::{Refusal, params::Params};
 use crate::{
     http::Request,
     id::Kind,
-    organisation::{AGENTS, QUEUES, WRAP_UP_CODES},
+    organization::{AGENTS, QUEUES, WRAP_UP_CODES},
     server::World,
 };
 
@@ -28,11 +28,11 @@ pub(super) fn users(world: &World, request: &Request) -> Answer {
         "active" => agent % INACTIVE != 0,
         _ => agent % INACTIVE == 0,
     });
-    let organisation = &world.organisation;
+    let organization = &world.organization;
     let entities = wanted.map(|agent| {
         json!({
-            "id": organisation.agent_id(agent),
-            "name": organisation.agent_name(agent),
+            "id": organization.agent_id(agent),
+            "name": organization.agent_name(agent),
             "state": if agent % INACTIVE == 0 { "inactive" } else { "active" },
         })
     });
@@ -42,11 +42,11 @@ pub(super) fn users(world: &World, request: &Request) -> Answer {
 /// Lists queues.
 pub(super) fn queues(world: &World, request: &Request) -> Answer {
     let params = Params::of(request, &["id", "pageSize", "pageNumber"])?;
-    let organisation = &world.organisation;
+    let organization = &world.organization;
     let entities = (0..QUEUES.len() as u64).map(|queue| {
         json!({
-            "id": organisation.ids.make(Kind::Queue, queue, 0),
-            "name": organisation.queue_name(queue),
+            "id": organization.ids.make(Kind::Queue, queue, 0),
+            "name": organization.queue_name(queue),
         })
     });
     page("/api/v2/routing/queues", &params, entities)
@@ -55,11 +55,11 @@ pub(super) fn queues(world: &World, request: &Request) -> Answer {
 /// Lists wrap-up codes.
 pub(super) fn wrap_up_codes(world: &World, request: &Request) -> Answer {
     let params = Params::of(request, &["id", "pageSize", "pageNumber"])?;
-    let organisation = &world.organisation;
+    let organization = &world.organization;
     let entities = (0..WRAP_UP_CODES).map(|code| {
         json!({
-            "id": organisation.ids.make(Kind::WrapUpCode, code, 0),
-            "name": organisation.wrap_up_name(code),
+            "id": organization.ids.make(Kind::WrapUpCode, code, 0),
+            "name": organization.wrap_up_name(code),
         })
     });
     page("/api/v2/routing/wrapupcodes", &params, entities)

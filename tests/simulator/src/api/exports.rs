@@ -16,19 +16,19 @@ use serde_json::Value;
 
 use super::{Refusal, body, interval, permission};
 use crate::{
-    State, http::Request, id::Kind, organisation::Organisation, push::exported, server::World,
+    State, http::Request, id::Kind, organization::Organization, push::exported, server::World,
     time::parse,
 };
 
 pub(super) const PATH: &str = "/api/v2/recording/jobs";
-/// Jobs of an organisation that may be on at once.
+/// Jobs of an organization that may be on at once.
 const AT_ONCE: usize = 2;
 /// How long a job looks for its recordings, and for each of them (ms).
 const LOOKING: (u64, u64) = (30_000, 2);
 /// How long it exports, and each recording (ms).
 const EXPORTING: (u64, u64) = (20_000, 50);
 
-/// The jobs of an organisation, and what they have exported.
+/// The jobs of an organization, and what they have exported.
 #[derive(Default)]
 pub(crate) struct Exports {
     kept: Mutex<Kept>,
@@ -39,7 +39,7 @@ struct Kept {
     jobs: Vec<Job>,
     /// Recordings that have been pushed, by id.
     pushed: HashSet<String>,
-    /// Whether the organisation has no bulk actions.
+    /// Whether the organization has no bulk actions.
     off: bool,
 }
 
@@ -135,15 +135,15 @@ impl Exports {
         kept.pushed.clone()
     }
 
-    /// Lets the organisation have no bulk actions.
+    /// Lets the organization have no bulk actions.
     pub(crate) fn turn_off(&self) {
         self.kept().off = true;
     }
 
     /// Adds a job that somebody else created, and returns its id.
-    pub(crate) fn add_foreign(&self, organisation: &Organisation, now: u64) -> String {
+    pub(crate) fn add_foreign(&self, organization: &Organization, now: u64) -> String {
         let mut kept = self.kept();
-        let id = kept.next_id(organisation);
+        let id = kept.next_id(organization);
         kept.jobs.push(Job {
             id: id.clone(),
             query: serde_json::json!({ "action": "EXPORT" }),
@@ -160,9 +160,9 @@ impl Exports {
 }
 
 impl Kept {
-    fn next_id(&self, organisation: &Organisation) -> String {
+    fn next_id(&self, organization: &Organization) -> String {
         let number = self.jobs.len() as u64;
-        organisation.ids.make(Kind::Job, number, 0xe)
+        organization.ids.make(Kind::Job, number, 0xe)
     }
 
     /// Takes what jobs that are done have pushed.
@@ -289,7 +289,7 @@ fn create(
         (None, Some(_)) => None,
         _ => return Err(Refusal::bad("Either actionDate or actionAge is required")),
     };
-    let integration = world.organisation.integration_id();
+    let integration = world.organization.integration_id();
     match &query.integration_id {
         None => return Err(Refusal::bad("integrationId is required for EXPORT")),
         Some(id) if *id != integration => {
@@ -326,7 +326,7 @@ fn create(
     }
     let (conversations, found) = search(world, kept, &query, from..until);
     let length = LOOKING.0 + LOOKING.1 * (found.push.len() + found.failed.len()) as u64;
-    let id = kept.next_id(&world.organisation);
+    let id = kept.next_id(&world.organization);
     let job = Job {
         id,
         query: serde_json::from_slice(&request.body).unwrap_or_default(),
@@ -345,11 +345,11 @@ fn create(
 
 /// The recordings of conversations that began in a range, and how many conversations there are.
 fn search(world: &World, kept: &Kept, query: &Query, range: std::ops::Range<u64>) -> (u64, Found) {
-    let organisation = &world.organisation;
+    let organization = &world.organization;
     let mut found = Found::default();
-    let indexes = organisation.first_at(range.start)..organisation.first_at(range.end);
+    let indexes = organization.first_at(range.start)..organization.first_at(range.end);
     for index in indexes.clone() {
-        let conversation = organisation.conversation(index);
+        let conversation = organization.conversation(index);
         for recording in &conversation.recordings {
             let screen = matches!(recording.kind, crate::RecordingKind::Screen(_));
             if screen && !query.include_screen_recordings {

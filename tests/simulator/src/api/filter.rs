@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use crate::{Conversation, Organisation, id::Kind, organisation::QUEUES, time::iso};
+use crate::{Conversation, Organization, id::Kind, organization::QUEUES, time::iso};
 
 /// A filter: predicates and clauses joined by `and` or `or`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -160,13 +160,13 @@ impl Predicate {
 
 /// Whether a conversation, as seen at `now`, passes all the filters.
 pub(super) fn passes(
-    organisation: &Organisation,
+    organization: &Organization,
     conversation: &Conversation,
     now: u64,
     conversations: &[Filter],
     segments: &[Filter],
 ) -> bool {
-    let facts = |dimension: &str| about(organisation, conversation, now, dimension);
+    let facts = |dimension: &str| about(organization, conversation, now, dimension);
     if !conversations.iter().all(|filter| filter.holds(&facts)) {
         return false;
     }
@@ -183,13 +183,13 @@ pub(super) fn passes(
     segments.is_empty()
         || purposes.iter().any(|purpose| {
             let facts =
-                |dimension: &str| about_segment(organisation, conversation, *purpose, dimension);
+                |dimension: &str| about_segment(organization, conversation, *purpose, dimension);
             segments.iter().all(|filter| filter.holds(&facts))
         })
 }
 
 fn about(
-    organisation: &Organisation,
+    organization: &Organization,
     conversation: &Conversation,
     now: u64,
     dimension: &str,
@@ -198,7 +198,7 @@ fn about(
         "conversationId" => vec![conversation.id.clone()],
         "conversationStart" => vec![iso(conversation.start)],
         "conversationEnd" if conversation.has_ended(now) => vec![iso(conversation.end)],
-        "divisionId" => vec![organisation.division_id(conversation.division)],
+        "divisionId" => vec![organization.division_id(conversation.division)],
         "originatingDirection" => vec![direction(conversation).to_owned()],
         _ => Vec::new(),
     }
@@ -213,7 +213,7 @@ enum Purpose {
 }
 
 fn about_segment(
-    organisation: &Organisation,
+    organization: &Organization,
     conversation: &Conversation,
     purpose: Purpose,
     dimension: &str,
@@ -234,12 +234,12 @@ fn about_segment(
         ("purpose", Purpose::Acd) => vec!["acd".to_owned()],
         ("purpose", Purpose::Agent(_)) => vec!["agent".to_owned()],
         ("queueId", Purpose::Acd | Purpose::Agent(_)) => {
-            vec![organisation.ids.make(Kind::Queue, queue, 0)]
+            vec![organization.ids.make(Kind::Queue, queue, 0)]
         }
-        ("userId", Purpose::Agent(agent)) => vec![organisation.ids.make(Kind::User, agent, 0)],
+        ("userId", Purpose::Agent(agent)) => vec![organization.ids.make(Kind::User, agent, 0)],
         ("wrapUpCode", Purpose::Agent(_)) => {
             let code = conversation.wrap_up_code;
-            vec![organisation.ids.make(Kind::WrapUpCode, code, 0)]
+            vec![organization.ids.make(Kind::WrapUpCode, code, 0)]
         }
         _ => Vec::new(),
     }

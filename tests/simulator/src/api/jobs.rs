@@ -157,7 +157,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
         query,
     };
     kept.1.insert(serial, search);
-    let id = world.organisation.ids.make(Kind::Search, serial, 0);
+    let id = world.organization.ids.make(Kind::Search, serial, 0);
     Ok((StatusCode::ACCEPTED, json!({ "jobId": id })))
 }
 
@@ -168,7 +168,7 @@ impl Searches {
 }
 
 fn number(world: &World, id: &str) -> Option<u64> {
-    match world.organisation.ids.read(id)? {
+    match world.organization.ids.read(id)? {
         (Kind::Search, number, 0) => Some(number),
         _ => None,
     }
@@ -231,7 +231,7 @@ pub(super) fn results(
             Order::Asc | Order::Unordered => place,
             Order::Desc => matches.count() - 1 - place,
         };
-        let conversation = world.organisation.conversation(matches.at(place));
+        let conversation = world.organization.conversation(matches.at(place));
         row::with_attributes(world, &conversation, search.reach)
     });
     let mut answer = json!({

@@ -32,11 +32,11 @@ pub(super) fn retention(world: &World, request: &Request) -> Result<(StatusCode,
         Some(cursor) => place(cursor).ok_or_else(|| Refusal::bad("The cursor is none of these"))?,
     };
     let before = world.clock.now().saturating_sub(days * DAY);
-    let end = world.organisation.first_at(before);
+    let end = world.organization.first_at(before);
     let mut entities = Vec::new();
     let mut next = None;
     'listing: for index in first..end {
-        let conversation = world.organisation.conversation(index);
+        let conversation = world.organization.conversation(index);
         if conversation.end >= before || !world.may_see(&conversation) {
             continue;
         }
@@ -69,7 +69,7 @@ pub(super) fn retention(world: &World, request: &Request) -> Result<(StatusCode,
 
 /// The number of the orphan with this id.
 pub(crate) fn orphan(world: &World, id: &str) -> Option<u64> {
-    match world.organisation.ids.read(id)? {
+    match world.organization.ids.read(id)? {
         (Kind::Orphan, number, 0) if number < world.settings.orphans => Some(number),
         _ => None,
     }
@@ -88,12 +88,12 @@ pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, V
     let params = Params::of(request, &["pageSize", "pageNumber"])?;
     let size = params.number("pageSize", 25, 100)?.max(1);
     let number = params.number("pageNumber", 1, u64::MAX)?.max(1);
-    let (from, until) = world.organisation.interval();
+    let (from, until) = world.organization.interval();
     let (from, until) = (from.as_millisecond() as u64, until.as_millisecond() as u64);
     let total = world.settings.orphans;
     let first = ((number - 1).saturating_mul(size)).min(total);
     let entities = (first..(first + size).min(total)).map(|orphan| {
-        let id = world.organisation.ids.make(Kind::Orphan, orphan, 0);
+        let id = world.organization.ids.make(Kind::Orphan, orphan, 0);
         let mut dice = Dice::new(world.settings.seed, SORT_ORPHAN, orphan);
         json!({
             "id": id,

@@ -148,7 +148,7 @@ pub(super) fn serve(world: &World, query: &Query) -> Result<(StatusCode, Value),
                 Order::Asc | Order::Unordered => place,
                 Order::Desc => hits - 1 - place,
             };
-            let conversation = world.organisation.conversation(matches.at(place));
+            let conversation = world.organization.conversation(matches.at(place));
             row::row(world, &conversation, now)
         });
         answer["conversations"] = rows.collect();

@@ -12,7 +12,7 @@ use crate::{
 
 const DAY: u64 = 86_400_000;
 
-/// The organisation's settings (RecordingSettings).
+/// The organization's settings (RecordingSettings).
 pub(super) fn settings(world: &World) -> Value {
     let minutes = world.settings.link_lifetime.as_secs() / 60;
     json!({
@@ -133,7 +133,7 @@ fn subtype(recording: &Recording) -> Option<&'static str> {
 pub(super) fn session(world: &World, conversation: &Conversation, recording: &Recording) -> String {
     let own = recording.number > 0;
     let place = if own { 2 } else { 0 };
-    world.organisation.session(conversation, place)
+    world.organization.session(conversation, place)
 }
 
 /// What was noted on it, and where it was paused.
@@ -142,7 +142,7 @@ pub(super) fn annotations(
     conversation: &Conversation,
     recording: &Recording,
 ) -> Value {
-    let ids = &world.organisation.ids;
+    let ids = &world.organization.ids;
     if !permission::sees_annotations(world)
         || !conversation.odd.is_multiple_of(4)
         || media(conversation, recording) != "audio"

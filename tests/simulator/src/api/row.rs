@@ -4,22 +4,22 @@ use serde_json::{Value, json};
 
 use super::filter::direction;
 use crate::{
-    Conversation, MediaType, Organisation, RecordingKind, faults::Fault, id::Kind,
-    organisation::QUEUES, server::World, time::iso,
+    Conversation, MediaType, Organization, RecordingKind, faults::Fault, id::Kind,
+    organization::QUEUES, server::World, time::iso,
 };
 
 /// The row of a conversation at `now`.
 pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value {
-    let organisation = &world.organisation;
-    let ids = &organisation.ids;
+    let organization = &world.organization;
+    let ids = &organization.ids;
     let index = conversation.index;
-    let mut participants = vec![customer(organisation, conversation)];
+    let mut participants = vec![customer(organization, conversation)];
     if conversation.inbound {
         participants.push(json!({
             "participantId": ids.make(Kind::Participant, index, 1),
             "participantName": QUEUES[conversation.queue as usize],
             "purpose": "acd",
-            "sessions": [session(organisation, conversation, 1, json!([{
+            "sessions": [session(organization, conversation, 1, json!([{
                 "segmentType": "interact",
                 "segmentStart": iso(conversation.start),
                 "segmentEnd": iso(conversation.start + 1000),
@@ -30,13 +30,13 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
         }));
     }
     for (place, agent) in conversation.agents.iter().enumerate() {
-        participants.push(agent_row(organisation, conversation, place as u64, *agent));
+        participants.push(agent_row(organization, conversation, place as u64, *agent));
     }
     let mut row = json!({
         "conversationId": conversation.id,
         "conversationStart": iso(conversation.start),
         "originatingDirection": direction(conversation),
-        "divisionIds": [organisation.division_id(conversation.division)],
+        "divisionIds": [organization.division_id(conversation.division)],
         "participants": participants,
     });
     if conversation.has_ended(now) {
@@ -55,7 +55,7 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
                 participants.push(json!({
                     "participantId": ids.make(Kind::Participant, index, 9),
                     "purpose": "aiagent",
-                    "sessions": [session(organisation, conversation, 9, json!([{
+                    "sessions": [session(organization, conversation, 9, json!([{
                         "segmentType": "reasoning",
                         "segmentStart": iso(conversation.start),
                     }]))],
@@ -66,7 +66,7 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
     if world.chance.marks(Fault::UnknownValues, index).is_some()
         && let Some(participants) = row["participants"].as_array_mut()
     {
-        participants.push(stranger(organisation, conversation));
+        participants.push(stranger(organization, conversation));
     }
     if conversation.end > now {
         forget_what_is_to_come(&mut row, &iso(now));
@@ -90,7 +90,7 @@ pub(super) fn with_attributes(world: &World, conversation: &Conversation, at: u6
 }
 
 /// A participant of a kind that no SDK knows.
-fn stranger(organisation: &Organisation, conversation: &Conversation) -> Value {
+fn stranger(organization: &Organization, conversation: &Conversation) -> Value {
     let segments = json!([{
         "segmentType": "projecting",
         "segmentStart": iso(conversation.start),
@@ -98,10 +98,10 @@ fn stranger(organisation: &Organisation, conversation: &Conversation) -> Value {
         "disconnectType": "spacetime",
         "conference": false,
     }]);
-    let mut session = session(organisation, conversation, 8, segments);
+    let mut session = session(organization, conversation, 8, segments);
     session["mediaType"] = json!("hologram");
     json!({
-        "participantId": organisation.ids.make(Kind::Participant, conversation.index, 8),
+        "participantId": organization.ids.make(Kind::Participant, conversation.index, 8),
         "purpose": "avatar",
         "sessions": [session],
     })
@@ -134,7 +134,7 @@ fn forget_what_is_to_come(row: &mut Value, now: &str) {
     }
 }
 
-fn customer(organisation: &Organisation, conversation: &Conversation) -> Value {
+fn customer(organization: &Organization, conversation: &Conversation) -> Value {
     let segments = json!([{
         "segmentType": "interact",
         "segmentStart": iso(conversation.start),
@@ -143,20 +143,20 @@ fn customer(organisation: &Organisation, conversation: &Conversation) -> Value {
         "conference": false,
     }]);
     json!({
-        "participantId": organisation.ids.make(Kind::Participant, conversation.index, 0),
+        "participantId": organization.ids.make(Kind::Participant, conversation.index, 0),
         "participantName": "Customer",
         "purpose": if conversation.inbound { "customer" } else { "external" },
-        "sessions": [session(organisation, conversation, 0, segments)],
+        "sessions": [session(organization, conversation, 0, segments)],
     })
 }
 
 fn agent_row(
-    organisation: &Organisation,
+    organization: &Organization,
     conversation: &Conversation,
     place: u64,
     agent: u64,
 ) -> Value {
-    let ids = &organisation.ids;
+    let ids = &organization.ids;
     let wrap_up = conversation.end.saturating_sub(500);
     let mut wrapped = json!({
         "segmentType": "wrapup",
@@ -187,7 +187,7 @@ fn agent_row(
         },
         wrapped,
     ]);
-    let mut session = session(organisation, conversation, 2 + place, segments);
+    let mut session = session(organization, conversation, 2 + place, segments);
     let talk = conversation.end - conversation.start;
     session["metrics"] = json!([
         { "name": "tTalkComplete", "value": talk, "emitDate": iso(conversation.end) },
@@ -200,8 +200,8 @@ fn agent_row(
         "userId": ids.make(Kind::User, agent, 0),
         "sessions": [session],
     });
-    if !organisation.nameless() {
-        row["participantName"] = json!(organisation.agent_name(agent));
+    if !organization.nameless() {
+        row["participantName"] = json!(organization.agent_name(agent));
     }
     let screen = |kind| matches!(kind, RecordingKind::Screen(_));
     if place == 0 && conversation.recordings.iter().any(|r| screen(r.kind)) {
@@ -211,7 +211,7 @@ fn agent_row(
 }
 
 fn session(
-    organisation: &Organisation,
+    organization: &Organization,
     conversation: &Conversation,
     place: u64,
     segments: Value,
@@ -222,7 +222,7 @@ fn session(
         (&conversation.center, &conversation.customer)
     };
     let mut session = json!({
-        "sessionId": organisation.session(conversation, place),
+        "sessionId": organization.session(conversation, place),
         "mediaType": conversation.media.name(),
         "direction": direction(conversation),
         "metrics": [],
@@ -250,7 +250,7 @@ fn session(
         }
     }
     if !conversation.inbound && place >= 2 {
-        let campaign = organisation.ids.make(Kind::Campaign, conversation.queue, 0);
+        let campaign = organization.ids.make(Kind::Campaign, conversation.queue, 0);
         session["outboundCampaignId"] = json!(campaign);
     }
     session

@@ -36,29 +36,29 @@ impl Matches {
         order_by: OrderBy,
     ) -> Self {
         let Span { from, until, .. } = span;
-        let organisation = &world.organisation;
+        let organization = &world.organization;
         // One that stays open is active ever after.
-        let longest = match organisation.has_open_ones() {
+        let longest = match organization.has_open_ones() {
             true => 0,
-            false => from.saturating_sub(organisation.longest()),
+            false => from.saturating_sub(organization.longest()),
         };
         let earliest = match span.start_of_day {
             true => (from / DAY * DAY).max(longest),
             false => longest,
         };
-        let (first, inside) = (organisation.first_at(earliest), organisation.first_at(from));
+        let (first, inside) = (organization.first_at(earliest), organization.first_at(from));
         // What begins later than now has not happened yet.
-        let end = organisation.first_at(until.min(now.saturating_add(1)));
+        let end = organization.first_at(until.min(now.saturating_add(1)));
         let is_active =
             |conversation: &Conversation| conversation.never_ends || conversation.end > from;
-        let active = |index: &u64| is_active(&organisation.conversation(*index));
-        let settled = until.saturating_add(organisation.longest()) < now;
+        let active = |index: &u64| is_active(&organization.conversation(*index));
+        let settled = until.saturating_add(organization.longest()) < now;
         let plain = segments.is_empty()
             && order_by == OrderBy::ConversationStart
             && settled
             && world.settings.divisions.is_none()
             && conversations.iter().all(Filter::ended_only)
-            && (conversations.is_empty() || !organisation.has_open_ones());
+            && (conversations.is_empty() || !organization.has_open_ones());
         if plain {
             return Matches {
                 listed: (first..inside).filter(active).collect(),
@@ -67,14 +67,14 @@ impl Matches {
         }
         let mut listed: Vec<u64> = (first..end)
             .filter(|index| {
-                let conversation = organisation.conversation(*index);
+                let conversation = organization.conversation(*index);
                 is_active(&conversation)
                     && world.may_see(&conversation)
-                    && passes(organisation, &conversation, now, conversations, segments)
+                    && passes(organization, &conversation, now, conversations, segments)
             })
             .collect();
         if matches!(order_by, OrderBy::ConversationEnd | OrderBy::SegmentEnd) {
-            listed.sort_by_key(|index| organisation.conversation(*index).end);
+            listed.sort_by_key(|index| organization.conversation(*index).end);
         }
         Matches { listed, run: 0..0 }
     }

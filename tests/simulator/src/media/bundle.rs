@@ -23,7 +23,7 @@ pub(super) fn make(world: &World, rows: &[Row]) -> io::Result<Content> {
             "startTime": iso(conversation.start),
             "endTime": iso(conversation.start + recording.duration_ms),
             "durationMs": recording.duration_ms,
-            "agentName": conversation.agents.first().map(|a| world.organisation.agent_name(*a)),
+            "agentName": conversation.agents.first().map(|a| world.organization.agent_name(*a)),
         });
         let (ani, dnis) = if conversation.inbound {
             (&conversation.customer, &conversation.center)

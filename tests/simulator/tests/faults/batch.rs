@@ -41,9 +41,9 @@ fn counts(answer: &Value) -> (u64, u64) {
 
 /// How many rows there are for the first hundred conversations, long after their ends.
 fn all(center: &Center) -> u64 {
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     (0..100)
-        .flat_map(|index| organisation.conversation(index).recordings)
+        .flat_map(|index| organization.conversation(index).recordings)
         .map(|recording| match recording.given(u64::MAX) {
             Given::Files => u64::from(recording.kind.parts()),
             Given::Error(_) => 1,

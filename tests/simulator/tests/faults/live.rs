@@ -54,7 +54,7 @@ async fn what_is_to_come_is_not_told() {
         ..settings()
     })
     .await;
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     let before = ms(&center);
     let rows = around_noon(&center, json!([])).await;
     let after = ms(&center);
@@ -62,7 +62,7 @@ async fn what_is_to_come_is_not_told() {
     let mut going_on = 0;
     for row in &rows {
         let id = row["conversationId"].as_str().unwrap();
-        let conversation = organisation.find(id).unwrap();
+        let conversation = organization.find(id).unwrap();
         assert!(conversation.start <= after);
         let ended = row.get("conversationEnd").is_some();
         assert!(!ended || conversation.end <= after);
@@ -88,7 +88,7 @@ async fn what_is_to_come_is_not_told() {
     }
     // The next one has not begun: it cannot be asked for.
     let next = (0..20_000)
-        .map(|index| organisation.conversation(index))
+        .map(|index| organization.conversation(index))
         .find(|conversation| {
             conversation.start > after + 2000 && !conversation.recordings.is_empty()
         })
@@ -103,7 +103,7 @@ async fn following_the_clock_finds_every_conversation() {
         ..settings()
     })
     .await;
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     let mut seen = std::collections::BTreeSet::new();
     let noon = NOON.parse::<Timestamp>().unwrap().as_millisecond() as u64;
     let mut hits = std::collections::BTreeSet::new();
@@ -125,7 +125,7 @@ async fn following_the_clock_finds_every_conversation() {
         "the hits grow while the clock runs: {hits:?}"
     );
     let all = (0..20_000)
-        .map(|index| organisation.conversation(index))
+        .map(|index| organization.conversation(index))
         .filter(|c| (noon..noon + 240_000).contains(&c.start));
     for conversation in all {
         assert!(seen.contains(&conversation.id));
@@ -145,12 +145,12 @@ async fn late_recordings_are_announced_or_not_and_come_in_the_end() {
         ..settings()
     })
     .await;
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     // The calls that ended last before now.
     let mut calls = 0;
     let (mut told, mut silent) = (0, 0);
     for index in (9_900..10_000).rev() {
-        let conversation = organisation.conversation(index);
+        let conversation = organization.conversation(index);
         let Some(recording) = conversation.recordings.first() else {
             continue;
         };
@@ -181,14 +181,14 @@ async fn late_recordings_are_announced_or_not_and_come_in_the_end() {
         }
     }
     assert!(told > 2 && silent > 2, "{told} and {silent}");
-    let settled = (9_900..10_000).map(|index| organisation.conversation(index).settled());
+    let settled = (9_900..10_000).map(|index| organization.conversation(index).settled());
     let settled = settled.max().unwrap();
     while ms(&center) < settled {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let rows = center.results(9_900..10_000).await;
     let files: u32 = (9_900..10_000)
-        .flat_map(|index| organisation.conversation(index).recordings)
+        .flat_map(|index| organization.conversation(index).recordings)
         .inspect(|recording| assert!(recording.obtainable().unwrap() <= settled))
         .map(|recording| recording.kind.parts())
         .sum();
@@ -205,9 +205,9 @@ async fn sensitive_recordings_are_left_out_silently() {
     })
     .await;
     let rows = center.results(0..100).await;
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     let mut left_out = 0;
-    for conversation in (0..100).map(|index| organisation.conversation(index)) {
+    for conversation in (0..100).map(|index| organization.conversation(index)) {
         for recording in &conversation.recordings {
             let told = rows.iter().any(|row| row["recordingId"] == *recording.id);
             let sensitive = recording.state == State::Sensitive;

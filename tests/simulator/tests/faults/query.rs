@@ -82,9 +82,9 @@ async fn unknown_values_come_in_a_participant_that_stays() {
 #[tokio::test]
 async fn unknown_values_are_file_states_too() {
     let center = Center::with("unknown_values=0.3").await;
-    let organisation = center.simulator.organisation();
+    let organization = center.simulator.organization();
     let (mut odd, mut all) = (0, 0);
-    for conversation in (0..60).map(|index| organisation.conversation(index)) {
+    for conversation in (0..60).map(|index| organization.conversation(index)) {
         let path = format!(
             "/api/v2/conversations/{}/recordingmetadata",
             conversation.id

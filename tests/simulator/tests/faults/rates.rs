@@ -59,7 +59,7 @@ async fn ask(center: &mut Center, occasion: Occasion, times: u32) -> Vec<String>
             Occasion::Poll => center.get(&uri).await,
             Occasion::Download => Exchange::new("GET", &url, "", "").await,
             Occasion::Submit => {
-                let id = center.simulator.organisation().conversation(0).id;
+                let id = center.simulator.organization().conversation(0).id;
                 let body = serde_json::json!({
                     "batchDownloadRequestList": [{ "conversationId": id }],
                 });

@@ -182,9 +182,9 @@ impl Center {
 
     /// Submits conversations; the path at which the job is polled.
     pub(crate) async fn submit(&self, conversations: std::ops::Range<u64>) -> String {
-        let organisation = self.simulator.organisation();
+        let organization = self.simulator.organization();
         let items: Vec<Value> = conversations
-            .map(|index| json!({ "conversationId": organisation.conversation(index).id }))
+            .map(|index| json!({ "conversationId": organization.conversation(index).id }))
             .collect();
         let body = json!({ "batchDownloadRequestList": items });
         let answer = self.post(BATCHES, &body).await.json();

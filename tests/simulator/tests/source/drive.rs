@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use genesys_cloud::GenesysCloud;
-use genesys_simulator::{Organisation, Settings, Simulator};
+use genesys_simulator::{Organization, Settings, Simulator};
 use recording_source_sdk::{
     Answer, Drive, Find, Method, Purpose, Request, Response, SourceError, TimeRange,
 };
@@ -69,13 +69,13 @@ impl Center {
         self.token = answer["access_token"].as_str().unwrap().to_owned();
     }
 
-    pub(crate) fn organisation(&self) -> Organisation {
-        self.simulator.organisation().clone()
+    pub(crate) fn organization(&self) -> Organization {
+        self.simulator.organization().clone()
     }
 
-    /// Runs a search of the whole organisation and fetches what it finds.
+    /// Runs a search of the whole organization and fetches what it finds.
     pub(crate) fn export(&mut self, options: Value) -> Result<Drive, SourceError> {
-        let (from, until) = self.organisation().interval();
+        let (from, until) = self.organization().interval();
         let range = TimeRange {
             from: from.as_millisecond() as u64,
             until: until.as_millisecond() as u64,

@@ -93,10 +93,10 @@ async fn each_format_comes_merged_or_by_channel_and_digital_recordings_in_their_
                 .export(json!({ "format": format, "channels": channels, "poll_seconds": 1 }))
                 .unwrap();
             assert_eq!(outcomes(&drive).len(), 150);
-            let organisation = center.organisation();
+            let organization = center.organization();
             let parts = parts(&drive);
             let mut seen = BTreeSet::new();
-            for conversation in (0..150).map(|index| organisation.conversation(index)) {
+            for conversation in (0..150).map(|index| organization.conversation(index)) {
                 for recording in &conversation.recordings {
                     let Some(given) = parts.get(recording.id.as_str()) else {
                         assert_ne!(recording.state, State::Available);
@@ -145,9 +145,9 @@ async fn a_recording_that_is_never_ready_ends_by_its_time_and_delays_no_other() 
     let drive = center
         .export(json!({ "format": "mp3", "job_timeout_seconds": 600 }))
         .unwrap();
-    let organisation = center.organisation();
+    let organization = center.organization();
     let outcomes = outcomes(&drive);
-    for conversation in (0..30).map(|index| organisation.conversation(index)) {
+    for conversation in (0..30).map(|index| organization.conversation(index)) {
         let codes = codes(outcomes[conversation.id.as_str()]);
         for (recording, code) in conversation.recordings.iter().zip(codes) {
             if recording.state == State::Available && conversation.media == MediaType::Voice {
@@ -200,15 +200,15 @@ async fn the_metadata_of_recordings_tell_legs_agents_states_and_annotations() {
         let mut options = extra;
         options["recording_metadata"] = json!(true);
         let drive = center.export(options.clone()).unwrap();
-        let organisation = center.organisation();
+        let organization = center.organization();
         let facts = facts(&drive);
         let (mut subtypes, mut annotated, mut both) = (BTreeSet::new(), 0, 0);
         for found in &drive.conversations {
-            let conversation = organisation.find(&found.id).unwrap();
+            let conversation = organization.find(&found.id).unwrap();
             let agents: Vec<String> = conversation
                 .agents
                 .iter()
-                .map(|agent| organisation.agent_id(*agent))
+                .map(|agent| organization.agent_id(*agent))
                 .collect();
             for recording in &conversation.recordings {
                 let about = &facts[recording.id.as_str()];
@@ -276,10 +276,10 @@ async fn every_recording_that_cannot_be_had_is_named_with_its_reason() {
     let drive = center
         .export(json!({ "recording_metadata": true }))
         .unwrap();
-    let organisation = center.organisation();
+    let organization = center.organization();
     let outcomes = outcomes(&drive);
     let mut seen = BTreeSet::new();
-    for conversation in (0..400).map(|index| organisation.conversation(index)) {
+    for conversation in (0..400).map(|index| organization.conversation(index)) {
         let Some(OutcomeResult::HandedOver(handed)) = outcomes.get(conversation.id.as_str()) else {
             continue;
         };
@@ -373,7 +373,7 @@ async fn archived_recordings_are_restored_only_if_asked_and_keep_their_other_dat
             let codes = drive.outcomes.iter().map(|one| codes(&one.result));
             codes.flatten().filter(|code| *code == "restoring").count()
         };
-        let archived = center.organisation();
+        let archived = center.organization();
         let archived = (0..100)
             .flat_map(|index| archived.conversation(index).recordings)
             .filter(|one| one.state == State::Archived)

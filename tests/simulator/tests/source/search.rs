@@ -60,7 +60,7 @@ async fn what_never_ends_is_found_by_any_way_and_its_recordings_are_had() {
         let drive = center
             .export(json!({ "search": search, "batch_size": 100 }))
             .unwrap();
-        let organisation = center.organisation();
+        let organization = center.organization();
         assert_eq!(
             (found(&drive).len(), counted(&drive)),
             (1500, 1500),
@@ -68,7 +68,7 @@ async fn what_never_ends_is_found_by_any_way_and_its_recordings_are_had() {
         );
         let mut open = 0;
         for one in found(&drive).values() {
-            let truth = organisation.find(&one.id).unwrap();
+            let truth = organization.find(&one.id).unwrap();
             assert_eq!(one.end.is_none(), truth.never_ends, "{search}");
             open += u32::from(truth.never_ends);
         }
@@ -221,8 +221,8 @@ async fn a_job_that_does_not_end_is_cancelled_before_it_is_submitted_again() {
 async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
     let mut center = Center::start(months()).await;
     let drive = center.export(json!({ "search": "retention" })).unwrap();
-    let organisation = center.organisation();
-    let all = (0..organisation.conversations()).map(|index| organisation.conversation(index));
+    let organization = center.organization();
+    let all = (0..organization.conversations()).map(|index| organization.conversation(index));
     let kept = all.filter(|one| one.recordings.iter().any(|r| r.state != State::Deleted));
     let kept: Vec<String> = kept.map(|one| one.id).collect();
     let found = found(&drive);
@@ -247,8 +247,8 @@ async fn fewer_ids_at_once_are_asked_for_if_the_vendor_takes_fewer() {
     })
     .await;
     let drive = center.export(json!({ "search": "retention" })).unwrap();
-    let organisation = center.organisation();
-    let all = (0..200).map(|index| organisation.conversation(index));
+    let organization = center.organization();
+    let all = (0..200).map(|index| organization.conversation(index));
     let kept = all.filter(|one| one.recordings.iter().any(|r| r.state != State::Deleted));
     assert_eq!(found(&drive).len(), kept.count());
     let refused = center
@@ -273,9 +273,9 @@ async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
         let mut center = Center::start(settings.clone()).await;
         let mut options = options;
         options["names"] = json!(true);
-        options["lanes"] = json!(1);
+        options["parallelism"] = json!(1);
         let drive = center.export(options.clone()).unwrap();
-        let organisation = center.organisation();
+        let organization = center.organization();
         let mut names = BTreeMap::new();
         for fact in &drive.facts {
             if let Fact::Name(named) = fact {
@@ -287,17 +287,17 @@ async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
             }
         }
         for found in &drive.conversations {
-            let conversation = organisation.find(&found.id).unwrap();
+            let conversation = organization.find(&found.id).unwrap();
             for (party, agent) in found.agents.iter().zip(&conversation.agents) {
-                assert_eq!(names[&party.id], organisation.agent_name(*agent));
+                assert_eq!(names[&party.id], organization.agent_name(*agent));
             }
             assert_eq!(
                 names[&found.queues[0].id],
-                organisation.queue_name(conversation.queue)
+                organization.queue_name(conversation.queue)
             );
             assert_eq!(
                 names[&found.wrap_up_codes[0].id],
-                organisation.wrap_up_name(conversation.wrap_up_code)
+                organization.wrap_up_name(conversation.wrap_up_code)
             );
         }
         // Every kind a few times, until all ids have been met; the page before is read twice.
@@ -398,8 +398,8 @@ async fn a_client_of_some_divisions_finds_only_theirs_by_any_way() {
         let drive = center
             .export(json!({ "search": search, "mode": "metadata_only" }))
             .unwrap();
-        let organisation = center.organisation();
-        let all = (0..1500).map(|index| organisation.conversation(index));
+        let organization = center.organization();
+        let all = (0..1500).map(|index| organization.conversation(index));
         let theirs = all.filter(|one| one.division == 1).count();
         assert_eq!(found(&drive).len(), theirs);
         counts.push(drive.conversations.len());

@@ -5,12 +5,12 @@ use super::*;
 #[tokio::test]
 async fn a_job_grows_and_yields_its_results_one_by_one() {
     let user = User::of(fast()).await;
-    let organisation = user.simulator.organisation();
+    let organization = user.simulator.organization();
     let indices: Vec<u64> = (0..100).collect();
     let answers = user.batch(&indices).await;
     let wanted: Vec<_> = indices
         .iter()
-        .flat_map(|index| organisation.conversation(*index).recordings)
+        .flat_map(|index| organization.conversation(*index).recordings)
         .collect();
     let counts = |answer: &Value| {
         let number = |name: &str| answer[name].as_u64().unwrap();
@@ -47,7 +47,7 @@ async fn a_job_grows_and_yields_its_results_one_by_one() {
 #[tokio::test]
 async fn batches_are_read_strictly() {
     let user = User::of(fast()).await;
-    let id = user.simulator.organisation().conversation(0).id;
+    let id = user.simulator.organization().conversation(0).id;
     let item = json!({ "conversationId": id });
     let submit = |items: Vec<Value>| json!({ "batchDownloadRequestList": items });
     for (body, code) in [
@@ -86,10 +86,10 @@ async fn links_are_signed_expire_and_take_no_token() {
         ..fast()
     })
     .await;
-    let organisation = user.simulator.organisation();
+    let organization = user.simulator.organization();
     let voice = (0..500)
         .find(|index| {
-            organisation
+            organization
                 .conversation(*index)
                 .recordings
                 .first()
@@ -137,9 +137,9 @@ async fn the_guide_dialect_gives_one_zip_with_an_index() {
         ..fast()
     })
     .await;
-    let organisation = user.simulator.organisation();
+    let organization = user.simulator.organization();
     let items: Vec<Value> = (0..30)
-        .map(|index| json!({ "conversationId": organisation.conversation(index).id }))
+        .map(|index| json!({ "conversationId": organization.conversation(index).id }))
         .collect();
     let body =
         json!({ "batchDownloadJobSubmissionQuery": { "batchDownloadJobSignatures": items } });

@@ -57,7 +57,7 @@ impl Pipeline {
             label,
             label_before: label_before(
                 &self.name,
-                &self.source.options,
+                &identity::by_former_names(&source.options, schema),
                 &self.source.interval,
                 &self.bindings,
                 &self.source.privacy,

@@ -28,7 +28,7 @@ pub(super) fn job(world: &World, job: &Job, now: u64) -> Value {
     };
     let user = match job.own {
         true => world.client_id.clone(),
-        false => world.organisation.ids.make(Kind::User, 1, 0),
+        false => world.organization.ids.make(Kind::User, 1, 0),
     };
     let mut shown = json!({
         "id": job.id,

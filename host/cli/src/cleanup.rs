@@ -1,23 +1,22 @@
-//! `tidy`: removes what killed writers left in the sinks.
+//! `cleanup`: removes temporary files and unfinished uploads left by interrupted runs.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use recording_host_config::Config;
 
 use super::Done;
 
 #[derive(Debug, Args)]
-pub(super) struct Tidy {
+pub(super) struct Cleanup {
     /// The configuration, YAML or TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
-impl Tidy {
+impl Cleanup {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        for (name, sink) in Config::load(&self.config)?.sinks().await? {
-            let removed = sink.tidy().await?;
+        for (name, sink) in crate::load(&self.config)?.sinks().await? {
+            let removed = sink.cleanup().await?;
             println!("{name}: {removed} unfinished objects removed");
         }
         Ok(Done::All)

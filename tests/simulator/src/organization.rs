@@ -63,7 +63,7 @@ impl MediaType {
 /// A conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
-    /// Its number in the organisation.
+    /// Its number in the organization.
     pub index: u64,
     /// Its id.
     pub id: String,
@@ -115,21 +115,21 @@ impl Conversation {
 
 /// A contact center.
 #[derive(Clone, Debug)]
-pub struct Organisation {
+pub struct Organization {
     settings: Arc<Settings>,
     pub(crate) ids: Ids,
     from: u64,
     length: u64,
 }
 
-impl Organisation {
-    /// The organisation that the settings describe.
+impl Organization {
+    /// The organization that the settings describe.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let from = jiff::tz::TimeZone::UTC
             .to_timestamp(settings.first_day.at(0, 0, 0, 0))
             .map_or(0, |day| day.as_millisecond() as u64);
-        Organisation {
+        Organization {
             ids: Ids::new(settings.seed),
             from,
             length: u64::from(settings.days.max(1)) * 86_400_000,
@@ -327,8 +327,8 @@ impl Organisation {
 mod tests {
     use super::*;
 
-    fn organisation(conversations: u64) -> Organisation {
-        Organisation::new(Settings {
+    fn organization(conversations: u64) -> Organization {
+        Organization::new(Settings {
             conversations,
             ..Settings::default()
         })
@@ -336,25 +336,25 @@ mod tests {
 
     #[test]
     fn conversations_begin_in_order_and_are_found_by_time_and_id() {
-        let organisation = organisation(1_000_000);
-        let (from, until) = organisation.interval();
+        let organization = organization(1_000_000);
+        let (from, until) = organization.interval();
         let mut last = from.as_millisecond() as u64;
         for index in (0..1_000_000).step_by(4999) {
-            let start = organisation.start(index);
+            let start = organization.start(index);
             assert!(start >= last && start < until.as_millisecond() as u64);
-            assert!(organisation.first_at(start) <= index);
-            assert!(organisation.first_at(start + 1) > index);
-            let conversation = organisation.conversation(index);
-            assert_eq!(organisation.find(&conversation.id), Some(conversation));
+            assert!(organization.first_at(start) <= index);
+            assert!(organization.first_at(start + 1) > index);
+            let conversation = organization.conversation(index);
+            assert_eq!(organization.find(&conversation.id), Some(conversation));
             last = start;
         }
-        assert_eq!(organisation.first_at(0), 0);
-        assert_eq!(organisation.first_at(u64::MAX), 1_000_000);
+        assert_eq!(organization.first_at(0), 0);
+        assert_eq!(organization.first_at(u64::MAX), 1_000_000);
     }
 
     #[test]
     fn recordings_are_lost_or_late_at_their_rates_and_say_from_when_they_can_be_had() {
-        let organisation = Organisation::new(Settings {
+        let organization = Organization::new(Settings {
             conversations: 3000,
             archived: 0.1,
             deleted: 0.0,
@@ -365,7 +365,7 @@ mod tests {
         });
         let mut counts = [0; 4];
         let mut first = 0;
-        for conversation in (0..3000).map(|index| organisation.conversation(index)) {
+        for conversation in (0..3000).map(|index| organization.conversation(index)) {
             for recording in &conversation.recordings {
                 first += u32::from(recording.number == 0);
                 let (end, hour) = (conversation.end, 3_600_000);
@@ -409,8 +409,8 @@ mod tests {
 
     #[test]
     fn there_is_some_of_everything() {
-        let organisation = organisation(3000);
-        let all: Vec<_> = (0..3000).map(|i| organisation.conversation(i)).collect();
+        let organization = organization(3000);
+        let all: Vec<_> = (0..3000).map(|i| organization.conversation(i)).collect();
         let recordings = || all.iter().flat_map(|c| &c.recordings);
         for state in [State::Archived, State::Deleted, State::Uploading] {
             assert!(recordings().any(|r| r.state == state), "{state:?}");
