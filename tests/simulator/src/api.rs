@@ -5,12 +5,12 @@ mod directory;
 pub(crate) mod exports;
 mod filter;
 mod jobs;
-mod kept;
 pub(crate) mod media;
 mod params;
 mod permission;
 mod query;
 mod recording;
+mod retention;
 mod route;
 mod row;
 mod search;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 pub(crate) use batch::Jobs;
 pub(crate) use jobs::Searches;
-pub(crate) use kept::orphan;
+pub(crate) use retention::orphan;
 pub(crate) use token::Tokens;
 
 use crate::{

@@ -84,7 +84,7 @@ faults! {
     /// API and log-in: the answer is cut in its middle.
     cut_answer: CutAnswer,
     /// Any origin: the body trickles for 1 to 10 s, then goes on.
-    drip: Drip,
+    slow_body: Drip,
     /// Media: the link answers as if it had expired.
     expired: Expired,
     /// Media: the download is cut in its middle.
@@ -213,7 +213,10 @@ mod tests {
     #[test]
     fn rates_are_read_in_order_and_written_as_they_are_read() {
         let faults = Faults::parse("all=0.05, cut=0.2,reset=0").unwrap();
-        assert_eq!((faults.cut, faults.reset, faults.drip), (0.2, 0.0, 0.05));
+        assert_eq!(
+            (faults.cut, faults.reset, faults.slow_body),
+            (0.2, 0.0, 0.05)
+        );
         assert_eq!(Faults::parse(&faults.to_string()), Ok(faults));
         assert_eq!(Faults::parse(""), Ok(Faults::default()));
         assert_eq!(Faults::parse("cut=1,all=0"), Ok(Faults::default()));

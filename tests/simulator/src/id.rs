@@ -3,7 +3,7 @@
 //! 122 bits are free in a UUID of version 4: 64 of them are the kind and number
 //! of the thing, encrypted, and 58 prove that the id was made here.
 
-use crate::dice::mix;
+use crate::rng::mix;
 
 /// What an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

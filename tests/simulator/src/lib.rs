@@ -15,13 +15,13 @@
 //! ```
 
 mod api;
-mod dice;
 mod faults;
 mod http;
 mod id;
 mod media;
 mod organization;
 mod push;
+mod rng;
 mod server;
 mod time;
 

@@ -18,9 +18,9 @@ use hyper::{Method, StatusCode};
 
 use crate::{
     Given, Recording, RecordingKind, State,
-    dice::mix,
     faults::Fault,
     http::{Reply, Request},
+    rng::mix,
     server::World,
 };
 use audio::Assets;

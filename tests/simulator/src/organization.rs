@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::{
     Settings,
-    dice::Dice,
     id::{Ids, Kind},
+    rng::Rng,
 };
 use recording::Making;
 pub use recording::{Given, Recording, RecordingKind, State};
@@ -153,7 +153,7 @@ impl Organization {
     /// The conversation number `index`, in the order of their beginnings.
     #[must_use]
     pub fn conversation(&self, index: u64) -> Conversation {
-        let mut dice = Dice::new(self.settings.seed, SORT_CONVERSATION, index);
+        let mut dice = Rng::new(self.settings.seed, SORT_CONVERSATION, index);
         let giant = index == 0 && self.settings.giant.is_some();
         let mean = self.settings.mean_call.as_millis() as u64;
         let media = match dice.below(100) {
@@ -233,7 +233,7 @@ impl Organization {
     /// Whether a conversation stays open; drawn by itself, so that all else of it is as without.
     fn never_ends(&self, index: u64) -> bool {
         let share = self.settings.never_ended;
-        share > 0.0 && Dice::new(self.settings.seed, SORT_OPEN, index).fraction() < share
+        share > 0.0 && Rng::new(self.settings.seed, SORT_OPEN, index).fraction() < share
     }
 
     /// Whether some conversations stay open.
@@ -260,7 +260,7 @@ impl Organization {
 
     /// When conversation `index` begins: they are spread evenly, with jitter, in order.
     pub(crate) fn start(&self, index: u64) -> u64 {
-        let jitter = Dice::new(self.settings.seed, SORT_START, index).any() >> 32;
+        let jitter = Rng::new(self.settings.seed, SORT_START, index).any() >> 32;
         let place = u128::from(index) << 32 | u128::from(jitter);
         let count = u128::from(self.settings.conversations.max(1));
         self.from + ((place * u128::from(self.length) / count) >> 32) as u64

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::{Refusal, body};
 use crate::{
     Conversation, Dialect, Given, Recording, RecordingKind,
-    dice::Dice,
     faults::Fault,
     http::Request,
     id::{Kind, uuid},
+    rng::Rng,
     server::World,
 };
 use progress::{Course, Progress};
@@ -212,7 +212,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     }
     let mean = world.settings.job_time.as_millis() as u64;
     let serial = world.jobs.kept.lock().map_or(0, |kept| kept.0);
-    let mut dice = Dice::new(world.settings.seed, SORT_JOB, serial);
+    let mut dice = Rng::new(world.settings.seed, SORT_JOB, serial);
     let number = world.jobs.add(Job {
         created: now,
         course: Course::draw(&world.chance, &mut dice, mean),
@@ -290,7 +290,7 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
 /// The results in another order, one in four of them twice.
 ///
 /// The files of one recording keep their order: nothing else tells them apart.
-fn repeated(results: Vec<Value>, dice: &mut Dice) -> Vec<Value> {
+fn repeated(results: Vec<Value>, dice: &mut Rng) -> Vec<Value> {
     let mut recordings: Vec<Vec<Value>> = Vec::new();
     for result in results {
         let same = |last: &&mut Vec<Value>| last[0]["recordingId"] == result["recordingId"];

@@ -18,7 +18,7 @@ use super::{
     row,
     search::{Matches, Span},
 };
-use crate::{dice::Dice, faults::Fault, http::Request, id::Kind, server::World, time::iso};
+use crate::{faults::Fault, http::Request, id::Kind, rng::Rng, server::World, time::iso};
 
 const SORT_JOB: u64 = 6;
 /// How long results are kept (ms).
@@ -142,7 +142,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     kept.0 += 1;
     let serial = kept.0;
     let mean = world.settings.analytics_job_time.as_millis() as u64;
-    let mut dice = Dice::new(world.settings.seed, SORT_JOB, serial);
+    let mut dice = Rng::new(world.settings.seed, SORT_JOB, serial);
     let search = Search {
         created: now,
         reach: reach(world),

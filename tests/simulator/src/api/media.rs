@@ -8,7 +8,7 @@ use std::{
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Refusal, kept, params::Params, recording};
+use super::{Refusal, params::Params, recording, retention};
 use crate::{
     Conversation, Given, Recording, RecordingKind, State, http::Request, server::World, time::iso,
 };
@@ -140,11 +140,11 @@ pub(super) fn orphan(
 ) -> Result<(StatusCode, Value), Refusal> {
     let given = Form::of(request, &[])?;
     let (format, download) = (given.audio.as_str(), given.download);
-    let number = kept::orphan(world, id).ok_or_else(|| {
+    let number = retention::orphan(world, id).ok_or_else(|| {
         let text = format!("The orphan recording {id} was not found");
         Refusal::new(StatusCode::NOT_FOUND, "not.found", text)
     })?;
-    let state = kept::orphan_state(number);
+    let state = retention::orphan_state(number);
     let mut row = json!({ "id": id, "media": "audio", "fileState": state });
     if state != "AVAILABLE" || format == "NONE" {
         return Ok((StatusCode::OK, row));

@@ -4,7 +4,7 @@ use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    Refusal, batch, body, directory, exports, jobs, kept, media, permission, query, recording,
+    Refusal, batch, body, directory, exports, jobs, media, permission, query, recording, retention,
 };
 use crate::{http::Request, server::World};
 
@@ -111,11 +111,11 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
         }
         (&Method::GET, ["recordings", "retention", "query"]) => {
             allow(permission::RECORDINGS)?;
-            kept::retention(world, request)
+            retention::retention(world, request)
         }
         (&Method::GET, ["orphanrecordings"]) => {
             allow(permission::ORPHANS)?;
-            kept::orphans(world, request)
+            retention::orphans(world, request)
         }
         (&Method::GET, ["orphanrecordings", id, "media"]) => {
             allow(permission::ORPHANS)?;

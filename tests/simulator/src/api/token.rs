@@ -12,8 +12,8 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use crate::{
-    dice::mix,
     http::{Reply, Request, reply},
+    rng::mix,
     server::World,
 };
 

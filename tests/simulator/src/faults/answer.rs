@@ -4,12 +4,12 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use crate::{
-    dice::Dice,
     http::{Reply, reply, set},
+    rng::Rng,
 };
 
 /// What a gateway answers when what is behind it fails.
-pub(crate) fn server_error(dice: &mut Dice) -> Reply {
+pub(crate) fn server_error(dice: &mut Rng) -> Reply {
     let status = failing(dice);
     reply(
         status,
@@ -19,7 +19,7 @@ pub(crate) fn server_error(dice: &mut Dice) -> Reply {
 }
 
 /// One of the statuses of a failing server.
-pub(crate) fn failing(dice: &mut Dice) -> StatusCode {
+pub(crate) fn failing(dice: &mut Rng) -> StatusCode {
     [
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::BAD_GATEWAY,

@@ -23,7 +23,7 @@ pub(crate) struct Shape {
     /// The byte at this place is another one.
     pub(crate) flip: Option<u64>,
     /// The first bytes take this long (real time).
-    pub(crate) drip: Option<Duration>,
+    pub(crate) slow_body: Option<Duration>,
 }
 
 struct Shaped {
@@ -37,7 +37,7 @@ struct Shaped {
 impl Shape {
     /// The body, sent in this way.
     pub(crate) fn of(self, body: Body) -> Body {
-        if self.cut.or(self.end).or(self.flip).is_none() && self.drip.is_none() {
+        if self.cut.or(self.end).or(self.flip).is_none() && self.slow_body.is_none() {
             return body;
         }
         let shaped = Shaped {
@@ -73,9 +73,9 @@ impl Shaped {
             }
         }
         let mut count = self.rest.len();
-        if let Some(drip) = self.shape.drip.filter(|_| self.pieces < PIECES) {
+        if let Some(slow_body) = self.shape.slow_body.filter(|_| self.pieces < PIECES) {
             if self.pieces > 0 {
-                tokio::time::sleep(drip / PIECES).await;
+                tokio::time::sleep(slow_body / PIECES).await;
             }
             self.pieces += 1;
             count = count.min(PIECE);

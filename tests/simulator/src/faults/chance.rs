@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Fault, Faults};
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 const SORT_FAULT: u64 = 0x100;
 
@@ -28,7 +28,7 @@ impl Chance {
     }
 
     /// The details of the fault if it strikes now; each call is an occasion.
-    pub(crate) fn strikes(&self, fault: Fault) -> Option<Dice> {
+    pub(crate) fn strikes(&self, fault: Fault) -> Option<Rng> {
         if self.rates.rate(fault) <= 0.0 {
             return None;
         }
@@ -39,12 +39,12 @@ impl Chance {
     }
 
     /// The details of the fault if it is on this thing, now and whenever it is asked again.
-    pub(crate) fn marks(&self, fault: Fault, thing: u64) -> Option<Dice> {
+    pub(crate) fn marks(&self, fault: Fault, thing: u64) -> Option<Rng> {
         self.draw(fault, thing)
     }
 
-    fn draw(&self, fault: Fault, occasion: u64) -> Option<Dice> {
-        let mut dice = Dice::new(self.seed, SORT_FAULT + fault as u64, occasion);
+    fn draw(&self, fault: Fault, occasion: u64) -> Option<Rng> {
+        let mut dice = Rng::new(self.seed, SORT_FAULT + fault as u64, occasion);
         if dice.fraction() >= self.rates.rate(fault) {
             return None;
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::content::Content;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 /// Samples a second and channel of a WAV.
 const RATE: u32 = 8000;
@@ -98,7 +98,7 @@ impl Assets {
 
 /// Two voices that take turns, one on each channel: tones in the rhythm of syllables.
 fn pattern() -> Bytes {
-    let mut dice = Dice::new(0, 0, 0);
+    let mut dice = Rng::new(0, 0, 0);
     let mut out = Vec::with_capacity((RATE * FRAME * LOOP) as usize);
     let syllable = RATE / 5;
     let mut pitch = [120.0_f64, 190.0];

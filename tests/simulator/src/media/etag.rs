@@ -9,7 +9,7 @@ use std::{
 use md5::{Digest, Md5};
 
 use super::{CHUNK, content::Content, hex};
-use crate::dice::mix;
+use crate::rng::mix;
 
 /// Files up to this size were uploaded in one part (bytes).
 const PART: u64 = 64 << 20;

@@ -4,9 +4,9 @@ use hyper::StatusCode;
 
 use super::link::Wrong;
 use crate::{
-    dice::Dice,
     faults::answer,
     http::{Reply, reply},
+    rng::Rng,
     time::iso,
 };
 
@@ -39,7 +39,7 @@ pub(super) fn forbidden(wrong: Wrong, now: u64) -> Reply {
 }
 
 /// What is answered when the store, or a gateway before it, fails.
-pub(crate) fn server_error(dice: &mut Dice) -> Reply {
+pub(crate) fn server_error(dice: &mut Rng) -> Reply {
     match answer::failing(&mut dice.clone()) {
         status @ StatusCode::INTERNAL_SERVER_ERROR => {
             let text = "We encountered an internal error. Please try again.";

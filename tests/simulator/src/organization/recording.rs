@@ -1,7 +1,7 @@
 //! A conversation's recordings: what they are, and when they become available, if ever.
 
 use super::MediaType;
-use crate::{AudioMix, Settings, dice::Dice};
+use crate::{AudioMix, Settings, rng::Rng};
 
 const SORT_LATE: u64 = 5;
 
@@ -137,7 +137,7 @@ pub(super) struct Making<'a> {
 
 impl Making<'_> {
     /// The recordings, named by `id` from their numbers.
-    pub(super) fn make(&self, dice: &mut Dice, id: impl Fn(u64) -> String) -> Vec<Recording> {
+    pub(super) fn make(&self, dice: &mut Rng, id: impl Fn(u64) -> String) -> Vec<Recording> {
         let kinds = self.kinds(dice);
         let first = self.first_state(dice.fraction());
         let mut recordings = Vec::new();
@@ -168,7 +168,7 @@ impl Making<'_> {
         recordings
     }
 
-    fn kinds(&self, dice: &mut Dice) -> Vec<RecordingKind> {
+    fn kinds(&self, dice: &mut Rng) -> Vec<RecordingKind> {
         let mut kinds = Vec::new();
         match self.media {
             MediaType::Voice => {
@@ -213,7 +213,7 @@ impl Making<'_> {
 
     /// The state of a recording that is kept.
     fn later_state(&self, number: u64) -> State {
-        let mut dice = Dice::new(self.settings.seed, SORT_LATE, self.index << 12 | number);
+        let mut dice = Rng::new(self.settings.seed, SORT_LATE, self.index << 12 | number);
         let place = dice.fraction();
         let Settings {
             sensitive, late, ..

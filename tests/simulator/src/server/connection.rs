@@ -24,10 +24,10 @@ use tokio::{net::TcpStream, sync::watch};
 use super::{Origin, World};
 use crate::{
     api,
-    dice::Dice,
     faults::{Fault, answer, body::Shape},
     http::{Reply, Request, reply, set},
     media,
+    rng::Rng,
 };
 
 /// The largest body of a request: `request.bytes.max` of the vendor's limits.
@@ -188,14 +188,14 @@ fn sent(world: &World, origin: Origin, mut reply: Reply) -> Reply {
         set(&mut reply, "content-length", &length.to_string());
     }
     if let Some(mut dice) = world.chance.strikes(Fault::Drip) {
-        shape.drip = Some(world.clock.real(between(&mut dice, 1000, 10_000)));
+        shape.slow_body = Some(world.clock.real(between(&mut dice, 1000, 10_000)));
     }
     let (head, body) = reply.into_parts();
     Reply::from_parts(head, shape.of(body))
 }
 
 /// A length of time in ms.
-fn between(dice: &mut Dice, least: u64, most: u64) -> Duration {
+fn between(dice: &mut Rng, least: u64, most: u64) -> Duration {
     Duration::from_millis(least + dice.below(most - least + 1))
 }
 

@@ -26,7 +26,7 @@ const OCCASIONS: [(&str, Occasion); 20] = [
     ("refuse", Occasion::LogIn),
     ("login_down", Occasion::LogIn),
     ("cut_answer", Occasion::Query),
-    ("drip", Occasion::Query),
+    ("slow_body", Occasion::Query),
     ("expired", Occasion::Download),
     ("cut", Occasion::Download),
     ("wrong_length", Occasion::Download),

@@ -168,7 +168,7 @@ async fn cut_answer_ends_in_the_middle_of_what_it_announced() {
 #[tokio::test]
 async fn drip_takes_its_time_and_loses_nothing() {
     let calm = Center::with("").await;
-    let slow = Center::with("drip=1").await;
+    let slow = Center::with("slow_body=1").await;
     let (one, other) = (calm.page(20, 1).await, slow.page(20, 1).await);
     assert_eq!(one.json(), other.json());
     let url = slow.link().await;

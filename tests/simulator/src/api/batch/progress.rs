@@ -1,8 +1,8 @@
 //! How a job gets on: what it expects and what it has, as time goes by.
 
 use crate::{
-    dice::Dice,
     faults::{Chance, Fault},
+    rng::Rng,
 };
 
 /// The course of a job, fixed when it is submitted.
@@ -29,7 +29,7 @@ const NEVER: f64 = 1e15;
 
 impl Course {
     /// The course of a job that takes `mean` ms on average.
-    pub(super) fn draw(chance: &Chance, dice: &mut Dice, mean: u64) -> Self {
+    pub(super) fn draw(chance: &Chance, dice: &mut Rng, mean: u64) -> Self {
         let length = mean / 2 + dice.below(mean + 1);
         let stalls = chance.strikes(Fault::StalledJob).is_some();
         Course {

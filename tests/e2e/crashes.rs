@@ -1,0 +1,314 @@
+//! Kills at random moments, again and again, leave an archive none the worse.
+//! `tests/crash-matrix` runs all of it; the ordinary tests a part.
+
+#[path = "crashes/changes.rs"]
+mod changes;
+
+use std::{
+    collections::BTreeMap,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use genesys_simulator::{Dialect, Faults, Settings};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use recording_host_config::Config;
+use recording_host_engine::verify::{Report, verify};
+use recording_host_model::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::{
+    sinks::{SeaweedFs, client, objects, sink as s3_sink},
+    support::{self, Harness, SPEED, identities, media, receipts, rows, same_media},
+};
+
+const BUCKET: &str = "corp-recordings";
+
+/// What a sink holds, by key.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn settings(dialect: Dialect, faults: Faults) -> Settings {
+    Settings {
+        conversations: 500,
+        seed: 17,
+        dialect,
+        faults,
+        // Large enough for a multipart upload that takes a while.
+        giant: Some(60 << 20),
+        ..Settings::default()
+    }
+}
+
+fn patient(mut config: Value) -> Value {
+    let options = &mut config["sources"]["calls"]["options"];
+    options["job_timeout_seconds"] = json!(120);
+    options["job_attempts"] = json!(10);
+    config["concurrency"] = json!({ "splits": 16, "transfers": 4 });
+    config
+}
+
+/// Where the archive goes.
+enum TestSink {
+    Folder,
+    S3(SeaweedFs),
+}
+
+impl TestSink {
+    fn sink(&self, harness: &Harness) -> Value {
+        match self {
+            TestSink::Folder => json!({ "type": "filesystem", "path": harness.output() }),
+            TestSink::S3(server) => s3_sink(&server.endpoint),
+        }
+    }
+
+    async fn files(&self, harness: &Harness) -> Files {
+        match self {
+            TestSink::Folder => support::files(&harness.output()),
+            TestSink::S3(server) => objects(&client(&server.endpoint)).await,
+        }
+    }
+
+    /// Uploads that were begun and neither completed nor aborted.
+    async fn uploads(&self) -> usize {
+        match self {
+            TestSink::Folder => 0,
+            TestSink::S3(server) => {
+                let list = client(&server.endpoint).list_multipart_uploads();
+                let found = list.bucket(BUCKET).send().await.unwrap();
+                found.uploads().len()
+            }
+        }
+    }
+}
+
+/// What was under way when the program was killed.
+async fn under_way(config: &Value, lake: &TestSink, harness: &Harness) -> Vec<&'static str> {
+    let config = Config::new(config.clone()).unwrap();
+    let pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+    let mut stages = Vec::new();
+    let Ok(Some(status)) = pipelines[0].status().await else {
+        return vec!["start"];
+    };
+    if !status.splits.is_empty() {
+        stages.push("steps");
+    }
+    if status.pending > 0 {
+        stages.push("transfers");
+    }
+    if status.unfiled > 0 {
+        stages.push("receipts");
+    }
+    let part = |key: &String| {
+        key != ".recording-host.json" && key.rsplit('/').next().unwrap().starts_with('.')
+    };
+    if matches!(lake, TestSink::Folder) && lake.files(harness).await.keys().any(part) {
+        stages.push("writes");
+    }
+    if lake.uploads().await > 0 {
+        stages.push("uploads");
+    }
+    stages
+}
+
+/// When a run is killed: by what it has done, since machines are not equally fast.
+enum Moment {
+    /// At this time, mostly while it starts.
+    Time(Instant),
+    /// So much later than the vendor has been asked so many times.
+    Requests(u64, Duration),
+    /// So much later than it asked anything last: while it files.
+    Silence(u64, Option<Instant>, Duration),
+    Never,
+}
+
+fn asked(harness: &Harness) -> u64 {
+    harness.simulator.stats().requests.values().sum()
+}
+
+impl Moment {
+    fn random(harness: &Harness, dice: &mut SmallRng) -> Self {
+        let later = Duration::from_millis(dice.random_range(0..250));
+        match dice.random_range(0..10) {
+            0 => Moment::Time(Instant::now() + 2 * later),
+            1 | 2 => Moment::Silence(asked(harness), None, later),
+            _ => Moment::Requests(asked(harness) + dice.random_range(1..50), later),
+        }
+    }
+
+    fn has_come(&mut self, harness: &Harness) -> bool {
+        match self {
+            Moment::Time(time) => Instant::now() >= *time,
+            Moment::Requests(count, later) if asked(harness) >= *count => {
+                *self = Moment::Time(Instant::now() + *later);
+                false
+            }
+            Moment::Silence(count, since, later) => {
+                let now = asked(harness);
+                if now != *count {
+                    (*count, *since) = (now, Some(Instant::now()));
+                }
+                // Polls are further apart than this only once all is downloaded.
+                let silent = since.map_or(Duration::ZERO, |since| since.elapsed());
+                silent > Duration::from_millis(600) + *later
+            }
+            Moment::Requests(..) | Moment::Never => false,
+        }
+    }
+}
+
+/// Exports to the end, killed at random moments on the way. Returns the stages that were hit, for
+/// each kill.
+async fn through_kills(
+    harness: &Harness,
+    lake: &TestSink,
+    config: &Value,
+    dice: &mut SmallRng,
+) -> Vec<Vec<&'static str>> {
+    runs_through_kills(harness, lake, config, &[], dice).await
+}
+
+/// The same of `run` with more arguments.
+async fn runs_through_kills(
+    harness: &Harness,
+    lake: &TestSink,
+    config: &Value,
+    more: &[&str],
+    dice: &mut SmallRng,
+) -> Vec<Vec<&'static str>> {
+    let path = harness.write(config);
+    let run = || {
+        let mut command = harness.program();
+        command.args(["run", "--config"]).arg(&path).args(more);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut kills = Vec::new();
+    // In the end it is let alone.
+    for attempt in 0..40 {
+        let mut moment = match attempt {
+            0..30 => Moment::random(harness, dice),
+            _ => Moment::Never,
+        };
+        let mut child = run().spawn().unwrap();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if moment.has_come(harness) => break None,
+                None => tokio::time::sleep(Duration::from_millis(3)).await,
+            }
+        };
+        match ended {
+            Some(0 | 3) => return kills,
+            // Faults may last longer than a run is patient; the next one goes on.
+            Some(1) => {}
+            Some(code) => panic!("exit code {code}"),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills.push(under_way(config, lake, harness).await);
+            }
+        }
+    }
+    panic!("the export does not end");
+}
+
+/// The archive is the one that an undisturbed export of a faultless harness leaves.
+async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Files) {
+    let found = lake.files(harness).await;
+    same_media(&media(&found), &media(wanted));
+    assert_eq!(identities(&rows(&found)), identities(&rows(wanted)));
+    let outcomes = |files: &Files| -> BTreeMap<String, String> {
+        let mut outcomes = BTreeMap::new();
+        for line in receipts(files) {
+            if let Some(id) = line["conversation_id"].as_str() {
+                let outcome = line["outcome"].to_string();
+                assert_eq!(outcomes.insert(id.to_owned(), outcome), None, "{id} twice");
+            }
+        }
+        outcomes
+    };
+    assert_eq!(outcomes(&found), outcomes(wanted));
+    let known = [
+        "recordings/",
+        "metadata/",
+        "receipts/",
+        "README.txt",
+        ".recording-host.json",
+    ];
+    let strange = |key: &&String| {
+        if *key == ".recording-host.json" {
+            return false;
+        }
+        let part = key.rsplit('/').next().unwrap().starts_with('.');
+        part || !known.iter().any(|prefix| key.starts_with(prefix))
+    };
+    let left: Vec<&String> = found.keys().filter(strange).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(lake.uploads().await, 0, "an upload was left behind");
+    let config = Config::new(config.clone()).unwrap();
+    for (_, sink) in config.sinks().await.unwrap() {
+        let report: Report = verify(sink.store().unwrap(), true).await.unwrap();
+        assert_eq!(report.findings, []);
+        assert_eq!(report.conversations, 500);
+    }
+}
+
+/// Exports again and again until there were as many kills.
+async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
+    let calm = Harness::start(settings(dialect, Faults::default())).await;
+    support::export(patient(calm.config())).await;
+    let wanted = support::files(&calm.output());
+    drop(calm);
+
+    let mut dice = SmallRng::seed_from_u64(99);
+    let (mut kills, mut exports) = (0, 0);
+    let mut stages = BTreeMap::<&str, u32>::new();
+    while kills < least {
+        let harness = Harness::start(settings(dialect, faults.clone())).await;
+        let lake = if on_s3 {
+            let server = SeaweedFs::start().await;
+            let create = client(&server.endpoint).create_bucket();
+            create.bucket(BUCKET).send().await.unwrap();
+            TestSink::S3(server)
+        } else {
+            TestSink::Folder
+        };
+        let config = patient(harness.config_to(lake.sink(&harness)));
+        let hit = through_kills(&harness, &lake, &config, &mut dice).await;
+        proven(&harness, &lake, &config, &wanted).await;
+        kills += hit.len();
+        exports += 1;
+        for stage in hit.into_iter().flatten() {
+            *stages.entry(stage).or_default() += 1;
+        }
+    }
+    let place = if on_s3 { "s3" } else { "filesystem" };
+    let faulty = if *faults == Faults::default() {
+        "without"
+    } else {
+        "with"
+    };
+    println!(
+        "{dialect:?}, {place}, {faulty} faults: {kills} kills in {exports} exports, during {stages:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_kills_on_a_folder_leave_no_trace() {
+    matrix(Dialect::Cloud, &Faults::default(), false, 5).await;
+}
+
+/// Eight times 26 kills: both dialects, both kinds of sink, with and without faults. Then what
+/// changes between runs, through 60 more.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a quarter of an hour; tests/crash-matrix runs it"]
+async fn two_hundred_kills_leave_no_trace() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        for on_s3 in [false, true] {
+            for faults in [Faults::default(), Faults::all(0.05)] {
+                matrix(dialect, &faults, on_s3, 26).await;
+            }
+        }
+    }
+    changes::matrix(60).await;
+}

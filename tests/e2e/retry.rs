@@ -1,0 +1,196 @@
+//! What was unavailable is named, and taken up again; a lost queue is made anew from the receipts.
+
+use std::collections::BTreeMap;
+
+use genesys_simulator::{Dialect, Settings};
+use recording_host_config::Config;
+use recording_host_engine::{Summary, verify::verify};
+use recording_host_model::clock::Clock;
+use recording_host_sink::{Sink, filesystem::Filesystem};
+use serde_json::Value;
+
+use crate::support::{Harness, SPEED, export, files, media, receipts, run_program, same_media};
+
+async fn exported(dialect: Dialect) -> (Harness, Summary) {
+    let harness = Harness::start(Settings {
+        conversations: 300,
+        seed: 8,
+        dialect,
+        archived: 0.05,
+        ..Settings::default()
+    })
+    .await;
+    let summary = export(harness.config()).await;
+    assert!(summary.losses.len() > 10, "{:?}", summary.outcomes);
+    (harness, summary)
+}
+
+/// The attempts at each conversation, in the order of the receipts' segments.
+fn attempts(harness: &Harness) -> BTreeMap<String, Vec<u64>> {
+    let mut attempts = BTreeMap::<String, Vec<u64>>::new();
+    for line in receipts(&files(&harness.output())) {
+        if let Some(id) = line["conversation_id"].as_str() {
+            let of = attempts.entry(id.to_owned()).or_default();
+            of.push(line["attempt"].as_u64().unwrap());
+        }
+    }
+    for of in attempts.values_mut() {
+        of.sort_unstable();
+    }
+    attempts
+}
+
+async fn in_order(harness: &Harness) {
+    let sink = Filesystem::new(harness.output());
+    let report = verify(sink.store().unwrap(), true).await.unwrap();
+    assert_eq!((report.findings, report.conversations), (Vec::new(), 300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losses_are_taken_up_again_on_request_and_only_they() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let (harness, first) = exported(dialect).await;
+        let before = harness.simulator.stats();
+        let config = Config::new(harness.config()).unwrap();
+        let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
+        let again = pipelines.pop().unwrap().retry_lost().run().await.unwrap();
+        // The same is lost again: it is archived still.
+        assert_eq!(
+            (again.conversations, &again.outcomes, again.recordings),
+            (first.conversations, &first.outcomes, first.recordings)
+        );
+        assert_eq!(again.losses, first.losses);
+        let lost: std::collections::BTreeSet<&str> = first
+            .losses
+            .iter()
+            .map(|loss| loss.conversation.as_str())
+            .collect();
+        for (id, of) in attempts(&harness) {
+            let expected = if lost.contains(id.as_str()) {
+                vec![1, 2]
+            } else {
+                vec![1]
+            };
+            assert_eq!(of, expected, "{id}");
+        }
+        in_order(&harness).await;
+        let after = harness.simulator.stats();
+        let submits = |stats: &genesys_simulator::Stats| stats.requests["POST /api/v2/recording/batchrequests"];
+        assert_eq!(
+            submits(&after) - submits(&before),
+            1,
+            "one batch for the losses"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_queue_is_made_anew_from_the_receipts() {
+    for dialect in [Dialect::Cloud, Dialect::Guide] {
+        let (harness, first) = exported(dialect).await;
+        let found = media(&files(&harness.output()));
+        let downloads = harness.simulator.stats().requests["GET media"];
+        std::fs::remove_dir_all(harness.folder.path().join("data")).unwrap();
+        let again = export(harness.config()).await;
+        assert_eq!(
+            (again.conversations, &again.outcomes, again.recordings),
+            (first.conversations, &first.outcomes, first.recordings)
+        );
+        same_media(&media(&files(&harness.output())), &found);
+        for of in attempts(&harness).into_values() {
+            assert!(of == [1] || of == [1, 2], "{of:?}");
+        }
+        in_order(&harness).await;
+        // Only what is beside a loss is fetched again.
+        let more = harness.simulator.stats().requests["GET media"] - downloads;
+        assert!(more <= downloads / 5 + 1, "{more} of {downloads}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_damaged_or_of_another_version_is_named_with_the_way_out() {
+    let (harness, _) = exported(Dialect::Cloud).await;
+    let data = harness.folder.path().join("data");
+    let queue = std::fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "sqlite"))
+        .unwrap();
+    let path = harness.write(&harness.config()).display().to_string();
+    let run = ["run", "--config", &path];
+    let refused = async |why: &str| {
+        let ran = harness.run_program(&run).await;
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        for part in [why, "move it away", queue.to_str().unwrap()] {
+            assert!(said.contains(part), "{said}");
+        }
+    };
+    let other = rusqlite::Connection::open(&queue).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    drop(other);
+    refused("which this version of the program does not know").await;
+    std::fs::write(&queue, vec![0x55; 64 << 10]).unwrap();
+    refused("is damaged").await;
+    std::fs::remove_dir_all(&data).unwrap();
+    let ran = harness.run_program(&run).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("that the receipts prove are not fetched again"),
+        "{said}"
+    );
+    in_order(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_reconcile_tell_how_far_an_export_is() {
+    let harness = Harness::start(Settings {
+        conversations: 200,
+        ..Settings::default()
+    })
+    .await;
+    let path = harness.write(&harness.config()).display().to_string();
+    let ask = async |command: &str| -> (Option<i32>, Value) {
+        let ran = run_program(&[command, "--json", "--config", &path]).await;
+        let said = String::from_utf8(ran.stdout).unwrap();
+        (ran.status.code(), serde_json::from_str(&said).unwrap())
+    };
+    let (code, status) = ask("status").await;
+    assert_eq!((code, &status["sources"]["calls"]), (Some(0), &Value::Null));
+    let (code, gaps) = ask("reconcile").await;
+    assert_eq!(code, Some(3));
+    assert_eq!(gaps["sources"]["calls"]["source"], 200);
+    let missing = |gaps: &Value| -> usize {
+        let days = gaps["sources"]["calls"]["days"].as_array().unwrap();
+        days.iter()
+            .map(|day| day["missing"].as_array().unwrap().len())
+            .sum()
+    };
+    assert_eq!(missing(&gaps), 200);
+
+    export(harness.config()).await;
+    let (_, status) = ask("status").await;
+    let status = &status["sources"]["calls"];
+    assert_eq!(status["conversations"], 200);
+    let filed = status["filed"].as_object().unwrap();
+    assert_eq!(filed.values().filter_map(Value::as_u64).sum::<u64>(), 200);
+    for none in ["pending", "wanted", "fetching", "unfiled"] {
+        assert_eq!(status[none], 0, "{none}");
+    }
+    let (code, gaps) = ask("reconcile").await;
+    assert_eq!((code, missing(&gaps)), (Some(0), 0));
+
+    let day = harness.output().join("receipts/date=2026-01-06");
+    std::fs::remove_dir_all(&day).unwrap();
+    let (code, gaps) = ask("reconcile").await;
+    assert_eq!(code, Some(3));
+    let days = gaps["sources"]["calls"]["days"].as_array().unwrap();
+    let with_gap: Vec<&Value> = days
+        .iter()
+        .filter(|day| !day["missing"].as_array().unwrap().is_empty())
+        .collect();
+    assert_eq!(with_gap.len(), 1);
+    assert_eq!(with_gap[0]["day"], "2026-01-06");
+    assert_eq!(with_gap[0]["receipts"], 0);
+}
