@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     sinks::{SeaweedFs, client, objects, sink as s3_sink},
-    support::{self, Harness, SPEED, identities, media, receipts, rows, same_media},
+    support::{self, Harness, SPEED, media, same_media},
 };
 
 const BUCKET: &str = "corp-recordings";
@@ -226,18 +226,8 @@ async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Fil
         assert_eq!(report.conversations, 500);
     }
     same_media(&media(&found), &media(wanted));
-    assert_eq!(identities(&rows(&found)), identities(&rows(wanted)));
-    let outcomes = |files: &Files| -> BTreeMap<String, String> {
-        let mut outcomes = BTreeMap::new();
-        for line in receipts(files) {
-            if let Some(id) = line["conversation_id"].as_str() {
-                let outcome = line["outcome"].to_string();
-                assert_eq!(outcomes.insert(id.to_owned(), outcome), None, "{id} twice");
-            }
-        }
-        outcomes
-    };
-    assert_eq!(outcomes(&found), outcomes(wanted));
+    // A loss that may pass is taken up again by the next run: then the further attempt counts.
+    assert_eq!(changes::told(&found), changes::told(wanted));
     let known = [
         "recordings/",
         "metadata/",

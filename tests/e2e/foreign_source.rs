@@ -1,6 +1,11 @@
 //! A source that a third party wrote in JavaScript runs in the same sandbox, with as little.
 
-use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -26,16 +31,21 @@ async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
     .await
 }
 
-/// Makes a component of the example, as docs/write-a-source.md says.
-fn build(into: &Path) {
+fn example() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join("component/examples/http-folder/source.js")
+}
+
+/// Makes a component of a script, as docs/write-a-source.md says.
+fn build(script: &Path, into: &Path) {
     let tool = std::env::var("COMPONENTIZE_QJS").unwrap_or_else(|_| "componentize-qjs".to_owned());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(&tool)
         .args(["--sync", "--stub-wasi", "--world", "recording-source"])
         .arg("--wit")
-        .arg(root.join("wit"))
+        .arg(root.join("wit/0.2.0"))
         .arg("--js")
-        .arg(root.join("component/examples/http-folder/source.js"))
+        .arg(script)
         .arg("--output")
         .arg(into)
         .output()
@@ -48,7 +58,7 @@ fn build(into: &Path) {
 async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server_has() {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("http-folder.wasm");
-    build(&component);
+    build(&example(), &component);
     let path = component.display().to_string();
     let shown = run_program(&["inspect", &path]).await;
     let shown = String::from_utf8(shown.stdout).unwrap();
@@ -126,4 +136,102 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
             .iter()
             .any(|line| line["conversation_id"] == "c-6")
     );
+}
+
+/// Serves one day with one call to requests that have this header, and the recording to all. Returns the
+/// URL, and what each path was asked for with.
+async fn guarded(
+    name: &'static str,
+    value: &'static str,
+) -> (String, Arc<Mutex<BTreeMap<String, Option<String>>>>) {
+    let asked = Arc::new(Mutex::new(BTreeMap::new()));
+    let seen = Arc::clone(&asked);
+    let url = answering(move |request| {
+        let given = request.headers().get(name);
+        let given = given.map(|value| value.to_str().unwrap().to_owned());
+        let path = request.uri().path().to_owned();
+        let body = match (path.as_str(), given.as_deref() == Some(value)) {
+            ("/2026-01-05/c-1.ogg", _) => Some("OggS of c-1, which is long enough"),
+            ("/2026-01-05/index.json", true) => Some(r#"["c-1"]"#),
+            ("/2026-01-05/c-1.json", true) => {
+                Some(r#"{ "start": "2026-01-05T09:00:07Z", "end": "2026-01-05T09:04:00Z" }"#)
+            }
+            ("/", true) => Some("null"),
+            _ => None,
+        };
+        seen.lock().unwrap().insert(path, given);
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        match body {
+            Some(body) => *answer.body_mut() = Full::new(body.into()),
+            None => *answer.status_mut() = StatusCode::NOT_FOUND,
+        }
+        async { answer }
+    })
+    .await;
+    (url, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs componentize-qjs, which tests/run installs"]
+async fn a_password_or_a_key_goes_to_the_api_and_nowhere_else() {
+    let script = std::fs::read_to_string(example()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (scheme, auth, wrong, name, value) in [
+        (
+            r#"{ tag: "basic" }"#,
+            json!({ "username": "me", "password": "s3cret" }),
+            json!({ "secret": "s3cret" }),
+            "authorization",
+            "Basic bWU6czNjcmV0",
+        ),
+        (
+            r#"{ tag: "header", val: { name: "x-api-key", prefix: "Key " } }"#,
+            json!({ "secret": "s3cret" }),
+            json!({ "username": "me", "password": "s3cret" }),
+            "x-api-key",
+            "Key s3cret",
+        ),
+    ] {
+        let changed = script.replace(r#"{ tag: "none" }"#, scheme);
+        assert_ne!(changed, script);
+        let (source, component) = (folder.path().join("s.js"), folder.path().join("s.wasm"));
+        std::fs::write(&source, changed).unwrap();
+        build(&source, &component);
+        let (url, asked) = guarded(name, value).await;
+        let output = folder.path().join(name);
+        let run = async |auth: &Value| {
+            let config = json!({
+                "data_dir": folder.path().join(format!("{name}-data")),
+                "sources": { "calls": {
+                    "type": "component",
+                    "path": component,
+                    "auth": auth,
+                    "allow": [url],
+                    "allow_private_addresses": true,
+                    "options": { "base_url": url, "interval": "2026-01-05/2026-01-06" },
+                } },
+                "sinks": { "lake": { "type": "filesystem", "path": output } },
+            });
+            let file = folder.path().join("config.json");
+            std::fs::write(&file, config.to_string()).unwrap();
+            let ran = run_program_fast(&["run", "--config", &file.display().to_string()]).await;
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            assert!(!said.contains("s3cret"), "{said}");
+            (ran.status.code(), said)
+        };
+        let (code, said) = run(&wrong).await;
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("sources.calls.auth: this source needs `"),
+            "{said}"
+        );
+        assert!(asked.lock().unwrap().is_empty());
+
+        let (code, said) = run(&auth).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(media(&files(&output)).len(), 1);
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked["/2026-01-05/index.json"].as_deref(), Some(value));
+        assert_eq!(asked["/2026-01-05/c-1.ogg"], None);
+    }
 }

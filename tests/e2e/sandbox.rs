@@ -32,6 +32,46 @@ async fn a_component_that_imports_anything_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_no_source_of_this_version_is_refused_with_what_to_do() {
+    let empty = r#"(instance $i) (export "NAME" (instance $i))"#;
+    let exporting = |name: &str| format!("(component {})", empty.replace("NAME", name));
+    for (wat, expected) in [
+        ("(module)".to_owned(), "wasm-tools component new"),
+        (
+            exporting("recording:source/source@0.1.0"),
+            "implements recording:source/source@0.1.0, and this program runs recording:source/source@0.2.0",
+        ),
+        (exporting("a:b/c@0.1.0"), "it exports `a:b/c@0.1.0`"),
+        ("(component)".to_owned(), "it exports nothing"),
+        (
+            exporting("recording:source/source@0.2.0"),
+            "not a recording source",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wrong.wasm");
+        std::fs::write(&path, wat::parse_str(&wat).unwrap()).unwrap();
+        let ran = run_program(&["inspect", &path.display().to_string()]).await;
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success());
+        assert!(said.contains(expected), "{wat}: {said}");
+    }
+}
+
+#[test]
+fn a_version_of_the_interface_is_frozen_once_it_is_released() {
+    let wit = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../wit/0.1.0/source.wit"
+    ));
+    assert_eq!(
+        sha256(&wit.unwrap()),
+        "93ba1a34fb2d9d8eb1a0bb02f2a2a3d96f5fe23a8d10fa5563d1827528731482",
+        "wit/0.1.0 never changes; a change is a new version beside it"
+    );
+}
+
+#[tokio::test]
 async fn inspect_shows_imports_wants_and_options() {
     let ran = run_program(&["inspect"]).await;
     assert!(ran.status.success());

@@ -2,7 +2,9 @@
 
 use genesys_simulator::Settings;
 
-use crate::support::{Harness, files};
+use serde_json::json;
+
+use crate::support::{self, Harness, files};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
@@ -47,4 +49,25 @@ async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
             assert!(!there, "{name} holds {word}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_may_name_the_token_endpoint_and_the_source_never_overrules_that() {
+    let harness = Harness::start(Settings {
+        conversations: 20,
+        ..Settings::default()
+    })
+    .await;
+    let mut config = harness.config();
+    let source = &mut config["sources"]["calls"];
+    // The source proposes an endpoint that nobody answers at.
+    source["options"]["login_url"] = json!("http://127.0.0.1:1");
+    let endpoint = format!("{}/oauth/token", harness.simulator.login_url());
+    source["auth"]["token_url"] = json!(endpoint);
+    support::export(config).await;
+    assert_eq!(
+        harness.simulator.stats().requests["POST login /oauth/token"],
+        1
+    );
+    assert!(!files(&harness.output()).is_empty());
 }

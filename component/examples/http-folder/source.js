@@ -4,7 +4,7 @@
 //   {base_url}/2026-01-05/c-17.json      { "start": "2026-01-05T09:00:07Z", "end": ..., "agent": ... }
 //   {base_url}/2026-01-05/c-17.ogg       the recording
 //
-// It exports `source` of the world `recording-source` in wit/source.wit and imports nothing: whatever
+// It exports `source` of the world `recording-source` in wit/0.2.0/source.wit and imports nothing: whatever
 // it wants, it asks the host for. docs/write-a-source.md explains it line by line.
 
 const DAY = 86_400_000;
@@ -25,7 +25,7 @@ function describe() {
         base_url: { description: "The URL of the folder.", type: "string" },
       },
     }),
-    auth: "none",
+    auth: { tag: "none" },
     rateLimit: undefined,
     dataClasses: ["voice", "name"],
   };
@@ -86,8 +86,8 @@ function step(text, memory, event, now) {
 /// A day: first its index, then one conversation after another.
 function walk(options, state, event) {
   const folder = `${options.base_url}/${date(state.day)}`;
-  const found = { conversations: [], facts: [], notes: [] };
-  if (event.tag === "answer") {
+  const found = { conversations: [], updates: [], notes: [] };
+  if (event.tag === "response") {
     const told = body(event.val);
     if (state.todo === null) {
       // A day without a folder is a day without calls.
@@ -96,7 +96,7 @@ function walk(options, state, event) {
         const count = state.todo.length;
         const range = { from: state.day, until: state.day + DAY };
         const counted = { range, conversations: count, recorded: count, requests: 1 + count };
-        found.facts.push({ tag: "count", val: counted });
+        found.updates.push({ tag: "count", val: counted });
         // A few examples are enough.
         state.todo.length = Math.min(count, 2);
       }
@@ -118,7 +118,7 @@ function walk(options, state, event) {
 
 /// Recordings: their links follow from what is known, so there is nothing to ask for.
 function handOver(options, state, event) {
-  const again = event.tag === "renew" && event.val.map((key) => key.val.conversation);
+  const again = event.tag === "refresh" && event.val.map((key) => key.val.conversation);
   const wanted = state.wanted.filter(({ id }) => !again || again.includes(id));
   return stepWith(
     {
@@ -145,7 +145,7 @@ function handOver(options, state, event) {
 }
 
 function check(options, state, event) {
-  if (event.tag !== "answer") {
+  if (event.tag !== "response") {
     return stepWith({}, send(`${options.base_url}/`, state));
   }
   body(event.val);
@@ -172,12 +172,12 @@ function conversation(id, start, told) {
   };
 }
 
-/// The JSON of an answer; nothing if there is no such file.
-function body(answer) {
-  if (answer.tag === "fault") {
-    fail("transient", `no answer: ${answer.val.val}`);
+/// The JSON of a response; nothing if there is no such file.
+function body(result) {
+  if (result.tag === "err") {
+    fail("transient", `no response: ${result.val.val}`);
   }
-  const { status, body } = answer.val;
+  const { status, body } = result.val;
   if (status === 404) {
     return undefined;
   }
@@ -228,7 +228,7 @@ function stepWith(yielded, next) {
     artifacts: [],
     outcomes: [],
     splits: [],
-    facts: [],
+    updates: [],
     notes: [],
   };
   return { ...nothing, ...yielded, next };
@@ -242,7 +242,7 @@ function fail(tag, val) {
   throw { payload: { tag, val } };
 }
 
-// QuickJS has no TextEncoder. A state is JSON, which can be ASCII; answers are UTF-8.
+// QuickJS has no TextEncoder. A state is JSON, which can be ASCII; responses are UTF-8.
 function encode(text) {
   const ascii = text.replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return Uint8Array.from(ascii, (c) => c.charCodeAt(0));

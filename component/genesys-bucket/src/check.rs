@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Answer, Event, Finding, Next, Response, SourceError, Split, SplitKind, Step, Timestamp,
-    time::DAY,
+    Event, Finding, Next, Response, SourceError, Split, SplitKind, Step, Timestamp, time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,15 +56,15 @@ impl Check {
         event: Event,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let Event::Answer(answer) = event else {
+        let Event::Response(answer) = event else {
             return Ok(Step::then(self.ask(options)));
         };
         let mut findings = Vec::new();
         let first = matches!(&self, Check::Folders { level: 0, .. });
-        if let (true, Answer::Response(response)) = (first, &answer) {
+        if let (true, Ok(response)) = (first, &answer) {
             findings.extend(response.clock(now));
         }
-        let next = match self.answered(options, answer.response()?, now, &mut findings) {
+        let next = match self.answered(options, answer?, now, &mut findings) {
             Ok(next) => next,
             Err(error) => {
                 findings.push(refused(error)?);
@@ -94,7 +93,7 @@ impl Check {
         now: Timestamp,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, SourceError> {
-        let answer = Answer::Response(response);
+        let answer = Ok(response);
         match self {
             Check::Folders { folder, level } => {
                 let page = s3::listed(options, answer)?;

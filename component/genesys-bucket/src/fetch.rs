@@ -4,8 +4,8 @@
 mod files;
 
 use recording_source_sdk::{
-    Answer, ArtifactKey, Conversation, Event, Fault, Next, Note, Outcome, OutcomeResult,
-    SourceError, Split, SplitKind, Step, Timestamp,
+    ArtifactKey, Conversation, Event, Next, Note, Outcome, OutcomeResult, RequestError,
+    RequestResult, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,12 +84,12 @@ impl Fetch {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         match event {
-            Event::Due => Ok(Step::then(self.ask(options))),
-            Event::Renew(keys) => {
+            Event::Resume => Ok(Step::then(self.ask(options))),
+            Event::Refresh(keys) => {
                 self.renew(&keys);
                 Ok(Step::then(self.ask(options)))
             }
-            Event::Answer(answer) => match self.phase.clone() {
+            Event::Response(answer) => match self.phase.clone() {
                 Phase::List { digits } => self.listed(digits, answer, options, now),
                 Phase::Read {
                     digits,
@@ -148,7 +148,7 @@ impl Fetch {
     fn listed(
         mut self,
         digits: Digits,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
@@ -177,11 +177,11 @@ impl Fetch {
         mut files: Files,
         mut told: Told,
         at: usize,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
     ) -> Result<Step, SourceError> {
         let conversation = self.current().map_or("", |place| place.id.as_str());
-        let too_large = matches!(answer, Answer::Fault(Fault::TooLarge(_)));
+        let too_large = matches!(answer, Err(RequestError::TooLarge(_)));
         let json = match too_large {
             true => None,
             false => s3::read(options, answer)?,
@@ -254,7 +254,7 @@ impl Fetch {
         step.artifacts = artifacts;
         if !renewing {
             step.conversations = vec![Conversation {
-                extent: files.extent(),
+                revision: files.revision(),
                 ..told.conversation(&place.id, place.start)
             }];
             step.outcomes = vec![Outcome::new(place.id, result)];

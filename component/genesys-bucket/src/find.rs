@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Conversation, Counted, Event, Fact, Next, Note, SourceError, Split, SplitKind, Step, TimeRange,
-    Timestamp,
+    Conversation, Count, Event, Next, Note, SourceError, Split, SplitKind, Step, TimeRange,
+    Timestamp, Update,
     time::{DAY, HOUR, days, lanes},
 };
 use serde::{Deserialize, Serialize};
@@ -117,10 +117,10 @@ impl Find {
         _: Timestamp,
     ) -> Result<Step, SourceError> {
         let answer = match event {
-            Event::Due => return Ok(Step::then(self.ask(options))),
-            Event::Answer(answer) => answer,
+            Event::Resume => return Ok(Step::then(self.ask(options))),
+            Event::Response(answer) => answer,
             // A find hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(self.done())),
+            Event::Refresh(_) => return Ok(Step::then(self.done())),
         };
         let page = s3::listed(options, answer)?;
         if self.probing {
@@ -134,10 +134,10 @@ impl Find {
         // One that is cut by the end of a page comes with both pages.
         let again = |one: &&Conversation| before.as_ref() == Some(&one.id);
         self.found += (conversations.len() - conversations.iter().filter(again).count()) as u64;
-        let mut facts = Vec::new();
+        let mut updates = Vec::new();
         if self.counting {
             let number = conversations.len() as u64;
-            facts.push(Fact::Count(Counted {
+            updates.push(Update::Count(Count {
                 range: TimeRange {
                     from: self.day,
                     until: self.day + DAY,
@@ -155,7 +155,7 @@ impl Find {
         }
         match page.contents.last().filter(|_| page.is_truncated()) {
             Some(last) => self.after = Some(last.key.clone()),
-            None => facts.extend(self.advance()),
+            None => updates.extend(self.advance()),
         }
         let next = if self.day < self.until {
             self.ask(options)
@@ -164,7 +164,7 @@ impl Find {
         };
         Ok(Step {
             conversations,
-            facts,
+            updates,
             notes,
             ..Step::then(next)
         })
@@ -198,13 +198,13 @@ impl Find {
             let end = Some(object.written().max(start));
             match found.last_mut().filter(|one| one.id == id) {
                 Some(one) => {
-                    one.extent = Some(listed);
+                    one.revision = Some(listed);
                     one.end = one.end.max(end);
                 }
                 // It was counted, or is an example, with the page before.
                 None if self.counting && listed > 1 => {}
                 None => found.push(Conversation {
-                    extent: Some(listed),
+                    revision: Some(listed),
                     end,
                     ..Conversation::bare(id, start)
                 }),
@@ -230,7 +230,7 @@ impl Find {
 
     /// Goes on to the other way of writing the day, or to the next day; then it tells what the bucket
     /// has of the day, in whole hours.
-    fn advance(&mut self) -> Option<Fact> {
+    fn advance(&mut self) -> Option<Update> {
         self.after = None;
         self.listed = 0;
         let padded = layout::day(self.day, Digits::Padded);
@@ -248,7 +248,7 @@ impl Find {
             std::mem::take(&mut self.found),
             std::mem::take(&mut self.pages),
         );
-        (!self.counting).then_some(Fact::Count(Counted {
+        (!self.counting).then_some(Update::Count(Count {
             range,
             conversations: found,
             recorded: found,

@@ -63,6 +63,7 @@ impl Source for GenesysBucket {
         Ok(Started {
             // Files are downloaded with the credentials, too: from where requests may go.
             origins: vec![Origin::api(&options.origin)],
+            token_url: None,
             splits,
             fetch_size: FETCH_SIZE,
         })

@@ -4,7 +4,7 @@
 //! encoded here as S3 encodes them to compare signatures.
 
 use recording_source_sdk::{
-    Answer, Request, Response, SourceError, excerpt,
+    Request, RequestResult, Response, SourceError, excerpt,
     json::instant,
     options::wrong,
     url::{escape, escape_path, unescape},
@@ -142,8 +142,8 @@ fn get(options: &Options, url: String) -> Request {
 }
 
 /// Reads a page of a listing.
-pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceError> {
-    let response = answer.response()?;
+pub(crate) fn listed(options: &Options, answer: RequestResult) -> Result<Page, SourceError> {
+    let response = answer?;
     if response.status != 200 {
         return Err(refused(options, &response, "s3:ListBucket"));
     }
@@ -170,8 +170,11 @@ pub(crate) fn listed(options: &Options, answer: Answer) -> Result<Page, SourceEr
 }
 
 /// Reads an object; none if there is none.
-pub(crate) fn read(options: &Options, answer: Answer) -> Result<Option<Vec<u8>>, SourceError> {
-    let response = answer.response()?;
+pub(crate) fn read(
+    options: &Options,
+    answer: RequestResult,
+) -> Result<Option<Vec<u8>>, SourceError> {
+    let response = answer?;
     match response.status {
         200 => Ok(Some(response.body)),
         404 if body(&response).code != "NoSuchBucket" => Ok(None),

@@ -2,16 +2,16 @@
 
 use genesys_bucket::GenesysBucket;
 use recording_source_sdk::{
-    Answer, Drive, Fact, Finding, Purpose, Request, Response, SourceError, Verdict,
+    Drive, Finding, Purpose, Request, RequestResult, Response, SourceError, Update, Verdict,
 };
 
 const OPTIONS: &str = r#"{"bucket":"calls","organization":"org-1","region":"eu-west-1"}"#;
 // 2026-01-06T00:00:00Z
 const NOW: u64 = 1_767_657_600_000;
 
-fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> RequestResult {
     let headers = headers.iter();
-    Answer::Response(Response {
+    Ok(Response {
         status,
         headers: headers
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -20,11 +20,11 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     })
 }
 
-fn check(answer: impl FnMut(&Request, u64) -> Answer) -> Result<Vec<Finding>, SourceError> {
+fn check(answer: impl FnMut(&Request, u64) -> RequestResult) -> Result<Vec<Finding>, SourceError> {
     let mut drive = Drive::start::<GenesysBucket>(OPTIONS, Purpose::Check, NOW)?;
     drive.run::<GenesysBucket>(answer)?;
-    let findings = drive.facts.into_iter().map(|fact| match fact {
-        Fact::Finding(finding) => finding,
+    let findings = drive.updates.into_iter().map(|update| match update {
+        Update::Finding(finding) => finding,
         other => panic!("{other:?}"),
     });
     Ok(findings.collect())
@@ -89,7 +89,7 @@ fn each_refusal_is_a_finding_with_the_way_out() {
 }
 
 /// A bucket with one call in its newest hour, as the integration pushes it.
-fn call(request: &Request, written: &str, class: &str) -> Answer {
+fn call(request: &Request, written: &str, class: &str) -> RequestResult {
     const HOUR: &str = "org-1/year=2026/month=1/day=5/hour=23/";
     let url = &request.url;
     let folder = |name: &str| {

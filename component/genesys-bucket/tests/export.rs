@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_bucket::GenesysBucket;
 use recording_source_sdk::{
-    Answer, ArtifactKey, Drive, Event, Find, OutcomeResult, Purpose, Request, Response, Source,
-    SourceError, TimeRange, Timestamp,
+    ArtifactKey, Drive, Event, Find, OutcomeResult, Purpose, Request, RequestResult, Response,
+    Source, SourceError, TimeRange, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ impl Bucket {
         );
     }
 
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn answer(&mut self, request: &Request) -> RequestResult {
         let url = request
             .url
             .strip_prefix("https://calls.s3.eu-west-1.amazonaws.com/");
@@ -68,7 +68,7 @@ impl Bucket {
             },
         };
         let headers = Vec::new();
-        Answer::Response(Response {
+        Ok(Response {
             status,
             headers,
             body,
@@ -222,7 +222,7 @@ fn folders_with_and_without_leading_zeros_are_found_on_all_pages() {
     // Wherever pages end, a folder's objects are counted, by the search and by the fetch alike.
     for id in results.keys() {
         let extents = drive.conversations.iter().filter(|one| one.id == *id);
-        let extents: Vec<_> = extents.map(|one| one.extent).collect();
+        let extents: Vec<_> = extents.map(|one| one.revision).collect();
         let whole = |extents: &&[Option<u64>]| extents.ends_with(&[Some(2), Some(2)]);
         assert!(whole(&extents.as_slice()), "{id}: {extents:?}");
     }
@@ -401,9 +401,11 @@ fn fresh_links_are_had_for_the_files_that_need_them_alone() {
     let key = drive.artifacts[1].key.clone();
     let split = drive.done.last().unwrap().clone();
     drive
-        .finish::<GenesysBucket>(split, Event::Renew(vec![key.clone()]), &mut |request, _| {
-            bucket.answer(request)
-        })
+        .finish::<GenesysBucket>(
+            split,
+            Event::Refresh(vec![key.clone()]),
+            &mut |request, _| bucket.answer(request),
+        )
         .unwrap();
     assert_eq!(drive.outcomes.len(), told);
     let fresh: Vec<&ArtifactKey> = drive.artifacts[handed..]

@@ -8,7 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod recording;
 
 use recording_source_sdk::{
-    Answer, Method, Request, Response, SourceError, excerpt,
+    Method, Request, RequestResult, Response, SourceError, excerpt,
     json::{self, Object, Odd},
     options::is_plain,
 };
@@ -84,8 +84,8 @@ impl From<Refusal> for SourceError {
 }
 
 /// The body of a successful answer; otherwise what was refused.
-pub(crate) fn success(answer: Answer) -> Result<Result<Response, Refusal>, SourceError> {
-    let response = answer.response()?;
+pub(crate) fn success(answer: RequestResult) -> Result<Result<Response, Refusal>, SourceError> {
+    let response = answer?;
     if (200..300).contains(&response.status) {
         return Ok(Ok(response));
     }

@@ -1,7 +1,7 @@
 //! Files to fetch, and how.
 
 use recording_source_sdk::{
-    Artifact, ArtifactKey, BundleIndex, Container, Download, IndexField, IndexMeaning,
+    Artifact, ArtifactKey, BundleIndex, Container, Download, IndexColumn, IndexField,
 };
 
 use crate::outcome::UPLOADING;
@@ -15,16 +15,16 @@ pub(crate) fn bundle(id: &str, url: String) -> Artifact {
             file_field: "fileName".to_owned(),
             content_type_field: Some("contentType".to_owned()),
             error_field: Some("errorMsg".to_owned()),
-            passing_errors: vec![UPLOADING.0.to_owned()],
-            known_fields: [
-                ("ani", IndexMeaning::Ani),
-                ("dnis", IndexMeaning::Dnis),
-                ("agentName", IndexMeaning::AgentName),
-                ("tags", IndexMeaning::Tag),
+            retryable_errors: vec![UPLOADING.0.to_owned()],
+            columns: [
+                ("ani", IndexColumn::Ani),
+                ("dnis", IndexColumn::Dnis),
+                ("agentName", IndexColumn::AgentName),
+                ("tags", IndexColumn::Tag),
             ]
-            .map(|(name, meaning)| IndexField {
+            .map(|(name, column)| IndexField {
                 name: name.to_owned(),
-                meaning,
+                column,
             })
             .into(),
         }),

@@ -12,7 +12,7 @@ mod count;
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Event, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp, json,
+    Event, Next, RequestError, RequestResult, SourceError, Split, SplitKind, Step, Timestamp, json,
     time::{DAY, lanes},
 };
 use serde::{Deserialize, Serialize};
@@ -123,11 +123,11 @@ impl Plan {
         _: Timestamp,
     ) -> Result<Step, SourceError> {
         let answer = match event {
-            Event::Due => {
+            Event::Resume => {
                 return Ok(Step::then(self.send(analytics::availability(options))));
             }
-            Event::Answer(answer) => answer,
-            Event::Renew(_) => return Ok(Step::then(self.done())),
+            Event::Response(answer) => answer,
+            Event::Refresh(_) => return Ok(Step::then(self.done())),
         };
         let reach = match api::success(answer)? {
             Ok(response) => json::instant(&analytics::reach(&response)?).ok_or_else(|| {
@@ -233,10 +233,10 @@ impl Backfill {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let answer = match event {
-            Event::Due => return Ok(Step::then(self.next(options))),
-            Event::Answer(answer) => answer,
+            Event::Resume => return Ok(Step::then(self.next(options))),
+            Event::Response(answer) => answer,
             // A search hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(self.done())),
+            Event::Refresh(_) => return Ok(Step::then(self.done())),
         };
         if self.names.is_asking() {
             let mut step = Step::then(self.done());
@@ -270,7 +270,7 @@ impl Backfill {
 
     fn submitted(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
@@ -292,7 +292,7 @@ impl Backfill {
 
     fn polled(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         job: String,
         since: Timestamp,
         options: &Options,
@@ -336,13 +336,13 @@ impl Backfill {
     /// A page of results.
     fn read(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         job: String,
         cursor: Option<String>,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             return Ok(self.too_large(limit, options));
         }
         let page = match api::success(answer)? {

@@ -11,8 +11,8 @@ mod files;
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Event, Fault, Fetch, Next, Outcome, OutcomeResult, SourceError,
-    Split, SplitKind, Step, Timestamp, Wanted,
+    Artifact, ArtifactKey, ConversationRef, Event, Fetch, Job as VendorJob, Next, Outcome,
+    OutcomeResult, RequestError, RequestResult, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ enum Phase {
 
 /// The splits that fetching begins with.
 pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
-    let groups: Vec<&[Wanted]> = fetch.conversations.chunks(options.batch_size).collect();
+    let groups: Vec<&[ConversationRef]> = fetch.conversations.chunks(options.batch_size).collect();
     groups
         .iter()
         .enumerate()
@@ -106,6 +106,17 @@ pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
             batch.split()
         })
         .collect()
+}
+
+/// What the host is told of the job that a batch waits for, with how many of its results there are.
+fn waited_for(since: Timestamp, progress: Option<(u64, u64)>, options: &Options) -> VendorJob {
+    VendorJob {
+        kind: "batch".to_owned(),
+        since,
+        done: progress.map(|(done, _)| done),
+        total: progress.map(|(_, total)| total),
+        latest: since + options.job_timeout_ms,
+    }
 }
 
 impl Batch {
@@ -139,9 +150,9 @@ impl Batch {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         match (event, self.phase.clone()) {
-            (Event::Renew(keys), _) => Ok(self.renew(&keys, options, now)),
+            (Event::Refresh(keys), _) => Ok(self.renew(&keys, options, now)),
             // One that went on when its row was found: there is nothing to ask for.
-            (Event::Due, phase)
+            (Event::Resume, phase)
                 if options.mode == Mode::MetadataOnly
                     && matches!(phase, Phase::Describing | Phase::Unsubmitted) =>
             {
@@ -150,14 +161,14 @@ impl Batch {
                 step.outcomes = outcomes;
                 Ok(step)
             }
-            (Event::Due, Phase::Finished { .. }) => Ok(Step::then(self.done())),
-            (Event::Due, _) => Ok(Step::then(self.ask(options))),
-            (Event::Answer(answer), Phase::Describing) => self.describe(answer, options, now),
-            (Event::Answer(answer), Phase::Unsubmitted) => self.submitted(answer, options, now),
-            (Event::Answer(answer), Phase::Running { job, since, counts }) => {
+            (Event::Resume, Phase::Finished { .. }) => Ok(Step::then(self.done())),
+            (Event::Resume, _) => Ok(Step::then(self.ask(options))),
+            (Event::Response(answer), Phase::Describing) => self.describe(answer, options, now),
+            (Event::Response(answer), Phase::Unsubmitted) => self.submitted(answer, options, now),
+            (Event::Response(answer), Phase::Running { job, since, counts }) => {
                 self.polled(answer, &job, since, counts, options, now)
             }
-            (Event::Answer(_), Phase::Finished { .. }) => Ok(Step::then(self.done())),
+            (Event::Response(_), Phase::Finished { .. }) => Ok(Step::then(self.done())),
         }
     }
 
@@ -177,7 +188,7 @@ impl Batch {
 
     fn describe(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
@@ -205,7 +216,7 @@ impl Batch {
 
     fn submitted(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
@@ -219,7 +230,8 @@ impl Batch {
                     since: now,
                     counts: None,
                 };
-                return Ok(Step::then(self.wait(now + options.poll_ms)));
+                let next = self.wait_for(waited_for(now, None, options), now + options.poll_ms);
+                return Ok(Step::then(next));
             }
             Err(refusal) => refusal,
         };
@@ -258,14 +270,14 @@ impl Batch {
 
     fn polled(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         id: &str,
         since: Timestamp,
         counts: Option<(u64, u64)>,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             return Ok(self.too_large(limit, options));
         }
         let job = match api::success(answer)? {
@@ -302,9 +314,8 @@ impl Batch {
             since,
             counts: job.expected_result_count.zip(job.result_count),
         };
-        // Polls thin out as a job takes longer: a fixed pace would eat the request limit.
-        let pause = options.poll_ms.max(age * 35 / 100);
-        step.next = self.wait(now + pause);
+        let progress = job.result_count.zip(job.expected_result_count);
+        step.next = self.wait_for(waited_for(since, progress, options), now + options.poll_ms);
         Ok(step)
     }
 

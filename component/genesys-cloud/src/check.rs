@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Answer, Event, Fault, Finding, Next, Request, Response, SourceError, Split, SplitKind, Step,
+    Event, Finding, Next, Request, RequestError, Response, SourceError, Split, SplitKind, Step,
     Timestamp, Verdict, time::DAY,
 };
 use serde::{Deserialize, Serialize};
@@ -116,18 +116,16 @@ impl Check {
         let Some(call) = self.next else {
             return Ok(Step::then(self.done()));
         };
-        let Event::Answer(answer) = event else {
+        let Event::Response(answer) = event else {
             return Ok(Step::then(ask(call, options, now)));
         };
         let mut findings = Vec::new();
-        if let (Call::Query, Answer::Response(response)) = (call, &answer) {
+        if let (Call::Query, Ok(response)) = (call, &answer) {
             findings.extend(response.clock(now));
             findings.extend(limit(response));
         }
         // An export asks for smaller pages, too.
-        if let (Call::Query | Call::Orphans, Answer::Fault(Fault::TooLarge(limit))) =
-            (call, &answer)
-        {
+        if let (Call::Query | Call::Orphans, Err(RequestError::TooLarge(limit))) = (call, &answer) {
             let text = format!("a page has more than {limit} bytes; smaller ones are asked for");
             findings.push(Finding::good(call.subject(), text));
             return Ok(found(call, options, findings, now));

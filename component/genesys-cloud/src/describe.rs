@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use recording_source_sdk::{
-    AboutRecording, Answer, Fact, Failure, Fault, Missing, Note, Request, Response, SourceError,
-    Step, Timestamp,
+    Failure, Missing, Note, RecordingAttributes, Request, RequestError, RequestResult, Response,
+    SourceError, Step, Timestamp, Update,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -186,7 +186,7 @@ impl Described {
     /// again, if the answer was none of the vendor's; `pace` is the time and the shortest pause.
     pub(crate) fn answered(
         &mut self,
-        answer: Answer,
+        answer: RequestResult,
         conversations: &[String],
         pace: (Timestamp, u64),
         step: &mut Step,
@@ -198,7 +198,7 @@ impl Described {
             return Ok(None);
         };
         let told = match answer {
-            Answer::Fault(Fault::TooLarge(limit)) => Err(Unlisted::TooLarge(limit)),
+            Err(RequestError::TooLarge(limit)) => Err(Unlisted::TooLarge(limit)),
             answer => match api::success(answer)? {
                 Ok(response) => read(&response, conversation, step).ok_or(Unlisted::Unreadable),
                 // The conversation is not there any more, or hidden.
@@ -244,7 +244,7 @@ impl Described {
                 state: one.file_state.clone().unwrap_or_default(),
                 media: one.media.clone().unwrap_or_default(),
             });
-            step.facts.push(Fact::Recording(AboutRecording {
+            step.updates.push(Update::Recording(RecordingAttributes {
                 conversation: conversation.to_owned(),
                 recording: id,
                 attributes: attributes(one, &sessions),
@@ -268,19 +268,19 @@ impl Described {
     /// Whose sessions are whose, of all conversations or of a few of them.
     fn told_of_sessions(
         &mut self,
-        answer: Answer,
+        answer: RequestResult,
         conversations: &[String],
     ) -> Result<(), SourceError> {
         let asked = self.piece(conversations).len();
         let (from, size) = self.piecemeal.unwrap_or((0, conversations.len()));
         let page = match answer {
-            Answer::Fault(Fault::TooLarge(_)) if asked > 1 => {
+            Err(RequestError::TooLarge(_)) if asked > 1 => {
                 self.piecemeal = Some((from, asked / 2));
                 self.sessions.get_or_insert_default();
                 return Ok(());
             }
             // Without it the agents of recordings stay unknown, and nothing else.
-            Answer::Fault(Fault::TooLarge(_)) => analytics::Page::default(),
+            Err(RequestError::TooLarge(_)) => analytics::Page::default(),
             answer => match api::success(answer)? {
                 Ok(response) => analytics::Page::read(&response)?,
                 Err(refusal) if refusal.status == 400 => analytics::Page::default(),

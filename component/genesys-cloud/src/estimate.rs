@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Counted, Event, Fact, Fault, Next, SourceError, Split, SplitKind, Step, TimeRange,
-    Timestamp,
+    Count, Event, Next, RequestError, SourceError, Split, SplitKind, Step, TimeRange, Timestamp,
+    Update,
     options::wrong,
     time::{DAY, days},
 };
@@ -92,10 +92,10 @@ impl Estimate {
         event: Event,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let Event::Answer(answer) = event else {
+        let Event::Response(answer) = event else {
             return Ok(Step::then(self.ask(options)));
         };
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             return self.too_large(limit, options, now);
         }
         let response = api::success(answer)?.map_err(SourceError::from)?;
@@ -157,7 +157,7 @@ impl Estimate {
             DAY => count,
             _ => count * rows.len() as u64 / all.max(1),
         };
-        step.facts.push(Fact::Count(Counted {
+        step.updates.push(Update::Count(Count {
             range: (from..until).into(),
             conversations: share(conversations),
             recorded: share(recorded),

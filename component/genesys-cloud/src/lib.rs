@@ -99,13 +99,11 @@ impl Source for GenesysCloud {
             Purpose::Estimate(range) => estimate::begin(range, now)?,
             Purpose::Check => vec![check::begin()],
         };
-        let mut origins = vec![
-            Origin::api(&options.api_url),
-            Origin::token(format!("{}/oauth/token", options.login_url)),
-        ];
+        let mut origins = vec![Origin::api(&options.api_url)];
         origins.extend(options.media_origins.iter().map(Origin::media));
         Ok(Started {
             origins,
+            token_url: Some(format!("{}/oauth/token", options.login_url)),
             splits,
             fetch_size: match options.one_by_one() {
                 true => recording::TOGETHER,

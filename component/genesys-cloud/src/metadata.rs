@@ -172,7 +172,7 @@ impl Row {
                 dnis,
                 divisions: row.texts("divisionIds"),
                 recorded: told.recorded,
-                extent: None,
+                revision: None,
                 attributes: told.attributes(),
                 agents: told.agents,
                 queues: told.queues,

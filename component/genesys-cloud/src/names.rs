@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recording_source_sdk::{Answer, Fact, Fault, Named, Party, Request, SourceError, Step};
+use recording_source_sdk::{
+    Named, Party, Request, RequestError, RequestResult, SourceError, Step, Update,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,11 +88,15 @@ impl Names {
     }
 
     /// Takes the answer to a look-up: what it names is told in `step`.
-    pub(crate) fn answered(&mut self, answer: Answer, step: &mut Step) -> Result<(), SourceError> {
+    pub(crate) fn answered(
+        &mut self,
+        answer: RequestResult,
+        step: &mut Step,
+    ) -> Result<(), SourceError> {
         let Some((kind, ids)) = self.lookups.pop() else {
             return Ok(());
         };
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             step.warn(format!(
                 "names of {kind:?} are unavailable: the answer has more than {limit} bytes"
             ));
@@ -101,8 +107,8 @@ impl Names {
             Ok(response) => {
                 let named = directory::named(&response)?.into_iter();
                 let named = named.filter(|(id, _)| ids.contains(id));
-                step.facts
-                    .extend(named.map(|(id, name)| Fact::Name(Named { id, name })));
+                step.updates
+                    .extend(named.map(|(id, name)| Update::Name(Named { id, name })));
             }
             // Some vendor's ids are no longer ids of anything.
             Err(refusal) if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) => {

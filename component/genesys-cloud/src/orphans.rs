@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use recording_source_sdk::{
-    Answer, Conversation, Event, Fault, Outcome, SourceError, Split, SplitKind, Step, Timestamp,
+    Conversation, Event, Outcome, RequestError, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,8 @@ impl Orphans {
     ) -> Result<Step, SourceError> {
         let mut step = Step::then(self.done());
         match event {
-            Event::Due => {}
-            Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
+            Event::Resume => {}
+            Event::Response(Err(RequestError::TooLarge(limit))) => {
                 if !self.paging.shrink(recording::ORPHANS) {
                     step.warn(format!(
                         "recording number {} without a conversation is told of in more than {limit} bytes: it is left out",
@@ -62,7 +62,7 @@ impl Orphans {
                     self.paging.next(recording::ORPHANS);
                 }
             }
-            Event::Answer(answer) => {
+            Event::Response(answer) => {
                 let listing = match api::success(answer)? {
                     Ok(response) => recording::Orphans::read(&response)?,
                     Err(refusal) => return Err(refusal.into()),
@@ -72,7 +72,7 @@ impl Orphans {
                 }
                 self.paging.next(recording::ORPHANS);
             }
-            Event::Renew(_) => return Ok(step),
+            Event::Refresh(_) => return Ok(step),
         }
         let size = self.paging.size(recording::ORPHANS);
         step.next = self.send(recording::orphans(options, size, self.paging.page));

@@ -13,7 +13,7 @@ pub(crate) const UPLOADING: (&str, &str) = ("upload", "uploading");
 const RESTORING: &str = "restoring";
 
 /// Codes of what may pass: the vendor may have it the next time.
-const PASSING: [&str; 7] = [
+const RETRYABLE: [&str; 7] = [
     UPLOADING.1,
     RESTORING,
     JOB_LOST,
@@ -39,7 +39,7 @@ pub(crate) const TOO_LARGE: &str = "too-large";
 /// A failure with this code; some codes are of what may pass.
 pub(crate) fn failure(code: &str, message: String) -> Failure {
     Failure {
-        passing: PASSING.contains(&code),
+        retryable: RETRYABLE.contains(&code),
         code: code.to_owned(),
         message,
     }
@@ -50,7 +50,7 @@ pub(crate) fn left_out() -> OutcomeResult {
     OutcomeResult::Failed(Failure {
         code: "left-out".to_owned(),
         message: "recorded, says the vendor, but hands over nothing: not ready, deleted, sensitive, or hidden from this client".to_owned(),
-        passing: true,
+        retryable: true,
     })
 }
 

@@ -10,7 +10,6 @@ use crate::{
     api::{self, analytics::Page},
     metadata::{Began, Row},
     options::Mode,
-    outcome::failure,
 };
 
 /// Conversations of a page whose oddities are named, and fields of each.
@@ -78,10 +77,9 @@ fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
     let conversation = &row.conversation;
     let ended = conversation.end.is_some();
     match mode {
-        _ if row.began == Began::Untold => Some(OutcomeResult::Failed(failure(
-            "unreadable",
+        _ if row.began == Began::Untold => Some(OutcomeResult::Unreadable(
             "its row tells neither when it began nor when anything in it did".to_owned(),
-        ))),
+        )),
         Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) >= DAY => {
             Some(only_metadata())
         }
@@ -98,7 +96,7 @@ fn not_ended() -> Failure {
     Failure {
         code: NOT_ENDED.to_owned(),
         message: "it goes on".to_owned(),
-        passing: true,
+        retryable: true,
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Answer, Artifact, ArtifactKey, Download, Event, Failure, Fault, Fetch, Missing, Next, Outcome,
-    OutcomeResult, SourceError, Split, SplitKind, Step, Timestamp,
+    Artifact, ArtifactKey, Download, Event, Failure, Fetch, Missing, Next, Outcome, OutcomeResult,
+    RequestError, RequestResult, SourceError, Split, SplitKind, Step, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -175,12 +175,12 @@ impl Recordings {
         let mut step = Step::then(self.done());
         match event {
             // One that went on when its row was found: there is nothing to ask for.
-            Event::Due if self.open.is_none() && options.mode == Mode::MetadataOnly => {
+            Event::Resume if self.open.is_none() && options.mode == Mode::MetadataOnly => {
                 step.outcomes = self.all(only_metadata());
                 return Ok(step);
             }
-            Event::Due => {}
-            Event::Answer(answer) if self.open.is_none() => {
+            Event::Resume => {}
+            Event::Response(answer) if self.open.is_none() => {
                 let pace = (now, options.poll_ms);
                 let again =
                     self.described
@@ -197,8 +197,8 @@ impl Recordings {
                     self.plan(options, &mut step);
                 }
             }
-            Event::Answer(answer) => self.answered(answer, options, now, &mut step)?,
-            Event::Renew(keys) => self.renew(&keys),
+            Event::Response(answer) => self.answered(answer, options, now, &mut step)?,
+            Event::Refresh(keys) => self.renew(&keys),
         }
         step.next = self.next(options, now);
         Ok(step)
@@ -275,7 +275,7 @@ impl Recordings {
     /// Takes the answer for the recording that was asked for last.
     fn answered(
         &mut self,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
         step: &mut Step,
@@ -401,8 +401,8 @@ enum Heard {
     Noise,
 }
 
-fn heard(answer: Answer) -> Result<Heard, SourceError> {
-    if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+fn heard(answer: RequestResult) -> Result<Heard, SourceError> {
+    if let Err(RequestError::TooLarge(limit)) = answer {
         return Ok(Heard::Lost(Lost::TooLarge(limit)));
     }
     Ok(match api::success(answer)? {

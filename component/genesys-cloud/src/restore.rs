@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use recording_source_sdk::{
-    Answer, Event, Failure, Fault, Missing, Next, SourceError, Split, SplitKind, Step, Timestamp,
+    Event, Failure, Missing, Next, RequestError, SourceError, Split, SplitKind, Step, Timestamp,
     time::DAY,
 };
 use serde::{Deserialize, Serialize};
@@ -90,17 +90,17 @@ impl Restore {
     ) -> Result<Step, SourceError> {
         let mut step = Step::then(self.done());
         match event {
-            Event::Due => {}
+            Event::Resume => {}
             // A restoration hands over no artifacts.
-            Event::Renew(_) => return Ok(step),
-            Event::Answer(Answer::Fault(Fault::TooLarge(limit))) => {
+            Event::Refresh(_) => return Ok(step),
+            Event::Response(Err(RequestError::TooLarge(limit))) => {
                 let text =
                     format!("a recording is not restored: more than {limit} bytes are told of it");
                 step.warn(text);
                 self.dates = None;
                 self.rest.pop();
             }
-            Event::Answer(answer) => match (api::success(answer)?, self.dates.take()) {
+            Event::Response(answer) => match (api::success(answer)?, self.dates.take()) {
                 (Ok(response), None) => {
                     let (known, _) = api::object(&response, recording::Metadata::read)?;
                     if known.file_state.as_deref() == Some("ARCHIVED") {

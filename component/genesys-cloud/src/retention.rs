@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Conversation, Event, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp,
-    time::DAY,
+    Conversation, Event, Next, RequestError, RequestResult, SourceError, Split, SplitKind, Step,
+    Timestamp, time::DAY,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,24 +83,24 @@ impl Retention {
     ) -> Result<Step, SourceError> {
         let mut step = Step::then(self.done());
         match event {
-            Event::Due => {}
-            Event::Answer(answer) if self.names.is_asking() => {
+            Event::Resume => {}
+            Event::Response(answer) if self.names.is_asking() => {
                 self.names.answered(answer, &mut step)?;
             }
-            Event::Answer(answer) if !self.found.is_empty() => {
+            Event::Response(answer) if !self.found.is_empty() => {
                 self.described(answer, options, now, &mut step)?;
             }
-            Event::Answer(answer) => self.listed(answer, &mut step)?,
+            Event::Response(answer) => self.listed(answer, &mut step)?,
             // A search hands over no artifacts.
-            Event::Renew(_) => return Ok(step),
+            Event::Refresh(_) => return Ok(step),
         }
         step.next = self.next(options, now);
         Ok(step)
     }
 
     /// A page of recordings.
-    fn listed(&mut self, answer: Answer, step: &mut Step) -> Result<(), SourceError> {
-        if matches!(answer, Answer::Fault(Fault::TooLarge(_))) && self.size > 1 {
+    fn listed(&mut self, answer: RequestResult, step: &mut Step) -> Result<(), SourceError> {
+        if matches!(answer, Err(RequestError::TooLarge(_))) && self.size > 1 {
             self.size = (self.size / 2).max(1);
             return Ok(());
         }
@@ -141,12 +141,12 @@ impl Retention {
     /// The conversations of some recordings.
     fn described(
         &mut self,
-        answer: Answer,
+        answer: RequestResult,
         options: &Options,
         now: Timestamp,
         step: &mut Step,
     ) -> Result<(), SourceError> {
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             if self.together > 1 {
                 self.together /= 2;
             } else {

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Counted, Event, Fact, Fault, Next, SourceError, Split, SplitKind, Step, Timestamp,
+    Count, Event, Next, RequestError, SourceError, Split, SplitKind, Step, Timestamp, Update,
     time::{DAY, lanes},
 };
 use serde::{Deserialize, Serialize};
@@ -134,10 +134,10 @@ impl Window {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         let answer = match event {
-            Event::Due => return Ok(Step::then(self.ask(options))),
-            Event::Answer(answer) => answer,
+            Event::Resume => return Ok(Step::then(self.ask(options))),
+            Event::Response(answer) => answer,
             // A window hands over no artifacts.
-            Event::Renew(_) => return Ok(Step::then(self.done())),
+            Event::Refresh(_) => return Ok(Step::then(self.done())),
         };
         if self.names.is_asking() {
             let mut step = Step::then(self.done());
@@ -145,7 +145,7 @@ impl Window {
             step.next = self.ask(options);
             return Ok(step);
         }
-        if let Answer::Fault(Fault::TooLarge(limit)) = answer {
+        if let Err(RequestError::TooLarge(limit)) = answer {
             return Ok(self.too_large(limit, options));
         }
         let page = match api::success(answer)? {
@@ -245,7 +245,7 @@ impl Window {
                 tally.rows
             ));
         }
-        step.facts.push(Fact::Count(Counted {
+        step.updates.push(Update::Count(Count {
             range: (self.from..self.until).into(),
             conversations: tally.inside + tally.unusable + missing,
             recorded: tally.recorded,

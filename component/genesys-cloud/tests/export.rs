@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_cloud::GenesysCloud;
 use recording_source_sdk::{
-    Answer, ArtifactKey, Container, Drive, Event, Fault, Find, Method, OutcomeResult, Purpose,
-    RecordingKey, Request, Response, SourceError, TimeRange, Timestamp,
+    ArtifactKey, Container, Drive, Event, Find, Method, OutcomeResult, Purpose, RecordingKey,
+    Request, RequestError, RequestResult, Response, SourceError, TimeRange, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -44,8 +44,8 @@ fn start(options: &str, purpose: Purpose) -> Drive {
     Drive::start::<GenesysCloud>(options, purpose, FROM + 30 * DAY).unwrap()
 }
 
-fn reply(status: u16, body: &Value) -> Answer {
-    Answer::Response(Response {
+fn reply(status: u16, body: &Value) -> RequestResult {
+    Ok(Response {
         status,
         headers: Vec::new(),
         body: body.to_string().into_bytes(),
@@ -83,7 +83,7 @@ impl Vendor {
         }
     }
 
-    fn answer(&mut self, request: &Request, _now: Timestamp) -> Answer {
+    fn answer(&mut self, request: &Request, _now: Timestamp) -> RequestResult {
         let path = request
             .url
             .strip_prefix("https://api.mypurecloud.ie/api/v2/")
@@ -119,7 +119,7 @@ impl Vendor {
         }
     }
 
-    fn query(&self, body: &Value) -> Answer {
+    fn query(&self, body: &Value) -> RequestResult {
         let (from, until) = body["interval"].as_str().unwrap().split_once('/').unwrap();
         let ms = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond() as u64;
         let (from, until) = (ms(from), ms(until));
@@ -265,7 +265,7 @@ fn pages_that_shift_while_they_are_read_are_walked_again() {
             asked += 1;
             // A row of the first page went away after it was read: the second one misses a row.
             let mut page = vendor.query(&body(request));
-            if let (Answer::Response(response), true) = (&mut page, asked == 2) {
+            if let (Ok(response), true) = (&mut page, asked == 2) {
                 let mut shifted: Value = serde_json::from_slice(&response.body).unwrap();
                 shifted["totalHits"] = json!(shifted["totalHits"].as_u64().unwrap() - 1);
                 shifted["conversations"].as_array_mut().unwrap().remove(0);
@@ -335,13 +335,13 @@ fn requests_are_written_as_each_dialect_documents_them() {
 fn errors_say_whether_another_attempt_helps() {
     let forbidden =
         json!({ "code": "missing.permissions", "message": "analytics:conversationDetail:view" });
-    let html = Answer::Response(Response {
+    let html = Ok(Response {
         status: 503,
         headers: Vec::new(),
         body: b"<html>".to_vec(),
     });
     type Expected = fn(&SourceError) -> bool;
-    let cases: [(Answer, Expected); 3] = [
+    let cases: [(RequestResult, Expected); 3] = [
         (
             reply(403, &forbidden),
             |error| matches!(error, SourceError::Forbidden(text) if text.contains("analytics:")),

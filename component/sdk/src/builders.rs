@@ -4,9 +4,9 @@ use jiff::{Timestamp as Instant, fmt::rfc2822};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Answer, Artifact, ArtifactKey, Container, Conversation, Download, Fact, Failure, Fault,
-    Finding, HandedOver, Level, Method, Missing, Next, Note, Origin, OriginRole, Outcome,
-    OutcomeResult, RecordingKey, Request, Response, SourceError, State, Step, Timestamp, Verdict,
+    Artifact, ArtifactKey, Container, Conversation, Download, Failure, Finding, HandedOver, Level,
+    Method, Missing, Next, Note, Origin, OriginRole, Outcome, OutcomeResult, RecordingKey, Request,
+    RequestError, Response, SourceError, State, Step, Timestamp, Update, Verdict,
 };
 
 /// The code of the outcome that a `find` gives a conversation that has not ended: the host waits for
@@ -34,7 +34,7 @@ impl Step {
             artifacts: Vec::new(),
             outcomes: Vec::new(),
             splits: Vec::new(),
-            facts: Vec::new(),
+            updates: Vec::new(),
             notes: Vec::new(),
             next,
         }
@@ -44,7 +44,7 @@ impl Step {
     #[must_use]
     pub fn found(findings: Vec<Finding>, next: Next) -> Self {
         Step {
-            facts: findings.into_iter().map(Fact::Finding).collect(),
+            updates: findings.into_iter().map(Update::Finding).collect(),
             ..Step::then(next)
         }
     }
@@ -86,19 +86,15 @@ impl State {
     }
 }
 
-impl Answer {
-    /// The server's answer, if there is one.
-    ///
-    /// # Errors
-    /// What a fault means: one that may pass is [`SourceError::Transient`].
-    pub fn response(self) -> Result<Response, SourceError> {
-        match self {
-            Answer::Response(response) => Ok(response),
-            Answer::Fault(Fault::Unreachable(reason)) => Err(SourceError::Transient(reason)),
-            Answer::Fault(Fault::Refused(reason)) => Err(SourceError::Permanent(reason)),
-            Answer::Fault(Fault::TooLarge(limit)) => Err(SourceError::Permanent(format!(
-                "the answer is larger than {limit} bytes"
-            ))),
+impl From<RequestError> for SourceError {
+    /// What the error means for the split: one that may pass is [`SourceError::Transient`].
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Unreachable(reason) => SourceError::Transient(reason),
+            RequestError::Refused(reason) => SourceError::Permanent(reason),
+            RequestError::TooLarge(limit) => {
+                SourceError::Permanent(format!("the response is larger than {limit} bytes"))
+            }
         }
     }
 }
@@ -129,12 +125,6 @@ impl Origin {
     #[must_use]
     pub fn api(url: impl Into<String>) -> Self {
         Self::with_role(url, OriginRole::Api)
-    }
-
-    /// Where tokens are had.
-    #[must_use]
-    pub fn token(url: impl Into<String>) -> Self {
-        Self::with_role(url, OriginRole::Token)
     }
 
     /// Where downloads without credentials come from.
@@ -265,7 +255,7 @@ impl OutcomeResult {
             return OutcomeResult::HandedOver(HandedOver { artifacts, missing });
         }
         // What may pass comes first: it is worth asking again for.
-        match missing.into_iter().max_by_key(|one| one.failure.passing) {
+        match missing.into_iter().max_by_key(|one| one.failure.retryable) {
             Some(one) => OutcomeResult::Failed(one.failure),
             None => OutcomeResult::NoRecording,
         }
@@ -274,15 +264,15 @@ impl OutcomeResult {
 
 impl Missing {
     /// A recording that is unavailable, or that of which nothing but the conversation is known;
-    /// `passing` says that a later attempt may succeed.
+    /// `retryable` says that a later attempt may succeed.
     #[must_use]
-    pub fn new(recording: Option<&str>, code: &str, message: &str, passing: bool) -> Self {
+    pub fn new(recording: Option<&str>, code: &str, message: &str, retryable: bool) -> Self {
         Missing {
             recording: recording.map(str::to_owned),
             failure: Failure {
                 code: code.to_owned(),
                 message: message.to_owned(),
-                passing,
+                retryable,
             },
         }
     }
@@ -368,7 +358,7 @@ impl Conversation {
             divisions: Vec::new(),
             media_types: Vec::new(),
             recorded: true,
-            extent: None,
+            revision: None,
             attributes: Vec::new(),
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
-    Answer, Artifact, Conversation, Event, Fact, Fetch, NOT_ENDED, Next, Note, Outcome,
-    OutcomeResult, Purpose, Request, Source, SourceError, Split, Started, Timestamp, Wanted,
+    Artifact, Conversation, ConversationRef, Event, Fetch, NOT_ENDED, Next, Note, Outcome,
+    OutcomeResult, Purpose, Request, RequestResult, Source, SourceError, Split, Started, Timestamp,
+    Update,
 };
 
 /// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
@@ -30,11 +31,11 @@ pub struct Drive {
     /// Every outcome, in order.
     pub outcomes: Vec<Outcome>,
     /// Everything learnt about what was found, in order.
-    pub facts: Vec<Fact>,
+    pub updates: Vec<Update>,
     /// Every line for the log, in order.
     pub notes: Vec<Note>,
     /// Conversations whose recordings have not been asked for yet.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<ConversationRef>,
     /// The ids of all conversations whose recordings have been wanted: once is enough.
     had: HashSet<String>,
     /// How often recordings have been asked for.
@@ -62,7 +63,7 @@ impl Drive {
             conversations: Vec::new(),
             artifacts: Vec::new(),
             outcomes: Vec::new(),
-            facts: Vec::new(),
+            updates: Vec::new(),
             notes: Vec::new(),
             wanted: Vec::new(),
             had: HashSet::new(),
@@ -80,7 +81,7 @@ impl Drive {
     /// The first error that the source returns.
     pub fn run<S: Source>(
         &mut self,
-        mut respond: impl FnMut(&Request, Timestamp) -> Answer,
+        mut respond: impl FnMut(&Request, Timestamp) -> RequestResult,
     ) -> Result<(), SourceError> {
         loop {
             let size = self.started.fetch_size.max(1) as usize;
@@ -98,7 +99,7 @@ impl Drive {
                 return Ok(());
             };
             self.now = self.now.max(due);
-            self.finish::<S>(split, Event::Due, &mut respond)?;
+            self.finish::<S>(split, Event::Resume, &mut respond)?;
         }
     }
 
@@ -110,7 +111,7 @@ impl Drive {
         &mut self,
         mut split: Split,
         mut event: Event,
-        respond: &mut impl FnMut(&Request, Timestamp) -> Answer,
+        respond: &mut impl FnMut(&Request, Timestamp) -> RequestResult,
     ) -> Result<(), SourceError> {
         loop {
             let mut step = S::step(&self.options, split.state.clone(), event, self.now)?;
@@ -123,7 +124,7 @@ impl Drive {
                 .collect();
             for found in &step.conversations {
                 if !settled.contains(found.id.as_str()) && self.had.insert(found.id.clone()) {
-                    self.wanted.push(Wanted {
+                    self.wanted.push(ConversationRef {
                         id: found.id.clone(),
                         start: found.start,
                         recorded: found.recorded,
@@ -133,13 +134,13 @@ impl Drive {
             self.conversations.extend(step.conversations);
             self.artifacts.extend(step.artifacts);
             self.outcomes.extend(step.outcomes);
-            self.facts.extend(step.facts);
+            self.updates.extend(step.updates);
             self.notes.extend(step.notes);
             self.add(step.splits);
             match step.next {
                 Next::Send(send) => {
                     split.state = send.state;
-                    event = Event::Answer(respond(&send.request, self.now));
+                    event = Event::Response(respond(&send.request, self.now));
                     self.requests.push(send.request);
                 }
                 Next::Wait(wait) => {

@@ -23,8 +23,11 @@ pub use builders::{NOT_ENDED, excerpt};
 pub use drive::Drive;
 pub use split::{SplitKind, Splits};
 
+/// What came of a request: the server's response, whatever its status, or why there is none.
+pub type RequestResult = Result<Response, RequestError>;
+
 // The macro below does not tell cargo which file it reads: a change there must not go unnoticed.
-const _: &str = include_str!("../../../wit/source.wit");
+const _: &str = include_str!("../wit/source.wit");
 
 // For what `splits!` writes.
 #[doc(hidden)]
@@ -35,7 +38,7 @@ pub use serde;
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "recording-source",
         pub_export_macro: true,
         export_macro_name: "export_world",

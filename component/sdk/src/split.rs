@@ -8,7 +8,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Event, Next, Request, Send, SourceError, Split, State, Step, Timestamp, Wait};
+use crate::{Event, Job, Next, Request, Send, SourceError, Split, State, Step, Timestamp, Wait};
 
 /// The states of all kinds of splits of a source: an enum that [`splits!`](crate::splits) makes.
 pub trait Splits: Serialize + DeserializeOwned {
@@ -67,7 +67,7 @@ pub trait SplitKind: Clone {
         }
     }
 
-    /// Next: the answer to a request.
+    /// Next: the response to a request.
     fn send(&self, request: Request) -> Next {
         Next::Send(Send {
             request,
@@ -80,10 +80,20 @@ pub trait SplitKind: Clone {
         Next::Wait(Wait {
             until,
             state: self.state(),
+            job: None,
         })
     }
 
-    /// Next: nothing. A `renew` begins with this state.
+    /// Next: another step, when a job of the vendor's is likely to be done; `until` at the earliest.
+    fn wait_for(&self, job: Job, until: Timestamp) -> Next {
+        Next::Wait(Wait {
+            until,
+            state: self.state(),
+            job: Some(job),
+        })
+    }
+
+    /// Next: nothing. A `refresh` begins with this state.
     fn done(&self) -> Next {
         Next::Done(self.state())
     }
@@ -116,8 +126,8 @@ pub trait SplitKind: Clone {
 ///
 /// impl Walk {
 ///     fn step(mut self, options: &Options, event: Event, _: Timestamp) -> Result<Step, SourceError> {
-///         if let Event::Answer(answer) = event {
-///             if answer.response()?.status == 404 {
+///         if let Event::Response(answer) = event {
+///             if answer?.status == 404 {
 ///                 return Ok(Step::then(self.done()));
 ///             }
 ///             self.page += 1;
@@ -140,7 +150,7 @@ pub trait SplitKind: Clone {
 ///
 /// // What `Source::step` does:
 /// let options = Options { url: "https://calls.example/list".to_owned() };
-/// let step = SplitState::read(&split.state)?.step(&options, Event::Due, 0)?;
+/// let step = SplitState::read(&split.state)?.step(&options, Event::Resume, 0)?;
 /// assert!(matches!(step.next, Next::Send(send) if send.request.url.ends_with("?page=1")));
 /// # Ok::<(), SourceError>(())
 /// ```

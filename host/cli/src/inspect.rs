@@ -57,11 +57,19 @@ fn show(component: &SourceComponent) -> anyhow::Result<()> {
     println!("  sha256     {}", component.digest());
     println!("  imports    {}", listed(component.imports()));
     let auth = match described.auth {
-        AuthScheme::None => "none",
+        AuthScheme::None => "none".to_owned(),
         AuthScheme::Oauth2ClientCredentials => {
             "OAuth 2.0 client credentials, added by the host; the component sees no secret"
+                .to_owned()
         }
-        AuthScheme::AwsSigv4 => "AWS Signature Version 4, added by the host",
+        AuthScheme::AwsSigv4 => "AWS Signature Version 4, added by the host".to_owned(),
+        AuthScheme::Basic => "user name and password, added by the host".to_owned(),
+        AuthScheme::Header(header) => {
+            format!(
+                "a secret in the header `{}`, added by the host",
+                header.name
+            )
+        }
     };
     println!("  log-in     {auth}");
     if let Some(limit) = &described.rate_limit {

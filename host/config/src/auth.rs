@@ -1,4 +1,4 @@
-//! The keys of a source's `auth`: an OAuth client, or an AWS identity.
+//! The keys of a source's `auth`: an OAuth client, a user with a password, a secret, or an AWS identity.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,10 @@ use recording_host_engine::run::AwsAuth;
 use recording_host_model::AuthScheme;
 use recording_host_source::SourceComponent;
 
-/// The keys that tell of an OAuth client.
-const CLIENT: [&str; 2] = ["client_id", "client_secret"];
+/// The keys that tell of an OAuth client, of a user, and of a secret in a header.
+const CLIENT: [&str; 3] = ["client_id", "client_secret", "token_url"];
+const USER: [&str; 2] = ["username", "password"];
+const SECRET: &str = "secret";
 
 /// An OAuth client; the component never sees its credentials.
 #[derive(Deserialize, JsonSchema)]
@@ -32,6 +34,30 @@ struct ClientKeys {
     /// The client's secret.
     #[schemars(example = &"SECRET[env.GENESYS_CLIENT_SECRET]")]
     client_secret: Hidden,
+    /// The token endpoint, if it is not the one that the component proposes.
+    #[schemars(example = &"https://login.mypurecloud.ie/oauth/token")]
+    token_url: Option<String>,
+}
+
+/// A user with a password (RFC 7617), for a component that asks for that; it never sees them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UserKeys {
+    /// The user name.
+    #[schemars(example = &"SECRET[env.RECORDER_USER]")]
+    username: Hidden,
+    /// The password.
+    #[schemars(example = &"SECRET[env.RECORDER_PASSWORD]")]
+    password: Hidden,
+}
+
+/// A secret for a header that the component names, such as an API key; it never sees it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SecretKeys {
+    /// The secret.
+    #[schemars(example = &"SECRET[env.RECORDER_API_KEY]")]
+    secret: Hidden,
 }
 
 /// Keys of an AWS identity besides those of its credentials.
@@ -46,9 +72,11 @@ struct SigningKeys {
     service: Option<String>,
 }
 
-/// What `auth` may hold: for an OAuth client, and for an AWS identity.
-pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Value, Value) {
+/// What `auth` may hold: for an OAuth client, for an AWS identity, for a user, and for a secret.
+pub(super) fn schemas(generator: &mut SchemaGenerator) -> [Value; 4] {
     let client = ClientKeys::json_schema(generator).to_value();
+    let user = UserKeys::json_schema(generator).to_value();
+    let secret = SecretKeys::json_schema(generator).to_value();
     #[cfg(feature = "s3")]
     let aws = {
         let mut aws = CredentialKeys::json_schema(generator).to_value();
@@ -65,7 +93,7 @@ pub(super) fn schemas(generator: &mut SchemaGenerator) -> (Value, Value) {
     };
     #[cfg(not(feature = "s3"))]
     let aws = serde_json::json!({ "type": "object" });
-    (client, aws)
+    [client, aws, user, secret]
 }
 
 /// Reads `auth` at `at`.
@@ -83,7 +111,19 @@ pub(super) fn auth(
         return Ok(Auth::Client {
             id: secrets.get("client_id", &given.client_id)?,
             secret: secrets.get("client_secret", &given.client_secret)?,
+            token_url: given.token_url,
         });
+    }
+    if USER.iter().any(|name| table.contains_key(*name)) {
+        let given: UserKeys = parse(at, Value::Object(table))?;
+        return Ok(Auth::Basic {
+            username: secrets.get("username", &given.username)?,
+            password: secrets.get("password", &given.password)?,
+        });
+    }
+    if table.contains_key(SECRET) {
+        let given: SecretKeys = parse(at, Value::Object(table))?;
+        return Ok(Auth::Secret(secrets.get(SECRET, &given.secret)?));
     }
     aws(at, table, &secrets)
 }
@@ -98,14 +138,22 @@ pub(super) fn suits(
     let described = component.describe();
     let described = described.map_err(|source| ConfigError::Component { at, source })?;
     let reason = match (described.auth, auth) {
-        (AuthScheme::AwsSigv4, Some(Auth::Client { .. })) => {
-            "this source needs AWS credentials, not an OAuth client: give `access_key_id` and `secret_access_key`, `profile`, or nothing for AWS' default chain"
-        }
+        (_, None) | (AuthScheme::None, _) => return Ok(()),
+        (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { .. }))
+        | (AuthScheme::Basic, Some(Auth::Basic { .. }))
+        | (AuthScheme::Header(_), Some(Auth::Secret(_))) => return Ok(()),
         #[cfg(feature = "s3")]
-        (AuthScheme::Oauth2ClientCredentials, Some(Auth::Aws(_))) => {
-            "this source needs `client_id` and `client_secret`"
+        (AuthScheme::AwsSigv4, Some(Auth::Aws(_))) => return Ok(()),
+        (AuthScheme::AwsSigv4, _) => {
+            "this source needs AWS credentials: give `access_key_id` and `secret_access_key`, `profile`, or nothing for AWS' default chain".to_owned()
         }
-        _ => return Ok(()),
+        (AuthScheme::Oauth2ClientCredentials, _) => {
+            "this source needs `client_id` and `client_secret`".to_owned()
+        }
+        (AuthScheme::Basic, _) => "this source needs `username` and `password`".to_owned(),
+        (AuthScheme::Header(header), _) => {
+            format!("this source needs `secret`, for the header `{}`", header.name)
+        }
     };
     Err(key(format!("sources.{name}.auth"), reason))
 }

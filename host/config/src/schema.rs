@@ -38,7 +38,7 @@ pub fn schema() -> Result<Value, SandboxError> {
 /// The sources, by name.
 pub(super) fn sources(generator: &mut SchemaGenerator) -> Schema {
     let keys = RawSource::json_schema(generator).to_value();
-    let (client, aws) = auth::schemas(generator);
+    let [client, aws, user, secret] = auth::schemas(generator);
     let mut kinds = Vec::new();
     for (name, description, auth) in [
         (
@@ -64,7 +64,7 @@ pub(super) fn sources(generator: &mut SchemaGenerator) -> Schema {
     component["description"] = "A component from a file.".into();
     component["properties"]["auth"] = json!({
         "description": "The credentials that the component asks for; it never sees them.",
-        "anyOf": [client, aws],
+        "anyOf": [client, aws, user, secret],
     });
     require(&mut component, &["path", "allow"]);
     kinds.push(component);

@@ -11,6 +11,7 @@ mod deliver;
 mod discovery;
 mod filing;
 mod in_flight;
+mod job_times;
 mod links;
 pub(crate) mod ports;
 mod read_only;

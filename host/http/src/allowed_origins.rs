@@ -78,6 +78,13 @@ impl AllowedOrigins {
         }
     }
 
+    /// The same with a token endpoint that the operator names.
+    #[must_use]
+    pub fn with_token(mut self, url: &str) -> Self {
+        self.token.push(normal(url));
+        self
+    }
+
     /// Whether a request of the source may be sent.
     ///
     /// # Errors

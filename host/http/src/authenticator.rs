@@ -1,6 +1,7 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "aws")]
 use super::sigv4::{SigV4, SigV4Error};
@@ -24,7 +25,16 @@ pub enum Authenticator {
     /// An AWS identity.
     #[cfg(feature = "aws")]
     SigV4(SigV4),
+    /// A user name and a password (RFC 7617).
+    Basic(SecretString, SecretString),
+    /// A secret in a header, ready to be sent.
+    Header(HeaderName, HeaderValue),
 }
+
+/// Why a secret cannot stand in a header.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret, or what precedes it, has a character that no header may have")]
+pub struct HeaderError;
 
 /// Why a request cannot be proven to come from whom it comes.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +78,10 @@ pub enum RequestAuth {
     None,
     /// A token, and whether it was fetched just now.
     Bearer(HeaderValue, bool),
-    /// Signed headers.
+    /// Headers that prove it.
     Signed(HeaderMap),
+    /// A user name and a password.
+    Basic(SecretString, SecretString),
 }
 
 impl RequestAuth {
@@ -80,6 +92,7 @@ impl RequestAuth {
             RequestAuth::None => Credentials::None,
             RequestAuth::Bearer(token, _) => Credentials::Bearer(token),
             RequestAuth::Signed(headers) => Credentials::Signed(headers),
+            RequestAuth::Basic(user, password) => Credentials::Basic(user, password),
         }
     }
 
@@ -94,6 +107,18 @@ impl RequestAuth {
     allow(unused_variables, reason = "nothing signs")
 )]
 impl Authenticator {
+    /// A secret in the header `name`, behind a `prefix`.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn header(name: &str, prefix: &str, secret: &SecretString) -> Result<Self, HeaderError> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError)?;
+        let value = format!("{prefix}{}", secret.expose_secret());
+        let mut value = HeaderValue::from_str(&value).map_err(|_| HeaderError)?;
+        value.set_sensitive(true);
+        Ok(Authenticator::Header(name, value))
+    }
+
     /// Makes the proof of a request.
     ///
     /// # Errors
@@ -112,6 +137,15 @@ impl Authenticator {
             }
             #[cfg(feature = "aws")]
             Authenticator::SigV4(signer) => Ok(RequestAuth::Signed(signer.sign(request).await?)),
+            Authenticator::Basic(user, password) => {
+                Ok(RequestAuth::Basic(user.clone(), password.clone()))
+            }
+            Authenticator::Header(name, value) => {
+                Ok(RequestAuth::Signed(HeaderMap::from_iter([(
+                    name.clone(),
+                    value.clone(),
+                )])))
+            }
         }
     }
 

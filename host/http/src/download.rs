@@ -21,8 +21,8 @@ use reqwest::{
 use tokio::time::timeout;
 
 use super::{
-    AllowedOrigins, Authenticator, ClientError, OriginError, RequestAuth, SignableRequest, client,
-    millis, redacted, retry, transport::is_the_sources,
+    AllowedOrigins, Authenticator, ClientError, OriginError, SignableRequest, client, millis,
+    redacted, retry, transport::is_the_sources,
 };
 use recording_host_model::{
     Artifact, Backpressure, Event, Events, Method, clock::Clock, printable,
@@ -382,11 +382,7 @@ impl Downloads {
                 request = request.header(name, value);
             }
         }
-        request = match &proof {
-            RequestAuth::None => request,
-            RequestAuth::Bearer(token, _) => request.header("authorization", token),
-            RequestAuth::Signed(headers) => request.headers(headers.clone()),
-        };
+        request = credentials.add_to(request);
         if let Some((from, etag)) = rest {
             request = request
                 .header("range", format!("bytes={from}-"))

@@ -24,7 +24,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use url::Url;
 
 pub use allowed_origins::{AllowedOrigins, OriginError};
-pub use authenticator::{AuthError, Authenticator, RequestAuth};
+pub use authenticator::{AuthError, Authenticator, HeaderError, RequestAuth};
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
 pub use limit::{Limiter, Limiters};

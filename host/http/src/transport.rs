@@ -39,6 +39,20 @@ pub enum Credentials<'a> {
     Basic(&'a SecretString, &'a SecretString),
 }
 
+impl Credentials<'_> {
+    /// Adds them to a request.
+    pub(super) fn add_to(self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self {
+            Credentials::None => request,
+            Credentials::Bearer(token) => request.header(reqwest::header::AUTHORIZATION, token),
+            Credentials::Signed(headers) => request.headers(headers.clone()),
+            Credentials::Basic(user, password) => {
+                request.basic_auth(user.expose_secret(), Some(password.expose_secret()))
+            }
+        }
+    }
+}
+
 /// Sends requests.
 #[async_trait]
 pub trait HttpTransport: Send + Sync + Debug {
@@ -66,14 +80,7 @@ impl HttpTransport for reqwest::Client {
                 builder = builder.header(name, value);
             }
         }
-        builder = match credentials {
-            Credentials::None => builder,
-            Credentials::Bearer(token) => builder.header(reqwest::header::AUTHORIZATION, token),
-            Credentials::Signed(headers) => builder.headers(headers.clone()),
-            Credentials::Basic(user, password) => {
-                builder.basic_auth(user.expose_secret(), Some(password.expose_secret()))
-            }
-        };
+        builder = credentials.add_to(builder);
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }

@@ -102,12 +102,12 @@ pub enum Container {
     /// A zip with the files of one recording, such as a chat and its attachments.
     Zip,
     /// A zip with files of many recordings and a JSON index of them.
-    ZipBundle(ArchiveIndex),
+    ZipBundle(BundleIndex),
 }
 
 /// How the JSON documents in an archive tell whose each file is: objects with these fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArchiveIndex {
+pub struct BundleIndex {
     /// The field with the conversation's id.
     pub conversation_field: String,
     /// The field with the recording's id.

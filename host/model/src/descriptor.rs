@@ -20,7 +20,7 @@ pub struct Descriptor {
 }
 
 /// How the host authenticates a source's requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthScheme {
     /// Requests carry no credentials.
     None,
@@ -28,6 +28,19 @@ pub enum AuthScheme {
     Oauth2ClientCredentials,
     /// AWS Signature Version 4.
     AwsSigv4,
+    /// A user name and a password (RFC 7617).
+    Basic,
+    /// A secret, such as an API key, in a header.
+    Header(AuthHeader),
+}
+
+/// A header that carries a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthHeader {
+    /// Its name in lower case.
+    pub name: String,
+    /// What precedes the secret in its value.
+    pub prefix: String,
 }
 
 /// A documented limit on requests, shared by all requests of one credential.

@@ -69,7 +69,7 @@ pub enum Reported {
     /// All of its recordings have been handed over as artifacts.
     HandedOver(HandedOver),
     /// Whatever the archive of this id holds of it is all there is.
-    InArchive(String),
+    InBundle(String),
     /// It has no recording.
     NoRecording,
     /// Its recordings were left out on purpose; the text says why.

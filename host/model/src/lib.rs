@@ -27,11 +27,11 @@ mod split;
 mod update;
 
 pub use artifact::{
-    ArchiveIndex, Artifact, ArtifactKey, Container, Download, IndexColumn, IndexField, RecordingKey,
+    Artifact, ArtifactKey, BundleIndex, Container, Download, IndexColumn, IndexField, RecordingKey,
 };
 pub use backpressure::Backpressure;
 pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata, KeyContext, day};
-pub use descriptor::{AuthScheme, DataClass, Descriptor, RateLimit};
+pub use descriptor::{AuthHeader, AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Events, Progress, Subscriber};
@@ -45,7 +45,7 @@ pub use request::{Method, Origin, OriginRole, Request, RequestError, Response};
 pub use segment::Segment;
 pub use source_error::{OptionError, SourceError};
 pub use split::{
-    ConversationRef, Fetch, Find, Next, Purpose, Send, Split, SplitInput, SplitState, Started,
+    ConversationRef, Fetch, Find, Job, Next, Purpose, Send, Split, SplitInput, SplitState, Started,
     Step, TimeRange, Wait,
 };
 pub use update::{Counted, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict};

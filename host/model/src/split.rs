@@ -144,4 +144,21 @@ pub struct Wait {
     pub until: u64,
     /// The state to resume with.
     pub state: SplitState,
+    /// The vendor's job that is waited for, if it is one.
+    pub job: Option<Job>,
+}
+
+/// A job at the vendor's that a split waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What jobs that take about as long have in common.
+    pub kind: String,
+    /// When it was submitted (ms).
+    pub since: u64,
+    /// How much of it is done, if the vendor tells.
+    pub done: Option<u64>,
+    /// How much there is to do, in the same unit.
+    pub total: Option<u64>,
+    /// When to resume at the latest (ms).
+    pub latest: u64,
 }

@@ -27,6 +27,11 @@ const TICK: Duration = Duration::from_millis(20);
 /// How many ticks one call may take: five seconds.
 const TICKS: u64 = 250;
 
+/// The interface that a component must export.
+const INTERFACE: &str = "recording:source/source@0.2.0";
+/// What precedes the version in its name.
+const NAME: &str = "recording:source/source@";
+
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -47,8 +52,26 @@ pub enum SandboxError {
         pinned: String,
     },
     /// It is no component of this interface.
-    #[error("not a recording source (recording:source@0.1.0): {0}")]
+    #[error("not a recording source ({INTERFACE}): {0}")]
     Invalid(String),
+    /// It is a core module, which has no interface types.
+    #[error(
+        "this is a core WebAssembly module, not a component; make one of it with `wasm-tools component new FILE -o COMPONENT`, or with your language's own tool (docs/write-a-source.md)"
+    )]
+    CoreModule,
+    /// It implements another version of the interface.
+    #[error(
+        "the component implements {found}, and this program runs {INTERFACE}; build the component with the SDK or the WIT of that version"
+    )]
+    Version {
+        /// The interface that it exports.
+        found: String,
+    },
+    /// It exports no recording source.
+    #[error(
+        "the component does not export `{INTERFACE}`; it exports {0}. Build it for the world `recording-source` of that package"
+    )]
+    NoSource(String),
     /// It imports something.
     #[error("the component imports {0}; a recording source must import nothing")]
     Imports(String),
@@ -120,7 +143,14 @@ impl SourceComponent {
         config.epoch_interruption(true);
         config.concurrency_support(false);
         let engine = Engine::new(&config).map_err(invalid)?;
+        if is_core_module(wasm) {
+            return Err(SandboxError::CoreModule);
+        }
         let wasm_component = Component::new(&engine, wasm).map_err(invalid)?;
+        let exported = exports_a_source(&engine, &wasm_component);
+        if let Err(error @ SandboxError::Version { .. }) = exported {
+            return Err(error);
+        }
         let imports: Vec<String> = wasm_component
             .component_type()
             .imports(&engine)
@@ -131,6 +161,7 @@ impl SourceComponent {
         if !imports.is_empty() {
             return Err(SandboxError::Imports(imports.join(", ")));
         }
+        exported?;
         let linker = Linker::new(&engine);
         let pre = linker
             .instantiate_pre(&wasm_component)
@@ -252,6 +283,28 @@ impl SourceComponent {
                 reason: format!("{:#}", error.root_cause()),
             })
     }
+}
+
+/// Whether it is a core module: the preamble's layer tells it from a component.
+fn is_core_module(wasm: &[u8]) -> bool {
+    wasm.starts_with(b"\0asm\x01\0\0\0")
+}
+
+/// Refuses a component that exports no source, or one of another version of the interface.
+fn exports_a_source(engine: &Engine, component: &Component) -> Result<(), SandboxError> {
+    let exported = component.component_type();
+    let names: Vec<&str> = exported.exports(engine).map(|(name, _)| name).collect();
+    if names.contains(&INTERFACE) {
+        return Ok(());
+    }
+    let other = names.iter().find(|name| name.starts_with(NAME));
+    Err(match (other, names.is_empty()) {
+        (Some(found), _) => SandboxError::Version {
+            found: (*found).to_owned(),
+        },
+        (None, true) => SandboxError::NoSource("nothing".to_owned()),
+        (None, false) => SandboxError::NoSource(format!("`{}`", names.join("`, `"))),
+    })
 }
 
 /// Whether an imported instance holds nothing but types.

@@ -1,10 +1,13 @@
-//! What a component of the interface 0.1.0 says, turned into the types of the model.
+//! What a component of the interface 0.2.0 says, turned into the types of the model.
 
 mod into_guest;
 
 use recording_host_model as model;
 
 use crate::bindings::recording::source::types as wit;
+
+/// The code of what the vendor says and nobody can read.
+const UNREADABLE: &str = "unreadable";
 
 fn all<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
     list.into_iter().map(U::from).collect()
@@ -41,6 +44,11 @@ impl From<wit::AuthScheme> for model::AuthScheme {
             wit::AuthScheme::None => model::AuthScheme::None,
             wit::AuthScheme::Oauth2ClientCredentials => model::AuthScheme::Oauth2ClientCredentials,
             wit::AuthScheme::AwsSigv4 => model::AuthScheme::AwsSigv4,
+            wit::AuthScheme::Basic => model::AuthScheme::Basic,
+            wit::AuthScheme::Header(it) => model::AuthScheme::Header(model::AuthHeader {
+                name: it.name,
+                prefix: it.prefix,
+            }),
         }
     }
 }
@@ -59,8 +67,14 @@ impl From<wit::DataClass> for model::DataClass {
 
 impl From<wit::Started> for model::Started {
     fn from(it: wit::Started) -> Self {
+        let mut origins: Vec<model::Origin> = all(it.origins);
+        // The source proposes it; whether the credentials go there is the host's decision.
+        origins.extend(it.token_url.map(|url| model::Origin {
+            url,
+            role: model::OriginRole::Token,
+        }));
         model::Started {
-            origins: all(it.origins),
+            origins,
             splits: all(it.splits),
             fetch_size: it.fetch_size,
         }
@@ -80,7 +94,6 @@ impl From<wit::OriginRole> for model::OriginRole {
     fn from(it: wit::OriginRole) -> Self {
         match it {
             wit::OriginRole::Api => model::OriginRole::Api,
-            wit::OriginRole::Token => model::OriginRole::Token,
             wit::OriginRole::Media => model::OriginRole::Media,
         }
     }
@@ -112,7 +125,7 @@ impl From<wit::Step> for model::Step {
             artifacts: all(it.artifacts),
             outcomes: all(it.outcomes),
             splits: all(it.splits),
-            updates: all(it.facts),
+            updates: all(it.updates),
             notes: all(it.notes),
             next: it.next.into(),
         }
@@ -143,6 +156,13 @@ impl From<wit::Wait> for model::Wait {
         model::Wait {
             until: it.until,
             state: it.state.into(),
+            job: it.job.map(|it| model::Job {
+                kind: it.kind,
+                since: it.since,
+                done: it.done,
+                total: it.total,
+                latest: it.latest,
+            }),
         }
     }
 }
@@ -186,7 +206,7 @@ impl From<wit::Conversation> for model::Conversation {
             divisions: it.divisions,
             media_types: it.media_types,
             recorded: it.recorded,
-            revision: it.extent,
+            revision: it.revision,
             attributes: it.attributes,
         }
     }
@@ -263,16 +283,16 @@ impl From<wit::Container> for model::Container {
     }
 }
 
-impl From<wit::BundleIndex> for model::ArchiveIndex {
+impl From<wit::BundleIndex> for model::BundleIndex {
     fn from(it: wit::BundleIndex) -> Self {
-        model::ArchiveIndex {
+        model::BundleIndex {
             conversation_field: it.conversation_field,
             recording_field: it.recording_field,
             file_field: it.file_field,
             content_type_field: it.content_type_field,
             error_field: it.error_field,
-            retryable_errors: it.passing_errors,
-            columns: all(it.known_fields),
+            retryable_errors: it.retryable_errors,
+            columns: all(it.columns),
         }
     }
 }
@@ -281,18 +301,18 @@ impl From<wit::IndexField> for model::IndexField {
     fn from(it: wit::IndexField) -> Self {
         model::IndexField {
             name: it.name,
-            column: it.meaning.into(),
+            column: it.column.into(),
         }
     }
 }
 
-impl From<wit::IndexMeaning> for model::IndexColumn {
-    fn from(it: wit::IndexMeaning) -> Self {
+impl From<wit::IndexColumn> for model::IndexColumn {
+    fn from(it: wit::IndexColumn) -> Self {
         match it {
-            wit::IndexMeaning::Ani => model::IndexColumn::Ani,
-            wit::IndexMeaning::Dnis => model::IndexColumn::Dnis,
-            wit::IndexMeaning::AgentName => model::IndexColumn::AgentName,
-            wit::IndexMeaning::Tag => model::IndexColumn::Tag,
+            wit::IndexColumn::Ani => model::IndexColumn::Ani,
+            wit::IndexColumn::Dnis => model::IndexColumn::Dnis,
+            wit::IndexColumn::AgentName => model::IndexColumn::AgentName,
+            wit::IndexColumn::Tag => model::IndexColumn::Tag,
         }
     }
 }
@@ -310,10 +330,16 @@ impl From<wit::OutcomeResult> for model::Reported {
     fn from(it: wit::OutcomeResult) -> Self {
         match it {
             wit::OutcomeResult::HandedOver(it) => model::Reported::HandedOver(it.into()),
-            wit::OutcomeResult::InBundle(it) => model::Reported::InArchive(it),
+            wit::OutcomeResult::InBundle(it) => model::Reported::InBundle(it),
             wit::OutcomeResult::NoRecording => model::Reported::NoRecording,
             wit::OutcomeResult::Skipped(it) => model::Reported::Skipped(it),
             wit::OutcomeResult::Failed(it) => model::Reported::Failed(it.into()),
+            // A later version of the vendor's API, or of the source, may read it.
+            wit::OutcomeResult::Unreadable(message) => model::Reported::Failed(model::Failure {
+                code: UNREADABLE.to_owned(),
+                message,
+                retryable: true,
+            }),
         }
     }
 }
@@ -341,18 +367,18 @@ impl From<wit::Failure> for model::Failure {
         model::Failure {
             code: it.code,
             message: it.message,
-            retryable: it.passing,
+            retryable: it.retryable,
         }
     }
 }
 
-impl From<wit::Fact> for model::Update {
-    fn from(it: wit::Fact) -> Self {
+impl From<wit::Update> for model::Update {
+    fn from(it: wit::Update) -> Self {
         match it {
-            wit::Fact::Name(it) => model::Update::Name(it.into()),
-            wit::Fact::Recording(it) => model::Update::Recording(it.into()),
-            wit::Fact::Count(it) => model::Update::Count(it.into()),
-            wit::Fact::Finding(it) => model::Update::Finding(it.into()),
+            wit::Update::Name(it) => model::Update::Name(it.into()),
+            wit::Update::Recording(it) => model::Update::Recording(it.into()),
+            wit::Update::Count(it) => model::Update::Count(it.into()),
+            wit::Update::Finding(it) => model::Update::Finding(it.into()),
         }
     }
 }
@@ -366,8 +392,8 @@ impl From<wit::Named> for model::Named {
     }
 }
 
-impl From<wit::AboutRecording> for model::RecordingAttributes {
-    fn from(it: wit::AboutRecording) -> Self {
+impl From<wit::RecordingAttributes> for model::RecordingAttributes {
+    fn from(it: wit::RecordingAttributes) -> Self {
         model::RecordingAttributes {
             conversation: it.conversation,
             recording: it.recording,
@@ -376,8 +402,8 @@ impl From<wit::AboutRecording> for model::RecordingAttributes {
     }
 }
 
-impl From<wit::Counted> for model::Counted {
-    fn from(it: wit::Counted) -> Self {
+impl From<wit::Count> for model::Counted {
+    fn from(it: wit::Count) -> Self {
         model::Counted {
             range: it.range.into(),
             conversations: it.conversations,

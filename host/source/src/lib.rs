@@ -17,7 +17,7 @@ pub use trace::{Replay, Trace, replay};
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         world: "recording-source",
         additional_derives: [PartialEq, Eq],
     });

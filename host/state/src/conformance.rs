@@ -140,6 +140,7 @@ fn wait(data: &str, until: u64) -> Next {
     Next::Wait(Wait {
         until,
         state: state(data),
+        job: None,
     })
 }
 

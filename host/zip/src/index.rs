@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{Archive, Entry, EntryError, json};
-use recording_host_model::{ArchiveIndex, IndexColumn, IndexMetadata};
+use recording_host_model::{BundleIndex, IndexColumn, IndexMetadata};
 
 /// The longest JSON document that may be an index, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -57,7 +57,7 @@ impl Archive {
     /// Reads the index of a bundle: the JSON documents inside, those at the top first. A document
     /// that one before it lists is a recording, and what stands in it is not believed.
     #[must_use]
-    pub fn listed(&self, index: &ArchiveIndex) -> Listed {
+    pub fn listed(&self, index: &BundleIndex) -> Listed {
         let mut listed = Listed::default();
         let mut documents: Vec<&Entry> = self
             .entries()
@@ -98,7 +98,7 @@ fn is_empty(values: &[Value]) -> bool {
     matches!(values, [Value::Array(items)] if items.is_empty())
 }
 
-fn collect(value: &Value, index: &ArchiveIndex, listed: &mut Listed) {
+fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, index, listed)),
         Value::Object(fields) => {
@@ -141,7 +141,7 @@ fn collect(value: &Value, index: &ArchiveIndex, listed: &mut Listed) {
 }
 
 /// What an object tells besides whose the file is: bounded, and as text.
-fn told(fields: &Map<String, Value>, index: &ArchiveIndex) -> Option<Arc<IndexMetadata>> {
+fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<IndexMetadata>> {
     let identify = [
         Some(&index.conversation_field),
         Some(&index.recording_field),
@@ -190,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     fn listed(document: Value) -> Listed {
-        let index = ArchiveIndex {
+        let index = BundleIndex {
             conversation_field: "c".to_owned(),
             recording_field: "r".to_owned(),
             file_field: "f".to_owned(),

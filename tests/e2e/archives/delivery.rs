@@ -12,7 +12,7 @@ use std::{
 use recording_host_engine::transfer::{ArchiveMode, SinkBinding, Transfer};
 use recording_host_http::{AllowedOrigins, Authenticator, Downloads};
 use recording_host_model::{
-    ArchiveIndex, Artifact, ArtifactContents, ArtifactKey, ArtifactResult, CompletedConversation,
+    Artifact, ArtifactContents, ArtifactKey, ArtifactResult, BundleIndex, CompletedConversation,
     Container, Conversation, Download, IndexColumn, IndexField, Next, Origin, OriginRole, Outcome,
     RecordingKey, Reported, SplitState, Step, clock::Clock, layout::Layout,
 };
@@ -126,7 +126,7 @@ pub(super) fn recording() -> (ArtifactKey, Container) {
 }
 
 pub(super) fn bundle() -> (ArtifactKey, Container) {
-    let index = ArchiveIndex {
+    let index = BundleIndex {
         conversation_field: "conversationId".to_owned(),
         recording_field: "recordingId".to_owned(),
         file_field: "fileName".to_owned(),
@@ -162,7 +162,7 @@ fn step(artifact: &Artifact) -> Step {
     let conversations: Vec<_> = ["c1", "c2", "c3"].map(conversation).into();
     let outcomes = conversations.iter().map(|found| {
         let result = match &artifact.key {
-            ArtifactKey::Bundle(id) => Reported::InArchive(id.clone()),
+            ArtifactKey::Bundle(id) => Reported::InBundle(id.clone()),
             ArtifactKey::Recording(key) if key.conversation == found.id => {
                 Reported::HandedOver(recording_host_model::HandedOver {
                     artifacts: 1,

@@ -57,7 +57,7 @@ fn damage(harness: &Harness, name: &str, dice: &mut SmallRng) {
 }
 
 /// The outcomes that count, and what the rows that count are about.
-fn told(files: &Files) -> (BTreeMap<String, String>, BTreeSet<String>) {
+pub(super) fn told(files: &Files) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let mut latest = BTreeMap::<String, (u64, String)>::new();
     for line in receipts(files) {
         let Some(id) = line["conversation_id"].as_str() else {

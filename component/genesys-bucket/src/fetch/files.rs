@@ -117,7 +117,7 @@ impl Files {
     }
 
     /// How many objects there are, as a find counts them; none if there are more than are read.
-    pub(super) fn extent(&self) -> Option<u64> {
+    pub(super) fn revision(&self) -> Option<u64> {
         (!self.more).then_some(self.objects)
     }
 
@@ -125,8 +125,13 @@ impl Files {
     pub(super) fn missing(&self) -> Vec<Missing> {
         let mut found = Vec::new();
         for file in &self.files {
-            let mut tell = |code, message: &str, passing| {
-                found.push(Missing::new(Some(&file.recording), code, message, passing));
+            let mut tell = |code, message: &str, retryable| {
+                found.push(Missing::new(
+                    Some(&file.recording),
+                    code,
+                    message,
+                    retryable,
+                ));
             };
             if file.size.is_none() {
                 let message = "its metadata are in the bucket, and its file is not";

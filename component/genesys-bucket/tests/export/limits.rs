@@ -21,7 +21,7 @@ fn a_day_of_a_hundred_thousand_objects_is_paged_through_with_a_small_state() {
     );
     let (_, mut split) = drive.open.pop_first().unwrap();
     let (mut found, mut pages, mut largest) = (BTreeSet::new(), 0, 0);
-    let mut event = Event::Due;
+    let mut event = Event::Resume;
     let options = options(json!({ "parallelism": 1 }));
     loop {
         let step = GenesysBucket::step(&options, split.state, event, drive.now).unwrap();
@@ -36,7 +36,7 @@ fn a_day_of_a_hundred_thousand_objects_is_paged_through_with_a_small_state() {
         };
         largest = largest.max(send.state.data.len());
         pages += 1;
-        event = Event::Answer(bucket.answer(&send.request));
+        event = Event::Response(bucket.answer(&send.request));
         split.state = send.state;
     }
     assert_eq!(found.len(), 50_000);
@@ -51,7 +51,7 @@ fn a_bucket_that_refuses_says_what_to_change() {
         let mut drive = start(json!({}), DAY, DAY + HOUR, DAY + 48 * HOUR);
         drive
             .run::<GenesysBucket>(|_, _| {
-                Answer::Response(Response {
+                Ok(Response {
                     status,
                     headers: headers
                         .iter()
@@ -108,8 +108,8 @@ fn a_search_tells_how_many_conversations_the_bucket_has_of_each_day() {
     drive
         .run::<GenesysBucket>(|request, _| bucket.answer(request))
         .unwrap();
-    let [recording_source_sdk::Fact::Count(counted)] = drive.facts[..] else {
-        panic!("{:?}", drive.facts);
+    let [recording_source_sdk::Update::Count(counted)] = drive.updates[..] else {
+        panic!("{:?}", drive.updates);
     };
     assert_eq!((counted.conversations, results(&drive).len()), (10, 10));
     assert_eq!(
@@ -125,7 +125,7 @@ fn a_listing_with_odd_elements_costs_these_and_no_time_to_come_is_waited_for() {
     let mut bucket = Bucket::new();
     bucket.call("year=2026/month=1/day=5/hour=9", "whole", "r");
     let xml = |request: &Request, bucket: &mut Bucket| {
-        let Answer::Response(mut response) = bucket.answer(request) else {
+        let Ok(mut response) = bucket.answer(request) else {
             panic!("no response");
         };
         let odd = "<Contents><Size>many</Size></Contents><Contents><Key>\u{0}</Key></Contents></ListBucketResult>";
@@ -143,7 +143,7 @@ fn a_listing_with_odd_elements_costs_these_and_no_time_to_come_is_waited_for() {
         {
             response.body[at] = 0xff;
         }
-        Answer::Response(response)
+        Ok(response)
     };
     let mut drive = start(json!({}), DAY, DAY + 24 * HOUR, DAY + 48 * HOUR);
     drive

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use recording_source_sdk::{Answer, Conversation, Fault, SourceError, SplitKind, Step, Timestamp};
+use recording_source_sdk::{
+    Conversation, RequestError, RequestResult, SourceError, SplitKind, Step, Timestamp,
+};
 
 use super::Backfill;
 use crate::{
@@ -46,7 +48,7 @@ impl Backfill {
     /// of them, they were found.
     pub(super) fn read_again(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         job: String,
         next: Option<String>,
         mut live: Live,
@@ -55,12 +57,12 @@ impl Backfill {
     ) -> Result<Step, SourceError> {
         let mut step = Step::then(self.done());
         let page = match answer {
-            Answer::Fault(Fault::TooLarge(_)) if self.together > 1 => {
+            Err(RequestError::TooLarge(_)) if self.together > 1 => {
                 self.together /= 2;
                 step.next = self.ask(options);
                 return Ok(step);
             }
-            Answer::Fault(Fault::TooLarge(_)) => analytics::Page::default(),
+            Err(RequestError::TooLarge(_)) => analytics::Page::default(),
             answer => match api::success(answer)? {
                 Ok(response) => analytics::Page::read(&response)?,
                 // How many are taken at once is not documented.

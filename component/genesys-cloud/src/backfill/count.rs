@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use recording_source_sdk::{
-    Answer, Counted, Fact, Fault, SourceError, SplitKind, Step, Timestamp, time::DAY,
+    Count, RequestError, RequestResult, SourceError, SplitKind, Step, Timestamp, Update, time::DAY,
 };
 
 use super::{Backfill, PAGE, Phase};
@@ -42,15 +42,15 @@ impl Backfill {
     /// What the query counts in the last of the ranges.
     pub(super) fn counted(
         mut self,
-        answer: Answer,
+        answer: RequestResult,
         mut ranges: Vec<(Timestamp, Timestamp)>,
         options: &Options,
     ) -> Result<Step, SourceError> {
         let mut step = Step::then(self.done());
         let (from, until) = ranges.pop().unwrap_or((self.from, self.from));
-        let too_large = matches!(answer, Answer::Fault(Fault::TooLarge(_)));
+        let too_large = matches!(answer, Err(RequestError::TooLarge(_)));
         let hits = match answer {
-            Answer::Fault(Fault::TooLarge(_)) => None,
+            Err(RequestError::TooLarge(_)) => None,
             answer => match api::success(answer)? {
                 Ok(response) => analytics::Page::read(&response)?.total_hits,
                 Err(refusal) if refusal.too_wide() => None,
@@ -90,7 +90,7 @@ impl Backfill {
         let days = self.days.iter().filter(|one| whole.contains(&one.0));
         let (brought, recorded) = days.fold((0, 0), |sum, day| (sum.0 + day.1, sum.1 + day.2));
         if brought >= hits {
-            step.facts.push(Fact::Count(Counted {
+            step.updates.push(Update::Count(Count {
                 range: range.into(),
                 conversations: hits,
                 recorded,

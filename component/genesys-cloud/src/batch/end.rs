@@ -112,7 +112,7 @@ impl Batch {
                 let list = missing.get_mut(conversation).into_iter().flatten();
                 for one in list.filter(unclear).filter(|_| failure.code != "left-out") {
                     one.failure.code.clone_from(&failure.code);
-                    one.failure.passing = failure.passing;
+                    one.failure.retryable = failure.retryable;
                 }
             }
         }

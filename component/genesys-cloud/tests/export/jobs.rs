@@ -44,7 +44,7 @@ fn parts_errors_and_absences_each_have_their_outcome() {
         matches!(outcomes["c2"], OutcomeResult::HandedOver(handed) if handed.missing[0].failure.code == "vendor-error")
     );
     assert!(
-        matches!(outcomes["c3"], OutcomeResult::Failed(failure) if failure.code == "left-out" && failure.passing)
+        matches!(outcomes["c3"], OutcomeResult::Failed(failure) if failure.code == "left-out" && failure.retryable)
     );
 }
 
@@ -161,7 +161,7 @@ fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
             .clone();
         drive.artifacts.clear();
         let sent = drive.requests.len();
-        let event = Event::Renew(vec![key.clone()]);
+        let event = Event::Refresh(vec![key.clone()]);
         drive
             .finish::<GenesysCloud>(split, event, &mut |request, now| {
                 vendor.answer(request, now)
@@ -192,7 +192,7 @@ fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
         part: 0,
     });
     drive.artifacts.clear();
-    let event = Event::Renew(vec![other.clone()]);
+    let event = Event::Refresh(vec![other.clone()]);
     drive
         .finish::<GenesysCloud>(split, event, &mut |request, now| {
             vendor.answer(request, now)
@@ -212,9 +212,9 @@ fn a_split_interrupted_in_a_request_asks_for_the_same_again() {
         let mut asked = Vec::new();
         let mut again = start(OPTIONS, week());
         for _ in 0..2 {
-            let gone = Answer::Fault(Fault::Unreachable("cut".to_owned()));
+            let gone = Err(RequestError::Unreachable("cut".to_owned()));
             let result =
-                again.finish::<GenesysCloud>(split.clone(), Event::Due, &mut |request, _| {
+                again.finish::<GenesysCloud>(split.clone(), Event::Resume, &mut |request, _| {
                     asked.push(request.clone());
                     gone.clone()
                 });
@@ -248,7 +248,7 @@ fn a_page_of_results_that_is_too_large_is_asked_for_in_smaller_ones() {
                 "/j1/results?pageSize=250&cursor=a%20b%26c" => {
                     reply(200, &json!({ "conversations": rows[2..] }))
                 }
-                _ => Answer::Fault(Fault::TooLarge(1)),
+                _ => Err(RequestError::TooLarge(1)),
             }
         })
         .unwrap();

@@ -1,6 +1,6 @@
 //! What is odd costs itself alone, and nothing vanishes.
 
-use recording_source_sdk::{Counted, Fact};
+use recording_source_sdk::{Count, Update};
 
 use super::*;
 
@@ -21,7 +21,7 @@ impl Rows {
         }
     }
 
-    pub(crate) fn answer(&mut self, request: &Request) -> Answer {
+    pub(crate) fn answer(&mut self, request: &Request) -> RequestResult {
         if request.url.ends_with("/query") {
             let paging = &body(request)["paging"];
             let (size, page) = (&paging["pageSize"], &paging["pageNumber"]);
@@ -55,9 +55,9 @@ impl Rows {
     }
 }
 
-fn counted(drive: &Drive) -> Vec<Counted> {
-    let counts = drive.facts.iter().filter_map(|fact| match fact {
-        Fact::Count(counted) => Some(*counted),
+fn counted(drive: &Drive) -> Vec<Count> {
+    let counts = drive.updates.iter().filter_map(|update| match update {
+        Update::Count(counted) => Some(*counted),
         _ => None,
     });
     counts.collect()
@@ -166,9 +166,7 @@ fn a_row_without_a_start_is_filed_by_its_segments_or_as_unreadable() {
     let outcomes = only_outcome(&drive);
     assert!(matches!(outcomes["c1"], OutcomeResult::HandedOver(_)));
     assert!(matches!(outcomes["c3"], OutcomeResult::HandedOver(_)));
-    assert!(
-        matches!(outcomes["c2"], OutcomeResult::Failed(failure) if failure.code == "unreadable")
-    );
+    assert!(matches!(outcomes["c2"], OutcomeResult::Unreadable(_)));
 }
 
 #[test]
@@ -177,7 +175,7 @@ fn what_the_vendor_counts_is_told_and_a_difference_is_warned_of() {
     let mut vendor = Rows::new(rows(250));
     let drive = vendor.export(OPTIONS);
     let [counted_once] = counted(&drive)[..] else {
-        panic!("{:?}", drive.facts);
+        panic!("{:?}", drive.updates);
     };
     assert_eq!(
         (counted_once.range.from, counted_once.range.until),
@@ -270,7 +268,7 @@ fn text_that_is_no_text_costs_the_character() {
         bytes.extend(spelled);
         bytes.push(b'"');
         bytes.extend(after.as_bytes());
-        let page = Answer::Response(Response {
+        let page = Ok(Response {
             status: 200,
             headers: Vec::new(),
             body: bytes,
@@ -315,7 +313,7 @@ fn an_odd_result_costs_its_conversation_and_no_other() {
         match result {
             OutcomeResult::Failed(failure) => {
                 assert!(["c1", "c2"].contains(&id) && failure.code == "unreadable");
-                assert!(failure.passing);
+                assert!(failure.retryable);
             }
             OutcomeResult::HandedOver(handed) => {
                 assert!(handed.artifacts == 1 && handed.missing.is_empty(), "{id}");
@@ -355,7 +353,9 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
         let window = drive.started.splits[0].clone();
         drive.open.clear();
         drive
-            .finish::<GenesysCloud>(window, Event::Due, &mut |request, _| vendor.answer(request))
+            .finish::<GenesysCloud>(window, Event::Resume, &mut |request, _| {
+                vendor.answer(request)
+            })
             .unwrap();
         assert_eq!(
             (drive.outcomes.len(), drive.conversations.len()),
@@ -398,11 +398,11 @@ fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it()
         }
     };
     drive
-        .finish::<GenesysCloud>(search, Event::Due, &mut respond)
+        .finish::<GenesysCloud>(search, Event::Resume, &mut respond)
         .unwrap();
     while let Some((_, split)) = drive.open.pop_first() {
         drive
-            .finish::<GenesysCloud>(split, Event::Due, &mut respond)
+            .finish::<GenesysCloud>(split, Event::Resume, &mut respond)
             .unwrap();
     }
     let found: BTreeMap<&str, (u64, bool)> = drive

@@ -8,7 +8,7 @@ use super::{lenient::Rows, *};
 const STATE: usize = 256 << 10;
 
 /// The largest state that any split has had is below what hosts take.
-fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> Answer) {
+fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> RequestResult) {
     while let Some(((due, _), split)) = drive.open.pop_first() {
         assert!(
             split.state.data.len() < STATE,
@@ -18,7 +18,7 @@ fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> Answer
         );
         drive.now = drive.now.max(due);
         drive
-            .finish::<GenesysCloud>(split, Event::Due, &mut respond)
+            .finish::<GenesysCloud>(split, Event::Resume, &mut respond)
             .unwrap();
         assert!(
             drive
@@ -31,11 +31,9 @@ fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> Answer
     drive.run::<GenesysCloud>(respond).unwrap();
 }
 
-fn sized(answer: Answer, limit: usize) -> Answer {
+fn sized(answer: RequestResult, limit: usize) -> RequestResult {
     match answer {
-        Answer::Response(response) if response.body.len() > limit => {
-            Answer::Fault(Fault::TooLarge(limit as u64))
-        }
+        Ok(response) if response.body.len() > limit => Err(RequestError::TooLarge(limit as u64)),
         answer => answer,
     }
 }
@@ -82,8 +80,8 @@ fn a_row_that_is_too_large_by_itself_is_named_and_counted_and_the_rest_is_found(
             .any(|note| note.contains("brought 299: 1 are missing")),
         "{notes:?}"
     );
-    let count = drive.facts.iter().find_map(|fact| match fact {
-        recording_source_sdk::Fact::Count(counted) => Some(counted.conversations),
+    let count = drive.updates.iter().find_map(|update| match update {
+        recording_source_sdk::Update::Count(counted) => Some(counted.conversations),
         _ => None,
     });
     assert_eq!(count, Some(300));
@@ -154,9 +152,9 @@ fn a_batch_with_many_recordings_is_divided_before_its_state_is_too_large() {
         assert_eq!(drive.outcomes.len(), 100);
         assert!(batches.contains(&sizes.len()), "{sizes:?}");
         let told = drive
-            .facts
+            .updates
             .iter()
-            .filter(|fact| matches!(fact, recording_source_sdk::Fact::Recording(_)));
+            .filter(|update| matches!(update, recording_source_sdk::Update::Recording(_)));
         assert_eq!(told.count(), 100 * each as usize, "each is told of once");
     }
 }
@@ -228,7 +226,7 @@ fn renewals_that_are_too_large_are_done_in_halves_too() {
     drive.artifacts.clear();
     let mut respond = |request: &Request, _| sized(vendor.answer(request), 500);
     drive
-        .finish::<GenesysCloud>(split, Event::Renew(renew), &mut respond)
+        .finish::<GenesysCloud>(split, Event::Refresh(renew), &mut respond)
         .unwrap();
     drive.run::<GenesysCloud>(respond).unwrap();
     let renewed: BTreeSet<String> = drive
@@ -334,13 +332,13 @@ fn an_estimate_gets_over_rows_that_are_too_large() {
     let splits: Vec<_> = drive.open.values().cloned().collect();
     for split in splits {
         drive
-            .finish::<GenesysCloud>(split, Event::Due, &mut |request, _| {
+            .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| {
                 sized(vendor.answer(request), 20_000)
             })
             .unwrap();
     }
-    let [recording_source_sdk::Fact::Count(counted)] = drive.facts[..] else {
-        panic!("{:?}", drive.facts);
+    let [recording_source_sdk::Update::Count(counted)] = drive.updates[..] else {
+        panic!("{:?}", drive.updates);
     };
     assert_eq!(
         (counted.conversations, drive.conversations.len()),
@@ -373,8 +371,8 @@ fn whose_sessions_are_whose_is_asked_for_in_smaller_groups() {
         vendor.answer(request)
     });
     assert_eq!(groups[..3], [10, 5, 2]);
-    let agents = drive.facts.iter().filter_map(|fact| match fact {
-        recording_source_sdk::Fact::Recording(about) => about
+    let agents = drive.updates.iter().filter_map(|update| match update {
+        recording_source_sdk::Update::Recording(about) => about
             .attributes
             .iter()
             .find(|(name, _)| name == "recording.agent_ids")

@@ -62,7 +62,7 @@ fn a_job_that_stays_away_is_submitted_again_and_its_loss_may_pass() {
     let mut lost = 0;
     for result in only_outcome(&drive).values() {
         if let OutcomeResult::Failed(failure) = result {
-            assert!(failure.code == "job-lost" && failure.passing);
+            assert!(failure.code == "job-lost" && failure.retryable);
             lost += 1;
         }
     }
@@ -95,7 +95,7 @@ fn a_submission_that_finds_nobody_is_repeated_and_its_batch_stays_whole() {
         })
         .unwrap();
     let failed = only_outcome(&drive).into_values().filter(|result| {
-        matches!(result, OutcomeResult::Failed(failure) if failure.code == "not-found" && failure.passing)
+        matches!(result, OutcomeResult::Failed(failure) if failure.code == "not-found" && failure.retryable)
     });
     assert_eq!(failed.count(), 9);
 }
@@ -176,7 +176,7 @@ fn a_state_that_an_earlier_version_wrote_goes_on() {
         { "conversationId": "c0", "recordingId": "r-c0", "contentType": "video/webm", "resultUrl": "https://media.example/c0?Signature=1" },
         audio("c1")] });
     drive
-        .finish::<GenesysCloud>(split, Event::Due, &mut |_, _| reply(200, &done))
+        .finish::<GenesysCloud>(split, Event::Resume, &mut |_, _| reply(200, &done))
         .unwrap();
     let parts: BTreeMap<&str, u32> = drive
         .artifacts
@@ -217,7 +217,9 @@ fn a_window_that_an_earlier_version_was_walking_is_walked_to_its_end() {
     let mut drive = start(OPTIONS, days(1));
     drive.open.clear();
     drive
-        .finish::<GenesysCloud>(split, Event::Due, &mut |request, _| vendor.answer(request))
+        .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| {
+            vendor.answer(request)
+        })
         .unwrap();
     let pages: Vec<u64> = drive
         .requests

@@ -104,7 +104,7 @@ impl Intake {
                 }
             }
             Reported::Failed(failure) => self.message(&mut failure.message),
-            Reported::InArchive(_) | Reported::NoRecording | Reported::Skipped(_) => {}
+            Reported::InBundle(_) | Reported::NoRecording | Reported::Skipped(_) => {}
         }
     }
 }

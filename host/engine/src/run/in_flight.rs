@@ -2,7 +2,7 @@
 
 use super::{
     adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
-    links::Links, sink_health::SinkHealth, splits::Splits,
+    job_times::JobTimes, links::Links, sink_health::SinkHealth, splits::Splits,
 };
 use recording_host_state::{Queue, QueueError, WorkQueue};
 
@@ -15,6 +15,7 @@ pub(super) struct InFlight {
     pub(super) concurrency: AdaptiveConcurrency,
     pub(super) sinks: SinkHealth,
     pub(super) backfill: Backfill,
+    pub(super) job_times: JobTimes,
 }
 
 impl InFlight {
@@ -36,6 +37,7 @@ impl InFlight {
             concurrency,
             sinks,
             backfill: Backfill::default(),
+            job_times: JobTimes::default(),
         })
     }
 

@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, Engine, Interval, RunError, SourceConfig, Summary, context::context,
+    Auth, Concurrency, Engine, Interval, RunError, SourceConfig, Summary, context::context,
     ports::Sandboxed, source_error,
 };
 use crate::{
@@ -305,6 +305,13 @@ impl Pipeline {
             self.source.allow.as_deref(),
             self.source.allow_private_addresses,
         );
+        let allow = match &self.source.auth {
+            Some(Auth::Client {
+                token_url: Some(url),
+                ..
+            }) => allow.with_token(url),
+            _ => allow,
+        };
         let login = self
             .login(descriptor.auth, &started.origins, &allow)
             .await?;

@@ -51,7 +51,18 @@ pub enum Auth {
         id: SecretString,
         /// The client's secret.
         secret: SecretString,
+        /// The token endpoint, if it is not the one that the source proposes.
+        token_url: Option<String>,
     },
+    /// A user name and a password.
+    Basic {
+        /// The user name.
+        username: SecretString,
+        /// The password.
+        password: SecretString,
+    },
+    /// A secret for the header that the source names, such as an API key.
+    Secret(SecretString),
     /// An AWS identity.
     #[cfg(feature = "aws")]
     Aws(Box<AwsAuth>),

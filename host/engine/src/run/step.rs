@@ -69,6 +69,7 @@ impl Engine {
         in_flight.splits.succeeded(&split.id);
         note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
+        in_flight.job_times.plan(&split.id, &mut step.next, now);
         let late = ms(self.late);
         let committed = self
             .work
@@ -216,6 +217,7 @@ impl Engine {
                 _ => RunError::Source(reason),
             });
         }
+        in_flight.job_times.forget(&split.id);
         let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
         self.commit_results(lost.collect()).await?;

@@ -1,4 +1,4 @@
-//! What the host says, turned into the types of the interface 0.1.0.
+//! What the host says, turned into the types of the interface 0.2.0.
 
 use recording_host_model as model;
 
@@ -31,9 +31,9 @@ impl From<&model::TimeRange> for wit::TimeRange {
     }
 }
 
-impl From<&model::ConversationRef> for wit::Wanted {
+impl From<&model::ConversationRef> for wit::ConversationRef {
     fn from(it: &model::ConversationRef) -> Self {
-        wit::Wanted {
+        wit::ConversationRef {
             id: it.id.clone(),
             start: it.start,
             recorded: it.recorded,
@@ -53,28 +53,24 @@ impl From<model::SplitState> for wit::State {
 impl From<model::SplitInput> for wit::Event {
     fn from(it: model::SplitInput) -> Self {
         match it {
-            model::SplitInput::Resume => wit::Event::Due,
-            model::SplitInput::Response(Ok(response)) => {
-                wit::Event::Answer(wit::Answer::Response(wit::Response {
-                    status: response.status,
-                    headers: response.headers,
-                    body: response.body,
-                }))
-            }
-            model::SplitInput::Response(Err(error)) => {
-                wit::Event::Answer(wit::Answer::Fault(error.into()))
-            }
-            model::SplitInput::Refresh(keys) => wit::Event::Renew(all(keys)),
+            model::SplitInput::Resume => wit::Event::Resume,
+            model::SplitInput::Response(Ok(response)) => wit::Event::Response(Ok(wit::Response {
+                status: response.status,
+                headers: response.headers,
+                body: response.body,
+            })),
+            model::SplitInput::Response(Err(error)) => wit::Event::Response(Err(error.into())),
+            model::SplitInput::Refresh(keys) => wit::Event::Refresh(all(keys)),
         }
     }
 }
 
-impl From<model::RequestError> for wit::Fault {
+impl From<model::RequestError> for wit::RequestError {
     fn from(it: model::RequestError) -> Self {
         match it {
-            model::RequestError::Refused(why) => wit::Fault::Refused(why),
-            model::RequestError::Unreachable(why) => wit::Fault::Unreachable(why),
-            model::RequestError::TooLarge(limit) => wit::Fault::TooLarge(limit),
+            model::RequestError::Refused(why) => wit::RequestError::Refused(why),
+            model::RequestError::Unreachable(why) => wit::RequestError::Unreachable(why),
+            model::RequestError::TooLarge(limit) => wit::RequestError::TooLarge(limit),
         }
     }
 }

@@ -40,7 +40,7 @@ fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
                 missing: missing.collect(),
             }
         }
-        Reported::InArchive(id) => {
+        Reported::InBundle(id) => {
             bundle = Some(ArtifactKey::Bundle(id.clone()).to_text());
             Outcome::NoRecording
         }

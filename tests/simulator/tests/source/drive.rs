@@ -5,7 +5,7 @@ use std::time::Duration;
 use genesys_cloud::GenesysCloud;
 use genesys_simulator::{Organization, Settings, Simulator};
 use recording_source_sdk::{
-    Answer, Drive, Find, Method, Purpose, Request, Response, SourceError, TimeRange,
+    Drive, Find, Method, Purpose, Request, RequestResult, Response, SourceError, TimeRange,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl Center {
     }
 
     /// Sends a request as a host would.
-    pub(crate) fn answer(&mut self, request: &Request) -> Answer {
+    pub(crate) fn answer(&mut self, request: &Request) -> RequestResult {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -127,7 +127,7 @@ impl Center {
             request: request.clone(),
             response: response.clone(),
         });
-        Answer::Response(response)
+        Ok(response)
     }
 
     /// How many requests had this method and a path that begins so.

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use genesys_cloud::GenesysCloud;
 use genesys_simulator::{MediaType, RecordingKind, Settings, State};
 use recording_source_sdk::{
-    Answer, ArtifactKey, Container, Drive, Event, Fact, Method, OutcomeResult, Response,
-    SourceError,
+    ArtifactKey, Container, Drive, Event, Method, OutcomeResult, Response, SourceError, Update,
 };
 use serde_json::{Value, json};
 
@@ -63,16 +62,16 @@ fn codes(result: &OutcomeResult) -> Vec<&str> {
 }
 
 /// What is told of each recording.
-fn facts(drive: &Drive) -> BTreeMap<&str, BTreeMap<&str, &str>> {
-    let facts = drive.facts.iter().filter_map(|fact| match fact {
-        Fact::Recording(about) => {
+fn updates(drive: &Drive) -> BTreeMap<&str, BTreeMap<&str, &str>> {
+    let updates = drive.updates.iter().filter_map(|update| match update {
+        Update::Recording(about) => {
             let pairs = about.attributes.iter();
             let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
             Some((about.recording.as_str(), pairs.collect()))
         }
         _ => None,
     });
-    facts.collect()
+    updates.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +182,7 @@ async fn expired_links_of_one_format_are_obtained_anew_one_by_one() {
     let split = drive.done.iter().find(has).unwrap().clone();
     drive.artifacts.clear();
     let (asked, settled) = (center.traffic.len(), drive.outcomes.len());
-    let event = Event::Renew(vec![artifact.key.clone()]);
+    let event = Event::Refresh(vec![artifact.key.clone()]);
     drive
         .finish::<GenesysCloud>(split, event, &mut |request, _| center.answer(request))
         .unwrap();
@@ -201,7 +200,7 @@ async fn the_metadata_of_recordings_tell_legs_agents_states_and_annotations() {
         options["recording_metadata"] = json!(true);
         let drive = center.export(options.clone()).unwrap();
         let organization = center.organization();
-        let facts = facts(&drive);
+        let updates = updates(&drive);
         let (mut subtypes, mut annotated, mut both) = (BTreeSet::new(), 0, 0);
         for found in &drive.conversations {
             let conversation = organization.find(&found.id).unwrap();
@@ -211,7 +210,7 @@ async fn the_metadata_of_recordings_tell_legs_agents_states_and_annotations() {
                 .map(|agent| organization.agent_id(*agent))
                 .collect();
             for recording in &conversation.recordings {
-                let about = &facts[recording.id.as_str()];
+                let about = &updates[recording.id.as_str()];
                 subtypes.extend(about.get("recording.media_subtype").copied());
                 // The customer's leg is with all agents; others are the first one's own.
                 let theirs = match recording.number {
@@ -324,9 +323,9 @@ async fn annotations_take_a_permission_of_their_own_and_lack_silently_without_it
         let drive = center
             .export(json!({ "recording_metadata": true }))
             .unwrap();
-        let facts = facts(&drive);
-        assert!(facts.len() > 10);
-        let annotated = facts
+        let updates = updates(&drive);
+        assert!(updates.len() > 10);
+        let annotated = updates
             .values()
             .filter(|about| about.contains_key("recording.annotations"));
         assert_eq!(annotated.count(), 0, "{denied}");
@@ -428,7 +427,7 @@ async fn a_token_that_rested_too_long_is_worthless_and_a_new_one_goes_on() {
             body: None,
             repeatable: true,
         };
-        if let Answer::Response(Response { status, .. }) = center.answer(&request) {
+        if let Ok(Response { status, .. }) = center.answer(&request) {
             last = Some(status);
             if status == 401 {
                 center.log_in().await;

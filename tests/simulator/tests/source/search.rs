@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use genesys_simulator::{Faults, Settings, State};
-use recording_source_sdk::{Conversation, Drive, Fact, Method, OutcomeResult, SourceError};
+use recording_source_sdk::{Conversation, Drive, Method, OutcomeResult, SourceError, Update};
 use serde_json::{Value, json};
 
 use crate::drive::{Center, fast};
@@ -31,8 +31,8 @@ fn found(drive: &Drive) -> BTreeMap<String, Conversation> {
 
 /// How many conversations the source says that the vendor counts.
 fn counted(drive: &Drive) -> u64 {
-    let counts = drive.facts.iter().map(|fact| match fact {
-        Fact::Count(counted) => counted.conversations,
+    let counts = drive.updates.iter().map(|update| match update {
+        Update::Count(counted) => counted.conversations,
         _ => 0,
     });
     counts.sum()
@@ -277,8 +277,8 @@ async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
         let drive = center.export(options.clone()).unwrap();
         let organization = center.organization();
         let mut names = BTreeMap::new();
-        for fact in &drive.facts {
-            if let Fact::Name(named) = fact {
+        for update in &drive.updates {
+            if let Update::Name(named) = update {
                 assert_eq!(
                     names.insert(named.id.clone(), named.name.clone()),
                     None,

@@ -14,17 +14,20 @@ impl Pipeline {
         origins: &[Origin],
         allow: &AllowedOrigins,
     ) -> Result<Authenticator, RunError> {
-        let endpoint = origins
-            .iter()
-            .find(|origin| origin.role == OriginRole::Token);
-        match (scheme, &self.source.auth, endpoint) {
-            (AuthScheme::None, _, _) => Ok(Authenticator::None),
-            (
-                AuthScheme::Oauth2ClientCredentials,
-                Some(Auth::Client { id, secret }),
-                Some(endpoint),
-            ) => {
-                let endpoint = allow.token(&endpoint.url).map_err(|error| {
+        let wrong = |reason: &str| {
+            let needs = format!("sources.{}.auth: this source needs {reason}", self.name);
+            Err(RunError::Host(needs))
+        };
+        match (scheme, &self.source.auth) {
+            (AuthScheme::None, _) => Ok(Authenticator::None),
+            (AuthScheme::Oauth2ClientCredentials, Some(auth @ Auth::Client { id, secret, .. })) => {
+                let endpoint = token_endpoint(auth, origins).ok_or_else(|| {
+                    RunError::Host(format!(
+                        "sources.{}.auth.token_url: missing, and the component proposes none",
+                        self.name
+                    ))
+                })?;
+                let endpoint = allow.token(endpoint).map_err(|error| {
                     RunError::Host(format!(
                         "sources.{}: the credentials are not sent to the token endpoint: {error}",
                         self.name
@@ -33,26 +36,31 @@ impl Pipeline {
                 let oauth = OAuth::new(endpoint, id.clone(), secret.clone());
                 Ok(Authenticator::OAuth(oauth))
             }
-            (AuthScheme::Oauth2ClientCredentials, _, Some(_)) => Err(RunError::Host(format!(
-                "sources.{}.auth: this source needs `client_id` and `client_secret`",
-                self.name
-            ))),
-            (AuthScheme::Oauth2ClientCredentials, _, None) => Err(RunError::Host(format!(
-                "sources.{}: the component names no token endpoint",
-                self.name
-            ))),
-            (AuthScheme::AwsSigv4, auth, _) => self.sigv4(auth.as_ref()).await,
+            (AuthScheme::Oauth2ClientCredentials, _) => wrong("`client_id` and `client_secret`"),
+            (AuthScheme::AwsSigv4, auth) => self.sigv4(auth.as_ref()).await,
+            (AuthScheme::Basic, Some(Auth::Basic { username, password })) => {
+                Ok(Authenticator::Basic(username.clone(), password.clone()))
+            }
+            (AuthScheme::Basic, _) => wrong("`username` and `password`"),
+            (AuthScheme::Header(header), Some(Auth::Secret(secret))) => {
+                let made = Authenticator::header(&header.name, &header.prefix, secret);
+                made.map_err(|error| {
+                    RunError::Host(format!("sources.{}.auth.secret: {error}", self.name))
+                })
+            }
+            (AuthScheme::Header(header), _) => {
+                wrong(&format!("`secret`, for the header `{}`", header.name))
+            }
         }
     }
 
     /// What tells the credentials of its requests from others, without their secret; none if they have a
     /// rate limit of their own.
     pub(super) fn credential(&self, origins: &[Origin]) -> Option<String> {
-        let mut origins = origins.iter();
-        let endpoint = origins.find(|origin| origin.role == OriginRole::Token)?;
-        match &self.source.auth {
-            Some(Auth::Client { id, .. }) => {
-                Some(format!("{}\n{}", endpoint.url, id.expose_secret()))
+        match self.source.auth.as_ref()? {
+            auth @ Auth::Client { id, .. } => {
+                let endpoint = token_endpoint(auth, origins)?;
+                Some(format!("{endpoint}\n{}", id.expose_secret()))
             }
             _ => None,
         }
@@ -71,8 +79,8 @@ impl Pipeline {
                 aws.region.as_deref(),
                 aws.service.as_str(),
             ),
-            Some(Auth::Client { .. }) => {
-                let reason = "this source needs AWS credentials, not an OAuth client";
+            Some(_) => {
+                let reason = "this source needs AWS credentials, and has others";
                 return Err(wrong("auth", reason));
             }
         };
@@ -93,4 +101,17 @@ impl Pipeline {
             self.name
         )))
     }
+}
+
+/// Where access tokens are issued: what the operator says comes before what the source proposes.
+fn token_endpoint<'a>(auth: &'a Auth, origins: &'a [Origin]) -> Option<&'a str> {
+    if let Auth::Client {
+        token_url: Some(url),
+        ..
+    } = auth
+    {
+        return Some(url);
+    }
+    let proposed = origins.iter().find(|it| it.role == OriginRole::Token)?;
+    Some(&proposed.url)
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::world::World;
 use crate::run::ports::SourceRuntime;
 use recording_host_model::{
-    Artifact, ArtifactKey, Container, Conversation, Download, Failure, HandedOver, Method, Missing,
-    Next, Purpose, RecordingKey, Reported, ReportedOutcome, Request, Send, SourceError, Split,
-    SplitInput, SplitState, Started, Step, Wait,
+    Artifact, ArtifactKey, Container, Conversation, Download, Failure, HandedOver, Job, Method,
+    Missing, Next, Purpose, RecordingKey, Reported, ReportedOutcome, Request, Send, SourceError,
+    Split, SplitInput, SplitState, Started, Step, Wait,
 };
 use recording_host_source::SandboxError;
 
@@ -34,7 +34,19 @@ enum Memory {
         bare: Vec<String>,
         renewing: Option<Vec<String>>,
         job: u64,
+        since: u64,
     },
+}
+
+/// What a split tells of the job that it waits for.
+fn waited_for(since: u64) -> Option<Job> {
+    Some(Job {
+        kind: "batch".to_owned(),
+        since,
+        done: None,
+        total: None,
+        latest: since + 900_000,
+    })
 }
 
 /// A source for the simulated vendor.
@@ -273,21 +285,28 @@ impl Source {
                     bare,
                     renewing,
                     job,
+                    since: now,
                 };
                 then(Next::Wait(Wait {
                     until: now + 5000,
                     state: write(&job),
+                    job: waited_for(now),
                 }))
             }
             Memory::Job {
                 ref bare,
                 ref renewing,
+                since,
                 ..
             } => {
                 let state = write(&memory);
                 if body["done"] != true {
                     let until = now + 10_000;
-                    return then(Next::Wait(Wait { until, state }));
+                    return then(Next::Wait(Wait {
+                        until,
+                        state,
+                        job: waited_for(since),
+                    }));
                 }
                 let mut step = then(Next::Done(state));
                 for row in body["rows"].as_array().unwrap() {

@@ -12,7 +12,7 @@ use crate::transfer::{
     unpack::{FAILED, NO_INDEX},
 };
 use recording_host_model::{
-    ArchiveIndex, Artifact, ArtifactKey, Container, IndexMetadata, KeyContext, MissingRecording,
+    Artifact, ArtifactKey, BundleIndex, Container, IndexMetadata, KeyContext, MissingRecording,
     layout::About, printable,
 };
 use recording_host_zip::{Archive, ArchiveError, Entry, Owner, plain};
@@ -215,7 +215,7 @@ impl Transfer {
         &self,
         key: &ArtifactKey,
         archive: Arc<Archive>,
-        index: ArchiveIndex,
+        index: BundleIndex,
         unpacking: bool,
     ) -> Result<Plan, TransferError> {
         let reading = Arc::clone(&archive);
