@@ -1,4 +1,4 @@
-//! What recording-host promises, checked through its public interfaces: one file a promise.
+//! The promises of recording-host, checked through its public interfaces: one file a promise.
 
 #[path = "e2e/support.rs"]
 mod support;

@@ -26,10 +26,19 @@ fn main() {
                 .unwrap_or_else(|error| panic!("{}: {error}", Path::new(&prebuilt).display()));
             continue;
         }
+        let folder = root.join("component").join(package);
+        if !folder.is_dir() {
+            // A published crate brings the components along.
+            let prebuilt = format!("prebuilt/{name}.wasm");
+            println!("cargo:rerun-if-changed={prebuilt}");
+            fs::copy(&prebuilt, &component).unwrap_or_else(|error| {
+                panic!("{prebuilt}: {error}; set {variable} to a component that is built elsewhere")
+            });
+            continue;
+        }
         for source in ["wit", "component/sdk", "Cargo.lock"] {
             println!("cargo:rerun-if-changed={}", root.join(source).display());
         }
-        let folder = root.join("component").join(package);
         println!("cargo:rerun-if-changed={}", folder.display());
         let module = build(&root, &out.join("component"), package);
         fs::write(&component, encode(&module)).expect("OUT_DIR is writable");

@@ -33,7 +33,7 @@ fn open(bytes: &[u8]) -> Result<Archive, ArchiveError> {
     Archive::open(file(bytes), &Limits::default())
 }
 
-/// What each entry unpacks to, or why it does not, by its safe name.
+/// The unpacked bytes of each entry, or why it does not unpack, by its safe name.
 fn unpacked(bytes: &[u8]) -> BTreeMap<String, Result<Vec<u8>, EntryError>> {
     let archive = open(bytes).unwrap();
     let entries = archive.entries().iter();

@@ -67,7 +67,7 @@ pub(crate) fn config(harness: &Harness, endpoint: &str, organization: &str) -> V
     })
 }
 
-/// What both sources know of a row; agents' names, for one, are not in the bucket.
+/// The fields of a row that both sources know; agents' names, for one, are not in the bucket.
 fn shared(row: &Value) -> Value {
     let mut shared: Value = [
         "conversation_id",
@@ -129,7 +129,7 @@ async fn same_as_by_api(harness: Harness, endpoint: &str, organization: &str) {
         }
     }
     assert!(same > 100, "{same}");
-    // What is not in the bucket, the bucket knows nothing of.
+    // The bucket knows nothing of conversations that are not in it.
     let with_files: BTreeSet<&str> = all
         .keys()
         .map(|key| key.split('/').nth(4).unwrap())
@@ -149,7 +149,7 @@ async fn the_api_and_the_bucket_give_the_same_recordings_and_rows() {
     let harness = Harness::start(settings()).await;
     let organization = push(&harness, &server, |_| true);
     same_as_by_api(harness, &server.url, &organization).await;
-    // Keys tell which conversations there are: the metadata beside a file are read once.
+    // Keys show which conversations there are: the metadata beside a file are read once.
     let read: Vec<String> = server
         .seen("GetObject")
         .into_iter()

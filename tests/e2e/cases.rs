@@ -1,6 +1,6 @@
-//! Inputs as public reports tell of them: one odd thing costs at most that one thing, and what is
+//! Inputs as public reports describe them: one odd thing costs at most that one thing, and what is
 //! lost is named. A contact center of our own making serves each of them, and the program as a user
-//! runs it exports, verifies and tells of it.
+//! runs it exports, verifies and reports it.
 
 #[path = "cases/aside.rs"]
 mod aside;

@@ -1,4 +1,4 @@
-//! What is wrong is said once, clearly, and nothing half-done is left behind.
+//! Errors are reported once, clearly, and nothing half-done is left behind.
 
 use genesys_simulator::Settings;
 use serde_json::{Value, json};

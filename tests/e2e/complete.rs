@@ -9,7 +9,7 @@ use crate::support::{Harness, export, files, media, receipts, rows, run_program,
 
 const CONVERSATIONS: u64 = 400;
 
-/// What is to become of a conversation.
+/// The expected outcome of a conversation.
 fn expected(conversation: &Conversation) -> &'static str {
     let asked = conversation.flagged || conversation.media != MediaType::Voice;
     let lacking = conversation

@@ -24,7 +24,7 @@ use crate::{
 
 const BUCKET: &str = "corp-recordings";
 
-/// What a sink holds, by key.
+/// The objects in a sink, by key.
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn settings(dialect: Dialect, faults: Faults) -> Settings {
@@ -81,7 +81,7 @@ impl TestSink {
     }
 }
 
-/// What was under way when the program was killed.
+/// The stages under way when the program was killed.
 async fn under_way(config: &Value, lake: &TestSink, harness: &Harness) -> Vec<&'static str> {
     let config = Config::new(config.clone()).unwrap();
     let pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
@@ -199,7 +199,7 @@ async fn runs_through_kills(
         };
         match ended {
             Some(0 | 3) => return kills,
-            // Faults may last longer than a run is patient; the next one goes on.
+            // Faults may last longer than a run is patient; the next one resumes.
             Some(1) => {}
             Some(code) => panic!("exit code {code}"),
             None => {

@@ -1,5 +1,5 @@
-//! What a sink encrypts, whoever keeps the storage cannot read; whoever has the identity gets back
-//! what an unencrypted export is. Receipts prove it without the identity.
+//! Whoever keeps the storage cannot read the objects that a sink encrypts; whoever has the identity gets
+//! back an unencrypted export. Receipts prove it without the identity.
 
 #[path = "encryption/decrypt.rs"]
 mod decrypt;
@@ -114,7 +114,7 @@ async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
     verify_with(sink.store().unwrap(), options).await.unwrap()
 }
 
-/// What is stored is unreadable, and decrypts to what an unencrypted export is.
+/// Checks that the stored objects are unreadable, and decrypt to an unencrypted export.
 async fn proven(
     stored: &BTreeMap<String, Vec<u8>>,
     plain: &BTreeMap<String, Vec<u8>>,

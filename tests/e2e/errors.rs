@@ -1,5 +1,5 @@
-//! Whoever embeds the library is told of what kind an error is, whether a retry helps, and what it is
-//! about; and may take recordings from a stream that he acknowledges.
+//! Whoever embeds the library learns the kind of an error, whether a retry helps, and what it is
+//! about; and may take recordings from a stream and acknowledge them.
 
 use std::{collections::BTreeMap, sync::Arc};
 

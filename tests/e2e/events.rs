@@ -102,7 +102,7 @@ async fn events_add_up_to_the_summary_and_to_what_is_stored() {
         "{throttled} of {refused}"
     );
     assert!(retried > throttled, "{retried}");
-    // A page that is walked again tells of a conversation again.
+    // A page that is walked again reports a conversation again.
     assert!(found >= 300, "{found}");
     let stored = files(&harness.output());
     let stored = media(&stored);

@@ -85,7 +85,7 @@ async fn follow(harness: &Harness, clock: Clock, ms: u64) {
     }
 }
 
-/// What must be true in the end.
+/// Checks that the export is complete in the end.
 async fn complete(harness: &Harness, summary: &Summary, clock: Clock) {
     assert_eq!(summary.conversations, 400);
     let mut latest = BTreeMap::<String, (u64, String, usize)>::new();
@@ -136,7 +136,7 @@ async fn a_day_is_followed_through_faults_and_nothing_is_missed() {
     let harness = harness(Faults::all(0.05)).await;
     let clock = clock(&harness, FAST);
     follow(&harness, clock, midnight(&harness) + 2 * HOUR).await;
-    // What is late still is waited for by a run that ends by itself.
+    // A run that ends by itself waits for recordings that are still late.
     let summary = pipeline(&harness, clock).await.run().await.unwrap();
     complete(&harness, &summary, clock).await;
 }
@@ -175,7 +175,7 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
         config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
         config["sources"]["calls"]["options"]["job_timeout_seconds"] = json!(86_400);
         config["sources"]["calls"]["confirm_hours"] = json!(hours);
-        // What is unavailable is not waited for.
+        // Unavailable recordings are not waited for.
         config["sources"]["calls"]["late_hours"] = json!(0);
         let clock = clock(&harness, speed);
         let config = Config::new(config).unwrap();

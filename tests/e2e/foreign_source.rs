@@ -139,7 +139,7 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
 }
 
 /// Serves one day with one call to requests that have this header, and the recording to all. Returns the
-/// URL, and what each path was asked for with.
+/// URL, and what each path was requested with.
 async fn guarded(
     name: &'static str,
     value: &'static str,

@@ -1,4 +1,4 @@
-//! A disk that is really full loses nothing: the run says which one it is, and goes on with more room.
+//! A disk that is really full loses nothing: the run says which one it is, and resumes with more room.
 //!
 //! Each disk is a `tmpfs` of a few kilobytes, mounted in a namespace of its own.
 
@@ -61,7 +61,7 @@ impl Small {
     }
 }
 
-/// Whether it ended as it should, with all that it said.
+/// Checks that it ended as it should, and returns its standard error.
 fn said(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -105,7 +105,7 @@ async fn a_folder_without_room_is_waited_for_until_there_is_some() {
     assert_eq!(parts.count(), 0, "no temporary file is left");
 }
 
-/// A run whose queue and spool are on a small disk fails, says so, and another one goes on.
+/// A run whose queue and spool are on a small disk fails, says so, and another one resumes.
 async fn small_data_dir(dialect: Dialect, size: &str, reason: &str) {
     let small = Small::new(dialect).await;
     let mut config = small.harness.config();

@@ -1,4 +1,4 @@
-//! An export is what is selected and where it goes: whatever else changes, nothing is asked for again,
+//! An export is what is selected and where it goes: whatever else changes, nothing is requested again,
 //! and no row stands twice.
 
 use std::{
@@ -14,7 +14,7 @@ use crate::support::{Harness, run_program};
 /// How fast time runs here.
 const SLOW: f64 = 10.0;
 
-/// What a run and a verification came to.
+/// The result of a run and a verification.
 struct Ran {
     calls: u64,
     submits: u64,
@@ -92,7 +92,7 @@ async fn go(harness: &Harness, label: &str, config: &Value, sinks: &[&str]) -> R
     let path = harness.write(config).display().to_string();
     let ran = harness.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
-    // What the vendor has flagged and lacks is a loss, known after the first run.
+    // A recording that the vendor has flagged and lacks is a loss, known after the first run.
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{label}: {said}");
     let proven = run_program(&["verify", "--full", "--config", &path]).await;
     let proof = String::from_utf8(proven.stdout).unwrap();
@@ -167,7 +167,7 @@ async fn only_what_is_new_is_asked_for_when_the_configuration_changes() {
     assert!(added.submits <= 3, "{}", added.submits);
     assert_eq!(added.pages, 0);
 
-    // A renamed option is the same option; the former name is told, and so is the one of now.
+    // A renamed option is the same option; the former name is reported, and so is the one of now.
     let options = &mut config["sources"]["calls"]["options"];
     options["lanes"] = json!(3);
     let path = harness.write(&config).display().to_string();
@@ -208,7 +208,7 @@ async fn another_selection_is_said_and_does_not_fetch_what_receipts_prove() {
     let (count, different) = latest_rows(&harness.folder.path().join("lake"));
     assert_eq!(count, different, "rows that count stand twice");
     assert!(different > voice.rows["lake"].1);
-    // What is new are the chats: fewer batches than for all.
+    // Only the chats are new: fewer batches than for all.
     let submits = requests(&harness).1 - before.1;
     assert!(
         submits < voice.submits.max(2),

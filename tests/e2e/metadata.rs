@@ -218,7 +218,7 @@ fn segment(number: i64, conversations: Vec<CompletedConversation>) -> Arc<Segmen
     })
 }
 
-/// Conversations with one object each, of which only the receipts tell.
+/// Conversations with one object each, which only the receipts mention.
 fn many(count: u32) -> Arc<Segment> {
     let conversations = (0..count).map(|number| {
         let id = format!("conversation-{number:06}");
@@ -341,7 +341,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
     assert_eq!(files(one.path()), files(other.path()));
 }
 
-/// Whether a row group's column has a dictionary page.
+/// Returns true if a row group's column has a dictionary page.
 fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
     let columns = group.columns();
     let column = columns

@@ -1,4 +1,4 @@
-//! A sink that is unavailable for minutes is waited for; a run that is told to stop can go on.
+//! A sink that is unavailable for minutes is waited for; a run that is told to stop can be resumed.
 
 use std::{
     process::Stdio,

@@ -96,7 +96,7 @@ async fn a_plan_is_printed_as_a_table_as_json_and_as_a_picture() {
     assert_eq!(told["sources"]["calls"]["total"]["conversations"], 600);
 }
 
-/// What a check finds, by its subject.
+/// The findings of a check, each with its subject.
 async fn check(
     harness: &Harness,
     options: &[(&str, Value)],

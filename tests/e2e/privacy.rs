@@ -42,7 +42,8 @@ fn privacy(key: &str) -> Value {
     })
 }
 
-/// What must not be found: numbers without the form in which they are written, names, and ids of agents.
+/// Values that must not be found: numbers without the form in which they are written, names, and ids of
+/// agents.
 fn personal(rows: &[Value]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for row in rows {
@@ -87,7 +88,7 @@ async fn no_plain_value_is_in_a_sink_the_queue_or_what_is_printed() {
     let plain = harness.folder.path().join("plain");
     let words = personal(&rows(&files(&plain.join("lake"))));
     assert!(words.len() > 100, "{}", words.len());
-    // What is looked for can be found: the queue of an export that hides nothing has it.
+    // The values can be found: the queue of an export that hides nothing has them.
     let queue = written(&plain.join("data"));
     assert!(queue.values().any(|data| held(data, &words).is_some()));
 
@@ -113,7 +114,7 @@ async fn no_plain_value_is_in_a_sink_the_queue_or_what_is_printed() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    // What a killed run leaves: the queue and its journal.
+    // A killed run leaves the queue and its journal.
     child.kill().unwrap();
     child.wait().unwrap();
     nothing_plain(written(&private));

@@ -139,7 +139,7 @@ async fn a_third_job_is_not_asked_for_and_one_can_be_cancelled() {
     .await;
     let integration = harness.organization().integration_id();
     let foreign = harness.simulator.add_foreign_job();
-    // Slow enough to be cancelled before it is ready.
+    // Slow enough to be canceled before it is ready.
     let path = harness.write(&harness.config());
     let mut child = program()
         .args(["push", "start", "--integration", &integration, "--config"])

@@ -1,4 +1,4 @@
-//! A run that was killed goes on where it was and ends with the same set.
+//! A run that was killed resumes where it was and ends with the same set.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What was unavailable is named, and taken up again; a lost queue is made anew from the receipts.
+//! Unavailable recordings are named, and taken up again; a lost queue is made anew from the receipts.
 
 use std::collections::BTreeMap;
 

@@ -122,7 +122,7 @@ async fn a_sink_that_fails_does_not_stop_the_others_and_catches_up() {
     assert_eq!(summary.unwrap().conversations, 200);
     assert!(there < 200);
     three.all_alike().await;
-    // What the third one lacked was fetched once more, and nothing was a third time.
+    // The objects that the third one lacked were fetched once more, and none a third time.
     let objects = media(&files(&three.folder("first"))).len() as u64;
     let downloads = three.harness.simulator.stats().requests["GET media"];
     assert!(
@@ -251,7 +251,7 @@ async fn each_sink_gets_what_its_condition_says() {
         assert!(told && expected.len() < all.len(), "{name}");
         assert!(set(&rows(&found[*name])) == set(&expected), "{name}");
     }
-    // What was recorded and has sound, and what is not so.
+    // The conversations that were recorded and have sound, and the others.
     let (audio, silent) = (rows(&found["audio"]), rows(&found["silent"]));
     let (audio, silent) = (conversations(&audio), conversations(&silent));
     assert!(audio.is_disjoint(&silent) && !audio.is_empty() && !silent.is_empty());
@@ -333,7 +333,7 @@ async fn media_and_metadata_go_to_different_sinks() {
         folders("table"),
         BTreeSet::from(["metadata".to_owned(), "receipts".to_owned()])
     );
-    // The rows tell of the objects in the other sink.
+    // The rows describe the objects in the other sink.
     let rows = rows(&found["table"]);
     assert_eq!(conversations(&rows).len(), 200);
     let told: BTreeMap<&str, &str> = rows

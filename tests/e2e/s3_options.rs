@@ -188,7 +188,7 @@ async fn temporary_credentials_carry_their_token() {
     assert_eq!(seen.header("x-amz-security-token"), Some("passing"));
 }
 
-/// Answers like the token service of AWS, once, and tells what was asked.
+/// Answers like the token service of AWS, once, and passes on what was asked.
 pub(crate) async fn token_service() -> (String, tokio::sync::oneshot::Receiver<String>) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let tell = Arc::new(Mutex::new(Some(tell)));
@@ -284,7 +284,7 @@ async fn the_bucket_stands_in_the_path_or_in_the_host_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_are_made_in_the_way_that_is_configured() {
-    // The SDK tells it in its user agent, by a letter.
+    // The SDK says it in its user agent, by a letter.
     for (retry, letter) in [
         (json!({}), "F"),
         (json!({ "mode": "adaptive" }), "F"),

@@ -1,4 +1,4 @@
-//! The sink `s3` repeats, waits and uploads at once as its configuration says, and tells of refusals
+//! The sink `s3` repeats, waits and uploads at once as its configuration says, and reports refusals
 //! that its retries hide.
 
 use std::time::Duration;

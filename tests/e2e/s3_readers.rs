@@ -24,7 +24,7 @@ fn tools() -> PathBuf {
         .into()
 }
 
-/// What a tool prints; it must succeed.
+/// The output of a tool, which must succeed.
 async fn said(mut command: Command) -> String {
     let ran = tokio::task::spawn_blocking(move || (command.output(), command));
     let (ran, command) = ran.await.unwrap();

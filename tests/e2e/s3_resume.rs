@@ -1,4 +1,4 @@
-//! Large uploads go on where a killed writer left them, and nothing stays behind.
+//! Large uploads resume where a killed writer left them, and nothing stays behind.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ async fn killed(server: &Server, sink: &Arc<dyn Sink>, key: &str, data: &Bytes) 
     }
     put.abort();
     assert!(put.await.unwrap_err().is_cancelled());
-    // What was on the wire may still arrive.
+    // Data on the wire may still arrive.
     tokio::time::sleep(Duration::from_millis(500)).await;
     server.parts() - before
 }

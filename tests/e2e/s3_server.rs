@@ -39,7 +39,7 @@ pub(crate) struct Ways {
     pub(crate) ignores_conditions: bool,
     /// Objects are stored with the framing of uploads.
     pub(crate) stores_framing: bool,
-    /// Encryption is not told of.
+    /// Encryption is not reported.
     pub(crate) ignores_encryption: bool,
     /// Uploads cannot be listed.
     pub(crate) lists_no_uploads: bool,
@@ -172,7 +172,7 @@ impl Server {
         self.state.lock().unwrap().seen.clear();
     }
 
-    /// What was asked, of one operation.
+    /// The requests for one operation.
     pub(crate) fn seen(&self, operation: &str) -> Vec<Seen> {
         let state = self.state.lock().unwrap();
         let seen = state.seen.iter();
@@ -181,7 +181,7 @@ impl Server {
             .collect()
     }
 
-    /// The operations that were asked for.
+    /// The operations that were requested.
     pub(crate) fn all(&self) -> Vec<&'static str> {
         let state = self.state.lock().unwrap();
         state.seen.iter().map(|seen| seen.operation).collect()

@@ -140,7 +140,7 @@ async fn a_component_is_pinned_and_reaches_only_what_is_allowed() {
     let pinned = |sha256: String| json!({ "type": "component", "path": path, "sha256": sha256, "allow": ["http://127.0.0.1:*"] });
     let (good, said) = ran(pinned("0".repeat(64))).await;
     assert!(!good && said.contains(&sha256(wasm)), "{said}");
-    // What the component wants, and this list has not, is refused before anything is sent.
+    // An origin that the component wants and this list lacks is refused before anything is sent.
     let elsewhere = json!({ "allow": ["https://api.example"] });
     let (good, said) = ran(elsewhere).await;
     assert!(!good && said.contains("allow"), "{said}");

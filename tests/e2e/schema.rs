@@ -23,7 +23,7 @@ fn file(path: &str) -> (PathBuf, String) {
     (path, text)
 }
 
-/// What is wrong with each document by a validator of another make: nothing, or its words.
+/// The faults of each document by a validator of another make: none, or its words.
 fn judged(documents: &[Value]) -> Vec<Option<String>> {
     let schema = config::schema().unwrap();
     let script = "
@@ -114,7 +114,7 @@ fn keys(of: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Whether a key stands in a text as code.
+/// Returns true if a key stands in a text as code.
 fn told(text: &str, key: &str) -> bool {
     let code = text.split('`').skip(1).step_by(2);
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
@@ -177,7 +177,7 @@ fn the_reference_has_every_key() {
         let all = section(&sinks, "## Keys of every sink");
         let own = section(&sinks, &format!("## {of}"));
         for path in found.keys() {
-            // What a table holds may be told where another sink has the same table.
+            // The keys of a table may be described where another sink has the same table.
             let right = match path.rsplit_once('.') {
                 Some((_, key)) => told(&sinks, key),
                 None => told(own, path) || told(all, path),

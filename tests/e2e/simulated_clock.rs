@@ -12,7 +12,7 @@ fn few() -> Settings {
     }
 }
 
-/// What the simulator says of its clock: milliseconds since the epoch, and its speed.
+/// The simulator's report of its clock: milliseconds since the epoch, and its speed.
 async fn told(harness: &Harness) -> (u64, f64) {
     let answer = reqwest::get(harness.simulator.clock_url()).await.unwrap();
     let told: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
@@ -49,7 +49,7 @@ async fn a_client_of_a_simulator_that_is_a_thousand_times_as_fast_is_not_a_minut
     let harness = Harness::fast(settings, 1000.0).await;
     let config = harness.write(&harness.config()).display().to_string();
     let mut best = u64::MAX;
-    // A busy machine may hold an answer up for long; it is that time which is told then.
+    // A busy machine may hold an answer up for long; it is that time which is reported then.
     for _ in 0..5 {
         let ran = harness
             .run_program(&["check", "--json", "--config", &config])

@@ -392,7 +392,7 @@ impl SeaweedFs {
             .arg(format!("-filer.port={}", ports[2]))
             .arg(format!("-s3.port={}", ports[3]))
             .args(["-volume.max=100", "-master.volumeSizeLimitMB=256"])
-            // What else it would serve, at ports that may be taken.
+            // The other services that it would run, at ports that may be taken.
             .args([
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",

@@ -133,7 +133,7 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_recording-host"))
 }
 
-/// The program, in the time that is told at an address.
+/// The program, in the time that an address reports.
 fn in_time_of(clock: &str) -> Command {
     let mut command = program();
     command.env(SIMULATED_CLOCK, clock);
@@ -276,8 +276,8 @@ pub(crate) fn set(rows: &[Value]) -> BTreeSet<String> {
     set
 }
 
-/// What rows say of whose each object is, where it lies, and what is in it; a row that is there
-/// twice fails the test.
+/// The fields of rows that say whose each object is, where it lies, and what is in it; a row that is
+/// there twice fails the test.
 pub(crate) fn identities(rows: &[Value]) -> BTreeSet<String> {
     let told: Vec<Value> = rows
         .iter()
@@ -317,7 +317,7 @@ pub(crate) fn same_media(one: &Objects, other: &Objects) {
     );
 }
 
-/// What a sink is asked to do.
+/// A request to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Check,
@@ -345,7 +345,7 @@ impl Guarded {
     }
 }
 
-/// What a guard says that lets nothing pass.
+/// The error of a guard that lets nothing pass.
 pub(crate) fn out_of_order(passing: bool) -> SinkError {
     SinkError {
         sink: "guarded".into(),
@@ -395,8 +395,8 @@ impl Store for Guarded {
     }
 }
 
-/// What a script among `tests/readers` says of a path, by the packages that an environment variable
-/// names.
+/// The output of a script among `tests/readers` about a path, by the packages that an environment
+/// variable names.
 pub(crate) async fn read_by(script: &str, packages: &str, path: &Path) -> Value {
     let mut python = Command::new("python3");
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/readers");

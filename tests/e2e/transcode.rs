@@ -61,7 +61,7 @@ fn durations(harness: &Harness) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// What Python's own reader of WAV says of each file: its channels and its length in ms.
+/// The channels and the length in ms of each file, by Python's own reader of WAV.
 async fn played(folder: &Path) -> BTreeMap<String, (u64, u64)> {
     serde_json::from_value(read_by("wav.py", "AUDIO_READERS", folder).await).unwrap()
 }
@@ -220,6 +220,6 @@ async fn libsndfile_hears_the_same_in_what_was_made_as_in_the_original() {
     let oggs = ending(&media(&files(&harness.output())), ".ogg");
     assert_eq!(found["compared"], oggs.len());
     let noise = found["worst_db"].as_f64().unwrap();
-    // What 16 bits leave out of quiet talk.
+    // The noise that 16 bits add to quiet talk.
     assert!(noise > 70.0, "{noise} dB");
 }

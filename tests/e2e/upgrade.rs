@@ -1,4 +1,4 @@
-//! The queue outlives upgrades: what version 0.1.0 left behind in the midst of an export is continued.
+//! The queue outlives upgrades: what version 0.1.0 left behind during an export is continued.
 //!
 //! `tests/fixtures/queue-v1` was written by that version: an export of the simulated organization of seed
 //! 1 with 12 conversations, killed when it had noted three recordings as stored and two as pending.
@@ -53,7 +53,7 @@ async fn left_behind() -> (Harness, PathBuf, String) {
 async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     let (harness, data, before) = left_behind().await;
     let mut had = files(&harness.output());
-    // What was being written is written anew.
+    // Unfinished files are written anew.
     had.retain(|key, _| !key.ends_with(".part"));
     let path = harness.write(&harness.config()).display().to_string();
 
@@ -86,7 +86,7 @@ async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     assert_eq!(proven.status.code(), Some(0), "{proof}");
     assert!(proof.contains("12 conversations"), "{proof}");
 
-    // The second use: nothing is asked for but the log-in.
+    // The second use: nothing is requested but the log-in.
     let asked = harness.simulator.stats().requests;
     let ran = harness.run_program(&["run", "--config", &path]).await;
     assert_eq!(ran.status.code(), Some(0));

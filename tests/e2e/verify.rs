@@ -173,7 +173,7 @@ async fn an_archive_of_the_program_before_is_in_order() {
             (report.conversations, report.objects),
             (conversations, objects)
         );
-        // Its receipts do not tell what they are part of.
+        // Its receipts do not say what they are part of.
         assert_eq!(report.without_claims, report.receipts);
         assert_eq!(report.coverage, []);
     }

@@ -1,4 +1,4 @@
-//! What is stored is what it claims to be, and what is not costs nothing but itself.
+//! Stored objects are what they claim to be, and one that is not costs nothing but itself.
 
 #[path = "what_it_claims/between.rs"]
 mod between;

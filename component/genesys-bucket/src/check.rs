@@ -1,5 +1,5 @@
-//! What an export would meet, found by reading alone: the folders are followed down to the newest
-//! hour, its files are looked at, and the metadata of one of them are read.
+//! The problems that an export would meet, found by reading alone: the check follows the folders down
+//! to the newest hour, looks at its files, and reads the metadata of one of them.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,12 @@ use crate::{
     sidecar::Sidecar,
 };
 
-/// What the names of folders begin with, from the organization's folder down.
+/// The beginnings of folder names, from the organization's folder down.
 const LEVELS: [&str; 4] = ["year=", "month=", "day=", "hour="];
-/// A bucket that has got nothing for so long may have been forgotten by the integration.
+/// The integration may no longer push to a bucket that has received nothing for this long.
 const QUIET: u64 = 7 * DAY;
 
-/// What the check remembers: what it looks at next, below the organization's folder.
+/// The state of the check: the next thing to read, below the organization's folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Check {
     /// The newest of the folders in a folder of this level.
@@ -40,7 +40,7 @@ pub(crate) enum Check {
     Over,
 }
 
-/// The split that the check begins with.
+/// The initial split of the check.
 pub(crate) fn begin() -> Split {
     let check = Check::Folders {
         folder: String::new(),
@@ -85,7 +85,7 @@ impl Check {
         self.send(request)
     }
 
-    /// Takes an answer; returns what to look at next.
+    /// Processes an answer; returns the next thing to read.
     fn answered(
         self,
         options: &Options,
@@ -125,7 +125,7 @@ impl Check {
     }
 }
 
-/// The newest folder in a folder, to look at next.
+/// The newest folder in a folder, to be read next.
 fn newest_folder(
     options: &Options,
     page: &Page,
@@ -163,7 +163,7 @@ fn newest_folder(
     }
 }
 
-/// What the files of the newest hour tell; the metadata of one of them come next.
+/// Reports the files of the newest hour; the metadata of one of them are read next.
 fn files(
     options: &Options,
     page: &Page,
@@ -231,7 +231,7 @@ fn files(
     }
 }
 
-/// When the newest recording was pushed.
+/// The time at which the newest recording was pushed.
 fn pushed(newest: Timestamp, now: Timestamp) -> Finding {
     let at = i64::try_from(newest).ok();
     let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
@@ -248,7 +248,8 @@ fn pushed(newest: Timestamp, now: Timestamp) -> Finding {
     }
 }
 
-/// What a refusal means for an export, and how to fix it; what is retryable is tried again.
+/// The finding for a refusal: its meaning for an export, and how to fix it. A retryable refusal is
+/// tried again.
 fn refused(error: SourceError) -> Result<Finding, SourceError> {
     let (subject, text) = match error {
         SourceError::Options(error) => (error.path, error.message),

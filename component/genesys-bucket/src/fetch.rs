@@ -1,5 +1,5 @@
-//! A `fetch`: conversation by conversation, the folder is listed, the metadata beside its files are
-//! read, and the files are handed over.
+//! A `fetch`: for one conversation after another, the folder is listed, the metadata beside its files
+//! are read, and the files are handed over.
 
 mod files;
 
@@ -17,21 +17,21 @@ use crate::{
 };
 use files::Files;
 
-/// By how much the bucket's clock may be ahead (ms).
+/// The most by which the bucket's clock may be ahead (ms).
 const SKEW: Timestamp = 300_000;
 
-/// What a fetch remembers.
+/// The state of a fetch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Fetch {
     wanted: Vec<Place>,
-    /// The places in `wanted` of the conversations that are yet to be done, the next one last.
+    /// The places in `wanted` of the conversations still to be done, the next one last.
     todo: Vec<usize>,
-    /// Whether everything has been handed over once, and is handed over again.
+    /// True if everything has been handed over once and is handed over again.
     renewing: bool,
     phase: Phase,
 }
 
-/// A conversation, and when it began according to its folder.
+/// A conversation, and its start according to its folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Place {
     id: String,
@@ -57,7 +57,7 @@ const LIST: Phase = Phase::List {
     digits: Digits::Plain,
 };
 
-/// The splits that fetching begins with.
+/// The initial splits of a fetch.
 pub(crate) fn begin(fetch: recording_source_sdk::Fetch) -> Vec<Split> {
     let wanted: Vec<Place> = fetch
         .conversations
@@ -101,7 +101,7 @@ impl Fetch {
         }
     }
 
-    /// Begins anew with the conversations whose files were unavailable.
+    /// Starts again with the conversations whose files were unavailable.
     fn renew(&mut self, keys: &[ArtifactKey]) {
         let concerned = |place: &Place| {
             let mut recordings = keys.iter().filter_map(ArtifactKey::recording);
@@ -115,7 +115,7 @@ impl Fetch {
         self.phase = LIST;
     }
 
-    /// The conversation that is being done.
+    /// The conversation in progress.
     fn current(&self) -> Option<&Place> {
         self.wanted.get(*self.todo.last()?)
     }
@@ -126,7 +126,7 @@ impl Fetch {
         Some(format!("{}{folder}", options.root()))
     }
 
-    /// What is asked for next; done if there is nothing.
+    /// The next request; done if there is none.
     fn ask(&self, options: &Options) -> Next {
         let request = match &self.phase {
             Phase::List { digits } => self
@@ -161,8 +161,8 @@ impl Fetch {
         }
         let folder = self.folder(options, digits).unwrap_or_default();
         let files = Files::of(&page, &folder);
-        // What is being pushed just now is waited for, but not by those who wait for a fresh link.
-        // A time of its writing that has not come yet is none.
+        // A push in progress is waited for, except where a fresh link is needed. A write time in the
+        // future does not count.
         let until = files.written.min(now + SKEW) + options.sidecar_ms;
         let recent = files.written <= now + SKEW && until > now;
         if files.lacking() && recent && !self.renewing {

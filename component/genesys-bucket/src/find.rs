@@ -17,34 +17,34 @@ use crate::{
     s3::{self, Page},
 };
 
-/// What a find remembers.
+/// The state of a find.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Find {
     /// The range in which conversations began.
     from: Timestamp,
     until: Timestamp,
-    /// The day that is listed, as its first instant.
+    /// The first instant of the day that is listed.
     day: Timestamp,
     digits: Digits,
-    /// The last key of the page before.
+    /// The last key of the previous page.
     after: Option<String>,
-    /// How many objects of that key's folder have been listed.
+    /// The number of objects of that key's folder listed so far.
     listed: u64,
-    /// Whether it is yet to be seen that there is anything at all.
+    /// True until a first listing has shown that there is anything at all.
     probing: bool,
-    /// Whether conversations are counted, and a few are examples.
+    /// True if conversations are counted and a few are handed over as examples.
     counting: bool,
-    /// How many conversations of the day have been found, and on how many pages.
+    /// The number of conversations of the day found so far, and the number of pages they were on.
     #[serde(default)]
     found: u64,
     #[serde(default)]
     pages: u64,
 }
 
-/// Examples of each page at most, for an estimate: from all of it, since hours differ.
+/// The most examples from each page, for an estimate: spread over all of it, since hours differ.
 const EXAMPLES: usize = crate::FETCH_SIZE as usize;
 
-/// The splits that the estimate of a range begins with: one for each day.
+/// The initial splits of the estimate of a range: one for each day.
 pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
     days(range.from..range.until.min(now))
         .map(|part| {
@@ -58,7 +58,7 @@ pub(crate) fn estimate(range: TimeRange, now: Timestamp) -> Vec<Split> {
         .collect()
 }
 
-/// The splits that the search of a range begins with.
+/// The initial splits of the search of a range.
 pub(crate) fn begin(
     options: &Options,
     find: &recording_source_sdk::Find,
@@ -131,7 +131,7 @@ impl Find {
         let before = self.last_id(options).map(str::to_owned);
         let (mut conversations, notes) = self.found(options, &page);
         self.pages += 1;
-        // One that is cut by the end of a page comes with both pages.
+        // A conversation that is cut by the end of a page is reported with both pages.
         let again = |one: &&Conversation| before.as_ref() == Some(&one.id);
         self.found += (conversations.len() - conversations.iter().filter(again).count()) as u64;
         let mut updates = Vec::new();
@@ -170,8 +170,8 @@ impl Find {
         })
     }
 
-    /// The conversations of a page whose hour is in the range, with the number of objects of each that
-    /// have been listed by now: one that is cut by the end of a page comes with both pages.
+    /// The conversations of a page whose hour is in the range, with the number of objects of each
+    /// listed so far: one that is cut by the end of a page is reported with both pages.
     fn found(&mut self, options: &Options, page: &Page) -> (Vec<Conversation>, Vec<Note>) {
         let prefix = self.prefix(options);
         let mut found: Vec<Conversation> = Vec::new();
@@ -182,26 +182,26 @@ impl Find {
         for object in &page.contents {
             let rest = object.key.strip_prefix(&prefix);
             let Some((hour, id)) = rest.and_then(layout::parse) else {
-                // Folders' markers are nothing to tell of.
+                // Folder markers are not reported.
                 odd += u32::from(!object.key.ends_with('/'));
                 continue;
             };
             let start = self.day + hour * HOUR;
             let inside = start + HOUR > self.from && start < self.until;
-            // A folder's files follow one another.
+            // The files of a folder are adjacent.
             listed = if last == Some(id) { listed + 1 } else { 1 };
             last = Some(id);
             if !inside {
                 continue;
             }
-            // It was over when it was pushed. The metadata in its folder know better.
+            // It had ended when it was pushed. The metadata in its folder are more accurate.
             let end = Some(object.written().max(start));
             match found.last_mut().filter(|one| one.id == id) {
                 Some(one) => {
                     one.revision = Some(listed);
                     one.end = one.end.max(end);
                 }
-                // It was counted, or is an example, with the page before.
+                // It was counted, or is an example, with the previous page.
                 None if self.counting && listed > 1 => {}
                 None => found.push(Conversation {
                     revision: Some(listed),
@@ -221,14 +221,14 @@ impl Find {
         (found, notes)
     }
 
-    /// The conversation of the last key of the page before.
+    /// The conversation of the last key of the previous page.
     fn last_id(&self, options: &Options) -> Option<&str> {
         let key = self.after.as_deref()?;
         let (_, id) = layout::parse(key.strip_prefix(&self.prefix(options))?)?;
         Some(id)
     }
 
-    /// Goes on to the other way of writing the day, or to the next day; then it tells what the bucket
+    /// Moves on to the other way of writing the day, or to the next day; then reports what the bucket
     /// has of the day, in whole hours.
     fn advance(&mut self) -> Option<Update> {
         self.after = None;

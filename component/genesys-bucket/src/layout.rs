@@ -1,22 +1,23 @@
-//! How the integration lays a bucket out (help article "Working with exported recordings in AWS S3
-//! bucket"): `{organization}/year={Y}/month={M}/day={D}/hour={H}/conversation_id={id}/{file}`, in UTC
-//! of the conversation's start, and beside each file `{file}_metadata.json`.
+//! The layout of a bucket that the integration fills (help article "Working with exported recordings
+//! in AWS S3 bucket"):
+//! `{organization}/year={Y}/month={M}/day={D}/hour={H}/conversation_id={id}/{file}`, in UTC of the
+//! conversation's start, and beside each file `{file}_metadata.json`.
 //!
-//! Numbers have been seen without leading zeros, and are not documented: both ways are read.
+//! Numbers without leading zeros have been observed, and the form is not documented: both ways are read.
 
 use recording_source_sdk::Timestamp;
 use serde::{Deserialize, Serialize};
 
 const SIDECAR: &str = "_metadata.json";
-/// Metadata of the whole call, of no documented form; no recording.
+/// Metadata of the whole call, in an undocumented form; no recording.
 const CALL: &str = "_call_metadata.json";
 const TRANSCRIPT: &str = ".transcript.json";
 
-/// How numbers are written.
+/// The way numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Digits {
-    /// As few as are needed.
+    /// As few digits as are needed.
     Plain,
     /// At least two.
     Padded,
@@ -59,7 +60,8 @@ fn civil(instant: Timestamp) -> jiff::civil::DateTime {
     jiff::tz::Offset::UTC.to_datetime(instant)
 }
 
-/// The hour and the conversation of a key, given without the folder of its day; none if it is odd.
+/// The hour and the conversation of a key, given without the folder of its day; none if it is not of
+/// the layout.
 pub(crate) fn parse(rest: &str) -> Option<(u64, &str)> {
     let (hour, rest) = rest.strip_prefix("hour=")?.split_once('/')?;
     let (conversation, _) = rest.strip_prefix("conversation_id=")?.split_once('/')?;
@@ -68,7 +70,7 @@ pub(crate) fn parse(rest: &str) -> Option<(u64, &str)> {
     is_id(conversation).then_some((hour, conversation))
 }
 
-/// Whether a text can be the id of a conversation or a recording.
+/// Returns true if a text can be the id of a conversation or a recording.
 pub(crate) fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 200
@@ -76,10 +78,10 @@ pub(crate) fn is_id(text: &str) -> bool {
         && !text.contains(|c: char| c.is_control() || c == '/' || c == char::REPLACEMENT_CHARACTER)
 }
 
-/// What a file in a conversation's folder is.
+/// The kind of a file in a conversation's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind<'a> {
-    /// A recording, with the id that its name tells.
+    /// A recording, with the id from its name.
     Recording(&'a str),
     /// A transcript of a recording's speech, without metadata of its own.
     Transcript(&'a str),
@@ -91,7 +93,7 @@ pub(crate) enum Kind<'a> {
     Odd,
 }
 
-/// What the file of this name in a conversation's folder is.
+/// The kind of the file of this name in a conversation's folder.
 pub(crate) fn kind(name: &str) -> Kind<'_> {
     if name.is_empty() || (name.ends_with(CALL) && is_id(name)) {
         return Kind::Other;

@@ -1,10 +1,10 @@
 //! The recording source for buckets that Genesys Cloud's own AWS S3 integration pushes to.
 //!
-//! A `find` lists the bucket, day by day, and tells of each conversation that has a folder in it; a
+//! A `find` lists the bucket, day by day, and reports each conversation that has a folder in it; a
 //! `fetch` reads the metadata beside the files of some conversations and hands the files over. A
 //! `check` tries out what they need.
-//! `layout` knows how the bucket is laid out, `s3` speaks with it, `sidecar` reads the metadata,
-//! `options` what is configured.
+//! `layout` has the layout of the bucket, `s3` the requests to it, `sidecar` the metadata, `options`
+//! the configuration.
 
 mod check;
 mod fetch;
@@ -27,11 +27,11 @@ pub struct GenesysBucket;
 
 export!(GenesysBucket);
 
-/// Conversations that one `fetch` takes: a listing and a request for each recording, one after another.
+/// The conversations in one `fetch`: a listing and a request for each recording, one after another.
 const FETCH_SIZE: u32 = 20;
 
 splits! {
-    /// What a split remembers.
+    /// The state of a split.
     enum SplitState: version 1, options Options {
         Find(find::Find) = "listing",
         Fetch(fetch::Fetch) = "folders",
@@ -61,7 +61,7 @@ impl Source for GenesysBucket {
             Purpose::Check => vec![check::begin()],
         };
         Ok(Started {
-            // Files are downloaded with the credentials, too: from where requests may go.
+            // Files are downloaded with the credentials, too: from the origin of the requests.
             origins: vec![Origin::api(&options.origin)],
             token_url: None,
             splits,

@@ -31,18 +31,18 @@ pub(crate) struct Options {
     pub(crate) bucket: String,
     /// Scheme, host and port of the bucket.
     pub(crate) origin: String,
-    /// Whether the bucket stands in the path and not in the host name.
+    /// True if the bucket is in the path and not in the host name.
     pub(crate) path_style: bool,
-    /// What keys begin with before the organization's id: empty, or with a slash at its end.
+    /// The prefix of keys before the organization's id: empty, or with a slash at its end.
     prefix: String,
     organization: String,
-    /// Whether the requester pays.
+    /// True if the requester pays.
     pub(crate) requester_pays: bool,
     /// Objects on a page of a listing.
     pub(crate) page_size: u32,
     /// Runs of days that are listed at once.
     pub(crate) parallelism: u32,
-    /// How long a file's metadata is waited for, and a file whose metadata is there.
+    /// The time to wait for a file's metadata, and for a file whose metadata exist.
     pub(crate) sidecar_ms: u64,
 }
 
@@ -77,7 +77,7 @@ impl Options {
         })
     }
 
-    /// What all keys of the organization begin with.
+    /// The prefix of all keys of the organization.
     pub(crate) fn root(&self) -> String {
         format!("{}{}/", self.prefix, self.organization)
     }
@@ -138,7 +138,7 @@ mod tests {
                 json!({ "path_style": true }),
                 "https://s3.eu-west-1.amazonaws.com",
             ),
-            // A host name with dots of the bucket's would have no certificate.
+            // No certificate covers a host name with dots from the bucket's name.
             (
                 json!({ "bucket": "a.b" }),
                 "https://s3.eu-west-1.amazonaws.com",

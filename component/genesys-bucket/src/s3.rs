@@ -1,4 +1,4 @@
-//! Speaks with the bucket: ListObjectsV2 and GetObject, and what their refusals mean.
+//! Requests to the bucket, ListObjectsV2 and GetObject, and the meaning of its refusals.
 //!
 //! Requests carry no credentials: the host signs them, and takes paths as they are. Hence keys are
 //! encoded here as S3 encodes them to compare signatures.
@@ -24,7 +24,7 @@ pub(crate) struct Page {
     common_prefixes: Vec<Prefix>,
 }
 
-/// What several keys of a listing begin with, up to a slash.
+/// The common prefix of several keys of a listing, up to a slash.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Prefix {
@@ -42,7 +42,7 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Whether it must be restored before it can be read.
+    /// Returns true if it must be restored before it can be read.
     pub(crate) fn archived(&self) -> bool {
         matches!(
             self.storage_class.as_deref(),
@@ -55,14 +55,14 @@ impl Object {
         self.size.trim().parse().ok()
     }
 
-    /// When it was written, ms since the epoch.
+    /// Its write time, ms since the epoch.
     pub(crate) fn written(&self) -> u64 {
         instant(self.last_modified.trim()).unwrap_or(0)
     }
 }
 
 impl Page {
-    /// Whether there are more keys after these.
+    /// Returns true if there are more keys after these.
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated.trim().eq_ignore_ascii_case("true")
     }
@@ -74,7 +74,7 @@ impl Page {
             .map(|folder| folder.prefix.as_str())
     }
 
-    /// Refuses a listing of the whole organization that has nothing in it.
+    /// Rejects a listing of the whole organization that has nothing in it.
     pub(crate) fn expect_some(&self, options: &Options) -> Result<(), SourceError> {
         if !self.contents.is_empty() {
             return Ok(());
@@ -83,7 +83,7 @@ impl Page {
     }
 }
 
-/// That there is nothing of the organization, and what to do.
+/// The message that there is nothing of the organization, and how to fix it.
 pub(crate) fn nothing(options: &Options) -> String {
     format!(
         "the bucket {} holds nothing under `{}`; check `organization` and `prefix`, and that the integration has pushed something",
@@ -100,7 +100,7 @@ struct ErrorBody {
     region: Option<String>,
 }
 
-/// Asks for a page of the keys that begin with `prefix`.
+/// Requests a page of the keys that begin with `prefix`.
 pub(crate) fn list(options: &Options, prefix: &str, after: Option<&str>, most: u32) -> Request {
     let slash = if options.path_style { "" } else { "/" };
     let mut url = format!(
@@ -114,14 +114,14 @@ pub(crate) fn list(options: &Options, prefix: &str, after: Option<&str>, most: u
     get(options, url)
 }
 
-/// Asks for what is right below `prefix`: folders, and keys that are in none.
+/// Requests the entries directly below `prefix`: folders, and keys that are in none.
 pub(crate) fn folders(options: &Options, prefix: &str) -> Request {
     let mut request = list(options, prefix, None, 1000);
     request.url = request.url.replacen("?", "?delimiter=%2F&", 1);
     request
 }
 
-/// Asks for an object.
+/// Requests an object.
 pub(crate) fn object(options: &Options, key: &str) -> Request {
     get(options, format!("{}/{}", base(options), escape_path(key)))
 }
@@ -152,7 +152,7 @@ pub(crate) fn listed(options: &Options, answer: RequestResult) -> Result<Page, S
             "the bucket's listing is not as documented: {reason}"
         ))
     };
-    // What is no UTF-8 becomes an odd key, which is told of.
+    // A key that is not UTF-8 becomes an odd key, which is reported.
     let text = String::from_utf8_lossy(&response.body);
     let mut page: Page = quick_xml::de::from_str(&text).map_err(|error| odd(&error.to_string()))?;
     if page.is_truncated() && page.contents.is_empty() && page.common_prefixes.is_empty() {
@@ -162,14 +162,14 @@ pub(crate) fn listed(options: &Options, answer: RequestResult) -> Result<Page, S
         let keys = page.contents.iter_mut().map(|object| &mut object.key);
         let folders = page.common_prefixes.iter_mut();
         for key in keys.chain(folders.map(|folder| &mut folder.prefix)) {
-            // What is no UTF-8 becomes an odd key, which is told of.
+            // A key that is not UTF-8 becomes an odd key, which is reported.
             *key = unescape(key);
         }
     }
     Ok(page)
 }
 
-/// Reads an object; none if there is none.
+/// Reads an object; none if it does not exist.
 pub(crate) fn read(
     options: &Options,
     answer: RequestResult,
@@ -186,7 +186,7 @@ fn body(response: &Response) -> ErrorBody {
     quick_xml::de::from_str(&String::from_utf8_lossy(&response.body)).unwrap_or_default()
 }
 
-/// What a refusal means; `permission` is what the request needs.
+/// The error for a refusal; `permission` is the permission that the request needs.
 fn refused(options: &Options, response: &Response, permission: &str) -> SourceError {
     let told = body(response);
     let status = response.status;

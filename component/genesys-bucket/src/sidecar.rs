@@ -1,4 +1,4 @@
-//! The metadata beside a file: what of its JSON is documented, read tolerantly.
+//! The metadata beside a file: the documented part of its JSON, read tolerantly.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::is_id;
 
-/// The largest one that is read, in bytes; those that have been seen have less than one kilobyte.
+/// The largest one that is read, in bytes; those observed have less than one kilobyte.
 pub(crate) const LARGEST: u64 = 1 << 20;
-/// How many agents of a conversation are kept at most, and how many words of other lists.
+/// The most agents of a conversation that are kept, and the most words of other lists.
 const MOST: usize = 200;
 
 // Field names: help article "Working with exported recordings in AWS S3 bucket". Enums are open.
@@ -43,7 +43,7 @@ impl Sidecar {
             initial_direction: one.text("initialDirection"),
             odd: Vec::new(),
         })
-        // Its words may be anybody's: only the place is told.
+        // The message may quote anybody's words: only the position is reported.
         .map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
         sidecar.odd = odd.paths();
         match &sidecar.conversation_id {
@@ -61,7 +61,7 @@ impl Sidecar {
         }
     }
 
-    /// The fields that cannot be read, and are left out.
+    /// The fields that cannot be read and are left out.
     pub(crate) fn odd(&self) -> &[String] {
         &self.odd
     }
@@ -71,14 +71,14 @@ impl Sidecar {
         self.recording_id.as_deref()
     }
 
-    /// Whether the file shows a screen.
+    /// Returns true if the file shows a screen.
     pub(crate) fn is_screen(&self) -> bool {
         let screen = |word: &Option<String>| word.as_deref() == Some("Screen");
         screen(&self.media_type) || screen(&self.media_subtype)
     }
 }
 
-/// What the metadata of a conversation's files tell together.
+/// The combined metadata of a conversation's files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Told {
     start: Option<Timestamp>,
@@ -91,7 +91,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Takes in the metadata of one more file.
+    /// Adds the metadata of one more file.
     pub(crate) fn add(&mut self, sidecar: &Sidecar) {
         let (start, end) = (sidecar.start_time, sidecar.end_time);
         self.start = [self.start, start].into_iter().flatten().min();
@@ -106,7 +106,7 @@ impl Told {
                 self.users.push(user.clone());
             }
         }
-        // A screen is seen in a conversation of another type.
+        // A screen recording belongs to a conversation of another type.
         let media = sidecar
             .media_type
             .as_deref()
@@ -143,7 +143,8 @@ impl Told {
             name: None,
         };
         Conversation {
-            // The first recording may have begun later than the conversation: the folder knows the hour.
+            // The first recording may have begun later than the conversation: the hour is that of the
+            // folder.
             start: self.start.unwrap_or(hour).clamp(hour, hour + HOUR - 1),
             end: self.end,
             direction: self.inbound.map(|inbound| match inbound {
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(conversation.media_types, ["voice"]);
         let agents: Vec<&str> = conversation.agents.iter().map(|a| a.id.as_str()).collect();
         assert_eq!(agents, ["u1", "u2"]);
-        // The folder knows the hour better than a recording that began later.
+        // The folder's hour takes precedence over a recording that began later.
         assert_eq!(told.conversation("c", hour - HOUR).start, hour - 1);
         assert!(Sidecar::read(call.as_bytes(), "other").is_err());
         assert!(Sidecar::read(b"{\"recordingId\":\"a/b\"}", "c").is_err());
@@ -201,7 +202,7 @@ mod tests {
         let conversation = told.conversation("c", 1_767_607_200_000);
         assert_eq!(conversation.start, 1_767_607_205_000);
         assert_eq!(conversation.agents[0].id, "u1");
-        // Whose it is must be told.
+        // The ids must be readable.
         assert!(Sidecar::read(br#"{"recordingId":{}}"#, "c").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What a check says when the bucket refuses, natively.
+//! The findings of a check when the bucket refuses, natively.
 
 use genesys_bucket::GenesysBucket;
 use recording_source_sdk::{
@@ -83,7 +83,7 @@ fn each_refusal_is_a_finding_with_the_way_out() {
         );
         assert!(found.text.contains(way_out), "{code}: {}", found.text);
     }
-    // What may pass is tried again.
+    // A refusal that may pass is tried again.
     let slow = check(|_, _| response(503, &[], &refused("SlowDown")));
     assert!(matches!(slow, Err(SourceError::Transient(_))));
 }

@@ -115,7 +115,7 @@ impl Bucket {
         .into_bytes()
     }
 
-    /// Exports the day, and everything at which a split waits passes at once.
+    /// Exports the day; every wait of a split ends at once.
     fn export(&mut self, more: Value) -> Drive {
         let mut drive = start(more, DAY, DAY + 24 * HOUR, DAY + 48 * HOUR);
         drive
@@ -165,7 +165,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What became of each conversation, in few words.
+/// The outcome of each conversation, in few words.
 fn results(drive: &Drive) -> BTreeMap<&str, String> {
     let told = drive.outcomes.iter().map(|outcome| {
         let words = match &outcome.result {

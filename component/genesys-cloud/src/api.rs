@@ -1,4 +1,4 @@
-//! The vendor's JSON: requests written exactly, answers read tolerantly.
+//! The vendor's JSON: requests are written exactly, answers read tolerantly.
 //!
 //! Field names and their meaning are those of the vendor's SDKs (ErrorBody; the modules name theirs).
 
@@ -29,7 +29,7 @@ fn get(options: &Options, path: &str) -> Request {
     Request::get(format!("{}{path}", options.api_url)).with_header("accept", "application/json")
 }
 
-/// An answer that is no success.
+/// An unsuccessful answer.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -39,12 +39,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it is the vendor's own word, and not that of something on the way.
+    /// Returns true if the vendor itself refuses, and not something on the way.
     pub(crate) fn is_the_vendors(&self) -> bool {
         !self.code.is_empty()
     }
 
-    /// Whether the vendor refuses the number of hits or the length of the interval.
+    /// Returns true if the vendor refuses the number of hits or the length of the interval.
     pub(crate) fn too_wide(&self) -> bool {
         let text = self.message.to_ascii_lowercase();
         self.status == 400
@@ -53,7 +53,7 @@ impl Refusal {
                 .any(|word| text.contains(word))
     }
 
-    /// Whether the vendor refuses the number of items.
+    /// Returns true if the vendor refuses the number of items.
     pub(crate) fn too_many_items(&self) -> bool {
         self.status == 413 || self.code.contains("too.many.items")
     }
@@ -74,7 +74,7 @@ impl From<Refusal> for SourceError {
         match status {
             401 => SourceError::Auth(text),
             403 => SourceError::Forbidden(text),
-            // Without the vendor's code it is a gateway that does not find the vendor.
+            // Without the vendor's code, this is a gateway that cannot find the vendor.
             404 if !refusal.is_the_vendors() => SourceError::Transient(text),
             404 => SourceError::Gone(text),
             408 | 409 | 429 | 500 | 502..=599 => SourceError::Transient(text),
@@ -83,7 +83,7 @@ impl From<Refusal> for SourceError {
     }
 }
 
-/// The body of a successful answer; otherwise what was refused.
+/// The body of a successful answer; otherwise the refusal.
 pub(crate) fn success(answer: RequestResult) -> Result<Result<Response, Refusal>, SourceError> {
     let response = answer?;
     if (200..300).contains(&response.status) {
@@ -120,14 +120,14 @@ pub(crate) fn list<T>(
         .map_err(|error| undocumented(response.status, &error.to_string()))
 }
 
-/// That a body is not the vendor's.
+/// The error for a body that is not the vendor's.
 fn undocumented(status: u16, what: &str) -> SourceError {
     SourceError::Transient(format!(
         "status {status} with a body that is not as documented: {what}"
     ))
 }
 
-/// The elements of a list that a body is about: without it, the body is not the vendor's.
+/// The elements of a body's main list: if that is no list, the body is not the vendor's.
 fn essential<'a>(object: &Object<'a>, name: &str) -> Result<Vec<&'a str>, SourceError> {
     match object.raw(name) {
         Some(raw) if !raw.starts_with('[') => Err(undocumented(200, &format!("{name} is no list"))),

@@ -36,7 +36,7 @@ pub(crate) fn bundle(id: &str, url: String) -> Artifact {
     }
 }
 
-/// A link without what only signs it: what is left names the file.
+/// A link without the parts that only sign it: the rest names the file.
 pub(crate) fn identity(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -109,7 +109,7 @@ mod tests {
         ] {
             assert_eq!(identity(&format!("{plain}{signed}")), plain);
         }
-        // Without Azure's signature its short names are anybody's.
+        // Without Azure's signature, its short names may have any meaning.
         assert_eq!(identity("https://m/d?st=1"), "https://m/d?st=1");
         assert_eq!(
             identity("https://m/d?file=2&sig=z&n=1"),

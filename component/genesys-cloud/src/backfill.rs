@@ -1,10 +1,10 @@
 //! A backfill: old conversations by asynchronous analytics jobs, a thousand to a page.
 //!
-//! A plan asks how far the data of jobs reach; up to there, runs of days are searched by jobs, one
-//! after the other in each lane, and what is younger by windows. A job's interval matches activity,
-//! so conversations are filtered here by their start. Those that went on when the data of jobs ended
-//! are asked for once more, so that either way finds the same.
-//! What jobs bring is compared with what the query counts (`count`).
+//! A plan asks how far the data of jobs reach; up to there, jobs search runs of days, one after the
+//! other in each lane, and windows search the younger rest. A job's interval matches activity, so
+//! conversations are filtered here by their start. Those that had not ended when the data of jobs
+//! ended are requested once more, so that both ways find the same.
+//! The results of jobs are compared with the query's counts (`count`).
 
 mod again;
 mod count;
@@ -36,41 +36,41 @@ const SPAN: u64 = 31 * DAY;
 const SHORTEST: u64 = 60_000;
 /// Conversations on a page of results.
 pub(crate) const PAGE: u32 = 1000;
-/// Conversations asked for once more in one request.
+/// The number of conversations requested again in one request.
 const AGAIN: usize = 100;
 /// How long a job may take, and the longest pause between two polls.
 const TIMEOUT: u64 = 4 * 3_600_000;
 const LONGEST_PAUSE: u64 = 120_000;
 
-/// What the plan of a backfill remembers.
+/// The state of the plan of a backfill.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     name: String,
     range: Range<Timestamp>,
 }
 
-/// What a run of days that is searched by jobs remembers.
+/// The state of a run of days that is searched by jobs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Backfill {
     name: String,
-    /// The interval of the job, and how far the run goes.
+    /// The interval of the job, and the end of the run.
     from: Timestamp,
     until: Timestamp,
     end: Timestamp,
     phase: Phase,
-    /// How often the job has been submitted in vain.
+    /// The number of unsuccessful submissions of the job.
     attempts: u32,
     /// Conversations on a page of results.
     size: u32,
-    /// Conversations asked for once more in one request.
+    /// The number of conversations requested again in one request.
     together: usize,
-    /// Since when the job is not found.
+    /// The time since which the job is not found.
     #[serde(default)]
     absent: Absence,
-    /// Since when jobs come to nothing.
+    /// The time since which jobs come to nothing.
     #[serde(default)]
     failing: Option<Timestamp>,
-    /// What the job has brought: day, conversations, and those of them that were recorded.
+    /// The job's results so far: day, conversations, and those of them that were recorded.
     #[serde(default)]
     days: Vec<(u64, u64, u64)>,
     names: Names,
@@ -88,16 +88,16 @@ enum Phase {
         job: String,
         cursor: Option<String>,
     },
-    /// Conversations that went on when the data of jobs ended are asked for once more.
+    /// Conversations that had not ended when the data of jobs ended are requested once more.
     Again {
         job: String,
         next: Option<String>,
         ids: Vec<String>,
-        /// When each of them began.
+        /// The start of each of them.
         #[serde(default)]
         starts: Vec<Timestamp>,
     },
-    /// The query is asked how many it counts in these ranges, the last one first.
+    /// The query counts the conversations of these ranges, the last one first.
     Counting {
         ranges: Vec<(Timestamp, Timestamp)>,
     },
@@ -106,7 +106,7 @@ enum Phase {
     },
 }
 
-/// The split that a backfill begins with.
+/// The initial split of a backfill.
 pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
     let plan = Plan {
         name: name.to_owned(),
@@ -180,7 +180,7 @@ impl Backfill {
         backfill.into_split(id)
     }
 
-    /// Goes on to the next interval.
+    /// Moves on to the next interval.
     fn advance(&mut self) {
         self.from = self.until;
         self.until = (self.from + SPAN).min(self.end);
@@ -255,7 +255,7 @@ impl Backfill {
                 starts,
             } => {
                 let mut live = Live { ids, starts };
-                // Earlier versions did not keep when they began.
+                // Earlier versions did not keep their starts.
                 live.starts.resize(live.ids.len(), self.from);
                 self.read_again(answer, job, next, live, options, now)
             }
@@ -321,7 +321,7 @@ impl Backfill {
                 self.resubmit(&format!("{state} {why}"), options, now)
             }
             _ if now.saturating_sub(since) > TIMEOUT => {
-                // It would count against the vendor's limit of jobs at once.
+                // It would count against the vendor's limit of concurrent jobs.
                 self.phase = Phase::Cancelling { job };
                 Ok(Step::then(self.ask(options)))
             }
@@ -379,7 +379,7 @@ impl Backfill {
             .names
             .needed(options, rows.iter().filter(|row| !went_on(row)))
         {
-            // The page is read once more, and tells of its oddities then.
+            // The page is read once more, and its oddities are reported then.
             return Ok(Step::then(self.ask(options)));
         }
         self.tally(&rows);
@@ -390,8 +390,8 @@ impl Backfill {
         Ok(step)
     }
 
-    /// A page that is too large is asked for in smaller ones. What comes after a single row that is
-    /// too large no cursor tells: the query can pass it over.
+    /// A page that is too large is requested in smaller ones. No cursor leads past a single row that
+    /// is too large: the query can pass it over.
     fn too_large(mut self, limit: u64, options: &Options) -> Step {
         if self.size > 1 {
             self.size /= 2;
@@ -413,7 +413,7 @@ impl Backfill {
         (self.from..self.until).contains(&row.conversation.start)
     }
 
-    /// What comes after a page whose next one begins at `next`.
+    /// Chooses the next phase after a page whose successor begins at `next`.
     fn go_on(&mut self, job: String, next: Option<String>, again: Live) {
         self.phase = match (again.ids.is_empty(), next) {
             (false, next) => Phase::Again {
@@ -439,7 +439,8 @@ impl Backfill {
         };
     }
 
-    /// Submits the job anew, after a pause; in the end the query does its work, or nothing does.
+    /// Submits the job again, after a pause. After the last attempt the query takes over; with
+    /// `Search::Job` the split fails.
     fn resubmit(
         mut self,
         why: &str,
@@ -451,7 +452,7 @@ impl Backfill {
         self.days.clear();
         let failing = now.saturating_sub(*self.failing.get_or_insert(now));
         let text = format!("an analytics job has come to nothing: {why}");
-        // Where nothing else does the work, it is not given up before its time.
+        // Where the query does not take over, the job is not given up before `PATIENCE` has passed.
         let patient = options.search == Search::Job && failing < PATIENCE;
         if self.attempts >= options.job_attempts && !patient {
             if options.search == Search::Job {

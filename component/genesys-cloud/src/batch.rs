@@ -1,7 +1,7 @@
-//! A batch: submit up to a hundred conversations, poll the job, hand over what it yields.
+//! A batch: submit up to a hundred conversations, poll the job, hand over its results.
 //!
-//! What is too much for one batch is divided, down to the one conversation that is too much by
-//! itself. `files` tells which file of its recording a link leads to, `end` what became of the
+//! A batch that is too much for one job is divided, down to the one conversation that is too much by
+//! itself. `files` decides which file of its recording a link leads to, `end` the outcomes of the
 //! conversations when a job is over.
 
 mod divide;
@@ -30,20 +30,20 @@ use crate::{
 use end::complete;
 use files::Files;
 
-/// How long a job is trusted to answer with fresh links: less than links live by default.
+/// The time for which a job is trusted to return fresh links: less than the default lifetime of links.
 const YOUNG: u64 = 50 * 60_000;
 /// The largest state of a batch, in bytes, before it is divided: half of what hosts take.
 const MOST_STATE: usize = 128 << 10;
 
-/// What a batch remembers.
+/// The state of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Batch {
     id: String,
     conversations: Vec<String>,
-    /// Those of them that the vendor says were recorded.
+    /// Those of them that were recorded according to the vendor.
     recorded: BTreeSet<String>,
     phase: Phase,
-    /// How often it has been submitted in vain.
+    /// The number of unsuccessful submissions.
     attempts: u32,
     #[serde(flatten)]
     files: Files,
@@ -52,18 +52,18 @@ pub(crate) struct Batch {
     /// Those that need fresh links after these, since all at once are too many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     to_renew: Vec<String>,
-    /// Whether the finished job has been asked for fresh links already.
+    /// True if the finished job has been asked for fresh links already.
     asked_again: bool,
-    /// The conversations that the last job was about, if not all.
+    /// The conversations of the last job, if not all.
     #[serde(default)]
     covered: Option<Vec<String>>,
-    /// The conversations of which the running job has told something.
+    /// The conversations for which the running job has returned something.
     #[serde(default)]
     told: BTreeSet<String>,
-    /// What the metadata tell of the recordings, if they are asked for.
+    /// The metadata of the recordings, if they are requested.
     #[serde(default)]
     described: Described,
-    /// Since when the job, or the place to submit it to, is not found.
+    /// The time since which the job, or the place to submit it to, is not found.
     #[serde(default)]
     absent: Absence,
 }
@@ -76,7 +76,7 @@ enum Phase {
     Running {
         job: String,
         since: Timestamp,
-        /// Results expected and there at the last poll.
+        /// The numbers of results expected and present at the last poll.
         counts: Option<(u64, u64)>,
     },
     Finished {
@@ -85,7 +85,7 @@ enum Phase {
     },
 }
 
-/// The splits that fetching begins with.
+/// The initial splits of a fetch.
 pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
     let groups: Vec<&[ConversationRef]> = fetch.conversations.chunks(options.batch_size).collect();
     groups
@@ -108,7 +108,7 @@ pub(crate) fn begin(options: &Options, fetch: Fetch) -> Vec<Split> {
         .collect()
 }
 
-/// What the host is told of the job that a batch waits for, with how many of its results there are.
+/// The report to the host about the job that a batch waits for, with the number of results present.
 fn waited_for(since: Timestamp, progress: Option<(u64, u64)>, options: &Options) -> VendorJob {
     VendorJob {
         kind: "batch".to_owned(),
@@ -151,7 +151,7 @@ impl Batch {
     ) -> Result<Step, SourceError> {
         match (event, self.phase.clone()) {
             (Event::Refresh(keys), _) => Ok(self.renew(&keys, options, now)),
-            // One that went on when its row was found: there is nothing to ask for.
+            // Its conversations had not ended when their rows were found: there is nothing to request.
             (Event::Resume, phase)
                 if options.mode == Mode::MetadataOnly
                     && matches!(phase, Phase::Describing | Phase::Unsubmitted) =>
@@ -249,9 +249,9 @@ impl Batch {
         Err(refusal.into())
     }
 
-    /// What comes after a job is over: the rest of a renewal, if there is one.
+    /// Continues after a finished job: with the rest of a renewal, if there is one.
     fn finished(mut self, options: &Options) -> Next {
-        // What the metadata told is needed no more, and a done split is kept for long.
+        // The metadata are no longer needed, and a done split is kept for long.
         self.described = Described::default();
         if self.state().data.len() > MOST_STATE {
             self.files.forget_the_obvious();
@@ -282,7 +282,7 @@ impl Batch {
         }
         let job = match api::success(answer)? {
             Ok(response) => Job::read(&response)?,
-            // The job is no longer kept, or belongs to another client; or so it seems for a while.
+            // The job is no longer kept or belongs to another client, or seems so for a while.
             Err(refusal)
                 if refusal.status == 404 || refusal.code == "batch.download.permission.denied" =>
             {
@@ -319,7 +319,7 @@ impl Batch {
         Ok(step)
     }
 
-    /// Files that can be nothing but their recording's only one, while the job still runs.
+    /// Files that must be the only one of their recording, while the job still runs.
     fn early(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
         if !self.files.has_room() {
             return Vec::new();
@@ -340,11 +340,11 @@ impl Batch {
         self.files.artifacts(&rows)
     }
 
-    /// Submits the batch anew, or gives up.
+    /// Submits the batch again, or gives up.
     ///
-    /// Of a job that does not end nothing says which conversations are complete: those that it told
-    /// of are asked for once more. Those that it told nothing of are, too, but in a job of their own:
-    /// whatever it is that holds up a job is among them, and holds up the others no longer.
+    /// A job that does not end does not say which conversations are complete: those with results are
+    /// requested once more. Those without are, too, but in a job of their own: whatever holds up the
+    /// job is among them, and no longer holds up the others.
     fn resubmit(mut self, job: &Job, code: &str, options: &Options) -> Step {
         self.attempts += 1;
         self.absent.over();
@@ -381,7 +381,8 @@ impl Batch {
         self.abandon(job, code, options)
     }
 
-    /// Obtains links anew: from the job while it is young, later by submitting what is needed.
+    /// Obtains fresh links: from the job while it is young, later by submitting the conversations
+    /// concerned.
     fn renew(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
         let recordings = keys.iter().filter_map(ArtifactKey::recording);
         let concerned: BTreeSet<&str> = recordings.map(|key| key.conversation.as_str()).collect();

@@ -1,4 +1,4 @@
-//! What the client may do, tried out one call after the other: nothing is changed by any of them.
+//! The client's permissions, tried out one call after the other: no call changes anything.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::{
     options::Options,
 };
 
-/// How many of the last conversations are looked at.
+/// The number of recent conversations that are looked at.
 const LATEST: u32 = 100;
 /// Links that live shorter are likely to expire before they are used, in minutes.
 const SHORT: u64 = 10;
 
-/// What the check remembers: which calls are left.
+/// The state of the check: the next call, if one is left.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Check {
     next: Option<Call>,
@@ -39,7 +39,7 @@ enum Call {
     Orphans,
 }
 
-/// The split that the check begins with.
+/// The initial split of the check.
 pub(crate) fn begin() -> Split {
     let check = Check {
         next: Some(Call::Query),
@@ -79,7 +79,7 @@ impl Call {
         }
     }
 
-    /// What the call is about.
+    /// The subject of the call.
     fn subject(self) -> &'static str {
         match self {
             Call::Query => "conversations",
@@ -93,7 +93,7 @@ impl Call {
         }
     }
 
-    /// The permission that the call needs; one of those that do.
+    /// The permission that the call needs, or one of several that suffice.
     fn permission(self) -> &'static str {
         match self {
             Call::Query | Call::Availability => "analytics:conversationDetail:view",
@@ -124,7 +124,7 @@ impl Check {
             findings.extend(response.clock(now));
             findings.extend(limit(response));
         }
-        // An export asks for smaller pages, too.
+        // An export requests smaller pages, too.
         if let (Call::Query | Call::Orphans, Err(RequestError::TooLarge(limit))) = (call, &answer) {
             let text = format!("a page has more than {limit} bytes; smaller ones are asked for");
             findings.push(Finding::good(call.subject(), text));
@@ -138,7 +138,7 @@ impl Check {
     }
 }
 
-/// Tells what a call has shown, and goes on to the next one.
+/// Reports the findings of a call, and continues with the next one.
 fn found(call: Call, options: &Options, findings: Vec<Finding>, now: Timestamp) -> Step {
     let next = match call.after(options) {
         Some(call) => ask(call, options, now),
@@ -152,7 +152,7 @@ fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
     check.send(call.request(options, now))
 }
 
-/// What a call that was answered tells.
+/// The findings from a call that was answered.
 fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError> {
     let subject = call.subject();
     let good = |text: String| vec![Finding::good(subject, text)];
@@ -206,7 +206,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
     })
 }
 
-/// What a call that was refused tells.
+/// The finding from a call that was refused.
 fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
     let subject = call.subject();
     Ok(match (call, refusal.status) {
@@ -233,7 +233,7 @@ fn refused(call: Call, refusal: Refusal) -> Result<Finding, SourceError> {
     })
 }
 
-/// The request limit, as the vendor tells it.
+/// The request limit, as the vendor states it.
 fn limit(response: &Response) -> Option<Finding> {
     let allowed = response.header("inin-ratelimit-allowed")?;
     Some(Finding::good(

@@ -1,5 +1,5 @@
-//! What the metadata tell of the recordings of some conversations: one call for each conversation,
-//! and one more for all of them that tells whose session is whose.
+//! The metadata of the recordings of some conversations: one call for each conversation, and one more
+//! for all of them that yields the agents of their sessions.
 
 use std::collections::BTreeMap;
 
@@ -18,42 +18,43 @@ use crate::{
     patience::Absence,
 };
 
-/// The longest annotations that are kept, as JSON; of longer ones the number alone.
+/// The longest annotations that are kept, as JSON; of longer ones only the number is.
 const ANNOTATIONS: usize = 16 << 10;
-/// Sessions that are remembered at most.
+/// The most sessions that are remembered.
 const MOST_SESSIONS: usize = 2000;
-/// Recordings of one conversation that are remembered at most; of more their number alone.
+/// The most recordings of one conversation that are remembered; of more only the number is.
 const MOST_RECORDINGS: usize = 800;
 
-/// What has been asked and told so far. Nothing of it but ids and states.
+/// The progress of the requests, and their answers so far: nothing of these but ids and states.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Described {
-    /// Whose sessions are, until all recordings have been told of; none before that is asked for.
+    /// The agents of the sessions, until all recordings have been reported; none before they are
+    /// requested.
     sessions: Option<Sessions>,
-    /// How many conversations have been asked for.
+    /// The number of conversations requested so far.
     asked: usize,
     recordings: BTreeMap<String, Vec<Known>>,
     /// Conversations of whose recordings no list is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     unlisted: BTreeMap<String, Unlisted>,
-    /// Whose sessions have been asked for, of how many conversations, and how many are asked for
-    /// together, if all at once is too much.
+    /// The number of conversations whose sessions have been requested, and the number requested
+    /// together, if all at once are too many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     piecemeal: Option<(usize, usize)>,
-    /// Since when the answers about the conversation in hand are none of the vendor's.
+    /// The time since which the answers about the current conversation are not the vendor's.
     #[serde(default)]
     absent: Absence,
 }
 
-/// Why no list of a conversation's recordings is kept.
+/// The reason why no list of a conversation's recordings is kept.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unlisted {
     /// There are so many.
     Many(u32),
-    /// What is told of them is larger than the host accepts: so many bytes.
+    /// Their metadata are larger than the host accepts: the limit, in bytes.
     TooLarge(u64),
-    /// What is told of them cannot be read.
+    /// Their metadata cannot be read.
     Unreadable,
 }
 
@@ -117,7 +118,7 @@ impl From<Packed> for Known {
 }
 
 impl Described {
-    /// One that leaves out whose session is whose.
+    /// A description that leaves out the agents of the sessions.
     pub(crate) fn without_sessions() -> Self {
         Described {
             sessions: Some(Sessions::default()),
@@ -125,7 +126,7 @@ impl Described {
         }
     }
 
-    /// The next question.
+    /// The next request.
     pub(crate) fn ask(&self, options: &Options, conversations: &[String]) -> Request {
         match (&self.sessions, conversations.get(self.asked)) {
             (Some(_), Some(conversation)) if !self.is_asking_for_sessions(conversations) => {
@@ -135,7 +136,7 @@ impl Described {
         }
     }
 
-    /// The conversations whose sessions are asked for next.
+    /// The conversations whose sessions are requested next.
     fn piece<'a>(&self, conversations: &'a [String]) -> &'a [String] {
         let (from, size) = self.piecemeal.unwrap_or((0, conversations.len()));
         let rest = conversations.get(from..).unwrap_or_default();
@@ -149,12 +150,12 @@ impl Described {
         self.sessions.is_none() || rest
     }
 
-    /// Whether there is nothing more to ask.
+    /// Returns true if there is nothing more to request.
     pub(crate) fn is_complete(&self, conversations: &[String]) -> bool {
         self.asked >= conversations.len()
     }
 
-    /// All that is known, by conversation.
+    /// Everything known, by conversation.
     pub(crate) fn all(&self) -> &BTreeMap<String, Vec<Known>> {
         &self.recordings
     }
@@ -164,7 +165,7 @@ impl Described {
         &self.unlisted
     }
 
-    /// What is known of some of the conversations, in their order; the rest of them is asked for.
+    /// The known part for some of the conversations, in their order; the rest of them is requested.
     pub(crate) fn of(&self, conversations: &[String]) -> Self {
         let known = |id: &&String| self.recordings.contains_key(*id);
         let asked = conversations.iter().take_while(known).count();
@@ -182,8 +183,8 @@ impl Described {
         }
     }
 
-    /// Takes an answer: what is learnt from it is told in `step`. Returns when to ask for the same
-    /// again, if the answer was none of the vendor's; `pace` is the time and the shortest pause.
+    /// Processes an answer, and reports its content in `step`. Returns the time of the next attempt,
+    /// if the answer was not the vendor's; `pace` is the time and the shortest pause.
     pub(crate) fn answered(
         &mut self,
         answer: RequestResult,
@@ -229,7 +230,7 @@ impl Described {
         Ok(None)
     }
 
-    /// The recordings of a conversation.
+    /// Reports the recordings of a conversation.
     fn listed(&mut self, list: Vec<recording::Metadata>, conversation: &str, step: &mut Step) {
         let sessions = self.sessions.take().unwrap_or_default();
         let mut known = Vec::new();
@@ -265,7 +266,7 @@ impl Described {
         self.recordings.insert(conversation.to_owned(), known);
     }
 
-    /// Whose sessions are whose, of all conversations or of a few of them.
+    /// Processes the agents of the sessions, of all conversations or of a few of them.
     fn told_of_sessions(
         &mut self,
         answer: RequestResult,
@@ -296,7 +297,7 @@ impl Described {
     }
 }
 
-/// The metadata of a conversation's recordings; none if the answer is none of the vendor's.
+/// The metadata of a conversation's recordings; none if the answer is not the vendor's.
 fn read(
     response: &Response,
     conversation: &str,
@@ -314,7 +315,7 @@ fn read(
 }
 
 impl Unlisted {
-    /// What that means for a conversation of which so many recordings have been named.
+    /// The resulting failure of a conversation of which so many recordings have been named.
     pub(crate) fn missing(self, named: u32) -> Option<Missing> {
         let failure: Failure = match self {
             Unlisted::Many(all) if named >= all => return None,
@@ -333,7 +334,7 @@ impl Unlisted {
         })
     }
 
-    /// That it is not known what there is.
+    /// The failure for recordings that are not known.
     fn unknown(self) -> Failure {
         match self {
             Unlisted::Unreadable | Unlisted::Many(_) => failure(
@@ -350,7 +351,7 @@ impl Unlisted {
         }
     }
 
-    /// Why the recordings of a conversation cannot be asked for one by one.
+    /// The reason why the recordings of a conversation cannot be requested one by one.
     pub(crate) fn hides(self) -> Failure {
         match self {
             Unlisted::Many(all) => failure(

@@ -1,4 +1,4 @@
-//! How many conversations there are: three questions a day, and a page of examples.
+//! The number of conversations: three requests a day, and a page of examples.
 
 use std::ops::Range;
 
@@ -18,17 +18,17 @@ use crate::{
     page,
 };
 
-/// Examples of a day, at most.
+/// The most examples of a day.
 const EXAMPLES: u32 = 100;
-/// Pages of one row that are tried, until one is not too large.
+/// The most pages of one row that are tried, until one is not too large.
 const MOST_PAGES: u32 = 10;
 
-/// What counting a day remembers.
+/// The state of counting a day.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Estimate {
     from: Timestamp,
     until: Timestamp,
-    /// Whether it is a part of a range that is long enough for jobs.
+    /// True if it is a part of a range that is long enough for jobs.
     large: bool,
     hits: Option<u64>,
     recorded: Option<u64>,
@@ -48,7 +48,7 @@ fn examples() -> u32 {
     EXAMPLES
 }
 
-/// The splits that an estimate of a range begins with.
+/// The initial splits of an estimate of a range.
 pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, SourceError> {
     let end = range.until.min(now);
     if range.from >= end {
@@ -76,7 +76,7 @@ impl Estimate {
         let request = match (self.hits, self.recorded) {
             (None, _) => analytics::query(options, &interval, 1, self.page),
             (Some(_), None) => analytics::recorded(options, &interval, self.page),
-            // From the middle of the day: nights are not like days.
+            // From the middle of the day: nights differ from days.
             (Some(hits), Some(_)) => {
                 let page = hits / u64::from(self.examples) / 2 + 1;
                 let page = u32::try_from(page).unwrap_or(u32::MAX);
@@ -114,7 +114,7 @@ impl Estimate {
         Ok(Step::then(self.ask(options)))
     }
 
-    /// Asks for less: any page counts, and fewer examples are examples.
+    /// Requests less: any page has the count, and fewer examples are examples.
     fn too_large(
         mut self,
         limit: u64,
@@ -152,7 +152,7 @@ impl Estimate {
         let mut rows = page::readable(examples, &(from..until), &mut step);
         let all = rows.len() as u64;
         rows.retain(|row| (from..until).contains(&row.conversation.start));
-        // The vendor counts whole days; of a part of one the examples tell the share.
+        // The vendor counts whole days; the share of a part of one is that of the examples.
         let share = |count: u64| match until - from {
             DAY => count,
             _ => count * rows.len() as u64 / all.max(1),
@@ -168,7 +168,7 @@ impl Estimate {
     }
 }
 
-/// How many requests it takes to find so many conversations of a day.
+/// The number of requests that it takes to find so many conversations of a day.
 fn requests(options: &Options, large: bool, conversations: u64) -> u64 {
     let job = match options.search {
         Search::Job => true,

@@ -1,4 +1,4 @@
-//! Finding conversations: which way is taken.
+//! The choice of the way to find conversations.
 
 use recording_source_sdk::{Find, SourceError, Split, Timestamp};
 
@@ -8,13 +8,13 @@ use crate::{
     orphans, retention, window,
 };
 
-/// The splits that the search of a range begins with.
+/// The initial splits of the search of a range.
 pub(crate) fn begin(
     options: &Options,
     find: &Find,
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
-    // What has not happened yet cannot be paged through reliably.
+    // The future cannot be paged through reliably.
     let range = find.range.past(now)?;
     let name = &find.name;
     let mut splits = match options.search {

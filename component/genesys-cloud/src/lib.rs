@@ -1,13 +1,13 @@
-//! The recording source for Genesys Cloud: query the conversations, submit
-//! batches, poll the jobs, hand over what their links point to.
+//! The recording source for Genesys Cloud: query the conversations, submit batches, poll the jobs,
+//! hand over the files behind their links.
 //!
-//! `find` chooses how conversations are found: a `window` walks a range of days page by page,
-//! a `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
-//! looked up on the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up to a hundred
-//! conversations as they are, a `recording` split those of a few in another format; `describe` asks
-//! for their metadata, `restore` for what is archived. `estimate` counts, `check` tries out what the
-//! client may do. `api` has the vendor's JSON, `metadata` turns an analytics row into a
-//! conversation, `options` what is configured.
+//! `find` chooses how conversations are found: a `window` walks a range of days page by page, a
+//! `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
+//! looked up on the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up
+//! to a hundred conversations as they are, a `recording` split those of a few in another format;
+//! `describe` requests their metadata, `restore` the restoration of archived ones. `estimate` counts,
+//! `check` tries out the client's permissions. `api` has the vendor's JSON, `metadata` turns an
+//! analytics row into a conversation, `options` has the configuration.
 
 mod api;
 mod artifact;
@@ -44,7 +44,7 @@ pub struct GenesysCloud;
 export!(GenesysCloud);
 
 splits! {
-    /// What a split remembers.
+    /// The state of a split.
     enum SplitState: version 1, options Options {
         Plan(backfill::Plan) = "plan",
         Backfill(backfill::Backfill) = "job",

@@ -15,31 +15,31 @@ use recording_source_sdk::{
 pub(crate) struct Row {
     pub(crate) conversation: Conversation,
     pub(crate) began: Began,
-    /// Transcripts of digital conversations exist without the flag, which is about calls; and what
-    /// cannot be read may have told of a recording.
+    /// Transcripts of digital conversations exist without the flag, which is about calls; and a field
+    /// that cannot be read may have indicated a recording.
     pub(crate) may_have_recordings: bool,
     /// The ids of sessions of agents, and of those that they talk to, with the agent's.
     pub(crate) sessions: Vec<(String, String)>,
 }
 
-/// How it is known when a conversation began.
+/// The origin of a conversation's start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Began {
     /// The row says so.
     Told,
-    /// By the first of its segments: the row itself does not tell.
+    /// From the first of its segments: the row itself does not say so.
     Guessed,
-    /// Nothing tells.
+    /// Unknown.
     Untold,
 }
 
-// AnalyticsConversationWithoutAttributes and what is in it. Enums are open: plain strings here.
+// AnalyticsConversationWithoutAttributes and its contents. Enums are open: plain strings here.
 struct Participant {
     participant_name: Option<String>,
     purpose: Option<String>,
     user_id: Option<String>,
     screen_recording: Option<bool>,
-    /// In the results of jobs alone.
+    /// Only in the results of jobs.
     attributes: Vec<(String, String)>,
     sessions: Vec<Session>,
 }
@@ -113,7 +113,7 @@ impl Session {
     }
 }
 
-/// When the first segment of a row began.
+/// The start of the first segment of a row.
 fn first_segment(row: &Object<'_>) -> Option<Timestamp> {
     let sessions = row
         .objects("participants")
@@ -123,7 +123,7 @@ fn first_segment(row: &Object<'_>) -> Option<Timestamp> {
 }
 
 impl Row {
-    /// Reads a row, and says what of it was dropped; none if it has no id that can be used.
+    /// Reads a row, and returns the dropped fields; none if it has no id that can be used.
     pub(crate) fn read(json: &str) -> Option<(Self, Odd)> {
         let (row, odd) = Object::read(json, Self::of).ok()?;
         let mut row = row?;
@@ -185,7 +185,7 @@ impl Row {
     }
 }
 
-/// What the participants of a conversation tell together.
+/// The combined data of the participants of a conversation.
 #[derive(Default)]
 struct Told {
     agents: Vec<Party>,

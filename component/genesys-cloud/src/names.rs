@@ -1,6 +1,6 @@
 //! Names: ids on a page that come without one are looked up, a hundred at a time.
 //!
-//! They are looked up before the page is handed over, so the page is asked for again after that.
+//! They are looked up before the page is handed over, so the page is requested again after that.
 //! Ids that were looked up before are remembered as digests: names stay out of a split's state.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,37 +16,37 @@ use crate::{
     options::Options,
 };
 
-/// Ids that are remembered; beyond these, some are looked up again.
+/// The most ids that are remembered; beyond these, some are looked up again.
 const REMEMBERED: usize = 4000;
-/// Ids that are looked up before a page is asked for again: they are part of the state.
+/// The most ids that are looked up before a page is requested again: they are part of the state.
 const AT_ONCE: usize = 1000;
-/// How often one page is put off.
+/// The most times that one page is put off.
 const ROUNDS: u32 = 4;
 
-/// What a search remembers of names.
+/// The state of the names of a search.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Names {
     /// Digests of ids that have been looked up.
     known: BTreeSet<u64>,
-    /// What is being looked up.
+    /// The pending look-ups.
     lookups: Vec<(directory::Kind, Vec<String>)>,
-    /// How often the page in hand has been put off.
+    /// The number of times that the current page has been put off.
     rounds: u32,
 }
 
 impl Names {
-    /// Whether an answer is one to a look-up.
+    /// Returns true if the next answer is one to a look-up.
     pub(crate) fn is_asking(&self) -> bool {
         !self.lookups.is_empty()
     }
 
-    /// The look-up to go on with.
+    /// The next look-up.
     pub(crate) fn ask(&self, options: &Options) -> Option<Request> {
         let (kind, ids) = self.lookups.last()?;
         Some(directory::names(options, *kind, ids))
     }
 
-    /// Plans the look-ups that a page needs. Says whether there are any: then the page must wait.
+    /// Plans the look-ups that a page needs. Returns true if there are any: then the page must wait.
     pub(crate) fn needed<'a>(
         &mut self,
         options: &Options,
@@ -87,7 +87,7 @@ impl Names {
         party.name.is_none() && plain && !self.known.contains(&fnv(&party.id))
     }
 
-    /// Takes the answer to a look-up: what it names is told in `step`.
+    /// Processes the answer to a look-up: the names in it are reported in `step`.
     pub(crate) fn answered(
         &mut self,
         answer: RequestResult,
@@ -110,7 +110,7 @@ impl Names {
                 step.updates
                     .extend(named.map(|(id, name)| Update::Name(Named { id, name })));
             }
-            // Some vendor's ids are no longer ids of anything.
+            // Some of the vendor's ids no longer stand for anything.
             Err(refusal) if refusal.is_the_vendors() && matches!(refusal.status, 400 | 404) => {
                 step.warn(format!(
                     "names of {kind:?} are unavailable: status {}",

@@ -8,18 +8,18 @@ use recording_source_sdk::{
 };
 use serde::Deserialize;
 
-/// How the batch API is spoken.
+/// The dialect of the batch API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Dialect {
-    /// As the vendor's SDKs do.
+    /// As in the vendor's SDKs.
     #[default]
     Cloud,
-    /// As the guide "Exporting Historical Call Recordings Metadata in Bulk" does.
+    /// As in the guide "Exporting Historical Call Recordings Metadata in Bulk".
     Guide,
 }
 
-/// What is exported.
+/// The scope of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
@@ -30,7 +30,7 @@ pub(crate) enum Mode {
     MetadataOnly,
 }
 
-/// How conversations are found.
+/// The way conversations are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Search {
@@ -62,7 +62,7 @@ pub(crate) enum Format {
     Webm,
 }
 
-/// What becomes of the two sides of a call.
+/// The handling of the two sides of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Channels {
@@ -72,7 +72,7 @@ pub(crate) enum Channels {
     Split,
 }
 
-/// Who called whom first.
+/// The original direction of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Direction {
@@ -136,15 +136,15 @@ pub(crate) struct Options {
     pub(crate) search: Search,
     pub(crate) format: Format,
     pub(crate) channels: Channels,
-    /// Whether each conversation is asked for the metadata of its recordings.
+    /// True if the metadata of each conversation's recordings are requested.
     pub(crate) recording_metadata: bool,
-    /// Whether names are looked up.
+    /// True if names are looked up.
     pub(crate) names: bool,
-    /// For how many days archived recordings are restored, if at all.
+    /// The number of days for which archived recordings are restored, if at all.
     pub(crate) restore_days: Option<u32>,
-    /// Whether recordings without a conversation are looked for.
+    /// True if recordings without a conversation are looked for.
     pub(crate) orphans: bool,
-    /// Whether they are exported, and not just counted.
+    /// True if they are exported, and not just counted.
     pub(crate) export_orphans: bool,
     pub(crate) media: Vec<String>,
     pub(crate) direction: Option<Direction>,
@@ -159,9 +159,9 @@ pub(crate) struct Options {
     pub(crate) parallelism: u32,
     /// The shortest pause between two polls of a job.
     pub(crate) poll_ms: u64,
-    /// How long a job may take.
+    /// The longest time that a job may take.
     pub(crate) job_timeout_ms: u64,
-    /// How often a batch is submitted.
+    /// The number of times that a batch is submitted.
     pub(crate) job_attempts: u32,
 }
 
@@ -212,13 +212,13 @@ impl Options {
 }
 
 impl Options {
-    /// Whether each recording is asked for by itself: the batch API has no choice of format.
+    /// Returns true if each recording is requested by itself: the batch API has no choice of format.
     pub(crate) fn one_by_one(&self) -> bool {
         self.dialect == Dialect::Cloud && self.format != Format::Original
     }
 }
 
-/// Refuses what cannot go together.
+/// Rejects options that cannot go together.
 fn possible(raw: &Raw) -> Result<(), SourceError> {
     let original = raw.format == Format::Original;
     match raw.dialect {

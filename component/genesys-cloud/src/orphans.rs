@@ -1,6 +1,6 @@
 //! Recordings without a conversation: no batch and no bulk export has them until the vendor has
 //! recovered them. They are counted, or handed over as conversations of their own, whose recordings
-//! `recording` asks for one by one.
+//! `recording` requests one by one.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::{
     paging::Paging,
 };
 
-/// What the ids of their conversations begin with; the recording's own follows.
+/// The prefix of the ids of their conversations; the recording's own follows.
 const PREFIX: &str = "orphan-";
 
 /// The recording that a conversation stands for, if it is that of an orphan.
@@ -24,7 +24,7 @@ pub(crate) fn recording_of(conversation: &str) -> Option<&str> {
     conversation.strip_prefix(PREFIX)
 }
 
-/// What the count remembers.
+/// The state of the count.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orphans {
     range: Range<Timestamp>,
@@ -79,7 +79,7 @@ impl Orphans {
         Ok(step)
     }
 
-    /// Takes a page; says whether it was the last one.
+    /// Processes a page; returns true if it was the last one.
     fn read(&mut self, listing: recording::Orphans, options: &Options, step: &mut Step) -> bool {
         let page = u64::from(self.paging.page);
         let none = listing.entities.is_empty() && listing.unusable == 0;
@@ -91,7 +91,7 @@ impl Orphans {
             ));
         }
         for orphan in listing.entities {
-            // One that does not tell when it was made must not fall between two ranges.
+            // One without a creation time must not fall between two ranges.
             let made = orphan.created_time.unwrap_or(self.range.start);
             if !self.range.contains(&made) {
                 continue;
@@ -136,7 +136,7 @@ fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut 
         attributes: attributes
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
             .collect(),
-        // Whatever it belonged to is over.
+        // Whatever it belonged to has ended.
         end: Some(made),
         ..Conversation::bare(id, made)
     });

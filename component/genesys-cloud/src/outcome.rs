@@ -1,4 +1,4 @@
-//! What became of conversations: codes for what is unavailable, and the sum of it.
+//! The outcomes of conversations: codes for unavailable recordings, and their sum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use recording_source_sdk::{Artifact, ArtifactKey, Failure, Missing, OutcomeResul
 
 use crate::api::batch::JobResult;
 
-/// What the vendor says of a recording that is not there yet, and our code for it.
+/// The vendor's word for a recording that is not there yet, and our code for it.
 pub(crate) const UPLOADING: (&str, &str) = ("upload", "uploading");
 
 /// A recording that is on its way back from the archive.
 const RESTORING: &str = "restoring";
 
-/// Codes of what may pass: the vendor may have it the next time.
+/// Codes of failures that may pass: the vendor may have the recording the next time.
 const RETRYABLE: [&str; 7] = [
     UPLOADING.1,
     RESTORING,
@@ -23,20 +23,20 @@ const RETRYABLE: [&str; 7] = [
     UNREADABLE,
 ];
 
-/// A job that the vendor does not find any more, again and again.
+/// A job that the vendor no longer finds, again and again.
 pub(crate) const JOB_LOST: &str = "job-lost";
 /// A job that does not end, again and again.
 pub(crate) const JOB_TIMEOUT: &str = "job-timeout";
-/// A recording that is not turned into the format.
+/// A recording that is not converted into the format.
 pub(crate) const TRANSCODE_TIMEOUT: &str = "transcode-timeout";
-/// What the vendor names and does not find.
+/// Something that the vendor names and does not find.
 pub(crate) const NOT_FOUND: &str = "not-found";
 /// An answer about a recording that cannot be read.
 pub(crate) const UNREADABLE: &str = "unreadable";
-/// What is too large by itself.
+/// Something that is too large by itself.
 pub(crate) const TOO_LARGE: &str = "too-large";
 
-/// A failure with this code; some codes are of what may pass.
+/// A failure with this code, which decides if a later attempt may succeed.
 pub(crate) fn failure(code: &str, message: String) -> Failure {
     Failure {
         retryable: RETRYABLE.contains(&code),
@@ -70,7 +70,7 @@ fn code(message: &str) -> &'static str {
     .map_or("vendor-error", |(_, code)| code)
 }
 
-/// Why a recording in this state (`fileState`) is unavailable.
+/// The reason why a recording in this state (`fileState`) is unavailable.
 pub(crate) fn by_state(state: &str) -> Failure {
     let (code, message) = match state {
         "ARCHIVED" => ("archived", "it is archived and must be restored first"),
@@ -86,7 +86,7 @@ pub(crate) fn by_state(state: &str) -> Failure {
     failure(code, message.to_owned())
 }
 
-/// A recording whose restoration is asked for.
+/// A recording whose restoration is requested.
 pub(crate) fn restoring(days: u32) -> Failure {
     let message = format!(
         "it is archived; its restoration for {days} days is asked for: fetch it with `run --retry-failed` once it is there"
@@ -94,7 +94,7 @@ pub(crate) fn restoring(days: u32) -> Failure {
     failure(RESTORING, message)
 }
 
-/// How many files each conversation has; one that is handed over twice is one.
+/// The number of files of each conversation; one that is handed over twice counts once.
 pub(crate) fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -108,7 +108,7 @@ pub(crate) fn count(artifacts: &[Artifact]) -> BTreeMap<String, u32> {
     counts
 }
 
-/// What each conversation lacks.
+/// The missing recordings of each conversation, as the rows of a job report them.
 pub(crate) fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
     let mut missing: BTreeMap<String, Vec<Missing>> = BTreeMap::new();
     for row in rows {
@@ -130,7 +130,7 @@ pub(crate) fn errors(rows: &[JobResult]) -> BTreeMap<String, Vec<Missing>> {
     missing
 }
 
-/// What became of a conversation whose job is over; `cut` says that the job ended early.
+/// The outcome of a conversation whose job is over; `cut` is the failure of a job that ended early.
 pub(crate) fn result(
     conversation: &str,
     counts: &BTreeMap<String, u32>,

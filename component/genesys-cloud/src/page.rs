@@ -1,4 +1,4 @@
-//! What every way of finding conversations shares: what is handed over of a page.
+//! The common part of all ways of finding conversations: handing over a page.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -12,13 +12,14 @@ use crate::{
     options::Mode,
 };
 
-/// Conversations of a page whose oddities are named, and fields of each.
+/// The most conversations of a page whose oddities are named, and the most fields of each.
 const NAMED: usize = 5;
 
-/// The rows of a page of what began in a range; what was dropped of it is told.
+/// The rows of a page of conversations that began in a range; dropped fields and unusable rows are
+/// reported.
 ///
-/// A row that does not say when its conversation began is put into the range, since it is there that
-/// the vendor found it: it must not fall between two ranges.
+/// A row that does not say when its conversation began is put into the range, because the vendor
+/// found it there: it must not fall between two ranges.
 pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) -> Vec<Row> {
     if page.unusable > 0 {
         step.warn(format!(
@@ -52,7 +53,7 @@ pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) ->
     rows
 }
 
-/// Hands over conversations, and what is clear of them already at `now`.
+/// Hands over conversations, with the outcomes that are clear already at `now`.
 pub(crate) fn hand_over(
     rows: impl Iterator<Item = Row>,
     mode: Mode,
@@ -72,7 +73,7 @@ pub(crate) fn hand_over(
     }
 }
 
-/// What is clear of a conversation without asking for its recordings.
+/// The outcome of a conversation, if it is clear without requesting its recordings.
 fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
     let conversation = &row.conversation;
     let ended = conversation.end.is_some();
@@ -83,7 +84,7 @@ fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
         Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) >= DAY => {
             Some(only_metadata())
         }
-        // What goes on may still tell more, and be recorded: the host waits for its end.
+        // A conversation in progress may still gain data, and a recording: the host waits for its end.
         _ if !ended => Some(OutcomeResult::Failed(not_ended())),
         Mode::MetadataOnly => Some(only_metadata()),
         Mode::Recordings if !row.may_have_recordings => Some(OutcomeResult::NoRecording),
@@ -91,7 +92,7 @@ fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
     }
 }
 
-/// That a conversation goes on.
+/// The failure of a conversation that has not ended.
 fn not_ended() -> Failure {
     Failure {
         code: NOT_ENDED.to_owned(),
@@ -100,7 +101,7 @@ fn not_ended() -> Failure {
     }
 }
 
-/// That a conversation's recordings are left out on purpose.
+/// The outcome of a conversation whose recordings are left out on purpose.
 pub(crate) fn only_metadata() -> OutcomeResult {
     OutcomeResult::Skipped("metadata only".to_owned())
 }

@@ -1,30 +1,30 @@
 //! Pages by number, down to a single item where a page is too large.
 //!
-//! A page that is too large is asked for in smaller ones at the same place: sizes are divisors of one
+//! A page that is too large is requested in smaller ones at the same place: sizes are divisors of one
 //! another, so paging resumes at the same row and skips none. Page sizes grow again after it.
 
 use serde::{Deserialize, Serialize};
 
-/// Pages that must go well before a size is tried again that was too large.
+/// The pages that must succeed before a size that was too large is tried again.
 const BEFORE_GROWING: u32 = 2;
-/// Doublings of it at most, one for each size that was too large again.
+/// The most doublings of that number, one for each size that was too large again.
 const MOST_DOUBLINGS: u32 = 8;
 
-/// Where a walk through pages is.
+/// The position of a walk through pages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Paging {
     /// The page, counted from 1.
     pub(crate) page: u32,
-    /// Items on a page; the most that are configured if there is none.
+    /// Items on a page; the configured maximum if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
-    /// Pages that went well since the size was changed.
+    /// Pages that succeeded since the size was changed.
     #[serde(default, skip_serializing_if = "is_zero")]
     good: u32,
-    /// How often a size was too large again.
+    /// The number of sizes that were too large again.
     #[serde(default, skip_serializing_if = "is_zero")]
     failed: u32,
-    /// Whether the size has grown and not been seen to do.
+    /// True if the size has grown and has not succeeded yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     grown: bool,
 }
@@ -46,7 +46,7 @@ impl Paging {
         }
     }
 
-    /// The first page again, in the size in which it goes well by now.
+    /// The first page again, in the size that succeeds by now.
     pub(crate) fn again(&self) -> Self {
         Paging {
             size: self.size,
@@ -65,7 +65,7 @@ impl Paging {
         u64::from(self.page.saturating_sub(1)) * u64::from(self.size(most))
     }
 
-    /// Asks for less at the same place; false if it is one item already.
+    /// Requests less at the same place; returns false if it is one item already.
     pub(crate) fn shrink(&mut self, most: u32) -> bool {
         let size = self.size(most);
         if size <= 1 {
@@ -79,13 +79,13 @@ impl Paging {
         true
     }
 
-    /// Goes on to the next page, in a larger size if that seems to do.
+    /// Moves on to the next page, in a larger size if that is likely to succeed.
     pub(crate) fn next(&mut self, most: u32) {
         self.page = self.page.saturating_add(1);
         self.good += 1;
         self.grown = false;
         let size = self.size(most);
-        // What is asked for next has the size of this one, whatever is configured by then.
+        // The next request has the size of this one, whatever is configured by then.
         self.size = Some(size);
         if self.good < BEFORE_GROWING << self.failed {
             return;

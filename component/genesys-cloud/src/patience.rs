@@ -1,14 +1,14 @@
-//! How long what the vendor does not find any more is asked for again.
+//! The time for which something that the vendor no longer finds is requested again.
 
 use recording_source_sdk::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is not found counts as lost after this time: as long as hosts try everything else.
+/// Something that is not found counts as lost after this time: as long as hosts try everything else.
 pub(crate) const PATIENCE: u64 = 30 * 60_000;
-/// The longest pause between two questions.
+/// The longest pause between two requests.
 const LONGEST_PAUSE: u64 = 120_000;
 
-/// Since when something is not found, if it is not.
+/// The time since which something is not found, if it is not.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Absence {
@@ -16,19 +16,21 @@ pub(crate) struct Absence {
 }
 
 impl Absence {
-    /// It has been found.
+    /// Records that it has been found.
     pub(crate) fn over(&mut self) {
         self.since = None;
     }
 
-    /// Another one has been found: whoever has waited long enough does not wait as long again.
+    /// Records that another one has been found: an absence of `PATIENCE` or longer stays, so as not
+    /// to wait as long again.
     pub(crate) fn over_if_young(&mut self, now: Timestamp) {
         self.since = self
             .since
             .filter(|since| now.saturating_sub(*since) >= PATIENCE);
     }
 
-    /// It has not been found: when to ask again, with pauses that grow; none once it is lost.
+    /// Records that it has not been found; returns when to ask again, with pauses that grow, or none
+    /// once it is lost.
     pub(crate) fn again(&mut self, now: Timestamp, shortest_pause: u64) -> Option<Timestamp> {
         let since = *self.since.get_or_insert(now);
         let gone = now.saturating_sub(since);

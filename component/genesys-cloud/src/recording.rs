@@ -1,7 +1,8 @@
 //! Recordings one by one, in a format that the batch API does not offer.
 //!
-//! The metadata tell which recordings a conversation has; then each is asked for. While the vendor
-//! turns one into the format, the others are asked for; each is waited for as long as the options say.
+//! The metadata say which recordings a conversation has; then each is requested. While the vendor
+//! converts one into the format, the others are requested; each is waited for as long as the options
+//! say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,30 +29,30 @@ use crate::{
     restore,
 };
 
-/// Conversations in one split: they are asked for one after the other.
+/// The conversations in one split: they are requested one after the other.
 pub(crate) const TOGETHER: u32 = 10;
-/// The longest pause before a recording that is being turned into the format is asked for again.
+/// The longest pause before a recording that is being converted into the format is requested again.
 const LONGEST_PAUSE: u64 = 120_000;
 /// The largest state, in bytes, before the conversations are divided: well below what hosts take.
 const MOST_STATE: usize = 96 << 10;
 
-/// What a split remembers.
+/// The state of a split.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Recordings {
     id: String,
     conversations: Vec<String>,
-    /// Those of them that the vendor says were recorded.
+    /// Those of them that were recorded according to the vendor.
     recorded: BTreeSet<String>,
     described: Described,
     /// Recordings still to be fetched; none before all are known.
     open: Option<Vec<Open>>,
-    /// The recording that was asked for last, by its place in `open`.
+    /// The recording that was requested last, by its place in `open`.
     asked: usize,
     /// Files handed over, by conversation.
     counts: BTreeMap<String, u32>,
     /// Recordings that are unavailable, by conversation: recording and reason.
     lost: BTreeMap<String, Vec<(String, Lost)>>,
-    /// Whether links are obtained anew: then there are no outcomes.
+    /// True if links are obtained anew: then there are no outcomes.
     renewing: bool,
 }
 
@@ -61,15 +62,15 @@ struct Open {
     conversation: String,
     recording: String,
     media: String,
-    /// When it was asked for first.
+    /// The time of its first request.
     since: Option<Timestamp>,
     due: Timestamp,
-    /// Since when the answers about it are none of the vendor's.
+    /// The time since which the answers about it are not the vendor's.
     #[serde(default)]
     absent: Absence,
 }
 
-/// Why a recording is unavailable.
+/// The reason why a recording is unavailable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Lost {
@@ -107,7 +108,7 @@ impl Lost {
     }
 }
 
-/// The split that fetching begins with, if there is anything to fetch.
+/// The initial split of a fetch, if there is anything to fetch.
 pub(crate) fn begin(fetch: Fetch) -> Vec<Split> {
     if fetch.conversations.is_empty() {
         return Vec::new();
@@ -174,7 +175,7 @@ impl Recordings {
         }
         let mut step = Step::then(self.done());
         match event {
-            // One that went on when its row was found: there is nothing to ask for.
+            // Its conversations had not ended when their rows were found: there is nothing to request.
             Event::Resume if self.open.is_none() && options.mode == Mode::MetadataOnly => {
                 step.outcomes = self.all(only_metadata());
                 return Ok(step);
@@ -242,7 +243,7 @@ impl Recordings {
         }
     }
 
-    /// Decides what to ask for, now that all recordings are known.
+    /// Decides which recordings to request, now that all are known.
     fn plan(&mut self, options: &Options, step: &mut Step) {
         let mut open = Vec::new();
         for (conversation, known) in self.described.all() {
@@ -272,7 +273,7 @@ impl Recordings {
         }
     }
 
-    /// Takes the answer for the recording that was asked for last.
+    /// Processes the answer for the recording that was requested last.
     fn answered(
         &mut self,
         answer: RequestResult,
@@ -286,7 +287,7 @@ impl Recordings {
         let one = &mut open[self.asked];
         let lost = match heard(answer)? {
             Heard::Lost(lost) => Some(lost),
-            // One that is in the way of something else must not hold up the others.
+            // A recording without an answer of the vendor's must not hold up the others.
             Heard::Noise => match one.absent.again(now, options.poll_ms) {
                 Some(until) => {
                     one.due = until;
@@ -335,7 +336,7 @@ impl Recordings {
         Ok(())
     }
 
-    /// Says what became of a conversation with nothing left to ask for.
+    /// Reports the outcome of a conversation with nothing left to request.
     fn settle(&self, conversation: &str, options: &Options, step: &mut Step) {
         if self.renewing {
             return;
@@ -365,7 +366,7 @@ impl Recordings {
         step.outcomes.push(Outcome::new(conversation, result));
     }
 
-    /// Asks once more for the recordings of these artifacts.
+    /// Requests the recordings of these artifacts once more.
     fn renew(&mut self, keys: &[ArtifactKey]) {
         let keys = keys.iter().filter_map(ArtifactKey::recording);
         let keys: BTreeSet<(&String, &String)> = keys
@@ -392,7 +393,7 @@ impl Recordings {
     }
 }
 
-/// What an answer about a recording says.
+/// The content of an answer about a recording.
 enum Heard {
     /// With the status.
     Media(Media, u16),
@@ -406,7 +407,7 @@ fn heard(answer: RequestResult) -> Result<Heard, SourceError> {
         return Ok(Heard::Lost(Lost::TooLarge(limit)));
     }
     Ok(match api::success(answer)? {
-        // Nothing at all may be said while it is being turned into the format.
+        // The body may be empty while it is being converted into the format.
         Ok(response) if response.status == 202 && response.body.is_empty() => {
             Heard::Media(Media::default(), 202)
         }

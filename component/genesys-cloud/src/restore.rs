@@ -1,5 +1,5 @@
-//! Restores archived recordings, if the options ask for it: that changes what the vendor keeps, and
-//! for how long. All other dates of a recording stay as they are.
+//! Restores archived recordings, if the options say so: that changes which recordings the vendor
+//! keeps, and for how long. All other dates of a recording stay as they are.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     options::Options,
 };
 
-/// What a restoration remembers.
+/// The state of a restoration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Restore {
     /// Conversations and recordings still to be restored.
@@ -30,7 +30,7 @@ struct Dates {
     export: Option<String>,
 }
 
-/// Takes the archived recordings out of what is missing, if they are to be restored: they get
+/// Takes the archived recordings out of the missing ones, if they are to be restored: they get
 /// another failure.
 pub(crate) fn archived(
     options: &Options,

@@ -16,22 +16,23 @@ use crate::{
     page,
 };
 
-/// Conversations asked for in one request.
+/// The number of conversations in one request.
 const TOGETHER: usize = 100;
-/// How long after its beginning a conversation may be recorded: younger recordings are not listed.
+/// The longest time after its start at which a conversation may be recorded: younger recordings are
+/// not listed.
 const LATEST: u64 = 31 * DAY;
 
-/// What the search remembers.
+/// The state of the search.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Retention {
     range: Range<Timestamp>,
     /// Where the next page begins; none after the last one.
     cursor: Option<String>,
-    /// Whether there is a next page.
+    /// True if there is a next page.
     more: bool,
     /// Conversations of the page, with the time of their first recording on it.
     found: BTreeMap<String, Timestamp>,
-    /// Conversations asked for in one request.
+    /// The number of conversations in one request.
     together: usize,
     /// Recordings on a page.
     #[serde(default = "largest")]
@@ -43,7 +44,7 @@ fn largest() -> u32 {
     recording::RETAINED
 }
 
-/// The split that the search begins with.
+/// The initial split of the search.
 pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
     let retention = Retention {
         range,
@@ -156,7 +157,7 @@ impl Retention {
         }
         let page = match api::success(answer)? {
             Ok(response) => analytics::Page::read(&response)?,
-            // How many are taken at once is not documented.
+            // The limit of ids in one request is not documented.
             Err(refusal) if refusal.status == 400 && self.together > 1 => {
                 self.together /= 2;
                 return Ok(());
@@ -199,13 +200,13 @@ impl Retention {
         }
     }
 
-    /// Conversations of which the analytics tell nothing: the time of the recording has to do.
+    /// Conversations that the analytics do not contain: the time of the recording has to do.
     fn bare(&self, unknown: BTreeMap<String, Timestamp>, step: &mut Step) {
         let kept = unknown.into_iter();
         let kept = kept.filter(|(_, made)| self.range.contains(made));
         step.conversations
             .extend(kept.map(|(id, made)| Conversation {
-                // Whatever goes on is known to the analytics.
+                // The analytics contain every conversation in progress.
                 end: Some(made),
                 ..Conversation::bare(id, made)
             }));

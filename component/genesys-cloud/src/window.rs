@@ -1,8 +1,8 @@
 //! A window: a run of days, walked page by page, day by day.
 //!
-//! The vendor's interval matches whole days, so conversations are filtered
-//! here by their start: each belongs to exactly one window. What the vendor
-//! counts in each query is compared with what its pages bring.
+//! The vendor's interval matches whole days, so conversations are filtered here by their start: each
+//! belongs to exactly one window. The vendor's count for each query is compared with the rows of its
+//! pages.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -23,25 +23,25 @@ use crate::{
 
 /// No window is cut shorter than this.
 const SHORTEST: u64 = 60_000;
-/// How often pages that shift while they are read are walked again.
+/// The most times that pages that shift while they are read are walked again.
 const WALKS: u32 = 3;
 /// The vendor refuses queries with more hits.
 const MOST_HITS: u64 = 100_000;
 
-/// What a window remembers.
+/// The state of a window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Window {
     mode: Mode,
-    /// What is being queried, and how far the window goes.
+    /// The interval being queried, and the end of the window.
     from: Timestamp,
     until: Timestamp,
     end: Timestamp,
     #[serde(flatten)]
     paging: Paging,
-    /// Hits at the first page; another number later on means that pages have shifted.
+    /// Hits at the first page; another number later means that pages have shifted.
     hits: Option<u64>,
     shifted: bool,
-    /// How often the pages of this query have been walked again because they had shifted.
+    /// The number of times that the pages of this query have been walked again because they had shifted.
     walks: u32,
     #[serde(default)]
     tally: Tally,
@@ -49,7 +49,7 @@ pub(crate) struct Window {
     names: Names,
 }
 
-/// What the pages of one walk brought.
+/// The tally of the pages of one walk.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Tally {
@@ -58,12 +58,12 @@ struct Tally {
     rows: u64,
     /// Those of them that cannot be filed, having no id.
     unusable: u64,
-    /// Those of them that began in what is queried, and how many of these were recorded.
+    /// Those of them that began in the queried interval, and how many of these were recorded.
     inside: u64,
     recorded: u64,
     /// Items that are too large by themselves.
     passed_over: u64,
-    /// The conversations of the page before, as digests: pages that shift tell of some twice.
+    /// The conversations of the previous page, as digests: pages that shift repeat some.
     before: Vec<u64>,
 }
 
@@ -162,7 +162,7 @@ impl Window {
         Ok(self.read(page, options, now))
     }
 
-    /// Hands over the conversations of a page, and goes on.
+    /// Hands over the conversations of a page, and continues.
     fn read(mut self, page: analytics::Page, options: &Options, now: Timestamp) -> Step {
         let rows = page.len();
         let size = u64::from(self.paging.size(options.page_size));
@@ -184,7 +184,7 @@ impl Window {
         tally.add(&rows, unusable, &range);
         rows.retain(|row| range.contains(&row.conversation.start));
         if self.names.needed(options, rows.iter()) {
-            // The page is read once more, and tells of its oddities then.
+            // The page is read once more, and its oddities are reported then.
             return Step::then(self.ask(options));
         }
         self.tally = tally;
@@ -192,7 +192,7 @@ impl Window {
         self.turn(more, options, step)
     }
 
-    /// Asks for less at the same place; one item that is too large by itself is passed over.
+    /// Requests less at the same place; one item that is too large by itself is passed over.
     fn too_large(mut self, limit: u64, options: &Options) -> Step {
         let offset = self.paging.offset(options.page_size);
         if self.paging.shrink(options.page_size) {
@@ -210,7 +210,7 @@ impl Window {
         self.turn(more, options, step)
     }
 
-    /// Goes on after a page: to the next one, to the first one again, or to the next query.
+    /// Continues after a page: with the next one, with the first one again, or with the next query.
     fn turn(mut self, more: bool, options: &Options, mut step: Step) -> Step {
         let came = self.tally.rows + self.tally.passed_over;
         let short = self.hits.is_some_and(|hits| came < hits);
@@ -230,10 +230,10 @@ impl Window {
         step
     }
 
-    /// Tells what the vendor counts in the query, and warns if its pages brought less.
+    /// Reports the vendor's count for the query, and warns if its pages brought less.
     ///
-    /// The vendor counts whole days: rows outside of what is queried are taken off. Where the missing
-    /// ones began is not known, so they count as inside.
+    /// The vendor counts whole days: rows outside of the queried interval are taken off. Where the
+    /// missing ones began is not known, so they count as inside.
     fn compare(&self, step: &mut Step) {
         let tally = &self.tally;
         let missing = self.hits.unwrap_or_default().saturating_sub(tally.rows);
@@ -253,7 +253,7 @@ impl Window {
         }));
     }
 
-    /// Goes on to the next query: the rest of the day, or the next one.
+    /// Moves on to the next query: the rest of the day, or the next one.
     fn advance(&mut self) {
         self.from = self.until;
         self.until = day_end(self.from).min(self.end);
@@ -268,7 +268,7 @@ impl Window {
         Step::then(self.ask(options))
     }
 
-    /// What has been seen already is ignored by the host.
+    /// Walks the pages again; the host ignores what it has seen already.
     fn walk_again(&mut self) {
         self.walks += 1;
         self.walk(self.paging.again());

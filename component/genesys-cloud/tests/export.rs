@@ -67,7 +67,7 @@ struct Vendor {
     calls: u64,
     hit_limit: u64,
     jobs: Vec<Vec<String>>,
-    /// What each poll of a job answers, given its conversations and how often it was asked.
+    /// The answer to each poll of a job, given its conversations and how often it was asked.
     job: fn(&[String], u32) -> Value,
     polls: BTreeMap<String, u32>,
 }
@@ -311,7 +311,7 @@ fn requests_are_written_as_each_dialect_documents_them() {
         json!({ "batchDownloadJobSubmissionQuery": {
             "batchDownloadJobSignatures": [{ "conversationId": "c0" }], "format": "WAV" } })
     );
-    // Without a status, two equal polls tell that a job is complete.
+    // Without a status, two equal polls mean that a job is complete.
     assert_eq!(
         drive
             .requests

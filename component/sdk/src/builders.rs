@@ -1,4 +1,4 @@
-//! Short ways to make and read what the interface is made of.
+//! Short ways to make and read the types of the interface.
 
 use jiff::{Timestamp as Instant, fmt::rfc2822};
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,17 +16,17 @@ pub const NOT_ENDED: &str = "not-ended";
 /// A clock that is wrong by more than this spoils settle times and signatures (ms).
 const SKEW: u64 = 60_000;
 
-/// Characters of a vendor's message that are kept.
+/// The most characters of a vendor's message that are kept.
 const MOST_MESSAGE: usize = 300;
 
-/// The beginning of a vendor's message: what it says goes into logs and receipts, so it is kept short.
+/// The beginning of a vendor's message: it goes into logs and receipts, so it is kept short.
 #[must_use]
 pub fn excerpt(message: &str) -> String {
     message.chars().take(MOST_MESSAGE).collect()
 }
 
 impl Step {
-    /// A step that yields nothing but what is to happen next.
+    /// A step that yields nothing but its next action.
     #[must_use]
     pub fn then(next: Next) -> Self {
         Step {
@@ -40,7 +40,7 @@ impl Step {
         }
     }
 
-    /// A step that tells what a check has found.
+    /// A step that reports the findings of a check.
     #[must_use]
     pub fn found(findings: Vec<Finding>, next: Next) -> Self {
         Step {
@@ -49,12 +49,12 @@ impl Step {
         }
     }
 
-    /// Adds a line for the log that tells how things go.
+    /// Adds a line about the progress to the log.
     pub fn inform(&mut self, text: impl Into<String>) {
         self.notes.push(Note::info(text));
     }
 
-    /// Adds a line for the log that an operator should look at.
+    /// Adds a line to the log that an operator should look at.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.notes.push(Note::warning(text));
     }
@@ -87,7 +87,7 @@ impl State {
 }
 
 impl From<RequestError> for SourceError {
-    /// What the error means for the split: one that may pass is [`SourceError::Transient`].
+    /// The error of the split after a failed request: one that may pass is [`SourceError::Transient`].
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Unreachable(reason) => SourceError::Transient(reason),
@@ -112,7 +112,7 @@ impl Request {
         }
     }
 
-    /// The same with one more header, whose name is in lower case.
+    /// The same request with one more header, whose name is in lower case.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -121,13 +121,13 @@ impl Request {
 }
 
 impl Origin {
-    /// Where requests go, with credentials, and downloads that need them.
+    /// An origin of requests, which carry credentials, and of downloads that need them.
     #[must_use]
     pub fn api(url: impl Into<String>) -> Self {
         Self::with_role(url, OriginRole::Api)
     }
 
-    /// Where downloads without credentials come from.
+    /// An origin of downloads without credentials.
     #[must_use]
     pub fn media(url: impl Into<String>) -> Self {
         Self::with_role(url, OriginRole::Media)
@@ -151,7 +151,8 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
-    /// How far the server's clock, as its header `date` tells it, is from `now`: for a check.
+    /// A finding about the distance of the server's clock, as in its header `date`, from `now`: for a
+    /// check.
     #[must_use]
     pub fn clock(&self, now: Timestamp) -> Option<Finding> {
         let date = self.header("date")?;
@@ -166,7 +167,7 @@ impl Response {
 }
 
 impl Finding {
-    /// What a check has found about a subject.
+    /// A finding of a check about a subject.
     #[must_use]
     pub fn new(subject: &str, verdict: Verdict, text: impl Into<String>) -> Self {
         Finding {
@@ -176,13 +177,13 @@ impl Finding {
         }
     }
 
-    /// What is as an export needs it.
+    /// A finding about something that is as an export needs it.
     #[must_use]
     pub fn good(subject: &str, text: impl Into<String>) -> Self {
         Self::new(subject, Verdict::Good, text)
     }
 
-    /// What an export can live with, and an operator should look at.
+    /// A finding that an export can live with, and an operator should look at.
     #[must_use]
     pub fn doubtful(subject: &str, text: impl Into<String>) -> Self {
         Self::new(subject, Verdict::Doubtful, text)
@@ -196,7 +197,7 @@ impl Finding {
 }
 
 impl Note {
-    /// A line that tells how things go.
+    /// A line about the progress.
     #[must_use]
     pub fn info(text: impl Into<String>) -> Self {
         Note {
@@ -214,7 +215,7 @@ impl Note {
         }
     }
 
-    /// A line that names the fields that were dropped, by their paths; `what` says which they are.
+    /// A line that names the dropped fields by their paths; `what` says which they are.
     #[must_use]
     pub fn left_out(what: &str, paths: &[String]) -> Self {
         Self::warning(format!(
@@ -225,7 +226,7 @@ impl Note {
 }
 
 impl Outcome {
-    /// What became of a conversation.
+    /// The outcome of a conversation.
     #[must_use]
     pub fn new(conversation: impl Into<String>, result: OutcomeResult) -> Self {
         Outcome {
@@ -236,7 +237,7 @@ impl Outcome {
 }
 
 impl OutcomeResult {
-    /// What became of a conversation of which so many artifacts are handed over, and these recordings
+    /// The result for a conversation of which so many artifacts are handed over, and these recordings
     /// are not.
     ///
     /// ```
@@ -254,7 +255,7 @@ impl OutcomeResult {
         if artifacts > 0 {
             return OutcomeResult::HandedOver(HandedOver { artifacts, missing });
         }
-        // What may pass comes first: it is worth asking again for.
+        // A failure that may pass comes first: it is worth another request.
         match missing.into_iter().max_by_key(|one| one.failure.retryable) {
             Some(one) => OutcomeResult::Failed(one.failure),
             None => OutcomeResult::NoRecording,
@@ -263,8 +264,8 @@ impl OutcomeResult {
 }
 
 impl Missing {
-    /// A recording that is unavailable, or that of which nothing but the conversation is known;
-    /// `retryable` says that a later attempt may succeed.
+    /// A recording that is unavailable, or an unknown one of a conversation; `retryable` is true if a
+    /// later attempt may succeed.
     #[must_use]
     pub fn new(recording: Option<&str>, code: &str, message: &str, retryable: bool) -> Self {
         Missing {
@@ -329,7 +330,7 @@ impl Download {
         }
     }
 
-    /// As a request goes to an `api` origin: with its headers, and with credentials.
+    /// A request to an `api` origin as a download: with its headers, and with credentials.
     #[must_use]
     pub fn authenticated(request: Request) -> Self {
         Download {
@@ -341,7 +342,7 @@ impl Download {
     }
 }
 impl Conversation {
-    /// One that was recorded, and of which nothing else is known but when it began.
+    /// A conversation that was recorded, and of which nothing else is known but its start.
     #[must_use]
     pub fn bare(id: impl Into<String>, start: Timestamp) -> Self {
         Conversation {

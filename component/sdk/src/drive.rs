@@ -14,7 +14,7 @@ pub struct Drive {
     options: String,
     /// The run's clock, in milliseconds since the epoch.
     pub now: Timestamp,
-    /// What `start` answered.
+    /// The answer of `start`.
     pub started: Started,
     /// Splits still to step, by the time at which they are due and then by id.
     pub open: BTreeMap<(Timestamp, String), Split>,
@@ -30,15 +30,15 @@ pub struct Drive {
     pub artifacts: Vec<Artifact>,
     /// Every outcome, in order.
     pub outcomes: Vec<Outcome>,
-    /// Everything learnt about what was found, in order.
+    /// Everything learned about the conversations and recordings found, in order.
     pub updates: Vec<Update>,
     /// Every line for the log, in order.
     pub notes: Vec<Note>,
-    /// Conversations whose recordings have not been asked for yet.
+    /// Conversations whose recordings have not been requested yet.
     pub wanted: Vec<ConversationRef>,
     /// The ids of all conversations whose recordings have been wanted: once is enough.
     had: HashSet<String>,
-    /// How often recordings have been asked for.
+    /// The number of times that recordings have been requested.
     pub fetches: usize,
 }
 
@@ -46,7 +46,7 @@ impl Drive {
     /// Starts a run of `S` at `now`.
     ///
     /// # Errors
-    /// What the source's `start` answers.
+    /// The error of the source's `start`.
     pub fn start<S: Source>(
         options: &str,
         purpose: Purpose,
@@ -75,7 +75,7 @@ impl Drive {
     }
 
     /// Steps every split until all are done, asking `respond` for each answer, and fetches the
-    /// recordings of what was found, as a host would.
+    /// recordings of the conversations found, as a host would.
     ///
     /// # Errors
     /// The first error that the source returns.
@@ -103,7 +103,7 @@ impl Drive {
         }
     }
 
-    /// Steps one split with `event`, and on while it sends requests, until it waits or is done.
+    /// Steps one split with `event`, and continues while it sends requests, until it waits or is done.
     ///
     /// # Errors
     /// The first error that a step returns.
@@ -115,7 +115,7 @@ impl Drive {
     ) -> Result<(), SourceError> {
         loop {
             let mut step = S::step(&self.options, split.state.clone(), event, self.now)?;
-            // As the host has it in the end: what goes on is fetched like everything else.
+            // As the host does in the end: a conversation in progress is fetched like every other.
             step.outcomes.retain(|outcome| !goes_on(outcome));
             let settled: HashSet<&str> = step
                 .outcomes
@@ -167,7 +167,7 @@ impl Drive {
     }
 }
 
-/// Whether an outcome says that its conversation has not ended.
+/// Returns true if an outcome says that its conversation has not ended.
 fn goes_on(outcome: &Outcome) -> bool {
     matches!(&outcome.result, OutcomeResult::Failed(failure) if failure.code == NOT_ENDED)
 }

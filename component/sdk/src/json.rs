@@ -1,9 +1,9 @@
 //! JSON of others, read leniently and never believed.
 //!
-//! Three promises: text that is no text costs the character ([`clean`]); a field of an unexpected
+//! Three guarantees: an invalid character costs the character ([`clean`]); a field of an unexpected
 //! type costs the field, which is named by its path ([`Object`], [`Odd`]); an odd element of a list
-//! costs the element. Nothing is ever a tree of values in memory: what is not asked for is skipped,
-//! however deep it is nested.
+//! costs the element. Nothing is ever a tree of values in memory: fields that nobody reads are
+//! skipped, however deep they are nested.
 
 mod object;
 mod text;
@@ -16,19 +16,19 @@ use serde_json::{Error, value::RawValue};
 
 /// Reads JSON into a type of one's own, after [`clean`].
 ///
-/// A type that is read by this is strict about its own fields; prefer [`object`] for what a vendor
-/// answers.
+/// A type that is read by this is strict about its own fields; prefer [`object`] for the answers of a
+/// vendor.
 ///
 /// # Errors
-/// What is no JSON, or none of this type.
+/// The bytes are not JSON, or not JSON of this type.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_str(&clean(bytes))
 }
 
-/// Reads an object field by field; returns what `read` makes of it, and what was odd.
+/// Reads an object field by field; returns the result of `read`, and the odd fields.
 ///
 /// # Errors
-/// What is no JSON object.
+/// The bytes are not a JSON object.
 pub fn object<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
     let text = clean(bytes);
     let odd = Odd::default();
@@ -39,7 +39,7 @@ pub fn object<T>(bytes: &[u8], read: impl FnOnce(&Object<'_>) -> T) -> Result<(T
 /// Reads a list of objects; elements that are none are odd, and `null` is an empty list.
 ///
 /// # Errors
-/// What is no JSON list.
+/// The bytes are not a JSON list.
 pub fn list<T>(
     bytes: &[u8],
     mut read: impl FnMut(&Object<'_>) -> T,

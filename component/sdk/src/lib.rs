@@ -1,13 +1,14 @@
-//! What a recording source is written with.
+//! The library for writing a recording source.
 //!
 //! Implement [`Source`] for a type without fields and name it in [`export!`]:
 //! that is a component. Built for `wasm32-unknown-unknown` it imports nothing;
 //! built for any other target it is ordinary Rust, and [`Drive`] runs it
 //! against recorded answers without wasm and without a network.
 //!
-//! What sources have in common is here: [`splits!`] names the kinds of splits, [`options`] reads
-//! what is configured, [`json`] what a vendor answers, [`time`] cuts what is searched, [`url`]
-//! escapes what is asked for, and the types of the interface have constructors for the usual cases.
+//! The needs that sources have in common are met here: [`splits!`] names the kinds of splits,
+//! [`options`] reads the configuration, [`json`] a vendor's answers, [`time`] cuts the ranges of a
+//! search, [`url`] escapes parts of requests, and the types of the interface have constructors for
+//! the usual cases.
 
 mod builders;
 mod drive;
@@ -23,17 +24,17 @@ pub use builders::{NOT_ENDED, excerpt};
 pub use drive::Drive;
 pub use split::{SplitKind, Splits};
 
-/// What came of a request: the server's response, whatever its status, or why there is none.
+/// The result of a request: the server's response, whatever its status, or the reason why there is none.
 pub type RequestResult = Result<Response, RequestError>;
 
 // The macro below does not tell cargo which file it reads: a change there must not go unnoticed.
 const _: &str = include_str!("../wit/source.wit");
 
-// For what `splits!` writes.
+// For the code that `splits!` writes.
 #[doc(hidden)]
 pub use serde;
 
-/// What the WIT package `recording:source` turns into; use the re-exports at the root.
+/// The bindings of the WIT package `recording:source`; use the re-exports at the root.
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all)]
 pub mod bindings {
@@ -53,7 +54,7 @@ pub mod bindings {
 /// Nothing may be kept between calls. A call may be repeated, with the same
 /// input, by another instance, on another machine.
 pub trait Source {
-    /// Says what the source is and needs.
+    /// Describes the source and its needs.
     fn describe() -> Descriptor;
 
     /// Checks `options`, a JSON object, and says where a run for `purpose` begins.

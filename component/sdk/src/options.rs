@@ -13,7 +13,7 @@ const ALIKE: f64 = 0.8;
 
 /// Reads the options, a JSON object.
 ///
-/// An unknown option, or an unknown value of one that has few, is told with the nearest name.
+/// An unknown option, or an unknown value of one that has few, is reported with the nearest name.
 ///
 /// # Errors
 /// [`SourceError::Options`] with the path of what cannot be read.
@@ -22,7 +22,7 @@ pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, SourceError> {
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner().to_string();
-        // The options are no text of the user's: where in it something stands says nothing.
+        // The user did not write the options as this text: a position in it says nothing.
         let message = inner
             .split_once(" at line ")
             .map_or(inner.as_str(), |(message, _)| message);
@@ -31,7 +31,7 @@ pub fn read<T: DeserializeOwned>(json: &str) -> Result<T, SourceError> {
     })
 }
 
-/// What serde says of an unknown name, in the user's words and with the nearest known one.
+/// Serde's message about an unknown name, in the user's words and with the nearest known one.
 fn suggested(message: &str) -> Option<String> {
     let (what, rest, more): (_, _, &[&str]) = match message.strip_prefix("unknown field ") {
         Some(rest) => ("option", rest, &OF_THE_HOST),
@@ -100,8 +100,8 @@ pub fn seconds(
     within(path, value, default, range).map(|seconds| u64::from(seconds) * 1000)
 }
 
-/// Whether a text is not empty and has only ASCII letters, digits, and the characters in `more`: such
-/// a text needs no escaping in a URL if they do not.
+/// Returns true if a text is not empty and has only ASCII letters, digits, and the characters in
+/// `more`: such a text needs no escaping in a URL if they do not.
 ///
 /// ```
 /// use recording_source_sdk::options::is_plain;

@@ -1,4 +1,4 @@
-//! Kinds of splits: what each remembers, how it is stepped, and how it goes on.
+//! Kinds of splits: the state, the step and the continuation of each.
 //!
 //! A source is a few kinds of splits, each a type of its own with a method `step`. [`splits!`] names
 //! them once; from that come the versioned state that the host keeps, the dispatch of a step to its
@@ -24,7 +24,7 @@ pub trait Splits: Serialize + DeserializeOwned {
     /// Takes the split one step further, as its kind does.
     ///
     /// # Errors
-    /// Whatever the kind's `step` returns.
+    /// Any error of the kind's `step`.
     fn step(
         self,
         options: &Self::Options,
@@ -138,7 +138,7 @@ pub trait SplitKind: Clone {
 /// }
 ///
 /// splits! {
-///     /// What a split remembers.
+///     /// The state of a split.
 ///     enum SplitState: version 1, options Options {
 ///         Walk(Walk) = "pages",
 ///     }
@@ -148,7 +148,7 @@ pub trait SplitKind: Clone {
 /// assert_eq!(split.kind, "pages");
 /// assert_eq!(split.state.data, br#"{"split":"walk","page":1}"#);
 ///
-/// // What `Source::step` does:
+/// // As in `Source::step`:
 /// let options = Options { url: "https://calls.example/list".to_owned() };
 /// let step = SplitState::read(&split.state)?.step(&options, Event::Resume, 0)?;
 /// assert!(matches!(step.next, Next::Send(send) if send.request.url.ends_with("?page=1")));

@@ -12,7 +12,7 @@ pub const HOUR: u64 = 3_600_000;
 pub const DAY: u64 = 24 * HOUR;
 
 impl TimeRange {
-    /// The part of a range that can be searched: what has not happened by `now` is left out.
+    /// The part of a range that can be searched: anything after `now` is left out.
     ///
     /// # Errors
     /// [`SourceError::Options`] about `interval`, which the range comes from, if there is none.
@@ -58,7 +58,7 @@ pub fn days(range: Range<Timestamp>) -> impl Iterator<Item = Range<Timestamp>> {
         .map(move |day| range.start.max(day * DAY)..range.end.min((day + 1) * DAY))
 }
 
-/// A range cut at ends of days into at most `most` pieces of about the same length: what is walked at
+/// A range cut at ends of days into at most `most` pieces of about the same length, to be walked at
 /// once. There is always one.
 ///
 /// ```

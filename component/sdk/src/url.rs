@@ -32,7 +32,7 @@ pub fn escape_path(path: &str) -> String {
     utf8_percent_encode(path, &PATH).to_string()
 }
 
-/// What was escaped for a query, where a plus is a space; what is no UTF-8 becomes U+FFFD.
+/// Unescapes a text from a query, where a plus is a space; bytes that are not UTF-8 become U+FFFD.
 ///
 /// ```
 /// use recording_source_sdk::url::unescape;

@@ -156,7 +156,7 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
 }
 
 /// The time that this thread has had a processor for, so that what else the machine does counts
-/// less; where the system does not tell it, the time of the clock.
+/// less; where the system does not report it, the time of the clock.
 fn spent() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -201,7 +201,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A figure of this process in MB, or nothing where the system does not tell it.
+/// A figure of this process in MB, or nothing where the system does not report it.
 fn memory(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));

@@ -29,7 +29,7 @@ mod simulated {
     use serde::Deserialize;
     use url::{Host, Url};
 
-    /// Names the address at which a simulator tells its time.
+    /// Names the address at which a simulator gives its time.
     pub(super) const VARIABLE: &str = "RECORDING_HOST_SIMULATED_CLOCK";
     /// How often it is asked: the quickest answer is the most exact one.
     const QUESTIONS: u32 = 5;
@@ -38,7 +38,7 @@ mod simulated {
     const PAUSE: Duration = Duration::from_millis(100);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// What a simulator says of its clock.
+    /// A simulator's report of its clock.
     #[derive(Clone, Copy, Debug, Deserialize)]
     struct Told {
         /// Milliseconds since the epoch.

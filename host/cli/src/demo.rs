@@ -46,7 +46,7 @@ impl Demo {
         let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), settings).await?;
         let queue = tempfile::tempdir().context("a folder for the queue")?;
         let (from, until) = simulator.organization().interval();
-        // What a user would write in a file, with the simulator's addresses in it.
+        // The configuration that a user would write in a file, with the simulator's addresses in it.
         let config = Config::new(json!({
             "data_dir": queue.path(),
             "sources": { "demo": {

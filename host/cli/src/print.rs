@@ -1,4 +1,4 @@
-//! What the commands print on standard output: results.
+//! The output of the commands on standard output: results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use recording_host_state::{Counted, Status};
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
 
-/// An error with its causes; what an error says of its cause already is not said again.
+/// An error with its causes; a cause that an error already includes is not repeated.
 pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -177,7 +177,7 @@ pub(super) fn report(name: &str, report: &Report) {
     }
 }
 
-/// What an export's receipts claim to cover, in words.
+/// The coverage that an export's receipts claim, in words.
 fn claims(coverage: &Coverage) -> String {
     let day = |at: jiff::Timestamp| {
         let text = format!("{at:.0}");

@@ -53,7 +53,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
     /// Start the simulated clock at this instant, such as 2026-01-05T09:00:00Z: what begins later
-    /// is not there yet, and what ends later goes on.
+    /// is not there yet, and what ends later is still in progress.
     #[arg(long, value_name = "INSTANT")]
     clock_start: Option<Timestamp>,
     /// Let faults strike at these rates, such as `all=0.05,cut=0.2,reset=0`; what comes later

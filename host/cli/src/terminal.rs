@@ -1,4 +1,4 @@
-//! What happens meanwhile, on standard error: progress and warnings.
+//! The output during a command, on standard error: progress and warnings.
 
 use std::{
     io::{IsTerminal, Write},

@@ -19,7 +19,7 @@ use recording_host_engine::run::AwsAuth;
 use recording_host_model::AuthScheme;
 use recording_host_source::SourceComponent;
 
-/// The keys that tell of an OAuth client, of a user, and of a secret in a header.
+/// The keys that describe an OAuth client, a user, and a secret in a header.
 const CLIENT: [&str; 3] = ["client_id", "client_secret", "token_url"];
 const USER: [&str; 2] = ["username", "password"];
 const SECRET: &str = "secret";
@@ -72,7 +72,7 @@ struct SigningKeys {
     service: Option<String>,
 }
 
-/// What `auth` may hold: for an OAuth client, for an AWS identity, for a user, and for a secret.
+/// The schemas of `auth`: for an OAuth client, for an AWS identity, for a user, and for a secret.
 pub(super) fn schemas(generator: &mut SchemaGenerator) -> [Value; 4] {
     let client = ClientKeys::json_schema(generator).to_value();
     let user = UserKeys::json_schema(generator).to_value();

@@ -10,13 +10,13 @@ const STARTED: [&str; 5] = ["auth", "options", "prefix", "region", "type"];
 /// Columns that a comment takes.
 const WIDTH: usize = 100;
 
-/// What was asked for is not there.
+/// The requested type does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no {what} has the type `{name}`; use {}", known.join(", "))]
 pub struct UnknownType {
     /// `source` or `sink`.
     pub what: &'static str,
-    /// The type that was asked for.
+    /// The requested type.
     pub name: String,
     /// The types that there are.
     pub known: Vec<String>,
@@ -98,7 +98,7 @@ impl Text {
 
     /// A comment.
     fn say(&mut self, indent: usize, left_out: Option<usize>, text: &str) {
-        // What leaves a key out does not leave out what is said about it.
+        // Leaving a key out does not leave out its description.
         let left_out = left_out.filter(|column| *column < indent);
         let mut line = String::from("#");
         for word in text.split_whitespace() {
@@ -112,7 +112,7 @@ impl Text {
         self.line(indent, left_out, &line);
     }
 
-    /// What a key is for, and what it may be.
+    /// Writes the description of a key and its possible values.
     fn describe(&mut self, indent: usize, left_out: Option<usize>, of: &Value) {
         let mut text = of["description"].as_str().unwrap_or_default().to_owned();
         let words: Vec<&str> = choices(of).filter_map(Value::as_str).collect();
@@ -192,7 +192,7 @@ fn choices(of: &Value) -> impl Iterator<Item = &Value> {
     listed.chain(constants)
 }
 
-/// What a key is, or could be.
+/// The value of a key, or a possible one.
 fn value(of: &Value, wanted: bool) -> Value {
     let said = |value: &&Value| match value {
         Value::Null => false,

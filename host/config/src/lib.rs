@@ -50,7 +50,7 @@ use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
 use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
 
-/// What is wrong with a configuration.
+/// An error in a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -58,7 +58,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The text is not YAML or TOML, or a key stands in it twice.
@@ -66,7 +66,7 @@ pub enum ConfigError {
     Syntax {
         /// The file, line and column.
         place: String,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
     /// Something is wrong with a key, of which it is known where it stands.
@@ -74,7 +74,7 @@ pub enum ConfigError {
     Placed {
         /// The file, line and column.
         place: String,
-        /// What is wrong.
+        /// The cause.
         error: Box<ConfigError>,
     },
     /// A key is unknown, missing, or has a wrong value.
@@ -82,7 +82,7 @@ pub enum ConfigError {
     Key {
         /// The key's path.
         at: String,
-        /// What is wrong and what is accepted.
+        /// The cause, and the accepted values.
         reason: String,
     },
     /// A secret is unavailable.
@@ -93,7 +93,7 @@ pub enum ConfigError {
     Component {
         /// The source.
         at: String,
-        /// What is wrong with it.
+        /// The cause.
         source: SandboxError,
     },
 }
@@ -121,7 +121,7 @@ impl From<ConfigError> for Error {
 pub struct Config {
     /// Where queues are kept.
     pub data_dir: PathBuf,
-    /// What may be under way at once.
+    /// Limits on work under way at once.
     pub concurrency: Concurrency,
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (Origin, SourceConfig)>,
@@ -129,12 +129,12 @@ pub struct Config {
     positions: Positions,
 }
 
-/// What is exported from where to where.
+/// The exports: from which sources to which sinks.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(title = "A configuration of recording-host")]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
-    /// The folder for the queues; kept between runs, it lets a run go on where the last one stopped.
+    /// The folder for the queues; kept between runs, it lets a run resume where the last one stopped.
     #[schemars(example = &"/var/lib/recording-host")]
     data_dir: PathBuf,
     /// Backends for `SECRET[backend.key]`, by name.
@@ -197,7 +197,7 @@ impl Config {
         Ok(Self::checked(value)?)
     }
 
-    /// What works and should be written in another way: keys that are given by their former names.
+    /// Warnings about keys that work and should be written in another way: those given by their former names.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let sinks = self.sinks.values();
@@ -320,7 +320,7 @@ impl Config {
         Ok(pipelines)
     }
 
-    /// Whether a sink writes to standard output, which nothing else may write to then.
+    /// Returns true if a sink writes to standard output, which nothing else may write to then.
     #[must_use]
     pub fn prints(&self) -> bool {
         self.sinks.values().any(SinkConfig::prints)

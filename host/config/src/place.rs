@@ -1,7 +1,7 @@
 //! Where the objects of a sink lie, in one form for each place, however it is written.
 //!
 //! Two sinks at one place, or one inside the other, would overwrite each other's receipts and count
-//! each other's objects as too many. `./x`, `x/` and `x/../x` are one folder; a bucket is told by
+//! each other's objects as too many. `./x`, `x/` and `x/../x` are one folder; a bucket is identified by
 //! the origin of its server, its name and its prefix.
 
 use std::{
@@ -56,7 +56,7 @@ impl Place {
         }
     }
 
-    /// What lies below a prefix in a bucket, or whatever a server calls one.
+    /// The place below a prefix in a bucket, or whatever a server calls one.
     pub(super) fn bucket(kind: &'static str, endpoint: &str, bucket: &str, prefix: &str) -> Self {
         let (root, mut path) = match Url::parse(endpoint) {
             Ok(url) if url.has_host() => (url.origin().ascii_serialization(), parts(url.path())),
@@ -67,7 +67,7 @@ impl Place {
         Place { kind, root, path }
     }
 
-    /// What lies below a URL whose path may be a secret: each part of it is told by a digest.
+    /// The place below a URL whose path may be a secret: a digest stands for each part of the path.
     #[cfg(feature = "sink-http")]
     pub(super) fn hidden(url: &Url) -> Self {
         let digest = |part: String| hex(&Sha256::digest(part))[..12].to_owned();
@@ -78,7 +78,7 @@ impl Place {
         }
     }
 
-    /// A place that is told by its name alone.
+    /// A place that is identified by its name alone.
     pub(super) fn named(kind: &'static str, name: &str) -> Self {
         Place {
             kind,

@@ -13,10 +13,10 @@ use recording_host_source::{BUILTIN, SandboxError, SourceComponent};
 /// The JSON Schema (draft 2020-12) of a configuration, with the sinks that this build has.
 ///
 /// # Errors
-/// [`SandboxError`] if the built-in component does not tell its options.
+/// [`SandboxError`] if the built-in component does not list its options.
 pub fn schema() -> Result<Value, SandboxError> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
-        // Each place tells all of itself, and types of one name do not meet.
+        // Each place holds its whole schema, and types of one name do not meet.
         settings.inline_subschemas = true;
     });
     let root = settings
@@ -142,7 +142,7 @@ fn require(keys: &mut Value, more: &[&str]) {
         }
     }
     keys["required"] = names.into();
-    // What is required is not left empty.
+    // Required keys are not left empty.
     for name in more {
         let kind = &mut keys["properties"][*name]["type"];
         if let Some(first) = kind.as_array().and_then(|kinds| kinds.first()).cloned() {

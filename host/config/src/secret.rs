@@ -26,7 +26,7 @@ pub enum Backend {
         #[schemars(example = &"/etc/recording-host/secrets.json")]
         path: PathBuf,
     },
-    /// What a command prints; a line end at the end is left out. No shell is involved.
+    /// The output of a command, without a line end at its end. No shell is involved.
     Exec {
         /// The program and its arguments; `{key}` in an argument stands for the key.
         #[schemars(length(min = 2), example = ["pass", "show", "genesys/{key}"])]
@@ -48,7 +48,7 @@ fn patience() -> u64 {
 pub struct SecretError {
     /// The key of the configuration.
     pub at: String,
-    /// What is wrong, without the secret.
+    /// The cause, without the secret.
     pub reason: String,
 }
 

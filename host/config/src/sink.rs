@@ -1,4 +1,4 @@
-//! What a configuration says about a sink, and the sink made from it.
+//! The configuration of a sink, and the sink made from it.
 
 #[cfg(feature = "sink-azure-blob")]
 mod azure_blob;
@@ -81,7 +81,7 @@ struct Common {
     /// Which conversations it takes; all if left out.
     #[serde(default)]
     condition: Condition,
-    /// What of them it takes.
+    /// The parts of these conversations that it takes.
     #[serde(default)]
     #[schemars(extend("default" = ["media", "metadata"]))]
     content: Content,
@@ -236,7 +236,7 @@ impl SinkConfig {
         self.common.inputs.as_deref()
     }
 
-    /// Whether it takes this source.
+    /// Returns true if it takes this source.
     pub(super) fn takes(&self, source: &str) -> bool {
         self.inputs()
             .is_none_or(|inputs| inputs.iter().any(|input| input == source))
@@ -275,12 +275,12 @@ impl SinkConfig {
         &self.common.layout
     }
 
-    /// Whether it writes to standard output.
+    /// Returns true if it writes to standard output.
     pub(super) fn prints(&self) -> bool {
         self.keys.prints()
     }
 
-    /// The place of its objects. A URL that is a reference to a secret is told as that reference.
+    /// The place of its objects. A URL that is a reference to a secret is given as that reference.
     pub(super) fn place(&self) -> Place {
         self.keys.place()
     }
@@ -293,12 +293,12 @@ impl SinkConfig {
         self.keys.revealed_place(&self.secrets(backends))
     }
 
-    /// Whether its place may be a secret.
+    /// Returns true if its place may be a secret.
     pub(super) fn may_be_secret(&self) -> bool {
         self.keys.may_be_secret()
     }
 
-    /// The key that tells its place.
+    /// The key that holds its place.
     pub(super) fn place_key(&self) -> &'static str {
         self.keys.place_key()
     }

@@ -1,4 +1,4 @@
-//! What a configuration says about a source.
+//! The configuration of a source.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ use recording_host_source::{BUILTIN, SourceComponent};
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
 
-/// How long after its end a conversation is asked for once more, unless the source says otherwise.
+/// How long after its end a conversation is requested once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;
 
 /// Where a component comes from.
@@ -52,7 +52,7 @@ pub(super) struct RawSource {
     #[serde(default)]
     #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
     allow: Option<Vec<String>>,
-    /// Whether loopback and private networks may be reached, and by plain HTTP.
+    /// True if loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
     /// Personal values that are taken out before anything is written down.
@@ -61,23 +61,23 @@ pub(super) struct RawSource {
     /// For intervals without an end: how the export keeps up.
     #[serde(default)]
     follow: Follow,
-    /// How long after a conversation's end recordings that are not ready are asked for again, in hours.
+    /// How long after a conversation's end recordings that are not ready are requested again, in hours.
     #[serde(default)]
     #[schemars(extend("default" = LATE_HOURS))]
     late_hours: Option<u64>,
-    /// How long after its end a conversation that was fetched before is asked for once more, in hours; 0 for never.
+    /// How long after its end a conversation fetched before is requested once more, in hours; 0 for never.
     #[serde(default)]
     #[schemars(extend("default" = CONFIRM_HOURS))]
     confirm_hours: Option<u64>,
-    /// What is exported, and how.
+    /// The source's own options: what is exported, and how.
     options: Value,
 }
 
-/// What of a source's personal values is written down, and how.
+/// Rules for which personal values of a source are written down, and how.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawPrivacy {
-    /// What pseudonyms are made with, 32 random characters or more; keep it secret.
+    /// The key that pseudonyms are made with, 32 random characters or more; keep it secret.
     #[serde(default)]
     #[schemars(example = &"SECRET[env.PSEUDONYM_KEY]")]
     key: Option<String>,
@@ -239,7 +239,7 @@ fn origin(
     }
 }
 
-/// Whether an option's name is `interval` with a slip of the hand.
+/// Returns true if an option's name is `interval` with a slip of the hand.
 fn like_interval(name: &str) -> bool {
     strsim::damerau_levenshtein(&name.to_lowercase(), "interval") <= 2
 }

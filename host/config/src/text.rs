@@ -52,7 +52,7 @@ struct SyntaxError {
     reason: String,
 }
 
-/// Where each key of a configuration stands, so that an error about a key tells line and column.
+/// Where each key of a configuration stands, so that an error about a key gives line and column.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     file: String,

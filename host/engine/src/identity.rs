@@ -1,10 +1,11 @@
-//! What an export is: what is selected, and where it goes. Nothing else belongs to it: neither
+//! The identity of an export: its selection, and where it goes. Nothing else belongs to it: neither
 //! tuning, nor defaults that are written out, nor the other sinks.
 //!
 //! The identity is a canonical text, sorted JSON of the keys that are set, by the names that they have
 //! in a configuration; an option that has been renamed since (`x-renamed-to`) keeps its former name there,
-//! so that a new spelling begins no new export. Its first key is the version of this rule. Options count as the source's schema
-//! marks them (`x-identity`), so that a component may have new ones without beginning new exports.
+//! so that a new spelling begins no new export. Its first key is the version of this rule. Options count
+//! as the source's schema marks them (`x-identity`), so that a component may have new ones without
+//! beginning new exports.
 
 mod before;
 mod sink_binding;
@@ -28,7 +29,7 @@ const MARKS: [&str; 3] = ["account", "conversations", "recordings"];
 /// The identity of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// What is selected, as canonical text.
+    /// The selection, as canonical text.
     pub text: String,
     /// The part of it that decides what a recording is made of: account, format and the like. Exports
     /// that have it in common have the same recordings, of other conversations.
@@ -117,12 +118,12 @@ fn marked<'a>(options: &'a Value, schema: &'a Value) -> Vec<(&'static str, &'a s
     marked
 }
 
-/// What an option is called now, by a schema that knows it by a former name.
+/// The present name of an option that a schema knows by a former name.
 pub(crate) fn renamed_to<'a>(schema: &'a Value, name: &str) -> Option<&'a str> {
     schema["properties"][name][RENAMED].as_str()
 }
 
-/// What an option was called before, by its schema.
+/// The former name of an option, by its schema.
 fn former_name<'a>(schema: &'a Value, name: &str) -> Option<&'a str> {
     let mut properties = schema["properties"].as_object()?.iter();
     let former = properties.find(|(_, property)| property[RENAMED] == name);
@@ -140,13 +141,13 @@ pub(crate) fn by_former_names(options: &Value, schema: &str) -> Value {
     renamed.collect::<Map<String, Value>>().into()
 }
 
-/// Whether a schema marks any option so.
+/// Returns true if a schema marks any option with this word.
 fn has(schema: &Value, word: &str) -> bool {
     let properties = schema["properties"].as_object();
     properties.is_some_and(|all| all.values().any(|it| it[MARK].as_str() == Some(word)))
 }
 
-/// What decides which object stands under which key of a sink, as canonical text.
+/// The keys that decide which object stands under which key of a sink, as canonical text.
 pub(crate) fn sink(binding: &SinkBinding) -> String {
     let mut keys = binding.identity();
     keys["v"] = json!(1);
@@ -164,7 +165,7 @@ pub(crate) fn digest(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// What tells two identities apart, in words: the keys with both values.
+/// The differences between two identities, in words: the keys with both values.
 pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let (one, other) = (parsed(one), parsed(other));

@@ -1,6 +1,6 @@
 //! Runs an export.
 //!
-//! The way of the data: [`run`] drives it; what a source tells passes [`privacy`] and is committed;
+//! The way of the data: [`run`] drives it; what a source reports passes [`privacy`] and is committed;
 //! [`transfer`] brings the media to the sinks; a [`receipt`] is filed about them and their rows, by
 //! which [`verify`] proves an archive. [`recover`], [`reconcile`] and [`plan`] start from the same parts.
 //!

@@ -1,5 +1,5 @@
 //! A sink knows itself: an object in it has an id, which queues remember. A sink that was moved or
-//! emptied, or that belongs to another archive, is told by it.
+//! emptied, or that belongs to another archive, is recognized by it.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use recording_host_sink::{PutOptions, Sink, SinkError, SinkExt, Store, StoreExt}
 /// The key of the object.
 pub(crate) const KEY: &str = ".recording-host.json";
 
-/// What is in the object.
+/// The content of the object.
 #[derive(Deserialize, Serialize)]
 struct Marker {
     /// The version of this format.
     recording_host: u32,
     /// The archive's id, a random UUID.
     archive: String,
-    /// What it is for.
+    /// The purpose of the object.
     #[serde(default)]
     about: String,
 }
@@ -24,7 +24,7 @@ struct Marker {
 /// The id of the archive in a store; none if it has no marker.
 ///
 /// # Errors
-/// What the store says, or that the marker cannot be read.
+/// The store's error, or an error if the marker cannot be read.
 pub(crate) async fn read(sink: &str, store: &dyn Store) -> Result<Option<String>, SinkError> {
     let Some(bytes) = store.read(KEY).await? else {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(crate) async fn read(sink: &str, store: &dyn Store) -> Result<Option<String>
 /// writer's.
 ///
 /// # Errors
-/// What the store says.
+/// The store's error.
 pub(crate) async fn write(
     name: &str,
     sink: &dyn Sink,

@@ -1,7 +1,7 @@
-//! What an export will take: conversations, recordings, bytes, requests and time, day by day.
+//! Estimates what an export will take: conversations, recordings, bytes, requests and time, day by day.
 //!
 //! The source counts; a few conversations are fetched as far as their links, and the files behind
-//! those are measured, not moved. What follows from this sample is told with its error.
+//! those are measured, not moved. Estimates from this sample are given with their error.
 
 mod picture;
 
@@ -27,7 +27,7 @@ const FILES: usize = 8;
 /// How far, in standard errors, the true value is from the estimate in 19 cases of 20.
 const SURE: f64 = 1.96;
 
-/// What an export will take.
+/// The estimate of what an export will take.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// Day by day, days without conversations left out.
@@ -39,13 +39,13 @@ pub struct Plan {
     pub bytes_error: Option<u64>,
     /// Requests by kind.
     pub requests: BTreeMap<String, u64>,
-    /// Requests that the vendor allows in a minute, if it tells.
+    /// Requests that the vendor allows in a minute, if it states that.
     pub requests_per_minute: Option<u32>,
-    /// What it was estimated from.
+    /// The sample that it was estimated from.
     pub sample: Sample,
 }
 
-/// What a day takes.
+/// The estimate for one day.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Day {
     /// The day, `YYYY-MM-DD` in UTC.
@@ -73,11 +73,11 @@ pub struct Sample {
     pub recordings: u64,
     /// The bytes of these files.
     pub bytes: u64,
-    /// Files whose length was not told.
+    /// Files whose length was not given.
     pub unmeasured: u64,
 }
 
-/// What the source has counted, and its examples.
+/// The source's counts, and its examples.
 #[derive(Default)]
 struct Counts {
     /// Conversations, recorded ones, and requests to find them, by day.
@@ -108,7 +108,7 @@ impl Counts {
     }
 }
 
-/// What a sample yielded.
+/// The results of a sample.
 #[derive(Default)]
 struct Sampled {
     sample: Sample,
@@ -233,7 +233,7 @@ fn add_up(
     let measured = sample.recordings - sample.unmeasured;
     let unseen = sample.recordings as f64 / measured.max(1) as f64;
     let bytes_each = sample.bytes as f64 / size * unseen;
-    // Of an archive with the files of many, only the flags tell how many there are.
+    // Of an archive with the files of many, only the flags say how many there are.
     let apart = !each.is_empty();
     let recordings_each = sample.recordings as f64 / size;
     let share = match counts.examples {

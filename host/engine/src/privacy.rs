@@ -1,4 +1,4 @@
-//! Takes personal values out of what a source tells, before any of it is written down.
+//! Takes personal values out of what a source reports, before any of it is written down.
 //!
 //! All that comes in passes the intake before it is committed, so that neither the queue's file nor any sink
 //! ever holds a plain value of a field that is named here. Media are not looked into.
@@ -27,7 +27,7 @@ const SINGLE: [&str; 5] = ["ani", "dnis", "tags", "divisions", "reason"];
 /// Fields that have an id and a name.
 const PARTIES: [&str; 3] = ["agents", "queues", "wrap_up_codes"];
 /// Attributes that are ids of agents, set apart by commas or as a list in JSON; the sidecars of
-/// recordings tell them, too.
+/// recordings contain them, too.
 const AGENT_IDS: [&str; 2] = ["recording.agent_ids", "userIds"];
 /// All attributes that are not named themselves.
 const ANY_ATTRIBUTE: &str = "attributes.*";
@@ -37,20 +37,20 @@ const SHORTEST: usize = 32;
 /// How many different characters a key has at least.
 const DIFFERENT: usize = 8;
 
-/// What is done with a field.
+/// The treatment of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Treatment {
     Pseudonymise,
     Drop,
 }
 
-/// What is wrong with a choice of fields.
+/// An error in a choice of fields.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{at}: {reason}")]
 pub struct PrivacyError {
     /// The key of the configuration, below `privacy`.
     pub at: &'static str,
-    /// What is wrong and what is accepted.
+    /// The cause, and what is accepted.
     pub reason: String,
 }
 
@@ -119,13 +119,13 @@ impl Privacy {
         })
     }
 
-    /// Whether anything is replaced or left out.
+    /// Returns true if anything is replaced or left out.
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.treatments.is_empty()
     }
 
-    /// Whether any part of a field is replaced or left out.
+    /// Returns true if any part of a field is replaced or left out.
     #[must_use]
     pub fn hides(&self, field: &str) -> bool {
         let parts = [
@@ -136,7 +136,7 @@ impl Privacy {
         parts.iter().any(|part| self.treatment(part).is_some())
     }
 
-    /// Whether any part of agents, queues or wrap-up codes is replaced or left out.
+    /// Returns true if any part of agents, queues or wrap-up codes is replaced or left out.
     #[must_use]
     pub fn hides_parties(&self) -> bool {
         PARTIES.iter().any(|field| self.hides(field))
@@ -172,7 +172,7 @@ impl Privacy {
         });
     }
 
-    /// What becomes of an attribute's value; none if it is left out.
+    /// An attribute's value after its treatment; none if it is left out.
     fn attribute(&self, name: &str, value: String) -> Option<String> {
         let field = format!("attributes.{name}");
         match self.treatment(&field) {
@@ -181,7 +181,7 @@ impl Privacy {
         }
     }
 
-    /// Takes the personal values out of what the index of an archive tells.
+    /// Takes the personal values out of what the index of an archive says.
     fn told(&self, told: &mut Arc<IndexMetadata>) {
         if !self.is_active() {
             return;
@@ -214,7 +214,7 @@ impl Privacy {
         }
     }
 
-    /// Takes a sentence out that may tell of persons.
+    /// Takes out a sentence that may be about persons.
     pub fn message(&self, message: &mut String) {
         if self.treatment("reason").is_some() {
             message.clear();
@@ -232,7 +232,7 @@ impl Privacy {
         self.treatments.get(field).or_else(general).copied()
     }
 
-    /// What becomes of a value; none if it is left out.
+    /// A field's value after its treatment; none if it is left out.
     fn value(&self, field: &str, value: String) -> Option<String> {
         match self.treatment(field) {
             None => Some(value),

@@ -58,8 +58,8 @@ pub use readme::README;
 pub use replaced::remove;
 pub use write::ReceiptWriter;
 
-/// Whether a receipt of the day, whichever export's, names an object of this key. A receipt or a line of
-/// it that cannot be read may name anything; for a repair, which files it anew, it names nothing.
+/// Returns true if a receipt of the day, whichever export's, names an object of this key. A receipt or a
+/// line of it that cannot be read may name anything; for a repair, which files it anew, it names nothing.
 pub(crate) async fn names(
     store: &dyn Store,
     day: &str,
@@ -152,7 +152,7 @@ pub async fn commit_segment(
 /// Files a segment in a sink without a queue: each call makes a receipt of its own.
 ///
 /// # Errors
-/// What the sink says; the segment can be filed again.
+/// The sink's error; the segment can be filed again.
 pub async fn file(
     context: &Context,
     segment: &Arc<Segment>,
@@ -172,7 +172,7 @@ pub async fn file(
 enum SoFar {
     /// The receipt is there.
     Filed,
-    /// What the header names is there.
+    /// Everything that the header names is there.
     Rows,
     /// Something that the header names is not there.
     Nothing,
@@ -201,7 +201,7 @@ async fn so_far(binding: &SinkBinding, key: &str, receipt: &[u8]) -> Result<SoFa
     Ok(SoFar::Rows)
 }
 
-/// Whether a sink has this very object.
+/// Returns true if a sink has this very object.
 async fn is_there(store: &dyn Store, expected: &ObjectDigest) -> Result<bool, SinkError> {
     let bytes = store.read(&expected.key).await?;
     Ok(bytes.is_some_and(|bytes| hex(&Sha256::digest(&bytes)) == expected.sha256))
@@ -215,7 +215,7 @@ async fn prepare(
     bindings: &[Arc<SinkBinding>],
 ) -> Result<Vec<u8>, SinkError> {
     let content = binding.route.content;
-    // The rows of a sink without media tell of the objects in another one.
+    // The rows of a sink without media describe the objects in another one.
     let media_in = match content.media {
         true => None,
         false => bindings.iter().find(|other| other.route.content.media),

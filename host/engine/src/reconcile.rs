@@ -34,9 +34,10 @@ pub struct Difference {
     pub source: u64,
     /// Conversations in the receipts.
     pub receipts: u64,
-    /// Conversations of which no receipt tells.
+    /// Conversations that no receipt mentions.
     pub missing: Vec<String>,
-    /// Conversations of which the source says that they were recorded, and the receipts that they have no recording.
+    /// Conversations of which the source says that they were recorded, and the receipts that they have no
+    /// recording.
     pub unrecorded: Vec<String>,
     /// Conversations of which the source has more than when they were filed.
     pub grown: Vec<String>,
@@ -46,12 +47,12 @@ pub struct Difference {
     pub unknown: Vec<String>,
 }
 
-/// What a comparison has found.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reconciled {
     /// Conversations that the source has.
     pub source: u64,
-    /// Conversations of these that go on and are not due yet.
+    /// Conversations of these that are ongoing and not due yet.
     pub live: u64,
     /// Ranges in which the source counts more conversations than it hands over.
     pub miscounted: Vec<Counted>,
@@ -60,7 +61,7 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// Whether the receipts have everything that the source has.
+    /// Returns true if the receipts have everything that the source has.
     #[must_use]
     pub fn complete(&self) -> bool {
         let whole = |day: &Difference| {
@@ -74,11 +75,11 @@ impl Reconciled {
 
 /// A conversation that the source has.
 struct Known {
-    /// Whether it was recorded.
+    /// True if it was recorded.
     recorded: bool,
-    /// How much there is of it, if the source can tell.
+    /// How much there is of it, if the source knows.
     extent: Option<u64>,
-    /// Whether each of the sinks takes it.
+    /// For each of the sinks, true if it takes the conversation.
     takers: Vec<bool>,
 }
 
@@ -175,7 +176,7 @@ async fn one_day(
     Ok((found, differences))
 }
 
-/// What the source has in a range.
+/// The conversations found in a range, and the counts of the source.
 #[derive(Default)]
 struct Found {
     known: BTreeMap<String, Known>,
@@ -184,7 +185,7 @@ struct Found {
     miscounted: Vec<Counted>,
 }
 
-/// The conversations that the source has in a range. Those that go on are left out until `horizon` ms
+/// Finds the conversations that the source has in a range. Ongoing ones are left out until `horizon` ms
 /// after they began.
 async fn find(
     asked: &SourceSession,

@@ -1,7 +1,7 @@
 //! Makes a lost queue anew from the receipts in the sinks, so that nothing is fetched or filed twice.
 //!
-//! What a sink proves is not fetched again: what others lack of it is brought to these. What was filed
-//! with a loss is taken up again, as another attempt. Memory holds one day at a time.
+//! Conversations that a sink proves are not fetched again: what others lack of them is brought to these.
+//! Those filed with a loss are taken up again, as another attempt. Memory holds one day at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub enum RecoverError {
     Queue(#[from] QueueError),
 }
 
-/// What a receipt says of a conversation, as far as it matters here.
+/// A receipt's line about a conversation, as far as it matters here.
 pub(crate) struct Line {
     pub(crate) conversation_id: String,
     pub(crate) outcome: Outcome,
@@ -84,7 +84,7 @@ impl Claim {
         }
     }
 
-    /// What the names of all exports of the source have in common.
+    /// The beginning that the names of all exports of the source have in common.
     pub(crate) fn prefix(&self) -> &str {
         let digits = self.label.rfind('-').map_or(self.label.len(), |at| at + 1);
         &self.label[..digits]
@@ -95,7 +95,7 @@ impl Claim {
         &self.label
     }
 
-    /// Whether a receipt is one of those that the export may claim.
+    /// Returns true if a receipt is one of those that the export may claim.
     pub(crate) fn covers(&self, head: &ReceiptHeader) -> bool {
         self.whose(head).is_some()
     }
@@ -143,10 +143,10 @@ pub(crate) async fn recover(
     Ok(done)
 }
 
-/// What the sinks prove of a day.
+/// The proof in the sinks for a day.
 struct Day<'a> {
     stores: &'a [(&'a str, &'a dyn Store)],
-    /// What each sink proves of a conversation.
+    /// The proof for each conversation in each sink.
     lines: BTreeMap<String, Vec<Option<ProvenLine>>>,
     segments: BTreeSet<(i64, String)>,
     replaced: Vec<(i64, String, i64)>,
@@ -188,21 +188,21 @@ impl<'a> Day<'a> {
     }
 }
 
-/// What a receipt says of a conversation, with what its head says.
+/// A receipt's line about a conversation, with data from its header.
 pub(crate) struct ProvenLine {
     pub(crate) day: String,
     pub(crate) entry: Line,
-    /// The digest of the identity of the sink, if it is told.
+    /// The digest of the identity of the sink, if it is given.
     pub(crate) sink_identity: Option<String>,
     whose: Whose,
 }
 
-/// What the receipts of a day say.
+/// The content of the receipts of a day.
 #[derive(Default)]
 pub(crate) struct Receipts {
     /// The numbers of the export's segments, with the day.
     segments: BTreeSet<(i64, String)>,
-    /// What is said of each conversation; of several attempts at one each.
+    /// The lines about each conversation; of several attempts at one each.
     pub(crate) lines: Vec<ProvenLine>,
     /// Segments that are there although another one has taken their place, and that one.
     void: Vec<(i64, i64)>,
@@ -292,7 +292,8 @@ impl Receipts {
     }
 }
 
-/// What the sinks prove of a conversation: without an outcome if it is a loss, which is tried again.
+/// The joint proof in the sinks for a conversation: without an outcome if it is a loss, which is tried
+/// again.
 fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> ReceiptSummary {
     let told = of
         .iter()
@@ -303,7 +304,7 @@ fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> 
             .is_none_or(|told| told.iter().any(|it| it == name))
     };
     let sound = |line: &&ProvenLine| line.entry.outcome.losses().is_empty();
-    // What has no loss anywhere is had, whatever other sinks say.
+    // A conversation that one sink has without a loss is complete, whatever other sinks say.
     let best = of
         .iter()
         .flatten()

@@ -1,7 +1,7 @@
 //! Puts right what a verification finds: objects are copied from another sink that has them with the
 //! right digest; segments whose rows or receipts are wrong are filed anew from what is sound; rows that
 //! stand twice are removed. What is left of it is noted in the queue as lacking in the sink, so that the
-//! run fetches it again, as a further attempt. Nothing is removed that nothing else tells.
+//! run fetches it again, as a further attempt. Nothing is removed unless something else says the same.
 
 mod doubled;
 mod objects;
@@ -21,7 +21,7 @@ use crate::{
 use recording_host_sink::{SinkError, Store};
 use recording_host_state::{Queue, QueueError};
 
-/// What a repair has come to.
+/// The result of a repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Repaired {
     /// Differences that were found before.
@@ -32,19 +32,19 @@ pub struct Repaired {
     pub filed_again: u64,
     /// Conversations that were fetched again from the source.
     pub fetched_again: u64,
-    /// Files that were removed because others tell the same.
+    /// Files that were removed because others say the same.
     pub removed: u64,
-    /// What was on its way to another sink when it was looked at, and sinks that could not be read, so
-    /// that it is worth another look.
+    /// How much was on its way to another sink when it was looked at, plus the sinks that could not be
+    /// read: it is worth another look.
     #[serde(skip)]
     pub(crate) postponed: u64,
-    /// What is not as it should be after all, by sink.
+    /// The findings that remain after the repair, by sink.
     pub left: BTreeMap<String, Vec<Finding>>,
 }
 
 impl Repaired {
-    /// Whether another pass may put more right: something is left that is not just unknown, or was not
-    /// looked at yet.
+    /// Returns true if another pass may put more right: something is left that is not just unknown, or was
+    /// not looked at yet.
     pub(crate) fn is_worth_more(&self) -> bool {
         let mut left = self.left.values().flatten();
         self.postponed > 0 || left.any(|finding| finding.difference != Difference::Surplus)
@@ -119,7 +119,7 @@ impl Repair<'_> {
                 .await?;
         }
         self.fetch(store, wrong, &mut done).await?;
-        // What of a segment is postponed is told by its rows, and need not be fetched.
+        // The rows of a segment say what of it is postponed, and that need not be fetched.
         if done.postponed == 0 {
             self.fetch_unproven(store, &mut done).await?;
         }
@@ -151,7 +151,7 @@ impl Repair<'_> {
     }
 }
 
-/// What cannot be put right by what is in the sinks.
+/// Conversations and objects that cannot be put right from the sinks.
 #[derive(Default)]
 struct Wrong {
     conversations: BTreeSet<String>,
@@ -161,7 +161,7 @@ struct Wrong {
     objects: BTreeSet<String>,
 }
 
-/// What was found, by what is to be done about it.
+/// The findings, by what is to be done about them.
 #[derive(Default)]
 struct Sorted {
     /// Objects that are missing or wrong.
@@ -170,7 +170,7 @@ struct Sorted {
     segments: BTreeSet<SegmentId>,
     /// Rows that stand twice.
     doubled: Vec<Finding>,
-    /// Whether days have no receipt at all.
+    /// True if days have no receipt at all.
     gaps: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Brings to sinks what they lack and others have: objects are copied from a sink that has them in the
-//! same form, by the digests in its receipts, and rows are made of its rows. The source is asked for the
-//! rest alone.
+//! same form, by the digests in its receipts, and rows are made of its rows. Only the rest is requested
+//! from the source.
 
 mod copy;
 
@@ -37,20 +37,20 @@ pub(crate) struct Job {
     pub(crate) donor: usize,
     /// The folder of the day's receipts.
     folder: String,
-    /// Whether objects are copied; otherwise the rows alone are read, for what must be fetched.
+    /// True if objects are copied; otherwise the rows alone are read, for what must be fetched.
     pub(crate) copies: bool,
-    /// What has been read for it: where a sink fails now and then, each attempt gets further.
+    /// The data read for it so far: where a sink fails now and then, each attempt gets further.
     read: Read,
 }
 
-/// What is known of a day from the receipts and rows that have been read.
+/// The state of a day by the receipts and rows that have been read.
 #[derive(Debug, Default)]
 struct Read {
     /// The receipts.
     receipts: BTreeSet<String>,
     /// The conversations of them that sinks lack and that are not dealt with.
     wanted: BTreeMap<String, Wanted>,
-    /// The files of rows, and what these tell of conversations.
+    /// The files of rows, and what these say about conversations.
     rows: BTreeSet<String>,
     restored: BTreeMap<String, Restored>,
 }
@@ -69,7 +69,7 @@ impl From<QueueError> for ReplicateError {
     }
 }
 
-/// What a job has come to.
+/// The result of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Replicated {
     pub(crate) found: Vec<Lacking>,
@@ -111,7 +111,7 @@ struct Wanted {
     sinks: BTreeSet<String>,
 }
 
-/// Does a job, or the rest of it. Where a sink fails in its midst, what was done until then counts, and
+/// Does a job, or the rest of it. Where a sink fails during it, what was done until then counts, and
 /// what was read is kept for the next attempt.
 ///
 /// # Errors
@@ -199,7 +199,7 @@ async fn read_receipts(
         let Some(bytes) = bytes else {
             continue;
         };
-        // What cannot be read is for `verify` to name.
+        // A receipt that cannot be read is for `verify` to name.
         let Ok(mut reader) = ReceiptReader::new(bytes.as_slice()) else {
             continue;
         };
@@ -266,8 +266,8 @@ async fn read_rows(store: &dyn Store, read: &mut Read) -> Result<(), SinkError> 
     Ok(())
 }
 
-/// What the rows of conversations tell of them; nothing if these are not the rows that the receipt
-/// names, or cannot be read.
+/// The data of conversations from their rows; nothing if these are not the rows that the receipt names,
+/// or cannot be read.
 async fn restore(
     store: &dyn Store,
     key: &str,
@@ -353,7 +353,7 @@ async fn brought(
     {
         return Ok((None, refused));
     }
-    // Rows of a sink without media tell of the objects in the donor.
+    // Rows of a sink without media describe the objects in the donor.
     let all = entry.objects.iter().map(|object| (object, false));
     let all = all.chain(entry.aside.iter().map(|object| (object, true)));
     for (told, aside) in all {
@@ -389,7 +389,7 @@ pub(crate) fn as_object(
     }
 }
 
-/// Whether what a donor holds is what another sink is to hold, but for its key.
+/// Returns true if a donor holds objects as another sink is to hold them, but for their keys.
 fn same_form(donor: &SinkBinding, binding: &SinkBinding) -> bool {
     let form = |binding: &SinkBinding| {
         let text = identity::sink(binding);

@@ -73,13 +73,13 @@ const BATCH: usize = 32;
 /// How long work under way is awaited when a run is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Why a run ended early. What is done stays done; another run goes on from there.
+/// Why a run ended early. What is done stays done; another run resumes from there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     /// An option of the source is wrong.
     #[error("options.{}: {}", .0.path, .0.message)]
     Options(OptionError),
-    /// The source says that it cannot go on.
+    /// The source says that it cannot continue.
     #[error("the source stopped: {0}")]
     Source(String),
     /// The source did not answer for too long.
@@ -149,7 +149,7 @@ impl Default for Concurrency {
 /// Everything that a run needs, set up.
 pub(crate) struct Engine {
     pub(crate) export: String,
-    /// What its receipts tell besides the segments.
+    /// The content of its receipts besides the segments.
     pub(crate) context: receipt::Context,
     pub(crate) interval: Interval,
     pub(crate) source: Arc<dyn SourceRuntime>,
@@ -162,23 +162,23 @@ pub(crate) struct Engine {
     pub(crate) absent: Vec<String>,
     /// The sinks that are filled with all that they lack, though they are others than before.
     pub(crate) refill: BTreeSet<String>,
-    /// Whether the sinks are compared with their receipts and put right.
+    /// True if the sinks are compared with their receipts and put right.
     pub(crate) repair: bool,
     /// Which receipts are the export's.
     pub(crate) claim: Arc<Claim>,
     pub(crate) queue: Queue,
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,
-    /// What takes personal values out of all that comes in.
+    /// Takes personal values out of all that comes in.
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) follow: Follow,
-    /// Whether the run goes on until it is stopped.
+    /// True if the run continues until it is stopped.
     pub(crate) following: bool,
     /// How long after a conversation's end its recordings are waited for.
     pub(crate) late: Duration,
-    /// How long after its end a conversation is asked for once more.
+    /// How long after its end a conversation is requested once more.
     pub(crate) confirm: Duration,
     pub(crate) events: Events,
 }
@@ -236,7 +236,7 @@ impl Engine {
         }
     }
 
-    /// What is left to do, once the sinks are known and, if it is asked for, repaired.
+    /// The work that is left to do, once the sinks are known and, if requested, repaired.
     async fn begin(
         &self,
         stop: &mut watch::Receiver<bool>,
@@ -301,7 +301,7 @@ impl Engine {
             return Ok(false);
         }
         all &= !self.queue.any_waits_for_sinks().await?;
-        // Whether a sink that is unavailable lacks something, nobody knows.
+        // Nobody knows whether a sink that is unavailable lacks something.
         all &= !in_flight.sinks.any_unverified() && !self.any_away_lacks(in_flight).await?;
         match in_flight.sinks.given_up() {
             // The others have everything.
@@ -325,7 +325,7 @@ impl Engine {
         now: u64,
     ) -> Result<(), RunError> {
         let InFlight { splits, links, .. } = in_flight;
-        // Links expire: no new ones are asked for while so many wait.
+        // Links expire: no new ones are requested while so many wait.
         if links.ready() > in_flight.concurrency.limit() * 64 {
             return Ok(());
         }
@@ -417,7 +417,7 @@ impl Engine {
     }
 }
 
-/// What is emitted of an artifact's result; nothing of one that waits for sinks that are away.
+/// The event for an artifact's result; none for one that waits for sinks that are away.
 fn event_of(result: &ArtifactResult) -> Option<Event> {
     let lost = |code: &str| {
         let code = code.to_owned();

@@ -41,7 +41,7 @@ use recording_host_zip::Spool;
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
 const BUDGET: u32 = 48 << 10;
-/// What one object on its way to one sink takes at most, in KiB.
+/// The most memory that one object on its way to one sink takes, in KiB.
 const SHARE: u64 = 16 << 10;
 /// How often a download is begun before its link counts as useless.
 const TRIES: u32 = 4;
@@ -50,10 +50,10 @@ const UNFIT_TRIES: u32 = 2;
 /// The MIME type of archives.
 const ZIP: &str = "application/zip";
 
-/// What came of an artifact.
+/// The result of delivering an artifact.
 #[derive(Debug, Default)]
 pub struct DeliveryReport {
-    /// What was in it, and the objects in the sinks that took all of it.
+    /// Its contents, and the objects in the sinks that took all of it.
     pub contents: ArtifactContents,
     /// The sinks that did not, by name.
     pub failed: Vec<(String, SinkError)>,
@@ -119,10 +119,10 @@ pub struct Transfer {
     downloads: Downloads,
     queue: Queue,
     spool: Spool,
-    /// What is made of recordings has room of its own, so that it never waits for downloads.
+    /// Files made of recordings have room of their own, so that they never wait for downloads.
     transcodes: Spool,
     budget: Semaphore,
-    /// The SHA-256 of downloads that were shorter than they tell, by artifact.
+    /// The SHA-256 of downloads that were shorter than they say, by artifact.
     short: Mutex<HashMap<String, String>>,
 }
 
@@ -283,9 +283,9 @@ impl Transfer {
         Ok(delivery)
     }
 
-    /// What is to be noted of a file that all of came, as far as its server can tell, and that is
-    /// shorter than it tells itself. It is asked for again: bytes that come twice alike are those that
-    /// the origin has, and so much of the recording as there is.
+    /// The note on a file all of which came, as far as its server can tell, and that is shorter than it
+    /// says itself. It is requested again: bytes that come twice alike are those that the origin has, and
+    /// so much of the recording as there is.
     fn doubted(
         &self,
         artifact: &Artifact,
@@ -307,7 +307,7 @@ impl Transfer {
         Err(AttemptError::retry(reason))
     }
 
-    /// What the queue knows of a conversation.
+    /// The queue's data on a conversation.
     async fn known(&self, conversation: &str) -> Result<KeyContext, TransferError> {
         let mut known = self
             .queue

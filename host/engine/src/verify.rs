@@ -45,7 +45,7 @@ const ASIDE: &str = "aside/";
 /// Compares a sink of the default layout with its receipts, as [`verify_with`] does.
 ///
 /// # Errors
-/// What the sink says when it cannot be read.
+/// The sink's error if it cannot be read.
 pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, Error> {
     let options = Options {
         full,
@@ -60,20 +60,20 @@ pub struct Options {
     /// Where media are put: what no receipt names is looked for there, and where receipts say that
     /// media are put.
     pub layout: Layout,
-    /// Whether the layout is not known: where media lie is taken from the receipts alone.
+    /// True if the layout is not known: where media lie is taken from the receipts alone.
     pub any_layout: bool,
-    /// Whether every object is read and compared by sha256, not only where its length or entity tag
+    /// True if every object is read and compared by sha256, not only where its length or entity tag
     /// leaves a doubt. Files of rows are always compared by sha256.
     pub full: bool,
-    /// What decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes
-    /// are compared with the sha256 in its row.
+    /// Decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes are
+    /// compared with the sha256 in its row.
     pub decryptor: Option<Arc<dyn Decrypt>>,
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or as the options say.
 ///
 /// # Errors
-/// What the sink says when it cannot be read.
+/// The sink's error if it cannot be read.
 pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, Error> {
     Ok(try_verify(store, options).await?)
 }
@@ -126,7 +126,7 @@ struct Check<'a> {
     replaced: HashSet<String>,
     ledger: ExpectedObjects,
     told: claims::Told,
-    /// What the keys of media begin with, as headers say.
+    /// The prefixes of the keys of media, as headers say.
     prefixes: BTreeSet<String>,
 }
 
@@ -136,7 +136,7 @@ impl Check<'_> {
         let mut places = vec![BUNDLES.to_owned(), ASIDE.to_owned()];
         places.extend(layout.map(|layout| layout.prefix().to_owned()));
         places.extend(std::mem::take(&mut self.prefixes));
-        // What an export left that had another layout, or whose receipts do not tell.
+        // What an export left that had another layout, or whose receipts do not say which.
         let before = Layout::default();
         if layout.is_none() || self.ledger.expects(before.prefix()).await? {
             places.push(before.prefix().to_owned());
@@ -150,7 +150,7 @@ impl Check<'_> {
         Ok(places)
     }
 
-    /// Whether it is a file of a segment whose place another one has taken.
+    /// Returns true if it is a file of a segment whose place another one has taken.
     fn is_void(&self, key: &str) -> bool {
         segment_of(key).is_some_and(|segment| self.replaced.contains(segment))
     }

@@ -50,7 +50,7 @@ pub struct AllowedOrigins {
     api: Vec<String>,
     token: Vec<String>,
     media: Vec<String>,
-    /// What the source names and the operator's list does not cover.
+    /// The origins that the source names and the operator's list does not cover.
     narrowed: Vec<(OriginRole, String)>,
     private: bool,
 }
@@ -85,31 +85,31 @@ impl AllowedOrigins {
         self
     }
 
-    /// Whether a request of the source may be sent.
+    /// Checks that a request of the source may be sent.
     ///
     /// # Errors
-    /// Says which rule forbids it.
+    /// Names the rule that forbids it.
     pub fn api(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.api, OriginRole::Api)
     }
 
-    /// Whether the credentials may be sent to this token endpoint.
+    /// Checks that the credentials may be sent to this token endpoint.
     ///
     /// # Errors
-    /// Says which rule forbids it.
+    /// Names the rule that forbids it.
     pub fn token(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.token, OriginRole::Token)
     }
 
-    /// Whether a download may be made.
+    /// Checks that a download may be made.
     ///
     /// # Errors
-    /// Says which rule forbids it.
+    /// Names the rule that forbids it.
     pub fn media(&self, url: &str) -> Result<Url, OriginError> {
         self.check(url, &self.media, OriginRole::Media)
     }
 
-    /// Whether connections to private addresses are allowed.
+    /// Returns true if connections to private addresses are allowed.
     #[must_use]
     pub fn private(&self) -> bool {
         self.private
@@ -156,7 +156,7 @@ fn normal(url: &str) -> String {
     }
 }
 
-/// Whether a pattern such as `https://*.example.com` covers an origin or a narrower pattern.
+/// Returns true if a pattern such as `https://*.example.com` covers an origin or a narrower pattern.
 fn covers(pattern: &str, origin: &str) -> bool {
     if pattern == origin {
         return true;
@@ -171,7 +171,7 @@ fn covers(pattern: &str, origin: &str) -> bool {
         .is_some_and(|label| label.ends_with('.') && label.len() > 1)
 }
 
-/// Whether an address belongs to this machine or a network that is not the Internet.
+/// Returns true if an address belongs to this machine or a network that is not the Internet.
 #[must_use]
 pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {

@@ -49,7 +49,7 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// Whether a later attempt can succeed.
+    /// Returns true if a later attempt can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
@@ -61,7 +61,7 @@ impl AuthError {
 }
 
 impl AuthError {
-    /// Whether it is about this request alone, so that others can be proven.
+    /// Returns true if it is about this request alone, so that others can be proven.
     pub fn is_of_the_request(&self) -> bool {
         match self {
             AuthError::Token(_) => false,
@@ -71,7 +71,7 @@ impl AuthError {
     }
 }
 
-/// What proves one request.
+/// The proof of one request.
 #[derive(Debug)]
 pub enum RequestAuth {
     /// Nothing.
@@ -85,7 +85,7 @@ pub enum RequestAuth {
 }
 
 impl RequestAuth {
-    /// What goes with the request.
+    /// The credentials that go with the request.
     #[must_use]
     pub fn credentials(&self) -> Credentials<'_> {
         match self {
@@ -96,7 +96,7 @@ impl RequestAuth {
         }
     }
 
-    /// Whether an access token was fetched for it just now.
+    /// Returns true if an access token was fetched for it just now.
     pub(crate) fn fresh(&self) -> bool {
         matches!(self, RequestAuth::Bearer(_, true))
     }
@@ -149,7 +149,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether the answer says that the proof is no longer accepted and a new one may be: what was
+    /// Returns true if the answer says that the proof is no longer accepted and a new one may be: anything
     /// kept for it is dropped then.
     pub async fn refused(&self, proof: &RequestAuth, status: u16, body: &[u8]) -> bool {
         match (self, proof) {

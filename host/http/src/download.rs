@@ -42,7 +42,7 @@ pub enum DownloadError {
     /// does.
     #[error("{reason}")]
     Retryable {
-        /// What happened.
+        /// A description of the failure.
         reason: String,
         /// How long the server asks to wait.
         after: Option<Duration>,
@@ -55,7 +55,7 @@ pub enum DownloadError {
     Refused {
         /// A short stable code.
         code: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// There are no credentials: no link that wants them works.
@@ -89,7 +89,7 @@ pub struct Downloads {
     login: Arc<Authenticator>,
     clock: Clock,
     events: Events,
-    /// What origins of media ask for.
+    /// Counts how often origins of media demand less.
     backpressure: Backpressure,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
@@ -124,13 +124,13 @@ impl Downloads {
         self
     }
 
-    /// How often origins of media have asked for less so far.
+    /// How often origins of media have demanded less so far.
     #[must_use]
     pub fn backpressure(&self) -> u64 {
         self.backpressure.count()
     }
 
-    /// Waits before attempt number `tried + 1`, as long as the server asked for, if it did.
+    /// Waits before attempt number `tried + 1`, as long as the server requested, if it did.
     pub async fn back_off(&self, tried: u32, asked: Option<Duration>) {
         let wait = retry::pause(tried, asked, rand::rng().random_range(0.1..1.0));
         self.events.emit(|| Event::DownloadRetried {
@@ -140,7 +140,7 @@ impl Downloads {
         self.clock.sleep(wait).await;
     }
 
-    /// The length of what a link leads to, by a request for its first byte; none if that is not told.
+    /// The length of the file behind a link, by a request for its first byte; none if the answer lacks it.
     pub async fn length(&self, artifact: &Artifact) -> Option<u64> {
         if artifact.size.is_some() || artifact.download.authenticated {
             return artifact.size;
@@ -202,12 +202,12 @@ pub struct Download<'a> {
     response: reqwest::Response,
     /// The whole length, if known.
     size: Option<u64>,
-    /// Whether the end of the connection is all that tells where the body ends.
+    /// True if the end of the connection alone shows where the body ends.
     ends_with_connection: bool,
-    /// Says whether the rest belongs to what came so far; none if the server cannot go on.
+    /// Says whether the rest belongs to what came so far; none if the server cannot resume.
     etag: Option<String>,
     came: u64,
-    /// The MD5 that the tag tells, and that of what came so far.
+    /// The MD5 that the tag contains, and that of what came so far.
     md5: Option<([u8; 16], Md5)>,
     /// Interruptions since anything came.
     fruitless: u32,
@@ -220,13 +220,13 @@ impl Download<'_> {
         self.size
     }
 
-    /// Whether the end of the connection is all that tells where the file ends.
+    /// Returns true if the end of the connection alone shows where the file ends.
     #[must_use]
     pub fn ends_with_connection(&self) -> bool {
         self.ends_with_connection
     }
 
-    /// The MIME type that the server tells.
+    /// The MIME type that the server states.
     #[must_use]
     pub fn content_type(&self) -> Option<String> {
         text(self.response.headers(), "content-type")
@@ -279,7 +279,7 @@ impl Download<'_> {
         }
     }
 
-    /// Compares what came with the MD5 that the server told.
+    /// Compares what came with the MD5 that the server sent.
     fn compare(&mut self) -> Result<(), DownloadError> {
         let Some((told, digest)) = self.md5.take() else {
             return Ok(());
@@ -352,7 +352,7 @@ impl Downloads {
     ) -> Result<reqwest::Response, DownloadError> {
         let recipe = &artifact.download;
         let (url, login) = match recipe.authenticated {
-            // Credentials go only to where the source's own requests may go.
+            // Credentials are sent only where the source's own requests may go.
             true => (self.allow.api(&recipe.url)?, &*self.login),
             false => (self.allow.media(&recipe.url)?, &Authenticator::None),
         };
@@ -413,7 +413,7 @@ impl Downloads {
         Ok(response)
     }
 
-    /// What an answer without the file means.
+    /// The error for an answer without the file.
     fn unexpected(&self, response: &reqwest::Response) -> DownloadError {
         let status = response.status();
         let reason = format!("the media server answered {status}");
@@ -457,7 +457,7 @@ async fn refusal(mut response: reqwest::Response) -> Vec<u8> {
     body
 }
 
-/// The MD5 that an entity tag tells, if it looks like one.
+/// The MD5 that an entity tag contains, if it looks like one.
 fn told_md5(headers: &HeaderMap) -> Option<[u8; 16]> {
     let tag = text(headers, "etag")?;
     let hex = tag.strip_prefix('"')?.strip_suffix('"')?;

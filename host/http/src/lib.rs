@@ -1,6 +1,6 @@
 //! The requests of a source, made on its behalf: allowed origins, credentials, rate limit, retries.
 //!
-//! A component only ever asks. What leaves the machine is decided here.
+//! A component only ever asks. This module decides which data leave the machine.
 
 mod allowed_origins;
 mod authenticator;
@@ -45,7 +45,7 @@ const WHOLE_REQUEST: Duration = Duration::from_secs(60);
 /// made the vendor drop the new one, too.
 const RENEWALS: u32 = 3;
 
-/// What was asked of the vendor's API.
+/// The requests to the vendor's API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Calls {
     /// Requests sent, by the sort of split and method; `token` are requests for access tokens.
@@ -111,7 +111,7 @@ impl SourceHttp {
         self
     }
 
-    /// What has been asked of the vendor's API so far.
+    /// The requests to the vendor's API so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.calls
@@ -162,7 +162,7 @@ impl SourceHttp {
         let auth = match auth.await {
             Ok(auth) => auth,
             Err(error) if error.retryable() && !last => return Attempt::Again(None),
-            // What a source sees of refused credentials is the status alone.
+            // A source sees only the status of refused credentials.
             Err(error) => {
                 return Attempt::Done(Err(match error.retryable() {
                     true => RequestError::Unreachable(error.to_string()),
@@ -199,7 +199,7 @@ impl SourceHttp {
         self.judge(response, request.repeatable, last)
     }
 
-    /// What a response means for the request.
+    /// Decides how to proceed after a response to the request.
     fn judge(&self, response: Response, repeatable: bool, last: bool) -> Attempt {
         let asked = header(&response, "retry-after");
         let wait = asked.and_then(|asked| retry::retry_after(asked, self.clock.now()));
@@ -245,7 +245,7 @@ impl SourceHttp {
     }
 }
 
-/// What an attempt has come to.
+/// The result of an attempt.
 enum Attempt {
     /// That is the result.
     Done(Result<Response, RequestError>),
@@ -268,7 +268,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.as_str())
 }
 
-/// What went wrong with a request, without its URL, whose query may be a signature.
+/// A description of a failed request, without its URL, whose query may be a signature.
 fn redacted(error: &reqwest::Error) -> String {
     let kind = if error.is_timeout() {
         "timed out"

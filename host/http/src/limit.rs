@@ -27,7 +27,7 @@ pub struct Limiters(Arc<Mutex<HashMap<String, Arc<Limiter>>>>);
 
 impl Limiters {
     /// The limiter of a credential, which must not be a secret, such as a client's id. Its policy is the
-    /// one that the first source with this credential tells.
+    /// one that the first source with this credential states.
     #[must_use]
     pub fn of(&self, credential: String, policy: Option<RateLimit>) -> Arc<Limiter> {
         let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);

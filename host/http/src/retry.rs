@@ -7,14 +7,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The ceiling of the pause before the second attempt; it doubles with each further one, six times.
 const FIRST_PAUSE: Duration = Duration::from_millis(1000);
 
-/// The pause before attempt number `tried + 1`: as long as the server asked for, within bounds, or the
+/// The pause before attempt number `tried + 1`: as long as the server requested, within bounds, or the
 /// part `jitter` of a ceiling that doubles with each attempt.
 pub(super) fn pause(tried: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     let ceiling = FIRST_PAUSE * (1 << tried.saturating_sub(1).min(5));
     asked.map_or(ceiling.mul_f64(jitter), |asked| asked.min(LONGEST_WAIT))
 }
 
-/// Whether a later attempt at the same thing can succeed after this status.
+/// Returns true if a later attempt at the same thing can succeed after this status.
 pub(super) fn is_retryable(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }

@@ -28,9 +28,9 @@ pub enum SigV4Error {
     /// There are no credentials.
     #[error("no AWS credentials: {reason}; check `auth` of the source, or AWS' own settings")]
     Credentials {
-        /// What stands in the way, without any secret.
+        /// The obstacle, without any secret.
         reason: String,
-        /// Whether a later attempt can succeed.
+        /// True if a later attempt can succeed.
         passing: bool,
     },
     /// The request is not one that can be signed.
@@ -39,7 +39,7 @@ pub enum SigV4Error {
 }
 
 impl SigV4Error {
-    /// Whether a later attempt can succeed.
+    /// Returns true if a later attempt can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
         matches!(self, SigV4Error::Credentials { passing: true, .. })
@@ -142,13 +142,13 @@ impl SigV4 {
     }
 }
 
-/// Whether a source's header is part of what is signed: AWS' own must be, others may change on the way.
+/// Returns true if a source's header is signed: AWS' own must be, others may change on the way.
 fn is_signed(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("x-amz-") && !is_ours(&name)
 }
 
-/// Whether a header, in lower case, is one that signing adds: a source's own is left out.
+/// Returns true if a header, in lower case, is one that signing adds: a source's own is left out.
 pub(crate) fn is_ours(name: &str) -> bool {
     matches!(
         name,

@@ -21,7 +21,7 @@ pub enum TokenError {
     Unreachable {
         /// The log-in host.
         host: String,
-        /// What happened.
+        /// A description of the failure.
         reason: String,
     },
     /// The credentials are wrong.
@@ -37,7 +37,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether a later attempt can succeed.
+    /// Returns true if a later attempt can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
         matches!(self, TokenError::Unreachable { .. })

@@ -26,7 +26,7 @@ pub struct SignableRequest<'a> {
     pub body: &'a [u8],
 }
 
-/// What a request proves itself with.
+/// The credentials of a request.
 #[derive(Clone, Copy)]
 pub enum Credentials<'a> {
     /// Nothing.
@@ -108,7 +108,7 @@ impl HttpTransport for reqwest::Client {
     }
 }
 
-/// Whether a source may set this header: none that proves who asks.
+/// Returns true if a source may set this header: none that proves who asks.
 pub(super) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
     let name = name.to_ascii_lowercase();
     let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));

@@ -1,4 +1,4 @@
-//! The catalog: what receipts say, as Parquet for whoever asks by SQL.
+//! The catalog: the contents of receipts, as Parquet for whoever queries by SQL.
 //!
 //! The receipts remain the proof; each names its part of the catalog with its
 //! sha256.
@@ -23,7 +23,7 @@ use recording_host_model::{CompletedConversation, Object, Outcome, Segment};
 /// Writes a segment's part of the catalog.
 ///
 /// # Errors
-/// What the target says.
+/// The error of the target.
 pub fn write(
     export: &str,
     segment: &Segment,
@@ -43,7 +43,7 @@ pub fn write(
     table.finish().map(drop)
 }
 
-/// What the catalog says of a conversation.
+/// The catalog's entry for a conversation.
 struct Entry<'a> {
     export: &'a str,
     segment: i64,

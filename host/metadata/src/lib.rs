@@ -35,7 +35,7 @@ impl<W: Write + Send> Writer<W> {
     /// A file of rows that begins now.
     ///
     /// # Errors
-    /// What `into` says.
+    /// The error of `into`.
     pub fn new(settings: Settings, into: W) -> io::Result<Self> {
         let compression = settings.compression();
         Ok(Writer(match settings.format() {
@@ -52,7 +52,7 @@ impl<W: Write + Send> Writer<W> {
     /// order of their ids.
     ///
     /// # Errors
-    /// What the target says.
+    /// The error of the target.
     pub fn write(&mut self, conversation: &CompletedConversation, sink: &str) -> io::Result<()> {
         for row in row::rows(conversation, sink) {
             match &mut self.0 {
@@ -67,7 +67,7 @@ impl<W: Write + Send> Writer<W> {
     /// Completes the file and gives the target back.
     ///
     /// # Errors
-    /// What the target says.
+    /// The error of the target.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
             Kind::Lines(lines) => lines.finish(),

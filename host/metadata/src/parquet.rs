@@ -38,12 +38,12 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const ZSTD_LEVEL: i32 = 1;
 /// As with JSON Lines: fast rather than small.
 const GZIP_LEVEL: u32 = 1;
-/// Bytes of a dictionary; beyond that a column goes on without.
+/// Bytes of a dictionary; beyond that a column continues without.
 const DICTIONARY_BYTES: usize = 256 << 10;
 /// The false positives of a bloom filter.
 const BLOOM_FPP: f64 = 0.01;
 
-/// What gathers rows into columns.
+/// Gathers rows into columns.
 pub(crate) trait Columns {
     /// A row.
     type Row<'a>;

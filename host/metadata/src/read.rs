@@ -7,7 +7,7 @@ use arrow_array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// What a row says, as far as a proof needs it.
+/// The facts in a row that a proof needs.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct KnownRow {
     /// Whose row it is.
@@ -22,7 +22,7 @@ pub struct KnownRow {
     pub size_bytes: Option<u64>,
     /// Its digest.
     pub sha256: Option<String>,
-    /// What became of the conversation.
+    /// The outcome of the conversation.
     pub outcome: String,
     /// Why recordings are lacking.
     pub reason: Option<String>,
@@ -32,7 +32,7 @@ pub struct KnownRow {
 
 type Rows = Box<dyn Iterator<Item = io::Result<KnownRow>>>;
 
-/// The rows of a file, whose format is told by its key.
+/// The rows of a file; its key determines the format.
 pub fn read(key: &str, file: Bytes) -> io::Result<Rows> {
     let ending = |ending: &str| key.ends_with(ending);
     let file_of_lines = io::Cursor::new(file.clone());

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use recording_host_model::{ConversationRecord, IndexMetadata};
 
-/// A row, as far as it tells of its conversation.
+/// A row, as far as it describes its conversation.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct Row {
@@ -29,9 +29,9 @@ pub struct Row {
     pub size_bytes: Option<u64>,
     /// Its SHA-256 in hexadecimal.
     pub sha256: Option<String>,
-    /// What became of the conversation.
+    /// The outcome of the conversation.
     pub outcome: String,
-    /// Why there is less than was asked for.
+    /// Why there is less than was requested.
     pub reason: Option<String>,
     pub(super) start: String,
     pub(super) end: Option<String>,
@@ -56,19 +56,19 @@ pub(super) struct Named {
     pub(super) name: Option<String>,
 }
 
-/// What the rows of a conversation tell of it, and of each of its objects besides.
+/// The facts in the rows of a conversation about it, and about each of its objects besides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
     /// The conversation.
     pub record: ConversationRecord,
-    /// What only the rows of an object tell, by its key and its name in a kept archive.
+    /// The facts that only the rows of an object contain, by its key and its name in a kept archive.
     pub objects: BTreeMap<(String, Option<String>), Arc<IndexMetadata>>,
 }
 
-/// The rows of some conversations in a file, whose format is told by its key.
+/// The rows of some conversations in a file; its key determines the format.
 ///
 /// # Errors
-/// The file cannot be read as what its key says.
+/// The file cannot be read in the format that its key names.
 pub fn rows_of(
     key: &str,
     file: Bytes,
@@ -79,10 +79,10 @@ pub fn rows_of(
     })
 }
 
-/// All rows of a file, whose format is told by its key.
+/// All rows of a file; its key determines the format.
 ///
 /// # Errors
-/// The file cannot be read as what its key says.
+/// The file cannot be read in the format that its key names.
 pub fn all_rows(key: &str, file: Bytes) -> io::Result<BTreeMap<String, Vec<Row>>> {
     read(key, file, &|_| true)
 }
@@ -125,12 +125,12 @@ fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Re
 }
 
 impl Restored {
-    /// What the rows of one conversation tell; none if they cannot be those of one.
+    /// The facts in the rows of one conversation; none if they cannot be those of one.
     pub fn of(rows: &[Row]) -> Option<Self> {
         let latest = rows.iter().map(|row| row.attempt).max()?;
         let rows: Vec<&Row> = rows.iter().filter(|row| row.attempt == latest).collect();
         let first = rows.first()?;
-        // What all rows tell is about the conversation, the rest about each object.
+        // Facts that all rows contain are about the conversation, the rest about each object.
         let mut common = first.attributes.clone();
         common.retain(|name, value| {
             let same = |row: &&Row| row.attributes.get(name) == Some(value);

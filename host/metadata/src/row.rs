@@ -62,7 +62,7 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
     let record = &settled.record;
     let mut row = Row {
         conversation_id: &settled.id,
-        // A bundle that is kept may hold recordings of which nobody tells the id.
+        // A bundle that is kept may hold recordings whose id is unknown.
         recording_id: object
             .map(|object| object.recording.as_str())
             .filter(|id| !id.is_empty()),
@@ -98,8 +98,8 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
 }
 
 impl<'a> Row<'a> {
-    /// Adds what the index of an archive tells: to the columns that say nothing yet, and as
-    /// attributes under the fields' own names. What the source said of the conversation stays.
+    /// Adds the contents of an archive's index: to the columns that say nothing yet, and as
+    /// attributes under the fields' own names. The source's own data on the conversation stay.
     fn add(&mut self, told: &'a IndexMetadata) {
         for (meaning, name, value) in &told.known {
             let room = match meaning {
@@ -179,7 +179,7 @@ fn attributes<'a>(
     Cow::Owned(attributes)
 }
 
-/// Why there is not, or not all of, what was asked for; or why it is not in the form that was wanted.
+/// Why there is not, or not all of, what was requested; or why it is not in the form that was wanted.
 fn reason<'a>(outcome: &'a Outcome, note: Option<&'a str>) -> Option<Cow<'a, str>> {
     match outcome {
         Outcome::Stored | Outcome::NoRecording => note.map(Cow::from),

@@ -28,7 +28,7 @@ pub enum Compression {
     Snappy,
 }
 
-/// How a sink wants its rows: JSON Lines without compression, unless told otherwise.
+/// The rows that a sink wants: JSON Lines without compression by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(try_from = "Raw")]
 pub struct Settings {
@@ -58,7 +58,7 @@ struct Raw {
     #[serde(default)]
     #[schemars(example = &"zstd")]
     compression: Option<Compression>,
-    /// Whether the small files of a day are joined once it is over.
+    /// True if the small files of a day are joined once it is over.
     #[serde(default = "yes")]
     compact: bool,
 }
@@ -124,13 +124,13 @@ impl Settings {
         self.compression
     }
 
-    /// Whether the small files of a day are joined once it is over.
+    /// Returns true if the small files of a day are joined once it is over.
     #[must_use]
     pub fn compact(self) -> bool {
         self.compact
     }
 
-    /// What the names of files of rows end in, such as `jsonl.gz`.
+    /// The ending of the names of files of rows, such as `jsonl.gz`.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match (self.format, self.compression) {

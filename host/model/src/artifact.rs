@@ -9,7 +9,7 @@ pub struct Artifact {
     pub key: ArtifactKey,
     /// How to get it.
     pub download: Download,
-    /// Its MIME type, as far as the vendor tells.
+    /// Its MIME type, if the vendor reports it.
     pub content_type: Option<String>,
     /// How it is packed.
     pub container: Container,
@@ -74,7 +74,7 @@ pub struct Download {
     pub url: String,
     /// Headers to send.
     pub headers: Vec<(String, String)>,
-    /// Whether the host must add the credentials; a signed link must not have them.
+    /// True if the host must add the credentials; a signed link must not have them.
     pub authenticated: bool,
     /// When the link stops working, if known.
     pub expires: Option<u64>,
@@ -105,7 +105,7 @@ pub enum Container {
     ZipBundle(BundleIndex),
 }
 
-/// How the JSON documents in an archive tell whose each file is: objects with these fields.
+/// How the JSON documents in an archive say whose each file is: objects with these fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleIndex {
     /// The field with the conversation's id.
@@ -118,10 +118,10 @@ pub struct BundleIndex {
     pub content_type_field: Option<String>,
     /// The field that says, in an object without a file, why a recording is not in the archive.
     pub error_field: Option<String>,
-    /// Words in such an error, in lower case, that tell that a retry may help.
+    /// Words in such an error, in lower case, that mean that a retry may help.
     pub retryable_errors: Vec<String>,
-    /// Fields that say what a conversation's fields say, too; whatever else an object tells of a
-    /// file is kept under the name of its field.
+    /// Fields that say what a conversation's fields say, too; every other field of an object about a
+    /// file is kept under its own name.
     pub columns: Vec<IndexField>,
 }
 

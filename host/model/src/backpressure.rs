@@ -1,4 +1,4 @@
-//! Counts how often a server asked for less: refusals of what came too fast, and requests that were
+//! Counts how often a server demanded less: refusals of what came too fast, and requests that were
 //! not answered in time. Whoever repeats requests hides such signs; the run must hear of them.
 
 use std::sync::{
@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// How often a server asked for less.
+/// How often a server demanded less.
 #[derive(Clone, Debug, Default)]
 pub struct Backpressure(Arc<AtomicU64>);
 

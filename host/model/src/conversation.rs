@@ -1,4 +1,4 @@
-//! What an export keeps of a conversation.
+//! The export's record of a conversation.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Conversation, Direction, IndexColumn, Object, Outcome, Party};
 
-/// What is known of a conversation, as the metadata row tells it.
+/// The known facts about a conversation, as in the metadata row.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ConversationRecord {
     /// When it began, ms since the epoch.
@@ -31,12 +31,12 @@ pub struct ConversationRecord {
     pub divisions: Vec<String>,
     /// Media types, as the vendor names them.
     pub media_types: Vec<String>,
-    /// Whether the vendor says that a recording of it was begun.
+    /// True if the vendor says that a recording of it was begun.
     #[serde(default)]
     pub recorded: bool,
-    /// Whatever else the source told.
+    /// Everything else that the source reported.
     pub attributes: BTreeMap<String, String>,
-    /// What the source told of recordings, by their ids.
+    /// The attributes of recordings that the source reported, by their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recordings: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -73,16 +73,16 @@ impl From<&Conversation> for ConversationRecord {
     }
 }
 
-/// What the queue knows of a conversation.
+/// The queue's knowledge of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyContext {
     /// When it began, ms since the epoch.
     pub start: u64,
-    /// What its row will tell; none once every sink holds it.
+    /// The record for its row; none once every sink holds it.
     pub record: Option<ConversationRecord>,
 }
 
-/// What the index of an archive tells of a recording besides whose it is.
+/// The fields of a recording in the index of an archive, besides those that say whose it is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct IndexMetadata {
     /// The fields that mean something to the rows: what it means, the field's name, which is empty if
@@ -97,13 +97,13 @@ pub struct IndexMetadata {
 pub struct CompletedConversation {
     /// Its id.
     pub id: String,
-    /// What is known of it.
+    /// The known facts about it.
     pub record: ConversationRecord,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// 1 for the first outcome of the conversation; a later one, with a higher number, replaces it.
     pub attempt: u32,
-    /// How much there was of it at the source, where that can tell.
+    /// How much there was of it at the source, if the source can say.
     pub revision: Option<u64>,
     /// Its objects in each sink.
     pub objects: BTreeMap<String, Vec<Object>>,

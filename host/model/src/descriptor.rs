@@ -1,6 +1,6 @@
-//! What a source is and needs, known without any configuration.
+//! The description and the needs of a source, known without any configuration.
 
-/// What a source is and needs.
+/// The description and the needs of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// The name by which configurations call it, in snake case.
@@ -39,7 +39,7 @@ pub enum AuthScheme {
 pub struct AuthHeader {
     /// Its name in lower case.
     pub name: String,
-    /// What precedes the secret in its value.
+    /// The text before the secret in its value.
     pub prefix: String,
 }
 

@@ -2,10 +2,10 @@
 
 use std::{error::Error as StdError, fmt};
 
-/// Why something that was asked for was not done: of what kind it is, whether the same call may succeed
-/// later, what it is about, and in words what to do.
+/// Why an operation was not carried out: the kind of failure, whether the same call may succeed later,
+/// the things concerned, and in words what to do.
 ///
-/// What was done before it stays done: the same call resumes there.
+/// Work done before it stays done: the same call resumes there.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     State,
     /// This machine failed, as when a disk is full.
     Host,
-    /// It was told to stop.
+    /// It was ordered to stop.
     Stopped,
 }
 
@@ -65,14 +65,14 @@ impl Error {
         self.kind
     }
 
-    /// Whether the same call may succeed later without a change.
+    /// Returns true if the same call may succeed later without a change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable
     }
 
-    /// What it is about, by name: `sink` and `key` of an object, `option` of a source, `config` for the
-    /// path of a key of the configuration, and others in time.
+    /// A thing that it concerns, by name: `sink` and `key` of an object, `option` of a source, `config` for
+    /// the path of a key of the configuration, and others in time.
     #[must_use]
     pub fn context(&self, name: &str) -> Option<&str> {
         let mut context = self.context.iter();

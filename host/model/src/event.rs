@@ -1,4 +1,4 @@
-//! What happens while an export runs, for whoever watches it.
+//! Events of a running export, for whoever watches it.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -22,12 +22,12 @@ pub enum Event {
     },
     /// Something that an operator should look at.
     Warning {
-        /// What happened, to what, and what is done about it.
+        /// The incident, the thing affected, and the action taken.
         text: String,
     },
     /// How far the export is; at most once a second.
     Progress(Progress),
-    /// What a step of a split yielded is committed.
+    /// The results of a step of a split are committed.
     StepCommitted {
         /// The kind of the split.
         kind: String,
@@ -40,7 +40,7 @@ pub enum Event {
     },
     /// A request to the source's API was answered, or was not.
     Request {
-        /// The kind of the split that asked for it; `token` for an access token.
+        /// The kind of the split that sent it; `token` for an access token.
         kind: String,
         /// The method.
         method: &'static str,
@@ -49,7 +49,7 @@ pub enum Event {
         /// How long it took, in milliseconds.
         millis: u64,
     },
-    /// The source's API asked for a pause: all requests with this credential wait.
+    /// The source's API requested a pause: all requests with this credential wait.
     Throttled {
         /// For how long, in milliseconds.
         millis: u64,
@@ -84,7 +84,7 @@ pub enum Event {
         /// Why, as a short stable code.
         code: String,
     },
-    /// A sink is unavailable; the others go on.
+    /// A sink is unavailable; the others continue.
     SinkUnavailable {
         /// The sink.
         sink: String,
@@ -151,7 +151,7 @@ impl Events {
         Events(self.0.iter().cloned().chain([subscriber]).collect())
     }
 
-    /// Whether anybody subscribes.
+    /// Returns true if anybody subscribes.
     #[must_use]
     pub fn has_subscribers(&self) -> bool {
         !self.0.is_empty()

@@ -55,7 +55,7 @@ pub fn safe_file_name(name: &str) -> String {
     if safe.len() <= LONGEST_FILE_NAME {
         return safe;
     }
-    // What is cut off still tells names apart.
+    // The part that is cut off still distinguishes names.
     let (stem, extension) = split_extension(&safe);
     let extension = if extension.len() <= 16 { extension } else { "" };
     let digest = &hex(&Sha256::digest(name))[..12];
@@ -63,7 +63,7 @@ pub fn safe_file_name(name: &str) -> String {
     format!("{}-{digest}{extension}", &stem[..room])
 }
 
-/// Whether Windows takes a name for a device.
+/// Returns true if Windows takes a name for a device.
 fn reserved(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_uppercase();
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") {

@@ -1,6 +1,6 @@
-//! What a source tells of conversations: that they are there, and what became of them.
+//! A source's reports on conversations: that they are there, and their outcomes.
 
-/// What is known of one conversation.
+/// The known facts about one conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
     /// The vendor's id, unique in the export.
@@ -27,10 +27,10 @@ pub struct Conversation {
     pub divisions: Vec<String>,
     /// The sorts of media that it used, as the vendor names them.
     pub media_types: Vec<String>,
-    /// Whether the vendor says that a recording of it was begun.
+    /// True if the vendor says that a recording of it was begun.
     pub recorded: bool,
     /// How much there is of it at the source, such as the number of its files: if a later search
-    /// finds more, it is fetched again. Absent where the source cannot tell.
+    /// finds more, it is fetched again. Absent where the source cannot say.
     pub revision: Option<u64>,
     /// Whatever else is worth keeping, by name.
     pub attributes: Vec<(String, String)>,
@@ -54,7 +54,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// What became of a conversation, as far as the source can tell.
+/// The outcome of a conversation, as far as the source knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedOutcome {
     /// The conversation.
@@ -63,7 +63,7 @@ pub struct ReportedOutcome {
     pub result: Reported,
 }
 
-/// The result of a conversation, as far as the source can tell.
+/// The result of a conversation, as far as the source knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reported {
     /// All of its recordings have been handed over as artifacts.
@@ -103,6 +103,6 @@ pub struct Failure {
     pub code: String,
     /// The vendor's words or ours.
     pub message: String,
-    /// Whether a retry may help: the host asks again, for a while after the conversation's end.
+    /// True if a retry may help: the host asks again, for a while after the conversation's end.
     pub retryable: bool,
 }

@@ -1,8 +1,8 @@
-//! Where the media lie in a sink: what their keys are made of.
+//! The places of media in a sink: the components of their keys.
 //!
-//! A key begins with a prefix of its own, which nothing of a conversation can leave, and tells its
+//! A key begins with a prefix of its own, which nothing of a conversation can leave, and identifies its
 //! conversation, recording and part, so that no two files have the same one. Rows, receipts, the
-//! catalogue and bundles keep their places whatever the layout is.
+//! catalog and bundles keep their places whatever the layout is.
 
 mod hive;
 mod template;
@@ -23,7 +23,7 @@ use template::{Piece, Template};
 use crate::safe_file_name;
 use crate::{ConversationRecord, KeyContext, hex};
 
-/// The keys that a sink gets unless it is told otherwise.
+/// The default keys of a sink.
 const DAYS: &str = "recordings/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}";
 /// The keys of [`Layout::flat`].
 const FLAT: &str = "recordings/{conversation}_{recording}{part}.{ext}";
@@ -58,7 +58,7 @@ enum Kind {
 /// Why media cannot lie so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// The keys of Genesys begin with the organization, which nothing else tells.
+    /// The keys of Genesys begin with the organization, which nothing else contains.
     #[error(
         "the layout `hive` needs the id of the organization; write `layout: {{ type: hive, organization: ... }}`"
     )]
@@ -81,7 +81,7 @@ pub enum LayoutError {
     Unknown(String),
 }
 
-/// What a key may tell of a conversation besides its id.
+/// The facts about a conversation that a key may contain besides its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// When it began, ms since the epoch.
@@ -103,7 +103,7 @@ impl From<&KeyContext> for About {
 }
 
 impl About {
-    /// What is known of a conversation.
+    /// The known facts about a conversation.
     pub fn of(record: &ConversationRecord) -> Self {
         About {
             start: record.start,
@@ -160,13 +160,13 @@ impl Layout {
         }
     }
 
-    /// What the keys of all media begin with, up to a `/`.
+    /// The prefix of the keys of all media, up to a `/`.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.template.prefix()
     }
 
-    /// Whether each file has a file of its metadata beside it.
+    /// Returns true if each file has a file of its metadata beside it.
     pub fn has_sidecars(&self) -> bool {
         self.kind == Kind::Hive
     }
@@ -239,7 +239,7 @@ pub fn bundle_aside(conversation: &str, id: &str, extension: &str) -> String {
     )
 }
 
-/// What tells one layout from another: it belongs to the identity of an export.
+/// The text that distinguishes one layout from another: it belongs to the identity of an export.
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -263,12 +263,12 @@ impl Layout {
     }
 }
 
-/// Whether a folder is not for media, on file systems that know no case, too.
+/// Returns true if a folder is not for media, on case-insensitive file systems, too.
 fn kept(folder: &str) -> bool {
     KEPT.iter().any(|kept| folder.eq_ignore_ascii_case(kept))
 }
 
-/// Whether a text is made of letters, digits and `-` alone, and a name on every file system.
+/// Returns true if a text is made of letters, digits and `-` alone, and a name on every file system.
 fn is_plain(id: &str) -> bool {
     id.len() <= LONGEST_ID && id.chars().all(plain) && safe_file_name(id) == id
 }
@@ -278,8 +278,8 @@ fn plain(c: char) -> bool {
 }
 
 /// An id as it stands in a key: as it is if it has lower-case letters, digits and `-` alone, as a UUID
-/// has. Any other id is told by what is safe_file_name of it, `!` and a digest, so that no two ids are the same
-/// in a key, on file systems that know no case, too.
+/// has. Any other id becomes a readable form of its `safe_file_name`, `!` and a digest, so that no two ids
+/// are the same in a key, on case-insensitive file systems, too.
 fn exact(id: &str) -> String {
     if is_plain(id) && !id.contains(|c: char| c.is_ascii_uppercase()) {
         return id.to_owned();
@@ -369,7 +369,7 @@ enum Spelled {
     },
     /// Keys of one's own.
     Template {
-        /// What keys are made of; it begins with something fixed.
+        /// The pattern of keys; it begins with something fixed.
         #[schemars(
             example = &"calls/{year}/{month}/{day}/{conversation}/{recording}{part}.{ext}"
         )]

@@ -1,7 +1,7 @@
 //! The data that all parts of recording-host share, without anything that works on it.
 //!
-//! What a source and its host tell each other: a [`Descriptor`], [`Split`]s and their [`Step`]s,
-//! [`Request`]s and [`Response`]s, [`Artifact`]s. And what an export keeps: a [`ConversationRecord`],
+//! The exchange between a source and its host: a [`Descriptor`], [`Split`]s and their [`Step`]s,
+//! [`Request`]s and [`Response`]s, [`Artifact`]s. And the records of an export: a [`ConversationRecord`],
 //! its [`Outcome`] and its [`Object`]s, together a [`CompletedConversation`], filed in a [`Segment`].
 //!
 //! Instants are milliseconds since 1970-01-01T00:00:00Z unless they say something else; lengths are bytes.
@@ -50,5 +50,5 @@ pub use split::{
 };
 pub use update::{Counted, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict};
 
-/// What the keys of encrypted objects end in.
+/// The suffix of the keys of encrypted objects.
 pub const ENCRYPTED_SUFFIX: &str = ".age";

@@ -31,17 +31,17 @@ pub struct Object {
     /// Length and SHA-256 as which it is stored, if the sink encrypts.
     #[serde(skip)]
     pub stored: Option<(u64, String)>,
-    /// Why it is not in the form that its sink wants, or is shorter than it tells, as a code and a
+    /// Why it is not in the form that its sink wants, or is shorter than it says, as a code and a
     /// message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Whether it is not what it claims to be: kept beside the recordings, and counted as none.
+    /// True if it is not what it claims to be: kept beside the recordings, and counted as none.
     #[serde(skip)]
     pub aside: bool,
     /// Which file of its recording it is: its part, a `/`, and its name if it was in an archive.
     #[serde(skip)]
     pub file: String,
-    /// What the index of the archive that it came in tells of it, for the rows.
+    /// Its metadata in the index of the archive that it came in, for the rows.
     #[serde(skip)]
     pub told: Option<Arc<IndexMetadata>>,
 }
@@ -55,12 +55,12 @@ impl Object {
     }
 }
 
-/// What has become of artifacts, to be written down together.
+/// The result of an artifact, to be written down together with others.
 #[derive(Clone, Debug)]
 pub struct ArtifactResult {
     /// The artifact's key as text.
     pub artifact: String,
-    /// What came of it; or why nothing did, as code and message.
+    /// Its contents; or why there are none, as code and message.
     pub result: Result<ArtifactContents, (String, String)>,
     /// The sinks that took it, by name.
     pub took: Vec<String>,
@@ -81,7 +81,7 @@ impl ArtifactResult {
     }
 }
 
-/// What an artifact turned out to hold.
+/// The contents of an artifact.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactContents {
     /// Its objects, with the sink that holds them.
@@ -105,8 +105,8 @@ pub struct MissingRecording {
     pub conversation: String,
     /// A short stable code.
     pub code: String,
-    /// What happened.
+    /// A description of the reason.
     pub message: String,
-    /// Whether it may be there later.
+    /// True if it may be there later.
     pub retryable: bool,
 }

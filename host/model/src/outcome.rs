@@ -1,8 +1,8 @@
-//! What became of a conversation.
+//! Outcomes of conversations.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a conversation.
+/// The outcome of a conversation.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -24,7 +24,7 @@ pub enum Outcome {
     Failed {
         /// A short stable code.
         code: String,
-        /// What happened.
+        /// A description of the failure.
         message: String,
     },
 }

@@ -11,7 +11,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body, if there is one.
     pub body: Option<Vec<u8>>,
-    /// Whether sending it twice does no harm, so that the host may retry it after a fault.
+    /// True if sending it twice does no harm, so that the host may retry it after a fault.
     pub repeatable: bool,
 }
 
@@ -56,11 +56,11 @@ pub struct Origin {
     /// Scheme, host and port; a host may begin with `*.` for any name below it.
     /// For the role `token`, the whole URL of the token endpoint.
     pub url: String,
-    /// What it is used for.
+    /// Its use.
     pub role: OriginRole,
 }
 
-/// What an origin is used for.
+/// The use of an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginRole {
     /// Requests of the source, with credentials.

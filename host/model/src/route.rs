@@ -1,4 +1,4 @@
-//! What goes to which sink: a condition on conversations, and what of them is wanted.
+//! The routing of conversations to sinks: a condition on conversations, and the wanted parts of them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::{CompletedConversation, ConversationRecord};
 
-/// What a sink takes; by default everything.
+/// The conversations, and parts of them, that a sink takes; by default everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// Which conversations.
     pub condition: Condition,
-    /// What of them.
+    /// Which parts of them.
     pub content: Content,
 }
 
@@ -38,7 +38,7 @@ pub struct Condition {
     /// It lasted at most so long; one that has no end does not.
     #[schemars(example = 3600)]
     pub max_duration_seconds: Option<u64>,
-    /// Whether sound of it was recorded, as far as the source tells.
+    /// Sound of it was recorded, or, with `false`, was not, as far as the source says.
     #[schemars(example = true)]
     pub has_audio: Option<bool>,
 }
@@ -53,13 +53,13 @@ pub enum Direction {
     Outbound,
 }
 
-/// What of conversations a sink takes. Receipts are always written.
+/// The parts of conversations that a sink takes. Receipts are always written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Part>")]
 pub struct Content {
     /// Recordings.
     pub media: bool,
-    /// Rows, and the catalogue where there is one.
+    /// Rows, and the catalog where there is one.
     pub metadata: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct Content {
 enum Part {
     /// Recordings.
     Media,
-    /// Rows, and the catalogue where there is one.
+    /// Rows, and the catalog where there is one.
     Metadata,
 }
 
@@ -100,7 +100,7 @@ impl TryFrom<Vec<Part>> for Content {
 const SOUND: [&str; 3] = ["voice", "callback", "video"];
 
 impl Condition {
-    /// Whether a conversation meets it.
+    /// Returns true if a conversation meets it.
     #[must_use]
     pub fn holds(&self, record: &ConversationRecord) -> bool {
         let one_of = |wanted: &[String], given: &[String]| {
@@ -138,13 +138,13 @@ impl Condition {
 }
 
 impl Route {
-    /// Whether the sink takes a settled conversation.
+    /// Returns true if the sink takes a settled conversation.
     #[must_use]
     pub fn takes(&self, settled: &CompletedConversation) -> bool {
         self.condition.holds(&settled.record)
     }
 
-    /// Whether the sink takes recordings of a conversation. One that is not known any more has gone
+    /// Returns true if the sink takes recordings of a conversation. One that is not known any more has gone
     /// where it belongs.
     #[must_use]
     pub fn takes_media(&self, record: Option<&ConversationRecord>) -> bool {

@@ -15,12 +15,12 @@ pub struct Segment {
     pub conversations: Vec<CompletedConversation>,
     /// The numbers of the smaller segments whose place it takes.
     pub replaces: Vec<i64>,
-    /// Whether only some sinks lack it, and others have its conversations in other segments.
+    /// True if only some sinks lack it, and others have its conversations in other segments.
     pub apart: bool,
 }
 
 impl Segment {
-    /// Whether it is the first one of its conversations, in every sink.
+    /// Returns true if it is the first one of its conversations, in every sink.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.replaces.is_empty() && !self.apart

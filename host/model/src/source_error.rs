@@ -1,6 +1,6 @@
-//! Why a source cannot do what it is asked for.
+//! Why a source cannot do its work.
 
-/// Why a source cannot go on with a split, or cannot start.
+/// Why a source cannot continue with a split, or cannot start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceError {
     /// An option is wrong.
@@ -9,7 +9,7 @@ pub enum SourceError {
     Auth(String),
     /// A permission is missing, by the vendor's name for it.
     Forbidden(String),
-    /// What the split was about is no longer there.
+    /// The thing that the split was about is no longer there.
     Gone(String),
     /// A later attempt may succeed; the text says what failed.
     Transient(String),
@@ -19,11 +19,11 @@ pub enum SourceError {
     IncompatibleState(u32),
 }
 
-/// What is wrong with an option.
+/// A fault of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
     /// The path of the option, such as `interval`.
     pub path: String,
-    /// What is wrong and what is accepted.
+    /// The fault, and the accepted values.
     pub message: String,
 }

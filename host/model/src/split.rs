@@ -5,7 +5,7 @@ use crate::{
     Response, Update,
 };
 
-/// What work is started; an export starts work many times.
+/// The purpose of work that is started; an export starts work many times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Find the conversations that began in a range.
@@ -52,7 +52,7 @@ pub struct ConversationRef {
     pub id: String,
     /// When it began, as the source said when it found it.
     pub start: u64,
-    /// Whether the vendor says that a recording of it was begun: to have none is a loss then.
+    /// True if the vendor says that a recording of it was begun: to have none is a loss then.
     pub recorded: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct Started {
 pub struct Split {
     /// Unique in the export.
     pub id: String,
-    /// What sort of work it is, in a word: for logs and limits.
+    /// The sort of work in a word: for logs and limits.
     pub kind: String,
     /// Where it is.
     pub state: SplitState,
@@ -92,32 +92,32 @@ pub struct SplitState {
 pub enum SplitInput {
     /// It is new, has waited long enough, or is repeated after an interruption.
     Resume,
-    /// The request that it asked for last has been answered, or has failed.
+    /// Its last request has been answered, or has failed.
     Response(Result<Response, RequestError>),
     /// These artifacts of a split that was done were unavailable from their links: obtain them anew.
     Refresh(Vec<ArtifactKey>),
 }
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Conversations found.
     pub conversations: Vec<Conversation>,
     /// Recordings to fetch; one that was handed over before may be repeated, with a fresh link.
     pub artifacts: Vec<Artifact>,
-    /// What became of conversations.
+    /// Outcomes of conversations.
     pub outcomes: Vec<ReportedOutcome>,
     /// New work; a split whose id is known already is ignored.
     pub splits: Vec<Split>,
-    /// What was learnt about conversations that this step or an earlier one found.
+    /// Facts learned about conversations that this step or an earlier one found.
     pub updates: Vec<Update>,
     /// Lines for the log, without personal data.
     pub notes: Vec<Note>,
-    /// What is to happen with this split.
+    /// The next action for this split.
     pub next: Next,
 }
 
-/// What is to happen with a split.
+/// The next action for a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Send the request and step again with the response.
@@ -151,11 +151,11 @@ pub struct Wait {
 /// A job at the vendor's that a split waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// What jobs that take about as long have in common.
+    /// The kind of job; jobs of one kind take about as long.
     pub kind: String,
     /// When it was submitted (ms).
     pub since: u64,
-    /// How much of it is done, if the vendor tells.
+    /// How much of it is done, if the vendor reports it.
     pub done: Option<u64>,
     /// How much there is to do, in the same unit.
     pub total: Option<u64>,

@@ -1,17 +1,17 @@
-//! What a source tells beside conversations, artifacts and outcomes.
+//! A source's reports other than conversations, artifacts and outcomes.
 
 use crate::TimeRange;
 
-/// Something learnt about what was found.
+/// Something learned about what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// What an id stands for: the name of each party of this id that comes without one from now on.
+    /// The name of an id: that of each party of this id that comes without one from now on.
     Name(Named),
     /// More about a recording.
     Recording(RecordingAttributes),
     /// How many conversations there are.
     Count(Counted),
-    /// What a check has found.
+    /// A finding of a check.
     Finding(Finding),
 }
 
@@ -24,14 +24,14 @@ pub struct Named {
     pub name: String,
 }
 
-/// What is known of a recording beyond its file.
+/// The known facts about a recording beyond its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingAttributes {
     /// The conversation.
     pub conversation: String,
     /// The recording in it.
     pub recording: String,
-    /// What is known, by name.
+    /// The facts, by name.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -51,11 +51,11 @@ pub struct Counted {
 /// Something that a check has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about, in a few words, such as a permission.
+    /// The subject in a few words, such as a permission.
     pub subject: String,
     /// How it is.
     pub verdict: Verdict,
-    /// What was found, and how to fix it if it is not good.
+    /// The finding, and how to fix it if it is not good.
     pub text: String,
 }
 

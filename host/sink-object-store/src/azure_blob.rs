@@ -22,7 +22,7 @@ pub struct Settings {
     pub endpoint: Option<String>,
     /// Who writes.
     pub credentials: Credentials,
-    /// What goes with each object.
+    /// The properties of each object.
     pub options: Options,
     /// How requests are repeated.
     pub retry: Retry,
@@ -31,7 +31,7 @@ pub struct Settings {
 /// Who writes.
 #[derive(Clone, Debug, Default)]
 pub enum Credentials {
-    /// What the environment says (`AZURE_...`), else the machine's managed identity.
+    /// The credentials in the environment (`AZURE_...`), else the machine's managed identity.
     #[default]
     Default,
     /// The account's key.

@@ -26,10 +26,10 @@ const PART: usize = 8 << 20;
 /// Parts that are uploaded at once.
 const PARTS_AT_ONCE: usize = 3;
 
-/// What goes with each object.
+/// The properties of each object.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What all keys begin with.
+    /// The prefix of all keys.
     pub prefix: String,
     /// The storage class, or access tier.
     pub storage_class: Option<String>,
@@ -37,9 +37,9 @@ pub struct Options {
     pub object_metadata: BTreeMap<String, String>,
     /// Tags, where there are any.
     pub tags: BTreeMap<String, String>,
-    /// The content encoding that objects are labelled with.
+    /// The content encoding that objects are labeled with.
     pub content_encoding: Option<String>,
-    /// What is done about objects that are there already.
+    /// How to treat objects that are there already.
     pub overwrite: Overwrite,
 }
 
@@ -86,7 +86,7 @@ pub struct Bucket {
     /// The bucket as people write it, such as `gs://calls`.
     pub(super) place: String,
     pub(super) options: Options,
-    /// What the connector of the store notes.
+    /// Signals of backpressure that the connector of the store notes.
     pub(super) backpressure: Backpressure,
 }
 
@@ -192,7 +192,7 @@ impl Bucket {
         let (feed, body) = Body::channel();
         tokio::spawn(async move {
             while let Some(data) = answer.next().await {
-                // A reader is told of a failure by the body that breaks off.
+                // A reader learns of a failure from the body that breaks off.
                 let Ok(data) = data else { return };
                 if feed.send(data).await.is_err() {
                     return;

@@ -21,7 +21,7 @@ pub struct Settings {
     pub endpoint: Option<String>,
     /// Who writes.
     pub credentials: Credentials,
-    /// What goes with each object.
+    /// The properties of each object.
     pub options: Options,
     /// How requests are repeated.
     pub retry: Retry,

@@ -15,11 +15,11 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// What is tried, the best first.
+    /// The algorithms that are tried, the best first.
     pub(super) const ALL: [Algorithm; 3] =
         [Algorithm::Crc64Nvme, Algorithm::Crc32C, Algorithm::Crc32];
 
-    /// What a configuration means, before a check has found out more.
+    /// The algorithm that a configuration selects, before a check has found out more.
     pub(super) fn of(checksum: Checksum) -> Option<Self> {
         match checksum {
             Checksum::Auto | Checksum::Crc64nvme => Some(Algorithm::Crc64Nvme),
@@ -152,7 +152,7 @@ macro_rules! sum_in {
             (Algorithm::Crc32, answer.checksum_crc32()),
         ]
         .into_iter()
-        // A checksum of checksums ends with the number of parts: it tells nothing of the whole.
+        // A checksum of checksums ends with the number of parts: it says nothing about the whole.
         .find_map(|(algorithm, text)| {
             let text = text.filter(|text| !text.is_empty() && !text.contains('-'))?;
             Some((algorithm, text.to_owned()))
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The check values of the CRC catalogue, in the form in which S3 documents them.
+    /// The check values of the CRC catalog, in the form in which S3 documents them.
     #[test]
     fn sums_are_written_as_s3_writes_them() {
         for (algorithm, text) in [

@@ -1,4 +1,4 @@
-//! What went wrong with a bucket, in one line, and how to fix it.
+//! Errors of a bucket, each in one line, and how to fix them.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
@@ -102,7 +102,7 @@ impl S3 {
         }
     }
 
-    /// What went wrong if there was no answer, and whether that may pass.
+    /// The cause if there was no answer, and true if that may pass.
     fn unreached<E>(&self, error: &SdkError<E>) -> (String, bool)
     where
         E: std::error::Error + 'static,
@@ -111,7 +111,7 @@ impl S3 {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        // Credentials are asked for before the request is sent.
+        // Credentials are requested before the request is sent.
         let credentials = format!("{error:?}").contains("CredentialsNotLoaded")
             || cause.to_string().contains("credential");
         if credentials {
@@ -144,7 +144,7 @@ impl S3 {
     }
 }
 
-/// What a code means that a setting, the credentials or this machine's clock is the cause of.
+/// The meaning of a code whose cause is a setting, the credentials or this machine's clock.
 fn of_setting(code: &str, said: &str) -> Option<String> {
     Some(match code {
         "NoSuchBucket" => "the bucket does not exist; make it or mend `bucket`".into(),
@@ -172,7 +172,7 @@ fn of_setting(code: &str, said: &str) -> Option<String> {
     })
 }
 
-/// What a code means that is about the object or the moment, and whether a retry may help.
+/// The meaning of a code that is about the object or the moment, and true if a retry may help.
 fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
     Some(match code {
         "InvalidObjectState" => (
@@ -200,7 +200,7 @@ fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
     })
 }
 
-/// What a status means whose code is missing or not known.
+/// The meaning of a status whose code is missing or not known, and true if a retry may help.
 fn of_status(code: &str, status: u16, said: &str) -> (String, bool) {
     match (code, status) {
         ("", 403) => return (denied(""), false),

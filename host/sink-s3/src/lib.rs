@@ -62,7 +62,7 @@ impl S3 {
             backpressure,
             found: Arc::new(RwLock::new(probe::ServerCapabilities {
                 algorithm: checksum::Algorithm::of(settings.checksum),
-                // What is not known is not relied on.
+                // Unknown capabilities are not relied on.
                 checks: false,
                 conditional: false,
             })),
@@ -81,7 +81,7 @@ impl S3 {
         }
     }
 
-    /// What is known of the server.
+    /// The known capabilities of the server.
     fn server(&self) -> probe::ServerCapabilities {
         *self.found.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Large objects: parts that are uploaded at once, and uploads that go on where a killed writer
-//! left them.
+//! Large objects: parts that are uploaded at once, and uploads that resume where a killed writer left
+//! them.
 
 mod complete;
 
@@ -28,7 +28,7 @@ pub(super) const PART: usize = 8 << 20;
 const PARTS: u64 = 10_000;
 
 /// The size of part `number` (from 1) of an object. It follows from what is known beforehand, so
-/// that an upload that goes on has the same parts.
+/// that an upload that resumes has the same parts.
 fn part_size(size: Option<u64>, number: usize) -> usize {
     match size {
         Some(size) => usize::try_from(size.div_ceil(PARTS)).map_or(PART, |least| least.max(PART)),
@@ -37,7 +37,7 @@ fn part_size(size: Option<u64>, number: usize) -> usize {
     }
 }
 
-/// Uploads that this process works on: nobody else in it may go on with them or abort them.
+/// Uploads that this process works on: nobody else in it may resume or abort them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ActiveUploads(Arc<Mutex<HashSet<String>>>);
 
@@ -79,7 +79,7 @@ type PartResult = (i32, Result<UploadedPart, SinkError>);
 
 /// Why an upload did not come to its end.
 enum Stopped {
-    /// What is there may be of use to the next attempt.
+    /// The uploaded parts may be of use to the next attempt.
     Keep(SinkError),
     /// Nothing of it is of use.
     Abort(SinkError),
@@ -152,7 +152,7 @@ impl S3 {
             let Some(held) = upload.upload_id().and_then(|id| self.active.hold(id)) else {
                 continue;
             };
-            // A server that does not tell is believed: the parts are compared in any case.
+            // A server that does not say is believed: the parts are compared in any case.
             let fits = (upload.checksum_algorithm().is_none()
                 || upload.checksum_algorithm() == algorithm.as_ref())
                 && (self.settings.storage_class.is_none()
@@ -370,7 +370,7 @@ fn completed(number: i32, etag: Option<String>, sum: Option<Sum>) -> CompletedPa
     with_sum!(part, sum).build()
 }
 
-/// Whether the server has the same bytes as this part.
+/// Returns true if the server has the same bytes as this part.
 fn equal(part: &Part, data: &Segments, sum: Option<Sum>) -> bool {
     if part.size().and_then(|size| usize::try_from(size).ok()) != Some(data.len()) {
         return false;

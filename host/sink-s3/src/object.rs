@@ -133,7 +133,7 @@ impl ExistingObject {
         }
     }
 
-    /// Whether it has this checksum; none if it has none of this kind.
+    /// Returns true if it has this checksum; none if it has none of this kind.
     pub(super) fn has(&self, sum: Option<Sum>) -> Option<bool> {
         let (algorithm, text) = self.sum.as_ref()?;
         sum?.text(*algorithm).map(|sum| sum == *text)
@@ -141,7 +141,7 @@ impl ExistingObject {
 }
 
 impl S3 {
-    /// What is known of an object, or none if there is none.
+    /// The size, entity tag, checksum and encryption of an object, or none if there is none.
     pub(super) async fn head(&self, key: &str) -> Result<Option<ExistingObject>, SinkError> {
         let answer = self
             .client
@@ -288,7 +288,7 @@ impl S3 {
         let (feed, body) = Body::channel();
         tokio::spawn(async move {
             while let Some(data) = answer.next().await {
-                // A reader is told of a failure by the body that breaks off.
+                // A reader learns of a failure from the body that breaks off.
                 let Ok(data) = data else { return };
                 if feed.send(data).await.is_err() {
                     return;

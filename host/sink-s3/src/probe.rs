@@ -14,14 +14,14 @@ use recording_host_sink::{BodyReader, Health, PutOptions, Segments, SinkError, p
 
 const PROBE: &[u8] = b"recording-host checks that it can write here\n";
 
-/// What a server has been found to do.
+/// The capabilities that a server was found to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerCapabilities {
     /// The checksum that goes with objects.
     pub(super) algorithm: Option<Algorithm>,
-    /// Whether the server refuses an object whose checksum is wrong.
+    /// True if the server refuses an object whose checksum is wrong.
     pub(super) checks: bool,
-    /// Whether it keeps an object that is there if asked to.
+    /// True if it keeps an object that is there when asked to.
     pub(super) conditional: bool,
 }
 
@@ -73,7 +73,7 @@ impl S3 {
         })
     }
 
-    /// Whether there is such a bucket, and whether it can hold what is asked for.
+    /// Checks that the bucket exists and can hold what is requested.
     async fn reach(&self) -> Result<(), SinkError> {
         let head = self.client.head_bucket().bucket(&self.settings.bucket);
         if let Err(error) = head.send().await {
@@ -194,7 +194,7 @@ impl S3 {
         }
     }
 
-    /// Whether the probe comes back as it was sent, and encrypted as it should be.
+    /// Checks that the probe comes back as it was sent, and encrypted as it should be.
     async fn reads_as_written(&self, key: &str) -> Result<(), SinkError> {
         let there = self.head(key).await?;
         let wanted = self.settings.encryption();
@@ -233,7 +233,7 @@ fn probe() -> Segments {
     segments
 }
 
-/// Whether a server refuses what a request asks for, and not whom it is from or where it goes.
+/// Returns true if a server refuses what a request asks for, and not whom it is from or where it goes.
 fn of_this_kind<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let otherwise = matches!(
         code(error),

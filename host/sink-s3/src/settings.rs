@@ -1,4 +1,4 @@
-//! What can be said about a bucket and the objects in it.
+//! The settings of a bucket and of the objects in it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,13 +14,13 @@ use recording_host_sink::Overwrite;
 pub struct Settings {
     /// The bucket's name.
     pub bucket: String,
-    /// What all keys begin with, without a slash at the end.
+    /// The prefix of all keys, without a slash at the end.
     pub prefix: String,
     /// The region; without one, the default chain's.
     pub region: Option<String>,
     /// The URL of a server other than AWS.
     pub endpoint: Option<String>,
-    /// Whether the bucket stands in the path and not in the host name.
+    /// True if the bucket stands in the path and not in the host name.
     pub path_style: bool,
     /// Who writes.
     pub identity: Identity,
@@ -36,15 +36,15 @@ pub struct Settings {
     pub tags: BTreeMap<String, String>,
     /// User metadata of objects.
     pub object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labelled with.
+    /// The content encoding that objects are labeled with.
     pub content_encoding: Option<String>,
     /// The checksum that goes with objects.
     pub checksum: Checksum,
     /// How long objects can be neither deleted nor replaced.
     pub object_lock: Option<ObjectLock>,
-    /// What is done about objects that are there already.
+    /// How to treat objects that are there already.
     pub overwrite: Overwrite,
-    /// Whether the requester pays.
+    /// True if the requester pays.
     pub requester_pays: bool,
     /// How requests are repeated.
     pub retry: Retry,
@@ -67,7 +67,7 @@ pub enum Encryption {
         /// The key's id or ARN; without one, AWS' own key for S3.
         #[schemars(example = &"arn:aws:kms:eu-west-1:111122223333:key/archive")]
         key_id: Option<String>,
-        /// Whether the bucket's key saves calls to the key management service.
+        /// True if the bucket's key saves calls to the key management service.
         #[schemars(example = true)]
         bucket_key: Option<bool>,
     },
@@ -111,9 +111,9 @@ pub enum Checksum {
 /// How long objects can be neither deleted nor replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectLock {
-    /// Whether the owner may still lift the retention, and until when it lasts.
+    /// The mode of the retention, which says who can lift it, and until when it lasts.
     pub retention: Option<(RetentionMode, Retention)>,
-    /// Whether a legal hold is put on objects.
+    /// True if a legal hold is put on objects.
     pub legal_hold: bool,
 }
 
@@ -140,7 +140,7 @@ pub enum Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
-    /// Whether the pace follows how often the server refuses.
+    /// The pace: `adaptive` follows how often the server refuses, `standard` uses growing pauses alone.
     pub mode: RetryMode,
     /// Attempts in all.
     pub attempts: u32,
@@ -148,11 +148,11 @@ pub struct Retry {
     pub max_backoff_seconds: u64,
 }
 
-/// Whether the pace follows how often the server refuses.
+/// The rule for the pace of repeated requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryMode {
-    /// It does.
+    /// The pace follows how often the server refuses.
     #[default]
     Adaptive,
     /// Growing pauses alone.

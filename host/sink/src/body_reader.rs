@@ -20,7 +20,7 @@ impl Segments {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Returns true if there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -58,7 +58,7 @@ pub enum Aborted {
     Other,
 }
 
-/// What is left of an object, to be taken piece by piece.
+/// The rest of an object, to be taken piece by piece.
 #[derive(Debug)]
 pub struct BodyReader {
     ahead: VecDeque<Bytes>,
@@ -122,7 +122,7 @@ impl BodyReader {
         Ok(taken)
     }
 
-    /// Whether all has been taken. Waits until that is known, and so proves that the object did
+    /// Returns true if all has been taken. Waits until that is known, and so proves that the object did
     /// not break off.
     ///
     /// # Errors
@@ -137,10 +137,10 @@ impl BodyReader {
         }
     }
 
-    /// Whether this and another object have the same bytes; reads both side by side.
+    /// Returns true if this and another object have the same bytes; reads both side by side.
     ///
     /// # Errors
-    /// Tells which of them broke off.
+    /// Says which of them broke off.
     pub async fn equals(&mut self, other: &mut BodyReader) -> Result<bool, Aborted> {
         loop {
             let (own, others) = tokio::join!(self.next(), other.next());

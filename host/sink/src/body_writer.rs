@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::BodySender;
 use recording_host_model::hex;
 
-/// Bytes that go on together.
+/// Bytes that are passed on together.
 const FRAME: usize = 256 << 10;
 
 /// Bytes on their way to a sink. Dropped before its end, it breaks the object off.
@@ -63,7 +63,7 @@ impl Write for BodyWriter {
         Ok(taken)
     }
 
-    /// Frames go on when they are full; what is complete goes on at the end.
+    /// Does nothing: frames are passed on when they are full, and the last one at the end.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

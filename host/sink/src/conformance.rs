@@ -1,4 +1,4 @@
-//! What every sink promises, as a suite that each can be put through, an embedder's own among them.
+//! The guarantees of every sink, as a suite that each can be put through, an embedder's own among them.
 //!
 //! ```no_run
 //! # async fn example(sink: &dyn recording_host_sink::Sink) {
@@ -410,7 +410,7 @@ impl Suite<'_> {
         let whole = bytes(51, LARGE);
         let mut tried = 0;
         loop {
-            // What was dropped may take a moment to let go.
+            // The dropped put may take a moment to let go.
             match self.put("dropped.wav", &whole, true).await {
                 Err(error) if error.retryable && tried < 20 => {
                     tried += 1;

@@ -117,7 +117,7 @@ impl Delivery {
         &self.key
     }
 
-    /// What is known of it beforehand.
+    /// The properties known of it beforehand.
     #[must_use]
     pub fn options(&self) -> &PutOptions {
         &self.options

@@ -1,10 +1,10 @@
-//! Encrypts what goes into another sink.
+//! Encrypts the objects that go into another sink.
 //!
-//! What is put under a key is stored under the key with `.age` behind it. Nobody can tell an object
-//! that is there from one that is to be put, since equal ones differ once they are encrypted: what
-//! is there is replaced. Whoever puts is told length and digest of what was stored, so that a
-//! receipt that is written afterwards proves it. Read through this sink, objects are what is stored:
-//! for that no identity is needed.
+//! An object put under a key is stored under the key with `.age` behind it. Nobody can tell an object
+//! that is there from one that is to be put, since equal ones differ once they are encrypted: the
+//! object that is there is replaced. A put returns the length and digest of the stored object, so that
+//! a receipt that is written afterwards proves it. Read through this sink, objects are as they are
+//! stored: for that no identity is needed.
 
 use std::{
     io::{self, Write},

@@ -99,7 +99,7 @@ pub enum IdentityError {
     Read {
         /// The file.
         path: String,
-        /// What is wrong, without what is in it.
+        /// The cause, without the content of the file.
         source: io::Error,
     },
     /// There is no identity in it.
@@ -133,13 +133,13 @@ impl Identities {
         self.0.extend(others.0);
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What decrypts with them; none if there is none.
+    /// The decryptor that uses them; none if there is none.
     #[must_use]
     pub fn decryptor(&self) -> Option<Arc<dyn Decrypt>> {
         (!self.is_empty()).then(|| Arc::new(self.clone()) as Arc<dyn Decrypt>)

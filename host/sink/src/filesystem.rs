@@ -42,7 +42,7 @@ pub struct Options {
     /// The permissions of folders that are made, whatever the process' umask is. Without them:
     /// 0777, less the umask.
     pub directory_mode: Option<u32>,
-    /// What is done about objects that are there already.
+    /// How to treat objects that are there already.
     pub overwrite: Overwrite,
 }
 
@@ -125,7 +125,7 @@ impl Filesystem {
         })
     }
 
-    /// What a writer's end means for its put.
+    /// The result of a put, from the end of its writer.
     fn ended(&self, key: &str, info: &PutOptions, ended: End) -> Result<PutResult, SinkError> {
         match ended {
             End::Stored(size) => Ok(PutResult {
@@ -228,7 +228,7 @@ impl Store for Filesystem {
         spawn_blocking(move || {
             loop {
                 let mut buffer = vec![0; 256 << 10];
-                // A reader is told of a failure by the body that breaks off.
+                // A reader learns of a failure from the body that breaks off.
                 let Ok(length) = file.read(&mut buffer) else {
                     return;
                 };
@@ -255,7 +255,7 @@ impl Store for Filesystem {
     }
 }
 
-/// What a writer is told.
+/// A message to a writer.
 enum Frame {
     Data(Bytes),
     End,

@@ -3,7 +3,7 @@
 //! An answer of the class 2xx means that the object is stored: that it is whole and durable then
 //! is the server's promise. Requests have a length or are chunked, so a server can tell an object
 //! that broke off. Small objects are sent again after failures that may pass; a large one that
-//! fails is given back to the caller, who has it anew.
+//! fails is returned to the caller, who supplies it anew.
 
 use std::{io, time::Duration};
 
@@ -138,7 +138,7 @@ impl Template {
         Ok(Template(url))
     }
 
-    /// What the URLs of all objects begin with.
+    /// The URL that the URLs of all objects begin with.
     #[must_use]
     pub fn base(&self) -> &Url {
         &self.0

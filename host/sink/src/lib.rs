@@ -30,27 +30,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-/// What is known of an object before it is written.
+/// The properties of an object that are known before it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutOptions {
     /// The MIME type.
     pub content_type: String,
     /// The length in bytes, if known beforehand.
     pub size: Option<u64>,
-    /// Whether another object of the same key may be replaced: true for files that are written
-    /// anew when more is known, false for media. An equal object is never an error.
+    /// True if another object of the same key may be replaced: for files that are written anew when
+    /// more is known; false for media. An equal object is never an error.
     pub replace: bool,
-    /// Whether it may be read by whoever keeps the storage, so that a sink that encrypts leaves it
-    /// as it is: true for receipts alone, which hold ids, sizes and digests.
+    /// True if it may be read by whoever keeps the storage, so that a sink that encrypts leaves it
+    /// as it is: for receipts alone, which hold ids, sizes and digests.
     pub plaintext: bool,
 }
 
-/// What a sink has stored.
+/// The object as a sink has stored it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutResult {
     /// The length in bytes.
     pub size: u64,
-    /// The entity tag, if the sink has one: a later [`list`](Store::list) tells the same.
+    /// The entity tag, if the sink has one: a later [`list`](Store::list) returns the same.
     pub etag: Option<String>,
     /// As which it is stored, if that is not what was put.
     pub sealed: Option<EncryptedObject>,
@@ -75,9 +75,9 @@ pub struct SinkError {
     pub sink: String,
     /// The object, or the place if it is about the whole sink.
     pub key: String,
-    /// What happened and what to do.
+    /// The cause and how to fix it.
     pub reason: String,
-    /// Whether a later attempt can succeed.
+    /// True if a later attempt can succeed.
     pub retryable: bool,
     /// The object that was there and stays, if that is why: it concerns this object alone.
     pub different: Option<DifferentObject>,
@@ -109,7 +109,7 @@ impl From<SinkError> for Error {
 pub struct DifferentObject {
     /// Its key.
     pub key: String,
-    /// Whether it stays only because it may be of value, and not since the configuration wants that.
+    /// True if it stays only because it may be of value, and not since the configuration wants that.
     pub replaceable: bool,
 }
 
@@ -143,7 +143,7 @@ impl SinkError {
     }
 }
 
-/// What a sink does about an object that is there already. An equal one is never an error.
+/// A sink's treatment of an object that is there already. An equal one is never an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overwrite {
@@ -157,7 +157,7 @@ pub enum Overwrite {
 }
 
 impl Overwrite {
-    /// Whether an object that is there stays.
+    /// Returns true if an object that is there stays.
     #[must_use]
     pub fn keeps(self, info: &PutOptions) -> bool {
         match self {
@@ -177,7 +177,7 @@ impl Overwrite {
     }
 }
 
-/// What a check has found.
+/// The findings of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// One line: what the sink is and what it can do. Empty if there is nothing to say.
@@ -235,7 +235,7 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
         0
     }
 
-    /// Whether objects are encrypted before they are stored; what can be read of them is that then.
+    /// Returns true if objects are encrypted before they are stored; reads then return the encrypted form.
     fn encrypts(&self) -> bool {
         false
     }
@@ -276,7 +276,7 @@ pub trait Store: Sink {
     async fn delete(&self, key: &str) -> Result<(), SinkError>;
 }
 
-/// What every sink can do besides.
+/// Further operations of every sink.
 #[async_trait]
 pub trait SinkExt: Sink {
     /// Writes an object that is in memory; its length need not be given.
@@ -299,7 +299,7 @@ pub trait SinkExt: Sink {
 
 impl<S: Sink + ?Sized> SinkExt for S {}
 
-/// What every store can do besides.
+/// Further operations of every store.
 #[async_trait]
 pub trait StoreExt: Store {
     /// All bytes of an object, which must fit into memory, or none if there is no such object.

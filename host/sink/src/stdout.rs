@@ -1,6 +1,6 @@
 //! Objects as lines of JSON on standard output, for a shell or Vector's source `exec`.
 //!
-//! Each object is one line with its key, size and sha256. Media are told of, not printed; files of
+//! Each object is one line with its key, size and sha256. Media are reported, not printed; files of
 //! metadata rows are printed row by row before their line. Lines are whole: those of one object
 //! are written together.
 

@@ -18,7 +18,7 @@ use crate::bindings::{self, recording::source::types as wit};
 
 /// Memory that one call may use, in bytes.
 const MEMORY: usize = 64 << 20;
-/// What the host copies out of one call at most, in bytes.
+/// The most that the host copies out of one call, in bytes.
 const RESULT: usize = 32 << 20;
 /// The largest state that a split may have, in bytes.
 const STATE: usize = 256 << 10;
@@ -29,7 +29,7 @@ const TICKS: u64 = 250;
 
 /// The interface that a component must export.
 const INTERFACE: &str = "recording:source/source@0.2.0";
-/// What precedes the version in its name.
+/// The text before the version in its name.
 const NAME: &str = "recording:source/source@";
 
 /// Why a component cannot be used.
@@ -40,7 +40,7 @@ pub enum SandboxError {
     Read {
         /// Where it was looked for.
         path: String,
-        /// What the system says.
+        /// The error from the system.
         source: std::io::Error,
     },
     /// It is not the component that the configuration pins.
@@ -80,7 +80,7 @@ pub enum SandboxError {
     Trap {
         /// The function called.
         call: &'static str,
-        /// What happened.
+        /// A description of the failure.
         reason: String,
     },
     /// A split's state is too large.
@@ -192,7 +192,7 @@ impl SourceComponent {
         &self.digest
     }
 
-    /// What it imports: nothing, or it would not have been loaded.
+    /// Its imports: none, or it would not have been loaded.
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.imports
@@ -285,7 +285,7 @@ impl SourceComponent {
     }
 }
 
-/// Whether it is a core module: the preamble's layer tells it from a component.
+/// Returns true if it is a core module: the preamble's layer distinguishes it from a component.
 fn is_core_module(wasm: &[u8]) -> bool {
     wasm.starts_with(b"\0asm\x01\0\0\0")
 }
@@ -307,7 +307,7 @@ fn exports_a_source(engine: &Engine, component: &Component) -> Result<(), Sandbo
     })
 }
 
-/// Whether an imported instance holds nothing but types.
+/// Returns true if an imported instance holds nothing but types.
 fn is_types_only(engine: &Engine, item: &wasmtime::component::types::ComponentItem) -> bool {
     use wasmtime::component::types::ComponentItem;
     match item {

@@ -1,4 +1,4 @@
-//! What a component of the interface 0.2.0 says, turned into the types of the model.
+//! Converts the data of a component of the interface 0.2.0 to the types of the model.
 
 mod into_guest;
 

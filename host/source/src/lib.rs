@@ -1,6 +1,6 @@
 //! Runs a source component: no imports, a fresh instance for each call, bounded memory and time.
 //!
-//! A [`SourceComponent`] is untrusted. What it says is turned into the types of the model at this edge,
+//! A [`SourceComponent`] is untrusted. Its data are turned into the types of the model at this edge,
 //! so that nothing else knows which version of the interface it speaks. A [`Trace`] of the steps repeats
 //! a run without network or sinks.
 

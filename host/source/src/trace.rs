@@ -24,7 +24,7 @@ pub struct Trace {
     file: Arc<Mutex<File>>,
 }
 
-/// What a replay found.
+/// The findings of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
     /// Steps repeated.
@@ -63,7 +63,7 @@ impl Trace {
     /// Begins a new file.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error from the system.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Trace {
             file: Arc::new(Mutex::new(File::create(path)?)),
@@ -73,7 +73,7 @@ impl Trace {
     /// Writes down the step that `component` makes with this input.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error from the system.
     pub fn write(
         &self,
         component: &SourceComponent,
@@ -101,7 +101,7 @@ impl Trace {
 /// Repeats the steps in a file.
 ///
 /// # Errors
-/// What the system says, or that a line is not one of a trace.
+/// The error from the system, or a line that is not one of a trace.
 pub fn replay(component: &SourceComponent, path: &Path) -> io::Result<Replay> {
     let mut replay = Replay::default();
     for (number, text) in BufReader::new(File::open(path)?).lines().enumerate() {

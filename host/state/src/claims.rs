@@ -52,7 +52,7 @@ pub(super) fn renew(
     Ok(renewed > 0)
 }
 
-/// Whether a worker holds a split.
+/// Returns true if a worker holds a split.
 pub(super) fn holds(tx: &Transaction<'_>, split: &str, worker: i64) -> rusqlite::Result<bool> {
     tx.prepare_cached("SELECT 1 FROM temp.claim WHERE split = ?1 AND worker = ?2")?
         .exists(params![split, worker])

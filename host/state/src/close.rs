@@ -9,10 +9,10 @@ use super::{
 };
 use recording_host_model::Segment;
 
-/// What acknowledging a segment has come to.
+/// The result of acknowledging a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// Whether every sink holds it.
+    /// True if every sink holds it.
     pub everywhere: bool,
     /// How many of its conversations are to be fetched again, because there is more of them by now.
     pub grown: usize,
@@ -20,7 +20,8 @@ pub struct Acknowledged {
 
 impl Queue {
     /// Closes segments of settled conversations, to be filed in `sinks`: days with at least `least`
-    /// of them, of at most `most` each. What only some sinks lack is closed apart, for these alone.
+    /// of them, of at most `most` each. A conversation that only some sinks lack is closed apart, for
+    /// these alone.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -134,8 +135,8 @@ impl Queue {
     }
 
     /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
-    /// ids, counts, and what another attempt at a loss would need; or kept to be [compacted] later.
-    /// What has grown at the source meanwhile is taken up again.
+    /// ids, counts, and the data that another attempt at a loss would need; or kept to be [compacted] later.
+    /// Conversations that have grown at the source meanwhile are taken up again.
     ///
     /// [compacted]: Self::compact
     ///
@@ -149,7 +150,7 @@ impl Queue {
         now: u64,
     ) -> Result<Acknowledged, QueueError> {
         let number = segment.number;
-        // What it replaces has been counted.
+        // The outcomes of the segments that it replaces have been counted.
         let first = segment.replaces.is_empty() || segment.apart;
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();

@@ -22,7 +22,7 @@ use recording_host_model::{
 pub use reported::goes_on;
 use reported::{last_word, set_outcome};
 
-/// What committing a step has changed.
+/// The changes made by committing a step.
 #[derive(Debug, Default)]
 pub struct Committed {
     /// The ids of splits that are new.
@@ -58,7 +58,7 @@ impl Queue {
     }
 }
 
-/// Writes down all that a step yielded and what is next for its split. A conversation that goes on is
+/// Writes down all that a step yielded and what is next for its split. A conversation that continues is
 /// left alone until it has ended, or for the horizon after its start.
 fn commit(
     tx: &rusqlite::Transaction<'_>,
@@ -96,11 +96,11 @@ fn commit(
 #[derive(Clone, Copy)]
 struct Due {
     now: u64,
-    /// How long after its start one that goes on is waited for (ms).
+    /// How long after its start a conversation that continues is waited for (ms).
     horizon: u64,
 }
 
-/// Keeps the names that a step tells.
+/// Keeps the names that a step contains.
 fn add_names(tx: &rusqlite::Transaction<'_>, step: &Step) -> rusqlite::Result<()> {
     for update in &step.updates {
         if let Update::Name(named) = update {
@@ -212,7 +212,7 @@ fn artifacts_of(step: &Step) -> impl Iterator<Item = &str> {
         })
 }
 
-/// The conversations of whose recordings a step tells more.
+/// The conversations about whose recordings a step reports more.
 fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
     step.updates.iter().filter_map(|fact| match fact {
         Update::Recording(about) => Some(about.conversation.as_str()),
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    /// A step that tells of a conversation, and what has become of it if `handed` is true.
+    /// A step that reports a conversation, and its outcome if `handed` is true.
     fn step(ani: Option<&str>, handed: bool) -> Step {
         let result = Reported::HandedOver(HandedOver {
             artifacts: 1,

@@ -17,7 +17,7 @@ pub struct SupersededSegment {
 }
 
 impl Queue {
-    /// Whether there is something to [`compact`](Self::compact).
+    /// Returns true if there is something to [`compact`](Self::compact).
     ///
     /// # Errors
     /// [`QueueError`].
@@ -35,7 +35,7 @@ impl Queue {
 
     /// Closes segments of at most `most` conversations in the place of smaller ones that have been
     /// filed, to be filed in `sinks`: those of days before `before` (`YYYY-MM-DD`) of which nothing
-    /// is under way. What no other segment can be joined with is forgotten. Says whether there is
+    /// is under way. Segments that no other can be joined with are forgotten. Returns true if there is
     /// something to file.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ fn unfinished(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
     .collect()
 }
 
-/// Segments of a day, in groups of neighbours that have at most `most` conversations in all.
+/// Segments of a day, in groups of neighbors that have at most `most` conversations in all.
 fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
     let mut groups = Vec::<Vec<i64>>::new();
     let mut room = 0;

@@ -1,4 +1,4 @@
-//! What every [`WorkQueue`] guarantees, as a suite that each can be put through, an embedder's own among
+//! The guarantees of every [`WorkQueue`], as a suite that each can be put through, an embedder's own among
 //! them.
 //!
 //! ```no_run
@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! Each check begins with a fresh, empty queue. Whether a queue outlives its process is checked where the
-//! [`Fixture`] can open it again.
+//! Each check begins with a fresh, empty queue. Durability beyond the process is checked where the
+//! [`Fixture`] can open the queue again.
 
 mod claims;
 mod commits;
@@ -40,7 +40,7 @@ pub trait Fixture: Send + Sync {
     /// The queue as a worker sees it that has claimed nothing yet.
     fn worker(&self) -> Arc<dyn WorkQueue>;
 
-    /// Ends the process that has the queue open, as far as the queue can tell, and opens it again; all
+    /// Ends the process that has the queue open, as far as the queue can detect, and opens it again; all
     /// workers of before are gone. False if that cannot be done.
     async fn reopen(&mut self) -> bool {
         false

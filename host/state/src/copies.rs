@@ -94,7 +94,7 @@ fn add(parts: &mut BTreeMap<u32, Files>, object: &Object) {
 }
 
 fn add_file(parts: &mut BTreeMap<u32, Files>, file: &str, sha256: String, key: String) {
-    // What an earlier version wrote down does not tell its part.
+    // An entry written by an earlier version does not contain its part.
     if let Some((part, name)) = file.split_once('/')
         && let Ok(part) = part.parse()
         && !sha256.is_empty()
@@ -154,7 +154,7 @@ mod tests {
         assert!(copies(&[one, ("1/x", "a", "r.1/x"), ("1/y", "b", "r.1/y")]).is_empty());
         assert!(copies(&[one, ("1/y", "a", "r.1/y")]).is_empty());
         assert_eq!(copies(&[one, ("1/x", "a", "r.1/x")]), ["r.1/x"]);
-        // What an earlier version wrote down says nothing of parts.
+        // Entries written by an earlier version say nothing of parts.
         assert!(copies(&[("", "a", "r.wav"), ("1/", "a", "r.1.wav")]).is_empty());
     }
 }

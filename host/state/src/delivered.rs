@@ -1,4 +1,4 @@
-//! What became of artifacts: stored, failed, or owed to a sink that was unavailable.
+//! The results of artifacts: stored, failed, or owed to a sink that was unavailable.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ impl Queue {
         .await
     }
 
-    /// What some sinks are owed: artifacts, by the split that obtains them anew.
+    /// The artifacts that some sinks are owed, by the split that obtains them anew.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -97,7 +97,7 @@ impl Queue {
         .await
     }
 
-    /// Whether an artifact waits for sinks that are away and that alone want it.
+    /// Returns true if an artifact waits for sinks that are away and that alone want it.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -196,7 +196,7 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite:
             "UPDATE artifact SET status = 'stored' WHERE key = ?1 AND status = 'pending'",
         )?
         .execute([artifact])?;
-    // What a sink gets after an outage was counted when the others got it.
+    // An artifact that a sink gets after an outage was counted when the others got it.
     if first == 0 {
         return Ok(());
     }

@@ -12,7 +12,7 @@ pub enum QueueError {
     Io {
         /// The path.
         path: String,
-        /// What the system says.
+        /// The error from the system.
         source: std::io::Error,
     },
     /// Another process works on the same export.
@@ -25,7 +25,7 @@ pub enum QueueError {
     Damaged {
         /// The file.
         path: String,
-        /// What SQLite says.
+        /// The error from SQLite.
         reason: String,
     },
     /// A later version of this program has written it.
@@ -67,7 +67,7 @@ impl From<QueueError> for Error {
     }
 }
 
-/// Tells a damaged file and a full disk from what else can go wrong.
+/// Distinguishes a damaged file and a full disk from other failures.
 pub(super) fn damaged(error: rusqlite::Error, path: &Path) -> QueueError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
     let path = path.display().to_string();

@@ -12,7 +12,7 @@ use super::{
 };
 use recording_host_model::{ConversationRef, Outcome, Split};
 
-/// How long a loss that may pass is left alone after it was asked for (ms).
+/// How long a loss that may pass is left alone after it was requested (ms).
 const RETRY_AFTER: u64 = 3_600_000;
 /// How many groups' worth of conversations are looked at to fill one.
 const WINDOW: usize = 4;
@@ -107,7 +107,7 @@ impl Queue {
         .await
     }
 
-    /// When the next conversation that was put off is due (ms), those that go on left out unless
+    /// When the next conversation that was put off is due (ms), those that continue left out unless
     /// `live` ones are waited for.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Queue {
         .await
     }
 
-    /// When the first and the last of the conversations began that go on and are waited for (ms).
+    /// When the first and the last of the conversations began that continue and are waited for (ms).
     ///
     /// # Errors
     /// [`QueueError`].
@@ -149,9 +149,9 @@ impl Queue {
         .await
     }
 
-    /// Lets go of a split of a fetch. What no other split of it is about has failed; unless it is more
-    /// than one conversation and each may be better off with fewer: then they are fetched again, half
-    /// as many together. Returns how many are.
+    /// Lets go of a split of a fetch. The conversations that no other split of it is about have failed;
+    /// unless there is more than one and each may be better off with fewer: then they are fetched
+    /// again, half as many together. Returns how many are.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -199,9 +199,9 @@ impl Queue {
         .await
     }
 
-    /// Takes up again what was filed with a loss that may pass, unless it has been tried so often that
-    /// only who runs the export can tell whether it is worth it, or has only just been tried; returns
-    /// how many.
+    /// Takes up again conversations filed with a loss that may pass, unless one has been tried so often that
+    /// only the operator of the export can judge whether it is worth it, or has only just been tried;
+    /// returns how many.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -261,11 +261,11 @@ impl Queue {
 pub struct Abandoned {
     /// A short stable code.
     pub code: String,
-    /// What happened.
+    /// A description of the failure.
     pub message: String,
-    /// Whether it may pass.
+    /// True if it may pass.
     pub passing: bool,
-    /// Whether some of the conversations may do without the others.
+    /// True if some of the conversations may do without the others.
     pub divisible: bool,
 }
 

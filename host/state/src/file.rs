@@ -20,7 +20,8 @@ use super::{
 
 /// How long SQLite waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
-/// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their index.
+/// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their
+/// index.
 const CACHE: i64 = 16 << 10;
 /// Pages that the log has before they go to the database: one that changes often goes there once.
 const CHECKPOINT: i64 = 4000;
@@ -46,7 +47,7 @@ impl Queue {
         prepare(&path, Arc::new(lock))
     }
 
-    /// Whether there is a queue of the export `name` in `folder`.
+    /// Returns true if there is a queue of the export `name` in `folder`.
     #[must_use]
     pub fn is_there(folder: &Path, name: &str) -> bool {
         folder.join(format!("{name}.sqlite")).exists()

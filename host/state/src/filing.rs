@@ -1,4 +1,4 @@
-//! What is fixed about a segment before it is put: the bytes of its receipts.
+//! The parts of a segment that are fixed before it is put: the bytes of its receipts.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -85,7 +85,7 @@ impl Queue {
         .await
     }
 
-    /// Notes the sha256 of a segment's rows in a sink, which tells whether they are sound when their
+    /// Notes the sha256 of a segment's rows in a sink, by which they are known to be sound when their
     /// receipt is lost.
     ///
     /// # Errors

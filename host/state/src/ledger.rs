@@ -1,18 +1,18 @@
-//! What the leader of an export keeps: its conversations, their artifacts, the segments that they are
+//! The leader's record of an export: its conversations, their artifacts, the segments that they are
 //! filed in, and the sinks, in the order in which a conversation meets them.
 //!
-//! [`Queue`] keeps it in SQLite, beside the splits. What it guarantees of every call below:
+//! [`Queue`] keeps it in SQLite, beside the splits. Its guarantees for every call below:
 //!
 //! - **Atomic.** A call has all of its effect or none, at a crash too. Where it begins or ends work, the
 //!   splits are in the same transaction: [`search`](Discovery::search), [`fetch`](Fetching::fetch),
 //!   [`abandon`](Fetching::abandon).
-//! - **Durable.** What it changed is on the disk when it returns.
+//! - **Durable.** Its changes are on the disk when it returns.
 //! - **In order.** A call sees the effect of each call that has returned.
 //! - **Along the life cycle.** A conversation moves along [`Transition`](crate::Transition)s alone.
 //!
-//! Whether a call may be repeated by who does not know what came of it: reading always. Of the others,
-//! what says that it *notes*, *fixes* or *expects* something may, and so may all that works through what
-//! is at a stage ([`settle`](Fetching::settle), [`close_segments`](Filing::close_segments),
+//! A caller that does not know the result of a call may always repeat one that reads. Of the others,
+//! each one that *notes*, *fixes* or *expects* something may be repeated, and so may each one that works
+//! through all that is at a stage ([`settle`](Fetching::settle), [`close_segments`](Filing::close_segments),
 //! [`retry_lost`](Fetching::retry_lost) and the like): the repeat finds less to do, or nothing. A search or
 //! a fetch that is begun twice is numbered twice, and its splits are known the second time. Only
 //! [`filed`](Filing::filed) counts, and is for segments that are still [`unfiled`](Filing::unfiled).
@@ -70,7 +70,7 @@ macro_rules! part {
 part! {
     /// Which ranges of time were searched, and what is known of the conversations in them.
     Discovery {
-        /// What the searches have come to.
+        /// The results of the searches.
         searched() -> Searched;
         /// Notes that the whole interval is to be searched once more.
         search_again() -> ();
@@ -86,9 +86,9 @@ part! {
         source_counts() -> Vec<(String, u64, u64)>;
         /// The ranges in which the source counted more conversations than are known.
         miscounted() -> Vec<Counted>;
-        /// When the first and the last of the conversations began that go on (ms).
+        /// When the first and the last of the conversations began that continue (ms).
         live() -> Option<(u64, u64)>;
-        /// What is known of conversations, as far as they are.
+        /// The known facts about conversations; those that are not known are left out.
         known(ids: Vec<String>) -> BTreeMap<String, KeyContext>;
         /// The conversations whose recordings the source put into a bundle.
         in_bundle(key: &ArtifactKey) -> Vec<String>;
@@ -115,9 +115,9 @@ part! {
         delivered(batch: Vec<ArtifactResult>) -> ();
         /// Which objects among those delivered are copies of others.
         copies(batch: &[ArtifactResult]) -> Vec<Copied>;
-        /// What sinks are owed: artifacts, by the split that obtains them anew.
+        /// The artifacts that sinks are owed, by the split that obtains them anew.
         owed(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
-        /// Whether an artifact waits for sinks that are away and that alone want it.
+        /// Returns true if an artifact waits for sinks that are away and that alone want it.
         any_waits_for_sinks() -> bool;
         /// Makes outcomes final, or puts conversations off; see [`Queue::settle`].
         settle(now: u64, horizon: u64, confirm: u64) -> Settling;
@@ -155,7 +155,7 @@ part! {
         set_rows(segment: i64, sink: String, sha256: String) -> ();
         /// The sha256 of a segment's rows in a sink.
         rows(segment: i64, sink: String) -> Option<String>;
-        /// Whether there is something to compact of days before one.
+        /// Returns true if there is something to compact of days before one.
         can_compact(before: String) -> bool;
         /// Closes segments in the place of smaller ones; says whether there is something to file.
         compact(before: String, most: usize, sinks: Vec<String>) -> bool;
@@ -179,11 +179,11 @@ part! {
         set_sink(sink: KnownSink) -> ();
         /// Notes which sinks are still there; nothing waits for the others any more.
         lapse(present: Vec<String>) -> ();
-        /// Whether any conversation is filed.
+        /// Returns true if any conversation is filed.
         has_filed() -> bool;
-        /// Whether any sink was given anything.
+        /// Returns true if any sink was given anything.
         has_delivered() -> bool;
-        /// Whether an object of a sink is part of what is not filed yet.
+        /// Returns true if an object of a sink is part of what is not filed yet.
         has_object(sink: String, key: String) -> bool;
         /// Notes that a sink lacks all that others have.
         lacks_all(sink: String) -> ();
@@ -203,7 +203,7 @@ part! {
 }
 
 part! {
-    /// What receipts prove, and what is done where they do not.
+    /// The proofs in receipts, and the work that is done where they are missing.
     Repair {
         /// Takes over what receipts prove; returns how many conversations are done with.
         recover(

@@ -2,7 +2,7 @@
 //! and step, and the [`Ledger`] what has become of each conversation, along its [life cycle](Stage).
 //! [`Queue`] is both, in a SQLite file in `data_dir`.
 //!
-//! What is not acknowledged here is done again after an interruption. A transaction is on disk when it
+//! Work that is not acknowledged here is done again after an interruption. A transaction is on disk when it
 //! returns. No link and no secret is ever kept.
 
 mod claims;
@@ -97,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// What the queue says about itself under a name.
+    /// The queue's text about itself under a name.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -153,7 +153,7 @@ impl Queue {
         }
     }
 
-    /// What is known of these conversations, as far as they are.
+    /// The known facts about these conversations; those that are not known are left out.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -199,7 +199,7 @@ impl Queue {
     }
 }
 
-/// What this module has written as JSON.
+/// Reads JSON that this module has written.
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))

@@ -1,9 +1,9 @@
 //! The life cycle of a conversation: the stages that it passes, and the transitions between them.
 //!
 //! A stage is a status, and a condition on the columns `outcome` and `fetch` where the status alone does
-//! not tell it. All SQL takes its conditions from [`stage!`]. The table of [`Transition`]s is what
-//! `docs/architecture.md` draws; with debug assertions the database itself refuses whatever is not in it,
-//! so that every test is a test of the life cycle.
+//! not determine it. All SQL takes its conditions from [`stage!`]. The table of [`Transition`]s is the one
+//! that `docs/architecture.md` draws; with debug assertions the database itself refuses whatever is not in
+//! it, so that every test is a test of the life cycle.
 
 mod guard;
 #[cfg(test)]
@@ -72,7 +72,7 @@ pub(crate) use {stage, word};
 pub enum Stage {
     /// Known, and to be fetched once it is due.
     Wanted,
-    /// Asked for, in a fetch; the source owes its outcome.
+    /// Requested, in a fetch; the source owes its outcome.
     Fetching,
     /// The source has said what became of it; its artifacts may still be under way.
     Reported,
@@ -125,11 +125,11 @@ impl Stage {
         }
     }
 
-    /// What else holds of the columns in this stage, as SQL.
+    /// The invariant on the other columns in this stage, as SQL.
     #[must_use]
     pub const fn invariant(self) -> &'static str {
         match self {
-            // What an earlier attempt has come to is counted no longer.
+            // The results of an earlier attempt are counted no longer.
             Stage::Wanted | Stage::Fetching => {
                 "segment IS NULL AND bundle IS NULL AND lost = 0 AND objects = 0"
             }
@@ -138,13 +138,13 @@ impl Stage {
             Stage::Closing | Stage::Kept => {
                 "segment IS NOT NULL AND outcome IS NOT NULL AND record IS NOT NULL"
             }
-            // What could tell of persons has left, unless another attempt needs it.
+            // Personal data has left, unless another attempt needs it.
             Stage::Filed => "outcome IS NOT NULL AND (lost = 1 OR record IS NULL)",
         }
     }
 
-    /// Whether the outcome is final. As long as a conversation stays in such a stage, what its receipt
-    /// says of it does not change: a segment is the same whenever it is read.
+    /// Returns true if the outcome is final. As long as a conversation stays in such a stage, its receipt's
+    /// statement about it does not change: a segment is the same whenever it is read.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(
@@ -160,7 +160,7 @@ const fn unquoted(literal: &'static str) -> &'static str {
     rest.split_at(rest.len() - 1).0
 }
 
-/// What moves a conversation from one stage to another.
+/// A cause that moves a conversation from one stage to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transition {
     /// A search finds it.
@@ -177,7 +177,7 @@ pub enum Transition {
     Reported,
     /// The fetch has failed, and is divided into smaller ones.
     Divided,
-    /// More of it may come: it is asked for once more.
+    /// More of it may come: it is requested once more.
     Postponed,
     /// Nothing is left to do for it: its outcome is final.
     Settled,

@@ -2,7 +2,7 @@
 //!
 //! It covers [`WorkQueue`]: splits, claims, and commits of steps, with all that is guaranteed of them but
 //! that they outlive the process. It is no [`Ledger`](crate::ledger::Ledger): of conversations and artifacts
-//! it keeps the [steps](MemoryWorkQueue::steps) that told of them, in the order in which they were committed.
+//! it keeps the [steps](MemoryWorkQueue::steps) that reported them, in the order of their commits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ pub struct MemoryWorkQueue {
     worker: u64,
 }
 
-/// What all workers share.
+/// The state that all workers share.
 #[derive(Clone, Debug, Default)]
 struct Kept {
     splits: BTreeMap<String, Entry>,

@@ -1,4 +1,4 @@
-//! What ids stand for, as the source told.
+//! The names of ids, as the source reported them.
 
 use std::collections::HashMap;
 

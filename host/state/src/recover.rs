@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{Queue, QueueError, count, counted, life_cycle::Stage, parsed, set, sinks::json};
 use recording_host_model::Outcome;
 
-/// What receipts prove of a conversation.
+/// The facts about a conversation that receipts prove.
 #[derive(Clone, Debug, Default)]
 pub struct ReceiptSummary {
     /// The conversation.
@@ -16,24 +16,25 @@ pub struct ReceiptSummary {
     pub day: String,
     /// Which attempt at it the receipt is about.
     pub attempt: u32,
-    /// How much there was of it at the source, where that can tell.
+    /// How much there was of it at the source, if the source can say.
     pub extent: Option<u64>,
     /// How many objects it has.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What became of it; none if it is to be taken up again.
+    /// Its outcome; none if it is to be taken up again.
     pub outcome: Option<Outcome>,
     /// The sinks that lack it, and whether they have had it before, with a loss.
     pub lacking: Vec<(String, bool)>,
-    /// Whether another export proves it, whose recordings have the same form: it counts once this export
+    /// True if another export proves it, whose recordings have the same form: it counts once this export
     /// finds the conversation.
     pub alike: bool,
 }
 
 impl Queue {
     /// Takes over what receipts prove of conversations, the numbers of the segments that they are in,
-    /// and what is replaced and still there: segment, sink, and the segment in its place; returns how many conversations are done with.
+    /// and what is replaced and still there: segment, sink, and the segment in its place; returns how
+    /// many conversations are done with.
     ///
     /// # Errors
     /// [`QueueError`].

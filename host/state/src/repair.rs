@@ -1,4 +1,4 @@
-//! What a repair asks of the queue, and notes in it.
+//! A repair's queries to the queue, and its notes in it.
 
 use std::{
     collections::HashSet,

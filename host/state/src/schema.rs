@@ -18,7 +18,7 @@ pub(super) const VERSION: i64 = 2;
 // sinks that lack a conversation which others have: it is brought to these alone, as a `further` attempt
 // where they have had it before. `live` says that it had not ended when it was found. `replaced` are
 // segments whose files are to be removed from sinks, once these have another one, and `outdated` those
-// that a kept conversation was taken out of again, whose files tell of what is no longer so. `owed` is
+// that a kept conversation was taken out of again, whose files report what is no longer so. `owed` is
 // what some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want
 // it. `filing` are the sinks that a segment is to be filed in, with the bytes of its receipt once these
 // are fixed. An object with `aside` was kept although it is not what it claims to be; `file` is its part
@@ -83,7 +83,7 @@ CREATE TABLE earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) W
 CREATE TABLE counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 ");
 
-/// What version 2 has besides version 1.
+/// The additions of version 2 to version 1.
 const ADDED: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE search (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, until INTEGER NOT NULL,
@@ -118,7 +118,7 @@ UPDATE conversation SET reported = 1 WHERE lost = 1 AND ",
 "
 );
 
-/// What a database turned out to be.
+/// The state of a database: new, or of which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing is in it yet.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Queue, QueueError, count, counted, insert_splits, set};
 use recording_host_model::{Split, TimeRange, day};
 
-/// What the searches have come to.
+/// The results of the searches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Searched {
     /// How many were begun.
@@ -17,7 +17,7 @@ pub struct Searched {
     pub ranges: Vec<(u64, u64)>,
     /// When each search began that reached up to an instant (ms).
     pub ends: BTreeMap<u64, u64>,
-    /// Whether all of the interval is to be searched once more.
+    /// True if all of the interval is to be searched once more.
     pub again: bool,
 }
 
@@ -66,16 +66,16 @@ pub struct Counted {
     pub from: u64,
     /// The first instant after it (ms).
     pub until: u64,
-    /// What the source counted.
+    /// The number that the source counted.
     pub source: u64,
-    /// What is known.
+    /// The number of them that are known.
     pub known: u64,
     /// When it was counted (ms).
     pub at: u64,
 }
 
 impl Queue {
-    /// What the searches have come to.
+    /// The results of the searches.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -7,22 +7,22 @@ use rusqlite::params;
 use super::{Queue, QueueError, delivered, life_cycle::stage, parsed, sinks::json};
 use recording_host_model::{CompletedConversation, Object, Outcome};
 
-/// The shortest pause before a recording that is late is asked for again, and the longest (ms).
+/// The shortest pause before a recording that is late is requested again, and the longest (ms).
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
 
-/// What settling has come to.
+/// The result of settling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settling {
     /// Conversations whose outcome is final now.
     pub settled: u64,
-    /// Conversations that are asked for again later.
+    /// Conversations that are requested again later.
     pub postponed: u64,
 }
 
 impl Queue {
     /// Makes the outcome final of each conversation for which nothing is left to do. One that lacks
-    /// recordings that may still come is asked for again, for the last time not before `horizon` ms
-    /// after its end. One that lacks none is asked for once more, `confirm` ms after its end or later: a
+    /// recordings that may still come is requested again, for the last time not before `horizon` ms
+    /// after its end. One that lacks none is requested once more, `confirm` ms after its end or later: a
     /// recording that is late need not be mentioned at all.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Queue {
     }
 }
 
-/// Has a conversation asked for once more.
+/// Has a conversation requested once more.
 fn postpone(tx: &rusqlite::Transaction<'_>, id: &str, due: u64) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
@@ -139,15 +139,15 @@ struct Ready {
     live: bool,
     /// How many artifacts the source said that there are.
     announced: Option<i64>,
-    /// When it was asked for last (ms), if it was fetched.
+    /// When it was requested last (ms), if it was fetched.
     asked: u64,
 }
 
 impl Ready {
-    /// When it is asked for once more (ms); none if its outcome is final.
+    /// When it is requested once more (ms); none if its outcome is final.
     fn due(&self, passing: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
         let ended = self.over(now);
-        // What counts is when it was asked for: an answer may be read long after, by a later run.
+        // The time of the request counts: an answer may be read long after, by a later run.
         let asked = if self.fetched { self.asked } else { now };
         if passing && asked < ended + horizon {
             let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
@@ -159,8 +159,8 @@ impl Ready {
         }
     }
 
-    /// When it was over (ms), for what is to be done so long after that. What lies in the future is
-    /// not believed: nobody is held up by it.
+    /// When it was over (ms), for what is to be done so long after that. A time in the future is not
+    /// believed: nobody is held up by it.
     fn over(&self, now: u64) -> u64 {
         let told = [self.ended, Some(self.start)];
         let past = told.into_iter().flatten().find(|at| *at <= now);
@@ -226,7 +226,7 @@ impl Ready {
         let Some(announced) = self.announced else {
             return Ok(None);
         };
-        // What a recording lacks is no artifact: it has no split that obtains it.
+        // A missing recording is no artifact: it has no split that obtains it.
         let came: i64 = tx
             .prepare_cached(
                 "SELECT count(*) FROM artifact WHERE conversation = ?1 AND split != ''",

@@ -18,13 +18,13 @@ use recording_host_model::{ConversationRecord, Object, Outcome};
 pub struct KnownSink {
     /// Its name in the configuration.
     pub name: String,
-    /// What decides which object stands under which key of it.
+    /// A text that determines which object stands under which key of it.
     pub identity: String,
-    /// What decides which conversations it takes, and what of them.
+    /// A text that determines which conversations it takes, and which parts of them.
     pub takes: String,
-    /// The id in its marker, or what tells its place where it has no marker; none if it has neither.
+    /// The id in its marker, or a text that identifies its place if it has no marker; none if it has neither.
     pub marker: Option<String>,
-    /// Whether a run has left it out since.
+    /// True if a run has left it out since.
     pub lapsed: bool,
 }
 
@@ -33,9 +33,9 @@ pub struct KnownSink {
 pub struct Lacking {
     /// The conversation.
     pub conversation: String,
-    /// What its rows tell; none if no sink could be asked.
+    /// The facts in its rows; none if no sink could be asked.
     pub record: Option<ConversationRecord>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// How much there was of it at the source.
     pub extent: Option<u64>,
@@ -106,7 +106,7 @@ impl Queue {
         .await
     }
 
-    /// Whether any conversation is filed.
+    /// Returns true if any conversation is filed.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -125,7 +125,7 @@ impl Queue {
         .await
     }
 
-    /// Whether any sink was given anything.
+    /// Returns true if any sink was given anything.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -167,7 +167,7 @@ impl Queue {
             )?
             .execute([&sink])?;
             keep_none(tx)?;
-            // What the archive says of itself may be gone, too.
+            // The archive's text about itself may be gone, too.
             tx.prepare_cached("DELETE FROM meta WHERE name = 'readme:' || ?1")?
                 .execute([&sink])?;
             tx.prepare_cached(
@@ -212,7 +212,7 @@ impl Queue {
         .await
     }
 
-    /// Whether an object of a sink is part of what is not filed yet.
+    /// Returns true if an object of a sink is part of what is not filed yet.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -295,8 +295,8 @@ impl Queue {
         .await
     }
 
-    /// Notes what sinks were given that lacked it. What has all of its objects and its record is
-    /// settled; what has its record alone is fetched again; all else is left for a search to find.
+    /// Notes what sinks were given that lacked it. A conversation with all of its objects and its record
+    /// is settled; one with its record alone is fetched again; all else is left for a search to find.
     /// `refused` are sinks that do not take it. Returns how many are to be fetched.
     ///
     /// # Errors

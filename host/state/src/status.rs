@@ -9,7 +9,7 @@ use super::{
 };
 use recording_host_model::{Outcome, Progress};
 
-/// What a queue holds.
+/// The contents of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// How far the export is.
@@ -35,7 +35,7 @@ pub struct Status {
     pub lost: u64,
     /// Filed conversations that sinks lack, by sink.
     pub lacking: BTreeMap<String, u64>,
-    /// Conversations that go on, and are waited for.
+    /// Conversations that continue, and are waited for.
     pub live: u64,
     /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
     pub watermark: Option<u64>,
@@ -103,7 +103,7 @@ impl Queue {
         self.with(progress).await
     }
 
-    /// What the queue holds.
+    /// The contents of the queue.
     ///
     /// # Errors
     /// [`QueueError`].

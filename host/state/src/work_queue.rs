@@ -6,17 +6,17 @@
 //! compare-and-set are enough for it. [`Queue`](crate::Queue) keeps splits in SQLite, for one process;
 //! [`MemoryWorkQueue`](crate::MemoryWorkQueue) keeps them in maps, for tests.
 //!
-//! What every implementation guarantees, and [`conformance`](crate::conformance) checks:
+//! The guarantees of every implementation, which [`conformance`](crate::conformance) checks:
 //!
 //! - **Atomic.** Each call has all of its effect or none; a call that returns an error has none, or is
 //!   repeated. The effect of a [`commit`](WorkQueue::commit) is the state and the due time of its split,
 //!   its new splits, and what the step found.
-//! - **Durable.** What a call has changed outlives a crash once it has returned. Claims need not.
+//! - **Durable.** The changes of a call outlive a crash once it has returned. Claims need not.
 //! - **In order.** Whoever asks after a call has returned sees its effect, whichever worker asks: never
 //!   an older state.
 //! - **Exclusive.** At any time one worker at most holds a split, and only who holds it commits its
 //!   steps. A worker that has stopped loses its claims in time: see [`Lease`].
-//! - **Repeatable.** A worker that has not learnt what came of a call repeats it: a split that is known is
+//! - **Repeatable.** A worker that has not learned the result of a call repeats it: a split that is known is
 //!   not added again, a claim that is held is claimed anew, and a step of a split that is done, or that
 //!   another worker has, is refused.
 //!
@@ -103,7 +103,7 @@ pub trait WorkQueue: fmt::Debug + Send + Sync {
 
     /// Commits a step of a split that this worker holds: all that the step yielded, and what is next for
     /// the split. While it waits for the response to a request it stays claimed; when it waits for a time,
-    /// or is done, it is given back. A conversation that goes on is left alone until it has ended, or for
+    /// or is done, it is given back. A conversation that continues is left alone until it has ended, or for
     /// `horizon` ms after its start.
     ///
     /// # Errors

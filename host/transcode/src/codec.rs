@@ -1,4 +1,4 @@
-//! What a decoder and an encoder are.
+//! The traits of decoders and encoders.
 
 use super::{Form, TranscodeError};
 
@@ -26,7 +26,7 @@ pub(super) trait Encoder<W> {
     fn finish(self: Box<Self>) -> Result<W, TranscodeError>;
 }
 
-/// Refuses what no call has, and no format can tell.
+/// Refuses rates and numbers of channels that no call has, and no format can express.
 pub(super) fn supported(rate: u32, channels: usize) -> Result<u16, TranscodeError> {
     if !(1..=192_000).contains(&rate) {
         let reason = format!("{rate} samples a second are not supported");

@@ -52,7 +52,7 @@ pub enum TranscodeError {
     Io(#[from] io::Error),
 }
 
-/// What came of an input.
+/// The result for an input.
 #[derive(Debug)]
 pub enum Transcoded<W> {
     /// It is already as it was wanted.

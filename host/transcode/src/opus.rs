@@ -1,6 +1,6 @@
 //! Ogg with Opus (RFC 7845).
 //!
-//! Opus decodes to whichever of its rates is asked for: the one at which the stream says that it was
+//! Opus decodes to whichever of its rates is requested: the one at which the stream says that it was
 //! recorded, or 48 kHz.
 
 use std::io::{BufReader, Read};
@@ -29,18 +29,18 @@ pub(super) struct Opus<R: Read> {
     position: Position,
 }
 
-/// Compares the positions that pages tell with the samples that are there.
+/// Compares the positions that pages state with the samples that are there.
 #[derive(Default)]
 struct Position {
-    /// The first one told, and the samples up to there, in ticks.
+    /// The first position stated, and the samples up to there, in ticks.
     first: Option<(u64, u64)>,
-    /// The last one told.
+    /// The last position stated.
     last: u64,
     /// All samples, in ticks.
     decoded: u64,
 }
 
-/// Whether a file begins like Ogg with Opus.
+/// Returns true if a file begins like Ogg with Opus.
 pub(super) fn is_opus(head: &[u8]) -> bool {
     head.starts_with(b"OggS") && head.windows(8).any(|part| part == b"OpusHead")
 }
@@ -111,7 +111,7 @@ impl Position {
             return;
         };
         match &mut self.first {
-            // All packets of a page tell of the page's end.
+            // All packets of a page state the page's end.
             Some((first, samples)) if *first == told && self.last == told => {
                 *samples = self.decoded;
             }

@@ -14,9 +14,9 @@ use super::{
 const FORMAT: usize = 40;
 /// Frames in a block.
 const BLOCK: usize = 4096;
-/// What a length is while a file is being streamed.
+/// The value of a length while a file is being streamed.
 const OPEN: u32 = u32::MAX;
-/// What follows the tag of a format in the extensible header.
+/// The bytes after the tag of a format in the extensible header.
 const GUID: [u8; 14] = *b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
 
 /// A WAV file.
@@ -25,7 +25,7 @@ pub(super) struct Pcm<R> {
     sample: Sample,
     rate: u32,
     channels: u16,
-    /// Bytes that are still to come; none if only the end of the file tells.
+    /// Bytes that are still to come; none if only the end of the file shows it.
     left: Option<u64>,
     bytes: Vec<u8>,
 }
@@ -43,7 +43,7 @@ enum Sample {
     MuLaw,
 }
 
-/// Whether a file begins like WAV.
+/// Returns true if a file begins like WAV.
 pub(super) fn is_wav(head: &[u8]) -> bool {
     head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WAVE")
 }

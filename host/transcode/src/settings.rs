@@ -1,4 +1,4 @@
-//! What a configuration says about transcoding.
+//! The configuration of transcoding.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// The format that is made.
     pub to: Form,
-    /// What becomes of the channels.
+    /// The treatment of the channels.
     #[serde(default)]
     pub channels: Channels,
     /// The MIME types that are taken; all that can be, if left out.
     #[serde(default)]
     #[schemars(example = one_type())]
     pub when: Option<Vec<Media>>,
-    /// What becomes of the original.
+    /// The treatment of the original.
     #[serde(default)]
     pub original: Original,
 }
@@ -36,7 +36,7 @@ pub enum Form {
     Flac,
 }
 
-/// What becomes of channels.
+/// The treatment of channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channels {
@@ -49,7 +49,7 @@ pub enum Channels {
     Split,
 }
 
-/// What becomes of an original that was transcoded.
+/// The treatment of an original that was transcoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Original {
@@ -75,7 +75,7 @@ pub enum Media {
 }
 
 impl Media {
-    /// What a MIME type is, with or without parameters.
+    /// The variant for a MIME type, with or without parameters.
     fn of(content_type: &str) -> Option<Media> {
         let plain = content_type.split(';').next().unwrap_or_default().trim();
         Some(match plain.to_ascii_lowercase().as_str() {
@@ -88,7 +88,7 @@ impl Media {
 }
 
 impl Settings {
-    /// Whether files of this MIME type are to be transcoded.
+    /// Returns true if files of this MIME type are to be transcoded.
     #[must_use]
     pub fn takes(&self, content_type: &str) -> bool {
         let when = self.when.as_ref();

@@ -57,7 +57,7 @@ impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
     }
 }
 
-/// Whether a file begins like one of the formats.
+/// Returns true if a file begins like one of the formats.
 pub(super) fn is_known(head: &[u8]) -> bool {
     let vorbis = head.starts_with(b"OggS") && head.windows(7).any(|part| part == b"\x01vorbis");
     vorbis || head.starts_with(b"fLaC")

@@ -25,15 +25,15 @@ pub(super) struct End {
     /// The directory's place in the file, in bytes.
     pub(super) start: u64,
     size: u64,
-    /// What stands before the archive, in bytes.
+    /// The length of the data before the archive, in bytes.
     base: u64,
     /// The end of the archive.
     pub(super) until: u64,
-    /// Whether the number of entries is whole, not modulo 65,536.
+    /// True if the number of entries is whole, not modulo 65,536.
     exact: bool,
 }
 
-/// What the directory says of an entry.
+/// The directory's header of an entry.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) raw_name: Vec<u8>,
@@ -53,7 +53,7 @@ fn broken(reason: impl Into<String>) -> ArchiveError {
     ArchiveError::Broken(reason.into())
 }
 
-/// Finds the directory: the last end record that fits to one. What follows is ignored.
+/// Finds the directory: the last end record that fits to one. Data after it are ignored.
 pub(super) fn find(file: &File, length: u64) -> Result<End, ArchiveError> {
     let from = length.saturating_sub(END + COMMENT);
     let tail = read_exact(file, from, (length - from) as usize)?;

@@ -1,6 +1,6 @@
 //! Reads the little-endian fields of a zip's structures, never past their end.
 
-/// What is left of a structure.
+/// The rest of a structure.
 pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

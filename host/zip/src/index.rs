@@ -18,14 +18,14 @@ const FIELDS: usize = 64;
 const LONGEST_NAME: usize = 64;
 const LONGEST_TEXT: usize = 1000;
 
-/// What a bundle's index tells.
+/// The contents of a bundle's index.
 #[derive(Debug, Default)]
 pub struct Listed {
     /// Whose each file is, by [`plain`] name; a file may be that of several.
     pub owners: BTreeMap<String, Vec<Owner>>,
     /// Recordings that are not there: conversation and reason.
     pub missing: Vec<(String, String)>,
-    /// The names of the documents that told it.
+    /// The names of the documents that it was read from.
     pub documents: BTreeSet<String>,
     /// Documents that cannot be read.
     pub unreadable: Vec<(String, EntryError)>,
@@ -38,9 +38,9 @@ pub struct Owner {
     pub conversation: String,
     /// The recording.
     pub recording: String,
-    /// The MIME type, if the index tells.
+    /// The MIME type, if the index contains it.
     pub content_type: Option<String>,
-    /// Whatever else the index tells of it.
+    /// Everything else that the index says of it.
     pub told: Option<Arc<IndexMetadata>>,
 }
 
@@ -93,7 +93,7 @@ impl Archive {
     }
 }
 
-/// Whether a document says that there is nothing.
+/// Returns true if a document says that there is nothing.
 fn is_empty(values: &[Value]) -> bool {
     matches!(values, [Value::Array(items)] if items.is_empty())
 }
@@ -140,7 +140,7 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
     }
 }
 
-/// What an object tells besides whose the file is: bounded, and as text.
+/// The fields of an object besides those that say whose the file is: bounded, and as text.
 fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<IndexMetadata>> {
     let identify = [
         Some(&index.conversation_field),

@@ -14,7 +14,7 @@ pub(super) struct Packed<'a> {
     /// Where they begin, and how long they are.
     pub(super) start: u64,
     pub(super) length: u64,
-    /// Whether they are deflated, or else stored.
+    /// True if they are deflated, or else stored.
     pub(super) deflated: bool,
     /// The length of what is in them, and its CRC-32.
     pub(super) size: u64,
@@ -26,7 +26,7 @@ fn damaged(reason: &str) -> EntryError {
 }
 
 impl Packed<'_> {
-    /// Hands on what is in the data, until `each` says that it takes no more. Whether it took all.
+    /// Hands on what is in the data, until `each` says that it takes no more. Returns true if it took all.
     pub(super) fn unpack(
         mut self,
         mut each: impl FnMut(Bytes) -> bool,

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How deep in a document that is no JSON objects are looked for.
 const DEEP: usize = 8;
 
-/// What a document holds: all of it, or the objects in it that can be read.
+/// The contents of a document: all of it, or the objects in it that can be read.
 pub(super) fn read(bytes: &[u8]) -> Vec<Value> {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return vec![value];

@@ -31,7 +31,7 @@ struct Range {
     entry: usize,
 }
 
-/// What is where in an archive.
+/// The places of data in an archive.
 pub(super) struct Layout {
     /// For each header, where its data begin, or why it cannot be unpacked.
     pub(super) data: Vec<Result<u64, EntryError>>,

@@ -1,11 +1,11 @@
-//! What is inside a zip, and whose it is.
+//! The contents of a zip, and the owners of its files.
 //!
 //! Archives come from outside and may be broken or hostile. They are spooled
 //! to an unnamed file first, so that the central directory decides what is in
 //! them, and it is compared with what is there. This module promises: nothing
 //! panics or hangs on any input; nothing that an archive says becomes a path;
 //! no entry counts as unpacked whose length or CRC is wrong; and no more is
-//! unpacked than [`Limits`] allow. What cannot be unpacked is named, with a
+//! unpacked than [`Limits`] allow. Anything that cannot be unpacked is named, with a
 //! code that stands in the rows.
 //!
 //! Why our own reader: no crate refuses overlapping entries, bounds what an
@@ -34,19 +34,19 @@ pub use spool::{LONGEST, QUOTA, Room, Spool, SpoolError};
 
 /// How much is read and handed on at once, in bytes.
 const CHUNK: usize = 64 << 10;
-/// What is wrong with an archive that names places beyond its end.
+/// The fault of an archive that names places beyond its end.
 const SHORT: &str = "it is shorter than it says";
 
-/// What an archive may hold and unpack to.
+/// Limits on the contents and the unpacked size of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Entries, folders among them.
     pub entries: u64,
     /// The length of the central directory, in bytes.
     pub directory: u64,
-    /// What one entry may unpack to, in bytes.
+    /// The largest unpacked size of one entry, in bytes.
     pub entry: u64,
-    /// What all entries together may unpack to, in bytes.
+    /// The largest unpacked size of all entries together, in bytes.
     pub total: u64,
     /// How many times its packed length an entry, or the archive, may unpack to ...
     pub ratio: u64,
@@ -68,7 +68,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What is left for the archives in an archive.
+    /// The limits that remain for the archives in an archive.
     #[must_use]
     pub fn after(self, archive: &Archive) -> Self {
         Limits {
@@ -78,7 +78,7 @@ impl Limits {
         }
     }
 
-    /// Whether so many packed bytes may unpack to so many.
+    /// Returns true if so many packed bytes may unpack to so many.
     fn allow(&self, packed: u64, size: u64) -> bool {
         size <= packed.saturating_mul(self.ratio).saturating_add(self.slack)
     }
@@ -200,7 +200,7 @@ pub struct Entry {
     pub name: String,
     /// The name made safe for an object key, and unlike that of every other entry.
     pub safe_name: String,
-    /// The unpacked length in bytes, as the archive tells it.
+    /// The unpacked length in bytes, as the archive states it.
     pub size: u64,
     packed: u64,
     deflated: bool,
@@ -301,7 +301,7 @@ impl Entry {
     }
 }
 
-/// Whether an entry is a folder; one that has data is a file all the same.
+/// Returns true if an entry is a folder; one that has data is a file all the same.
 fn is_folder(header: &Header) -> bool {
     header.size == 0 && header.name.ends_with(['/', '\\'])
 }

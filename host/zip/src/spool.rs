@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What archives may take at once, in bytes; a larger one is spooled while no other is.
+/// The most space that archives may take at once, in bytes; a larger one is spooled while no other is.
 pub const QUOTA: u64 = 16 << 30;
 /// The longest archive that is read, in bytes.
 pub const LONGEST: u64 = 64 << 30;
@@ -49,7 +49,7 @@ pub enum SpoolError {
     Io {
         /// The folder.
         folder: String,
-        /// What the system says.
+        /// The error from the system.
         source: io::Error,
     },
 }
@@ -104,7 +104,7 @@ impl Spool {
         tempfile::tempfile_in(&self.folder).map_err(|error| self.error(error))
     }
 
-    /// What a failure to write to the folder means.
+    /// The error for a failure to write to the folder.
     #[must_use]
     pub fn error(&self, source: io::Error) -> SpoolError {
         error(&self.folder, source)

@@ -55,7 +55,7 @@ async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) 
     (origin, count)
 }
 
-/// What an archive became.
+/// The result of delivering an archive.
 pub(super) struct Arrived {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) settled: BTreeMap<String, CompletedConversation>,

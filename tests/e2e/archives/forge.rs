@@ -25,9 +25,9 @@ pub(crate) struct Forged {
     pub(crate) extra: Vec<u8>,
     /// The mode, for entries from Unix.
     pub(crate) mode: u32,
-    /// The place that the directory tells instead of the true one.
+    /// The place that the directory gives instead of the true one.
     pub(crate) offset: Option<u64>,
-    /// Whether the directory has it, and whether it is there.
+    /// True if the directory lists it; `there` is true if it is there.
     pub(crate) listed: bool,
     pub(crate) there: bool,
 }
@@ -36,13 +36,13 @@ pub(crate) struct Forged {
 #[derive(Clone, Default)]
 pub(crate) struct Forge {
     pub(crate) before: Vec<u8>,
-    /// Whether places are counted from the start of what stands before.
+    /// True if places are counted from the start of the bytes in `before`.
     pub(crate) counted: bool,
     pub(crate) entries: Vec<Forged>,
     pub(crate) zip64: bool,
     pub(crate) comment: Vec<u8>,
     pub(crate) after: Vec<u8>,
-    /// What the end record tells instead of the truth.
+    /// The values that the end record gives instead of the true ones.
     pub(crate) count: Option<u64>,
     pub(crate) directory: Option<u64>,
     pub(crate) place: Option<u64>,

@@ -1,4 +1,4 @@
-//! What is odd in a bundle costs no more than itself.
+//! An oddity in a bundle costs no more than itself.
 
 use recording_host_engine::transfer::ArchiveMode;
 use recording_host_model::Outcome;

@@ -1,4 +1,4 @@
-//! What the index of a bundle tells of a recording stands in its row.
+//! The details in the index of a bundle about a recording stand in its row.
 
 use recording_host_engine::transfer::ArchiveMode;
 use recording_host_metadata::{Settings, Writer};

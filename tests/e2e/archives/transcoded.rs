@@ -1,4 +1,4 @@
-//! What is in an archive is transcoded alike, and nothing of it is lost if that cannot be.
+//! Recordings in an archive are transcoded alike, and nothing of them is lost if that is impossible.
 
 use std::collections::BTreeMap;
 

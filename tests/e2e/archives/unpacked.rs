@@ -1,4 +1,4 @@
-//! What sinks get of archives, sound and broken.
+//! The objects that sinks get from archives, sound and broken.
 
 use recording_host_engine::transfer::ArchiveMode;
 use recording_host_model::Outcome;

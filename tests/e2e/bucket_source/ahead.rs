@@ -18,7 +18,7 @@ async fn harness() -> Harness {
     .await
 }
 
-/// What a command of the program says as JSON, and whether it was content.
+/// The JSON output of a command of the program, and true if it succeeded.
 async fn said(harness: &Harness, config: &Value, command: &str) -> (Value, bool) {
     let path = harness.write(config).display().to_string();
     // The server's clock is the real one.

@@ -1,4 +1,4 @@
-//! What goes over the wire: signatures, resumed downloads, refusals; and what never does.
+//! The traffic on the wire: signatures, resumed downloads, refusals; and what never goes over it.
 
 use std::sync::{
     Arc,

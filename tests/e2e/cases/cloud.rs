@@ -1,7 +1,7 @@
 //! A small Genesys Cloud that a test scripts: what it has, and how it misbehaves.
 //!
-//! It is strict where the vendor is: a request that the vendor would refuse is refused and told of,
-//! and fails the test. What a hook answers instead is what the test is about.
+//! It is strict where the vendor is: a request that the vendor would refuse is refused and reported,
+//! and fails the test. The answer of a hook instead is the subject of the test.
 
 #[path = "cloud/center.rs"]
 mod center;
@@ -75,7 +75,7 @@ pub(super) fn id(number: u32) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// What analytics tell of conversation `number`: a call of four minutes between a customer and an
+/// The analytics row of conversation `number`: a call of four minutes between a customer and an
 /// agent, recorded on both sides.
 pub(super) fn row(number: u32) -> Value {
     json!({
@@ -106,9 +106,9 @@ pub(super) fn row(number: u32) -> Value {
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) code: Option<i32>,
-    /// What it printed, if that is JSON.
+    /// Its standard output, if that is JSON.
     pub(super) json: Value,
-    /// What it said on standard error.
+    /// Its standard error.
     pub(super) said: String,
 }
 
@@ -222,7 +222,7 @@ impl Cloud {
     }
 
     /// Exports, and checks that the sums agree: each conversation has one outcome, and the sinks
-    /// prove what was told.
+    /// prove what was reported.
     pub(super) async fn run(&self) -> Exported {
         self.run_with(&[]).await
     }
@@ -256,7 +256,7 @@ impl Cloud {
     }
 }
 
-/// What an export says of itself.
+/// An export's report of itself.
 #[derive(Debug)]
 pub(super) struct Exported {
     pub(super) code: Option<i32>,

@@ -1,4 +1,4 @@
-//! What has no end is told of, and ends in an outcome all the same.
+//! A conversation without an end is reported, and ends in an outcome all the same.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn with_call(row: Value, number: u32) -> (Value, Vec<Recording>) {
     (row, vec![Recording::call(number, 0)])
 }
 
-/// The outcomes that rows tell, by conversation.
+/// The outcomes in rows, by conversation.
 fn told(cloud: &Cloud) -> Vec<(String, String)> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let mut told: Vec<(String, String)> = rows(&cloud.files())

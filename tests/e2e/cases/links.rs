@@ -1,4 +1,4 @@
-//! Which file is which is not told by the spelling of its link.
+//! The spelling of its link does not identify a file.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ async fn links_that_change_at_each_poll_are_one_file() {
             let link = format!("{base}/media/{polls}/once-{polls}/{recording}?X-Amz-Date={polls}");
             result["resultUrl"] = json!(link);
         }
-        // It goes on for a while, with all links there from the first poll.
+        // It continues for a while, with all links there from the first poll.
         if polls < 4 {
             state["status"] = json!("InProgress");
         }

@@ -1,5 +1,5 @@
 //! A sink that moved, was emptied, or belongs to another archive is refused or filled anew, by choice,
-//! and never told of as done.
+//! and never reported as done.
 
 use std::{fs, path::Path};
 

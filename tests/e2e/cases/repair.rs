@@ -1,4 +1,4 @@
-//! What `verify` finds, `run --repair` puts right: from another sink, from what is sound in place, else
+//! `run --repair` puts right what `verify` finds: from another sink, from what is sound in place, else
 //! from the source; what cannot be put right is named.
 
 use std::{
@@ -48,7 +48,7 @@ fn damage(folder: &Path) -> Vec<String> {
     keys
 }
 
-/// What `verify --full` finds in a sink: difference and key.
+/// The findings of `verify --full` in a sink: difference and key.
 async fn found(cloud: &Cloud, sink: &str) -> Vec<(String, String)> {
     let proven = cloud.command("verify", &["--full"]).await;
     let findings = proven.json["sinks"][sink]["findings"]

@@ -1,4 +1,4 @@
-//! What is too large is asked for in smaller pieces, down to the one item that is too large by itself.
+//! A set that is too large is requested in smaller pieces, down to the one item too large by itself.
 
 use serde_json::{Value, json};
 

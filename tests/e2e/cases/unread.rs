@@ -1,4 +1,4 @@
-//! What cannot be read is not left out: a conversation with an odd field is a conversation.
+//! Unreadable fields leave nothing out: a conversation with an odd field is a conversation.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ async fn hostile_types_anywhere_in_a_row_cost_that_field_alone() {
     let conversations = all.len();
     let cloud = Cloud::honest(with_calls(all)).await;
     let ran = cloud.run().await;
-    // Without participants nothing tells whether there was a recording, so it is asked for.
+    // Without participants nothing says whether there was a recording, so it is requested.
     assert_eq!(ran.outcomes.values().sum::<u64>(), conversations as u64);
     assert_eq!(cloud.recordings().len(), conversations, "{ran:?}");
     let reconciled = cloud.command("reconcile", &[]).await;
@@ -107,7 +107,7 @@ async fn an_unreadable_start_costs_no_conversation_and_is_told() {
     ]));
     let cloud = cloud.await;
     let ran = cloud.run().await;
-    // A start is told by the segments, too.
+    // The segments show a start, too.
     assert_eq!(ran.outcomes.values().sum::<u64>(), 4, "{ran:?}");
     let lost = ran.outcomes.get("failed").copied().unwrap_or_default();
     assert_eq!(ran.losses.len() as u64, lost, "{ran:?}");

@@ -1,4 +1,4 @@
-//! What changes between runs, killed on the way: a wider interval, one more sink, a repair of what was
+//! Changes between runs, killed on the way: a wider interval, one more sink, a repair of what was
 //! lost and damaged, a sink that is filled anew, another selection.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -124,9 +124,9 @@ async fn standard_input_is_decrypted_to_standard_output() {
     assert!(said.contains("standard input: it is damaged"), "{said}");
 }
 
-/// Whether the other make takes a header for a changed one: it writes it again before it checks it,
-/// and loses an empty line, or the form of a recipient without arguments. Only random recipients, which
-/// are there to be ignored, have such.
+/// Returns true if the other make takes a header for a changed one: it writes it again before it checks
+/// it, and loses an empty line, or the form of a recipient without arguments. Only random recipients,
+/// which are there to be ignored, have such.
 fn is_beyond_the_other(stored: &[u8]) -> bool {
     let text = String::from_utf8_lossy(stored);
     let mut header = text.lines().take_while(|line| !line.starts_with("---"));

@@ -115,7 +115,7 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
         (None, Some(data.to_vec()))
     );
 
-    // What breaks off changes nothing.
+    // A body that breaks off changes nothing.
     let (feed, body) = Body::channel();
     feed.send(data).await.unwrap();
     drop(feed);

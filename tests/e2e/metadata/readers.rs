@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::exported;
 use crate::support::{read_by, rows, set};
 
-/// What is known from the rows of JSON Lines: what the readers must find, too.
+/// The figures from the rows of JSON Lines, which the readers must find, too.
 fn told(rows: &[Value]) -> Value {
     let number = |row: &Value, name: &str| row[name].as_u64().unwrap_or_default();
     let total = |name: &str| rows.iter().map(|row| number(row, name)).sum::<u64>();

@@ -1,4 +1,4 @@
-//! The bucket of the server: what it takes, refuses and tells.
+//! The bucket of the server: what it takes, refuses and reports.
 
 use super::*;
 

@@ -14,7 +14,7 @@ fn said(ran: &Output) -> String {
     String::from_utf8_lossy(&[&ran.stdout[..], &ran.stderr[..]].concat()).into_owned()
 }
 
-/// Fails unless the program ends so; what it says.
+/// Fails unless the program ends so; returns its output.
 async fn ends(arguments: &[&str], code: i32) -> String {
     let ran = run_program(arguments).await;
     let said = said(&ran);
@@ -112,7 +112,7 @@ async fn a_folder_is_verified_without_a_configuration_whatever_its_layout_is() {
         let report = &told["sinks"][&root_text];
         assert_eq!(report["conversations"], 40, "{name}");
         assert_eq!(report["coverage"][0]["from"], "2026-01-05T00:00:00Z");
-        // What the archive holds beside what is its own is nobody's surplus, what lies among its media is.
+        // Files in the archive beside its own are nobody's surplus; files among its media are.
         let prefix = match name {
             "days" => "recordings",
             "hive" => "0f1c1f6a",

@@ -257,7 +257,7 @@ impl Archive {
         self.put(receipt, header, &entries);
     }
 
-    /// Makes a receipt one of version 1, which does not tell what its lines add up to.
+    /// Makes a receipt one of version 1, which does not say what its lines add up to.
     pub(crate) fn age(&self, key: &str) {
         let text = self.text(key);
         let (head, lines) = text.split_once('\n').unwrap();

@@ -1,4 +1,4 @@
-//! What is filed twice, kept aside, or not filed at all is named.
+//! Anything that is filed twice, kept aside, or not filed at all is named.
 
 use recording_host_engine::{
     receipt::{Claims, Context, SourceCount},

@@ -149,7 +149,7 @@ async fn another_outcome_than_in_the_rows_is_found() {
     for (name, change) in changes {
         in_all(name, change, &[Difference::Outcome]).await;
     }
-    // Receipts of version 1 do not tell what their lines add up to: the rows do.
+    // Receipts of version 1 do not say what their lines add up to: the rows do.
     let archive = Archive::new(Form::Lines).await;
     archive.age(FIRST);
     let change: Change = |it| {

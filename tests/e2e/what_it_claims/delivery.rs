@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::support::{commit_step, files};
 
-/// What tells where a body ends.
+/// The way in which the end of a body is marked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Length,
@@ -167,7 +167,7 @@ impl Way {
         files(&self.folder.path().join("output"))
     }
 
-    /// What has become of each conversation.
+    /// The outcome of each conversation.
     pub(super) async fn settled(&self) -> BTreeMap<String, CompletedConversation> {
         self.queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
         let sinks = vec!["lake".to_owned()];
@@ -408,7 +408,7 @@ async fn fewer_artifacts_than_announced_are_a_loss_that_may_pass() {
     way.commit(std::slice::from_ref(&other), 1).await;
     way.end(&one).await;
     way.end(&other).await;
-    // Before its time is over, it is asked for again.
+    // Before its time is over, it is requested again.
     let settling = way.queue.settle(1, 1_000_000, 0).await.unwrap();
     assert_eq!((settling.settled, settling.postponed), (1, 1));
     way.commit(std::slice::from_ref(&one), 2).await;
@@ -430,7 +430,7 @@ async fn what_is_kept_aside_makes_way_for_the_recording() {
     let page = way.artifact(("c1", "r1", 0), super::PAGE, End::Length);
     way.commit(std::slice::from_ref(&page), 1).await;
     way.end(&page).await;
-    // It may pass: the conversation is asked for again.
+    // It may pass: the conversation is requested again.
     let settling = way.queue.settle(1, 1_000_000, 0).await.unwrap();
     assert_eq!((settling.settled, settling.postponed), (0, 1));
     let good = way.artifact(("c1", "r1", 0), &wav(100, 100), End::Length);

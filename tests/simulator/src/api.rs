@@ -31,7 +31,7 @@ use crate::{
     time::iso,
 };
 
-/// What is refused, in the vendor's words (ErrorBody).
+/// A refusal, in the vendor's words (ErrorBody).
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -84,7 +84,7 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
     let (mut answer, reason) = match result {
         Ok((status @ StatusCode::NO_CONTENT, _)) => (empty(status), None),
         Ok((status, value)) => {
-            // Not by `Display`, which is slow where serde_json is not optimised.
+            // Not by `Display`, which is slow where serde_json is not optimized.
             let body = serde_json::to_vec(&value).expect("values are JSON");
             (reply(status, "application/json", body), None)
         }

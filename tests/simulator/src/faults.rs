@@ -1,4 +1,4 @@
-//! What goes wrong, each fault at a rate of its own.
+//! The faults, each at a rate of its own.
 //!
 //! A fault is drawn anew at each occasion, from a stream of its own: for a seed and an
 //! order of requests the same ones strike, whatever else is switched on.
@@ -20,7 +20,7 @@ macro_rules! faults {
             $($(#[doc = $doc])+ pub $name: f64,)+
         }
 
-        /// What can go wrong.
+        /// A fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Fault {
             $($kind,)+
@@ -83,7 +83,7 @@ faults! {
     login_down: LoginDown,
     /// API and log-in: the answer is cut in its middle.
     cut_answer: CutAnswer,
-    /// Any origin: the body trickles for 1 to 10 s, then goes on.
+    /// Any origin: the body trickles for 1 to 10 s, then continues.
     slow_body: Drip,
     /// Media: the link answers as if it had expired.
     expired: Expired,
@@ -117,7 +117,7 @@ faults! {
     lost_search: LostSearch,
     /// Query, recording metadata: purposes, types and file states that nobody knows.
     unknown_values: UnknownValues,
-    /// Query: rows came or went between two pages; totalHits tells.
+    /// Query: rows came or went between two pages; totalHits shows it.
     unstable_pages: UnstablePages,
 }
 
@@ -196,7 +196,7 @@ pub enum FaultsError {
     /// It is not a name with a rate.
     #[error("`{part}` is not of the form NAME=RATE with a rate between 0 and 1, such as cut=0.2")]
     Rate {
-        /// What was given.
+        /// The part that was given.
         part: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the three origins have in common: answers, and bodies that are made while they are sent.
+//! The common parts of the three origins: answers, and bodies that are made while they are sent.
 
 use std::io;
 
@@ -24,7 +24,7 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the body is said to be of this MIME type.
+    /// Returns true if the body is said to be of this MIME type.
     pub(crate) fn is(&self, content_type: &str) -> bool {
         let given = self.header("content-type").unwrap_or_default();
         let given = given.split(';').next().unwrap_or_default().trim();

@@ -5,7 +5,7 @@
 
 use crate::rng::mix;
 
-/// What an id stands for.
+/// The kind of thing that an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Conversation = 1,
@@ -68,7 +68,7 @@ impl Ids {
         )
     }
 
-    /// What an id stands for: kind, index and sub; none if it was not made here.
+    /// The kind, index and sub that an id stands for; none if it was not made here.
     pub(crate) fn read(&self, text: &str) -> Option<(Kind, u64, u64)> {
         let value = uuid(text)?;
         let (high, low) = ((value >> 64) as u64, value as u64);

@@ -54,7 +54,7 @@ pub enum AudioMix {
     Wav,
 }
 
-/// What is simulated.
+/// The settings of a simulation.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The same seed makes the same organization.
@@ -113,7 +113,7 @@ pub struct Settings {
     pub transcode_time: Duration,
     /// How long it takes to restore an archived recording.
     pub restore_time: Duration,
-    /// Whether the analytics leave out the names of agents.
+    /// True if the analytics leave out the names of agents.
     pub nameless: bool,
     /// The divisions, by number, that the client's role is limited to.
     pub divisions: Option<Vec<u64>>,
@@ -129,9 +129,10 @@ pub struct Settings {
     pub late_by: Duration,
     /// The instant at which the simulator's clock starts; without one, the real time.
     ///
-    /// What has not begun by that clock is not there yet, and what has not ended goes on.
+    /// Conversations that have not begun by that clock are not there yet, and those that have not ended
+    /// continue.
     pub clock_start: Option<jiff::Timestamp>,
-    /// What goes wrong.
+    /// The rates of faults.
     pub faults: Faults,
     /// The same seed lets the same faults strike; without one, the organization's seed.
     pub fault_seed: Option<u64>,

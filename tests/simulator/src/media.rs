@@ -88,7 +88,7 @@ impl Media {
     ) -> bytes::Bytes {
         let content = self.recording(conversation, recording, part);
         let mut bytes = vec![0; content.length() as usize];
-        // What is made of settings is in memory: reading it does not fail.
+        // Content made from settings is in memory: reading it does not fail.
         content.read(0, &mut bytes).unwrap_or_default();
         bytes.into()
     }

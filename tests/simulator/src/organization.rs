@@ -34,7 +34,7 @@ const GIVEN: [&str; 10] = [
 ];
 const FAMILY: [&str; 5] = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "O'Neill"];
 
-/// What a conversation went over.
+/// The medium of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaType {
     /// A telephone call.
@@ -71,11 +71,11 @@ pub struct Conversation {
     pub start: u64,
     /// When everybody had left, and with it all of its recordings ended (ms since the epoch).
     pub end: u64,
-    /// Whether it stays open after that: the vendor never tells of an end.
+    /// True if it stays open after that: the vendor never reports an end.
     pub never_ends: bool,
-    /// What it went over.
+    /// Its medium.
     pub media: MediaType,
-    /// Whether the customer began it.
+    /// True if the customer began it.
     pub inbound: bool,
     /// The customer's number or address.
     pub customer: String,
@@ -91,7 +91,7 @@ pub struct Conversation {
     pub wrap_up_code: u64,
     /// Tags set with the wrap-up code.
     pub tags: Vec<&'static str>,
-    /// Whether the analytics say that recording was started.
+    /// True if the analytics say that recording was started.
     pub flagged: bool,
     /// Its recordings.
     pub recordings: Vec<Recording>,
@@ -100,7 +100,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Whether the vendor tells at this instant that it has ended.
+    /// Returns true if the vendor reports at this instant that it has ended.
     pub(crate) fn has_ended(&self, now: u64) -> bool {
         !self.never_ends && self.end <= now
     }
@@ -193,7 +193,7 @@ impl Organization {
         };
         let flagged = dice.fraction() >= 1.0 - self.settings.recorded || giant;
         let odd = dice.any();
-        // The flag tells that recording was started, not that there is a file.
+        // The flag says that recording was started, not that there is a file.
         let recordings = if !flagged || (dice.percent(3) && !giant) {
             Vec::new()
         } else {
@@ -230,13 +230,13 @@ impl Organization {
         }
     }
 
-    /// Whether a conversation stays open; drawn by itself, so that all else of it is as without.
+    /// Returns true if a conversation stays open; drawn by itself, so that all else of it is as without.
     fn never_ends(&self, index: u64) -> bool {
         let share = self.settings.never_ended;
         share > 0.0 && Rng::new(self.settings.seed, SORT_OPEN, index).fraction() < share
     }
 
-    /// Whether some conversations stay open.
+    /// Returns true if some conversations stay open.
     pub(crate) fn has_open_ones(&self) -> bool {
         self.settings.never_ended > 0.0
     }
@@ -280,7 +280,7 @@ impl Organization {
         index
     }
 
-    /// Whether the analytics leave out the names of agents.
+    /// Returns true if the analytics leave out the names of agents.
     pub(crate) fn nameless(&self) -> bool {
         self.settings.nameless
     }

@@ -1,4 +1,5 @@
-//! What Genesys Cloud's own AWS S3 integration pushes to a bucket: the recordings, and metadata beside them.
+//! The objects that Genesys Cloud's own AWS S3 integration pushes to a bucket: the recordings, and
+//! metadata beside them.
 //!
 //! Keys and metadata are as the vendor's help article "Working with exported recordings in AWS S3
 //! bucket" has them. What it does not say is made up here: which extensions there are besides
@@ -147,8 +148,8 @@ impl<'a> Push<'a> {
     }
 }
 
-/// Whether a recording is exported: archived ones are, unlike by the batch API; those that are gone,
-/// not there yet, or sensitive are not.
+/// Returns true if a recording is exported: archived ones are, unlike by the batch API; those that are
+/// gone, not there yet, or sensitive are not.
 pub(crate) fn exported(recording: &Recording) -> bool {
     match recording.state {
         State::Available | State::Late { .. } | State::Archived => true,

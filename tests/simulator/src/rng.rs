@@ -32,7 +32,7 @@ impl Rng {
     }
 }
 
-/// The finaliser of SplitMix64: a bijection that leaves no trace of its argument.
+/// The finalizer of SplitMix64: a bijection that leaves no trace of its argument.
 pub(crate) fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -28,7 +28,7 @@ use door::Door;
 /// Rejections whose reason is remembered.
 const REASONS: usize = 100;
 
-/// What has been asked of a simulator.
+/// The requests to a simulator.
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Stats {
     /// Requests by method and path, ids written as `{id}`.
@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) jobs: Jobs,
     pub(crate) searches: Searches,
     pub(crate) transcodes: Transcodes,
-    /// Archived recordings by id: when their restoration was asked for, and until when.
+    /// Archived recordings by id: when their restoration was requested, and until when.
     restored: Mutex<HashMap<String, (u64, u64)>>,
     pub(crate) exports: Exports,
     pub(crate) media: Media,
@@ -73,7 +73,7 @@ impl World {
         &self.doors[origin as usize]
     }
 
-    /// Whether the client's role has the division of a conversation.
+    /// Returns true if the client's role has the division of a conversation.
     pub(crate) fn may_see(&self, conversation: &Conversation) -> bool {
         let divisions = self.settings.divisions.as_ref();
         divisions.is_none_or(|divisions| divisions.contains(&conversation.division))
@@ -86,7 +86,7 @@ impl World {
         there.then_some(found)
     }
 
-    /// When the restoration of an archived recording was asked for, and until when, if it was.
+    /// When the restoration of an archived recording was requested, and until when, if it was.
     pub(crate) fn restored(&self, recording: &str) -> Option<(u64, u64)> {
         let restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
         restored.get(recording).copied()
@@ -98,7 +98,7 @@ impl World {
         restored.insert(recording.to_owned(), (now, until));
     }
 
-    /// What the batch API gives for a recording at this time, restored ones among them.
+    /// The answer of the batch API for a recording at this time, restored ones among them.
     pub(crate) fn given(&self, recording: &Recording, at: u64) -> Given {
         match self.restored(&recording.id) {
             Some((asked, until)) if recording.state == State::Archived && at < until => {
@@ -162,7 +162,7 @@ impl Simulator {
     /// the port is 0.
     ///
     /// # Errors
-    /// What the system says when an address is unavailable.
+    /// The system's error when an address is unavailable.
     pub async fn start(listen: SocketAddr, settings: Settings) -> io::Result<Self> {
         let next = |step: u16| {
             let mut address = listen;
@@ -221,7 +221,7 @@ impl Simulator {
         format!("http://{}", self.api)
     }
 
-    /// Where the simulated time can be asked for: `{"now_ms": ..., "speed": ...}`. It is no part of the
+    /// Where the simulated time can be requested: `{"now_ms": ..., "speed": ...}`. It is no part of the
     /// vendor's API: no fault strikes there, and no request is counted.
     #[must_use]
     pub fn clock_url(&self) -> String {
@@ -252,7 +252,7 @@ impl Simulator {
         self.world.client_secret.clone()
     }
 
-    /// What it serves.
+    /// The organization that it serves.
     #[must_use]
     pub fn organization(&self) -> &Organization {
         &self.world.organization
@@ -264,7 +264,7 @@ impl Simulator {
         self.world.exports.pushed(self.world.clock.now())
     }
 
-    /// Adds a bulk action that waits for somebody else to let it go on, and returns its id.
+    /// Adds a bulk action that waits for somebody else to let it continue, and returns its id.
     #[must_use]
     pub fn add_foreign_job(&self) -> String {
         let now = self.world.clock.now();
@@ -276,7 +276,7 @@ impl Simulator {
         self.world.exports.turn_off();
     }
 
-    /// What has been asked of it so far.
+    /// The requests to it so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.world.stats().clone();

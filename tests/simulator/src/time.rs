@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Tells the simulated time.
+/// The clock of the simulated time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     base: Instant,
@@ -28,7 +28,7 @@ impl Clock {
         serde_json::json!({ "now_ms": self.now(), "speed": self.speed }).to_string()
     }
 
-    /// The time as HTTP tells it (RFC 9110, IMF-fixdate).
+    /// The time in the format of HTTP (RFC 9110, IMF-fixdate).
     pub(crate) fn date(&self) -> String {
         let now = i64::try_from(self.now()).ok();
         let at = now.and_then(|ms| Timestamp::from_millisecond(ms).ok());

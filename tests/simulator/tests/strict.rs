@@ -216,7 +216,7 @@ async fn pages_cover_an_interval_once_and_end_without_a_key() {
         .map(|c| c.id)
         .collect();
     assert_eq!(seen, inside);
-    // What began earlier on a day touched by the interval and was still going on is found, too.
+    // A conversation that began earlier on a day touched by the interval and had not ended is found, too.
     let one = organization.find(&inside[3]).unwrap();
     let middle = jiff::Timestamp::from_millisecond((one.start + 1000) as i64).unwrap();
     let end = jiff::Timestamp::from_millisecond((one.start + 1001) as i64).unwrap();

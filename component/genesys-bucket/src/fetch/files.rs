@@ -1,4 +1,5 @@
-//! The files in a conversation's folder: which are recordings, what belongs to each, what is amiss.
+//! The files in a conversation's folder: the recordings, the objects that belong to each, and the
+//! problems.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +12,29 @@ use crate::{
     s3::{self, Page},
 };
 
-/// Objects of one folder that are read at most. They are part of the state, which the host bounds.
+/// The most objects of one folder that are read. They are part of the state, whose size the host limits.
 pub(crate) const MOST: u32 = 500;
-/// The bytes that their names may have together.
+/// The most bytes that their names may have together.
 const NAMES: usize = 32 << 10;
 
 /// A file that is or may be a recording.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct File {
     pub(super) name: String,
-    /// The recording's id: by the file's name, until its metadata tell it.
+    /// The recording's id: from the file's name, until its metadata provide it.
     pub(super) recording: String,
-    /// Its length as listed; none if only its metadata are there.
+    /// Its length as listed; none if only its metadata exist.
     size: Option<u64>,
-    /// Whether its length cannot be read.
+    /// True if its length cannot be read.
     #[serde(default)]
     size_unknown: bool,
     archived: bool,
-    /// Whether it is one that has no metadata of its own.
+    /// True if it is of a kind that has no metadata of its own.
     bare: bool,
     pub(super) has_sidecar: bool,
     pub(super) sidecar_size: u64,
     pub(super) screen: bool,
-    /// What is wrong with its metadata.
+    /// The problem with its metadata.
     pub(super) wrong: Option<String>,
 }
 
@@ -48,16 +49,16 @@ impl File {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Files {
     pub(super) files: Vec<File>,
-    /// When the newest one was written.
+    /// The time at which the newest one was written.
     #[serde(skip)]
     pub(super) written: Timestamp,
     /// All objects, whatever they are.
     objects: u64,
     /// Objects whose keys are not of the layout.
     odd: u32,
-    /// Whether there are more than are read.
+    /// True if there are more than are read.
     more: bool,
-    /// Whether the folder is gone.
+    /// True if the folder is gone.
     empty: bool,
 }
 
@@ -110,18 +111,18 @@ impl Files {
         sorted
     }
 
-    /// Whether a file lacks its metadata, or metadata lack their file.
+    /// Returns true if a file lacks its metadata, or metadata lack their file.
     pub(super) fn lacking(&self) -> bool {
         let lacks = |file: &File| file.size.is_none() || !(file.has_sidecar || file.bare);
         self.files.iter().any(lacks)
     }
 
-    /// How many objects there are, as a find counts them; none if there are more than are read.
+    /// The number of objects, as a find counts them; none if there are more than are read.
     pub(super) fn revision(&self) -> Option<u64> {
         (!self.more).then_some(self.objects)
     }
 
-    /// What is unavailable, in full or in part.
+    /// Everything that is unavailable, in full or in part.
     pub(super) fn missing(&self) -> Vec<Missing> {
         let mut found = Vec::new();
         for file in &self.files {
@@ -166,8 +167,8 @@ impl Files {
         found
     }
 
-    /// The files that are available, each with its part: those of one recording are counted in the
-    /// order of their names.
+    /// The available files, each with its part: the files of one recording are numbered in the order
+    /// of their names.
     pub(super) fn artifacts(
         &self,
         options: &Options,

@@ -1,4 +1,4 @@
-//! What a bucket refuses, holds too much of, or tells oddly.
+//! A bucket that refuses, holds too much, or answers oddly.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn a_day_of_a_hundred_thousand_objects_is_paged_through_with_a_small_state() {
         split.state = send.state;
     }
     assert_eq!(found.len(), 50_000);
-    // A look whether there is anything, the pages, and the day with leading zeros.
+    // The look for anything at all, the pages, and the day with leading zeros.
     assert_eq!((pages, bucket.listed), (102, 1000));
     assert!(largest < 1000, "{largest} bytes of state");
 }
@@ -116,7 +116,7 @@ fn a_search_tells_how_many_conversations_the_bucket_has_of_each_day() {
         (counted.range.from, counted.range.until),
         (DAY + HOUR, DAY + 20 * HOUR)
     );
-    // Whatever was pushed is over.
+    // Every pushed conversation has ended.
     assert!(drive.conversations.iter().all(|one| one.end.is_some()));
 }
 
@@ -135,7 +135,7 @@ fn a_listing_with_odd_elements_costs_these_and_no_time_to_come_is_waited_for() {
             .replace("<Size>4</Size>", "<Size>?</Size>")
             .replace("2026-01-06T00:00:00.000Z", "2126-01-06T00:00:00.000Z");
         response.body = text.into_bytes();
-        // A byte that is no UTF-8 in an element that nobody reads.
+        // A byte that is not UTF-8 in an element that nobody reads.
         if let Some(at) = response
             .body
             .windows(8)

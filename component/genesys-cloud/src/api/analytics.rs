@@ -19,7 +19,7 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Row>,
     /// Elements that are no conversation with a usable id.
     pub(crate) unusable: u64,
-    /// What was dropped of the rows, with the ids of their conversations.
+    /// The dropped fields of the rows, with the ids of their conversations.
     pub(crate) odd: Vec<(String, Odd)>,
     pub(crate) total_hits: Option<u64>,
     /// Where the next page of a job's results begins; none on the last one.
@@ -51,13 +51,13 @@ impl Page {
         page
     }
 
-    /// How many rows came, whatever can be made of them.
+    /// The number of rows received, usable or not.
     pub(crate) fn len(&self) -> u64 {
         self.rows.len() as u64 + self.unusable
     }
 }
 
-/// How a job is getting on.
+/// The progress of a job.
 #[derive(Debug)]
 pub(crate) struct JobStatus {
     pub(crate) state: Option<String>,
@@ -74,7 +74,7 @@ impl JobStatus {
     }
 }
 
-/// How far the data reach that jobs are answered from, as the vendor writes it.
+/// The end of the data that jobs are answered from, as the vendor writes it.
 pub(crate) fn reach(response: &Response) -> Result<String, SourceError> {
     let (date, _) = object(response, |body| body.text("dataAvailabilityDate"))?;
     date.ok_or_else(|| {
@@ -84,14 +84,14 @@ pub(crate) fn reach(response: &Response) -> Result<String, SourceError> {
 
 /// The query for a page of the conversations of an interval.
 ///
-/// It asks for those that go on, too: one that never ends is a conversation all the same.
+/// It includes those that have not ended: one that never ends is a conversation all the same.
 pub(crate) fn query(options: &Options, interval: &str, size: u32, page: u32) -> Request {
     let mut body = filtered(options, interval);
     body["paging"] = json!({ "pageSize": size, "pageNumber": page });
     post(options, &format!("{DETAILS}/query"), &body, true)
 }
 
-/// The question how many of the conversations of an interval were recorded.
+/// The request for the number of recorded conversations of an interval.
 pub(crate) fn recorded(options: &Options, interval: &str, page: u32) -> Request {
     let mut body = filtered(options, interval);
     let recorded = any("recording", &[json!({ "operator": "exists" })]);
@@ -105,24 +105,24 @@ pub(crate) fn recorded(options: &Options, interval: &str, page: u32) -> Request 
 
 /// The submission of a job for the conversations that began on a day of the interval.
 ///
-/// It asks for those that go on, too: their end may lie beyond the data that jobs are answered from.
+/// It includes those that have not ended: their end may lie beyond the data that jobs are answered from.
 pub(crate) fn submit(options: &Options, interval: &str) -> Request {
     let mut body = filtered(options, interval);
     body["startOfDayIntervalMatching"] = json!(true);
     post(options, &format!("{DETAILS}/jobs"), &body, false)
 }
 
-/// The question how far the data of jobs reach.
+/// The request for the end of the data of jobs.
 pub(crate) fn availability(options: &Options) -> Request {
     get(options, &format!("{DETAILS}/jobs/availability"))
 }
 
-/// The question how a job is getting on.
+/// The request for the progress of a job.
 pub(crate) fn poll(options: &Options, job: &str) -> Request {
     get(options, &format!("{DETAILS}/jobs/{job}"))
 }
 
-/// A page of a job's results.
+/// The request for a page of a job's results.
 pub(crate) fn results(options: &Options, job: &str, size: u32, cursor: Option<&str>) -> Request {
     let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={}", escape(cursor)));
     get(
@@ -139,7 +139,7 @@ pub(crate) fn cancel(options: &Options, job: &str) -> Request {
     }
 }
 
-/// These conversations as the query sees them now.
+/// The request for these conversations as the query sees them now.
 pub(crate) fn details(options: &Options, ids: &[String]) -> Request {
     let ids: Vec<String> = ids.iter().map(|id| escape(id)).collect();
     get(options, &format!("{DETAILS}?id={}", ids.join(",")))

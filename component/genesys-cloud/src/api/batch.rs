@@ -13,7 +13,7 @@ pub(crate) struct Job {
     pub(crate) expected_result_count: Option<u64>,
     pub(crate) result_count: Option<u64>,
     pub(crate) results: Vec<JobResult>,
-    /// Results that do not say what conversation they are of.
+    /// The number of results that do not name their conversation.
     pub(crate) anonymous: u64,
     /// One archive with everything, in the guide dialect.
     pub(crate) result_url: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct JobResult {
     pub(crate) content_type: Option<String>,
     pub(crate) result_url: Option<String>,
     pub(crate) error_msg: Option<String>,
-    /// Whether a field that matters is there and cannot be read.
+    /// True if a field that matters is present and cannot be read.
     pub(crate) is_odd: bool,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn submit(options: &Options, conversations: &[String]) -> Request {
     post(options, "/api/v2/recording/batchrequests", &body, false)
 }
 
-/// The question how a job is getting on.
+/// The request for the progress of a job.
 pub(crate) fn poll(options: &Options, job: &str) -> Request {
     get(options, &format!("/api/v2/recording/batchrequests/{job}"))
 }

@@ -1,4 +1,4 @@
-//! What ids stand for: users, queues, wrap-up codes (UserEntityListing and the like).
+//! The names behind ids: users, queues, wrap-up codes (UserEntityListing and the like).
 
 use recording_source_sdk::{Request, Response, SourceError, url::escape};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{get, object};
 use crate::options::Options;
 
-/// Ids that one request takes at most.
+/// The most ids in one request.
 pub(crate) const IDS: usize = 100;
 
-/// What ids are the ids of.
+/// The kind of object that an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     WrapUpCodes,
 }
 
-/// The question for the names of up to [`IDS`] ids.
+/// The request for the names of up to [`IDS`] ids.
 pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
     let (path, more) = match kind {
         Kind::Users => ("users", "&state=any"),
@@ -36,7 +36,7 @@ pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
     )
 }
 
-/// The question for any one of them.
+/// The request for any one of them.
 pub(crate) fn all(options: &Options, kind: Kind) -> Request {
     let path = match kind {
         Kind::Users => "users",

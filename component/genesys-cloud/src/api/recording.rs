@@ -1,4 +1,4 @@
-//! Single recordings: their metadata, their media in a format of one's choice, retention, orphans
+//! Single recordings: their metadata, their media in a chosen format, retention, orphans
 //! (RecordingMetadata, Recording, RecordingRetention, OrphanRecording).
 
 use recording_source_sdk::{Method, Request, Response, SourceError, json::Object, url::escape};
@@ -55,13 +55,13 @@ impl Metadata {
     }
 }
 
-/// How long links of the batch API live, in minutes, as RecordingSettings tells.
+/// The lifetime of links of the batch API, in minutes, as in RecordingSettings.
 pub(crate) fn link_minutes(response: &Response) -> Result<Option<u64>, SourceError> {
     let (minutes, _) = object(response, |body| body.count("recordingBatchDownloadUrlTtl"))?;
     Ok(minutes)
 }
 
-/// The question for the settings.
+/// The request for the settings.
 pub(crate) fn settings(options: &Options) -> Request {
     get(options, "/api/v2/recording/settings")
 }
@@ -70,9 +70,9 @@ pub(crate) fn settings(options: &Options) -> Request {
 #[derive(Debug, Default)]
 pub(crate) struct Media {
     pub(crate) file_state: Option<String>,
-    /// The links, in the order of the channels that they are of.
+    /// The links, in the order of their channels.
     pub(crate) uris: Vec<String>,
-    /// Whether there are links that cannot be read.
+    /// True if there are links that cannot be read.
     pub(crate) is_odd: bool,
     pub(crate) estimated_transcode_time_ms: Option<u64>,
     pub(crate) recording_error_status: Option<String>,
@@ -180,12 +180,12 @@ impl Orphans {
     }
 }
 
-/// Recordings on a page of the retention query, at most.
+/// The most recordings on a page of the retention query.
 pub(crate) const RETAINED: u32 = 500;
-/// Orphans on a page, at most.
+/// The most orphans on a page.
 pub(crate) const ORPHANS: u32 = 100;
 
-/// What stands for the media of a recording without a conversation.
+/// The placeholder for the media of a recording without a conversation.
 pub(crate) const ORPHAN: &str = "orphan";
 
 /// The metadata of all recordings of a conversation.
@@ -204,7 +204,7 @@ pub(crate) fn one_metadata(options: &Options, conversation: &str, recording: &st
     get(options, &path)
 }
 
-/// A recording in the format asked for; the first question starts the transcoding.
+/// The request for a recording in the configured format; the first one starts the transcoding.
 pub(crate) fn media(
     options: &Options,
     conversation: &str,

@@ -1,4 +1,4 @@
-//! Conversations that went on when the data of jobs ended: they are asked for once more.
+//! Conversations that had not ended when the data of jobs ended: they are requested once more.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{
     page,
 };
 
-/// Conversations that went on when the data of jobs ended, and when each of them began.
+/// Conversations that had not ended when the data of jobs ended, and the start of each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Live {
     pub(super) ids: Vec<String>,
@@ -29,7 +29,7 @@ impl Live {
         }
     }
 
-    /// Takes out those that have been told of.
+    /// Removes those that have been reported.
     fn told(&mut self, rows: &[Row]) {
         let told: BTreeSet<&str> = rows
             .iter()
@@ -44,8 +44,8 @@ impl Live {
 }
 
 impl Backfill {
-    /// Conversations that went on when the data of jobs ended, as they are now. Whatever is not told
-    /// of them, they were found.
+    /// Reads conversations that had not ended when the data of jobs ended, as they are now. Those
+    /// that the answer lacks are handed over with their id and start alone, since they were found.
     pub(super) fn read_again(
         mut self,
         answer: RequestResult,
@@ -65,7 +65,7 @@ impl Backfill {
             Err(RequestError::TooLarge(_)) => analytics::Page::default(),
             answer => match api::success(answer)? {
                 Ok(response) => analytics::Page::read(&response)?,
-                // How many are taken at once is not documented.
+                // The limit of ids in one request is not documented.
                 Err(refusal) if refusal.status == 400 && self.together > 1 => {
                     self.together /= 2;
                     step.next = self.ask(options);

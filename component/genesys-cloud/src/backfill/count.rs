@@ -1,9 +1,9 @@
-//! Compares what jobs bring with what the vendor counts.
+//! Compares the results of jobs with the vendor's counts.
 //!
-//! The results of a job tell no total. When a job has been read, the query is asked how many
+//! The results of a job contain no total. When a job has been read, the query is asked how many
 //! conversations it counts on the whole days of the job's interval: one request for each job, more if
 //! there are so many that the vendor refuses to count them at once. Both match by the day of the
-//! beginning and by the same filters, so the numbers are comparable. Where the job brought fewer, the
+//! start and by the same filters, so the numbers are comparable. Where the job brought fewer, the
 //! query searches the days once more. Days that an interval cuts are not counted.
 
 use std::{collections::BTreeSet, ops::Range};
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Backfill {
-    /// Counts what a page brought, by the day on which it began.
+    /// Counts the conversations of a page by the day of their start.
     pub(super) fn tally(&mut self, rows: &[Row]) {
         let mut seen = BTreeSet::new();
         for row in rows {
@@ -39,7 +39,7 @@ impl Backfill {
         }
     }
 
-    /// What the query counts in the last of the ranges.
+    /// Processes the query's count for the last of the ranges.
     pub(super) fn counted(
         mut self,
         answer: RequestResult,
@@ -84,7 +84,8 @@ impl Backfill {
         Ok(step)
     }
 
-    /// Tells what the query counts, or has it search what the job did not bring.
+    /// Reports the query's count, or has the query search for the conversations that the job did not
+    /// bring.
     fn compare(&self, range: Range<Timestamp>, hits: u64, options: &Options, step: &mut Step) {
         let whole = range.start / DAY..range.end / DAY;
         let days = self.days.iter().filter(|one| whole.contains(&one.0));

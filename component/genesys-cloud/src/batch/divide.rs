@@ -1,4 +1,4 @@
-//! What is too much for one batch, in halves.
+//! Divides a batch that is too much for one job into halves.
 
 use recording_source_sdk::{OutcomeResult, Split, SplitKind, Step};
 
@@ -19,7 +19,7 @@ impl Batch {
             return step;
         }
         if let Some(renewing) = &mut self.renewing {
-            // A renewal goes on in this split: its artifacts belong to it.
+            // A renewal continues in this split: its artifacts belong to it.
             let mut second = renewing.split_off(renewing.len() / 2);
             self.to_renew.append(&mut second);
             self.phase = Phase::Unsubmitted;
@@ -53,7 +53,8 @@ impl Batch {
         part.split()
     }
 
-    /// What a job yields is more than the host accepts in one answer: half of it may be less.
+    /// Handles results that are larger than the host accepts in one answer: those of one half may be
+    /// smaller.
     pub(super) fn too_large(self, limit: u64, options: &Options) -> Step {
         let text = format!(
             "the results of {} have more than {limit} bytes: each half of it is submitted by itself",

@@ -1,4 +1,4 @@
-//! What became of the conversations of a job that is over.
+//! The outcomes of the conversations of a job that is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Batch {
-    /// Everything that a job yielded.
+    /// Hands over everything that a job yielded.
     pub(super) fn finish(mut self, job: &Job, options: &Options) -> Step {
         if job.anonymous > 0 && self.wanted().len() > 1 && self.renewing.is_none() {
             return self.single_out(job.anonymous, options);
@@ -50,8 +50,8 @@ impl Batch {
         step
     }
 
-    /// Results that do not say what they are of may be of any conversation of the batch: each half is
-    /// asked for by itself, down to the one that they are of.
+    /// Divides the batch if results do not name their conversation: they may be of any in the batch,
+    /// so each half is requested by itself, down to the conversation they are of.
     fn single_out(self, anonymous: u64, options: &Options) -> Step {
         let text = format!(
             "{anonymous} results of {} cannot be read: each half of it is submitted by itself to see whose they are",
@@ -62,7 +62,7 @@ impl Batch {
         step
     }
 
-    /// Gives up a job that does not end: what it handed over counts, and something else may lack.
+    /// Gives up a job that does not end: the files handed over count, and others may be missing.
     pub(super) fn abandon(mut self, job: &Job, code: &str, options: &Options) -> Step {
         let message = format!("the job did not complete in {} attempts", self.attempts);
         let failure = failure(code, message);
@@ -75,7 +75,7 @@ impl Batch {
         step
     }
 
-    /// The files among the results that are wanted, each with its part.
+    /// The wanted files among the results, each with its part.
     fn artifacts(&mut self, rows: &[JobResult]) -> Vec<Artifact> {
         let wanted: BTreeSet<&String> = self.wanted().iter().collect();
         let rows = rows.iter();
@@ -85,7 +85,8 @@ impl Batch {
         self.files.artifacts(&rows)
     }
 
-    /// What each conversation lacks: as the rows say, and what its metadata list and no row names.
+    /// The missing recordings of each conversation: those with an error in the rows, and those that
+    /// its metadata list and no row names.
     fn missing(&self, job: &Job) -> BTreeMap<String, Vec<Missing>> {
         let mut missing = errors(&job.results);
         let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -148,11 +149,10 @@ impl Batch {
     }
 }
 
-/// Whether a job has nothing more to come.
+/// Returns true if a job has nothing more to come.
 ///
-/// `status` tells, where there is one. Without it the counts do, and because
-/// the expected count grows while recordings are discovered, they must have
-/// been the same at the poll before.
+/// The `status` decides, where there is one. Without it the counts do, and because the expected count
+/// grows while recordings are discovered, they must have been the same at the poll before.
 pub(super) fn complete(job: &Job, before: Option<(u64, u64)>, age: u64, options: &Options) -> bool {
     if let Some(status) = &job.status {
         return status.eq_ignore_ascii_case("completed");

@@ -1,20 +1,20 @@
-//! Which file of its recording a link leads to.
+//! The assignment of links to the files of a recording.
 //!
-//! A link is no name: it is signed anew each time, and may be made up anew each time. What the vendor
-//! means is that the results of one recording in one answer are its files. Hence:
+//! A link is not a name: it is signed anew each time, and may be made up anew each time. By the
+//! vendor's intent, the results of one recording in one answer are its files. Hence:
 //!
-//! 1. Two results of a recording with the same link are one file told twice. The parts of a link that
+//! 1. Two results of a recording with the same link are one file listed twice. The parts of a link that
 //!    only sign it (`X-Amz-*`, `Expires`, `Signature`, `sig` and the like) do not count; its path and
 //!    all other parameters do, since a service may name the file in its query.
 //! 2. A file that is met first gets the next number, in the order of these links: the same for each
 //!    export of it as long as links are made in the same way.
 //! 3. In a later answer a file with a known link keeps its number. The others keep, place by place,
-//!    the numbers that those places had before, since links that change tell nothing; only what is
-//!    more than there was is new.
+//!    the numbers that those places had before, since links that change say nothing; only results
+//!    beyond these places are new.
 //!
-//! While a job runs, a file is handed over only if it is its recording's only one so far, and sound:
+//! While a job runs, a file is handed over only if it is its recording's only one so far, and audio:
 //! more may come of everything else. If links change and more files come, which one was first is not
-//! known; the host finds by its bytes what it has already.
+//! known; the host recognizes by its bytes what it already has.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{api::batch::JobResult, artifact::identity, metadata::fnv};
 
-/// Recordings that are remembered while a job runs; of more, none is handed over early.
+/// The most recordings that are remembered while a job runs; beyond them, none is handed over early.
 const MOST: usize = 1500;
 
 /// The files of recordings that have been handed over: ids and links as digests, to be small.
@@ -38,12 +38,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Whether there is room for what is handed over early.
+    /// Returns true if there is room for files that are handed over early.
     pub(super) fn has_room(&self) -> bool {
         self.files.len() < MOST
     }
 
-    /// Forgets what can be done without: a recording's only file is the first one anyhow.
+    /// Drops the entries that are not needed: a recording's only file is the first one anyway.
     pub(super) fn forget_the_obvious(&mut self) {
         self.files.retain(|_, files| files.len() > 1);
         self.parts.retain(|_, files| files.len() > 1);
@@ -117,7 +117,7 @@ impl Files {
                 *number = Some(known[place].1);
             }
         }
-        // What is new, in the order of the links.
+        // New files, in the order of the links.
         let next = known.iter().map(|(_, number)| number + 1).max();
         let mut new: Vec<usize> = (0..links.len())
             .filter(|at| numbers[*at].is_none())
@@ -217,7 +217,7 @@ mod tests {
                 ("https://m/m4", 2)
             ])
         );
-        // One is not told of for once, and keeps its number.
+        // One is missing from this answer, and keeps its number.
         assert_eq!(
             parts(&mut files, &["https://m/d3"]),
             BTreeMap::from([("https://m/d3", 0)])

@@ -1,4 +1,4 @@
-//! Where an organization is: its region's hosts, or base URLs given one by one.
+//! The location of an organization: its region's hosts, or base URLs given one by one.
 
 use recording_source_sdk::{
     SourceError,
@@ -29,7 +29,7 @@ const REGIONS: [(&str, &str); 18] = [
     ("ap-southeast-2", "mypurecloud.com.au"),
 ];
 
-/// Where API, log-in and media are.
+/// The addresses of API, log-in and media.
 pub(super) struct Hosts {
     pub(super) api_url: String,
     pub(super) login_url: String,

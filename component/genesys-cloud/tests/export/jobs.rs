@@ -86,7 +86,7 @@ fn a_job_that_never_completes_ends_by_its_time() {
 
 #[test]
 fn what_holds_up_a_job_is_submitted_apart_from_what_the_job_told_of() {
-    // No job with c7 in it ever ends, and none tells anything of c7.
+    // No job with c7 in it ever ends, and none returns anything for c7.
     let mut vendor = Vendor::new(10, |conversations, _| {
         let sound = conversations.iter().filter(|id| *id != "c7");
         let rows: Vec<Value> = sound.map(|id| audio(id)).collect();

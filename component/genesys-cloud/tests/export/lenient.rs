@@ -1,4 +1,4 @@
-//! What is odd costs itself alone, and nothing vanishes.
+//! An odd element costs itself alone, and nothing vanishes.
 
 use recording_source_sdk::{Count, Update};
 
@@ -7,7 +7,7 @@ use super::*;
 /// A vendor that has these rows on the first day, and one recording of each conversation.
 pub(crate) struct Rows {
     pub(crate) rows: Vec<Value>,
-    /// What it says how many there are, if not as many.
+    /// The number of conversations it claims to have, if it differs.
     pub(crate) hits: Option<usize>,
     jobs: Vec<Vec<String>>,
 }
@@ -120,7 +120,7 @@ fn a_row_with_an_odd_field_is_filed_without_it_and_the_field_is_named() {
         !notes.contains("secret") && !notes.contains("15550100"),
         "{notes}"
     );
-    // What has an obvious meaning is kept.
+    // A value with an obvious meaning is kept.
     let found = |n: usize| &drive.conversations[n];
     assert!(found(6).tags.contains(&"4711".to_owned()));
     assert_eq!(found(8).ani.as_deref(), Some("15550100"));
@@ -242,7 +242,7 @@ fn lists_that_are_null_or_missing_are_empty() {
         .run::<GenesysCloud>(|_, _| reply(200, &json!({ "entities": null, "nextUri": null })))
         .unwrap();
     assert!(drive.conversations.is_empty());
-    // What is there and no list at all is not the vendor's.
+    // A list that is something else is not the vendor's.
     let mut drive = start(OPTIONS, week());
     let odd = json!({ "conversations": "many", "totalHits": 3 });
     let error = drive
@@ -292,7 +292,7 @@ fn text_that_is_no_text_costs_the_character() {
 
 #[test]
 fn an_odd_result_costs_its_conversation_and_no_other() {
-    // Whose the second one is can be read; whose the third one is can not.
+    // The conversation of the second one can be read; that of the third one cannot.
     let mut vendor = Vendor::new(7, |ids, _| {
         let mut rows: Vec<Value> = ids.iter().map(|id| audio(id)).collect();
         for (row, id) in rows.iter_mut().zip(ids) {
@@ -333,7 +333,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
     for row in &mut rows[1..] {
         row.as_object_mut().unwrap().remove("conversationEnd");
     }
-    // c9 has no flag, and goes on: it may be recorded yet. The batch is asked in the end.
+    // c9 has no flag and has not ended: it may be recorded yet. The batch is asked in the end.
     let drive = Rows::new(rows.clone()).export(OPTIONS);
     let ends: Vec<bool> = drive
         .conversations
@@ -345,7 +345,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
         assert!(matches!(result, OutcomeResult::HandedOver(_)), "{id}");
     }
 
-    // Metadata alone: what goes on may still tell more, for a day.
+    // Metadata alone: for a day, a conversation in progress may still gain data.
     let options = r#"{"region":"mypurecloud.ie","mode":"metadata_only"}"#;
     for (now, early) in [(FROM + 2 * DAY, 3), (FROM + DAY / 2, 1)] {
         let mut vendor = Rows::new(rows.clone());
@@ -373,7 +373,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
 #[test]
 fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it() {
     let options = r#"{"region":"mypurecloud.ie","search":"job"}"#;
-    // Of three that go on one has ended by now, one goes on, and of one nothing is told any more.
+    // Of three in progress, one has ended by now, one continues, and one is no longer in the answer.
     let mut rows: Vec<Value> = (0..4).map(|n| row(n, FROM + n * 1000)).collect();
     for row in &mut rows[1..] {
         row.as_object_mut().unwrap().remove("conversationEnd");
@@ -448,7 +448,7 @@ fn what_a_job_does_not_bring_is_searched_by_the_query() {
         .collect();
     assert_eq!(found.len(), 5);
     assert!(notes(&drive).contains("an analytics job brought 3"));
-    // Told once, by the search that found them all.
+    // Reported once, by the search that found them all.
     let counts = counted(&drive);
     assert_eq!((counts.len(), counts[0].conversations), (1, 5));
 }

@@ -1,13 +1,13 @@
-//! What is too large has a way down to smaller work, to the one item that is too large by itself.
+//! Work that is too large is divided into smaller work, down to the one item that is too large by itself.
 
 use recording_source_sdk::Level;
 
 use super::{lenient::Rows, *};
 
-/// The largest state that hosts take, and what a batch stays below.
+/// The largest state that hosts take, and the limit of a batch's state.
 const STATE: usize = 256 << 10;
 
-/// The largest state that any split has had is below what hosts take.
+/// Runs to the end; the state of every split stays below what hosts take.
 fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> RequestResult) {
     while let Some(((due, _), split)) = drive.open.pop_first() {
         assert!(
@@ -27,7 +27,7 @@ fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> Reques
                 .all(|split| split.state.data.len() < STATE)
         );
     }
-    // What was found is fetched.
+    // The conversations found are fetched.
     drive.run::<GenesysCloud>(respond).unwrap();
 }
 
@@ -87,7 +87,7 @@ fn a_row_that_is_too_large_by_itself_is_named_and_counted_and_the_rest_is_found(
     assert_eq!(count, Some(300));
 }
 
-/// The recordings of a conversation, as their metadata and as a job's results tell them.
+/// The recordings of a conversation, as their metadata and as a job's results list them.
 fn listed(conversation: &str, count: usize) -> (Value, Vec<Value>) {
     let id = |n: usize| format!("10000000-0000-4000-8000-{conversation:0>6}{n:06}");
     let metadata = (0..count).map(|n| {

@@ -1,4 +1,4 @@
-//! What is configured: regions, and what is wrong.
+//! The configuration: regions, and mistakes.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn wrong_options_are_named() {
             "dialects",
             "unknown option `dialects`, did you mean `dialect`?",
         ),
-        // A typo in what must be given is a typo.
+        // A typo in a required option is reported as a typo.
         (
             r#"{"regoin":"mypurecloud.ie"}"#,
             "regoin",

@@ -1,4 +1,4 @@
-//! What seems to be gone is asked for again for as long as everything else is.
+//! Something that seems to be gone is requested again for as long as everything else is.
 
 use recording_source_sdk::Level;
 
@@ -47,8 +47,8 @@ fn a_job_that_is_not_found_for_a_while_is_the_same_job_afterwards() {
 
 #[test]
 fn a_job_that_stays_away_is_submitted_again_and_its_loss_may_pass() {
-    // The first job is waited for for half an hour; then those that it told of are asked for apart
-    // from the others. The second jobs are waited for as long, and the third ones are there.
+    // The first job is waited for for half an hour; then those with results are requested apart from
+    // the others. The second jobs are waited for as long, and the third ones are there.
     let (vendor, drive) = export(70, (404, "batch.download.job.not.found"));
     assert_eq!(vendor.jobs.len(), 1 + 2 + 2);
     assert!(
@@ -226,7 +226,7 @@ fn a_window_that_an_earlier_version_was_walking_is_walked_to_its_end() {
         .iter()
         .map(|request| body(request)["paging"]["pageNumber"].as_u64().unwrap())
         .collect();
-    // What came before the second page is not known to have come: all is walked once more.
+    // The rows before the second page are not known to have come: all is walked once more.
     assert_eq!(pages, [2, 1, 2]);
     let found: BTreeSet<&str> = drive
         .conversations

@@ -1,4 +1,4 @@
-//! An object of somebody else's: fields are taken one by one, and what is odd is named.
+//! An object of somebody else's: fields are taken one by one, and odd ones are named.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,10 +10,10 @@ use serde_json::{Error, value::RawValue};
 use super::instant;
 use crate::Timestamp;
 
-/// Paths that are kept; of more the number alone.
+/// The most paths that are kept; of more only the number is.
 const NAMED: usize = 10;
 
-/// The fields that were dropped since they were not of a type that makes sense there.
+/// The fields that were dropped because they were not of a type that makes sense there.
 ///
 /// Paths name fields and places in lists, such as `participants[1].sessions[0].metrics[0].value`;
 /// neither values nor keys that are data are ever part of them.
@@ -24,7 +24,7 @@ pub struct Odd {
 }
 
 impl Odd {
-    /// How many there were.
+    /// The number of dropped fields.
     pub fn count(&self) -> usize {
         self.count.get()
     }
@@ -34,7 +34,8 @@ impl Odd {
         self.first.borrow().clone()
     }
 
-    /// Whether one of the first few is at this path or below it; true if there are more than are named.
+    /// Returns true if one of the first few is at this path or below it, or if there are more than
+    /// are named.
     pub fn touches(&self, path: &str) -> bool {
         let first = self.first.borrow();
         let below = |odd: &String| {
@@ -71,17 +72,17 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Reads one that was kept as JSON text, with its own account of what is odd.
+    /// Reads an object that was kept as JSON text, with its own list of oddities.
     ///
     /// # Errors
-    /// What is no JSON object.
+    /// The text is not a JSON object.
     pub fn read<T>(json: &str, read: impl FnOnce(&Object<'_>) -> T) -> Result<(T, Odd), Error> {
         let odd = Odd::default();
         let made = read(&Object::root(json, &odd)?);
         Ok((made, odd))
     }
 
-    /// Whether the field is there and not `null`.
+    /// Returns true if the field is there and not `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()
@@ -123,7 +124,7 @@ impl<'a> Object<'a> {
     pub fn count(&self, name: &str) -> Option<u64> {
         self.take(name, |raw| {
             let exact = text(raw)?.trim().parse().ok();
-            // Beyond 2^53 a floating number is no count any more.
+            // Beyond 2^53 a floating-point number is no longer a count.
             exact.or_else(|| {
                 number(raw)
                     .filter(|value| value.fract() == 0.0 && (0.0..9e15).contains(value))
@@ -137,7 +138,7 @@ impl<'a> Object<'a> {
     pub fn instant(&self, name: &str) -> Option<Timestamp> {
         self.take(name, |raw| {
             let text = text(raw)?;
-            // Milliseconds, if it is after 1973: seconds would be.
+            // Milliseconds, if after 1973: a number of seconds is smaller.
             instant(text.trim())
                 .or_else(|| text.trim().parse().ok().filter(|ms| *ms > 100_000_000_000))
         })
@@ -212,7 +213,7 @@ impl<'a> Object<'a> {
         objects
     }
 
-    /// Says that a field is odd, for a reason of the caller's.
+    /// Marks a field as odd, for a reason of the caller's.
     pub fn mark(&self, name: &str) {
         self.odd.add(self.at(name));
     }

@@ -1,4 +1,4 @@
-//! Text from outside: what is no text becomes U+FFFD, and instants are read as vendors write them.
+//! Text from outside: invalid text becomes U+FFFD, and instants are read as vendors write them.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp as Instant;
 
 use crate::Timestamp;
 
-/// JSON as text that can be parsed: bytes that are no UTF-8 and halves of surrogate pairs (such as
+/// JSON as text that can be parsed: bytes that are not UTF-8 and halves of surrogate pairs (such as
 /// `\ud83d` without its partner) become U+FFFD, also in keys; raw control characters in strings are
 /// escaped, and a byte order mark is left out. Clean text is not copied.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// What a JSON parser refuses in a string.
+/// A part of a string that a JSON parser refuses.
 #[derive(Clone, Copy)]
 enum Found {
     /// The escape of half of a surrogate pair.
@@ -50,11 +50,11 @@ impl Found {
     }
 }
 
-/// Finds what a parser refuses, from the beginning to the end.
+/// Finds the parts that a parser refuses, from the beginning to the end.
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether `at` is inside a string.
+    /// True if `at` is inside a string.
     inside: bool,
 }
 
@@ -147,7 +147,7 @@ mod tests {
         }
         let key: serde_json::Value = serde_json::from_str(&clean(br#"{"\udfff":1}"#)).unwrap();
         assert_eq!(key["\u{fffd}"], 1);
-        // What is cut off in an escape is no JSON, and no panic either.
+        // A truncated escape is not JSON, and causes no panic either.
         for cut in [
             r#"{"a":"\u"#,
             r#"{"a":"\ud8"#,

@@ -1,9 +1,9 @@
 //! Lets Genesys Cloud's own S3 integration push recordings to a bucket: its recording bulk actions.
 //!
-//! A job is `PENDING` while the vendor looks for recordings, `READY` until who created it lets it go
-//! on, then `PROCESSING`, and `FULFILLED` in the end. All of its state is the vendor's: nothing is
-//! kept here, and whoever has its id can go on with it. What is pushed is exported by a source of
-//! type `genesys_bucket`.
+//! A job is `PENDING` while the vendor looks for recordings, `READY` until its creator lets it
+//! continue, then `PROCESSING`, and `FULFILLED` in the end. All of its state is the vendor's: nothing
+//! is kept here, and whoever has its id can continue it. A source of type `genesys_bucket` exports the
+//! pushed recordings.
 
 mod answer;
 
@@ -35,7 +35,7 @@ pub(crate) enum PushError {
     /// The API refuses.
     #[error("the API refuses to {what}: status {status}, {code}: {message}{hint}")]
     Refused {
-        /// What was asked of it.
+        /// The action that it refuses.
         what: &'static str,
         /// The status.
         status: u16,
@@ -43,7 +43,7 @@ pub(crate) enum PushError {
         code: String,
         /// The vendor's words.
         message: String,
-        /// What to do about it.
+        /// How to fix it.
         hint: &'static str,
     },
     /// The answer is none of the documented ones.
@@ -62,21 +62,21 @@ pub(crate) enum PushError {
         /// The vendor's words.
         message: String,
     },
-    /// The job was cancelled.
+    /// The job was canceled.
     #[error("the job {0} was cancelled")]
     Cancelled(String),
 }
 
-/// What is to be pushed.
+/// The recordings to push.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     /// The id of the S3 integration.
     pub(crate) integration: String,
     /// The conversations that began in this range, in ms since the epoch, the end excluded.
     pub(crate) range: std::ops::Range<u64>,
-    /// Whether recordings of screens are pushed.
+    /// True if recordings of screens are pushed.
     pub(crate) screens: bool,
-    /// Whether recordings with sensitive data are pushed.
+    /// True if recordings with sensitive data are pushed.
     pub(crate) sensitive: bool,
 }
 
@@ -148,10 +148,10 @@ impl Push {
         answer::job(&response)
     }
 
-    /// Follows a job to its end and lets it go on once it is ready; calls `report` at each look.
+    /// Follows a job to its end and lets it continue once it is ready; calls `report` at each look.
     ///
     /// # Errors
-    /// [`PushError`]; the job itself goes on unless it has failed or was cancelled.
+    /// [`PushError`]; the job itself continues unless it has failed or was canceled.
     pub(crate) async fn follow(&self, id: &str, report: impl Fn(&Job)) -> Result<Job, PushError> {
         let path = path_of(id)?;
         let begun = self.clock.now();
@@ -234,7 +234,7 @@ impl Push {
                 ("content-type".to_owned(), "application/json".to_owned()),
             ],
             body: body.map(|body| body.to_string().into_bytes()),
-            // Two jobs for one order, or a state that is asked for twice, would be refused.
+            // Two jobs for one order, or a state that is requested twice, would be refused.
             repeatable: method == Method::Get,
         };
         match self.grant.send("push", &request).await {

@@ -20,11 +20,11 @@ pub(crate) struct Push {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Creates a job for the source's interval, lets it go on once it is ready, and follows it to its end.
+    /// Creates a job for the source's interval, lets it continue once it is ready, and follows it to its end.
     Start(Start),
     /// Lists the jobs of this client.
     List(List),
-    /// Follows a job to its end, and lets it go on once it is ready.
+    /// Follows a job to its end, and lets it continue once it is ready.
     Follow(OfJob),
     /// Ends a job.
     Cancel(OfJob),
@@ -127,7 +127,7 @@ impl Whose {
     }
 }
 
-/// Whether a pipeline's source is the one that can push.
+/// Returns true if a pipeline's source is the one that can push.
 fn is_genesys_cloud(pipeline: &Pipeline) -> bool {
     pipeline.source_type().is_ok_and(|name| name == SOURCE)
 }

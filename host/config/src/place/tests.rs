@@ -16,7 +16,7 @@ fn config(sinks: Value) -> Result<Config, String> {
     Config::new(value).map_err(|error| error.to_string())
 }
 
-/// Checks that both sinks are refused, with a message that tells how the second lies to the first.
+/// Checks that both sinks are refused, with a message that says how the second lies to the first.
 fn refused(one: &Value, other: &Value, how: &str) {
     let error = config(json!({ "one": one, "two": other })).expect_err(&format!("{one} {other}"));
     assert!(error.starts_with("sinks.two."), "{error}");
@@ -75,7 +75,7 @@ fn a_symbolic_link_is_what_it_leads_to() {
     let at = |path: &str| folder(root.join(path));
     refused(&at("real/below"), &at("link"), SAME);
     refused(&at("real"), &at("link/new"), INSIDE);
-    // What the system makes of it: the folder above the one that the link leads to.
+    // The system resolves it to the folder above the one that the link leads to.
     refused(&at("real/x"), &at("link/../x"), SAME);
     accepted(&at("x"), &at("link/../x"));
 }

@@ -1,7 +1,7 @@
 //! Runs a command that prints a secret.
 //!
-//! What it prints is the secret and is never shown; what it says on standard error might be one,
-//! and is discarded.
+//! Its standard output is the secret and is never shown; its standard error might contain one, and is
+//! discarded.
 
 use std::{
     io::{self, Read},
@@ -30,7 +30,7 @@ pub(super) enum ExecError {
     Run {
         /// The program.
         program: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// It took too long and was killed.
@@ -51,17 +51,17 @@ pub(super) enum ExecError {
         /// How it ended.
         status: ExitStatus,
     },
-    /// What it printed is no secret.
+    /// Its output is no secret.
     #[error("`{program}` printed {what}")]
     Output {
         /// The program.
         program: String,
-        /// What is wrong with it.
+        /// The fault of the output.
         what: &'static str,
     },
 }
 
-/// What `command` prints for `key`, within a time.
+/// Returns the output of `command` for `key`, within a time.
 pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<String, ExecError> {
     let until = Instant::now() + limit;
     let (program, arguments) = command.split_first().ok_or(ExecError::Empty)?;
@@ -116,7 +116,7 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
     }
 }
 
-/// What a child prints. A grandchild may hold the output open, so reading is left behind in time.
+/// The output of a child. A grandchild may hold the output open, so reading is left behind in time.
 fn printed(child: &mut Child, until: Instant) -> io::Result<Vec<u8>> {
     let output = child.stdout.take();
     let (tell, told) = mpsc::channel();

@@ -21,7 +21,7 @@ pub(super) struct Keys {
     /// The container's name; it must exist.
     #[schemars(example = &"recordings")]
     container: String,
-    /// What all keys begin with.
+    /// The prefix of all keys.
     #[serde(default)]
     #[schemars(example = &"genesys")]
     prefix: String,
@@ -42,10 +42,10 @@ pub(super) struct Keys {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labelled with.
+    /// The content encoding that objects are labeled with.
     #[schemars(example = &"identity")]
     content_encoding: Option<String>,
-    /// What is done about an object that is there already.
+    /// How to treat an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
     /// How requests are repeated.

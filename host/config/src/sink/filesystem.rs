@@ -28,7 +28,7 @@ pub(super) struct Keys {
     #[serde(default)]
     #[schemars(example = &"0750")]
     directory_mode: Option<Mode>,
-    /// What is done about an object that is there already.
+    /// How to treat an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
 }

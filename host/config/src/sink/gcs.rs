@@ -18,7 +18,7 @@ pub(super) struct Keys {
     /// The bucket's name; it must exist.
     #[schemars(example = &"corp-recordings")]
     bucket: String,
-    /// What all keys begin with.
+    /// The prefix of all keys.
     #[serde(default)]
     #[schemars(example = &"genesys")]
     prefix: String,
@@ -35,10 +35,10 @@ pub(super) struct Keys {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labelled with.
+    /// The content encoding that objects are labeled with.
     #[schemars(example = &"identity")]
     content_encoding: Option<String>,
-    /// What is done about an object that is there already.
+    /// How to treat an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
     /// How requests are repeated.
@@ -55,7 +55,7 @@ struct CredentialKeys {
     /// An access token, which is not renewed.
     #[schemars(example = &"SECRET[env.GCS_TOKEN]")]
     token: Option<Hidden>,
-    /// Whether nobody in particular writes, as with an emulator.
+    /// True if nobody in particular writes, as with an emulator.
     #[serde(default)]
     anonymous: bool,
 }

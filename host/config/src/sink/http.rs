@@ -119,7 +119,7 @@ impl SinkKeys for Keys {
     }
 
     /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
-    /// that its path is told as a digest; a reference to a secret is told as it is.
+    /// that its path is given as a digest; a reference to a secret is given as it is.
     fn place(&self) -> Place {
         match Template::new(&self.url.0) {
             Ok(url) => Place::hidden(url.base()),

@@ -18,10 +18,10 @@ use crate::place::Place;
 /// Its description in the schema is the type's doc comment, that of each key the field's.
 #[async_trait]
 pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
-    /// The key that tells where its objects lie.
+    /// The key that says where its objects lie.
     fn place_key(&self) -> &'static str;
 
-    /// Where its objects lie. A URL that is a reference to a secret is told as that reference.
+    /// Where its objects lie. A URL that is a reference to a secret is given as that reference.
     fn place(&self) -> Place;
 
     /// Its place with secrets in it looked up: it may be compared, and not shown.
@@ -32,12 +32,12 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
         Ok(self.place())
     }
 
-    /// Whether its place may be a secret.
+    /// Returns true if its place may be a secret.
     fn may_be_secret(&self) -> bool {
         false
     }
 
-    /// Whether it writes to standard output.
+    /// Returns true if it writes to standard output.
     fn prints(&self) -> bool {
         false
     }
@@ -68,11 +68,11 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
 
 /// A type of sinks.
 pub(super) struct SinkType {
-    /// What `type` says.
+    /// The value of `type`.
     name: &'static str,
     /// The feature of the build that it is there by; empty if it always is.
     feature: &'static str,
-    /// What reads its keys; none if this build has it not.
+    /// The reader of its keys; none if this build does not include it.
     built: Option<Built>,
 }
 
@@ -115,7 +115,7 @@ macro_rules! sink {
     };
 }
 
-/// All types, in the order in which they are told.
+/// All types, in the order in which they are listed.
 const TYPES: [SinkType; 6] = [
     sink!("s3", super::s3::Keys, "s3"),
     sink!("filesystem", super::filesystem::Keys),
@@ -155,7 +155,7 @@ pub(super) fn read(
     (built.read)(at, keys)
 }
 
-/// The names of all types, as a sentence tells them.
+/// The names of all types, in the form of a sentence.
 fn known() -> String {
     let names = TYPES.map(|one| one.name);
     let (last, others) = names.split_last().unwrap_or((&"", &[]));

@@ -24,7 +24,7 @@ pub(super) struct Keys {
     /// The bucket's name; it must exist.
     #[schemars(example = &"corp-recordings")]
     bucket: String,
-    /// What all keys begin with. Give one in a bucket that others use, too.
+    /// The prefix of all keys. Give one in a bucket that others use, too.
     #[serde(default)]
     #[schemars(example = &"genesys")]
     prefix: String,
@@ -34,7 +34,7 @@ pub(super) struct Keys {
     /// The URL of a server other than AWS.
     #[schemars(example = &"https://minio.example.com:9000")]
     endpoint: Option<String>,
-    /// Whether the bucket stands in the path of URLs and not in the host name.
+    /// True if the bucket stands in the path of URLs and not in the host name.
     #[serde(default)]
     path_style: bool,
     /// Who writes; AWS' default chain if left out (environment, profile, web identity, container, instance).
@@ -59,7 +59,7 @@ pub(super) struct Keys {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labelled with.
+    /// The content encoding that objects are labeled with.
     #[schemars(example = &"identity")]
     content_encoding: Option<String>,
     /// The checksum that goes with objects; the server compares it with what arrived.
@@ -67,10 +67,10 @@ pub(super) struct Keys {
     checksum: Checksum,
     /// How long objects can be neither deleted nor replaced; the bucket must have object lock.
     object_lock: Option<LockKeys>,
-    /// What is done about an object that is there already.
+    /// How to treat an object that is there already.
     #[serde(default)]
     overwrite: Overwrite,
-    /// Whether the requester pays.
+    /// True if the requester pays.
     #[serde(default)]
     requester_pays: bool,
     /// How requests are repeated.
@@ -136,7 +136,7 @@ struct LockKeys {
     /// Until when it lasts, instead of `days`.
     #[schemars(with = "Option<String>", example = &"2035-01-01T00:00:00Z")]
     until: Option<jiff::Timestamp>,
-    /// Whether a legal hold is put on objects.
+    /// True if a legal hold is put on objects.
     #[serde(default)]
     legal_hold: bool,
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 
 const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
-/// What is wrong with a sink that is given so.
+/// Returns the error of a sink with these keys.
 fn wrong(value: Value) -> String {
     let checked = SinkConfig::new("lake", value)
         .and_then(|sink| sink.validate(&BTreeMap::new()).map(|()| sink));

@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     })
 }
 
-/// A text whose offsets are told as lines and columns.
+/// A text whose offsets are converted to lines and columns.
 struct Lines<'a>(&'a str);
 
 impl Lines<'_> {

@@ -27,14 +27,14 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| refused(&error))
 }
 
-/// What is read, and up to which size. Keys that stand twice are passed on, since only whoever
+/// The accepted input and its size limits. Keys that stand twice are passed on, since only whoever
 /// knows their path can name it.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEEPEST + 1,
             flow_nesting_limit: DEEPEST + 1,
-            // One more than is accepted, so that the second one is told as what it is.
+            // One more than is accepted, so that the second one is reported as what it is.
             max_documents: 2,
             max_nodes: MOST,
             max_events: 4 * MOST,

@@ -57,7 +57,7 @@ pub(crate) fn label(
     format!("{}-{}", plain(name), &hex(&digest.finalize())[..DIGITS])
 }
 
-/// What a sink takes, as text.
+/// The route of a sink, as text.
 pub(crate) fn route(route: &Route) -> String {
     let condition = &route.condition;
     let list = |list: &[String]| {

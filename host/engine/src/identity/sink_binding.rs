@@ -1,8 +1,8 @@
-//! What of a sink's keys decides which object stands under which key.
+//! The keys of a sink's configuration that decide which object stands under which key.
 //!
-//! It is told by the names that a configuration has for them and by nothing of the program's types,
-//! so that no renaming changes it. A key with its default is left out: an export whose default is
-//! spelled out is the same export.
+//! They have the names that a configuration has for them and nothing of the program's types, so that no
+//! renaming changes them. A key with its default is left out: an export whose default is spelled out is
+//! the same export.
 
 use serde_json::{Map, Value, json};
 

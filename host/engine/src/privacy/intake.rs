@@ -15,7 +15,7 @@ use super::Privacy;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Intake {
     privacy: Privacy,
-    /// What ids stand for, in memory alone: an id does not tell whether its name may be written down.
+    /// The names of ids, in memory alone: an id does not say whether its name may be written down.
     names: Arc<Mutex<HashMap<String, String>>>,
 }
 
@@ -66,12 +66,12 @@ impl Intake {
         }
     }
 
-    /// Takes a sentence out that may tell of persons.
+    /// Takes out a sentence that may be about persons.
     pub(crate) fn message(&self, message: &mut String) {
         self.privacy.message(message);
     }
 
-    /// Gives parties the names that the source has told, which are told to nobody else.
+    /// Gives parties the names that the source has given, which are passed on to nobody else.
     fn name_parties(&self, step: &mut Step) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         step.updates.retain(|update| match update {

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use recording_host_model::hex;
 
-/// What every pseudonym begins with.
+/// The prefix of every pseudonym.
 const PREFIX: &str = "p_";
 /// How many bytes of the digest a pseudonym has.
 const LENGTH: usize = 16;
@@ -37,7 +37,7 @@ impl Pseudonyms {
         }
         let key = self.key.expose_secret().as_bytes();
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-            // HMAC takes keys of any length. Were it not so, nothing would be told.
+            // HMAC takes keys of any length. Were it not so, the pseudonym would be empty.
             return String::new();
         };
         // No kind has a zero in it, so that none can be taken for another with a longer value.

@@ -1,4 +1,4 @@
-//! What a run knows, and its receipts tell, besides the segment itself.
+//! The data of a run that its receipts contain besides the segment itself.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::format::{
 use crate::transfer::SinkBinding;
 use recording_host_model::{Segment, route::Condition};
 
-/// Days of which a header tells what the source counted: those that are nearest to its own.
+/// Days for which a header contains the source's counts: those that are nearest to its own.
 const DAYS: usize = 64;
 const DAY_MS: i64 = 86_400_000;
 
-/// What stands in the header of every receipt of a run.
+/// The data in the header of every receipt of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
     /// The export, as file names have it.
@@ -40,7 +40,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What is known of an export of which only the name is known.
+    /// The context of an export of which only the name is known.
     #[must_use]
     pub fn new(export: &str) -> Self {
         Context {
@@ -58,7 +58,7 @@ impl Context {
         catalog: Option<ObjectDigest>,
         media_in: Option<String>,
     ) -> ReceiptHeader {
-        // What the source counted says nothing of a sink that takes some conversations alone.
+        // The source's count says nothing of a sink that takes some conversations alone.
         let takes_all = binding.route.condition == Condition::default();
         let counted = self.source_counts.get(&segment.day).filter(|_| takes_all);
         ReceiptHeader {

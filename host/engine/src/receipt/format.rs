@@ -34,7 +34,7 @@ pub struct ReceiptHeader {
     /// SHA-256 of the sink's canonical identity, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink_identity: Option<String>,
-    /// What the keys of all media begin with.
+    /// The prefix of the keys of all media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The number of the segment in the export.
@@ -58,7 +58,7 @@ pub struct ReceiptHeader {
     /// The ranges that were searched so far and touch the day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searched: Vec<SearchedRange>,
-    /// How many conversations of the day the source counted, if it told.
+    /// How many conversations of the day the source counted, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_count: Option<SourceCount>,
     /// How many conversations the source counted on other days, so that a day whose receipts are all
@@ -80,7 +80,7 @@ pub struct ReceiptHeader {
     /// The part of the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog: Option<ObjectDigest>,
-    /// The sink that has the objects of which the rows tell, if it is another one.
+    /// The sink that has the objects that the rows describe, if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_in: Option<String>,
     /// How what the receipt names is encrypted.
@@ -125,7 +125,7 @@ pub struct SearchedRange {
 pub struct SourceCount {
     /// The number.
     pub conversations: u64,
-    /// When it was asked for.
+    /// When it was requested.
     pub at: Timestamp,
 }
 
@@ -196,7 +196,7 @@ impl ObjectDigest {
 /// A recording's file in a receipt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptObject {
-    /// The recording; empty where a bundle is kept of which nobody tells what it holds.
+    /// The recording; empty where a bundle is kept of which nobody says what it holds.
     #[serde(default)]
     pub recording: String,
     /// The object's key in the sink.
@@ -220,7 +220,7 @@ pub struct ReceiptObject {
 }
 
 impl ReceiptObject {
-    /// Of an object that is encrypted, nothing is told but ids, codes, lengths and digests.
+    /// Of an object that is encrypted, nothing is given but ids, codes, lengths and digests.
     fn of(object: &Object, encrypted: bool) -> Self {
         let stored = object.stored.clone().filter(|_| encrypted);
         let (size, sha256) = stored.unwrap_or_else(|| (object.size, object.sha256.clone()));
@@ -263,13 +263,13 @@ pub struct ReceiptEntry {
     /// Its recordings in the sink.
     #[serde(default)]
     pub objects: Vec<ReceiptObject>,
-    /// What was kept although it is not what it claims to be: no recordings.
+    /// Objects that were kept although they are not what they claim to be: no recordings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aside: Vec<ReceiptObject>,
     /// 1 for the first outcome of the conversation; a later one, with a higher number, replaces it.
     #[serde(default = "first")]
     pub attempt: u32,
-    /// How much there was of it at the source, where that can tell.
+    /// How much there was of it at the source, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extent: Option<u64>,
     /// The files of metadata beside its objects.
@@ -280,15 +280,15 @@ pub struct ReceiptEntry {
     pub sinks: Option<Vec<String>>,
 }
 
-/// Receipts that do not tell the attempt are those of the first one.
+/// Receipts that do not contain the attempt are those of the first one.
 fn first() -> u32 {
     1
 }
 
 impl ReceiptEntry {
-    /// What is told of a conversation in a sink. Where objects are encrypted, it is about what is
-    /// stored, and says nothing but ids, codes, lengths and digests: a receipt can be read by the
-    /// storage operator.
+    /// The entry for a conversation in a sink. Where objects are encrypted, it is about what is stored,
+    /// and says nothing but ids, codes, lengths and digests: a receipt can be read by the storage
+    /// operator.
     pub(super) fn of(
         settled: &CompletedConversation,
         sink: &str,
@@ -340,8 +340,8 @@ impl ReceiptEntry {
         }
     }
 
-    /// What became of the conversation. A word that this program does not know is a loss of that
-    /// name, so that whatever a later version meant by it is not taken for done.
+    /// The outcome of the conversation. A word that this program does not know is a loss of that name,
+    /// so that whatever a later version meant by it is not taken for done.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.outcome.as_str() {

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use recording_host_sink::{SinkError, Store};
 
-/// What the keys of a segment's files have in common.
+/// The part that the keys of a segment's files have in common.
 pub(crate) fn name(export: &str, day: &str, segment: i64) -> String {
     format!("date={day}/{export}-{segment:06}")
 }

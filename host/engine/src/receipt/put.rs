@@ -39,7 +39,7 @@ pub(super) async fn put(
     match written {
         Ok(Ok((size, sha256))) => {
             let mut digest = ObjectDigest::of(key, size, sha256, stored?);
-            // What is proven so is read whole: no tag is needed.
+            // An object that is proven so is read whole: no tag is needed.
             digest.etag = None;
             Ok(digest)
         }

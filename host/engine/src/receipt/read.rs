@@ -13,11 +13,11 @@ use recording_host_model::hex;
 pub struct ReceiptError {
     /// The number of the line; the header's is 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The cause.
     pub reason: String,
 }
 
-/// What the entries of a receipt add up to.
+/// The totals of a receipt's entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiptTotals {
     /// How many lines follow the header.
@@ -85,7 +85,7 @@ impl<R: BufRead> ReceiptReader<R> {
         &self.header
     }
 
-    /// What the entries that were read add up to: all of them once the iterator has ended.
+    /// The totals of the entries that were read: of all of them once the iterator has ended.
     #[must_use]
     pub fn totals(&self) -> ReceiptTotals {
         ReceiptTotals {
@@ -96,8 +96,8 @@ impl<R: BufRead> ReceiptReader<R> {
     }
 }
 
-/// Whether the lines of a receipt are those that its header counts. Of one of version 1 only their number
-/// is known.
+/// Returns true if the lines of a receipt are those that its header counts. Of one of version 1 only their
+/// number is known.
 pub(crate) fn adds_up(receipt: &[u8]) -> bool {
     let Ok(mut reader) = ReceiptReader::new(receipt) else {
         return false;

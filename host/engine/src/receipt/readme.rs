@@ -12,7 +12,7 @@ use super::CommitError;
 pub const README: &str = "README.txt";
 /// The version of the text. A higher one replaces what an earlier program has put.
 const VERSION: i64 = 1;
-/// What a text of ours begins with.
+/// The beginning of a text of ours.
 const TITLE: &str = "Call recordings, written by recording-host";
 const TEXT: &str = include_str!("readme.txt");
 

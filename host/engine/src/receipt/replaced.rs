@@ -13,7 +13,7 @@ use recording_host_state::SupersededSegment;
 /// receipt that names them. Where that names none, files are known by their names.
 ///
 /// # Errors
-/// What the sink says; it can be tried again.
+/// The sink's error; it can be tried again.
 pub async fn remove(
     store: &dyn Store,
     export: &str,
@@ -40,7 +40,8 @@ pub async fn remove(
     store.delete(&key).await
 }
 
-/// What the receipts that a segment replaces say of the files beside its objects, by their keys.
+/// The files beside a segment's objects, by their keys, as the receipts of the segments that it replaces
+/// describe them.
 pub(super) async fn sidecars(
     store: &dyn Store,
     export: &str,
@@ -50,7 +51,7 @@ pub(super) async fn sidecars(
     for number in &segment.replaces {
         let key = receipt_key(&name(export, &segment.day, *number));
         let receipt = store.read(&key).await?.unwrap_or_default();
-        // What cannot be read is put again.
+        // Sidecars of a receipt that cannot be read are put again.
         let Ok(reader) = ReceiptReader::new(receipt.as_slice()) else {
             continue;
         };

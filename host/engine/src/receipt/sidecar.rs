@@ -15,7 +15,8 @@ use recording_host_sink::{PutOptions, SinkError, SinkExt};
 /// How many are put at once.
 const AT_ONCE: usize = 32;
 
-/// Puts those that are not there yet, and returns the digest of each, by the key of the object that it is about.
+/// Puts those that are not there yet, and returns the digest of each, by the key of the object that it is
+/// about.
 pub(super) async fn put(
     export: &str,
     segment: &Segment,
@@ -31,7 +32,7 @@ pub(super) async fn put(
     let before = &before;
     let of_each = segment.conversations.iter().flat_map(|settled| {
         let objects = settled.objects_in(&binding.name).iter();
-        // What is kept aside is no recording.
+        // An object that is kept aside is no recording.
         let objects = objects.filter(|object| !object.aside);
         objects.filter_map(move |object| {
             let (key, bytes) = layout::sidecar(settled, object)?;

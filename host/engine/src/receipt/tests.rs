@@ -295,7 +295,7 @@ impl Lake {
         }
     }
 
-    /// Whether the receipt names the rows that are there.
+    /// Returns true if the receipt names the rows that are there.
     fn agrees(&self) -> bool {
         let receipt = self.read(RECEIPT).unwrap();
         let reader = ReceiptReader::new(receipt.as_slice()).unwrap();

@@ -44,7 +44,7 @@ impl Repair<'_> {
             // That of another export goes; of two others, the one that was written first.
             let goes = match (receipts.get(&finding.key), receipts.get(other)) {
                 (Some(Some(one)), Some(Some(two))) => {
-                    // What another source exports is its own affair.
+                    // The exports of another source are its own affair.
                     let related = |it: &Doubled| it.header.export.starts_with(self.claim.prefix());
                     if !related(one) || !related(two) {
                         continue;

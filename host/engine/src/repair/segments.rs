@@ -1,5 +1,5 @@
 //! Files segments anew whose receipts, rows or parts of the catalog are wrong, from what of them is
-//! sound: a receipt that adds up, or rows that tell the same.
+//! sound: a receipt that adds up, or rows that say the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use recording_host_model::{Object, Outcome, hex};
 use recording_host_sink::{Store, StoreExt};
 use recording_host_state::{Lacking, VoidSegment};
 
-/// What is left of a segment.
+/// The remains of a segment.
 #[derive(Default)]
 struct Remains {
     /// The header of the receipt, if it can be read.
@@ -28,11 +28,11 @@ struct Remains {
     entries: Option<BTreeMap<String, ReceiptEntry>>,
     /// The rows by conversation, as far as they can be read.
     rows: BTreeMap<String, Vec<Row>>,
-    /// Whether the rows are those that the receipt names, or that the queue knows where it is gone.
+    /// True if the rows are those that the receipt names, or that the queue knows where it is gone.
     named: bool,
-    /// Whether nothing tells which rows they must be.
+    /// True if nothing says which rows they must be.
     untold: bool,
-    /// All conversations that anything tells of.
+    /// All conversations that anything mentions.
     conversations: BTreeSet<String>,
 }
 
@@ -86,7 +86,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Whether another segment has taken its place.
+    /// Returns true if another segment has taken its place.
     async fn is_void(&self, store: &dyn Store, segment: &SegmentId) -> Result<bool, RepairError> {
         let own = receipt_key(&name(&segment.export, &segment.day, segment.number));
         let folder = format!("receipts/date={}/", segment.day);
@@ -195,8 +195,8 @@ impl Repair<'_> {
         let (Some(entry), Some(restored)) = (entry, restored) else {
             return Ok(None);
         };
-        // What nothing tells of may have been changed, and lack something. Nothing is filed anew in the
-        // place of a later attempt.
+        // Rows that nothing vouches for may have been changed, and lack something. Nothing is filed anew in
+        // the place of a later attempt.
         let complete = entry.outcome().losses().is_empty();
         if let Some((attempt, objects)) = self.queue.last_filed(id.to_owned()).await?
             && (entry.attempt != attempt || (complete && (entry.objects.len() as u64) < objects))
@@ -229,7 +229,7 @@ impl Repair<'_> {
 impl Remains {
     fn read_receipt(&mut self, bytes: &[u8]) {
         let Ok(mut reader) = ReceiptReader::new(bytes) else {
-            // Lines that can be read still tell of whom it was; what they say is not believed.
+            // Lines that can be read still name the conversations; what else they say is not believed.
             let lines = bytes.split(|byte| *byte == b'\n');
             let entries =
                 lines.filter_map(|line| serde_json::from_slice::<ReceiptEntry>(line).ok());
@@ -260,14 +260,14 @@ impl Remains {
 
     async fn read_rows(&mut self, key: String, file: Bytes) {
         let reading = tokio::task::spawn_blocking(move || all_rows(&key, file)).await;
-        // What cannot be read tells nothing.
+        // A file that cannot be read says nothing.
         let rows = reading.ok().and_then(Result::ok).unwrap_or_default();
         self.conversations.extend(rows.keys().cloned());
         self.rows = rows;
     }
 }
 
-/// What rows tell of a conversation, as a receipt would.
+/// The entry of a conversation by its rows, as a receipt would have it.
 fn from_rows(id: &str, rows: &[Row]) -> Option<ReceiptEntry> {
     let latest = rows.iter().map(|row| row.attempt).max()?;
     let rows: Vec<&Row> = rows.iter().filter(|row| row.attempt == latest).collect();
@@ -292,7 +292,7 @@ fn from_rows(id: &str, rows: &[Row]) -> Option<ReceiptEntry> {
     })
 }
 
-/// The outcome that a row tells.
+/// The outcome that a row contains.
 fn outcome(row: &Row) -> Option<Outcome> {
     let reason = row.reason.clone().unwrap_or_default();
     let split = |reason: &str| {
@@ -314,7 +314,7 @@ fn outcome(row: &Row) -> Option<Outcome> {
     })
 }
 
-/// Whether an object is there with the bytes that are told of it.
+/// Returns true if an object is there with the bytes that `told` describes.
 async fn is_there(store: &dyn Store, told: &ReceiptObject) -> Result<bool, RepairError> {
     let Some(mut body) = store.get(&told.key).await? else {
         return Ok(false);
@@ -348,7 +348,7 @@ async fn remove(store: &dyn Store, files: &str) -> Result<u64, RepairError> {
             match store.delete(&found?.key).await {
                 Ok(()) => removed += 1,
                 Err(error) if error.retryable => return Err(error.into()),
-                // An archive may well forbid it; then `verify` goes on naming it.
+                // An archive may well forbid it; then `verify` continues to name it.
                 Err(_) => {}
             }
         }

@@ -1,5 +1,5 @@
 //! Conversations that are filed, as the queue knows, and of which a sink proves nothing: the receipt of
-//! their segment is gone, and nothing is left that would tell.
+//! their segment is gone, and nothing is left that would prove them.
 
 use std::collections::HashSet;
 

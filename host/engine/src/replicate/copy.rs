@@ -61,7 +61,8 @@ pub(super) async fn copy(
     Ok(Some(copied))
 }
 
-/// The key that an object of the donor's has in another sink; none if the donor's key does not tell.
+/// The key that an object of the donor's has in another sink; none if it does not follow from the donor's
+/// key.
 fn key_in(
     donor: &SinkBinding,
     binding: &SinkBinding,
@@ -77,7 +78,7 @@ fn key_in(
         return Some(told.key.clone());
     }
     let stem = |of: &SinkBinding, part| of.layout.stem(about, conversation, &told.recording, part);
-    // What follows the stem is an extension, or the name of a file of an archive. Parts are numbered
+    // The stem is followed by an extension, or by the name of a file of an archive. Parts are numbered
     // behind the stem, so that the longest one counts.
     let part = (0..PARTS).rev().find(|part| {
         let rest = told.key.strip_prefix(&stem(donor, *part));
@@ -94,7 +95,7 @@ fn key_in(
 /// Copies an object; none if the donor does not have it as its receipt says.
 ///
 /// # Errors
-/// What the sinks say.
+/// The sinks' errors.
 pub(crate) async fn object(
     store: &dyn Store,
     told: &ReceiptObject,
@@ -142,7 +143,7 @@ pub(crate) async fn object(
     }
 }
 
-/// What was made of an object on its way.
+/// The result of passing an object on to a sink.
 enum Fed {
     /// It is what the receipt says.
     Right,

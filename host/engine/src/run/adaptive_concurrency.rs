@@ -5,7 +5,7 @@
 //! latency that inflates, so it goes back, and tries again after a while. When it is told that less
 //! is wanted it falls by a factor, and grows again to just below where that was; further only now and
 //! then, and the more seldom the oftener it was in vain. A window in which there was less to do than
-//! it allows tells nothing.
+//! it allows says nothing.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const START: usize = 16;
 /// How long a window lasts at least, and how many downloads end in it for each that may be under way.
 const WINDOW: Duration = Duration::from_secs(2);
 const ENDS: f64 = 4.0;
-/// What is left when less is wanted.
+/// The share that is left when less is wanted.
 const FALL: f64 = 0.7;
 /// How much it grows at once, and what part of that must get through more for it to stay.
 const STEP: f64 = 0.25;
@@ -29,7 +29,7 @@ const QUIET: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs
 /// takes, within these.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
-/// What a download costs beyond its bytes, in bytes.
+/// The cost of a download beyond its bytes, in bytes.
 const EACH: u64 = 256 << 10;
 
 /// How many downloads are under way at once.
@@ -59,7 +59,7 @@ struct Window {
     began: Instant,
     ends: f64,
     through: f64,
-    /// Whether there was less to do than is allowed.
+    /// True if there was less to do than is allowed.
     short: bool,
 }
 
@@ -199,7 +199,7 @@ mod tests {
     struct Course {
         pace: AdaptiveConcurrency,
         now: Instant,
-        /// When each download goes on, its number, when it began, and how long it is served.
+        /// When each download continues, its number, when it began, and how long it is served.
         events: BTreeSet<(Instant, u64, Instant, Option<u64>)>,
         served: usize,
         begun: u64,

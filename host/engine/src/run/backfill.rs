@@ -10,12 +10,12 @@ use crate::replicate::{Job, ReplicateError, Replicated, jobs, replicate};
 /// The copies that are to be made.
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
-    /// Whether what is to be done must be found out.
+    /// True if the jobs must be found out.
     due: bool,
     jobs: VecDeque<Job>,
-    /// Whether a job is under way.
+    /// True if a job is under way.
     busy: bool,
-    /// Whether the source has been searched for what no sink could tell of.
+    /// True if the source has been searched for what no sink could describe.
     searched: bool,
 }
 
@@ -30,7 +30,7 @@ impl Backfill {
     }
 }
 
-/// What came of a job.
+/// The result of a job.
 pub(super) struct BackfillDone {
     job: Job,
     result: Result<Replicated, ReplicateError>,
@@ -129,7 +129,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Searches the source once for what sinks lack and no other could tell of.
+    /// Searches the source once for what sinks lack and no other could describe.
     pub(super) async fn search_for_lacking(
         &self,
         in_flight: &mut InFlight,
@@ -147,7 +147,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a sink that is away lacks something.
+    /// Returns true if a sink that is away lacks something.
     pub(super) async fn any_away_lacks(&self, in_flight: &InFlight) -> Result<bool, RunError> {
         let lacking = self.queue.lacking().await?;
         let names: Vec<String> = lacking.into_keys().collect();

@@ -6,11 +6,11 @@ use recording_host_model::day;
 
 /// How long after its end a day counts as over (ms).
 const OVER: u64 = 24 * 3_600_000;
-/// An object that there never is: removing it tells whether removing is allowed.
+/// An object that there never is: removing it shows whether removing is allowed.
 const NOTHING: &str = "receipts/.recording-host-removes-nothing";
 
 impl Engine {
-    /// Whether any sink is to have small files joined.
+    /// Returns true if any sink is to have small files joined.
     pub(super) fn may_compact(&self) -> bool {
         let mut bindings = self.bindings.iter();
         bindings.any(|binding| binding.metadata.compact() && binding.sink.store().is_some())

@@ -1,4 +1,4 @@
-//! What a run tells in its receipts besides the segments.
+//! The content of a run's receipts besides the segments.
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use recording_host_state::QueueError;
 const DAY: u64 = 86_400_000;
 
 impl Engine {
-    /// What stands in the header of a receipt of this day that is made now.
+    /// The data for the header of a receipt of this day that is made now.
     pub(super) async fn receipt_context(&self, day: &str) -> Result<Context, QueueError> {
         let (from, until) = bounds(day);
         let searches = self.queue.searches_of(from, until).await?.into_iter();
@@ -52,7 +52,7 @@ fn bounds(day: &str) -> (u64, u64) {
     (from, from + DAY)
 }
 
-/// What is known when a run is set up.
+/// The context as far as it is known when a run is set up.
 pub(super) fn context(
     export: &str,
     interval: &Interval,

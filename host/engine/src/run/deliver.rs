@@ -17,14 +17,14 @@ use recording_host_sink::{Health, SinkError};
 /// The code of a recording whose key another object has, which stays.
 const OCCUPIED: &str = "occupied";
 
-/// What came of a download.
+/// The result of a download.
 pub(super) struct TransferDone {
     link: Link,
     began: Instant,
     result: Result<DeliveryReport, TransferError>,
 }
 
-/// What came of trying a sink that was left behind.
+/// The result of probing a sink that was left behind.
 pub(super) struct ProbeDone {
     place: usize,
     result: Result<Health, SinkError>,
@@ -209,7 +209,7 @@ impl Engine {
         if !different.replaceable || in_flight.links.gave_way(place, key) {
             return Ok(Ok(false));
         }
-        // What an archive of many conversations is called is not theirs alone.
+        // The name of an archive of many conversations is not theirs alone.
         let ArtifactKey::Recording(recording) = artifact else {
             return Ok(Ok(false));
         };
@@ -238,7 +238,7 @@ impl Engine {
         Ok(Ok(true))
     }
 
-    /// What is written down of an artifact that some sinks have taken.
+    /// The result to write down for an artifact that some sinks have taken.
     fn ended(&self, artifact: String, mut link: Link) -> ArtifactResult {
         if let Some((_, message)) = link.occupied.first() {
             let contents = &mut link.contents;
@@ -270,7 +270,7 @@ impl Engine {
     }
 
     /// Says what becomes of an artifact that could not be brought to the sinks that it was yet to be
-    /// brought to, if that is final: a fresh link is asked for, a few times. It costs this artifact alone,
+    /// brought to, if that is final: a fresh link is requested, a few times. It costs this artifact alone,
     /// unless it is the host that failed.
     fn undelivered(
         &self,
@@ -379,7 +379,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Has links asked for to what some sinks are owed; returns to how many artifacts.
+    /// Has links requested to what some sinks are owed; returns to how many artifacts.
     pub(super) async fn replicate_backlog(
         &self,
         places: Vec<usize>,

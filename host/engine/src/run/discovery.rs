@@ -14,7 +14,7 @@ use recording_host_state::Searched;
 /// How many conversations may wait for a sink that is unavailable.
 const BEHIND: u64 = 100_000;
 
-/// The shortest pause before conversations that go on are looked for again (ms).
+/// The shortest pause before ongoing conversations are looked for again (ms).
 const LOOK_AGAIN: u64 = 600_000;
 
 /// When conversations are searched for and fetched next.
@@ -22,9 +22,9 @@ const LOOK_AGAIN: u64 = 600_000;
 pub(super) struct Discovery {
     /// When the next search begins (ms), if there is to be one.
     next_search: Option<u64>,
-    /// How often conversations that go on were looked for.
+    /// How often ongoing conversations were looked for.
     looks: u32,
-    /// Whether there may be conversations to fetch.
+    /// True if there may be conversations to fetch.
     wanted: bool,
     /// When the next conversation that was put off is due (ms).
     next_wanted: Option<u64>,
@@ -48,13 +48,13 @@ impl Discovery {
         self.next_search = due;
     }
 
-    /// Whether a search is due.
+    /// Returns true if a search is due.
     fn is_search_due(&self, now: u64) -> bool {
         self.next_search.is_some_and(|due| due <= now)
     }
 
-    /// Notes that conversations go on, which are looked for again after growing pauses; says whether
-    /// that is to be done now: at first they have only just been found.
+    /// Notes that conversations are ongoing, which are looked for again after growing pauses; returns
+    /// true if that is to be done now: at first they have only just been found.
     fn look_again(&mut self, now: u64) -> bool {
         self.looks += 1;
         let again = now + (pause(self.looks) * 10).max(LOOK_AGAIN);
@@ -67,7 +67,7 @@ impl Discovery {
         self.wanted |= any;
     }
 
-    /// Whether there may be conversations to fetch.
+    /// Returns true if there may be conversations to fetch.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted
     }
@@ -86,12 +86,12 @@ impl Discovery {
         }
     }
 
-    /// Whether no conversation is to be fetched, now or later.
+    /// Returns true if no conversation is to be fetched, now or later.
     pub(super) fn is_fetched(&self) -> bool {
         !self.wanted && self.next_wanted.is_none()
     }
 
-    /// Whether there is to be no further search.
+    /// Returns true if there is to be no further search.
     pub(super) fn is_searched(&self) -> bool {
         self.next_search.is_none()
     }
@@ -103,7 +103,7 @@ impl Discovery {
     }
 }
 
-/// What is to be searched.
+/// The range to search next.
 struct NextRange {
     range: Option<TimeRange>,
     /// In how many ms there may be more to search, if at all.
@@ -184,12 +184,12 @@ impl Engine {
         Ok(())
     }
 
-    /// What is to be searched now, and in how many ms something is to be searched after that. What
-    /// lies in the future, or has only just happened, cannot be searched yet.
+    /// The range to search now, and in how many ms something is to be searched after that. What lies
+    /// in the future, or has only just happened, cannot be searched yet.
     fn next_range(&self, searched: &Searched, now: u64) -> NextRange {
         let Interval { from: first, until } = self.interval;
         let over = until.is_some_and(|until| until <= now);
-        // An interval that is over is waited for; of one that goes on a run takes what is ready.
+        // An interval that is over is waited for; of an ongoing one a run takes what is ready.
         let rest = match self.following || over {
             true => self.follow.settle,
             false => self.follow.settle.max(self.confirm),
@@ -235,7 +235,7 @@ impl Engine {
         }
     }
 
-    /// The time in which those conversations began that go on: they are looked for again.
+    /// The time in which the ongoing conversations began: they are looked for again.
     async fn live_range(
         &self,
         discovery: &mut Discovery,
@@ -254,7 +254,7 @@ impl Engine {
         Ok(discovery.look_again(now).then_some(range))
     }
 
-    /// Whether the run waits for conversations that go on: those of an interval that is over.
+    /// Returns true if the run waits for ongoing conversations: those of an interval that is over.
     pub(super) fn waits_for_live(&self) -> bool {
         let over = |until: u64| until <= self.clock.now();
         !self.following && self.interval.until.is_some_and(over)

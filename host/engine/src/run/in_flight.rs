@@ -1,4 +1,4 @@
-//! The state of a run that lives in memory alone, by stage; the queue can tell it again.
+//! The state of a run that lives in memory alone, by stage; the queue can restore it.
 
 use super::{
     adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
@@ -41,7 +41,7 @@ impl InFlight {
         })
     }
 
-    /// Whether no split, no download and no copy waits.
+    /// Returns true if no split, no download and no copy waits.
     pub(super) fn is_idle(&self) -> bool {
         self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
     }

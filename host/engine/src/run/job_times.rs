@@ -5,16 +5,16 @@ use std::collections::{HashMap, VecDeque};
 
 use recording_host_model::{Job, Next, Wait};
 
-/// Jobs of a kind that are remembered: the last ones tell how the vendor does today.
+/// Jobs of a kind that are remembered: the last ones show how the vendor does today.
 const REMEMBERED: usize = 64;
-/// Jobs of a kind from which something can be learnt.
+/// Jobs of a kind from which something can be learned.
 const ENOUGH: usize = 3;
-/// The share of jobs that are done when they are first asked for, in percent.
+/// The share of jobs that are done when they are first polled, in percent.
 const PERCENTILE: usize = 70;
-/// How much older a job grows until it is asked for again, in percent of its age: polls thin out.
+/// How much older a job grows until it is polled again, in percent of its age: polls thin out.
 const GROWTH: u64 = 35;
 
-/// What is known of jobs.
+/// The known times of jobs.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
     /// How long the last jobs of each kind took (ms).
@@ -124,7 +124,7 @@ mod tests {
         until(&next)
     }
 
-    /// What is known after jobs that took so long.
+    /// The known times after jobs that took so long.
     fn learnt(took: &[u64]) -> JobTimes {
         let mut times = JobTimes::default();
         for took in took {
@@ -148,7 +148,7 @@ mod tests {
         let took: Vec<u64> = (1..=10).map(|n| n * 10_000).collect();
         let mut times = learnt(&took);
         assert_eq!(planned(&mut times, wait(5000, 0, None), 0), 70_000);
-        // One that takes longer is asked for by its age, or by what it says of itself.
+        // One that takes longer is polled by its age, or by what it says of itself.
         let later = planned(&mut times, wait(85_000, 0, None), 80_000);
         assert_eq!(later, 108_000);
         let told = planned(&mut times, wait(85_000, 0, Some((80, 100))), 80_000);

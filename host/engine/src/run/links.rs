@@ -2,14 +2,14 @@
 //! a fresh one.
 //!
 //! A link is held in memory alone. An artifact is in one of three states: it waits for a download or is
-//! being downloaded (`in_flight`), it lacks a link that its split has not been asked for (`stale`), or
-//! its split has been asked (`refreshing`).
+//! being downloaded (`in_flight`), it lacks a link that has not been requested of its split (`stale`),
+//! or its split has been asked (`refreshing`).
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, SplitInput};
 
-/// How often a fresh link is asked for.
+/// How often a fresh link is requested.
 const REFRESHES: u32 = 5;
 
 /// An artifact with a link.
@@ -27,7 +27,7 @@ pub(super) struct Link {
     pub(super) contents: ArtifactContents,
     /// The sinks in which another object stays under its key, by their places, and what they say.
     pub(super) occupied: Vec<(usize, String)>,
-    /// Whether it has been asked for often enough: what is not what it claims to be is kept aside.
+    /// True if it has been requested often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
 }
 
@@ -54,13 +54,13 @@ pub(super) struct Links {
     ready: VecDeque<Link>,
     /// Those that wait for a download or are under way, as text.
     in_flight: HashSet<String>,
-    /// How often a fresh link to each was asked for.
+    /// How often a fresh link to each was requested.
     refreshes: HashMap<String, u32>,
     /// Those without a usable link, by the split that obtains them anew.
     stale: BTreeMap<String, Vec<String>>,
-    /// What splits have been asked to obtain anew, until that is part of their state.
+    /// Those that splits have been asked to obtain anew, until that is part of their state.
     asked: HashMap<String, Vec<String>>,
-    /// What splits are obtaining anew.
+    /// Those that splits are obtaining anew.
     refreshing: BTreeMap<String, Vec<String>>,
     /// Objects that gave way to recordings, by their sinks' places: each does once.
     given_way: HashSet<(usize, String)>,
@@ -110,8 +110,8 @@ impl Links {
         self.refreshes.remove(key);
     }
 
-    /// Has a fresh link to an artifact asked for, whose link is of no use; says whether that was done,
-    /// and not too often already.
+    /// Has a fresh link requested to an artifact whose link is of no use; returns false, and does not, if
+    /// that was done too often already.
     pub(super) fn refresh(&mut self, split: &str, key: &str) -> bool {
         let refreshes = self.refreshes.entry(key.to_owned()).or_default();
         *refreshes += 1;
@@ -151,7 +151,7 @@ impl Links {
         count
     }
 
-    /// Takes up to `most` splits that are to be asked for fresh links and may be, as `may` says; they
+    /// Takes up to `most` splits of which fresh links are to be requested and may be, as `may` says; they
     /// count as asked.
     pub(super) fn take_refreshes(
         &mut self,
@@ -168,7 +168,7 @@ impl Links {
         splits
     }
 
-    /// What a split is stepped with next: what it was asked to obtain anew is not yet part of its state.
+    /// The input of a split's next step: what it was asked to obtain anew is not yet part of its state.
     pub(super) fn input(&self, split: &str) -> SplitInput {
         match self.asked.get(split) {
             None => SplitInput::Resume,
@@ -179,12 +179,12 @@ impl Links {
         }
     }
 
-    /// Notes that what a split was asked for is part of its state.
+    /// Notes that what was requested of a split is part of its state.
     pub(super) fn committed(&mut self, split: &str) {
         self.asked.remove(split);
     }
 
-    /// Lets go of a split that is done; returns what it was asked for and did not obtain.
+    /// Lets go of a split that is done; returns what was requested of it and not obtained.
     pub(super) fn done(&mut self, split: &str) -> Vec<String> {
         self.asked.remove(split);
         let lost = self.refreshing.remove(split).unwrap_or_default();
@@ -203,7 +203,7 @@ impl Links {
         self.given_way.insert((place, key.to_owned()));
     }
 
-    /// Whether an object in a sink has given way before.
+    /// Returns true if an object in a sink has given way before.
     pub(super) fn gave_way(&self, place: usize, key: &str) -> bool {
         self.given_way.contains(&(place, key.to_owned()))
     }
@@ -213,7 +213,7 @@ impl Links {
         self.ready.len()
     }
 
-    /// Whether fresh links are to be asked for.
+    /// Returns true if fresh links are to be requested.
     pub(super) fn any_stale(&self) -> bool {
         !self.stale.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a run is made of, seen from its loop: the source, the vendor's API, and the way to the sinks.
+//! The parts of a run, seen from its loop: the source, the vendor's API, and the way to the sinks.
 //!
 //! Each is a trait of one or two calls, so that the loop can be simulated with faults in no time.
 

@@ -1,5 +1,5 @@
-//! What a pipeline can tell without running: how far it is, what it will take, whether it would
-//! work, and whether its archive is complete.
+//! The answers of a pipeline without running: how far it is, what it will take, whether it would work,
+//! and whether its archive is complete.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use recording_host_model::{Error, Purpose, TimeRange, Update, Verdict};
 use recording_host_sink::SinkError;
 use recording_host_state::Status;
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about.
+    /// The subject of the check.
     pub subject: String,
     /// How it is.
     pub state: State,
-    /// What was found, and how to fix it if it is not good.
+    /// The result, and how to fix it if it is not good.
     pub text: String,
 }
 
@@ -41,7 +41,7 @@ pub enum State {
 }
 
 impl Pipeline {
-    /// What the queue holds, whoever works on it; none if there is no queue yet.
+    /// The status of the queue, whoever works on it; none if there is no queue yet.
     ///
     /// # Errors
     /// [`Error`] if the queue cannot be read.

@@ -198,7 +198,7 @@ impl Pipeline {
         self
     }
 
-    /// Whether it has a sink of this name.
+    /// Returns true if it has a sink of this name.
     #[must_use]
     pub fn has_sink(&self, name: &str) -> bool {
         self.bindings.iter().any(|binding| binding.name == name)
@@ -213,7 +213,7 @@ impl Pipeline {
     /// Runs the export to its end.
     ///
     /// # Errors
-    /// [`Error`]; another run of the same export goes on from there.
+    /// [`Error`]; another run of the same export resumes from there.
     pub async fn run(self) -> Result<Summary, Error> {
         // The sender must outlive the run: without it the receiver would be told of its end.
         let (_running, stop) = watch::channel(false);
@@ -225,7 +225,7 @@ impl Pipeline {
     /// the next run resumes.
     ///
     /// # Errors
-    /// [`Error`]; another run of the same export goes on from there.
+    /// [`Error`]; another run of the same export resumes from there.
     pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, Error> {
         let began = Instant::now();
         let mut stop = stop;
@@ -234,7 +234,7 @@ impl Pipeline {
         let mut repaired = run.run(stop.clone()).await?;
         if run.repair {
             repaired = run.left(repaired).await?;
-            // What was on its way when it was damaged is told by a receipt only now.
+            // What was on its way when it was damaged is named by a receipt only now.
             let mut passes = 1;
             while repaired.is_worth_more() && passes < REPAIR_PASSES {
                 let more = run.run(stop.clone()).await?;

@@ -157,7 +157,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
         START + 2 * DAY
     };
     let clock = Clock::starting_at(began, 1.0);
-    // What changes between two runs, once: a sink is added, or one is wiped and filled anew.
+    // The change between two runs, once: a sink is added, or one is wiped and filled anew.
     let mut change = world.lock().unwrap().change;
     let mut refill = None;
     let (mut repair, mut repairs) = (false, 0);
@@ -195,7 +195,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
                 }
                 None => return,
             },
-            // Whatever ends a run early, the next one goes on from there.
+            // Whatever ends a run early, the next one resumes from there.
             Ok(Err(
                 RunError::Source(_)
                 | RunError::Unavailable(_)

@@ -1,5 +1,5 @@
 //! How each sink fares: a circuit breaker for each. While one fails the run pauses; after a grace
-//! period its breaker opens and the others go on without it. It is probed now and then, and gets its
+//! period its breaker opens and the others continue without it. It is probed now and then, and gets its
 //! backlog once it is back.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct SinkHealth {
     breakers: Vec<CircuitBreaker>,
-    /// Whether none is ever given up.
+    /// True if none is given up for failing too long.
     patient: bool,
     /// Those of which it is not yet known whether they are the archives of before.
     unverified: BTreeSet<usize>,
@@ -28,22 +28,22 @@ struct CircuitBreaker {
     failing: Option<(u64, u32)>,
     /// It is not used or probed before (ms).
     probe_at: u64,
-    /// Whether the others go on without it.
+    /// True if the others continue without it.
     open: bool,
     /// Why it is given up.
     given_up: Option<SinkError>,
-    /// Whether it is being probed.
+    /// True if it is being probed.
     probing: bool,
 }
 
-/// What a failure has changed.
+/// The effect of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Nothing: it is used again soon.
     Again,
     /// It has failed for the second time in a row.
     Twice,
-    /// The others go on without it from now on.
+    /// The others continue without it from now on.
     Opened,
 }
 
@@ -76,7 +76,7 @@ impl SinkHealth {
         let was = breaker.is_unavailable();
         let (since, failures) = breaker.failing.get_or_insert((now, 0));
         let since = now.saturating_sub(*since);
-        // What is under way at once fails at once: that counts as one failure.
+        // Operations that are under way at once fail at once: that counts as one failure.
         let counts = breaker.probe_at <= now;
         if counts {
             *failures += 1;
@@ -115,28 +115,28 @@ impl SinkHealth {
         self.breakers[place] = CircuitBreaker::default();
     }
 
-    /// Whether the others go on without it.
+    /// Returns true if the others continue without it.
     pub(super) fn is_unavailable(&self, place: usize) -> bool {
         self.breakers[place].is_unavailable()
     }
 
-    /// Whether a sink is given up.
+    /// Returns true if a sink is given up.
     pub(super) fn is_given_up(&self, place: usize) -> bool {
         self.breakers[place].given_up.is_some()
     }
 
-    /// Whether a sink is unavailable or paused for now.
+    /// Returns true if a sink is unavailable or paused for now.
     pub(super) fn is_paused(&self, place: usize, now: u64) -> bool {
         let breaker = &self.breakers[place];
         breaker.is_unavailable() || breaker.probe_at > now
     }
 
-    /// Whether the run goes on without some sink.
+    /// Returns true if the run continues without some sink.
     pub(super) fn any_unavailable(&self) -> bool {
         self.breakers.iter().any(CircuitBreaker::is_unavailable)
     }
 
-    /// Whether no sink is available.
+    /// Returns true if no sink is available.
     pub(super) fn none_available(&self) -> bool {
         self.breakers.iter().all(CircuitBreaker::is_unavailable)
     }
@@ -201,7 +201,7 @@ impl SinkHealth {
         self.unverified.remove(&place);
     }
 
-    /// Whether it is not yet known of some sink which archive it is.
+    /// Returns true if it is not yet known of some sink which archive it is.
     pub(super) fn any_unverified(&self) -> bool {
         !self.unverified.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What the sinks of a run are to its queue: those that it has filed in before, others in their place,
+//! The relation of a run's sinks to its queue: sinks that it has filed in before, others in their place,
 //! or new ones, which are filled with what the others have.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -18,8 +18,8 @@ use recording_host_state::KnownSink;
 /// How many conversations are noted at once.
 const PAGE: usize = 5000;
 
-/// What tells a sink from others of its kind: the id in its marker, which is made if `write` is true and
-/// there is none; where it cannot be read, its place.
+/// A text that distinguishes a sink from others of its kind: the id in its marker, which is made if
+/// `write` is true and there is none; where it cannot be read, its place.
 pub(super) async fn marker_of(
     binding: &SinkBinding,
     write: bool,
@@ -46,7 +46,7 @@ pub(super) fn known(binding: &SinkBinding, marker: Option<String>) -> KnownSink 
     }
 }
 
-/// What has to be done about a sink.
+/// The standing of a sink, which decides what has to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It has what it should have.
@@ -187,7 +187,7 @@ impl Engine {
                     .await?;
                 let mut attempts = BTreeMap::<String, (u32, bool)>::new();
                 for line in receipts.lines {
-                    // Receipts of before do not tell the sink's form: it was the one that was known.
+                    // Earlier receipts do not contain the sink's form: it was the one that was known.
                     let form = line.sink_identity.as_ref().or(assumed.as_ref());
                     let same = form.map_or(!reshaped, |form| *form == now);
                     let entry = line.entry;
@@ -227,7 +227,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a sink has any receipt of the export.
+    /// Returns true if a sink has any receipt of the export, or has no store to read it from.
     async fn has_receipts(&self, binding: &SinkBinding) -> Result<bool, RunError> {
         let Some(store) = binding.sink.store() else {
             return Ok(true);
@@ -244,7 +244,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// Compares the sinks with their receipts, if that was asked for, and puts right what is not as it
+    /// Compares the sinks with their receipts, if that was requested, and puts right what is not as it
     /// should be.
     pub(super) async fn repair_sinks(&self, in_flight: &InFlight) -> Result<Repaired, RunError> {
         let mut all = Repaired::default();
@@ -281,7 +281,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// What is not as it should be after a repair.
+    /// A repair with the findings that are left after it.
     pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
         repaired.left.clear();
         for binding in &self.bindings {

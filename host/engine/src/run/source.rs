@@ -15,21 +15,21 @@ use recording_host_sink_s3::credentials::Identity;
 pub struct SourceConfig {
     /// The component's options, a JSON object without `interval`.
     pub options: Value,
-    /// What is exported: conversations that began in this range.
+    /// The range of the export: conversations that began in it are exported.
     pub interval: Interval,
     /// The credentials.
     pub auth: Option<Auth>,
     /// The origins that the operator allows; none for all that the component wants.
     pub allow: Option<Vec<String>>,
-    /// Whether connections to private addresses are allowed.
+    /// True if connections to private addresses are allowed.
     pub allow_private_addresses: bool,
-    /// What is taken out of what the source tells before it is written down.
+    /// The values that are taken out of what the source reports before it is written down.
     pub privacy: Privacy,
     /// How an export with an open end keeps up.
     pub follow: Follow,
     /// How long after a conversation's end its recordings are waited for.
     pub late: Duration,
-    /// How long after its end a conversation is asked for once more, if it was fetched before.
+    /// How long after its end a conversation is requested once more, if it was fetched before.
     pub confirm: Duration,
 }
 

@@ -91,13 +91,13 @@ impl Splits {
         self.searching.remove(id)
     }
 
-    /// Whether nothing may be asked of a split beside what it does: a step is under way, or one of an
-    /// earlier run is to be resumed. Two answers at once would each be taken for the other's.
+    /// Returns true if nothing may be asked of a split beside what it does: a step is under way, or one
+    /// of an earlier run is to be resumed. Two answers at once would each be taken for the other's.
     pub(super) fn is_busy(&self, id: &str) -> bool {
         self.begun.contains(id) || self.is_fresh(id)
     }
 
-    /// Whether a search is not done.
+    /// Returns true if a search is not done.
     pub(super) fn is_searching(&self) -> bool {
         !self.searching.is_empty()
     }
@@ -107,7 +107,7 @@ impl Splits {
         self.begun.len()
     }
 
-    /// Whether none waits to begin or resume.
+    /// Returns true if none waits to begin or resume.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.fresh.is_empty()
     }
@@ -128,7 +128,7 @@ impl Splits {
     }
 }
 
-/// Whether a split searches for conversations.
+/// Returns true if a split searches for conversations.
 pub(super) fn is_search(id: &str) -> bool {
     id.starts_with(FIND)
 }

@@ -20,19 +20,19 @@ use recording_host_model::{
 use recording_host_source::SandboxError;
 use recording_host_state::Abandoned;
 
-/// What became of conversations whose source did not answer for too long: it may do so later.
+/// The outcome of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";
 
 /// How often a step that traps is repeated.
 const TRAPS: u32 = 3;
 
-/// What a split is stepped with next.
+/// The input of a split's next step.
 pub(super) enum NextInput {
     SplitInput(SplitInput),
     Request(Request),
 }
 
-/// What came of a split's steps.
+/// The result of a split's steps.
 pub(super) struct StepDone {
     split: Split,
     result: Result<Result<Step, SourceError>, SandboxError>,
@@ -47,7 +47,7 @@ impl Engine {
         steps.spawn(async move { advance(&*source, &*answers, clock, split, todo).await });
     }
 
-    /// Writes down what a step yielded and goes on with its split.
+    /// Writes down what a step yielded and continues with its split.
     pub(super) async fn on_step(
         &self,
         done: StepDone,
@@ -127,7 +127,7 @@ impl Engine {
     }
 
     async fn on_split_done(&self, id: &str, in_flight: &mut InFlight) -> Result<(), RunError> {
-        // What it was asked for and did not obtain, it cannot.
+        // It cannot obtain what was requested of it and not obtained so far.
         let lost = in_flight.links.done(id).into_iter();
         let lost: Vec<ArtifactResult> = lost
             .map(|artifact| {

@@ -1,4 +1,4 @@
-//! What a run has come to.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ const NAMED: usize = 1000;
 /// The result of an export, over all the runs that it took; calls and time are of the last one.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
 pub struct Summary {
-    /// Conversations asked for.
+    /// Conversations requested.
     pub conversations: u64,
-    /// What became of them; adds up to `conversations`.
+    /// How many of them have each outcome; adds up to `conversations`.
     pub outcomes: BTreeMap<String, u64>,
     /// Media objects stored, in each sink.
     pub recordings: u64,
@@ -35,7 +35,7 @@ pub struct Summary {
     pub known_losses: u64,
     /// Ranges in which the source counts more conversations than were found.
     pub miscounted: Vec<Counted>,
-    /// What a repair has come to, if one was asked for.
+    /// The result of a repair, if one was requested.
     pub repaired: Option<Repaired>,
     /// Conversations that sinks lack and that neither another sink nor the source has any more, by sink.
     pub lacking: BTreeMap<String, u64>,
@@ -48,12 +48,12 @@ pub struct Loss {
     pub conversation: String,
     /// A short stable code.
     pub code: String,
-    /// What happened.
+    /// The cause, in words.
     pub message: String,
 }
 
 impl Summary {
-    /// What an export has come to; its losses count as named from now on.
+    /// The summary of an export; its losses count as named from now on.
     pub(crate) async fn of(queue: &Queue, calls: Calls, seconds: f64) -> Result<Self, QueueError> {
         let progress = queue.progress().await?;
         let losses = queue.losses(NAMED, true).await?;
@@ -84,7 +84,7 @@ impl Summary {
         })
     }
 
-    /// Whether everything is as it should be that was not named before.
+    /// Returns true if everything is as it should be that was not named before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let repaired = self.repaired.as_ref();

@@ -1,4 +1,4 @@
-//! What is under way, and what of it ends next.
+//! The tasks under way, and which of them ends next.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use recording_host_model::clock::Clock;
 
-/// What is under way.
+/// The tasks under way.
 #[derive(Default)]
 pub(super) struct Tasks {
     pub(super) steps: JoinSet<StepDone>,
@@ -24,7 +24,7 @@ pub(super) struct Tasks {
     pub(super) backfills: JoinSet<BackfillDone>,
 }
 
-/// What happened next.
+/// The event that happened next.
 pub(super) enum Happened {
     StepDone(Box<StepDone>),
     TransferDone(Box<TransferDone>),
@@ -63,7 +63,7 @@ impl Tasks {
     }
 }
 
-/// What a task has come to; one that panicked ends the run.
+/// The result of a task; one that panicked ends the run.
 fn joined<T>(task: Result<T, JoinError>) -> Result<T, RunError> {
     task.map_err(|error| RunError::Host(error.to_string()))
 }

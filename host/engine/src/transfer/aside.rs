@@ -1,6 +1,6 @@
 //! Keeps aside what came in the place of a recording, so that it is named and never taken for one.
 //!
-//! An artifact that is not what it claims to be is asked for again, by the same link and by fresh ones.
+//! An artifact that is not what it claims to be is requested again, by the same link and by fresh ones.
 //! If it stays so, it is downloaded once more, looked at from its first byte to its last, and put below
 //! `aside/` in each sink that takes media.
 
@@ -11,7 +11,7 @@ use super::{
 use crate::transfer::claim::Unfit;
 use recording_host_model::{Artifact, ArtifactKey, KeyContext, MissingRecording};
 
-/// Whether all of a file came, `total` bytes, whose end nobody tells but the file itself.
+/// Checks that all of a file came, `total` bytes, if only the file itself says where it ends.
 pub(super) fn complete(told: &MediaLength, total: u64) -> Result<(), Unfit> {
     let reason = match told.told(total) {
         Some(length) => format!("the connection ended after {total} of {length} bytes"),
@@ -35,8 +35,9 @@ impl Spooled {
 }
 
 impl Transfer {
-    /// Downloads an artifact once more that was not what it claims to be, by a link that is fresh. If it
-    /// is still not, it is kept aside and [lost](recording_host_model::ArtifactContents::lost); else it is delivered.
+    /// Downloads an artifact once more that was not what it claims to be, by a link that is fresh. If it is
+    /// still not, it is kept aside and [lost](recording_host_model::ArtifactContents::lost); else it is
+    /// delivered.
     ///
     /// # Errors
     /// As [`deliver`](Self::deliver).

@@ -1,4 +1,4 @@
-//! Whether a file is what it claims to be: its first bytes against the type that was announced.
+//! Checks that a file is what it claims to be: its first bytes against the type that was announced.
 //!
 //! Only what contradicts its announcement is refused: bytes that are recognizably something else, a
 //! page or a message where sound was announced, or fewer bytes than a header has. What is not
@@ -11,10 +11,10 @@ use recording_host_model::{Artifact, ArtifactKey, Container, ConversationRecord}
 pub(super) const HEAD: usize = 64;
 /// Fewer bytes than this are the beginning of no audio or video format.
 const LEAST: usize = 12;
-/// What conversations consist of that are recorded as sound or picture alone.
+/// The media types of conversations that are recorded as sound or picture alone.
 const SPOKEN: [&str; 5] = ["voice", "callback", "video", "screenshare", "cobrowse"];
 
-/// What the first bytes of a file look like.
+/// The appearance of the first bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Looks {
     /// Sound or moving pictures of this type.
@@ -37,14 +37,14 @@ pub(super) enum Looks {
 pub struct Unfit {
     /// A short stable code: `empty` or `not-a-recording`.
     pub code: &'static str,
-    /// What was announced and what came.
+    /// The reason: what was announced and what came.
     pub reason: String,
     /// The extension for what came.
     pub(super) extension: &'static str,
 }
 
 impl Unfit {
-    /// What is no recording, for this reason.
+    /// A file that is no recording, for this reason.
     pub(super) fn not_a_recording(reason: String, extension: &'static str) -> Self {
         Unfit {
             code: "not-a-recording",
@@ -68,14 +68,14 @@ impl Unfit {
     }
 }
 
-/// What an artifact claims to be.
+/// The claims of an artifact about its content.
 pub(super) struct Claim {
     announced: Option<String>,
-    /// Whether the conversation may have been recorded as text; none if nobody tells.
+    /// True if the conversation may have been recorded as text; none if nobody says.
     written: Option<bool>,
 }
 
-/// What is announced, as far as it matters here.
+/// The announced kind of content, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Media,
@@ -89,7 +89,7 @@ enum Family {
 }
 
 impl Claim {
-    /// What a source claims of an artifact of a conversation, as far as that is known.
+    /// The claims of a source about an artifact of a conversation, as far as they are known.
     pub(super) fn of(artifact: &Artifact, record: Option<&ConversationRecord>) -> Self {
         let packed = !matches!(artifact.container, Container::Single)
             || matches!(artifact.key, ArtifactKey::Bundle(_));
@@ -156,7 +156,7 @@ pub(super) fn listed(content_type: &str, first: &[u8]) -> Option<String> {
     }
 }
 
-/// Whether a server's word for a file's type is contradicted by its first bytes.
+/// Returns true if the first bytes of a file contradict the server's word for its type.
 pub(super) fn is_wrong(served: &str, first: &[u8]) -> bool {
     contradicts(family(Some(served)), looks(first), None)
 }
@@ -258,7 +258,7 @@ const OTHERS: &[(&[u8], &str, &str)] = &[
     (b"Rar!\x1a\x07", "a RAR archive", "rar"),
     (b"\x7fELF", "a program", "bin"),
 ];
-/// What pages begin with.
+/// The beginnings of pages.
 const HTML: [&str; 15] = [
     "<!doctype html",
     "<html",
@@ -277,7 +277,7 @@ const HTML: [&str; 15] = [
     "<!--",
 ];
 
-/// What the first bytes of a file look like.
+/// The appearance of the first bytes of a file.
 pub(super) fn looks(first: &[u8]) -> Looks {
     let wave = first.get(8..12) == Some(b"WAVE");
     let riff = [b"RIFF", b"RIFX", b"RF64", b"BW64"];
@@ -308,7 +308,7 @@ pub(super) fn looks(first: &[u8]) -> Looks {
     written(first)
 }
 
-/// What bytes look like that may be text.
+/// The appearance of bytes that may be text.
 fn written(first: &[u8]) -> Looks {
     let bytes: Vec<u8> = match first {
         [0xff, 0xfe, rest @ ..] | [0xfe, 0xff, rest @ ..] => {
@@ -330,7 +330,7 @@ fn written(first: &[u8]) -> Looks {
         return Looks::Unknown;
     }
     let text = text.trim_start().to_ascii_lowercase();
-    // A chat in JSON may tell of a page, and is none.
+    // A chat in JSON may mention a page, and is none.
     let markup = text.starts_with('<');
     let html = markup && (text.contains("<html") || text.contains("<!doctype html"));
     if html || HTML.iter().any(|tag| text.starts_with(tag)) {
@@ -348,7 +348,7 @@ fn written(first: &[u8]) -> Looks {
     }
 }
 
-/// Whether a text has words in it: bytes of silence are letters, too, but always the same.
+/// Returns true if a text has words in it: bytes of silence are letters, too, but always the same.
 fn is_prose(text: &str) -> bool {
     let mut different = [false; 128];
     let letters = text.bytes().filter(u8::is_ascii_alphabetic);

@@ -11,7 +11,7 @@ pub enum TransferError {
     /// The link does not work, or works no longer: a fresh one may.
     #[error("{0}")]
     Link(String),
-    /// What came is not what it claims to be: a later attempt may bring that.
+    /// The file that came is not what it claims to be: a later attempt may bring one that is.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// This artifact is unavailable, whatever the link: what the source says of it makes no sense, or
@@ -20,7 +20,7 @@ pub enum TransferError {
     Item {
         /// A short stable code.
         code: &'static str,
-        /// What happened and what to do.
+        /// The cause, and how to fix it.
         reason: String,
     },
     /// The host's own folder or queue failed, or its log-in: no artifact can be downloaded.
@@ -42,7 +42,7 @@ pub(super) enum AttemptError {
     /// Another attempt with the same link may succeed, after the pause that the server asks for, if it
     /// does.
     Retry(String, Option<Duration>),
-    /// What came is not what it claims to be.
+    /// The file that came is not what it claims to be.
     Unfit(Unfit),
     /// It cannot.
     Fatal(TransferError),
@@ -74,7 +74,7 @@ impl From<Unfit> for AttemptError {
     }
 }
 
-/// What an attempt comes to if there is no other one.
+/// The result of an attempt if there is no other one.
 impl From<AttemptError> for TransferError {
     fn from(attempt: AttemptError) -> Self {
         match attempt {

@@ -1,8 +1,8 @@
-//! The length that a file tells about itself: WAV, Ogg, MP4 and WebM do, piece by piece.
+//! The length that a file states about itself: WAV, Ogg, MP4 and WebM do, piece by piece.
 //!
-//! A body whose end is that of its connection may be cut without anybody saying so: then this is all
-//! that can tell. It is followed while the file passes, and nothing of it is kept. A file that tells
-//! nothing, or makes no sense, is no shorter than it tells.
+//! A body whose end is that of its connection may be cut without anybody saying so: then nothing else
+//! shows it. The length is followed while the file passes, and nothing of the file is kept. A file that
+//! states nothing, or makes no sense, is no shorter than it states.
 
 use super::claim::{Looks, looks};
 
@@ -23,22 +23,22 @@ pub(super) struct MediaLength {
     /// How much has passed, and where the next piece begins.
     at: u64,
     next: u64,
-    /// What has come of its header, and how much is needed of that.
+    /// The part of its header that has come, and how much is needed of that.
     header: Vec<u8>,
     need: usize,
-    /// The length of the file, once it has told that.
+    /// The length of the file, once it has stated that.
     told: Option<u64>,
     done: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Whether its numbers begin with the high byte, and the length of its data if that is told apart.
+    /// `big`: its numbers begin with the high byte. `wide`: the length of its data, if that is given apart.
     Wav {
         big: bool,
         wide: Option<u64>,
     },
-    /// Whether its last page was the last of its stream.
+    /// `ended`: its last page was the last of its stream.
     Ogg {
         ended: bool,
     },
@@ -46,9 +46,9 @@ enum Form {
     WebM,
 }
 
-/// What the header of a piece says.
+/// The content of the header of a piece.
 enum Piece {
-    /// So many bytes of it are needed to tell.
+    /// So many bytes of it are needed to know.
     More(usize),
     /// It is so long, header included.
     Long(u64),
@@ -130,7 +130,7 @@ impl MediaLength {
         }
     }
 
-    /// The length that the file tells, if it has ended before that.
+    /// The length that the file states, if it has ended before that.
     pub(super) fn lacking(&self) -> Option<u64> {
         if self.done {
             return None;
@@ -145,7 +145,7 @@ impl MediaLength {
         }
     }
 
-    /// The length that the file tells, if it is more than came, `total`.
+    /// The length that the file states, if it is more than came, `total`.
     pub(super) fn told(&self, total: u64) -> Option<u64> {
         self.told.filter(|told| total < *told).or(self.lacking())
     }
@@ -160,7 +160,7 @@ impl MediaLength {
         }
     }
 
-    /// Whether it ended without the mark that the end of its format has.
+    /// Returns true if it ended without the mark that the end of its format has.
     pub(super) fn is_unended(&self) -> bool {
         !self.done && matches!(self.form, Form::Ogg { ended: false })
     }
@@ -227,7 +227,7 @@ fn a_box(header: &[u8]) -> Piece {
 
 /// The header of a WebM file and the segment after it (RFC 8794).
 fn segment(header: &[u8]) -> Piece {
-    // The length of a number, in bytes, is told by its first bits.
+    // The length of a number, in bytes, is given by its first bits.
     let width = |at: usize| header.get(at).map(|byte| byte.leading_zeros() as usize + 1);
     let value = |at: usize, width: usize| {
         let bytes = header.get(at..at + width)?;

@@ -34,8 +34,8 @@ pub(super) fn extension(content_type: &str) -> &'static str {
     known.map_or("bin", |(_, extension)| extension)
 }
 
-/// The MIME type of a file: the one that the source tells, if it is known here, else the server's, unless
-/// the first bytes contradict that, else what those look like, else whatever was told.
+/// The MIME type of a file: the one that the source gives, if it is known here, else the server's, unless
+/// the first bytes contradict that, else what those look like, else whatever was given.
 pub(super) fn settle(told: [Option<String>; 2], first: &[u8]) -> String {
     let known = |kind: &&String| extension(kind) != "bin";
     let [announced, served] = &told;
@@ -60,7 +60,7 @@ pub(super) fn essence(kind: &str) -> String {
     plain.trim().to_ascii_lowercase()
 }
 
-/// Whether a MIME type is that of zips.
+/// Returns true if a MIME type is that of zips.
 pub(super) fn is_zip(kind: &str) -> bool {
     extension(kind) == "zip"
 }

@@ -17,11 +17,11 @@ pub(super) struct ObjectTarget {
     pub(super) part: u32,
     pub(super) name: Name,
     pub(super) content_type: String,
-    /// What the index of its archive tells of it.
+    /// Its metadata in the index of its archive.
     pub(super) told: Option<Arc<IndexMetadata>>,
 }
 
-/// What a file is to its recording.
+/// The role of a file for its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     /// All of it, or of one of its parts; with its extension.
@@ -30,7 +30,7 @@ pub(super) enum Name {
     Entry(String),
     /// An archive of many recordings, by its id.
     Bundle(String),
-    /// What came in its place, or in that of an archive of many recordings.
+    /// A file that came in its place, or in that of an archive of many recordings.
     Aside {
         extension: &'static str,
         bundle: bool,
@@ -81,8 +81,8 @@ impl ObjectTarget {
         }
     }
 
-    /// What tells it from the other files that come of the same archive, in every layout: two of the
-    /// same place could have the same key, on file systems that know no case.
+    /// A text that distinguishes it from the other files that come of the same archive, in every layout:
+    /// two of the same place could have the same key, on file systems that know no case.
     pub(super) fn place(&self) -> String {
         self.key(&Layout::default()).to_lowercase()
     }
@@ -99,7 +99,7 @@ impl ObjectTarget {
         keys.join(" or ")
     }
 
-    /// What a sink of this layout holds once it has the file.
+    /// The object that a sink of this layout holds once it has the file.
     pub(super) fn object(&self, layout: &Layout, size: u64, sha256: &str) -> Object {
         Object {
             conversation: self.conversation.clone(),

@@ -34,11 +34,12 @@ pub struct SinkBinding {
     pub transcode: Option<recording_host_transcode::Settings>,
     /// How it wants rows.
     pub metadata: recording_host_metadata::Settings,
-    /// What it takes.
+    /// The selection of conversations and content that it takes.
     pub route: Route,
     /// Where the media lie in it.
     pub layout: Layout,
-    /// What tells it from other sinks where it cannot be read, such as its URL; none if nothing does.
+    /// A text that distinguishes it from other sinks where it cannot be read, such as its URL; none if
+    /// nothing does.
     pub place: Option<String>,
 }
 

@@ -40,7 +40,7 @@ struct Made {
     channel: Option<u16>,
 }
 
-/// What came of transcoding.
+/// The result of transcoding.
 enum Making {
     /// It is already as it was wanted.
     Already,
@@ -50,7 +50,7 @@ enum Making {
     Refused(String),
 }
 
-/// Whether any of some sinks wants recordings of this type in another form.
+/// Returns true if any of some sinks wants recordings of this type in another form.
 pub(super) fn wanted(bindings: &[&SinkBinding], content_type: &str) -> bool {
     let mut bindings = bindings.iter();
     bindings.any(|binding| binding.transcoding(content_type).is_some())
@@ -210,7 +210,7 @@ impl Transfer {
     }
 }
 
-/// Whether what is wrong is what a file says, and not where it lies.
+/// Returns true if the error is in the content of a file, and not in the place where it lies.
 fn is_of_the_input(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
@@ -310,7 +310,7 @@ struct Meter {
     room: Room,
     spool: Spool,
     written: u64,
-    /// Whether more was wanted than there is.
+    /// True if more was wanted than there is.
     refused: bool,
 }
 

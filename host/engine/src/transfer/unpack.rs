@@ -29,7 +29,7 @@ use recording_host_sink::BodySender;
 use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
 pub(super) use spooled::Spooled;
 
-/// What is said of an archive that the reader did not survive.
+/// The message for an archive that the reader did not survive.
 const FAILED: &str = "reading it failed";
 /// How often an archive with a flaw is downloaded.
 const DOWNLOADS: u32 = 3;
@@ -40,7 +40,7 @@ const NESTED: u64 = 256 << 20;
 pub(super) const NO_INDEX: &str =
     "the source hands over an archive of many recordings without an index of it";
 
-/// What an archive turned out to be.
+/// The verdict on an archive.
 enum Verdict {
     /// This is in it, and it is certain what is not.
     Settled(DeliveryReport),
@@ -52,11 +52,11 @@ enum Verdict {
 struct Unpacking<'a> {
     transfer: &'a Transfer,
     bindings: Vec<&'a SinkBinding>,
-    /// What is known of the conversations whose files are in it.
+    /// The known data of the conversations whose files are in it.
     known: &'a BTreeMap<String, KeyContext>,
     delivery: DeliveryReport,
     archive: Arc<Archive>,
-    /// What the archives in it may still unpack to.
+    /// The limits of what the archives in it may still unpack to.
     limits: Limits,
     problems: Vec<Problem>,
     /// The places of the files.
@@ -213,7 +213,7 @@ impl Transfer {
                 sender.blocking_send(data).is_ok()
             })
         });
-        // What is in the archive of one recording may be anything.
+        // The archive of one recording may contain anything.
         let listed = matches!(target.name, Name::Whole(_)).then_some(target.content_type.as_str());
         let feeding = async move {
             let mut digest = Sha256::new();

@@ -1,4 +1,4 @@
-//! What receipts claim to cover, and what the source counted.
+//! The coverage that receipts claim, and the source's counts.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::finding::{CountedDay, Coverage, Difference, Finding, ObjectKind};
 use crate::receipt::{Claims, ReceiptHeader, SourceCount};
 
-/// What the headers tell, export by export.
+/// The content of the headers, export by export.
 #[derive(Default)]
 pub(super) struct Told {
     exports: BTreeMap<String, Export>,
@@ -15,11 +15,11 @@ pub(super) struct Told {
 
 #[derive(Default)]
 struct Export {
-    /// What the header that was written last claims.
+    /// The claims of the header that was written last.
     claims: Option<(Option<Timestamp>, Claims)>,
     searched_until: Option<Timestamp>,
     searched_at: Option<Timestamp>,
-    /// What the source counted last, by day.
+    /// The source's last counts, by day.
     counted: BTreeMap<String, SourceCount>,
     /// In which form its recordings are. What other exports of the same form prove, it need not.
     form: Option<String>,
@@ -60,7 +60,7 @@ impl Told {
         }
     }
 
-    /// What is covered; the days that the source counted otherwise than `days`, which are how many
+    /// The coverage; the days that the source counted otherwise than `days`, which are how many
     /// conversations there are in the receipts by export and day; and those of which there is nothing.
     pub(super) fn against(
         self,
@@ -114,7 +114,7 @@ impl Told {
     }
 }
 
-/// Whether a day, or a part of it, lies in an interval.
+/// Returns true if a day, or a part of it, lies in an interval.
 fn covers(claims: &Claims, day: &str) -> bool {
     let day_of = |at: Timestamp| format!("{at:.0}")[..10].to_owned();
     // The interval's end lies outside.

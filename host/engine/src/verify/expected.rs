@@ -1,4 +1,4 @@
-//! What a receipt says of an object that must be there.
+//! An object that must be there, as receipts describe it.
 
 use super::finding::{ObjectKind, SegmentId};
 use crate::receipt::{ObjectDigest, ReceiptObject};
@@ -13,17 +13,17 @@ pub(super) struct Expected {
     pub(super) conversation: Option<String>,
     pub(super) attempt: u32,
     pub(super) kind: ObjectKind,
-    /// Whether it is encrypted, so that each put of it has other bytes.
+    /// True if it is encrypted, so that each put of it has other bytes.
     pub(super) encrypted: bool,
     /// The segment whose receipt names it.
     pub(super) segment: Option<SegmentId>,
-    /// What else receipts say of it, if it is encrypted.
+    /// Other claims of receipts about it, if it is encrypted.
     pub(super) others: Vec<Claim>,
-    /// The sha256 that rows tell of what it decrypts to.
+    /// The sha256 that rows give for what it decrypts to.
     pub(super) plain: Vec<String>,
 }
 
-/// What a receipt says of an object.
+/// A receipt's claim about an object.
 #[derive(Clone)]
 pub(super) struct Claim {
     pub(super) size: u64,
@@ -64,17 +64,17 @@ impl Expected {
             .chain(others.map(|it| (it.size, it.sha256.as_str(), it.etag.as_deref())))
     }
 
-    /// Whether a receipt says this length of it.
+    /// Returns true if a receipt gives this length for it.
     pub(super) fn has_size(&self, found: u64) -> bool {
         self.claims().any(|(size, ..)| size == found)
     }
 
-    /// Whether a receipt says this sha256 of it.
+    /// Returns true if a receipt gives this sha256 for it.
     pub(super) fn has_sha256(&self, found: &str) -> bool {
         self.claims().any(|(_, sha256, _)| sha256 == found)
     }
 
-    /// Whether a receipt says this length and tag of it.
+    /// Returns true if a receipt gives this length and tag for it.
     pub(super) fn has_tag(&self, found: &ObjectMeta) -> bool {
         let tag = found.etag.as_deref();
         self.claims()

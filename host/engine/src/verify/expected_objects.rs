@@ -1,5 +1,5 @@
-//! What must be there and what was found, on disk: a temporary database that vanishes with the
-//! process, so that memory does not grow with the archive.
+//! The objects that must be there and those that were found, on disk: a temporary database that vanishes
+//! with the process, so that memory does not grow with the archive.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,7 +44,7 @@ const EXPECTED: &str =
     "SELECT e.key, size, sha256, etag, conversation, attempt, kind, encrypted, export, day, segment
   FROM expected AS e JOIN receipt ON receipt.id = e.receipt";
 
-/// What is known of an object that must be there.
+/// The state of an object that must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedState {
     /// It was not yet found.
@@ -129,7 +129,7 @@ impl ExpectedObjects {
                     recording.execute(params![id, attempt, "", receipt])?;
                 }
                 for object in &told.objects {
-                    // Of a bundle that is kept whole nobody may tell the recordings.
+                    // The recordings of a bundle that is kept whole may be unknown.
                     let name = match object.recording.as_str() {
                         "" => object.key.as_str(),
                         recording => recording,
@@ -225,7 +225,7 @@ impl ExpectedObjects {
         .await
     }
 
-    /// Whether anything below a prefix must be there.
+    /// Returns true if anything below a prefix must be there.
     pub(super) async fn expects(&self, prefix: &str) -> Result<bool, SinkError> {
         let prefix = prefix.to_owned();
         self.with(move |tx| {
@@ -238,8 +238,8 @@ impl ExpectedObjects {
         .await
     }
 
-    /// What the keys of objects that must be there begin with, folder by folder of the uppermost
-    /// ones: as far down as they have all in common.
+    /// The prefixes of the keys of objects that must be there, one for each uppermost folder: as far
+    /// down as they have all in common.
     pub(super) async fn prefixes(&self) -> Result<Vec<String>, SinkError> {
         self.with(|tx| {
             tx.prepare(

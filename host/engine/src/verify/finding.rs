@@ -1,4 +1,4 @@
-//! What a verification finds.
+//! The findings of a verification.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl Difference {
         }
     }
 
-    /// What it means, and what to do about it.
+    /// The meaning of it, and how to fix it.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -93,7 +93,7 @@ impl Difference {
     }
 }
 
-/// What an object of an archive is.
+/// The kind of an object of an archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -101,7 +101,7 @@ pub enum ObjectKind {
     /// A recording, or an archive with recordings.
     #[default]
     Recording,
-    /// What was delivered in the place of a recording and is none.
+    /// A file that was delivered in the place of a recording and is none.
     Aside,
     /// A file of metadata beside a recording.
     Sidecar,
@@ -139,11 +139,11 @@ impl SegmentId {
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What is wrong.
+    /// The kind of difference.
     pub difference: Difference,
     /// The object's key; of a day without receipts, their folder.
     pub key: String,
-    /// What the object is.
+    /// The kind of object.
     pub kind: ObjectKind,
     /// Whose it is, if it is about one conversation.
     pub conversation: Option<String>,
@@ -155,7 +155,7 @@ pub struct Finding {
     /// The conversations that are filed twice, if it is about that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conversations: Vec<String>,
-    /// What was expected and what was found.
+    /// The details: what was expected and what was found.
     pub detail: String,
 }
 
@@ -168,7 +168,7 @@ pub struct Coverage {
     pub from: Timestamp,
     /// The first instant after it; none if it has no end.
     pub until: Option<Timestamp>,
-    /// Up to when it was searched, as far as the receipts tell.
+    /// Up to when it was searched, as far as the receipts say.
     pub searched_until: Option<Timestamp>,
     /// When it was last searched.
     pub searched_at: Option<Timestamp>,
@@ -189,7 +189,7 @@ pub struct CountedDay {
     pub receipts: u64,
 }
 
-/// What a verification has found.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Receipts read.
@@ -202,9 +202,9 @@ pub struct Report {
     pub bytes: u64,
     /// Receipts whose rows are encrypted, and were not read for want of an identity.
     pub unread: u64,
-    /// What each export claims to cover.
+    /// The coverage that each export claims.
     pub coverage: Vec<Coverage>,
-    /// Receipts of version 1, which do not tell what interval they are part of.
+    /// Receipts of version 1, which do not say what interval they are part of.
     pub without_claims: u64,
     /// Days of which the source counted another number: no finding, since what the source counts
     /// changes.
@@ -214,7 +214,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether there was nothing to prove: no receipt.
+    /// Returns true if there was nothing to prove: no receipt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.receipts == 0

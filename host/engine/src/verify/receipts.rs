@@ -56,7 +56,7 @@ impl Check<'_> {
             let listed = by_day(self.store, folder).await?;
             keys = listed.into_values().flatten().collect();
         }
-        // What is void and still there.
+        // Files of void segments that are still there.
         for key in seen {
             if self.is_void(&key)
                 && let Some(found) = one(self.store, &key).await?
@@ -75,7 +75,7 @@ impl Check<'_> {
         let mut reader = match ReceiptReader::new(&bytes[..]) {
             Ok(reader) => reader,
             Err(error) => {
-                // Its key still tells which segment a repair is to look at.
+                // Its key still says which segment a repair is to look at.
                 let segment = SegmentId::of_file(key);
                 let detail = error.to_string();
                 self.find_in(key, segment, Difference::Receipt, None, detail);
@@ -305,7 +305,7 @@ impl Check<'_> {
             }
         }
         self.ledger.decrypted(plain).await?;
-        // What a damaged file of rows lacks is not known.
+        // It is not known what a damaged file of rows lacks.
         if right || readable {
             for contradiction in compared.rest() {
                 self.contradicted(reading, contradiction);

@@ -7,23 +7,23 @@ use crate::receipt::{ReceiptEntry, ReceiptObject};
 use recording_host_metadata::KnownRow;
 use recording_host_model::Outcome;
 
-/// What a row contradicts, or lacks.
+/// Something that rows contradict, or lack.
 pub(super) struct Contradiction {
     pub(super) difference: Difference,
     pub(super) conversation: String,
     pub(super) detail: String,
 }
 
-/// What the lines of a receipt say, to be compared with rows.
+/// The lines of a receipt, to be compared with rows.
 pub(super) struct Comparison {
-    /// Whether the receipt is about what is stored and the rows about what that decrypts to.
+    /// True if the receipt is about what is stored and the rows about what that decrypts to.
     encrypted: bool,
-    /// Whether the rows tell of objects in another sink.
+    /// True if the rows describe objects in another sink.
     elsewhere: bool,
     told: HashMap<String, Told>,
 }
 
-/// What a line says of a conversation, and what was seen of its rows.
+/// A line about a conversation, and what was seen of its rows.
 struct Told {
     line: u64,
     attempt: u32,
@@ -109,7 +109,7 @@ impl Comparison {
         found
     }
 
-    /// What the rows lack, once all of them were compared.
+    /// Everything that the rows lack, once all of them were compared.
     pub(super) fn rest(self) -> Vec<Contradiction> {
         let mut told: Vec<(String, Told)> = self.told.into_iter().collect();
         told.sort_by_key(|(_, told)| told.line);
@@ -126,7 +126,7 @@ impl Comparison {
     }
 }
 
-/// Whether a row is about this object.
+/// Returns true if a row is about this object.
 fn same(object: &ReceiptObject, row: &KnownRow, encrypted: bool) -> bool {
     let recording = row.recording_id.as_deref().unwrap_or_default() == object.recording;
     let bytes = row.sha256.as_ref() == Some(&object.sha256);
@@ -192,8 +192,8 @@ impl Told {
     }
 }
 
-/// Whether the reason in a row gives these codes and messages, in this order. Messages are left out
-/// of a receipt where objects are encrypted; a row may say more than its receipt.
+/// Returns true if the reason in a row gives these codes and messages, in this order. Messages are left
+/// out of a receipt where objects are encrypted; a row may say more than its receipt.
 fn gives(reason: &str, losses: &[(String, String)]) -> bool {
     let mut rest = reason;
     losses.iter().all(|(code, message)| {

@@ -57,7 +57,7 @@ fn downloads(origin: &str, role: OriginRole, clock: Clock) -> Downloads {
     Downloads::new(allow, Arc::new(Authenticator::None), clock).unwrap()
 }
 
-/// The waits that it was told of, in ms.
+/// The waits that were reported to it, in ms.
 #[derive(Debug, Default)]
 struct Waits(Mutex<Vec<u64>>);
 

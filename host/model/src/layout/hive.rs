@@ -1,7 +1,7 @@
 //! The file of metadata that Genesys Cloud's integration with S3 puts beside each recording.
 //!
 //! Its fields are those that are known of the vendor's ("Working with exported recordings in AWS S3
-//! bucket"). What nobody told is null. The same conversation gives the same bytes.
+//! bucket"). A field that nobody reported is null. The same conversation gives the same bytes.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::ENCRYPTED_SUFFIX;
 use crate::{CompletedConversation, Object};
 
-/// What follows a file's key in that of its metadata.
+/// The suffix of a file's key in that of its metadata.
 const SIDECAR: &str = "_metadata.json";
 
 /// A name without what would make it that of another file's metadata, in whatever case, if it has that.
@@ -58,7 +58,7 @@ pub fn sidecar(settled: &CompletedConversation, object: &Object) -> Option<(Stri
     };
     let start = time(own("recording.start_time", "startTime")).unwrap_or(record.start);
     let end = time(own("recording.end_time", "endTime")).or(record.end);
-    // What an index lists is there as JSON.
+    // Lists of an index are there as JSON.
     let listed = |ids| {
         let ids = str::split(ids, [',', '[', ']', '"']);
         ids.filter(|id| !id.is_empty()).collect()

@@ -19,7 +19,7 @@ const PLACEHOLDERS: [(&str, Piece); 9] = [
 const EXTENSION: &str = ".{ext}";
 /// The longest template, in bytes: a key has 1024 in most buckets.
 const LONGEST: usize = 256;
-/// What tells an id in a key from its neighbours; no id has one of these in a key.
+/// The characters that separate an id in a key from its neighbors; no id has one of these in a key.
 const BETWEEN: [char; 4] = ['/', '.', '_', '='];
 
 /// A part of a key.
@@ -43,7 +43,7 @@ pub(super) struct Template {
     pieces: Vec<Piece>,
 }
 
-/// What is wrong with a template.
+/// A fault of a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It is too long.
@@ -190,7 +190,7 @@ impl Template {
                 ));
             }
         }
-        // A queue may have any name, so that what follows it in a folder's name cannot be told from it.
+        // A queue may have any name, so the text after it in a folder's name cannot be distinguished from it.
         let (mut free, mut id) = (0, false);
         for piece in &self.pieces {
             match piece {

@@ -70,7 +70,7 @@ impl S3 {
             .await
     }
 
-    /// What a refusal to complete an upload has come to: the object may be there all the same.
+    /// The result of a refusal to complete an upload: the object may be there all the same.
     async fn incomplete<E>(
         &self,
         key: &str,

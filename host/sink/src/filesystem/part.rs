@@ -18,7 +18,7 @@ pub(super) struct Part {
     finished: bool,
 }
 
-/// Whether a name is that of a file that is being written.
+/// Returns true if a name is that of a file that is being written.
 pub(super) fn is_part(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b".") && name.ends_with(b".part")
@@ -54,7 +54,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.finished {
-            // What cannot be removed is overwritten by the next attempt, or tidied up.
+            // A file that cannot be removed is overwritten by the next attempt, or tidied up.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -84,7 +84,7 @@ fn locked(path: &Path) -> io::Result<File> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Whether this open file is the one at the path.
+/// Returns true if this open file is the one at the path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     #[cfg(unix)]
     {

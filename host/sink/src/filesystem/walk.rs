@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{ObjectMeta, part};
 
-/// Tells the files whose keys begin with `prefix`, in the order of their keys' bytes.
+/// Reports the files whose keys begin with `prefix`, in the order of their keys' bytes.
 pub(super) fn walk(
     root: &Path,
     prefix: &str,

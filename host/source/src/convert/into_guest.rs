@@ -1,4 +1,4 @@
-//! What the host says, turned into the types of the interface 0.2.0.
+//! Converts the host's data to the types of the interface 0.2.0.
 
 use recording_host_model as model;
 

@@ -1,4 +1,4 @@
-//! Conversations that a step tells of: new, known better by now, or taken up again.
+//! Conversations that a step reports: new, known better by now, or taken up again.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 use recording_host_model::{Conversation, ConversationRecord, Outcome, day};
 
-/// What adding a conversation has come to.
+/// The result of adding a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
     /// It was not known.
@@ -22,14 +22,14 @@ pub(super) enum Added {
     Known,
 }
 
-/// What is said of a conversation that was found.
+/// The report on a conversation that was found.
 #[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
-    /// Whether its outcome comes with it.
+    /// True if its outcome comes with it.
     pub(super) outcome: bool,
     /// The outcome that settles it at once if it is new.
     pub(super) last: Option<&'a Outcome>,
-    /// Whether it goes on.
+    /// True if it continues.
     pub(super) live: bool,
     /// When it is to be fetched (ms).
     pub(super) due: u64,
@@ -81,11 +81,11 @@ pub(super) fn add_conversation(
     if new == 1 {
         return Ok(Added::New);
     }
-    // Of what only receipts have told, the start was not known.
+    // The start of a conversation known from receipts alone was not known.
     tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
         .execute(params![found.id, found.start as i64])?;
-    // What a fetch told of it is not replaced by what a search tells again. What has ended by now need
-    // not be waited for.
+    // The facts from a fetch are not replaced by those from a later search. A conversation that has ended by
+    // now need not be waited for.
     let was_live: Option<bool> = tx
         .prepare_cached(concat!(
             "SELECT live FROM conversation WHERE id = ?1 AND ",
@@ -142,12 +142,12 @@ fn comes_up_again(
     if told.live {
         return Ok(false);
     }
-    // What sinks lack of it is settled by the outcome that comes with it.
+    // The lack of it in sinks is settled by the outcome that comes with it.
     if told.outcome {
         let lacking = !wanting(tx, &found.id)?.is_empty();
         return Ok(lacking && sinks::take_up(tx, &found.id, now)?);
     }
-    // What is under way is taken up again when it has been filed.
+    // A conversation that is under way is taken up again when it has been filed.
     let extent = found.revision.map(|extent| extent as i64);
     tx.prepare_cached(
         concat!("UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)

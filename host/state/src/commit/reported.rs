@@ -5,10 +5,10 @@ use rusqlite::params;
 use crate::{life_cycle::stage, sinks::json};
 use recording_host_model::{ArtifactKey, Outcome, Reported, ReportedOutcome};
 
-/// What the source says of a conversation that it found and that goes on: the code of its outcome.
+/// The outcome code of a conversation that the source found and that continues.
 const NOT_ENDED: &str = "not-ended";
 
-/// Whether an outcome says that the conversation goes on.
+/// Returns true if an outcome says that the conversation continues.
 pub fn goes_on(told: &ReportedOutcome) -> bool {
     matches!(&told.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
 }
@@ -16,14 +16,14 @@ pub fn goes_on(told: &ReportedOutcome) -> bool {
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
 pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
     let (outcome, bundle, passing) = outcome(told);
-    // What was announced may still come.
+    // Artifacts that were announced may still come.
     if passing || bundle.is_some() || announced(told) > Some(0) {
         return None;
     }
     Some(outcome)
 }
 
-/// What the source says has become of a conversation, the bundle that holds it, and whether it may
+/// The outcome of a conversation as the source reports it, the bundle that holds it, and whether it may
 /// get better.
 fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;

@@ -79,7 +79,7 @@ pub(super) async fn of_what_is_done_are_refused(fixture: &dyn Fixture) -> Result
     worker.reads("child", None).await?;
     worker.opens(&[]).await?;
     other.same("the next of none", other.next(NOW + LEASE).await?, None)?;
-    // What it handed over may have to be obtained anew.
+    // Artifacts that it handed over may have to be obtained anew.
     other.same(
         "a claim of what is done",
         other.claim("a", NOW).await?,

@@ -56,7 +56,7 @@ pub(super) async fn are_in_order(fixture: &dyn Fixture) -> Result<(), Failure> {
         claimed.join(" "),
         "d b c a".to_owned(),
     )?;
-    // What is claimed is open still.
+    // A claimed split is open still.
     other
         .opens(&[("d", NOW), ("b", NOW + 5), ("c", NOW + 5), ("a", NOW + 9)])
         .await

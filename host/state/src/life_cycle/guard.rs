@@ -4,12 +4,12 @@ use rusqlite::Connection;
 
 use super::{Stage, Transition};
 
-/// The columns that tell a stage and what holds in it.
+/// The columns that determine a stage and its invariant.
 const COLUMNS: [&str; 8] = [
     "status", "outcome", "fetch", "segment", "record", "bundle", "lost", "objects",
 ];
 
-/// What a receipt says of a conversation, which stays as long as its stage with a final outcome does.
+/// The columns in a receipt of a conversation, which stay as long as its stage with a final outcome does.
 const FINAL: [&str; 7] = [
     "day", "segment", "record", "outcome", "attempt", "extent", "lost",
 ];

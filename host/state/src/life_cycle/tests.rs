@@ -213,7 +213,7 @@ impl Life {
         self.fetch("f2", &["a", "b", "c"]).await;
         self.report(&["a"], &failed(true)).await;
         self.abandon("f2", false).await;
-        // What may still come is asked for once more, all else is final.
+        // A conversation of which more may come is requested once more, all else is final.
         self.settle(2 * NOW).await;
         self.at("a", Stage::Wanted).await;
         self.at("b", Stage::Settled).await;
@@ -316,7 +316,7 @@ async fn every_transition_happens() {
     let life = Life {
         queue: queue.clone(),
     };
-    // What is compacted is of a day of which nothing is under way.
+    // A compacted conversation is of a day of which nothing is under way.
     life.kept_and_compacted().await;
     life.fetched_and_filed().await;
     life.kept_and_released().await;
@@ -438,7 +438,7 @@ async fn columns_of_no_stage_are_refused() {
     .await;
     refused(Stage::Wanted, "UPDATE conversation SET objects = 1", none).await;
     refused(Stage::Filed, "UPDATE conversation SET record = '{}'", none).await;
-    // What a receipt says is as final as its bytes.
+    // The contents of a receipt are as final as its bytes.
     let last = "what is final of a conversation changes";
     refused(Stage::Closing, "UPDATE conversation SET segment = 2", last).await;
     refused(Stage::Filed, "UPDATE conversation SET attempt = 2", last).await;

@@ -1,4 +1,4 @@
-//! What the contact center answers, and what it refuses.
+//! The answers and refusals of the contact center.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use super::{DAY, Recording};
 pub(in crate::cases) enum Ask<'a> {
     /// A page of conversations, as it should be.
     Page(Value),
-    /// The state of a batch job: how often it was asked for, and the state as it should be.
+    /// The state of a batch job: how often it was requested, and the state as it should be.
     Poll(u64, Value),
     /// The metadata of a conversation's recordings.
     Metadata(&'a str, Value),
@@ -55,7 +55,7 @@ impl Answer {
 
 pub(super) type Hook = dyn Fn(Ask<'_>) -> Option<Answer> + Send + Sync;
 
-/// What the contact center has, and what is asked of it.
+/// The content of the contact center, and the requests to it.
 pub(super) struct Center {
     pub(super) conversations: Vec<(Value, Vec<Recording>)>,
     pub(super) hook: Box<Hook>,
@@ -68,7 +68,7 @@ pub(super) struct Seen {
     jobs: BTreeMap<String, (Vec<String>, u64)>,
     /// How often what was asked.
     pub(super) counts: BTreeMap<&'static str, u64>,
-    /// What the vendor would have refused.
+    /// Requests that the vendor would have refused.
     pub(super) wrong: Vec<String>,
 }
 

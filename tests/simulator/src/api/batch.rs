@@ -206,7 +206,7 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
             {
                 wanted.push((index, Some(number)));
             }
-            // What does not exist, or cannot be seen, adds no result.
+            // An item that does not exist, or cannot be seen, adds no result.
             _ => {}
         }
     }
@@ -289,7 +289,7 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
 
 /// The results in another order, one in four of them twice.
 ///
-/// The files of one recording keep their order: nothing else tells them apart.
+/// The files of one recording keep their order: nothing else distinguishes them.
 fn repeated(results: Vec<Value>, dice: &mut Rng) -> Vec<Value> {
     let mut recordings: Vec<Vec<Value>> = Vec::new();
     for result in results {
@@ -331,7 +331,7 @@ fn result(world: &World, row: &Row, now: u64) -> Value {
     result
 }
 
-/// What the bundle of a job holds and when the job was submitted, if it is kept and done.
+/// The rows in the bundle of a job and when the job was submitted, if it is kept and done.
 pub(crate) fn bundled(world: &World, id: &str) -> Option<(Vec<Row>, u64)> {
     let now = world.clock.now();
     let (Kind::Job, number, 0) = world.organization.ids.read(id)? else {

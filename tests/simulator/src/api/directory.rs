@@ -18,7 +18,7 @@ const PAGE: u64 = 100;
 /// Each how many'th user is no longer active.
 const INACTIVE: u64 = 10;
 
-/// Lists users; those that are not active only if they are asked for.
+/// Lists users; those that are not active only if they are requested.
 pub(super) fn users(world: &World, request: &Request) -> Answer {
     let params = Params::of(request, &["id", "pageSize", "pageNumber", "state"])?;
     let states = ["active", "inactive", "deleted", "any"];

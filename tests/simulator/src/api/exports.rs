@@ -1,6 +1,6 @@
 //! Recording bulk actions: jobs that let the S3 integration push recordings (RecordingJob).
 //!
-//! A job looks for its recordings, waits until who created it lets it go on, and exports each of
+//! A job looks for its recordings, waits until its creator lets it continue, and exports each of
 //! them that was not exported before. Exports alone are simulated: nothing here deletes or archives.
 
 mod answer;
@@ -39,7 +39,7 @@ struct Kept {
     jobs: Vec<Job>,
     /// Recordings that have been pushed, by id.
     pushed: HashSet<String>,
-    /// Whether the organization has no bulk actions.
+    /// True if the organization has no bulk actions.
     off: bool,
 }
 
@@ -71,7 +71,7 @@ fn yes() -> bool {
     true
 }
 
-/// What a PUT may change.
+/// The change that a PUT may make.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -85,10 +85,10 @@ struct Job {
     query: Value,
     created: u64,
     ready: u64,
-    /// When it was let go on, and when it will be done.
+    /// When it was allowed to continue, and when it will be done.
     exporting: Option<(u64, u64)>,
     cancelled: bool,
-    /// Whether the client that may use the API created it.
+    /// True if the client that may use the API created it.
     own: bool,
     conversations: u64,
     found: Found,
@@ -97,7 +97,7 @@ struct Job {
 /// The recordings that a job is about, as pairs of conversation and recording.
 #[derive(Clone, Default)]
 struct Found {
-    /// What is pushed once the job is done.
+    /// The recordings that are pushed once the job is done.
     push: Vec<(String, String)>,
     skipped: u64,
     failed: Vec<(String, String)>,
@@ -239,7 +239,7 @@ pub(super) fn serve(
     }
 }
 
-/// Lets a job go on that has found its recordings.
+/// Lets a job continue that has found its recordings.
 fn go_on(job: &mut Job, change: &Change, now: u64) -> Result<(), Refusal> {
     own(job)?;
     if change.state != "PROCESSING" {

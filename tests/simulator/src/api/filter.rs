@@ -58,7 +58,7 @@ enum Operator {
     NotExists,
 }
 
-/// What a filter is about.
+/// The subject of a filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Level {
     Conversation,
@@ -86,7 +86,7 @@ const SEGMENT: [&str; 9] = [
 ];
 
 impl Filter {
-    /// Whether it asks for nothing but that the conversation has ended.
+    /// Returns true if it asks for nothing but that the conversation has ended.
     pub(super) fn ended_only(&self) -> bool {
         self.clauses.is_empty()
             && matches!(&self.predicates[..], [predicate]
@@ -158,7 +158,7 @@ impl Predicate {
     }
 }
 
-/// Whether a conversation, as seen at `now`, passes all the filters.
+/// Returns true if a conversation, as seen at `now`, passes all the filters.
 pub(super) fn passes(
     organization: &Organization,
     conversation: &Conversation,

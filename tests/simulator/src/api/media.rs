@@ -59,7 +59,7 @@ pub(super) fn list(
     }
 }
 
-/// In which form media are asked for.
+/// The form in which media are requested.
 struct Form {
     audio: String,
     email: String,
@@ -184,7 +184,7 @@ fn row(
         "creationTime": iso(conversation.start),
         "selfUri": format!("/api/v2/conversations/{id}/recordings/{own}"),
     });
-    // What is sensitive is given redacted.
+    // Sensitive recordings are given redacted.
     let given =
         matches!(world.given(recording, now), Given::Files) || recording.state == State::Sensitive;
     if !given || format == "NONE" {

@@ -26,18 +26,18 @@ const EDIT_RETENTION: &[&str] = &[
     "recording:screenRecording:editRetention",
     "recording:snippetRecording:editRetention",
 ];
-/// What annotations need, both of them; without, they are left out and nothing is refused.
+/// The permissions for annotations, both of them; without, they are left out and nothing is refused.
 const ANNOTATIONS: [&[&str]; 2] = [
     &["recording:recording:view"],
     &["recording:annotation:view"],
 ];
-/// What recordings with sensitive data need in bulk actions.
+/// The permission for recordings with sensitive data in bulk actions.
 pub(super) const SENSITIVE: &[&str] = &["recording:recording:viewSensitiveData"];
 pub(super) const ORPHANS: &[&str] = &["recording:orphan:view"];
 pub(super) const QUEUES: &[&str] = &["routing:queue:view"];
 pub(super) const WRAP_UP_CODES: &[&str] = &["routing:wrapupCode:view"];
 
-/// What a call about bulk actions needs: one of each of these.
+/// The permissions for a call about bulk actions: one of each of these.
 pub(super) fn of_jobs(method: &Method) -> &'static [&'static [&'static str]] {
     match *method {
         Method::POST => &[&["recording:job:add"]],
@@ -47,7 +47,7 @@ pub(super) fn of_jobs(method: &Method) -> &'static [&'static [&'static str]] {
     }
 }
 
-/// Whether the client's role lets it see annotations.
+/// Returns true if the client's role lets it see annotations.
 pub(super) fn sees_annotations(world: &World) -> bool {
     ANNOTATIONS
         .iter()

@@ -156,7 +156,7 @@ pub(super) fn serve(world: &World, query: &Query) -> Result<(StatusCode, Value),
     Ok((StatusCode::OK, answer))
 }
 
-/// What a page shows of all hits.
+/// The part of all hits that a page shows.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     /// How many hits there are said to be.

@@ -35,7 +35,7 @@ pub(super) fn metadata(world: &World, id: &str) -> Result<(StatusCode, Value), R
     Ok((StatusCode::OK, rows.collect()))
 }
 
-/// Tells of one recording.
+/// Describes one recording.
 pub(super) fn one(
     world: &World,
     id: &str,
@@ -109,7 +109,7 @@ fn row(world: &World, conversation: &Conversation, recording: &Recording, now: u
     row
 }
 
-/// What a recording is of, in the vendor's word.
+/// The medium of a recording, in the vendor's word.
 pub(super) fn media(conversation: &Conversation, recording: &Recording) -> &'static str {
     match recording.kind {
         RecordingKind::Screen(_) => "screen",
@@ -136,7 +136,7 @@ pub(super) fn session(world: &World, conversation: &Conversation, recording: &Re
     world.organization.session(conversation, place)
 }
 
-/// What was noted on it, and where it was paused.
+/// The notes on it, and where it was paused.
 pub(super) fn annotations(
     world: &World,
     conversation: &Conversation,

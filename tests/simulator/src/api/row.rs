@@ -107,7 +107,7 @@ fn stranger(organization: &Organization, conversation: &Conversation) -> Value {
     })
 }
 
-/// Takes out of the row of a conversation that goes on what happens only after `now`.
+/// Takes out of the row of a conversation that continues what happens only after `now`.
 fn forget_what_is_to_come(row: &mut Value, now: &str) {
     // Instants are all written in one way, so that they compare as text.
     let later = |value: &Value| value.as_str().is_some_and(|instant| instant > now);

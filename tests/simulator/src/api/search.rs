@@ -13,7 +13,7 @@ const DAY: u64 = 86_400_000;
 pub(super) struct Span {
     pub(super) from: u64,
     pub(super) until: u64,
-    /// Whether they must have begun on a day that it touches.
+    /// True if they must have begun on a day that it touches.
     pub(super) start_of_day: bool,
 }
 
@@ -47,7 +47,7 @@ impl Matches {
             false => longest,
         };
         let (first, inside) = (organization.first_at(earliest), organization.first_at(from));
-        // What begins later than now has not happened yet.
+        // Conversations that begin later than now have not happened yet.
         let end = organization.first_at(until.min(now.saturating_add(1)));
         let is_active =
             |conversation: &Conversation| conversation.never_ends || conversation.end > from;

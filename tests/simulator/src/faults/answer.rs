@@ -8,7 +8,7 @@ use crate::{
     rng::Rng,
 };
 
-/// What a gateway answers when what is behind it fails.
+/// The answer of a gateway when the server behind it fails.
 pub(crate) fn server_error(dice: &mut Rng) -> Reply {
     let status = failing(dice);
     reply(

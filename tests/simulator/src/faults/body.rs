@@ -59,7 +59,7 @@ impl Shaped {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         let last = self.shape.cut.or(self.shape.end);
         if last.is_some_and(|last| self.at >= last) {
-            // What was sent before goes out first: a pause lets it be flushed.
+            // The bytes sent before go out first: a pause lets them be flushed.
             tokio::time::sleep(Duration::from_millis(5)).await;
             return self
                 .shape

@@ -58,7 +58,7 @@ impl Assets {
         }
     }
 
-    /// OGG with Opus, two channels; the serial number of the stream tells recordings apart.
+    /// OGG with Opus, two channels; the serial number of the stream distinguishes recordings.
     pub(super) fn ogg(&self, duration_ms: u64, serial: u32) -> Content {
         let count = duration_ms.div_ceil(PACKET_MS).max(1) as usize;
         let mut out = Vec::new();
@@ -87,7 +87,7 @@ impl Assets {
         Content::Whole(out.into())
     }
 
-    /// WebM; a Void element at its end tells the files apart.
+    /// WebM; a Void element at its end distinguishes the files.
     pub(super) fn screen(&self, seed: u64) -> Content {
         let mut out = self.screen.to_vec();
         out.extend([0xec, 0x88]);

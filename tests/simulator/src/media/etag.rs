@@ -18,7 +18,7 @@ const SMALL: u64 = 256 << 10;
 /// Digests that are kept; one takes some 50 bytes.
 const KEPT: usize = 16_384;
 
-/// The digests of the files that were asked for last.
+/// The digests of the files that were requested last.
 #[derive(Default)]
 pub(super) struct Tags {
     kept: Mutex<Kept>,

@@ -14,7 +14,7 @@ use crate::{
 /// The most bytes by which a wrong length is wrong.
 const WRONG: u64 = 4096;
 
-/// A file and what is told of it.
+/// A file and its description.
 pub(super) struct Object {
     pub(super) content: Content,
     pub(super) content_type: &'static str,
@@ -167,7 +167,7 @@ fn unsatisfiable(range: &str, length: u64) -> Reply {
     answer
 }
 
-/// What `bytes=5-9`, `bytes=5-` or `bytes=-5` means; several ranges, as anything else, mean all.
+/// Reads `bytes=5-9`, `bytes=5-` or `bytes=-5`; several ranges, as anything else, mean all.
 fn wanted(header: Option<&str>, length: u64) -> Wanted {
     let parsed = || {
         let (from, to) = header?.strip_prefix("bytes=")?.split_once('-')?;

@@ -18,7 +18,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, message: &str, more: &str)
     reply(status, "application/xml", body)
 }
 
-/// What a link that does not work is answered with.
+/// The answer to a link that does not work.
 pub(super) fn forbidden(wrong: Wrong, now: u64) -> Reply {
     let status = StatusCode::FORBIDDEN;
     match wrong {
@@ -38,7 +38,7 @@ pub(super) fn forbidden(wrong: Wrong, now: u64) -> Reply {
     }
 }
 
-/// What is answered when the store, or a gateway before it, fails.
+/// The answer when the store, or a gateway before it, fails.
 pub(crate) fn server_error(dice: &mut Rng) -> Reply {
     match answer::failing(&mut dice.clone()) {
         status @ StatusCode::INTERNAL_SERVER_ERROR => {

@@ -1,4 +1,4 @@
-//! What is kept of chats, messages and e-mails.
+//! The transcripts of chats, messages and e-mails.
 
 use std::io::{self, Cursor, Write};
 

@@ -5,7 +5,7 @@ use crate::{AudioMix, Settings, rng::Rng};
 
 const SORT_LATE: u64 = 5;
 
-/// What a recording is.
+/// The kind of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordingKind {
     /// OGG with Opus, two channels.
@@ -46,27 +46,27 @@ impl RecordingKind {
     }
 }
 
-/// Whether a recording is available.
+/// The availability of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Yes, as soon as the conversation has ended.
+    /// Available as soon as the conversation has ended.
     Available,
-    /// Yes, but only [`Settings::late_by`] after the conversation has ended.
+    /// Available, but only [`Settings::late_by`] after the conversation has ended.
     Late {
-        /// Whether the batch API says until then that it is being uploaded; if not, nothing.
+        /// True if the batch API says until then that it is being uploaded; if false, it says nothing.
         listed: bool,
     },
-    /// No: it would have to be restored first.
+    /// Unavailable: it would have to be restored first.
     Archived,
-    /// No, never again.
+    /// Unavailable, never again available.
     Deleted,
-    /// No: it is being uploaded, and never done.
+    /// Unavailable: it is being uploaded, and never done.
     Uploading,
-    /// No, and nothing tells of it: it is kept from who may not see sensitive data.
+    /// Unavailable, and nothing mentions it: it is kept from who may not see sensitive data.
     Sensitive,
 }
 
-/// What the batch API gives for a recording.
+/// The answer of the batch API for a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
     /// A link for each of its files.
@@ -84,9 +84,9 @@ pub struct Recording {
     pub id: String,
     /// Its number in the conversation.
     pub number: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: RecordingKind,
-    /// Whether it is available.
+    /// Its availability.
     pub state: State,
     /// How long it plays, in ms.
     pub duration_ms: u64,
@@ -106,7 +106,7 @@ impl Recording {
         }
     }
 
-    /// What the batch API gives to a job that is submitted at this time (ms since the epoch).
+    /// The answer of the batch API to a job that is submitted at this time (ms since the epoch).
     #[must_use]
     pub fn given(&self, at: u64) -> Given {
         const UPLOADING: Given = Given::Error("Recording is still being uploaded");
@@ -125,7 +125,7 @@ impl Recording {
     }
 }
 
-/// What the recordings of a conversation depend on.
+/// The inputs that the recordings of a conversation depend on.
 pub(super) struct Making<'a> {
     pub(super) settings: &'a Settings,
     pub(super) index: u64,

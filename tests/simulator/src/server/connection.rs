@@ -33,7 +33,7 @@ use crate::{
 /// The largest body of a request: `request.bytes.max` of the vendor's limits.
 const BODY: usize = 512_000;
 
-/// Where the simulator tells its time: no path of the vendor's.
+/// Where the simulator gives its time: no path of the vendor's.
 pub(super) const CLOCK: &str = "/simulator/clock";
 
 /// Serves a connection until its client, a fault or the closing of its port ends it.
@@ -51,7 +51,7 @@ pub(super) async fn serve(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
-    // What ends a connection is its client's business.
+    // How a connection ends is its client's business.
     let closing = tokio::select! {
         _ = &mut connection => false,
         _ = closings.changed() => true,
@@ -111,7 +111,7 @@ async fn respond(
     Ok(sent(world, origin, reply))
 }
 
-/// What happens instead of an answer.
+/// An event in place of the regular answer.
 enum Interruption {
     Reset,
     Answer(Reply),

@@ -52,7 +52,7 @@ impl Door {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Tells of each closing from now on.
+    /// Reports each closing from now on.
     pub(super) fn closings(&self) -> watch::Receiver<Duration> {
         self.pause.subscribe()
     }

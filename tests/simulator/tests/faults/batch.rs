@@ -147,7 +147,7 @@ async fn repeated_results_are_the_same_ones_twice_in_another_order() {
         assert!(rows.len() > truth.len());
         let distinct: BTreeSet<_> = rows.iter().collect();
         assert_eq!(distinct, truth.iter().collect());
-        // The counts tell of recordings, not of rows.
+        // The counts are of recordings, not of rows.
         assert_eq!(counts(&answer), (truth.len() as u64, truth.len() as u64));
         orders.insert(rows);
     }

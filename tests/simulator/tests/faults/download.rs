@@ -68,7 +68,7 @@ async fn wrong_length_announces_too_much_or_too_little() {
             assert!(pair.truth.starts_with(&answer.body));
             less += 1;
         }
-        // What is sent of a range belies what is said of it.
+        // The bytes sent for a range belie the length announced for it.
         let answer = pair.get("range: bytes=10-109\r\n").await;
         let range = format!("bytes 10-109/{}", pair.truth.len());
         assert_eq!(answer.header("content-range"), Some(range.as_str()));

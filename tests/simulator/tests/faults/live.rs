@@ -1,4 +1,4 @@
-//! A contact center whose day goes on: calls begin and end, and recordings are late.
+//! A contact center whose day continues: calls begin and end, and recordings are late.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ async fn what_is_to_come_is_not_told() {
     for row in around_noon(&center, ended).await {
         assert!(row["conversationEnd"].is_string());
     }
-    // The next one has not begun: it cannot be asked for.
+    // The next one has not begun: it cannot be requested.
     let next = (0..20_000)
         .map(|index| organization.conversation(index))
         .find(|conversation| {

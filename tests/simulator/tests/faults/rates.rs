@@ -6,7 +6,7 @@ use genesys_simulator::{Faults, Settings};
 
 use crate::support::{Center, Exchange, settings};
 
-/// What each fault needs to strike.
+/// The occasion that each fault needs to strike.
 #[derive(Clone, Copy, PartialEq)]
 enum Occasion {
     Query,

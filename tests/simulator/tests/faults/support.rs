@@ -88,7 +88,7 @@ impl Exchange {
         self.header("content-length").unwrap().parse().unwrap()
     }
 
-    /// Whether an answer came, with all that it announced.
+    /// Returns true if an answer came, with all that it announced.
     pub(crate) fn complete(&self) -> bool {
         !self.head.is_empty() && self.error.is_none() && self.body.len() == self.announced()
     }

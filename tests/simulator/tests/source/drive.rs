@@ -26,7 +26,7 @@ pub(crate) struct Center {
     pub(crate) traffic: Vec<Exchange>,
 }
 
-/// So fast that whatever takes time is done when it is asked for again.
+/// So fast that whatever takes time is done when it is requested again.
 pub(crate) fn fast() -> Settings {
     Settings {
         speed: 10_000.0,

@@ -101,7 +101,7 @@ const JOB: &str = "id! jobId status expectedResultCount! resultCount! errorCount
 
 const GUIDE_JOB: &str = "jobId expectedResultCount! resultCount! errorCount resultUrl";
 
-/// All calls; `guide` tells the dialect.
+/// All calls; `guide` selects the dialect.
 fn calls(guide: bool) -> Vec<Call> {
     let call = |method, path, statuses, parameters, body, answer| Call {
         method,
@@ -339,7 +339,7 @@ fn compare(value: &Value, list: &str, what: &str) {
     let strange: Vec<&String> = found.difference(&known).collect();
     assert!(strange.is_empty(), "{what} has {strange:?}: {value}");
     for path in needed {
-        // What is in something must be there if that is.
+        // A nested field must be there if its holder is.
         let outer = path.rsplit_once("[].").map(|(list, _)| list.to_owned());
         let holder = match &outer {
             Some(list) => value.pointer(&pointer(list)),
@@ -439,7 +439,7 @@ async fn requests_and_answers_have_the_documented_fields_and_no_others() {
             conversations: 260,
             nameless: true,
             orphans: 3,
-            // Some go on when the data of jobs end.
+            // Some continue when the data of jobs end.
             mean_call: std::time::Duration::from_secs(20_000),
             clock_start: Some("2026-02-12T00:00:00Z".parse().unwrap()),
             speed: 2000.0,

@@ -1,4 +1,4 @@
-//! Recordings: formats and channels, what their metadata tell, what is unavailable and why.
+//! Recordings: formats and channels, what their metadata contain, what is unavailable and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +61,7 @@ fn codes(result: &OutcomeResult) -> Vec<&str> {
     }
 }
 
-/// What is told of each recording.
+/// The attributes reported for each recording.
 fn updates(drive: &Drive) -> BTreeMap<&str, BTreeMap<&str, &str>> {
     let updates = drive.updates.iter().filter_map(|update| match update {
         Update::Recording(about) => {

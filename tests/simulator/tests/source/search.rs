@@ -18,7 +18,7 @@ fn months() -> Settings {
     }
 }
 
-/// Conversations by id, without the attributes that jobs alone tell.
+/// Conversations by id, without the attributes that jobs alone contain.
 fn found(drive: &Drive) -> BTreeMap<String, Conversation> {
     let known = ["talk_ms", "outbound_campaign_ids"];
     let bare = drive.conversations.iter().cloned().map(|mut one| {
@@ -100,7 +100,7 @@ async fn jobs_and_the_query_find_the_same_and_jobs_take_fewer_calls() {
     assert!(polls <= 1 + 2 * 4, "{polls}");
     assert!(by_query.traffic.len() >= 60);
     assert!(by_job.traffic.len() <= 13);
-    // Either way tells the same number for the same days.
+    // Either way yields the same number for the same days.
     assert_eq!((counted(&queried), counted(&searched)), (1500, 1500));
 
     let of_customer = |one: &Conversation| {
@@ -118,7 +118,7 @@ async fn jobs_and_the_query_find_the_same_and_jobs_take_fewer_calls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_younger_than_the_data_of_jobs_is_queried_and_nothing_is_lost_between() {
     let settings = Settings {
-        // Long ones, so that some go on when the data of jobs end.
+        // Long ones, so that some continue when the data of jobs end.
         mean_call: Duration::from_secs(40_000),
         clock_start: Some("2026-02-20T12:00:00Z".parse().unwrap()),
         speed: 2000.0,
@@ -371,7 +371,7 @@ async fn orphans_are_handed_over_on_request_and_what_cannot_be_had_is_named() {
         assert_eq!(center.asked(Method::Put, "conversations"), 0);
         assert!(drive.notes.is_empty(), "{:?}", drive.notes);
     }
-    // Metadata alone: no media are asked for.
+    // Metadata alone: no media are requested.
     let mut center = Center::start(Settings {
         orphans: 5,
         conversations: 1,

@@ -1,5 +1,5 @@
-//! What the API says of jobs (RecordingJob, RecordingJobEntityListing, FailedRecordingEntityListing),
-//! read tolerantly.
+//! The API's answers about jobs (RecordingJob, RecordingJobEntityListing,
+//! FailedRecordingEntityListing), read tolerantly.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -36,13 +36,13 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether it is neither over nor cancelled.
+    /// Returns true if it is neither over nor canceled.
     #[must_use]
     pub(crate) fn is_on(&self) -> bool {
         !matches!(self.state.as_str(), "FULFILLED" | "FAILED" | "CANCELLED")
     }
 
-    /// Whether it was created by this query, at whatever time.
+    /// Returns true if it was created by this query, at whatever time.
     pub(super) fn is_of(&self, query: &Value) -> bool {
         [
             "/action",
@@ -105,7 +105,7 @@ pub(super) fn job(response: &Response) -> Result<Job, PushError> {
     read(response)
 }
 
-/// What a page lists, and where the next one is.
+/// The entities that a page lists, and where the next page is.
 pub(super) fn listing<T: DeserializeOwned>(
     response: &Response,
 ) -> Result<(Vec<T>, Option<String>), PushError> {

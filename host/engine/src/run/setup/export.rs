@@ -16,15 +16,15 @@ const LABEL: &str = "label";
 /// A queue, and what it is called in keys.
 pub(super) struct Opened {
     pub(super) queue: Queue,
-    /// Whether it knows all that receipts prove.
+    /// True if it knows all that receipts prove.
     pub(super) ready: bool,
     pub(super) label: String,
-    /// What this export is instead of, if `data_dir` has others of the source.
+    /// The differences from other exports of the source that have a queue in `data_dir`, in words.
     pub(super) others: Vec<String>,
 }
 
 impl Pipeline {
-    /// What identifies the export.
+    /// The identity of the export.
     ///
     /// # Errors
     /// [`Error`] if the component fails, or refuses its options.
@@ -132,7 +132,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What an earlier version has searched that did not say so: the interval that gave the queue its name.
+    /// The range that an earlier version has searched that did not say so: the interval that gave the
+    /// queue its name.
     fn searched_before(&self) -> (u64, Option<u64>) {
         let interval = &self.source.interval;
         (interval.from, interval.until)

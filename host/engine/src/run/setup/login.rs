@@ -54,8 +54,8 @@ impl Pipeline {
         }
     }
 
-    /// What tells the credentials of its requests from others, without their secret; none if they have a
-    /// rate limit of their own.
+    /// A text that distinguishes the credentials of its requests from others, without their secret; none
+    /// if they have a rate limit of their own.
     pub(super) fn credential(&self, origins: &[Origin]) -> Option<String> {
         match self.source.auth.as_ref()? {
             auth @ Auth::Client { id, .. } => {

@@ -38,7 +38,7 @@ enum Memory {
     },
 }
 
-/// What a split tells of the job that it waits for.
+/// A split's report on the job that it waits for.
 fn waited_for(since: u64) -> Option<Job> {
     Some(Job {
         kind: "batch".to_owned(),

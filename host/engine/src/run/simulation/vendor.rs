@@ -93,7 +93,7 @@ fn response(status: u16, body: &Value, count: u32, now: u64) -> Response {
     }
 }
 
-/// What the API says: pages of calls, new jobs, and how jobs are getting on.
+/// The answer of the API: pages of calls, new jobs, and how jobs are getting on.
 fn answer(world: &mut World, url: &Url, now: u64) -> Value {
     let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let number = |name: &str| -> u64 {

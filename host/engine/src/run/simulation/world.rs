@@ -1,4 +1,4 @@
-//! What is true in a simulation, what goes wrong, and what must come of it.
+//! The facts of a simulation, its faults, and the result that is required of it.
 
 mod check;
 
@@ -35,7 +35,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether its recordings are asked for.
+    /// Returns true if its recordings are requested.
     pub(super) fn wanted(&self) -> bool {
         self.flagged
     }
@@ -46,7 +46,7 @@ impl Call {
     }
 }
 
-/// What is done to the sinks between two runs.
+/// A change to the sinks between two runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     /// There is one more.
@@ -63,12 +63,12 @@ pub(super) struct World {
     pub(super) conversations: Vec<Call>,
     /// How many days are followed; none for an export of the past.
     pub(super) days: Option<u64>,
-    /// Whether fetches tell how much there is of a conversation, as searches do.
+    /// True if fetches say how much there is of a conversation, as searches do.
     pub(super) tells: bool,
     pub(super) crashes: u32,
     /// The sinks that the configuration has.
     pub(super) sinks: Vec<&'static str>,
-    /// What changes about them between two runs.
+    /// The change to them between two runs.
     pub(super) change: Option<Change>,
     /// How often something goes wrong.
     rate: f64,
@@ -130,7 +130,7 @@ impl World {
         world
     }
 
-    /// Whether a sink is unavailable for long.
+    /// Returns true if a sink is unavailable for long.
     pub(super) fn is_out(&self, sink: &str, now: u64) -> bool {
         self.lake_outage
             .is_some_and(|(out, from, until)| out == sink && (from..until).contains(&now))
@@ -239,18 +239,18 @@ impl World {
         }
     }
 
-    /// Whether something goes wrong now.
+    /// Returns true if something goes wrong now.
     pub(super) fn strikes(&mut self) -> bool {
         let rate = self.rate;
         rate > 0.0 && self.dice.random_bool(rate)
     }
 
-    /// Whether something that is rare goes wrong now.
+    /// Returns true if something that is rare goes wrong now.
     pub(super) fn strikes_rarely(&mut self) -> bool {
         self.strikes() && self.dice.random_bool(0.1)
     }
 
-    /// Whether reading a sink goes wrong now: rarely where all of it is read, again and again.
+    /// Returns true if reading a sink goes wrong now: rarely where all of it is read, again and again.
     fn strikes_reading(&mut self) -> bool {
         match self.change {
             Some(Change::Damage) => self.strikes_rarely() && self.dice.random_bool(0.2),

@@ -1,4 +1,4 @@
-//! What is refused contradicts its announcement; what does not is stored, however odd.
+//! Files that are refused contradict their announcement; those that do not are stored, however odd.
 
 use super::*;
 
@@ -193,7 +193,7 @@ fn without_an_announcement_the_conversation_tells_what_is_likely() {
         for kinds in [&["chat"][..], &["email"], &["voice", "message"]] {
             assert!(check(kinds, PAGE) && check(kinds, b"{\"chat\": 1}") && check(kinds, MAIL));
         }
-        // Nobody tells: a page is what proxies say, a message in JSON may be a transcript.
+        // Nobody says: a page is what proxies say, a message in JSON may be a transcript.
         assert!(!check(&[], PAGE) && check(&[], b"{\"chat\": 1}") && check(&[], WAV));
     }
 }

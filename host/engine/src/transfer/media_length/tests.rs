@@ -8,14 +8,14 @@ fn fed(file: &[u8], step: usize) -> MediaLength {
     told
 }
 
-/// The length that a file tells if it is cut after so many bytes, in whatever pieces it comes.
+/// The length that a file states if it is cut after so many bytes, in whatever pieces it comes.
 fn told(file: &[u8], cut: usize) -> Option<u64> {
     let told = [1, 3, 64, 4096].map(|step| fed(&file[..cut], step).told(cut as u64));
     assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
     told[0]
 }
 
-/// Whole files tell no more than they have, cut ones do.
+/// Whole files state no more than they have, cut ones do.
 fn is_followed(file: &[u8], from: usize) {
     assert_eq!(told(file, file.len()), None);
     for cut in from..file.len() {

@@ -40,11 +40,11 @@ pub(super) struct Holder {
     pub(super) conversation: String,
     pub(super) recording: String,
     pub(super) member: Option<String>,
-    /// What the archive's index tells of it.
+    /// Its metadata in the archive's index.
     pub(super) told: Option<Arc<IndexMetadata>>,
 }
 
-/// What is to become of an archive.
+/// The plan for an archive.
 #[derive(Default)]
 pub(super) struct Plan {
     /// Entries, by their place in the archive, and their objects.
@@ -52,16 +52,16 @@ pub(super) struct Plan {
     /// Whose the archive is when it is kept.
     pub(super) holders: Vec<Holder>,
     pub(super) problems: Vec<Problem>,
-    /// What the index says, or fails to say, of recordings that are not there.
+    /// The recordings that are not there, as the index says or fails to say.
     pub(super) missing: Vec<MissingRecording>,
-    /// What is known of those who own something of it.
+    /// The known data of those who own something of it.
     pub(super) known: BTreeMap<String, KeyContext>,
-    /// Whether there are files that nobody is known to own.
+    /// True if there are files that nobody is known to own.
     stray: bool,
 }
 
 impl Plan {
-    /// Whether something is in the archive that is nowhere else.
+    /// Returns true if something is in the archive that is nowhere else.
     pub(super) fn must_be_kept(&self) -> bool {
         self.stray || self.problems.iter().any(|problem| problem.kept.is_none())
     }
@@ -73,7 +73,7 @@ impl Plan {
         files.chain(holders).map(String::as_str).collect()
     }
 
-    /// Whether a sink takes recordings of a conversation.
+    /// Returns true if a sink takes recordings of a conversation.
     pub(super) fn takes(&self, binding: &SinkBinding, conversation: &str) -> bool {
         let known = self.known.get(conversation);
         binding
@@ -176,7 +176,7 @@ impl Transfer {
         }
     }
 
-    /// What becomes of an archive that cannot be read: all of it is kept.
+    /// The plan for an archive that cannot be read: all of it is kept.
     pub(super) async fn unreadable(
         &self,
         artifact: &Artifact,
@@ -232,7 +232,7 @@ impl Transfer {
         for (number, entry) in archive.entries().iter().enumerate() {
             let name = plain(&entry.name);
             let owners = listed.owners.get(&name).map_or(&[][..], Vec::as_slice);
-            // An index may not speak for conversations that nobody asked for.
+            // An index may not speak for conversations that nobody requested.
             let owners: Vec<&Owner> = owners
                 .iter()
                 .filter(|owner| known.contains_key(&owner.conversation))
@@ -340,7 +340,7 @@ fn unknown(conversation: String) -> Holder {
     }
 }
 
-/// What becomes of the archive of one recording.
+/// The plan for the archive of one recording.
 fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> Plan {
     let mut plan = Plan {
         holders: vec![Holder {

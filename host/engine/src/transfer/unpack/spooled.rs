@@ -25,10 +25,10 @@ pub(in crate::transfer) struct Spooled {
     pub(in crate::transfer) file: File,
     pub(in crate::transfer) size: u64,
     pub(in crate::transfer) sha256: String,
-    /// Its first bytes, and the length that it tells about itself.
+    /// Its first bytes, and the length that it states about itself.
     pub(in crate::transfer) first: Bytes,
     pub(in crate::transfer) told: MediaLength,
-    /// Whether the end of the connection is all that told where it ends.
+    /// True if only the end of the connection showed where it ends.
     pub(in crate::transfer) ends_with_connection: bool,
     /// The place that it takes.
     _room: Room,
@@ -115,7 +115,7 @@ impl Transfer {
         let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
         let first = next.clone().unwrap_or_default();
         let mut told = MediaLength::of(&first);
-        // What is looked at is a few bytes: all of the frame need not be kept for that.
+        // Only a few bytes are looked at: all of the frame need not be kept for that.
         let first = Bytes::copy_from_slice(&first[..first.len().min(HEAD)]);
         while let Some(data) = next {
             told.feed(&data);

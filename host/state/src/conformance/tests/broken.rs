@@ -14,7 +14,7 @@ use recording_host_model::{Next, Split, Step};
 /// How a queue is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Splits that are known are told as new.
+    /// Splits that are known are reported as new.
     AddsWhatIsKnown,
     /// Open splits are in another order.
     Reorders,
@@ -57,7 +57,7 @@ pub(super) struct BrokenFixture {
     past: Arc<Mutex<Past>>,
 }
 
-/// What a fault brings back.
+/// The past state that a fault brings back.
 #[derive(Default)]
 struct Past {
     read: HashMap<String, Split>,

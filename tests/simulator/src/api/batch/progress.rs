@@ -10,13 +10,13 @@ use crate::{
 pub(super) struct Course {
     /// How long it takes (ms); none if it never completes.
     length: Option<u64>,
-    /// Whether its count stands still for a while.
+    /// True if its count stands still for a while.
     stalls: bool,
-    /// Whether it expects more after everything had been there.
+    /// True if it expects more after everything had been there.
     grows_late: bool,
 }
 
-/// What a job says of itself.
+/// A job's report of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) expected: usize,
@@ -43,7 +43,7 @@ impl Course {
         }
     }
 
-    /// Whether it is done at this age (ms).
+    /// Returns true if it is done at this age (ms).
     pub(super) fn finished(self, age: u64) -> bool {
         self.length.is_some_and(|length| age >= length)
     }

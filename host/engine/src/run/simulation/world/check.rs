@@ -1,4 +1,4 @@
-//! What must have come of a simulation in the end.
+//! The result that is required of a simulation in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +98,7 @@ impl World {
             // component may fail three times in a row where faults are rarer, too.
             let excused = found.is_some_and(|(word, _, receipt)| {
                 let lost = ["failed", "partial"].contains(&word.as_str());
-                // It may do so, too, when one of several recordings is asked for once more.
+                // It may do so, too, when one of several recordings is requested once more.
                 let mut missing = receipt["missing"].as_array().into_iter().flatten();
                 let failed = receipt["code"] == "component-failed"
                     || missing.any(|missing| missing[0] == "component-failed");
