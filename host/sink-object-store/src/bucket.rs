@@ -102,13 +102,8 @@ impl std::fmt::Debug for Bucket {
 
 impl Bucket {
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        SinkError {
-            sink: self.sink.into(),
-            key: format!("{}/{key}", self.place),
-            reason: reason.into(),
-            retryable,
-            different: None,
-        }
+        let key = format!("{}/{key}", self.place);
+        SinkError::new(self.sink, &key, reason).with_retryable(retryable)
     }
 
     fn broken(&self, key: &str) -> SinkError {
