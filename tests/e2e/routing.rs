@@ -135,7 +135,7 @@ async fn a_sink_that_fails_does_not_stop_the_others_and_catches_up() {
 async fn what_a_sink_lacks_is_brought_to_it_by_a_later_run() {
     let three = Three::new(0, true).await;
     let error = three.pipeline().await.run().await.unwrap_err();
-    assert!(error.context("sink") == Some("guarded"), "{error}");
+    assert!(error.context("sink") == Some("third"), "{error}");
     assert_eq!((three.filed("first"), three.filed("third")), (200, 0));
     let status = three.pipeline().await.status().await.unwrap().unwrap();
     let behind = &status.behind["third"];
