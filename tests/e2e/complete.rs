@@ -24,7 +24,7 @@ fn expected(conversation: &Conversation) -> &'static str {
         (true, true, false) => "stored",
         (true, true, true) => "partial",
         (true, false, true) => "failed",
-        // Recorded, says the vendor, and hands over nothing.
+        // The vendor reports a recording and returns no file.
         _ if conversation.flagged && conversation.media == MediaType::Voice => "failed",
         _ => "no-recording",
     }

@@ -213,7 +213,8 @@ async fn runs_through_kills(
 }
 
 /// The archive is the one that an undisturbed export of a faultless harness leaves.
-async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Files) {
+/// Returns how many rows an earlier attempt at their conversation has left.
+async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Files) -> usize {
     let found = lake.files(harness).await;
     let checked = Config::new(config.clone()).unwrap();
     for (_, sink) in checked.sinks().await.unwrap() {
@@ -227,7 +228,9 @@ async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Fil
     }
     same_media(&media(&found), &media(wanted));
     // A loss that may pass is taken up again by the next run: then the further attempt counts.
-    assert_eq!(changes::told(&found), changes::told(wanted));
+    let counting = changes::told(&found);
+    assert_eq!(counting, changes::told(wanted));
+    let earlier = support::rows(&found).len() - counting.1.len();
     let known = [
         "recordings/",
         "metadata/",
@@ -245,6 +248,7 @@ async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Fil
     let left: Vec<&String> = found.keys().filter(strange).collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(lake.uploads().await, 0, "an upload was left behind");
+    earlier
 }
 
 /// Exports again and again until there were as many kills.
@@ -255,7 +259,7 @@ async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
     drop(calm);
 
     let mut dice = SmallRng::seed_from_u64(99);
-    let (mut kills, mut exports) = (0, 0);
+    let (mut kills, mut exports, mut earlier) = (0, 0, 0);
     let mut stages = BTreeMap::<&str, u32>::new();
     while kills < least {
         let harness = Harness::start(settings(dialect, faults.clone())).await;
@@ -269,7 +273,7 @@ async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
         };
         let config = patient(harness.config_to(lake.sink(&harness)));
         let hit = through_kills(&harness, &lake, &config, &mut dice).await;
-        proven(&harness, &lake, &config, &wanted).await;
+        earlier += proven(&harness, &lake, &config, &wanted).await;
         kills += hit.len();
         exports += 1;
         for stage in hit.into_iter().flatten() {
@@ -283,7 +287,7 @@ async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
         "with"
     };
     println!(
-        "{dialect:?}, {place}, {faulty} faults: {kills} kills in {exports} exports, during {stages:?}"
+        "{dialect:?}, {place}, {faulty} faults: {kills} kills in {exports} exports, during {stages:?}; {earlier} rows of earlier attempts"
     );
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn failure(code: &str, message: String) -> Failure {
 pub(crate) fn left_out() -> OutcomeResult {
     OutcomeResult::Failed(Failure {
         code: "left-out".to_owned(),
-        message: "recorded, says the vendor, but hands over nothing: not ready, deleted, sensitive, or hidden from this client".to_owned(),
+        message: "the vendor reports a recording but returned no file: not ready, deleted, sensitive, or hidden from this client".to_owned(),
         retryable: true,
     })
 }

@@ -41,7 +41,10 @@ pub(super) fn summary(name: &str, summary: &Summary) {
     );
     println!(
         "  API calls      {}; {} refused with 429",
-        listed(&summary.api_calls),
+        match summary.api_calls.is_empty() {
+            true => "none".to_owned(),
+            false => listed(&summary.api_calls),
+        },
         summary.refused
     );
     println!("  time           {:.1} s", summary.seconds);

@@ -11,6 +11,9 @@ pub use super::bucket::{Bucket, Options, Retry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
+/// The type of this sink.
+const NAME: &str = "azure_blob";
+
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -86,16 +89,13 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
             tenant_id,
         ),
     };
-    let store = builder.build().map_err(|error| SinkError {
-        sink: "azure_blob".into(),
-        key: place.clone(),
-        reason: format!("{error}; check `credentials`, `account`, `container` and `endpoint`"),
-        retryable: false,
-        different: None,
+    let store = builder.build().map_err(|error| {
+        let reason = format!("{error}; check `credentials`, `account`, `container` and `endpoint`");
+        SinkError::new(NAME, &place, reason)
     })?;
     Ok(Bucket {
         store: Arc::new(store),
-        sink: "azure_blob",
+        sink: NAME,
         place,
         options: settings.options,
         backpressure,

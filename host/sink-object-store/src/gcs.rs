@@ -12,6 +12,9 @@ pub use super::bucket::{Bucket, Options, Retry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
+/// The type of this sink.
+const NAME: &str = "gcs";
+
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -65,16 +68,13 @@ pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
         // Requests that write ask for credentials all the same: empty ones are at hand.
         Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
     };
-    let store = builder.build().map_err(|error| SinkError {
-        sink: "gcs".into(),
-        key: place.clone(),
-        reason: format!("{error}; check `credentials`, `bucket` and `endpoint`"),
-        retryable: false,
-        different: None,
+    let store = builder.build().map_err(|error| {
+        let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
+        SinkError::new(NAME, &place, reason)
     })?;
     Ok(Bucket {
         store: Arc::new(store),
-        sink: "gcs",
+        sink: NAME,
         place,
         options: settings.options,
         backpressure,

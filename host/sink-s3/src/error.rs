@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{S3, object::ExistingObject};
+use super::{NAME, S3, object::ExistingObject};
 use recording_host_sink::{PutOptions, SinkError};
 
 /// The code that the server gives, such as `NoSuchKey`.
@@ -25,13 +25,8 @@ impl S3 {
         reason: impl Into<String>,
         retryable: bool,
     ) -> SinkError {
-        SinkError {
-            sink: "s3".into(),
-            key: format!("s3://{}/{key}", self.settings.bucket),
-            reason: reason.into(),
-            retryable,
-            different: None,
-        }
+        let key = format!("s3://{}/{key}", self.settings.bucket);
+        SinkError::new(NAME, &key, reason).with_retryable(retryable)
     }
 
     /// A different object is there, and stays.

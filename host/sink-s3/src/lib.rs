@@ -35,6 +35,9 @@ use recording_host_sink::{
     Store,
 };
 
+/// The type of this sink.
+pub(crate) const NAME: &str = "s3";
+
 /// The largest object that goes in one PUT, in bytes.
 const SINGLE: usize = 16 << 20;
 /// Parts on their way beyond one for each object: what bounds the memory of large objects.
@@ -123,7 +126,7 @@ impl S3 {
 #[async_trait]
 impl Sink for S3 {
     fn name(&self) -> &str {
-        "s3"
+        NAME
     }
 
     async fn check(&self) -> Result<Health, SinkError> {

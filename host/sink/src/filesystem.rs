@@ -24,6 +24,9 @@ use super::{
 };
 use part::Part;
 
+/// The type of this sink.
+const NAME: &str = "filesystem";
+
 /// Objects up to this size, in bytes, are written in one go.
 const SMALL: usize = 1 << 20;
 
@@ -60,13 +63,8 @@ impl Filesystem {
     }
 
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        SinkError {
-            sink: "filesystem".into(),
-            key: self.root.join(key).display().to_string(),
-            reason: reason.into(),
-            retryable,
-            different: None,
-        }
+        let place = self.root.join(key).display().to_string();
+        SinkError::new(NAME, &place, reason).with_retryable(retryable)
     }
 
     fn error(&self, key: &str, error: &io::Error) -> SinkError {
@@ -147,7 +145,7 @@ impl Filesystem {
 #[async_trait]
 impl Sink for Filesystem {
     fn name(&self) -> &str {
-        "filesystem"
+        NAME
     }
 
     async fn check(&self) -> Result<Health, SinkError> {

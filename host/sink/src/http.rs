@@ -22,6 +22,9 @@ use super::{
 };
 use crate::Backpressure;
 
+/// The type of this sink.
+const NAME: &str = "http";
+
 /// Objects up to this size, in bytes, are kept until they are stored.
 const SMALL: usize = 8 << 20;
 
@@ -172,13 +175,8 @@ impl Http {
     /// # Errors
     /// Says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, SinkError> {
-        let failure = |reason: String| SinkError {
-            sink: "http".into(),
-            key: settings.url.shown(),
-            reason,
-            retryable: false,
-            different: None,
-        };
+        let shown = settings.url.shown();
+        let failure = |reason: String| SinkError::new(NAME, &shown, reason);
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
             let mut value = HeaderValue::from_str(value.expose_secret())
@@ -203,13 +201,8 @@ impl Http {
     }
 
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        SinkError {
-            sink: "http".into(),
-            key: format!("{}{key}", self.settings.url.shown()),
-            reason: reason.into(),
-            retryable,
-            different: None,
-        }
+        let key = format!("{}{key}", self.settings.url.shown());
+        SinkError::new(NAME, &key, reason).with_retryable(retryable)
     }
 
     fn request(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
@@ -338,7 +331,7 @@ impl Http {
 #[async_trait]
 impl Sink for Http {
     fn name(&self) -> &str {
-        "http"
+        NAME
     }
 
     async fn check(&self) -> Result<Health, SinkError> {

@@ -17,6 +17,9 @@ use tokio::task::spawn_blocking;
 use super::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 use recording_host_model::hex;
 
+/// The type of this sink.
+const NAME: &str = "stdout";
+
 /// The sink `stdout`.
 #[derive(Clone)]
 pub struct Stdout {
@@ -44,20 +47,14 @@ impl Stdout {
     }
 
     fn failure(key: &str, reason: String, retryable: bool) -> SinkError {
-        SinkError {
-            sink: "stdout".into(),
-            key: key.to_owned(),
-            reason,
-            retryable,
-            different: None,
-        }
+        SinkError::new(NAME, key, reason).with_retryable(retryable)
     }
 }
 
 #[async_trait]
 impl Sink for Stdout {
     fn name(&self) -> &str {
-        "stdout"
+        NAME
     }
 
     async fn check(&self) -> Result<Health, SinkError> {
