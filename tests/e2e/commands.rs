@@ -73,6 +73,33 @@ async fn mistakes_in_a_configuration_are_named_by_their_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn former_names_are_told_and_nothing_is_given_by_two_names() {
+    let harness = Harness::start(Settings::default()).await;
+    let validated = async |config: &Value| {
+        let path = harness.write(config).display().to_string();
+        let ran = run_program(&["validate", "--config", &path]).await;
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let mut config = harness.config();
+    config["sources"]["calls"]["options"]["lanes"] = json!(3);
+    config["sinks"]["bucket"] = json!({ "type": "s3", "bucket": "b", "tidy_after_hours": 3 });
+    let (code, said) = validated(&config).await;
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "warning: sinks.bucket.tidy_after_hours: this key is called `cleanup_after_hours` now; the former name still works",
+            "warning: sources.calls.options.lanes: this option is called `parallelism` now; the former name still works",
+        ]
+    );
+    config["sources"]["calls"]["options"]["parallelism"] = json!(3);
+    let (code, said) = validated(&config).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("duplicate field `parallelism`"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_component_is_named() {
     let harness = Harness::start(Settings::default()).await;
     let mut config = with(harness.config(), "/sources/calls/type", json!("component"));

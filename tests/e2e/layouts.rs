@@ -319,6 +319,8 @@ async fn all_commands_follow_the_layout_and_a_lost_queue_changes_nothing() {
     let folder = harness.output().join(ORGANIZATION);
     std::fs::write(folder.join(".x.ogg.part"), "Ogg").unwrap();
     assert!(run(&["cleanup"], 0).await.contains("1 unfinished"));
+    // By its former name, too.
+    assert!(run(&["tidy"], 0).await.contains("0 unfinished"));
     std::fs::write(folder.join("stranger.ogg"), "OggS").unwrap();
     assert!(run(&["verify"], 1).await.contains("stranger.ogg"));
 }

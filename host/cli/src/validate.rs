@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 
 use super::Done;
@@ -16,8 +17,10 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn run(self) -> anyhow::Result<Done> {
-        let config = crate::load(&self.config)?;
-        config.validate(Clock::default())?;
+        let config = Config::load(&self.config)?;
+        for warning in config.validate(Clock::default())? {
+            eprintln!("warning: {warning}");
+        }
         println!("{}: valid; nothing was contacted", self.config.display());
         Ok(Done::All)
     }

@@ -197,7 +197,8 @@ impl Config {
         Ok(Self::checked(value)?)
     }
 
-    /// Warnings about keys that work and should be written in another way: those given by their former names.
+    /// Warnings about keys of sinks that are given by their former names. Those about options of a source
+    /// come from [`validate`](Self::validate) and from a run, which know the component.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let sinks = self.sinks.values();
@@ -264,23 +265,32 @@ impl Config {
         })
     }
 
-    /// Checks what can be checked offline: the components, their options, and the sinks' secrets.
+    /// Checks what can be checked offline: the components, their options, and the sinks' secrets. Returns
+    /// all [`warnings`](Self::warnings), those about options included.
     ///
     /// # Errors
     /// [`Error`] names the key.
-    pub fn validate(&self, clock: Clock) -> Result<(), Error> {
+    pub fn validate(&self, clock: Clock) -> Result<Vec<String>, Error> {
         let checked = self.check(clock);
         Ok(checked.map_err(|error| self.positions.place(error))?)
     }
 
-    fn check(&self, clock: Clock) -> Result<(), ConfigError> {
+    fn check(&self, clock: Clock) -> Result<Vec<String>, ConfigError> {
+        let mut warnings = self.warnings();
         for (name, (origin, source)) in &self.sources {
-            source::check_options(name, source, &origin.load(name)?, clock)?;
+            let component = origin.load(name)?;
+            source::check_options(name, source, &component, clock)?;
+            let described = component.describe();
+            let described = described.map_err(|source| ConfigError::Component {
+                at: name.clone(),
+                source,
+            })?;
+            warnings.extend(source.warnings(name, &described.options_schema));
         }
         for sink in self.sinks.values() {
             sink.validate(&self.secrets)?;
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// Loads the components, makes the sinks, and joins them: a pipeline for each source.

@@ -1,6 +1,9 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "aws")]
@@ -9,7 +12,7 @@ use super::{
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
 };
-use recording_host_model::clock::Clock;
+use recording_host_model::{clock::Clock, printable};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
@@ -33,8 +36,24 @@ pub enum Authenticator {
 
 /// Why a secret cannot stand in a header.
 #[derive(Debug, thiserror::Error)]
-#[error("the secret, or what precedes it, has a character that no header may have")]
-pub struct HeaderError;
+pub enum HeaderError {
+    /// The source names a header that no secret goes into.
+    #[error("the source wants a secret in the header `{0}`, which is not for secrets")]
+    Name(String),
+    /// No header has such a value.
+    #[error("the secret, or the prefix before it, has a character that no header may have")]
+    Value,
+}
+
+/// Headers that steer a connection: no source chooses their values.
+const STEERING: [HeaderName; 6] = [
+    HOST,
+    CONNECTION,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    TE,
+    UPGRADE,
+];
 
 /// Why a request cannot be proven to come from whom it comes.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +131,13 @@ impl Authenticator {
     /// # Errors
     /// [`HeaderError`].
     pub fn header(name: &str, prefix: &str, secret: &SecretString) -> Result<Self, HeaderError> {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError)?;
+        let wrong = || HeaderError::Name(printable(name));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        if STEERING.contains(&name) {
+            return Err(wrong());
+        }
         let value = format!("{prefix}{}", secret.expose_secret());
-        let mut value = HeaderValue::from_str(&value).map_err(|_| HeaderError)?;
+        let mut value = HeaderValue::from_str(&value).map_err(|_| HeaderError::Value)?;
         value.set_sensitive(true);
         Ok(Authenticator::Header(name, value))
     }
@@ -162,6 +185,30 @@ impl Authenticator {
                 signer.expired(status, body).await
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_into_a_header_that_is_for_secrets_and_shows_itself_nowhere() {
+        let made = |name: &str, prefix: &str, secret: &str| {
+            Authenticator::header(name, prefix, &SecretString::from(secret))
+        };
+        let good = made("x-api-key", "Key ", "s3cret").unwrap();
+        assert!(matches!(&good, Authenticator::Header(_, value) if value == "Key s3cret"));
+        assert!(!format!("{good:?}").contains("s3cret"));
+        for name in ["host", "Transfer-Encoding", "content-length", "a b", ""] {
+            let error = made(name, "", "s3cret").unwrap_err();
+            assert!(matches!(error, HeaderError::Name(_)), "{name}: {error}");
+        }
+        for (prefix, secret) in [("a\r\nb: ", "s3cret"), ("", "s3\ncret")] {
+            let error = made("x-api-key", prefix, secret).unwrap_err();
+            assert!(matches!(error, HeaderError::Value), "{error}");
+            assert!(!error.to_string().contains("cret\n"), "{error}");
         }
     }
 }

@@ -286,11 +286,8 @@ impl Pipeline {
             return Err(RunError::Private);
         }
         let descriptor = self.component.describe()?;
-        for (former, name) in self.renamed_options(&descriptor.options_schema) {
-            self.warn(&format!(
-                "sources.{}.options.{former}: this option is called `{name}` now; the former name still works",
-                self.name
-            ));
+        for warning in self.source.warnings(&self.name, &descriptor.options_schema) {
+            self.warn(&warning);
         }
         let options: Arc<str> = self.source.options.to_string().into();
         let started = self
@@ -400,17 +397,6 @@ impl Pipeline {
             confirm: self.source.confirm,
             events: self.events,
         })
-    }
-
-    /// Options that are given by a former name, with the names that they have now.
-    fn renamed_options(&self, schema: &str) -> Vec<(String, String)> {
-        let schema: serde_json::Value = serde_json::from_str(schema).unwrap_or_default();
-        let given = self.source.options.as_object().into_iter().flatten();
-        let names = given.filter_map(|(name, _)| {
-            let now = crate::identity::renamed_to(&schema, name)?;
-            Some((name.clone(), now.to_owned()))
-        });
-        names.collect()
     }
 
     fn warn(&self, text: &str) {

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Follow;
-use crate::privacy::Privacy;
+use crate::{identity, privacy::Privacy};
 #[cfg(feature = "aws")]
 use recording_host_sink_s3::credentials::Identity;
 
@@ -31,6 +31,23 @@ pub struct SourceConfig {
     pub late: Duration,
     /// How long after its end a conversation is requested once more, if it was fetched before.
     pub confirm: Duration,
+}
+
+impl SourceConfig {
+    /// The options of the source `name` that are given by a former name, each with the name that it has
+    /// now; `schema` is the component's.
+    #[must_use]
+    pub fn warnings(&self, name: &str, schema: &str) -> Vec<String> {
+        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+        let given = self.options.as_object().into_iter().flatten();
+        let renamed = given.filter_map(|(former, _)| {
+            let now = identity::renamed_to(&schema, former)?;
+            Some(format!(
+                "sources.{name}.options.{former}: this option is called `{now}` now; the former name still works"
+            ))
+        });
+        renamed.collect()
+    }
 }
 
 /// A half-open range of time, in ms since the epoch.

@@ -44,9 +44,7 @@ impl Pipeline {
             (AuthScheme::Basic, _) => wrong("`username` and `password`"),
             (AuthScheme::Header(header), Some(Auth::Secret(secret))) => {
                 let made = Authenticator::header(&header.name, &header.prefix, secret);
-                made.map_err(|error| {
-                    RunError::Host(format!("sources.{}.auth.secret: {error}", self.name))
-                })
+                made.map_err(|error| RunError::Host(format!("sources.{}.auth: {error}", self.name)))
             }
             (AuthScheme::Header(header), _) => {
                 wrong(&format!("`secret`, for the header `{}`", header.name))
