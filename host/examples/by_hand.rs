@@ -21,8 +21,9 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("give the component's file and the URL that it may reach");
     };
     // It is compiled, which takes a moment: not on a thread of the runtime.
-    let component =
-        tokio::task::spawn_blocking(move || SourceComponent::open(Path::new(&component), None));
+    let component = tokio::task::spawn_blocking(move || {
+        SourceComponent::open(Path::new(&component), None, None)
+    });
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let until = u64::try_from(now.as_millis())?;
     let source = SourceConfig {

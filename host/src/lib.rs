@@ -62,7 +62,7 @@ pub use recording_host_engine::{
 pub use recording_host_model::{
     Error, ErrorKind, Event, Level, Progress, Subscriber, clock::Clock,
 };
-pub use recording_host_source::{BUILTIN, SourceComponent};
+pub use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 
 /// Sinks: the trait that one of your own implements, and what goes through it.
 pub mod sink {

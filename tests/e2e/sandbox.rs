@@ -9,7 +9,7 @@ use crate::support::{Harness, run_program, sha256};
 #[test]
 fn the_built_in_components_import_nothing() {
     for (name, wasm) in BUILTIN {
-        let component = SourceComponent::load(wasm).unwrap();
+        let component = SourceComponent::load(wasm, None).unwrap();
         assert!(component.imports().is_empty());
         assert_eq!(component.describe().unwrap().name, name);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use recording_host_model::{AuthScheme, DataClass};
-use recording_host_source::{BUILTIN, SourceComponent, replay};
+use recording_host_source::{BUILTIN, CompilationCache, SourceComponent, replay};
 use serde_json::Value;
 
 use super::Done;
@@ -21,12 +21,13 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<Done> {
+        let cache = CompilationCache::of_user();
         let component = match &self.component {
             Some(path) => match BUILTIN.iter().find(|(name, _)| path.as_os_str() == *name) {
-                Some((_, wasm)) => SourceComponent::load(wasm)?,
-                None => SourceComponent::open(path, None)?,
+                Some((_, wasm)) => SourceComponent::load(wasm, cache.as_ref())?,
+                None => SourceComponent::open(path, None, cache.as_ref())?,
             },
-            None => SourceComponent::load(BUILTIN[0].1)?,
+            None => SourceComponent::load(BUILTIN[0].1, cache.as_ref())?,
         };
         if let Some(path) = &self.replay {
             let replay = replay(&component, path).with_context(|| path.display().to_string())?;

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{RawConfig, auth, sink, source::RawSource};
-use recording_host_source::{BUILTIN, SandboxError, SourceComponent};
+use recording_host_source::{BUILTIN, CompilationCache, SandboxError, SourceComponent};
 
 /// The JSON Schema (draft 2020-12) of a configuration, with the sinks that this build has.
 ///
@@ -23,8 +23,9 @@ pub fn schema() -> Result<Value, SandboxError> {
         .into_generator()
         .into_root_schema_for::<RawConfig>();
     let mut schema = root.to_value();
+    let cache = CompilationCache::of_user();
     for (number, (_, wasm)) in BUILTIN.iter().enumerate() {
-        let described = SourceComponent::load(wasm)?.describe()?;
+        let described = SourceComponent::load(wasm, cache.as_ref())?.describe()?;
         let options: Value = serde_json::from_str(&described.options_schema).unwrap_or_default();
         let place =
             format!("/properties/sources/additionalProperties/oneOf/{number}/properties/options");

@@ -13,7 +13,7 @@ use recording_host_engine::{
     run::{Follow, Interval, SourceConfig},
 };
 use recording_host_model::{Find, Purpose, SourceError, TimeRange, clock::Clock};
-use recording_host_source::{BUILTIN, SourceComponent};
+use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
@@ -112,9 +112,12 @@ impl RawPrivacy {
 impl Origin {
     /// Loads the component of the source `name`.
     pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
+        let cache = CompilationCache::of_user();
         match self {
-            Origin::Builtin(wasm) => SourceComponent::load(wasm),
-            Origin::File { path, sha256 } => SourceComponent::open(path, sha256.as_deref()),
+            Origin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
+            Origin::File { path, sha256 } => {
+                SourceComponent::open(path, sha256.as_deref(), cache.as_ref())
+            }
         }
         .map_err(|source| ConfigError::Component {
             at: name.to_owned(),

@@ -14,7 +14,10 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use crate::bindings::{self, recording::source::types as wit};
+use crate::{
+    bindings::{self, recording::source::types as wit},
+    cache::CompilationCache,
+};
 
 /// Memory that one call may use, in bytes.
 const MEMORY: usize = 64 << 20;
@@ -112,32 +115,35 @@ impl std::fmt::Debug for SourceComponent {
 }
 
 impl SourceComponent {
-    /// Reads and compiles the component in a file, which must have the digest `pinned` if one is given.
+    /// Reads the component in a file, which must have the digest `pinned` if one is given, and compiles it
+    /// unless `cache` has it compiled.
     ///
     /// # Errors
     /// [`SandboxError`] says what is wrong with it.
-    pub fn open(path: &Path, pinned: Option<&str>) -> Result<Self, SandboxError> {
+    pub fn open(
+        path: &Path,
+        pinned: Option<&str>,
+        cache: Option<&CompilationCache>,
+    ) -> Result<Self, SandboxError> {
         let wasm = std::fs::read(path).map_err(|source| SandboxError::Read {
             path: path.display().to_string(),
             source,
         })?;
-        let component = Self::load(&wasm)?;
+        let actual = hex(&Sha256::digest(&wasm));
         match pinned {
-            Some(pinned) if !pinned.eq_ignore_ascii_case(&component.digest) => {
-                Err(SandboxError::Pinned {
-                    actual: component.digest.to_string(),
-                    pinned: pinned.to_owned(),
-                })
-            }
-            _ => Ok(component),
+            Some(pinned) if !pinned.eq_ignore_ascii_case(&actual) => Err(SandboxError::Pinned {
+                actual,
+                pinned: pinned.to_owned(),
+            }),
+            _ => Self::load(&wasm, cache),
         }
     }
 
-    /// Compiles a component.
+    /// Compiles a component, unless `cache` has it compiled.
     ///
     /// # Errors
     /// [`SandboxError`] says what is wrong with it.
-    pub fn load(wasm: &[u8]) -> Result<Self, SandboxError> {
+    pub fn load(wasm: &[u8], cache: Option<&CompilationCache>) -> Result<Self, SandboxError> {
         let invalid = |error: wasmtime::Error| SandboxError::Invalid(format!("{error:#}"));
         let mut config = Config::new();
         config.epoch_interruption(true);
@@ -146,7 +152,11 @@ impl SourceComponent {
         if is_core_module(wasm) {
             return Err(SandboxError::CoreModule);
         }
-        let wasm_component = Component::new(&engine, wasm).map_err(invalid)?;
+        let wasm_component = match cache {
+            Some(cache) => cache.compile(&engine, wasm),
+            None => Component::new(&engine, wasm),
+        }
+        .map_err(invalid)?;
         let exported = exports_a_source(&engine, &wasm_component);
         if let Err(error @ SandboxError::Version { .. }) = exported {
             return Err(error);

@@ -5,11 +5,13 @@
 //! a run without network or sinks.
 
 mod builtin;
+mod cache;
 mod component;
 mod convert;
 mod trace;
 
 pub use builtin::BUILTIN;
+pub use cache::CompilationCache;
 pub use component::{SandboxError, SourceComponent};
 pub use trace::{Replay, Trace, replay};
 
