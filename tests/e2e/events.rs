@@ -72,14 +72,10 @@ async fn events_add_up_to_the_summary_and_to_what_is_stored() {
                 throttled += 1;
             }
             Event::StepCommitted { conversations, .. } => found += conversations,
-            Event::ArtifactStored {
-                sinks,
-                objects: more,
-                bytes: length,
-            } => {
-                assert_eq!(sinks, &["lake"]);
-                objects += more;
-                bytes += length;
+            Event::ArtifactStored { stored } => {
+                assert_eq!(stored.keys().collect::<Vec<_>>(), ["lake"]);
+                objects += stored["lake"].objects;
+                bytes += stored["lake"].bytes;
             }
             Event::SegmentFiled {
                 sink,

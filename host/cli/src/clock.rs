@@ -79,10 +79,13 @@ mod simulated {
         let clock = Clock::starting_at(now, reading.told.speed);
         let shown = i64::try_from(now).ok();
         let shown = shown.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        eprintln!(
-            "clock: simulated, {:.0} and {} times as fast as the real one, as {url} tells ({VARIABLE})",
-            shown.unwrap_or_default(),
-            reading.told.speed
+        crate::terminal::say(
+            "info",
+            &format!(
+                "clock: simulated, {:.0} and {} times as fast as the real one, as {url} tells ({VARIABLE})",
+                shown.unwrap_or_default(),
+                reading.told.speed
+            ),
         );
         Ok(clock)
     }

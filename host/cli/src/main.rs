@@ -9,6 +9,7 @@ mod demo;
 mod generate;
 mod genesys;
 mod inspect;
+mod observe;
 mod plan;
 mod print;
 mod reconcile;
@@ -95,7 +96,7 @@ enum Done {
 fn load(path: &std::path::Path) -> Result<Config, Error> {
     let config = Config::load(path)?;
     for warning in config.warnings() {
-        eprintln!("warning: {warning}");
+        terminal::say("warn", &warning);
     }
     Ok(config)
 }
@@ -110,7 +111,7 @@ fn main() -> ExitCode {
         Ok(Done::WithLosses) => ExitCode::from(3),
         Ok(Done::Nothing) => ExitCode::from(4),
         Err(error) => {
-            eprintln!("error: {}", print::chain(&error));
+            terminal::say("error", &print::chain(&error));
             let of_config = |error: &Error| error.kind() == ErrorKind::Config;
             let config = error.downcast_ref().is_some_and(of_config)
                 || error.is::<UnknownType>()
@@ -175,7 +176,10 @@ fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
             if time > 0 {
                 std::process::exit(130);
             }
-            eprintln!("stopping: finishing the downloads under way; once more stops at once");
+            terminal::say(
+                "info",
+                "stopping: finishing the downloads under way; once more stops at once",
+            );
             let _ = tell.send(true);
         }
     });

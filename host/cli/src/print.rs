@@ -252,8 +252,8 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
             status.live
         );
     }
-    if status.watermark.is_some() {
-        println!("  searched      {}", at(" up to", status.watermark));
+    if progress.watermark.is_some() {
+        println!("  searched      {}", at(" up to", progress.watermark));
     }
 }
 

@@ -9,7 +9,7 @@ use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::ErrorKind;
 
-use super::{Done, clock::clock, print, stopped, terminal};
+use super::{Done, clock::clock, observe::Watch, print, stopped, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -40,10 +40,13 @@ pub(super) struct Run {
     /// telephone numbers, but no signed link; refused for a source with `privacy`.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    watch: Watch,
 }
 
 impl Run {
-    pub(super) async fn run(self) -> anyhow::Result<Done> {
+    pub(super) async fn run(mut self) -> anyhow::Result<Done> {
+        let watching = std::mem::take(&mut self.watch).begin().await?;
         let config = crate::load(&self.config)?;
         let mut pipelines = config.pipelines(clock().await?).await?;
         if let Some(path) = &self.record {
@@ -55,7 +58,9 @@ impl Run {
                 .collect();
         }
         for sink in &self.refill {
-            let known = pipelines.iter().any(|pipeline| pipeline.has_sink(sink));
+            let known = pipelines
+                .iter()
+                .any(|pipeline| pipeline.sinks().contains(sink));
             anyhow::ensure!(known, "--refill {sink}: the configuration has no such sink");
         }
         let stop = stopped()?;
@@ -63,10 +68,13 @@ impl Run {
         let runs = pipelines.into_iter().map(|pipeline| {
             let pipeline = self.asked_for(pipeline);
             let name = pipeline.name().to_owned();
-            let run = pipeline
-                .subscribe(terminal::terminal(&name))
-                .run_until(stop.clone());
-            async { (name, run.await) }
+            let run = watching.over(pipeline).run_until(stop.clone());
+            let watching = &watching;
+            async move {
+                let result = run.await;
+                watching.ended(&name);
+                (name, result)
+            }
         });
         let results = join_all(runs).await;
         terminal::end_progress();
@@ -82,7 +90,7 @@ impl Run {
                 Err(error) => {
                     let error = anyhow::Error::from(error).context(format!("sources.{name}"));
                     if let Some(earlier) = failure.replace(error) {
-                        eprintln!("error: {}", print::chain(&earlier));
+                        terminal::say("error", &print::chain(&earlier));
                     }
                 }
             }

@@ -2,31 +2,34 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use recording_host_model::{Event, Level, Progress, Subscriber};
+use recording_host_observe::{Format, Log};
+use serde_json::json;
 
-/// The pause between two lines of progress in a log.
-const EVERY: Duration = Duration::from_secs(30);
-
-/// Shows what happens to a source.
+/// Shows what happens to a source, on a line that changes.
 struct Terminal {
     name: String,
-    /// One line that changes, or a line now and then in a log.
-    is_terminal: bool,
-    /// The last line of progress in a log, and when it was written.
-    last: Mutex<Option<(Instant, String)>>,
 }
 
-/// Shows the progress and the warnings of the source `name`.
+/// Shows the progress and the warnings of the source `name`; in a log, as lines with their time.
 pub(crate) fn terminal(name: &str) -> Arc<dyn Subscriber> {
-    Arc::new(Terminal {
-        name: name.to_owned(),
-        is_terminal: std::io::stderr().is_terminal(),
-        last: Mutex::new(None),
-    })
+    match is_terminal() {
+        true => Arc::new(Terminal {
+            name: name.to_owned(),
+        }),
+        false => Arc::new(Log::new(name, Format::Text, Level::Info, std::io::stderr())),
+    }
+}
+
+/// Returns true if somebody looks at standard error.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
 }
 
 impl Subscriber for Terminal {
@@ -53,20 +56,7 @@ impl Terminal {
         );
         let mut out = std::io::stderr().lock();
         // Progress is worth no error.
-        if self.is_terminal {
-            let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
-            return;
-        }
-        let Ok(mut last) = self.last.lock() else {
-            return;
-        };
-        let due = last
-            .as_ref()
-            .is_none_or(|(at, before)| at.elapsed() >= EVERY && *before != line);
-        if due {
-            let _ = writeln!(out, "{line}");
-            *last = Some((Instant::now(), line));
-        }
+        let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
     }
 
     fn warning(&self, text: &str) {
@@ -74,9 +64,34 @@ impl Terminal {
     }
 }
 
+/// True if all lines on standard error are JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Has all lines written as JSON from here on.
+pub(crate) fn write_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Writes a line that belongs to no source: the level and the text.
+pub(crate) fn say(level: &str, text: &str) {
+    let line = match JSON.load(Ordering::Relaxed) {
+        true => {
+            let time = format!("{:.3}", jiff::Timestamp::now());
+            json!({ "time": time, "level": level, "event": "message", "text": text }).to_string()
+        }
+        false => match level {
+            "error" => format!("error: {text}"),
+            "warn" => format!("warning: {text}"),
+            _ => text.to_owned(),
+        },
+    };
+    // A log that nobody reads any more ends no run.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Ends the line that changes.
 pub(crate) fn end_progress() {
-    if std::io::stderr().is_terminal() {
+    if is_terminal() && !JSON.load(Ordering::Relaxed) {
         eprintln!();
     }
 }

@@ -26,7 +26,11 @@ mod step;
 mod summary;
 mod tasks;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,7 +52,7 @@ use in_flight::InFlight;
 use links::Links;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
-    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, clock::Clock,
+    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored, clock::Clock,
 };
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
@@ -66,6 +70,8 @@ const LONGEST_PAUSE: u64 = 120_000;
 const ROWS: usize = 10_000;
 /// How often a run takes stock while something is under way.
 const TICK: Duration = Duration::from_millis(500);
+/// How long a run says nothing of itself, at most (ms).
+const SILENCE: u64 = 60_000;
 /// How long settled conversations of an export without an end wait to be filed (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// Results of transfers that are written down at once, at most.
@@ -202,7 +208,7 @@ impl Engine {
                 self.keep_up(&mut upkeep, &mut in_flight, now).await?;
             }
             if idle && self.finished(&mut in_flight).await? {
-                self.report().await?;
+                self.report(&in_flight).await?;
                 return Ok(repaired);
             }
             // What the end of all work has brought up is begun at once.
@@ -210,7 +216,7 @@ impl Engine {
                 true => now,
                 false => in_flight.next_due(now),
             };
-            let wait = next.saturating_sub(self.clock.now()).clamp(1, 3_600_000);
+            let wait = next.saturating_sub(self.clock.now()).clamp(1, SILENCE);
             let wait = Duration::from_millis(wait);
             match tasks.next(&mut stop, self.clock, wait).await? {
                 Happened::StepDone(done) => {
@@ -404,10 +410,13 @@ impl Engine {
         self.settle(results, in_flight).await
     }
 
-    async fn report(&self) -> Result<(), RunError> {
+    async fn report(&self, in_flight: &InFlight) -> Result<(), RunError> {
         if self.events.has_subscribers() {
             let progress = self.queue.progress().await?;
             self.events.emit(|| Event::Progress(progress));
+            let now = self.clock.now();
+            self.events
+                .emit(|| Event::Activity(in_flight.activity(now)));
         }
         Ok(())
     }
@@ -428,11 +437,18 @@ fn event_of(result: &ArtifactResult) -> Option<Event> {
         Ok(contents) => match &contents.lost {
             Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
             _ if result.took.is_empty() => None,
-            _ => Some(Event::ArtifactStored {
-                sinks: result.took.clone(),
-                objects: contents.objects.len(),
-                bytes: contents.objects.iter().map(|(_, object)| object.size).sum(),
-            }),
+            _ => {
+                let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
+                for sink in &result.took {
+                    stored.entry(sink.clone()).or_default();
+                }
+                for (sink, object) in &contents.objects {
+                    let stored = stored.entry(sink.clone()).or_default();
+                    stored.objects += 1;
+                    stored.bytes += object.size;
+                }
+                Some(Event::ArtifactStored { stored })
+            }
         },
     }
 }

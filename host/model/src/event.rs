@@ -8,7 +8,8 @@ use crate::Level;
 
 /// Something that happened. It holds ids, words, lengths and durations; never a secret, a signed link,
 /// an address or a name of a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// A line that a source has for the log.
@@ -27,6 +28,8 @@ pub enum Event {
     },
     /// How far the export is; at most once a second.
     Progress(Progress),
+    /// What is under way; as often as `Progress`, and at least every minute.
+    Activity(Activity),
     /// The results of a step of a split are committed.
     StepCommitted {
         /// The kind of the split.
@@ -72,12 +75,8 @@ pub enum Event {
     },
     /// An artifact is in the sinks that take it, and that is committed.
     ArtifactStored {
-        /// The sinks that took it now.
-        sinks: Vec<String>,
-        /// The objects that it became in all of them.
-        objects: usize,
-        /// Their length in bytes.
-        bytes: u64,
+        /// The sinks that took it now, and what it became in each.
+        stored: BTreeMap<String, Stored>,
     },
     /// An artifact is unavailable.
     ArtifactLost {
@@ -121,6 +120,32 @@ pub struct Progress {
     /// Media objects and their bytes, counted in the sink that has most.
     pub objects: u64,
     /// See `objects`.
+    pub bytes: u64,
+    /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
+    pub watermark: Option<u64>,
+}
+
+/// What a run has under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Activity {
+    /// Splits that have begun and are not done.
+    pub splits: usize,
+    /// Jobs at the vendor that are waited for.
+    pub jobs: usize,
+    /// How long ago the oldest of them was submitted, in milliseconds.
+    pub oldest_job_millis: Option<u64>,
+    /// Artifacts with a link that wait for a download.
+    pub links: usize,
+    /// How many downloads may be under way at once.
+    pub transfers: usize,
+}
+
+/// What an artifact became in a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// Objects.
+    pub objects: usize,
+    /// Their length in bytes.
     pub bytes: u64,
 }
 

@@ -37,8 +37,6 @@ pub struct Status {
     pub lacking: BTreeMap<String, u64>,
     /// Conversations that continue, and are waited for.
     pub live: u64,
-    /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
-    pub watermark: Option<u64>,
 }
 
 impl Queue {
@@ -156,7 +154,6 @@ impl Queue {
                     stage!(Found)
                 ))?
                 .unwrap_or_default(),
-                watermark: number("SELECT max(value) FROM counted WHERE name = 'watermark'")?,
             })
         })
         .await
@@ -175,6 +172,7 @@ fn progress(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Progress> {
             "artifacts" => progress.artifacts = value,
             "objects" => progress.objects = value,
             "bytes" => progress.bytes = value,
+            "watermark" => progress.watermark = Some(value),
             name => {
                 if let (Some(word), true) = (name.strip_prefix("outcome:"), value > 0) {
                     progress.filed.insert(word.to_owned(), value);

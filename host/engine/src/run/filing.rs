@@ -43,7 +43,7 @@ impl Engine {
             upkeep.filed_at = now;
             self.compact(in_flight).await?;
         }
-        self.report().await?;
+        self.report(in_flight).await?;
         // What there is to look through grows with the export: that must not take most of the time.
         let then = self.clock.now();
         upkeep.next = then + (5 * (then - now)).max(2000);

@@ -4,6 +4,7 @@ use super::{
     adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
     job_times::JobTimes, links::Links, sink_health::SinkHealth, splits::Splits,
 };
+use recording_host_model::Activity;
 use recording_host_state::{Queue, QueueError, WorkQueue};
 
 /// The work under way, in the order in which it passes through the stages.
@@ -44,6 +45,18 @@ impl InFlight {
     /// Returns true if no split, no download and no copy waits.
     pub(super) fn is_idle(&self) -> bool {
         self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
+    }
+
+    /// What is under way at a time (ms).
+    pub(super) fn activity(&self, now: u64) -> Activity {
+        let (jobs, oldest) = self.job_times.waiting();
+        Activity {
+            splits: self.splits.begun(),
+            jobs,
+            oldest_job_millis: oldest.map(|since| now.saturating_sub(since)),
+            links: self.links.ready(),
+            transfers: self.concurrency.limit(),
+        }
     }
 
     /// When something is due next because of the time alone, after `now` (ms).

@@ -50,6 +50,12 @@ impl JobTimes {
         }
     }
 
+    /// How many jobs are waited for, and when the oldest was submitted (ms).
+    pub(super) fn waiting(&self) -> (usize, Option<u64>) {
+        let oldest = self.waiting.values().map(|(_, since)| *since).min();
+        (self.waiting.len(), oldest)
+    }
+
     /// Forgets a split that came to nothing: how long its job would have taken is not known.
     pub(super) fn forget(&mut self, split: &str) {
         self.waiting.remove(split);

@@ -198,10 +198,11 @@ impl Pipeline {
         self
     }
 
-    /// Returns true if it has a sink of this name.
+    /// The names of its sinks.
     #[must_use]
-    pub fn has_sink(&self, name: &str) -> bool {
-        self.bindings.iter().any(|binding| binding.name == name)
+    pub fn sinks(&self) -> Vec<String> {
+        let bindings = self.bindings.iter();
+        bindings.map(|binding| binding.name.clone()).collect()
     }
 
     /// The source's name.

@@ -1,0 +1,165 @@
+//! Whether a run lives, and whether it does its work.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use recording_host_model::{Event, Subscriber};
+
+/// How long a running export may be silent: it takes stock at least every minute.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// The health of all sources of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<BTreeMap<String, Source>>>);
+
+#[derive(Debug)]
+struct Source {
+    heard: Instant,
+    /// True if the run of this source has ended.
+    ended: bool,
+    /// None before the first response.
+    answers: Option<bool>,
+    unavailable: BTreeSet<String>,
+}
+
+impl Health {
+    /// Watches a source.
+    #[must_use]
+    pub fn subscriber(&self, source: &str) -> Arc<dyn Subscriber> {
+        self.with(|sources| {
+            let watched = Source {
+                heard: Instant::now(),
+                ended: false,
+                answers: None,
+                unavailable: BTreeSet::new(),
+            };
+            sources.insert(source.to_owned(), watched);
+        });
+        let (health, source) = (self.clone(), source.to_owned());
+        Arc::new(move |event: &Event| health.heard(&source, event))
+    }
+
+    /// Notes that the run of a source has ended: it is silent from here on.
+    pub fn ended(&self, source: &str) {
+        self.with(|sources| {
+            if let Some(source) = sources.get_mut(source) {
+                source.ended = true;
+            }
+        });
+    }
+
+    fn heard(&self, source: &str, event: &Event) {
+        self.with(|sources| {
+            let Some(source) = sources.get_mut(source) else {
+                return;
+            };
+            source.heard = Instant::now();
+            match event {
+                Event::Request { status, .. } => {
+                    source.answers = Some(status.is_some_and(|status| status < 500));
+                }
+                Event::SinkUnavailable { sink } => {
+                    source.unavailable.insert(sink.clone());
+                }
+                Event::SinkAvailable { sink, .. } => {
+                    source.unavailable.remove(sink);
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Why it does not live: a source that has been silent for too long.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, now: Instant) -> Vec<String> {
+        self.with(|sources| {
+            let silent = sources.iter().filter_map(|(name, source)| {
+                let silence = now.saturating_duration_since(source.heard);
+                (!source.ended && silence > SILENCE)
+                    .then(|| format!("{name}: silent for {} s", silence.as_secs()))
+            });
+            silent.collect()
+        })
+    }
+
+    /// What keeps it from its work.
+    pub(crate) fn hindered(&self) -> Vec<String> {
+        let mut reasons = self.stuck();
+        self.with(|sources| {
+            for (name, source) in sources.iter() {
+                match source.answers {
+                    _ if source.ended => {}
+                    None => reasons.push(format!("{name}: the source has not answered yet")),
+                    Some(false) => reasons.push(format!("{name}: the source does not answer")),
+                    Some(true) => {}
+                }
+                for sink in &source.unavailable {
+                    reasons.push(format!("{name}: sink {sink} is unavailable"));
+                }
+            }
+        });
+        reasons
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, Source>) -> T) -> T {
+        let mut sources = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        look(&mut sources)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(status: Option<u16>) -> Event {
+        Event::Request {
+            kind: "find".to_owned(),
+            method: "GET",
+            status,
+            millis: 1,
+        }
+    }
+
+    #[test]
+    fn a_run_is_ready_while_its_source_answers_and_its_sinks_are_there() {
+        let health = Health::default();
+        let source = health.subscriber("calls");
+        assert_eq!(
+            health.hindered(),
+            ["calls: the source has not answered yet"]
+        );
+        source.on_event(&request(Some(429)));
+        assert!(health.hindered().is_empty());
+        source.on_event(&request(None));
+        assert_eq!(health.hindered(), ["calls: the source does not answer"]);
+        source.on_event(&request(Some(200)));
+        let sink = || "lake".to_owned();
+        source.on_event(&Event::SinkUnavailable { sink: sink() });
+        assert_eq!(health.hindered(), ["calls: sink lake is unavailable"]);
+        source.on_event(&Event::SinkAvailable {
+            sink: sink(),
+            backlog: 3,
+        });
+        assert!(health.hindered().is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_silent_is_stuck_unless_it_has_ended() {
+        let health = Health::default();
+        let _source = health.subscriber("calls");
+        let later = Instant::now() + SILENCE + Duration::from_secs(2);
+        assert!(health.stuck().is_empty());
+        assert_eq!(health.at(later).len(), 1);
+        health.ended("calls");
+        assert!(health.at(later).is_empty());
+    }
+}

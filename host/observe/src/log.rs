@@ -1,0 +1,243 @@
+//! The log of a run: a line for each event that matters enough, as text or as JSON.
+
+use std::{
+    io::Write,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use recording_host_model::{Event, Level, Subscriber};
+use serde_json::Value;
+
+/// The pause between two lines of progress.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// The form of a log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// `TIME LEVEL SOURCE: what happened`, for people.
+    #[default]
+    Text,
+    /// One JSON object a line: `time`, `level`, `source`, `event` and the event's own fields.
+    Json,
+}
+
+/// Writes the events of one source that matter enough.
+pub struct Log<W> {
+    source: String,
+    format: Format,
+    least: Level,
+    out: Mutex<Out<W>>,
+}
+
+struct Out<W> {
+    writer: W,
+    /// When progress was written last, and the line without its time.
+    progress: Option<(Instant, String)>,
+}
+
+impl<W: Write + Send> Log<W> {
+    /// The log of `source` to `writer`, of events that matter at least as much as `least`.
+    pub fn new(source: &str, format: Format, least: Level, writer: W) -> Self {
+        Log {
+            source: source.to_owned(),
+            format,
+            least,
+            out: Mutex::new(Out {
+                writer,
+                progress: None,
+            }),
+        }
+    }
+
+    fn line(&self, event: &Event, level: Level, now: Timestamp) -> String {
+        let level = word(level);
+        match self.format {
+            Format::Text => format!("{now:.0} {level:<5} {}: {}", self.source, text(event)),
+            Format::Json => {
+                let mut line = serde_json::to_value(event).unwrap_or_default();
+                if let Value::Object(fields) = &mut line {
+                    fields.insert("time".to_owned(), format!("{now:.3}").into());
+                    fields.insert("level".to_owned(), level.into());
+                    fields.insert("source".to_owned(), self.source.clone().into());
+                }
+                line.to_string()
+            }
+        }
+    }
+}
+
+impl<W: Write + Send> Subscriber for Log<W> {
+    fn on_event(&self, event: &Event) {
+        let level = level(event);
+        if level < self.least {
+            return;
+        }
+        let Ok(mut out) = self.out.lock() else {
+            return;
+        };
+        if let Event::Progress(_) = event {
+            let progress = text(event);
+            let unchanged =
+                |(at, line): &(Instant, String)| at.elapsed() < EVERY || *line == progress;
+            if out.progress.as_ref().is_some_and(unchanged) {
+                return;
+            }
+            out.progress = Some((Instant::now(), progress));
+        }
+        let line = self.line(event, level, Timestamp::now());
+        // A log that nobody reads any more ends no run.
+        let _ = writeln!(out.writer, "{line}").and_then(|()| out.writer.flush());
+    }
+}
+
+/// How much an event matters.
+fn level(event: &Event) -> Level {
+    match event {
+        Event::Note { level, .. } => *level,
+        Event::Warning { .. } | Event::SinkUnavailable { .. } => Level::Warn,
+        Event::Progress(_) | Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => {
+            Level::Info
+        }
+        Event::ArtifactLost { .. } | Event::Throttled { .. } => Level::Info,
+        _ => Level::Debug,
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+    }
+}
+
+/// An event in words.
+fn text(event: &Event) -> String {
+    match event {
+        Event::Note { kind, text, .. } => one_line(&format!("{kind}: {text}")),
+        Event::Warning { text } => one_line(text),
+        Event::Progress(progress) => {
+            let filed: u64 = progress.filed.values().sum();
+            format!(
+                "{} conversations found, {} artifacts delivered, {filed} conversations filed",
+                progress.conversations, progress.artifacts
+            )
+        }
+        Event::SinkUnavailable { sink } => format!("sink {sink} is unavailable"),
+        Event::SinkAvailable { sink, backlog } => {
+            format!("sink {sink} is available again and lacks {backlog} artifacts")
+        }
+        Event::SegmentFiled {
+            sink,
+            day,
+            number,
+            conversations,
+        } => format!("filed segment {number} of {day} in {sink}: {conversations} conversations"),
+        Event::ArtifactLost { code } => format!("an artifact is unavailable: {code}"),
+        Event::Throttled { millis } => {
+            format!("the source asks for a pause of {:.1} s", seconds(*millis))
+        }
+        other => serde_json::to_value(other).map_or_else(|_| String::new(), |value| fields(&value)),
+    }
+}
+
+/// An event's fields as `key=value`, its name first.
+fn fields(event: &Value) -> String {
+    let mut text = event["event"].as_str().unwrap_or_default().to_owned();
+    for (key, value) in event.as_object().into_iter().flatten() {
+        match value {
+            _ if key == "event" => {}
+            Value::String(value) => text.push_str(&format!(" {key}={}", one_line(value))),
+            value => text.push_str(&format!(" {key}={value}")),
+        }
+    }
+    text
+}
+
+/// A text without line ends or other control characters, which could pass for lines or colours.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use recording_host_model::Progress;
+
+    fn written(format: Format, least: Level, events: &[Event]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let log = Log::new("calls", format, least, &mut lines);
+        for event in events {
+            log.on_event(event);
+        }
+        drop(log);
+        let text = String::from_utf8(lines).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn events() -> Vec<Event> {
+        vec![
+            Event::Warning {
+                text: "look\n\x1b[31mhere".to_owned(),
+            },
+            Event::Request {
+                kind: "find".to_owned(),
+                method: "POST",
+                status: Some(200),
+                millis: 12,
+            },
+            Event::Progress(Progress::default()),
+            Event::Progress(Progress::default()),
+            Event::SinkUnavailable {
+                sink: "lake".to_owned(),
+            },
+        ]
+    }
+
+    #[test]
+    fn a_line_of_json_has_time_level_source_and_the_fields_of_the_event() {
+        let lines = written(Format::Json, Level::Debug, &events());
+        assert_eq!(lines.len(), 4, "progress that is the same is written once");
+        let lines: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        for line in &lines {
+            assert_eq!(line["source"], "calls");
+            let time = line["time"].as_str().unwrap();
+            time.parse::<Timestamp>().unwrap();
+        }
+        let request = &lines[1];
+        assert_eq!(request["event"], "request");
+        assert_eq!(request["level"], "debug");
+        assert_eq!(request["status"], 200);
+        assert_eq!(lines[2]["conversations"], 0);
+    }
+
+    #[test]
+    fn a_line_of_text_is_one_line_and_holds_no_control_character() {
+        let lines = written(Format::Text, Level::Warn, &events());
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(!lines[0].contains('\x1b'), "{lines:?}");
+        assert!(
+            lines[1].ends_with("warn  calls: sink lake is unavailable"),
+            "{lines:?}"
+        );
+        let all = written(Format::Text, Level::Debug, &events());
+        let request = "debug calls: request kind=find method=POST millis=12 status=200";
+        assert!(all[1].ends_with(request), "{all:?}");
+    }
+}
