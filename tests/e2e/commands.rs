@@ -105,6 +105,7 @@ async fn a_missing_component_is_named() {
     let mut config = with(harness.config(), "/sources/calls/type", json!("component"));
     config["sources"]["calls"]["path"] = json!("/nowhere/source.wasm");
     config["sources"]["calls"]["allow"] = json!([]);
+    config["sources"]["calls"]["auth"]["token_url"] = json!("http://127.0.0.1:1/token");
     let path = harness.write(&config).display().to_string();
     let ran = run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();

@@ -6,7 +6,7 @@ use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::Event;
 
-/// When what is complete is filed.
+/// When what is complete is filed, in the clock's elapsed time.
 pub(super) struct Upkeep {
     /// When small segments were filed last (ms).
     filed_at: u64,
@@ -35,18 +35,19 @@ impl Engine {
         in_flight: &mut InFlight,
         now: u64,
     ) -> Result<(), RunError> {
+        let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
         self.queue.settle(now, late, confirm).await?;
-        let overdue = self.interval.until.is_none() && now >= upkeep.filed_at + FILE_AFTER;
+        let overdue = self.interval.until.is_none() && elapsed >= upkeep.filed_at + FILE_AFTER;
         self.file(if overdue { 1 } else { ROWS }, in_flight).await?;
         if overdue {
-            upkeep.filed_at = now;
+            upkeep.filed_at = elapsed;
             self.compact(in_flight).await?;
         }
         self.report().await?;
         // What there is to look through grows with the export: that must not take most of the time.
-        let then = self.clock.now();
-        upkeep.next = then + (5 * (then - now)).max(2000);
+        let then = self.clock.elapsed();
+        upkeep.next = then + (5 * (then - elapsed)).max(2000);
         Ok(())
     }
 
