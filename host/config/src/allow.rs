@@ -8,7 +8,8 @@ use url::Url;
 use super::{ConfigError, key, parse};
 use recording_host_http::Allow;
 
-/// Origins that may be reached. It is read by [`read`], whose errors name the key; this is its schema.
+/// Origins that may be reached. What the component wants and this does not cover is refused.
+// `read` reads it, so that errors name the key; this is its schema.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "a schema alone")]

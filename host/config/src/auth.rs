@@ -35,7 +35,7 @@ struct ClientKeys {
     /// The client's secret.
     #[schemars(example = &"SECRET[env.GENESYS_CLIENT_SECRET]")]
     client_secret: Hidden,
-    /// The token endpoint, if it is not the one that the component proposes.
+    /// The token endpoint; a built-in source knows its own, any other needs it.
     #[schemars(example = &"https://login.mypurecloud.ie/oauth/token")]
     token_url: Option<String>,
 }

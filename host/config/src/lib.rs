@@ -3,6 +3,8 @@
 mod allow;
 mod auth;
 mod example;
+#[cfg(test)]
+mod newcomer;
 mod overlap;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),

@@ -25,7 +25,7 @@ use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 const LATE_HOURS: u64 = 24;
 
 /// The most hours that anything is waited for.
-const MOST_HOURS: u64 = 10 * 366 * 24;
+const MOST_HOURS: u64 = 100 * 366 * 24;
 
 /// How long after its end a conversation is requested once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;
@@ -215,7 +215,7 @@ pub(super) fn source(
         ("confirm_hours", raw.confirm_hours),
     ] {
         if let Some(hours) = hours.filter(|hours| *hours > MOST_HOURS) {
-            let reason = format!("{hours} is more than {MOST_HOURS}, which is ten years");
+            let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
             return Err(key(format!("{at}.{name}"), reason));
         }
     }
