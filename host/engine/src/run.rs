@@ -145,9 +145,11 @@ impl From<RunError> for Error {
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
     /// Splits that have begun and are not done, such as batch jobs at the vendor.
+    #[schemars(range(min = 1, max = 4096))]
     pub splits: usize,
     /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
     /// for less.
+    #[schemars(range(min = 1, max = 4096))]
     pub transfers: usize,
 }
 

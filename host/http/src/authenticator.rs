@@ -81,6 +81,11 @@ impl AuthError {
 }
 
 impl AuthError {
+    /// Returns true if something on the way to whoever knows the credentials answered in its place.
+    pub(crate) fn is_of_an_intermediary(&self) -> bool {
+        matches!(self, AuthError::Token(TokenError::Intermediary { .. }))
+    }
+
     /// Returns true if it is about this request alone, so that others can be proven.
     pub fn is_of_the_request(&self) -> bool {
         match self {

@@ -179,6 +179,12 @@ impl SourceHttp {
             .unwrap_or_default()
     }
 
+    /// How much longer requests pause because the API asked for it, if they do.
+    #[must_use]
+    pub fn paused(&self) -> Option<Duration> {
+        self.limiter.paused(self.clock)
+    }
+
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
     ///
     /// # Errors
@@ -225,7 +231,7 @@ impl SourceHttp {
                 true => timeout(SOON, exchange).await.unwrap_or_else(|_| {
                     let host = intermediary::shown(&url);
                     let reason = format!("no answer of {host} in {} s", SOON.as_secs());
-                    Err(self.on_the_way(reason, request.repeatable, true))
+                    Err(unreached(reason, request.repeatable, true))
                 }),
             };
             let (auth, response) = match exchanged {
@@ -262,7 +268,8 @@ impl SourceHttp {
                 return self.judge(&url, response, request.repeatable, last);
             }
             let reason = intermediary::redirected(&url, &to, &why);
-            return self.on_the_way(reason, request.repeatable, last);
+            self.warn(&reason, last);
+            return unreached(reason, request.repeatable, last);
         }
         unreachable!("redirects are counted")
     }
@@ -286,7 +293,11 @@ impl SourceHttp {
         let auth = match auth.await {
             Ok(auth) => auth,
             Err(error) if error.retryable() => {
-                return Err(self.on_the_way(error.to_string(), true, last));
+                let reason = error.to_string();
+                if error.is_of_an_intermediary() {
+                    self.warn(&reason, last);
+                }
+                return Err(unreached(reason, true, last));
             }
             // A source sees only the status of refused credentials.
             Err(error) => return Err(Attempt::Done(Err(RequestError::Refused(error.to_string())))),
@@ -311,30 +322,29 @@ impl SourceHttp {
                 Ok((auth, response))
             }
             Err(RequestError::Unreachable(reason)) => {
-                Err(self.on_the_way(reason, request.repeatable, last))
+                Err(unreached(reason, request.repeatable, last))
             }
             Err(error) => Err(Attempt::Done(Err(error))),
         }
     }
 
-    /// Decides how to proceed after trouble between this machine and the API, which may pass.
-    fn on_the_way(&self, reason: String, repeatable: bool, last: bool) -> Attempt {
-        if last || !repeatable {
-            return Attempt::Done(Err(RequestError::Unreachable(reason)));
-        }
-        if let Ok(mut warned) = self.warned.lock()
+    /// Warns of what stands between this machine and the API, once as long as it is the same; what is not
+    /// tried again is the caller's to tell.
+    fn warn(&self, reason: &str, last: bool) {
+        if !last
+            && let Ok(mut warned) = self.warned.lock()
             && *warned != reason
         {
             self.events.warn(&format!("{reason}; trying again"));
-            *warned = reason;
+            reason.clone_into(&mut warned);
         }
-        Attempt::Again(None)
     }
 
     /// Decides how to proceed after a response to the request.
     fn judge(&self, url: &Url, response: Response, repeatable: bool, last: bool) -> Attempt {
         if let Some(reason) = intermediary::answered(url, &response) {
-            return self.on_the_way(reason, repeatable, last);
+            self.warn(&reason, last);
+            return unreached(reason, repeatable, last);
         }
         let asked = header(&response, "retry-after");
         let wait = asked.and_then(|asked| retry::retry_after(asked, self.clock.now()));
@@ -397,6 +407,14 @@ enum Attempt {
     Renew,
     /// Once more, after the pause that the server asks for, if it does.
     Again(Option<Duration>),
+}
+
+/// How to proceed after a request that did not reach the API, which may be different soon.
+fn unreached(reason: String, repeatable: bool, last: bool) -> Attempt {
+    match last || !repeatable {
+        true => Attempt::Done(Err(RequestError::Unreachable(reason))),
+        false => Attempt::Again(None),
+    }
 }
 
 /// A length of time in milliseconds.

@@ -130,6 +130,13 @@ impl Limiter {
         window.blocked = window.blocked.max(until);
     }
 
+    /// How much longer all requests are held back, if the server asked for that.
+    #[must_use]
+    pub fn paused(&self, clock: Clock) -> Option<Duration> {
+        let left = self.lock().blocked.saturating_sub(clock.elapsed());
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,6 +205,8 @@ mod tests {
         let clock = Clock::starting_at(0, 1.0);
         let paused = limiter();
         paused.pause(Duration::from_secs(u64::MAX), clock);
+        assert!(paused.paused(clock).unwrap() <= Duration::from_secs(300));
+        assert_eq!(limiter().paused(clock), None);
         assert!(paused.reserve(clock.elapsed()).unwrap() <= 300_000);
         let told = limiter();
         let response = Response {

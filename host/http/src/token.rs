@@ -30,6 +30,14 @@ pub enum TokenError {
         /// A description of the failure.
         reason: String,
     },
+    /// Something on the way to the log-in host answered in its place.
+    #[error("no access token from {host}: {reason}")]
+    Intermediary {
+        /// The log-in host.
+        host: String,
+        /// What answered, and how to fix it.
+        reason: String,
+    },
     /// The credentials are wrong.
     #[error(
         "{host} refused the client credentials ({reason}); check `auth.client_id`, `auth.client_secret` and the region"
@@ -46,7 +54,7 @@ impl TokenError {
     /// Returns true if a later attempt can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, TokenError::Unreachable { .. })
+        !matches!(self, TokenError::Refused { .. })
     }
 }
 
@@ -173,10 +181,10 @@ impl OAuth {
         if let Some(to) = redirect::pointed(&self.endpoint, status, location) {
             let why = "credentials are sent to the token endpoint alone (`auth.token_url`)";
             let reason = intermediary::redirected(&self.endpoint, &to, why);
-            return Err(unreachable(reason));
+            return Err(TokenError::Intermediary { host, reason });
         }
         if let Some(reason) = intermediary::answered(&self.endpoint, response) {
-            return Err(unreachable(reason));
+            return Err(TokenError::Intermediary { host, reason });
         }
         if (200..300).contains(&status) {
             return serde_json::from_slice(&response.body)
@@ -259,7 +267,7 @@ mod tests {
                 "page of HTML with status 401",
             ),
             (407, "", "", "demands a log-in of its own"),
-            (302, "", "", "redirects to https://portal.example,"),
+            (302, "", "", "redirects to portal.example,"),
             (404, "text/plain", "no", "status 404"),
             (502, "", "", "status 502"),
             (200, json, "{}", "no token"),
@@ -271,7 +279,7 @@ mod tests {
                 error.retryable() && text.contains(words),
                 "{status}: {text}"
             );
-            assert!(text.contains("https://login.example"), "{text}");
+            assert!(text.contains("login.example"), "{text}");
             assert!(!text.contains("hush"), "{text}");
         }
     }

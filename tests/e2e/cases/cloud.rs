@@ -213,7 +213,10 @@ impl Cloud {
             "sinks": self.sinks,
         });
         let path = self.folder.path().join("config.yaml");
-        std::fs::write(&path, config.to_string()).unwrap();
+        // Another command may be reading it.
+        if std::fs::read_to_string(&path).ok() != Some(config.to_string()) {
+            std::fs::write(&path, config.to_string()).unwrap();
+        }
         let path = path.display().to_string();
         let mut arguments = vec![command, "--config", &path, "--json"];
         arguments.extend(more);

@@ -3,6 +3,7 @@
 
 use std::{
     io::Write,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,11 +15,24 @@ use flate2::{Compression, write::GzEncoder};
 use http_body_util::{BodyExt, Full};
 use hyper::{Response, header::PROXY_AUTHORIZATION};
 use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 use super::cloud::{Answer, Ask, Cloud, Recording, row};
 use crate::support::answering;
 
 const PAGE: &str = "<html><body>Web access blocked by policy</body></html>";
+
+/// Host and port of a URL.
+fn host(url: &str) -> &str {
+    url.split_once("://").unwrap().1
+}
 
 fn two() -> Vec<(serde_json::Value, Vec<Recording>)> {
     [1, 2].map(|n| (row(n), vec![Recording::call(n, 0)])).into()
@@ -44,12 +58,12 @@ async fn a_page_in_place_of_a_token_or_an_answer_is_no_refusal_of_the_vendors() 
         assert!(!said.contains("client credentials"), "{said}");
         assert!(!said.contains("permission"), "{said}");
         let words = match status {
-            302 => "redirects to https://portal.example".to_owned(),
+            302 => "redirects to portal.example".to_owned(),
             407 => "demands a log-in of its own (407)".to_owned(),
             status => format!("a page of HTML with status {status}"),
         };
         assert!(
-            said.contains(&words) && said.contains(cloud.url()),
+            said.contains(&words) && said.contains(host(cloud.url())),
             "{said}"
         );
     }
@@ -110,7 +124,17 @@ async fn times_that_others_name_are_bounded_and_told() {
         _ => None,
     })
     .await;
-    let exported = cloud.run().await;
+    // While it pauses, the status says so.
+    let status = async {
+        loop {
+            let status = cloud.command("status", &[]).await;
+            let paused = &status.json["sources"]["calls"]["paused_until"];
+            if paused.is_u64() {
+                return;
+            }
+        }
+    };
+    let (exported, ()) = tokio::join!(cloud.run(), status);
     exported.complete(2);
     let told = "asks for a pause of 60000 s; 300 s are waited";
     assert!(exported.said.contains(told), "{}", exported.said);
@@ -154,7 +178,7 @@ async fn proxy(forwarded: Arc<AtomicU64>) -> String {
 async fn all_traffic_of_a_source_goes_through_the_proxy_that_the_environment_names() {
     let forwarded = Arc::new(AtomicU64::new(0));
     let proxy = proxy(Arc::clone(&forwarded)).await;
-    let host = proxy.strip_prefix("http://").unwrap();
+    let host = host(&proxy);
     let mut cloud = Cloud::honest(two()).await;
 
     // Left out by NO_PROXY, it is reached without.
@@ -228,10 +252,68 @@ async fn a_check_reports_each_part_whatever_hangs_and_a_plan_ends() {
         ];
         assert_eq!(found, expected, "{checked:?}");
         let about = findings[0]["text"].as_str().unwrap();
-        assert!(about.contains(url), "{about}");
+        assert!(about.contains(host(url)), "{about}");
 
         let planned = cloud.command("plan", &[]).await;
         assert_eq!(planned.code, Some(1), "{planned:?}");
-        assert!(planned.said.contains(url), "{planned:?}");
+        assert!(planned.said.contains(host(url)), "{planned:?}");
     }
+}
+
+/// An address at which TLS ends before what is asked goes on to `port`.
+async fn behind_tls(port: u16) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tls");
+    let chain = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap();
+    let chain = chain.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut server).await
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_when_named_and_a_port_that_speaks_otherwise_is_told() {
+    let mut cloud = Cloud::honest(two()).await;
+    let plain = url::Url::parse(cloud.url()).unwrap();
+    let port = plain.port().unwrap();
+    let secure = behind_tls(port).await;
+    let check = async |cloud: &mut Cloud, url: &str| {
+        cloud.options = json!({ "api_url": url, "login_url": url });
+        let checked = cloud.command("check", &[]).await;
+        let finding = checked.json["sources"]["calls"][0]["text"].to_string();
+        (checked.code, finding)
+    };
+
+    let (code, told) = check(&mut cloud, &secure).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("SSL_CERT_FILE") && told.contains(host(&secure)),
+        "{told}"
+    );
+
+    let (code, told) = check(&mut cloud, &format!("https://127.0.0.1:{port}")).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("does not speak TLS: check scheme and port"),
+        "{told}"
+    );
+
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tls/ca.pem");
+    cloud.environment = vec![("SSL_CERT_FILE", authority.display().to_string())];
+    let (code, told) = check(&mut cloud, &secure).await;
+    assert_eq!(code, Some(0), "{told}");
 }

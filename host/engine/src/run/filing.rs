@@ -12,6 +12,8 @@ pub(super) struct Upkeep {
     filed_at: u64,
     /// When it is time again (ms).
     next: u64,
+    /// Until when requests pause, in seconds since the epoch, as the queue was told last; 0 if they do not.
+    paused: u64,
 }
 
 impl Upkeep {
@@ -19,6 +21,7 @@ impl Upkeep {
         Upkeep {
             filed_at: now,
             next: 0,
+            paused: 0,
         }
     }
 
@@ -45,9 +48,22 @@ impl Engine {
             self.compact(in_flight).await?;
         }
         self.report().await?;
+        self.note_pause(upkeep).await?;
         // What there is to look through grows with the export: that must not take most of the time.
         let then = self.clock.elapsed();
         upkeep.next = then + (5 * (then - elapsed)).max(2000);
+        Ok(())
+    }
+
+    /// Has the queue tell whoever asks for its status until when requests pause.
+    async fn note_pause(&self, upkeep: &mut Upkeep) -> Result<(), RunError> {
+        let paused = self.answers.paused();
+        let until = paused.map_or(0, |left| (self.clock.now() + ms(left)) / 1000);
+        // The end of a pause is the same at each look, give or take what rounding does.
+        if until.abs_diff(upkeep.paused) > 1 {
+            upkeep.paused = until;
+            self.queue.set_paused_until(until * 1000).await?;
+        }
         Ok(())
     }
 

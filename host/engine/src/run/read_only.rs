@@ -60,7 +60,12 @@ impl Pipeline {
     /// [`Error`] if the queue cannot be read.
     pub async fn status(&self) -> Result<Option<Status>, Error> {
         match self.look(&self.identified()?).await? {
-            Some((queue, _)) => Ok(Some(queue.status().await?)),
+            Some((queue, _)) => {
+                let mut status = queue.status().await?;
+                let now = self.clock.now();
+                status.paused_until = status.paused_until.filter(|until| *until > now);
+                Ok(Some(status))
+            }
             None => Ok(None),
         }
     }

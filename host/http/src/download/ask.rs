@@ -43,7 +43,7 @@ impl Downloads {
             let Some(next) = next else {
                 return Ok((proof, response));
             };
-            let from = intermediary::shown(&url);
+            let (from, origin) = (intermediary::shown(&url), url.origin());
             if authenticated && let Ok(next) = self.allow.api(next.as_str()) {
                 url = next;
             } else {
@@ -53,7 +53,7 @@ impl Downloads {
                     DownloadError::Link(format!("{from} redirects the download: {error}"))
                 })?;
             }
-            if intermediary::shown(&url) != from {
+            if url.origin() != origin {
                 // They were meant for the first place, and may be secret.
                 headers = &[];
             }
