@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    ArchiveMode, Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig,
+    Allow, ArchiveMode, Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig,
     sink::Filesystem,
 };
 use serde_json::json;
@@ -33,7 +33,8 @@ async fn main() -> anyhow::Result<()> {
             until: Some(until),
         },
         auth: None,
-        allow: Some(vec![url]),
+        allow: Some(Allow::Any(vec![url])),
+        builtin: false,
         allow_private_addresses: false,
         privacy: Privacy::default(),
         follow: Follow::default(),

@@ -55,7 +55,7 @@ pub use recording_host_config::Config;
 pub use recording_host_engine::{
     Pipeline, Repaired, Summary,
     privacy::Privacy,
-    run::{Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
+    run::{Allow, Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
     transfer::{ArchiveMode, SinkBinding},
     verify,
 };

@@ -12,6 +12,8 @@ mod endless;
 mod links;
 #[path = "cases/moved.rs"]
 mod moved;
+#[path = "cases/network.rs"]
+mod network;
 #[path = "cases/occupied.rs"]
 mod occupied;
 #[path = "cases/one_bad.rs"]

@@ -3,7 +3,7 @@
 use genesys_simulator::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{Harness, run_program};
+use crate::support::{Harness, program, run_program};
 
 /// Changes one key of a good configuration.
 fn with(mut config: Value, pointer: &str, value: Value) -> Value {
@@ -105,6 +105,7 @@ async fn a_missing_component_is_named() {
     let mut config = with(harness.config(), "/sources/calls/type", json!("component"));
     config["sources"]["calls"]["path"] = json!("/nowhere/source.wasm");
     config["sources"]["calls"]["allow"] = json!([]);
+    config["sources"]["calls"]["auth"]["token_url"] = json!("http://127.0.0.1:1/token");
     let path = harness.write(&config).display().to_string();
     let ran = run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
@@ -179,4 +180,17 @@ async fn whatever_can_be_misread_is_refused_by_every_command_with_its_line() {
         }
     }
     assert!(!harness.output().exists());
+}
+
+#[test]
+fn a_reader_that_is_gone_makes_no_command_panic() {
+    let commands: [&[&str]; 3] = [&["generate", "--sink", "s3"], &["schema"], &["--help"]];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = program().args(arguments).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {said}");
+    }
 }

@@ -157,8 +157,10 @@ async fn plans_checks_and_reconciliations_are_watched_too() {
     };
     pipeline.plan().await.unwrap();
     assert!(requests() > 0);
+    // Each part is tried once: a fault of the simulator is reported as one.
     let findings = pipeline.check().await.unwrap();
-    assert!(findings.iter().all(|finding| finding.state != State::Bad));
+    let sink = findings.last().unwrap();
+    assert_eq!(sink.state, State::Good, "{findings:?}");
     assert!(requests() > 0);
     pipeline.reconcile().await.unwrap();
     assert!(requests() > 0);

@@ -137,7 +137,10 @@ async fn a_component_is_pinned_and_reaches_only_what_is_allowed() {
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         (ran.status.success(), said)
     };
-    let pinned = |sha256: String| json!({ "type": "component", "path": path, "sha256": sha256, "allow": ["http://127.0.0.1:*"] });
+    let pinned = |sha256: String| {
+        json!({ "type": "component", "path": path, "sha256": sha256, "allow": ["http://127.0.0.1:1"],
+        "auth": { "client_id": "a", "client_secret": "b", "token_url": "http://127.0.0.1:1/token" } })
+    };
     let (good, said) = ran(pinned("0".repeat(64))).await;
     assert!(!good && said.contains(&sha256(wasm)), "{said}");
     // An origin that the component wants and this list lacks is refused before anything is sent.

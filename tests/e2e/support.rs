@@ -147,12 +147,22 @@ pub(crate) async fn run_program(arguments: &[&str]) -> Output {
 
 /// Runs the program in a time that begins now and is fast, where no contact center has a clock.
 pub(crate) async fn run_program_fast(arguments: &[&str]) -> Output {
+    run_program_fast_in(&[], arguments).await
+}
+
+/// The same in an environment with these variables.
+pub(crate) async fn run_program_fast_in(
+    environment: &[(&'static str, String)],
+    arguments: &[&str],
+) -> Output {
     let clock = Clock::new(SPEED);
     let url = answering(move |_| async move {
         let told = json!({ "now_ms": clock.now(), "speed": SPEED });
         Response::new(Full::new(Bytes::from(told.to_string())))
     });
-    output(in_time_of(&url.await), arguments).await
+    let mut program = in_time_of(&url.await);
+    program.envs(environment.iter().cloned());
+    output(program, arguments).await
 }
 
 async fn output(mut command: Command, arguments: &[&str]) -> Output {

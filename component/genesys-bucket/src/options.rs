@@ -100,8 +100,7 @@ fn origin(raw: &Raw, path_style: bool) -> Result<String, SourceError> {
             if region.is_empty() || !region.chars().all(plain) {
                 return Err(wrong("region", "is not an AWS region, such as `eu-west-1`"));
             }
-            let china = if region.starts_with("cn-") { ".cn" } else { "" };
-            ("https", format!("s3.{region}.amazonaws.com{china}"))
+            ("https", format!("s3.{region}.{}", partition(region)))
         }
         (None, None) => {
             return Err(wrong(
@@ -114,6 +113,20 @@ fn origin(raw: &Raw, path_style: bool) -> Result<String, SourceError> {
         true => format!("{scheme}://{host}"),
         false => format!("{scheme}://{}.{host}", raw.bucket),
     })
+}
+
+/// The domain of the partition that an AWS region belongs to.
+fn partition(region: &str) -> &'static str {
+    let domains = [
+        ("cn-", "amazonaws.com.cn"),
+        ("eusc-", "amazonaws.eu"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+    ];
+    let found = domains
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix));
+    found.map_or("amazonaws.com", |(_, domain)| domain)
 }
 
 #[cfg(test)]
@@ -146,6 +159,14 @@ mod tests {
             (
                 json!({ "region": "cn-north-1" }),
                 "https://calls.s3.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                json!({ "region": "eusc-de-east-1" }),
+                "https://calls.s3.eusc-de-east-1.amazonaws.eu",
+            ),
+            (
+                json!({ "region": "us-gov-west-1" }),
+                "https://calls.s3.us-gov-west-1.amazonaws.com",
             ),
             (
                 json!({ "endpoint": "http://127.0.0.1:9000/", "path_style": true }),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
+use futures_util::future::join_all;
 use recording_host_engine::run::State;
 
 use super::{Done, clock::clock, print, terminal};
@@ -22,17 +23,20 @@ impl Check {
         let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         let mut bad = 0;
-        for pipeline in config.pipelines(clock().await?).await? {
-            let pipeline = pipeline
-                .clone()
-                .subscribe(terminal::terminal(pipeline.name()));
-            let findings = pipeline.check().await?;
+        let pipelines = config.pipelines(clock().await?).await?;
+        let checks = pipelines.into_iter().map(|pipeline| async {
+            let name = pipeline.name().to_owned();
+            let pipeline = pipeline.subscribe(terminal::terminal(&name));
+            (name, pipeline.check().await)
+        });
+        for (name, findings) in join_all(checks).await {
+            let findings = findings?;
             if !self.json {
-                print::findings(pipeline.name(), &findings);
+                print::findings(&name, &findings);
             }
             let wrong = findings.iter().filter(|found| found.state == State::Bad);
             bad += wrong.count();
-            all.insert(pipeline.name().to_owned(), findings);
+            all.insert(name, findings);
         }
         if self.json {
             println!("{}", serde_json::json!({ "sources": all }));

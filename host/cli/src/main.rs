@@ -1,5 +1,30 @@
 //! The program: one file for each command, one way to print, one meaning of exit codes.
 
+/// Prints a line, as the standard macro of this name does; but where nobody reads any more, as behind
+/// `| head`, the line is dropped, and nothing panics.
+macro_rules! println {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($line)*);
+    }};
+}
+
+/// The same on standard error.
+macro_rules! eprintln {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($line)*);
+    }};
+}
+
+/// Prints without ending the line, and drops what nobody reads.
+macro_rules! print {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
 mod check;
 mod cleanup;
 mod clock;
@@ -105,7 +130,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(dispatch(args.command)));
+        .and_then(|runtime| {
+            let result = runtime.block_on(dispatch(args.command));
+            // What hangs in the system, such as a file of a server that is gone, is not waited for.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            result
+        });
     match result {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::WithLosses) => ExitCode::from(3),

@@ -231,6 +231,12 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
             listed(&status.splits)
         ),
     }
+    if status.paused_until.is_some() {
+        println!(
+            "  requests       pause{}, as the source's API asked",
+            at(" until", status.paused_until)
+        );
+    }
     match status.lost {
         0 => println!("  losses         none"),
         lost => println!(

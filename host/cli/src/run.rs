@@ -50,6 +50,7 @@ impl Run {
         let config = crate::load(&self.config)?;
         let mut pipelines = config.pipelines(clock().await?).await?;
         if let Some(path) = &self.record {
+            make_private(path).with_context(|| path.display().to_string())?;
             let trace = recording_host_source::Trace::create(path)
                 .with_context(|| path.display().to_string())?;
             pipelines = pipelines
@@ -61,7 +62,11 @@ impl Run {
             let known = pipelines
                 .iter()
                 .any(|pipeline| pipeline.sinks().contains(sink));
-            anyhow::ensure!(known, "--refill {sink}: the configuration has no such sink");
+            if !known {
+                crate::usage(&format!(
+                    "--refill {sink}: the configuration has no such sink"
+                ));
+            }
         }
         let stop = stopped()?;
         let follow = self.follow;
@@ -88,7 +93,11 @@ impl Run {
                 // That is how an export without an end ends.
                 Err(error) if follow && error.kind() == ErrorKind::Stopped => {}
                 Err(error) => {
-                    let error = anyhow::Error::from(error).context(format!("sources.{name}"));
+                    let source = format!("sources.{name}");
+                    // Errors about a key of the source begin with it.
+                    let named = error.to_string().starts_with(&source);
+                    let error = anyhow::Error::from(error);
+                    let error = if named { error } else { error.context(source) };
                     if let Some(earlier) = failure.replace(error) {
                         terminal::say("error", &print::chain(&earlier));
                     }
@@ -135,4 +144,18 @@ impl Run {
             }
         }
     }
+}
+
+/// Makes a file that its owner alone may read, before anything is written to it.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // One that was there keeps its permissions otherwise.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    drop(file);
+    Ok(())
 }

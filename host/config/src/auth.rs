@@ -11,6 +11,7 @@ use super::sink::s3::CredentialKeys;
 use super::{
     ConfigError, key, parse,
     sink::{Hidden, Secrets},
+    source::no_user,
 };
 use crate::secret::Backend;
 use recording_host_engine::run::Auth;
@@ -34,7 +35,7 @@ struct ClientKeys {
     /// The client's secret.
     #[schemars(example = &"SECRET[env.GENESYS_CLIENT_SECRET]")]
     client_secret: Hidden,
-    /// The token endpoint, if it is not the one that the component proposes.
+    /// The token endpoint; a built-in source knows its own, any other needs it.
     #[schemars(example = &"https://login.mypurecloud.ie/oauth/token")]
     token_url: Option<String>,
 }
@@ -108,6 +109,9 @@ pub(super) fn auth(
     };
     if CLIENT.iter().any(|name| table.contains_key(*name)) {
         let given: ClientKeys = parse(at, Value::Object(table))?;
+        if let Some(url) = &given.token_url {
+            token_url(url).map_err(|reason| key(format!("{at}.token_url"), reason))?;
+        }
         return Ok(Auth::Client {
             id: secrets.get("client_id", &given.client_id)?,
             secret: secrets.get("client_secret", &given.client_secret)?,
@@ -128,6 +132,15 @@ pub(super) fn auth(
     aws(at, table, &secrets)
 }
 
+/// Refuses what is no URL that credentials may be sent to.
+fn token_url(url: &str) -> Result<(), String> {
+    no_user(url)?;
+    match url::Url::parse(url) {
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => Ok(()),
+        _ => Err("must be a URL such as https://login.example.com/oauth/token".to_owned()),
+    }
+}
+
 /// Refuses credentials of another sort than the component of the source `name` needs.
 pub(super) fn suits(
     name: &str,
@@ -138,7 +151,7 @@ pub(super) fn suits(
     let described = component.describe();
     let described = described.map_err(|source| ConfigError::Component { at, source })?;
     let reason = match (described.auth, auth) {
-        (_, None) | (AuthScheme::None, _) => return Ok(()),
+        (AuthScheme::None, _) | (AuthScheme::AwsSigv4, None) => return Ok(()),
         (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { .. }))
         | (AuthScheme::Basic, Some(Auth::Basic { .. }))
         | (AuthScheme::Header(_), Some(Auth::Secret(_))) => return Ok(()),
@@ -155,7 +168,11 @@ pub(super) fn suits(
             format!("this source needs `secret`, for the header `{}`", header.name)
         }
     };
-    Err(key(format!("sources.{name}.auth"), reason))
+    let missing = if auth.is_none() { "missing; " } else { "" };
+    Err(key(
+        format!("sources.{name}.auth"),
+        format!("{missing}{reason}"),
+    ))
 }
 
 #[cfg(feature = "s3")]
@@ -226,7 +243,7 @@ mod tests {
             ),
             (
                 json!({ "region": 7 }),
-                "sources.calls.auth.region: invalid type",
+                "sources.calls.auth.region: is the number that stands there; it must be a text",
             ),
         ] {
             let error = read(value).unwrap_err().to_string();

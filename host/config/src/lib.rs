@@ -1,7 +1,10 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+mod allow;
 mod auth;
 mod example;
+#[cfg(test)]
+mod newcomer;
 mod overlap;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
@@ -26,6 +29,7 @@ pub mod secret;
 mod sink;
 mod source;
 mod text;
+mod wording;
 
 use std::{
     collections::BTreeMap,
@@ -163,7 +167,8 @@ fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
 fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        let reason = error.into_inner();
+        let full = format!("{at}.{path}");
+        let reason = wording::worded(&error.into_inner().to_string(), wording::is_shown(&full));
         match (at, path.as_str()) {
             ("", ".") => key("the configuration", reason),
             ("", path) => key(path, reason),
@@ -172,6 +177,43 @@ fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> 
         }
     })
 }
+
+/// Refuses a path that is empty, or that a shell would have to make another one of; `what` is what it
+/// names.
+fn check_path(at: &str, path: &Path, what: &str) -> Result<(), ConfigError> {
+    if path.as_os_str().is_empty() {
+        return Err(key(at, format!("is empty; give the path of {what}")));
+    }
+    let shell = path.starts_with("~")
+        || path.to_string_lossy().starts_with('~')
+        || path.to_string_lossy().contains("${");
+    if shell {
+        return Err(key(
+            at,
+            format!(
+                "`{}`: neither `~` nor variables are replaced here; write the path of {what} in full",
+                path.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a number of things at once that never ends, or that no machine bears.
+fn check_concurrency(given: Concurrency) -> Result<(), ConfigError> {
+    for (name, count) in [("splits", given.splits), ("transfers", given.transfers)] {
+        if !(1..=MOST_AT_ONCE).contains(&count) {
+            return Err(key(
+                format!("concurrency.{name}"),
+                format!("{count} is not within 1 and {MOST_AT_ONCE}; leave it out for the default"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The most of anything that may be under way at once.
+const MOST_AT_ONCE: usize = 4096;
 
 impl Config {
     /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
@@ -207,12 +249,15 @@ impl Config {
 
     fn checked(value: Value) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
-        if raw.data_dir.as_os_str().is_empty() {
-            return Err(key("data_dir", "is empty; name a folder for the queues"));
-        }
+        check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
+        check_concurrency(raw.concurrency)?;
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
-            let backend = parse(&format!("secret.{name}"), value)?;
+            let at = format!("secret.{name}");
+            let backend: Backend = parse(&at, value)?;
+            if let Backend::Directory { path } | Backend::File { path } = &backend {
+                check_path(&format!("{at}.path"), path, "where the secrets are")?;
+            }
             secrets.insert(name, backend);
         }
         let mut sources = BTreeMap::new();
@@ -277,6 +322,13 @@ impl Config {
 
     fn check(&self, clock: Clock) -> Result<Vec<String>, ConfigError> {
         let mut warnings = self.warnings();
+        if self.data_dir.exists() && !self.data_dir.is_dir() {
+            let reason = format!(
+                "{} is a file, and must be a folder; name another one",
+                self.data_dir.display()
+            );
+            return Err(key("data_dir", reason));
+        }
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
             source::check_options(name, source, &component, clock)?;

@@ -69,6 +69,12 @@ pub fn resolve(
         .strip_prefix("SECRET[")
         .and_then(|rest| rest.strip_suffix(']'))
     else {
+        if is_near_reference(value) {
+            return Err(fail(
+                "looks like a reference to a secret, and is none; write SECRET[backend.key], and the backend under `secret:`"
+                    .to_owned(),
+            ));
+        }
         return Ok(SecretString::from(value.to_owned()));
     };
     let (backend, key) = reference
@@ -90,13 +96,12 @@ pub fn resolve(
             }
             std::fs::read_to_string(&file)
                 .map_err(|error| fail(format!("{}: {error}", file.display())))?
-                .trim_end_matches(['\r', '\n'])
-                .to_owned()
         }
         Backend::File { path } => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| fail(format!("{}: {error}", path.display())))?;
-            let secrets: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|_| {
+            let json = text.strip_prefix(MARK).unwrap_or(&text);
+            let secrets: BTreeMap<String, String> = serde_json::from_str(json).map_err(|_| {
                 fail(format!(
                     "{} is not a JSON object of strings",
                     path.display()
@@ -113,13 +118,66 @@ pub fn resolve(
         } => exec::run(command, key, Duration::from_secs(*timeout_seconds))
             .map_err(|error| fail(error.to_string()))?,
     };
-    Ok(SecretString::from(text))
+    match bare(&text) {
+        "" => Err(fail("the secret is empty".to_owned())),
+        text => Ok(SecretString::from(text.to_owned())),
+    }
+}
+
+/// The mark that some editors put before a text (a byte order mark).
+const MARK: char = '\u{feff}';
+
+/// A secret without the mark before it and the line end after it, whichever system wrote that.
+fn bare(text: &str) -> &str {
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let ends = ["\r\n", "\n", "\r"].into_iter();
+    let mut without = ends.filter_map(|end| text.strip_suffix(end));
+    without.next().unwrap_or(text)
+}
+
+/// Returns true if a value is written as references to secrets are elsewhere: nobody's secret looks so.
+fn is_near_reference(value: &str) -> bool {
+    let value = value.trim();
+    let upper = value.to_ascii_uppercase();
+    let called = upper
+        .strip_prefix("SECRET")
+        .is_some_and(|rest| rest.starts_with(['[', '(', '{', '<']));
+    let wrapped = |open: &str, close: char| value.starts_with(open) && value.ends_with(close);
+    called
+        || upper.contains("SECRET[")
+        || wrapped("${", '}')
+        || wrapped("$(", ')')
+        || wrapped("{{", '}')
+        || wrapped("%", '%') && value.len() > 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use secrecy::ExposeSecret;
+
+    #[test]
+    fn one_line_end_of_any_system_and_a_mark_are_no_part_of_a_secret() {
+        for (written, secret) in [
+            ("hush", "hush"),
+            ("hush\n", "hush"),
+            ("hush\r\n", "hush"),
+            ("hush\r", "hush"),
+            ("hush\n\n", "hush\n"),
+            ("\u{feff}hush\r\n", "hush"),
+            (" hush ", " hush "),
+        ] {
+            assert_eq!(bare(written), secret);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.json");
+        std::fs::write(&path, "\u{feff}{\"token\": \"hush\\r\", \"none\": \"\\n\"}").unwrap();
+        let backends = BTreeMap::from([("file".to_owned(), Backend::File { path })]);
+        let secret = resolve("SECRET[file.token]", "a.b", &backends).unwrap();
+        assert_eq!(secret.expose_secret(), "hush");
+        let error = resolve("SECRET[file.none]", "a.b", &backends).unwrap_err();
+        assert!(error.to_string().contains("is empty"), "{error}");
+    }
 
     #[test]
     fn a_secret_comes_from_its_backend_and_an_error_names_the_key() {
@@ -135,6 +193,26 @@ mod tests {
         assert_eq!(secret.expose_secret(), "hush");
         let error = resolve("SECRET[dir.../x]", "a.b", &backends).unwrap_err();
         assert!(error.to_string().starts_with("a.b: "), "{error}");
+        for near in [
+            "${SECRETV}",
+            "SECRET(env.x)",
+            "secret[env.x]",
+            " SECRET[env.x]",
+            "SECRET[env.x",
+            "SECRET{x}",
+            "{{ x }}",
+            "%X%",
+            "Bearer SECRET[env.x]",
+        ] {
+            let error = resolve(near, "a.b", &backends).unwrap_err();
+            assert!(
+                error.to_string().contains("SECRET[backend.key]"),
+                "{near}: {error}"
+            );
+        }
+        for plain in ["hush", "$ecret", "100%", "secretive", "a{b}"] {
+            assert!(resolve(plain, "a.b", &backends).is_ok(), "{plain}");
+        }
         let error = resolve("SECRET[vault.x]", "a.b", &backends).unwrap_err();
         assert!(error.to_string().contains("no secret backend `vault`"));
     }

@@ -1,22 +1,31 @@
 //! The configuration of a source.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, auth, key, parse};
+use super::{ConfigError, allow, auth, check_path, key, parse, wording};
 use crate::secret::{self, Backend};
 use recording_host_engine::{
     privacy::{self, Privacy},
-    run::{Follow, Interval, SourceConfig},
+    run::{Auth, Follow, Interval, SourceConfig},
 };
 use recording_host_model::{Find, Purpose, SourceError, TimeRange, clock::Clock};
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
+
+/// The most hours that anything is waited for.
+const MOST_HOURS: u64 = 100 * 366 * 24;
 
 /// How long after its end a conversation is requested once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;
@@ -48,10 +57,10 @@ pub(super) struct RawSource {
     /// OAuth client credentials; the component never sees them.
     #[serde(default)]
     auth: Option<Value>,
-    /// Origins that may be reached. What the component wants and this list does not cover is refused.
+    /// Origins that may be reached. What the component wants and this does not cover is refused.
     #[serde(default)]
-    #[schemars(example = ["https://api.mypurecloud.ie", "https://*.amazonaws.com"])]
-    allow: Option<Vec<String>>,
+    #[schemars(with = "Option<allow::AllowKeys>")]
+    allow: Option<Value>,
     /// True if loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
@@ -112,6 +121,9 @@ impl RawPrivacy {
 impl Origin {
     /// Loads the component of the source `name`.
     pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
+        if let Origin::File { path, .. } = self {
+            is_component(path).map_err(|reason| key(format!("sources.{name}.path"), reason))?;
+        }
         let cache = CompilationCache::of_user();
         match self {
             Origin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
@@ -123,6 +135,23 @@ impl Origin {
             at: name.to_owned(),
             source,
         })
+    }
+}
+
+/// Refuses what is no WebAssembly at all.
+fn is_component(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(format!("{shown} is a folder; name the component's file"));
+    }
+    let mut magic = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read(&mut magic));
+    match read {
+        Err(error) => Err(format!("{shown}: {error}; name the component's file")),
+        Ok(4) if magic == *b"\0asm" => Ok(()),
+        Ok(_) => Err(format!(
+            "{shown} is no WebAssembly component; name the file that the build of the component has written, mostly *.wasm"
+        )),
     }
 }
 
@@ -148,11 +177,18 @@ pub(super) fn check_options(
             source: error,
         })?;
     match started {
-        Ok(_) => auth::suits(name, source.auth.as_ref(), component),
-        Err(SourceError::Options(error)) => Err(key(
-            format!("sources.{name}.options.{}", error.path),
-            error.message,
-        )),
+        Ok(started) => {
+            for origin in &started.origins {
+                no_user(&origin.url)
+                    .map_err(|reason| key(format!("sources.{name}.options"), reason))?;
+            }
+            auth::suits(name, source.auth.as_ref(), component)
+        }
+        Err(SourceError::Options(error)) => {
+            let at = format!("sources.{name}.options.{}", error.path);
+            let reason = wording::worded(&error.message, wording::is_shown(&error.path));
+            Err(key(at.trim_end_matches('.'), reason))
+        }
         Err(error) => Err(key(
             format!("sources.{name}"),
             recording_host_engine::run::source_error(&error),
@@ -167,8 +203,28 @@ pub(super) fn source(
     secrets: &BTreeMap<String, Backend>,
 ) -> Result<(Origin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
+    if !value.is_object() {
+        return Err(key(at, "must be a table with `type` and `options`"));
+    }
     let raw: RawSource = parse(&at, value)?;
+    if let Some(path) = &raw.path {
+        check_path(&format!("{at}.path"), path, "the component's file")?;
+    }
+    for (name, hours) in [
+        ("late_hours", raw.late_hours),
+        ("confirm_hours", raw.confirm_hours),
+    ] {
+        if let Some(hours) = hours.filter(|hours| *hours > MOST_HOURS) {
+            let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
+            return Err(key(format!("{at}.{name}"), reason));
+        }
+    }
+    check_follow(&at, &raw.follow)?;
     let origin = origin(&at, &raw.r#type, raw.path, raw.sha256, raw.allow.is_some())?;
+    let allow = raw
+        .allow
+        .map(|value| allow::read(&format!("{at}.allow"), value));
+    let allow = allow.transpose()?;
     let Value::Object(mut options) = raw.options else {
         return Err(key(format!("{at}.options"), "must be a table of options"));
     };
@@ -192,6 +248,18 @@ pub(super) fn source(
         None => None,
         Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
     };
+    if let (
+        Origin::File { .. },
+        Some(Auth::Client {
+            token_url: None, ..
+        }),
+    ) = (&origin, &auth)
+    {
+        return Err(key(
+            format!("{at}.auth.token_url"),
+            "missing; give the URL at which access tokens are issued: a component from a file does not decide where the client's secret goes",
+        ));
+    }
     let privacy = match raw.privacy {
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
@@ -200,7 +268,8 @@ pub(super) fn source(
         options: Value::Object(options),
         interval,
         auth,
-        allow: raw.allow,
+        allow,
+        builtin: matches!(origin, Origin::Builtin(_)),
         allow_private_addresses: raw.allow_private_addresses,
         privacy,
         follow: raw.follow,
@@ -208,6 +277,37 @@ pub(super) fn source(
         confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
     };
     Ok((origin, config))
+}
+
+/// Refuses lengths of time without an end, and a search without a pause.
+fn check_follow(at: &str, follow: &Follow) -> Result<(), ConfigError> {
+    let most = MOST_HOURS * 3600;
+    for (name, given, least) in [
+        ("settle_seconds", follow.settle, 0),
+        ("look_back_seconds", follow.look_back, 0),
+        ("every_seconds", follow.every, 1),
+    ] {
+        let seconds = given.as_secs();
+        if !(least..=most).contains(&seconds) {
+            return Err(key(
+                format!("{at}.follow.{name}"),
+                format!("{seconds} is not within {least} and {most}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a URL that holds credentials, which are not shown.
+pub(super) fn no_user(url: &str) -> Result<(), String> {
+    let parsed = url::Url::parse(&url.replacen("://*.", "://any.", 1));
+    match parsed {
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => Err(format!(
+            "the URL of {} holds a user or a password; credentials have their place in `auth`",
+            parsed.host_str().unwrap_or_default()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Where a source's component comes from; one from a file needs a list of the origins that it may reach.

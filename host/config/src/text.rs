@@ -68,6 +68,12 @@ pub(super) fn load(path: &Path) -> Result<(Value, Positions), ConfigError> {
     };
     let mut text = String::new();
     let opened = std::fs::File::open(path).map_err(read)?;
+    if path.is_dir() {
+        return Err(ConfigError::Syntax {
+            place: file,
+            reason: "is a folder; name the configuration's file".to_owned(),
+        });
+    }
     opened
         .take(LARGEST + 1)
         .read_to_string(&mut text)
@@ -80,6 +86,8 @@ pub(super) fn load(path: &Path) -> Result<(Value, Positions), ConfigError> {
 
 /// Reads a text; errors call it by the name of its `file`.
 fn parse(text: &str, toml: bool, file: &str) -> Result<(Value, Positions), ConfigError> {
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut positions = Positions {
         file: file.to_owned(),
         keys: BTreeMap::new(),

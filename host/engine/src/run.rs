@@ -16,6 +16,15 @@ mod links;
 pub(crate) mod ports;
 mod read_only;
 mod setup;
+/// The warning about a jump of the time of day (ms).
+fn jumped(jump: i64) -> String {
+    let direction = if jump < 0 { "back" } else { "ahead" };
+    format!(
+        "the time of day jumped {direction} by {} s: the machine's clock was set, or the machine slept",
+        jump.unsigned_abs() / 1000
+    )
+}
+
 #[cfg(test)]
 mod simulation;
 mod sink_health;
@@ -38,6 +47,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 pub use discovery::Follow;
 pub use read_only::{Finding, State};
+pub use recording_host_http::Allow;
 pub use setup::{Pipeline, VendorApi};
 #[cfg(feature = "aws")]
 pub use source::AwsAuth;
@@ -52,7 +62,8 @@ use in_flight::InFlight;
 use links::Links;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
-    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored, clock::Clock,
+    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored,
+    clock::{Clock, Jumps},
 };
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
@@ -103,6 +114,9 @@ pub(crate) enum RunError {
     /// The host's own doing failed.
     #[error("{0}")]
     Host(String),
+    /// The configuration cannot be run as it is.
+    #[error("{0}")]
+    Config(String),
     /// Steps were to be written down that hold what the source's `privacy` takes out.
     #[error("privacy: a record of the steps would hold what it takes out; leave out one of them")]
     Private,
@@ -122,7 +136,7 @@ impl From<RunError> for Error {
             RunError::Sandbox(error) => return error.into(),
             RunError::Queue(error) => return error.into(),
             RunError::Sink(error) => return error.into(),
-            RunError::Private => (ErrorKind::Config, false),
+            RunError::Private | RunError::Config(_) => (ErrorKind::Config, false),
             RunError::Source(_) => (ErrorKind::Source, false),
             RunError::Unavailable(_) => (ErrorKind::Source, true),
             RunError::Host(_) => (ErrorKind::Host, false),
@@ -137,9 +151,11 @@ impl From<RunError> for Error {
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
     /// Splits that have begun and are not done, such as batch jobs at the vendor.
+    #[schemars(range(min = 1, max = 4096))]
     pub splits: usize,
     /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
     /// for less.
+    #[schemars(range(min = 1, max = 4096))]
     pub transfers: usize,
 }
 
@@ -195,16 +211,21 @@ impl Engine {
         let (mut in_flight, repaired) = self.begin(&mut stop).await?;
         let mut tasks = Tasks::default();
         let mut results = Vec::new();
-        let mut upkeep = Upkeep::new(self.clock.now());
+        let mut upkeep = Upkeep::new(self.clock.elapsed());
+        let mut jumps = Jumps::new(self.clock);
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
+            if let Some(jump) = jumps.since_last(self.clock) {
+                in_flight.shift(jump);
+                self.events.warn(&jumped(jump));
+            }
             self.start_work(&mut in_flight, &mut tasks, now).await?;
             if !results.is_empty() && (results.len() >= BATCH || tasks.transfers.is_empty()) {
                 self.settle(&mut results, &mut in_flight).await?;
             }
             let idle = tasks.is_empty() && in_flight.is_idle();
-            if upkeep.is_due(now) || idle {
+            if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.keep_up(&mut upkeep, &mut in_flight, now).await?;
             }
             if idle && self.finished(&mut in_flight).await? {
@@ -217,7 +238,7 @@ impl Engine {
                 false => in_flight.next_due(now),
             };
             let wait = next.saturating_sub(self.clock.now()).clamp(1, SILENCE);
-            let wait = Duration::from_millis(wait);
+            let wait = Duration::from_millis(wait).min(self.clock.reliance());
             match tasks.next(&mut stop, self.clock, wait).await? {
                 Happened::StepDone(done) => {
                     self.on_step(*done, &mut in_flight, &mut tasks.steps)

@@ -1,12 +1,20 @@
 //! Asks a source outside of a run: splits are stepped to their end, and nothing is written down.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::run::{
     RunError,
     ports::{HttpGateway, SourceRuntime},
     source_error,
 };
+use recording_host_http::Patience;
 use recording_host_model::{
     Event, Events, Next, Note, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
 };
@@ -21,9 +29,16 @@ pub(crate) struct SourceSession {
     pub(crate) answers: Arc<dyn HttpGateway>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
+    pub(crate) patience: Patience,
+    /// True if the source's API has answered once.
+    pub(crate) reached: Arc<AtomicBool>,
 }
 
 impl SourceSession {
+    fn is_hasty(&self) -> bool {
+        self.patience.is_hasty(self.reached.load(Ordering::Relaxed))
+    }
+
     /// Where the work for a purpose begins.
     pub(crate) async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
         let started = self.source.start(purpose, self.clock.now()).await?;
@@ -60,7 +75,7 @@ impl SourceSession {
             let now = self.clock.now();
             let mut step = match self.source.step(split.state.clone(), event, now).await? {
                 Ok(step) => step,
-                Err(SourceError::Transient(_)) if tried < TRIES => {
+                Err(SourceError::Transient(_)) if tried < TRIES && !self.is_hasty() => {
                     tried += 1;
                     self.clock.sleep(Duration::from_secs(1 << tried)).await;
                     event = SplitInput::Resume;
@@ -77,6 +92,9 @@ impl SourceSession {
                 Next::Send(send) => {
                     split.state = send.state;
                     let answer = self.answers.send(&split.kind, &send.request).await;
+                    if answer.is_ok() {
+                        self.reached.store(true, Ordering::Relaxed);
+                    }
                     event = SplitInput::Response(answer);
                 }
                 Next::Wait(wait) => {

@@ -1,10 +1,49 @@
 //! Which origins may be reached: what the component wants and the operator allows.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::private::is_private;
 use recording_host_model::{Origin, OriginRole};
+
+/// The origins that the operator's configuration allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// Origins for whatever the source wants of them; those with a `*` for media alone.
+    Any(Vec<String>),
+    /// Origins by what they are for.
+    ByRole {
+        /// For requests with credentials, and for access tokens.
+        api: Vec<String>,
+        /// For downloads without credentials.
+        media: Vec<String>,
+    },
+}
+
+impl Allow {
+    /// Returns true if an origin, or a pattern, may be used in this role.
+    fn covers(&self, role: OriginRole, origin: &str) -> bool {
+        let list = match (self, role) {
+            (Allow::Any(list), _) => list,
+            (Allow::ByRole { media, .. }, OriginRole::Media) => media,
+            (Allow::ByRole { api, .. }, OriginRole::Api | OriginRole::Token) => api,
+        };
+        list.iter().map(|allowed| normal(allowed)).any(|allowed| {
+            // Where credentials go is said in full: any name below a domain may be somebody else's.
+            covers(&allowed, origin) && (role == OriginRole::Media || !allowed.contains('*'))
+        })
+    }
+
+    /// The key of the configuration that an origin in this role is added to.
+    fn key(&self, role: OriginRole) -> &'static str {
+        match (self, role) {
+            (Allow::Any(_), _) => "allow",
+            (Allow::ByRole { .. }, OriginRole::Media) => "allow.media",
+            (Allow::ByRole { .. }, _) => "allow.api",
+        }
+    }
+}
 
 /// Why a request is refused. The URL's path and query are left out: they may be secret.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +51,24 @@ pub enum OriginError {
     /// Not a URL that can be requested.
     #[error("not an absolute http or https URL")]
     Malformed,
+    /// A user or a password in the URL.
+    #[error(
+        "the URL of {0} holds a user or a password; credentials have their place in `auth` alone"
+    )]
+    UserInfo(String),
     /// Plain HTTP to another machine.
     #[error("{0} is not https")]
     Insecure(String),
     /// The operator's list does not have the origin.
-    #[error("{0} is not an origin that this run may reach; add it to `allow` of the source")]
-    Origin(String),
+    #[error(
+        "{origin} is not an origin that this run may reach; add it to `{key}` of the source (a name with `*` stands for media alone)"
+    )]
+    Origin {
+        /// The origin.
+        origin: String,
+        /// The key of the configuration that it is lacking in.
+        key: &'static str,
+    },
     /// The source does not name the origin for its requests: the operator's list can only narrow.
     #[error(
         "{0} is not an origin that the source names for its requests; check the URLs in its `options`"
@@ -38,7 +89,7 @@ impl OriginError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            OriginError::Malformed => "bad-link",
+            OriginError::Malformed | OriginError::UserInfo(_) => "bad-link",
             _ => "origin-not-allowed",
         }
     }
@@ -50,38 +101,46 @@ pub struct AllowedOrigins {
     api: Vec<String>,
     token: Vec<String>,
     media: Vec<String>,
-    /// The origins that the source names and the operator's list does not cover.
-    narrowed: Vec<(OriginRole, String)>,
+    /// The origins that the source names and the operator's list does not cover, with the key of that list.
+    narrowed: Vec<(OriginRole, String, &'static str)>,
     private: bool,
 }
 
 impl AllowedOrigins {
     /// Allows what the component wants as far as the operator's list covers it; no list covers all.
     #[must_use]
-    pub fn new(wanted: &[Origin], operator: Option<&[String]>, private: bool) -> Self {
-        let named = wanted
-            .iter()
-            .map(|origin| (origin.role, normal(&origin.url)));
-        let (allowed, narrowed): (Vec<_>, Vec<_>) = named.partition(|(_, url)| {
-            operator.is_none_or(|list| list.iter().any(|allowed| covers(&normal(allowed), url)))
-        });
-        let of = |role| {
-            let of_it = allowed.iter().filter(|(other, _)| *other == role);
-            of_it.map(|(_, url)| url.clone()).collect()
-        };
-        AllowedOrigins {
-            api: of(OriginRole::Api),
-            token: of(OriginRole::Token),
-            media: of(OriginRole::Media),
-            narrowed,
+    pub fn new(wanted: &[Origin], operator: Option<&Allow>, private: bool) -> Self {
+        let mut allowed = AllowedOrigins {
+            api: Vec::new(),
+            token: Vec::new(),
+            media: Vec::new(),
+            narrowed: Vec::new(),
             private,
+        };
+        for Origin { url, role } in wanted {
+            let (role, origin) = (*role, normal(url));
+            match operator {
+                Some(list) if !list.covers(role, &origin) => {
+                    allowed.narrowed.push((role, origin, list.key(role)));
+                }
+                _ => allowed.list(role).push(origin),
+            }
+        }
+        allowed
+    }
+
+    fn list(&mut self, role: OriginRole) -> &mut Vec<String> {
+        match role {
+            OriginRole::Api => &mut self.api,
+            OriginRole::Token => &mut self.token,
+            OriginRole::Media => &mut self.media,
         }
     }
 
-    /// The same with a token endpoint that the operator names.
+    /// The same with a token endpoint that the operator names, and no other.
     #[must_use]
     pub fn with_token(mut self, url: &str) -> Self {
-        self.token.push(normal(url));
+        self.token = vec![normal(url)];
         self
     }
 
@@ -121,13 +180,22 @@ impl AllowedOrigins {
             return Err(OriginError::Malformed);
         }
         let origin = url.origin().ascii_serialization();
-        if !patterns.iter().any(|pattern| covers(pattern, &origin)) {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OriginError::UserInfo(origin));
+        }
+        // A pattern stands for media alone, whoever gives it.
+        let covered = |pattern: &String| match role {
+            OriginRole::Media => covers(pattern, &origin),
+            OriginRole::Api | OriginRole::Token => *pattern == origin,
+        };
+        if !patterns.iter().any(covered) {
             let mut narrowed = self.narrowed.iter();
-            let named = narrowed.any(|(other, pattern)| *other == role && covers(pattern, &origin));
-            return Err(match role {
-                _ if named => OriginError::Origin(origin),
-                OriginRole::Media => OriginError::UnnamedMedia(origin),
-                _ => OriginError::Unnamed(origin),
+            let named =
+                narrowed.find(|(other, pattern, _)| *other == role && covers(pattern, &origin));
+            return Err(match (role, named) {
+                (_, Some((_, _, key))) => OriginError::Origin { origin, key },
+                (OriginRole::Media, None) => OriginError::UnnamedMedia(origin),
+                (_, None) => OriginError::Unnamed(origin),
             });
         }
         let private = match url.host() {
@@ -171,47 +239,6 @@ fn covers(pattern: &str, origin: &str) -> bool {
         .is_some_and(|label| label.ends_with('.') && label.len() > 1)
 }
 
-/// Returns true if an address belongs to this machine or a network that is not the Internet.
-#[must_use]
-pub(super) fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_private_v4(ip),
-        IpAddr::V6(ip) => {
-            if let Some(inner) = inner_v4(ip) {
-                return is_private_v4(inner);
-            }
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.is_multicast()
-        }
-    }
-}
-
-fn is_private_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_unspecified()
-        || ip.is_broadcast()
-        || ip.is_multicast()
-        || a == 0
-        // Carrier-grade NAT, RFC 6598.
-        || (a == 100 && (64..128).contains(&b))
-}
-
-/// The IPv4 address inside a mapped (`::ffff:0:0/96`) or NAT64 (`64:ff9b::/96`) one.
-fn inner_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    ip.to_ipv4_mapped().or_else(|| match ip.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
-        }
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,19 +263,19 @@ mod tests {
         assert!(allow.media("https://a.media.example/x").is_ok());
         assert!(allow.media("https://media.example/x").is_err());
         assert!(allow.media("https://evilmedia.example/x").is_err());
-        let operator = ["https://api.example.com".to_owned()];
+        let operator = Allow::Any(vec!["https://api.example.com".to_owned()]);
         let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
         let refused = narrowed
             .media("https://a.media.example/x?sig=1")
             .unwrap_err();
-        assert!(matches!(refused, OriginError::Origin(_)), "{refused}");
+        assert!(matches!(refused, OriginError::Origin { .. }), "{refused}");
         assert!(narrowed.api("https://api.example.com:443/x").is_ok());
     }
 
     #[test]
     fn a_refusal_names_the_host_and_what_would_help_but_never_the_query() {
         let wanted = [origin("https://a.media.example", OriginRole::Media)];
-        let operator = ["https://other.example".to_owned()];
+        let operator = Allow::Any(vec!["https://other.example".to_owned()]);
         let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
         let open = AllowedOrigins::new(&wanted, None, false);
         for (refused, word) in [
@@ -293,7 +320,7 @@ mod tests {
             "https://login.evil.example/oauth/token",
             OriginRole::Token,
         )];
-        let operator = ["https://login.example.com".to_owned()];
+        let operator = Allow::Any(vec!["https://login.example.com".to_owned()]);
         let url = "https://login.evil.example/oauth/token";
         assert!(AllowedOrigins::new(&wanted, None, false).token(url).is_ok());
         assert!(
@@ -323,5 +350,51 @@ mod tests {
         }
         let open = AllowedOrigins::new(&wanted, None, true);
         assert!(open.media("http://127.0.0.1:8080/a").is_ok());
+    }
+
+    #[test]
+    fn no_role_is_raised_and_a_pattern_stands_for_media_alone() {
+        let wanted = [
+            origin("https://media.example", OriginRole::Api),
+            origin("https://*.example.com", OriginRole::Api),
+            origin("https://*.example.com", OriginRole::Media),
+            origin("https://api.example.com", OriginRole::Api),
+        ];
+        let operator = Allow::ByRole {
+            api: vec!["https://api.example.com".to_owned()],
+            media: vec![
+                "https://media.example".to_owned(),
+                "https://*.example.com".to_owned(),
+            ],
+        };
+        let allow = AllowedOrigins::new(&wanted, Some(&operator), false);
+        assert!(allow.api("https://api.example.com/").is_ok());
+        assert!(allow.media("https://cdn.example.com/").is_ok());
+        let raised = allow.api("https://media.example/").unwrap_err();
+        assert!(raised.to_string().contains("`allow.api`"), "{raised}");
+        // Neither the component's pattern nor the operator's is one for credentials.
+        let listed = Allow::Any(vec!["https://*.example.com".to_owned()]);
+        for operator in [None, Some(&listed), Some(&operator)] {
+            let allow = AllowedOrigins::new(&wanted[1..3], operator, false);
+            assert!(
+                allow.api("https://cdn.example.com/").is_err(),
+                "{operator:?}"
+            );
+            assert!(
+                allow.media("https://cdn.example.com/").is_ok(),
+                "{operator:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_user_is_refused_without_telling_the_user() {
+        let wanted = [origin("https://a.example", OriginRole::Media)];
+        let allow = AllowedOrigins::new(&wanted, None, false);
+        for url in ["https://user:hush@a.example/x", "https://hush@a.example/x"] {
+            let error = allow.media(url).unwrap_err();
+            assert_eq!(error.code(), "bad-link");
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use reqwest::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     UPGRADE,
@@ -12,7 +13,7 @@ use super::{
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
 };
-use recording_host_model::{clock::Clock, printable};
+use recording_host_model::{Response, clock::Clock, printable};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
@@ -80,6 +81,11 @@ impl AuthError {
 }
 
 impl AuthError {
+    /// Returns true if something on the way to whoever knows the credentials answered in its place.
+    pub(crate) fn is_of_an_intermediary(&self) -> bool {
+        matches!(self, AuthError::Token(TokenError::Intermediary { .. }))
+    }
+
     /// Returns true if it is about this request alone, so that others can be proven.
     pub fn is_of_the_request(&self) -> bool {
         match self {
@@ -113,6 +119,44 @@ impl RequestAuth {
             RequestAuth::Signed(headers) => Credentials::Signed(headers),
             RequestAuth::Basic(user, password) => Credentials::Basic(user, password),
         }
+    }
+
+    /// Cuts the credentials out of an answer: a server may echo what it was sent, and the source does not
+    /// see them.
+    pub(crate) fn cut_out(&self, response: &mut Response) {
+        for secret in self.secrets() {
+            for (_, value) in &mut response.headers {
+                if value.contains(&secret) {
+                    *value = value.replace(&secret, CUT);
+                }
+            }
+            cut(&mut response.body, secret.as_bytes());
+        }
+    }
+
+    /// The texts that nobody but the server may see. What is short stands in answers by chance.
+    fn secrets(&self) -> Vec<String> {
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let sent: Vec<String> = match self {
+            RequestAuth::None => Vec::new(),
+            RequestAuth::Bearer(token, _) => vec![text(token)],
+            // A signature is of one request, and over soon; session tokens and keys are not.
+            RequestAuth::Signed(headers) => headers
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "x-amz-date" | "x-amz-content-sha256"))
+                .map(|(_, value)| text(value))
+                .filter(|value| !value.starts_with("AWS4-"))
+                .collect(),
+            RequestAuth::Basic(user, password) => {
+                let (user, password) = (user.expose_secret(), password.expose_secret());
+                let pair = STANDARD.encode(format!("{user}:{password}"));
+                vec![pair, password.to_owned()]
+            }
+        };
+        // A scheme or a prefix stands before the secret itself.
+        let words = sent.iter().flat_map(|sent| sent.split_whitespace());
+        let secrets = words.filter(|word| word.len() >= SHORTEST);
+        secrets.map(str::to_owned).collect()
     }
 
     /// Returns true if an access token was fetched for it just now.
@@ -189,9 +233,51 @@ impl Authenticator {
     }
 }
 
+/// Stands where credentials were cut out.
+const CUT: &str = "[cut out]";
+/// Bytes that a secret has at least.
+const SHORTEST: usize = 8;
+
+/// Puts [`CUT`] in place of each occurrence of a secret.
+fn cut(body: &mut Vec<u8>, secret: &[u8]) {
+    let mut from = 0;
+    while let Some(at) = find(&body[from..], secret) {
+        let at = from + at;
+        body.splice(at..at + secret.len(), CUT.bytes());
+        from = at + CUT.len();
+    }
+}
+
+fn find(text: &[u8], word: &[u8]) -> Option<usize> {
+    text.windows(word.len()).position(|window| window == word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_echoes_of_the_credentials_is_cut_out_of_its_answer() {
+        let header = HeaderValue::from_static("Bearer s3cret-token");
+        let auth = RequestAuth::Bearer(header, false);
+        let mut response = Response {
+            status: 200,
+            headers: vec![("x-echo".to_owned(), "Bearer s3cret-token".to_owned())],
+            body: b"{\"a\":\"s3cret-token\",\"b\":\"Bearer s3cret-token\"}".to_vec(),
+        };
+        auth.cut_out(&mut response);
+        assert_eq!(response.headers[0].1, "Bearer [cut out]");
+        let body = String::from_utf8(response.body).unwrap();
+        assert_eq!(body, r#"{"a":"[cut out]","b":"Bearer [cut out]"}"#);
+        let pair = RequestAuth::Basic("user".into(), "s3cret-word".into());
+        let mut response = Response {
+            status: 200,
+            headers: Vec::new(),
+            body: b"Basic dXNlcjpzM2NyZXQtd29yZA== s3cret-word".to_vec(),
+        };
+        pair.cut_out(&mut response);
+        assert_eq!(response.body, b"Basic [cut out] [cut out]");
+    }
 
     #[test]
     fn a_secret_goes_into_a_header_that_is_for_secrets_and_shows_itself_nowhere() {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AllowedOrigins, PublicDnsResolver};
+use super::{AllowedOrigins, PublicDnsResolver, proxy};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -12,25 +12,23 @@ const IDLE: usize = 32;
 /// The HTTP client cannot be made, as when the system has no certificates.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client: {0}")]
-pub struct ClientError(String);
+pub struct ClientError(pub(super) String);
 
 /// A client for the origins of `allow`, with a time limit for whole requests if there is one.
-/// Redirects are not followed, since they could lead anywhere.
+/// Redirects are left to the caller, which checks where they lead.
 pub(super) fn client(
     allow: &AllowedOrigins,
     timeout: Option<Duration>,
 ) -> Result<reqwest::Client, ClientError> {
+    proxy::check()?;
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
         .pool_max_idle_per_host(IDLE);
-    // Behind a proxy, names are resolved by the proxy, whose own address is mostly private.
-    let proxied = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if !allow.private() && !proxied {
-        builder = builder.dns_resolver(Arc::new(PublicDnsResolver));
+    if !allow.private() {
+        // Behind a proxy only its own name is resolved here, and those that NO_PROXY leaves out.
+        builder = builder.dns_resolver(Arc::new(PublicDnsResolver::except(proxy::hosts())));
     }
     if let Some(timeout) = timeout {
         builder = builder.timeout(timeout);

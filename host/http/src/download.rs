@@ -5,6 +5,8 @@
 //! with a key of its owner's. Where a tag looks like one, the bytes are compared with it. The tag may
 //! be something else all the same: bytes that come twice alike are those that the origin has.
 
+mod ask;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -14,19 +16,15 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 use rand::RngExt;
-use reqwest::{
-    StatusCode, Version,
-    header::{HeaderMap, HeaderName, HeaderValue},
-};
+use reqwest::{StatusCode, Version, header::HeaderMap};
 use tokio::time::timeout;
 
 use super::{
-    AllowedOrigins, Authenticator, ClientError, OriginError, SignableRequest, client, millis,
-    redacted, retry, transport::is_the_sources,
+    AllowedOrigins, Authenticator, ClientError, OriginError, RequestAuth, client,
+    intermediary::{self, fault},
+    millis, retry,
 };
-use recording_host_model::{
-    Artifact, Backpressure, Event, Events, Method, clock::Clock, printable,
-};
+use recording_host_model::{Artifact, Backpressure, Event, Events, clock::Clock};
 
 /// How often a download that was cut is resumed before its link counts as useless.
 const RESUMES: u32 = 4;
@@ -145,13 +143,9 @@ impl Downloads {
         if artifact.size.is_some() || artifact.download.authenticated {
             return artifact.size;
         }
-        let url = self.allow.media(&artifact.download.url).ok()?;
         // A link is signed for GET: HEAD would be refused.
-        let mut request = self.client.get(url).header("range", "bytes=0-0");
-        for (name, value) in &artifact.download.headers {
-            request = request.header(name, value);
-        }
-        let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
+        let first = [("range", "bytes=0-0".to_owned())];
+        let (_, response) = self.ask(artifact, &first).await.ok()?;
         match text(response.headers(), "content-range") {
             // `bytes 0-0/1234`
             Some(range) => range.rsplit('/').next()?.parse().ok(),
@@ -272,7 +266,7 @@ impl Download<'_> {
                     return Ok(None);
                 }
                 Ok(Ok(None)) => "the download ended early".to_owned(),
-                Ok(Err(error)) => redacted(&error),
+                Ok(Err(error)) => fault(&error),
                 Err(_) => "the media server fell silent".to_owned(),
             };
             self.resume(reason).await?;
@@ -350,60 +344,28 @@ impl Downloads {
         artifact: &Artifact,
         rest: Option<(u64, &str)>,
     ) -> Result<reqwest::Response, DownloadError> {
-        let recipe = &artifact.download;
-        let (url, login) = match recipe.authenticated {
-            // Credentials are sent only where the source's own requests may go.
-            true => (self.allow.api(&recipe.url)?, &*self.login),
-            false => (self.allow.media(&recipe.url)?, &Authenticator::None),
-        };
-        check_headers(&recipe.headers)?;
-        let signable = SignableRequest {
-            method: Method::Get,
-            url: &url,
-            headers: &recipe.headers,
-            body: b"",
-        };
-        let proof = login.prove(signable, &self.client, self.clock).await;
-        let proof = proof.map_err(|error| {
-            let reason = error.to_string();
-            match error.is_of_the_request() {
-                true => DownloadError::Refused {
-                    code: "bad-link",
-                    reason,
-                },
-                false if error.retryable() => DownloadError::retryable(reason),
-                false => DownloadError::Credentials(reason),
-            }
-        })?;
-        let credentials = proof.credentials();
-        let mut request = self.client.get(url.clone());
-        for (name, value) in &recipe.headers {
-            if is_the_sources(name, credentials) {
-                request = request.header(name, value);
-            }
-        }
-        request = credentials.add_to(request);
-        if let Some((from, etag)) = rest {
-            request = request
-                .header("range", format!("bytes={from}-"))
-                .header("if-range", etag);
-        }
-        let response = match timeout(SILENCE, request.send()).await {
-            Ok(response) => response.map_err(|error| DownloadError::retryable(redacted(&error)))?,
-            Err(_) => {
-                self.backpressure.on_timeout();
-                return Err(DownloadError::retryable("the media server did not answer"));
-            }
-        };
+        let rest = rest.map(|(from, etag)| {
+            [
+                ("range", format!("bytes={from}-")),
+                ("if-range", etag.to_owned()),
+            ]
+        });
+        let rest = rest.as_ref().map_or(&[][..], |rest| &rest[..]);
+        let (proof, response) = self.ask(artifact, rest).await?;
         let status = response.status();
         self.backpressure.on_response(status.as_u16());
         if retry::is_retryable(status.as_u16()) {
             return Err(self.unexpected(&response));
         }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(DownloadError::retryable(intermediary::demands(
+                response.url(),
+            )));
+        }
         let answers = status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE;
-        if !answers && recipe.authenticated {
+        if !answers && !matches!(proof, RequestAuth::None) {
             let body = refusal(response).await;
-            let refused = login.refused(&proof, status.as_u16(), &body).await;
+            let refused = self.login.refused(&proof, status.as_u16(), &body).await;
             let reason = format!("the media server answered {status}");
             return Err(match refused {
                 true => DownloadError::retryable(reason),
@@ -425,23 +387,6 @@ impl Downloads {
             reason,
             after: asked.and_then(|asked| retry::retry_after(&asked, self.clock.now())),
         }
-    }
-}
-
-/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
-fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
-    let wrong = headers.iter().find(|(name, value)| {
-        HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
-    });
-    match wrong {
-        None => Ok(()),
-        Some((name, _)) => Err(DownloadError::Refused {
-            code: "bad-header",
-            reason: format!(
-                "the source gives a header `{}` that cannot be sent",
-                printable(name)
-            ),
-        }),
     }
 }
 

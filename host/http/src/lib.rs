@@ -5,9 +5,14 @@
 mod allowed_origins;
 mod authenticator;
 mod client;
+mod coding;
 mod download;
+mod intermediary;
 mod limit;
+mod private;
+mod proxy;
 mod public_dns;
+mod redirect;
 mod retry;
 #[cfg(feature = "aws")]
 mod sigv4;
@@ -16,14 +21,18 @@ mod transport;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::time::timeout;
 use url::Url;
 
-pub use allowed_origins::{AllowedOrigins, OriginError};
+pub use allowed_origins::{Allow, AllowedOrigins, OriginError};
 pub use authenticator::{AuthError, Authenticator, HeaderError, RequestAuth};
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
@@ -35,7 +44,9 @@ pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
 
-use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
+use recording_host_model::{
+    Event, Events, Request, RequestError, Response, clock::Clock, printable,
+};
 
 /// How often a request is sent before a fault is handed on.
 const TRIES: u32 = 6;
@@ -44,6 +55,34 @@ const WHOLE_REQUEST: Duration = Duration::from_secs(60);
 /// How often a token that is not accepted is replaced for one request: another request may have
 /// made the vendor drop the new one, too.
 const RENEWALS: u32 = 3;
+
+/// How long whoever wants to know how things are now waits for a request.
+const SOON: Duration = Duration::from_secs(6);
+
+/// How often requests are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// As an export does.
+    #[default]
+    Usual,
+    /// Once, for a few seconds, until the API has answered for the first time; as an export does from then
+    /// on.
+    OnceReached,
+    /// Once, for a few seconds.
+    None,
+}
+
+impl Patience {
+    /// Returns true if one try is all; `reached`: the API has answered before.
+    #[must_use]
+    pub fn is_hasty(self, reached: bool) -> bool {
+        match self {
+            Patience::Usual => false,
+            Patience::OnceReached => !reached,
+            Patience::None => true,
+        }
+    }
+}
 
 /// The requests to the vendor's API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -65,6 +104,11 @@ pub struct SourceHttp {
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
     events: Events,
+    patience: Patience,
+    /// True if the API has answered once.
+    reached: AtomicBool,
+    /// The last trouble on the way that was warned of.
+    warned: Mutex<String>,
 }
 
 impl SourceHttp {
@@ -101,6 +145,9 @@ impl SourceHttp {
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
             events: Events::default(),
+            patience: Patience::default(),
+            reached: AtomicBool::new(false),
+            warned: Mutex::default(),
         }
     }
 
@@ -109,6 +156,18 @@ impl SourceHttp {
     pub fn with_events(mut self, events: Events) -> Self {
         self.events = events;
         self
+    }
+
+    /// Tries requests as often as `patience` says.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Returns true if a request is sent once, for an answer soon.
+    fn is_hasty(&self) -> bool {
+        self.patience.is_hasty(self.reached.load(Ordering::Relaxed))
     }
 
     /// The requests to the vendor's API so far.
@@ -120,11 +179,24 @@ impl SourceHttp {
             .unwrap_or_default()
     }
 
+    /// How much longer requests pause because the API asked for it, if they do.
+    #[must_use]
+    pub fn paused(&self) -> Option<Duration> {
+        self.limiter.paused(self.clock)
+    }
+
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
     ///
     /// # Errors
     /// [`RequestError`]: there is none.
     pub async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
+        let smuggling = |(name, _): &&(String, String)| transport::is_smuggling(name);
+        if let Some((name, _)) = request.headers.iter().find(smuggling) {
+            return Err(RequestError::Refused(format!(
+                "the source gives a header `{}`, which is the host's alone",
+                printable(name)
+            )));
+        }
         let url = match self.allow.api(&request.url) {
             Ok(url) => url,
             Err(error) => return Err(RequestError::Refused(error.to_string())),
@@ -133,16 +205,16 @@ impl SourceHttp {
         let mut tried = 0;
         loop {
             tried += 1;
-            let last = tried == TRIES;
+            let last = tried >= TRIES || self.is_hasty();
             match self.attempt(kind, &url, request, last, &mut renewed).await {
                 Attempt::Done(result) => return result,
-                Attempt::Renew => {}
+                Attempt::Renew => tried -= 1,
                 Attempt::Again(wait) => self.back_off(kind, tried, wait).await,
             }
         }
     }
 
-    /// Sends a request once, with the credentials of now.
+    /// Sends a request once, with the credentials of now, and follows it to where it is redirected.
     async fn attempt(
         &self,
         kind: &str,
@@ -151,6 +223,65 @@ impl SourceHttp {
         last: bool,
         renewed: &mut u32,
     ) -> Attempt {
+        let mut url = url.clone();
+        for hop in 0.. {
+            let exchange = self.exchange(kind, &url, request, last);
+            let exchanged = match self.is_hasty() {
+                false => exchange.await,
+                true => timeout(SOON, exchange).await.unwrap_or_else(|_| {
+                    let host = intermediary::shown(&url);
+                    let reason = format!("no answer of {host} in {} s", SOON.as_secs());
+                    Err(unreached(reason, request.repeatable, true))
+                }),
+            };
+            let (auth, response) = match exchanged {
+                Ok(exchanged) => exchanged,
+                Err(attempt) => return attempt,
+            };
+            if intermediary::answered(&url, &response).is_none() {
+                self.reached.store(true, Ordering::Relaxed);
+            }
+            self.limiter.observe(&response, self.clock);
+            let (status, body) = (response.status, &response.body);
+            let again = *renewed < RENEWALS && !intermediary::is_page(&response);
+            if again && self.login.refused(&auth, status, body).await {
+                *renewed += 1;
+                return Attempt::Renew;
+            }
+            let location = header(&response, "location");
+            let Some(to) = redirect::pointed(&url, status, location) else {
+                return self.judge(&url, response, request.repeatable, last);
+            };
+            let why = match redirect::target(&url, request.method, status, location) {
+                None => "another request than this one would go there".to_owned(),
+                Some(_) if hop >= redirect::MOST => "there were too many redirects".to_owned(),
+                Some(next) => match self.allow.api(next.as_str()) {
+                    Ok(next) => {
+                        url = next;
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                },
+            };
+            // What the server says with it may be for the source.
+            if !response.body.is_empty() && !intermediary::is_page(&response) {
+                return self.judge(&url, response, request.repeatable, last);
+            }
+            let reason = intermediary::redirected(&url, &to, &why);
+            self.warn(&reason, last);
+            return unreached(reason, request.repeatable, last);
+        }
+        unreachable!("redirects are counted")
+    }
+
+    /// Sends a request to one place, within the limit.
+    async fn exchange(
+        &self,
+        kind: &str,
+        url: &Url,
+        request: &Request,
+        last: bool,
+    ) -> Result<(RequestAuth, Response), Attempt> {
         // Anew for each try: a signature is of its time.
         let signable = SignableRequest {
             method: request.method,
@@ -161,14 +292,15 @@ impl SourceHttp {
         let auth = self.login.prove(signable, &*self.exchange, self.clock);
         let auth = match auth.await {
             Ok(auth) => auth,
-            Err(error) if error.retryable() && !last => return Attempt::Again(None),
-            // A source sees only the status of refused credentials.
-            Err(error) => {
-                return Attempt::Done(Err(match error.retryable() {
-                    true => RequestError::Unreachable(error.to_string()),
-                    false => RequestError::Refused(error.to_string()),
-                }));
+            Err(error) if error.retryable() => {
+                let reason = error.to_string();
+                if error.is_of_an_intermediary() {
+                    self.warn(&reason, last);
+                }
+                return Err(unreached(reason, true, last));
             }
+            // A source sees only the status of refused credentials.
+            Err(error) => return Err(Attempt::Done(Err(RequestError::Refused(error.to_string())))),
         };
         if auth.fresh() {
             self.count("token");
@@ -184,23 +316,36 @@ impl SourceHttp {
             status: response.as_ref().ok().map(|response| response.status),
             millis: millis(began.elapsed()),
         });
-        let response = match response {
-            Ok(response) => response,
-            Err(error @ RequestError::TooLarge(_)) => return Attempt::Done(Err(error)),
-            Err(_) if request.repeatable && !last => return Attempt::Again(None),
-            Err(error) => return Attempt::Done(Err(error)),
-        };
-        self.limiter.observe(&response, self.clock);
-        let (status, body) = (response.status, &response.body);
-        if *renewed < RENEWALS && self.login.refused(&auth, status, body).await {
-            *renewed += 1;
-            return Attempt::Renew;
+        match response {
+            Ok(mut response) => {
+                auth.cut_out(&mut response);
+                Ok((auth, response))
+            }
+            Err(RequestError::Unreachable(reason)) => {
+                Err(unreached(reason, request.repeatable, last))
+            }
+            Err(error) => Err(Attempt::Done(Err(error))),
         }
-        self.judge(response, request.repeatable, last)
+    }
+
+    /// Warns of what stands between this machine and the API, once as long as it is the same; what is not
+    /// tried again is the caller's to tell.
+    fn warn(&self, reason: &str, last: bool) {
+        if !last
+            && let Ok(mut warned) = self.warned.lock()
+            && *warned != reason
+        {
+            self.events.warn(&format!("{reason}; trying again"));
+            reason.clone_into(&mut warned);
+        }
     }
 
     /// Decides how to proceed after a response to the request.
-    fn judge(&self, response: Response, repeatable: bool, last: bool) -> Attempt {
+    fn judge(&self, url: &Url, response: Response, repeatable: bool, last: bool) -> Attempt {
+        if let Some(reason) = intermediary::answered(url, &response) {
+            self.warn(&reason, last);
+            return unreached(reason, repeatable, last);
+        }
         let asked = header(&response, "retry-after");
         let wait = asked.and_then(|asked| retry::retry_after(asked, self.clock.now()));
         match response.status {
@@ -211,7 +356,16 @@ impl SourceHttp {
                 if last {
                     return Attempt::Done(Ok(response));
                 }
-                let pause = wait.unwrap_or(Duration::from_secs(5));
+                let asked = wait.unwrap_or(Duration::from_secs(5));
+                let pause = asked.min(retry::LONGEST_WAIT);
+                if pause < asked {
+                    self.events.warn(&format!(
+                        "{} asks for a pause of {} s; {} s are waited, and then it is asked again",
+                        intermediary::shown(url),
+                        asked.as_secs(),
+                        pause.as_secs()
+                    ));
+                }
                 self.limiter.pause(pause, self.clock);
                 self.events.emit(|| Event::Throttled {
                     millis: millis(pause),
@@ -255,6 +409,14 @@ enum Attempt {
     Again(Option<Duration>),
 }
 
+/// How to proceed after a request that did not reach the API, which may be different soon.
+fn unreached(reason: String, repeatable: bool, last: bool) -> Attempt {
+    match last || !repeatable {
+        true => Attempt::Done(Err(RequestError::Unreachable(reason))),
+        false => Attempt::Again(None),
+    }
+}
+
 /// A length of time in milliseconds.
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -266,24 +428,4 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
         .iter()
         .find(|(header, _)| header == name)
         .map(|(_, value)| value.as_str())
-}
-
-/// A description of a failed request, without its URL, whose query may be a signature.
-fn redacted(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() {
-        "timed out"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    if std::ptr::addr_eq(cause, error) {
-        kind.to_owned()
-    } else {
-        format!("{kind}: {cause}")
-    }
 }

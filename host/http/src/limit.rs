@@ -12,7 +12,7 @@ use std::{
 
 use recording_host_model::{RateLimit, Response, clock::Clock};
 
-use super::header;
+use super::{header, millis, retry::LONGEST_WAIT};
 
 /// Holds requests back so that the vendor need not refuse them.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Limiter {
     /// Waits until a request may be sent.
     pub async fn acquire(&self, clock: Clock) {
         loop {
-            let Some(wait) = self.reserve(clock.now()) else {
+            let Some(wait) = self.reserve(clock.elapsed()) else {
                 return;
             };
             clock.sleep(Duration::from_millis(wait)).await;
@@ -105,11 +105,12 @@ impl Limiter {
         else {
             return;
         };
-        let now = clock.now();
+        let now = clock.elapsed();
         let allowed = u64::from(policy.requests_per_minute);
         let theirs = read(&policy.allowed_header).unwrap_or(allowed).max(1);
         let mut window = self.lock();
-        let ends = now + (reset + 1) * 1000;
+        // No window is longer than what a server may ask to wait for.
+        let ends = now + (reset.min(LONGEST_WAIT.as_secs()) + 1) * 1000;
         // A later end is another window: what we counted before is of no account.
         if ends > window.ends + 5000 {
             window.count = count;
@@ -122,11 +123,18 @@ impl Limiter {
         }
     }
 
-    /// Holds all requests back for a while, as the server asked.
+    /// Holds all requests back for a while, as the server asked, within bounds.
     pub fn pause(&self, time: Duration, clock: Clock) {
-        let until = clock.now() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
+        let until = clock.elapsed() + millis(time.min(LONGEST_WAIT));
         let mut window = self.lock();
         window.blocked = window.blocked.max(until);
+    }
+
+    /// How much longer all requests are held back, if the server asked for that.
+    #[must_use]
+    pub fn paused(&self, clock: Clock) -> Option<Duration> {
+        let left = self.lock().blocked.saturating_sub(clock.elapsed());
+        (left > 0).then(|| Duration::from_millis(left))
     }
 
     fn lock(&self) -> MutexGuard<'_, Window> {
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn a_full_window_holds_requests_until_it_ends() {
         let limiter = limiter();
-        let clock = Clock::default();
+        let clock = Clock::starting_at(0, 1.0);
         let response = Response {
             status: 200,
             headers: vec![
@@ -187,8 +195,28 @@ mod tests {
             body: Vec::new(),
         };
         limiter.observe(&response, clock);
-        let wait = limiter.reserve(clock.now()).unwrap();
+        let wait = limiter.reserve(clock.elapsed()).unwrap();
         assert!((17_000..=18_000).contains(&wait), "{wait}");
-        assert_eq!(limiter.reserve(clock.now() + wait + 1), None);
+        assert_eq!(limiter.reserve(clock.elapsed() + wait + 1), None);
+    }
+
+    #[test]
+    fn a_wait_that_a_server_names_is_bounded() {
+        let clock = Clock::starting_at(0, 1.0);
+        let paused = limiter();
+        paused.pause(Duration::from_secs(u64::MAX), clock);
+        assert!(paused.paused(clock).unwrap() <= Duration::from_secs(300));
+        assert_eq!(limiter().paused(clock), None);
+        assert!(paused.reserve(clock.elapsed()).unwrap() <= 300_000);
+        let told = limiter();
+        let response = Response {
+            status: 200,
+            headers: ["count", "allowed", "reset"]
+                .map(|name| (name.to_owned(), u64::MAX.to_string()))
+                .into(),
+            body: Vec::new(),
+        };
+        told.observe(&response, clock);
+        assert!(told.reserve(clock.elapsed()).unwrap() <= 301_001);
     }
 }

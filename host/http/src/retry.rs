@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The longest that a server may ask us to wait before another attempt.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The ceiling of the pause before the second attempt; it doubles with each further one, six times.
 const FIRST_PAUSE: Duration = Duration::from_millis(1000);
 
@@ -23,8 +23,9 @@ pub(super) fn is_retryable(status: u16) -> bool {
 /// section 10.2.3).
 pub(super) fn retry_after(header: &str, now: u64) -> Option<Duration> {
     let text = header.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        // One that does not fit is as good as the longest.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let until = until.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -51,5 +52,7 @@ mod tests {
         assert_eq!(wait("Tue, 14 Nov 2023 22:13:50 GMT"), Some(30));
         assert_eq!(wait("Tue, 14 Nov 2023 22:13:10 GMT"), Some(0));
         assert_eq!(wait("soon"), None);
+        assert_eq!(wait(""), None);
+        assert_eq!(wait("99999999999999999999999"), Some(u64::MAX));
     }
 }

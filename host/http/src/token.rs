@@ -1,17 +1,23 @@
 //! Access tokens by OAuth 2.0 client credentials; only the host ever holds them.
 
-use reqwest::{StatusCode, header::HeaderValue};
+use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use recording_host_model::{Method, Request, RequestError, clock::Clock};
+use recording_host_model::{Method, Request, RequestError, Response, clock::Clock, printable};
 
 use super::{
+    header, intermediary, redirect,
     retry::is_retryable,
     transport::{Credentials, HttpTransport},
 };
+
+/// How long a token lives of which that is not said, in seconds.
+const LIFETIME: f64 = 300.0;
+/// The longest that a token is believed to live, in seconds.
+const LONGEST_LIFETIME: f64 = 86_400.0;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,14 @@ pub enum TokenError {
         /// The log-in host.
         host: String,
         /// A description of the failure.
+        reason: String,
+    },
+    /// Something on the way to the log-in host answered in its place.
+    #[error("no access token from {host}: {reason}")]
+    Intermediary {
+        /// The log-in host.
+        host: String,
+        /// What answered, and how to fix it.
         reason: String,
     },
     /// The credentials are wrong.
@@ -40,7 +54,7 @@ impl TokenError {
     /// Returns true if a later attempt can succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, TokenError::Unreachable { .. })
+        !matches!(self, TokenError::Refused { .. })
     }
 }
 
@@ -56,7 +70,7 @@ pub struct OAuth {
 #[derive(Clone, Debug)]
 struct Token {
     header: HeaderValue,
-    /// When it is renewed (ms since the epoch).
+    /// When it is renewed, in the clock's elapsed time (ms).
     renew: u64,
 }
 
@@ -64,7 +78,20 @@ struct Token {
 struct Granted {
     access_token: String,
     #[serde(default)]
-    expires_in: Option<u64>,
+    expires_in: serde_json::Value,
+}
+
+impl Granted {
+    /// How long the token lives, in milliseconds; whoever issues it may name any number.
+    fn lifetime(&self) -> u64 {
+        let told = match &self.expires_in {
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            other => other.as_f64(),
+        };
+        let told = told.filter(|seconds: &f64| seconds.is_finite());
+        let seconds = told.map_or(LIFETIME, |seconds| seconds.clamp(0.0, LONGEST_LIFETIME));
+        (seconds * 1000.0) as u64
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,10 +121,13 @@ impl OAuth {
         clock: Clock,
     ) -> Result<(HeaderValue, bool), TokenError> {
         let mut cached = self.cached.lock().await;
-        if let Some(token) = cached.as_ref().filter(|token| clock.now() < token.renew) {
+        if let Some(token) = cached
+            .as_ref()
+            .filter(|token| clock.elapsed() < token.renew)
+        {
             return Ok((token.header.clone(), false));
         }
-        let host = self.endpoint.host_str().unwrap_or_default().to_owned();
+        let host = intermediary::shown(&self.endpoint);
         let unreachable = |reason| TokenError::Unreachable {
             host: host.clone(),
             reason,
@@ -122,32 +152,58 @@ impl OAuth {
                 }
                 RequestError::TooLarge(_) => unreachable("the answer is too large".to_owned()),
             })?;
-        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        if is_retryable(response.status) {
+        let granted = self.granted(&response)?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", granted.access_token))
+            .map_err(|_| unreachable("the token is no header value".to_owned()))?;
+        bearer.set_sensitive(true);
+        let lifetime = granted.lifetime();
+        *cached = Some(Token {
+            header: bearer.clone(),
+            // Early enough that a request under way does not meet the end.
+            renew: clock.elapsed() + lifetime - (lifetime / 10).min(60_000),
+        });
+        Ok((bearer, true))
+    }
+
+    /// The token in an answer of the log-in service. Only what that service itself says, in the words of
+    /// RFC 6749, section 5.2, is about the credentials; all else may be different the next time.
+    fn granted(&self, response: &Response) -> Result<Granted, TokenError> {
+        let host = intermediary::shown(&self.endpoint);
+        let unreachable = |reason: String| TokenError::Unreachable {
+            host: host.clone(),
+            reason,
+        };
+        let status = response.status;
+        if is_retryable(status) {
             return Err(unreachable(format!("status {status}")));
         }
-        let body = response.body;
-        let granted: Granted = match serde_json::from_slice(&body) {
-            Ok(granted) if status.is_success() => granted,
-            _ => {
-                let code = serde_json::from_slice::<Denied>(&body)
-                    .map_or_else(|_| String::new(), |denied| format!(", {}", denied.error));
-                return Err(TokenError::Refused {
-                    host,
-                    reason: format!("status {}{code}", status.as_u16()),
-                });
-            }
-        };
-        let mut header = HeaderValue::from_str(&format!("Bearer {}", granted.access_token))
-            .map_err(|_| unreachable("the token is no header value".to_owned()))?;
-        header.set_sensitive(true);
-        let lifetime = granted.expires_in.unwrap_or(300) * 1000;
-        *cached = Some(Token {
-            header: header.clone(),
-            // Early enough that a request under way does not meet the end.
-            renew: clock.now() + lifetime - (lifetime / 10).min(60_000),
-        });
-        Ok((header, true))
+        let location = header(response, "location");
+        if let Some(to) = redirect::pointed(&self.endpoint, status, location) {
+            let why = "credentials are sent to the token endpoint alone (`auth.token_url`)";
+            let reason = intermediary::redirected(&self.endpoint, &to, why);
+            return Err(TokenError::Intermediary { host, reason });
+        }
+        if let Some(reason) = intermediary::answered(&self.endpoint, response) {
+            return Err(TokenError::Intermediary { host, reason });
+        }
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(&response.body)
+                .map_err(|_| unreachable(format!("status {status}, but no token in the answer")));
+        }
+        let denied = serde_json::from_slice::<Denied>(&response.body).ok();
+        match denied {
+            Some(denied) => Err(TokenError::Refused {
+                host,
+                reason: format!("status {status}, {}", printable(&denied.error)),
+            }),
+            None if matches!(status, 400 | 401) => Err(TokenError::Refused {
+                host,
+                reason: format!("status {status}"),
+            }),
+            None => Err(unreachable(format!(
+                "status {status} in no form that a log-in service has; check the address, and what is on the way"
+            ))),
+        }
     }
 
     /// Drops a token that the API did not accept, so that the next request fetches another.
@@ -155,6 +211,93 @@ impl OAuth {
         let mut cached = self.cached.lock().await;
         if cached.as_ref().is_some_and(|token| token.header == header) {
             *cached = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(status: u16, kind: &str, body: &str) -> Result<Granted, TokenError> {
+        let endpoint = Url::parse("https://login.example/oauth/token").unwrap();
+        let secret = || SecretString::from("hush");
+        OAuth::new(endpoint, secret(), secret()).granted(&Response {
+            status,
+            headers: vec![
+                ("content-type".to_owned(), kind.to_owned()),
+                (
+                    "location".to_owned(),
+                    "https://portal.example/?back=hush".to_owned(),
+                ),
+            ],
+            body: body.into(),
+        })
+    }
+
+    #[test]
+    fn only_the_log_in_service_itself_refuses_credentials() {
+        let json = "application/json";
+        for (status, kind, body) in [
+            (400, json, r#"{"error": "invalid_client"}"#),
+            (401, json, r#"{"error": "invalid_client"}"#),
+            (403, json, r#"{"error": "access_denied"}"#),
+            (401, "", ""),
+        ] {
+            let error = granted(status, kind, body).err().unwrap();
+            assert!(!error.retryable(), "{error}");
+        }
+        for (status, kind, body, words) in [
+            (
+                200,
+                "text/html",
+                "<html>blocked",
+                "page of HTML with status 200",
+            ),
+            (
+                403,
+                "text/html",
+                "<html>blocked",
+                "page of HTML with status 403",
+            ),
+            (
+                401,
+                "text/html",
+                "<html>blocked",
+                "page of HTML with status 401",
+            ),
+            (407, "", "", "demands a log-in of its own"),
+            (302, "", "", "redirects to portal.example,"),
+            (404, "text/plain", "no", "status 404"),
+            (502, "", "", "status 502"),
+            (200, json, "{}", "no token"),
+            (200, json, "", "no token"),
+        ] {
+            let error = granted(status, kind, body).err().unwrap();
+            let text = error.to_string();
+            assert!(
+                error.retryable() && text.contains(words),
+                "{status}: {text}"
+            );
+            assert!(text.contains("login.example"), "{text}");
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_within_bounds_whatever_number_is_given() {
+        for (told, millis) in [
+            ("3600", 3_600_000),
+            ("\"3600\"", 3_600_000),
+            ("18446744073709551615", 86_400_000),
+            ("1e300", 86_400_000),
+            ("-1", 0),
+            ("null", 300_000),
+            ("{}", 300_000),
+        ] {
+            let body = format!(r#"{{"access_token": "t", "expires_in": {told}}}"#);
+            let granted = granted(200, "application/json", &body).unwrap();
+            assert_eq!(granted.lifetime(), millis, "{told}");
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::redacted;
-use recording_host_model::{Method, Request, RequestError, Response};
+use super::{
+    coding::{self, CodingError},
+    intermediary::{fault, shown},
+};
+use recording_host_model::{Method, Request, RequestError, Response, printable};
 
 /// The largest answer that a component is handed, in bytes.
 const ANSWER: u64 = 16 << 20;
@@ -73,8 +76,10 @@ impl HttpTransport for reqwest::Client {
         request: &Request,
         credentials: Credentials<'_>,
     ) -> Result<Response, RequestError> {
-        let unreachable = |error: reqwest::Error| RequestError::Unreachable(redacted(&error));
-        let mut builder = self.request(method(request.method), url.clone());
+        let unreachable = |error: reqwest::Error| RequestError::Unreachable(fault(&error));
+        let mut builder = self
+            .request(method(request.method), url.clone())
+            .header(ACCEPT_ENCODING, coding::ACCEPTED);
         for (name, value) in &request.headers {
             if is_the_sources(name, credentials) {
                 builder = builder.header(name, value);
@@ -86,7 +91,7 @@ impl HttpTransport for reqwest::Client {
         }
         let mut response = builder.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
-        let headers = response
+        let headers: Vec<(String, String)> = response
             .headers()
             .iter()
             .filter_map(|(name, value)| {
@@ -100,19 +105,78 @@ impl HttpTransport for reqwest::Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
+        decoded(url, status, headers, body)
     }
 }
 
-/// Returns true if a source may set this header: none that proves who asks.
+/// An answer as it is without its content codings.
+fn decoded(
+    url: &Url,
+    status: u16,
+    mut headers: Vec<(String, String)>,
+    body: Vec<u8>,
+) -> Result<Response, RequestError> {
+    let codings = headers
+        .iter()
+        .filter(|(name, _)| name == "content-encoding");
+    let codings: Vec<&str> = codings.map(|(_, value)| value.as_str()).collect();
+    let codings = codings.join(",");
+    let body = coding::decoded(&codings, body, ANSWER).map_err(|error| match error {
+        CodingError::TooLarge => RequestError::TooLarge(ANSWER),
+        CodingError::Unknown => RequestError::Unreachable(format!(
+            "{} answered with the content coding `{}`, which was not asked for",
+            shown(url),
+            printable(&codings)
+        )),
+        CodingError::Broken => RequestError::Unreachable(format!(
+            "{} answered with a body that is not `{}`, as it says",
+            shown(url),
+            printable(&codings)
+        )),
+    })?;
+    if !codings.is_empty() {
+        // They are those of the body that came.
+        headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
+    }
+    Ok(Response {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// Returns true if a source's header is sent: none that proves who asks, and none that the host adds.
 pub(super) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
     let name = name.to_ascii_lowercase();
     let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
-    name != "authorization" && name != "host" && !signed
+    let hosts = matches!(name.as_str(), "authorization" | "host" | "accept-encoding");
+    !hosts && !signed
+}
+
+/// Returns true if a header steers the connection, or tells a proxy or server who asks: a source may not
+/// choose it, since it could say something else than what the host checks.
+pub(super) fn is_smuggling(name: &str) -> bool {
+    const EXACT: [&str; 14] = [
+        "connection",
+        "content-length",
+        "cookie",
+        "cookie2",
+        "expect",
+        "forwarded",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+    ];
+    let name = name.to_ascii_lowercase();
+    EXACT.contains(&name.as_str())
+        || name.starts_with("proxy-")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-http-method")
 }
 
 pub(super) fn method(method: Method) -> reqwest::Method {

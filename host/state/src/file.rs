@@ -37,13 +37,14 @@ impl Queue {
             let path = path.display().to_string();
             move |source| QueueError::Io { path, source }
         };
-        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        make_folder(folder).map_err(io(folder))?;
         let lock_path = folder.join(format!("{name}.lock"));
         let lock = File::create(&lock_path).map_err(io(&lock_path))?;
         if lock.try_lock().is_err() {
             return Err(QueueError::Locked(lock_path.display().to_string()));
         }
         let path = folder.join(format!("{name}.sqlite"));
+        make_private(&path).map_err(io(&path))?;
         prepare(&path, Arc::new(lock))
     }
 
@@ -187,7 +188,45 @@ fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
     ready(connection, lock).map_err(failed)
 }
 
+/// Makes a folder that its owner alone may look into; one that is there is left as it is.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Has a database, and the files that SQLite puts beside it, be readable by their owner alone: it holds
+/// telephone numbers and names.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    // An empty file is a new database.
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let private = || std::fs::Permissions::from_mode(0o600);
+        // Those of an earlier version, or of a run that was killed; another user's are his to set.
+        let _ = file.set_permissions(private());
+        for more in ["-wal", "-shm"] {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(more);
+            if Path::new(&beside).exists() {
+                let _ = std::fs::set_permissions(&beside, private());
+            }
+        }
+    }
+    drop(file);
+    Ok(())
+}
+
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // What is deleted is overwritten: it is personal data.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
@@ -224,6 +263,30 @@ mod tests {
 
     /// When all conversations of the fixture are long over (ms).
     const NOW: u64 = 1_900_000_000_000;
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_queue_is_its_owners_alone_and_keeps_nothing_of_what_is_deleted() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data/deep");
+        let number = "tel:+15550100-and-more-of-it";
+        let path = data.join("export-0.sqlite");
+        {
+            let (queue, _) = Queue::open(&data, "export-0").unwrap();
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&data), 0o700);
+            assert_eq!(mode(&path), 0o600);
+            queue.set_meta("number", number.to_owned()).await.unwrap();
+            assert_eq!(mode(&data.join("export-0.sqlite-wal")), 0o600);
+            let connection = queue.connection.lock().unwrap();
+            connection
+                .execute("DELETE FROM meta WHERE name = 'number'", [])
+                .unwrap();
+        }
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        assert!(!text.contains(number), "it is still in the file");
+    }
 
     #[tokio::test]
     async fn a_queue_of_version_1_is_continued_along_the_life_cycle() {

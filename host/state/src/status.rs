@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::OptionalExtension;
 use serde::Serialize;
 
 use super::{
@@ -37,7 +38,12 @@ pub struct Status {
     pub lacking: BTreeMap<String, u64>,
     /// Conversations that continue, and are waited for.
     pub live: u64,
+    /// Until when requests pause because the source's API asked for it, ms since the epoch.
+    pub paused_until: Option<u64>,
 }
+
+/// The name under which a queue keeps until when requests pause.
+const PAUSED: &str = "paused_until";
 
 impl Queue {
     /// Conversations that failed or lack recordings: id, code and message; of `new` ones, those that no
@@ -101,6 +107,14 @@ impl Queue {
         self.with(progress).await
     }
 
+    /// Notes until when requests pause (ms since the epoch); 0 if they do not.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn set_paused_until(&self, until: u64) -> Result<(), QueueError> {
+        self.set_meta(PAUSED, until.to_string()).await
+    }
+
     /// The contents of the queue.
     ///
     /// # Errors
@@ -120,6 +134,12 @@ impl Queue {
             Ok(Status {
                 progress: progress(tx)?,
                 splits,
+                paused_until: tx
+                    .query_row("SELECT value FROM meta WHERE name = ?1", [PAUSED], |row| {
+                        row.get::<_, String>(0)
+                    })
+                    .optional()?
+                    .and_then(|until| until.parse().ok()),
                 next_split: number("SELECT min(due) FROM split WHERE status = 'open'")?,
                 wanted: number(&format!("SELECT count(*) {wanted}"))?.unwrap_or_default(),
                 next_wanted: number(&format!("SELECT min(due) {wanted}"))?,

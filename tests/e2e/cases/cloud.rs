@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use center::Center;
 pub(super) use center::{Answer, Ask};
 
-use crate::support::{answering, files, run_program_fast};
+use crate::support::{answering, files, run_program_fast_in};
 
 /// The day on which all conversations begin, unless their rows say otherwise.
 const DAY: &str = "2026-01-05";
@@ -121,6 +121,8 @@ pub(super) struct Cloud {
     pub(super) options: Value,
     /// The sinks; at first a folder, `out`.
     pub(super) sinks: Value,
+    /// Further environment variables of the program.
+    pub(super) environment: Vec<(&'static str, String)>,
 }
 
 impl Cloud {
@@ -152,7 +154,13 @@ impl Cloud {
             center,
             options: json!({}),
             sinks: json!({ "out": { "type": "filesystem", "path": output } }),
+            environment: Vec::new(),
         }
+    }
+
+    /// Its address.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// A folder beside that of the queue.
@@ -205,11 +213,14 @@ impl Cloud {
             "sinks": self.sinks,
         });
         let path = self.folder.path().join("config.yaml");
-        std::fs::write(&path, config.to_string()).unwrap();
+        // Another command may be reading it.
+        if std::fs::read_to_string(&path).ok() != Some(config.to_string()) {
+            std::fs::write(&path, config.to_string()).unwrap();
+        }
         let path = path.display().to_string();
         let mut arguments = vec![command, "--config", &path, "--json"];
         arguments.extend(more);
-        let ran = run_program_fast(&arguments).await;
+        let ran = run_program_fast_in(&self.environment, &arguments).await;
         let seen = self.center.seen.lock().unwrap();
         assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
         let said = String::from_utf8(ran.stderr).unwrap();

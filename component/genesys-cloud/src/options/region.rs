@@ -29,6 +29,16 @@ const REGIONS: [(&str, &str); 18] = [
     ("ap-southeast-2", "mypurecloud.com.au"),
 ];
 
+/// Domains of the buckets that recordings lie in, one for each partition of AWS, those of its dual-stack
+/// endpoints, and its network of caches.
+const MEDIA: [&str; 5] = [
+    "amazonaws.com",
+    "amazonaws.eu",
+    "amazonaws.com.cn",
+    "api.aws",
+    "cloudfront.net",
+];
+
 /// The addresses of API, log-in and media.
 pub(super) struct Hosts {
     pub(super) api_url: String,
@@ -73,10 +83,7 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
         }
     }
     let media_origins = raw.media_origins.clone().unwrap_or_else(|| {
-        let mut origins = vec![
-            "https://*.amazonaws.com".to_owned(),
-            "https://*.cloudfront.net".to_owned(),
-        ];
+        let mut origins: Vec<String> = MEDIA.map(|name| format!("https://*.{name}")).into();
         origins.extend(domain.map(|domain| format!("https://*.{domain}")));
         origins
     });

@@ -3,6 +3,8 @@
 //! Its standard output is the secret and is never shown; its standard error might contain one, and is
 //! discarded.
 
+#[cfg(unix)]
+use std::os::unix::process::CommandExt;
 use std::{
     io::{self, Read},
     process::{Child, Command, ExitStatus, Stdio},
@@ -10,6 +12,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Bytes that a secret may have.
 const MOST: u64 = 64 << 10;
@@ -72,7 +77,11 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
         program: program.clone(),
         source,
     };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    // A group of its own, so that what the command itself has started ends with it.
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command
         .args(arguments.iter().map(|given| given.replace("{key}", key)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -82,7 +91,7 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
     let ended = printed(&mut child, until).and_then(|text| Ok((text, end(&mut child, until)?)));
     if ended.is_err() {
         // It may be over by now; either way it is no longer waited for.
-        let _ = child.kill();
+        kill(&mut child);
         let _ = child.wait();
     }
     let (bytes, status) = match ended {
@@ -110,10 +119,19 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
         });
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
-    match text.trim_end_matches(['\r', '\n']) {
+    match super::bare(&text) {
         "" => Err(wrong("nothing")),
-        secret => Ok(secret.to_owned()),
+        _ => Ok(text),
     }
+}
+
+/// Ends a child and all that it has started.
+fn kill(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 /// The output of a child. A grandchild may hold the output open, so reading is left behind in time.
@@ -157,7 +175,7 @@ mod tests {
     #[test]
     fn a_command_is_given_the_key_and_prints_the_secret() {
         let printed = sh("echo \"of $1\"; echo noise >&2", LONG);
-        assert_eq!(printed.as_deref(), Ok("of token"));
+        assert_eq!(printed.as_deref(), Ok("of token\n"));
         // The key is an argument, whatever stands in it.
         let command = ["printf", "%s", "{key}"].map(str::to_owned);
         let printed = run(&command, "a; echo $HOME", LONG).unwrap();
@@ -201,6 +219,24 @@ mod tests {
         ] {
             let error = sh(script, limit).unwrap_err();
             assert!(error.contains("and was killed"), "{script}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", pid.display());
+        assert!(sh(&script, Duration::from_millis(500)).is_err());
+        let pid: i32 = std::fs::read_to_string(pid)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        // Until it is collected it is a zombie, which runs no more.
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        while !stat().is_empty() && !stat().contains(") Z ") {
+            thread::sleep(PAUSE);
         }
     }
 }

@@ -10,8 +10,8 @@ use recording_host_sink::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Secrets, key, registry::SinkKeys};
-use crate::place::Place;
+use super::{ConfigError, Secrets, registry::SinkKeys};
+use crate::{check_path, place::Place};
 
 /// Files in a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,9 +61,16 @@ impl SinkKeys for Keys {
     }
 
     fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        if self.path.as_os_str().is_empty() {
-            let reason = "is empty; name a folder, such as `/mnt/archive`";
-            return Err(key(format!("{at}.path"), reason));
+        check_path(&format!("{at}.path"), &self.path, "a folder")
+    }
+
+    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
+        if self.path.exists() && !self.path.is_dir() {
+            let reason = format!(
+                "{} is a file, and must be a folder; name another one",
+                self.path.display()
+            );
+            return Err(secrets.error("path", reason));
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
         ),
         (
             json!({ "type": "filesystem", "path": 7 }),
-            "sinks.lake.path: invalid type: integer `7`",
+            "sinks.lake.path: is the number 7; it must be a path",
         ),
         (
             json!({ "type": "filesystem", "path": "x", "mode": "0999" }),
@@ -126,7 +126,11 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             json!({ "a": "ü" }),
             "object_metadata.a: ",
         ),
-        ("tags", json!({ "a": 1 }), "tags.a: invalid type"),
+        (
+            "tags",
+            json!({ "a": 1 }),
+            "tags.a: is the number 1; it must be a text",
+        ),
         ("object_lock", json!({}), "object_lock: "),
         (
             "object_lock",

@@ -48,6 +48,15 @@ impl Discovery {
         self.next_search = due;
     }
 
+    /// Moves the next search by as much as the time of day has jumped back (ms); what is due by a jump
+    /// ahead is due.
+    pub(super) fn shift(&mut self, jump: i64) {
+        if jump < 0 {
+            let due = self.next_search.map(|due| due.saturating_add_signed(jump));
+            self.next_search = due;
+        }
+    }
+
     /// Returns true if a search is due.
     fn is_search_due(&self, now: u64) -> bool {
         self.next_search.is_some_and(|due| due <= now)

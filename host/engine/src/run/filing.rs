@@ -6,12 +6,14 @@ use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::Event;
 
-/// When what is complete is filed.
+/// When what is complete is filed, in the clock's elapsed time.
 pub(super) struct Upkeep {
     /// When small segments were filed last (ms).
     filed_at: u64,
     /// When it is time again (ms).
     next: u64,
+    /// Until when requests pause, in seconds since the epoch, as the queue was told last; 0 if they do not.
+    paused: u64,
 }
 
 impl Upkeep {
@@ -19,6 +21,7 @@ impl Upkeep {
         Upkeep {
             filed_at: now,
             next: 0,
+            paused: 0,
         }
     }
 
@@ -35,18 +38,32 @@ impl Engine {
         in_flight: &mut InFlight,
         now: u64,
     ) -> Result<(), RunError> {
+        let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
         self.queue.settle(now, late, confirm).await?;
-        let overdue = self.interval.until.is_none() && now >= upkeep.filed_at + FILE_AFTER;
+        let overdue = self.interval.until.is_none() && elapsed >= upkeep.filed_at + FILE_AFTER;
         self.file(if overdue { 1 } else { ROWS }, in_flight).await?;
         if overdue {
-            upkeep.filed_at = now;
+            upkeep.filed_at = elapsed;
             self.compact(in_flight).await?;
         }
         self.report(in_flight).await?;
+        self.note_pause(upkeep).await?;
         // What there is to look through grows with the export: that must not take most of the time.
-        let then = self.clock.now();
-        upkeep.next = then + (5 * (then - now)).max(2000);
+        let then = self.clock.elapsed();
+        upkeep.next = then + (5 * (then - elapsed)).max(2000);
+        Ok(())
+    }
+
+    /// Has the queue tell whoever asks for its status until when requests pause.
+    async fn note_pause(&self, upkeep: &mut Upkeep) -> Result<(), RunError> {
+        let paused = self.answers.paused();
+        let until = paused.map_or(0, |left| (self.clock.now() + ms(left)) / 1000);
+        // The end of a pause is the same at each look, give or take what rounding does.
+        if until.abs_diff(upkeep.paused) > 1 {
+            upkeep.paused = until;
+            self.queue.set_paused_until(until * 1000).await?;
+        }
         Ok(())
     }
 

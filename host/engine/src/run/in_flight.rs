@@ -59,6 +59,15 @@ impl InFlight {
         }
     }
 
+    /// Heeds that the time of day has jumped by so much (ms): the machine's clock was set, or the machine
+    /// slept. What waits for a length of time goes on waiting for the rest of it and no longer, and nothing
+    /// counts as having failed for as long as the jump; what has come due meanwhile is due.
+    pub(super) fn shift(&mut self, jump: i64) {
+        self.splits.shift(jump);
+        self.sinks.shift(jump);
+        self.discovery.shift(jump);
+    }
+
     /// When something is due next because of the time alone, after `now` (ms).
     pub(super) fn next_due(&self, now: u64) -> u64 {
         let due = [

@@ -2,7 +2,7 @@
 //!
 //! Each is a trait of one or two calls, so that the loop can be simulated with faults in no time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
@@ -29,6 +29,8 @@ pub(crate) trait SourceRuntime: Send + Sync {
 pub(crate) trait HttpGateway: Send + Sync {
     async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError>;
     fn calls(&self) -> Calls;
+    /// How much longer requests pause because the API asked for it, if they do.
+    fn paused(&self) -> Option<Duration>;
 }
 
 /// Delivers artifacts to the sinks.
@@ -109,6 +111,10 @@ impl HttpGateway for SourceHttp {
 
     fn calls(&self) -> Calls {
         SourceHttp::calls(self)
+    }
+
+    fn paused(&self) -> Option<Duration> {
+        SourceHttp::paused(self)
     }
 }
 

@@ -1,18 +1,23 @@
 //! The answers of a pipeline without running: how far it is, what it will take, whether it would work,
 //! and whether its archive is complete.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures_util::future::{join, join_all};
 use serde::Serialize;
+use tokio::time::timeout;
 
-use super::{Loss, Pipeline, ms, setup::Connected};
+use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
     source_session::SourceSession,
 };
-use recording_host_http::Downloads;
+use recording_host_http::{Downloads, Patience};
 use recording_host_model::{Error, Purpose, TimeRange, Update, Verdict};
 use recording_host_sink::SinkError;
 use recording_host_state::Status;
@@ -40,6 +45,14 @@ pub enum State {
     Bad,
 }
 
+/// How long a part of a check may take.
+const CHECK: Duration = Duration::from_secs(8);
+
+/// The text about a part that gave no answer.
+fn late() -> String {
+    format!("no answer in {} s", CHECK.as_secs())
+}
+
 impl Pipeline {
     /// The status of the queue, whoever works on it; none if there is no queue yet.
     ///
@@ -47,7 +60,12 @@ impl Pipeline {
     /// [`Error`] if the queue cannot be read.
     pub async fn status(&self) -> Result<Option<Status>, Error> {
         match self.look(&self.identified()?).await? {
-            Some((queue, _)) => Ok(Some(queue.status().await?)),
+            Some((queue, _)) => {
+                let mut status = queue.status().await?;
+                let now = self.clock.now();
+                status.paused_until = status.paused_until.filter(|until| *until > now);
+                Ok(Some(status))
+            }
             None => Ok(None),
         }
     }
@@ -77,20 +95,58 @@ impl Pipeline {
     pub async fn plan(&self) -> Result<Plan, Error> {
         let connected = self.connect().await?;
         let (fetch_size, per_minute) = (connected.fetch_size, connected.requests_per_minute);
-        let (session, downloads) = self.session(connected);
+        let (session, downloads) = self.session(connected, Patience::OnceReached);
         let range = self.range();
         Ok(plan::plan(&session, range, fetch_size, per_minute, &downloads).await?)
     }
 
-    /// Tries out the source and the sinks, one after the other. Nothing is exported.
+    /// Tries out the source and the sinks, all at once and each part once: what gives no answer in
+    /// [`CHECK`] is reported so. Nothing is exported.
     ///
     /// # Errors
-    /// [`Error`] if the source cannot be reached at all, or is not configured right.
+    /// [`Error`] if the source is not configured right.
     pub async fn check(&self) -> Result<Vec<Finding>, Error> {
-        let mut findings = Vec::new();
-        let (session, _) = self.session(self.connect().await?);
+        let findings = Mutex::new(Vec::new());
+        let source = async {
+            let bad = |text: String| Finding {
+                subject: "source".to_owned(),
+                state: State::Bad,
+                text,
+            };
+            match timeout(CHECK, self.check_source(&findings)).await {
+                Ok(Ok(())) => Ok(None),
+                Ok(Err(error @ (RunError::Options(_) | RunError::Config(_)))) => Err(error),
+                Ok(Err(error)) => Ok(Some(bad(error.to_string()))),
+                Err(_) => Ok(Some(bad(late()))),
+            }
+        };
+        let sinks = join_all(self.bindings.iter().map(|binding| async {
+            let (state, text) = match timeout(CHECK, binding.sink.check()).await {
+                Ok(Ok(health)) => (State::Good, health.found),
+                Ok(Err(SinkError { key, reason, .. })) => (State::Bad, format!("{key}: {reason}")),
+                Err(_) => (State::Bad, late()),
+            };
+            Finding {
+                subject: format!("sink {}", binding.name),
+                state,
+                text,
+            }
+        }));
+        let (source, sinks) = join(source, sinks).await;
+        let mut findings = findings
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        findings.extend(source?);
+        findings.extend(sinks);
+        Ok(findings)
+    }
+
+    /// Tries out the source, and adds what it finds.
+    async fn check_source(&self, findings: &Mutex<Vec<Finding>>) -> Result<(), RunError> {
+        let (session, _) = self.session(self.connect().await?, Patience::None);
         let started = session.start(Purpose::Check).await?;
         let mut take = |step: recording_host_model::Step| {
+            let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
             for fact in step.updates {
                 if let Update::Finding(found) = fact {
                     findings.push(Finding {
@@ -105,19 +161,7 @@ impl Pipeline {
                 }
             }
         };
-        session.all(started.splits, &mut take).await?;
-        for binding in &self.bindings {
-            let (state, text) = match binding.sink.check().await {
-                Ok(health) => (State::Good, health.found),
-                Err(SinkError { key, reason, .. }) => (State::Bad, format!("{key}: {reason}")),
-            };
-            findings.push(Finding {
-                subject: format!("sink {}", binding.name),
-                state,
-                text,
-            });
-        }
-        Ok(findings)
+        session.all(started.splits, &mut take).await
     }
 
     /// Asks the source for its conversations again and compares them with the receipts.
@@ -125,7 +169,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error`] if the source or a sink cannot be read.
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
-        let (session, _) = self.session(self.connect().await?);
+        let (session, _) = self.session(self.connect().await?, Patience::Usual);
         let identity = self.identified()?;
         let label = match self.look(&identity).await? {
             Some((_, label)) => label,
@@ -142,12 +186,14 @@ impl Pipeline {
         .await?)
     }
 
-    fn session(&self, connected: Connected) -> (SourceSession, Downloads) {
+    fn session(&self, connected: Connected, patience: Patience) -> (SourceSession, Downloads) {
         let session = SourceSession {
             source: connected.source,
-            answers: Arc::new(connected.http),
+            answers: Arc::new(connected.http.with_patience(patience)),
             clock: self.clock,
             events: self.events.clone(),
+            patience,
+            reached: Arc::default(),
         };
         (session, connected.downloads)
     }

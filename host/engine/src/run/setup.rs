@@ -300,7 +300,7 @@ impl Pipeline {
             })?;
         let allow = AllowedOrigins::new(
             &started.origins,
-            self.source.allow.as_deref(),
+            self.source.allow.as_ref(),
             self.source.allow_private_addresses,
         );
         let allow = match &self.source.auth {
@@ -348,7 +348,7 @@ impl Pipeline {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Engine, RunError> {
         if self.following && self.source.interval.until.is_some() {
-            return Err(RunError::Host(format!(
+            return Err(RunError::Config(format!(
                 "sources.{}.options.interval: it has an end, so there is nothing to follow; give an open one such as 2026-01-01/..",
                 self.name
             )));
@@ -452,5 +452,5 @@ pub(super) struct Connected {
 }
 
 fn host(error: ClientError) -> RunError {
-    RunError::Host(error.to_string())
+    RunError::Config(error.to_string())
 }

@@ -102,6 +102,16 @@ impl SinkHealth {
         })
     }
 
+    /// Moves all times by as much as the time of day has jumped (ms).
+    pub(super) fn shift(&mut self, jump: i64) {
+        for breaker in &mut self.breakers {
+            breaker.probe_at = breaker.probe_at.saturating_add_signed(jump);
+            if let Some((since, _)) = &mut breaker.failing {
+                *since = since.saturating_add_signed(jump);
+            }
+        }
+    }
+
     /// Opens the breaker of a sink that was unavailable from the start.
     pub(super) fn open(&mut self, place: usize, now: u64) {
         let breaker = &mut self.breakers[place];

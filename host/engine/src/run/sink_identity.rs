@@ -72,7 +72,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         let names = self.bindings.iter().map(|binding| binding.name.clone());
         self.queue.lapse(names.collect()).await?;
-        let began = self.clock.now();
+        let began = self.clock.elapsed();
         for place in places {
             for tried in 1.. {
                 let error = match self.know_sink(*place, in_flight).await {
@@ -88,7 +88,7 @@ impl Engine {
                     self.on_sink_unavailable(*place, &error.to_string());
                     break;
                 }
-                let waited = self.clock.now().saturating_sub(began);
+                let waited = self.clock.elapsed().saturating_sub(began);
                 if waited >= ms(PATIENCE) && !self.following {
                     return Err(error.into());
                 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Follow;
 use crate::{identity, privacy::Privacy};
+use recording_host_http::Allow;
 #[cfg(feature = "aws")]
 use recording_host_sink_s3::credentials::Identity;
 
@@ -20,7 +21,10 @@ pub struct SourceConfig {
     /// The credentials.
     pub auth: Option<Auth>,
     /// The origins that the operator allows; none for all that the component wants.
-    pub allow: Option<Vec<String>>,
+    pub allow: Option<Allow>,
+    /// True if the component came with the program: where it says that tokens are issued, the client's
+    /// secret is sent. Any other component has no say in that.
+    pub builtin: bool,
     /// True if connections to private addresses are allowed.
     pub allow_private_addresses: bool,
     /// The values that are taken out of what the source reports before it is written down.

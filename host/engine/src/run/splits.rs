@@ -123,6 +123,21 @@ impl Splits {
         due.into_iter().flatten().min()
     }
 
+    /// Moves what is due and what was noted by as much as the time of day has jumped (ms).
+    pub(super) fn shift(&mut self, jump: i64) {
+        if jump < 0 {
+            for due in [&mut self.waiting, &mut self.fresh] {
+                let moved = std::mem::take(due).into_iter();
+                *due = moved
+                    .map(|(at, id)| (at.saturating_add_signed(jump), id))
+                    .collect();
+            }
+        }
+        for (since, _) in self.failures.values_mut() {
+            *since = since.saturating_add_signed(jump);
+        }
+    }
+
     fn is_fresh(&self, id: &str) -> bool {
         self.fresh.iter().any(|(_, fresh)| fresh == id)
     }
@@ -196,5 +211,20 @@ mod tests {
         assert!(splits.done("find-1") && splits.is_searching());
         assert!(!splits.done("fetch-1"));
         assert!(splits.done("find-2") && !splits.is_searching());
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_delays_nothing_and_makes_no_failure_older() {
+        let mut splits = Splits::default();
+        splits.begin("a".to_owned());
+        splits.resume_at("a".to_owned(), 9_000);
+        splits.add("b".to_owned(), 8_500);
+        assert_eq!(splits.failed("a", 8_000), (8_000, 1));
+        splits.shift(-7_000);
+        assert_eq!(splits.next_due(1_000), Some(1_500));
+        assert_eq!(splits.failed("a", 1_100), (1_000, 2));
+        splits.shift(50_000);
+        assert_eq!(splits.next_due(1_000), Some(1_500), "it is due since long");
+        assert_eq!(splits.failed("a", 51_100), (51_000, 3));
     }
 }

@@ -136,3 +136,33 @@ async fn links_lead_to_allowed_origins_and_credentials_to_those_of_the_api() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_header_that_is_the_hosts_alone_is_refused_before_anything_is_sent() {
+    let (origin, asked) = serve(Vec::new()).await;
+    let downloads = downloads(&origin, OriginRole::Media, Clock::new(1000.0));
+    for name in [
+        "Cookie",
+        "Proxy-Authorization",
+        "connection",
+        "Transfer-Encoding",
+        "X-Forwarded-For",
+    ] {
+        let mut artifact = artifact(format!("{origin}/x"), false);
+        artifact.download.headers = vec![(name.to_owned(), "hush".to_owned())];
+        let refused = downloads.begin(&artifact).await.err().unwrap();
+        let text = refused.to_string();
+        assert!(
+            matches!(
+                refused,
+                DownloadError::Refused {
+                    code: "bad-header",
+                    ..
+                }
+            ),
+            "{text}"
+        );
+        assert!(text.contains(name) && !text.contains("hush"), "{text}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}

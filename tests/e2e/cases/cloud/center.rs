@@ -24,6 +24,8 @@ pub(in crate::cases) enum Ask<'a> {
     Poll(u64, Value),
     /// The metadata of a conversation's recordings.
     Metadata(&'a str, Value),
+    /// An access token: how often one was requested, and the answer as it should be.
+    Token(u64, Value),
     /// Bytes of a recording, by path and query.
     Media(&'a str),
 }
@@ -33,9 +35,17 @@ pub(in crate::cases) struct Answer {
     status: u16,
     content_type: &'static str,
     body: Bytes,
+    /// Further headers.
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
+    /// The same with one more header.
+    pub(in crate::cases) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     pub(in crate::cases) fn json(body: &Value) -> Option<Self> {
         Self::new(200, "application/json", body.to_string())
     }
@@ -49,6 +59,7 @@ impl Answer {
             status,
             content_type,
             body: body.into(),
+            headers: Vec::new(),
         })
     }
 }
@@ -98,11 +109,13 @@ impl Center {
                 self.refuse(&format!("{path} without a token"))
             }
         };
-        Response::builder()
+        let mut response = Response::builder()
             .status(answer.status)
-            .header(CONTENT_TYPE, answer.content_type)
-            .body(answer.body.into())
-            .unwrap()
+            .header(CONTENT_TYPE, answer.content_type);
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        response.body(answer.body.into()).unwrap()
     }
 
     fn api(&self, method: &Method, path: &str, query: &str, body: &[u8], base: &str) -> Answer {
@@ -142,12 +155,15 @@ impl Center {
         if authorization != expected || body != b"grant_type=client_credentials" {
             return self.refuse("this is not how one logs in");
         }
+        self.count("token");
         let mut seen = self.seen.lock().unwrap();
         let token = format!("token-{}", seen.tokens.len());
         seen.tokens.insert(token.clone());
         let body = json!({ "access_token": token, "token_type": "bearer", "expires_in": 86399 });
+        let asked = seen.counts["token"];
         drop(seen);
-        self.plain(&body)
+        let answer = (self.hook)(Ask::Token(asked, body.clone()));
+        answer.unwrap_or_else(|| self.plain(&body))
     }
 
     /// The conversations that began on a day that the interval touches, and that the filter wants.
@@ -212,6 +228,11 @@ impl Center {
                 seen.jobs.insert(job.clone(), (ids, 0));
                 drop(seen);
                 self.plain(&json!({ "id": job }))
+            }
+            // What a check asks: the permission is looked at, and the list then refused.
+            Some(ids) if ids.is_empty() => {
+                drop(seen);
+                self.plain(&json!({ "code": "bad.request" })).status(400)
             }
             _ => {
                 drop(seen);
@@ -297,6 +318,7 @@ impl Center {
                 status: 200,
                 content_type: recording.served.unwrap_or(recording.content_type),
                 body: recording.body.clone(),
+                headers: Vec::new(),
             },
             None => self.refuse("a recording that there is not").status(404),
         }
@@ -311,6 +333,7 @@ impl Center {
             status: 200,
             content_type: "application/json",
             body: body.to_string().into(),
+            headers: Vec::new(),
         }
     }
 

@@ -16,19 +16,19 @@ impl Pipeline {
     ) -> Result<Authenticator, RunError> {
         let wrong = |reason: &str| {
             let needs = format!("sources.{}.auth: this source needs {reason}", self.name);
-            Err(RunError::Host(needs))
+            Err(RunError::Config(needs))
         };
         match (scheme, &self.source.auth) {
             (AuthScheme::None, _) => Ok(Authenticator::None),
             (AuthScheme::Oauth2ClientCredentials, Some(auth @ Auth::Client { id, secret, .. })) => {
-                let endpoint = token_endpoint(auth, origins).ok_or_else(|| {
-                    RunError::Host(format!(
-                        "sources.{}.auth.token_url: missing, and the component proposes none",
+                let endpoint = self.token_endpoint(auth, origins).ok_or_else(|| {
+                    RunError::Config(format!(
+                        "sources.{}.auth.token_url: missing; give the URL at which access tokens are issued, since a component that is not built in does not decide where the secret goes",
                         self.name
                     ))
                 })?;
                 let endpoint = allow.token(endpoint).map_err(|error| {
-                    RunError::Host(format!(
+                    RunError::Config(format!(
                         "sources.{}: the credentials are not sent to the token endpoint: {error}",
                         self.name
                     ))
@@ -44,7 +44,9 @@ impl Pipeline {
             (AuthScheme::Basic, _) => wrong("`username` and `password`"),
             (AuthScheme::Header(header), Some(Auth::Secret(secret))) => {
                 let made = Authenticator::header(&header.name, &header.prefix, secret);
-                made.map_err(|error| RunError::Host(format!("sources.{}.auth: {error}", self.name)))
+                made.map_err(|error| {
+                    RunError::Config(format!("sources.{}.auth: {error}", self.name))
+                })
             }
             (AuthScheme::Header(header), _) => {
                 wrong(&format!("`secret`, for the header `{}`", header.name))
@@ -57,18 +59,32 @@ impl Pipeline {
     pub(super) fn credential(&self, origins: &[Origin]) -> Option<String> {
         match self.source.auth.as_ref()? {
             auth @ Auth::Client { id, .. } => {
-                let endpoint = token_endpoint(auth, origins)?;
+                let endpoint = self.token_endpoint(auth, origins)?;
                 Some(format!("{endpoint}\n{}", id.expose_secret()))
             }
             _ => None,
         }
     }
 
+    /// Where access tokens are issued: what the operator says comes before what a built-in source says.
+    fn token_endpoint<'a>(&self, auth: &'a Auth, origins: &'a [Origin]) -> Option<&'a str> {
+        if let Auth::Client {
+            token_url: Some(url),
+            ..
+        } = auth
+        {
+            return Some(url);
+        }
+        let mut origins = origins.iter().filter(|_| self.source.builtin);
+        let proposed = origins.find(|it| it.role == OriginRole::Token)?;
+        Some(&proposed.url)
+    }
+
     /// Signs as the AWS identity of the configuration, or of AWS' own settings.
     #[cfg(feature = "aws")]
     async fn sigv4(&self, auth: Option<&Auth>) -> Result<Authenticator, RunError> {
         let wrong = |at: &str, reason: &str| {
-            RunError::Host(format!("sources.{}.{at}: {reason}", self.name))
+            RunError::Config(format!("sources.{}.{at}: {reason}", self.name))
         };
         let (identity, region, service) = match auth {
             None => (recording_host_sink_s3::Identity::default(), None, "s3"),
@@ -94,22 +110,9 @@ impl Pipeline {
 
     #[cfg(not(feature = "aws"))]
     async fn sigv4(&self, _auth: Option<&Auth>) -> Result<Authenticator, RunError> {
-        Err(RunError::Host(format!(
+        Err(RunError::Config(format!(
             "sources.{}: this source needs AWS credentials; build it with the feature `s3`",
             self.name
         )))
     }
-}
-
-/// Where access tokens are issued: what the operator says comes before what the source proposes.
-fn token_endpoint<'a>(auth: &'a Auth, origins: &'a [Origin]) -> Option<&'a str> {
-    if let Auth::Client {
-        token_url: Some(url),
-        ..
-    } = auth
-    {
-        return Some(url);
-    }
-    let proposed = origins.iter().find(|it| it.role == OriginRole::Token)?;
-    Some(&proposed.url)
 }

@@ -1,13 +1,18 @@
 //! Waits for the sinks that a run begins with: one that is down when a run starts is waited for as
 //! one that goes down later.
 
-use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, join_all};
+use tokio::{sync::watch, time::timeout};
 
 use super::Pipeline;
 use crate::run::{PATIENCE, RunError, ms, pause};
 use recording_host_sink::SinkError;
 use recording_host_state::Queue;
+
+/// How long a sink may take to say that it is there, before the run begins without it.
+const CHECK: Duration = Duration::from_secs(10);
 
 impl Pipeline {
     /// Checks the sinks until one of them is there, and names those that are not.
@@ -15,13 +20,26 @@ impl Pipeline {
         &self,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Vec<String>, RunError> {
-        let began = self.clock.now();
+        let began = self.clock.elapsed();
         let mut tried = 0;
         loop {
             let mut absent = Vec::new();
             let mut last = None;
-            for binding in &self.bindings {
-                match binding.sink.check().await {
+            let checks = self.bindings.iter().map(|binding| async move {
+                let checked = timeout(CHECK, binding.sink.check()).await;
+                let checked = checked.unwrap_or_else(|_| {
+                    let reason = format!("no answer in {} s", CHECK.as_secs());
+                    Err(SinkError::new(&binding.name, "", reason).with_retryable(true))
+                });
+                (binding, checked)
+            });
+            let checked = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
+                checked = join_all(checks) => checked,
+            };
+            for (binding, checked) in checked {
+                match checked {
                     Ok(_) => {}
                     Err(error) if error.retryable => {
                         absent.push((binding.name.clone(), error.to_string()));
@@ -39,7 +57,7 @@ impl Pipeline {
                 return Ok(absent.into_iter().map(|(name, _)| name).collect());
             }
             tried += 1;
-            let waited = self.clock.now().saturating_sub(began);
+            let waited = self.clock.elapsed().saturating_sub(began);
             if let Some(error) = last
                 && waited >= ms(PATIENCE)
                 && !self.following
@@ -70,9 +88,14 @@ impl Pipeline {
     where
         E: Into<RunError>,
     {
-        let began = self.clock.now();
+        let began = self.clock.elapsed();
         for tried in 1.. {
-            let error: RunError = match read().await {
+            let read = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                read = read() => read,
+            };
+            let error: RunError = match read {
                 Ok(value) => return Ok(value),
                 Err(error) => error.into(),
             };
@@ -83,7 +106,7 @@ impl Pipeline {
                     ..
                 })
             );
-            let waited = self.clock.now().saturating_sub(began);
+            let waited = self.clock.elapsed().saturating_sub(began);
             if !passing || (waited >= ms(PATIENCE) && !self.following) {
                 return Err(error);
             }

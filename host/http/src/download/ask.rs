@@ -1,0 +1,141 @@
+//! The requests of a download: checked, with credentials where they belong, and followed to where they are
+//! redirected.
+
+use reqwest::header::{HeaderName, HeaderValue};
+use tokio::time::timeout;
+use url::Url;
+
+use super::{DownloadError, Downloads, SILENCE, text};
+use crate::{
+    RequestAuth, SignableRequest,
+    intermediary::{self, fault},
+    redirect,
+    transport::{is_smuggling, is_the_sources},
+};
+use recording_host_model::{Artifact, Method, printable};
+
+impl Downloads {
+    /// Asks for an artifact with these further headers, wherever it is redirected to; each place is checked
+    /// as the first one is. Returns the credentials that were sent to the last of them, too.
+    pub(super) async fn ask(
+        &self,
+        artifact: &Artifact,
+        more: &[(&str, String)],
+    ) -> Result<(RequestAuth, reqwest::Response), DownloadError> {
+        let recipe = &artifact.download;
+        check_headers(&recipe.headers)?;
+        let mut headers = &recipe.headers[..];
+        // Credentials are sent only where the source's own requests may go.
+        let mut authenticated = recipe.authenticated;
+        let mut url = match authenticated {
+            true => self.allow.api(&recipe.url)?,
+            false => self.allow.media(&recipe.url)?,
+        };
+        for _ in 0..=redirect::MOST {
+            let proof = match authenticated {
+                true => self.proof(&url, headers).await?,
+                false => RequestAuth::None,
+            };
+            let response = self.send(&url, headers, more, &proof).await?;
+            let location = text(response.headers(), "location");
+            let status = response.status().as_u16();
+            let next = redirect::target(&url, Method::Get, status, location.as_deref());
+            let Some(next) = next else {
+                return Ok((proof, response));
+            };
+            let (from, origin) = (intermediary::shown(&url), url.origin());
+            if authenticated && let Ok(next) = self.allow.api(next.as_str()) {
+                url = next;
+            } else {
+                authenticated = false;
+                url = self.allow.media(next.as_str()).map_err(|error| {
+                    // A portal in between redirects, too: another time the link may work.
+                    DownloadError::Link(format!("{from} redirects the download: {error}"))
+                })?;
+            }
+            if url.origin() != origin {
+                // They were meant for the first place, and may be secret.
+                headers = &[];
+            }
+        }
+        let reason = format!("{} redirects without end", intermediary::shown(&url));
+        Err(DownloadError::Link(reason))
+    }
+
+    /// The credentials for a request.
+    async fn proof(
+        &self,
+        url: &Url,
+        headers: &[(String, String)],
+    ) -> Result<RequestAuth, DownloadError> {
+        let signable = SignableRequest {
+            method: Method::Get,
+            url,
+            headers,
+            body: b"",
+        };
+        let proof = self.login.prove(signable, &self.client, self.clock).await;
+        proof.map_err(|error| {
+            let reason = error.to_string();
+            match error.is_of_the_request() {
+                true => DownloadError::Refused {
+                    code: "bad-link",
+                    reason,
+                },
+                false if error.retryable() => DownloadError::retryable(reason),
+                false => DownloadError::Credentials(reason),
+            }
+        })
+    }
+
+    /// Sends a request to one place.
+    async fn send(
+        &self,
+        url: &Url,
+        headers: &[(String, String)],
+        more: &[(&str, String)],
+        proof: &RequestAuth,
+    ) -> Result<reqwest::Response, DownloadError> {
+        let credentials = proof.credentials();
+        // The bytes that are stored are those of the file itself.
+        let mut request = self
+            .client
+            .get(url.clone())
+            .header("accept-encoding", "identity");
+        for (name, value) in headers {
+            if is_the_sources(name, credentials) {
+                request = request.header(name, value);
+            }
+        }
+        request = credentials.add_to(request);
+        for (name, value) in more {
+            request = request.header(*name, value);
+        }
+        match timeout(SILENCE, request.send()).await {
+            Ok(response) => response.map_err(|error| DownloadError::retryable(fault(&error))),
+            Err(_) => {
+                self.backpressure.on_timeout();
+                Err(DownloadError::retryable("the media server did not answer"))
+            }
+        }
+    }
+}
+
+/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
+fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
+    let wrong = headers.iter().find(|(name, value)| {
+        HeaderName::from_bytes(name.as_bytes()).is_err()
+            || HeaderValue::from_str(value).is_err()
+            || is_smuggling(name)
+    });
+    match wrong {
+        None => Ok(()),
+        Some((name, _)) => Err(DownloadError::Refused {
+            code: "bad-header",
+            reason: format!(
+                "the source gives a header `{}` that cannot be sent, or is the host's alone",
+                printable(name)
+            ),
+        }),
+    }
+}

@@ -1,0 +1,319 @@
+//! What stands between the program and the vendor is told apart from the vendor, and times that others
+//! name are bounded.
+
+use std::{
+    io::Write,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http_body_util::{BodyExt, Full};
+use hyper::{Response, header::PROXY_AUTHORIZATION};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use super::cloud::{Answer, Ask, Cloud, Recording, row};
+use crate::support::answering;
+
+const PAGE: &str = "<html><body>Web access blocked by policy</body></html>";
+
+/// Host and port of a URL.
+fn host(url: &str) -> &str {
+    url.split_once("://").unwrap().1
+}
+
+fn two() -> Vec<(serde_json::Value, Vec<Recording>)> {
+    [1, 2].map(|n| (row(n), vec![Recording::call(n, 0)])).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_a_token_or_an_answer_is_no_refusal_of_the_vendors() {
+    for (status, body) in [(200, PAGE), (403, PAGE), (407, ""), (302, "")] {
+        let asked = AtomicU64::new(0);
+        let cloud = Cloud::start(two(), move |ask| match ask {
+            Ask::Token(1 | 2, _) => Answer::new(status, "text/html", body)
+                .map(|answer| answer.header("location", "https://portal.example/?hush")),
+            Ask::Page(_) if asked.fetch_add(1, Ordering::Relaxed) < 2 => {
+                Answer::new(status, "text/html", body)
+                    .map(|answer| answer.header("location", "https://portal.example/?hush"))
+            }
+            _ => None,
+        })
+        .await;
+        let exported = cloud.run().await;
+        exported.complete(2);
+        let said = &exported.said;
+        assert!(!said.contains("client credentials"), "{said}");
+        assert!(!said.contains("permission"), "{said}");
+        let words = match status {
+            302 => "redirects to portal.example".to_owned(),
+            407 => "demands a log-in of its own (407)".to_owned(),
+            status => format!("a page of HTML with status {status}"),
+        };
+        assert!(
+            said.contains(&words) && said.contains(host(cloud.url())),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_followed_to_where_a_first_request_may_go() {
+    let cloud = Cloud::start(two(), |ask| match ask {
+        Ask::Media(asked) if !asked.contains("moved") => {
+            let there = match asked.contains("00000002/") {
+                true => "http://127.0.0.1:9/elsewhere?hush".to_owned(),
+                false => format!("{asked}&moved=1"),
+            };
+            Answer::new(302, "text/plain", "").map(|answer| answer.header("location", &there))
+        }
+        _ => None,
+    })
+    .await;
+    let exported = cloud.run().await;
+    assert_eq!(exported.stored(), 1, "{exported:?}");
+    let loss = exported.loss(2, "download");
+    assert!(
+        loss.contains("http://127.0.0.1:9 is not an origin"),
+        "{loss}"
+    );
+    assert!(loss.contains("`media_origins`"), "{loss}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_compressed_is_read() {
+    let cloud = Cloud::start(two(), |ask| match ask {
+        Ask::Page(page) => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(page.to_string().as_bytes()).unwrap();
+            let body = encoder.finish().unwrap();
+            Answer::new(200, "application/json", body)
+                .map(|answer| answer.header("content-encoding", "gzip"))
+        }
+        _ => None,
+    })
+    .await;
+    cloud.run().await.complete(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_others_name_are_bounded_and_told() {
+    let asked = AtomicU64::new(0);
+    let cloud = Cloud::start(two(), move |ask| match ask {
+        Ask::Token(_, mut token) => {
+            token["expires_in"] = json!(u64::MAX);
+            Answer::json(&token)
+        }
+        Ask::Page(_) if asked.fetch_add(1, Ordering::Relaxed) == 0 => {
+            let body = json!({ "code": "too.many.requests" }).to_string();
+            Answer::new(429, "application/json", body)
+                .map(|answer| answer.header("retry-after", "60000"))
+        }
+        _ => None,
+    })
+    .await;
+    // While it pauses, the status says so.
+    let status = async {
+        loop {
+            let status = cloud.command("status", &[]).await;
+            let paused = &status.json["sources"]["calls"]["paused_until"];
+            if paused.is_u64() {
+                return;
+            }
+        }
+    };
+    let (exported, ()) = tokio::join!(cloud.run(), status);
+    exported.complete(2);
+    let told = "asks for a pause of 60000 s; 300 s are waited";
+    assert!(exported.said.contains(told), "{}", exported.said);
+}
+
+/// A proxy that wants a user and a password, and counts what it forwards.
+async fn proxy(forwarded: Arc<AtomicU64>) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    answering(move |request| {
+        let (client, forwarded) = (client.clone(), Arc::clone(&forwarded));
+        async move {
+            let (head, body) = request.into_parts();
+            let known = head
+                .headers
+                .get(PROXY_AUTHORIZATION)
+                .is_some_and(|given| given == "Basic dXNlcjpodXNoLXB3");
+            if !known {
+                let refused = Response::builder().status(407);
+                return refused.body(Full::default()).unwrap();
+            }
+            forwarded.fetch_add(1, Ordering::Relaxed);
+            let mut headers = head.headers;
+            headers.remove(PROXY_AUTHORIZATION);
+            let body = body.collect().await.unwrap().to_bytes();
+            let url = head.uri.to_string();
+            let asked = client.request(head.method, url).headers(headers).body(body);
+            let answer = asked.send().await.unwrap();
+            let mut response = Response::builder().status(answer.status());
+            response
+                .headers_mut()
+                .unwrap()
+                .extend(answer.headers().clone());
+            let body: Bytes = answer.bytes().await.unwrap();
+            response.body(Full::new(body)).unwrap()
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_traffic_of_a_source_goes_through_the_proxy_that_the_environment_names() {
+    let forwarded = Arc::new(AtomicU64::new(0));
+    let proxy = proxy(Arc::clone(&forwarded)).await;
+    let host = host(&proxy);
+    let mut cloud = Cloud::honest(two()).await;
+
+    // Left out by NO_PROXY, it is reached without.
+    cloud.environment = vec![
+        ("HTTP_PROXY", format!("http://user:hush-pw@{host}")),
+        ("NO_PROXY", "127.0.0.1".to_owned()),
+    ];
+    let plain = cloud.command("check", &[]).await;
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    assert_eq!(forwarded.load(Ordering::Relaxed), 0);
+
+    // Without a password, the proxy is what is named, and not the credentials of the source.
+    for variable in ["HTTP_PROXY", "ALL_PROXY"] {
+        cloud.environment = vec![(variable, proxy.clone())];
+        let refused = cloud.command("check", &[]).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let told = format!("{}{}", refused.said, refused.json);
+        assert!(told.contains(&format!("the proxy {host}")), "{told}");
+        assert!(told.contains("user:password"), "{told}");
+        assert!(!told.contains("client credentials"), "{told}");
+    }
+
+    cloud.environment = vec![("HTTP_PROXY", format!("http://user:hush-pw@{host}"))];
+    cloud.run().await.complete(2);
+    let asked = ["token", "page", "submit", "poll", "media"];
+    let asked: u64 = asked.iter().map(|what| cloud.asked(what)).sum();
+    assert!(forwarded.load(Ordering::Relaxed) >= 5, "{asked}");
+
+    cloud.environment = vec![("HTTPS_PROXY", "socks5://127.0.0.1:1".to_owned())];
+    let unusable = cloud.command("check", &[]).await;
+    let told = format!("{}{}", unusable.said, unusable.json);
+    assert!(
+        told.contains("HTTPS_PROXY names no proxy that can be used"),
+        "{told}"
+    );
+}
+
+/// A server that takes requests and never answers.
+async fn silent() -> String {
+    answering(|_| std::future::pending()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_reports_each_part_whatever_hangs_and_a_plan_ends() {
+    let silent = silent().await;
+    for url in [silent.as_str(), "http://127.0.0.1:9"] {
+        let mut cloud = Cloud::honest(two()).await;
+        cloud.options = json!({ "api_url": url, "login_url": url });
+        let out = cloud.folder("output");
+        cloud.sinks = json!({
+            "hangs": { "type": "s3", "bucket": "b", "region": "eu-west-1", "endpoint": silent,
+                "path_style": true, "credentials": { "access_key_id": "a", "secret_access_key": "b" } },
+            "out": { "type": "filesystem", "path": out },
+        });
+        let checked = cloud.command("check", &[]).await;
+        assert_eq!(checked.code, Some(1), "{checked:?}");
+        let findings = checked.json["sources"]["calls"].as_array().unwrap().clone();
+        let found: Vec<(&str, &str)> = findings
+            .iter()
+            .map(|found| {
+                (
+                    found["subject"].as_str().unwrap(),
+                    found["state"].as_str().unwrap(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("source", "bad"),
+            ("sink hangs", "bad"),
+            ("sink out", "good"),
+        ];
+        assert_eq!(found, expected, "{checked:?}");
+        let about = findings[0]["text"].as_str().unwrap();
+        assert!(about.contains(host(url)), "{about}");
+
+        let planned = cloud.command("plan", &[]).await;
+        assert_eq!(planned.code, Some(1), "{planned:?}");
+        assert!(planned.said.contains(host(url)), "{planned:?}");
+    }
+}
+
+/// An address at which TLS ends before what is asked goes on to `port`.
+async fn behind_tls(port: u16) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tls");
+    let chain = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap();
+    let chain = chain.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut server).await
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_when_named_and_a_port_that_speaks_otherwise_is_told() {
+    let mut cloud = Cloud::honest(two()).await;
+    let plain = url::Url::parse(cloud.url()).unwrap();
+    let port = plain.port().unwrap();
+    let secure = behind_tls(port).await;
+    let check = async |cloud: &mut Cloud, url: &str| {
+        cloud.options = json!({ "api_url": url, "login_url": url });
+        let checked = cloud.command("check", &[]).await;
+        let finding = checked.json["sources"]["calls"][0]["text"].to_string();
+        (checked.code, finding)
+    };
+
+    let (code, told) = check(&mut cloud, &secure).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("SSL_CERT_FILE") && told.contains(host(&secure)),
+        "{told}"
+    );
+
+    let (code, told) = check(&mut cloud, &format!("https://127.0.0.1:{port}")).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("does not speak TLS: check scheme and port"),
+        "{told}"
+    );
+
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tls/ca.pem");
+    cloud.environment = vec![("SSL_CERT_FILE", authority.display().to_string())];
+    let (code, told) = check(&mut cloud, &secure).await;
+    assert_eq!(code, Some(0), "{told}");
+}
