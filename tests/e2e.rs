@@ -46,6 +46,8 @@ mod limits;
 mod memory;
 #[path = "e2e/metadata.rs"]
 mod metadata;
+#[path = "e2e/official_clients.rs"]
+mod official_clients;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/pace.rs"]
