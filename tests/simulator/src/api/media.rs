@@ -197,6 +197,14 @@ fn row(
     if let Some(subtype) = recording::subtype(recording) {
         row["mediaSubtype"] = json!(subtype);
     }
+    if recording.number > 0 && audio {
+        // The leg of an agent of one's own belongs to the consultation, too.
+        let other = world
+            .organization
+            .conversation(conversation.index.saturating_sub(1))
+            .id;
+        row["associatedConversationIds"] = json!([id, other]);
+    }
     recording::keeping(world, conversation, recording, &mut row);
     // Sensitive recordings are given redacted.
     let given =
