@@ -53,7 +53,8 @@ fn make_portable(schema: &mut Value) {
                 })
             };
             keywords.retain(|name, value| {
-                !HOSTS.contains(&name.as_str()) && !(name == "format" && of_rust(value))
+                let of_the_host = HOSTS.contains(&name.as_str());
+                !(of_the_host || (name == "format" && of_rust(value)))
             });
             keywords.values_mut().for_each(make_portable);
         }
