@@ -336,6 +336,7 @@ mod tests {
                 80
             ],
             examples: 100,
+            unknown: 2,
         };
         let sampled = Sampled {
             sample: Sample {
@@ -349,6 +350,8 @@ mod tests {
         };
         let plan = add_up(&counts, sampled, 100, Some(60));
         assert_eq!(plan.total.conversations, 1000);
+        // What the source does not count is not taken for nothing.
+        assert_eq!(plan.unknown_days, 2);
         assert_eq!((plan.total.recordings, plan.total.bytes), (1200, 80_000));
         // Eight groups of a hundred, and ten pages.
         assert_eq!(plan.requests["batch POST"], 8);
