@@ -51,6 +51,7 @@ pub struct Condition {
     #[schemars(example = ["legal-hold"])]
     pub tags: Vec<String>,
     /// Each of these attributes has one of the values that are given for it.
+    #[schemars(schema_with = "attributes")]
     pub attributes: BTreeMap<String, Vec<String>>,
     /// The number or address of either side begins with one of these; `tel:` and `sip:` before it do not
     /// count.
@@ -66,7 +67,19 @@ pub struct Condition {
 
 /// The schema of conditions within a condition: it is not repeated, since it would have no end.
 fn conditions(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": { "type": "object" } })
+    json_schema!({
+        "type": "array",
+        "items": { "type": "object" },
+        "examples": [[{ "tags": ["vip"] }]],
+    })
+}
+
+fn attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "array", "items": { "type": "string" } },
+        "examples": [{ "customer.tier": ["gold"] }],
+    })
 }
 
 /// The direction of a conversation, seen from the contact center.
