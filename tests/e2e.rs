@@ -48,6 +48,8 @@ mod memory;
 mod metadata;
 #[path = "e2e/observe.rs"]
 mod observe;
+#[path = "e2e/official_clients.rs"]
+mod official_clients;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/pace.rs"]

@@ -49,7 +49,8 @@ async fn the_demo_exports_what_the_contact_center_holds() {
         &path,
     ];
     let ran = run_program(&arguments).await;
-    assert!(ran.status.success(), "{ran:?}");
+    // There are losses, as the exit code says: the contact center has archived and deleted recordings.
+    assert_eq!(ran.status.code(), Some(3), "{ran:?}");
     let summary: Value = serde_json::from_slice(&ran.stdout).unwrap();
 
     let organization = Organization::new(Settings {
@@ -70,6 +71,18 @@ async fn the_demo_exports_what_the_contact_center_holds() {
     assert_eq!(summary["bytes"], bytes);
     assert_eq!(summary["refused"], 0);
     assert_eq!(summary["simulator"]["rejected"], 0);
+
+    let config = summary["config"].as_str().unwrap();
+    let verified = run_program(&["verify", "--full", "--config", config]).await;
+    assert!(verified.status.success(), "{verified:?}");
+    // The one that a user reads says that the losses are part of it, and what to try next.
+    let ran = run_program(&["demo", "--conversations", &count, "--output", &path]).await;
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(said.contains("the losses are simulated"), "{said}");
+    assert!(
+        said.contains(&format!("verify --full --config {config}")),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

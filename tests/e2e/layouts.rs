@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use genesys_simulator::{Dialect, Settings};
+use genesys_simulator::{Dialect, Push, Settings, State};
 use recording_host_engine::verify::{Difference, Options, Report, verify_with};
 use recording_host_model::layout::Layout;
 use recording_host_sink::{Sink, filesystem::Filesystem};
@@ -119,6 +119,44 @@ async fn each_layout_holds_the_same_and_proves_itself() {
             assert_eq!(report.conversations, 150);
             assert_eq!(report.objects, keys.len() as u64, "{name}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hive_has_the_very_keys_that_the_integration_of_the_same_organization_writes() {
+    let harness = Harness::start(Settings::default()).await;
+    let push = Push::new(harness.organization());
+    let organization = push.organization_id();
+    let mut config = harness.config();
+    config["sinks"]["lake"]["layout"] = json!({ "type": "hive", "organization": organization });
+    export(config).await;
+    let prefix = format!("{organization}/");
+    let files = files(&harness.output());
+    let ours: BTreeSet<String> = files
+        .into_keys()
+        .filter(|key| key.starts_with(&prefix))
+        .collect();
+    // The integration has archived recordings, which the API hands over only once they are restored.
+    let archived: BTreeSet<String> = (0..harness.organization().conversations())
+        .flat_map(|index| harness.organization().conversation(index).recordings)
+        .filter(|recording| recording.state == State::Archived)
+        .map(|recording| recording.id)
+        .collect();
+    let theirs: BTreeSet<String> = push
+        .objects()
+        .filter(|object| !archived.contains(&object.recording))
+        .map(|object| object.key)
+        .collect();
+    assert!(theirs.len() > 900, "{}", theirs.len());
+    let only = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect::<Vec<_>>();
+    assert_eq!(
+        (only(&theirs, &ours), only(&ours, &theirs)),
+        (Vec::new(), Vec::new())
+    );
+    for ending in [
+        ".opus", ".wav", ".mp3", ".zip", ".json", "_1.webm", "_2.webm",
+    ] {
+        assert!(ours.iter().any(|key| key.ends_with(ending)), "{ending}");
     }
 }
 
@@ -244,6 +282,7 @@ async fn another_layout_fills_the_sink_anew_and_both_are_proven() {
     let before = named(&harness.output());
     let (_, hive) = &layouts()[1];
     config["sinks"]["lake"]["layout"] = hive.clone();
+    config["sinks"]["lake"]["zip"] = json!("unpack");
     export(config.clone()).await;
     let both = named(&harness.output());
     assert_eq!(both.len(), 2 * before.len());

@@ -1,8 +1,11 @@
 //! Genesys Cloud's own integration is made to push to a bucket, and what it pushed is exported from there.
 
-use std::{collections::BTreeSet, process::Output};
+use std::{
+    collections::{BTreeSet, HashSet},
+    process::Output,
+};
 
-use genesys_simulator::{Push, Settings, State};
+use genesys_simulator::{MediaType, Push, Settings, State};
 use serde_json::{Value, json};
 
 use crate::{
@@ -223,4 +226,45 @@ async fn what_the_api_refuses_is_told_with_what_to_do() {
         "{}",
         said(&off)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_pushes_what_is_selected_and_not_before_its_time() {
+    let harness = Harness::start(Settings {
+        conversations: 80,
+        uploading: 0.0,
+        ..Settings::default()
+    })
+    .await;
+    let integration = harness.organization().integration_id();
+    let selected = [
+        "start",
+        "--integration",
+        &integration,
+        "--media",
+        "email,chat",
+    ];
+    let ran = push(&harness, &selected).await;
+    assert!(ran.status.success(), "{}", said(&ran));
+    let written = |media: MediaType| matches!(media, MediaType::Email | MediaType::Chat);
+    let expected: HashSet<String> = (0..80)
+        .map(|index| harness.organization().conversation(index))
+        .filter(|conversation| written(conversation.media))
+        .flat_map(|conversation| conversation.recordings)
+        .filter(|recording| recording.state != State::Deleted)
+        .map(|recording| recording.id)
+        .collect();
+    assert!(expected.len() > 3);
+    assert_eq!(harness.simulator.pushed(), expected);
+    // The rest is accepted at once, and pushed next century.
+    let later = [
+        "start",
+        "--integration",
+        &integration,
+        "--at",
+        "2126-01-01T00:00:00Z",
+    ];
+    let ran = push(&harness, &later).await;
+    assert!(ran.status.success(), "{}", said(&ran));
+    assert_eq!(harness.simulator.pushed(), expected);
 }

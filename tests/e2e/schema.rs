@@ -41,7 +41,27 @@ print(json.dumps(['; '.join(map(words, validator.iter_errors(document))) or None
     if let Some(folder) = std::env::var_os("JSON_SCHEMA") {
         python.env("PYTHONPATH", folder);
     }
-    let pipes = python.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let judgements = judged_by(python, &schema, documents);
+    // Ajv takes no keyword and no format that JSON Schema does not define.
+    let mut node = Command::new("node");
+    node.arg(file("tests/clients/ajv.cjs").0);
+    if let Some(folder) = std::env::var_os("AJV") {
+        node.env("NODE_PATH", Path::new(&folder).join("node_modules"));
+    }
+    let by_ajv = judged_by(node, &schema, documents);
+    for ((one, other), document) in judgements.iter().zip(&by_ajv).zip(documents) {
+        assert_eq!(
+            one.is_none(),
+            other.is_none(),
+            "{document}: {one:?}, {other:?}"
+        );
+    }
+    judgements
+}
+
+/// The faults of each document in the words of a validator that reads all from its standard input.
+fn judged_by(mut validator: Command, schema: &Value, documents: &[Value]) -> Vec<Option<String>> {
+    let pipes = validator.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
     let given = json!({ "schema": schema, "documents": documents });
     let mut input = child.stdin.take().unwrap();

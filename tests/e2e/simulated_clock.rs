@@ -1,5 +1,10 @@
 //! A simulator has a time of its own, and a client beside it goes by it.
 
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
 use genesys_simulator::{Faults, Settings};
 use serde_json::Value;
 
@@ -94,4 +99,74 @@ async fn a_clock_elsewhere_is_refused_and_options_of_the_simulator_are_none_of_a
         }
     }
     assert!(harness.simulator.stats().requests.is_empty());
+}
+
+/// A simulator that the program serves, until it is dropped.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_simulate_prints_is_a_configuration_that_runs_in_the_time_that_it_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args([
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--one-port",
+        "--speed",
+        "40",
+    ]);
+    command.args([
+        "--conversations",
+        "30",
+        "--orphans",
+        "3",
+        "--sensitive",
+        "0.1",
+    ]);
+    command.args(["--denied", "recording:annotation:view", "--nameless"]);
+    let mut served = Served(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut said = String::new();
+    for line in BufReader::new(served.0.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        said += &format!("{line}\n");
+        if line.starts_with("# serving") {
+            break;
+        }
+    }
+    let config = folder.path().join("simulated.yaml");
+    std::fs::write(&config, &said).unwrap();
+    let after = |mark: &str| {
+        let rest = said.split_once(mark).unwrap().1;
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    let clock = after(&format!("export {SIMULATED_CLOCK}="));
+    let ran = |arguments: &[&str]| {
+        let mut command = program();
+        command.args(arguments).arg("--config").arg(&config);
+        command
+            .env(SIMULATED_CLOCK, &clock)
+            .current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said, format!("{output:?}"))
+    };
+    let (code, told, whole) = ran(&["check"]);
+    assert_eq!(code, Some(0), "{whole}");
+    assert!(told.contains("clock"), "{told}");
+    // Sensitive recordings are left out, which is a loss.
+    let (code, told, whole) = ran(&["run"]);
+    assert_eq!(code, Some(3), "{whole}");
+    assert!(told.contains("left-out"), "{told}");
+    let integration = after("--integration ");
+    let (code, _, whole) = ran(&["push", "start", "--integration", &integration]);
+    assert!(matches!(code, Some(0 | 3)), "{whole}");
+    assert_eq!(ran(&["verify"]).0, Some(0));
 }

@@ -408,12 +408,17 @@ impl Store for Guarded {
 /// The output of a script among `tests/readers` about a path, by the packages that an environment
 /// variable names.
 pub(crate) async fn read_by(script: &str, packages: &str, path: &Path) -> Value {
+    read_by_with(script, &[packages], &[path]).await
+}
+
+/// The output of a script among `tests/readers` about some paths, by the packages that environment
+/// variables name.
+pub(crate) async fn read_by_with(script: &str, packages: &[&str], paths: &[&Path]) -> Value {
     let mut python = Command::new("python3");
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/readers");
-    python.arg(Path::new(scripts).join(script)).arg(path);
-    if let Some(packages) = std::env::var_os(packages) {
-        python.env("PYTHONPATH", packages);
-    }
+    python.arg(Path::new(scripts).join(script)).args(paths);
+    let packages = packages.iter().filter_map(std::env::var_os);
+    python.env("PYTHONPATH", std::env::join_paths(packages).unwrap());
     let ran = tokio::task::spawn_blocking(move || python.output().unwrap());
     let ran = ran.await.unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();

@@ -75,7 +75,7 @@ impl Call {
             Call::Queues => directory::all(options, directory::Kind::Queues),
             Call::WrapUpCodes => directory::all(options, directory::Kind::WrapUpCodes),
             Call::Users => directory::all(options, directory::Kind::Users),
-            Call::Orphans => recording::orphans(options, recording::ORPHANS, 1),
+            Call::Orphans => recording::orphans(options, recording::ORPHANS, 1, false),
         }
     }
 

@@ -100,7 +100,15 @@ impl Estimate {
         }
         let response = api::success(answer)?.map_err(SourceError::from)?;
         let page = analytics::Page::read(&response)?;
-        let hits = page.total_hits.unwrap_or_default();
+        // Without a count there is none: zero would be a claim.
+        let Some(hits) = page.total_hits.or(self.hits.and(self.recorded)) else {
+            let mut step = Step::then(self.done());
+            step.warn(format!(
+                "the vendor tells no count for {}: what an export takes is unknown",
+                iso(self.from)
+            ));
+            return Ok(step);
+        };
         match (self.hits, self.recorded) {
             (None, _) => self.hits = Some(hits),
             (Some(_), None) => self.recorded = Some(hits),

@@ -263,5 +263,56 @@ fn possible(raw: &Raw) -> Result<(), SourceError> {
             "the retention query knows no filters; leave this out, or search by `auto`, `query` or `job`",
         ));
     }
+    known_media(&raw.media)?;
+    for (name, ids) in [
+        ("queues", &raw.queues),
+        ("divisions", &raw.divisions),
+        ("users", &raw.users),
+    ] {
+        if let Some(wrong_id) = ids.iter().find(|id| !is_id(id)) {
+            return Err(wrong(
+                name,
+                &format!(
+                    "`{wrong_id}` is no id, and the query would find nothing: give the id, such as 5f7a1b2c-0d3e-4f56-8a9b-0c1d2e3f4a5b, which the address of its page in Genesys Cloud's administration ends with"
+                ),
+            ));
+        }
+    }
     Ok(())
+}
+
+/// The media types of conversations (AnalyticsSession, mediaType).
+const MEDIA: [&str; 11] = [
+    "callback",
+    "chat",
+    "cobrowse",
+    "email",
+    "internalmessage",
+    "message",
+    "screenmonitoring",
+    "screenshare",
+    "unknown",
+    "video",
+    "voice",
+];
+
+/// Refuses a media type that the vendor does not know: the query would find nothing.
+fn known_media(media: &[String]) -> Result<(), SourceError> {
+    match media.iter().find(|word| !MEDIA.contains(&word.as_str())) {
+        None => Ok(()),
+        Some(word) => Err(wrong(
+            "media",
+            &format!("`{word}` is no media type; known are {}", MEDIA.join(", ")),
+        )),
+    }
+}
+
+/// Returns true if a text has the form of the vendor's ids (UUID).
+fn is_id(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths = [8, 4, 4, 4, 12];
+    groups.len() == lengths.len()
+        && groups.iter().zip(lengths).all(|(group, length)| {
+            group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
 }

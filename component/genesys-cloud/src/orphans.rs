@@ -31,6 +31,20 @@ pub(crate) struct Orphans {
     #[serde(flatten)]
     paging: Paging,
     counted: u64,
+    /// The number of recordings listed, in this range or not.
+    #[serde(default, skip_serializing_if = "is_none")]
+    listed: u64,
+    /// True in the second pass, over those of which the vendor knows the conversation: they alone are
+    /// listed without a limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    known: bool,
+}
+
+/// The most recordings that the vendor lists if it is not asked for those whose conversation is known.
+const CAP: u64 = 500;
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The split that counts the orphans of a range.
@@ -39,6 +53,8 @@ pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
         range,
         paging: Paging::first(),
         counted: 0,
+        listed: 0,
+        known: false,
     };
     orphans.into_split(format!("{name}/orphans"))
 }
@@ -67,15 +83,25 @@ impl Orphans {
                     Ok(response) => recording::Orphans::read(&response)?,
                     Err(refusal) => return Err(refusal.into()),
                 };
-                if self.read(listing, options, &mut step) {
+                if !self.read(listing, options, &mut step) {
+                    self.paging.next(recording::ORPHANS);
+                } else if self.listed >= CAP && !self.known {
+                    self.known = true;
+                    self.paging = Paging::first();
+                } else {
+                    self.conclude(options, &mut step);
                     return Ok(step);
                 }
-                self.paging.next(recording::ORPHANS);
             }
             Event::Refresh(_) => return Ok(step),
         }
         let size = self.paging.size(recording::ORPHANS);
-        step.next = self.send(recording::orphans(options, size, self.paging.page));
+        step.next = self.send(recording::orphans(
+            options,
+            size,
+            self.paging.page,
+            self.known,
+        ));
         Ok(step)
     }
 
@@ -83,6 +109,7 @@ impl Orphans {
     fn read(&mut self, listing: recording::Orphans, options: &Options, step: &mut Step) -> bool {
         let page = u64::from(self.paging.page);
         let none = listing.entities.is_empty() && listing.unusable == 0;
+        self.listed += listing.entities.len() as u64 + listing.unusable;
         let last = none || page >= listing.page_count.unwrap_or(0);
         if listing.unusable > 0 {
             step.warn(format!(
@@ -96,18 +123,28 @@ impl Orphans {
             if !self.range.contains(&made) {
                 continue;
             }
-            self.counted += 1;
+            // Those whose conversation is known may have been listed before.
+            self.counted += u64::from(!self.known);
             if options.export_orphans {
                 hand_over(orphan, made, options.mode, step);
             }
         }
-        if last && self.counted > 0 && !options.export_orphans {
+        last
+    }
+
+    /// Warns of what is not exported, and of what is not even listed.
+    fn conclude(&self, options: &Options, step: &mut Step) {
+        if self.counted > 0 && !options.export_orphans {
             step.warn(format!(
                 "{} recordings made in this range have no conversation (orphans): they are not exported; recover them in Genesys Cloud and run again, or set `export_orphans: true`",
                 self.counted
             ));
         }
-        last
+        if self.known {
+            step.warn(format!(
+                "the vendor lists no more than {CAP} recordings without a conversation, and as many there are: there may be more; recover or delete the listed ones in Genesys Cloud and run again"
+            ));
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
     Artifact, ArtifactKey, Download, Event, Failure, Fetch, Missing, Next, Outcome, OutcomeResult,
-    RequestError, RequestResult, SourceError, Split, SplitKind, Step, Timestamp,
+    RecordingAttributes, RequestError, RequestResult, SourceError, Split, SplitKind, Step,
+    Timestamp, Update,
 };
 use serde::{Deserialize, Serialize};
 
@@ -296,6 +297,15 @@ impl Recordings {
                 None => Some(Lost::Unreadable),
             },
             Heard::Media(media, status) => {
+                let associated = media.associated_conversation_ids.join(",");
+                if !associated.is_empty() {
+                    let name = "recording.associated_conversation_ids".to_owned();
+                    step.updates.push(Update::Recording(RecordingAttributes {
+                        conversation: one.conversation.clone(),
+                        recording: one.recording.clone(),
+                        attributes: vec![(name, associated)],
+                    }));
+                }
                 let estimate = media.estimated_transcode_time_ms;
                 let state = media.file_state.unwrap_or_default();
                 if !media.uris.is_empty() {

@@ -21,6 +21,9 @@ pub(super) async fn clock() -> anyhow::Result<Clock> {
 }
 
 #[cfg(feature = "simulator")]
+pub(super) use simulated::VARIABLE;
+
+#[cfg(feature = "simulator")]
 mod simulated {
     use std::time::{Duration, Instant};
 
@@ -30,7 +33,7 @@ mod simulated {
     use url::{Host, Url};
 
     /// Names the address at which a simulator gives its time.
-    pub(super) const VARIABLE: &str = "RECORDING_HOST_SIMULATED_CLOCK";
+    pub(in super::super) const VARIABLE: &str = "RECORDING_HOST_SIMULATED_CLOCK";
     /// How often it is asked: the quickest answer is the most exact one.
     const QUESTIONS: u32 = 5;
     /// How often a question may fail: faults of the simulator may close its port for a while.

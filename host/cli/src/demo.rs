@@ -1,22 +1,29 @@
 //! `demo`: the simulator and an export of it in one process.
 
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
-use genesys_simulator::{Dialect, Settings, Simulator};
+use genesys_simulator::{Settings, Simulator};
 use recording_host_config::Config;
 use recording_host_model::clock::Clock;
 use serde_json::json;
 
-use super::{Done, print, simulate::DialectArg, stopped, terminal};
+use super::{
+    Done, print,
+    simulate::{DialectArg, Trial},
+    stopped, terminal,
+};
 
 /// How much faster than real the demo's time runs: jobs take seconds, not minutes.
 const SPEED: f64 = 20.0;
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Where the recordings go.
+    /// Where the recordings go; the configuration is left beside it, as DIR.yaml.
     #[arg(long, value_name = "DIR", default_value = "recording-host-demo")]
     output: PathBuf,
     /// How many conversations the contact center has.
@@ -45,27 +52,23 @@ impl Demo {
         let dialect = settings.dialect;
         let simulator = Simulator::start((Ipv4Addr::LOCALHOST, 0).into(), settings).await?;
         let queue = tempfile::tempdir().context("a folder for the queue")?;
-        let (from, until) = simulator.organization().interval();
-        // The configuration that a user would write in a file, with the simulator's addresses in it.
-        let config = Config::new(json!({
-            "data_dir": queue.path(),
-            "sources": { "demo": {
-                "type": "genesys_cloud",
-                "auth": {
-                    "client_id": simulator.client_id(),
-                    "client_secret": simulator.client_secret(),
-                },
-                "allow_private_addresses": true,
-                "options": {
-                    "api_url": simulator.api_url(),
-                    "login_url": simulator.login_url(),
-                    "media_origins": [simulator.media_url()],
-                    "dialect": match dialect { Dialect::Cloud => "cloud", Dialect::Guide => "guide" },
-                    "interval": format!("{from}/{until}"),
-                },
-            } },
-            "sinks": { "files": { "type": "filesystem", "path": self.output } },
-        }))?;
+        let left = self.output.with_extension("yaml");
+        let trial = |data_dir: &Path| {
+            let trial = Trial {
+                name: "demo",
+                simulator: &simulator,
+                dialect,
+                data_dir,
+                output: &self.output,
+            };
+            trial.to_string()
+        };
+        let ran = queue.path().join("demo.yaml");
+        write(&ran, &trial(&queue.path().join("data")))?;
+        let comment = "# What `recording-host demo` has exported with; its contact center is gone, what it left can be verified.\n";
+        let data = self.output.with_extension("data");
+        write(&left, &format!("{comment}{}", trial(&data)))?;
+        let config = Config::load(&ran)?;
         let mut pipelines = config.pipelines(Clock::new(SPEED)).await?;
         let pipeline = pipelines.pop().context("the demo has one source")?;
         let summary = pipeline
@@ -78,13 +81,29 @@ impl Demo {
         if self.json {
             let mut value = serde_json::to_value(&summary)?;
             value["output"] = json!(self.output);
+            value["config"] = json!(left);
             value["simulator"] = json!({ "requests": stats.requests, "rejected": stats.rejected });
             println!("{value}");
         } else {
             print::summary("demo", &summary);
             println!("  files          {}", self.output.display());
+            if !summary.losses.is_empty() {
+                println!(
+                    "the losses are simulated: archived and deleted recordings are part of the show"
+                );
+            }
+            println!(
+                "next: recording-host verify --full --config {}",
+                left.display()
+            );
         }
-        // The simulated contact center has archived and deleted recordings: part of the show.
-        Ok(Done::All)
+        match summary.is_complete() {
+            true => Ok(Done::All),
+            false => Ok(Done::WithLosses),
+        }
     }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
 }

@@ -47,6 +47,9 @@ pub(super) fn summary(name: &str, summary: &Summary) {
         },
         summary.refused
     );
+    if summary.conversations == 0 && !summary.api_calls.is_empty() {
+        println!("  {NOTHING}");
+    }
     println!("  time           {:.1} s", summary.seconds);
     if !summary.losses.is_empty() {
         let mut codes = BTreeMap::<String, u64>::new();
@@ -277,6 +280,9 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
     parts.join(", ")
 }
 
+/// What to say where an export has found nothing at all.
+pub(super) const NOTHING: &str = "no conversation was found in what was searched: if there should be some, check `interval`, which is in UTC, the filters, and the divisions of the client";
+
 /// Prints what an export will take.
 pub(super) fn plan(name: &str, plan: &Plan) {
     /// The longest bar.
@@ -303,7 +309,17 @@ pub(super) fn plan(name: &str, plan: &Plan) {
         let length = day.bytes as f64 / most.max(1) as f64 * BAR;
         line(&day.day, day, &"#".repeat(length.round() as usize));
     }
-    line("total", &plan.total, "");
+    match plan.total.conversations {
+        0 if plan.unknown_days > 0 => println!("  {:<10} {:>13}", "total", "unknown"),
+        _ => line("total", &plan.total, ""),
+    }
+    match plan.unknown_days {
+        0 if plan.total.conversations == 0 => println!("  {NOTHING}"),
+        0 => {}
+        days => println!(
+            "  of {days} days the source tells no count: they are unknown, and not in the total"
+        ),
+    }
     let sample = &plan.sample;
     let error = plan.bytes_error.map_or_else(
         || "the sample is too small to tell how exact they are".to_owned(),

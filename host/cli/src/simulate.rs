@@ -1,5 +1,7 @@
 //! `simulate`: the simulator as a server.
 
+mod trial;
+
 use std::{
     fmt::Write as _,
     net::SocketAddr,
@@ -11,7 +13,8 @@ use clap::{Args, ValueEnum};
 use genesys_simulator::{Dialect, Faults, Organization, Push, Settings, Simulator, Stats};
 use jiff::Timestamp;
 
-use super::{Done, stopped};
+use super::{Done, clock, stopped};
+pub(super) use trial::Trial;
 
 /// How the batch API is spoken.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,11 +37,14 @@ impl From<DialectArg> for Dialect {
 #[derive(Debug, Args)]
 #[command(after_long_help = fault_help())]
 pub(super) struct Simulate {
-    /// Where to serve the API; log-in and media get ports of their own.
-    #[arg(long, value_name = "ADDR", required_unless_present = "push")]
-    listen: Option<SocketAddr>,
+    /// Where to serve the API; log-in and media get the next two ports.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Serve log-in and media at the API's port, too.
+    #[arg(long)]
+    one_port: bool,
     /// Write what the organization's S3 integration pushes to a bucket into this folder, and end.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "listen")]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["listen", "one_port"])]
     push: Option<PathBuf>,
     /// How many conversations the organization has.
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -66,6 +72,18 @@ pub(super) struct Simulate {
     /// Let this share of the conversations, between 0 and 1, never end.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, hide_short_help = true)]
     never_ended: f64,
+    /// Add this many recordings that have no conversation.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    orphans: u64,
+    /// Let this share of the recordings, between 0 and 1, be sensitive: they are left out silently.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    sensitive: f64,
+    /// Let the client lack this permission, such as recording:recording:view; may be given more than once.
+    #[arg(long, value_name = "PERMISSION")]
+    denied: Vec<String>,
+    /// Leave the names of agents out of the analytics.
+    #[arg(long)]
+    nameless: bool,
     /// Make the first voice recording a WAV of about this many bytes.
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     giant: Option<u64>,
@@ -79,36 +97,66 @@ impl Simulate {
             dialect: self.dialect.into(),
             speed: self.speed,
             clock_start: self.clock_start,
-            faults: self.faults.unwrap_or_default(),
+            faults: self.faults.clone().unwrap_or_default(),
             fault_seed: self.fault_seed,
             never_ended: self.never_ended,
             giant: self.giant,
+            one_port: self.one_port,
+            orphans: self.orphans,
+            sensitive: self.sensitive,
+            denied: self.denied.clone(),
+            nameless: self.nameless,
             ..Settings::default()
         };
-        let faults = settings.faults.clone();
         if let Some(folder) = &self.push {
             return push(settings, folder);
         }
-        let listen = self.listen.context("--listen is missing")?;
-        let simulator = Simulator::start(listen, settings)
-            .await
-            .with_context(|| format!("--listen {listen}"))?;
-        let (from, until) = simulator.organization().interval();
-        println!("api_url:       {}", simulator.api_url());
-        println!("login_url:     {}", simulator.login_url());
-        println!("media_origins: [\"{}\"]", simulator.media_url());
-        println!("client_id:     {}", simulator.client_id());
-        println!("client_secret: {}", simulator.client_secret());
-        println!("interval:      {from}/{until}");
-        println!("clock:         {:.0}", simulator.now());
-        println!("clock_url:     {}", simulator.clock_url());
-        println!("faults:        {faults}");
-        println!("serving; Ctrl-C ends it");
+        let listen = self.listen;
+        let simulator = Simulator::start(listen, settings).await.with_context(|| {
+            format!("--listen {listen}: give another address, such as 127.0.0.1:0 for free ports")
+        })?;
+        self.announce(&simulator);
         let mut stop = stopped()?;
         let _ = stop.wait_for(|stop| *stop).await;
-        println!("{}", ended(&simulator.stats()));
+        println!("# {}", ended(&simulator.stats()));
         simulator.shutdown().await;
         Ok(Done::All)
+    }
+
+    /// Prints a configuration, and as comments what else there is to know: all of it may be saved.
+    fn announce(&self, simulator: &Simulator) {
+        let organization = simulator.organization();
+        println!(
+            "# A simulated contact center with {} conversations. Save this as simulated.yaml, and try:",
+            organization.conversations()
+        );
+        if self.speed == 1.0 && self.clock_start.is_none() {
+            println!("#   recording-host check --config simulated.yaml");
+        } else {
+            // A client in real time would call its clock wrong.
+            println!("#   export {}={}", clock::VARIABLE, simulator.clock_url());
+            println!("#   recording-host check --config simulated.yaml");
+        }
+        println!("#   recording-host run --config simulated.yaml");
+        println!(
+            "#   recording-host push start --config simulated.yaml --integration {}",
+            organization.integration_id()
+        );
+        let trial = Trial {
+            name: "simulated",
+            simulator,
+            dialect: self.dialect.into(),
+            data_dir: Path::new("simulated-data"),
+            output: Path::new("simulated-recordings"),
+        };
+        print!("{trial}");
+        println!(
+            "# clock: {:.0}, {} times as fast as the real one",
+            simulator.now(),
+            self.speed
+        );
+        println!("# faults: {}", self.faults.clone().unwrap_or_default());
+        println!("# serving; Ctrl-C ends it");
     }
 }
 

@@ -33,7 +33,33 @@ pub fn schema() -> Result<Value, SandboxError> {
             complete(place, options);
         }
     }
+    make_portable(&mut schema);
     Ok(schema)
+}
+
+/// Takes out what JSON Schema does not define, and what strict validators therefore refuse: the formats of
+/// Rust's numbers, whose bounds are there besides, and annotations that are for the host.
+fn make_portable(schema: &mut Value) {
+    const HOSTS: [&str; 2] = ["x-identity", "x-renamed-to"];
+    match schema {
+        Value::Array(parts) => parts.iter_mut().for_each(make_portable),
+        Value::Object(keywords) => {
+            let of_rust = |format: &Value| {
+                format.as_str().is_some_and(|format| {
+                    ["uint", "int", "float", "double"].iter().any(|kind| {
+                        let bits = format.strip_prefix(kind);
+                        bits.is_some_and(|bits| bits.bytes().all(|bit| bit.is_ascii_digit()))
+                    })
+                })
+            };
+            keywords.retain(|name, value| {
+                let of_the_host = HOSTS.contains(&name.as_str());
+                !(of_the_host || (name == "format" && of_rust(value)))
+            });
+            keywords.values_mut().for_each(make_portable);
+        }
+        _ => {}
+    }
 }
 
 /// The sources, by name.

@@ -34,6 +34,8 @@ pub struct Plan {
     pub days: Vec<Day>,
     /// All together; of `day` there is none.
     pub total: Day,
+    /// Days of which the source tells no count: `total` is without them.
+    pub unknown_days: u64,
     /// How far the true number of bytes may be from `total.bytes`, in 19 cases of 20; none if the
     /// sample is too small to tell.
     pub bytes_error: Option<u64>,
@@ -85,6 +87,8 @@ struct Counts {
     /// Examples whose recordings would be fetched.
     wanted: Vec<ConversationRef>,
     examples: u64,
+    /// Splits of the estimate that have counted nothing, not even none.
+    unknown: u64,
 }
 
 impl Counts {
@@ -136,6 +140,7 @@ pub(crate) async fn plan(
         all.days.extend(counts.days);
         all.wanted.extend(counts.wanted);
         all.examples += counts.examples;
+        all.unknown += counts.unknown;
     }
     let chosen = all.wanted.sample(&mut rand::rng(), fetch_size);
     let chosen: Vec<ConversationRef> = chosen.cloned().collect();
@@ -150,6 +155,7 @@ async fn count(session: &SourceSession, split: Split) -> Result<Counts, RunError
     let mut counts = Counts::default();
     let mut take = |step| counts.take(step);
     session.all(vec![split], &mut take).await?;
+    counts.unknown = u64::from(counts.days.is_empty());
     Ok(counts)
 }
 
@@ -249,6 +255,7 @@ fn add_up(
     };
     let minute = requests_per_minute.map_or(f64::INFINITY, f64::from);
     let mut plan = Plan {
+        unknown_days: counts.unknown,
         requests_per_minute,
         sample,
         ..Plan::default()
@@ -329,6 +336,7 @@ mod tests {
                 80
             ],
             examples: 100,
+            unknown: 2,
         };
         let sampled = Sampled {
             sample: Sample {
@@ -342,6 +350,8 @@ mod tests {
         };
         let plan = add_up(&counts, sampled, 100, Some(60));
         assert_eq!(plan.total.conversations, 1000);
+        // What the source does not count is not taken for nothing.
+        assert_eq!(plan.unknown_days, 2);
         assert_eq!((plan.total.recordings, plan.total.bytes), (1200, 80_000));
         // Eight groups of a hundred, and ten pages.
         assert_eq!(plan.requests["batch POST"], 8);

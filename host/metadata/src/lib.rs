@@ -12,6 +12,7 @@ mod parquet;
 mod read;
 pub mod restore;
 mod row;
+mod schema;
 mod settings;
 
 use std::io::{self, Write};
@@ -19,6 +20,7 @@ use std::io::{self, Write};
 use recording_host_model::CompletedConversation;
 
 pub use read::{KnownRow, read};
+pub use schema::{Dialect, schema};
 pub use settings::{Compression, Format, Settings, SettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with

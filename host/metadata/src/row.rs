@@ -3,7 +3,10 @@
 //! The fields' names and their order are those of the columns. They are a
 //! promise to readers: new ones come last, and none is renamed or retyped.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Serialize, Serializer};
 
@@ -45,6 +48,9 @@ pub(crate) struct Row<'a> {
     pub(super) media_types: &'a [String],
     pub(super) attributes: Cow<'a, BTreeMap<String, String>>,
     pub(super) attempt: u32,
+    /// The same as `end`, under a name that no dialect of SQL reserves.
+    #[serde(serialize_with = "maybe_instant")]
+    pub(super) ended_at: Option<u64>,
 }
 
 /// The rows of a conversation in a sink, at least one.
@@ -90,6 +96,7 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
         media_types: &record.media_types,
         attributes: attributes(record, object),
         attempt: settled.attempt,
+        ended_at: record.end,
     };
     if let Some(told) = object.and_then(|object| object.told.as_deref()) {
         row.add(told);
@@ -151,7 +158,7 @@ fn fill<'a>(column: &mut Option<&'a str>, value: &'a str) -> bool {
 }
 
 /// The attributes of the conversation, and those of the row's recording. A row without a recording
-/// has those of all that are known, each name behind the recording's id.
+/// has those of all that are known, as [`of_all`] gives them.
 fn attributes<'a>(
     record: &'a ConversationRecord,
     object: Option<&Object>,
@@ -169,14 +176,28 @@ fn attributes<'a>(
                     .map(|(n, v)| (n.clone(), v.clone())),
             );
         }
-        None => {
-            for (id, about) in &record.recordings {
-                let named = about.iter().map(|(n, v)| (format!("{id}.{n}"), v.clone()));
-                attributes.extend(named);
-            }
-        }
+        None => attributes.extend(of_all(&record.recordings)),
     }
     Cow::Owned(attributes)
+}
+
+/// The attributes of recordings that have no row of their own, under names without ids, since names
+/// become fields: the value if there is one recording, else a JSON list with one element for each of
+/// `recording.ids`.
+fn of_all(recordings: &BTreeMap<String, BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let value = |values: Vec<Option<&String>>| match values.as_slice() {
+        [Some(only)] => (*only).clone(),
+        _ => serde_json::json!(values).to_string(),
+    };
+    let names: BTreeSet<&String> = recordings.values().flat_map(BTreeMap::keys).collect();
+    let mut all = BTreeMap::new();
+    for name in names {
+        let values = recordings.values().map(|about| about.get(name));
+        all.insert(name.clone(), value(values.collect()));
+    }
+    let ids = recordings.keys().map(Some).collect();
+    all.insert("recording.ids".to_owned(), value(ids));
+    all
 }
 
 /// Why there is not, or not all of, what was requested; or why it is not in the form that was wanted.

@@ -194,10 +194,30 @@ impl Layout {
                 Piece::Conversation => stem.write_str(&exact(conversation)),
                 Piece::Recording => stem.write_str(&exact(recording)),
                 Piece::Part if part == 0 => Ok(()),
+                // As the integration numbers the files of a recording of a screen.
+                Piece::Part if self.kind == Kind::Hive => write!(stem, "_{part}"),
                 Piece::Part => write!(stem, ".{part}"),
             };
         }
         stem
+    }
+
+    /// The key of a whole file of the recording at `stem`, with an extension for its type.
+    #[must_use]
+    pub fn whole(&self, stem: &str, extension: &str) -> String {
+        match self.kind {
+            Kind::Hive => format!("{stem}.{}", hive::extension(extension)),
+            _ => format!("{stem}.{extension}"),
+        }
+    }
+
+    /// The extension for a file's type, from that in a key of this layout.
+    #[must_use]
+    pub fn extension_of_type<'a>(&self, in_key: &'a str) -> &'a str {
+        match self.kind {
+            Kind::Hive => hive::of_type(in_key),
+            _ => in_key,
+        }
     }
 
     /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe_file_name one.

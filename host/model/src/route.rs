@@ -1,8 +1,8 @@
 //! The routing of conversations to sinks: a condition on conversations, and the wanted parts of them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::{CompletedConversation, ConversationRecord};
@@ -41,6 +41,45 @@ pub struct Condition {
     /// Sound of it was recorded, or, with `false`, was not, as far as the source says.
     #[schemars(example = true)]
     pub has_audio: Option<bool>,
+    /// One of these agents took part, by id or by name.
+    #[schemars(example = ["Ada Okafor"])]
+    pub agents: Vec<String>,
+    /// It was wrapped up with one of these codes, by id or by name.
+    #[schemars(example = ["Complaint"])]
+    pub wrap_up_codes: Vec<String>,
+    /// It has one of these tags.
+    #[schemars(example = ["legal-hold"])]
+    pub tags: Vec<String>,
+    /// Each of these attributes has one of the values that are given for it.
+    #[schemars(schema_with = "attributes")]
+    pub attributes: BTreeMap<String, Vec<String>>,
+    /// The number or address of either side begins with one of these; `tel:` and `sip:` before it do not
+    /// count.
+    #[schemars(example = ["+49"])]
+    pub number_prefixes: Vec<String>,
+    /// One of these conditions holds.
+    #[schemars(schema_with = "conditions")]
+    pub any_of: Vec<Condition>,
+    /// None of these conditions holds.
+    #[schemars(schema_with = "conditions")]
+    pub none_of: Vec<Condition>,
+}
+
+/// The schema of conditions within a condition: it is not repeated, since it would have no end.
+fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "object" },
+        "examples": [[{ "tags": ["vip"] }]],
+    })
+}
+
+fn attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "array", "items": { "type": "string" } },
+        "examples": [{ "customer.tier": ["gold"] }],
+    })
 }
 
 /// The direction of a conversation, seen from the contact center.
@@ -106,9 +145,12 @@ impl Condition {
         let one_of = |wanted: &[String], given: &[String]| {
             wanted.is_empty() || given.iter().any(|one| wanted.contains(one))
         };
-        let queue = |(id, name): &(String, Option<String>)| {
-            let named = name.as_ref().is_some_and(|name| self.queues.contains(name));
-            self.queues.contains(id) || named
+        // By id or by name.
+        let party_of = |wanted: &[String], given: &[(String, Option<String>)]| {
+            let meant = |(id, name): &(String, Option<String>)| {
+                wanted.contains(id) || name.as_ref().is_some_and(|name| wanted.contains(name))
+            };
+            wanted.is_empty() || given.iter().any(meant)
         };
         let lasted = record.end.map(|end| {
             let ms = end.saturating_sub(record.start);
@@ -123,7 +165,15 @@ impl Condition {
         let sound = media.is_empty() || media.iter().any(|kind| SOUND.contains(&kind.as_str()));
         one_of(&self.media_types, media)
             && one_of(&self.divisions, &record.divisions)
-            && (self.queues.is_empty() || record.queues.iter().any(queue))
+            && party_of(&self.queues, &record.queues)
+            && party_of(&self.agents, &record.agents)
+            && party_of(&self.wrap_up_codes, &record.wrap_up_codes)
+            && one_of(&self.tags, &record.tags)
+            && self.attributes.iter().all(|(name, wanted)| {
+                let given = record.attributes.get(name);
+                given.is_some_and(|given| wanted.contains(given))
+            })
+            && self.has_number(record)
             && direction
             && self.min_duration_seconds.is_none_or(|least| {
                 lasted.is_some_and(|lasted| lasted >= Duration::from_secs(least))
@@ -134,6 +184,26 @@ impl Condition {
             && self
                 .has_audio
                 .is_none_or(|wanted| wanted == (record.recorded && sound))
+            && (self.any_of.is_empty() || self.any_of.iter().any(|one| one.holds(record)))
+            && !self.none_of.iter().any(|one| one.holds(record))
+    }
+
+    /// Returns true if the number of either side begins as wanted.
+    fn has_number(&self, record: &ConversationRecord) -> bool {
+        let bare = |number: &String| {
+            let schemes = ["tel:", "sip:"];
+            let rest = schemes
+                .iter()
+                .find_map(|scheme| number.strip_prefix(scheme));
+            rest.unwrap_or(number).to_owned()
+        };
+        let begins = |number: String| {
+            self.number_prefixes
+                .iter()
+                .any(|one| number.starts_with(one))
+        };
+        let mut numbers = record.ani.iter().chain(&record.dnis).map(bare);
+        self.number_prefixes.is_empty() || numbers.any(begins)
     }
 }
 
@@ -169,6 +239,12 @@ mod tests {
             divisions: vec!["d1".into()],
             media_types: vec!["voice".into()],
             recorded: true,
+            ani: Some("tel:+4930123".into()),
+            dnis: Some("sip:team@example.com".into()),
+            agents: vec![("u1".into(), Some("Ada Okafor".into()))],
+            wrap_up_codes: vec![("w1".into(), None)],
+            tags: vec!["vip".into()],
+            attributes: BTreeMap::from([("tier".into(), "gold".into())]),
             ..ConversationRecord::default()
         }
     }
@@ -197,6 +273,37 @@ mod tests {
             (r#"{"has_audio":true}"#, true),
             (r#"{"has_audio":false}"#, false),
             (r#"{"queues":["Sales"],"direction":"outbound"}"#, false),
+            (r#"{"agents":["Ada Okafor"]}"#, true),
+            (r#"{"agents":["u2"]}"#, false),
+            (r#"{"wrap_up_codes":["w1"]}"#, true),
+            (r#"{"wrap_up_codes":["w2"]}"#, false),
+            (r#"{"tags":["legal-hold","vip"]}"#, true),
+            (r#"{"tags":["legal-hold"]}"#, false),
+            (r#"{"attributes":{"tier":["silver","gold"]}}"#, true),
+            (
+                r#"{"attributes":{"tier":["gold"],"region":["north"]}}"#,
+                false,
+            ),
+            (r#"{"number_prefixes":["+49"]}"#, true),
+            (r#"{"number_prefixes":["team@"]}"#, true),
+            (r#"{"number_prefixes":["tel:","+1"]}"#, false),
+            (
+                r#"{"any_of":[{"queues":["Support"]},{"tags":["vip"]}]}"#,
+                true,
+            ),
+            (
+                r#"{"any_of":[{"queues":["Support"]},{"tags":["praise"]}]}"#,
+                false,
+            ),
+            (r#"{"none_of":[{"tags":["praise"]}]}"#, true),
+            (
+                r#"{"none_of":[{"tags":["vip"],"direction":"outbound"}]}"#,
+                true,
+            ),
+            (
+                r#"{"queues":["Sales"],"none_of":[{"tags":["praise"]},{"agents":["u1"]}]}"#,
+                false,
+            ),
         ] {
             assert_eq!(condition(text).holds(&record()), holds, "{text}");
         }

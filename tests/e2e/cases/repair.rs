@@ -217,7 +217,7 @@ async fn rows_that_two_exports_have_filed_are_named_and_stand_once_after_a_repai
     let receipts = cloud.output().join("receipts");
     let away = cloud.folder("receipts-away");
     fs::rename(&receipts, &away).unwrap();
-    cloud.options = json!({ "divisions": ["d-1"] });
+    cloud.options = json!({ "divisions": ["5f7a1b2c-0d3e-4f56-8a9b-0c1d2e3f4a5b"] });
     assert_eq!(
         cloud.command("run", &["--refill", "out"]).await.code,
         Some(0)

@@ -26,6 +26,7 @@ pub(crate) use retention::orphan;
 pub(crate) use token::Tokens;
 
 use crate::{
+    faults::Fault,
     http::{Reply, Request, empty, reply, set},
     server::World,
     time::iso,
@@ -83,7 +84,10 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
     };
     let (mut answer, reason) = match result {
         Ok((status @ StatusCode::NO_CONTENT, _)) => (empty(status), None),
-        Ok((status, value)) => {
+        Ok((status, mut value)) => {
+            if world.chance.strikes(Fault::UnknownFields).is_some() {
+                add_unknown_fields(&mut value);
+            }
             // Not by `Display`, which is slow where serde_json is not optimized.
             let body = serde_json::to_vec(&value).expect("values are JSON");
             (reply(status, "application/json", body), None)
@@ -110,6 +114,28 @@ pub(crate) fn serve(world: &World, request: &Request, too_large: bool) -> (Reply
         );
     }
     (answer, reason)
+}
+
+/// Adds fields that no SDK knows to every object of an answer but those whose keys are data.
+fn add_unknown_fields(value: &mut Value) {
+    const MAPS: [&str; 2] = ["attributes", "mediaUris"];
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(add_unknown_fields),
+        Value::Object(object) => {
+            for (name, inner) in object.iter_mut() {
+                match (MAPS.contains(&name.as_str()), inner) {
+                    (true, Value::Object(map)) => map.values_mut().for_each(add_unknown_fields),
+                    (_, inner) => add_unknown_fields(inner),
+                }
+            }
+            object.insert(
+                "horoscope".into(),
+                json!({ "sign": "libra", "luck": [1, null] }),
+            );
+            object.insert("horoscopeId".into(), Value::Null);
+        }
+        _ => {}
+    }
 }
 
 fn refused(refusal: &Refusal, correlation: &str, usage: Option<&token::Usage>) -> Reply {

@@ -115,10 +115,12 @@ faults! {
     expired_search: ExpiredSearch,
     /// Analytics jobs: one that is not found any more.
     lost_search: LostSearch,
-    /// Query, recording metadata: purposes, types and file states that nobody knows.
+    /// Any call: purposes, types, states and reasons that nobody knows.
     unknown_values: UnknownValues,
     /// Query: rows came or went between two pages; totalHits shows it.
     unstable_pages: UnstablePages,
+    /// API: objects of an answer have fields that nobody knows, whatever the call.
+    unknown_fields: UnknownFields,
 }
 
 impl Faults {

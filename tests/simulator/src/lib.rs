@@ -2,7 +2,8 @@
 //!
 //! An [`Organization`] is a function of its settings: nothing of it is kept in
 //! memory, however large it is. The [`Simulator`] serves it on three
-//! origins, as the vendor does: API, log-in, and the media behind signed links. It
+//! origins, as the vendor does: API, log-in, and the media behind signed links; or all on one. The
+//! vendor's SDKs can drive it: they log in at the API's address if that is none of the vendor's. It
 //! refuses what the vendor would refuse. Time may run fast.
 //!
 //! ```no_run
@@ -132,6 +133,10 @@ pub struct Settings {
     /// Conversations that have not begun by that clock are not there yet, and those that have not ended
     /// continue.
     pub clock_start: Option<jiff::Timestamp>,
+    /// True if some analytics rows have fields and values that no SDK knows yet.
+    pub newer_than_sdks: bool,
+    /// True if log-in and media are served at the API's address, too.
+    pub one_port: bool,
     /// The rates of faults.
     pub faults: Faults,
     /// The same seed lets the same faults strike; without one, the organization's seed.
@@ -177,6 +182,8 @@ impl Default for Settings {
             late: 0.0,
             late_by: Duration::from_secs(3600),
             clock_start: None,
+            newer_than_sdks: true,
+            one_port: false,
             faults: Faults::default(),
             fault_seed: None,
         }

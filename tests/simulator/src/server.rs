@@ -158,8 +158,8 @@ impl std::fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// Serves the API at `listen`, log-in and media at the next two ports, or any free ones if
-    /// the port is 0.
+    /// Serves the API at `listen`, log-in and media at the next two ports, any free ones if the port
+    /// is 0, or the same one with [`Settings::one_port`].
     ///
     /// # Errors
     /// The system's error when an address is unavailable.
@@ -172,8 +172,19 @@ impl Simulator {
             address
         };
         let api = TcpListener::bind(listen).await?;
-        let login = TcpListener::bind(next(1)).await?;
-        let media = TcpListener::bind(next(2)).await?;
+        let (login, media) = match settings.one_port {
+            true => (None, None),
+            false => (
+                Some(TcpListener::bind(next(1)).await?),
+                Some(TcpListener::bind(next(2)).await?),
+            ),
+        };
+        let api_address = api.local_addr()?;
+        let address = |listener: &Option<TcpListener>| match listener {
+            Some(listener) => listener.local_addr(),
+            None => Ok(api_address),
+        };
+        let (login_address, media_address) = (address(&login)?, address(&media)?);
         let organization = Organization::new(settings.clone());
         let client = organization.ids.make(crate::id::Kind::User, 999, 0);
         let world = Arc::new(World {
@@ -185,7 +196,7 @@ impl Simulator {
             restored: Mutex::default(),
             exports: Exports::default(),
             media: Media::new(settings.seed),
-            media_url: format!("http://{}", media.local_addr()?),
+            media_url: format!("http://{media_address}"),
             client_secret: format!("secret-of-{}", &client[..8]),
             client_id: client,
             chance: Chance::new(
@@ -198,13 +209,13 @@ impl Simulator {
             organization,
             settings,
         });
-        let (api_address, login_address) = (api.local_addr()?, login.local_addr()?);
         let mut tasks = JoinSet::new();
         for (listener, origin) in [
-            (api, Origin::Api),
+            (Some(api), Origin::Api),
             (login, Origin::Login),
             (media, Origin::Media),
         ] {
+            let Some(listener) = listener else { continue };
             tasks.spawn(accept(listener, origin, Arc::clone(&world)));
         }
         Ok(Simulator {

@@ -76,6 +76,8 @@ pub(crate) struct Media {
     pub(crate) is_odd: bool,
     pub(crate) estimated_transcode_time_ms: Option<u64>,
     pub(crate) recording_error_status: Option<String>,
+    /// The conversations that the recording belongs to besides, such as that of a consultation.
+    pub(crate) associated_conversation_ids: Vec<String>,
 }
 
 impl Media {
@@ -97,6 +99,7 @@ impl Media {
                 is_odd: false,
                 estimated_transcode_time_ms: body.count("estimatedTranscodeTimeMs"),
                 recording_error_status: body.text("recordingErrorStatus"),
+                associated_conversation_ids: body.texts("associatedConversationIds"),
             }
         })?;
         media.is_odd = odd.touches("mediaUris");
@@ -290,8 +293,10 @@ impl Retained {
     }
 }
 
-/// A page of the recordings without a conversation.
-pub(crate) fn orphans(options: &Options, size: u32, page: u32) -> Request {
-    let path = format!("/api/v2/orphanrecordings?pageSize={size}&pageNumber={page}");
+/// A page of the recordings without a conversation; with `known`, of those alone of which the vendor knows
+/// it.
+pub(crate) fn orphans(options: &Options, size: u32, page: u32, known: bool) -> Request {
+    let known = if known { "&hasConversation=true" } else { "" };
+    let path = format!("/api/v2/orphanrecordings?pageSize={size}&pageNumber={page}{known}");
     get(options, &path)
 }

@@ -347,6 +347,31 @@ fn an_estimate_gets_over_rows_that_are_too_large() {
 }
 
 #[test]
+fn an_estimate_without_a_count_is_unknown_and_not_nothing() {
+    let mut vendor = Rows::new((0..30).map(|n| row(n, FROM + n * 1000)).collect());
+    let range = TimeRange {
+        from: FROM,
+        until: FROM + DAY,
+    };
+    let mut drive = start(OPTIONS, Purpose::Estimate(range));
+    let splits: Vec<_> = drive.open.values().cloned().collect();
+    for split in splits {
+        drive
+            .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| {
+                let mut answer = vendor.answer(request)?;
+                let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+                body.as_object_mut().unwrap().remove("totalHits");
+                answer.body = body.to_string().into_bytes();
+                Ok(answer)
+            })
+            .unwrap();
+    }
+    assert!(drive.updates.is_empty(), "{:?}", drive.updates);
+    let notes: Vec<&str> = drive.notes.iter().map(|note| note.text.as_str()).collect();
+    assert!(notes[0].contains("tells no count"), "{notes:?}");
+}
+
+#[test]
 fn whose_sessions_are_whose_is_asked_for_in_smaller_groups() {
     let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
     let mut vendor = Rows::new((0..10).map(|n| row(n * 10, FROM + n * 1000)).collect());

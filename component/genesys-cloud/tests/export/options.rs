@@ -62,6 +62,16 @@ fn wrong_options_are_named() {
             "queues",
             "knows no filters",
         ),
+        (
+            r#"{"region":"mypurecloud.ie","media":["voice","voyce"]}"#,
+            "media",
+            "`voyce` is no media type; known are callback, chat",
+        ),
+        (
+            r#"{"region":"mypurecloud.ie","queues":["Sales"]}"#,
+            "queues",
+            "`Sales` is no id",
+        ),
         (r#"{"region":"nowhere"}"#, "region", "nowhere"),
     ];
     for (options, path, message) in cases {

@@ -78,6 +78,63 @@ pub(crate) struct Order {
     pub(crate) screens: bool,
     /// True if recordings with sensitive data are pushed.
     pub(crate) sensitive: bool,
+    /// True if recordings made by a policy are pushed.
+    pub(crate) policy_based: bool,
+    /// True if snippets are pushed.
+    pub(crate) snippets: bool,
+    /// When they are pushed, in ms since the epoch; now if left out.
+    pub(crate) at: Option<u64>,
+    /// The conversations whose recordings are pushed: values of dimensions, one of each must match.
+    pub(crate) select: Select,
+}
+
+/// The selection of conversations by what the vendor's analytics know; what is empty selects all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Select {
+    /// Media types.
+    pub(crate) media: Vec<String>,
+    /// `inbound` or `outbound`.
+    pub(crate) direction: Option<String>,
+    /// Ids of queues.
+    pub(crate) queues: Vec<String>,
+    /// Ids of users.
+    pub(crate) users: Vec<String>,
+    /// Ids of divisions.
+    pub(crate) divisions: Vec<String>,
+}
+
+impl Select {
+    /// Adds the filters of an AsyncConversationQuery.
+    fn add_to(&self, query: &mut serde_json::Value) {
+        let any = |dimension: &str, values: &[String]| {
+            let predicate = |value: &String| json!({ "type": "dimension", "dimension": dimension, "value": value });
+            let predicates: Vec<serde_json::Value> = values.iter().map(predicate).collect();
+            (!values.is_empty()).then(|| json!({ "type": "or", "predicates": predicates }))
+        };
+        let direction: Vec<String> = self.direction.iter().cloned().collect();
+        for (name, filters) in [
+            (
+                "conversationFilters",
+                vec![
+                    any("originatingDirection", &direction),
+                    any("divisionId", &self.divisions),
+                ],
+            ),
+            (
+                "segmentFilters",
+                vec![
+                    any("mediaType", &self.media),
+                    any("queueId", &self.queues),
+                    any("userId", &self.users),
+                ],
+            ),
+        ] {
+            let filters: Vec<serde_json::Value> = filters.into_iter().flatten().collect();
+            if !filters.is_empty() {
+                query[name] = filters.into();
+            }
+        }
+    }
 }
 
 /// The recording bulk actions of an organization.
@@ -258,18 +315,22 @@ impl Order {
             let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
             format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
         };
-        json!({
+        let mut query = json!({
             "action": "EXPORT",
-            "actionDate": iso(now),
+            "actionDate": iso(self.at.unwrap_or(now)),
             "integrationId": self.integration,
             "includeScreenRecordings": self.screens,
             "includeRecordingsWithSensitiveData": self.sensitive,
+            "includePolicyBasedRecordings": self.policy_based,
+            "includeSnippetRecordings": self.snippets,
             "conversationQuery": {
                 "interval": format!("{}/{}", iso(self.range.start), iso(self.range.end)),
                 "order": "asc",
                 "orderBy": "conversationStart",
             },
-        })
+        });
+        self.select.add_to(&mut query["conversationQuery"]);
+        query
     }
 }
 

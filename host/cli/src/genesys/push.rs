@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use recording_host_engine::{Pipeline, run::Interval};
 
-use super::jobs::{Job, Order, Push as Jobs};
+use super::jobs::{Job, Order, Push as Jobs, Select};
 use crate::{Done, clock::clock, stopped};
 
 /// The type of the sources that can push.
@@ -56,6 +56,30 @@ struct Start {
     /// Push recordings with sensitive data, too.
     #[arg(long)]
     sensitive: bool,
+    /// Leave out recordings that a policy has made.
+    #[arg(long)]
+    no_policy_based: bool,
+    /// Leave snippets out.
+    #[arg(long)]
+    no_snippets: bool,
+    /// Push at this instant, such as 2026-02-01T22:00:00Z, instead of as soon as possible.
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<jiff::Timestamp>,
+    /// Push recordings of conversations with these media alone, such as voice.
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    media: Vec<String>,
+    /// Push recordings of conversations of this direction alone.
+    #[arg(long, value_parser = ["inbound", "outbound"])]
+    direction: Option<String>,
+    /// Push recordings of conversations that passed one of these queues.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    queue: Vec<String>,
+    /// Push recordings of conversations in which one of these users took part.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    user: Vec<String>,
+    /// Push recordings of conversations of these divisions.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    division: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +167,18 @@ impl Start {
             range: interval.from..until,
             screens: !self.no_screens,
             sensitive: self.sensitive,
+            policy_based: !self.no_policy_based,
+            snippets: !self.no_snippets,
+            at: self
+                .at
+                .and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+            select: Select {
+                media: self.media,
+                direction: self.direction,
+                queues: self.queue,
+                users: self.user,
+                divisions: self.division,
+            },
         };
         let job = jobs.start(&order).await?;
         eprintln!("job {}", job.id);

@@ -87,7 +87,10 @@ fn key_in(
     let rest = told.key.strip_prefix(&stem(donor, part))?;
     let to = stem(binding, part);
     match rest.strip_prefix('.') {
-        Some(extension) if !extension.contains(['.', '/']) => Some(format!("{to}.{extension}")),
+        Some(extension) if !extension.contains(['.', '/']) => {
+            let extension = donor.layout.extension_of_type(extension);
+            Some(binding.layout.whole(&to, extension))
+        }
         _ => Some(binding.layout.entry(&to, &rest[1..])),
     }
 }

@@ -59,7 +59,7 @@ impl ObjectTarget {
     pub(super) fn key(&self, layout: &Layout) -> String {
         let stem = || layout.stem(&self.about, &self.conversation, &self.recording, self.part);
         match &self.name {
-            Name::Whole(extension) => format!("{}.{extension}", stem()),
+            Name::Whole(extension) => layout.whole(&stem(), extension),
             Name::Entry(name) => layout.entry(&stem(), name),
             Name::Bundle(id) => layout.bundle(id),
             Name::Aside {

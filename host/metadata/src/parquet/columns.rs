@@ -38,6 +38,7 @@ pub(crate) struct Rows {
     media_types: Texts,
     attributes: Labels,
     attempt: Int32Builder,
+    ended_at: TimestampMillisecondBuilder,
 }
 
 impl Default for Rows {
@@ -68,6 +69,7 @@ impl Default for Rows {
             media_types: Texts::default(),
             attributes: Labels::default(),
             attempt: Int32Builder::new(),
+            ended_at: instants(),
         }
     }
 }
@@ -113,6 +115,7 @@ impl Columns for Rows {
             list("media_types", element(DataType::Utf8)),
             list("attributes", Labels::data_type()),
             Field::new("attempt", DataType::Int32, false),
+            Field::new("ended_at", instant_type(), true),
         ])
     }
 
@@ -140,6 +143,7 @@ impl Columns for Rows {
         self.media_types.push(row.media_types);
         self.attributes.push(row.attributes.iter());
         self.attempt.append_value(small(row.attempt));
+        self.ended_at.append_option(row.ended_at.map(signed));
         Ok(())
     }
 
@@ -168,6 +172,7 @@ impl Columns for Rows {
             self.media_types.take()?,
             self.attributes.take()?,
             Arc::new(self.attempt.finish()),
+            Arc::new(self.ended_at.finish()),
         ];
         RecordBatch::try_new(Arc::clone(schema), columns)
     }

@@ -19,6 +19,22 @@ pub(super) fn before_sidecar(name: &str) -> Option<&str> {
     ending.eq_ignore_ascii_case(SIDECAR).then(|| &name[..at])
 }
 
+/// The integration's extension for a file; all Ogg of Genesys Cloud holds Opus.
+pub(super) fn extension(of_type: &str) -> &str {
+    match of_type {
+        "ogg" => "opus",
+        other => other,
+    }
+}
+
+/// The extension by which other layouts know such a file.
+pub(super) fn of_type(in_key: &str) -> &str {
+    match in_key {
+        "opus" => "ogg",
+        other => other,
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {

@@ -46,7 +46,7 @@ fn each_layout_has_the_keys_that_its_documentation_tells() {
             ),
             told(
                 "0f3c-11/year=2026/month=1/day=5/hour=9/conversation_id=c-1/r-1",
-                "0f3c-11/year=2026/month=1/day=5/hour=9/conversation_id=c-1/r-1.2",
+                "0f3c-11/year=2026/month=1/day=5/hour=9/conversation_id=c-1/r-1_2",
                 "0f3c-11/"
             ),
             told("recordings/c-1_r-1", "recordings/c-1_r-1.2", "recordings/"),
@@ -57,6 +57,10 @@ fn each_layout_has_the_keys_that_its_documentation_tells() {
             ),
         ]
     );
+    let wholes = layouts().map(|layout| layout.whole("stem", "ogg"));
+    assert_eq!(wholes, ["stem.ogg", "stem.opus", "stem.ogg", "stem.ogg"]);
+    let back = layouts().map(|layout| layout.extension_of_type("opus").to_owned());
+    assert_eq!(back, ["opus", "ogg", "opus", "opus"]);
     let entries = layouts().map(|layout| layout.entry("stem", "a.txt"));
     assert_eq!(
         entries,

@@ -68,7 +68,8 @@ pub(super) fn wrap_up_codes(world: &World, request: &Request) -> Answer {
 fn page(uri: &str, params: &Params, entities: impl Iterator<Item = Value>) -> Answer {
     let size = params.number("pageSize", 25, PAGE)?.max(1);
     let number = params.number("pageNumber", 1, u64::MAX)?.max(1);
-    let ids: Vec<&str> = params.all("id").collect();
+    // Either a parameter for each id, or all in one, as the SDKs send them.
+    let ids: Vec<&str> = params.all("id").flat_map(|ids| ids.split(',')).collect();
     if ids.len() as u64 > PAGE {
         return Err(Refusal::bad(format!("More than {PAGE} ids were given")));
     }

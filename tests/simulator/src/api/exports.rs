@@ -14,7 +14,11 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Refusal, body, interval, permission};
+use super::{
+    Refusal, body,
+    filter::{Filter, Level, passes},
+    interval, permission,
+};
 use crate::{
     State, http::Request, id::Kind, organization::Organization, push::exported, server::World,
     time::parse,
@@ -25,6 +29,7 @@ pub(super) const PATH: &str = "/api/v2/recording/jobs";
 const AT_ONCE: usize = 2;
 /// How long a job looks for its recordings, and for each of them (ms).
 const LOOKING: (u64, u64) = (30_000, 2);
+const DAY: u64 = 86_400_000;
 /// How long it exports, and each recording (ms).
 const EXPORTING: (u64, u64) = (20_000, 50);
 
@@ -49,12 +54,19 @@ struct Kept {
 struct Query {
     action: String,
     action_date: Option<String>,
-    action_age: Option<u32>,
+    action_age: Option<u64>,
     integration_id: Option<String>,
     #[serde(default)]
     include_recordings_with_sensitive_data: bool,
     #[serde(default = "yes")]
     include_screen_recordings: bool,
+    /// Read and without effect: no recording of this organization is made by a policy or is a snippet.
+    #[serde(default = "yes", rename = "includePolicyBasedRecordings")]
+    _policy_based: bool,
+    #[serde(default = "yes", rename = "includeSnippetRecordings")]
+    _snippets: bool,
+    screen_recording_action_date: Option<String>,
+    screen_recording_action_age: Option<u64>,
     conversation_query: Option<ConversationQuery>,
 }
 
@@ -65,6 +77,46 @@ struct ConversationQuery {
     interval: String,
     order: Option<String>,
     order_by: Option<String>,
+    #[serde(default)]
+    conversation_filters: Vec<Filter>,
+    #[serde(default)]
+    segment_filters: Vec<Filter>,
+}
+
+/// When a recording is pushed, if the job is done by then.
+#[derive(Clone, Copy)]
+enum Action {
+    /// At this instant (ms since the epoch).
+    At(u64),
+    /// At this age (ms).
+    Age(u64),
+}
+
+impl Action {
+    /// Reads a date or an age in days, one of which must be given if either may.
+    fn read(date: Option<&String>, age: Option<u64>) -> Result<Option<Self>, Refusal> {
+        match (date, age) {
+            (Some(date), None) => {
+                let at = parse(date).ok_or_else(|| {
+                    let message = format!("{date} is not a date");
+                    Refusal::new(StatusCode::BAD_REQUEST, "invalid.date", message)
+                })?;
+                Ok(Some(Action::At(at)))
+            }
+            (None, Some(days)) => Ok(Some(Action::Age(days * DAY))),
+            (None, None) => Ok(None),
+            _ => Err(Refusal::bad(
+                "Either a date or an age of the action is possible",
+            )),
+        }
+    }
+
+    fn due(self, created: u64) -> u64 {
+        match self {
+            Action::At(at) => at,
+            Action::Age(age) => created + age,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -94,12 +146,13 @@ struct Job {
     found: Found,
 }
 
-/// The recordings that a job is about, as pairs of conversation and recording.
+/// The recordings that a job is about.
 #[derive(Clone, Default)]
 struct Found {
-    /// The recordings that are pushed once the job is done.
-    push: Vec<(String, String)>,
+    /// The recordings that are pushed once the job is done, by id, each not before an instant.
+    push: Vec<(String, u64)>,
     skipped: u64,
+    /// Those that cannot be pushed, as pairs of conversation and recording.
     failed: Vec<(String, String)>,
 }
 
@@ -169,12 +222,9 @@ impl Kept {
     fn settle(&mut self, now: u64) {
         for job in &mut self.jobs {
             if job.state(now) == "FULFILLED" {
-                let pushed = job
-                    .found
-                    .push
-                    .iter()
-                    .map(|(_, recording)| recording.clone());
-                self.pushed.extend(pushed);
+                let due = job.found.push.iter().filter(|(_, due)| *due <= now);
+                self.pushed
+                    .extend(due.map(|(recording, _)| recording.clone()));
             }
         }
     }
@@ -281,14 +331,15 @@ fn create(
     if query.include_recordings_with_sensitive_data {
         permission::check(world, permission::SENSITIVE)?;
     }
-    let date = match (&query.action_date, query.action_age) {
-        (Some(date), None) => Some(parse(date).ok_or_else(|| {
-            let message = format!("{date} is not a date");
-            Refusal::new(StatusCode::BAD_REQUEST, "invalid.date", message)
-        })?),
-        (None, Some(_)) => None,
-        _ => return Err(Refusal::bad("Either actionDate or actionAge is required")),
-    };
+    let action = Action::read(query.action_date.as_ref(), query.action_age)?
+        .ok_or_else(|| Refusal::bad("Either actionDate or actionAge is required"))?;
+    let of_screens = Action::read(
+        query.screen_recording_action_date.as_ref(),
+        query.screen_recording_action_age,
+    )?;
+    if of_screens.is_some() && !query.include_screen_recordings {
+        return Err(Refusal::bad("includeScreenRecordings must be true"));
+    }
     let integration = world.organization.integration_id();
     match &query.integration_id {
         None => return Err(Refusal::bad("integrationId is required for EXPORT")),
@@ -316,6 +367,12 @@ fn create(
             return Err(Refusal::bad("order or orderBy is not known"));
         }
     }
+    for filter in &searched.conversation_filters {
+        filter.check(Level::Conversation)?;
+    }
+    for filter in &searched.segment_filters {
+        filter.check(Level::Segment)?;
+    }
     if kept.jobs.iter().filter(|job| job.is_on(now)).count() >= AT_ONCE {
         let message = "The maximum of 2 pending or processing recording jobs is reached";
         return Err(Refusal::new(
@@ -324,14 +381,15 @@ fn create(
             message,
         ));
     }
-    let (conversations, found) = search(world, kept, &query, from..until);
+    let actions = (action, of_screens.unwrap_or(action));
+    let (conversations, found) = search(world, kept, &query, searched, actions, from..until);
     let length = LOOKING.0 + LOOKING.1 * (found.push.len() + found.failed.len()) as u64;
     let id = kept.next_id(&world.organization);
     let job = Job {
         id,
         query: serde_json::from_slice(&request.body).unwrap_or_default(),
         created: now,
-        ready: (now + length).max(date.unwrap_or(0)),
+        ready: now + length,
         exporting: None,
         cancelled: false,
         own: true,
@@ -343,28 +401,46 @@ fn create(
     Ok((StatusCode::ACCEPTED, answer))
 }
 
-/// The recordings of conversations that began in a range, and how many conversations there are.
-fn search(world: &World, kept: &Kept, query: &Query, range: std::ops::Range<u64>) -> (u64, Found) {
+/// The recordings of conversations that began in a range and pass the filters, and how many
+/// conversations there are; `actions` are those on recordings, and on recordings of screens.
+fn search(
+    world: &World,
+    kept: &Kept,
+    query: &Query,
+    searched: &ConversationQuery,
+    actions: (Action, Action),
+    range: std::ops::Range<u64>,
+) -> (u64, Found) {
     let organization = &world.organization;
+    let now = world.clock.now();
+    let filters = (&searched.conversation_filters, &searched.segment_filters);
     let mut found = Found::default();
-    let indexes = organization.first_at(range.start)..organization.first_at(range.end);
-    for index in indexes.clone() {
+    let mut conversations = 0;
+    for index in organization.first_at(range.start)..organization.first_at(range.end) {
         let conversation = organization.conversation(index);
+        if !passes(organization, &conversation, now, filters.0, filters.1) {
+            continue;
+        }
+        conversations += 1;
         for recording in &conversation.recordings {
             let screen = matches!(recording.kind, crate::RecordingKind::Screen(_));
             if screen && !query.include_screen_recordings {
                 continue;
             }
-            let pair = (conversation.id.clone(), recording.id.clone());
+            let action = if screen { actions.1 } else { actions.0 };
+            let push = (recording.id.clone(), action.due(conversation.start));
             let sensitive = recording.state == State::Sensitive;
             match recording.state {
                 State::Sensitive if !query.include_recordings_with_sensitive_data => {}
                 State::Deleted => {}
                 _ if kept.pushed.contains(&recording.id) => found.skipped += 1,
-                _ if sensitive || exported(recording) => found.push.push(pair),
-                _ => found.failed.push(pair),
+                _ if sensitive || exported(recording) => found.push.push(push),
+                _ => {
+                    let failed = (conversation.id.clone(), recording.id.clone());
+                    found.failed.push(failed);
+                }
             }
         }
     }
-    (indexes.end - indexes.start, found)
+    (conversations, found)
 }

@@ -163,6 +163,16 @@ pub(super) fn orphan(
     Ok((StatusCode::OK, row))
 }
 
+/// A recording without its media, as it is after a change.
+pub(super) fn without(
+    world: &World,
+    conversation: &Conversation,
+    recording: &Recording,
+    now: u64,
+) -> Value {
+    row(world, conversation, recording, "NONE", false, now).1
+}
+
 fn row(
     world: &World,
     conversation: &Conversation,
@@ -184,6 +194,18 @@ fn row(
         "creationTime": iso(conversation.start),
         "selfUri": format!("/api/v2/conversations/{id}/recordings/{own}"),
     });
+    if let Some(subtype) = recording::subtype(recording) {
+        row["mediaSubtype"] = json!(subtype);
+    }
+    if recording.number > 0 && audio {
+        // The leg of an agent of one's own belongs to the consultation, too.
+        let other = world
+            .organization
+            .conversation(conversation.index.saturating_sub(1))
+            .id;
+        row["associatedConversationIds"] = json!([id, other]);
+    }
+    recording::keeping(world, conversation, recording, &mut row);
     // Sensitive recordings are given redacted.
     let given =
         matches!(world.given(recording, now), Given::Files) || recording.state == State::Sensitive;

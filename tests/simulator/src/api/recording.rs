@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refusal, body, permission};
+use super::{Refusal, body, media as file, params::Params, permission};
 use crate::{
     Conversation, Given, Recording, RecordingKind, State, faults::Fault, http::Request, id::Kind,
     server::World, time::iso,
@@ -78,7 +78,6 @@ fn row(world: &World, conversation: &Conversation, recording: &Recording, now: u
     let id = &conversation.id;
     let thing = conversation.index << 12 | recording.number;
     let odd = world.chance.marks(Fault::UnknownValues, thing).is_some();
-    let screen = matches!(recording.kind, RecordingKind::Screen(_));
     let state = if odd {
         "QUARANTINED"
     } else {
@@ -87,17 +86,32 @@ fn row(world: &World, conversation: &Conversation, recording: &Recording, now: u
     let mut row = json!({
         "id": recording.id,
         "conversationId": id,
-        "startTime": screen.then(|| iso(conversation.start)),
         "media": media(conversation, recording),
-        "mediaSubtype": subtype(recording),
         "fileState": state,
         "sessionId": session(world, conversation, recording),
         "region": "eu-west-1",
         "selfUri": format!("/api/v2/conversations/{id}/recordingmetadata/{}", recording.id),
     });
+    if matches!(recording.kind, RecordingKind::Screen(_)) {
+        row["startTime"] = json!(iso(conversation.start));
+    }
+    if let Some(subtype) = subtype(recording) {
+        row["mediaSubtype"] = json!(subtype);
+    }
     if state == "AVAILABLE" {
         row["annotations"] = annotations(world, conversation, recording);
     }
+    keeping(world, conversation, recording, &mut row);
+    row
+}
+
+/// Adds until when a recording is kept, and where.
+pub(super) fn keeping(
+    world: &World,
+    conversation: &Conversation,
+    recording: &Recording,
+    row: &mut Value,
+) {
     if recording.state == State::Archived {
         row["archiveDate"] = json!(iso(conversation.end + DAY));
         row["archiveMedium"] = json!("CLOUDARCHIVE");
@@ -106,7 +120,6 @@ fn row(world: &World, conversation: &Conversation, recording: &Recording, now: u
     if let Some((_, until)) = world.restored(&recording.id) {
         row["restoreExpirationTime"] = json!(iso(until));
     }
-    row
 }
 
 /// The medium of a recording, in the vendor's word.
@@ -119,7 +132,7 @@ pub(super) fn media(conversation: &Conversation, recording: &Recording) -> &'sta
 }
 
 /// Which leg of a call it is of.
-fn subtype(recording: &Recording) -> Option<&'static str> {
+pub(super) fn subtype(recording: &Recording) -> Option<&'static str> {
     match recording.kind {
         RecordingKind::Screen(_) => Some("Screen"),
         RecordingKind::Transcript | RecordingKind::Json => None,
@@ -149,14 +162,16 @@ pub(super) fn annotations(
     {
         return json!([]);
     }
-    let place = conversation.start + recording.duration_ms / 2;
+    let thing = conversation.index << 12 | recording.number;
+    let odd = world.chance.marks(Fault::UnknownValues, thing).is_some();
     json!([{
         "id": ids.make(Kind::Annotation, conversation.index, recording.number),
         "type": "pause",
-        "reason": "Hold",
+        "reason": if odd { "Meditation" } else { "Hold" },
         "location": recording.duration_ms / 2,
         "durationMs": 1000,
-        "absoluteLocation": iso(place),
+        // Where it is in the conversation; `location` is where it is in what can be played.
+        "absoluteLocation": recording.duration_ms / 2,
         "absoluteDurationMs": 1000,
         "description": "a second of silence",
     }])
@@ -192,6 +207,7 @@ pub(super) fn restore(
     recording: &str,
     request: &Request,
 ) -> Result<(StatusCode, Value), Refusal> {
+    Params::of(request, &["clearExport"])?.choice("clearExport", &["true", "false"])?;
     let change: Change = body(request)?;
     let (conversation, recording) = find(world, id, recording)?;
     let now = world.clock.now();
@@ -202,8 +218,12 @@ pub(super) fn restore(
         })
     };
     let until = date(&change.archive_date)?;
-    let kept = iso(conversation.end + 3650 * DAY);
-    if change.delete_date.as_deref() != Some(&kept) || change.export_date.is_some() {
+    let kept = conversation.end + 3650 * DAY;
+    let same = match &change.delete_date {
+        Some(text) => date(text)? == kept,
+        None => false,
+    };
+    if !same || change.export_date.is_some() {
         let text = "The date of deletion or export changes, which takes editRetention";
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
@@ -217,6 +237,8 @@ pub(super) fn restore(
         ));
     }
     world.restore(&recording.id, now, until);
-    let answer = row(world, &conversation, &recording, now);
-    Ok((StatusCode::OK, answer))
+    Ok((
+        StatusCode::OK,
+        file::without(world, &conversation, &recording, now),
+    ))
 }

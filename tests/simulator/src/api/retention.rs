@@ -4,12 +4,14 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Refusal, params::Params};
-use crate::{State, http::Request, id::Kind, rng::Rng, server::World, time::iso};
+use crate::{State, faults::Fault, http::Request, id::Kind, rng::Rng, server::World, time::iso};
 
 const DAY: u64 = 86_400_000;
 const SORT_ORPHAN: u64 = 7;
 /// The most recordings on a page of the retention query.
 const PAGE: u64 = 500;
+/// The most orphans that are listed, unless only those whose conversation is known are requested.
+const CAP: usize = 500;
 /// When recordings are archived and deleted, after they were made.
 const ARCHIVED: u64 = 365 * DAY;
 const DELETED: u64 = 730 * DAY;
@@ -83,16 +85,38 @@ pub(super) fn orphan_state(orphan: u64) -> &'static str {
     }
 }
 
+/// Returns true if the vendor knows the conversation of an orphan.
+fn knows_conversation(orphan: u64) -> bool {
+    orphan % 3 == 1
+}
+
 /// Lists recordings that belong to no conversation.
 pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
-    let params = Params::of(request, &["pageSize", "pageNumber"])?;
+    const KNOWN: [&str; 7] = [
+        "pageSize",
+        "pageNumber",
+        "sortBy",
+        "nextPage",
+        "previousPage",
+        "hasConversation",
+        "media",
+    ];
+    let params = Params::of(request, &KNOWN)?;
+    let with_conversation = params.choice("hasConversation", &["true", "false"])? == Some("true");
     let size = params.number("pageSize", 25, 100)?.max(1);
     let number = params.number("pageNumber", 1, u64::MAX)?.max(1);
     let (from, until) = world.organization.interval();
     let (from, until) = (from.as_millisecond() as u64, until.as_millisecond() as u64);
-    let total = world.settings.orphans;
+    let all = 0..world.settings.orphans;
+    let listed: Vec<u64> = match with_conversation {
+        true => all.filter(|orphan| knows_conversation(*orphan)).collect(),
+        false => all.take(CAP).collect(),
+    };
+    let total = listed.len() as u64;
     let first = ((number - 1).saturating_mul(size)).min(total);
-    let entities = (first..(first + size).min(total)).map(|orphan| {
+    let shown = &listed[first as usize..(first + size).min(total) as usize];
+    let entities = shown.iter().map(|&orphan| {
+        let odd = world.chance.marks(Fault::UnknownValues, orphan).is_some();
         let id = world.organization.ids.make(Kind::Orphan, orphan, 0);
         let mut dice = Rng::new(world.settings.seed, SORT_ORPHAN, orphan);
         json!({
@@ -101,7 +125,11 @@ pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, V
             "providerType": "EDGE",
             "mediaType": "CALL",
             "fileState": orphan_state(orphan),
-            "orphanStatus": "NO_CONVERSATION",
+            "orphanStatus": match knows_conversation(orphan) {
+                _ if odd => "ADRIFT",
+                true => "CONVERSATION_NOT_EVALUATED",
+                false => "NO_CONVERSATION",
+            },
             "selfUri": format!("/api/v2/orphanrecordings/{id}"),
         })
     });

@@ -48,7 +48,8 @@ pub(super) fn row(world: &World, conversation: &Conversation, now: u64) -> Value
     }
     // The vendor adds fields and values without notice: some rows are odd.
     match conversation.odd % 40 {
-        0 => row["conversationInitiator"] = json!("customer"),
+        _ if !world.settings.newer_than_sdks => {}
+        0 => row["conversationWeather"] = json!({ "sky": "clear" }),
         1 => row["participants"]
             .as_array_mut()
             .map_or((), |participants| {

@@ -17,6 +17,8 @@ use crate::{
     server::World,
 };
 
+/// Where tokens are given out.
+pub(crate) const PATH: &str = "/oauth/token";
 /// The length of a window of the rate limit (ms).
 const WINDOW: u64 = 60_000;
 
@@ -142,7 +144,7 @@ pub(crate) fn serve(world: &World, request: &Request) -> (Reply, Option<String>)
             Some(text),
         )
     };
-    if request.path != "/oauth/token" {
+    if request.path != PATH {
         return refuse(
             StatusCode::NOT_FOUND,
             "not_found",

@@ -68,7 +68,7 @@ pub(super) async fn serve(
 
 async fn respond(
     world: &Arc<World>,
-    origin: Origin,
+    port: Origin,
     request: hyper::Request<Incoming>,
     reset: &AtomicBool,
 ) -> io::Result<Reply> {
@@ -82,14 +82,15 @@ async fn respond(
         headers: parts.headers,
         body: body.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes),
     };
-    if matches!(origin, Origin::Api) && request.path == CLOCK {
+    if matches!(port, Origin::Api) && request.path == CLOCK {
         return Ok(reply(
             StatusCode::OK,
             "application/json",
             world.clock.json(),
         ));
     }
-    match interruption(world, origin).await {
+    let origin = served(world, port, &request.path);
+    match interruption(world, port, origin).await {
         Some(Interruption::Reset) => {
             reset.store(true, Ordering::Release);
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -111,15 +112,25 @@ async fn respond(
     Ok(sent(world, origin, reply))
 }
 
+/// The origin that answers a request to a port: the vendor's SDKs log in at the API's address, and all
+/// of it may be on one port.
+fn served(world: &World, port: Origin, path: &str) -> Origin {
+    match port {
+        Origin::Api if path == api::token::PATH => Origin::Login,
+        Origin::Api if world.settings.one_port && !path.starts_with("/api/") => Origin::Media,
+        port => port,
+    }
+}
+
 /// An event in place of the regular answer.
 enum Interruption {
     Reset,
     Answer(Reply),
 }
 
-async fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
+async fn interruption(world: &World, port: Origin, origin: Origin) -> Option<Interruption> {
     let chance = &world.chance;
-    let door = world.door(origin);
+    let door = world.door(port);
     // A port that is closed cannot be closed once more.
     let refuse = (!door.is_closed())
         .then(|| chance.strikes(Fault::Refuse))
@@ -149,13 +160,13 @@ async fn interruption(world: &World, origin: Origin) -> Option<Interruption> {
             world.tokens.forget();
             Some(Interruption::Answer(answer::unauthorized()))
         }
-        Origin::Login => login_down(world).await,
+        Origin::Login => login_down(world, port).await,
         _ => None,
     }
 }
 
 /// The log-in service is down for a while: it says so, or its port is closed.
-async fn login_down(world: &World) -> Option<Interruption> {
+async fn login_down(world: &World, port: Origin) -> Option<Interruption> {
     let now = world.clock.now();
     if now < world.login_up.load(Ordering::Acquire) {
         return Some(Interruption::Answer(answer::unavailable()));
@@ -164,7 +175,7 @@ async fn login_down(world: &World) -> Option<Interruption> {
     let pause = between(&mut dice, 2000, 20_000);
     if dice.percent(50) {
         let pause = world.clock.real(pause);
-        world.door(Origin::Login).close(pause).await;
+        world.door(port).close(pause).await;
         return Some(Interruption::Reset);
     }
     let up = now + pause.as_millis() as u64;

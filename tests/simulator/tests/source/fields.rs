@@ -72,7 +72,7 @@ const CONVERSATION: &str = "conversationId! conversationStart! conversationEnd \
     participants[].sessions[].segments[].properties";
 
 /// A field that the SDKs do not have: the vendor adds some without notice, and the simulator, too.
-const ADDED: &str = "conversationInitiator";
+const ADDED: &str = "conversationWeather";
 
 const METADATA: &str = "id! conversationId! name path selfUri startTime endTime media mediaSubtype \
     mediaSubject annotations annotations[].id annotations[].name annotations[].type \
@@ -83,7 +83,7 @@ const METADATA: &str = "id! conversationId! name path selfUri startTime endTime 
     archiveDate deleteDate exportDate exportedDate restoreExpirationTime archiveMedium sessionId \
     region maxAllowedRestorationsForOrg remainingRestorationsAllowedForOrg";
 
-const RECORDING: &str = "id conversationId name path selfUri startTime endTime media annotations \
+const RECORDING: &str = "id conversationId name path selfUri startTime endTime media mediaSubtype annotations \
     annotations[].id annotations[].name annotations[].type annotations[].location \
     annotations[].durationMs annotations[].absoluteLocation annotations[].absoluteDurationMs \
     annotations[].description annotations[].reason fileState mediaUris mediaUris.* \

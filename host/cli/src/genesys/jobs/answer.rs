@@ -49,7 +49,11 @@ impl Job {
             "/integrationId",
             "/includeScreenRecordings",
             "/includeRecordingsWithSensitiveData",
+            "/includePolicyBasedRecordings",
+            "/includeSnippetRecordings",
             "/conversationQuery/interval",
+            "/conversationQuery/conversationFilters",
+            "/conversationQuery/segmentFilters",
         ]
         .iter()
         .all(|part| self.recording_jobs_query.pointer(part) == query.pointer(part))
