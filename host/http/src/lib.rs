@@ -7,6 +7,7 @@ mod authenticator;
 mod client;
 mod download;
 mod limit;
+mod pace;
 mod public_dns;
 mod retry;
 #[cfg(feature = "aws")]
