@@ -1,10 +1,18 @@
 //! Servers that speak the protocol of S3 in their own ways, and what is said when one refuses.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use recording_host_sink::{Body, PutOptions, PutResult, Sink, SinkError, conformance};
 use serde_json::json;
 
-use crate::s3_server::{Server, Ways};
+use crate::{
+    s3_server::{Server, Ways},
+    support::answering,
+};
+
+const LARGE: usize = 20 << 20;
 
 async fn put(sink: &dyn Sink, data: &'static str) -> Result<PutResult, SinkError> {
     let body = Body::whole(Bytes::from_static(data.as_bytes()));
@@ -60,8 +68,8 @@ async fn the_check_finds_the_best_checksum_that_the_server_compares() {
                 refuses: &["crc64nvme", "crc32c", "crc32"],
                 ..Ways::default()
             },
-            "no checksum, sizes are compared",
-            None,
+            "md5 checked",
+            Some("content-md5"),
         ),
         (
             Ways {
@@ -82,7 +90,7 @@ async fn the_check_finds_the_best_checksum_that_the_server_compares() {
         let seen = server.seen("PutObject").remove(0);
         let sent = seen
             .names()
-            .find(|name| name.starts_with("x-amz-checksum-crc"));
+            .find(|name| name.starts_with("x-amz-checksum-crc") || *name == "content-md5");
         assert_eq!(sent, header);
         // The probe is gone.
         assert!(server.keys().iter().all(|key| !key.contains("probe")));
@@ -172,7 +180,7 @@ async fn each_refusal_is_one_line_that_names_the_object_and_the_way_out() {
         ),
         ("InvalidAccessKeyId", "check `credentials`", false),
         ("ExpiredToken", "the credentials have expired", false),
-        ("RequestTimeTooSkewed", "the clock of this machine", false),
+        ("RequestTimeTooSkewed", "the clock of this machine", true),
         ("PermanentRedirect", "check `region` and `endpoint`", false),
         ("InvalidStorageClass", "mend `storage_class`", false),
         (
@@ -202,4 +210,82 @@ async fn each_refusal_is_one_line_that_names_the_object_and_the_way_out() {
         assert!(!said.contains('\n'), "{said}");
         assert_eq!(error.retryable, retryable, "{code}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_with_a_retention_carries_what_servers_ask_of_such_objects() {
+    let lock = json!({ "object_lock": { "mode": "governance", "days": 30 } });
+    for (refuses, header) in [
+        (&[][..], "x-amz-sdk-checksum-algorithm"),
+        (&["crc64nvme", "crc32c", "crc32"][..], "content-md5"),
+    ] {
+        let server = Server::start(Ways {
+            refuses,
+            ..Ways::default()
+        })
+        .await;
+        let sink = server.sink(lock.clone()).await;
+        sink.check().await.unwrap();
+        // The probe was put like the objects will be, and its retention is over soon.
+        let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
+        for probe in server.seen("PutObject") {
+            let until = probe.header("x-amz-object-lock-retain-until-date").unwrap();
+            assert!(*until < *soon, "{until}");
+        }
+        server.forget();
+        put(&*sink, "some bytes").await.unwrap();
+        assert!(server.seen("PutObject").remove(0).header(header).is_some());
+        let large = Body::whole(Bytes::from(vec![7; 20 << 20]));
+        sink.put("large.ogg", PutOptions::default(), large)
+            .await
+            .unwrap();
+    }
+}
+
+/// Answers to the end of an upload without a word, and reports the objects of which it was told.
+async fn silent_at_the_end() -> String {
+    let sum = Arc::new(Mutex::new(None::<String>));
+    answering(move |request| {
+        let sum = sum.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let length = body.collect().await.unwrap().to_bytes().len();
+            let query = parts.uri.query().unwrap_or_default().to_owned();
+            let told = parts.headers.get("x-amz-checksum-crc64nvme").cloned();
+            let answer = hyper::Response::builder();
+            let answer = match parts.method.as_str() {
+                "POST" if query.starts_with("uploads") => {
+                    let text = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+                    return answer.body(Full::new(Bytes::from(text))).unwrap();
+                }
+                "POST" => {
+                    *sum.lock().unwrap() = told.map(|sum| sum.to_str().unwrap().to_owned());
+                    answer
+                }
+                "PUT" => {
+                    assert!(length > 0);
+                    answer.header("etag", "\"part\"")
+                }
+                "HEAD" => match &*sum.lock().unwrap() {
+                    Some(sum) => answer
+                        .header("content-length", LARGE)
+                        .header("x-amz-checksum-crc64nvme", sum),
+                    None => answer.status(404),
+                },
+                _ => answer.status(404),
+            };
+            answer.body(Full::default()).unwrap()
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_of_an_upload_that_is_answered_by_nothing_is_found_out_by_looking() {
+    let endpoint = silent_at_the_end().await;
+    let server = Server::start(Ways::default()).await;
+    let sink = server.sink(json!({ "endpoint": endpoint })).await;
+    let large = Body::whole(Bytes::from(vec![7; LARGE]));
+    let stored = sink.put("a.ogg", PutOptions::default(), large).await;
+    assert_eq!(stored.unwrap().size, LARGE as u64);
 }

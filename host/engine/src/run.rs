@@ -71,6 +71,7 @@ use recording_host_state::{Lease, Queue, QueueError, WorkQueue};
 use sink_health::SinkHealth;
 pub use step::source_error;
 use step::{NextInput, StepDone};
+pub(crate) use step::{is_silent, stuck};
 use tasks::{Happened, Tasks};
 
 /// How long something may be unavailable before a run gives up.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use crate::run::{
-    RunError,
+    RunError, is_silent,
     ports::{HttpGateway, SourceRuntime},
-    source_error,
+    source_error, stuck,
 };
 use recording_host_http::Patience;
 use recording_host_model::{
@@ -70,7 +70,7 @@ impl SourceSession {
     ) -> Result<Vec<Split>, RunError> {
         let mut event = SplitInput::Resume;
         let mut splits = Vec::new();
-        let mut tried = 0;
+        let (mut tried, mut steps) = (0, 0);
         loop {
             let now = self.clock.now();
             let mut step = match self.source.step(split.state.clone(), event, now).await? {
@@ -87,6 +87,10 @@ impl SourceSession {
             note(&self.events, &split.kind, &mut step.notes);
             splits.append(&mut step.splits);
             let next = step.next.clone();
+            steps = if is_silent(&step) { steps + 1 } else { 0 };
+            if let Some(reason) = stuck(&next, steps, now) {
+                return Err(RunError::Source(reason));
+            }
             take(step);
             match next {
                 Next::Send(send) => {

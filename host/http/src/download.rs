@@ -10,7 +10,7 @@ mod ask;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -22,7 +22,9 @@ use tokio::time::timeout;
 use super::{
     AllowedOrigins, Authenticator, ClientError, OriginError, RequestAuth, client,
     intermediary::{self, fault},
-    millis, retry,
+    millis,
+    pace::Pace,
+    retry,
 };
 use recording_host_model::{Artifact, Backpressure, Event, Events, clock::Clock};
 
@@ -181,6 +183,8 @@ impl Downloads {
             etag,
             came: 0,
             fruitless: 0,
+            pace: Pace::default(),
+            slow: false,
             downloads: self,
             artifact,
             response,
@@ -205,6 +209,9 @@ pub struct Download<'a> {
     md5: Option<([u8; 16], Md5)>,
     /// Interruptions since anything came.
     fruitless: u32,
+    pace: Pace,
+    /// True if it is to be begun anew because it trickles.
+    slow: bool,
 }
 
 impl Download<'_> {
@@ -252,10 +259,18 @@ impl Download<'_> {
     /// [`DownloadError`], if it was cut and cannot be resumed.
     pub async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
         loop {
+            if std::mem::take(&mut self.slow) {
+                let reason = "the media server sends less than 1 kB a second";
+                self.resume(reason.to_owned()).await?;
+            }
+            let asked = Instant::now();
             let reason = match timeout(SILENCE, self.response.chunk()).await {
                 Ok(Ok(Some(data))) => {
                     self.came += data.len() as u64;
-                    self.fruitless = 0;
+                    self.slow = self.pace.note(asked.elapsed(), data.len());
+                    if !self.pace.trickles() {
+                        self.fruitless = 0;
+                    }
                     if let Some((_, digest)) = &mut self.md5 {
                         digest.update(&data);
                     }

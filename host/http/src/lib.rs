@@ -9,6 +9,7 @@ mod coding;
 mod download;
 mod intermediary;
 mod limit;
+mod pace;
 mod private;
 mod proxy;
 mod public_dns;

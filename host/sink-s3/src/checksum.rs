@@ -2,22 +2,30 @@
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use crc_fast::CrcAlgorithm;
+use md5::{Digest as _, Md5};
 
 use super::Checksum;
 use recording_host_sink::Segments;
 
-/// A checksum that can be given for a whole object, however many parts it has.
+/// A checksum that goes with an object. The CRCs can be given for a whole object, however many parts it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Crc64Nvme,
     Crc32C,
     Crc32,
+    /// In the header `Content-MD5`, which servers know that know no other, and which some demand of objects
+    /// with a retention.
+    Md5,
 }
 
 impl Algorithm {
     /// The algorithms that are tried, the best first.
-    pub(super) const ALL: [Algorithm; 3] =
-        [Algorithm::Crc64Nvme, Algorithm::Crc32C, Algorithm::Crc32];
+    pub(super) const ALL: [Algorithm; 4] = [
+        Algorithm::Crc64Nvme,
+        Algorithm::Crc32C,
+        Algorithm::Crc32,
+        Algorithm::Md5,
+    ];
 
     /// The algorithm that a configuration selects, before a check has found out more.
     pub(super) fn of(checksum: Checksum) -> Option<Self> {
@@ -25,6 +33,7 @@ impl Algorithm {
             Checksum::Auto | Checksum::Crc64nvme => Some(Algorithm::Crc64Nvme),
             Checksum::Crc32c => Some(Algorithm::Crc32C),
             Checksum::Crc32 => Some(Algorithm::Crc32),
+            Checksum::Md5 => Some(Algorithm::Md5),
             Checksum::None => None,
         }
     }
@@ -34,29 +43,36 @@ impl Algorithm {
             Algorithm::Crc64Nvme => "crc64nvme",
             Algorithm::Crc32C => "crc32c",
             Algorithm::Crc32 => "crc32",
+            Algorithm::Md5 => "md5",
         }
     }
 
-    pub(super) fn sdk(self) -> ChecksumAlgorithm {
+    /// The algorithm as requests name it; none if they do not.
+    pub(super) fn sdk(self) -> Option<ChecksumAlgorithm> {
         match self {
-            Algorithm::Crc64Nvme => ChecksumAlgorithm::Crc64Nvme,
-            Algorithm::Crc32C => ChecksumAlgorithm::Crc32C,
-            Algorithm::Crc32 => ChecksumAlgorithm::Crc32,
+            Algorithm::Crc64Nvme => Some(ChecksumAlgorithm::Crc64Nvme),
+            Algorithm::Crc32C => Some(ChecksumAlgorithm::Crc32C),
+            Algorithm::Crc32 => Some(ChecksumAlgorithm::Crc32),
+            Algorithm::Md5 => None,
         }
     }
 
-    fn crc(self) -> CrcAlgorithm {
+    fn crc(self) -> Option<CrcAlgorithm> {
         match self {
-            Algorithm::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
-            Algorithm::Crc32C => CrcAlgorithm::Crc32Iscsi,
-            Algorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+            Algorithm::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Algorithm::Crc32C => Some(CrcAlgorithm::Crc32Iscsi),
+            Algorithm::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+            Algorithm::Md5 => None,
         }
     }
 
     pub(super) fn digest(self) -> Digest {
         Digest {
             algorithm: self,
-            digest: crc_fast::Digest::new(self.crc()),
+            state: match self.crc() {
+                Some(crc) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
+                None => State::Md5(Md5::new()),
+            },
         }
     }
 
@@ -73,18 +89,30 @@ impl Algorithm {
 #[derive(Debug)]
 pub(super) struct Digest {
     algorithm: Algorithm,
-    digest: crc_fast::Digest,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Crc(Box<crc_fast::Digest>),
+    Md5(Md5),
 }
 
 impl Digest {
     pub(super) fn update(&mut self, data: &[u8]) {
-        self.digest.update(data);
+        match &mut self.state {
+            State::Crc(digest) => digest.update(data),
+            State::Md5(digest) => digest.update(data),
+        }
     }
 
     pub(super) fn finish(self) -> Sum {
         Sum {
             algorithm: self.algorithm,
-            value: self.digest.finalize(),
+            value: match self.state {
+                State::Crc(digest) => digest.finalize().into(),
+                State::Md5(digest) => u128::from_be_bytes(digest.finalize().into()),
+            },
         }
     }
 }
@@ -93,7 +121,7 @@ impl Digest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) algorithm: Algorithm,
-    value: u64,
+    value: u128,
 }
 
 impl Sum {
@@ -101,23 +129,21 @@ impl Sum {
     pub(super) fn text(self, algorithm: Algorithm) -> Option<String> {
         let bytes = self.value.to_be_bytes();
         let bytes = match algorithm {
-            Algorithm::Crc64Nvme => &bytes[..],
-            Algorithm::Crc32C | Algorithm::Crc32 => &bytes[4..],
+            Algorithm::Crc64Nvme => &bytes[8..],
+            Algorithm::Crc32C | Algorithm::Crc32 => &bytes[12..],
+            Algorithm::Md5 => &bytes[..],
         };
         (self.algorithm == algorithm).then(|| aws_smithy_types::base64::encode(bytes))
     }
 
-    /// The sum of these bytes and of `length` more, whose sum is `next`.
-    pub(super) fn then(self, next: Sum, length: usize) -> Sum {
-        Sum {
-            value: crc_fast::checksum_combine(
-                self.algorithm.crc(),
-                self.value,
-                next.value,
-                length as u64,
-            ),
+    /// The sum of these bytes and of `length` more, whose sum is `next`; none if only the bytes show it.
+    pub(super) fn then(self, next: Sum, length: usize) -> Option<Sum> {
+        let [one, other] = [self.value as u64, next.value as u64];
+        let value = crc_fast::checksum_combine(self.algorithm.crc()?, one, other, length as u64);
+        Some(Sum {
+            value: value.into(),
             ..self
-        }
+        })
     }
 
     /// A sum that is certain to be wrong for whatever this one is right for.
@@ -141,6 +167,15 @@ macro_rules! with_sum {
     }};
 }
 
+/// Gives a request with a body the checksum, in whichever header there is for it.
+macro_rules! with_body_sum {
+    ($request:expr, $sum:expr) => {{
+        let sum: Option<$crate::checksum::Sum> = $sum;
+        let md5 = sum.and_then(|sum| sum.text($crate::checksum::Algorithm::Md5));
+        $crate::checksum::with_sum!($request, sum).set_content_md5(md5)
+    }};
+}
+
 /// The checksum of a whole object or part in an answer, with its algorithm.
 macro_rules! sum_in {
     ($answer:expr) => {{
@@ -160,7 +195,7 @@ macro_rules! sum_in {
     }};
 }
 
-pub(super) use {sum_in, with_sum};
+pub(super) use {sum_in, with_body_sum, with_sum};
 
 #[cfg(test)]
 mod tests {
@@ -175,9 +210,13 @@ mod tests {
                 pieces.iter().for_each(|piece| digest.update(piece));
                 digest.finish()
             };
-            let joined = sum(&[one]).then(sum(&[other]), other.len());
-            assert_eq!(joined, sum(&[one, other]));
-            assert_ne!(joined, joined.wrong());
+            let (joined, whole) = (
+                sum(&[one]).then(sum(&[other]), other.len()),
+                sum(&[one, other]),
+            );
+            let combines = algorithm != Algorithm::Md5;
+            assert_eq!(joined, combines.then_some(whole));
+            assert_ne!(whole, whole.wrong());
         }
     }
 
@@ -188,6 +227,7 @@ mod tests {
             (Algorithm::Crc64Nvme, "rosUhgp5mIg="),
             (Algorithm::Crc32C, "4waSgw=="),
             (Algorithm::Crc32, "y/Q5Jg=="),
+            (Algorithm::Md5, "JfnnlDI7RThF9RgfG2JNCw=="),
         ] {
             let mut digest = algorithm.digest();
             digest.update(b"123456789");

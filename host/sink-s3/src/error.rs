@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{NAME, S3, object::ExistingObject};
+use super::{Credentials, NAME, S3, object::ExistingObject};
 use recording_host_sink::{PutOptions, SinkError};
 
 /// The code that the server gives, such as `NoSuchKey`.
@@ -81,11 +81,17 @@ impl S3 {
                 (self.redirected(code, elsewhere, &said), false)
             }
             false => of_setting(code, &said)
-                .map(|reason| (reason, false))
+                .map(|reason| (reason, code.starts_with("ExpiredToken") && self.renews()))
                 .or_else(|| of_request(code, &said))
                 .unwrap_or_else(|| of_status(code, status, &said)),
         };
         self.failure(key, reason, retryable)
+    }
+
+    /// Returns true if others than those that have expired may come from where the credentials come from.
+    fn renews(&self) -> bool {
+        let identity = &self.settings.identity;
+        identity.role.is_some() || !matches!(identity.source, Credentials::Static { .. })
     }
 
     fn redirected(&self, code: &str, region: Option<String>, said: &str) -> String {
@@ -149,9 +155,6 @@ fn of_setting(code: &str, said: &str) -> Option<String> {
         "ExpiredToken" | "ExpiredTokenException" => {
             "the credentials have expired; give new ones in `credentials`, or a role that is renewed by itself".into()
         }
-        "RequestTimeTooSkewed" => {
-            "the clock of this machine differs from the server's by too much; set it (NTP)".into()
-        }
         "InvalidStorageClass" => {
             format!("the server does not know the storage class; mend `storage_class`{said}")
         }
@@ -186,6 +189,11 @@ fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
             format!("{code}: the object was damaged on the way{said}"),
             true,
         ),
+        // It may have struck once, while a machine slept or its clock was being set.
+        "RequestTimeTooSkewed" => (
+            "the clock of this machine differs from the server's by too much; it is tried again, and if it stays so, set the clock (NTP)".into(),
+            true,
+        ),
         "RequestTimeout"
         | "OperationAborted"
         | "ConditionalRequestConflict"
@@ -199,6 +207,10 @@ fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
 fn of_status(code: &str, status: u16, said: &str) -> (String, bool) {
     match (code, status) {
         ("", 403) => return (denied(""), false),
+        ("", 200..=299) => {
+            let reason = "the server's answer has no content that can be read; it is tried again";
+            return (reason.into(), true);
+        }
         ("", 404) => return ("not found; check `bucket` and `endpoint`".into(), false),
         _ => {}
     }
@@ -207,7 +219,9 @@ fn of_status(code: &str, status: u16, said: &str) -> (String, bool) {
     } else {
         format!("{code} (status {status})")
     };
-    let retryable = (status >= 500 && status != 501) || matches!(status, 408 | 409 | 429);
+    // An error within an answer that began as a success came up on the way.
+    let retryable =
+        (status >= 500 && status != 501) || matches!(status, 200..=299 | 408 | 409 | 429);
     let way = if retryable {
         "; it can be tried again"
     } else {

@@ -16,7 +16,7 @@ use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
 use super::{
     S3,
     body::stream,
-    checksum::{Sum, sum_in, with_sum},
+    checksum::{Sum, sum_in, with_body_sum, with_sum},
     error::{code, status},
     object::with_options,
 };
@@ -125,11 +125,11 @@ impl S3 {
     }
 
     async fn begin(&self, key: &str, info: &PutOptions) -> Result<UploadGuard, SinkError> {
-        let algorithm = self.server().algorithm;
+        let algorithm = self.server().algorithm.and_then(|known| known.sdk());
         let upload = with_options!(self.client.create_multipart_upload(), &self.settings, info)
             .key(key)
-            .set_checksum_algorithm(algorithm.map(|algorithm| algorithm.sdk()))
-            .set_checksum_type(algorithm.map(|_| ChecksumType::FullObject))
+            .set_checksum_type(algorithm.as_ref().map(|_| ChecksumType::FullObject))
+            .set_checksum_algorithm(algorithm)
             .send()
             .await
             .map_err(|error| self.error(key, &error))?;
@@ -146,7 +146,7 @@ impl S3 {
         let mut uploads = self.uploads(key, 1).await.ok()?;
         uploads.retain(|upload| upload.key() == Some(key));
         uploads.sort_by_key(|upload| upload.initiated().map(|at| at.secs()));
-        let algorithm = self.server().algorithm.map(|algorithm| algorithm.sdk());
+        let algorithm = self.server().algorithm.and_then(|known| known.sdk());
         let mut found = None;
         for upload in uploads.into_iter().rev() {
             let Some(held) = upload.upload_id().and_then(|id| self.active.hold(id)) else {
@@ -263,7 +263,7 @@ impl S3 {
                 .content_length(length as i64)
                 .set_request_payer(sink.settings.payer())
                 .body(stream(data));
-            let answer = with_sum!(request, sum).send().await;
+            let answer = with_body_sum!(request, sum).send().await;
             drop(room);
             let result = answer
                 .map(|answer| UploadedPart {

@@ -4,13 +4,13 @@ use aws_sdk_s3::{
     error::SdkError,
     operation::delete_object::DeleteObjectError,
     primitives::DateTime,
-    types::{ChecksumMode, ObjectLockMode, RequestPayer, ServerSideEncryption},
+    types::{ChecksumAlgorithm, ChecksumMode, ObjectLockMode, RequestPayer, ServerSideEncryption},
 };
 
 use super::{
     Encryption, Retention, RetentionMode, S3, Settings,
     body::stream,
-    checksum::{Algorithm, Sum, sum_in, with_sum},
+    checksum::{Algorithm, Sum, sum_in, with_body_sum},
     error::{code, status},
 };
 use recording_host_sink::{
@@ -88,6 +88,11 @@ impl Settings {
         })
     }
 
+    /// The algorithm as a request has to name it beside the checksum: AWS asks for that with a retention.
+    pub(super) fn named(&self, algorithm: Option<Algorithm>) -> Option<ChecksumAlgorithm> {
+        self.object_lock.as_ref().and(algorithm?.sdk())
+    }
+
     pub(super) fn payer(&self) -> Option<RequestPayer> {
         self.requester_pays.then_some(RequestPayer::Requester)
     }
@@ -154,10 +159,11 @@ impl S3 {
             .await;
         match answer {
             Ok(answer) => Ok(Some(ExistingObject {
-                size: answer
-                    .content_length()
-                    .and_then(|length| u64::try_from(length).ok())
-                    .unwrap_or_default(),
+                size: match answer.content_length().map(u64::try_from) {
+                    Some(Ok(length)) => length,
+                    // A server, or something before it, that says nothing of the length.
+                    _ => self.measured(key).await?,
+                },
                 etag: answer.e_tag().map(str::to_owned),
                 sum: sum_in!(answer),
                 encryption: answer.server_side_encryption().cloned(),
@@ -165,6 +171,21 @@ impl S3 {
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.error(key, &error)),
         }
+    }
+
+    /// The length of an object, by reading it.
+    async fn measured(&self, key: &str) -> Result<u64, SinkError> {
+        let missing = || self.failure(key, "the object came and went; try again", true);
+        let mut body = BodyReader::new(self.read(key).await?.ok_or_else(missing)?);
+        let mut size = 0;
+        while let Some(data) = body
+            .next()
+            .await
+            .map_err(|_| self.failure(key, "reading the object that is there broke off", true))?
+        {
+            size += data.len() as u64;
+        }
+        Ok(size)
     }
 
     /// Puts an object in one request.
@@ -181,9 +202,10 @@ impl S3 {
         let request = with_options!(self.client.put_object(), &self.settings, info)
             .key(key)
             .content_length(data.len() as i64)
+            .set_checksum_algorithm(self.settings.named(server.algorithm))
             .set_if_none_match((keep && server.conditional).then(|| "*".to_owned()))
             .body(stream(data.clone()));
-        let answer = match with_sum!(request, sum).send().await {
+        let answer = match with_body_sum!(request, sum).send().await {
             Ok(answer) => answer,
             Err(error) if status(&error) == Some(412) => {
                 let Some(there) = self.head(key).await? else {

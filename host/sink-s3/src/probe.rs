@@ -4,14 +4,16 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use bytes::Bytes;
 
 use super::{
-    Checksum, S3, Settings,
+    Checksum, ObjectLock, Retention, S3, Settings,
     body::stream,
-    checksum::{Algorithm, Sum, with_sum},
+    checksum::{Algorithm, Sum, with_body_sum},
     error::{code, status},
     object::with_options,
 };
 use recording_host_sink::{BodyReader, Health, PutOptions, Segments, SinkError, probe_name};
 
+/// How long the version of the probe stays in a bucket whose objects get a retention.
+const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 const PROBE: &[u8] = b"recording-host checks that it can write here\n";
 
 /// The capabilities that a server was found to have.
@@ -169,10 +171,17 @@ impl S3 {
         sum: Option<Sum>,
         conditional: bool,
     ) -> Result<Taken, SinkError> {
-        // A probe that cannot be read or removed would prove nothing.
+        // A probe that cannot be read would prove nothing. One with a retention shows what the server asks of
+        // such objects; it is short, and a legal hold is left out, since nothing lifts it.
+        let lock = self.settings.object_lock.as_ref();
+        let until = jiff::Timestamp::now() + RETENTION;
+        let retention = lock.and_then(|lock| lock.retention);
         let settings = Settings {
             storage_class: None,
-            object_lock: None,
+            object_lock: retention.map(|(mode, _)| ObjectLock {
+                retention: Some((mode, Retention::Until(until))),
+                legal_hold: false,
+            }),
             ..Settings::clone(&self.settings)
         };
         let info = PutOptions {
@@ -184,9 +193,10 @@ impl S3 {
         let request = with_options!(self.client.put_object(), &settings, info)
             .key(key)
             .content_length(PROBE.len() as i64)
+            .set_checksum_algorithm(self.settings.named(sum.map(|sum| sum.algorithm)))
             .set_if_none_match(conditional.then(|| "*".to_owned()))
             .body(stream(probe()));
-        match with_sum!(request, sum).send().await {
+        match with_body_sum!(request, sum).send().await {
             Ok(_) => Ok(Taken::Yes),
             Err(error) if status(&error) == Some(412) => Ok(Taken::Kept),
             Err(error) if of_this_kind(&error) => Ok(Taken::No(self.error(key, &error))),

@@ -104,6 +104,8 @@ pub enum Checksum {
     Crc32c,
     /// CRC-32.
     Crc32,
+    /// MD5, in the header `Content-MD5`.
+    Md5,
     /// None; the length is compared after each write.
     None,
 }

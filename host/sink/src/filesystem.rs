@@ -82,6 +82,7 @@ impl Filesystem {
                 format!("{error}; let the user of this process write below the sink's `path`"),
                 false,
             ),
+            Kind::InvalidInput => (error.to_string(), false),
             Kind::InvalidFilename => (
                 format!("{error}; the file system takes no name of this length or kind"),
                 false,
@@ -117,6 +118,7 @@ impl Filesystem {
     fn opened(&self, key: &str, info: &PutOptions) -> Result<Opening, SinkError> {
         Ok(Opening {
             target: self.path(key)?,
+            root: self.root.clone(),
             options: self.options,
             keep: self.options.overwrite.keeps(info),
             size: info.size,
@@ -218,7 +220,9 @@ impl Store for Filesystem {
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
         let path = self.path(key)?;
-        let mut file = match joined(spawn_blocking(move || File::open(path)).await) {
+        let root = self.root.clone();
+        let opening = spawn_blocking(move || part::object(&root, &path));
+        let mut file = match joined(opening.await) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| self.error(key, &error))?,
         };
@@ -244,10 +248,13 @@ impl Store for Filesystem {
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {
-        let path = self.path(key)?;
-        let removing = spawn_blocking(move || match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| part::sync_folder(part::folder_of(&path))),
+        let (root, path) = (self.root.clone(), self.path(key)?);
+        let removing = spawn_blocking(move || {
+            part::stays_within(&root, part::folder_of(&path))?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| part::sync_folder(part::folder_of(&path))),
+            }
         });
         joined(removing.await).map_err(|error| self.error(key, &error))
     }
@@ -272,6 +279,7 @@ enum End {
 /// An object that is to be written.
 struct Opening {
     target: PathBuf,
+    root: PathBuf,
     options: Options,
     keep: bool,
     size: Option<u64>,
@@ -281,9 +289,10 @@ impl Opening {
     /// Writes an object, from a thread that may block.
     fn write(self, first: Segments, mut next: impl FnMut() -> Frame) -> io::Result<End> {
         // Dropped on any way out before it is finished, it removes the file.
+        part::stays_within(&self.root, part::folder_of(&self.target))?;
         let mut part = Part::open(&self.target, &self.options)?;
         if self.keep {
-            match File::open(&self.target) {
+            match part::object(&self.root, &self.target) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 there => return self.compare(&there?, first, next),
             }

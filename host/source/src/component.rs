@@ -10,17 +10,18 @@ use recording_host_model::{
 };
 use sha2::{Digest, Sha256};
 use wasmtime::{
-    Config, Engine, Store, StoreLimits, StoreLimitsBuilder,
+    Config, Engine, Store,
     component::{Component, Linker},
 };
 
 use crate::{
     bindings::{self, recording::source::types as wit},
     cache::CompilationCache,
+    limits::Limits,
 };
 
-/// Memory that one call may use, in bytes.
-const MEMORY: usize = 64 << 20;
+/// The longest component that is compiled, in bytes.
+const LONGEST: usize = 64 << 20;
 /// The most that the host copies out of one call, in bytes.
 const RESULT: usize = 32 << 20;
 /// The largest state that a split may have, in bytes.
@@ -62,6 +63,9 @@ pub enum SandboxError {
         "this is a core WebAssembly module, not a component; make one of it with `wasm-tools component new FILE -o COMPONENT`, or with your language's own tool (docs/write-a-source.md)"
     )]
     CoreModule,
+    /// It is longer than any source.
+    #[error("the component has {0} bytes; at most {LONGEST} are compiled")]
+    TooLong(usize),
     /// It implements another version of the interface.
     #[error(
         "the component implements {found}, and this program runs {INTERFACE}; build the component with the SDK or the WIT of that version"
@@ -101,7 +105,7 @@ impl From<SandboxError> for Error {
 #[derive(Clone)]
 pub struct SourceComponent {
     engine: Engine,
-    pre: bindings::RecordingSourcePre<StoreLimits>,
+    pre: bindings::RecordingSourcePre<Limits>,
     digest: Arc<str>,
     imports: Arc<[String]>,
 }
@@ -149,6 +153,9 @@ impl SourceComponent {
         config.epoch_interruption(true);
         config.concurrency_support(false);
         let engine = Engine::new(&config).map_err(invalid)?;
+        if wasm.len() > LONGEST {
+            return Err(SandboxError::TooLong(wasm.len()));
+        }
         if is_core_module(wasm) {
             return Err(SandboxError::CoreModule);
         }
@@ -272,16 +279,9 @@ impl SourceComponent {
     fn call<T>(
         &self,
         call: &'static str,
-        run: impl FnOnce(
-            &bindings::RecordingSource,
-            &mut Store<StoreLimits>,
-        ) -> Result<T, wasmtime::Error>,
+        run: impl FnOnce(&bindings::RecordingSource, &mut Store<Limits>) -> Result<T, wasmtime::Error>,
     ) -> Result<T, SandboxError> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(MEMORY)
-            .trap_on_grow_failure(true)
-            .build();
-        let mut store = Store::new(&self.engine, limits);
+        let mut store = Store::new(&self.engine, Limits::default());
         store.limiter(|limits| limits);
         store.set_epoch_deadline(TICKS);
         store.set_hostcall_fuel(RESULT);

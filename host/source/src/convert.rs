@@ -4,7 +4,7 @@ mod into_guest;
 
 use recording_host_model as model;
 
-use crate::bindings::recording::source::types as wit;
+use crate::{bindings::recording::source::types as wit, text::line};
 
 /// The code of what the vendor says and nobody can read.
 const UNREADABLE: &str = "unreadable";
@@ -16,9 +16,9 @@ fn all<T, U: From<T>>(list: Vec<T>) -> Vec<U> {
 impl From<wit::Descriptor> for model::Descriptor {
     fn from(it: wit::Descriptor) -> Self {
         model::Descriptor {
-            name: it.name,
-            version: it.version,
-            vendor: it.vendor,
+            name: line(&it.name),
+            version: line(&it.version),
+            vendor: line(&it.vendor),
             options_schema: it.options_schema,
             auth: it.auth.into(),
             rate_limit: it.rate_limit.map(Into::into),
@@ -337,7 +337,7 @@ impl From<wit::OutcomeResult> for model::Reported {
             // A later version of the vendor's API, or of the source, may read it.
             wit::OutcomeResult::Unreadable(message) => model::Reported::Failed(model::Failure {
                 code: UNREADABLE.to_owned(),
-                message,
+                message: line(&message),
                 retryable: true,
             }),
         }
@@ -365,8 +365,8 @@ impl From<wit::Missing> for model::Missing {
 impl From<wit::Failure> for model::Failure {
     fn from(it: wit::Failure) -> Self {
         model::Failure {
-            code: it.code,
-            message: it.message,
+            code: line(&it.code),
+            message: line(&it.message),
             retryable: it.retryable,
         }
     }
@@ -425,9 +425,9 @@ impl From<wit::TimeRange> for model::TimeRange {
 impl From<wit::Finding> for model::Finding {
     fn from(it: wit::Finding) -> Self {
         model::Finding {
-            subject: it.subject,
+            subject: line(&it.subject),
             verdict: it.verdict.into(),
-            text: it.text,
+            text: line(&it.text),
         }
     }
 }
@@ -446,7 +446,7 @@ impl From<wit::Note> for model::Note {
     fn from(it: wit::Note) -> Self {
         model::Note {
             level: it.level.into(),
-            text: it.text,
+            text: line(&it.text),
         }
     }
 }
@@ -465,11 +465,11 @@ impl From<wit::SourceError> for model::SourceError {
     fn from(it: wit::SourceError) -> Self {
         match it {
             wit::SourceError::Options(it) => model::SourceError::Options(it.into()),
-            wit::SourceError::Auth(it) => model::SourceError::Auth(it),
-            wit::SourceError::Forbidden(it) => model::SourceError::Forbidden(it),
-            wit::SourceError::Gone(it) => model::SourceError::Gone(it),
-            wit::SourceError::Transient(it) => model::SourceError::Transient(it),
-            wit::SourceError::Permanent(it) => model::SourceError::Permanent(it),
+            wit::SourceError::Auth(it) => model::SourceError::Auth(line(&it)),
+            wit::SourceError::Forbidden(it) => model::SourceError::Forbidden(line(&it)),
+            wit::SourceError::Gone(it) => model::SourceError::Gone(line(&it)),
+            wit::SourceError::Transient(it) => model::SourceError::Transient(line(&it)),
+            wit::SourceError::Permanent(it) => model::SourceError::Permanent(line(&it)),
             wit::SourceError::IncompatibleState(it) => model::SourceError::IncompatibleState(it),
         }
     }
@@ -478,8 +478,8 @@ impl From<wit::SourceError> for model::SourceError {
 impl From<wit::OptionError> for model::OptionError {
     fn from(it: wit::OptionError) -> Self {
         model::OptionError {
-            path: it.path,
-            message: it.message,
+            path: line(&it.path),
+            message: line(&it.message),
         }
     }
 }

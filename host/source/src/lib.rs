@@ -8,6 +8,8 @@ mod builtin;
 mod cache;
 mod component;
 mod convert;
+mod limits;
+mod text;
 mod trace;
 
 pub use builtin::BUILTIN;

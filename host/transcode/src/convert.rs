@@ -1,11 +1,12 @@
 //! From a decoder to an encoder, or to one for each channel.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 
 use super::{
     Channels, Form, Made, Settings, TranscodeError, Transcoded,
     codec::{Decoder, Encoder},
     flac::Flac,
+    input::{Fault, Input},
     opus,
     opus::Opus,
     pcm,
@@ -15,8 +16,11 @@ use super::{
     wav::Wav,
 };
 
+/// How many bytes of a file show its format.
+const HEAD: u64 = 64;
+
 pub(super) fn run<R, W>(
-    mut input: R,
+    input: R,
     settings: &Settings,
     open: &mut dyn FnMut() -> io::Result<W>,
 ) -> Result<Transcoded<W>, TranscodeError>
@@ -24,22 +28,14 @@ where
     R: Read + Seek + Send + Sync + 'static,
     W: Write + Seek + 'static,
 {
-    let mut head = Vec::new();
-    input.seek(SeekFrom::Start(0))?;
-    input.by_ref().take(64).read_to_end(&mut head)?;
-    input.seek(SeekFrom::Start(0))?;
-    let mut decoder: Box<dyn Decoder> = if opus::is_opus(&head) {
-        Box::new(Opus::new(input)?)
-    } else if pcm::is_wav(&head) {
-        Box::new(Pcm::new(input)?)
-    } else if stream::is_known(&head) {
-        Box::new(Stream::new(input)?)
-    } else {
-        return Err(TranscodeError::Unknown);
-    };
+    let input = Input::new(input)?;
+    let fault = input.fault();
+    let mut decoder = fault.judge(decoder(input))?;
     let channels = usize::from(decoder.channels());
     let whole = channels == 1 || settings.channels == Channels::Keep;
     if whole && decoder.form() == Some(settings.to) {
+        // It is read to its end all the same: a file that stays as it is can be damaged like any other.
+        decode(&mut *decoder, &fault, |_| Ok(()))?;
         return Ok(Transcoded::Already);
     }
     let (files, width) = match settings.channels {
@@ -55,11 +51,10 @@ where
             Form::Flac => Box::new(Flac::new(output, rate, width)?),
         });
     }
-    let (mut block, mut single, mut frames) = (Vec::new(), Vec::new(), 0);
-    while decoder.next(&mut block)? {
-        frames += (block.len() / channels) as u64;
+    let mut single = Vec::new();
+    let frames = decode(&mut *decoder, &fault, |block| {
         match settings.channels {
-            Channels::Keep => encoders[0].write(&block)?,
+            Channels::Keep => encoders[0].write(block)?,
             Channels::Mix => {
                 single.clear();
                 single.extend(block.chunks_exact(channels).map(mean));
@@ -73,10 +68,8 @@ where
                 }
             }
         }
-    }
-    if frames == 0 {
-        return Err(TranscodeError::Empty);
-    }
+        Ok(())
+    })?;
     let split = settings.channels == Channels::Split;
     let made = encoders.into_iter().zip(0..).map(|(encoder, channel)| {
         Ok::<_, TranscodeError>(Made {
@@ -87,6 +80,45 @@ where
         })
     });
     Ok(Transcoded::Files(made.collect::<Result<_, _>>()?))
+}
+
+/// The decoder for a file, by its first bytes.
+fn decoder<R>(mut input: Input<R>) -> Result<Box<dyn Decoder>, TranscodeError>
+where
+    R: Read + Seek + Send + Sync + 'static,
+{
+    let mut head = Vec::new();
+    input.by_ref().take(HEAD).read_to_end(&mut head)?;
+    input.rewind()?;
+    Ok(if opus::is_opus(&head) {
+        Box::new(Opus::new(input)?)
+    } else if pcm::is_wav(&head) {
+        Box::new(Pcm::new(input)?)
+    } else if stream::is_vorbis(&head) {
+        Box::new(Stream::vorbis(input)?)
+    } else if stream::is_flac(&head) {
+        Box::new(Stream::flac(input)?)
+    } else {
+        return Err(TranscodeError::Unknown);
+    })
+}
+
+/// Decodes to the end, block by block, and returns how many samples each channel has.
+fn decode(
+    decoder: &mut dyn Decoder,
+    fault: &Fault,
+    mut take: impl FnMut(&[i16]) -> Result<(), TranscodeError>,
+) -> Result<u64, TranscodeError> {
+    let channels = usize::from(decoder.channels());
+    let (mut block, mut frames) = (Vec::new(), 0);
+    while fault.judge(decoder.next(&mut block))? {
+        frames += (block.len() / channels) as u64;
+        take(&block)?;
+    }
+    match frames {
+        0 => Err(TranscodeError::Empty),
+        frames => Ok(frames),
+    }
 }
 
 /// The mean of a frame's samples, towards zero.

@@ -13,6 +13,10 @@ mod convert;
 #[cfg(feature = "codecs")]
 mod flac;
 #[cfg(feature = "codecs")]
+mod input;
+#[cfg(feature = "codecs")]
+mod ogg;
+#[cfg(feature = "codecs")]
 mod opus;
 #[cfg(feature = "codecs")]
 mod pcm;
@@ -47,7 +51,7 @@ pub enum TranscodeError {
     /// A codec came to a state that it does not know.
     #[error("the codec failed on it")]
     Codec,
-    /// The input could not be read or the output not be written: nothing is wrong with the audio.
+    /// The input cannot be read or the output cannot be written: nothing is wrong with the audio.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

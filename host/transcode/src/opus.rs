@@ -3,13 +3,15 @@
 //! Opus decodes to whichever of its rates is requested: the one at which the stream says that it was
 //! recorded, or 48 kHz.
 
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 
 use opus_pure::{Error, MAX_PACKET_SAMPLES, OggOpusReader, OggPacket, OpusDecoder, Trim};
 
 use super::{
     TranscodeError,
     codec::{Decoder, supported},
+    input::Input,
+    ogg,
 };
 
 /// The rates that the decoder has.
@@ -20,7 +22,7 @@ const CLOCK: u64 = 48_000;
 /// An Opus stream.
 pub(super) struct Opus<R: Read> {
     /// None once all is read.
-    reader: Option<OggOpusReader<BufReader<R>>>,
+    reader: Option<OggOpusReader<BufReader<Input<R>>>>,
     decoder: OpusDecoder,
     trim: Trim,
     packet: OggPacket,
@@ -45,8 +47,11 @@ pub(super) fn is_opus(head: &[u8]) -> bool {
     head.starts_with(b"OggS") && head.windows(8).any(|part| part == b"OpusHead")
 }
 
-impl<R: Read> Opus<R> {
-    pub(super) fn new(input: R) -> Result<Self, TranscodeError> {
+impl<R: Read + Seek> Opus<R> {
+    pub(super) fn new(mut input: Input<R>) -> Result<Self, TranscodeError> {
+        // The identification and the comments.
+        ogg::headers(&mut input, 2)?;
+        input.rewind()?;
         let reader =
             OggOpusReader::new(BufReader::with_capacity(64 << 10, input)).map_err(named)?;
         let head = reader.head();
@@ -69,7 +74,7 @@ impl<R: Read> Opus<R> {
     }
 }
 
-impl<R: Read> Decoder for Opus<R> {
+impl<R: Read + Seek> Decoder for Opus<R> {
     fn rate(&self) -> u32 {
         self.rate
     }
@@ -141,7 +146,9 @@ impl Position {
 }
 
 /// Fails if there is more after the end of the stream, such as another stream.
-fn ended<R: Read>(reader: Option<OggOpusReader<BufReader<R>>>) -> Result<(), TranscodeError> {
+fn ended<R: Read + Seek>(
+    reader: Option<OggOpusReader<BufReader<Input<R>>>>,
+) -> Result<(), TranscodeError> {
     let Some(reader) = reader else {
         return Ok(());
     };

@@ -1,32 +1,38 @@
 //! Reads WAV: PCM of 8 to 32 bits, floating point, and both laws of telephony (ITU-T G.711).
 //!
 //! Samples of more than 16 bits lose the lowest ones, those of fewer are scaled up. Headers of the
-//! laws without the extension that they should have are taken, since recorders write such.
+//! laws without the extension that they should have are taken, since recorders write such. So are lengths
+//! that were never filled in. Whatever follows the samples must be chunks without samples.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::{
     Form, TranscodeError,
     codec::{Decoder, supported},
+    input::{Input, exact},
 };
 
 /// How many bytes of a `fmt ` chunk mean something here.
 const FORMAT: usize = 40;
 /// Frames in a block.
 const BLOCK: usize = 4096;
-/// The value of a length while a file is being streamed.
-const OPEN: u32 = u32::MAX;
+/// The values of a length while a file is being streamed, as common writers have them.
+const OPEN: [u32; 3] = [u32::MAX, 0x7fff_ffff, 0x7fff_f000];
+/// The bytes of a file that its length leaves out.
+const BEFORE: u64 = 8;
 /// The bytes after the tag of a format in the extensible header.
 const GUID: [u8; 14] = *b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
 
 /// A WAV file.
 pub(super) struct Pcm<R> {
-    input: BufReader<R>,
+    input: BufReader<Input<R>>,
     sample: Sample,
     rate: u32,
     channels: u16,
     /// Bytes that are still to come; none if only the end of the file shows it.
     left: Option<u64>,
+    /// True if the samples end with an odd byte, which another follows.
+    odd: bool,
     bytes: Vec<u8>,
 }
 
@@ -127,12 +133,13 @@ const fn table(mu: bool) -> [i16; 256] {
     table
 }
 
-impl<R: Read> Pcm<R> {
-    pub(super) fn new(input: R) -> Result<Self, TranscodeError> {
+impl<R: Read + Seek> Pcm<R> {
+    pub(super) fn new(input: Input<R>) -> Result<Self, TranscodeError> {
+        let whole = input.length();
         let mut input = BufReader::with_capacity(64 << 10, input);
         let mut head = [0; 12];
         exact(&mut input, &mut head)?;
-        let whole = u32_at(&head, 4);
+        let told = u32_at(&head, 4);
         let mut format = None;
         loop {
             let mut chunk = [0; 8];
@@ -140,22 +147,79 @@ impl<R: Read> Pcm<R> {
             let length = u32_at(&chunk, 4);
             match (&chunk[..4], format) {
                 (b"fmt ", None) => format = Some(self::format(&mut input, length)?),
+                (b"fmt ", Some(_)) => return Err(damaged("it has more than one format")),
                 (b"data", Some((sample, rate, channels))) => {
-                    let streamed = length == OPEN || (length == 0 && [0, OPEN].contains(&whole));
+                    let begin = input.stream_position()?;
+                    let streamed = is_open(length, told, begin, whole);
                     return Ok(Pcm {
                         input,
                         sample,
                         rate,
                         channels,
                         left: (!streamed).then_some(length.into()),
+                        odd: !streamed && length % 2 == 1,
                         bytes: Vec::new(),
                     });
                 }
                 (b"data", None) => return Err(damaged("it has no format before its samples")),
+                (b"LIST", _) => list(&mut input, length)?,
                 _ => skip(&mut input, padded(length))?,
             }
         }
     }
+
+    /// Fails if samples may be in what follows those that were announced.
+    fn ends(&mut self) -> Result<(), TranscodeError> {
+        if self.odd && self.input.read(&mut [0])? == 0 {
+            return Ok(());
+        }
+        loop {
+            let mut chunk = Vec::new();
+            self.input.by_ref().take(8).read_to_end(&mut chunk)?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            // Names are letters, or it is no chunk.
+            if chunk.len() < 8 || !chunk[..4].iter().all(|byte| (b' '..=b'~').contains(byte)) {
+                return Err(damaged("it goes on after its end"));
+            }
+            if &chunk[..4] == b"data" {
+                let reason = "it has more than one chunk of samples";
+                return Err(TranscodeError::Unsupported(reason.to_owned()));
+            }
+            let length = u32_at(&chunk, 4);
+            let at = self.input.stream_position()?;
+            let end = at + u64::from(length);
+            let whole = self.input.get_ref().length();
+            if end > whole {
+                return Err(damaged("it ends within a chunk"));
+            }
+            // The byte that makes the last chunk even may be missing.
+            let next = (at + padded(length)).min(whole);
+            self.input.seek(SeekFrom::Start(next))?;
+        }
+    }
+}
+
+/// Returns true if the length of a chunk of samples was never filled in. `told` is the file's length as its
+/// header has it, `whole` the true one.
+fn is_open(length: u32, told: u32, begin: u64, whole: u64) -> bool {
+    let unfinished = told == 0 || OPEN.contains(&told) || u64::from(told) + BEFORE <= begin;
+    let beyond = begin + u64::from(length) > whole;
+    length == u32::MAX || (beyond && OPEN.contains(&length)) || (length == 0 && unfinished)
+}
+
+/// Skips a list, unless it is one of chunks of samples.
+fn list(input: &mut (impl Read + Seek), length: u32) -> Result<(), TranscodeError> {
+    let mut kind = [0; 4];
+    if length >= 4 {
+        exact(input, &mut kind)?;
+    }
+    if &kind == b"wavl" {
+        let reason = "WAV whose samples are in a list is not supported";
+        return Err(TranscodeError::Unsupported(reason.to_owned()));
+    }
+    skip(input, padded(length) - if length >= 4 { 4 } else { 0 })
 }
 
 /// Reads a `fmt ` chunk: the samples, the rate and the channels.
@@ -184,7 +248,7 @@ fn format(input: &mut impl Read, length: u32) -> Result<(Sample, u32, u16), Tran
     Ok((sample, rate, channels))
 }
 
-impl<R: Read> Decoder for Pcm<R> {
+impl<R: Read + Seek> Decoder for Pcm<R> {
     fn rate(&self) -> u32 {
         self.rate
     }
@@ -222,6 +286,9 @@ impl<R: Read> Decoder for Pcm<R> {
                 .chunks_exact(size)
                 .map(|bytes| self.sample.value(bytes)),
         );
+        if self.left == Some(0) && read == 0 {
+            self.ends()?;
+        }
         Ok(read > 0)
     }
 }
@@ -237,13 +304,6 @@ fn skip(input: &mut impl Read, length: u64) -> Result<(), TranscodeError> {
         return Err(damaged("it has no samples"));
     }
     Ok(())
-}
-
-fn exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), TranscodeError> {
-    input.read_exact(bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => damaged("its header is cut off"),
-        _ => error.into(),
-    })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use symphonia::core::{
-    codecs::audio::{AudioDecoder, well_known::CODEC_ID_FLAC},
+    codecs::audio::{AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_FLAC},
     errors::Error,
     formats::{FormatReader, TrackType, probe::Hint},
     io::{MediaSource, MediaSourceStream},
@@ -14,7 +14,17 @@ use symphonia::core::{
 use super::{
     Form, TranscodeError,
     codec::{Decoder, supported},
+    input::{Input, exact},
+    ogg,
 };
+
+/// The first bytes of FLAC (RFC 9639, 6).
+const FLAC: &[u8] = b"fLaC";
+/// The length of the header of a block of metadata, and of the block that describes the stream, in bytes.
+const BLOCK_HEADER: usize = 4;
+const STREAM_INFO: usize = 34;
+/// The flag of the last block of metadata.
+const LAST: u8 = 0x80;
 
 /// A stream of one of the formats.
 pub(super) struct Stream {
@@ -31,46 +41,104 @@ pub(super) struct Stream {
 
 /// A file as the library wants it.
 struct Source<R> {
-    input: R,
-    length: u64,
+    /// Bytes that stand in place of those before where `input` is; none if the file is read as it is.
+    head: io::Cursor<Vec<u8>>,
+    input: Input<R>,
 }
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.input.read(buffer)
+        match self.head.read(buffer)? {
+            0 => self.input.read(buffer),
+            read => Ok(read),
+        }
     }
 }
 
-impl<R: Seek> Seek for Source<R> {
+impl<R: Read + Seek> Seek for Source<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.input.seek(to)
+        match self.is_seekable() {
+            true => self.input.seek(to),
+            false => Err(io::ErrorKind::NotSeekable.into()),
+        }
+    }
+}
+
+impl<R: Read + Seek> Source<R> {
+    fn is_seekable(&self) -> bool {
+        self.head.get_ref().is_empty()
     }
 }
 
 impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
     fn is_seekable(&self) -> bool {
-        true
+        Source::is_seekable(self)
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length)
+        Source::is_seekable(self).then(|| self.input.length())
     }
 }
 
-/// Returns true if a file begins like one of the formats.
-pub(super) fn is_known(head: &[u8]) -> bool {
-    let vorbis = head.starts_with(b"OggS") && head.windows(7).any(|part| part == b"\x01vorbis");
-    vorbis || head.starts_with(b"fLaC")
+/// Returns true if a file begins like Ogg with Vorbis.
+pub(super) fn is_vorbis(head: &[u8]) -> bool {
+    head.starts_with(b"OggS") && head.windows(7).any(|part| part == b"\x01vorbis")
+}
+
+/// Returns true if a file begins like FLAC.
+pub(super) fn is_flac(head: &[u8]) -> bool {
+    head.starts_with(FLAC)
 }
 
 impl Stream {
-    pub(super) fn new<R>(mut input: R) -> Result<Self, TranscodeError>
+    /// Ogg with Vorbis.
+    pub(super) fn vorbis<R>(mut input: Input<R>) -> Result<Self, TranscodeError>
     where
         R: Read + Seek + Send + Sync + 'static,
     {
-        let length = input.seek(SeekFrom::End(0))?;
+        // The identification, the comments, and the setup.
+        let headers = ogg::headers(&mut input, 3)?;
+        ogg::check_codebooks(&headers[2])?;
         input.rewind()?;
-        let input = Source { input, length };
+        Self::new(Source {
+            head: io::Cursor::default(),
+            input,
+        })
+    }
+
+    /// FLAC, of whose metadata only the first block says anything about the audio: pictures and comments
+    /// are not even read.
+    pub(super) fn flac<R>(mut input: Input<R>) -> Result<Self, TranscodeError>
+    where
+        R: Read + Seek + Send + Sync + 'static,
+    {
+        let mut head = vec![0; FLAC.len() + BLOCK_HEADER + STREAM_INFO];
+        exact(&mut input, &mut head)?;
+        let block = &mut head[FLAC.len()..];
+        if block[0] & !LAST != 0 || block[1..4] != [0, 0, STREAM_INFO as u8] {
+            return Err(TranscodeError::Damaged(
+                "it does not begin with what its stream is".to_owned(),
+            ));
+        }
+        let mut last = block[0] & LAST != 0;
+        block[0] |= LAST;
+        while !last {
+            let mut block = [0; BLOCK_HEADER];
+            exact(&mut input, &mut block)?;
+            last = block[0] & LAST != 0;
+            let length = u32::from_be_bytes([0, block[1], block[2], block[3]]);
+            input.seek(SeekFrom::Current(length.into()))?;
+        }
+        Self::new(Source {
+            head: io::Cursor::new(head),
+            input,
+        })
+    }
+
+    fn new<R>(input: Source<R>) -> Result<Self, TranscodeError>
+    where
+        R: Read + Seek + Send + Sync + 'static,
+    {
         let input = MediaSourceStream::new(Box::new(input), Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), input, Default::default(), Default::default())
@@ -87,8 +155,10 @@ impl Stream {
         let parameters = parameters.ok_or(TranscodeError::Unknown)?;
         let channels = parameters.channels.as_ref().map_or(0, |all| all.count());
         let rate = parameters.sample_rate.unwrap_or(0);
+        // FLAC has a digest of its samples.
+        let options = AudioDecoderOptions::default().verify(true);
         let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &Default::default())
+            .make_audio_decoder(parameters, &options)
             .map_err(named)?;
         Ok(Stream {
             channels: supported(rate, channels)?,
@@ -100,6 +170,23 @@ impl Stream {
             format,
             decoded: 0,
         })
+    }
+
+    /// Fails if what was decoded is not what the file says that it has.
+    fn agree(&mut self) -> Result<(), TranscodeError> {
+        if let Some(told) = self.told
+            && told != self.decoded
+        {
+            let reason = format!("it has {} samples, and tells of {told}", self.decoded);
+            return Err(TranscodeError::Damaged(reason));
+        }
+        match self.decoder.finalize().verify_ok {
+            Some(false) => {
+                let reason = "its samples do not have the digest that it tells";
+                Err(TranscodeError::Damaged(reason.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -121,12 +208,7 @@ impl Decoder for Stream {
             match self.format.next_packet().map_err(named)? {
                 Some(packet) if packet.track_id == self.track => break packet,
                 Some(_) => {}
-                None if self.told.is_some_and(|told| told != self.decoded) => {
-                    let told = self.told.unwrap_or_default();
-                    let reason = format!("it has {} samples, and tells of {told}", self.decoded);
-                    return Err(TranscodeError::Damaged(reason));
-                }
-                None => return Ok(false),
+                None => return self.agree().map(|()| false),
             }
         };
         let audio = self.decoder.decode(&packet).map_err(named)?;

@@ -82,6 +82,14 @@ impl s3s::S3 for Bucket {
         let key = req.input.key.clone();
         let ways = self.note("PutObject", &key, &req);
         refused(ways, &req.headers)?;
+        let locked = req.input.object_lock_mode.is_some();
+        let names = ["content-md5", "x-amz-sdk-checksum-algorithm"];
+        if locked && !names.iter().any(|name| req.headers.contains_key(*name)) {
+            return Err(s3_error!(
+                InvalidRequest,
+                "Content-MD5 or x-amz-sdk-checksum-algorithm is required with a retention"
+            ));
+        }
         if let Some(code) = ways.refuses_put
             && !key.contains("probe")
         {
@@ -104,6 +112,7 @@ impl s3s::S3 for Bucket {
         input.storage_class = None;
         input.tagging = None;
         if ways.ignores_checksums {
+            input.content_md5 = None;
             input.checksum_crc32 = None;
             input.checksum_crc32c = None;
             input.checksum_crc64nvme = None;

@@ -22,6 +22,8 @@ pub(super) struct Splits {
     failures: HashMap<String, (u64, u32)>,
     /// How often the component trapped at each in a row.
     traps: HashMap<String, u32>,
+    /// How many steps each has taken in a row that had no result.
+    idle: HashMap<String, u32>,
 }
 
 impl Splits {
@@ -64,6 +66,17 @@ impl Splits {
         self.traps.remove(id);
     }
 
+    /// Notes a step of a split that had a result or, if `silent`, had none; returns how many had none in a row.
+    pub(super) fn idled(&mut self, id: &str, silent: bool) -> u32 {
+        if !silent {
+            self.idle.remove(id);
+            return 0;
+        }
+        let steps = self.idle.entry(id.to_owned()).or_default();
+        *steps += 1;
+        *steps
+    }
+
     /// Notes that a split's source failed; returns since when it has (ms), and how often in a row.
     pub(super) fn failed(&mut self, id: &str, now: u64) -> (u64, u32) {
         let (since, times) = self.failures.entry(id.to_owned()).or_insert((now, 0));
@@ -88,6 +101,7 @@ impl Splits {
         self.begun.remove(id);
         self.failures.remove(id);
         self.traps.remove(id);
+        self.idle.remove(id);
         self.searching.remove(id)
     }
 
@@ -203,6 +217,16 @@ mod tests {
         assert_eq!(splits.trapped("a"), 1);
         splits.succeeded("a");
         assert_eq!(splits.failed("a", 9), (9, 1));
+    }
+
+    #[test]
+    fn steps_without_a_result_count_from_the_last_that_had_one() {
+        let mut splits = splits(&["a"]);
+        assert_eq!((splits.idled("a", true), splits.idled("a", true)), (1, 2));
+        assert_eq!(splits.idled("a", false), 0);
+        assert_eq!(splits.idled("a", true), 1);
+        splits.done("a");
+        assert_eq!(splits.idled("a", true), 1);
     }
 
     #[test]

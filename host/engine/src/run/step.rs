@@ -26,6 +26,16 @@ const UNAVAILABLE: &str = "unavailable";
 /// How often a step that traps is repeated.
 const TRAPS: u32 = 3;
 
+/// How many requests a split may send one after another without a wait and without a result.
+const REQUESTS: u32 = 10_000;
+
+/// How many steps a split may take in a run without a result. One that polls each second for a day is
+/// within it.
+const STEPS: u32 = 100_000;
+
+/// The longest that a split may wait, in milliseconds: nothing of a vendor takes a year.
+const LONGEST_WAIT: u64 = 366 * 24 * 3600 * 1000;
+
 /// The input of a split's next step.
 pub(super) enum NextInput {
     SplitInput(SplitInput),
@@ -70,6 +80,7 @@ impl Engine {
         note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
         in_flight.job_times.plan(&split.id, &mut step.next, now);
+        let idle = in_flight.splits.idled(&split.id, is_silent(&step));
         let late = ms(self.late);
         let committed = self
             .work
@@ -92,6 +103,11 @@ impl Engine {
             &committed.artifacts,
             &mut in_flight.links,
         );
+        if let Some(reason) = stuck(&step.next, idle, now) {
+            return self
+                .fail_split(&split, "no-progress", reason, in_flight)
+                .await;
+        }
         match step.next {
             Next::Send(send) => {
                 split.state = send.state;
@@ -251,11 +267,13 @@ async fn advance(
     mut split: Split,
     mut todo: NextInput,
 ) -> StepDone {
+    let mut requests = 0;
     loop {
         let mut refused = None;
         let event = match todo {
             NextInput::SplitInput(event) => event,
             NextInput::Request(request) => {
+                requests += 1;
                 let answer = answers.send(&split.kind, &request).await;
                 if let Err(RequestError::Refused(reason)) = &answer {
                     refused = Some(reason.clone());
@@ -264,24 +282,29 @@ async fn advance(
             }
         };
         match source.step(split.state.clone(), event, clock.now()).await {
-            Ok(Ok(Step {
-                next: Next::Send(send),
-                conversations,
-                artifacts,
-                outcomes,
-                splits,
-                updates,
-                notes,
-            })) if conversations.is_empty()
-                && artifacts.is_empty()
-                && outcomes.is_empty()
-                && splits.is_empty()
-                && updates.is_empty()
-                && notes.is_empty() =>
-            {
-                split.state = send.state;
-                todo = NextInput::Request(send.request);
-            }
+            Ok(Ok(step)) if is_silent(&step) && step.notes.is_empty() => match step.next {
+                Next::Send(_) if requests >= REQUESTS => {
+                    let reason = format!(
+                        "the component sent {requests} requests one after another and reported nothing"
+                    );
+                    return StepDone {
+                        split,
+                        result: Ok(Err(SourceError::Permanent(reason))),
+                        refused: None,
+                    };
+                }
+                Next::Send(send) => {
+                    split.state = send.state;
+                    todo = NextInput::Request(send.request);
+                }
+                next => {
+                    return StepDone {
+                        split,
+                        result: Ok(Ok(Step { next, ..step })),
+                        refused,
+                    };
+                }
+            },
             result => {
                 return StepDone {
                     split,
@@ -290,6 +313,29 @@ async fn advance(
                 };
             }
         }
+    }
+}
+
+/// Returns true if a step has no result, whatever it has for the log.
+pub(crate) fn is_silent(step: &Step) -> bool {
+    step.conversations.is_empty()
+        && step.artifacts.is_empty()
+        && step.outcomes.is_empty()
+        && step.splits.is_empty()
+        && step.updates.is_empty()
+}
+
+/// Why a split that has taken so many steps without a result, and is to go on so, never ends; none if it may.
+pub(crate) fn stuck(next: &Next, steps: u32, now: u64) -> Option<String> {
+    match next {
+        Next::Done(_) => None,
+        Next::Wait(wait) if wait.until.saturating_sub(now) > LONGEST_WAIT => {
+            Some("the component waits for more than a year".to_owned())
+        }
+        _ if steps > STEPS => Some(format!(
+            "the component took {steps} steps one after another and reported nothing"
+        )),
+        _ => None,
     }
 }
 
@@ -308,5 +354,30 @@ pub fn source_error(error: &SourceError) -> String {
         SourceError::IncompatibleState(version) => format!(
             "the queue was written by another version of the component (state {version}); finish with that one, or start over with an empty data_dir"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use recording_host_model::{SplitState, Wait};
+
+    #[test]
+    fn a_split_that_never_ends_is_told_from_one_that_is_slow() {
+        let state = || SplitState {
+            version: 1,
+            data: Vec::new(),
+        };
+        let wait = |until| {
+            Next::Wait(Wait {
+                until,
+                state: state(),
+                job: None,
+            })
+        };
+        assert_eq!(stuck(&wait(1000), STEPS, 0), None);
+        assert!(stuck(&wait(1000), STEPS + 1, 0).is_some());
+        assert!(stuck(&wait(u64::MAX), 0, 0).is_some());
+        assert_eq!(stuck(&Next::Done(state()), u32::MAX, 0), None);
     }
 }

@@ -26,6 +26,11 @@ use recording_host_zip::{Room, Spool};
 
 /// The code of the note on a recording that is not in the form that was wanted.
 const CODE: &str = "not-transcoded";
+/// How many times its own length a recording may become. Digital silence in FLAC becomes some 600 times
+/// as long as PCM, and only a file that was made for it more than this.
+const GROWTH: u64 = 4096;
+/// What it may become in any case, in bytes.
+const SMALL: u64 = 64 << 20;
 
 /// A file that is spooled.
 pub(super) struct Digested {
@@ -182,7 +187,8 @@ impl Transfer {
                 room,
                 spool: self.transcodes.clone(),
                 written: 0,
-                refused: false,
+                most: original.size.saturating_mul(GROWTH).max(SMALL),
+                stopped: None,
             }));
             let input = original.file.try_clone().map_err(host)?;
             let (settings_too, place) = (settings.clone(), Arc::clone(&meter));
@@ -195,25 +201,21 @@ impl Transfer {
                 Ok(Some(files)) => return Ok(Making::Files(files, meter)),
                 Err(error) => error,
             };
-            let refused = meter.lock().unwrap_or_else(PoisonError::into_inner).refused;
-            match error {
+            let stopped = meter.lock().unwrap_or_else(PoisonError::into_inner).stopped;
+            match (error, stopped) {
                 // Nobody knows how much it is: all there is.
-                TranscodeError::Io(_) if refused => wanted = u64::MAX,
-                // A place that cannot be in the file is named by the file.
-                TranscodeError::Io(error) if is_of_the_input(&error) => {
-                    return Ok(Making::Refused(error.to_string()));
+                (TranscodeError::Io(_), Some(Stopped::Room)) => wanted = u64::MAX,
+                (TranscodeError::Io(_), Some(Stopped::Growth)) => {
+                    let reason = format!("it would become more than {GROWTH} times as long");
+                    return Ok(Making::Refused(reason));
                 }
-                TranscodeError::Io(error) => return Err(host(self.transcodes.error(error))),
-                error => return Ok(Making::Refused(error.to_string())),
+                (TranscodeError::Io(error), None) => {
+                    return Err(host(self.transcodes.error(error)));
+                }
+                (error, _) => return Ok(Making::Refused(error.to_string())),
             }
         }
     }
-}
-
-/// Returns true if the error is in the content of a file, and not in the place where it lies.
-fn is_of_the_input(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// The sinks that want a recording as it is, and the others by what they want.
@@ -310,8 +312,18 @@ struct Meter {
     room: Room,
     spool: Spool,
     written: u64,
-    /// True if more was wanted than there is.
-    refused: bool,
+    /// The most that may be written.
+    most: u64,
+    stopped: Option<Stopped>,
+}
+
+/// Why no more may be written.
+#[derive(Clone, Copy)]
+enum Stopped {
+    /// There is no more room.
+    Room,
+    /// No recording becomes so long.
+    Growth,
 }
 
 /// A spooled file that is being written.
@@ -338,11 +350,16 @@ impl Write for Metered {
             room,
             spool,
             written,
-            refused,
+            most,
+            stopped,
         } = &mut *meter;
         *written += bytes.len() as u64;
-        if !spool.enlarge(room, *written) {
-            *refused = true;
+        if *written > *most {
+            *stopped = Some(Stopped::Growth);
+        } else if !spool.enlarge(room, *written) {
+            *stopped = Some(Stopped::Room);
+        }
+        if stopped.is_some() {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         self.file.write(bytes)

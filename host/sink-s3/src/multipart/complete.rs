@@ -31,10 +31,12 @@ impl S3 {
             .map(|part| Some((part.sum?, part.length)))
             .reduce(|one, next| {
                 let ((one, length), (next, more)) = (one?, next?);
-                Some((one.then(next, more), length + more))
+                Some((one.then(next, more)?, length + more))
             })
             .flatten()
-            .map(|(sum, _)| sum);
+            .map(|(sum, _)| sum)
+            // That of a single part proves nothing if it cannot be given for the whole.
+            .filter(|sum| sum.algorithm.sdk().is_some());
         let parts = sent.into_values().map(|sent| sent.part).collect();
         let request = self
             .client
@@ -83,8 +85,10 @@ impl S3 {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let exists = status(error) == Some(412);
-        // An answer that was lost on the way makes a repetition find no upload any more.
-        if exists || code(error) == "NoSuchUpload" {
+        // An answer that was lost on the way makes a repetition find no upload any more, and one without
+        // content says nothing either.
+        let unsaid = status(error).is_some_and(|status| status < 300) && code(error).is_empty();
+        if exists || unsaid || code(error) == "NoSuchUpload" {
             let there = self.head(key).await?;
             match there {
                 Some(there) if there.has(sum) == Some(true) => {

@@ -73,6 +73,7 @@ fn locked(path: &Path) -> io::Result<File> {
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    refuse_special(path)?;
     // Whoever had it locked may have renamed or removed it meanwhile: then it is another file.
     for _ in 0..16 {
         let file = options.open(path)?;
@@ -103,6 +104,66 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Opens the file of an object for reading. A link could lead anywhere, and a pipe would never end.
+pub(super) fn object(root: &Path, path: &Path) -> io::Result<File> {
+    stays_within(root, folder_of(path))?;
+    refuse_special(path)?;
+    File::open(path)
+}
+
+/// Refuses what is there and no file.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        there if there.as_ref().is_ok_and(fs::Metadata::is_file) => Ok(()),
+        there => {
+            there?;
+            let reason = "there is a link, a folder or a pipe in place of a file; remove it";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+        }
+    }
+}
+
+/// Refuses a folder to which a link leads out of the root. The root itself may be a link.
+pub(super) fn stays_within(root: &Path, folder: &Path) -> io::Result<()> {
+    let root = match root.canonicalize() {
+        // Nothing below it can be a link.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        root => root?,
+    };
+    // The deepest of those that are there: below it nothing is.
+    for folder in folder.ancestors() {
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        match folder.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link(folder) => {}
+            there if there.as_ref().is_ok_and(|there| there.starts_with(&root)) => return Ok(()),
+            there => {
+                there?;
+                let reason = "a link leads out of the sink's `path`; put a folder in its place";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|there| there.is_symlink())
+}
+
+/// Sees to it that the names in a folder outlive a crash. Only Unix has a call for that; elsewhere the file
+/// system's own journal keeps them in order.
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sees to it that the names in a folder outlive a crash.
+#[cfg(unix)]
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -135,9 +196,10 @@ pub(super) fn remove_left(folder: &Path) -> io::Result<u64> {
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             removed += remove_left(&path)?;
-        } else if is_part(&entry.file_name()) {
+        } else if kind.is_file() && is_part(&entry.file_name()) {
             let file = match File::options().write(true).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
@@ -170,6 +232,41 @@ mod tests {
         part.finish().unwrap();
         assert!(target.exists());
         assert_eq!(remove_left(folder.path()).unwrap(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn neither_links_nor_pipes_lead_anywhere() {
+        use std::os::unix::fs::symlink;
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = inside.path();
+        fs::write(outside.path().join("secret"), "s").unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::write(root.join("a/own"), "o").unwrap();
+        symlink(outside.path(), root.join("out")).unwrap();
+        symlink(outside.path().join("secret"), root.join("link")).unwrap();
+        symlink(outside.path().join("new"), root.join(".b.part")).unwrap();
+        symlink(root.join("a"), root.join("in")).unwrap();
+        let refused = |path: &str| object(root, &root.join(path)).unwrap_err().kind();
+        for path in ["out/secret", "link", "a", "out/new/deeper"] {
+            assert_eq!(refused(path), io::ErrorKind::InvalidInput, "{path}");
+        }
+        assert_eq!(refused("a/none"), io::ErrorKind::NotFound);
+        object(root, &root.join("a/own")).unwrap();
+        object(root, &root.join("in/own")).unwrap();
+        let begun = Part::open(&root.join("b"), &Options::default()).map(|_| ());
+        assert_eq!(begun.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(!outside.path().join("new").exists());
+        let made = std::process::Command::new("mkfifo")
+            .arg(root.join(".p.part"))
+            .status();
+        assert!(made.unwrap().success());
+        // They would wait for a reader.
+        assert!(Part::open(&root.join("p"), &Options::default()).is_err());
+        assert_eq!(remove_left(root).unwrap(), 0);
+        let linked = root.join("root");
+        symlink(root.join("a"), &linked).unwrap();
+        object(&linked, &linked.join("own")).unwrap();
     }
 
     #[test]

@@ -17,13 +17,11 @@ pub(super) fn walk(
     if folder.split('/').any(|name| matches!(name, "." | "..")) {
         return Ok(());
     }
-    below(
-        &root.join(folder.trim_start_matches('/')),
-        folder,
-        begin,
-        found,
-    )
-    .map(|_| ())
+    let place = root.join(folder.trim_start_matches('/'));
+    if part::stays_within(root, &place).is_err() {
+        return Ok(());
+    }
+    below(&place, folder, begin, found).map(|_| ())
 }
 
 /// Returns whether somebody still listens.
@@ -51,7 +49,12 @@ fn below(
             // No key of ours: keys are UTF-8.
             continue;
         };
-        let is_folder = entry.file_type()?.is_dir();
+        let kind = entry.file_type()?;
+        let is_folder = kind.is_dir();
+        // A link or a pipe is no object.
+        if !is_folder && !kind.is_file() {
+            continue;
+        }
         if !name.starts_with(begin) || (!is_folder && part::is_part(name.as_ref())) {
             continue;
         }
