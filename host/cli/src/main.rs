@@ -9,6 +9,7 @@ mod demo;
 mod generate;
 mod genesys;
 mod inspect;
+mod new_source;
 mod plan;
 mod print;
 mod reconcile;
@@ -77,6 +78,8 @@ enum Command {
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
+    /// Writes a folder with a source of your own to begin with.
+    NewSource(new_source::NewSource),
 }
 
 /// How a command ended well.
@@ -139,6 +142,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Generate(generate) => generate.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::NewSource(new) => new.run(),
     }
 }
 

@@ -14,19 +14,15 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 use rand::RngExt;
-use reqwest::{
-    StatusCode, Version,
-    header::{HeaderMap, HeaderName, HeaderValue},
-};
+use reqwest::{StatusCode, Version, header::HeaderMap};
 use tokio::time::timeout;
 
 use super::{
     AllowedOrigins, Authenticator, ClientError, OriginError, SignableRequest, client, millis,
-    redacted, retry, transport::is_the_sources,
+    redacted, retry,
+    source_headers::{DroppedHeaders, unsendable},
 };
-use recording_host_model::{
-    Artifact, Backpressure, Event, Events, Method, clock::Clock, printable,
-};
+use recording_host_model::{Artifact, Backpressure, Event, Events, Method, clock::Clock};
 
 /// How often a download that was cut is resumed before its link counts as useless.
 const RESUMES: u32 = 4;
@@ -89,6 +85,7 @@ pub struct Downloads {
     login: Arc<Authenticator>,
     clock: Clock,
     events: Events,
+    dropped: DroppedHeaders,
     /// Counts how often origins of media demand less.
     backpressure: Backpressure,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
@@ -112,6 +109,7 @@ impl Downloads {
             login,
             clock,
             events: Events::default(),
+            dropped: DroppedHeaders::default(),
             backpressure: Backpressure::default(),
             doubtful: Mutex::default(),
         })
@@ -356,7 +354,10 @@ impl Downloads {
             true => (self.allow.api(&recipe.url)?, &*self.login),
             false => (self.allow.media(&recipe.url)?, &Authenticator::None),
         };
-        check_headers(&recipe.headers)?;
+        if let Some(reason) = unsendable(&recipe.headers) {
+            let code = "bad-header";
+            return Err(DownloadError::Refused { code, reason });
+        }
         let signable = SignableRequest {
             method: Method::Get,
             url: &url,
@@ -377,10 +378,9 @@ impl Downloads {
         })?;
         let credentials = proof.credentials();
         let mut request = self.client.get(url.clone());
-        for (name, value) in &recipe.headers {
-            if is_the_sources(name, credentials) {
-                request = request.header(name, value);
-            }
+        let headers = &recipe.headers;
+        for (name, value) in self.dropped.kept(headers, credentials, &self.events) {
+            request = request.header(name, value);
         }
         request = credentials.add_to(request);
         if let Some((from, etag)) = rest {
@@ -425,23 +425,6 @@ impl Downloads {
             reason,
             after: asked.and_then(|asked| retry::retry_after(&asked, self.clock.now())),
         }
-    }
-}
-
-/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
-fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
-    let wrong = headers.iter().find(|(name, value)| {
-        HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
-    });
-    match wrong {
-        None => Ok(()),
-        Some((name, _)) => Err(DownloadError::Refused {
-            code: "bad-header",
-            reason: format!(
-                "the source gives a header `{}` that cannot be sent",
-                printable(name)
-            ),
-        }),
     }
 }
 

@@ -11,6 +11,7 @@ mod public_dns;
 mod retry;
 #[cfg(feature = "aws")]
 mod sigv4;
+mod source_headers;
 mod token;
 mod transport;
 
@@ -31,6 +32,8 @@ pub use limit::{Limiter, Limiters};
 pub use public_dns::PublicDnsResolver;
 #[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
+use source_headers::DroppedHeaders;
+pub use source_headers::unsendable;
 pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
@@ -65,6 +68,7 @@ pub struct SourceHttp {
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
     events: Events,
+    dropped: DroppedHeaders,
 }
 
 impl SourceHttp {
@@ -101,6 +105,7 @@ impl SourceHttp {
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
             events: Events::default(),
+            dropped: DroppedHeaders::default(),
         }
     }
 
@@ -129,6 +134,9 @@ impl SourceHttp {
             Ok(url) => url,
             Err(error) => return Err(RequestError::Refused(error.to_string())),
         };
+        if let Some(reason) = unsendable(&request.headers) {
+            return Err(RequestError::Refused(reason));
+        }
         let mut renewed = 0;
         let mut tried = 0;
         loop {
@@ -176,8 +184,7 @@ impl SourceHttp {
         self.limiter.acquire(self.clock).await;
         self.count(&format!("{kind} {}", method_name(request.method)));
         let began = Instant::now();
-        let exchange = self.exchange.exchange(url, request, auth.credentials());
-        let response = exchange.await;
+        let response = self.exchange(url, request, auth.credentials()).await;
         self.events.emit(|| Event::Request {
             kind: kind.to_owned(),
             method: method_name(request.method),
@@ -197,6 +204,23 @@ impl SourceHttp {
             return Attempt::Renew;
         }
         self.judge(response, request.repeatable, last)
+    }
+
+    /// Sends a request without the headers that are the host's.
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: &Request,
+        credentials: Credentials<'_>,
+    ) -> Result<Response, RequestError> {
+        let kept = self
+            .dropped
+            .kept(&request.headers, credentials, &self.events);
+        let request = Request {
+            headers: kept.cloned().collect(),
+            ..request.clone()
+        };
+        self.exchange.exchange(url, &request, credentials).await
     }
 
     /// Decides how to proceed after a response to the request.

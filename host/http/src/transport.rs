@@ -76,9 +76,7 @@ impl HttpTransport for reqwest::Client {
         let unreachable = |error: reqwest::Error| RequestError::Unreachable(redacted(&error));
         let mut builder = self.request(method(request.method), url.clone());
         for (name, value) in &request.headers {
-            if is_the_sources(name, credentials) {
-                builder = builder.header(name, value);
-            }
+            builder = builder.header(name, value);
         }
         builder = credentials.add_to(builder);
         if let Some(body) = &request.body {
@@ -106,13 +104,6 @@ impl HttpTransport for reqwest::Client {
             body,
         })
     }
-}
-
-/// Returns true if a source may set this header: none that proves who asks.
-pub(super) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
-    let name = name.to_ascii_lowercase();
-    let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
-    name != "authorization" && name != "host" && !signed
 }
 
 pub(super) fn method(method: Method) -> reqwest::Method {
