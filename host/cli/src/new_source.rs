@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use super::Done;
 
 /// The interface that a source in any language is made for.
-const WIT: &str = include_str!("../../source/wit/source.wit");
+const WIT: &str = include_str!("../templates/source.wit");
 
 #[derive(Debug, Args)]
 pub(super) struct NewSource {
