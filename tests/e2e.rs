@@ -36,6 +36,8 @@ mod foreign_source;
 mod full_disk;
 #[path = "e2e/genesys.rs"]
 mod genesys;
+#[path = "e2e/guest_mistakes.rs"]
+mod guest_mistakes;
 #[path = "e2e/identity.rs"]
 mod identity;
 #[path = "e2e/layouts.rs"]
@@ -46,6 +48,8 @@ mod limits;
 mod memory;
 #[path = "e2e/metadata.rs"]
 mod metadata;
+#[path = "e2e/new_source.rs"]
+mod new_source;
 #[path = "e2e/observe.rs"]
 mod observe;
 #[path = "e2e/official_clients.rs"]

@@ -37,7 +37,7 @@ fn example() -> PathBuf {
 }
 
 /// Makes a component of a script, as docs/write-a-source.md says.
-fn build(script: &Path, into: &Path) {
+pub(crate) fn build(script: &Path, into: &Path) {
     let tool = std::env::var("COMPONENTIZE_QJS").unwrap_or_else(|_| "componentize-qjs".to_owned());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(&tool)

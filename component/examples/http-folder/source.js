@@ -10,7 +10,7 @@
 const DAY = 86_400_000;
 const VERSION = 1;
 
-export const source = { describe, start, step };
+export const source = { describe, start: guarded(start), step: guarded(step) };
 
 function describe() {
   return {
@@ -236,6 +236,17 @@ function stepWith(yielded, next) {
 
 function date(ms) {
   return new Date(ms).toISOString().slice(0, 10);
+}
+
+/// A mistake in this file would be a trap, of which nobody sees the message: make it an error of the interface.
+function guarded(call) {
+  return (...input) => {
+    try {
+      return call(...input);
+    } catch (error) {
+      throw error?.payload ? error : { payload: { tag: "permanent", val: `${error} ${error?.stack ?? ""}` } };
+    }
+  };
 }
 
 function fail(tag, val) {

@@ -2,7 +2,7 @@
 
 use genesys_bucket::GenesysBucket;
 use recording_source_sdk::{
-    Drive, Finding, Purpose, Request, RequestResult, Response, SourceError, Update, Verdict,
+    Finding, Purpose, Request, RequestResult, Response, SourceError, TestDriver, Update, Verdict,
 };
 
 const OPTIONS: &str = r#"{"bucket":"calls","organization":"org-1","region":"eu-west-1"}"#;
@@ -21,7 +21,7 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> RequestResult 
 }
 
 fn check(answer: impl FnMut(&Request, u64) -> RequestResult) -> Result<Vec<Finding>, SourceError> {
-    let mut drive = Drive::start::<GenesysBucket>(OPTIONS, Purpose::Check, NOW)?;
+    let mut drive = TestDriver::start::<GenesysBucket>(OPTIONS, Purpose::Check, NOW)?;
     drive.run::<GenesysBucket>(answer)?;
     let findings = drive.updates.into_iter().map(|update| match update {
         Update::Finding(finding) => finding,

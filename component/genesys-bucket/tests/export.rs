@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_bucket::GenesysBucket;
 use recording_source_sdk::{
-    ArtifactKey, Drive, Event, Find, OutcomeResult, Purpose, Request, RequestResult, Response,
-    Source, SourceError, TimeRange, Timestamp,
+    ArtifactKey, Event, Find, OutcomeResult, Purpose, Request, RequestResult, Response, Source,
+    SourceError, TestDriver, TimeRange, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ impl Bucket {
     }
 
     /// Exports the day; every wait of a split ends at once.
-    fn export(&mut self, more: Value) -> Drive {
+    fn export(&mut self, more: Value) -> TestDriver {
         let mut drive = start(more, DAY, DAY + 24 * HOUR, DAY + 48 * HOUR);
         drive
             .run::<GenesysBucket>(|request, _| self.answer(request))
@@ -133,12 +133,12 @@ fn options(more: Value) -> String {
     options.to_string()
 }
 
-fn start(more: Value, from: Timestamp, until: Timestamp, now: Timestamp) -> Drive {
+fn start(more: Value, from: Timestamp, until: Timestamp, now: Timestamp) -> TestDriver {
     let find = Find {
         name: "find-1".to_owned(),
         range: TimeRange { from, until },
     };
-    Drive::start::<GenesysBucket>(&options(more), Purpose::Find(find), now).unwrap()
+    TestDriver::start::<GenesysBucket>(&options(more), Purpose::Find(find), now).unwrap()
 }
 
 fn encoded(text: &str) -> String {
@@ -166,7 +166,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// The outcome of each conversation, in few words.
-fn results(drive: &Drive) -> BTreeMap<&str, String> {
+fn results(drive: &TestDriver) -> BTreeMap<&str, String> {
     let told = drive.outcomes.iter().map(|outcome| {
         let words = match &outcome.result {
             OutcomeResult::HandedOver(handed) => {

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_cloud::GenesysCloud;
 use recording_source_sdk::{
-    ArtifactKey, Container, Drive, Event, Find, Method, OutcomeResult, Purpose, RecordingKey,
-    Request, RequestError, RequestResult, Response, SourceError, TimeRange, Timestamp,
+    ArtifactKey, Container, Event, Find, Method, OutcomeResult, Purpose, RecordingKey, Request,
+    RequestError, RequestResult, Response, SourceError, TestDriver, TimeRange, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -40,8 +40,8 @@ fn days(days: u64) -> Purpose {
     })
 }
 
-fn start(options: &str, purpose: Purpose) -> Drive {
-    Drive::start::<GenesysCloud>(options, purpose, FROM + 30 * DAY).unwrap()
+fn start(options: &str, purpose: Purpose) -> TestDriver {
+    TestDriver::start::<GenesysCloud>(options, purpose, FROM + 30 * DAY).unwrap()
 }
 
 fn reply(status: u16, body: &Value) -> RequestResult {
@@ -175,7 +175,7 @@ fn simple(ids: &[String], polls: u32) -> Value {
     json!({ "status": status, "expectedResultCount": ids.len(), "resultCount": there, "results": rows })
 }
 
-fn only_outcome(drive: &Drive) -> BTreeMap<&str, &OutcomeResult> {
+fn only_outcome(drive: &TestDriver) -> BTreeMap<&str, &OutcomeResult> {
     let outcomes: BTreeMap<_, _> = drive
         .outcomes
         .iter()

@@ -2,7 +2,7 @@
 //!
 //! Implement [`Source`] for a type without fields and name it in [`export!`]:
 //! that is a component. Built for `wasm32-unknown-unknown` it imports nothing;
-//! built for any other target it is ordinary Rust, and [`Drive`] runs it
+//! built for any other target it is ordinary Rust, and [`TestDriver`] runs it
 //! against recorded answers without wasm and without a network.
 //!
 //! The needs that sources have in common are met here: [`splits!`] names the kinds of splits,
@@ -11,18 +11,18 @@
 //! the usual cases.
 
 mod builders;
-mod drive;
 pub mod json;
 pub mod options;
 mod split;
+mod test_driver;
 pub mod time;
 pub mod url;
 
 pub use bindings::exports::recording::source::source::Guest;
 pub use bindings::recording::source::types::*;
 pub use builders::{NOT_ENDED, excerpt};
-pub use drive::Drive;
 pub use split::{SplitKind, Splits};
+pub use test_driver::TestDriver;
 
 /// The result of a request: the server's response, whatever its status, or the reason why there is none.
 pub type RequestResult = Result<Response, RequestError>;

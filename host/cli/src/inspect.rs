@@ -1,14 +1,29 @@
-//! `inspect`: what a component imports, wants and accepts; replays a recorded run of it.
+//! `inspect`: what a component imports, wants and accepts; replays a recorded run of it, tries it out
+//! against answers in a folder, and writes a built-in one to a file.
 
-use std::path::PathBuf;
+mod answers;
+mod rehearsal;
+mod rules;
+mod show;
 
-use anyhow::{Context, bail};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use recording_host_model::{AuthScheme, DataClass};
+use recording_host_config::interval;
+use recording_host_model::{AuthScheme, DataClass, TimeRange};
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent, replay};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Done;
+use rehearsal::Rehearsal;
+
+/// How long after the end of its range a search is tried out: what it finds has ended.
+const LATER_MS: u64 = 86_400_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
@@ -17,18 +32,42 @@ pub(super) struct Inspect {
     /// Repeat the steps that `run --record` wrote down and compare the results.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
+    /// Find conversations and fetch their recordings, with the files of a folder as answers to requests:
+    /// GET https://calls.example/list?page=2 is answered by GET_calls.example_list_page_2, a response as
+    /// `curl -i` prints it or a body alone. A file that is missing is named.
+    #[arg(long = "try", value_name = "FOLDER", requires = "options", conflicts_with_all = ["replay", "extract"])]
+    answers: Option<PathBuf>,
+    /// The options for --try, a JSON object with `interval`, as in a configuration.
+    #[arg(long, value_name = "JSON", requires = "answers")]
+    options: Option<String>,
+    /// Write the component to a new file.
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    extract: Option<PathBuf>,
 }
 
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<Done> {
         let cache = CompilationCache::of_user();
-        let component = match &self.component {
-            Some(path) => match BUILTIN.iter().find(|(name, _)| path.as_os_str() == *name) {
-                Some((_, wasm)) => SourceComponent::load(wasm, cache.as_ref())?,
-                None => SourceComponent::open(path, None, cache.as_ref())?,
-            },
-            None => SourceComponent::load(BUILTIN[0].1, cache.as_ref())?,
+        let builtin = match &self.component {
+            Some(path) => BUILTIN.iter().find(|(name, _)| path.as_os_str() == *name),
+            None => BUILTIN.first(),
         };
+        if let Some(path) = &self.extract {
+            return extract(path, builtin.map(|(_, wasm)| *wasm));
+        }
+        let component = match (builtin, &self.component) {
+            (None, Some(path)) => SourceComponent::open(path, None, cache.as_ref())?,
+            (builtin, _) => {
+                let (_, wasm) = builtin.unwrap_or(&BUILTIN[0]);
+                SourceComponent::load(wasm, cache.as_ref())?
+            }
+        };
+        if let (Some(folder), Some(options)) = (&self.answers, &self.options) {
+            let (options, range) = options_and_range(options)?;
+            let now = range.until.saturating_add(LATER_MS);
+            Rehearsal::new(&component, options, folder, now).run(range)?;
+            return Ok(Done::All);
+        }
         if let Some(path) = &self.replay {
             let replay = replay(&component, path).with_context(|| path.display().to_string())?;
             println!(
@@ -44,12 +83,43 @@ impl Inspect {
             }
             return Ok(Done::All);
         }
-        show(&component)?;
+        describe(&component)?;
         Ok(Done::All)
     }
 }
 
-fn show(component: &SourceComponent) -> anyhow::Result<()> {
+/// Writes a built-in component to a file that is not there yet.
+fn extract(path: &Path, builtin: Option<&[u8]>) -> anyhow::Result<Done> {
+    let Some(wasm) = builtin else {
+        bail!("only a built-in component is written to a file: genesys_cloud or genesys_bucket");
+    };
+    let written = File::create_new(path).and_then(|mut file| file.write_all(wasm));
+    written.with_context(|| path.display().to_string())?;
+    println!("{} bytes written to {}", wasm.len(), path.display());
+    Ok(Done::All)
+}
+
+/// Reads options as a configuration has them: the host takes the interval out.
+fn options_and_range(text: &str) -> anyhow::Result<(String, TimeRange)> {
+    let mut options: Map<String, Value> =
+        serde_json::from_str(text).context("--options: not a JSON object")?;
+    let range = match options.remove("interval") {
+        Some(Value::String(text)) => {
+            interval(&text).map_err(|reason| anyhow!("--options: interval: {reason}"))?
+        }
+        _ => bail!("--options: `interval` is missing; give a range such as 2026-01-01/2026-01-08"),
+    };
+    let Some(until) = range.until else {
+        bail!("--options: interval: give one with an end");
+    };
+    let from = range.from;
+    Ok((
+        Value::Object(options).to_string(),
+        TimeRange { from, until },
+    ))
+}
+
+fn describe(component: &SourceComponent) -> anyhow::Result<()> {
     let described = component.describe()?;
     println!(
         "{} {}, for {}",

@@ -34,6 +34,7 @@ mod demo;
 mod generate;
 mod genesys;
 mod inspect;
+mod new_source;
 mod observe;
 mod plan;
 mod print;
@@ -103,6 +104,8 @@ enum Command {
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
+    /// Writes a folder with a source of your own to begin with.
+    NewSource(new_source::NewSource),
 }
 
 /// How a command ended well.
@@ -170,6 +173,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Generate(generate) => generate.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::NewSource(new) => new.run(),
     }
 }
 

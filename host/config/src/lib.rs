@@ -45,6 +45,7 @@ pub use example::{UnknownType, example};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::Origin;
+pub use source::{interval, wrong_option};
 use text::Positions;
 
 use crate::secret::{Backend, SecretError};

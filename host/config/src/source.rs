@@ -10,7 +10,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{ConfigError, allow, auth, check_path, key, parse, wording};
 use crate::secret::{self, Backend};
@@ -18,8 +18,11 @@ use recording_host_engine::{
     privacy::{self, Privacy},
     run::{Auth, Follow, Interval, SourceConfig},
 };
-use recording_host_model::{Find, Purpose, SourceError, TimeRange, clock::Clock};
+use recording_host_model::{Find, OptionError, Purpose, SourceError, TimeRange, clock::Clock};
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
+
+/// The option that the host takes out.
+const INTERVAL: &str = "interval";
 
 /// How long after its end a conversation's recordings are waited for, unless the source says otherwise.
 const LATE_HOURS: u64 = 24;
@@ -185,15 +188,31 @@ pub(super) fn check_options(
             auth::suits(name, source.auth.as_ref(), component)
         }
         Err(SourceError::Options(error)) => {
-            let at = format!("sources.{name}.options.{}", error.path);
-            let reason = wording::worded(&error.message, wording::is_shown(&error.path));
-            Err(key(at.trim_end_matches('.'), reason))
+            let message = wording::worded(&error.message, wording::is_shown(&error.path));
+            let path = error.path;
+            let text = wrong_option(&OptionError { path, message });
+            let (path, message) = text.split_once(": ").unwrap_or(("", &text));
+            let at = format!("sources.{name}.{path}");
+            Err(key(at.trim_end_matches('.'), message))
         }
         Err(error) => Err(key(
             format!("sources.{name}"),
             recording_host_engine::run::source_error(&error),
         )),
     }
+}
+
+/// A component's complaint about an option, with the option's path in the configuration of its source.
+#[must_use]
+pub fn wrong_option(error: &OptionError) -> String {
+    let OptionError { path, message } = error;
+    let hint = match path.as_str() {
+        INTERVAL => {
+            "; a component asks for no interval: the host takes that out of the options, and hands it over as the range of `find`"
+        }
+        _ => "",
+    };
+    format!("options.{path}: {message}{hint}")
 }
 
 /// Reads what a configuration says about the source `name`.
@@ -205,6 +224,12 @@ pub(super) fn source(
     let at = format!("sources.{name}");
     if !value.is_object() {
         return Err(key(at, "must be a table with `type` and `options`"));
+    }
+    if value.get(INTERVAL).is_some() {
+        return Err(key(
+            format!("{at}.{INTERVAL}"),
+            format!("stands among the options: `{at}.options.{INTERVAL}`"),
+        ));
     }
     let raw: RawSource = parse(&at, value)?;
     if let Some(path) = &raw.path {
@@ -228,8 +253,16 @@ pub(super) fn source(
     let Value::Object(mut options) = raw.options else {
         return Err(key(format!("{at}.options"), "must be a table of options"));
     };
+    if let Some(path) = secret_in(&options) {
+        return Err(key(
+            format!("{at}.options.{path}"),
+            format!(
+                "names a secret, and options are handed to the component, which gets none; put it under `{at}.auth` with the keys that the component's log-in needs (`recording-host inspect` prints which): the host adds it to the requests"
+            ),
+        ));
+    }
     let at_interval = format!("{at}.options.interval");
-    let interval = match options.remove("interval") {
+    let interval = match options.remove(INTERVAL) {
         Some(Value::String(text)) => interval(&text).map_err(|reason| key(&at_interval, reason))?,
         None if let Some(typed) = options.keys().find(|name| like_interval(name)) => {
             return Err(key(
@@ -310,6 +343,22 @@ pub(super) fn no_user(url: &str) -> Result<(), String> {
     }
 }
 
+/// The path of an option that holds a `SECRET[backend.key]`, if there is one.
+fn secret_in(options: &Map<String, Value>) -> Option<String> {
+    fn names_one(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains("SECRET["),
+            Value::Array(items) => items.iter().any(names_one),
+            Value::Object(fields) => fields.values().any(names_one),
+            _ => false,
+        }
+    }
+    options.iter().find_map(|(name, value)| match value {
+        Value::Object(inner) => secret_in(inner).map(|path| format!("{name}.{path}")),
+        value => names_one(value).then(|| name.clone()),
+    })
+}
+
 /// Where a source's component comes from; one from a file needs a list of the origins that it may reach.
 fn origin(
     at: &str,
@@ -349,7 +398,10 @@ fn like_interval(name: &str) -> bool {
 
 /// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or
 /// `2026-01-01/..`, which has no end.
-fn interval(text: &str) -> Result<Interval, String> {
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn interval(text: &str) -> Result<Interval, String> {
     let instant = |text: &str| -> Result<u64, String> {
         let at = if text.contains('T') {
             text.parse::<jiff::Timestamp>()

@@ -25,6 +25,7 @@ use super::{
     millis,
     pace::Pace,
     retry,
+    source_headers::DroppedHeaders,
 };
 use recording_host_model::{Artifact, Backpressure, Event, Events, clock::Clock};
 
@@ -89,6 +90,7 @@ pub struct Downloads {
     login: Arc<Authenticator>,
     clock: Clock,
     events: Events,
+    dropped: DroppedHeaders,
     /// Counts how often origins of media demand less.
     backpressure: Backpressure,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
@@ -112,6 +114,7 @@ impl Downloads {
             login,
             clock,
             events: Events::default(),
+            dropped: DroppedHeaders::default(),
             backpressure: Backpressure::default(),
             doubtful: Mutex::default(),
         })

@@ -17,6 +17,7 @@ mod redirect;
 mod retry;
 #[cfg(feature = "aws")]
 mod sigv4;
+mod source_headers;
 mod token;
 mod transport;
 
@@ -41,6 +42,8 @@ pub use limit::{Limiter, Limiters};
 pub use public_dns::PublicDnsResolver;
 #[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
+use source_headers::DroppedHeaders;
+pub use source_headers::unsendable;
 pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
@@ -110,6 +113,7 @@ pub struct SourceHttp {
     reached: AtomicBool,
     /// The last trouble on the way that was warned of.
     warned: Mutex<String>,
+    dropped: DroppedHeaders,
 }
 
 impl SourceHttp {
@@ -149,6 +153,7 @@ impl SourceHttp {
             patience: Patience::default(),
             reached: AtomicBool::new(false),
             warned: Mutex::default(),
+            dropped: DroppedHeaders::default(),
         }
     }
 
@@ -202,6 +207,9 @@ impl SourceHttp {
             Ok(url) => url,
             Err(error) => return Err(RequestError::Refused(error.to_string())),
         };
+        if let Some(reason) = unsendable(&request.headers) {
+            return Err(RequestError::Refused(reason));
+        }
         let mut renewed = 0;
         let mut tried = 0;
         loop {
@@ -309,8 +317,7 @@ impl SourceHttp {
         self.limiter.acquire(self.clock).await;
         self.count(&format!("{kind} {}", method_name(request.method)));
         let began = Instant::now();
-        let exchange = self.exchange.exchange(url, request, auth.credentials());
-        let response = exchange.await;
+        let response = self.transmit(url, request, auth.credentials()).await;
         self.events.emit(|| Event::Request {
             kind: kind.to_owned(),
             method: method_name(request.method),
@@ -339,6 +346,23 @@ impl SourceHttp {
             self.events.warn(&format!("{reason}; trying again"));
             reason.clone_into(&mut warned);
         }
+    }
+
+    /// Sends a request without the headers that are the host's.
+    async fn transmit(
+        &self,
+        url: &Url,
+        request: &Request,
+        credentials: Credentials<'_>,
+    ) -> Result<Response, RequestError> {
+        let kept = self
+            .dropped
+            .kept(&request.headers, credentials, &self.events);
+        let request = Request {
+            headers: kept.cloned().collect(),
+            ..request.clone()
+        };
+        self.exchange.exchange(url, &request, credentials).await
     }
 
     /// Decides how to proceed after a response to the request.

@@ -81,9 +81,7 @@ impl HttpTransport for reqwest::Client {
             .request(method(request.method), url.clone())
             .header(ACCEPT_ENCODING, coding::ACCEPTED);
         for (name, value) in &request.headers {
-            if is_the_sources(name, credentials) {
-                builder = builder.header(name, value);
-            }
+            builder = builder.header(name, value);
         }
         builder = credentials.add_to(builder);
         if let Some(body) = &request.body {
@@ -143,14 +141,6 @@ fn decoded(
         headers,
         body,
     })
-}
-
-/// Returns true if a source's header is sent: none that proves who asks, and none that the host adds.
-pub(super) fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
-    let name = name.to_ascii_lowercase();
-    let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
-    let hosts = matches!(name.as_str(), "authorization" | "host" | "accept-encoding");
-    !hosts && !signed
 }
 
 /// Returns true if a header steers the connection, or tells a proxy or server who asks: a source may not

@@ -17,19 +17,20 @@ use wasmtime::{
 use crate::{
     bindings::{self, recording::source::types as wit},
     cache::CompilationCache,
+    failure,
     limits::Limits,
 };
 
 /// The longest component that is compiled, in bytes.
 const LONGEST: usize = 64 << 20;
 /// The most that the host copies out of one call, in bytes.
-const RESULT: usize = 32 << 20;
+pub(crate) const RESULT: usize = 32 << 20;
 /// The largest state that a split may have, in bytes.
 const STATE: usize = 256 << 10;
 /// The spacing of the ticks by which time is measured.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// How many ticks one call may take: five seconds.
-const TICKS: u64 = 250;
+pub(crate) const TICKS: u64 = 250;
 
 /// The interface that a component must export.
 const INTERFACE: &str = "recording:source/source@0.2.0";
@@ -80,7 +81,9 @@ pub enum SandboxError {
     )]
     NoSource(String),
     /// It imports something.
-    #[error("the component imports {0}; a recording source must import nothing")]
+    #[error(
+        "the component imports {0}; a recording source must import nothing. Build it with stubs in place of WASI: `--stub-wasi` for JavaScript and Python, the target wasm32-unknown-unknown for Rust (docs/write-a-source.md)"
+    )]
     Imports(String),
     /// A call trapped, or took more than it may.
     #[error("the component failed in `{call}`: {reason}")]
@@ -91,7 +94,9 @@ pub enum SandboxError {
         reason: String,
     },
     /// A split's state is too large.
-    #[error("the component returned a state of {0} bytes; at most {STATE} are kept")]
+    #[error(
+        "the component returned a state of {0} bytes; at most {STATE} are kept. A state is ids and progress: spread the work over more splits"
+    )]
     State(usize),
 }
 
@@ -229,7 +234,7 @@ impl SourceComponent {
     /// Asks where a run begins.
     ///
     /// # Errors
-    /// [`SandboxError::Trap`] if the component fails; the inner error is the source's own.
+    /// [`SandboxError`] if the component fails or breaks a bound; the inner error is the source's own.
     pub fn start(
         &self,
         options: &str,
@@ -242,6 +247,9 @@ impl SourceComponent {
                 .recording_source_source()
                 .call_start(store, options, &purpose, now)
         })?;
+        if let Ok(started) = &started {
+            bounded(started.splits.iter().map(|split| &split.state))?;
+        }
         Ok(started.map(Into::into).map_err(Into::into))
     }
 
@@ -269,9 +277,7 @@ impl SourceComponent {
                 wit::Next::Done(state) => state,
             };
             let states = step.splits.iter().map(|split| &split.state);
-            if let Some(large) = states.chain([next]).find(|state| state.data.len() > STATE) {
-                return Err(SandboxError::State(large.data.len()));
-            }
+            bounded(states.chain([next]))?;
         }
         Ok(step.map(Into::into).map_err(Into::into))
     }
@@ -290,8 +296,16 @@ impl SourceComponent {
             .and_then(|source| run(&source, &mut store))
             .map_err(|error| SandboxError::Trap {
                 call,
-                reason: format!("{:#}", error.root_cause()),
+                reason: failure::reason(&error),
             })
+    }
+}
+
+/// Refuses states that are too large to be kept.
+fn bounded<'a>(mut states: impl Iterator<Item = &'a wit::State>) -> Result<(), SandboxError> {
+    match states.find(|state| state.data.len() > STATE) {
+        Some(large) => Err(SandboxError::State(large.data.len())),
+        None => Ok(()),
     }
 }
 

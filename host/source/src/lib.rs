@@ -8,6 +8,7 @@ mod builtin;
 mod cache;
 mod component;
 mod convert;
+mod failure;
 mod limits;
 mod text;
 mod trace;

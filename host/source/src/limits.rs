@@ -34,7 +34,7 @@ impl Limits {
                 Ok(true)
             }
             None => Err(Error::msg(format!(
-                "it takes more than the {} MiB of memory that a call has",
+                "it needs more than the {} MiB of memory that a call may use; keep less at once, such as by smaller pages",
                 MEMORY >> 20
             ))),
         }

@@ -46,7 +46,7 @@ impl Rows {
         reply(200, &simple(ids, 2))
     }
 
-    pub(crate) fn export(&mut self, options: &str) -> Drive {
+    pub(crate) fn export(&mut self, options: &str) -> TestDriver {
         let mut drive = start(options, days(1));
         drive
             .run::<GenesysCloud>(|request, _| self.answer(request))
@@ -55,7 +55,7 @@ impl Rows {
     }
 }
 
-fn counted(drive: &Drive) -> Vec<Count> {
+fn counted(drive: &TestDriver) -> Vec<Count> {
     let counts = drive.updates.iter().filter_map(|update| match update {
         Update::Count(counted) => Some(*counted),
         _ => None,
@@ -63,7 +63,7 @@ fn counted(drive: &Drive) -> Vec<Count> {
     counts.collect()
 }
 
-fn notes(drive: &Drive) -> String {
+fn notes(drive: &TestDriver) -> String {
     let notes = drive.notes.iter().map(|note| note.text.as_str());
     notes.collect::<Vec<_>>().join("\n")
 }
@@ -349,7 +349,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
     let options = r#"{"region":"mypurecloud.ie","mode":"metadata_only"}"#;
     for (now, early) in [(FROM + 2 * DAY, 3), (FROM + DAY / 2, 1)] {
         let mut vendor = Rows::new(rows.clone());
-        let mut drive = Drive::start::<GenesysCloud>(options, days(1), now).unwrap();
+        let mut drive = TestDriver::start::<GenesysCloud>(options, days(1), now).unwrap();
         let window = drive.started.splits[0].clone();
         drive.open.clear();
         drive

@@ -8,7 +8,7 @@ use super::{lenient::Rows, *};
 const STATE: usize = 256 << 10;
 
 /// Runs to the end; the state of every split stays below what hosts take.
-fn run(drive: &mut Drive, mut respond: impl FnMut(&Request, Timestamp) -> RequestResult) {
+fn run(drive: &mut TestDriver, mut respond: impl FnMut(&Request, Timestamp) -> RequestResult) {
     while let Some(((due, _), split)) = drive.open.pop_first() {
         assert!(
             split.state.data.len() < STATE,
@@ -106,7 +106,7 @@ fn recordings(
     calls: u64,
     count: fn(&str) -> usize,
     limit: usize,
-) -> (Drive, Vec<usize>) {
+) -> (TestDriver, Vec<usize>) {
     let mut vendor = Rows::new((0..calls).map(|n| row(n * 10, FROM + n * 1000)).collect());
     let mut jobs: Vec<Vec<String>> = Vec::new();
     let mut drive = start(options, days(1));

@@ -75,7 +75,7 @@ fn wrong_options_are_named() {
         (r#"{"region":"nowhere"}"#, "region", "nowhere"),
     ];
     for (options, path, message) in cases {
-        match Drive::start::<GenesysCloud>(options, week(), FROM + 30 * DAY) {
+        match TestDriver::start::<GenesysCloud>(options, week(), FROM + 30 * DAY) {
             Err(SourceError::Options(error)) => {
                 assert_eq!(error.path, path, "{options}");
                 assert!(
@@ -97,7 +97,7 @@ fn the_schema_of_the_options_lists_those_that_are_accepted() {
     .unwrap();
     for (name, property) in schema["properties"].as_object().unwrap() {
         let wrong = json!({ "region": "mypurecloud.ie", name: {} }).to_string();
-        match Drive::start::<GenesysCloud>(&wrong, week(), FROM + 30 * DAY) {
+        match TestDriver::start::<GenesysCloud>(&wrong, week(), FROM + 30 * DAY) {
             Err(SourceError::Options(error)) => {
                 assert!(
                     !error.message.contains("unknown option"),

@@ -8,7 +8,7 @@ const MINUTE: u64 = 60_000;
 
 /// Exports a day of ten calls; the vendor does not find its jobs for `gone` minutes, from the second
 /// poll on.
-fn export(gone: u64, refusal: (u16, &str)) -> (Vendor, Drive) {
+fn export(gone: u64, refusal: (u16, &str)) -> (Vendor, TestDriver) {
     let mut vendor = Vendor::new(70, simple);
     let mut drive = start(OPTIONS, days(1));
     let mut first = None;

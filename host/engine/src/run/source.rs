@@ -38,8 +38,9 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
-    /// The options of the source `name` that are given by a former name, each with the name that it has
-    /// now; `schema` is the component's.
+    /// Warnings about the options of the source `name`: those that are given by a former name, each with
+    /// the name that it has now, and one of the component that the host takes out; `schema` is the
+    /// component's.
     #[must_use]
     pub fn warnings(&self, name: &str, schema: &str) -> Vec<String> {
         let schema: Value = serde_json::from_str(schema).unwrap_or_default();
@@ -50,7 +51,13 @@ impl SourceConfig {
                 "sources.{name}.options.{former}: this option is called `{now}` now; the former name still works"
             ))
         });
-        renamed.collect()
+        // It is taken out before the component sees the options, and every component has it.
+        let taken = schema["properties"].get("interval").map(|_| {
+            format!(
+                "sources.{name}: the component's schema has an option `interval`, which is the host's: the component never sees it, but as the range of `find`"
+            )
+        });
+        renamed.chain(taken).collect()
     }
 }
 

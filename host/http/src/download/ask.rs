@@ -1,7 +1,6 @@
 //! The requests of a download: checked, with credentials where they belong, and followed to where they are
 //! redirected.
 
-use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::timeout;
 use url::Url;
 
@@ -10,9 +9,10 @@ use crate::{
     RequestAuth, SignableRequest,
     intermediary::{self, fault},
     redirect,
-    transport::{is_smuggling, is_the_sources},
+    source_headers::unsendable,
+    transport::is_smuggling,
 };
-use recording_host_model::{Artifact, Method, printable};
+use recording_host_model::{Artifact, Method};
 
 impl Downloads {
     /// Asks for an artifact with these further headers, wherever it is redirected to; each place is checked
@@ -102,10 +102,8 @@ impl Downloads {
             .client
             .get(url.clone())
             .header("accept-encoding", "identity");
-        for (name, value) in headers {
-            if is_the_sources(name, credentials) {
-                request = request.header(name, value);
-            }
+        for (name, value) in self.dropped.kept(headers, credentials, &self.events) {
+            request = request.header(name, value);
         }
         request = credentials.add_to(request);
         for (name, value) in more {
@@ -121,21 +119,17 @@ impl Downloads {
     }
 }
 
-/// Refuses headers that cannot be sent. Their values are left out: they may be secret.
+/// Refuses headers that cannot be sent, or that are the host's alone.
 fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
-    let wrong = headers.iter().find(|(name, value)| {
-        HeaderName::from_bytes(name.as_bytes()).is_err()
-            || HeaderValue::from_str(value).is_err()
-            || is_smuggling(name)
-    });
-    match wrong {
+    let code = "bad-header";
+    if let Some(reason) = unsendable(headers) {
+        return Err(DownloadError::Refused { code, reason });
+    }
+    match headers.iter().find(|(name, _)| is_smuggling(name)) {
         None => Ok(()),
         Some((name, _)) => Err(DownloadError::Refused {
-            code: "bad-header",
-            reason: format!(
-                "the source gives a header `{}` that cannot be sent, or is the host's alone",
-                printable(name)
-            ),
+            code,
+            reason: format!("the source gives a header `{name}`, which is the host's alone"),
         }),
     }
 }

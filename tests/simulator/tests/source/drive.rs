@@ -5,7 +5,7 @@ use std::time::Duration;
 use genesys_cloud::GenesysCloud;
 use genesys_simulator::{Organization, Settings, Simulator};
 use recording_source_sdk::{
-    Drive, Find, Method, Purpose, Request, RequestResult, Response, SourceError, TimeRange,
+    Find, Method, Purpose, Request, RequestResult, Response, SourceError, TestDriver, TimeRange,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl Center {
     }
 
     /// Runs a search of the whole organization and fetches what it finds.
-    pub(crate) fn export(&mut self, options: Value) -> Result<Drive, SourceError> {
+    pub(crate) fn export(&mut self, options: Value) -> Result<TestDriver, SourceError> {
         let (from, until) = self.organization().interval();
         let range = TimeRange {
             from: from.as_millisecond() as u64,
@@ -89,7 +89,7 @@ impl Center {
         options["login_url"] = json!(self.simulator.login_url());
         options["media_origins"] = json!([self.simulator.media_url()]);
         let now = self.simulator.now().as_millisecond() as u64;
-        let mut drive = Drive::start::<GenesysCloud>(&options.to_string(), purpose, now)?;
+        let mut drive = TestDriver::start::<GenesysCloud>(&options.to_string(), purpose, now)?;
         let result = drive.run::<GenesysCloud>(|request, _| self.answer(request));
         result.map(|()| drive)
     }

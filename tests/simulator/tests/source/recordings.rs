@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use genesys_cloud::GenesysCloud;
 use genesys_simulator::{MediaType, RecordingKind, Settings, State};
 use recording_source_sdk::{
-    ArtifactKey, Container, Drive, Event, Method, OutcomeResult, Response, SourceError, Update,
+    ArtifactKey, Container, Event, Method, OutcomeResult, Response, SourceError, TestDriver, Update,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn settings() -> Settings {
 }
 
 /// Artifacts by recording: content type and container of each part.
-fn parts(drive: &Drive) -> BTreeMap<&str, Vec<(Option<&str>, &Container)>> {
+fn parts(drive: &TestDriver) -> BTreeMap<&str, Vec<(Option<&str>, &Container)>> {
     let mut parts = BTreeMap::<&str, BTreeMap<u32, (Option<&str>, &Container)>>::new();
     for artifact in &drive.artifacts {
         if let ArtifactKey::Recording(key) = &artifact.key {
@@ -36,7 +36,7 @@ fn parts(drive: &Drive) -> BTreeMap<&str, Vec<(Option<&str>, &Container)>> {
         .collect()
 }
 
-fn outcomes(drive: &Drive) -> BTreeMap<&str, &OutcomeResult> {
+fn outcomes(drive: &TestDriver) -> BTreeMap<&str, &OutcomeResult> {
     let outcomes = drive.outcomes.iter();
     let all: BTreeMap<_, _> = outcomes
         .map(|one| (one.conversation.as_str(), &one.result))
@@ -62,7 +62,7 @@ fn codes(result: &OutcomeResult) -> Vec<&str> {
 }
 
 /// The attributes reported for each recording.
-fn updates(drive: &Drive) -> BTreeMap<&str, BTreeMap<&str, &str>> {
+fn updates(drive: &TestDriver) -> BTreeMap<&str, BTreeMap<&str, &str>> {
     let updates = drive.updates.iter().filter_map(|update| match update {
         Update::Recording(about) => {
             let pairs = about.attributes.iter();
@@ -250,7 +250,7 @@ async fn the_metadata_of_recordings_tell_legs_agents_states_and_annotations() {
 }
 
 /// Conversations whose outcome was clear when they were found.
-fn never_fetched(drive: &Drive) -> usize {
+fn never_fetched(drive: &TestDriver) -> usize {
     let clear = |id: &str| {
         let found = drive.conversations.iter().find(|one| one.id == id).unwrap();
         !found.recorded && found.media_types == ["voice"]
@@ -368,7 +368,7 @@ async fn archived_recordings_are_restored_only_if_asked_and_keep_their_other_dat
         let mut options = extra;
         options["restore_days"] = json!(14);
         let first = center.export(options.clone()).unwrap();
-        let restoring = |drive: &Drive| -> usize {
+        let restoring = |drive: &TestDriver| -> usize {
             let codes = drive.outcomes.iter().map(|one| codes(&one.result));
             codes.flatten().filter(|code| *code == "restoring").count()
         };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use genesys_simulator::{Faults, Settings, State};
-use recording_source_sdk::{Conversation, Drive, Method, OutcomeResult, SourceError, Update};
+use recording_source_sdk::{Conversation, Method, OutcomeResult, SourceError, TestDriver, Update};
 use serde_json::{Value, json};
 
 use crate::drive::{Center, fast};
@@ -19,7 +19,7 @@ fn months() -> Settings {
 }
 
 /// Conversations by id, without the attributes that jobs alone contain.
-fn found(drive: &Drive) -> BTreeMap<String, Conversation> {
+fn found(drive: &TestDriver) -> BTreeMap<String, Conversation> {
     let known = ["talk_ms", "outbound_campaign_ids"];
     let bare = drive.conversations.iter().cloned().map(|mut one| {
         one.attributes
@@ -30,7 +30,7 @@ fn found(drive: &Drive) -> BTreeMap<String, Conversation> {
 }
 
 /// How many conversations the source says that the vendor counts.
-fn counted(drive: &Drive) -> u64 {
+fn counted(drive: &TestDriver) -> u64 {
     let counts = drive.updates.iter().map(|update| match update {
         Update::Count(counted) => counted.conversations,
         _ => 0,

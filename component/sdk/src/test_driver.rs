@@ -10,7 +10,7 @@ use crate::{
 
 /// A run of a source without wasm, network or waiting: time jumps to the next split that is due.
 #[derive(Debug)]
-pub struct Drive {
+pub struct TestDriver {
     options: String,
     /// The run's clock, in milliseconds since the epoch.
     pub now: Timestamp,
@@ -42,7 +42,7 @@ pub struct Drive {
     pub fetches: usize,
 }
 
-impl Drive {
+impl TestDriver {
     /// Starts a run of `S` at `now`.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Drive {
         now: Timestamp,
     ) -> Result<Self, SourceError> {
         let started = S::start(options, purpose, now)?;
-        let mut drive = Drive {
+        let mut drive = TestDriver {
             options: options.to_owned(),
             now,
             open: BTreeMap::new(),

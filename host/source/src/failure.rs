@@ -1,0 +1,55 @@
+//! Why a call of a component failed, in words for its author.
+//!
+//! What a component had in its memory when it trapped is not shown: it may be a person's.
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::component::{RESULT, TICK, TICKS};
+
+/// The most functions that are named of those that were running.
+const MOST_FUNCTIONS: usize = 6;
+/// The most characters of a function's name.
+const MOST_NAME: usize = 80;
+
+/// The cause of a failed call and what to change.
+pub(crate) fn reason(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    let text = match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => format!(
+            "it ran for more than {} seconds; one call should do less, so spread the work over more steps or splits",
+            (TICK * u32::try_from(TICKS).unwrap_or(u32::MAX)).as_secs()
+        ),
+        Some(Trap::UnreachableCodeReached) => "it panicked, or threw what is no `source-error`: return one (`permanent` with a text) instead. A test that calls the source natively shows the message, since a component has nowhere to print it".to_owned(),
+        Some(Trap::StackOverflow) => {
+            "its calls are nested too deeply; look for a recursion without an end".to_owned()
+        }
+        _ if cause.contains("fuel allocated for hostcalls") => format!(
+            "it returned more than {} MiB; return less in one step",
+            RESULT >> 20
+        ),
+        _ => cause,
+    };
+    match running(error) {
+        names if names.is_empty() => text,
+        names => format!("{text} (in {})", names.join(", called by ")),
+    }
+}
+
+/// The functions that were running, the innermost first, as far as the component has their names.
+fn running(error: &wasmtime::Error) -> Vec<String> {
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map(WasmBacktrace::frames);
+    let names = frames.into_iter().flatten().filter_map(|frame| {
+        let name = format!("{:#}", rustc_demangle::demangle(frame.func_name()?));
+        let name: String = name.chars().filter(|c| !c.is_control()).collect();
+        Some(name.chars().take(MOST_NAME).collect::<String>())
+    });
+    // The machinery of a panic says nothing of its cause.
+    let names = names.filter(|name| {
+        let of_a_panic = name.contains("panic") || name.starts_with("rust_");
+        // The call itself is named anyway.
+        !of_a_panic && !name.starts_with("recording:source/")
+    });
+    names.take(MOST_FUNCTIONS).collect()
+}
