@@ -52,7 +52,7 @@ const RECEIPTS: [&[u8]; 3] = [
 ];
 
 /// Feeds a parser with a corpus and with mutations of it.
-fn fuzz(corpus: &[Vec<u8>], mend: fn(&mut Vec<u8>), parse: impl Fn(&[u8])) {
+fn fuzz(corpus: &[Vec<u8>], mend: fn(&mut [u8]), parse: impl Fn(&[u8])) {
     let wanted = std::env::var("FUZZ_ROUNDS").ok();
     let long = wanted.is_some();
     let rounds = wanted.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
@@ -83,7 +83,7 @@ fn owned(corpus: &[&[u8]]) -> Vec<Vec<u8>> {
     corpus.iter().map(|input| input.to_vec()).collect()
 }
 
-fn unmended(_: &mut Vec<u8>) {}
+fn unmended(_: &mut [u8]) {}
 
 /// Takes what is made, and keeps none of it.
 #[derive(Default)]

@@ -97,7 +97,7 @@ fn crc(bytes: &[u8], width: u32, polynomial: u32) -> u32 {
 }
 
 /// Makes the checksums of the pages of an Ogg file right (RFC 3533, 6).
-pub(crate) fn ogg_pages(input: &mut Vec<u8>) {
+pub(crate) fn ogg_pages(input: &mut [u8]) {
     let mut at = 0;
     while let Some(header) = input.get(at..at + 27) {
         if !header.starts_with(b"OggS") {
@@ -121,7 +121,7 @@ pub(crate) fn ogg_pages(input: &mut Vec<u8>) {
 }
 
 /// Makes the checksums of the frames of a FLAC file right (RFC 9639, 9), as far as they are found.
-pub(crate) fn flac_frames(input: &mut Vec<u8>) {
+pub(crate) fn flac_frames(input: &mut [u8]) {
     let starts = (0..input.len()).filter(|at| input[*at..].starts_with(&[0xff, 0xf8]));
     let starts: Vec<usize> = starts.chain([input.len()]).collect();
     for pair in starts.windows(2) {
@@ -139,7 +139,7 @@ pub(crate) fn flac_frames(input: &mut Vec<u8>) {
 }
 
 /// Makes the checksums of the stored entries of a zip right, in both of their headers (APPNOTE 4.3).
-pub(crate) fn zip_entries(input: &mut Vec<u8>) {
+pub(crate) fn zip_entries(input: &mut [u8]) {
     let number = |input: &[u8], at: usize, width: usize| {
         let bytes = input.get(at..at + width)?;
         Some(

@@ -101,7 +101,7 @@ impl Pipeline {
     }
 
     /// Tries out the source and the sinks, all at once and each part once: what gives no answer in
-    /// [`CHECK`] is reported so. Nothing is exported.
+    /// eight seconds is reported so. Nothing is exported.
     ///
     /// # Errors
     /// [`Error`] if the source is not configured right.
