@@ -129,6 +129,7 @@ async fn hive_has_the_very_keys_that_the_integration_of_the_same_organization_wr
     let organization = push.organization_id();
     let mut config = harness.config();
     config["sinks"]["lake"]["layout"] = json!({ "type": "hive", "organization": organization });
+    config["sinks"]["lake"]["zip"] = json!("keep");
     export(config).await;
     let prefix = format!("{organization}/");
     let files = files(&harness.output());
@@ -282,7 +283,6 @@ async fn another_layout_fills_the_sink_anew_and_both_are_proven() {
     let before = named(&harness.output());
     let (_, hive) = &layouts()[1];
     config["sinks"]["lake"]["layout"] = hive.clone();
-    config["sinks"]["lake"]["zip"] = json!("unpack");
     export(config.clone()).await;
     let both = named(&harness.output());
     assert_eq!(both.len(), 2 * before.len());

@@ -53,6 +53,10 @@ fn make_portable(schema: &mut Value) {
                 })
             };
             keywords.retain(|name, value| {
+                // A choice of forms has no type of its own, and schemars then writes null.
+                if name == "type" && value.is_null() {
+                    return false;
+                }
                 let of_the_host = HOSTS.contains(&name.as_str());
                 !(of_the_host || (name == "format" && of_rust(value)))
             });

@@ -65,10 +65,9 @@ struct Common {
     #[serde(default)]
     #[schemars(example = ["calls"])]
     inputs: Option<Vec<String>>,
-    /// How it wants archives: `unpack` if left out, or `keep` with the layout `hive`, as the vendor's own
-    /// integration has them.
+    /// How it wants archives.
     #[serde(default)]
-    zip: Option<ArchiveMode>,
+    zip: ArchiveMode,
     /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
     transcode: Option<recording_host_transcode::Settings>,
@@ -259,10 +258,7 @@ impl SinkConfig {
     pub(super) fn binding(&self, name: &str, sink: Arc<dyn Sink>) -> SinkBinding {
         let common = &self.common;
         SinkBinding {
-            zip: common.zip.unwrap_or(match common.layout.has_sidecars() {
-                true => ArchiveMode::Keep,
-                false => ArchiveMode::Unpack,
-            }),
+            zip: common.zip,
             transcode: common.transcode.clone(),
             metadata: common.metadata,
             route: Route {

@@ -123,7 +123,7 @@ async fn through_changes(
             "filled anew" => {
                 std::fs::remove_dir_all(harness.folder.path().join("lake")).unwrap();
             }
-            _ => source["options"]["media"] = json!(["voice", "chat", "email", "screen"]),
+            _ => source["options"]["media"] = json!(["voice", "chat", "email", "message"]),
         }
         let hit = runs_through_kills(&harness, &TestSink::Folder, &config, more, dice).await;
         kills.insert(step, hit.len());

@@ -12,7 +12,7 @@ use recording_host_sink::SinkError;
 use recording_host_state::Queue;
 
 /// How long a sink may take to say that it is there, before the run begins without it.
-const CHECK: Duration = Duration::from_secs(10);
+const CHECK: Duration = Duration::from_secs(20);
 
 impl Pipeline {
     /// Checks the sinks until one of them is there, and names those that are not.
