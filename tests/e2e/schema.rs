@@ -286,7 +286,7 @@ fn what_the_program_refuses_is_wrong_by_the_schema() {
         ("/sinks/lake/transcode/surplus", json!(1)),
         ("/sinks/lake/transcode/to", json!("mp3")),
         ("/sinks/lake/transcode/when", json!(["video/mp4"])),
-        ("/sinks/lake/checksum", json!("md5")),
+        ("/sinks/lake/checksum", json!("sha1")),
     ];
     let mut documents = vec![good.clone()];
     for (pointer, value) in &wrong {

@@ -33,7 +33,7 @@ pub(super) struct Inspect {
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
     /// Find conversations and fetch their recordings, with the files of a folder as answers to requests:
-    /// GET https://calls.example/list?page=2 is answered by GET_calls.example_list_page_2, a response as
+    /// `GET https://calls.example/list?page=2` is answered by GET_calls.example_list_page_2, a response as
     /// `curl -i` prints it or a body alone. A file that is missing is named.
     #[arg(long = "try", value_name = "FOLDER", requires = "options", conflicts_with_all = ["replay", "extract"])]
     answers: Option<PathBuf>,

@@ -227,7 +227,7 @@ mod tests {
             (Algorithm::Crc64Nvme, "rosUhgp5mIg="),
             (Algorithm::Crc32C, "4waSgw=="),
             (Algorithm::Crc32, "y/Q5Jg=="),
-            (Algorithm::Md5, "JfnnlDI7RThF9RgfG2JNCw=="),
+            (Algorithm::Md5, "JfnnlDI7RTiF9RgfG2JNCw=="),
         ] {
             let mut digest = algorithm.digest();
             digest.update(b"123456789");

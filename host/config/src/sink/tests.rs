@@ -114,7 +114,11 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             "sse.type: unknown variant `none`",
         ),
         ("sse", json!("aws:kms"), "sse: "),
-        ("checksum", json!("md5"), "checksum: unknown variant `md5`"),
+        (
+            "checksum",
+            json!("sha1"),
+            "checksum: unknown variant `sha1`",
+        ),
         (
             "storage_class",
             json!("COLD"),
