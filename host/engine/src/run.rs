@@ -83,7 +83,7 @@ const ROWS: usize = 10_000;
 /// How often a run takes stock while something is under way.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a run says nothing of itself, at most (ms).
-const SILENCE: u64 = 60_000;
+const SILENCE: u64 = 300_000;
 /// How long settled conversations of an export without an end wait to be filed (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// Results of transfers that are written down at once, at most.

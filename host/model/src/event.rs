@@ -28,7 +28,7 @@ pub enum Event {
     },
     /// How far the export is; at most once a second.
     Progress(Progress),
-    /// What is under way; as often as `Progress`, and at least every minute.
+    /// What is under way; as often as `Progress`, and at least every five minutes.
     Activity(Activity),
     /// The results of a step of a split are committed.
     StepCommitted {

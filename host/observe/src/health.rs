@@ -8,8 +8,8 @@ use std::{
 
 use recording_host_model::{Event, Subscriber};
 
-/// How long a running export may be silent: it takes stock at least every minute.
-const SILENCE: Duration = Duration::from_secs(300);
+/// How long a running export may be silent: it takes stock at least every five minutes.
+const SILENCE: Duration = Duration::from_secs(900);
 
 /// The health of all sources of a run.
 #[derive(Clone, Debug, Default)]
