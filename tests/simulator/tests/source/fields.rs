@@ -72,7 +72,7 @@ const CONVERSATION: &str = "conversationId! conversationStart! conversationEnd \
     participants[].sessions[].segments[].properties";
 
 /// A field that the SDKs do not have: the vendor adds some without notice, and the simulator, too.
-const ADDED: &str = "conversationWeather";
+const ADDED: &str = "conversationWeather conversationWeather.sky";
 
 const METADATA: &str = "id! conversationId! name path selfUri startTime endTime media mediaSubtype \
     mediaSubject annotations annotations[].id annotations[].name annotations[].type \
@@ -90,7 +90,8 @@ const RECORDING: &str = "id conversationId name path selfUri startTime endTime m
     mediaUris.*.mediaUri mediaUris.*.waveformData estimatedTranscodeTimeMs actualTranscodeTimeMs \
     outputDurationMs outputSizeInBytes originalRecordingStartTime creationTime transcript \
     emailTranscript messagingTranscript users sessionId recordingFileRole recordingErrorStatus \
-    archiveDate deleteDate exportDate exportedDate archiveMedium restoreExpirationTime";
+    archiveDate deleteDate exportDate exportedDate archiveMedium restoreExpirationTime \
+    associatedConversationIds";
 
 const ENTITIES: &str = "entities! entities[].id! entities[].name entities[].state pageSize \
     pageNumber total pageCount selfUri nextUri previousUri firstUri lastUri";
@@ -217,7 +218,7 @@ fn calls(guide: bool) -> Vec<Call> {
             &[200],
             "clearExport",
             RECORDING,
-            METADATA,
+            RECORDING,
         ),
         call(
             get,

@@ -63,15 +63,16 @@ fn codes(result: &OutcomeResult) -> Vec<&str> {
 
 /// The attributes reported for each recording.
 fn updates(drive: &TestDriver) -> BTreeMap<&str, BTreeMap<&str, &str>> {
-    let updates = drive.updates.iter().filter_map(|update| match update {
-        Update::Recording(about) => {
+    let mut updates = BTreeMap::<&str, BTreeMap<&str, &str>>::new();
+    for update in &drive.updates {
+        if let Update::Recording(about) = update {
+            // What comes later of a recording is added to what is known.
+            let known = updates.entry(about.recording.as_str()).or_default();
             let pairs = about.attributes.iter();
-            let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
-            Some((about.recording.as_str(), pairs.collect()))
+            known.extend(pairs.map(|(name, value)| (name.as_str(), value.as_str())));
         }
-        _ => None,
-    });
-    updates.collect()
+    }
+    updates
 }
 
 #[tokio::test(flavor = "multi_thread")]
