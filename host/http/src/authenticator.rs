@@ -1,15 +1,13 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
-};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "aws")]
 use super::sigv4::{SigV4, SigV4Error};
 use super::{
+    source_headers::is_smuggling,
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
 };
@@ -39,22 +37,12 @@ pub enum Authenticator {
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
     /// The source names a header that no secret goes into.
-    #[error("the source wants a secret in the header `{0}`, which is not for secrets")]
+    #[error("the source wants a secret in the header `{0}`, which no source may choose")]
     Name(String),
     /// No header has such a value.
     #[error("the secret, or the prefix before it, has a character that no header may have")]
     Value,
 }
-
-/// Headers that steer a connection: no source chooses their values.
-const STEERING: [HeaderName; 6] = [
-    HOST,
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    TE,
-    UPGRADE,
-];
 
 /// Why a request cannot be proven to come from whom it comes.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +165,7 @@ impl Authenticator {
     pub fn header(name: &str, prefix: &str, secret: &SecretString) -> Result<Self, HeaderError> {
         let wrong = || HeaderError::Name(printable(name));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        if STEERING.contains(&name) {
+        if name == HOST || is_smuggling(name.as_str()) {
             return Err(wrong());
         }
         let value = format!("{prefix}{}", secret.expose_secret());

@@ -46,9 +46,16 @@ fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
     !hosts && !signed
 }
 
-/// The reason why headers cannot be sent, if they cannot. Their values are left out: they may be secret.
+/// The reason why headers are not sent, if they are not: no header can be so, or no source may choose it.
+/// Their values are left out: they may be secret.
 #[must_use]
 pub fn unsendable(headers: &[(String, String)]) -> Option<String> {
+    if let Some((name, _)) = headers.iter().find(|(name, _)| is_smuggling(name)) {
+        return Some(format!(
+            "the source gives a header `{}`, which is the host's alone",
+            printable(name)
+        ));
+    }
     let (name, _) = headers.iter().find(|(name, value)| {
         HeaderName::from_bytes(name.as_bytes()).is_err() || HeaderValue::from_str(value).is_err()
     })?;
@@ -56,4 +63,30 @@ pub fn unsendable(headers: &[(String, String)]) -> Option<String> {
         "the source gives a header `{}` that cannot be sent: a name is a token such as `accept`, and a value has no line ends or other control characters",
         printable(name)
     ))
+}
+
+/// Returns true if a header steers the connection, or tells a proxy or server who asks: a source may not
+/// choose it, since it could say something else than what the host checks.
+pub(super) fn is_smuggling(name: &str) -> bool {
+    const EXACT: [&str; 14] = [
+        "connection",
+        "content-length",
+        "cookie",
+        "cookie2",
+        "expect",
+        "forwarded",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+    ];
+    let name = name.to_ascii_lowercase();
+    EXACT.contains(&name.as_str())
+        || name.starts_with("proxy-")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-http-method")
 }

@@ -143,32 +143,6 @@ fn decoded(
     })
 }
 
-/// Returns true if a header steers the connection, or tells a proxy or server who asks: a source may not
-/// choose it, since it could say something else than what the host checks.
-pub(super) fn is_smuggling(name: &str) -> bool {
-    const EXACT: [&str; 14] = [
-        "connection",
-        "content-length",
-        "cookie",
-        "cookie2",
-        "expect",
-        "forwarded",
-        "http2-settings",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-real-ip",
-    ];
-    let name = name.to_ascii_lowercase();
-    EXACT.contains(&name.as_str())
-        || name.starts_with("proxy-")
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("x-http-method")
-}
-
 pub(super) fn method(method: Method) -> reqwest::Method {
     match method {
         Method::Get => reqwest::Method::GET,

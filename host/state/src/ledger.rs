@@ -1,7 +1,7 @@
 //! The leader's record of an export: its conversations, their artifacts, the segments that they are
 //! filed in, and the sinks, in the order in which a conversation meets them.
 //!
-//! [`Queue`] keeps it in SQLite, beside the splits. For every call below it guarantees:
+//! [`Queue`] keeps it in SQLite, beside the splits. Each call below guarantees:
 //!
 //! - **Atomic.** A call has all of its effect or none, at a crash too. Where it begins or ends work, the
 //!   splits are in the same transaction: [`search`](Discovery::search), [`fetch`](Fetching::fetch),

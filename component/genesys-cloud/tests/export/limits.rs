@@ -319,11 +319,8 @@ fn what_is_kept_and_orphans_are_listed_in_smaller_pages_too() {
     assert!(notes[0].starts_with("the row of conversation c7 has more than 8000 bytes"));
 }
 
-#[test]
-fn an_estimate_gets_over_rows_that_are_too_large() {
-    let mut rows: Vec<Value> = (0..300).map(|n| row(n, FROM + n * 1000)).collect();
-    rows[0]["participants"][0]["participantName"] = json!("x".repeat(100_000));
-    let mut vendor = Rows::new(rows);
+/// An estimate of a day, with these answers.
+fn estimated(mut answer: impl FnMut(&Request) -> RequestResult) -> TestDriver {
     let range = TimeRange {
         from: FROM,
         until: FROM + DAY,
@@ -332,11 +329,18 @@ fn an_estimate_gets_over_rows_that_are_too_large() {
     let splits: Vec<_> = drive.open.values().cloned().collect();
     for split in splits {
         drive
-            .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| {
-                sized(vendor.answer(request), 20_000)
-            })
+            .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| answer(request))
             .unwrap();
     }
+    drive
+}
+
+#[test]
+fn an_estimate_gets_over_rows_that_are_too_large() {
+    let mut rows: Vec<Value> = (0..300).map(|n| row(n, FROM + n * 1000)).collect();
+    rows[0]["participants"][0]["participantName"] = json!("x".repeat(100_000));
+    let mut vendor = Rows::new(rows);
+    let drive = estimated(|request| sized(vendor.answer(request), 20_000));
     let [recording_source_sdk::Update::Count(counted)] = drive.updates[..] else {
         panic!("{:?}", drive.updates);
     };
@@ -349,23 +353,13 @@ fn an_estimate_gets_over_rows_that_are_too_large() {
 #[test]
 fn an_estimate_without_a_count_is_unknown_and_not_nothing() {
     let mut vendor = Rows::new((0..30).map(|n| row(n, FROM + n * 1000)).collect());
-    let range = TimeRange {
-        from: FROM,
-        until: FROM + DAY,
-    };
-    let mut drive = start(OPTIONS, Purpose::Estimate(range));
-    let splits: Vec<_> = drive.open.values().cloned().collect();
-    for split in splits {
-        drive
-            .finish::<GenesysCloud>(split, Event::Resume, &mut |request, _| {
-                let mut answer = vendor.answer(request)?;
-                let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
-                body.as_object_mut().unwrap().remove("totalHits");
-                answer.body = body.to_string().into_bytes();
-                Ok(answer)
-            })
-            .unwrap();
-    }
+    let drive = estimated(|request| {
+        let mut answer = vendor.answer(request)?;
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        body.as_object_mut().unwrap().remove("totalHits");
+        answer.body = body.to_string().into_bytes();
+        Ok(answer)
+    });
     assert!(drive.updates.is_empty(), "{:?}", drive.updates);
     let notes: Vec<&str> = drive.notes.iter().map(|note| note.text.as_str()).collect();
     assert!(notes[0].contains("tells no count"), "{notes:?}");

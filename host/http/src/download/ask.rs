@@ -10,7 +10,6 @@ use crate::{
     intermediary::{self, fault},
     redirect,
     source_headers::unsendable,
-    transport::is_smuggling,
 };
 use recording_host_model::{Artifact, Method};
 
@@ -23,7 +22,10 @@ impl Downloads {
         more: &[(&str, String)],
     ) -> Result<(RequestAuth, reqwest::Response), DownloadError> {
         let recipe = &artifact.download;
-        check_headers(&recipe.headers)?;
+        if let Some(reason) = unsendable(&recipe.headers) {
+            let code = "bad-header";
+            return Err(DownloadError::Refused { code, reason });
+        }
         let mut headers = &recipe.headers[..];
         // Credentials are sent only where the source's own requests may go.
         let mut authenticated = recipe.authenticated;
@@ -116,20 +118,5 @@ impl Downloads {
                 Err(DownloadError::retryable("the media server did not answer"))
             }
         }
-    }
-}
-
-/// Refuses headers that cannot be sent, or that are the host's alone.
-fn check_headers(headers: &[(String, String)]) -> Result<(), DownloadError> {
-    let code = "bad-header";
-    if let Some(reason) = unsendable(headers) {
-        return Err(DownloadError::Refused { code, reason });
-    }
-    match headers.iter().find(|(name, _)| is_smuggling(name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(DownloadError::Refused {
-            code,
-            reason: format!("the source gives a header `{name}`, which is the host's alone"),
-        }),
     }
 }
