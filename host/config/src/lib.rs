@@ -285,9 +285,9 @@ impl Config {
         overlap::refuse(&sinks, &raw.data_dir, &secrets)?;
         for (name, (_, source)) in &sources {
             for sink in sinks.values().filter(|sink| sink.takes(name)) {
-                if let Some(field) = sink.blind(&source.privacy) {
+                if let Some((place, field)) = sink.blind(&source.privacy) {
                     return Err(key(
-                        format!("{}.condition.{field}", sink.at()),
+                        format!("{}.condition.{place}", sink.at()),
                         format!(
                             "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
                         ),

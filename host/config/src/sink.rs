@@ -184,6 +184,11 @@ impl SinkConfig {
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
         let common: Common = parse(&at, Value::Object(common))?;
+        if let Some(place) = common.condition.vacuous() {
+            let reason =
+                "says nothing, and so holds for every conversation; leave it out or fill it";
+            return Err(key(format!("{at}.condition.{place}"), reason));
+        }
         if common.transcode.is_some() && !cfg!(feature = "transcode") {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
             return Err(key(format!("{at}.transcode"), reason));
@@ -242,16 +247,11 @@ impl SinkConfig {
             .is_none_or(|inputs| inputs.iter().any(|input| input == source))
     }
 
-    /// A field that its condition asks for and that `privacy` takes out, so that it would never match.
-    pub(super) fn blind(&self, privacy: &Privacy) -> Option<&'static str> {
-        let condition = &self.common.condition;
-        [
-            ("queues", &condition.queues),
-            ("divisions", &condition.divisions),
-        ]
-        .into_iter()
-        .find(|(field, wanted)| !wanted.is_empty() && privacy.hides(field))
-        .map(|(field, _)| field)
+    /// The place in its condition, and the field that this looks at, if `privacy` takes the field out: it
+    /// would never match, or within `none_of` always.
+    pub(super) fn blind(&self, privacy: &Privacy) -> Option<(String, String)> {
+        let mut fields = self.common.condition.fields().into_iter();
+        fields.find(|(_, field)| privacy.hides(field))
     }
 
     /// The sink that was made of it, with what it takes, and how it wants that.

@@ -188,6 +188,60 @@ impl Condition {
             && !self.none_of.iter().any(|one| one.holds(record))
     }
 
+    /// The fields of a conversation that it looks at and that may be personal, each with its place in the
+    /// condition.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        let mut asked = |given: bool, place: &str, field: &str| {
+            if given {
+                fields.push((place.to_owned(), field.to_owned()));
+            }
+        };
+        asked(!self.queues.is_empty(), "queues", "queues");
+        asked(!self.divisions.is_empty(), "divisions", "divisions");
+        asked(!self.agents.is_empty(), "agents", "agents");
+        let codes = !self.wrap_up_codes.is_empty();
+        asked(codes, "wrap_up_codes", "wrap_up_codes");
+        asked(!self.tags.is_empty(), "tags", "tags");
+        for field in ["ani", "dnis"] {
+            asked(!self.number_prefixes.is_empty(), "number_prefixes", field);
+        }
+        for name in self.attributes.keys() {
+            let field = format!("attributes.{name}");
+            asked(true, &field, &field);
+        }
+        for (place, inner) in self.inner() {
+            let inner = inner.fields().into_iter();
+            fields.extend(inner.map(|(at, field)| (format!("{place}.{at}"), field)));
+        }
+        fields
+    }
+
+    /// The place of a part that says nothing and holds for every conversation: a condition within without
+    /// a key, or an empty prefix.
+    #[must_use]
+    pub fn vacuous(&self) -> Option<String> {
+        if self.number_prefixes.iter().any(String::is_empty) {
+            return Some("number_prefixes".to_owned());
+        }
+        self.inner().find_map(|(place, inner)| {
+            if *inner == Condition::default() {
+                return Some(place);
+            }
+            Some(format!("{place}.{}", inner.vacuous()?))
+        })
+    }
+
+    /// The conditions within it, with their places.
+    fn inner(&self) -> impl Iterator<Item = (String, &Condition)> {
+        let lists = [("any_of", &self.any_of), ("none_of", &self.none_of)];
+        lists.into_iter().flat_map(|(name, list)| {
+            let numbered = list.iter().enumerate();
+            numbered.map(move |(number, inner)| (format!("{name}[{number}]"), inner))
+        })
+    }
+
     /// Returns true if the number of either side begins as wanted.
     fn has_number(&self, record: &ConversationRecord) -> bool {
         let bare = |number: &String| {

@@ -42,6 +42,15 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
             "sinks.lake.type: `ftp` is not known",
         ),
         (
+            json!({ "type": "filesystem", "path": "x", "condition": { "none_of": [{}] } }),
+            "sinks.lake.condition.none_of[0]: says nothing",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x",
+                "condition": { "any_of": [{ "number_prefixes": ["+49", ""] }] } }),
+            "sinks.lake.condition.any_of[0].number_prefixes: says nothing",
+        ),
+        (
             json!({ "type": "filesystem", "path": 7 }),
             "sinks.lake.path: is the number 7; it must be a path",
         ),
@@ -242,4 +251,48 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
         let error = wrong(value);
         assert!(error.starts_with(message), "{error}");
     }
+}
+
+#[test]
+fn a_condition_on_what_privacy_takes_out_is_found_however_deep_it_stands() {
+    for (field, condition, place) in [
+        ("queues", json!({ "queues": ["a"] }), "queues"),
+        ("divisions", json!({ "divisions": ["a"] }), "divisions"),
+        ("agents.name", json!({ "agents": ["a"] }), "agents"),
+        (
+            "wrap_up_codes",
+            json!({ "wrap_up_codes": ["a"] }),
+            "wrap_up_codes",
+        ),
+        (
+            "tags",
+            json!({ "none_of": [{ "tags": ["a"] }] }),
+            "none_of[0].tags",
+        ),
+        (
+            "dnis",
+            json!({ "number_prefixes": ["+"] }),
+            "number_prefixes",
+        ),
+        (
+            "attributes.*",
+            json!({ "any_of": [{ "tags": ["a"] }, { "none_of": [{ "attributes": { "tier": ["b"] } }] }] }),
+            "any_of[1].none_of[0].attributes.tier",
+        ),
+    ] {
+        let keys = json!({ "type": "filesystem", "path": "x", "condition": condition });
+        let sink = SinkConfig::new("lake", keys).unwrap();
+        let found = sink.blind(&privacy_without(field)).map(|(place, _)| place);
+        assert_eq!(found.as_deref(), Some(place), "{field}");
+        assert_eq!(sink.blind(&privacy_without("reason")), None, "{field}");
+    }
+}
+
+/// Privacy that leaves out one field.
+fn privacy_without(field: &str) -> Privacy {
+    let fields = recording_host_engine::privacy::Fields {
+        pseudonymise: Vec::new(),
+        drop: vec![field.to_owned()],
+    };
+    Privacy::new(&fields, None).unwrap()
 }
