@@ -89,11 +89,13 @@ impl Demo {
             println!("  files          {}", self.output.display());
             if !summary.losses.is_empty() {
                 println!(
-                    "the losses are simulated: archived and deleted recordings are part of the show"
+                    "the losses are simulated: this contact center has archived and deleted recordings, as real ones have"
                 );
             }
+            let program = std::env::args().next();
             println!(
-                "next: recording-host verify --full --config {}",
+                "next: {} verify --full --config {}",
+                program.as_deref().unwrap_or("recording-host"),
                 left.display()
             );
         }

@@ -257,7 +257,7 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     }
     if status.live > 0 {
         println!(
-            "  live           {} conversations go on; they are fetched when they have ended",
+            "  live           {} conversations are in progress and are fetched when they have ended",
             status.live
         );
     }
@@ -371,7 +371,7 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
     );
     if reconciled.live > 0 {
         println!(
-            "  {} conversations go on and are not due yet",
+            "  {} conversations are in progress and not due yet",
             reconciled.live
         );
     }
