@@ -82,8 +82,10 @@ const LONGEST_PAUSE: u64 = 120_000;
 const ROWS: usize = 10_000;
 /// How often a run takes stock while something is under way.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a run says nothing of itself, at most (ms).
-const SILENCE: u64 = 300_000;
+/// How long a run sleeps, at most (ms).
+const ASLEEP: u64 = 3_600_000;
+/// The same while somebody subscribes to its events, which tell that it lives.
+const WATCHED: u64 = 300_000;
 /// How long settled conversations of an export without an end wait to be filed (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// Results of transfers that are written down at once, at most.
@@ -238,7 +240,11 @@ impl Engine {
                 true => now,
                 false => in_flight.next_due(now),
             };
-            let wait = next.saturating_sub(self.clock.now()).clamp(1, SILENCE);
+            let most = match self.events.has_subscribers() {
+                true => WATCHED,
+                false => ASLEEP,
+            };
+            let wait = next.saturating_sub(self.clock.now()).clamp(1, most);
             let wait = Duration::from_millis(wait).min(self.clock.reliance());
             match tasks.next(&mut stop, self.clock, wait).await? {
                 Happened::StepDone(done) => {
