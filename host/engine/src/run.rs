@@ -9,6 +9,7 @@ mod compact;
 mod context;
 mod deliver;
 mod discovery;
+mod fetch_concurrency;
 mod filing;
 mod in_flight;
 mod job_times;
@@ -31,6 +32,7 @@ mod sink_health;
 mod sink_identity;
 mod source;
 mod splits;
+mod start_steps;
 mod step;
 mod summary;
 mod tasks;
@@ -57,9 +59,9 @@ pub use summary::{Loss, Summary};
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;
 use deliver::TransferDone;
+use fetch_concurrency::FetchConcurrency;
 use filing::Upkeep;
 use in_flight::InFlight;
-use links::Links;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
     ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored,
@@ -67,10 +69,9 @@ use recording_host_model::{
 };
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
-use recording_host_state::{Lease, Queue, QueueError, WorkQueue};
+use recording_host_state::{Queue, QueueError, WorkQueue};
 use sink_health::SinkHealth;
 pub use step::source_error;
-use step::{NextInput, StepDone};
 pub(crate) use step::{is_silent, stuck};
 use tasks::{Happened, Tasks};
 
@@ -86,7 +87,7 @@ const TICK: Duration = Duration::from_millis(500);
 const ASLEEP: u64 = 3_600_000;
 /// The same while somebody subscribes to its events, which tell that it lives.
 const WATCHED: u64 = 300_000;
-/// How long settled conversations of an export without an end wait to be filed (ms).
+/// How long settled conversations wait to be filed, at most (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// Results of transfers that are written down at once, at most.
 const BATCH: usize = 32;
@@ -153,7 +154,8 @@ impl From<RunError> for Error {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
-    /// Splits that have begun and are not done, such as batch jobs at the vendor.
+    /// Fetches under way, such as batch jobs at the vendor, at most: fewer as long as more bring nothing, or
+    /// the vendor refuses more.
     #[schemars(range(min = 1, max = 4096))]
     pub splits: usize,
     /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
@@ -165,7 +167,7 @@ pub struct Concurrency {
 impl Default for Concurrency {
     fn default() -> Self {
         Concurrency {
-            splits: 48,
+            splits: 512,
             transfers: 64,
         }
     }
@@ -278,7 +280,9 @@ impl Engine {
         let sinks = SinkHealth::new(self.bindings.len(), self.following);
         let most = self.concurrency.transfers;
         let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
-        let mut in_flight = InFlight::load(&*self.work, &self.queue, sinks, concurrency).await?;
+        let fetches = FetchConcurrency::new(self.concurrency.splits, self.clock.elapsed());
+        let mut in_flight =
+            InFlight::load(&*self.work, &self.queue, sinks, fetches, concurrency).await?;
         in_flight.backfill.look();
         for place in self.places(&self.absent) {
             in_flight.sinks.open(place, self.clock.now());
@@ -300,6 +304,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         self.discover(in_flight, now).await?;
         self.form_fetches(in_flight, now).await?;
+        self.adjust_fetches(in_flight, now);
         self.probe_sinks(in_flight, &mut tasks.probes, now);
         self.backfill_sinks(in_flight, &mut tasks.backfills, now)
             .await?;
@@ -327,9 +332,9 @@ impl Engine {
         if !in_flight.discovery.is_searched() {
             return Ok(false);
         }
-        let mut all = self.file(1, in_flight).await?;
+        let mut all = self.file(1, in_flight).await?.everywhere;
         if all && self.compact(in_flight).await? {
-            all = self.file(1, in_flight).await?;
+            all = self.file(1, in_flight).await?.everywhere;
         }
         if in_flight.discovery.is_wanted() {
             return Ok(false);
@@ -349,48 +354,6 @@ impl Engine {
         let bindings = self.bindings.iter().enumerate();
         let named = bindings.filter(|(_, binding)| names.contains(&binding.name));
         named.map(|(place, _)| place)
-    }
-
-    /// Starts as many steps as may be under way.
-    async fn start_steps(
-        &self,
-        in_flight: &mut InFlight,
-        steps: &mut JoinSet<StepDone>,
-        now: u64,
-    ) -> Result<(), RunError> {
-        let InFlight { splits, links, .. } = in_flight;
-        // Links expire: no new ones are requested while so many wait.
-        if links.ready() > in_flight.concurrency.limit() * 64 {
-            return Ok(());
-        }
-        let most = self.concurrency.splits;
-        while steps.len() < most {
-            let Some(id) = splits.take(now, most) else {
-                break;
-            };
-            self.start_step(id, links, steps, now).await?;
-        }
-        let room = most.saturating_sub(steps.len());
-        for id in links.take_refreshes(room, |id| !splits.is_busy(id)) {
-            splits.begin(id.clone());
-            self.start_step(id, links, steps, now).await?;
-        }
-        Ok(())
-    }
-
-    async fn start_step(
-        &self,
-        id: String,
-        links: &Links,
-        steps: &mut JoinSet<StepDone>,
-        now: u64,
-    ) -> Result<(), RunError> {
-        let input = links.input(&id);
-        let lease = Lease::without_end(now);
-        if let Some(split) = self.work.claim(id, lease).await? {
-            self.spawn(steps, split, NextInput::SplitInput(input));
-        }
-        Ok(())
     }
 
     /// Writes down what became of artifacts; until then, links to the same artifacts are ignored.

@@ -14,7 +14,7 @@ use crate::run::{
     ports::{HttpGateway, SourceRuntime},
     source_error, stuck,
 };
-use recording_host_http::Patience;
+use recording_host_http::{Patience, Priority};
 use recording_host_model::{
     Event, Events, Next, Note, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
 };
@@ -95,7 +95,10 @@ impl SourceSession {
             match next {
                 Next::Send(send) => {
                     split.state = send.state;
-                    let answer = self.answers.send(&split.kind, &send.request).await;
+                    let sent = self
+                        .answers
+                        .send(&split.kind, Priority::Begin, &send.request);
+                    let answer = sent.await;
                     if answer.is_ok() {
                         self.reached.store(true, Ordering::Relaxed);
                     }

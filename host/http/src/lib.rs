@@ -25,7 +25,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -38,7 +38,7 @@ pub use allowed_origins::{Allow, AllowedOrigins, OriginError};
 pub use authenticator::{AuthError, Authenticator, HeaderError, RequestAuth};
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
-pub use limit::{Limiter, Limiters};
+pub use limit::{Limiter, Limiters, Priority};
 pub use public_dns::PublicDnsResolver;
 #[cfg(feature = "aws")]
 pub use sigv4::{SigV4, SigV4Error};
@@ -105,6 +105,7 @@ pub struct SourceHttp {
     clock: Clock,
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
+    refused_to_begin: AtomicU64,
     events: Events,
     patience: Patience,
     /// True if the API has answered once.
@@ -147,6 +148,7 @@ impl SourceHttp {
             clock,
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
+            refused_to_begin: AtomicU64::default(),
             events: Events::default(),
             patience: Patience::default(),
             reached: AtomicBool::new(false),
@@ -183,17 +185,35 @@ impl SourceHttp {
             .unwrap_or_default()
     }
 
+    /// How often the API has refused a request that begins work, though the rate is within its limit: there
+    /// is more of such work at once than it accepts.
+    #[must_use]
+    pub fn refused_to_begin(&self) -> u64 {
+        self.refused_to_begin.load(Ordering::Relaxed)
+    }
+
     /// How much longer requests pause because the API asked for it, if they do.
     #[must_use]
     pub fn paused(&self) -> Option<Duration> {
         self.limiter.paused(self.clock)
     }
 
+    /// How long a further request of a priority would wait for the rate limit.
+    #[must_use]
+    pub fn delay(&self, priority: Priority) -> Duration {
+        self.limiter.delay(self.clock, priority)
+    }
+
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
     ///
     /// # Errors
     /// [`RequestError`]: there is none.
-    pub async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
+    pub async fn send(
+        &self,
+        kind: &str,
+        priority: Priority,
+        request: &Request,
+    ) -> Result<Response, RequestError> {
         let url = match self.allow.api(&request.url) {
             Ok(url) => url,
             Err(error) => return Err(RequestError::Refused(error.to_string())),
@@ -206,7 +226,8 @@ impl SourceHttp {
         loop {
             tried += 1;
             let last = tried >= TRIES || self.is_hasty();
-            match self.attempt(kind, &url, request, last, &mut renewed).await {
+            let sent = (kind, priority);
+            match self.attempt(sent, &url, request, last, &mut renewed).await {
                 Attempt::Done(result) => return result,
                 Attempt::Renew => tried -= 1,
                 Attempt::Again(wait) => self.back_off(kind, tried, wait).await,
@@ -217,7 +238,7 @@ impl SourceHttp {
     /// Sends a request once, with the credentials of now, and follows it to where it is redirected.
     async fn attempt(
         &self,
-        kind: &str,
+        (kind, priority): (&str, Priority),
         url: &Url,
         request: &Request,
         last: bool,
@@ -225,7 +246,7 @@ impl SourceHttp {
     ) -> Attempt {
         let mut url = url.clone();
         for hop in 0.. {
-            let exchange = self.exchange(kind, &url, request, last);
+            let exchange = self.exchange((kind, priority), &url, request, last);
             let exchanged = match self.is_hasty() {
                 false => exchange.await,
                 true => timeout(SOON, exchange).await.unwrap_or_else(|_| {
@@ -250,7 +271,7 @@ impl SourceHttp {
             }
             let location = header(&response, "location");
             let Some(to) = redirect::pointed(&url, status, location) else {
-                return self.judge(&url, response, request.repeatable, last);
+                return self.judge(&url, response, request.repeatable, priority, last);
             };
             let why = match redirect::target(&url, request.method, status, location) {
                 None => "another request than this one would go there".to_owned(),
@@ -265,7 +286,7 @@ impl SourceHttp {
             };
             // What the server says with it may be for the source.
             if !response.body.is_empty() && !intermediary::is_page(&response) {
-                return self.judge(&url, response, request.repeatable, last);
+                return self.judge(&url, response, request.repeatable, priority, last);
             }
             let reason = intermediary::redirected(&url, &to, &why);
             self.warn(&reason, last);
@@ -277,7 +298,7 @@ impl SourceHttp {
     /// Sends a request to one place, within the limit.
     async fn exchange(
         &self,
-        kind: &str,
+        (kind, priority): (&str, Priority),
         url: &Url,
         request: &Request,
         last: bool,
@@ -305,7 +326,7 @@ impl SourceHttp {
         if auth.fresh() {
             self.count("token");
         }
-        self.limiter.acquire(self.clock).await;
+        self.limiter.acquire(self.clock, priority).await;
         self.count(&format!("{kind} {}", method_name(request.method)));
         let began = Instant::now();
         let response = self.transmit(url, request, auth.credentials()).await;
@@ -357,7 +378,14 @@ impl SourceHttp {
     }
 
     /// Decides how to proceed after a response to the request.
-    fn judge(&self, url: &Url, response: Response, repeatable: bool, last: bool) -> Attempt {
+    fn judge(
+        &self,
+        url: &Url,
+        response: Response,
+        repeatable: bool,
+        priority: Priority,
+        last: bool,
+    ) -> Attempt {
         if let Some(reason) = intermediary::answered(url, &response) {
             self.warn(&reason, last);
             return unreached(reason, repeatable, last);
@@ -368,6 +396,9 @@ impl SourceHttp {
             429 => {
                 if let Ok(mut calls) = self.calls.lock() {
                     calls.refused += 1;
+                }
+                if priority == Priority::Begin && !self.limiter.is_full(self.clock) {
+                    self.refused_to_begin.fetch_add(1, Ordering::Relaxed);
                 }
                 if last {
                     return Attempt::Done(Ok(response));

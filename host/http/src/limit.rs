@@ -2,23 +2,60 @@
 //!
 //! Requests are spread so that a minute never holds more than the documented
 //! number, and held back altogether once the headers say that the window is
-//! full or the server has asked to wait.
+//! full or the server has asked to wait. Those that wait are let go by priority.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use recording_host_model::{RateLimit, Response, clock::Clock};
 
 use super::{header, millis, retry::LONGEST_WAIT};
+
+/// Which of the requests that wait for the limit goes first; among equals, the one that waits longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// It begins work that takes time elsewhere, such as a job of the vendor's.
+    #[default]
+    Begin,
+    /// It asks how such work is getting on.
+    Poll,
+    /// It looks for more to begin while there is enough.
+    Ahead,
+}
 
 /// Holds requests back so that the vendor need not refuse them.
 #[derive(Debug)]
 pub struct Limiter {
     policy: Option<RateLimit>,
     window: Mutex<Window>,
+    waiting: Mutex<Waiting>,
+    /// Told whenever one that waited is gone.
+    gone: Notify,
+}
+
+/// The requests that wait, in the order in which they are let go.
+#[derive(Debug, Default)]
+struct Waiting {
+    tickets: BTreeSet<(Priority, u64)>,
+    last: u64,
+}
+
+/// A request's place among those that wait, which it leaves when it is let go or given up.
+struct Ticket<'a> {
+    limiter: &'a Limiter,
+    place: (Priority, u64),
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.limiter.waiting().tickets.remove(&self.place);
+        self.limiter.gone.notify_waiters();
+    }
 }
 
 /// The limiters of all credentials in use: sources with the same one share its limit.
@@ -55,24 +92,75 @@ impl Limiter {
         Limiter {
             policy,
             window: Mutex::default(),
+            waiting: Mutex::default(),
+            gone: Notify::new(),
         }
     }
 
     /// Waits until a request may be sent.
-    pub async fn acquire(&self, clock: Clock) {
-        loop {
-            let Some(wait) = self.reserve(clock.elapsed()) else {
-                return;
-            };
-            clock.sleep(Duration::from_millis(wait)).await;
+    pub async fn acquire(&self, clock: Clock, priority: Priority) {
+        if self.policy.is_none() {
+            return;
         }
+        let ticket = self.line_up(priority);
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            // From here on no word is missed.
+            gone.as_mut().enable();
+            if self.waiting().tickets.first() != Some(&ticket.place) {
+                gone.await;
+                continue;
+            }
+            match self.reserve(clock.elapsed()) {
+                None => return,
+                Some(wait) => clock.sleep(Duration::from_millis(wait)).await,
+            }
+        }
+    }
+
+    fn line_up(&self, priority: Priority) -> Ticket<'_> {
+        let mut waiting = self.waiting();
+        waiting.last += 1;
+        let place = (priority, waiting.last);
+        waiting.tickets.insert(place);
+        drop(waiting);
+        Ticket {
+            limiter: self,
+            place,
+        }
+    }
+
+    /// How long a request of a priority would be held back if it were added to those that wait.
+    #[must_use]
+    pub fn delay(&self, clock: Clock, priority: Priority) -> Duration {
+        let Some(policy) = &self.policy else {
+            return Duration::ZERO;
+        };
+        let first = |place: &&(Priority, u64)| place.0 <= priority;
+        let waiting = self.waiting().tickets.iter().filter(first).count() as u64;
+        let now = clock.elapsed();
+        let window = self.lock();
+        let held = window.blocked.max(window.next).saturating_sub(now);
+        Duration::from_millis(held + waiting * spacing(policy))
+    }
+
+    /// Returns true if the vendor's window has no room for a further request, as far as known.
+    #[must_use]
+    pub(super) fn is_full(&self, clock: Clock) -> bool {
+        let Some(policy) = &self.policy else {
+            return false;
+        };
+        let window = self.lock();
+        let allowed = u64::from(policy.requests_per_minute);
+        window.ends > clock.elapsed() && window.count >= allowed
     }
 
     /// Takes a place, or says how many milliseconds to wait before asking again.
     fn reserve(&self, now: u64) -> Option<u64> {
         let policy = self.policy.as_ref()?;
         let allowed = u64::from(policy.requests_per_minute.max(1));
-        let spacing = 60_000 / allowed;
+        let spacing = spacing(policy);
         // A few requests may go at once: a tenth of the quota.
         let burst = spacing * (allowed / 10);
         let mut window = self.lock();
@@ -140,6 +228,15 @@ impl Limiter {
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time between two requests that are spread evenly (ms).
+fn spacing(policy: &RateLimit) -> u64 {
+    60_000_u64.div_ceil(u64::from(policy.requests_per_minute.max(1)))
 }
 
 #[cfg(test)]
@@ -167,6 +264,42 @@ mod tests {
             }
         }
         assert!((300..=331).contains(&sent), "{sent}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_wait_are_let_go_by_priority_and_then_in_turn() {
+        let limiter = Arc::new(limiter());
+        let clock = Clock::starting_at(0, 1.0);
+        limiter.pause(Duration::from_secs(1), clock);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let wanted = [
+            ("page", Priority::Ahead),
+            ("poll", Priority::Poll),
+            ("submit", Priority::Begin),
+            ("submit too", Priority::Begin),
+        ];
+        let mut tasks = tokio::task::JoinSet::new();
+        for (name, priority) in wanted {
+            let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
+            tasks.spawn(async move {
+                limiter.acquire(clock, priority).await;
+                order.lock().unwrap().push(name);
+            });
+            tokio::task::yield_now().await;
+        }
+        let given_up = {
+            let limiter = Arc::clone(&limiter);
+            tokio::spawn(async move { limiter.acquire(clock, Priority::Begin).await })
+        };
+        tokio::task::yield_now().await;
+        let delay = |priority| limiter.delay(clock, priority);
+        assert!(delay(Priority::Begin) >= Duration::from_secs(1));
+        assert!(delay(Priority::Begin) < delay(Priority::Ahead));
+        given_up.abort();
+        while tasks.join_next().await.is_some() {}
+        let order = order.lock().unwrap().clone();
+        assert_eq!(order, ["submit", "submit too", "poll", "page"]);
+        assert!(delay(Priority::Ahead) < Duration::from_secs(1));
     }
 
     #[test]

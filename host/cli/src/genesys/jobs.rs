@@ -15,7 +15,7 @@ pub(crate) use answer::{FailedRecording, Job};
 use answer::{listing, next_cursor};
 
 use recording_host_engine::run::VendorApi;
-use recording_host_http::SourceHttp;
+use recording_host_http::{Priority, SourceHttp};
 use recording_host_model::{Method, Request, RequestError, Response, clock::Clock};
 
 const PATH: &str = "/api/v2/recording/jobs";
@@ -294,7 +294,7 @@ impl Push {
             // Two jobs for one order, or a state that is requested twice, would be refused.
             repeatable: method == Method::Get,
         };
-        match self.grant.send("push", &request).await {
+        match self.grant.send("push", Priority::Begin, &request).await {
             Ok(response) if (200..300).contains(&response.status) => Ok(response),
             Ok(response) => Err(refused(what, &response)),
             Err(RequestError::Unreachable(reason) | RequestError::Refused(reason)) => {

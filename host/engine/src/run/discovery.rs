@@ -280,7 +280,7 @@ impl Engine {
         if in_flight.sinks.any_unavailable() && self.queue.closing().await? >= BEHIND {
             return Ok(());
         }
-        let most = self.concurrency.splits;
+        let most = in_flight.fetches.limit();
         while in_flight.discovery.is_wanted() && in_flight.splits.begun() < most {
             let any = !in_flight.splits.is_searching();
             let gathered = self

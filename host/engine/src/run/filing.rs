@@ -6,10 +6,18 @@ use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::Event;
 
+/// How long after a run's start small segments are filed first (ms): whoever loses the machine then has
+/// something that is proven.
+const EARLY: u64 = 45_000;
+/// Conversations of a day that are filed early, at least, where small files stay for good.
+const FEW: usize = 1000;
+
 /// When what is complete is filed, in the clock's elapsed time.
 pub(super) struct Upkeep {
     /// When small segments were filed last (ms).
     filed_at: u64,
+    /// How long after that they are filed again (ms): the pauses grow.
+    pause: u64,
     /// When it is time again (ms).
     next: u64,
     /// Until when requests pause, in seconds since the epoch, as the queue was told last; 0 if they do not.
@@ -20,6 +28,7 @@ impl Upkeep {
     pub(super) fn new(now: u64) -> Self {
         Upkeep {
             filed_at: now,
+            pause: EARLY,
             next: 0,
             paused: 0,
         }
@@ -28,6 +37,28 @@ impl Upkeep {
     pub(super) fn is_due(&self, now: u64) -> bool {
         now >= self.next
     }
+
+    /// Returns true if small segments are to be filed.
+    fn is_overdue(&self, now: u64) -> bool {
+        now >= self.filed_at.saturating_add(self.pause)
+    }
+
+    /// Notes that small segments have been filed, if there were `any`.
+    fn filed(&mut self, any: bool, now: u64) {
+        if any {
+            self.filed_at = now;
+            self.pause = (self.pause * 2).min(FILE_AFTER);
+        }
+    }
+}
+
+/// What came of filing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filed {
+    /// True if every sink has all that is closed; one that is unavailable gets it later.
+    pub(super) everywhere: bool,
+    /// True if there was something to file.
+    any: bool,
 }
 
 impl Engine {
@@ -41,11 +72,20 @@ impl Engine {
         let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
         self.queue.settle(now, late, confirm).await?;
-        let overdue = self.interval.until.is_none() && elapsed >= upkeep.filed_at + FILE_AFTER;
-        self.file(if overdue { 1 } else { ROWS }, in_flight).await?;
+        let overdue = upkeep.is_overdue(elapsed);
+        let open = self.interval.until.is_none();
+        let least = match overdue {
+            false => ROWS,
+            true if open || self.may_compact() => 1,
+            true => FEW,
+        };
+        let filed = self.file(least, in_flight).await?;
         if overdue {
-            upkeep.filed_at = elapsed;
-            self.compact(in_flight).await?;
+            upkeep.filed(filed.any, elapsed);
+            // Days of the past are joined once, at the end.
+            if open {
+                self.compact(in_flight).await?;
+            }
         }
         self.report(in_flight).await?;
         self.note_pause(upkeep).await?;
@@ -67,19 +107,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Files what is settled: days with at least `least` conversations. Says whether every sink has
-    /// all that is closed; one that is unavailable gets it later.
+    /// Files what is settled: days with at least `least` conversations.
     pub(super) async fn file(
         &self,
         least: usize,
         in_flight: &mut InFlight,
-    ) -> Result<bool, RunError> {
+    ) -> Result<Filed, RunError> {
         let sinks = self.bindings.iter().map(|binding| binding.name.clone());
         let sinks = sinks.collect();
         self.queue.close_segments(least, ROWS, sinks).await?;
         let mut all = true;
         let unfiled = self.queue.unfiled().await?;
-        if !unfiled.is_empty() {
+        let any = !unfiled.is_empty();
+        if any {
             self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
@@ -124,6 +164,31 @@ impl Engine {
             all &= everywhere;
         }
         all &= self.remove_replaced(in_flight).await?;
-        Ok(all)
+        Ok(Filed {
+            everywhere: all,
+            any,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_are_filed_within_a_minute_of_work_and_then_ever_more_seldom() {
+        let mut upkeep = Upkeep::new(1000);
+        assert!(!upkeep.is_overdue(1000 + EARLY - 1) && upkeep.is_overdue(1000 + EARLY));
+        // As long as there was nothing, the first is filed at once.
+        upkeep.filed(false, 100_000);
+        assert!(upkeep.is_overdue(100_001));
+        let mut now = 200_000;
+        upkeep.filed(true, now);
+        assert!(!upkeep.is_overdue(now + EARLY) && upkeep.is_overdue(now + 2 * EARLY));
+        for _ in 0..20 {
+            now += FILE_AFTER;
+            upkeep.filed(true, now);
+        }
+        assert!(upkeep.is_overdue(now + FILE_AFTER) && !upkeep.is_overdue(now + FILE_AFTER - 1));
     }
 }

@@ -1,9 +1,16 @@
 //! The state of a run that lives in memory alone, by stage; the queue can restore it.
 
 use super::{
-    adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
-    job_times::JobTimes, links::Links, sink_health::SinkHealth, splits::Splits,
+    adaptive_concurrency::AdaptiveConcurrency,
+    backfill::Backfill,
+    discovery::Discovery,
+    fetch_concurrency::FetchConcurrency,
+    job_times::JobTimes,
+    links::Links,
+    sink_health::SinkHealth,
+    splits::{Splits, is_search},
 };
+use recording_host_http::Priority;
 use recording_host_model::Activity;
 use recording_host_state::{Queue, QueueError, WorkQueue};
 
@@ -11,6 +18,8 @@ use recording_host_state::{Queue, QueueError, WorkQueue};
 pub(super) struct InFlight {
     pub(super) discovery: Discovery,
     pub(super) splits: Splits,
+    /// How many fetches are under way at once.
+    pub(super) fetches: FetchConcurrency,
     pub(super) links: Links,
     /// How many downloads are under way at once.
     pub(super) concurrency: AdaptiveConcurrency,
@@ -25,6 +34,7 @@ impl InFlight {
         work: &dyn WorkQueue,
         queue: &Queue,
         sinks: SinkHealth,
+        fetches: FetchConcurrency,
         concurrency: AdaptiveConcurrency,
     ) -> Result<Self, QueueError> {
         let mut splits = Splits::default();
@@ -34,6 +44,7 @@ impl InFlight {
         Ok(InFlight {
             discovery: Discovery::default(),
             splits,
+            fetches,
             links: Links::new(queue.undelivered().await?),
             concurrency,
             sinks,
@@ -45,6 +56,21 @@ impl InFlight {
     /// Returns true if no split, no download and no copy waits.
     pub(super) fn is_idle(&self) -> bool {
         self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
+    }
+
+    /// Which of the requests that wait for the rate limit a split's goes before: first what begins jobs,
+    /// then what asks about them, then what searches for more, unless there is nothing to fetch.
+    pub(super) fn priority(&self, split: &str) -> Priority {
+        if is_search(split) {
+            return match self.discovery.is_wanted() {
+                true => Priority::Ahead,
+                false => Priority::Begin,
+            };
+        }
+        match self.job_times.is_waiting(split) {
+            true => Priority::Poll,
+            false => Priority::Begin,
+        }
     }
 
     /// What is under way at a time (ms).

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::transfer::{DeliveryReport, SinkBinding, Transfer, TransferError};
-use recording_host_http::{Calls, SourceHttp};
+use recording_host_http::{Calls, Priority, SourceHttp};
 use recording_host_model::{
     Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
     Started, Step,
@@ -27,10 +27,19 @@ pub(crate) trait SourceRuntime: Send + Sync {
 /// Answers the requests of a source.
 #[async_trait]
 pub(crate) trait HttpGateway: Send + Sync {
-    async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError>;
+    async fn send(
+        &self,
+        kind: &str,
+        priority: Priority,
+        request: &Request,
+    ) -> Result<Response, RequestError>;
     fn calls(&self) -> Calls;
+    /// How often the API has refused a request that begins work, though the rate is within its limit.
+    fn refused_to_begin(&self) -> u64;
     /// How much longer requests pause because the API asked for it, if they do.
     fn paused(&self) -> Option<Duration>;
+    /// How long a further request of a priority would wait for the rate limit.
+    fn delay(&self, priority: Priority) -> Duration;
 }
 
 /// Delivers artifacts to the sinks.
@@ -105,16 +114,29 @@ impl SourceRuntime for Sandboxed {
 
 #[async_trait]
 impl HttpGateway for SourceHttp {
-    async fn send(&self, kind: &str, request: &Request) -> Result<Response, RequestError> {
-        SourceHttp::send(self, kind, request).await
+    async fn send(
+        &self,
+        kind: &str,
+        priority: Priority,
+        request: &Request,
+    ) -> Result<Response, RequestError> {
+        SourceHttp::send(self, kind, priority, request).await
     }
 
     fn calls(&self) -> Calls {
         SourceHttp::calls(self)
     }
 
+    fn refused_to_begin(&self) -> u64 {
+        SourceHttp::refused_to_begin(self)
+    }
+
     fn paused(&self) -> Option<Duration> {
         SourceHttp::paused(self)
+    }
+
+    fn delay(&self, priority: Priority) -> Duration {
+        SourceHttp::delay(self, priority)
     }
 }
 

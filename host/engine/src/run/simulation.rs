@@ -5,6 +5,7 @@
 //! `RECORDING_HOST_SEEDS=FROM-TO` chooses the seeds; one that fails is named.
 
 mod delivery;
+mod pace;
 mod source;
 mod vendor;
 mod world;

@@ -6,18 +6,22 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The prefix of the ids of splits that search for conversations.
 pub(super) const FIND: &str = "find-";
+/// How many splits that search are under way at once, at most.
+const SEARCHES: usize = 8;
 
 /// The open splits of a run.
 #[derive(Debug, Default)]
 pub(super) struct Splits {
     /// Those that have begun and wait, by the time at which they are due (ms).
     waiting: BTreeSet<(u64, String)>,
-    /// Those that have not begun in this run, by the time at which they are due (ms).
+    /// Those that have not begun in this run, by the time at which they are due (ms): fetches, and searches.
     fresh: BTreeSet<(u64, String)>,
+    fresh_searches: BTreeSet<(u64, String)>,
     /// Searches that are not done.
     searching: HashSet<String>,
-    /// Those that have been stepped and are not done.
+    /// Those that have been stepped and are not done: fetches, and searches.
     begun: HashSet<String>,
+    begun_searches: HashSet<String>,
     /// When each began to fail (ms), and how often it has in a row.
     failures: HashMap<String, (u64, u32)>,
     /// How often the component trapped at each in a row.
@@ -31,8 +35,10 @@ impl Splits {
     pub(super) fn add(&mut self, id: String, due: u64) {
         if is_search(&id) {
             self.searching.insert(id.clone());
+            self.fresh_searches.insert((due, id));
+        } else {
+            self.fresh.insert((due, id));
         }
-        self.fresh.insert((due, id));
     }
 
     /// Counts a split as begun before it is stepped, so that no more are formed than may be under way.
@@ -46,18 +52,31 @@ impl Splits {
         self.waiting.insert((due, id));
     }
 
-    /// Takes the next split that is due, if it may begin or resume: at most `most` are begun at once.
+    /// Takes the next split that is due, if it may begin or resume: at most `most` fetches are begun at
+    /// once, and few searches beside them.
     pub(super) fn take(&mut self, now: u64, most: usize) -> Option<String> {
         if self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             return self.waiting.pop_first().map(|(_, id)| id);
         }
-        let (due, id) = self.fresh.first()?;
-        if *due > now || (self.begun.len() >= most && !self.begun.contains(id)) {
-            return None;
-        }
-        let (_, id) = self.fresh.pop_first()?;
-        self.begun.insert(id.clone());
-        Some(id)
+        let fetches = begin_first(&mut self.fresh, &mut self.begun, now, most);
+        fetches.or_else(|| {
+            let most = SEARCHES.min(most);
+            begin_first(
+                &mut self.fresh_searches,
+                &mut self.begun_searches,
+                now,
+                most,
+            )
+        })
+    }
+
+    /// Returns true if a fetch that is due waits for others to end: `most` may be under way.
+    pub(super) fn is_full(&self, now: u64, most: usize) -> bool {
+        self.begun.len() >= most
+            && self
+                .fresh
+                .first()
+                .is_some_and(|(due, id)| *due <= now && !self.begun.contains(id))
     }
 
     /// Notes that a step of a split has succeeded.
@@ -99,6 +118,7 @@ impl Splits {
     /// Lets go of a split that is done; says whether it was a search.
     pub(super) fn done(&mut self, id: &str) -> bool {
         self.begun.remove(id);
+        self.begun_searches.remove(id);
         self.failures.remove(id);
         self.traps.remove(id);
         self.idle.remove(id);
@@ -108,7 +128,7 @@ impl Splits {
     /// Returns true if nothing may be asked of a split beside what it does: a step is under way, or one
     /// of an earlier run is to be resumed. Two answers at once would each be taken for the other's.
     pub(super) fn is_busy(&self, id: &str) -> bool {
-        self.begun.contains(id) || self.is_fresh(id)
+        self.begun.contains(id) || self.begun_searches.contains(id) || self.is_fresh(id)
     }
 
     /// Returns true if a search is not done.
@@ -116,14 +136,14 @@ impl Splits {
         !self.searching.is_empty()
     }
 
-    /// How many have begun and are not done.
+    /// How many fetches have begun and are not done.
     pub(super) fn begun(&self) -> usize {
         self.begun.len()
     }
 
     /// Returns true if none waits to begin or resume.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.fresh.is_empty()
+        self.waiting.is_empty() && self.fresh.is_empty() && self.fresh_searches.is_empty()
     }
 
     /// When the next one is due after `now` (ms): what was due by then is under way, or waits for
@@ -133,14 +153,18 @@ impl Splits {
             let mut later = set.range((now + 1, String::new())..);
             later.next().map(|(due, _)| *due)
         };
-        let due = [first(&self.waiting), first(&self.fresh)];
+        let due = [
+            first(&self.waiting),
+            first(&self.fresh),
+            first(&self.fresh_searches),
+        ];
         due.into_iter().flatten().min()
     }
 
     /// Moves what is due and what was noted by as much as the time of day has jumped (ms).
     pub(super) fn shift(&mut self, jump: i64) {
         if jump < 0 {
-            for due in [&mut self.waiting, &mut self.fresh] {
+            for due in [&mut self.waiting, &mut self.fresh, &mut self.fresh_searches] {
                 let moved = std::mem::take(due).into_iter();
                 *due = moved
                     .map(|(at, id)| (at.saturating_add_signed(jump), id))
@@ -153,8 +177,28 @@ impl Splits {
     }
 
     fn is_fresh(&self, id: &str) -> bool {
-        self.fresh.iter().any(|(_, fresh)| fresh == id)
+        let fresh = match is_search(id) {
+            true => &self.fresh_searches,
+            false => &self.fresh,
+        };
+        fresh.iter().any(|(_, fresh)| fresh == id)
     }
+}
+
+/// Has the first of those that are due begin, if there is room or it counts as begun.
+fn begin_first(
+    fresh: &mut BTreeSet<(u64, String)>,
+    begun: &mut HashSet<String>,
+    now: u64,
+    most: usize,
+) -> Option<String> {
+    let (due, id) = fresh.first()?;
+    if *due > now || (begun.len() >= most && !begun.contains(id)) {
+        return None;
+    }
+    let (_, id) = fresh.pop_first()?;
+    begun.insert(id.clone());
+    Some(id)
 }
 
 /// Returns true if a split searches for conversations.
@@ -195,6 +239,27 @@ mod tests {
         splits.begin("a".into());
         assert_eq!(splits.take(10, 1).as_deref(), Some("a"));
         assert_eq!(splits.take(10, 1), None);
+    }
+
+    #[test]
+    fn searches_take_no_room_of_fetches_and_are_few() {
+        let mut splits = Splits::default();
+        for number in 0..20 {
+            splits.add(format!("find-1/{number:02}"), 10);
+        }
+        for number in 0..SEARCHES {
+            assert_eq!(splits.take(10, 20).unwrap(), format!("find-1/{number:02}"));
+        }
+        assert_eq!(splits.take(10, 20), None);
+        splits.add("fetch-1".into(), 10);
+        assert!(splits.is_full(10, 0) && !splits.is_full(10, 1));
+        assert_eq!(
+            (splits.begun(), splits.take(10, 1).as_deref()),
+            (0, Some("fetch-1"))
+        );
+        splits.done("find-1/00");
+        assert_eq!(splits.take(10, 1), None, "one is the most of both");
+        assert_eq!(splits.take(10, 20).as_deref(), Some("find-1/08"));
     }
 
     #[test]

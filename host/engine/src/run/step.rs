@@ -13,6 +13,7 @@ use super::{
     splits::is_search,
 };
 use crate::source_session::note;
+use recording_host_http::Priority;
 use recording_host_model::{
     Artifact, ArtifactResult, Event, Next, Request, RequestError, SourceError, Split, SplitInput,
     Step, clock::Clock,
@@ -51,10 +52,17 @@ pub(super) struct StepDone {
 }
 
 impl Engine {
-    pub(super) fn spawn(&self, steps: &mut JoinSet<StepDone>, split: Split, todo: NextInput) {
+    pub(super) fn spawn(
+        &self,
+        steps: &mut JoinSet<StepDone>,
+        split: Split,
+        priority: Priority,
+        todo: NextInput,
+    ) {
         let (source, answers) = (Arc::clone(&self.source), Arc::clone(&self.answers));
         let clock = self.clock;
-        steps.spawn(async move { advance(&*source, &*answers, clock, split, todo).await });
+        steps
+            .spawn(async move { advance(&*source, &*answers, clock, split, priority, todo).await });
     }
 
     /// Writes down what a step yielded and continues with its split.
@@ -79,7 +87,8 @@ impl Engine {
         in_flight.splits.succeeded(&split.id);
         note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
-        in_flight.job_times.plan(&split.id, &mut step.next, now);
+        let times = &mut in_flight.job_times;
+        times.plan(&split.id, &mut step.next, now, self.budget());
         let idle = in_flight.splits.idled(&split.id, is_silent(&step));
         let late = ms(self.late);
         let committed = self
@@ -111,7 +120,8 @@ impl Engine {
         match step.next {
             Next::Send(send) => {
                 split.state = send.state;
-                self.spawn(steps, split, NextInput::Request(send.request));
+                let priority = in_flight.priority(&split.id);
+                self.spawn(steps, split, priority, NextInput::Request(send.request));
             }
             Next::Wait(wait) => {
                 in_flight.splits.resume_at(split.id, wait.until);
@@ -265,6 +275,7 @@ async fn advance(
     answers: &dyn HttpGateway,
     clock: Clock,
     mut split: Split,
+    priority: Priority,
     mut todo: NextInput,
 ) -> StepDone {
     let mut requests = 0;
@@ -274,7 +285,7 @@ async fn advance(
             NextInput::SplitInput(event) => event,
             NextInput::Request(request) => {
                 requests += 1;
-                let answer = answers.send(&split.kind, &request).await;
+                let answer = answers.send(&split.kind, priority, &request).await;
                 if let Err(RequestError::Refused(reason)) = &answer {
                     refused = Some(reason.clone());
                 }
