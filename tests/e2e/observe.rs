@@ -16,16 +16,25 @@ const FAST: f64 = 1500.0;
 const OUTCOMES: &str = "recording_host_conversations{";
 
 /// A program that runs, with what it writes on standard error.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Running {
     /// Follows an export, watched on a port of its own.
-    async fn follow(harness: &Harness, arguments: &[&str]) -> Self {
-        let mut config = harness.config();
+    pub(crate) async fn follow(harness: &Harness, arguments: &[&str]) -> Self {
+        Self::follow_as(harness, harness.config(), arguments, &[]).await
+    }
+
+    /// The same with a configuration that is made an endless one, and an environment.
+    pub(crate) async fn follow_as(
+        harness: &Harness,
+        mut config: Value,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Self {
         config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
         config["sources"]["calls"]["late_hours"] = json!(1);
         config["sources"]["calls"]["follow"] =
@@ -35,6 +44,7 @@ impl Running {
         program
             .args(["run", "--follow", "--metrics-listen", "127.0.0.1:0"])
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .arg("--config")
             .arg(path)
             .stdout(Stdio::null())
@@ -52,7 +62,7 @@ impl Running {
         }
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(format!("http://{}{path}", self.address))
             .await
             .unwrap();
@@ -72,7 +82,7 @@ impl Running {
     }
 
     /// Stops it and returns its exit code and the lines that it wrote.
-    async fn stop(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) async fn stop(mut self) -> (Option<i32>, Vec<String>) {
         let id = self.child.id().unwrap().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(killed.unwrap().success());
@@ -101,9 +111,9 @@ async fn metrics_agree_with_what_is_stored_and_health_with_what_happens() {
     })
     .await;
     let running = Running::follow(&harness, &[]).await;
-    let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",source="calls"}"#;
+    let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",component_type="filesystem",source="calls"}"#;
     let bytes = stored.replace("events", "bytes");
-    let found = r#"recording_host_conversations{component_kind="source",component_id="calls",outcome="found"}"#;
+    let found = r#"recording_host_conversations{component_kind="source",component_id="calls",component_type="genesys_cloud",outcome="found"}"#;
     let samples = within_deadline(async {
         loop {
             let samples = running.samples().await;

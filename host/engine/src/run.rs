@@ -5,6 +5,7 @@
 
 mod adaptive_concurrency;
 mod backfill;
+mod backlog;
 mod compact;
 mod context;
 mod deliver;
@@ -30,6 +31,7 @@ mod simulation;
 mod sink_health;
 mod sink_identity;
 mod source;
+mod spans;
 mod splits;
 mod step;
 mod summary;
@@ -206,6 +208,7 @@ pub(crate) struct Engine {
     /// How long after its end a conversation is requested once more.
     pub(crate) confirm: Duration,
     pub(crate) events: Events,
+    pub(crate) spans: spans::WorkSpans,
 }
 
 impl Engine {
@@ -445,6 +448,8 @@ impl Engine {
             let now = self.clock.now();
             self.events
                 .emit(|| Event::Activity(in_flight.activity(now)));
+            let backlog = self.backlog().await?;
+            self.events.emit(|| Event::Backlog(backlog));
         }
         Ok(())
     }

@@ -31,6 +31,10 @@ pub(crate) trait HttpGateway: Send + Sync {
     fn calls(&self) -> Calls;
     /// How much longer requests pause because the API asked for it, if they do.
     fn paused(&self) -> Option<Duration>;
+    /// How many requests the vendor's current minute holds, and how many it may hold, if that is known.
+    fn budget(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// Delivers artifacts to the sinks.
@@ -51,6 +55,10 @@ pub(crate) trait ArtifactDelivery: Send + Sync {
     }
     /// How often origins of media have asked for less so far.
     fn backpressure(&self) -> u64;
+    /// The room that is taken where downloads wait to be unpacked or transcoded, and all there is, in bytes.
+    fn spooled(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// A component with the options of its source.
@@ -116,6 +124,10 @@ impl HttpGateway for SourceHttp {
     fn paused(&self) -> Option<Duration> {
         SourceHttp::paused(self)
     }
+
+    fn budget(&self) -> Option<(u64, u64)> {
+        SourceHttp::budget(self)
+    }
 }
 
 #[async_trait]
@@ -138,5 +150,9 @@ impl ArtifactDelivery for Transfer {
 
     fn backpressure(&self) -> u64 {
         Transfer::backpressure(self)
+    }
+
+    fn spooled(&self) -> (u64, u64) {
+        Transfer::spool_room(self)
     }
 }
