@@ -13,6 +13,8 @@ mod cases;
 mod commands;
 #[path = "e2e/compaction.rs"]
 mod compaction;
+#[path = "e2e/compare.rs"]
+mod compare;
 #[path = "e2e/complete.rs"]
 mod complete;
 #[path = "e2e/crashes.rs"]
