@@ -1,13 +1,16 @@
 //! A running export can be watched: metrics, health, a log that machines read.
 
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, process::Stdio};
 
 use genesys_simulator::Settings;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::support::{Harness, files, media, within_deadline};
+use crate::{
+    monitoring::soon,
+    support::{Harness, files, media, within_deadline},
+};
 
 /// How much faster than real time runs: what is settled is filed after a second.
 const FAST: f64 = 1500.0;
@@ -114,18 +117,13 @@ async fn metrics_agree_with_what_is_stored_and_health_with_what_happens() {
     let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",component_type="filesystem",source="calls"}"#;
     let bytes = stored.replace("events", "bytes");
     let found = r#"recording_host_conversations{component_kind="source",component_id="calls",component_type="genesys_cloud",outcome="found"}"#;
-    let samples = within_deadline(async {
-        loop {
-            let samples = running.samples().await;
-            let all = samples
-                .iter()
-                .filter(|(name, _)| name.starts_with(OUTCOMES));
-            let filed: f64 = all.filter(|(name, _)| *name != found).map(|(_, n)| n).sum();
-            if filed >= 120.0 {
-                return samples;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let samples = soon("all is filed", || async {
+        let samples = running.samples().await;
+        let all = samples
+            .iter()
+            .filter(|(name, _)| name.starts_with(OUTCOMES));
+        let filed: f64 = all.filter(|(name, _)| *name != found).map(|(_, n)| n).sum();
+        (filed >= 120.0).then_some(samples)
     })
     .await;
     let kept = files(&harness.output());
@@ -161,13 +159,13 @@ async fn each_line_of_the_log_is_json_and_holds_nothing_personal() {
     })
     .await;
     let running = Running::follow(&harness, &["--log-format", "json", "--verbose"]).await;
-    within_deadline(async {
-        while files(&harness.output())
-            .keys()
-            .all(|key| !key.contains("receipts/"))
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let stored = "recording_host_component_sent_events_total";
+    soon("a recording and a receipt", || async {
+        let samples = running.samples().await;
+        let mut stored = samples.iter().filter(|(name, _)| name.starts_with(stored));
+        let filed = files(&harness.output());
+        let filed = filed.keys().any(|key| key.contains("receipts/"));
+        (filed && stored.any(|(_, count)| *count > 0.0)).then_some(())
     })
     .await;
     let (code, lines) = running.stop().await;

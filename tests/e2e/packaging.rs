@@ -212,7 +212,7 @@ fn completions_are_scripts_that_know_the_commands() {
     let ran = program().args(["completions", "bash"]).output().unwrap();
     std::fs::write(&script, ran.stdout).unwrap();
     let words = "source $0; COMP_WORDS=(recording-host rec); COMP_CWORD=1; \
-                 _recording-host recording-host rec recording-host; echo ${COMPREPLY[@]}";
+                 $(complete -p recording-host | sed 's/.*-F \\([^ ]*\\).*/\\1/') recording-host rec recording-host; echo ${COMPREPLY[@]}";
     let ran = Command::new("bash")
         .args(["-c", words])
         .arg(&script)

@@ -115,6 +115,7 @@ impl Health {
     }
 
     /// What keeps it from its work.
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn hindered(&self) -> Vec<String> {
         let mut reasons = self.stuck();
         self.with(|sources| {
