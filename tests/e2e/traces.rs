@@ -122,6 +122,9 @@ async fn each_fetch_is_one_trace_from_its_requests_to_the_puts_in_the_sink() {
         .iter()
         .filter(|span| span["attributes"]["status"].is_number());
     assert!(answered.count() * 2 > sent.len());
+    let bytes = |span: &Value| span["attributes"]["bytes"].as_u64();
+    let came: u64 = spans.values().filter_map(bytes).sum();
+    assert!(came > 1_000_000, "{came}");
     let batches = ways.iter().filter(|(names, _)| *names == ["batch"]).count();
     assert!(
         batches >= 3,

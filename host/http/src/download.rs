@@ -287,7 +287,8 @@ impl Download<'_> {
                 }
                 Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
                     self.compare()?;
-                    self.span.record("bytes", self.came);
+                    let bytes = i64::try_from(self.came).unwrap_or(i64::MAX);
+                    self.span.record("bytes", bytes);
                     self.downloads.events.emit(|| Event::Downloaded {
                         bytes: self.came,
                         millis: millis(self.began.elapsed()),

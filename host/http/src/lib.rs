@@ -327,7 +327,7 @@ impl SourceHttp {
         let sending = self.transmit(url, request, auth.credentials());
         let response = sending.instrument(span.clone()).await;
         if let Ok(response) = &response {
-            span.record("status", response.status);
+            span.record("status", i64::from(response.status));
         }
         drop(span);
         self.events.emit(|| Event::Request {

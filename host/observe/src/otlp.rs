@@ -78,6 +78,7 @@ impl Traces {
             .with_tracer(provider.tracer("recording-host"))
             // Where in the code a span was made is of no use to an operator.
             .with_location(false)
+            .with_target(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(|metadata| metadata.target().starts_with(TARGET)));
