@@ -284,10 +284,6 @@ async fn a_run_that_cannot_begin_is_a_failure_and_sends_no_ping() {
     let path = harness.write(&config).display().to_string();
     let pings = alive.all().len();
     let ran = harness.run_program(&["run", "--config", &path]).await;
-    assert_eq!(
-        ran.status.code(),
-        Some(2),
-        "a wrong configuration tells nobody"
-    );
+    assert_eq!(ran.status.code(), Some(2), "one that cannot be read");
     assert_eq!((ops.all().len(), alive.all().len()), (1, pings));
 }

@@ -71,26 +71,7 @@ impl Run {
         began: &Cell<bool>,
     ) -> anyhow::Result<Done> {
         let clock = clock().await?;
-        let mut pipelines = config.pipelines(clock).await?;
-        if let Some(path) = &self.record {
-            make_private(path).with_context(|| path.display().to_string())?;
-            let trace = recording_host_source::Trace::create(path)
-                .with_context(|| path.display().to_string())?;
-            pipelines = pipelines
-                .into_iter()
-                .map(|pipeline| pipeline.record(trace.clone()))
-                .collect();
-        }
-        for sink in &self.refill {
-            let known = pipelines
-                .iter()
-                .any(|pipeline| pipeline.sinks().contains(sink));
-            if !known {
-                crate::usage(&format!(
-                    "--refill {sink}: the configuration has no such sink"
-                ));
-            }
-        }
+        let pipelines = self.prepared(config.pipelines(clock).await?)?;
         let stop = stopped()?;
         began.set(true);
         watching.ready();
@@ -140,6 +121,31 @@ impl Run {
             None if !summaries.values().all(Summary::is_complete) => Ok(Done::WithLosses),
             None => Ok(Done::All),
         }
+    }
+
+    /// Has the steps of the pipelines written down, if that is asked for, and refuses to refill a sink that
+    /// none of them has.
+    fn prepared(&self, mut pipelines: Vec<Pipeline>) -> anyhow::Result<Vec<Pipeline>> {
+        if let Some(path) = &self.record {
+            make_private(path).with_context(|| path.display().to_string())?;
+            let trace = recording_host_source::Trace::create(path)
+                .with_context(|| path.display().to_string())?;
+            pipelines = pipelines
+                .into_iter()
+                .map(|pipeline| pipeline.record(trace.clone()))
+                .collect();
+        }
+        for sink in &self.refill {
+            let known = pipelines
+                .iter()
+                .any(|pipeline| pipeline.sinks().contains(sink));
+            if !known {
+                crate::usage(&format!(
+                    "--refill {sink}: the configuration has no such sink"
+                ));
+            }
+        }
+        Ok(pipelines)
     }
 
     /// A pipeline that does what the arguments say.
