@@ -13,6 +13,8 @@ mod cases;
 mod commands;
 #[path = "e2e/compaction.rs"]
 mod compaction;
+#[path = "e2e/compare.rs"]
+mod compare;
 #[path = "e2e/complete.rs"]
 mod complete;
 #[path = "e2e/crashes.rs"]
@@ -48,8 +50,12 @@ mod limits;
 mod memory;
 #[path = "e2e/metadata.rs"]
 mod metadata;
+#[path = "e2e/monitoring.rs"]
+mod monitoring;
 #[path = "e2e/new_source.rs"]
 mod new_source;
+#[path = "e2e/notify.rs"]
+mod notify;
 #[path = "e2e/observe.rs"]
 mod observe;
 #[path = "e2e/official_clients.rs"]
@@ -58,6 +64,8 @@ mod official_clients;
 mod outage;
 #[path = "e2e/pace.rs"]
 mod pace;
+#[path = "e2e/packaging.rs"]
+mod packaging;
 #[path = "e2e/plan_and_check.rs"]
 mod plan_and_check;
 #[path = "e2e/privacy.rs"]
@@ -92,6 +100,9 @@ mod scale;
 mod schema;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[cfg(unix)]
+#[path = "e2e/service.rs"]
+mod service;
 #[path = "e2e/simulated_clock.rs"]
 mod simulated_clock;
 #[path = "e2e/sinks.rs"]
@@ -104,6 +115,9 @@ mod sinks_cloud;
 #[cfg(feature = "sink-http")]
 #[path = "e2e/sinks_http.rs"]
 mod sinks_http;
+#[cfg(feature = "otlp")]
+#[path = "e2e/traces.rs"]
+mod traces;
 #[cfg(feature = "transcode")]
 #[path = "e2e/transcode.rs"]
 mod transcode;

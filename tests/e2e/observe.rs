@@ -1,13 +1,16 @@
 //! A running export can be watched: metrics, health, a log that machines read.
 
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, process::Stdio};
 
 use genesys_simulator::Settings;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::support::{Harness, files, media, within_deadline};
+use crate::{
+    monitoring::soon,
+    support::{Harness, files, media, within_deadline},
+};
 
 /// How much faster than real time runs: what is settled is filed after a second.
 const FAST: f64 = 1500.0;
@@ -16,16 +19,25 @@ const FAST: f64 = 1500.0;
 const OUTCOMES: &str = "recording_host_conversations{";
 
 /// A program that runs, with what it writes on standard error.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Running {
     /// Follows an export, watched on a port of its own.
-    async fn follow(harness: &Harness, arguments: &[&str]) -> Self {
-        let mut config = harness.config();
+    pub(crate) async fn follow(harness: &Harness, arguments: &[&str]) -> Self {
+        Self::follow_as(harness, harness.config(), arguments, &[]).await
+    }
+
+    /// The same with a configuration that is made an endless one, and an environment.
+    pub(crate) async fn follow_as(
+        harness: &Harness,
+        mut config: Value,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Self {
         config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
         config["sources"]["calls"]["late_hours"] = json!(1);
         config["sources"]["calls"]["follow"] =
@@ -35,6 +47,7 @@ impl Running {
         program
             .args(["run", "--follow", "--metrics-listen", "127.0.0.1:0"])
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .arg("--config")
             .arg(path)
             .stdout(Stdio::null())
@@ -52,7 +65,7 @@ impl Running {
         }
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(format!("http://{}{path}", self.address))
             .await
             .unwrap();
@@ -72,7 +85,7 @@ impl Running {
     }
 
     /// Stops it and returns its exit code and the lines that it wrote.
-    async fn stop(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) async fn stop(mut self) -> (Option<i32>, Vec<String>) {
         let id = self.child.id().unwrap().to_string();
         let killed = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(killed.unwrap().success());
@@ -101,21 +114,16 @@ async fn metrics_agree_with_what_is_stored_and_health_with_what_happens() {
     })
     .await;
     let running = Running::follow(&harness, &[]).await;
-    let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",source="calls"}"#;
+    let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",component_type="filesystem",source="calls"}"#;
     let bytes = stored.replace("events", "bytes");
-    let found = r#"recording_host_conversations{component_kind="source",component_id="calls",outcome="found"}"#;
-    let samples = within_deadline(async {
-        loop {
-            let samples = running.samples().await;
-            let all = samples
-                .iter()
-                .filter(|(name, _)| name.starts_with(OUTCOMES));
-            let filed: f64 = all.filter(|(name, _)| *name != found).map(|(_, n)| n).sum();
-            if filed >= 120.0 {
-                return samples;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let found = r#"recording_host_conversations{component_kind="source",component_id="calls",component_type="genesys_cloud",outcome="found"}"#;
+    let samples = soon("all is filed", || async {
+        let samples = running.samples().await;
+        let all = samples
+            .iter()
+            .filter(|(name, _)| name.starts_with(OUTCOMES));
+        let filed: f64 = all.filter(|(name, _)| *name != found).map(|(_, n)| n).sum();
+        (filed >= 120.0).then_some(samples)
     })
     .await;
     let kept = files(&harness.output());
@@ -151,13 +159,13 @@ async fn each_line_of_the_log_is_json_and_holds_nothing_personal() {
     })
     .await;
     let running = Running::follow(&harness, &["--log-format", "json", "--verbose"]).await;
-    within_deadline(async {
-        while files(&harness.output())
-            .keys()
-            .all(|key| !key.contains("receipts/"))
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let stored = "recording_host_component_sent_events_total";
+    soon("a recording and a receipt", || async {
+        let samples = running.samples().await;
+        let mut stored = samples.iter().filter(|(name, _)| name.starts_with(stored));
+        let filed = files(&harness.output());
+        let filed = filed.keys().any(|key| key.contains("receipts/"));
+        (filed && stored.any(|(_, count)| *count > 0.0)).then_some(())
     })
     .await;
     let (code, lines) = running.stop().await;

@@ -175,6 +175,7 @@ fn the_reference_has_every_key() {
         let section = match name.as_str() {
             "secret" => section(&configuration, "## Secrets"),
             "sources" => section(&configuration, "## Sources"),
+            "notify" => section(&configuration, "## Notices"),
             "sinks" => continue,
             _ => section(&configuration, "## Top level"),
         };

@@ -41,6 +41,8 @@ mod print;
 mod reconcile;
 mod run;
 mod schema;
+mod service;
+mod shell;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -58,7 +60,14 @@ use tokio::sync::watch;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(
+    name = "recording-host",
+    version,
+    about,
+    long_about = None,
+    max_term_width = 100,
+    after_help = EXIT_CODES
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -106,6 +115,10 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Writes a folder with a source of your own to begin with.
     NewSource(new_source::NewSource),
+    /// Prints a script that completes commands and options in a shell.
+    Completions(shell::Completions),
+    /// Writes manual pages into a folder.
+    Man(shell::Man),
 }
 
 /// How a command ended well.
@@ -174,6 +187,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::NewSource(new) => new.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }
 

@@ -4,11 +4,18 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use recording_host_config::Config;
 use recording_host_engine::Pipeline;
-use recording_host_model::{Level, Subscriber};
-use recording_host_observe::{Format, Health, Log, Metrics, serve};
+use recording_host_model::{Level, Subscriber, clock::Clock};
+#[cfg(feature = "otlp")]
+use recording_host_observe::otlp::Traces;
+use recording_host_observe::{
+    Format, Health, Log, Measured, Metrics,
+    notify::{Notifier, Report},
+    serve,
+};
 
-use super::terminal;
+use super::{service, terminal};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Watch {
@@ -19,6 +26,10 @@ pub(super) struct Watch {
         env = "RECORDING_HOST_METRICS_LISTEN"
     )]
     metrics_listen: Option<SocketAddr>,
+    /// Send a trace of each fetch to the OpenTelemetry collector at this URL, by OTLP over HTTP.
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// The form of the lines on standard error; `json` writes one object a line.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -42,6 +53,9 @@ pub(super) struct Watching {
     watch: Watch,
     metrics: Metrics,
     health: Health,
+    notifier: Option<Notifier>,
+    #[cfg(feature = "otlp")]
+    traces: Option<Traces>,
 }
 
 impl Watch {
@@ -58,25 +72,98 @@ impl Watch {
             terminal::say("info", &format!("metrics at http://{address}/metrics"));
             tokio::spawn(serving);
         }
+        #[cfg(feature = "otlp")]
+        let traces = self.otlp_endpoint.as_deref().map(traces).transpose()?;
         Ok(Watching {
+            #[cfg(feature = "otlp")]
+            traces,
             watch: self,
             metrics,
             health,
+            notifier: None,
         })
     }
 }
 
+/// Begins to send traces.
+#[cfg(feature = "otlp")]
+fn traces(endpoint: &str) -> anyhow::Result<Traces> {
+    let complain = |reason: &str| {
+        let text = format!("--otlp-endpoint: traces are lost: {reason}");
+        terminal::say("warn", &text);
+    };
+    let traces = Traces::start(endpoint, env!("CARGO_PKG_VERSION"), Arc::new(complain));
+    traces.with_context(|| "--otlp-endpoint: give a URL such as http://127.0.0.1:4318")
+}
+
 impl Watching {
-    /// Watches the run of a pipeline.
-    pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
+    /// Begins to tell those whom a configuration names what happens.
+    pub(super) fn notify(&mut self, config: &Config) -> anyhow::Result<()> {
+        let targets = config.notify()?;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let metrics = self.metrics.clone();
+        let report: Report = Arc::new(move |name, result| {
+            metrics.notified(name, result.is_ok());
+            if let Err(error) = result {
+                let text = format!("notify.{name}: not delivered: {error}");
+                terminal::say("warn", &text);
+            }
+        });
+        let version = env!("CARGO_PKG_VERSION");
+        let notifier = Notifier::start(targets, self.health.clone(), version, &report);
+        self.notifier = Some(notifier.context("notify")?);
+        Ok(())
+    }
+
+    /// Tells a service manager that the program is ready, and that it lives.
+    pub(super) fn ready(&self) {
+        service::ready(&self.health);
+    }
+
+    /// Notes why a run failed; of none in particular, why none began.
+    pub(super) fn failed(&self, source: &str, error: &str) {
+        if let Some(notifier) = &self.notifier {
+            notifier.failed(source, error);
+        }
+    }
+
+    /// Lets everybody be told what is left to tell.
+    pub(super) async fn finish(self) {
+        service::stopping();
+        if let Some(notifier) = self.notifier {
+            notifier.finish().await;
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = self.traces {
+            traces.finish().await;
+        }
+    }
+
+    /// Watches the run of a pipeline of a configuration.
+    pub(super) fn over(&self, pipeline: Pipeline, config: &Config, clock: Clock) -> Pipeline {
         let name = pipeline.name().to_owned();
-        let sinks = pipeline.sinks();
-        let pipeline = pipeline.subscribe(self.shown(&name));
+        let type_of = |key: String| config.type_of(&key).unwrap_or_default().to_owned();
+        let endless = pipeline.interval().until.is_none();
+        let sinks = pipeline.sinks().into_iter();
+        let sinks = sinks.map(|sink| (sink.clone(), type_of(format!("sinks.{sink}"))));
+        let measured = Measured {
+            source: name.clone(),
+            source_type: type_of(format!("sources.{name}")),
+            sinks: sinks.collect(),
+            clock,
+            endless,
+        };
+        let mut pipeline = pipeline
+            .subscribe(self.shown(&name))
+            .subscribe(self.health.subscriber(&name));
+        if let Some(notifier) = &self.notifier {
+            pipeline = pipeline.subscribe(notifier.subscriber(&name, clock, endless));
+        }
         match self.watch.metrics_listen {
             None => pipeline,
-            Some(_) => pipeline
-                .subscribe(self.metrics.subscriber(&name, &sinks))
-                .subscribe(self.health.subscriber(&name)),
+            Some(_) => pipeline.subscribe(self.metrics.subscriber(measured)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `run`: exports what a configuration says.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{cell::Cell, collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -9,7 +9,12 @@ use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::ErrorKind;
 
-use super::{Done, clock::clock, observe::Watch, print, stopped, terminal};
+use super::{
+    Done,
+    clock::clock,
+    observe::{Watch, Watching},
+    print, stopped, terminal,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -46,38 +51,44 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(mut self) -> anyhow::Result<Done> {
-        let watching = std::mem::take(&mut self.watch).begin().await?;
+        let mut watching = std::mem::take(&mut self.watch).begin().await?;
         let config = crate::load(&self.config)?;
-        let mut pipelines = config.pipelines(clock().await?).await?;
-        if let Some(path) = &self.record {
-            make_private(path).with_context(|| path.display().to_string())?;
-            let trace = recording_host_source::Trace::create(path)
-                .with_context(|| path.display().to_string())?;
-            pipelines = pipelines
-                .into_iter()
-                .map(|pipeline| pipeline.record(trace.clone()))
-                .collect();
+        watching.notify(&config)?;
+        let began = Cell::new(false);
+        let exported = self.export(&config, &watching, &began).await;
+        if let (Err(error), false) = (&exported, began.get()) {
+            watching.failed("run", &print::chain(error));
         }
-        for sink in &self.refill {
-            let known = pipelines
-                .iter()
-                .any(|pipeline| pipeline.sinks().contains(sink));
-            if !known {
-                crate::usage(&format!(
-                    "--refill {sink}: the configuration has no such sink"
-                ));
-            }
-        }
+        watching.finish().await;
+        exported
+    }
+
+    /// Runs the pipelines of a configuration; `began` is set once they do, and tell themselves how they end.
+    async fn export(
+        &self,
+        config: &Config,
+        watching: &Watching,
+        began: &Cell<bool>,
+    ) -> anyhow::Result<Done> {
+        let clock = clock().await?;
+        let pipelines = self.prepared(config.pipelines(clock).await?)?;
         let stop = stopped()?;
+        began.set(true);
+        watching.ready();
         let follow = self.follow;
         let runs = pipelines.into_iter().map(|pipeline| {
             let pipeline = self.asked_for(pipeline);
             let name = pipeline.name().to_owned();
-            let run = watching.over(pipeline).run_until(stop.clone());
-            let watching = &watching;
+            let run = watching.over(pipeline, config, clock);
+            let run = run.run_until(stop.clone());
             async move {
                 let result = run.await;
                 watching.ended(&name);
+                if let Err(error) = &result
+                    && error.kind() != ErrorKind::Stopped
+                {
+                    watching.failed(&name, &error.to_string());
+                }
                 (name, result)
             }
         });
@@ -104,12 +115,37 @@ impl Run {
                 }
             }
         }
-        self.report(&config, &summaries);
+        self.report(config, &summaries);
         match failure {
             Some(failure) => Err(failure),
             None if !summaries.values().all(Summary::is_complete) => Ok(Done::WithLosses),
             None => Ok(Done::All),
         }
+    }
+
+    /// Has the steps of the pipelines written down, if that is asked for, and refuses to refill a sink that
+    /// none of them has.
+    fn prepared(&self, mut pipelines: Vec<Pipeline>) -> anyhow::Result<Vec<Pipeline>> {
+        if let Some(path) = &self.record {
+            make_private(path).with_context(|| path.display().to_string())?;
+            let trace = recording_host_source::Trace::create(path)
+                .with_context(|| path.display().to_string())?;
+            pipelines = pipelines
+                .into_iter()
+                .map(|pipeline| pipeline.record(trace.clone()))
+                .collect();
+        }
+        for sink in &self.refill {
+            let known = pipelines
+                .iter()
+                .any(|pipeline| pipeline.sinks().contains(sink));
+            if !known {
+                crate::usage(&format!(
+                    "--refill {sink}: the configuration has no such sink"
+                ));
+            }
+        }
+        Ok(pipelines)
     }
 
     /// A pipeline that does what the arguments say.

@@ -5,6 +5,7 @@ mod auth;
 mod example;
 #[cfg(test)]
 mod newcomer;
+mod notify;
 mod overlap;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
@@ -28,6 +29,8 @@ pub mod secret;
 )]
 mod sink;
 mod source;
+#[cfg(test)]
+mod tests;
 mod text;
 mod wording;
 
@@ -42,6 +45,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub use example::{UnknownType, example};
+use notify::NotifierConfig;
 pub use schema::schema;
 use sink::SinkConfig;
 use source::Origin;
@@ -52,6 +56,7 @@ use crate::secret::{Backend, SecretError};
 use recording_host_engine::run::{Concurrency, Pipeline, SourceConfig};
 use recording_host_http::Limiters;
 use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
+use recording_host_observe::notify::Target;
 use recording_host_sink::Sink;
 use recording_host_source::SandboxError;
 
@@ -131,6 +136,9 @@ pub struct Config {
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (Origin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
+    notify: BTreeMap<String, NotifierConfig>,
+    /// The `type` of each source and sink, by its key.
+    types: BTreeMap<String, String>,
     positions: Positions,
 }
 
@@ -155,6 +163,10 @@ struct RawConfig {
     /// How many things are under way at once.
     #[serde(default)]
     concurrency: Concurrency,
+    /// Who is told when a run fails, loses recordings or falls behind, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "notify::schema")]
+    notify: BTreeMap<String, Value>,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -213,6 +225,19 @@ fn check_concurrency(given: Concurrency) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The `type` of everything in some tables of the configuration, by its key.
+fn types(tables: &[(&str, &BTreeMap<String, Value>)]) -> BTreeMap<String, String> {
+    let mut types = BTreeMap::new();
+    for (table, parts) in tables {
+        for (name, part) in *parts {
+            if let Some(of) = part["type"].as_str() {
+                types.insert(format!("{table}.{name}"), of.to_owned());
+            }
+        }
+    }
+    types
+}
+
 /// The most of anything that may be under way at once.
 const MOST_AT_ONCE: usize = 4096;
 
@@ -261,6 +286,7 @@ impl Config {
             }
             secrets.insert(name, backend);
         }
+        let types = types(&[("sources", &raw.sources), ("sinks", &raw.sinks)]);
         let mut sources = BTreeMap::new();
         for (name, value) in raw.sources {
             let source = source::source(&name, value, &secrets)?;
@@ -307,6 +333,8 @@ impl Config {
             secrets,
             sources,
             sinks,
+            notify: notify::parsed(raw.notify)?,
+            types,
             positions: Positions::default(),
         })
     }
@@ -343,6 +371,7 @@ impl Config {
         for sink in self.sinks.values() {
             sink.validate(&self.secrets)?;
         }
+        self.targets()?;
         Ok(warnings)
     }
 
@@ -383,6 +412,12 @@ impl Config {
         Ok(pipelines)
     }
 
+    /// The `type` of a source or a sink, by its key, such as `sinks.lake`.
+    #[must_use]
+    pub fn type_of(&self, key: &str) -> Option<&str> {
+        self.types.get(key).map(String::as_str)
+    }
+
     /// Returns true if a sink writes to standard output, which nothing else may write to then.
     #[must_use]
     pub fn prints(&self) -> bool {
@@ -403,6 +438,22 @@ impl Config {
         Ok(sinks)
     }
 
+    /// Who is told what happens in a run.
+    ///
+    /// # Errors
+    /// [`Error`] names the key of a secret that is unavailable.
+    pub fn notify(&self) -> Result<Vec<Target>, Error> {
+        let targets = self.targets();
+        Ok(targets.map_err(|error| self.positions.place(error))?)
+    }
+
+    fn targets(&self) -> Result<Vec<Target>, ConfigError> {
+        let notifiers = self.notify.iter();
+        notifiers
+            .map(|(name, notifier)| notifier.target(name, &self.secrets))
+            .collect()
+    }
+
     /// The place of a sink in one form, however it is written: `file:/mnt/archive`,
     /// `s3:https://s3.amazonaws.com/bucket/prefix/`. It holds no secret; two sinks of a
     /// configuration never share one.
@@ -415,72 +466,5 @@ impl Config {
     #[must_use]
     pub fn layout(&self, sink: &str) -> Option<&Layout> {
         self.sinks.get(sink).map(SinkConfig::layout)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn config() -> Value {
-        json!({
-            "data_dir": "d",
-            "sources": { "calls": { "type": "genesys_cloud",
-                "auth": { "client_id": "a", "client_secret": "b" },
-                "options": { "region": "mypurecloud.ie", "interval": "2026-01-01/2026-02-01" } } },
-            "sinks": { "files": { "type": "filesystem", "inputs": ["calls"], "path": "out" } }
-        })
-    }
-
-    #[test]
-    fn each_mistake_is_named_by_its_key() {
-        assert!(Config::new(config()).is_ok());
-        let broken: [(&str, Value, &str); 6] = [
-            (
-                "/sinks/files/pth",
-                json!("x"),
-                "sinks.files.pth: unknown field `pth`",
-            ),
-            (
-                "/sinks/files/inputs",
-                json!(["cals"]),
-                "sinks.files.inputs: there is no source `cals`",
-            ),
-            (
-                "/sources/calls/options/interval",
-                json!("2026"),
-                "sources.calls.options.interval: `2026`",
-            ),
-            (
-                "/sources/calls/type",
-                json!("zoom"),
-                "sources.calls.type: `zoom` is not known",
-            ),
-            (
-                "/sources/calls/auth/client_id",
-                json!("SECRET[v.x]"),
-                "sources.calls.auth.client_id: there is no secret backend",
-            ),
-            ("/dta_dir", json!("x"), "unknown field `dta_dir`"),
-        ];
-        for (pointer, value, message) in broken {
-            let mut config = config();
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            config.pointer_mut(parent).unwrap()[name] = value;
-            let error = Config::new(config).unwrap_err().to_string();
-            assert!(error.contains(message), "{pointer}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_condition_on_what_privacy_takes_out_is_refused() {
-        let mut config = config();
-        config["sources"]["calls"]["privacy"] = json!({ "drop": ["queues.name", "tags"] });
-        assert!(Config::new(config.clone()).is_ok());
-        config["sinks"]["files"]["condition"] = json!({ "queues": ["billing"] });
-        let error = Config::new(config).unwrap_err().to_string();
-        let place = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
-        assert!(error.starts_with(place), "{error}");
     }
 }

@@ -159,7 +159,7 @@ impl Secrets<'_> {
     }
 
     /// An error about a key below the place.
-    fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
+    pub(super) fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
         let at = format!("{}.{name}", self.at);
         key(at.trim_end_matches('.'), reason)
     }

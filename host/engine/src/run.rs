@@ -5,6 +5,7 @@
 
 mod adaptive_concurrency;
 mod backfill;
+mod backlog;
 mod compact;
 mod context;
 mod deliver;
@@ -31,6 +32,7 @@ mod simulation;
 mod sink_health;
 mod sink_identity;
 mod source;
+mod spans;
 mod splits;
 mod start_steps;
 mod step;
@@ -208,6 +210,7 @@ pub(crate) struct Engine {
     /// How long after its end a conversation is requested once more.
     pub(crate) confirm: Duration,
     pub(crate) events: Events,
+    pub(crate) spans: spans::WorkSpans,
 }
 
 impl Engine {
@@ -408,6 +411,8 @@ impl Engine {
             let now = self.clock.now();
             self.events
                 .emit(|| Event::Activity(in_flight.activity(now)));
+            let backlog = self.backlog().await?;
+            self.events.emit(|| Event::Backlog(backlog));
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+use tracing::{Instrument, info_span};
 
 pub use claim::Unfit;
 use claim::{Claim, HEAD};
@@ -184,6 +185,12 @@ impl Transfer {
         self.downloads.backpressure()
     }
 
+    /// The room that is taken in the spool, and all there is, in bytes.
+    pub(crate) fn spool_room(&self) -> (u64, u64) {
+        let (one, other) = (self.spool.taken(), self.transcodes.taken());
+        (one.0 + other.0, one.1 + other.1)
+    }
+
     async fn single(
         &self,
         artifact: &Artifact,
@@ -340,7 +347,8 @@ impl Transfer {
                 };
                 let key = target.key(&binding.layout);
                 let put = async move { binding.sink.put(&key, info, body).await };
-                (feed, put.boxed())
+                let span = info_span!("put", sink = %binding.name);
+                (feed, put.instrument(span).boxed())
             })
             .unzip()
     }

@@ -18,6 +18,7 @@ use md5::{Digest, Md5};
 use rand::RngExt;
 use reqwest::{StatusCode, Version, header::HeaderMap};
 use tokio::time::timeout;
+use tracing::{Span, field::Empty, info_span};
 
 use super::{
     AllowedOrigins, Authenticator, ClientError, OriginError, RequestAuth, client,
@@ -184,6 +185,8 @@ impl Downloads {
             size,
             md5: told_md5(headers).map(|told| (told, Md5::new())),
             etag,
+            span: info_span!("download", bytes = Empty),
+            began: Instant::now(),
             came: 0,
             fruitless: 0,
             pace: Pace::default(),
@@ -207,6 +210,9 @@ pub struct Download<'a> {
     ends_with_connection: bool,
     /// Says whether the rest belongs to what came so far; none if the server cannot resume.
     etag: Option<String>,
+    /// It ends when this is dropped.
+    span: Span,
+    began: Instant,
     came: u64,
     /// The MD5 that the tag contains, and that of what came so far.
     md5: Option<([u8; 16], Md5)>,
@@ -281,6 +287,12 @@ impl Download<'_> {
                 }
                 Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
                     self.compare()?;
+                    let bytes = i64::try_from(self.came).unwrap_or(i64::MAX);
+                    self.span.record("bytes", bytes);
+                    self.downloads.events.emit(|| Event::Downloaded {
+                        bytes: self.came,
+                        millis: millis(self.began.elapsed()),
+                    });
                     return Ok(None);
                 }
                 Ok(Ok(None)) => "the download ended early".to_owned(),

@@ -32,6 +32,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::time::timeout;
+use tracing::{Instrument, field::Empty, info_span};
 use url::Url;
 
 pub use allowed_origins::{Allow, AllowedOrigins, OriginError};
@@ -204,6 +205,12 @@ impl SourceHttp {
         self.limiter.delay(self.clock, priority)
     }
 
+    /// How many requests the vendor's current minute holds, and how many it may hold, if that is known.
+    #[must_use]
+    pub fn budget(&self) -> Option<(u64, u64)> {
+        self.limiter.budget(self.clock)
+    }
+
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
     ///
     /// # Errors
@@ -326,13 +333,27 @@ impl SourceHttp {
         if auth.fresh() {
             self.count("token");
         }
-        self.limiter.acquire(self.clock, priority).await;
-        self.count(&format!("{kind} {}", method_name(request.method)));
+        let method = method_name(request.method);
+        let waiting = self.limiter.acquire(self.clock, priority);
+        waiting.instrument(info_span!("rate_limit")).await;
+        self.count(&format!("{kind} {method}"));
         let began = Instant::now();
-        let response = self.transmit(url, request, auth.credentials()).await;
+        let span = info_span!(
+            "request",
+            "otel.kind" = "client",
+            kind,
+            method,
+            status = Empty
+        );
+        let sending = self.transmit(url, request, auth.credentials());
+        let response = sending.instrument(span.clone()).await;
+        if let Ok(response) = &response {
+            span.record("status", i64::from(response.status));
+        }
+        drop(span);
         self.events.emit(|| Event::Request {
             kind: kind.to_owned(),
-            method: method_name(request.method),
+            method,
             status: response.as_ref().ok().map(|response| response.status),
             millis: millis(began.elapsed()),
         });

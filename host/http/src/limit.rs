@@ -225,6 +225,20 @@ impl Limiter {
         (left > 0).then(|| Duration::from_millis(left))
     }
 
+    /// How many requests the vendor's current minute holds, and how many it may hold; none if the limit is
+    /// not known, or the vendor's headers do not tell how full a minute is.
+    #[must_use]
+    pub fn budget(&self, clock: Clock) -> Option<(u64, u64)> {
+        let policy = self.policy.as_ref()?;
+        policy.count_header.as_ref()?;
+        let window = self.lock();
+        let used = match clock.elapsed() < window.ends {
+            true => window.count,
+            false => 0,
+        };
+        Some((used, u64::from(policy.requests_per_minute)))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -328,6 +342,7 @@ mod tests {
             body: Vec::new(),
         };
         limiter.observe(&response, clock);
+        assert_eq!(limiter.budget(clock), Some((300, 300)));
         let wait = limiter.reserve(clock.elapsed()).unwrap();
         assert!((17_000..=18_000).contains(&wait), "{wait}");
         assert_eq!(limiter.reserve(clock.elapsed() + wait + 1), None);

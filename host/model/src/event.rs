@@ -30,6 +30,8 @@ pub enum Event {
     Progress(Progress),
     /// What is under way; as often as `Progress`, and at least every five minutes.
     Activity(Activity),
+    /// How much waits, and how much of the vendor's limit is used; as often as `Progress`.
+    Backlog(Backlog),
     /// The results of a step of a split are committed.
     StepCommitted {
         /// The kind of the split.
@@ -73,6 +75,13 @@ pub enum Event {
         /// How long it waits, in milliseconds.
         millis: u64,
     },
+    /// All bytes of a download have come.
+    Downloaded {
+        /// How many there are.
+        bytes: u64,
+        /// How long it took since the first of them was asked for, in milliseconds.
+        millis: u64,
+    },
     /// An artifact is in the sinks that take it, and that is committed.
     ArtifactStored {
         /// The sinks that took it now, and what it became in each.
@@ -106,6 +115,11 @@ pub enum Event {
         /// Conversations in it.
         conversations: usize,
     },
+    /// Conversations are filed in every sink of which something is unavailable.
+    LossesFiled {
+        /// How much, by the code of the reason.
+        codes: BTreeMap<String, usize>,
+    },
 }
 
 /// How far an export is.
@@ -121,7 +135,7 @@ pub struct Progress {
     pub objects: u64,
     /// See `objects`.
     pub bytes: u64,
-    /// Up to when conversations have been searched, ms since the epoch; for open intervals alone.
+    /// Up to when conversations have been searched, ms since the epoch; none before the first search is done.
     pub watermark: Option<u64>,
 }
 
@@ -138,6 +152,26 @@ pub struct Activity {
     pub links: usize,
     /// How many downloads may be under way at once.
     pub transfers: usize,
+}
+
+/// What waits somewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Backlog {
+    /// Artifacts that each sink lacks and gets once it is available; every sink is in it.
+    pub artifacts: BTreeMap<String, u64>,
+    /// Conversations whose rows and receipt each sink lacks, though they are complete; every sink is in it.
+    pub conversations: BTreeMap<String, u64>,
+    /// The length of the queue's files in `data_dir`, in bytes.
+    pub queue_bytes: u64,
+    /// The room that downloads and recordings to be unpacked or transcoded take in `data_dir`, in bytes.
+    pub spool_bytes: u64,
+    /// The most that they may take, in bytes.
+    pub spool_max_bytes: u64,
+    /// Requests in the current minute of the vendor's limit, by its own count where it tells one; none if
+    /// the source has no such limit.
+    pub requests_used: Option<u64>,
+    /// The most requests in such a minute.
+    pub requests_allowed: Option<u64>,
 }
 
 /// What an artifact became in a sink.

@@ -72,6 +72,12 @@ impl Health {
         });
     }
 
+    /// Returns true if a run is silent for so long that it must be started again.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        !self.stuck().is_empty()
+    }
+
     /// Why it does not live: a source that has been silent for too long.
     pub(crate) fn stuck(&self) -> Vec<String> {
         self.at(Instant::now())
@@ -88,7 +94,28 @@ impl Health {
         })
     }
 
+    /// What keeps a source from its work; nothing before its first response.
+    pub(crate) fn hindrances(&self, source: &str) -> Vec<String> {
+        let silent = format!("{source}: silent for ");
+        let stuck = self.stuck().into_iter();
+        let stuck = stuck.filter(|reason| reason.starts_with(&silent));
+        let mut reasons: Vec<String> = stuck.collect();
+        self.with(|sources| {
+            let Some(source) = sources.get(source).filter(|source| !source.ended) else {
+                return;
+            };
+            if source.answers == Some(false) {
+                reasons.push("the source does not answer".to_owned());
+            }
+            for sink in &source.unavailable {
+                reasons.push(format!("sink {sink} is unavailable"));
+            }
+        });
+        reasons
+    }
+
     /// What keeps it from its work.
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn hindered(&self) -> Vec<String> {
         let mut reasons = self.stuck();
         self.with(|sources| {

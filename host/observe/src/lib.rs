@@ -1,14 +1,21 @@
-//! What happens in a running export, for those who operate it: a log, metrics, health.
+//! What happens in a running export, for those who operate it: a log, metrics, health, notices, traces.
 //!
-//! All of it subscribes to [`Event`](recording_host_model::Event)s, and none of it holds what they do not:
+//! All but the traces subscribes to [`Event`](recording_host_model::Event)s, and none of it holds what they do not:
 //! no secret, no signed link, no name or number of a person.
 
 mod health;
 mod log;
+#[cfg(feature = "metrics")]
 mod metrics;
+pub mod notify;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+#[cfg(feature = "metrics")]
 mod server;
 
 pub use health::Health;
 pub use log::{Format, Log};
-pub use metrics::Metrics;
+#[cfg(feature = "metrics")]
+pub use metrics::{Measured, Metrics};
+#[cfg(feature = "metrics")]
 pub use server::serve;

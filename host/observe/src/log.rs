@@ -100,7 +100,9 @@ fn level(event: &Event) -> Level {
         Event::Progress(_) | Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => {
             Level::Info
         }
-        Event::ArtifactLost { .. } | Event::Throttled { .. } => Level::Info,
+        Event::ArtifactLost { .. } | Event::LossesFiled { .. } | Event::Throttled { .. } => {
+            Level::Info
+        }
         _ => Level::Debug,
     }
 }
@@ -136,6 +138,10 @@ fn text(event: &Event) -> String {
             conversations,
         } => format!("filed segment {number} of {day} in {sink}: {conversations} conversations"),
         Event::ArtifactLost { code } => format!("an artifact is unavailable: {code}"),
+        Event::LossesFiled { codes } => {
+            let codes = codes.iter().map(|(code, count)| format!("{count} {code}"));
+            format!("unavailable: {}", codes.collect::<Vec<_>>().join(", "))
+        }
         Event::Throttled { millis } => {
             format!("the source asks for a pause of {:.1} s", seconds(*millis))
         }

@@ -3,27 +3,22 @@
 //! No label holds an id, a number or a key of a recording: the number of series is that of sources, sinks,
 //! kinds of requests and codes.
 
+mod series;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::Registry,
-};
-use recording_host_model::{Activity, Event, Progress, Subscriber};
+use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
+use recording_host_model::{Activity, Backlog, Event, Progress, Stored, Subscriber, clock::Clock};
+use series::{Labels, Series};
 
-type Labels = Vec<(&'static str, String)>;
-type Seconds = Counter<f64, AtomicU64>;
-type Float = Gauge<f64, AtomicU64>;
-type Times = Family<Labels, Histogram, fn() -> Histogram>;
-
-/// The outcomes that have a series from the start: an alert on an increase needs the zero before it.
-const OUTCOMES: [&str; 4] = ["stored", "no-recording", "skipped", "failed"];
-/// The upper bounds of the times of requests, in seconds.
-const BOUNDS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// The outcomes that have a series as soon as one has.
+const OUTCOMES: [&str; 5] = ["stored", "partial", "no-recording", "skipped", "failed"];
 
 /// The metrics of all sources of a run.
 #[derive(Clone)]
@@ -32,132 +27,23 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     began: Instant,
-    uptime: Float,
-    times: Times,
     series: Series,
+    sources: Mutex<Vec<Arc<SourceMetrics>>>,
 }
 
-#[derive(Clone, Default)]
-struct Series {
-    received: Family<Labels, Counter>,
-    sent: Family<Labels, Counter>,
-    sent_bytes: Family<Labels, Counter>,
-    discarded: Family<Labels, Counter>,
-    errors: Family<Labels, Counter>,
-    requests: Family<Labels, Counter>,
-    responses: Family<Labels, Counter>,
-    retries: Family<Labels, Counter>,
-    throttled: Family<Labels, Seconds>,
-    filed: Family<Labels, Counter>,
-    conversations: Family<Labels, Gauge>,
-    searched_until: Family<Labels, Float>,
-    splits: Family<Labels, Gauge>,
-    jobs: Family<Labels, Gauge>,
-    oldest_job: Family<Labels, Float>,
-    waiting: Family<Labels, Gauge>,
-    backlog: Family<Labels, Gauge>,
-    available: Family<Labels, Gauge>,
-}
-
-impl Series {
-    fn register(&self, registry: &mut Registry) {
-        let mut counter = |name: &str, help: &str, family: &Family<Labels, Counter>| {
-            registry.register(name, help, family.clone());
-        };
-        counter(
-            "component_received_events",
-            "Conversations found, with those that were found again.",
-            &self.received,
-        );
-        counter(
-            "component_sent_events",
-            "Media objects stored in a sink.",
-            &self.sent,
-        );
-        counter(
-            "component_sent_bytes",
-            "Bytes of media objects stored in a sink.",
-            &self.sent_bytes,
-        );
-        counter(
-            "component_discarded_events",
-            "Artifacts that are unavailable, by the code of the reason.",
-            &self.discarded,
-        );
-        counter(
-            "component_errors",
-            "Failures: of requests, downloads and sinks.",
-            &self.errors,
-        );
-        counter(
-            "http_client_requests_sent",
-            "Requests to the source's API, by kind and method.",
-            &self.requests,
-        );
-        counter(
-            "http_client_responses",
-            "Responses of the source's API, by kind and status.",
-            &self.responses,
-        );
-        counter(
-            "retries",
-            "Requests and downloads that were begun again.",
-            &self.retries,
-        );
-        counter(
-            "filed_conversations",
-            "Conversations whose rows and receipt are in a sink.",
-            &self.filed,
-        );
-        let mut gauge = |name: &str, help: &str, family: &Family<Labels, Gauge>| {
-            registry.register(name, help, family.clone());
-        };
-        gauge(
-            "conversations",
-            "Conversations of the export that are filed in every sink, by outcome; `found` are all.",
-            &self.conversations,
-        );
-        gauge(
-            "splits",
-            "Splits that have begun and are not done.",
-            &self.splits,
-        );
-        gauge(
-            "source_jobs",
-            "Jobs at the vendor that are waited for.",
-            &self.jobs,
-        );
-        gauge(
-            "buffer_size_events",
-            "Artifacts that have a link and wait for a download.",
-            &self.waiting,
-        );
-        gauge(
-            "sink_backlog",
-            "Artifacts that a sink lacked when it was back after an outage.",
-            &self.backlog,
-        );
-        gauge(
-            "sink_available",
-            "1 while a sink is available, 0 during an outage.",
-            &self.available,
-        );
-        registry.register(
-            "throttled_seconds",
-            "Pauses that the source's API asked for.",
-            self.throttled.clone(),
-        );
-        registry.register(
-            "source_job_oldest_seconds",
-            "The age of the oldest job that is waited for.",
-            self.oldest_job.clone(),
-        );
-        registry.register(
-            "watermark_timestamp_seconds",
-            "Up to when conversations have been searched; for open intervals.",
-            self.searched_until.clone(),
-        );
-    }
+/// A source that is to be measured.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its name in the configuration.
+    pub source: String,
+    /// Its type in the configuration.
+    pub source_type: String,
+    /// The types of its sinks, by their names in the configuration.
+    pub sinks: BTreeMap<String, String>,
+    /// Its clock, by which lag and ages are told.
+    pub clock: Clock,
+    /// True if its interval has no end, so that it can fall behind.
+    pub endless: bool,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -173,145 +59,256 @@ impl Metrics {
         let mut registry = Registry::with_prefix("recording_host");
         let version = Info::new(vec![("version", version.to_owned())]);
         registry.register("build", "The program's version.", version);
-        let uptime = Float::default();
-        let help = "How long the program has been running.";
-        registry.register("uptime_seconds", help, uptime.clone());
-        let times: Times = Family::new_with_constructor(histogram);
-        let help = "How long requests to the source's API took.";
-        registry.register("http_client_rtt_seconds", help, times.clone());
-        let series = Series::default();
-        series.register(&mut registry);
+        let series = Series::new(&mut registry);
+        series.started.inc();
         Metrics(Arc::new(Inner {
             registry,
             began: Instant::now(),
-            uptime,
-            times,
             series,
+            sources: Mutex::default(),
         }))
+    }
+
+    /// Counts that somebody was told something, or that it failed.
+    pub fn notified(&self, target: &str, delivered: bool) {
+        let result = if delivered { "delivered" } else { "failed" };
+        let labels = [("notifier", target), ("result", result)];
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
+        let series = &self.0.series.notifications;
+        series.get_or_create(&labels.into()).inc();
     }
 
     /// All of it in the text format of OpenMetrics.
     #[must_use]
     pub fn text(&self) -> String {
-        self.0.uptime.set(self.0.began.elapsed().as_secs_f64());
+        let series = &self.0.series;
+        series.uptime.set(self.0.began.elapsed().as_secs_f64());
+        let sources = self.0.sources.lock();
+        for source in sources.unwrap_or_else(PoisonError::into_inner).iter() {
+            source.refresh();
+        }
         let mut text = String::new();
         // Writing to a string fails for no reason.
         let _ = encode(&mut text, &self.0.registry);
         text
     }
 
-    /// Counts what happens to the source `source`, which has the sinks `sinks`.
+    /// Counts what happens to a source.
     #[must_use]
-    pub fn subscriber(&self, source: &str, sinks: &[String]) -> Arc<dyn Subscriber> {
-        let watched = Watched {
-            metrics: self.clone(),
-            source: source.to_owned(),
-        };
-        let series = &self.0.series;
-        for outcome in OUTCOMES {
-            let labels = watched.labels(&[("outcome", outcome)]);
-            series.conversations.get_or_create(&labels).set(0);
-        }
-        for sink in sinks {
-            series.available.get_or_create(&watched.sink(sink)).set(1);
-        }
-        let lost = watched.labels(&[("intentional", "false"), ("reason", "")]);
-        series.discarded.get_or_create(&lost).inc_by(0);
-        Arc::new(watched)
+    pub fn subscriber(&self, of: Measured) -> Arc<dyn Subscriber> {
+        let source = Arc::new(SourceMetrics {
+            series: self.0.series.clone(),
+            of,
+            state: Mutex::default(),
+        });
+        source.begin();
+        let mut sources = self
+            .0
+            .sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        sources.push(Arc::clone(&source));
+        source
     }
-}
-
-fn histogram() -> Histogram {
-    Histogram::new(BOUNDS)
 }
 
 /// The metrics of one source.
-struct Watched {
-    metrics: Metrics,
-    source: String,
+struct SourceMetrics {
+    series: Series,
+    of: Measured,
+    state: Mutex<Moving>,
 }
 
-impl Watched {
-    fn labels(&self, more: &[(&'static str, &str)]) -> Labels {
-        let component = [
-            ("component_kind", "source"),
-            ("component_id", self.source.as_str()),
-        ];
-        let labels = component.iter().chain(more);
-        labels
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect()
+/// What changes with the time alone, in ms since the epoch of the source's clock.
+#[derive(Default)]
+struct Moving {
+    watermark: Option<u64>,
+    oldest_job: Option<u64>,
+}
+
+impl SourceMetrics {
+    /// Has a series for each thing that an alert waits for, before it happens: an increase is seen only
+    /// from a value that was there.
+    fn begin(&self) {
+        let series = &self.series;
+        for (kind, stage) in [
+            ("request_failed", "requesting"),
+            ("download_failed", "receiving"),
+            ("sink_unavailable", "sending"),
+        ] {
+            let labels = self.labels(&[("error_type", kind), ("stage", stage)]);
+            series.errors.get_or_create(&labels).inc_by(0);
+        }
+        let retries = self.labels(&[("kind", "download")]);
+        series.retries.get_or_create(&retries).inc_by(0);
+        let throttled = series.throttled.get_or_create(&self.labels(&[]));
+        throttled.inc_by(0.0);
+        let received = series.received_bytes.get_or_create(&self.labels(&[]));
+        received.inc_by(0);
+        for sink in self.of.sinks.keys() {
+            let labels = self.sink(sink, &[]);
+            series.sink_available.get_or_create(&labels).set(1);
+            series.sent.get_or_create(&labels).inc_by(0);
+            series.sent_bytes.get_or_create(&labels).inc_by(0);
+            series.filed.get_or_create(&labels).inc_by(0);
+        }
     }
 
-    fn sink(&self, sink: &str) -> Labels {
-        let labels = [
-            ("component_kind", "sink"),
-            ("component_id", sink),
-            ("source", self.source.as_str()),
-        ];
-        labels.map(|(name, value)| (name, value.to_owned())).into()
+    /// Sets what changes with the time alone.
+    fn refresh(&self) {
+        let now = self.of.clock.now();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |then: u64| now.saturating_sub(then) as f64 / 1000.0;
+        if let Some(watermark) = state.watermark {
+            let lag = self.series.lag.get_or_create(&self.labels(&[]));
+            lag.set(since(watermark));
+        }
+        let oldest = self.series.oldest_job.get_or_create(&self.labels(&[]));
+        oldest.set(state.oldest_job.map_or(0.0, since));
+    }
+
+    fn labels(&self, more: &[(&'static str, &str)]) -> Labels {
+        labels("source", &self.of.source, &self.of.source_type, more)
+    }
+
+    fn sink(&self, sink: &str, more: &[(&'static str, &str)]) -> Labels {
+        let kind = self.of.sinks.get(sink).map_or("", String::as_str);
+        let mut labels = labels("sink", sink, kind, more);
+        labels.push(("source", self.of.source.clone()));
+        labels
     }
 
     fn request(&self, kind: &str, method: &str, status: Option<u16>, millis: u64) {
-        let series = &self.metrics.0.series;
+        let series = &self.series;
         let sent = self.labels(&[("kind", kind), ("method", method)]);
         series.requests.get_or_create(&sent).inc();
-        let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        let answered = self.labels(&[("kind", kind), ("status", &status)]);
+        let word = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let answered = self.labels(&[("kind", kind), ("status", &word)]);
         series.responses.get_or_create(&answered).inc();
-        let times = &self.metrics.0.times;
-        let time = times.get_or_create(&self.labels(&[("kind", kind)]));
+        let time = series.times.get_or_create(&self.labels(&[("kind", kind)]));
         time.observe(millis as f64 / 1000.0);
-        if status == "none" || status.starts_with('5') {
+        let answers = status.is_some_and(|status| status < 500);
+        let available = series.source_available.get_or_create(&self.labels(&[]));
+        available.set(i64::from(answers));
+        if !answers {
             self.error("request_failed", "requesting");
         }
     }
 
+    fn retry(&self, kind: &str) {
+        let labels = self.labels(&[("kind", kind)]);
+        self.series.retries.get_or_create(&labels).inc();
+    }
+
     fn error(&self, kind: &str, stage: &str) {
         let labels = self.labels(&[("error_type", kind), ("stage", stage)]);
-        self.metrics.0.series.errors.get_or_create(&labels).inc();
+        self.series.errors.get_or_create(&labels).inc();
     }
 
     fn progress(&self, progress: &Progress) {
-        let series = &self.metrics.0.series;
-        let filed = progress
-            .filed
-            .iter()
-            .map(|(word, count)| (word.as_str(), *count));
-        for (outcome, count) in filed.chain([("found", progress.conversations)]) {
+        let series = &self.series;
+        let none = OUTCOMES.iter().map(|outcome| (*outcome, 0));
+        let mut counts: BTreeMap<&str, u64> = none.collect();
+        counts.extend(progress.filed.iter().map(|(word, n)| (word.as_str(), *n)));
+        counts.insert("found", progress.conversations);
+        for (outcome, count) in counts {
             let labels = self.labels(&[("outcome", outcome)]);
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            series.conversations.get_or_create(&labels).set(count);
+            series
+                .conversations
+                .get_or_create(&labels)
+                .set(gauge(count));
         }
-        if let Some(at) = progress.watermark {
+        if let Some(at) = progress.watermark.filter(|_| self.of.endless) {
             let watermark = series.searched_until.get_or_create(&self.labels(&[]));
             watermark.set(at as f64 / 1000.0);
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.watermark = Some(at);
         }
     }
 
     fn activity(&self, activity: &Activity) {
-        let (series, labels) = (&self.metrics.0.series, self.labels(&[]));
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        series
-            .splits
-            .get_or_create(&labels)
-            .set(count(activity.splits));
-        series.jobs.get_or_create(&labels).set(count(activity.jobs));
-        series
-            .waiting
-            .get_or_create(&labels)
-            .set(count(activity.links));
-        let oldest = activity.oldest_job_millis.unwrap_or_default() as f64 / 1000.0;
-        series.oldest_job.get_or_create(&labels).set(oldest);
+        let (series, labels) = (&self.series, self.labels(&[]));
+        let set = |family: &prometheus_client::metrics::family::Family<Labels, _>, count: usize| {
+            let series: &prometheus_client::metrics::gauge::Gauge = &family.get_or_create(&labels);
+            series.set(gauge(count as u64));
+        };
+        set(&series.splits, activity.splits);
+        set(&series.jobs, activity.jobs);
+        set(&series.concurrency, activity.transfers);
+        let waiting = self.labels(&[("buffer_id", "downloads")]);
+        let waiting = series.buffer_events.get_or_create(&waiting);
+        waiting.set(gauge(activity.links as u64));
+        let oldest = activity.oldest_job_millis;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.oldest_job = oldest.map(|age| self.of.clock.now().saturating_sub(age));
+    }
+
+    fn backlog(&self, backlog: &Backlog) {
+        let series = &self.series;
+        for (buffer, counts) in [
+            ("backlog", &backlog.artifacts),
+            ("receipts", &backlog.conversations),
+        ] {
+            for (sink, count) in counts {
+                let labels = self.sink(sink, &[("buffer_id", buffer)]);
+                series
+                    .buffer_events
+                    .get_or_create(&labels)
+                    .set(gauge(*count));
+            }
+        }
+        let spool = self.labels(&[("buffer_id", "spool")]);
+        let queue = self.labels(&[("buffer_id", "queue")]);
+        let bytes = &series.buffer_bytes;
+        bytes.get_or_create(&queue).set(gauge(backlog.queue_bytes));
+        bytes.get_or_create(&spool).set(gauge(backlog.spool_bytes));
+        let most = series.buffer_max.get_or_create(&spool);
+        most.set(gauge(backlog.spool_max_bytes));
+        let labels = self.labels(&[]);
+        if let Some(used) = backlog.requests_used {
+            series.budget_used.get_or_create(&labels).set(gauge(used));
+        }
+        if let Some(allowed) = backlog.requests_allowed {
+            let limit = series.budget_limit.get_or_create(&labels);
+            limit.set(gauge(allowed));
+        }
+    }
+
+    fn stored(&self, stored: &BTreeMap<String, Stored>) {
+        for (sink, stored) in stored {
+            let labels = self.sink(sink, &[]);
+            let objects = self.series.sent.get_or_create(&labels);
+            objects.inc_by(stored.objects as u64);
+            let bytes = self.series.sent_bytes.get_or_create(&labels);
+            bytes.inc_by(stored.bytes);
+        }
     }
 }
 
-impl Subscriber for Watched {
+/// The labels of a component.
+fn labels(kind: &str, id: &str, of_type: &str, more: &[(&'static str, &str)]) -> Labels {
+    let component = [
+        ("component_kind", kind),
+        ("component_id", id),
+        ("component_type", of_type),
+    ];
+    let labels = component.iter().chain(more);
+    labels
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl Subscriber for SourceMetrics {
     fn on_event(&self, event: &Event) {
-        let series = &self.metrics.0.series;
+        let series = &self.series;
         match event {
             Event::Progress(progress) => self.progress(progress),
             Event::Activity(activity) => self.activity(activity),
+            Event::Backlog(backlog) => self.backlog(backlog),
             Event::StepCommitted { conversations, .. } => {
                 let received = series.received.get_or_create(&self.labels(&[]));
                 received.inc_by(*conversations as u64);
@@ -326,110 +323,46 @@ impl Subscriber for Watched {
                 let paused = series.throttled.get_or_create(&self.labels(&[]));
                 paused.inc_by(*millis as f64 / 1000.0);
             }
-            Event::RequestRetried { kind, .. } => {
-                let labels = self.labels(&[("kind", kind)]);
-                series.retries.get_or_create(&labels).inc();
-            }
+            Event::RequestRetried { kind, .. } => self.retry(kind),
             Event::DownloadRetried { .. } => {
                 self.error("download_failed", "receiving");
-                let labels = self.labels(&[("kind", "download")]);
-                series.retries.get_or_create(&labels).inc();
+                self.retry("download");
             }
-            Event::ArtifactStored { stored, .. } => {
-                for (sink, stored) in stored {
-                    let labels = self.sink(sink);
-                    let objects = series.sent.get_or_create(&labels);
-                    objects.inc_by(stored.objects as u64);
-                    series
-                        .sent_bytes
-                        .get_or_create(&labels)
-                        .inc_by(stored.bytes);
-                }
+            Event::Downloaded { bytes, .. } => {
+                let received = series.received_bytes.get_or_create(&self.labels(&[]));
+                received.inc_by(*bytes);
             }
+            Event::ArtifactStored { stored } => self.stored(stored),
             Event::ArtifactLost { code } => {
                 let labels = self.labels(&[("intentional", "false"), ("reason", code)]);
                 series.discarded.get_or_create(&labels).inc();
             }
+            Event::LossesFiled { codes } => {
+                for (code, count) in codes {
+                    let losses = series
+                        .losses
+                        .get_or_create(&self.labels(&[("reason", code)]));
+                    losses.inc_by(*count as u64);
+                }
+            }
             Event::SinkUnavailable { sink } => {
-                series.available.get_or_create(&self.sink(sink)).set(0);
+                let available = series.sink_available.get_or_create(&self.sink(sink, &[]));
+                available.set(0);
                 self.error("sink_unavailable", "sending");
             }
-            Event::SinkAvailable { sink, backlog } => {
-                let labels = self.sink(sink);
-                series.available.get_or_create(&labels).set(1);
-                let backlog = i64::try_from(*backlog).unwrap_or(i64::MAX);
-                series.backlog.get_or_create(&labels).set(backlog);
+            Event::SinkAvailable { sink, .. } => {
+                let available = series.sink_available.get_or_create(&self.sink(sink, &[]));
+                available.set(1);
             }
             Event::SegmentFiled {
                 sink,
                 conversations,
                 ..
             } => {
-                let filed = series.filed.get_or_create(&self.sink(sink));
+                let filed = series.filed.get_or_create(&self.sink(sink, &[]));
                 filed.inc_by(*conversations as u64);
             }
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use recording_host_model::Stored;
-
-    #[test]
-    fn events_are_counted_by_source_and_sink() {
-        let metrics = Metrics::new("1.2.3");
-        let calls = metrics.subscriber("calls", &["lake".to_owned()]);
-        for status in [Some(200), Some(503), None] {
-            calls.on_event(&Event::Request {
-                kind: "find".to_owned(),
-                method: "GET",
-                status,
-                millis: 30,
-            });
-        }
-        calls.on_event(&Event::ArtifactStored {
-            stored: BTreeMap::from([(
-                "lake".to_owned(),
-                Stored {
-                    objects: 2,
-                    bytes: 7,
-                },
-            )]),
-        });
-        calls.on_event(&Event::Progress(Progress {
-            conversations: 5,
-            filed: BTreeMap::from([("failed".to_owned(), 1)]),
-            watermark: Some(1500),
-            ..Progress::default()
-        }));
-        calls.on_event(&Event::SinkUnavailable {
-            sink: "lake".to_owned(),
-        });
-        let text = metrics.text();
-        let source = r#"component_kind="source",component_id="calls""#;
-        let sink = r#"component_kind="sink",component_id="lake",source="calls""#;
-        for line in [
-            r#"recording_host_build_info{version="1.2.3"} 1"#.to_owned(),
-            format!(
-                r#"recording_host_http_client_responses_total{{{source},kind="find",status="none"}} 1"#
-            ),
-            format!(r#"recording_host_http_client_rtt_seconds_count{{{source},kind="find"}} 3"#),
-            format!(
-                r#"recording_host_component_errors_total{{{source},error_type="request_failed",stage="requesting"}} 2"#
-            ),
-            format!("recording_host_component_sent_bytes_total{{{sink}}} 7"),
-            format!(r#"recording_host_conversations{{{source},outcome="failed"}} 1"#),
-            format!(r#"recording_host_conversations{{{source},outcome="stored"}} 0"#),
-            format!("recording_host_watermark_timestamp_seconds{{{source}}} 1.5"),
-            format!("recording_host_sink_available{{{sink}}} 0"),
-        ] {
-            assert!(text.lines().any(|there| there == line), "{line}\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
     }
 }

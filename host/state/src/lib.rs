@@ -29,6 +29,7 @@ mod settle;
 mod sinks;
 mod split;
 mod status;
+mod stock;
 mod work_queue;
 mod worker;
 
@@ -63,6 +64,7 @@ pub use settle::Settling;
 pub use sinks::{KnownSink, Lacking};
 use split::insert_splits;
 pub use status::Status;
+pub use stock::Stock;
 pub use work_queue::{Lease, WorkQueue};
 use worker::Worker;
 

@@ -72,6 +72,14 @@ impl Spool {
         }
     }
 
+    /// The room that is taken, and all there is, in bytes.
+    #[must_use]
+    pub fn taken(&self) -> (u64, u64) {
+        let all = u64::from(self.all) * UNIT;
+        let free = self.units.available_permits() as u64 * UNIT;
+        (all.saturating_sub(free), all)
+    }
+
     /// Waits for room for `size` bytes; for all there is, if that is not enough.
     pub async fn room(&self, size: u64) -> Option<Room> {
         let units = size.div_ceil(UNIT).clamp(1, self.all.into()) as u32;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::{task::JoinSet, time::Instant};
+use tracing::Instrument;
 
 use super::{Engine, RunError, in_flight::InFlight, links::Link, sink_health::Failure};
 use crate::{
@@ -58,7 +59,8 @@ impl Engine {
                 .map(|place| Arc::clone(&self.bindings[*place]));
             let bindings: Vec<Arc<SinkBinding>> = to.collect();
             let began = Instant::now();
-            transfers.spawn(async move {
+            let span = link.span.clone();
+            let delivering = async move {
                 let bindings: Vec<&SinkBinding> = bindings.iter().map(AsRef::as_ref).collect();
                 let result = match (bindings.is_empty(), link.is_last) {
                     (true, _) => Ok(DeliveryReport::default()),
@@ -70,7 +72,8 @@ impl Engine {
                     began,
                     result,
                 }
-            });
+            };
+            transfers.spawn(delivering.instrument(span));
         }
         if transfers.len() < pace {
             in_flight.concurrency.on_idle();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
+use super::{Engine, FILE_AFTER, ROWS, RunError, backlog::losses, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
 use recording_host_model::Event;
 
@@ -160,6 +160,10 @@ impl Engine {
                     Err(CommitError::Sink(error)) => self.sink_failed(place, error, in_flight)?,
                     Err(CommitError::Queue(error)) => return Err(error.into()),
                 }
+            }
+            let codes = losses(&segment);
+            if everywhere && !codes.is_empty() {
+                self.events.emit(|| Event::LossesFiled { codes });
             }
             all &= everywhere;
         }

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use tracing::Span;
+
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, SplitInput};
 
 /// How often a fresh link is requested.
@@ -29,6 +31,8 @@ pub(super) struct Link {
     pub(super) occupied: Vec<(usize, String)>,
     /// True if it has been requested often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
+    /// What is done for it.
+    pub(super) span: Span,
 }
 
 impl Link {
@@ -43,7 +47,13 @@ impl Link {
             contents: ArtifactContents::default(),
             occupied: Vec::new(),
             is_last: false,
+            span: Span::none(),
         }
+    }
+
+    /// The same, traced.
+    pub(super) fn with_span(self, span: Span) -> Self {
+        Link { span, ..self }
     }
 }
 

@@ -40,6 +40,10 @@ pub(crate) trait HttpGateway: Send + Sync {
     fn paused(&self) -> Option<Duration>;
     /// How long a further request of a priority would wait for the rate limit.
     fn delay(&self, priority: Priority) -> Duration;
+    /// How many requests the vendor's current minute holds, and how many it may hold, if that is known.
+    fn budget(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// Delivers artifacts to the sinks.
@@ -60,6 +64,10 @@ pub(crate) trait ArtifactDelivery: Send + Sync {
     }
     /// How often origins of media have asked for less so far.
     fn backpressure(&self) -> u64;
+    /// The room that is taken where downloads wait to be unpacked or transcoded, and all there is, in bytes.
+    fn spooled(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// A component with the options of its source.
@@ -138,6 +146,10 @@ impl HttpGateway for SourceHttp {
     fn delay(&self, priority: Priority) -> Duration {
         SourceHttp::delay(self, priority)
     }
+
+    fn budget(&self) -> Option<(u64, u64)> {
+        SourceHttp::budget(self)
+    }
 }
 
 #[async_trait]
@@ -160,5 +172,9 @@ impl ArtifactDelivery for Transfer {
 
     fn backpressure(&self) -> u64 {
         Transfer::backpressure(self)
+    }
+
+    fn spooled(&self) -> (u64, u64) {
+        Transfer::spool_room(self)
     }
 }

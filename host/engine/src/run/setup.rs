@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Auth, Concurrency, Engine, Interval, RunError, SourceConfig, Summary, context::context,
-    ports::Sandboxed, source_error,
+    ports::Sandboxed, source_error, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
@@ -397,6 +397,7 @@ impl Pipeline {
             late: self.source.late,
             confirm: self.source.confirm,
             events: self.events,
+            spans: WorkSpans::default(),
         })
     }
 

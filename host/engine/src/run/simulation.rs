@@ -86,6 +86,7 @@ fn run(
         (world.days.is_some(), world.sinks.clone())
     };
     Engine {
+        spans: super::spans::WorkSpans::default(),
         export: "calls".into(),
         context: Context::new("calls"),
         interval: Interval {

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::{
     Engine, PATIENCE, RunError,
@@ -61,8 +62,9 @@ impl Engine {
     ) {
         let (source, answers) = (Arc::clone(&self.source), Arc::clone(&self.answers));
         let clock = self.clock;
-        steps
-            .spawn(async move { advance(&*source, &*answers, clock, split, priority, todo).await });
+        let span = self.spans.of(&split.id, &split.kind);
+        let step = async move { advance(&*source, &*answers, clock, split, priority, todo).await };
+        steps.spawn(step.instrument(span));
     }
 
     /// Writes down what a step yielded and continues with its split.
@@ -148,7 +150,8 @@ impl Engine {
                 Some(Some(takers)) => self.places(takers).collect(),
             };
             links.obtained(split, &key);
-            links.add(Link::new(artifact, split, to));
+            let span = self.spans.artifact(split, &key);
+            links.add(Link::new(artifact, split, to).with_span(span));
         }
     }
 
@@ -166,6 +169,7 @@ impl Engine {
         // An earlier run may have had links that this one has not.
         let pending = self.queue.pending(id.to_owned()).await?;
         in_flight.links.want(id, pending);
+        self.spans.done(id);
         let was_search = in_flight.splits.done(id);
         // There is room for another fetch, and after a search what is left is gathered.
         in_flight.discovery.found(true);

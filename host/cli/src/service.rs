@@ -1,0 +1,37 @@
+//! What a service manager is told, by the protocol of systemd: ready, alive, stopping. Where there is none, as
+//! `NOTIFY_SOCKET` tells, nothing happens.
+
+use std::time::Duration;
+
+use recording_host_observe::Health;
+use sd_notify::NotifyState;
+
+/// Tells that the program is ready; from here on, as often as the manager's watchdog wants, that it is alive,
+/// which it is not while a run is stuck.
+pub(super) fn ready(health: &Health) {
+    tell(&[NotifyState::Ready]);
+    let Some(within) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let health = health.clone();
+    // Twice in the time, so that one that comes late is no reason to be killed.
+    let pause = (within / 2).max(Duration::from_millis(1));
+    tokio::spawn(async move {
+        loop {
+            if !health.is_stuck() {
+                tell(&[NotifyState::Watchdog]);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    });
+}
+
+/// Tells that the program ends.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    // A manager that does not listen ends no export.
+    let _ = sd_notify::notify(states);
+}

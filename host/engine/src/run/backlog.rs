@@ -1,0 +1,47 @@
+//! What waits in a run, for those who watch it.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use recording_host_model::{Backlog, Segment};
+use recording_host_state::QueueError;
+
+impl Engine {
+    /// What waits now, and how much of the vendor's limit is used.
+    pub(super) async fn backlog(&self) -> Result<Backlog, QueueError> {
+        let stock = self.queue.stock().await?;
+        let names = self.bindings.iter().map(|binding| &binding.name);
+        let of = |count: fn(&recording_host_state::SinkLag) -> u64| {
+            let counted = names.clone().map(|name| {
+                let lag = stock.behind.get(name);
+                (name.clone(), lag.map_or(0, count))
+            });
+            counted.collect::<BTreeMap<_, _>>()
+        };
+        let (spool_bytes, spool_max_bytes) = self.transfer.spooled();
+        let budget = self.answers.budget();
+        Ok(Backlog {
+            artifacts: of(|lag| lag.artifacts),
+            conversations: of(|lag| lag.conversations),
+            queue_bytes: stock.bytes,
+            spool_bytes,
+            spool_max_bytes,
+            requests_used: budget.map(|(used, _)| used),
+            requests_allowed: budget.map(|(_, allowed)| allowed),
+        })
+    }
+}
+
+/// What is unavailable of a segment's conversations, by code; nothing of one that takes the place of others,
+/// which have named it before.
+pub(super) fn losses(segment: &Segment) -> BTreeMap<String, usize> {
+    let mut losses = BTreeMap::new();
+    if segment.is_whole() {
+        for settled in &segment.conversations {
+            for (code, _) in settled.outcome.losses() {
+                *losses.entry(code).or_default() += 1;
+            }
+        }
+    }
+    losses
+}

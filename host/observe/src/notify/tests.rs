@@ -1,0 +1,139 @@
+use super::{judge::State, *};
+
+fn target() -> Target {
+    Target {
+        name: "ops".to_owned(),
+        way: Way::Exec {
+            command: vec!["true".to_owned()],
+            timeout: Duration::from_secs(1),
+        },
+        on: BTreeSet::from([
+            Occasion::Failure,
+            Occasion::Losses,
+            Occasion::Lag,
+            Occasion::Recovery,
+        ]),
+        lag: Duration::from_secs(3600),
+        failing: Duration::from_secs(300),
+        at_most_every: Duration::from_secs(900),
+    }
+}
+
+/// A target over time: what it is told after so many seconds, if all is delivered.
+struct Told {
+    judge: Judge,
+    target: Target,
+    began: Instant,
+}
+
+impl Told {
+    fn new(target: Target) -> Self {
+        Told {
+            judge: Judge::default(),
+            target,
+            began: Instant::now(),
+        }
+    }
+
+    fn at(&mut self, seconds: u64, state: &State) -> Vec<String> {
+        self.delivered(seconds, state, true)
+    }
+
+    fn delivered(&mut self, seconds: u64, state: &State, delivered: bool) -> Vec<String> {
+        let now = self.began + Duration::from_secs(seconds);
+        let states = BTreeMap::from([("calls".to_owned(), state.clone())]);
+        let due = self.judge.due(&self.target, &states, now);
+        for notice in &due {
+            self.judge.told(notice, delivered, now);
+        }
+        due.into_iter().map(|notice| notice.text).collect()
+    }
+}
+
+fn failing() -> State {
+    State {
+        hindrances: vec!["the source does not answer".to_owned()],
+        ..State::default()
+    }
+}
+
+#[test]
+fn a_failure_is_told_once_it_lasts_and_its_end_at_once() {
+    let mut told = Told::new(target());
+    let (well, fails) = (State::default(), failing());
+    assert!(told.at(0, &well).is_empty());
+    assert!(told.at(10, &fails).is_empty(), "it may pass");
+    assert!(told.at(309, &fails).is_empty());
+    assert_eq!(
+        told.at(310, &fails),
+        ["calls fails: the source does not answer"]
+    );
+    assert!(told.at(5000, &fails).is_empty(), "once");
+    assert_eq!(told.at(5001, &well), ["calls works again"]);
+    assert!(told.at(5002, &well).is_empty());
+}
+
+#[test]
+fn what_comes_and_goes_is_told_no_more_often_than_the_limit() {
+    let target = Target {
+        failing: Duration::ZERO,
+        ..target()
+    };
+    let mut told = Told::new(target);
+    let (well, fails) = (State::default(), failing());
+    assert_eq!(told.at(0, &fails).len(), 1);
+    assert_eq!(told.at(10, &well).len(), 1);
+    for second in 11..900 {
+        let state = [&well, &fails][second as usize % 2];
+        assert!(told.at(second, state).is_empty(), "{second}");
+    }
+    assert_eq!(told.at(901, &fails).len(), 1);
+}
+
+#[test]
+fn losses_are_counted_together_until_they_may_be_told() {
+    let mut told = Told::new(target());
+    let lost = |archived, deleted| State {
+        losses: BTreeMap::from([
+            ("archived".to_owned(), archived),
+            ("deleted".to_owned(), deleted),
+        ]),
+        ..State::default()
+    };
+    let text = "recordings of calls are unavailable:";
+    assert_eq!(told.at(0, &lost(2, 0)), [format!("{text} 2 archived")]);
+    assert!(told.at(10, &lost(3, 1)).is_empty());
+    let all = [format!("{text} 5 archived, 1 deleted")];
+    assert_eq!(told.at(900, &lost(7, 1)), all);
+    assert!(told.at(9000, &lost(7, 1)).is_empty());
+}
+
+#[test]
+fn a_notice_that_was_not_delivered_is_due_again() {
+    let mut told = Told::new(target());
+    let behind = State {
+        lag: Some(Duration::from_secs(7200)),
+        ..State::default()
+    };
+    let text = ["calls is 120 minutes behind"];
+    assert_eq!(told.delivered(0, &behind, false), text);
+    assert!(told.at(10, &behind).is_empty());
+    assert_eq!(told.at(900, &behind), text);
+    assert_eq!(told.at(901, &State::default()), ["calls has caught up"]);
+}
+
+#[test]
+fn nobody_is_told_of_what_they_do_not_want_to_hear() {
+    let mut told = Told::new(Target {
+        on: BTreeSet::from([Occasion::Failure]),
+        ..target()
+    });
+    let state = State {
+        error: Some("the disk is full".to_owned()),
+        losses: BTreeMap::from([("archived".to_owned(), 1)]),
+        lag: Some(Duration::from_secs(99_999)),
+        ..State::default()
+    };
+    assert_eq!(told.at(0, &state), ["calls fails: the disk is full"]);
+    assert!(told.at(1, &State::default()).is_empty());
+}

@@ -1,0 +1,34 @@
+//! What waits in a queue, and how large it is.
+
+use std::{collections::BTreeMap, fs};
+
+use super::{Queue, QueueError, SinkLag, delivered::behind};
+
+/// What waits in a queue, and how large it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// How far sinks are behind; those that are not are left out.
+    pub behind: BTreeMap<String, SinkLag>,
+    /// The length of its files, in bytes.
+    pub bytes: u64,
+}
+
+impl Queue {
+    /// What waits, and how large the queue is.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn stock(&self) -> Result<Stock, QueueError> {
+        self.with(|tx| {
+            let length = |file: String| fs::metadata(file).map_or(0, |file| file.len());
+            let path = tx.path().unwrap_or_default();
+            // The file of changes that are not yet in the main one lies beside it.
+            let bytes = length(path.to_owned()) + length(format!("{path}-wal"));
+            Ok(Stock {
+                behind: behind(tx)?,
+                bytes,
+            })
+        })
+        .await
+    }
+}
