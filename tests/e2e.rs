@@ -92,6 +92,9 @@ mod scale;
 mod schema;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[cfg(unix)]
+#[path = "e2e/signals.rs"]
+mod signals;
 #[path = "e2e/simulated_clock.rs"]
 mod simulated_clock;
 #[path = "e2e/sinks.rs"]
@@ -104,6 +107,9 @@ mod sinks_cloud;
 #[cfg(feature = "sink-http")]
 #[path = "e2e/sinks_http.rs"]
 mod sinks_http;
+#[cfg(unix)]
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[cfg(feature = "transcode")]
 #[path = "e2e/transcode.rs"]
 mod transcode;

@@ -41,6 +41,7 @@ mod print;
 mod reconcile;
 mod run;
 mod schema;
+mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -54,7 +55,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use recording_host_config::{Config, UnknownType};
 use recording_host_model::{Error, ErrorKind};
 use recording_host_sink::encryption::{Identities, IdentityError};
-use tokio::sync::watch;
+
+use signals::stopped;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
 #[derive(Debug, Parser)]
@@ -62,6 +64,8 @@ use tokio::sync::watch;
 struct Args {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    output: terminal::Output,
 }
 
 const EXIT_CODES: &str = "\
@@ -119,7 +123,6 @@ enum Done {
     Nothing,
 }
 
-/// Runs a command and says by its exit code how it went.
 /// Reads a configuration, and says which of its keys have another name now.
 fn load(path: &std::path::Path) -> Result<Config, Error> {
     let config = Config::load(path)?;
@@ -129,8 +132,10 @@ fn load(path: &std::path::Path) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// Runs a command and says by its exit code how it went.
 fn main() -> ExitCode {
     let args = Args::parse();
+    args.output.apply();
     let result = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {
@@ -191,31 +196,4 @@ fn identities(paths: &[PathBuf]) -> Result<Identities, IdentityError> {
         identities.extend(Identities::load(path)?);
     }
     Ok(identities)
-}
-
-/// Turns true at the first SIGTERM or Ctrl-C; the second one ends the process.
-fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
-    let (tell, told) = watch::channel(false);
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::spawn(async move {
-        for time in 0.. {
-            #[cfg(unix)]
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            #[cfg(not(unix))]
-            let _ = tokio::signal::ctrl_c().await;
-            if time > 0 {
-                std::process::exit(130);
-            }
-            terminal::say(
-                "info",
-                "stopping: finishing the downloads under way; once more stops at once",
-            );
-            let _ = tell.send(true);
-        }
-    });
-    Ok(told)
 }

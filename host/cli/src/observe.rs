@@ -1,14 +1,13 @@
-//! How a run is watched: what it writes on standard error, and what it serves.
+//! How a run is watched: what it shows on standard error, and what it serves.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use recording_host_engine::Pipeline;
-use recording_host_model::{Level, Subscriber};
-use recording_host_observe::{Format, Health, Log, Metrics, serve};
+use recording_host_observe::{Health, Metrics, serve};
 
-use super::terminal;
+use super::terminal::{self, Display};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Watch {
@@ -19,27 +18,12 @@ pub(super) struct Watch {
         env = "RECORDING_HOST_METRICS_LISTEN"
     )]
     metrics_listen: Option<SocketAddr>,
-    /// The form of the lines on standard error; `json` writes one object a line.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-    /// Log every request, step and object as well.
-    #[arg(long, short, conflicts_with = "quiet")]
-    verbose: bool,
-    /// Log warnings and errors alone.
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 /// What watches a run.
 pub(super) struct Watching {
     watch: Watch,
+    display: Display,
     metrics: Metrics,
     health: Health,
 }
@@ -47,9 +31,6 @@ pub(super) struct Watching {
 impl Watch {
     /// Begins to serve, if that is asked for.
     pub(super) async fn begin(self) -> anyhow::Result<Watching> {
-        if self.log_format == LogFormat::Json {
-            terminal::write_json();
-        }
         let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
         if let Some(address) = self.metrics_listen {
             let serving = serve(address, metrics.clone(), health.clone()).await;
@@ -60,6 +41,7 @@ impl Watch {
         }
         Ok(Watching {
             watch: self,
+            display: Display::begin(),
             metrics,
             health,
         })
@@ -71,7 +53,7 @@ impl Watching {
     pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
         let name = pipeline.name().to_owned();
         let sinks = pipeline.sinks();
-        let pipeline = pipeline.subscribe(self.shown(&name));
+        let pipeline = pipeline.subscribe(self.display.subscriber(&name));
         match self.watch.metrics_listen {
             None => pipeline,
             Some(_) => pipeline
@@ -83,21 +65,6 @@ impl Watching {
     /// Notes that the run of a source has ended.
     pub(super) fn ended(&self, source: &str) {
         self.health.ended(source);
-    }
-
-    fn shown(&self, name: &str) -> Arc<dyn Subscriber> {
-        let least = match (self.watch.verbose, self.watch.quiet) {
-            (true, _) => Level::Debug,
-            (_, true) => Level::Warn,
-            _ => Level::Info,
-        };
-        let log = |format| Arc::new(Log::new(name, format, least, std::io::stderr()));
-        match self.watch.log_format {
-            LogFormat::Json => log(Format::Json),
-            LogFormat::Text if terminal::is_terminal() && least == Level::Info => {
-                terminal::terminal(name)
-            }
-            LogFormat::Text => log(Format::Text),
-        }
+        self.display.ended(source);
     }
 }

@@ -1,20 +1,22 @@
 //! `run`: exports what a configuration says.
 
+mod runs;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use futures_util::future::join_all;
 use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
-use recording_host_model::ErrorKind;
+use recording_host_model::{Error, ErrorKind, clock::Clock};
 
-use super::{Done, clock::clock, observe::Watch, print, stopped, terminal};
+use super::{Done, clock::clock, observe::Watch, print, signals::requests, terminal};
+use runs::{Loaded, Runs};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Run until stopped and export new conversations as they end; for intervals with an open end.
     #[arg(long)]
@@ -47,76 +49,84 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(mut self) -> anyhow::Result<Done> {
         let watching = std::mem::take(&mut self.watch).begin().await?;
-        let config = crate::load(&self.config)?;
-        let mut pipelines = config.pipelines(clock().await?).await?;
-        if let Some(path) = &self.record {
-            make_private(path).with_context(|| path.display().to_string())?;
-            let trace = recording_host_source::Trace::create(path)
-                .with_context(|| path.display().to_string())?;
-            pipelines = pipelines
-                .into_iter()
-                .map(|pipeline| pipeline.record(trace.clone()))
-                .collect();
-        }
-        for sink in &self.refill {
-            let known = pipelines
-                .iter()
-                .any(|pipeline| pipeline.sinks().contains(sink));
-            if !known {
-                crate::usage(&format!(
-                    "--refill {sink}: the configuration has no such sink"
-                ));
+        let clock = clock().await?;
+        let mut loaded = self.load(clock).await?;
+        loaded.pipelines = self.first(loaded.pipelines)?;
+        let mut requests = requests(self.follow)?;
+        let mut reloaded = false;
+        let mut results = loop {
+            let pipelines = loaded.pipelines.drain(..);
+            let pipelines = pipelines.map(|pipeline| watching.over(pipeline));
+            let runs = Runs::start(pipelines.collect(), reloaded);
+            let ended = runs.until(&self, clock, &watching, &mut requests).await;
+            match ended.next {
+                Some(next) => (loaded, reloaded) = (next, true),
+                None => break ended.results,
             }
-        }
-        let stop = stopped()?;
-        let follow = self.follow;
-        let runs = pipelines.into_iter().map(|pipeline| {
-            let pipeline = self.asked_for(pipeline);
-            let name = pipeline.name().to_owned();
-            let run = watching.over(pipeline).run_until(stop.clone());
-            let watching = &watching;
-            async move {
-                let result = run.await;
-                watching.ended(&name);
-                (name, result)
-            }
-        });
-        let results = join_all(runs).await;
-        terminal::end_progress();
+        };
+        drop(watching);
         let mut summaries = BTreeMap::new();
         let mut failure = None;
-        for (name, result) in results {
+        for (name, result) in results.drain(..) {
             match result {
                 Ok(summary) => {
                     summaries.insert(name, summary);
                 }
-                // That is how an export without an end ends.
-                Err(error) if follow && error.kind() == ErrorKind::Stopped => {}
+                // It was told to stop before it had begun.
+                Err(error) if self.follow && error.kind() == ErrorKind::Stopped => {}
                 Err(error) => {
-                    let source = format!("sources.{name}");
-                    // Errors about a key of the source begin with it.
-                    let named = error.to_string().starts_with(&source);
-                    let error = anyhow::Error::from(error);
-                    let error = if named { error } else { error.context(source) };
-                    if let Some(earlier) = failure.replace(error) {
+                    if let Some(earlier) = failure.replace(of_source(&name, error)) {
                         terminal::say("error", &print::chain(&earlier));
                     }
                 }
             }
         }
-        self.report(&config, &summaries);
+        self.report(&loaded.config, &summaries);
+        let stopped = self.follow && *requests.stop.borrow();
         match failure {
             Some(failure) => Err(failure),
-            None if !summaries.values().all(Summary::is_complete) => Ok(Done::WithLosses),
-            None => Ok(Done::All),
+            // Losses are named as they come; being stopped is how an export without an end ends.
+            None if stopped || summaries.values().all(Summary::is_complete) => Ok(Done::All),
+            None => Ok(Done::WithLosses),
         }
+    }
+
+    /// Reads the configuration and makes what it says.
+    async fn load(&self, clock: Clock) -> anyhow::Result<Loaded> {
+        let config = crate::load(&self.config)?;
+        let pipelines = config.pipelines(clock).await?;
+        let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
+            true => pipeline.follow(),
+            false => pipeline,
+        });
+        let pipelines = pipelines.collect();
+        Ok(Loaded { config, pipelines })
+    }
+
+    /// The pipelines with what the arguments ask of the first run alone, and not again after a reload.
+    fn first(&self, pipelines: Vec<Pipeline>) -> anyhow::Result<Vec<Pipeline>> {
+        for sink in &self.refill {
+            let mut pipelines = pipelines.iter();
+            if !pipelines.any(|pipeline| pipeline.sinks().contains(sink)) {
+                crate::usage(&format!(
+                    "--refill {sink}: the configuration has no such sink"
+                ));
+            }
+        }
+        let pipelines = pipelines.into_iter();
+        let pipelines = pipelines.map(|pipeline| self.asked_for(pipeline));
+        let Some(path) = &self.record else {
+            return Ok(pipelines.collect());
+        };
+        make_private(path).with_context(|| path.display().to_string())?;
+        let trace = recording_host_source::Trace::create(path)
+            .with_context(|| path.display().to_string())?;
+        let recorded = pipelines.map(|pipeline| pipeline.record(trace.clone()));
+        Ok(recorded.collect())
     }
 
     /// A pipeline that does what the arguments say.
     fn asked_for(&self, mut pipeline: Pipeline) -> Pipeline {
-        if self.follow {
-            pipeline = pipeline.follow();
-        }
         if self.retry_failed {
             pipeline = pipeline.retry_lost();
         }
@@ -143,6 +153,18 @@ impl Run {
                 print::summary(name, summary);
             }
         }
+    }
+}
+
+/// A failure of a source, which it names.
+fn of_source(name: &str, error: Error) -> anyhow::Error {
+    let source = format!("sources.{name}");
+    // Errors about a key of the source begin with it.
+    let named = error.to_string().starts_with(&source);
+    let error = anyhow::Error::from(error);
+    match named {
+        true => error,
+        false => error.context(source),
     }
 }
 

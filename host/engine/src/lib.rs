@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows a vendor.
 
+mod examined;
 pub mod identity;
 mod marker;
 pub mod plan;

@@ -30,6 +30,15 @@ pub enum Event {
     Progress(Progress),
     /// What is under way; as often as `Progress`, and at least every five minutes.
     Activity(Activity),
+    /// How far a plan, a verification, a reconciliation or a repair is, which look at much and move little.
+    Examined {
+        /// The things that are counted, such as `days compared`.
+        subject: &'static str,
+        /// How many are done.
+        done: u64,
+        /// How many there are, if that is known.
+        total: Option<u64>,
+    },
     /// The results of a step of a split are committed.
     StepCommitted {
         /// The kind of the split.
@@ -113,6 +122,12 @@ pub enum Event {
 pub struct Progress {
     /// Conversations found.
     pub conversations: u64,
+    /// Conversations that the source has counted in what it was asked for so far; none if it tells no count.
+    pub counted: Option<u64>,
+    /// Conversations of which the source has said what became of them, and handed over what it has.
+    pub fetched: u64,
+    /// Of the fetched ones, those whose outcome is final: their media are where they belong.
+    pub stored: u64,
     /// Conversations filed, by the word of their outcome.
     pub filed: BTreeMap<String, u64>,
     /// Artifacts delivered to every sink.
@@ -138,6 +153,8 @@ pub struct Activity {
     pub links: usize,
     /// How many downloads may be under way at once.
     pub transfers: usize,
+    /// How much longer requests pause because the source's API asked for it, in milliseconds.
+    pub paused_millis: Option<u64>,
 }
 
 /// What an artifact became in a sink.

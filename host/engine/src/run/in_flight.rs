@@ -1,8 +1,10 @@
 //! The state of a run that lives in memory alone, by stage; the queue can restore it.
 
+use std::time::Duration;
+
 use super::{
     adaptive_concurrency::AdaptiveConcurrency, backfill::Backfill, discovery::Discovery,
-    job_times::JobTimes, links::Links, sink_health::SinkHealth, splits::Splits,
+    job_times::JobTimes, links::Links, ms, sink_health::SinkHealth, splits::Splits,
 };
 use recording_host_model::Activity;
 use recording_host_state::{Queue, QueueError, WorkQueue};
@@ -47,8 +49,8 @@ impl InFlight {
         self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
     }
 
-    /// What is under way at a time (ms).
-    pub(super) fn activity(&self, now: u64) -> Activity {
+    /// What is under way at a time (ms), while requests pause for as long as `paused`.
+    pub(super) fn activity(&self, now: u64, paused: Option<Duration>) -> Activity {
         let (jobs, oldest) = self.job_times.waiting();
         Activity {
             splits: self.splits.begun(),
@@ -56,6 +58,7 @@ impl InFlight {
             oldest_job_millis: oldest.map(|since| now.saturating_sub(since)),
             links: self.links.ready(),
             transfers: self.concurrency.limit(),
+            paused_millis: paused.map(ms),
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
+    examined::Examined,
     plan::{self, Plan},
     reconcile::{Reconciled, reconcile},
     recover::Claim,
@@ -107,13 +108,17 @@ impl Pipeline {
     /// [`Error`] if the source is not configured right.
     pub async fn check(&self) -> Result<Vec<Finding>, Error> {
         let findings = Mutex::new(Vec::new());
+        let parts = 1 + self.bindings.len();
+        let examined = Examined::new(&self.events, "parts tried", parts);
         let source = async {
             let bad = |text: String| Finding {
                 subject: "source".to_owned(),
                 state: State::Bad,
                 text,
             };
-            match timeout(CHECK, self.check_source(&findings)).await {
+            let checked = timeout(CHECK, self.check_source(&findings)).await;
+            examined.one();
+            match checked {
                 Ok(Ok(())) => Ok(None),
                 Ok(Err(error @ (RunError::Options(_) | RunError::Config(_)))) => Err(error),
                 Ok(Err(error)) => Ok(Some(bad(error.to_string()))),
@@ -126,6 +131,7 @@ impl Pipeline {
                 Ok(Err(SinkError { key, reason, .. })) => (State::Bad, format!("{key}: {reason}")),
                 Err(_) => (State::Bad, late()),
             };
+            examined.one();
             Finding {
                 subject: format!("sink {}", binding.name),
                 state,
