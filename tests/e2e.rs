@@ -7,6 +7,8 @@ mod support;
 mod archives;
 #[path = "e2e/bucket_source.rs"]
 mod bucket_source;
+#[path = "e2e/budgets.rs"]
+mod budgets;
 #[path = "e2e/cases.rs"]
 mod cases;
 #[path = "e2e/commands.rs"]

@@ -71,7 +71,8 @@ struct Args {
 const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
 3 finished, but some recordings were unavailable and are named, \
-4 nothing to prove: `verify` found no receipt.";
+4 nothing to prove: `verify` found no receipt, \
+5 stopped by --max-bytes or --max-time: work is left.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -121,6 +122,8 @@ enum Done {
     WithLosses,
     /// There is nothing that could be proven.
     Nothing,
+    /// A limit of the run was reached, and work is left.
+    WorkLeft,
 }
 
 /// Reads a configuration, and says which of its keys have another name now.
@@ -148,6 +151,7 @@ fn main() -> ExitCode {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::WithLosses) => ExitCode::from(3),
         Ok(Done::Nothing) => ExitCode::from(4),
+        Ok(Done::WorkLeft) => ExitCode::from(5),
         Err(error) => {
             terminal::say("error", &print::chain(&error));
             let of_config = |error: &Error| error.kind() == ErrorKind::Config;

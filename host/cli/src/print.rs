@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recording_host_engine::{
     Repaired, Summary,
+    dry_run::DryRun,
     plan::{Day, Plan},
     reconcile::Reconciled,
     run::{Finding, Loss, State},
@@ -73,6 +74,24 @@ pub(super) fn summary(name: &str, summary: &Summary) {
         "  recordings     {} files, {}",
         summary.recordings,
         bytes(summary.bytes)
+    );
+}
+
+/// Prints what a run would do.
+pub(super) fn dry_run(name: &str, dry: &DryRun) {
+    println!("{name}");
+    println!(
+        "  would fetch    {} of {} conversations that are new; {} more wait from earlier runs",
+        dry.fetched, dry.found, dry.waiting
+    );
+    for (sink, would) in &dry.sinks {
+        println!("  {sink} would get  {} conversations", would.conversations);
+        for key in &would.keys {
+            println!("    {key}");
+        }
+    }
+    println!(
+        "  nothing was fetched or written; RECORDING and EXT are known once a recording is fetched"
     );
 }
 

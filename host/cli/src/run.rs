@@ -1,8 +1,9 @@
 //! `run`: exports what a configuration says.
 
+mod limits;
 mod runs;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -11,6 +12,7 @@ use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::{Error, ErrorKind, clock::Clock};
 
 use super::{Done, clock::clock, observe::Watch, print, signals::requests, terminal};
+use limits::Limits;
 use runs::{Loaded, Runs};
 
 #[derive(Debug, Args)]
@@ -35,6 +37,19 @@ pub(super) struct Run {
     /// was moved or emptied; may be repeated.
     #[arg(long, value_name = "SINK")]
     refill: Vec<String>,
+    /// Say what would be fetched and where each sink would put it, and do nothing: no job is submitted,
+    /// nothing is written.
+    #[arg(
+        long,
+        conflicts_with_all = ["follow", "retry_failed", "search_again", "repair", "refill", "record"]
+    )]
+    dry_run: bool,
+    /// Stop once so much has been stored in a sink, such as 500MB or 2GB: exit code 5 says that work is left.
+    #[arg(long, value_name = "BYTES", value_parser = limits::bytes)]
+    max_bytes: Option<u64>,
+    /// Stop after so long, such as 90s, 30m or 6h: exit code 5 says that work is left.
+    #[arg(long, value_name = "TIME", value_parser = limits::time)]
+    max_time: Option<Duration>,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -48,6 +63,10 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(mut self) -> anyhow::Result<Done> {
+        if self.dry_run {
+            return self.dry_run().await;
+        }
+        let limits = Limits::new(self.max_bytes, self.max_time);
         let watching = std::mem::take(&mut self.watch).begin().await?;
         let clock = clock().await?;
         let mut loaded = self.load(clock).await?;
@@ -56,9 +75,11 @@ impl Run {
         let mut reloaded = false;
         let mut results = loop {
             let pipelines = loaded.pipelines.drain(..);
-            let pipelines = pipelines.map(|pipeline| watching.over(pipeline));
+            let pipelines = pipelines.map(|pipeline| limits.over(watching.over(pipeline)));
             let runs = Runs::start(pipelines.collect(), reloaded);
-            let ended = runs.until(&self, clock, &watching, &mut requests).await;
+            let ended = runs
+                .until(&self, clock, &watching, &limits, &mut requests)
+                .await;
             match ended.next {
                 Some(next) => (loaded, reloaded) = (next, true),
                 None => break ended.results,
@@ -72,8 +93,10 @@ impl Run {
                 Ok(summary) => {
                     summaries.insert(name, summary);
                 }
-                // It was told to stop before it had begun.
-                Err(error) if self.follow && error.kind() == ErrorKind::Stopped => {}
+                // It was told to stop: before it had begun, or by a limit.
+                Err(error)
+                    if error.kind() == ErrorKind::Stopped
+                        && (self.follow || limits.reached().is_some()) => {}
                 Err(error) => {
                     if let Some(earlier) = failure.replace(of_source(&name, error)) {
                         terminal::say("error", &print::chain(&earlier));
@@ -85,10 +108,38 @@ impl Run {
         let stopped = self.follow && *requests.stop.borrow();
         match failure {
             Some(failure) => Err(failure),
+            None if let Some(limit) = limits.reached() => {
+                terminal::say(
+                    "warn",
+                    &format!("{limit} is reached and work is left; run again to resume"),
+                );
+                Ok(Done::WorkLeft)
+            }
             // Losses are named as they come; being stopped is how an export without an end ends.
             None if stopped || summaries.values().all(Summary::is_complete) => Ok(Done::All),
             None => Ok(Done::WithLosses),
         }
+    }
+
+    /// Says what a run would do.
+    async fn dry_run(&self) -> anyhow::Result<Done> {
+        let config = crate::load(&self.config)?;
+        let mut all = BTreeMap::new();
+        for pipeline in config.pipelines(clock().await?).await? {
+            let name = pipeline.name().to_owned();
+            let display = terminal::Display::begin();
+            let watched = pipeline.subscribe(display.subscriber(&name));
+            let dry = watched.dry_run().await?;
+            drop(display);
+            if !self.json {
+                print::dry_run(&name, &dry);
+            }
+            all.insert(name, dry);
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": all }));
+        }
+        Ok(Done::All)
     }
 
     /// Reads the configuration and makes what it says.

@@ -87,10 +87,17 @@ pub enum Event {
         /// The sinks that took it now, and what it became in each.
         stored: BTreeMap<String, Stored>,
     },
-    /// An artifact is unavailable.
+    /// An artifact is unavailable for now, or for good; whatever the source lacks itself is never one.
     ArtifactLost {
         /// Why, as a short stable code.
         code: String,
+    },
+    /// Recordings are unavailable for good: the outcome of their conversations is final.
+    RecordingsLost {
+        /// Why, as a short stable code.
+        code: String,
+        /// How many.
+        count: u64,
     },
     /// A sink is unavailable; the others continue.
     SinkUnavailable {

@@ -104,7 +104,7 @@ fn level(event: &Event) -> Level {
         Event::Warning { .. } | Event::SinkUnavailable { .. } => Level::Warn,
         Event::Progress(_) | Event::Examined { .. } => Level::Info,
         Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => Level::Info,
-        Event::ArtifactLost { .. } | Event::Throttled { .. } => Level::Info,
+        Event::RecordingsLost { .. } | Event::Throttled { .. } => Level::Info,
         _ => Level::Debug,
     }
 }
@@ -150,6 +150,9 @@ fn text(event: &Event) -> String {
             number,
             conversations,
         } => format!("filed segment {number} of {day} in {sink}: {conversations} conversations"),
+        Event::RecordingsLost { code, count } => {
+            format!("{count} recordings are unavailable: {code}")
+        }
         Event::ArtifactLost { code } => format!("an artifact is unavailable: {code}"),
         Event::Throttled { millis } => {
             format!("the source asks for a pause of {:.1} s", seconds(*millis))

@@ -346,9 +346,9 @@ impl Subscriber for Watched {
                         .inc_by(stored.bytes);
                 }
             }
-            Event::ArtifactLost { code } => {
+            Event::RecordingsLost { code, count } => {
                 let labels = self.labels(&[("intentional", "false"), ("reason", code)]);
-                series.discarded.get_or_create(&labels).inc();
+                series.discarded.get_or_create(&labels).inc_by(*count);
             }
             Event::SinkUnavailable { sink } => {
                 series.available.get_or_create(&self.sink(sink)).set(0);

@@ -9,7 +9,7 @@ use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::{Error, ErrorKind, clock::Clock};
 use tokio::sync::watch;
 
-use super::{Run, print};
+use super::{Run, limits::Limits, print};
 use crate::{observe::Watching, signals::Requests, terminal};
 
 /// A configuration and what it makes.
@@ -82,6 +82,7 @@ impl Runs {
         run: &Run,
         clock: Clock,
         watching: &Watching,
+        limits: &Limits,
         requests: &mut Requests,
     ) -> Ended {
         let each = self.runs.into_iter().map(|(name, run)| async move {
@@ -99,6 +100,12 @@ impl Runs {
                 _ = requests.stop.wait_for(|stop| *stop), if !halted => {
                     halted = true;
                     loading = None;
+                    let _ = self.halt.send(true);
+                }
+                () = limits.wait(), if !halted => {
+                    halted = true;
+                    loading = None;
+                    terminal::say("info", "a limit of this run is reached: finishing the downloads under way");
                     let _ = self.halt.send(true);
                 }
                 Ok(()) = requests.reload.changed(), if !halted => {
@@ -123,7 +130,7 @@ impl Runs {
         };
         // A run that failed is reported, whatever would come after it.
         let failed = |(_, result): &Result| matches!(result, Err(error) if error.kind() != ErrorKind::Stopped);
-        if *requests.stop.borrow() || results.iter().any(failed) {
+        if *requests.stop.borrow() || limits.reached().is_some() || results.iter().any(failed) {
             next = None;
         }
         Ended { results, next }

@@ -27,16 +27,18 @@ pub(super) struct Bars {
 struct Drawn {
     multi: MultiProgress,
     board: Mutex<Board>,
-    bars: Mutex<Vec<ProgressBar>>,
+    bar: ProgressBar,
 }
 
 impl Bars {
     pub(super) fn begin() -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(16);
+        let multi = MultiProgress::with_draw_target(target);
+        let bar = multi.add(ProgressBar::no_length().with_style(style()));
         let drawn = Arc::new(Drawn {
-            multi: MultiProgress::with_draw_target(target),
+            multi,
             board: Mutex::new(Board::new(Instant::now())),
-            bars: Mutex::default(),
+            bar,
         });
         let each = Arc::clone(&drawn);
         let drawing = tokio::spawn(async move {
@@ -69,10 +71,8 @@ impl Bars {
         let lines = self.drawn.board().rest();
         self.drawn.above(lines);
         self.drawn.draw();
-        for bar in self.drawn.bars().drain(..) {
-            // The last picture is drawn whenever the one before was.
-            bar.abandon();
-        }
+        // The last picture is drawn whenever the one before was.
+        self.drawn.bar.abandon();
         let _ = self.drawn.multi.clear();
     }
 }
@@ -80,10 +80,6 @@ impl Bars {
 impl Drawn {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn bars(&self) -> MutexGuard<'_, Vec<ProgressBar>> {
-        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn above(&self, lines: Vec<String>) {
@@ -101,21 +97,13 @@ impl Drawn {
             (board.above(now), board.lines(now, columns))
         };
         self.above(above);
-        let mut bars = self.bars();
-        while bars.len() > lines.len() {
-            if let Some(bar) = bars.pop() {
-                bar.finish_and_clear();
-                self.multi.remove(&bar);
-            }
-        }
-        for (at, line) in lines.iter().enumerate() {
-            if at == bars.len() {
-                let bar = self.multi.add(ProgressBar::no_length());
-                bar.set_style(style());
-                bars.push(bar);
-            }
-            bars[at].set_message(drawn(line, usize::from(columns)));
-        }
+        let columns = usize::from(columns);
+        let lines = lines.iter().map(|line| drawn(line, columns));
+        let lines: Vec<String> = lines
+            .map(|line| console::truncate_str(&line, columns, "").into_owned())
+            .collect();
+        // One message, so that no picture is half of another.
+        self.bar.set_message(lines.join("\n"));
     }
 }
 
@@ -141,9 +129,9 @@ fn drawn(line: &Line, columns: usize) -> String {
     }
 }
 
-/// The style of a line, which is cut where the terminal ends.
+/// The style of a message of several lines.
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn columns() -> u16 {

@@ -160,7 +160,7 @@ impl Board {
     /// What is waited for.
     fn waits(&self, now: Instant) -> String {
         let mut waits = Vec::new();
-        let (mut jobs, mut oldest) = (0, None);
+        let (mut jobs, mut oldest, mut links) = (0, None, 0);
         for (name, source) in &self.sources {
             let since = source.told.map_or(Duration::ZERO, |told| now - told);
             let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
@@ -173,6 +173,7 @@ impl Board {
             for sink in &source.away {
                 waits.push(format!("{name} for sink {sink}"));
             }
+            links += source.activity.links;
             jobs += source.activity.jobs;
             let age = source.activity.oldest_job_millis.map(|age| age + since);
             oldest = oldest.max(age);
@@ -181,6 +182,9 @@ impl Board {
             let oldest = time(oldest.unwrap_or_default() / 1000);
             let noun = if jobs == 1 { "job" } else { "jobs" };
             waits.push(format!("{jobs} vendor {noun}, the oldest {oldest}"));
+        }
+        if links > 0 {
+            waits.push(format!("{} files for a download", number(links as u64)));
         }
         match waits.is_empty() {
             true => "waits: for nothing".to_owned(),
@@ -258,9 +262,9 @@ impl Source {
                 let most = stored.values().map(|stored| stored.bytes).max();
                 self.totals.bytes += most.unwrap_or_default();
             }
-            Event::ArtifactLost { code } => {
-                self.totals.lost += 1;
-                *self.losses.entry(code.clone()).or_default() += 1;
+            Event::RecordingsLost { code, count } => {
+                self.totals.lost += count;
+                *self.losses.entry(code.clone()).or_default() += count;
             }
             Event::SinkUnavailable { sink } => self.away.push(sink.clone()),
             Event::SinkAvailable { sink, backlog } => {

@@ -40,7 +40,10 @@ impl Engine {
     ) -> Result<(), RunError> {
         let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
-        self.queue.settle(now, late, confirm).await?;
+        let settled = self.queue.settle(now, late, confirm).await?;
+        for (code, count) in settled.losses {
+            self.events.emit(|| Event::RecordingsLost { code, count });
+        }
         let overdue = self.interval.until.is_none() && elapsed >= upkeep.filed_at + FILE_AFTER;
         self.file(if overdue { 1 } else { ROWS }, in_flight).await?;
         if overdue {

@@ -12,8 +12,10 @@ use tokio::time::timeout;
 
 use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
+    dry_run::{self, DryRun},
     examined::Examined,
     plan::{self, Plan},
+    privacy::Intake,
     reconcile::{Reconciled, reconcile},
     recover::Claim,
     source_session::SourceSession,
@@ -99,6 +101,22 @@ impl Pipeline {
         let (session, downloads) = self.session(connected, Patience::OnceReached);
         let range = self.range();
         Ok(plan::plan(&session, range, fetch_size, per_minute, &downloads).await?)
+    }
+
+    /// Says what a run would fetch, and under which keys the sinks would get it. The source is searched and
+    /// asked for nothing that costs; nothing is written.
+    ///
+    /// # Errors
+    /// [`Error`] if the source cannot be asked, or the queue cannot be read.
+    pub async fn dry_run(&self) -> Result<DryRun, Error> {
+        let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
+        let queue = self
+            .look(&self.identified()?)
+            .await?
+            .map(|(queue, _)| queue);
+        let intake = Intake::new(self.source.privacy.clone());
+        let range = self.range();
+        Ok(dry_run::dry_run(&session, range, queue.as_ref(), &self.bindings, &intake).await?)
     }
 
     /// Tries out the source and the sinks, all at once and each part once: what gives no answer in

@@ -93,7 +93,7 @@ fn losses_are_told_by_reason_and_warnings_hold_no_control_characters() {
     board.add("calls");
     for code in ["archived", "deleted", "archived"] {
         let code = code.to_owned();
-        board.take("calls", &Event::ArtifactLost { code }, began);
+        board.take("calls", &Event::RecordingsLost { code, count: 1 }, began);
     }
     let text = "look\x1b[31m".to_owned();
     board.take("calls", &Event::Warning { text }, began);
@@ -106,7 +106,7 @@ fn losses_are_told_by_reason_and_warnings_hold_no_control_characters() {
         ]
     );
     let code = "archived".to_owned();
-    board.take("calls", &Event::ArtifactLost { code }, began);
+    board.take("calls", &Event::RecordingsLost { code, count: 1 }, began);
     assert!(board.above(began).is_empty(), "told once a second at most");
     assert_eq!(
         board.end("calls"),
