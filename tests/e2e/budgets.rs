@@ -53,7 +53,11 @@ async fn a_dry_run_says_what_a_run_does_and_asks_for_nothing_that_costs() {
     let keys = lake["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 3, "{lake}");
     let is_kept = |key: &&Value| {
-        let stem = key.as_str().unwrap().strip_suffix("RECORDING.EXT").unwrap();
+        let stem = key
+            .as_str()
+            .unwrap()
+            .strip_suffix("recording-id.ext")
+            .unwrap();
         kept.keys().any(|kept| kept.starts_with(stem))
     };
     // Of some that are fetched there is no recording any more.

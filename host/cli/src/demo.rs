@@ -87,7 +87,8 @@ impl Demo {
             value["simulator"] = json!({ "requests": stats.requests, "rejected": stats.rejected });
             println!("{value}");
         } else {
-            print::summary("demo", &summary);
+            // Its queue is gone.
+            print::summary("demo", &summary, false);
             println!("  files          {}", self.output.display());
             if !summary.losses.is_empty() {
                 println!(

@@ -27,15 +27,16 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// Prints a summary for people: what is lacking first, the totals last.
-pub(super) fn summary(name: &str, summary: &Summary) {
+/// Prints a summary for people: what is lacking first, the totals last. With `has_queue`, the losses can be
+/// listed.
+pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     println!("{name}");
     for (code, count) in &summary.losses_by_code {
         let first = summary.losses.iter().find(|loss| loss.code == *code);
         let message = first.map_or("", |loss| &loss.message);
         println!("  unavailable    {count} {code}: {message}");
     }
-    if !summary.losses.is_empty() {
+    if has_queue && !summary.losses.is_empty() {
         println!("  losses         `status --losses` lists the conversations");
     }
     if summary.known_losses > 0 {
@@ -91,7 +92,7 @@ pub(super) fn dry_run(name: &str, dry: &DryRun) {
         }
     }
     println!(
-        "  nothing was fetched or written; RECORDING and EXT are known once a recording is fetched"
+        "  nothing was fetched or written; recording-id and ext are known once a recording is fetched"
     );
 }
 

@@ -201,7 +201,7 @@ impl Run {
             println!("{}", serde_json::json!({ "sources": summaries }));
         } else {
             for (name, summary) in summaries {
-                print::summary(name, summary);
+                print::summary(name, summary, true);
             }
         }
     }

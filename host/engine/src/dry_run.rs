@@ -22,9 +22,9 @@ const DAY: u64 = 86_400_000;
 /// Keys that are named for each sink.
 const KEYS: usize = 3;
 /// Stands in a key for the id of the recording, which is known once it is fetched.
-const RECORDING: &str = "RECORDING";
+const RECORDING: &str = "recording-id";
 /// Stands in a key for the extension of the file.
-const EXTENSION: &str = "EXT";
+const EXTENSION: &str = "ext";
 
 /// What a run would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ pub struct DryRun {
 pub struct DrySink {
     /// Conversations that it takes, of those that would be fetched.
     pub conversations: u64,
-    /// Keys of a few of them; `RECORDING` and `EXT` stand for the id and the extension, which are known
+    /// Keys of a few of them; `recording-id` and `ext` stand for the id and the extension, which are known
     /// once a recording is fetched.
     pub keys: Vec<String>,
 }

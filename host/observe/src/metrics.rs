@@ -81,7 +81,7 @@ impl Series {
         );
         counter(
             "component_discarded_events",
-            "Artifacts that are unavailable, by the code of the reason.",
+            "Recordings that are unavailable for good, by the code of the reason.",
             &self.discarded,
         );
         counter(
