@@ -165,7 +165,11 @@ async fn a_followed_export_ends_with_a_summary_whoever_stops_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_run_that_loses_its_terminal_or_its_reader_stops_and_says_so() {
-    let harness = harness(300).await;
+    let harness = Harness::start(Settings {
+        conversations: 300,
+        ..Settings::default()
+    })
+    .await;
     let path = harness.write(&harness.config()).display().to_string();
     let arguments = ["run", "-v", "--config", &path];
     let mut run = Running::start(&harness, &arguments);
