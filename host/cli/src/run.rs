@@ -88,6 +88,8 @@ impl Run {
         drop(watching);
         let mut summaries = BTreeMap::new();
         let mut failure = None;
+        // One that follows is never done.
+        let mut is_left = self.follow;
         for (name, result) in results.drain(..) {
             match result {
                 Ok(summary) => {
@@ -96,7 +98,10 @@ impl Run {
                 // It was told to stop: before it had begun, or by a limit.
                 Err(error)
                     if error.kind() == ErrorKind::Stopped
-                        && (self.follow || limits.reached().is_some()) => {}
+                        && (self.follow || limits.reached().is_some()) =>
+                {
+                    is_left = true;
+                }
                 Err(error) => {
                     if let Some(earlier) = failure.replace(of_source(&name, error)) {
                         terminal::say("error", &print::chain(&earlier));
@@ -108,7 +113,7 @@ impl Run {
         let stopped = self.follow && *requests.stop.borrow();
         match failure {
             Some(failure) => Err(failure),
-            None if let Some(limit) = limits.reached() => {
+            None if let Some(limit) = limits.reached().filter(|_| is_left) => {
                 terminal::say(
                     "warn",
                     &format!("{limit} is reached and work is left; run again to resume"),
