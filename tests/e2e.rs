@@ -7,6 +7,8 @@ mod support;
 mod archives;
 #[path = "e2e/bucket_source.rs"]
 mod bucket_source;
+#[path = "e2e/budgets.rs"]
+mod budgets;
 #[path = "e2e/cases.rs"]
 mod cases;
 #[path = "e2e/commands.rs"]
@@ -103,6 +105,8 @@ mod secrets;
 #[cfg(unix)]
 #[path = "e2e/service.rs"]
 mod service;
+#[path = "e2e/signals.rs"]
+mod signals;
 #[path = "e2e/simulated_clock.rs"]
 mod simulated_clock;
 #[path = "e2e/sinks.rs"]
@@ -118,6 +122,9 @@ mod sinks_http;
 #[cfg(feature = "otlp")]
 #[path = "e2e/traces.rs"]
 mod traces;
+#[cfg(unix)]
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[cfg(feature = "transcode")]
 #[path = "e2e/transcode.rs"]
 mod transcode;

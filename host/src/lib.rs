@@ -89,6 +89,7 @@ mod tests {
         let it = pipeline();
         is(it.check());
         is(it.plan());
+        is(it.dry_run());
         is(it.reconcile());
         is(it.status());
         is(it.losses(1));

@@ -270,6 +270,15 @@ pub(crate) fn receipts(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
     lines(files, "receipts/")
 }
 
+/// How many conversations the receipts below a folder tell of.
+pub(crate) fn filed(folder: &Path) -> usize {
+    let lines = receipts(&files(folder));
+    let ids = lines
+        .iter()
+        .filter_map(|line| line["conversation_id"].as_str());
+    ids.collect::<BTreeSet<_>>().len()
+}
+
 fn lines(files: &BTreeMap<String, Vec<u8>>, prefix: &str) -> Vec<Value> {
     files
         .iter()

@@ -135,6 +135,7 @@ async fn an_untouched_archive_is_in_order() {
                     any_layout,
                     full: true,
                     decryptor: identities.decryptor(),
+                    ..Options::default()
                 };
                 let report = verify_with(&sink, options).await.unwrap();
                 assert_eq!(report.findings, [], "{name}");

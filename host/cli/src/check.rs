@@ -6,12 +6,12 @@ use clap::Args;
 use futures_util::future::join_all;
 use recording_host_engine::run::State;
 
-use super::{Done, clock::clock, print, terminal};
+use super::{Done, clock::clock, print, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Print it as JSON.
     #[arg(long)]
@@ -24,12 +24,15 @@ impl Check {
         let mut all = BTreeMap::new();
         let mut bad = 0;
         let pipelines = config.pipelines(clock().await?).await?;
+        let display = Display::begin();
         let checks = pipelines.into_iter().map(|pipeline| async {
             let name = pipeline.name().to_owned();
-            let pipeline = pipeline.subscribe(terminal::terminal(&name));
+            let pipeline = pipeline.subscribe(display.subscriber(&name));
             (name, pipeline.check().await)
         });
-        for (name, findings) in join_all(checks).await {
+        let checked = join_all(checks).await;
+        drop(display);
+        for (name, findings) in checked {
             let findings = findings?;
             if !self.json {
                 print::findings(&name, &findings);

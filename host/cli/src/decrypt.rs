@@ -11,7 +11,7 @@ use clap::Args;
 use recording_host_sink::{DecryptError, encryption::Identities};
 use tokio::task::spawn_blocking;
 
-use super::{Done, usage};
+use super::{Done, terminal, usage};
 
 #[derive(Debug, Args)]
 pub(super) struct Decrypt {
@@ -29,6 +29,9 @@ pub(super) struct Decrypt {
     /// Replace files that are there already.
     #[arg(long)]
     overwrite: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Decrypt {
@@ -43,7 +46,7 @@ impl Decrypt {
             (false, None) => usage("`--to FOLDER` is missing"),
             (false, Some(to)) => to,
         };
-        let (inputs, overwrite) = (self.inputs, self.overwrite);
+        let (inputs, overwrite, json) = (self.inputs, self.overwrite, self.json);
         spawn_blocking(move || {
             let (mut done, mut problems) = (0, 0);
             let mut each = |input: &Path, name: &Path| match decrypt(
@@ -55,7 +58,7 @@ impl Decrypt {
                 Ok(()) => done += 1,
                 Err(error) => {
                     problems += 1;
-                    eprintln!("{}: {error:#}", input.display());
+                    terminal::say("error", &format!("{}: {error:#}", input.display()));
                 }
             };
             for input in &inputs {
@@ -68,7 +71,13 @@ impl Decrypt {
                 };
                 found.with_context(|| input.display().to_string())?;
             }
-            println!("{done} files decrypted");
+            match json {
+                true => println!(
+                    "{}",
+                    serde_json::json!({ "decrypted": done, "failed": problems })
+                ),
+                false => println!("{done} files decrypted"),
+            }
             anyhow::ensure!(problems == 0, "{problems} files could not be decrypted");
             anyhow::ensure!(done > 0, "there is no file whose name ends in .age");
             Ok(Done::All)

@@ -15,7 +15,8 @@ use serde_json::json;
 use super::{
     Done, print,
     simulate::{DialectArg, Trial},
-    stopped, terminal,
+    stopped,
+    terminal::Display,
 };
 
 /// How much faster than real the demo's time runs: jobs take seconds, not minutes.
@@ -71,11 +72,12 @@ impl Demo {
         let config = Config::load(&ran)?;
         let mut pipelines = config.pipelines(Clock::new(SPEED)).await?;
         let pipeline = pipelines.pop().context("the demo has one source")?;
+        let display = Display::begin();
         let summary = pipeline
-            .subscribe(terminal::terminal("demo"))
+            .subscribe(display.subscriber("demo"))
             .run_until(stopped()?)
             .await?;
-        terminal::end_progress();
+        drop(display);
         let stats = simulator.stats();
         simulator.shutdown().await;
         if self.json {
@@ -85,7 +87,8 @@ impl Demo {
             value["simulator"] = json!({ "requests": stats.requests, "rejected": stats.rejected });
             println!("{value}");
         } else {
-            print::summary("demo", &summary);
+            // Its queue is gone.
+            print::summary("demo", &summary, false);
             println!("  files          {}", self.output.display());
             if !summary.losses.is_empty() {
                 println!(

@@ -43,6 +43,7 @@ mod run;
 mod schema;
 mod service;
 mod shell;
+mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
@@ -56,7 +57,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use recording_host_config::{Config, UnknownType};
 use recording_host_model::{Error, ErrorKind};
 use recording_host_sink::encryption::{Identities, IdentityError};
-use tokio::sync::watch;
+
+use signals::stopped;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
 #[derive(Debug, Parser)]
@@ -71,12 +73,15 @@ use tokio::sync::watch;
 struct Args {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    output: terminal::Output,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
 3 finished, but some recordings were unavailable and are named, \
-4 nothing to prove: `verify` found no receipt.";
+4 nothing to prove: `verify` found no receipt, \
+5 stopped by --max-bytes or --max-time: work is left.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -130,9 +135,10 @@ enum Done {
     WithLosses,
     /// There is nothing that could be proven.
     Nothing,
+    /// A limit of the run was reached, and work is left.
+    WorkLeft,
 }
 
-/// Runs a command and says by its exit code how it went.
 /// Reads a configuration, and says which of its keys have another name now.
 fn load(path: &std::path::Path) -> Result<Config, Error> {
     let config = Config::load(path)?;
@@ -142,8 +148,10 @@ fn load(path: &std::path::Path) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// Runs a command and says by its exit code how it went.
 fn main() -> ExitCode {
     let args = Args::parse();
+    args.output.apply();
     let result = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {
@@ -156,6 +164,7 @@ fn main() -> ExitCode {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::WithLosses) => ExitCode::from(3),
         Ok(Done::Nothing) => ExitCode::from(4),
+        Ok(Done::WorkLeft) => ExitCode::from(5),
         Err(error) => {
             terminal::say("error", &print::chain(&error));
             let of_config = |error: &Error| error.kind() == ErrorKind::Config;
@@ -206,31 +215,4 @@ fn identities(paths: &[PathBuf]) -> Result<Identities, IdentityError> {
         identities.extend(Identities::load(path)?);
     }
     Ok(identities)
-}
-
-/// Turns true at the first SIGTERM or Ctrl-C; the second one ends the process.
-fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
-    let (tell, told) = watch::channel(false);
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::spawn(async move {
-        for time in 0.. {
-            #[cfg(unix)]
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            #[cfg(not(unix))]
-            let _ = tokio::signal::ctrl_c().await;
-            if time > 0 {
-                std::process::exit(130);
-            }
-            terminal::say(
-                "info",
-                "stopping: finishing the downloads under way; once more stops at once",
-            );
-            let _ = tell.send(true);
-        }
-    });
-    Ok(told)
 }

@@ -1,21 +1,24 @@
-//! How a run is watched: what it writes on standard error, and what it serves.
+//! How a run is watched: what it shows on standard error, and what it serves.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
-use recording_host_model::{Level, Subscriber, clock::Clock};
+use recording_host_model::clock::Clock;
 #[cfg(feature = "otlp")]
 use recording_host_observe::otlp::Traces;
 use recording_host_observe::{
-    Format, Health, Log, Measured, Metrics,
+    Health, Measured, Metrics,
     notify::{Notifier, Report},
     serve,
 };
 
-use super::{service, terminal};
+use super::{
+    service,
+    terminal::{self, Display},
+};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Watch {
@@ -30,27 +33,12 @@ pub(super) struct Watch {
     #[cfg(feature = "otlp")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
-    /// The form of the lines on standard error; `json` writes one object a line.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-    /// Log every request, step and object as well.
-    #[arg(long, short, conflicts_with = "quiet")]
-    verbose: bool,
-    /// Log warnings and errors alone.
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 /// What watches a run.
 pub(super) struct Watching {
     watch: Watch,
+    display: Display,
     metrics: Metrics,
     health: Health,
     notifier: Option<Notifier>,
@@ -61,9 +49,6 @@ pub(super) struct Watching {
 impl Watch {
     /// Begins to serve, if that is asked for.
     pub(super) async fn begin(self) -> anyhow::Result<Watching> {
-        if self.log_format == LogFormat::Json {
-            terminal::write_json();
-        }
         let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
         if let Some(address) = self.metrics_listen {
             let serving = serve(address, metrics.clone(), health.clone()).await;
@@ -78,6 +63,7 @@ impl Watch {
             #[cfg(feature = "otlp")]
             traces,
             watch: self,
+            display: Display::begin(),
             metrics,
             health,
             notifier: None,
@@ -129,6 +115,11 @@ impl Watching {
         }
     }
 
+    /// Takes the display away, so that what is printed next stands by itself.
+    pub(super) fn end_display(&mut self) {
+        self.display = Display::none();
+    }
+
     /// Lets everybody be told what is left to tell.
     pub(super) async fn finish(self) {
         service::stopping();
@@ -156,7 +147,7 @@ impl Watching {
             endless,
         };
         let mut pipeline = pipeline
-            .subscribe(self.shown(&name))
+            .subscribe(self.display.subscriber(&name))
             .subscribe(self.health.subscriber(&name));
         if let Some(notifier) = &self.notifier {
             pipeline = pipeline.subscribe(notifier.subscriber(&name, clock, endless));
@@ -170,21 +161,6 @@ impl Watching {
     /// Notes that the run of a source has ended.
     pub(super) fn ended(&self, source: &str) {
         self.health.ended(source);
-    }
-
-    fn shown(&self, name: &str) -> Arc<dyn Subscriber> {
-        let least = match (self.watch.verbose, self.watch.quiet) {
-            (true, _) => Level::Debug,
-            (_, true) => Level::Warn,
-            _ => Level::Info,
-        };
-        let log = |format| Arc::new(Log::new(name, format, least, std::io::stderr()));
-        match self.watch.log_format {
-            LogFormat::Json => log(Format::Json),
-            LogFormat::Text if terminal::is_terminal() && least == Level::Info => {
-                terminal::terminal(name)
-            }
-            LogFormat::Text => log(Format::Text),
-        }
+        self.display.ended(source);
     }
 }

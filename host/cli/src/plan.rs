@@ -6,12 +6,12 @@ use anyhow::Context;
 use clap::Args;
 use recording_host_engine::plan::picture;
 
-use super::{Done, clock::clock, print, terminal};
+use super::{Done, clock::clock, print, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Print it as JSON.
     #[arg(long)]
@@ -28,11 +28,11 @@ impl Plan {
         let pipelines = config.pipelines(clock().await?).await?;
         let several = pipelines.len() > 1;
         for pipeline in pipelines {
-            let pipeline = pipeline
-                .clone()
-                .subscribe(terminal::terminal(pipeline.name()));
             let name = pipeline.name();
-            let plan = pipeline.plan().await?;
+            let display = Display::begin();
+            let watched = pipeline.clone().subscribe(display.subscriber(name));
+            let plan = watched.plan().await?;
+            drop(display);
             if !self.json {
                 print::plan(name, &plan);
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recording_host_engine::{
     Repaired, Summary,
+    dry_run::DryRun,
     plan::{Day, Plan},
     reconcile::Reconciled,
     run::{Finding, Loss, State},
@@ -26,44 +27,17 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// Prints a summary for people.
-pub(super) fn summary(name: &str, summary: &Summary) {
+/// Prints a summary for people: what is lacking first, the totals last. With `has_queue`, the losses can be
+/// listed.
+pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     println!("{name}");
-    println!(
-        "  conversations  {}: {}",
-        summary.conversations,
-        listed(&summary.outcomes)
-    );
-    println!(
-        "  recordings     {} files, {}",
-        summary.recordings,
-        bytes(summary.bytes)
-    );
-    println!(
-        "  API calls      {}; {} refused with 429",
-        match summary.api_calls.is_empty() {
-            true => "none".to_owned(),
-            false => listed(&summary.api_calls),
-        },
-        summary.refused
-    );
-    if summary.conversations == 0 && !summary.api_calls.is_empty() {
-        println!("  {NOTHING}");
+    for (code, count) in &summary.losses_by_code {
+        let first = summary.losses.iter().find(|loss| loss.code == *code);
+        let message = first.map_or("", |loss| &loss.message);
+        println!("  unavailable    {count} {code}: {message}");
     }
-    println!("  time           {:.1} s", summary.seconds);
-    if !summary.losses.is_empty() {
-        let mut codes = BTreeMap::<String, u64>::new();
-        for loss in &summary.losses {
-            *codes.entry(loss.code.clone()).or_default() += 1;
-        }
-        println!("  unavailable    {}", listed(&codes));
-        for loss in summary.losses.iter().take(LOSSES) {
-            println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
-        }
-        let more = summary.losses.len().saturating_sub(LOSSES);
-        if more > 0 {
-            println!("    and {more} more, all in the receipts");
-        }
+    if has_queue && !summary.losses.is_empty() {
+        println!("  losses         `status --losses` lists the conversations");
     }
     if summary.known_losses > 0 {
         println!(
@@ -80,6 +54,46 @@ pub(super) fn summary(name: &str, summary: &Summary) {
             "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
         );
     }
+    if summary.conversations == 0 && !summary.api_calls.is_empty() {
+        println!("  {NOTHING}");
+    }
+    println!(
+        "  API calls      {}; {} refused with 429",
+        match summary.api_calls.is_empty() {
+            true => "none".to_owned(),
+            false => listed(&summary.api_calls),
+        },
+        summary.refused
+    );
+    println!("  time           {:.1} s", summary.seconds);
+    println!(
+        "  conversations  {}: {}",
+        summary.conversations,
+        listed(&summary.outcomes)
+    );
+    println!(
+        "  recordings     {} files, {}",
+        summary.recordings,
+        bytes(summary.bytes)
+    );
+}
+
+/// Prints what a run would do.
+pub(super) fn dry_run(name: &str, dry: &DryRun) {
+    println!("{name}");
+    println!(
+        "  would fetch    {} of {} conversations that are new; {} more wait from earlier runs",
+        dry.fetched, dry.found, dry.waiting
+    );
+    for (sink, would) in &dry.sinks {
+        println!("  {sink} would get  {} conversations", would.conversations);
+        for key in &would.keys {
+            println!("    {key}");
+        }
+    }
+    println!(
+        "  nothing was fetched or written; recording-id and ext are known once a recording is fetched"
+    );
 }
 
 /// Prints what a repair has come to.
@@ -128,6 +142,13 @@ fn counts(miscounted: &[Counted]) {
 
 /// Prints what is unavailable.
 pub(super) fn losses(losses: &[Loss]) {
+    let mut codes = BTreeMap::<&str, u64>::new();
+    for loss in losses {
+        *codes.entry(&loss.code).or_default() += 1;
+    }
+    for (code, count) in codes {
+        println!("  unavailable    {count} {code}");
+    }
     for loss in losses {
         println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
     }
@@ -398,7 +419,8 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
     }
 }
 
-fn bytes(bytes: u64) -> String {
+/// A number of bytes in a unit that makes it short.
+pub(crate) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["bytes", "kB", "MB", "GB"] {
         if value < 1000.0 {

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 
-use super::{Done, clock::clock, print, terminal};
+use super::{Done, clock::clock, print, terminal::Display};
 
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Print the differences as JSON.
     #[arg(long)]
@@ -21,10 +21,12 @@ impl Reconcile {
         let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(clock().await?).await? {
-            let pipeline = pipeline
+            let display = Display::begin();
+            let watched = pipeline
                 .clone()
-                .subscribe(terminal::terminal(pipeline.name()));
-            let reconciled = pipeline.reconcile().await?;
+                .subscribe(display.subscriber(pipeline.name()));
+            let reconciled = watched.reconcile().await?;
+            drop(display);
             if !self.json {
                 print::reconciled(pipeline.name(), &reconciled);
             }

@@ -1,25 +1,31 @@
 //! `run`: exports what a configuration says.
 
-use std::{cell::Cell, collections::BTreeMap, path::PathBuf};
+mod limits;
+mod runs;
+
+use std::{cell::Cell, collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
-use futures_util::future::join_all;
 use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
-use recording_host_model::ErrorKind;
+use recording_host_model::{Error, ErrorKind, clock::Clock};
 
 use super::{
     Done,
     clock::clock,
     observe::{Watch, Watching},
-    print, stopped, terminal,
+    print,
+    signals::requests,
+    terminal,
 };
+use limits::Limits;
+use runs::{Loaded, Runs};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Run until stopped and export new conversations as they end; for intervals with an open end.
     #[arg(long)]
@@ -38,6 +44,19 @@ pub(super) struct Run {
     /// was moved or emptied; may be repeated.
     #[arg(long, value_name = "SINK")]
     refill: Vec<String>,
+    /// Say what would be fetched and where each sink would put it, and do nothing: no job is submitted,
+    /// nothing is written.
+    #[arg(
+        long,
+        conflicts_with_all = ["follow", "retry_failed", "search_again", "repair", "refill", "record"]
+    )]
+    dry_run: bool,
+    /// Stop once so much has been stored in a sink, such as 500MB or 2GB: exit code 5 says that work is left.
+    #[arg(long, value_name = "BYTES", value_parser = limits::bytes)]
+    max_bytes: Option<u64>,
+    /// Stop after so long, such as 90s, 30m or 6h: exit code 5 says that work is left.
+    #[arg(long, value_name = "TIME", value_parser = limits::time)]
+    max_time: Option<Duration>,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -51,11 +70,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(mut self) -> anyhow::Result<Done> {
+        if self.dry_run {
+            return self.dry_run().await;
+        }
         let mut watching = std::mem::take(&mut self.watch).begin().await?;
-        let config = crate::load(&self.config)?;
-        watching.notify(&config)?;
         let began = Cell::new(false);
-        let exported = self.export(&config, &watching, &began).await;
+        let exported = self.export(&mut watching, &began).await;
         if let (Err(error), false) = (&exported, began.get()) {
             watching.failed("run", &print::chain(error));
         }
@@ -63,53 +83,63 @@ impl Run {
         exported
     }
 
-    /// Runs the pipelines of a configuration; `began` is set once they do, and tell themselves how they end.
-    async fn export(
-        &self,
-        config: &Config,
-        watching: &Watching,
-        began: &Cell<bool>,
-    ) -> anyhow::Result<Done> {
+    /// Runs what the configuration says; `began` is set once the pipelines do, and tell themselves how they
+    /// end.
+    async fn export(&self, watching: &mut Watching, began: &Cell<bool>) -> anyhow::Result<Done> {
+        let limits = Limits::new(self.max_bytes, self.max_time);
+        let config = crate::load(&self.config)?;
+        watching.notify(&config)?;
         let clock = clock().await?;
-        let pipelines = self.prepared(config.pipelines(clock).await?)?;
-        let stop = stopped()?;
+        let mut loaded = self.made(config, clock).await?;
+        loaded.pipelines = self.first(loaded.pipelines)?;
+        let mut requests = requests(self.follow)?;
         began.set(true);
         watching.ready();
-        let follow = self.follow;
-        let runs = pipelines.into_iter().map(|pipeline| {
-            let pipeline = self.asked_for(pipeline);
-            let name = pipeline.name().to_owned();
-            let run = watching.over(pipeline, config, clock);
-            let run = run.run_until(stop.clone());
-            async move {
-                let result = run.await;
-                watching.ended(&name);
-                if let Err(error) = &result
-                    && error.kind() != ErrorKind::Stopped
-                {
-                    watching.failed(&name, &error.to_string());
-                }
-                (name, result)
+        let mut reloaded = false;
+        let results = loop {
+            let Loaded { config, pipelines } = &mut loaded;
+            let pipelines = pipelines.drain(..);
+            let watched = |pipeline| limits.over(watching.over(pipeline, config, clock));
+            let runs = Runs::start(pipelines.map(watched).collect(), reloaded);
+            let ended = runs
+                .until(self, clock, watching, &limits, &mut requests)
+                .await;
+            match ended.next {
+                Some(next) => (loaded, reloaded) = (next, true),
+                None => break ended.results,
             }
-        });
-        let results = join_all(runs).await;
-        terminal::end_progress();
+        };
+        watching.end_display();
+        let stopped = self.follow && *requests.stop.borrow();
+        self.conclude(&loaded.config, results, &limits, stopped)
+    }
+
+    /// Reports how the runs have ended.
+    fn conclude(
+        &self,
+        config: &Config,
+        results: Vec<runs::Result>,
+        limits: &Limits,
+        stopped: bool,
+    ) -> anyhow::Result<Done> {
         let mut summaries = BTreeMap::new();
         let mut failure = None;
+        // One that follows is never done.
+        let mut is_left = self.follow;
         for (name, result) in results {
             match result {
                 Ok(summary) => {
                     summaries.insert(name, summary);
                 }
-                // That is how an export without an end ends.
-                Err(error) if follow && error.kind() == ErrorKind::Stopped => {}
+                // It was told to stop: before it had begun, or by a limit.
+                Err(error)
+                    if error.kind() == ErrorKind::Stopped
+                        && (self.follow || limits.reached().is_some()) =>
+                {
+                    is_left = true;
+                }
                 Err(error) => {
-                    let source = format!("sources.{name}");
-                    // Errors about a key of the source begin with it.
-                    let named = error.to_string().starts_with(&source);
-                    let error = anyhow::Error::from(error);
-                    let error = if named { error } else { error.context(source) };
-                    if let Some(earlier) = failure.replace(error) {
+                    if let Some(earlier) = failure.replace(of_source(&name, error)) {
                         terminal::say("error", &print::chain(&earlier));
                     }
                 }
@@ -118,41 +148,79 @@ impl Run {
         self.report(config, &summaries);
         match failure {
             Some(failure) => Err(failure),
-            None if !summaries.values().all(Summary::is_complete) => Ok(Done::WithLosses),
-            None => Ok(Done::All),
+            None if let Some(limit) = limits.reached().filter(|_| is_left) => {
+                terminal::say(
+                    "warn",
+                    &format!("{limit} is reached and work is left; run again to resume"),
+                );
+                Ok(Done::WorkLeft)
+            }
+            // Losses are named as they come; being stopped is how an export without an end ends.
+            None if stopped || summaries.values().all(Summary::is_complete) => Ok(Done::All),
+            None => Ok(Done::WithLosses),
         }
     }
 
-    /// Has the steps of the pipelines written down, if that is asked for, and refuses to refill a sink that
-    /// none of them has.
-    fn prepared(&self, mut pipelines: Vec<Pipeline>) -> anyhow::Result<Vec<Pipeline>> {
-        if let Some(path) = &self.record {
-            make_private(path).with_context(|| path.display().to_string())?;
-            let trace = recording_host_source::Trace::create(path)
-                .with_context(|| path.display().to_string())?;
-            pipelines = pipelines
-                .into_iter()
-                .map(|pipeline| pipeline.record(trace.clone()))
-                .collect();
+    /// Says what a run would do.
+    async fn dry_run(&self) -> anyhow::Result<Done> {
+        let config = crate::load(&self.config)?;
+        let mut all = BTreeMap::new();
+        for pipeline in config.pipelines(clock().await?).await? {
+            let name = pipeline.name().to_owned();
+            let display = terminal::Display::begin();
+            let watched = pipeline.subscribe(display.subscriber(&name));
+            let dry = watched.dry_run().await?;
+            drop(display);
+            if !self.json {
+                print::dry_run(&name, &dry);
+            }
+            all.insert(name, dry);
         }
+        if self.json {
+            println!("{}", serde_json::json!({ "sources": all }));
+        }
+        Ok(Done::All)
+    }
+
+    /// Reads the configuration and makes what it says.
+    async fn load(&self, clock: Clock) -> anyhow::Result<Loaded> {
+        self.made(crate::load(&self.config)?, clock).await
+    }
+
+    async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
+        let pipelines = config.pipelines(clock).await?;
+        let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
+            true => pipeline.follow(),
+            false => pipeline,
+        });
+        let pipelines = pipelines.collect();
+        Ok(Loaded { config, pipelines })
+    }
+
+    /// The pipelines with what the arguments ask of the first run alone, and not again after a reload.
+    fn first(&self, pipelines: Vec<Pipeline>) -> anyhow::Result<Vec<Pipeline>> {
         for sink in &self.refill {
-            let known = pipelines
-                .iter()
-                .any(|pipeline| pipeline.sinks().contains(sink));
-            if !known {
+            let mut pipelines = pipelines.iter();
+            if !pipelines.any(|pipeline| pipeline.sinks().contains(sink)) {
                 crate::usage(&format!(
                     "--refill {sink}: the configuration has no such sink"
                 ));
             }
         }
-        Ok(pipelines)
+        let pipelines = pipelines.into_iter();
+        let pipelines = pipelines.map(|pipeline| self.asked_for(pipeline));
+        let Some(path) = &self.record else {
+            return Ok(pipelines.collect());
+        };
+        make_private(path).with_context(|| path.display().to_string())?;
+        let trace = recording_host_source::Trace::create(path)
+            .with_context(|| path.display().to_string())?;
+        let recorded = pipelines.map(|pipeline| pipeline.record(trace.clone()));
+        Ok(recorded.collect())
     }
 
     /// A pipeline that does what the arguments say.
     fn asked_for(&self, mut pipeline: Pipeline) -> Pipeline {
-        if self.follow {
-            pipeline = pipeline.follow();
-        }
         if self.retry_failed {
             pipeline = pipeline.retry_lost();
         }
@@ -176,9 +244,21 @@ impl Run {
             println!("{}", serde_json::json!({ "sources": summaries }));
         } else {
             for (name, summary) in summaries {
-                print::summary(name, summary);
+                print::summary(name, summary, true);
             }
         }
+    }
+}
+
+/// A failure of a source, which it names.
+fn of_source(name: &str, error: Error) -> anyhow::Error {
+    let source = format!("sources.{name}");
+    // Errors about a key of the source begin with it.
+    let named = error.to_string().starts_with(&source);
+    let error = anyhow::Error::from(error);
+    match named {
+        true => error,
+        false => error.context(source),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Done, clock::clock, print};
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// List the conversations of which recordings are unavailable, with the reasons.
     #[arg(long)]

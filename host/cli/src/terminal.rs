@@ -1,80 +1,147 @@
-//! The output during a command, on standard error: progress and warnings.
+//! The output during a command, on standard error: progress, warnings, and the log of what happens.
+//!
+//! Somebody who looks at a terminal gets a [`Display`] that changes; everybody else gets lines, each with its
+//! time. Results are not printed here: they go to standard output.
+
+mod bars;
+mod board;
+mod words;
 
 use std::{
-    io::{IsTerminal, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use recording_host_model::{Event, Level, Progress, Subscriber};
+use clap::{Args, ValueEnum};
+use indicatif::MultiProgress;
+use recording_host_model::{Events, Level, Subscriber};
 use recording_host_observe::{Format, Log};
 use serde_json::json;
+use tokio::sync::watch;
 
-/// Shows what happens to a source, on a line that changes.
-struct Terminal {
-    name: String,
+use bars::Bars;
+
+/// How a command tells on standard error how far it is.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Output while it runs")]
+pub(crate) struct Output {
+    /// The form of the lines on standard error; `json` writes one object a line.
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    log_format: LogFormat,
+    /// Log every request, step and object as well.
+    #[arg(long, short, conflicts_with = "quiet", global = true)]
+    verbose: bool,
+    /// Log warnings and errors alone.
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
-/// Shows the progress and the warnings of the source `name`; in a log, as lines with their time.
-pub(crate) fn terminal(name: &str) -> Arc<dyn Subscriber> {
-    match is_terminal() {
-        true => Arc::new(Terminal {
-            name: name.to_owned(),
-        }),
-        false => Arc::new(Log::new(name, Format::Text, Level::Info, std::io::stderr())),
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The output that the command line asks for; set once.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+/// The bars on the terminal, if any are shown: lines go above them.
+static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+impl Output {
+    /// Has all output of the program be as asked from here on.
+    pub(crate) fn apply(self) {
+        let _ = OUTPUT.set(self);
+    }
+
+    fn asked() -> Self {
+        OUTPUT.get().copied().unwrap_or_default()
+    }
+
+    fn least(self) -> Level {
+        match (self.verbose, self.quiet) {
+            (true, _) => Level::Debug,
+            (_, true) => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
+    fn is_json(self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+
+    /// Returns true if bars are drawn: somebody looks, at a terminal that can move its cursor.
+    fn has_bars(self) -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        !self.is_json() && self.least() == Level::Info && io::stderr().is_terminal() && !dumb
     }
 }
 
-/// Returns true if somebody looks at standard error.
-pub(crate) fn is_terminal() -> bool {
-    std::io::stderr().is_terminal()
-}
+/// Shows how far the sources of a command are, until it is dropped.
+pub(crate) struct Display(Option<Bars>);
 
-impl Subscriber for Terminal {
-    fn on_event(&self, event: &Event) {
-        match event {
-            Event::Progress(progress) => self.progress(progress),
-            Event::Warning { text } => self.warning(text),
-            Event::Note {
-                kind,
-                level: Level::Warn,
-                text,
-            } => self.warning(&format!("{kind}: {text}")),
-            _ => {}
+impl Display {
+    /// One that shows nothing.
+    pub(crate) fn none() -> Self {
+        Display(None)
+    }
+
+    /// Begins to show.
+    pub(crate) fn begin() -> Self {
+        if !Output::asked().has_bars() {
+            return Display(None);
+        }
+        let bars = Bars::begin();
+        *shown() = Some(bars.multi());
+        Display(Some(bars))
+    }
+
+    /// Shows what happens to a source or, in a verification, to a sink.
+    pub(crate) fn subscriber(&self, name: &str) -> Arc<dyn Subscriber> {
+        if let Some(bars) = &self.0 {
+            return bars.subscriber(name);
+        }
+        let asked = Output::asked();
+        let format = match asked.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        Arc::new(Log::new(name, format, asked.least(), Stderr))
+    }
+
+    /// The same as events to be emitted.
+    pub(crate) fn events(&self, name: &str) -> Events {
+        Events::default().with(self.subscriber(name))
+    }
+
+    /// Removes a source whose work is done.
+    pub(crate) fn ended(&self, name: &str) {
+        if let Some(bars) = &self.0 {
+            bars.ended(name);
         }
     }
 }
 
-impl Terminal {
-    fn progress(&self, progress: &Progress) {
-        let filed: u64 = progress.filed.values().sum();
-        let line = format!(
-            "{}: {} conversations found, {} artifacts delivered, {filed} conversations filed",
-            self.name, progress.conversations, progress.artifacts
-        );
-        let mut out = std::io::stderr().lock();
-        // Progress is worth no error.
-        let _ = write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush());
-    }
-
-    fn warning(&self, text: &str) {
-        eprintln!("{}: warning: {text}", self.name);
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(bars) = &self.0 {
+            *shown() = None;
+            bars.end();
+        }
     }
 }
 
-/// True if all lines on standard error are JSON.
-static JSON: AtomicBool = AtomicBool::new(false);
-
-/// Has all lines written as JSON from here on.
-pub(crate) fn write_json() {
-    JSON.store(true, Ordering::Relaxed);
+fn shown() -> std::sync::MutexGuard<'static, Option<MultiProgress>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes a line that belongs to no source: the level and the text.
 pub(crate) fn say(level: &str, text: &str) {
-    let line = match JSON.load(Ordering::Relaxed) {
+    let asked = Output::asked();
+    if level == "info" && asked.quiet {
+        return;
+    }
+    let line = match asked.is_json() {
         true => {
             let time = format!("{:.3}", jiff::Timestamp::now());
             json!({ "time": time, "level": level, "event": "message", "text": text }).to_string()
@@ -85,13 +152,44 @@ pub(crate) fn say(level: &str, text: &str) {
             _ => text.to_owned(),
         },
     };
-    // A log that nobody reads any more ends no run.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    if let Some(multi) = &*shown() {
+        let _ = multi.println(line);
+        return;
+    }
+    // A log that nobody reads ends the run, but not here and not at once.
+    let _ = writeln!(Stderr, "{line}");
 }
 
-/// Ends the line that changes.
-pub(crate) fn end_progress() {
-    if is_terminal() && !JSON.load(Ordering::Relaxed) {
-        eprintln!();
+/// Turns true once nobody can read standard error any more.
+static CLOSED: OnceLock<watch::Sender<bool>> = OnceLock::new();
+
+fn closing() -> &'static watch::Sender<bool> {
+    CLOSED.get_or_init(|| watch::channel(false).0)
+}
+
+/// Waits until whoever read standard error has gone.
+pub(crate) async fn closed() {
+    let mut told = closing().subscribe();
+    // The sender is never dropped.
+    let _ = told.wait_for(|closed| *closed).await;
+}
+
+/// Standard error, which notes when nobody reads it any more.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        noted(io::stderr().write(data))
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        noted(io::stderr().flush())
+    }
+}
+
+fn noted<T>(written: io::Result<T>) -> io::Result<T> {
+    if matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        closing().send_replace(true);
+    }
+    written
 }

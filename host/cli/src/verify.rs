@@ -10,18 +10,18 @@ use clap::Args;
 use recording_host_engine::verify::{self, Options, Report};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
-use super::{Done, print, usage};
+use super::{
+    Done, print,
+    terminal::{Display, say},
+    usage,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// An archive to verify without a configuration: a folder, or s3://bucket/prefix.
-    #[arg(
-        value_name = "FOLDER|s3://BUCKET/PREFIX",
-        required_unless_present = "config",
-        conflicts_with = "config"
-    )]
+    #[arg(value_name = "FOLDER|s3://BUCKET/PREFIX", conflicts_with = "config")]
     archive: Option<String>,
-    /// The configuration, YAML or TOML, whose sinks are verified.
+    /// The configuration, YAML or TOML, whose sinks are verified [env: RECORDING_HOST_CONFIG=].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Read every object and compare its sha256, not its length alone.
@@ -61,7 +61,10 @@ impl Verify {
                 if self.json {
                     println!("{}", serde_json::json!({ "sinks": {} }));
                 }
-                eprintln!("nothing to prove: there is no folder {archive}");
+                say(
+                    "info",
+                    &format!("nothing to prove: there is no folder {archive}"),
+                );
                 return Ok(Done::Nothing);
             };
             let options = Options {
@@ -69,8 +72,14 @@ impl Verify {
                 ..self.options(&identities)
             };
             self.verify(archive, &*sink, options, &mut reports).await?;
-        } else if let Some(path) = &self.config {
-            let config = crate::load(path)?;
+        } else {
+            // Only without an archive: an environment for all commands is no request for both.
+            let path = self.config.clone();
+            let path = path.or_else(|| std::env::var_os("RECORDING_HOST_CONFIG").map(Into::into));
+            let Some(path) = path else {
+                usage("name an archive, or a configuration by --config or RECORDING_HOST_CONFIG");
+            };
+            let config = crate::load(&path)?;
             for (name, sink) in config.sinks().await? {
                 let options = Options {
                     layout: config.layout(&name).cloned().unwrap_or_default(),
@@ -94,7 +103,7 @@ impl Verify {
                 true => "any sink that can be read".to_owned(),
                 false => empty.join(", "),
             };
-            eprintln!("nothing to prove: no receipt in {at}");
+            say("info", &format!("nothing to prove: no receipt in {at}"));
             return Ok(Done::Nothing);
         }
         Ok(Done::All)
@@ -116,10 +125,16 @@ impl Verify {
         reports: &mut BTreeMap<String, Report>,
     ) -> anyhow::Result<()> {
         let Some(store) = sink.store() else {
-            eprintln!("{name}: this sink cannot be read");
+            say("warn", &format!("{name}: this sink cannot be read"));
             return Ok(());
         };
+        let display = Display::begin();
+        let options = Options {
+            events: display.events(name),
+            ..options
+        };
         let report = verify::verify_with(store, options).await?;
+        drop(display);
         if !self.json {
             print::report(name, &report);
         }

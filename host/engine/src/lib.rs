@@ -6,6 +6,8 @@
 //!
 //! Nothing here knows a vendor.
 
+pub mod dry_run;
+mod examined;
 pub mod identity;
 mod marker;
 pub mod plan;

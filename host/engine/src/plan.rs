@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use picture::picture;
 
-use crate::{run::RunError, source_session::SourceSession};
+use crate::{examined::Examined, run::RunError, source_session::SourceSession};
 use recording_host_http::Downloads;
 use recording_host_model::{
     Artifact, ArtifactKey, Container, ConversationRef, Fetch, Purpose, Split, Step, TimeRange,
@@ -130,8 +130,9 @@ pub(crate) async fn plan(
     downloads: &Downloads,
 ) -> Result<Plan, RunError> {
     let started = session.start(Purpose::Estimate(range)).await?;
+    let examined = Examined::new(&session.events, "days counted", started.splits.len());
     let counts: Vec<Counts> = stream::iter(started.splits)
-        .map(|split| count(session, split))
+        .map(|split| count(session, split, &examined))
         .buffered(DAYS)
         .try_collect()
         .await?;
@@ -151,11 +152,16 @@ pub(crate) async fn plan(
     Ok(add_up(&all, sampled, fetch_size, requests_per_minute))
 }
 
-async fn count(session: &SourceSession, split: Split) -> Result<Counts, RunError> {
+async fn count(
+    session: &SourceSession,
+    split: Split,
+    examined: &Examined<'_>,
+) -> Result<Counts, RunError> {
     let mut counts = Counts::default();
     let mut take = |step| counts.take(step);
     session.all(vec![split], &mut take).await?;
     counts.unknown = u64::from(counts.days.is_empty());
+    examined.one();
     Ok(counts)
 }
 
@@ -182,9 +188,12 @@ async fn sample(
         }
     };
     session.all(started.splits, &mut take).await?;
+    let examined = Examined::new(&session.events, "files measured", artifacts.len());
+    let examined = &examined;
     let lengths: Vec<(Artifact, Option<u64>)> = stream::iter(artifacts.into_values())
         .map(|artifact| async move {
             let length = downloads.length(&artifact).await;
+            examined.one();
             (artifact, length)
         })
         .buffered(FILES)

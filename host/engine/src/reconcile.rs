@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::{
+    examined::Examined,
     recover::{Claim, Line, Receipts},
     run::RunError,
     source_session::SourceSession,
@@ -98,8 +99,14 @@ pub(crate) async fn reconcile(
         days.push(TimeRange { from, until });
         from = until;
     }
+    let examined = Examined::new(&asked.events, "days compared", days.len());
+    let examined = &examined;
     let compared: Vec<(Found, Vec<Difference>)> = stream::iter(days)
-        .map(|range| one_day(asked, range, (claim, horizon), bindings))
+        .map(|range| async move {
+            let compared = one_day(asked, range, (claim, horizon), bindings).await;
+            examined.one();
+            compared
+        })
         .buffered(DAYS)
         .try_collect()
         .await?;

@@ -18,6 +18,7 @@ use crate::{
     transfer::SinkBinding,
     verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, try_verify},
 };
+use recording_host_model::Events;
 use recording_host_sink::{SinkError, Store};
 use recording_host_state::{Queue, QueueError};
 
@@ -79,16 +80,21 @@ pub(crate) struct Repair<'a> {
     /// The sink, by its place among the bindings.
     pub(crate) place: usize,
     pub(crate) now: u64,
+    pub(crate) events: &'a Events,
 }
 
 /// Compares a sink with its receipts, object by object; none if it cannot be read.
-pub(crate) async fn verified(binding: &SinkBinding) -> Result<Option<Report>, SinkError> {
+pub(crate) async fn verified(
+    binding: &SinkBinding,
+    events: &Events,
+) -> Result<Option<Report>, SinkError> {
     let Some(store) = binding.sink.store() else {
         return Ok(None);
     };
     let options = Options {
         layout: binding.layout.clone(),
         full: true,
+        events: events.clone(),
         ..Options::default()
     };
     try_verify(store, options).await.map(Some)
@@ -101,7 +107,7 @@ impl Repair<'_> {
 
     /// Puts right what can be put right now, and notes what must be fetched.
     pub(crate) async fn repair(&self, store: &dyn Store) -> Result<Repaired, RepairError> {
-        let Some(report) = verified(self.binding()).await? else {
+        let Some(report) = verified(self.binding(), self.events).await? else {
             return Ok(Repaired::default());
         };
         let mut done = Repaired {

@@ -408,9 +408,8 @@ impl Engine {
         if self.events.has_subscribers() {
             let progress = self.queue.progress().await?;
             self.events.emit(|| Event::Progress(progress));
-            let now = self.clock.now();
-            self.events
-                .emit(|| Event::Activity(in_flight.activity(now)));
+            let activity = in_flight.activity(self.clock.now(), self.answers.paused());
+            self.events.emit(|| Event::Activity(activity));
             let backlog = self.backlog().await?;
             self.events.emit(|| Event::Backlog(backlog));
         }

@@ -23,9 +23,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use crate::receipt::{by_day, segment_of};
+use crate::{
+    examined::Examined,
+    receipt::{by_day, segment_of},
+};
 use recording_host_model::{
-    Error, hex,
+    Error, Events, hex,
     layout::{BUNDLES, Layout},
 };
 use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
@@ -68,6 +71,8 @@ pub struct Options {
     /// Decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes are
     /// compared with the sha256 in its row.
     pub decryptor: Option<Arc<dyn Decrypt>>,
+    /// Get told how far it is.
+    pub events: Events,
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or as the options say.
@@ -84,6 +89,7 @@ pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Re
         any_layout,
         full,
         decryptor,
+        events,
     } = options;
     let mut check = Check {
         store,
@@ -96,18 +102,25 @@ pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Re
         ledger: ExpectedObjects::new()?,
         told: claims::Told::default(),
         prefixes: BTreeSet::new(),
+        events,
     };
-    for (folder, keys) in by_day(store, "receipts/").await? {
+    let days = by_day(store, "receipts/").await?;
+    let events = check.events.clone();
+    let examined = Examined::new(&events, "days of receipts read", days.len());
+    for (folder, keys) in days {
         check.day(&folder, keys).await?;
+        examined.one();
     }
     let told = std::mem::take(&mut check.told);
     check.segments(told).await?;
     (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
     let places = check.places((!any_layout).then_some(&layout)).await?;
+    let listed = Some(check.report.objects);
+    let listed = Examined::of(&events, "objects listed", listed);
     for (at, place) in places.iter().enumerate() {
         let listed_before = places[..at].iter().any(|before| place.starts_with(before));
         if !listed_before {
-            check.list(place).await?;
+            check.list(place, &listed).await?;
         }
     }
     check.elsewhere(&places).await?;
@@ -128,6 +141,7 @@ struct Check<'a> {
     told: claims::Told,
     /// The prefixes of the keys of media, as headers say.
     prefixes: BTreeSet<String>,
+    events: Events,
 }
 
 impl Check<'_> {
@@ -190,12 +204,14 @@ impl Check<'_> {
     }
 
     /// Compares what is below a prefix with the receipts.
-    async fn list(&mut self, place: &str) -> Result<(), SinkError> {
+    async fn list(&mut self, place: &str, listed: &Examined<'_>) -> Result<(), SinkError> {
         let store = self.store;
         let mut pages = store.list(place).chunks(PAGE);
         while let Some(page) = pages.next().await {
-            let page = page.into_iter().collect::<Result<_, _>>()?;
+            let page = page.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let length = page.len() as u64;
             self.compare(page).await?;
+            listed.more(length);
         }
         Ok(())
     }
@@ -254,6 +270,9 @@ impl Check<'_> {
     /// Reads what has the right length, where that is not enough.
     async fn contents(&mut self) -> Result<(), SinkError> {
         let mut after = String::new();
+        let events = self.events.clone();
+        let total = self.full.then_some(self.report.objects);
+        let examined = Examined::of(&events, "objects read", total);
         loop {
             let page = self
                 .ledger
@@ -276,6 +295,7 @@ impl Check<'_> {
                 })
                 .buffer_unordered(READS);
             while let Some((expected, found)) = reads.next().await.transpose()? {
+                examined.one();
                 if let Some(detail) = unlike(&expected, found) {
                     self.find(Difference::Content, &expected, detail);
                 }

@@ -32,6 +32,15 @@ pub enum Event {
     Activity(Activity),
     /// How much waits, and how much of the vendor's limit is used; as often as `Progress`.
     Backlog(Backlog),
+    /// How far a plan, a verification, a reconciliation or a repair is, which look at much and move little.
+    Examined {
+        /// The things that are counted, such as `days compared`.
+        subject: &'static str,
+        /// How many are done.
+        done: u64,
+        /// How many there are, if that is known.
+        total: Option<u64>,
+    },
     /// The results of a step of a split are committed.
     StepCommitted {
         /// The kind of the split.
@@ -87,10 +96,17 @@ pub enum Event {
         /// The sinks that took it now, and what it became in each.
         stored: BTreeMap<String, Stored>,
     },
-    /// An artifact is unavailable.
+    /// An artifact is unavailable for now, or for good; whatever the source lacks itself is never one.
     ArtifactLost {
         /// Why, as a short stable code.
         code: String,
+    },
+    /// Recordings are unavailable for good: the outcome of their conversations is final.
+    RecordingsLost {
+        /// Why, as a short stable code.
+        code: String,
+        /// How many.
+        count: u64,
     },
     /// A sink is unavailable; the others continue.
     SinkUnavailable {
@@ -127,6 +143,12 @@ pub enum Event {
 pub struct Progress {
     /// Conversations found.
     pub conversations: u64,
+    /// Conversations that the source has counted in what it was asked for so far; none if it tells no count.
+    pub counted: Option<u64>,
+    /// Conversations of which the source has said what became of them, and handed over what it has.
+    pub fetched: u64,
+    /// Of the fetched ones, those whose outcome is final: their media are where they belong.
+    pub stored: u64,
     /// Conversations filed, by the word of their outcome.
     pub filed: BTreeMap<String, u64>,
     /// Artifacts delivered to every sink.
@@ -152,6 +174,8 @@ pub struct Activity {
     pub links: usize,
     /// How many downloads may be under way at once.
     pub transfers: usize,
+    /// How much longer requests pause because the source's API asked for it, in milliseconds.
+    pub paused_millis: Option<u64>,
 }
 
 /// What waits somewhere.

@@ -77,8 +77,13 @@ impl<W: Write + Send> Subscriber for Log<W> {
         let Ok(mut out) = self.out.lock() else {
             return;
         };
-        if let Event::Progress(_) = event {
+        if let Event::Progress(_) | Event::Examined { .. } = event {
             let progress = text(event);
+            // A look at many things that is over soon needs no line.
+            if matches!(event, Event::Examined { .. }) && out.progress.is_none() {
+                out.progress = Some((Instant::now(), progress));
+                return;
+            }
             let unchanged =
                 |(at, line): &(Instant, String)| at.elapsed() < EVERY || *line == progress;
             if out.progress.as_ref().is_some_and(unchanged) {
@@ -97,12 +102,9 @@ fn level(event: &Event) -> Level {
     match event {
         Event::Note { level, .. } => *level,
         Event::Warning { .. } | Event::SinkUnavailable { .. } => Level::Warn,
-        Event::Progress(_) | Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => {
-            Level::Info
-        }
-        Event::ArtifactLost { .. } | Event::LossesFiled { .. } | Event::Throttled { .. } => {
-            Level::Info
-        }
+        Event::Progress(_) | Event::Examined { .. } => Level::Info,
+        Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => Level::Info,
+        Event::RecordingsLost { .. } | Event::Throttled { .. } => Level::Info,
         _ => Level::Debug,
     }
 }
@@ -122,11 +124,22 @@ fn text(event: &Event) -> String {
         Event::Warning { text } => one_line(text),
         Event::Progress(progress) => {
             let filed: u64 = progress.filed.values().sum();
+            let counted = progress.counted.map_or_else(String::new, |counted| {
+                format!(" of {}", counted.max(progress.conversations))
+            });
             format!(
-                "{} conversations found, {} artifacts delivered, {filed} conversations filed",
-                progress.conversations, progress.artifacts
+                "{} conversations{counted} found, {} fetched, {} stored, {filed} filed",
+                progress.conversations, progress.fetched, progress.stored
             )
         }
+        Event::Examined {
+            subject,
+            done,
+            total,
+        } => match total {
+            Some(total) => format!("{done} of {total} {subject}"),
+            None => format!("{done} {subject}"),
+        },
         Event::SinkUnavailable { sink } => format!("sink {sink} is unavailable"),
         Event::SinkAvailable { sink, backlog } => {
             format!("sink {sink} is available again and lacks {backlog} artifacts")
@@ -137,6 +150,9 @@ fn text(event: &Event) -> String {
             number,
             conversations,
         } => format!("filed segment {number} of {day} in {sink}: {conversations} conversations"),
+        Event::RecordingsLost { code, count } => {
+            format!("{count} recordings are unavailable: {code}")
+        }
         Event::ArtifactLost { code } => format!("an artifact is unavailable: {code}"),
         Event::LossesFiled { codes } => {
             let codes = codes.iter().map(|(code, count)| format!("{count} {code}"));

@@ -333,9 +333,9 @@ impl Subscriber for SourceMetrics {
                 received.inc_by(*bytes);
             }
             Event::ArtifactStored { stored } => self.stored(stored),
-            Event::ArtifactLost { code } => {
+            Event::RecordingsLost { code, count } => {
                 let labels = self.labels(&[("intentional", "false"), ("reason", code)]);
-                series.discarded.get_or_create(&labels).inc();
+                series.discarded.get_or_create(&labels).inc_by(*count);
             }
             Event::LossesFiled { codes } => {
                 for (code, count) in codes {

@@ -11,12 +11,14 @@ use recording_host_model::{CompletedConversation, Object, Outcome};
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
 
 /// The result of settling.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settling {
     /// Conversations whose outcome is final now.
     pub settled: u64,
     /// Conversations that are requested again later.
     pub postponed: u64,
+    /// What the settled ones lack for good, by code.
+    pub losses: BTreeMap<String, u64>,
 }
 
 impl Queue {
@@ -79,6 +81,9 @@ impl Queue {
                     passing && !losses.is_empty()
                 ])?;
                 settling.settled += 1;
+                for (code, _) in losses {
+                    *settling.losses.entry(code).or_default() += 1;
+                }
             }
             Ok(settling)
         })

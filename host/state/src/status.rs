@@ -200,5 +200,26 @@ fn progress(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Progress> {
             }
         }
     }
+    let number = |sql: &str| -> rusqlite::Result<Option<u64>> {
+        tx.prepare_cached(sql)?.query_row([], |row| {
+            Ok(row.get::<_, Option<i64>>(0)?.map(|value| value as u64))
+        })
+    };
+    progress.counted = number("SELECT sum(conversations) FROM source_count")?;
+    let filed: u64 = progress.filed.values().sum();
+    // What waits to be fetched may be very much; what is between there and the receipts is bounded.
+    let ready = number(concat!(
+        "SELECT (SELECT count(*) FROM conversation WHERE ",
+        stage!(Settled),
+        ") + (SELECT count(*) FROM conversation WHERE ",
+        stage!(Closing),
+        ")"
+    ))?;
+    let reported = number(concat!(
+        "SELECT count(*) FROM conversation WHERE ",
+        stage!(Reported)
+    ))?;
+    progress.stored = filed + ready.unwrap_or_default();
+    progress.fetched = progress.stored + reported.unwrap_or_default();
     Ok(progress)
 }

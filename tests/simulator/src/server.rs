@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) media: Media,
     pub(crate) media_url: String,
     pub(crate) client_id: String,
-    pub(crate) client_secret: String,
+    client_secret: Mutex<String>,
     pub(crate) chance: Chance,
     /// Until when the log-in service is down (ms of the simulated time).
     login_up: AtomicU64,
@@ -69,6 +69,11 @@ pub(crate) struct World {
 }
 
 impl World {
+    pub(crate) fn client_secret(&self) -> String {
+        let now = self.client_secret.lock();
+        now.expect("no panic in between").clone()
+    }
+
     fn door(&self, origin: Origin) -> &Door {
         &self.doors[origin as usize]
     }
@@ -197,7 +202,7 @@ impl Simulator {
             exports: Exports::default(),
             media: Media::new(settings.seed),
             media_url: format!("http://{media_address}"),
-            client_secret: format!("secret-of-{}", &client[..8]),
+            client_secret: Mutex::new(format!("secret-of-{}", &client[..8])),
             client_id: client,
             chance: Chance::new(
                 settings.faults.clone(),
@@ -260,7 +265,13 @@ impl Simulator {
     /// Its secret.
     #[must_use]
     pub fn client_secret(&self) -> String {
-        self.world.client_secret.clone()
+        self.world.client_secret()
+    }
+
+    /// Gives the client another secret; the one before is refused from here on, and its tokens stay good.
+    pub fn set_client_secret(&self, secret: &str) {
+        let now = self.world.client_secret.lock();
+        secret.clone_into(&mut now.expect("no panic in between"));
     }
 
     /// The organization that it serves.

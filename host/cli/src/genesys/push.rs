@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use recording_host_engine::{Pipeline, run::Interval};
 
 use super::jobs::{Job, Order, Push as Jobs, Select};
-use crate::{Done, clock::clock, stopped};
+use crate::{Done, clock::clock, stopped, terminal};
 
 /// The type of the sources that can push.
 const SOURCE: &str = "genesys_cloud";
@@ -36,7 +36,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct Whose {
     /// The configuration, YAML or TOML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// The source of type genesys_cloud, if there is more than one.
     #[arg(long, value_name = "NAME")]
@@ -181,7 +181,7 @@ impl Start {
             },
         };
         let job = jobs.start(&order).await?;
-        eprintln!("job {}", job.id);
+        terminal::say("info", &format!("job {}", job.id));
         follow(&jobs, &job.id).await
     }
 }
@@ -209,7 +209,7 @@ async fn follow(jobs: &Jobs, id: &str) -> anyhow::Result<Done> {
     let following = jobs.follow(id, |job| {
         let line = line(job);
         if *told.borrow() != line {
-            eprintln!("{line}");
+            terminal::say("info", &line);
             told.replace(line);
         }
     });

@@ -71,7 +71,10 @@ impl Engine {
     ) -> Result<(), RunError> {
         let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
-        self.queue.settle(now, late, confirm).await?;
+        let settled = self.queue.settle(now, late, confirm).await?;
+        for (code, count) in settled.losses {
+            self.events.emit(|| Event::RecordingsLost { code, count });
+        }
         let overdue = upkeep.is_overdue(elapsed);
         let open = self.interval.until.is_none();
         let least = match overdue {

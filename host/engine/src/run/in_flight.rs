@@ -1,5 +1,7 @@
 //! The state of a run that lives in memory alone, by stage; the queue can restore it.
 
+use std::time::Duration;
+
 use super::{
     adaptive_concurrency::AdaptiveConcurrency,
     backfill::Backfill,
@@ -7,6 +9,7 @@ use super::{
     fetch_concurrency::FetchConcurrency,
     job_times::JobTimes,
     links::Links,
+    ms,
     sink_health::SinkHealth,
     splits::{Splits, is_search},
 };
@@ -73,8 +76,8 @@ impl InFlight {
         }
     }
 
-    /// What is under way at a time (ms).
-    pub(super) fn activity(&self, now: u64) -> Activity {
+    /// What is under way at a time (ms), while requests pause for as long as `paused`.
+    pub(super) fn activity(&self, now: u64, paused: Option<Duration>) -> Activity {
         let (jobs, oldest) = self.job_times.waiting();
         Activity {
             splits: self.splits.begun(),
@@ -82,6 +85,7 @@ impl InFlight {
             oldest_job_millis: oldest.map(|since| now.saturating_sub(since)),
             links: self.links.ready(),
             transfers: self.concurrency.limit(),
+            paused_millis: paused.map(ms),
         }
     }
 

@@ -12,7 +12,10 @@ use tokio::time::timeout;
 
 use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
+    dry_run::{self, DryRun},
+    examined::Examined,
     plan::{self, Plan},
+    privacy::Intake,
     reconcile::{Reconciled, reconcile},
     recover::Claim,
     source_session::SourceSession,
@@ -100,6 +103,22 @@ impl Pipeline {
         Ok(plan::plan(&session, range, fetch_size, per_minute, &downloads).await?)
     }
 
+    /// Says what a run would fetch, and under which keys the sinks would get it. The source is searched and
+    /// asked for nothing that costs; nothing is written.
+    ///
+    /// # Errors
+    /// [`Error`] if the source cannot be asked, or the queue cannot be read.
+    pub async fn dry_run(&self) -> Result<DryRun, Error> {
+        let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
+        let queue = self
+            .look(&self.identified()?)
+            .await?
+            .map(|(queue, _)| queue);
+        let intake = Intake::new(self.source.privacy.clone());
+        let range = self.range();
+        Ok(dry_run::dry_run(&session, range, queue.as_ref(), &self.bindings, &intake).await?)
+    }
+
     /// Tries out the source and the sinks, all at once and each part once: what gives no answer in
     /// eight seconds is reported so. Nothing is exported.
     ///
@@ -107,13 +126,17 @@ impl Pipeline {
     /// [`Error`] if the source is not configured right.
     pub async fn check(&self) -> Result<Vec<Finding>, Error> {
         let findings = Mutex::new(Vec::new());
+        let parts = 1 + self.bindings.len();
+        let examined = Examined::new(&self.events, "parts tried", parts);
         let source = async {
             let bad = |text: String| Finding {
                 subject: "source".to_owned(),
                 state: State::Bad,
                 text,
             };
-            match timeout(CHECK, self.check_source(&findings)).await {
+            let checked = timeout(CHECK, self.check_source(&findings)).await;
+            examined.one();
+            match checked {
                 Ok(Ok(())) => Ok(None),
                 Ok(Err(error @ (RunError::Options(_) | RunError::Config(_)))) => Err(error),
                 Ok(Err(error)) => Ok(Some(bad(error.to_string()))),
@@ -126,6 +149,7 @@ impl Pipeline {
                 Ok(Err(SinkError { key, reason, .. })) => (State::Bad, format!("{key}: {reason}")),
                 Err(_) => (State::Bad, late()),
             };
+            examined.one();
             Finding {
                 subject: format!("sink {}", binding.name),
                 state,

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     privacy::Intake,
     recover::{Claim, RecoverError, recover},
+    repair::Repaired,
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
 use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiter, Limiters, SourceHttp};
@@ -222,7 +223,8 @@ impl Pipeline {
     }
 
     /// Runs the export to its end, or until `stop` turns true: then downloads under way come to their
-    /// end, for at most 20 seconds. To end it at once, drop the future. Either way nothing is lost, and
+    /// end, for at most 20 seconds. One that follows its source ends well so; any other ends with an error
+    /// of the kind [`Stopped`](recording_host_model::ErrorKind::Stopped). To end it at once, drop the future. Either way nothing is lost, and
     /// the next run resumes.
     ///
     /// # Errors
@@ -232,8 +234,12 @@ impl Pipeline {
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
         let run = self.set_up(absent, &mut stop).await?;
-        let mut repaired = run.run(stop.clone()).await?;
-        if run.repair {
+        let mut repaired = match run.run(stop.clone()).await {
+            // That is how an export without an end ends.
+            Err(RunError::Stopped) if run.following => Repaired::default(),
+            ran => ran?,
+        };
+        if run.repair && !*stop.borrow() {
             repaired = run.left(repaired).await?;
             // What was on its way when it was damaged is named by a receipt only now.
             let mut passes = 1;

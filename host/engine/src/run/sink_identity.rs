@@ -271,6 +271,7 @@ impl Engine {
                 bindings: &self.bindings,
                 place,
                 now: self.clock.now(),
+                events: &self.events,
             };
             let repaired = repair.repair(store).await.map_err(|error| match error {
                 RepairError::Sink(error) => RunError::Sink(error),
@@ -285,7 +286,7 @@ impl Engine {
     pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
         repaired.left.clear();
         for binding in &self.bindings {
-            let Some(report) = verified(binding).await? else {
+            let Some(report) = verified(binding, &self.events).await? else {
                 continue;
             };
             if !report.findings.is_empty() {

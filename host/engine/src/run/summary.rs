@@ -31,6 +31,8 @@ pub struct Summary {
     /// Conversations of which recordings are unavailable and that no run before has named, at most a
     /// thousand.
     pub losses: Vec<Loss>,
+    /// How many such losses there are, by code.
+    pub losses_by_code: BTreeMap<String, u64>,
     /// How many conversations have losses that runs before have named.
     pub known_losses: u64,
     /// Ranges in which the source counts more conversations than were found.
@@ -56,7 +58,12 @@ impl Summary {
     /// The summary of an export; its losses count as named from now on.
     pub(crate) async fn of(queue: &Queue, calls: Calls, seconds: f64) -> Result<Self, QueueError> {
         let progress = queue.progress().await?;
-        let losses = queue.losses(NAMED, true).await?;
+        let mut losses = queue.losses(usize::MAX, true).await?;
+        let mut losses_by_code = BTreeMap::<String, u64>::new();
+        for (_, code, _) in &losses {
+            *losses_by_code.entry(code.clone()).or_default() += 1;
+        }
+        losses.truncate(NAMED);
         let lost = queue.status().await?.lost;
         let miscounted = queue.miscounted().await?;
         let lacking = queue.lacking().await?;
@@ -77,6 +84,7 @@ impl Summary {
                     message,
                 })
                 .collect(),
+            losses_by_code,
             known_losses: lost.saturating_sub(new),
             miscounted,
             repaired: None,

@@ -163,7 +163,7 @@ pub(crate) fn serve(world: &World, request: &Request) -> (Reply, Option<String>)
         let text = "grant_type must be client_credentials, and nothing else be given";
         return refuse(bad, "unsupported_grant_type", text);
     }
-    let wanted = format!("{}:{}", world.client_id, world.client_secret);
+    let wanted = format!("{}:{}", world.client_id, world.client_secret());
     let right = request
         .header("authorization")
         .and_then(|header| header.strip_prefix("Basic "))

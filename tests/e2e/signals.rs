@@ -1,0 +1,216 @@
+//! A run ends well when it is told to, and goes on with another configuration without losing anything.
+
+use std::{process::Stdio, time::Duration};
+
+use genesys_simulator::Settings;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
+
+use crate::support::{Harness, export, filed, files, media, same_media, within_deadline};
+
+/// How much faster than real time these runs are.
+const FAST: f64 = 600.0;
+
+/// A program that runs, with what it writes on standard error.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(harness: &Harness, arguments: &[&str]) -> Self {
+        let mut program = Command::from(harness.program());
+        program
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = program.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Running { child, lines }
+    }
+
+    /// Waits for a line with this text.
+    async fn until(&mut self, text: &str) -> String {
+        let mut before = Vec::new();
+        loop {
+            match within_deadline(self.lines.next_line()).await.unwrap() {
+                Some(line) if line.contains(text) => return line,
+                Some(line) => before.push(line),
+                None => panic!("{text:?} is not in {before:#?}"),
+            }
+        }
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// The exit code, what was written on standard output, and the rest of standard error.
+    async fn end(mut self) -> (Option<i32>, String, Vec<String>) {
+        let mut lines = Vec::new();
+        while let Some(line) = within_deadline(self.lines.next_line()).await.unwrap() {
+            lines.push(line);
+        }
+        let mut out = String::new();
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut out).await.unwrap();
+        (self.child.wait().await.unwrap().code(), out, lines)
+    }
+}
+
+/// Waits until something holds.
+async fn soon(holds: impl Fn() -> bool) {
+    within_deadline(async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+async fn harness(conversations: u64) -> Harness {
+    let settings = Settings {
+        conversations,
+        days: 1,
+        clock_start: Some("2026-01-06T00:00:00Z".parse().unwrap()),
+        ..Settings::default()
+    };
+    Harness::fast(settings, FAST).await
+}
+
+fn following(harness: &Harness) -> Value {
+    let mut config = harness.config();
+    config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
+    config["sources"]["calls"]["late_hours"] = json!(1);
+    config["sources"]["calls"]["follow"] =
+        json!({ "settle_seconds": 60, "look_back_seconds": 60, "every_seconds": 60 });
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_a_new_secret_and_loses_no_recording() {
+    let harness = harness(200).await;
+    let secrets = harness.folder.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    let secret = secrets.join("client_secret");
+    std::fs::write(&secret, harness.simulator.client_secret()).unwrap();
+    let mut config = following(&harness);
+    config["secret"] = json!({ "files": { "type": "directory", "path": secrets } });
+    config["sources"]["calls"]["auth"]["client_secret"] = json!("SECRET[files.client_secret]");
+    let path = harness.write(&config).display().to_string();
+    let mut run = Running::start(&harness, &["run", "--follow", "-v", "--config", &path]);
+    run.until("artifact_stored").await;
+
+    // A configuration that is wrong is named, and changes nothing.
+    let mut wrong = config.clone();
+    wrong["sinks"]["lake"]["pth"] = json!("x");
+    harness.write(&wrong);
+    run.signal("-HUP").await;
+    let said = run.until("not reloaded").await;
+    assert!(said.contains("sinks.lake.pth"), "{said}");
+    run.until("artifact_stored").await;
+
+    // The secret changes: from here on the one before is refused.
+    harness.write(&config);
+    harness.simulator.set_client_secret("another secret");
+    std::fs::write(&secret, "another secret\n").unwrap();
+    run.signal("-HUP").await;
+    run.until("reloading").await;
+    soon(|| filed(&harness.output()) >= 200).await;
+    run.signal("-TERM").await;
+    let (code, out, lines) = run.end().await;
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert!(out.contains("conversations  200"), "{out}");
+
+    let mut again = following(&harness);
+    again["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
+    let other = harness.folder.path().join("other");
+    again["data_dir"] = json!(harness.folder.path().join("other-data"));
+    again["sinks"]["lake"]["path"] = json!(other);
+    assert_eq!(
+        again["sources"]["calls"]["auth"]["client_secret"],
+        "another secret"
+    );
+    let summary = export(again).await;
+    assert_eq!(summary.conversations, 200);
+    same_media(&media(&files(&harness.output())), &media(&files(&other)));
+    let output = harness.output().display().to_string();
+    let ran = harness.run_program(&["verify", "--full", &output]).await;
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_export_ends_with_a_summary_whoever_stops_it() {
+    for signal in ["-TERM", "-INT"] {
+        let harness = harness(40).await;
+        let path = harness.write(&following(&harness)).display().to_string();
+        let mut run = Running::start(
+            &harness,
+            &["run", "--follow", "--json", "-v", "--config", &path],
+        );
+        run.until("artifact_stored").await;
+        run.signal(signal).await;
+        let (code, out, lines) = run.end().await;
+        assert_eq!(code, Some(0), "{lines:#?}");
+        let summary: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(summary["sources"]["calls"]["conversations"], 40, "{out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_that_loses_its_terminal_or_its_reader_stops_and_says_so() {
+    let harness = Harness::start(Settings {
+        conversations: 300,
+        ..Settings::default()
+    })
+    .await;
+    let path = harness.write(&harness.config()).display().to_string();
+    let arguments = ["run", "-v", "--config", &path];
+    let mut run = Running::start(&harness, &arguments);
+    run.until("request").await;
+    run.signal("-HUP").await;
+    run.until("stopping").await;
+    let (code, _, lines) = run.end().await;
+    assert_eq!(code, Some(1), "{lines:#?}");
+    assert!(lines.last().unwrap().contains("run again"), "{lines:#?}");
+
+    let mut run = Running::start(&harness, &arguments);
+    run.until("request").await;
+    // Nobody reads any more.
+    drop(run.lines);
+    let code = within_deadline(run.child.wait()).await.unwrap().code();
+    assert_eq!(code, Some(1));
+    let ran = harness.run_program(&["run", "--config", &path]).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    assert_eq!(filed(&harness.output()), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_names_the_configuration() {
+    let harness = harness(20).await;
+    let path = harness.write(&harness.config());
+    for command in [&["validate"][..], &["status"], &["verify"]] {
+        let mut program = Command::from(harness.program());
+        program
+            .args(command)
+            .args(["--json"])
+            .env("RECORDING_HOST_CONFIG", &path);
+        let ran = program.output().await.unwrap();
+        assert!(matches!(ran.status.code(), Some(0 | 4)), "{ran:?}");
+        let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        assert!(report.is_object(), "{report}");
+    }
+    // An archive on the command line is meant, whatever the environment says.
+    let mut program = Command::from(harness.program());
+    program
+        .args(["verify", "/nowhere"])
+        .env("RECORDING_HOST_CONFIG", &path);
+    let ran = program.output().await.unwrap();
+    assert_eq!(ran.status.code(), Some(4), "{ran:?}");
+}
