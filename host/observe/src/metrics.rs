@@ -107,6 +107,8 @@ impl Metrics {
             .sources
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // One that was read anew takes the place of the one before.
+        sources.retain(|other| other.of.source != source.of.source);
         sources.push(Arc::clone(&source));
         source
     }
