@@ -54,6 +54,8 @@ mod new_source;
 mod observe;
 #[path = "e2e/official_clients.rs"]
 mod official_clients;
+#[path = "e2e/other_hosts.rs"]
+mod other_hosts;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/pace.rs"]

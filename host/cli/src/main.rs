@@ -28,6 +28,8 @@ macro_rules! print {
 mod check;
 mod cleanup;
 mod clock;
+#[cfg(feature = "componentize")]
+mod componentize;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -104,6 +106,9 @@ enum Command {
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
+    /// Makes a component of a core module, such as cargo builds of a source in Rust.
+    #[cfg(feature = "componentize")]
+    Componentize(componentize::Componentize),
     /// Writes a folder with a source of your own to begin with.
     NewSource(new_source::NewSource),
 }
@@ -173,6 +178,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Generate(generate) => generate.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
+        #[cfg(feature = "componentize")]
+        Command::Componentize(componentize) => componentize.run(),
         Command::NewSource(new) => new.run(),
     }
 }
