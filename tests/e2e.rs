@@ -38,6 +38,9 @@ mod full_disk;
 mod genesys;
 #[path = "e2e/guest_mistakes.rs"]
 mod guest_mistakes;
+#[cfg(unix)]
+#[path = "e2e/guides.rs"]
+mod guides;
 #[path = "e2e/identity.rs"]
 mod identity;
 #[path = "e2e/layouts.rs"]
@@ -66,6 +69,8 @@ mod plan_and_check;
 mod privacy;
 #[path = "e2e/push.rs"]
 mod push;
+#[path = "e2e/reference.rs"]
+mod reference;
 #[path = "e2e/resume.rs"]
 mod resume;
 #[path = "e2e/retry.rs"]

@@ -73,7 +73,7 @@ Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configur
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Exports a simulated contact center to a folder; needs nothing.
+    /// Exports a simulated contact center to a folder; needs no account.
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
     /// Exports what a configuration says; resumes where the last run stopped.

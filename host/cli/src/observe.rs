@@ -37,7 +37,7 @@ enum LogFormat {
     Json,
 }
 
-/// What watches a run.
+/// The observers of a run.
 pub(super) struct Watching {
     watch: Watch,
     metrics: Metrics,

@@ -1,4 +1,4 @@
-//! Whether a run lives, and whether it does its work.
+//! Liveness and readiness of a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,7 +88,7 @@ impl Health {
         })
     }
 
-    /// What keeps it from its work.
+    /// The reasons for which it is not ready.
     pub(crate) fn hindered(&self) -> Vec<String> {
         let mut reasons = self.stuck();
         self.with(|sources| {

@@ -1,4 +1,4 @@
-//! What happens in a running export, for those who operate it: a log, metrics, health.
+//! Log, metrics and health of a running export, for those who operate it.
 //!
 //! All of it subscribes to [`Event`](recording_host_model::Event)s, and none of it holds what they do not:
 //! no secret, no signed link, no name or number of a person.

@@ -47,7 +47,7 @@ impl InFlight {
         self.splits.is_idle() && self.links.ready() == 0 && self.backfill.is_done()
     }
 
-    /// What is under way at a time (ms).
+    /// The work under way at a time (ms).
     pub(super) fn activity(&self, now: u64) -> Activity {
         let (jobs, oldest) = self.job_times.waiting();
         Activity {
