@@ -56,7 +56,7 @@ macro_rules! plain {
     ($($type:ty),*) => { $(
         impl Canonical for $type {
             fn canonical(&self) -> Value {
-                Value::from(self.clone())
+                Value::from(*self)
             }
         }
     )* };
@@ -86,7 +86,7 @@ macro_rules! variant {
     };
 }
 
-plain!(bool, u8, u16, u32, u64, String);
+plain!(bool, u8, u32, u64);
 record!(Step {
     conversations,
     artifacts,
@@ -203,6 +203,12 @@ record!(Request {
 variant!(Method { Get, Post, Put, Delete; });
 variant!(SourceError { ; Options, Auth, Forbidden, Gone, Transient, Permanent, IncompatibleState });
 record!(OptionError { path, message });
+
+impl Canonical for String {
+    fn canonical(&self) -> Value {
+        Value::from(self.as_str())
+    }
+}
 
 impl<T: Canonical> Canonical for Vec<T> {
     fn canonical(&self) -> Value {
