@@ -42,6 +42,9 @@ mod full_disk;
 mod genesys;
 #[path = "e2e/guest_mistakes.rs"]
 mod guest_mistakes;
+#[cfg(unix)]
+#[path = "e2e/guides.rs"]
+mod guides;
 #[path = "e2e/identity.rs"]
 mod identity;
 #[path = "e2e/layouts.rs"]
@@ -62,6 +65,8 @@ mod notify;
 mod observe;
 #[path = "e2e/official_clients.rs"]
 mod official_clients;
+#[path = "e2e/other_hosts.rs"]
+mod other_hosts;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/pace.rs"]
@@ -74,6 +79,8 @@ mod plan_and_check;
 mod privacy;
 #[path = "e2e/push.rs"]
 mod push;
+#[path = "e2e/reference.rs"]
+mod reference;
 #[path = "e2e/resume.rs"]
 mod resume;
 #[path = "e2e/retry.rs"]

@@ -95,6 +95,6 @@ fn encode(module: &[u8]) -> Vec<u8> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .expect("the module carries its component type")
 }

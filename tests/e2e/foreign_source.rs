@@ -1,4 +1,4 @@
-//! A source that a third party wrote in JavaScript runs in the same sandbox, with as little.
+//! A source that a third party wrote in JavaScript or Python runs in the same sandbox, with as little.
 
 use std::{
     collections::BTreeMap,
@@ -53,12 +53,44 @@ pub(crate) fn build(script: &Path, into: &Path) {
     assert!(built.status.success(), "{built:?}");
 }
 
+/// Makes a component of `source.py` in a folder, as docs/write-a-source.md says.
+pub(crate) fn build_python(folder: &Path, into: &Path) {
+    let packages = std::env::var_os("COMPONENTIZE_PY")
+        .expect("COMPONENTIZE_PY is the folder with componentize-py; tests/run installs it");
+    let tool = Path::new(&packages).join("bin/componentize-py");
+    let built = Command::new(&tool)
+        .env("PYTHONPATH", &packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(folder)
+        .args(["-d", "wit", "-w", "recording-source"])
+        .args(["componentize", "--stub-wasi", "source", "-o"])
+        .arg(into)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", tool.display()));
+    assert!(built.status.success(), "{built:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs componentize-qjs, which tests/run installs"]
 async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server_has() {
     let folder = tempfile::tempdir().unwrap();
-    let component = folder.path().join("http-folder.wasm");
-    build(&example(), &component);
+    build(&example(), &folder.path().join("http-folder.wasm"));
+    exports_what_a_web_server_has(folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs componentize-py, which tests/run installs"]
+async fn a_component_in_python_imports_nothing_and_exports_what_a_web_server_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../component/examples/http-folder-python");
+    build_python(&example, &folder.path().join("http-folder.wasm"));
+    exports_what_a_web_server_has(folder.path()).await;
+}
+
+/// Exports the folder of a web server with the component `http-folder.wasm` in `folder`.
+async fn exports_what_a_web_server_has(folder: &Path) {
+    let component = folder.join("http-folder.wasm");
     let path = component.display().to_string();
     let shown = run_program(&["inspect", &path]).await;
     let shown = String::from_utf8(shown.stdout).unwrap();
@@ -88,7 +120,7 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
     let url = serve(served).await;
     let config = |base_url: &str| -> Value {
         json!({
-            "data_dir": folder.path().join("data"),
+            "data_dir": folder.join("data"),
             "sources": { "calls": {
                 "type": "component",
                 "path": path,
@@ -97,10 +129,10 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
                 "allow_private_addresses": true,
                 "options": { "base_url": base_url, "interval": "2026-01-05/2026-01-08" },
             } },
-            "sinks": { "lake": { "type": "filesystem", "path": folder.path().join("output") } },
+            "sinks": { "lake": { "type": "filesystem", "path": folder.join("output") } },
         })
     };
-    let file = folder.path().join("config.yaml");
+    let file = folder.join("config.yaml");
     std::fs::write(&file, config("calls").to_string()).unwrap();
     let file = file.display().to_string();
     let wrong = run_program(&["validate", "--config", &file]).await;
@@ -115,7 +147,7 @@ async fn a_component_in_javascript_imports_nothing_and_exports_what_a_web_server
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(3), "{said}");
     assert!(said.contains("c-5 is left out"), "{said}");
-    let written = files(&folder.path().join("output"));
+    let written = files(&folder.join("output"));
     let stored: Vec<String> = media(&written).into_keys().collect();
     let expected = [("05", "c-1"), ("05", "c-2"), ("07", "c-4")]
         .map(|(day, id)| format!("recordings/2026/01/{day}/{id}/{id}.ogg"));

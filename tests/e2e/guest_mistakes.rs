@@ -42,7 +42,7 @@ impl Mistaken {
         self.folder.path().join("answers")
     }
 
-    /// What `inspect --try` says of a mistake, and whether it ends well.
+    /// The output of `inspect --try` for a mistake; true if it ends well.
     async fn tried(&self, mistake: &str) -> (bool, String) {
         let options = json!({ "url": "https://calls.example", "mistake": mistake,
             "interval": "2026-01-05/2026-01-06" });

@@ -23,7 +23,7 @@ fn settings() -> Settings {
     }
 }
 
-/// What a script among `tests/clients` prints when it has driven a simulator.
+/// The output of a script among `tests/clients` that has driven a simulator.
 async fn driven(mut runtime: Command, script: &str, harness: &Harness) -> Value {
     let (from, until) = harness.organization().interval();
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients");

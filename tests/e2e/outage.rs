@@ -101,7 +101,7 @@ async fn a_run_that_is_told_to_stop_can_be_gone_on_with() {
     let output = output.await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("run again to go on from here"), "{said}");
+    assert!(said.contains("stopped; run it again to resume"), "{said}");
     assert!(told.elapsed() < Duration::from_secs(30));
     let left: Vec<String> = files(&harness.output())
         .into_keys()

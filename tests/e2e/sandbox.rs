@@ -36,7 +36,10 @@ async fn what_is_no_source_of_this_version_is_refused_with_what_to_do() {
     let empty = r#"(instance $i) (export "NAME" (instance $i))"#;
     let exporting = |name: &str| format!("(component {})", empty.replace("NAME", name));
     for (wat, expected) in [
-        ("(module)".to_owned(), "wasm-tools component new"),
+        (
+            "(module)".to_owned(),
+            "recording-host componentize FILE -o COMPONENT",
+        ),
         (
             exporting("recording:source/source@0.1.0"),
             "implements recording:source/source@0.1.0, and this program runs recording:source/source@0.2.0",

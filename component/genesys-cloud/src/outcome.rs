@@ -54,7 +54,7 @@ pub(crate) fn left_out() -> OutcomeResult {
     })
 }
 
-/// A code for the vendor's free text, of which there is no catalogue.
+/// A code for the vendor's free text, of which there is no catalog.
 fn code(message: &str) -> &'static str {
     let message = message.to_ascii_lowercase();
     [

@@ -28,6 +28,8 @@ macro_rules! print {
 mod check;
 mod cleanup;
 mod clock;
+#[cfg(feature = "componentize")]
+mod componentize;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -85,7 +87,7 @@ Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configur
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Exports a simulated contact center to a folder; needs nothing.
+    /// Exports a simulated contact center to a folder; needs no account.
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
     /// Exports what a configuration says; resumes where the last run stopped.
@@ -118,6 +120,9 @@ enum Command {
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
+    /// Makes a component of a core module, such as cargo builds of a source in Rust.
+    #[cfg(feature = "componentize")]
+    Componentize(componentize::Componentize),
     /// Writes a folder with a source of your own to begin with.
     NewSource(new_source::NewSource),
     /// Prints a script that completes commands and options in a shell.
@@ -195,6 +200,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Generate(generate) => generate.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
+        #[cfg(feature = "componentize")]
+        Command::Componentize(componentize) => componentize.run(),
         Command::NewSource(new) => new.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

@@ -34,6 +34,7 @@ pub(super) struct NewSource {
 enum Language {
     Rust,
     Js,
+    Python,
 }
 
 /// A file of a new source.
@@ -60,8 +61,9 @@ impl NewSource {
             .unwrap_or_else(|| PathBuf::from(&self.name));
         let files = match self.lang {
             Language::Rust => self.rust()?,
-            Language::Js if self.sdk.is_some() => super::usage("--sdk is for `--lang rust`"),
+            _ if self.sdk.is_some() => super::usage("--sdk is for `--lang rust`"),
             Language::Js => js(),
+            Language::Python => python(),
         };
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -107,24 +109,49 @@ impl NewSource {
 }
 
 fn js() -> Vec<File> {
-    vec![
+    let mut files = vec![
         file("source.js", include_str!("../templates/js/source.js")),
         file(
             "package.json",
             include_str!("../templates/js/package.json.txt"),
         ),
+        file("README.md", include_str!("../templates/js/README.md")),
+        file(".gitignore", "/node_modules\n/data\n/archive\n*.wasm\n"),
+    ];
+    files.extend(http_folder());
+    files
+}
+
+fn python() -> Vec<File> {
+    let mut files = vec![
+        file("source.py", include_str!("../templates/python/source.py")),
+        file(
+            "requirements.txt",
+            include_str!("../templates/python/requirements.txt"),
+        ),
+        file("README.md", include_str!("../templates/python/README.md")),
+        file(
+            ".gitignore",
+            "/.venv\n/bindings\n__pycache__\n/data\n/archive\n*.wasm\n",
+        ),
+    ];
+    files.extend(http_folder());
+    files
+}
+
+/// The files that a source for a folder on a web server has in every language.
+fn http_folder() -> [File; 4] {
+    [
         file("wit/source.wit", WIT),
         file(
             "answers/GET_calls.example_archive_2026-01-05_index.json",
-            "[\"c-17\"]\n",
+            include_str!("../templates/js/index.json"),
         ),
         file(
             "answers/GET_calls.example_archive_2026-01-05_c-17.json",
-            "{ \"start\": \"2026-01-05T09:00:07Z\", \"end\": \"2026-01-05T09:04:00Z\", \"agent\": \"Zoë\" }\n",
+            include_str!("../templates/js/c-17.json"),
         ),
-        file("README.md", include_str!("../templates/js/README.md")),
         file("config.yaml", include_str!("../templates/js/config.yaml")),
-        file(".gitignore", "/node_modules\n/data\n/archive\n*.wasm\n"),
     ]
 }
 

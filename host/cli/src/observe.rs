@@ -35,7 +35,7 @@ pub(super) struct Watch {
     otlp_endpoint: Option<String>,
 }
 
-/// What watches a run.
+/// The observers of a run.
 pub(super) struct Watching {
     watch: Watch,
     display: Display,

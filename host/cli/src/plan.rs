@@ -1,4 +1,4 @@
-//! `plan`: says what an export will take.
+//! `plan`: estimates the size, requests and duration of an export.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -301,7 +301,7 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
     parts.join(", ")
 }
 
-/// What to say where an export has found nothing at all.
+/// The line for an export that has found nothing at all.
 pub(super) const NOTHING: &str = "no conversation was found in what was searched: if there should be some, check `interval`, which is in UTC, the filters, and the divisions of the client";
 
 /// Prints what an export will take.

@@ -30,18 +30,18 @@ pub(super) struct Run {
     /// Run until stopped and export new conversations as they end; for intervals with an open end.
     #[arg(long)]
     follow: bool,
-    /// Take up again the conversations that earlier runs could not have in full.
+    /// Fetch again the conversations whose recordings earlier runs could not get in full.
     #[arg(long)]
     retry_failed: bool,
     /// Search the whole interval once more, for what was not there when it was searched.
     #[arg(long)]
     search_again: bool,
-    /// Compare the sinks with their receipts, object by object, and put right what is not as it should
-    /// be: from another sink that has it, else from the source.
+    /// Compare the sinks with their receipts, object by object, and repair what is missing or damaged:
+    /// from another sink that has it, else from the source.
     #[arg(long)]
     repair: bool,
-    /// Fill this sink with all that it lacks, though it is not the one that the export was filed in: it
-    /// was moved or emptied; may be repeated.
+    /// Fill this sink with all that it lacks, although it is not the one that the export was filed in, as
+    /// after it was moved or emptied; may be given more than once.
     #[arg(long, value_name = "SINK")]
     refill: Vec<String>,
     /// Say what would be fetched and where each sink would put it, and do nothing: no job is submitted,

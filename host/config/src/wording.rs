@@ -1,6 +1,6 @@
 //! Messages of the deserializer in the words of a configuration: text, number, table, list.
 
-/// What a key must be, by the deserializer's word for it; the first that fits counts.
+/// The expected value of a key, by the deserializer's word for it; the first that fits counts.
 const EXPECTED: [(&str, &str); 14] = [
     ("a string", "a text"),
     ("path string", "a path"),

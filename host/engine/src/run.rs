@@ -127,7 +127,7 @@ pub(crate) enum RunError {
     #[error("privacy: a record of the steps would hold what it takes out; leave out one of them")]
     Private,
     /// It was told to stop.
-    #[error("stopped; run again to go on from here")]
+    #[error("stopped; run it again to resume")]
     Stopped,
 }
 

@@ -35,7 +35,7 @@ pub enum TokenError {
     Intermediary {
         /// The log-in host.
         host: String,
-        /// What answered, and how to fix it.
+        /// Who answered in its place, and how to fix it.
         reason: String,
     },
     /// The credentials are wrong.

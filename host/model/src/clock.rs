@@ -103,7 +103,7 @@ impl Default for Clock {
     }
 }
 
-/// What the machine's clock shows, in milliseconds since the epoch.
+/// The time of the machine's clock, in milliseconds since the epoch.
 fn machine() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)

@@ -28,7 +28,7 @@ pub enum Event {
     },
     /// How far the export is; at most once a second.
     Progress(Progress),
-    /// What is under way; as often as `Progress`, and at least every five minutes.
+    /// The work under way; as often as `Progress`, and at least every five minutes.
     Activity(Activity),
     /// How much waits, and how much of the vendor's limit is used; as often as `Progress`.
     Backlog(Backlog),
@@ -161,7 +161,7 @@ pub struct Progress {
     pub watermark: Option<u64>,
 }
 
-/// What a run has under way.
+/// The work that a run has under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Activity {
     /// Splits that have begun and are not done.
@@ -198,7 +198,7 @@ pub struct Backlog {
     pub requests_allowed: Option<u64>,
 }
 
-/// What an artifact became in a sink.
+/// An artifact as a sink has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stored {
     /// Objects.

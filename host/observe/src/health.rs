@@ -1,4 +1,4 @@
-//! Whether a run lives, and whether it does its work.
+//! Liveness and readiness of a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -94,7 +94,7 @@ impl Health {
         })
     }
 
-    /// What keeps a source from its work; nothing before its first response.
+    /// The reasons that keep a source from its work; none before its first response.
     pub(crate) fn hindrances(&self, source: &str) -> Vec<String> {
         let silent = format!("{source}: silent for ");
         let stuck = self.stuck().into_iter();
@@ -114,7 +114,7 @@ impl Health {
         reasons
     }
 
-    /// What keeps it from its work.
+    /// The reasons for which it is not ready.
     #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn hindered(&self) -> Vec<String> {
         let mut reasons = self.stuck();

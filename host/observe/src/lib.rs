@@ -1,4 +1,4 @@
-//! What happens in a running export, for those who operate it: a log, metrics, health, notices, traces.
+//! Log, metrics, health, notices and traces of a running export, for those who operate it.
 //!
 //! All but the traces subscribes to [`Event`](recording_host_model::Event)s, and none of it holds what they do not:
 //! no secret, no signed link, no name or number of a person.

@@ -117,7 +117,9 @@ impl Sink for Stdout {
                 sealed: None,
             }),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                let reason = "whoever read standard output has gone; run again to go on".to_owned();
+                let reason =
+                    "standard output is closed: its reader has ended; run it again to resume"
+                        .to_owned();
                 Err(Self::failure(key, reason, false))
             }
             Err(error) => Err(Self::failure(key, error.to_string(), true)),

@@ -1,6 +1,6 @@
 //! Compiled components on disk, so that a component is compiled once and not at each start.
 //!
-//! What a file holds is run as machine code. So it is believed only if nobody but this user can have written
+//! The content of a file is run as machine code. So it is believed only if nobody but this user can have written
 //! it: folder and file belong to the user and nobody else may write them, and a digest over the file's place
 //! and content is right. Anything else counts as absent, and the component is compiled.
 

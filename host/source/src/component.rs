@@ -61,7 +61,7 @@ pub enum SandboxError {
     Invalid(String),
     /// It is a core module, which has no interface types.
     #[error(
-        "this is a core WebAssembly module, not a component; make one of it with `wasm-tools component new FILE -o COMPONENT`, or with your language's own tool (docs/write-a-source.md)"
+        "this is a core WebAssembly module, not a component; make one of it with `recording-host componentize FILE -o COMPONENT`, or with your language's own tool (docs/write-a-source.md)"
     )]
     CoreModule,
     /// It is longer than any source.
@@ -264,6 +264,18 @@ impl SourceComponent {
         input: SplitInput,
         now: u64,
     ) -> Result<Result<Step, SourceError>, SandboxError> {
+        let step = self.step_as_returned(options, state, input, now)?;
+        Ok(step.map(Into::into).map_err(Into::into))
+    }
+
+    /// The same in the types of the interface, as the component returned it.
+    pub(crate) fn step_as_returned(
+        &self,
+        options: &str,
+        state: SplitState,
+        input: SplitInput,
+        now: u64,
+    ) -> Result<Result<wit::Step, wit::SourceError>, SandboxError> {
         let (state, event) = (wit::State::from(state), wit::Event::from(input));
         let step = self.call("step", |source, store| {
             source
@@ -279,7 +291,7 @@ impl SourceComponent {
             let states = step.splits.iter().map(|split| &split.state);
             bounded(states.chain([next]))?;
         }
-        Ok(step.map(Into::into).map_err(Into::into))
+        Ok(step)
     }
 
     fn call<T>(

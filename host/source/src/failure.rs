@@ -1,6 +1,6 @@
 //! Why a call of a component failed, in words for its author.
 //!
-//! What a component had in its memory when it trapped is not shown: it may be a person's.
+//! The memory of a component that trapped is not shown: it may hold personal data.
 
 use wasmtime::{Trap, WasmBacktrace};
 

@@ -7,12 +7,12 @@ use wasmtime::{Error, ResourceLimiter, Result};
 
 /// Memory that one call may use, in bytes.
 const MEMORY: usize = 64 << 20;
-/// What an element of a table takes, in bytes, at most.
+/// The size of an element of a table, in bytes, at most.
 const ELEMENT: usize = 16;
 /// How many instances, tables and memories there may be. Components of common tools have some 20.
 const INSTANCES: usize = 256;
 
-/// What a call may still take.
+/// The memory that a call may still take.
 #[derive(Debug)]
 pub(crate) struct Limits {
     left: usize,
@@ -89,7 +89,7 @@ mod tests {
         out.push(value as u8);
     }
 
-    /// What becomes of a section; none if it stays.
+    /// The replacement of a section; none if it stays.
     type Change<'a> = &'a mut dyn FnMut(u8, &[u8]) -> Option<Vec<u8>>;
 
     /// A module or component, with some of its sections changed.

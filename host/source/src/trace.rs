@@ -1,7 +1,10 @@
 //! Writes down the steps of a run and repeats them: the same input gives the same result.
 //!
 //! Signed links are cut out of the answers before anything is written, and
-//! the step that is written is that of the answer without them.
+//! the step that is written is that of the answer without them. Digests are those of a canonical JSON, so
+//! that a host in any language can repeat a run (docs/other-hosts.md).
+
+mod canonical;
 
 use std::{
     fs::File,
@@ -14,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use recording_host_model::{ArtifactKey, RequestError, Response, SplitInput, SplitState, hex};
+use recording_host_model::{
+    ArtifactKey, RecordingKey, RequestError, Response, SplitInput, SplitState, hex,
+};
 
 use crate::SourceComponent;
 
@@ -37,18 +42,25 @@ pub struct Replay {
 #[derive(Serialize, Deserialize)]
 struct Line {
     options: String,
-    version: u32,
-    state: String,
-    now: u64,
+    state: State,
     event: Recorded,
-    result: String,
+    now: u64,
+    /// The SHA-256 of the result's canonical JSON, in hexadecimal.
+    result_sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: u32,
+    /// In hexadecimal.
+    data: String,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 enum Recorded {
-    Due,
-    Renew(Vec<String>),
+    Resume,
+    Refresh(Vec<Key>),
     Response {
         status: u16,
         headers: Vec<(String, String)>,
@@ -57,6 +69,17 @@ enum Recorded {
     Refused(String),
     Unreachable(String),
     TooLarge(u64),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Key {
+    Recording {
+        conversation: String,
+        recording: String,
+        part: u32,
+    },
+    Bundle(String),
 }
 
 impl Trace {
@@ -84,12 +107,14 @@ impl Trace {
     ) -> io::Result<()> {
         let event = Recorded::from(event);
         let line = Line {
-            result: digest(component, options, state, &event, now),
+            result_sha256: digest(component, options, state, &event, now),
             options: options.to_owned(),
-            version: state.version,
-            state: hex(&state.data),
-            now,
+            state: State {
+                version: state.version,
+                data: hex(&state.data),
+            },
             event,
+            now,
         };
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
@@ -107,11 +132,11 @@ pub fn replay(component: &SourceComponent, path: &Path) -> io::Result<Replay> {
     for (number, text) in BufReader::new(File::open(path)?).lines().enumerate() {
         let line: Line = serde_json::from_str(&text?)?;
         let state = SplitState {
-            version: line.version,
-            data: unhex(&line.state).ok_or(io::ErrorKind::InvalidData)?,
+            version: line.state.version,
+            data: unhex(&line.state.data).ok_or(io::ErrorKind::InvalidData)?,
         };
         replay.steps += 1;
-        if digest(component, &line.options, &state, &line.event, line.now) != line.result {
+        if digest(component, &line.options, &state, &line.event, line.now) != line.result_sha256 {
             replay.differing.push(number + 1);
         }
     }
@@ -125,17 +150,15 @@ fn digest(
     event: &Recorded,
     now: u64,
 ) -> String {
-    let result = component.step(options, state.clone(), event.to_input(), now);
-    hex(&Sha256::digest(format!("{result:?}")))
+    let result = component.step_as_returned(options, state.clone(), event.to_input(), now);
+    hex(&Sha256::digest(canonical::text(result.ok().as_ref())))
 }
 
 impl From<&SplitInput> for Recorded {
     fn from(event: &SplitInput) -> Self {
         match event {
-            SplitInput::Resume => Recorded::Due,
-            SplitInput::Refresh(keys) => {
-                Recorded::Renew(keys.iter().map(ArtifactKey::to_text).collect())
-            }
+            SplitInput::Resume => Recorded::Resume,
+            SplitInput::Refresh(keys) => Recorded::Refresh(keys.iter().map(Key::from).collect()),
             SplitInput::Response(Ok(response)) => Recorded::Response {
                 status: response.status,
                 headers: response.headers.clone(),
@@ -154,12 +177,10 @@ impl Recorded {
     fn to_input(&self) -> SplitInput {
         let fault = |error| SplitInput::Response(Err(error));
         match self.clone() {
-            Recorded::Due => SplitInput::Resume,
-            Recorded::Renew(keys) => SplitInput::Refresh(
-                keys.iter()
-                    .filter_map(|key| ArtifactKey::from_text(key))
-                    .collect(),
-            ),
+            Recorded::Resume => SplitInput::Resume,
+            Recorded::Refresh(keys) => {
+                SplitInput::Refresh(keys.into_iter().map(ArtifactKey::from).collect())
+            }
             Recorded::Response {
                 status,
                 headers,
@@ -172,6 +193,36 @@ impl Recorded {
             Recorded::Refused(text) => fault(RequestError::Refused(text)),
             Recorded::Unreachable(text) => fault(RequestError::Unreachable(text)),
             Recorded::TooLarge(limit) => fault(RequestError::TooLarge(limit)),
+        }
+    }
+}
+
+impl From<&ArtifactKey> for Key {
+    fn from(key: &ArtifactKey) -> Self {
+        match key.clone() {
+            ArtifactKey::Recording(key) => Key::Recording {
+                conversation: key.conversation,
+                recording: key.recording,
+                part: key.part,
+            },
+            ArtifactKey::Bundle(id) => Key::Bundle(id),
+        }
+    }
+}
+
+impl From<Key> for ArtifactKey {
+    fn from(key: Key) -> Self {
+        match key {
+            Key::Recording {
+                conversation,
+                recording,
+                part,
+            } => ArtifactKey::Recording(RecordingKey {
+                conversation,
+                recording,
+                part,
+            }),
+            Key::Bundle(id) => ArtifactKey::Bundle(id),
         }
     }
 }

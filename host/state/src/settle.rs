@@ -209,7 +209,8 @@ impl Ready {
                 passing = true;
                 outcome = Outcome::Failed {
                     code: "left-out".into(),
-                    message: "recorded, says the vendor, but it is not in the archive".into(),
+                    message: "the vendor reports a recording, but the archive has no file of it"
+                        .into(),
                 };
             }
         }

@@ -1,4 +1,4 @@
-//! What stands between the program and the vendor is told apart from the vendor, and times that others
+//! Proxies and portals are told apart from the vendor that they stand in front of, and times that others
 //! name are bounded.
 
 use std::{

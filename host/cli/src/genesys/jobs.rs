@@ -30,7 +30,7 @@ const PAGES: u32 = 10_000;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PushError {
     /// There is no answer.
-    #[error("the API cannot be reached ({0}); the job, if there is one, goes on without us")]
+    #[error("the API cannot be reached ({0}); the job, if there is one, continues")]
     Unreachable(String),
     /// The API refuses.
     #[error("the API refuses to {what}: status {status}, {code}: {message}{hint}")]
@@ -218,7 +218,7 @@ impl Push {
             match job.state.as_str() {
                 "READY" => {
                     let change = json!({ "state": "PROCESSING" });
-                    self.ask("let the job go on", Method::Put, &path, Some(&change))
+                    self.ask("resume the job", Method::Put, &path, Some(&change))
                         .await?;
                     continue;
                 }

@@ -15,7 +15,7 @@ const OF_THE_HOST: [&str; 2] = ["authorization", "host"];
 /// A state does not repeat its request.
 pub(super) fn not_repeated(request: &Request) -> String {
     format!(
-        "stepped with `resume`, the state that awaits the response to {} does not send the same request again: after a crash the split could not go on",
+        "stepped with `resume`, the state that awaits the response to {} does not send the same request again: after a crash the split could not be resumed",
         show::url(&request.url)
     )
 }

@@ -1,4 +1,4 @@
-//! What a component yields, in lines for a terminal. Links are shown without their queries.
+//! The results of a component, in lines for a terminal. Links are shown without their queries.
 
 use recording_host_model::{
     Artifact, ArtifactKey, Level, Reported, Request, Step, Update, printable,

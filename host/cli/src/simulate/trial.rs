@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use genesys_simulator::{Dialect, Simulator};
 
-/// What such a configuration is made of; displayed as YAML.
+/// The parts of such a configuration; displayed as YAML.
 pub(crate) struct Trial<'a> {
     /// The name of the source.
     pub(crate) name: &'a str,

@@ -334,7 +334,7 @@ impl Engine {
         self.events
             .emit(|| Event::SinkUnavailable { sink: name.clone() });
         self.warn(&format!(
-            "{reason}; the other sinks go on, and {name} gets what it lacks when it is back"
+            "{reason}; the run continues with the other sinks, and {name} is filled when it is back"
         ));
     }
 

@@ -76,7 +76,7 @@ impl InFlight {
         }
     }
 
-    /// What is under way at a time (ms), while requests pause for as long as `paused`.
+    /// The work under way at a time (ms), while requests pause for as long as `paused`.
     pub(super) fn activity(&self, now: u64, paused: Option<Duration>) -> Activity {
         let (jobs, oldest) = self.job_times.waiting();
         Activity {

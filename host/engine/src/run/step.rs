@@ -340,7 +340,7 @@ pub(crate) fn is_silent(step: &Step) -> bool {
         && step.updates.is_empty()
 }
 
-/// Why a split that has taken so many steps without a result, and is to go on so, never ends; none if it may.
+/// The reason to give up a split that has taken so many steps without a result; none if it may continue.
 pub(crate) fn stuck(next: &Next, steps: u32, now: u64) -> Option<String> {
     match next {
         Next::Done(_) => None,

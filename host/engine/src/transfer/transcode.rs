@@ -29,7 +29,7 @@ const CODE: &str = "not-transcoded";
 /// How many times its own length a recording may become. Digital silence in FLAC becomes some 600 times
 /// as long as PCM, and only a file that was made for it more than this.
 const GROWTH: u64 = 4096;
-/// What it may become in any case, in bytes.
+/// The size that it may reach in any case, in bytes.
 const SMALL: u64 = 64 << 20;
 
 /// A file that is spooled.

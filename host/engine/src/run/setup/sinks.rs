@@ -51,7 +51,7 @@ impl Pipeline {
             if absent.len() < self.bindings.len() || self.bindings.is_empty() {
                 for (name, error) in &absent {
                     self.warn(&format!(
-                        "{error}; the other sinks go on, and {name} gets what it lacks when it is back"
+                        "{error}; the run continues with the other sinks, and {name} is filled when it is back"
                     ));
                 }
                 return Ok(absent.into_iter().map(|(name, _)| name).collect());

@@ -1,0 +1,1 @@
+../../../../component/examples/http-folder-python/source.py
