@@ -108,6 +108,8 @@ impl Index {
         }
         sum(&change, &days)?;
         change.commit()?;
+        // What was written lies in the file itself from now on, so that its length is that of the index.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }

@@ -70,6 +70,7 @@ fn form(query: &Query) -> Markup {
                     option value=(value) selected[query.order == order] { (label) }
                 }
             }
+            button { "Search" }
             details.more open[more.iter().any(|text| !text.is_empty())] {
                 summary { "More" }
                 div.fields {
@@ -87,7 +88,6 @@ fn form(query: &Query) -> Markup {
                     } }
                 }
             }
-            button { "Search" }
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::index::{Day, Overview};
 
 /// Weeks that the calendar shows at most: the last ones.
 const WEEKS: i64 = 106;
+/// Weeks that the calendar shows at least.
+const LEAST: i64 = 8;
 /// Weeks up to which the calendar's cells are large.
 const FEW: usize = 16;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -71,7 +73,8 @@ fn calendar(overview: &Overview) -> Markup {
     // Day 0 was a Thursday: weeks begin on Mondays.
     let week = |day: i64| (day + 3).div_euclid(7);
     let last_week = week(*last);
-    let first_week = week(*first).max(last_week - WEEKS + 1);
+    // A single week would stand there alone.
+    let first_week = (last_week - WEEKS + 1).max(week(*first).min(last_week - LEAST + 1));
     let weeks: Vec<i64> = (first_week..=last_week).collect();
     let most = overview.days.values().map(Day::conversations).max();
     let start = weeks
