@@ -49,17 +49,15 @@ impl Browser {
             .spawn()
             .unwrap();
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
         let port = lines
-            .map_while(Result::ok)
             .find_map(|line| {
-                Some(
-                    line.split("on port ")
-                        .nth(1)?
-                        .trim_end_matches('.')
-                        .to_owned(),
-                )
+                let port = line.split("on port ").nth(1)?;
+                Some(port.trim_end_matches('.').to_owned())
             })
             .unwrap();
+        // A driver whose pipe is closed ends.
+        std::thread::spawn(move || lines.count());
         let client = Client::new();
         let arguments = [
             "--headless=new",
