@@ -5,6 +5,9 @@ mod support;
 
 #[path = "e2e/archives.rs"]
 mod archives;
+#[cfg(feature = "page")]
+#[path = "e2e/browse.rs"]
+mod browse;
 #[path = "e2e/bucket_source.rs"]
 mod bucket_source;
 #[path = "e2e/budgets.rs"]

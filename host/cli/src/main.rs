@@ -25,6 +25,8 @@ macro_rules! print {
     }};
 }
 
+#[cfg(feature = "page")]
+mod browse;
 mod check;
 mod cleanup;
 mod clock;
@@ -100,6 +102,9 @@ enum Command {
     Validate(validate::Validate),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
+    /// Shows an archive in a browser: search, listen, verify.
+    #[cfg(feature = "page")]
+    Browse(Box<browse::Browse>),
     /// Decrypts objects written by a sink with `encrypt`.
     Decrypt(decrypt::Decrypt),
     /// Asks the source again and names, day by day, what the receipts do not have.
@@ -190,6 +195,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Check(check) => check.run().await,
         Command::Validate(validate) => validate.run(),
         Command::Verify(verify) => verify.run().await,
+        #[cfg(feature = "page")]
+        Command::Browse(browse) => browse.run().await,
         Command::Decrypt(decrypt) => decrypt.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Push(push) => push.run().await,

@@ -40,7 +40,7 @@ pub(super) struct Verify {
 
 /// How the server of a bucket is reached; credentials are those of AWS' default chain.
 #[derive(Debug, Args)]
-struct Server {
+pub(super) struct Server {
     /// The URL of a server other than AWS, for an archive in a bucket.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     endpoint: Option<String>,
@@ -145,7 +145,7 @@ impl Verify {
 
 impl Server {
     /// The archive at a place; none if it is a folder that is not there.
-    async fn open(&self, archive: &str) -> anyhow::Result<Option<Arc<dyn Sink>>> {
+    pub(super) async fn open(&self, archive: &str) -> anyhow::Result<Option<Arc<dyn Sink>>> {
         if let Some(bucket) = archive.strip_prefix("s3://") {
             return self.bucket(bucket).await.map(Some);
         }

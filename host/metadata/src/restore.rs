@@ -8,15 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use recording_host_model::{ConversationRecord, IndexMetadata};
 
 /// A row, as far as it describes its conversation.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct Row {
-    pub(crate) conversation_id: String,
+    /// The conversation.
+    pub conversation_id: String,
     /// The recording, if the row is about one.
     pub recording_id: Option<String>,
     /// The key of its object.
@@ -33,27 +34,41 @@ pub struct Row {
     pub outcome: String,
     /// Why there is less than was requested.
     pub reason: Option<String>,
-    pub(super) start: String,
-    pub(super) end: Option<String>,
-    pub(super) direction: Option<String>,
-    pub(super) ani: Option<String>,
-    pub(super) dnis: Option<String>,
-    pub(super) agents: Vec<Named>,
-    pub(super) queues: Vec<Named>,
-    pub(super) wrap_up_codes: Vec<Named>,
-    pub(super) tags: Vec<String>,
-    pub(super) divisions: Vec<String>,
-    pub(super) media_types: Vec<String>,
-    pub(super) attributes: BTreeMap<String, String>,
+    /// When the conversation began, RFC 3339, UTC.
+    pub start: String,
+    /// When it ended, RFC 3339, UTC.
+    pub end: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// Who called.
+    pub ani: Option<String>,
+    /// The number that was called.
+    pub dnis: Option<String>,
+    /// The agents.
+    pub agents: Vec<Named>,
+    /// The queues.
+    pub queues: Vec<Named>,
+    /// The wrap-up codes.
+    pub wrap_up_codes: Vec<Named>,
+    /// The tags.
+    pub tags: Vec<String>,
+    /// The divisions.
+    pub divisions: Vec<String>,
+    /// The types of media.
+    pub media_types: Vec<String>,
+    /// Further facts.
+    pub attributes: BTreeMap<String, String>,
     /// Which outcome of the conversation it is, counted from 1.
     pub attempt: u32,
 }
 
 /// Somebody or something with an id and perhaps a name.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) id: String,
-    pub(super) name: Option<String>,
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name, where the source tells it.
+    pub name: Option<String>,
 }
 
 /// The facts in the rows of a conversation about it, and about each of its objects besides.
@@ -100,14 +115,22 @@ fn read(
                 .push(row);
         }
     };
-    if key.ends_with(".parquet") {
-        parquet(file, &mut add)?;
-    } else {
-        for line in lines_of(key, file)? {
-            add(serde_json::from_str(&line?)?);
-        }
-    }
+    for_each_row(key, file, &mut add)?;
     Ok(rows)
+}
+
+/// Reads the rows of a file one after the other; its key determines the format.
+///
+/// # Errors
+/// The file cannot be read in the format that its key names.
+pub fn for_each_row(key: &str, file: Bytes, add: &mut dyn FnMut(Row)) -> io::Result<()> {
+    if key.ends_with(".parquet") {
+        return parquet(file, add);
+    }
+    for line in lines_of(key, file)? {
+        add(serde_json::from_str(&line?)?);
+    }
+    Ok(())
 }
 
 /// The lines of a file of rows as JSON Lines.

@@ -83,7 +83,7 @@ where
 }
 
 /// The decoder for a file, by its first bytes.
-fn decoder<R>(mut input: Input<R>) -> Result<Box<dyn Decoder>, TranscodeError>
+pub(super) fn decoder<R>(mut input: Input<R>) -> Result<Box<dyn Decoder>, TranscodeError>
 where
     R: Read + Seek + Send + Sync + 'static,
 {
@@ -104,7 +104,7 @@ where
 }
 
 /// Decodes to the end, block by block, and returns how many samples each channel has.
-fn decode(
+pub(super) fn decode(
     decoder: &mut dyn Decoder,
     fault: &Fault,
     mut take: impl FnMut(&[i16]) -> Result<(), TranscodeError>,

@@ -20,6 +20,8 @@ mod ogg;
 mod opus;
 #[cfg(feature = "codecs")]
 mod pcm;
+#[cfg(feature = "codecs")]
+mod peaks;
 mod settings;
 #[cfg(feature = "codecs")]
 mod stream;
@@ -28,6 +30,8 @@ mod wav;
 
 use std::io::{self, Read, Seek, Write};
 
+#[cfg(feature = "codecs")]
+pub use peaks::{Peaks, peaks};
 pub use settings::{Channels, Form, Media, Original, Settings};
 
 /// Why an input is not transcoded.

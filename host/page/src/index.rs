@@ -1,0 +1,159 @@
+//! The index: what can be searched of an archive, in SQLite outside of it.
+//!
+//! The key of a row is its start in milliseconds, shifted, and a counter: keys are in the order of time,
+//! so that a range of time is a range of keys, and every index ends in time. Details are not in the
+//! index; they are read from the archive. A file of rows is taken in or out in one transaction.
+
+mod fill;
+mod overview;
+mod search;
+mod text;
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::PageError;
+
+pub(crate) use fill::{NewSegment, OUTCOMES};
+pub(crate) use overview::{Day, Overview};
+pub(crate) use search::{COUNTED, PAGE};
+pub use search::{Hit, Order, Query, Results};
+pub(crate) use text::printable;
+
+/// How far a start is shifted in a key.
+const SHIFT: u32 = 20;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+/// The version of the tables; an index of another one is made anew.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE file (id INTEGER PRIMARY KEY, receipt TEXT UNIQUE, size INTEGER, etag TEXT, rows TEXT,
+  export TEXT, written TEXT, problem TEXT, low INTEGER, high INTEGER, day INTEGER, counted INTEGER);
+CREATE TABLE void (receipt TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE rec (id INTEGER PRIMARY KEY, file INTEGER, conv BLOB, n INTEGER, dur INTEGER, size INTEGER,
+  outcome TEXT, code TEXT, dir INTEGER, ani TEXT, dnis TEXT, agent TEXT, kind TEXT, attempt INTEGER);
+CREATE TABLE name (id INTEGER PRIMARY KEY, kind INTEGER, folded TEXT, UNIQUE (kind, folded));
+CREATE TABLE has (name INTEGER, rec INTEGER, PRIMARY KEY (name, rec)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE fts USING fts5(body, content='', detail=none, contentless_delete=1);
+CREATE TABLE day (day INTEGER, outcome TEXT, code TEXT, conversations INTEGER, recordings INTEGER,
+  bytes INTEGER);
+CREATE TABLE searched (file INTEGER, since INTEGER, until INTEGER);
+CREATE TABLE peaks (object TEXT PRIMARY KEY, bytes BLOB) WITHOUT ROWID;
+";
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS rec_conv ON rec (conv, attempt);
+CREATE INDEX IF NOT EXISTS rec_ani ON rec (ani, id);
+CREATE INDEX IF NOT EXISTS rec_dnis ON rec (dnis, id);
+CREATE INDEX IF NOT EXISTS rec_code ON rec (code, id) WHERE code IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rec_outcome ON rec (outcome, id) WHERE outcome <> 'stored';
+CREATE INDEX IF NOT EXISTS rec_again ON rec (attempt) WHERE attempt > 1;
+CREATE INDEX IF NOT EXISTS day_day ON day (day);
+";
+
+/// The index of an archive.
+#[derive(Debug)]
+pub struct Index {
+    connection: Mutex<Connection>,
+}
+
+/// Where a row's details are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub(crate) receipt: String,
+    pub(crate) rows: String,
+}
+
+impl Index {
+    /// The index in a file, which is made if need be; one of another version is made anew.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is used by another process.
+    pub fn open(path: &Path) -> Result<Self, PageError> {
+        let connection = Connection::open(path)?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == VERSION {
+            return Index::with(connection, false);
+        }
+        drop(connection);
+        for ending in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            let _ = std::fs::remove_file(name);
+        }
+        Index::with(Connection::open(path)?, true)
+    }
+
+    /// An index in memory, for an archive whose clear text may not lie on a disk.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn in_memory() -> Result<Self, PageError> {
+        Index::with(Connection::open_in_memory()?, true)
+    }
+
+    fn with(connection: Connection, new: bool) -> Result<Self, PageError> {
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32000;
+             PRAGMA temp_store = MEMORY;",
+        )?;
+        if new {
+            connection.execute_batch(TABLES)?;
+            connection.pragma_update(None, "user_version", VERSION)?;
+        }
+        Ok(Index {
+            connection: Mutex::new(connection),
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic has left is rolled back when it is dropped.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the rows of a conversation are, those of its highest attempt.
+    pub(crate) fn locate(&self, conversation: &str) -> Result<Option<Location>, PageError> {
+        let found = self
+            .connection()
+            .prepare_cached(
+                "SELECT receipt, rows FROM rec JOIN file ON file.id = rec.file
+                 WHERE conv = ? ORDER BY attempt DESC LIMIT 1",
+            )?
+            .query_row(params![text::packed(conversation)], |row| {
+                Ok(Location {
+                    receipt: row.get(0)?,
+                    rows: row.get(1)?,
+                })
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    /// The waveform of an object, if it was made before.
+    pub(crate) fn peaks(&self, object: &str) -> Result<Option<Vec<u8>>, PageError> {
+        let found = self
+            .connection()
+            .prepare_cached("SELECT bytes FROM peaks WHERE object = ?")?
+            .query_row([object], |row| row.get(0))
+            .optional()?;
+        Ok(found)
+    }
+
+    /// Keeps the waveform of an object.
+    pub(crate) fn keep_peaks(&self, object: &str, bytes: &[u8]) -> Result<(), PageError> {
+        self.connection().execute(
+            "INSERT OR REPLACE INTO peaks VALUES (?, ?)",
+            params![object, bytes],
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+use recording_host_metadata::restore::{Named, Row};
+use recording_host_sink::ObjectMeta;
+
+use super::*;
+
+fn meta(key: &str) -> ObjectMeta {
+    ObjectMeta {
+        key: key.to_owned(),
+        size: 1,
+        etag: None,
+    }
+}
+
+fn row(id: &str, start: &str, ani: &str, agent: &str) -> Row {
+    Row {
+        conversation_id: id.to_owned(),
+        start: start.to_owned(),
+        ani: Some(ani.to_owned()),
+        agents: vec![Named {
+            id: "7".to_owned(),
+            name: Some(agent.to_owned()),
+        }],
+        outcome: "stored".to_owned(),
+        size_bytes: Some(10),
+        attributes: [("note".to_owned(), "Kündigung of a contract".to_owned())].into(),
+        attempt: 1,
+        ..Row::default()
+    }
+}
+
+fn segment(number: u32, replaces: Vec<i64>, rows: Vec<Row>) -> NewSegment {
+    NewSegment {
+        receipt: meta(&format!("receipts/date=2026-01-05/calls-{number:06}.jsonl")),
+        header: Some(recording_host_engine::receipt::ReceiptHeader {
+            day: "2026-01-05".to_owned(),
+            replaces,
+            ..Default::default()
+        }),
+        rows_key: String::new(),
+        rows,
+        problem: None,
+    }
+}
+
+fn filled(segments: Vec<NewSegment>) -> Index {
+    let index = Index::in_memory().unwrap();
+    for mut segment in segments {
+        index.add(&mut segment).unwrap();
+    }
+    index.settle().unwrap();
+    index
+}
+
+fn ids(index: &Index, query: Query) -> Vec<String> {
+    let found = index.search(&query).unwrap();
+    assert_eq!(found.count, found.hits.len());
+    found.hits.into_iter().map(|hit| hit.conversation).collect()
+}
+
+fn three() -> Index {
+    filled(vec![segment(
+        1,
+        vec![],
+        vec![
+            row(
+                "a",
+                "2026-01-05T08:00:00Z",
+                "tel:+15550100199",
+                "Ada Moreau",
+            ),
+            row("b", "2026-01-05T09:00:00Z", "+15550100200", "Björn O'Neil"),
+            row("c", "2026-01-05T10:00:00Z", "+4930123", "ada <script>"),
+        ],
+    )])
+}
+
+#[test]
+fn a_number_is_found_by_its_first_digits_and_by_all() {
+    let index = three();
+    let number = |number: &str, exact| Query {
+        number: number.to_owned(),
+        exact,
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, number("+1 555 0100", false)), ["b", "a"]);
+    assert_eq!(ids(&index, number("15550100199", true)), ["a"]);
+    assert!(ids(&index, number("1555010019", true)).is_empty());
+    let text = |text: &str| Query {
+        text: text.to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, text("+49 30")), ["c"]);
+}
+
+#[test]
+fn names_and_texts_are_found_whatever_their_case() {
+    let index = three();
+    let agent = |agent: &str| Query {
+        agent: agent.to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, agent("ADA")), ["c", "a"]);
+    assert_eq!(ids(&index, agent("BJÖRN")), ["b"]);
+    assert_eq!(ids(&index, agent("<script>")), ["c"]);
+    assert!(ids(&index, agent("%")).is_empty());
+    let text = |text: &str| Query {
+        text: text.to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, text("kündig contr")), ["c", "b", "a"]);
+    assert_eq!(ids(&index, text("moreau")), ["a"]);
+    assert!(ids(&index, text("!!")).is_empty());
+}
+
+#[test]
+fn orders_and_days_are_obeyed() {
+    let index = three();
+    let query = |order| Query {
+        order,
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, query(Order::Oldest)), ["a", "b", "c"]);
+    assert_eq!(ids(&index, query(Order::Newest)), ["c", "b", "a"]);
+    let day = |from: &str, to: &str| Query {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, day("2026-01-05", "2026-01-05")).len(), 3);
+    assert!(ids(&index, day("2026-01-06", "")).is_empty());
+    assert!(ids(&index, day("", "2026-01-04")).is_empty());
+}
+
+#[test]
+fn the_highest_attempt_counts_and_replaced_segments_do_not() {
+    let first = row("a", "2026-01-05T08:00:00Z", "+1", "Ada");
+    let mut failed = first.clone();
+    failed.outcome = "failed".to_owned();
+    failed.reason = Some("archived: it is in cold storage".to_owned());
+    failed.size_bytes = None;
+    let mut later = first.clone();
+    later.attempt = 2;
+    for segments in [
+        vec![
+            segment(1, vec![], vec![failed.clone()]),
+            segment(2, vec![], vec![later.clone()]),
+        ],
+        vec![
+            segment(2, vec![], vec![later.clone()]),
+            segment(1, vec![], vec![failed.clone()]),
+        ],
+        vec![
+            segment(1, vec![], vec![failed.clone()]),
+            segment(2, vec![1], vec![later.clone()]),
+        ],
+        vec![
+            segment(2, vec![1], vec![first.clone()]),
+            segment(1, vec![], vec![failed]),
+        ],
+    ] {
+        let index = filled(segments);
+        assert_eq!(ids(&index, Query::default()), ["a"]);
+        let overview = index.overview().unwrap();
+        assert_eq!(overview.totals(), (1, 1, 10, 0));
+        assert!(overview.losses.is_empty());
+    }
+}
+
+#[test]
+fn what_is_taken_out_leaves_nothing_behind() {
+    let index = three();
+    index
+        .remove(&["receipts/date=2026-01-05/calls-000001.jsonl".to_owned()])
+        .unwrap();
+    assert!(ids(&index, Query::default()).is_empty());
+    assert_eq!(index.overview().unwrap().totals(), (0, 0, 0, 0));
+    let connection = index.connection();
+    for table in ["name", "has", "rec", "file"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let count: i64 = connection.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
+}

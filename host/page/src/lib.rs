@@ -1,0 +1,79 @@
+//! An archive in a browser: search, listen, verify.
+//!
+//! [`Page`] reads an archive through its sink and keeps an [`Index`] of it outside of the archive, up to date
+//! with its receipts. It serves pages that work without script, and media by ranges. Nothing of the
+//! archive is changed. Names, texts and media are shown as text or played, never as pages of their own.
+
+mod access;
+mod archive;
+mod guard;
+mod index;
+mod media;
+mod refresh;
+mod respond;
+mod route;
+mod server;
+mod verify;
+mod view;
+
+use std::{io, sync::Arc};
+
+pub use access::AccessLog;
+pub use archive::Archive;
+pub use guard::{Guard, Token, new_token};
+pub use index::{Hit, Index, Order, Query, Results};
+pub use refresh::Refreshed;
+pub use server::serve;
+
+/// Why something is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The sink does not let objects be read.
+    #[error("{0}: this sink cannot be read; choose one of type filesystem, s3, gcs or azure_blob")]
+    Unreadable(String),
+    /// The sink has an error.
+    #[error(transparent)]
+    Sink(#[from] recording_host_sink::SinkError),
+    /// The index has an error.
+    #[error("the index: {0}; remove its file, and it is made anew")]
+    Index(#[from] rusqlite::Error),
+    /// An object is not there.
+    #[error("{0} is not there; verify the archive")]
+    Missing(String),
+    /// A receipt cannot be read.
+    #[error("{0}: {1}; verify the archive")]
+    Receipt(String, String),
+    /// The conversation is not in the receipt.
+    #[error("{0} has no line of this conversation; verify the archive")]
+    NoLine(String),
+    /// A file of rows cannot be read.
+    #[error("{key}: {source}; verify the archive")]
+    Rows {
+        /// The file.
+        key: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// It is encrypted, and no identity was given.
+    #[error("{0} is encrypted; give an identity by --identity")]
+    Encrypted(String),
+    /// A thread ended early.
+    #[error("the work was interrupted; try again")]
+    Interrupted(#[from] tokio::task::JoinError),
+    /// A temporary file or the log of accesses cannot be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What is served: an archive, its index, who may see it, and the log of who has.
+#[derive(Debug)]
+pub struct Page {
+    /// The archive.
+    pub archive: Archive,
+    /// Its index.
+    pub index: Arc<Index>,
+    /// Who may see it.
+    pub guard: Guard,
+    /// Who has seen what.
+    pub access: AccessLog,
+}

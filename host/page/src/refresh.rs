@@ -1,0 +1,124 @@
+//! Keeps the index up to date: what is new among the receipts is taken in, what is gone is taken out.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use recording_host_engine::receipt::{ReceiptHeader, ReceiptReader};
+use recording_host_metadata::restore::{Row, for_each_row};
+use recording_host_sink::ObjectMeta;
+use tokio::task::spawn_blocking;
+
+use crate::{Archive, Index, PageError, index::NewSegment};
+
+/// What was done to the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// Receipts that were taken in.
+    pub added: usize,
+    /// Receipts that were taken out.
+    pub removed: usize,
+    /// Rows that were read.
+    pub rows: u64,
+}
+
+impl Archive {
+    /// Brings an index up to date; `progress` hears how many receipts of how many are done.
+    ///
+    /// # Errors
+    /// The receipts cannot be listed, or the index cannot be written. A receipt or a file of rows that
+    /// cannot be read is noted in the index, and ends nothing.
+    pub async fn refresh(
+        &self,
+        index: &Arc<Index>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Refreshed, PageError> {
+        let there = self.receipts().await?;
+        let known = index.receipts()?;
+        let keys: HashSet<&str> = there.iter().map(|one| one.key.as_str()).collect();
+        let gone: Vec<String> = known
+            .keys()
+            .filter(|key| !keys.contains(key.as_str()))
+            .cloned()
+            .collect();
+        let new: Vec<ObjectMeta> = there
+            .iter()
+            .filter(|one| known.get(&one.key) != Some(&(one.size, one.etag.clone())))
+            .cloned()
+            .collect();
+        let mut refreshed = Refreshed {
+            added: new.len(),
+            removed: gone.len(),
+            rows: 0,
+        };
+        if new.is_empty() && gone.is_empty() {
+            return Ok(refreshed);
+        }
+        let total = new.len();
+        for (done, receipt) in new.into_iter().enumerate() {
+            progress(done, total);
+            let mut segment = self.segment(receipt).await;
+            refreshed.rows += segment.rows.len() as u64;
+            let index = Arc::clone(index);
+            spawn_blocking(move || index.add(&mut segment)).await??;
+        }
+        progress(total, total);
+        let index = Arc::clone(index);
+        spawn_blocking(move || {
+            index.remove(&gone)?;
+            index.settle()
+        })
+        .await??;
+        Ok(refreshed)
+    }
+
+    /// A segment, as far as it can be read.
+    async fn segment(&self, receipt: ObjectMeta) -> NewSegment {
+        let mut segment = NewSegment {
+            receipt,
+            header: None,
+            rows_key: String::new(),
+            rows: Vec::new(),
+            problem: None,
+        };
+        match self.header(&segment.receipt.key).await {
+            Ok(header) => {
+                let rows = header.metadata.as_ref().map(|rows| rows.key.clone());
+                segment.rows_key = rows.unwrap_or_default();
+                segment.header = Some(header);
+                match self.all_rows(&segment.rows_key).await {
+                    Ok(rows) => segment.rows = rows,
+                    Err(error) => segment.problem = Some(error.to_string()),
+                }
+            }
+            Err(error) => segment.problem = Some(error.to_string()),
+        }
+        segment
+    }
+
+    async fn header(&self, key: &str) -> Result<ReceiptHeader, PageError> {
+        let bytes = self.receipt(key).await?;
+        let reader = ReceiptReader::new(&bytes[..])
+            .map_err(|error| PageError::Receipt(key.to_owned(), error.to_string()))?;
+        Ok(reader.header().clone())
+    }
+
+    async fn all_rows(&self, key: &str) -> Result<Vec<Row>, PageError> {
+        if key.is_empty() {
+            let none = io::Error::other("the receipt names no file of rows");
+            return Err(PageError::Rows {
+                key: "metadata/".to_owned(),
+                source: none,
+            });
+        }
+        let (plain, file) = self.rows(key).await?;
+        let reading = spawn_blocking(move || {
+            let mut rows = Vec::new();
+            for_each_row(&plain, file, &mut |row| rows.push(row))?;
+            Ok::<_, io::Error>(rows)
+        });
+        let read = reading.await?;
+        read.map_err(|source| PageError::Rows {
+            key: key.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! From a request to an answer.
+
+use http_body_util::{BodyExt, Limited};
+use hyper::{Method, Request, StatusCode, body::Incoming, header};
+use percent_encoding::percent_decode_str;
+use recording_host_metadata::restore::Row;
+
+use crate::{
+    Order, Page, PageError, Query,
+    archive::ReceiptLine,
+    guard::Refused,
+    media,
+    respond::{Answer, answer, html, plain, see_other},
+    verify::{Verdict, verify},
+    view::{self, Detail},
+};
+
+/// The longest form, in bytes.
+const FORM: usize = 16 << 10;
+const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = include_str!("../assets/page.js");
+const ICON: &str = include_str!("../assets/icon.svg");
+
+/// Answers a request.
+pub(crate) async fn respond(page: &Page, request: Request<Incoming>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if let Err(refused) = page.guard.is_ours(&method, request.headers()) {
+        return refusal(refused);
+    }
+    match (&method, path.as_str()) {
+        (&Method::GET, "/page.css") => return answer(StatusCode::OK, "text/css", STYLE),
+        (&Method::GET, "/page.js") => return answer(StatusCode::OK, "text/javascript", SCRIPT),
+        (&Method::GET, "/icon.svg") => return answer(StatusCode::OK, "image/svg+xml", ICON),
+        (&Method::GET, "/enter") => return html(StatusCode::OK, &view::enter(false)),
+        (&Method::POST, "/enter") => return enter(page, request).await,
+        _ => {}
+    }
+    let who = match page.guard.who(&method, request.headers()) {
+        Ok(who) => who,
+        Err(refused) => return refusal(refused),
+    };
+    match shown(page, request, &path, &who).await {
+        Ok(answer) => answer,
+        Err(error @ (PageError::Missing(_) | PageError::NoLine(_))) => html(
+            StatusCode::NOT_FOUND,
+            &view::problem("It is not there", &error.to_string()),
+        ),
+        Err(error) => {
+            let problem = view::problem("That did not work", &error.to_string());
+            html(StatusCode::INTERNAL_SERVER_ERROR, &problem)
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> Answer {
+    match refused {
+        Refused::Foreign => plain(
+            StatusCode::FORBIDDEN,
+            "refused: this request comes from another page, or by a name that is not this server's. \
+             Type the address that was printed, or name the host by --host.",
+        ),
+        Refused::NoSession => see_other("/enter"),
+    }
+}
+
+async fn enter(page: &Page, request: Request<Incoming>) -> Answer {
+    let form = form(request).await.unwrap_or_default();
+    let token = form.iter().find(|(name, _)| name == "token");
+    let session = token.and_then(|(_, token)| page.guard.enter(token));
+    let Some(session) = session.and_then(|session| header::HeaderValue::from_str(&session).ok())
+    else {
+        return html(StatusCode::FORBIDDEN, &view::enter(true));
+    };
+    let mut answer = see_other("/");
+    answer.headers_mut().insert(header::SET_COOKIE, session);
+    answer
+}
+
+async fn form(request: Request<Incoming>) -> Option<Vec<(String, String)>> {
+    let body = Limited::new(request.into_body(), FORM)
+        .collect()
+        .await
+        .ok()?;
+    let bytes = body.to_bytes();
+    Some(url::form_urlencoded::parse(&bytes).into_owned().collect())
+}
+
+async fn shown(
+    page: &Page,
+    request: Request<Incoming>,
+    path: &str,
+    who: &str,
+) -> Result<Answer, PageError> {
+    let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let parts: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let part = request.headers().contains_key("x-part");
+    match parts[..] {
+        [""] if get => {
+            let overview = page.index.overview()?;
+            Ok(html(
+                StatusCode::OK,
+                &view::overview(&page.archive.name, &overview),
+            ))
+        }
+        ["recordings"] if get => list(page, Query::default()),
+        ["recordings"] => {
+            let form = form(request).await.unwrap_or_default();
+            page.access.add(who, "search", None)?;
+            list(page, query(&form))
+        }
+        ["day", day] if get => list(page, of_day(day)),
+        ["losses", code] if get => list(
+            page,
+            Query {
+                code: code.to_owned(),
+                ..Query::default()
+            },
+        ),
+        ["r", id, n] if get => {
+            let (rows, line) = conversation(page, id).await?;
+            page.access.add(who, "open", Some(id))?;
+            detail(page, &rows, line, n, None, part).await
+        }
+        ["verify", id, n] if !get => {
+            let (rows, line) = conversation(page, id).await?;
+            page.access.add(who, "verify", Some(id))?;
+            let verdict = match &line {
+                Ok(line) => verify(&page.archive, nth(&rows, n)?, line).await?,
+                Err(error) => Verdict {
+                    good: false,
+                    title: "The receipt cannot be read".to_owned(),
+                    detail: error.to_string(),
+                },
+            };
+            detail(page, &rows, line, n, Some(verdict), part).await
+        }
+        ["media", id, n] | ["download", id, n] if get => {
+            let (rows, _) = rows(page, id).await?;
+            let download = parts[0] == "download";
+            let headers = request.headers();
+            if download || begins(headers) {
+                page.access
+                    .add(who, if download { "download" } else { "listen" }, Some(id))?;
+            }
+            media::file(&page.archive, nth(&rows, n)?, headers, download).await
+        }
+        ["peaks", id, n] if get => {
+            let (rows, _) = rows(page, id).await?;
+            let made = media::peaks(&page.archive, &page.index, nth(&rows, n)?).await?;
+            Ok(match made {
+                Some(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
+                None => plain(StatusCode::NO_CONTENT, ""),
+            })
+        }
+        _ => Err(PageError::Missing("this page".to_owned())),
+    }
+}
+
+/// True if a request for media begins at the first byte: one line in the log is enough for a recording.
+fn begins(headers: &hyper::HeaderMap) -> bool {
+    let range = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
+    range.is_none_or(|range| range.starts_with("bytes=0-"))
+}
+
+fn of_day(day: &str) -> Query {
+    Query {
+        from: day.to_owned(),
+        to: day.to_owned(),
+        ..Query::default()
+    }
+}
+
+fn query(form: &[(String, String)]) -> Query {
+    let text = |name: &str| {
+        let found = form.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    Query {
+        text: text("q"),
+        number: text("number"),
+        exact: !text("exact").is_empty(),
+        agent: text("agent"),
+        queue: text("queue"),
+        wrap_up: text("wrap_up"),
+        from: text("from"),
+        to: text("to"),
+        direction: text("direction"),
+        outcome: text("outcome"),
+        code: text("code"),
+        order: match text("order").as_str() {
+            "oldest" => Order::Oldest,
+            "longest" => Order::Longest,
+            "largest" => Order::Largest,
+            _ => Order::Newest,
+        },
+        skip: text("skip").parse().unwrap_or_default(),
+    }
+}
+
+fn list(page: &Page, query: Query) -> Result<Answer, PageError> {
+    let results = page.index.search(&query)?;
+    Ok(html(
+        StatusCode::OK,
+        &view::recordings(&query, &results, None),
+    ))
+}
+
+/// The rows of a conversation, and the receipt that names them.
+async fn rows(page: &Page, id: &str) -> Result<(Vec<Row>, String), PageError> {
+    let missing = || PageError::Missing("this conversation".to_owned());
+    let at = page.index.locate(id)?.ok_or_else(missing)?;
+    let rows = page.archive.conversation(&at.rows, id).await?;
+    Ok((rows, at.receipt))
+}
+
+async fn conversation(
+    page: &Page,
+    id: &str,
+) -> Result<(Vec<Row>, Result<ReceiptLine, PageError>), PageError> {
+    let (rows, receipt) = rows(page, id).await?;
+    let line = page.archive.line(&receipt, id).await;
+    Ok((rows, line))
+}
+
+fn nth<'a>(rows: &'a [Row], n: &str) -> Result<&'a Row, PageError> {
+    let n: Option<usize> = n.parse().ok();
+    n.and_then(|n| rows.get(n))
+        .ok_or_else(|| PageError::Missing("this recording".to_owned()))
+}
+
+async fn detail(
+    page: &Page,
+    rows: &[Row],
+    line: Result<ReceiptLine, PageError>,
+    n: &str,
+    verdict: Option<Verdict>,
+    part: bool,
+) -> Result<Answer, PageError> {
+    let row = nth(rows, n)?;
+    let text = match (media::shown(row), &row.object_key) {
+        (media::Shown::Text, Some(key)) => Some(media::text(&page.archive, key).await?),
+        _ => None,
+    };
+    let detail = Detail {
+        rows,
+        n: n.parse().unwrap_or_default(),
+        row,
+        line: &line,
+        verdict: verdict.as_ref(),
+        text: text.as_ref(),
+    };
+    let shown = view::detail(&detail);
+    if part {
+        return Ok(html(StatusCode::OK, &shown));
+    }
+    let day = row.start.get(..10).unwrap_or_default();
+    let query = of_day(day);
+    let results = page.index.search(&query)?;
+    Ok(html(
+        StatusCode::OK,
+        &view::recordings(&query, &results, Some(&shown)),
+    ))
+}

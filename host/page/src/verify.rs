@@ -1,0 +1,101 @@
+//! Hashes a recording's object anew and compares it with its receipt.
+
+use recording_host_metadata::restore::Row;
+use recording_host_model::hex;
+use sha2::{Digest, Sha256};
+
+use crate::{Archive, PageError, archive::ReceiptLine, archive::broken};
+
+/// What came of it, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) good: bool,
+    pub(crate) title: String,
+    pub(crate) detail: String,
+}
+
+impl Verdict {
+    fn bad(title: &str, detail: String) -> Self {
+        Verdict {
+            good: false,
+            title: title.to_owned(),
+            detail,
+        }
+    }
+}
+
+/// Hashes the object of a row as it is stored, and says whether it is what the receipt's line says.
+pub(crate) async fn verify(
+    archive: &Archive,
+    row: &Row,
+    line: &ReceiptLine,
+) -> Result<Verdict, PageError> {
+    let Some(key) = row.object_key.as_deref() else {
+        return Ok(Verdict::bad(
+            "There is no file",
+            "The row names no object.".to_owned(),
+        ));
+    };
+    let promised = line.entry.objects.iter().find(|object| {
+        let same = object.key == key || object.key.strip_suffix(".age") == Some(key);
+        // What is encrypted keeps the names in an archive to itself.
+        same && (object.member.is_none() || object.member == row.archive_member)
+    });
+    let Some(promised) = promised else {
+        return Ok(Verdict::bad(
+            "The receipt does not name this file",
+            format!("Line {} has no object {key}.", line.number),
+        ));
+    };
+    if !line.adds_up {
+        return Ok(Verdict::bad(
+            "The receipt itself was changed",
+            "Its lines are not those that its first line counts. Verify the archive.".to_owned(),
+        ));
+    }
+    let Some(mut body) = archive.stored(&promised.key).await? else {
+        return Ok(Verdict::bad(
+            "The file is missing",
+            format!("{} is not there.", promised.key),
+        ));
+    };
+    let (mut digest, mut length) = (Sha256::new(), 0_u64);
+    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
+        digest.update(&data);
+        length += data.len() as u64;
+    }
+    let found = hex(&digest.finalize());
+    if promised.member.is_none() && length != promised.size {
+        let detail = format!(
+            "It has {length} bytes, and {} in the receipt.",
+            promised.size
+        );
+        return Ok(Verdict::bad(
+            "The file is not what the receipt says",
+            detail,
+        ));
+    }
+    if found != promised.sha256 {
+        let detail = format!(
+            "Its SHA-256 is {found}, and {} in the receipt.",
+            promised.sha256
+        );
+        return Ok(Verdict::bad(
+            "The file is not what the receipt says",
+            detail,
+        ));
+    }
+    let stored_as_read = promised.key == key && !key.ends_with(".age");
+    if stored_as_read && row.sha256.as_ref().is_some_and(|sha256| *sha256 != found) {
+        let detail = "Its SHA-256 is that of the receipt, and the row has another one.".to_owned();
+        return Ok(Verdict::bad(
+            "The row does not agree with the receipt",
+            detail,
+        ));
+    }
+    Ok(Verdict {
+        good: true,
+        title: "The file is what the receipt says, byte for byte".to_owned(),
+        detail: format!("Read anew just now: {length} bytes, SHA-256 {found}."),
+    })
+}

@@ -1,0 +1,242 @@
+//! The overview: figures, the calendar, losses.
+
+use jiff::civil::{Date, Weekday};
+use maud::{Markup, html};
+
+use super::{
+    View, layout,
+    words::{bytes, cut, escaped, number},
+};
+use crate::index::{Day, Overview};
+
+/// Weeks that the calendar shows at most: the last ones.
+const WEEKS: i64 = 106;
+/// Weeks that the calendar shows at least.
+const LEAST: i64 = 8;
+/// Weeks up to which the calendar's cells are large.
+const FEW: usize = 16;
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// The overview of an archive.
+pub(crate) fn overview(name: &str, overview: &Overview) -> Markup {
+    layout(
+        "Overview",
+        View::Overview,
+        &html! {
+            h1.vh { "Overview" }
+            (figures(overview))
+            (calendar(overview))
+            div.two.even {
+                (losses(overview))
+                (archive(name, overview))
+            }
+        },
+    )
+}
+
+fn figures(overview: &Overview) -> Markup {
+    let (conversations, recordings, size, lost) = overview.totals();
+    let of = |outcome: &str| {
+        let each = overview.days.values();
+        each.filter_map(|day| day.outcomes.get(outcome))
+            .sum::<u64>()
+    };
+    let (stored, empty) = (of("stored"), of("no-recording"));
+    let share = stored as f64 * 100.0 / conversations.max(1) as f64;
+    let filled: Vec<i64> = overview
+        .days
+        .iter()
+        .filter(|(_, day)| day.conversations() > 0)
+        .map(|(day, _)| *day)
+        .collect();
+    let range = filled.first().zip(filled.last());
+    html! {
+        dl.card.kpi {
+            div { dt { "Conversations" } dd { (number(conversations)) } }
+            div { dt { "Stored" } dd { (number(stored)) " " small { (format!("{share:.1} %")) } } }
+            div { dt { "Nothing recorded" } dd { (number(empty)) } }
+            div { dt { "Recordings lacking" } dd { (number(lost)) } }
+            div { dt { "Files" } dd { (number(recordings)) " " small { (bytes(size)) } } }
+            div { dt { "Days" } dd {
+                (number(filled.len() as u64)) " "
+                @if let Some((first, last)) = range { small { (date(*first)) " to " (date(*last)) } }
+            } }
+        }
+    }
+}
+
+fn calendar(overview: &Overview) -> Markup {
+    let filled: Vec<i64> = overview.days.keys().copied().collect();
+    let (Some(first), Some(last)) = (filled.first(), filled.last()) else {
+        return html! { section.card { div.in { p { "There is no receipt in this archive." } } } };
+    };
+    // Day 0 was a Thursday: weeks begin on Mondays.
+    let week = |day: i64| (day + 3).div_euclid(7);
+    let last_week = week(*last);
+    // A single week would stand there alone.
+    let first_week = (last_week - WEEKS + 1).max(week(*first).min(last_week - LEAST + 1));
+    let weeks: Vec<i64> = (first_week..=last_week).collect();
+    let most = overview.days.values().map(Day::conversations).max();
+    let start = weeks
+        .iter()
+        .flat_map(|week| (0..7).map(move |at| week * 7 - 3 + at));
+    let start = start.into_iter().find(|day| {
+        overview
+            .days
+            .get(day)
+            .is_some_and(|day| day.conversations() > 0)
+    });
+    html! {
+        section.card aria-labelledby="cal" {
+            header {
+                h2 id="cal" { "Days" }
+                div.key {
+                    span { i.c.never {} "never searched" }
+                    span { i.c.wait {} "the source has more" }
+                    span { "fewer " i.c.h1 {} i.c.h2 {} i.c.h3 {} i.c.h4 {} " more conversations" }
+                    span { i.c.h3.lost {} "recordings lacking" }
+                }
+            }
+            div class=(if weeks.len() <= FEW { "cal few" } else { "cal" }) {
+                table {
+                    caption.vh { "Conversations by day; arrow keys move" }
+                    thead { tr {
+                        td {}
+                        @for (month, columns) in months(&weeks) {
+                            th scope="colgroup" colspan=(columns) { (month) }
+                        }
+                    } }
+                    tbody { @for (row, weekday) in WEEKDAYS.iter().enumerate() { tr {
+                        th scope="row" {
+                            @if row % 2 == 0 { (weekday) } @else { span.vh { (weekday) } }
+                        }
+                        @for (column, week) in weeks.iter().enumerate() {
+                            @let day = week * 7 - 3 + row as i64;
+                            td { (cell(overview.days.get(&day), day, (row, column), most, start == Some(day))) }
+                        }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+/// The months of weeks, each with how many of them begin in it; two columns have room for a name.
+fn months(weeks: &[i64]) -> Vec<(String, usize)> {
+    let mut months: Vec<(String, usize)> = Vec::new();
+    for week in weeks {
+        let month = civil(week * 7 - 3).strftime("%b %Y").to_string();
+        match months.last_mut() {
+            Some((last, columns)) if *last == month => *columns += 1,
+            _ => months.push((month, 1)),
+        }
+    }
+    for (month, columns) in &mut months {
+        if *columns < 3 && weeks.len() > FEW {
+            *month = month.chars().take(3).collect();
+        }
+    }
+    months
+}
+
+fn cell(
+    day: Option<&Day>,
+    number: i64,
+    (row, column): (usize, usize),
+    most: Option<u64>,
+    first: bool,
+) -> Markup {
+    let name = civil(number).strftime("%a %-d %b %Y").to_string();
+    let Some(day) = day.filter(|day| day.conversations() > 0) else {
+        let waits = day.is_some_and(|day| day.waiting() > 0);
+        let (class, told) = match day {
+            Some(day) if waits => (
+                "c wait",
+                format!("{name}: the source counted {}, none is here", day.waiting()),
+            ),
+            Some(day) if day.searched => ("c h0", format!("{name}: searched, no conversation")),
+            _ => ("c never", format!("{name}: never searched")),
+        };
+        return html! { span class=(class) role="img" aria-label=(told) title=(told) {} };
+    };
+    let (all, lost, waiting) = (day.conversations(), day.lost(), day.waiting());
+    let depth = 1 + all.saturating_sub(1) * 4 / most.unwrap_or(1).max(1);
+    let mut class = format!("c h{}", depth.min(4));
+    let mut told = format!("{name}: {all} conversations");
+    if lost > 0 {
+        class.push_str(" lost");
+        told.push_str(&format!(", {lost} with recordings lacking"));
+    }
+    if waiting > 0 {
+        class.push_str(" wait");
+        told.push_str(&format!(", the source counted {waiting} more"));
+    }
+    html! {
+        a class=(class) href=(format!("/day/{}", date(number))) data-at=(format!("{row},{column}"))
+            tabindex=(if first { "0" } else { "-1" }) aria-label=(told) title=(told) {}
+    }
+}
+
+fn losses(overview: &Overview) -> Markup {
+    let most = overview
+        .losses
+        .first()
+        .map_or(1, |loss| loss.conversations.max(1));
+    html! {
+        section.card id="losses" aria-labelledby="lost" {
+            header { h2 id="lost" { "Recordings lacking, by reason" } }
+            @if overview.losses.is_empty() { div.in { p { "None is lacking." } } } @else {
+                table.list {
+                    thead { tr {
+                        th scope="col" { "Code" }
+                        th.num scope="col" { "Conversations" }
+                        th scope="col" { span.vh { "Share" } }
+                    } }
+                    tbody { @for loss in &overview.losses { tr {
+                        td.mono { a href=(format!("/losses/{}", escaped(&loss.code))) { (cut(&loss.code, 60)) } }
+                        td.num { (number(loss.conversations)) }
+                        td { svg.bar width="100" height="6" aria-hidden="true" {
+                            rect width=(loss.conversations * 100 / most) height="6" {}
+                        } }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+fn archive(name: &str, overview: &Overview) -> Markup {
+    html! {
+        section.card aria-labelledby="archive" {
+            header { h2 id="archive" { "Archive" } }
+            div.in {
+                dl.facts {
+                    dt { "Where" } dd.mono { (cut(name, 300)) }
+                    dt { "Exports" } dd { @for export in &overview.exports { div.mono { (cut(export, 100)) } } }
+                    dt { "Receipts" } dd { (number(overview.receipts)) }
+                    @if let Some(written) = &overview.written {
+                        dt { "Newest receipt" } dd { (cut(written, 40)) }
+                    }
+                }
+                @if !overview.problems.is_empty() {
+                    h3 { "Not readable: " (number(overview.problems.len() as u64)) }
+                    ul { @for (receipt, problem) in &overview.problems {
+                        li { span.mono { (cut(receipt, 200)) } ": " (cut(problem, 300)) }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+fn civil(day: i64) -> Date {
+    let epoch = Date::constant(1970, 1, 1);
+    debug_assert_eq!(epoch.weekday(), Weekday::Thursday);
+    let days = jiff::Span::new().try_days(day);
+    days.and_then(|days| epoch.checked_add(days))
+        .unwrap_or(epoch)
+}
+
+fn date(day: i64) -> String {
+    civil(day).to_string()
+}

@@ -1,0 +1,80 @@
+//! Numbers, times and texts as people read them.
+
+use jiff::Timestamp;
+
+use crate::index::printable;
+
+/// A number with its thousands apart.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes.
+pub(super) fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            return match unit {
+                "bytes" => format!("{bytes} bytes"),
+                unit => format!("{value:.1} {unit}"),
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} PB")
+}
+
+/// A duration of milliseconds.
+pub(super) fn clock(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (hours, minutes, rest) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{rest:02}"),
+        hours => format!("{hours}:{minutes:02}:{rest:02}"),
+    }
+}
+
+/// A time to the second.
+pub(super) fn instant(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A text of the archive, cut.
+pub(super) fn cut(text: &str, length: usize) -> String {
+    let mut short: String = printable(text).chars().take(length).collect();
+    if text.chars().nth(length).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// A part of a path.
+pub(super) fn escaped(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_at_a_glance() {
+        assert_eq!(number(1_234_567), "1,234,567");
+        assert_eq!(number(12), "12");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(211_200_000), "211.2 MB");
+        assert_eq!(clock(3_723_000), "1:02:03");
+        assert_eq!(instant(0), "1970-01-01 00:00:00");
+        assert_eq!(cut("abcd", 3), "abc…");
+        assert_eq!(escaped("a/b"), "a%2Fb");
+    }
+}
