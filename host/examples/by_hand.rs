@@ -36,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         allow: Some(Allow::Any(vec![url])),
         builtin: false,
         allow_private_addresses: false,
+        check_etag: false,
         privacy: Privacy::default(),
         follow: Follow::default(),
         late: Duration::from_secs(0),

@@ -94,6 +94,7 @@ impl Harness {
                     "client_secret": self.simulator.client_secret(),
                 },
                 "allow_private_addresses": true,
+                "check_etag": true,
                 "options": {
                     "api_url": self.simulator.api_url(),
                     "login_url": self.simulator.login_url(),

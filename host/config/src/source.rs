@@ -67,6 +67,10 @@ pub(super) struct RawSource {
     /// True if loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
+    /// True if downloads are compared with the MD5 in their entity tags, where these look like one, as those
+    /// of S3 do. That takes 2 s of a processor's time for each GB.
+    #[serde(default)]
+    check_etag: bool,
     /// Personal values that are taken out before anything is written down.
     #[serde(default)]
     privacy: Option<RawPrivacy>,
@@ -304,6 +308,7 @@ pub(super) fn source(
         allow,
         builtin: matches!(origin, Origin::Builtin(_)),
         allow_private_addresses: raw.allow_private_addresses,
+        check_etag: raw.check_etag,
         privacy,
         follow: raw.follow,
         late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),

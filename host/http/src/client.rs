@@ -6,8 +6,8 @@ use super::{AllowedOrigins, PublicDnsResolver, proxy};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
-/// Idle connections that are kept to one host.
-const IDLE: usize = 32;
+/// Idle connections that are kept to one host: as many as there are downloads at once.
+const IDLE: usize = 64;
 
 /// The HTTP client cannot be made, as when the system has no certificates.
 #[derive(Debug, thiserror::Error)]

@@ -343,6 +343,7 @@ impl Pipeline {
                 .with_events(self.events.clone()),
             downloads: Downloads::new(allow, login, self.clock)
                 .map_err(host)?
+                .check_etag(self.source.check_etag)
                 .with_events(self.events.clone()),
             api,
         })

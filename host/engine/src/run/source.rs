@@ -27,6 +27,8 @@ pub struct SourceConfig {
     pub builtin: bool,
     /// True if connections to private addresses are allowed.
     pub allow_private_addresses: bool,
+    /// True if downloads are compared with the MD5 in their entity tags, where these look like one.
+    pub check_etag: bool,
     /// The values that are taken out of what the source reports before it is written down.
     pub privacy: Privacy,
     /// How an export with an open end keeps up.

@@ -166,3 +166,33 @@ async fn a_header_that_is_the_hosts_alone_is_refused_before_anything_is_sent() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test]
+async fn the_md5_in_an_entity_tag_is_compared_if_that_is_asked_for() {
+    let answer = |tag: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\netag: \"{tag}\"\r\ncontent-length: 6\r\nconnection: close\r\n\r\nabcdef"
+        )
+    };
+    // The MD5 of `abcdef`, and that of something else.
+    let (right, wrong) = (
+        answer("e80b5017098950fc58aad83c8c14978e"),
+        answer("d41d8cd98f00b204e9800998ecf8427e"),
+    );
+    for (checks, answer, whole) in [
+        (true, &right, true),
+        (true, &wrong, false),
+        (false, &wrong, true),
+    ] {
+        let (origin, _) = serve(vec![answer.clone()]).await;
+        let downloads =
+            downloads(&origin, OriginRole::Media, Clock::new(1000.0)).check_etag(checks);
+        let artifact = artifact(format!("{origin}/a"), false);
+        let mut download = downloads.begin(&artifact).await.unwrap();
+        let came = async {
+            while download.next().await?.is_some() {}
+            Ok::<_, DownloadError>(())
+        };
+        assert_eq!(came.await.is_ok(), whole, "{checks} {answer}");
+    }
+}
