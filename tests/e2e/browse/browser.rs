@@ -52,7 +52,7 @@ impl Browser {
         let mut lines = lines.map_while(Result::ok);
         let port = lines
             .find_map(|line| {
-                let port = line.split("on port ").nth(1)?;
+                let port = line.split("successfully on port ").nth(1)?;
                 Some(port.trim_end_matches('.').to_owned())
             })
             .unwrap();
@@ -182,10 +182,15 @@ impl Browser {
         assert_eq!(found, json!([]), "{at}");
     }
 
-    async fn end(mut self) {
+    async fn end(self) {
         let log = self.command("se/log", json!({ "type": "browser" })).await;
         assert_eq!(log, json!([]), "the browser's log");
         let _ = self.client.delete(&self.session).send().await;
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
