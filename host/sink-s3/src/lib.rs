@@ -31,8 +31,8 @@ pub use settings::{
 
 pub use crate::credentials::{Credentials, Identity, Role};
 use recording_host_sink::{
-    Backpressure, Body, BodyReader, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError,
-    Store,
+    Backpressure, Body, BodyAborted, BodyReader, Health, ObjectMeta, PutOptions, PutResult,
+    Segments, Sink, SinkError, Store,
 };
 
 /// The type of this sink.
@@ -91,6 +91,21 @@ impl S3 {
 }
 
 impl S3 {
+    /// Takes up to `size` bytes, and their checksum while they come.
+    async fn taken(
+        &self,
+        body: &mut BodyReader,
+        size: usize,
+    ) -> Result<(Segments, Option<checksum::Sum>), BodyAborted> {
+        let mut digest = self.server().algorithm.map(checksum::Algorithm::digest);
+        let taken = body.take_seen(size, |data| {
+            if let Some(digest) = &mut digest {
+                digest.update(data);
+            }
+        });
+        Ok((taken.await?, digest.map(checksum::Digest::finish)))
+    }
+
     /// Puts an object under its whole key.
     async fn put_at(
         &self,
@@ -101,7 +116,8 @@ impl S3 {
         let keep = self.settings.overwrite.keeps(&info);
         let mut body = BodyReader::new(body);
         if info.size.is_none_or(|size| size <= SINGLE as u64) {
-            let first = body.take(SINGLE).await.map_err(|_| self.broken(&key))?;
+            let taken = self.taken(&mut body, SINGLE).await;
+            let (first, sum) = taken.map_err(|_| self.broken(&key))?;
             if body.at_end().await.map_err(|_| self.broken(&key))? {
                 if keep
                     && !self.server().conditional
@@ -111,7 +127,7 @@ impl S3 {
                         .compare(&key, &info, there, BodyReader::whole(first))
                         .await;
                 }
-                return self.put_whole(&key, &info, first, keep).await;
+                return self.put_whole(&key, &info, (first, sum), keep).await;
             }
             body.give_back(first);
         }

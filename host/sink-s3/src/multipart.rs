@@ -198,21 +198,19 @@ impl S3 {
         body: &mut BodyReader,
         keep: bool,
     ) -> Result<PutResult, Stopped> {
-        let algorithm = self.server().algorithm;
         let mut flying = JoinSet::new();
         let mut sent = BTreeMap::new();
         loop {
             let number = sent.len() + flying.len() + 1;
             // Whoever feeds the body knows best whether it can be read again: nothing is kept.
-            let data = body
-                .take(part_size(info.size, number))
+            let (data, sum) = self
+                .taken(body, part_size(info.size, number))
                 .await
                 .map_err(|_| Stopped::Abort(self.broken(key)))?;
             if data.is_empty() {
                 break;
             }
             let length = data.len();
-            let sum = algorithm.map(|algorithm| algorithm.sum(&data));
             let number = i32::try_from(number).unwrap_or(i32::MAX);
             if let Some(part) = there.remove(&number).filter(|part| equal(part, &data, sum)) {
                 let etag = part.e_tag().map(str::to_owned);

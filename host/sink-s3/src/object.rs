@@ -188,21 +188,20 @@ impl S3 {
         Ok(size)
     }
 
-    /// Puts an object in one request.
+    /// Puts an object, whose checksum is known if one is to go with it, in one request.
     pub(super) async fn put_whole(
         &self,
         key: &str,
         info: &PutOptions,
-        data: Segments,
+        (data, sum): (Segments, Option<Sum>),
         keep: bool,
     ) -> Result<PutResult, SinkError> {
         let server = self.server();
-        let sum = server.algorithm.map(|algorithm| algorithm.sum(&data));
         let size = data.len() as u64;
         let request = with_options!(self.client.put_object(), &self.settings, info)
             .key(key)
             .content_length(data.len() as i64)
-            .set_checksum_algorithm(self.settings.named(server.algorithm))
+            .set_checksum_algorithm(self.settings.named(sum.map(|sum| sum.algorithm)))
             .set_if_none_match((keep && server.conditional).then(|| "*".to_owned()))
             .body(stream(data.clone()));
         let answer = match with_body_sum!(request, sum).send().await {

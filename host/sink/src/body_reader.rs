@@ -108,6 +108,18 @@ impl BodyReader {
     /// # Errors
     /// [`BodyAborted`]: what came so far must not be stored.
     pub async fn take(&mut self, size: usize) -> Result<Segments, BodyAborted> {
+        self.take_seen(size, |_| ()).await
+    }
+
+    /// [`take`](Self::take), and shows what it takes while that is in the processor's cache.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn take_seen(
+        &mut self,
+        size: usize,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<Segments, BodyAborted> {
         let mut taken = Segments::default();
         while taken.len < size {
             let Some(mut data) = self.next().await? else {
@@ -117,6 +129,7 @@ impl BodyReader {
             if data.len() > room {
                 self.ahead.push_front(data.split_off(room));
             }
+            see(&data);
             taken.push(data);
         }
         Ok(taken)

@@ -1,9 +1,9 @@
 //! Objects as files below a folder: written beside their place, synced, and renamed into it.
 //!
-//! Small objects are written in one go, large ones by one thread that is fed through a bounded
-//! channel. Each file is synced on its own: file systems join the syncs of concurrent puts, which
-//! was measured to be faster than syncing many files together.
+//! Small objects are written in one go, and synced together with those that are written meanwhile. Large
+//! ones are written by one thread that is fed through a bounded channel, and which syncs them.
 
+mod group_commit;
 mod part;
 mod walk;
 
@@ -22,6 +22,7 @@ use super::{
     Body, BodyReader, Health, ObjectMeta, Overwrite, PutOptions, PutResult, Segments, Sink,
     SinkError, Store,
 };
+use group_commit::GroupCommit;
 use part::Part;
 
 /// The type of this sink.
@@ -35,6 +36,7 @@ const SMALL: usize = 1 << 20;
 pub struct Filesystem {
     root: PathBuf,
     options: Options,
+    groups: GroupCommit,
 }
 
 /// How files are written.
@@ -59,7 +61,11 @@ impl Filesystem {
     /// [`new`](Self::new), with options.
     #[must_use]
     pub fn with(root: PathBuf, options: Options) -> Self {
-        Filesystem { root, options }
+        Filesystem {
+            root,
+            options,
+            groups: GroupCommit::default(),
+        }
     }
 
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
@@ -120,19 +126,31 @@ impl Filesystem {
             target: self.path(key)?,
             root: self.root.clone(),
             options: self.options,
+            groups: self.groups.clone(),
             keep: self.options.overwrite.keeps(info),
             size: info.size,
         })
     }
 
     /// The result of a put, from the end of its writer.
-    fn ended(&self, key: &str, info: &PutOptions, ended: End) -> Result<PutResult, SinkError> {
+    async fn ended(
+        &self,
+        key: &str,
+        info: &PutOptions,
+        ended: End,
+    ) -> Result<PutResult, SinkError> {
+        let stored = |size| PutResult {
+            size,
+            etag: None,
+            sealed: None,
+        };
         match ended {
-            End::Stored(size) => Ok(PutResult {
-                size,
-                etag: None,
-                sealed: None,
-            }),
+            End::Written(size, part) => {
+                let committed = self.groups.commit(part).await;
+                committed.map_err(|error| self.error(key, &error))?;
+                Ok(stored(size))
+            }
+            End::Same(size) => Ok(stored(size)),
             End::Different(there) => {
                 let overwrite = self.options.overwrite;
                 let reason = overwrite.refusal(there, info);
@@ -167,7 +185,8 @@ impl Sink for Filesystem {
         let first = body.take(SMALL).await.map_err(broken)?;
         if body.at_end().await.map_err(broken)? {
             let written = spawn_blocking(move || opening.write(first, || Frame::End));
-            return self.ended(key, &info, joined(written.await).map_err(fail)?);
+            let written = joined(written.await).map_err(fail)?;
+            return self.ended(key, &info, written).await;
         }
         let (frames, mut arriving) = mpsc::channel(8);
         let writing = spawn_blocking(move || {
@@ -186,7 +205,8 @@ impl Sink for Filesystem {
                 break;
             }
         }
-        self.ended(key, &info, joined(writing.await).map_err(fail)?)
+        let written = joined(writing.await).map_err(fail)?;
+        self.ended(key, &info, written).await
     }
 
     async fn cleanup(&self) -> Result<u64, SinkError> {
@@ -269,8 +289,10 @@ enum Frame {
 
 /// How a writer ended.
 enum End {
-    /// The object is there, with this size.
-    Stored(u64),
+    /// The object is written, with this size, and neither synced nor at its place.
+    Written(u64, Part),
+    /// The object was there already, with this size.
+    Same(u64),
     /// A different one of this size is there, and stays.
     Different(u64),
     Broken,
@@ -281,6 +303,7 @@ struct Opening {
     target: PathBuf,
     root: PathBuf,
     options: Options,
+    groups: GroupCommit,
     keep: bool,
     size: Option<u64>,
 }
@@ -290,7 +313,7 @@ impl Opening {
     fn write(self, first: Segments, mut next: impl FnMut() -> Frame) -> io::Result<End> {
         // Dropped on any way out before it is finished, it removes the file.
         part::stays_within(&self.root, part::folder_of(&self.target))?;
-        let mut part = Part::open(&self.target, &self.options)?;
+        let mut part = Part::open(&self.target, &self.options, self.groups.folders())?;
         if self.keep {
             match part::object(&self.root, &self.target) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -312,8 +335,11 @@ impl Opening {
                 Frame::Broken => return Ok(End::Broken),
             }
         }
-        part.finish()?;
-        Ok(End::Stored(size))
+        if size > SMALL as u64 {
+            // Those that are synced together do not wait for all of this.
+            part.file.sync_data()?;
+        }
+        Ok(End::Written(size, part))
     }
 
     /// Compares a file that is there with the object that is to be written.
@@ -344,7 +370,7 @@ impl Opening {
                         return different;
                     }
                 }
-                Frame::End if size == length => return Ok(End::Stored(size)),
+                Frame::End if size == length => return Ok(End::Same(size)),
                 Frame::End => return different,
                 Frame::Broken => return Ok(End::Broken),
             }
@@ -354,24 +380,6 @@ impl Opening {
 
 fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
     result.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-/// Makes a folder and those above it, and sees to it that they outlive a crash.
-fn make_folder(folder: &std::path::Path, mode: Option<u32>) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(std::path::Path::new("/"));
-    make_folder(above, mode)?;
-    match fs::create_dir(folder) {
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => {
-            set_mode(folder, mode)?;
-            part::sync_folder(above)
-        }
-    }
 }
 
 fn set_mode(path: &std::path::Path, mode: Option<u32>) -> io::Result<()> {

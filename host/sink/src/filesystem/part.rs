@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Options, make_folder, set_mode};
+use super::{Options, group_commit::NewFolders, set_mode};
 
 /// A file beside its place. Its name follows from the key, so that what a killed process left is
 /// overwritten by the next attempt.
@@ -25,9 +25,9 @@ pub(super) fn is_part(name: &OsStr) -> bool {
 }
 
 impl Part {
-    pub(super) fn open(target: &Path, options: &Options) -> io::Result<Self> {
+    pub(super) fn open(target: &Path, options: &Options, folders: &NewFolders) -> io::Result<Self> {
         let folder = folder_of(target);
-        make_folder(folder, options.directory_mode)?;
+        folders.make(folder, options.directory_mode)?;
         let mut name = std::ffi::OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
         name.push(".part");
@@ -43,11 +43,16 @@ impl Part {
         })
     }
 
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+    /// The place that the file is for.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Moves the file to its place, which it then keeps.
+    pub(super) fn name(&mut self) -> io::Result<()> {
         fs::rename(&self.path, &self.target)?;
         self.finished = true;
-        sync_folder(folder_of(&self.target))
+        Ok(())
     }
 }
 
@@ -175,7 +180,9 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Proves that files can be made, locked, written and removed.
 pub(super) fn probe(root: &Path, mode: Option<u32>) -> io::Result<()> {
-    make_folder(root, mode)?;
+    let folders = NewFolders::default();
+    folders.make(root, mode)?;
+    folders.sync()?;
     let mut probe = tempfile::Builder::new()
         .prefix(".probe-")
         .suffix(".part")
@@ -222,14 +229,18 @@ pub(super) fn remove_left(folder: &Path) -> io::Result<u64> {
 mod tests {
     use super::*;
 
+    fn open(target: &Path) -> io::Result<Part> {
+        Part::open(target, &Options::default(), &NewFolders::default())
+    }
+
     #[test]
     fn a_file_that_is_being_written_is_left_alone_and_one_that_was_left_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a/b.wav");
-        let part = Part::open(&target, &Options::default()).unwrap();
+        let mut part = open(&target).unwrap();
         fs::write(folder.path().join(".left.ogg.part"), "half").unwrap();
         assert_eq!(remove_left(folder.path()).unwrap(), 1);
-        part.finish().unwrap();
+        part.name().unwrap();
         assert!(target.exists());
         assert_eq!(remove_left(folder.path()).unwrap(), 0);
     }
@@ -254,7 +265,7 @@ mod tests {
         assert_eq!(refused("a/none"), io::ErrorKind::NotFound);
         object(root, &root.join("a/own")).unwrap();
         object(root, &root.join("in/own")).unwrap();
-        let begun = Part::open(&root.join("b"), &Options::default()).map(|_| ());
+        let begun = open(&root.join("b")).map(|_| ());
         assert_eq!(begun.unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert!(!outside.path().join("new").exists());
         let made = std::process::Command::new("mkfifo")
@@ -262,7 +273,7 @@ mod tests {
             .status();
         assert!(made.unwrap().success());
         // They would wait for a reader.
-        assert!(Part::open(&root.join("p"), &Options::default()).is_err());
+        assert!(open(&root.join("p")).is_err());
         assert_eq!(remove_left(root).unwrap(), 0);
         let linked = root.join("root");
         symlink(root.join("a"), &linked).unwrap();
@@ -273,10 +284,10 @@ mod tests {
     fn two_writers_of_one_object_do_not_mix() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("b.wav");
-        let part = Part::open(&target, &Options::default()).unwrap();
-        let second = Part::open(&target, &Options::default()).map(|_| ());
+        let mut part = open(&target).unwrap();
+        let second = open(&target).map(|_| ());
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        part.finish().unwrap();
-        assert!(Part::open(&target, &Options::default()).is_ok());
+        part.name().unwrap();
+        assert!(open(&target).is_ok());
     }
 }
