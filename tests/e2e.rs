@@ -129,12 +129,12 @@ mod sinks_cloud;
 #[cfg(feature = "sink-http")]
 #[path = "e2e/sinks_http.rs"]
 mod sinks_http;
-#[cfg(feature = "otlp")]
-#[path = "e2e/traces.rs"]
-mod traces;
 #[cfg(unix)]
 #[path = "e2e/terminal.rs"]
 mod terminal;
+#[cfg(feature = "otlp")]
+#[path = "e2e/traces.rs"]
+mod traces;
 #[cfg(feature = "transcode")]
 #[path = "e2e/transcode.rs"]
 mod transcode;

@@ -17,6 +17,7 @@ mod job_times;
 mod links;
 pub(crate) mod ports;
 mod read_only;
+mod settle;
 mod setup;
 /// The warning about a jump of the time of day (ms).
 fn jumped(jump: i64) -> String {
@@ -47,7 +48,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{sync::watch, time::Instant};
 
 pub use discovery::Follow;
 pub use read_only::{Finding, State};
@@ -60,7 +61,6 @@ pub use summary::{Loss, Summary};
 
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;
-use deliver::TransferDone;
 use fetch_concurrency::FetchConcurrency;
 use filing::Upkeep;
 use in_flight::InFlight;
@@ -72,6 +72,7 @@ use recording_host_model::{
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError, WorkQueue};
+use settle::Results;
 use sink_health::SinkHealth;
 pub use step::source_error;
 pub(crate) use step::{is_silent, stuck};
@@ -91,8 +92,6 @@ const ASLEEP: u64 = 3_600_000;
 const WATCHED: u64 = 300_000;
 /// How long settled conversations wait to be filed, at most (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
-/// Results of transfers that are written down at once, at most.
-const BATCH: usize = 32;
 /// How long work under way is awaited when a run is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -199,7 +198,7 @@ pub(crate) struct Engine {
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,
     /// Takes personal values out of all that comes in.
-    pub(crate) intake: Intake,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) clock: Clock,
     pub(crate) concurrency: Concurrency,
     pub(crate) follow: Follow,
@@ -218,7 +217,7 @@ impl Engine {
     pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
         let (mut in_flight, repaired) = self.begin(&mut stop).await?;
         let mut tasks = Tasks::default();
-        let mut results = Vec::new();
+        let mut results = Results::default();
         let mut upkeep = Upkeep::new(self.clock.elapsed());
         let mut jumps = Jumps::new(self.clock);
         loop {
@@ -228,10 +227,9 @@ impl Engine {
                 in_flight.shift(jump);
                 self.events.warn(&jumped(jump));
             }
-            self.start_work(&mut in_flight, &mut tasks, now).await?;
-            if !results.is_empty() && (results.len() >= BATCH || tasks.transfers.is_empty()) {
-                self.settle(&mut results, &mut in_flight).await?;
-            }
+            self.start_work(&mut in_flight, &mut tasks, &results, now)
+                .await?;
+            self.settle_some(&mut results, &mut tasks);
             let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.keep_up(&mut upkeep, &mut in_flight, now).await?;
@@ -261,14 +259,15 @@ impl Engine {
                 }
                 Happened::ProbeDone(done) => {
                     // What the sink is owed must be known in full.
-                    self.settle(&mut results, &mut in_flight).await?;
+                    self.settle_all(&mut results, &mut tasks.settling, &mut in_flight)
+                        .await?;
                     self.on_probe(done, &mut in_flight).await?;
                 }
                 Happened::BackfillDone(done) => self.on_backfill(*done, &mut in_flight).await?,
+                Happened::Settled(settled) => Self::on_settled(settled, &mut in_flight)?,
                 Happened::Time => {}
                 Happened::Stop => {
-                    self.drain(&mut in_flight, tasks.transfers, &mut results)
-                        .await?;
+                    self.drain(&mut in_flight, tasks, &mut results).await?;
                     return Err(RunError::Stopped);
                 }
             }
@@ -303,6 +302,7 @@ impl Engine {
         &self,
         in_flight: &mut InFlight,
         tasks: &mut Tasks,
+        results: &Results,
         now: u64,
     ) -> Result<(), RunError> {
         self.discover(in_flight, now).await?;
@@ -314,7 +314,9 @@ impl Engine {
         if in_flight.links.ready() > 0 {
             self.mark_sinks(in_flight).await?;
         }
-        self.transfer(in_flight, &mut tasks.transfers, now);
+        if !results.is_full() {
+            self.transfer(in_flight, &mut tasks.transfers, now);
+        }
         self.start_steps(in_flight, &mut tasks.steps, now).await
     }
 
@@ -359,49 +361,23 @@ impl Engine {
         named.map(|(place, _)| place)
     }
 
-    /// Writes down what became of artifacts; until then, links to the same artifacts are ignored.
-    async fn settle(
-        &self,
-        results: &mut Vec<ArtifactResult>,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        let keys: Vec<String> = results.iter().map(|one| one.artifact.clone()).collect();
-        self.remove_copies(results).await?;
-        self.commit_results(std::mem::take(results)).await?;
-        in_flight.links.settled(&keys);
-        Ok(())
-    }
-
-    /// Writes down what became of artifacts, without personal values.
-    async fn commit_results(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
-        self.intake.results(&mut results);
-        let happened: Vec<Event> = match self.events.has_subscribers() {
-            true => results.iter().filter_map(event_of).collect(),
-            false => Vec::new(),
-        };
-        self.queue.delivered(results).await?;
-        for event in happened {
-            self.events.emit(|| event);
-        }
-        Ok(())
-    }
-
     /// Lets downloads under way come to their end, for a while.
     async fn drain(
         &self,
         in_flight: &mut InFlight,
-        mut transfers: JoinSet<TransferDone>,
-        results: &mut Vec<ArtifactResult>,
+        mut tasks: Tasks,
+        results: &mut Results,
     ) -> Result<(), RunError> {
         let draining = async {
-            while let Some(Ok(done)) = transfers.join_next().await {
+            while let Some(Ok(done)) = tasks.transfers.join_next().await {
                 if let Ok(result) = self.on_transfer(done, in_flight).await {
                     results.extend(result);
                 }
             }
         };
         let _ = tokio::time::timeout(DRAIN, draining).await;
-        self.settle(results, in_flight).await
+        self.settle_all(results, &mut tasks.settling, in_flight)
+            .await
     }
 
     async fn report(&self, in_flight: &InFlight) -> Result<(), RunError> {

@@ -264,8 +264,7 @@ impl Transfer {
                 digest.update(&data);
                 told.feed(&data);
                 total += data.len() as u64;
-                let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
-                if sent.iter().all(Result::is_err) {
+                if !feed_all(&feeds, data).await {
                     // The sinks say why.
                     return Ok((None, None));
                 }
@@ -316,12 +315,8 @@ impl Transfer {
 
     /// The queue's data on a conversation.
     async fn known(&self, conversation: &str) -> Result<KeyContext, TransferError> {
-        let mut known = self
-            .queue
-            .known(vec![conversation.to_owned()])
-            .await
-            .map_err(host)?;
-        Ok(known.remove(conversation).unwrap_or_default())
+        let known = self.queue.known_one(conversation.to_owned()).await;
+        Ok(known.map_err(host)?.unwrap_or_default())
     }
 
     /// Begins a put in each sink; `replace` is that of [`PutOptions`].
@@ -364,6 +359,15 @@ impl Transfer {
         let all = share.saturating_mul(sinks as u64).min(u64::from(BUDGET));
         self.budget.acquire_many(all as u32).await.ok()
     }
+}
+
+/// Hands bytes to every sink that still reads; returns false if none does.
+async fn feed_all(feeds: &[recording_host_sink::BodySender], data: Bytes) -> bool {
+    if let [feed] = feeds {
+        return feed.send(data).await.is_ok();
+    }
+    let sent = join_all(feeds.iter().map(|feed| feed.send(data.clone()))).await;
+    sent.iter().any(Result::is_ok)
 }
 
 /// Compares what came with what was announced, and returns the digest.

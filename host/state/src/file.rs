@@ -14,12 +14,13 @@ use super::{
     counters::counted,
     error::damaged,
     life_cycle, next_holder,
+    reader::Reader,
     schema::{self, Version},
     worker::Worker,
 };
 
 /// How long SQLite waits for another process.
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 /// Pages of the database that are kept in memory, in KiB: ids are random, and so are the places in their
 /// index.
 const CACHE: i64 = 16 << 10;
@@ -94,6 +95,9 @@ impl Queue {
             folder.join(format!("{before}.sqlite")),
             folder.join(format!("{name}.sqlite")),
         );
+        if let Some(reader) = &self.reader {
+            reader.close();
+        }
         {
             let connection = self
                 .connection
@@ -147,6 +151,7 @@ impl Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
             worker: Some(Worker::start()),
+            reader: None,
             holder: next_holder(),
         }))
     }
@@ -162,6 +167,7 @@ impl Queue {
             connection: Arc::new(Mutex::new(connection)),
             _lock: None,
             worker: None,
+            reader: None,
             holder: next_holder(),
         })
     }
@@ -185,7 +191,9 @@ fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
         Version::Current | Version::Unknown(_) => Ok(()),
     }
     .map_err(failed)?;
-    ready(connection, lock).map_err(failed)
+    let (mut queue, is_ready) = ready(connection, lock).map_err(failed)?;
+    queue.reader = Some(Arc::new(Reader::new(path.to_owned())));
+    Ok((queue, is_ready))
 }
 
 /// Makes a folder that its owner alone may look into; one that is there is left as it is.
@@ -252,6 +260,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
         connection: Arc::new(Mutex::new(connection)),
         _lock: Some(lock),
         worker: Some(Worker::start()),
+        reader: None,
         holder: next_holder(),
     };
     Ok((queue, ready))

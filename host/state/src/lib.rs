@@ -21,6 +21,7 @@ pub mod ledger;
 mod life_cycle;
 mod memory;
 mod names;
+mod reader;
 mod recover;
 mod repair;
 mod schema;
@@ -56,6 +57,7 @@ pub use fetch::Abandoned;
 pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
 pub use memory::MemoryWorkQueue;
+use reader::Reader;
 pub use recover::ReceiptSummary;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension};
@@ -78,6 +80,8 @@ pub struct Queue {
     _lock: Option<Arc<File>>,
     /// Where work is done; on the caller's own thread if there is none, as a simulation needs it.
     worker: Option<Worker>,
+    /// Reads beside it, if the database is in a file that this queue may write.
+    reader: Option<Arc<Reader>>,
     /// Who claims splits through this.
     holder: i64,
 }
@@ -165,25 +169,25 @@ impl Queue {
     ) -> Result<BTreeMap<String, KeyContext>, QueueError> {
         self.with(move |tx| {
             let mut all = BTreeMap::new();
-            let mut query =
-                tx.prepare_cached("SELECT start, record FROM conversation WHERE id = ?1")?;
             for id in ids {
-                let known = query
-                    .query_row([&id], |row| {
-                        let record: Option<String> = row.get(1)?;
-                        Ok(KeyContext {
-                            start: row.get::<_, i64>(0)? as u64,
-                            record: record.map(|text| parsed(&text)).transpose()?,
-                        })
-                    })
-                    .optional()?;
-                if let Some(known) = known {
+                if let Some(known) = reader::known(tx, &id)? {
                     all.insert(id, known);
                 }
             }
             Ok(all)
         })
         .await
+    }
+
+    /// The known facts about a conversation. It waits for no commit.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn known_one(&self, id: String) -> Result<Option<KeyContext>, QueueError> {
+        match &self.reader {
+            Some(reader) => reader.known(id).await,
+            None => self.with(move |tx| reader::known(tx, &id)).await,
+        }
     }
 
     /// The conversations whose recordings the source put into a bundle.

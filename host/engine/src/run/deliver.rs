@@ -397,31 +397,4 @@ impl Engine {
         }
         Ok(count)
     }
-
-    /// Removes what was put although it is a copy of another file of its recording, where that can be
-    /// done; where it cannot, both files have a row.
-    ///
-    /// It is removed before that is written down: whoever is killed in between gets the artifact again
-    /// that showed the copy, and comes to the same end.
-    pub(super) async fn remove_copies(&self, batch: &mut [ArtifactResult]) -> Result<(), RunError> {
-        for copy in self.queue.copies(batch).await? {
-            let mut bindings = self.bindings.iter();
-            let binding = bindings.find(|binding| binding.name == copy.sink);
-            let Some(store) = binding.and_then(|binding| binding.sink.store()) else {
-                continue;
-            };
-            if store.delete(&copy.key).await.is_err() {
-                continue;
-            }
-            let is_copy = |sink: &str, key: &str| sink == copy.sink && key == copy.key;
-            for contents in batch.iter_mut().flat_map(|one| &mut one.result) {
-                let objects = &mut contents.objects;
-                objects.retain(|(sink, object)| !is_copy(sink, &object.key));
-            }
-            if let Some(Ok(contents)) = batch.get_mut(copy.at).map(|one| &mut one.result) {
-                contents.dropped.push((copy.sink, copy.key));
-            }
-        }
-        Ok(())
-    }
 }

@@ -396,7 +396,7 @@ impl Pipeline {
             repair: self.repair,
             work: Arc::new(queue.clone()),
             queue,
-            intake: Intake::new(self.source.privacy.clone()),
+            intake: Arc::new(Intake::new(self.source.privacy.clone())),
             clock: self.clock,
             concurrency: self.concurrency,
             follow: self.source.follow,

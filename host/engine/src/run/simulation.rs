@@ -125,7 +125,7 @@ fn run(
         repair,
         work: Arc::new(queue.clone()),
         queue: queue.clone(),
-        intake: Intake::default(),
+        intake: Arc::new(Intake::default()),
         clock,
         concurrency: Concurrency {
             splits: 5,

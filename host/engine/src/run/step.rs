@@ -164,7 +164,7 @@ impl Engine {
             })
             .collect();
         if !lost.is_empty() {
-            self.commit_results(lost).await?;
+            self.settle_lost(lost).await?;
         }
         // An earlier run may have had links that this one has not.
         let pending = self.queue.pending(id.to_owned()).await?;
@@ -250,7 +250,7 @@ impl Engine {
         in_flight.job_times.forget(&split.id);
         let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
-        self.commit_results(lost.collect()).await?;
+        self.settle_lost(lost.collect()).await?;
         let mut message = reason.clone();
         self.intake.message(&mut message);
         let failure = Abandoned {

@@ -11,6 +11,7 @@ use super::{
     RunError, TICK,
     backfill::BackfillDone,
     deliver::{ProbeDone, TransferDone},
+    settle::Settled,
     step::StepDone,
 };
 use recording_host_model::clock::Clock;
@@ -22,6 +23,8 @@ pub(super) struct Tasks {
     pub(super) transfers: JoinSet<TransferDone>,
     pub(super) probes: JoinSet<ProbeDone>,
     pub(super) backfills: JoinSet<BackfillDone>,
+    /// At most one: results are written down in their order.
+    pub(super) settling: JoinSet<Settled>,
 }
 
 /// The event that happened next.
@@ -30,6 +33,7 @@ pub(super) enum Happened {
     TransferDone(Box<TransferDone>),
     ProbeDone(ProbeDone),
     BackfillDone(Box<BackfillDone>),
+    Settled(Settled),
     Time,
     Stop,
 }
@@ -40,6 +44,7 @@ impl Tasks {
             && self.transfers.is_empty()
             && self.probes.is_empty()
             && self.backfills.is_empty()
+            && self.settling.is_empty()
     }
 
     /// Waits until something has ended, but no longer than `wait` of the clock's time.
@@ -53,6 +58,7 @@ impl Tasks {
         Ok(tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => Happened::Stop,
+            Some(settled) = self.settling.join_next() => Happened::Settled(joined(settled)?),
             Some(stepped) = self.steps.join_next() => Happened::StepDone(Box::new(joined(stepped)?)),
             Some(fetched) = self.transfers.join_next() => Happened::TransferDone(Box::new(joined(fetched)?)),
             Some(tried) = self.probes.join_next() => Happened::ProbeDone(joined(tried)?),
@@ -64,6 +70,6 @@ impl Tasks {
 }
 
 /// The result of a task; one that panicked ends the run.
-fn joined<T>(task: Result<T, JoinError>) -> Result<T, RunError> {
+pub(super) fn joined<T>(task: Result<T, JoinError>) -> Result<T, RunError> {
     task.map_err(|error| RunError::Host(error.to_string()))
 }

@@ -1,0 +1,141 @@
+//! Writes down what became of artifacts, many at once, while downloads go on.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{Engine, RunError, event_of, in_flight::InFlight, tasks::Tasks};
+use crate::{privacy::Intake, transfer::SinkBinding};
+use recording_host_model::{ArtifactResult, Event, Events};
+use recording_host_state::{Queue, QueueError};
+
+/// Results that are written down at once, at least as long as downloads are under way, and at most.
+const BATCH: (usize, usize) = (32, 1024);
+
+/// The results of artifacts of which the queue does not know yet.
+#[derive(Default)]
+pub(super) struct Results {
+    came: Vec<ArtifactResult>,
+}
+
+/// The artifacts that were written down.
+pub(super) type Settled = Result<Vec<String>, RunError>;
+
+impl Results {
+    /// Takes on what became of artifacts.
+    pub(super) fn extend(&mut self, results: impl IntoIterator<Item = ArtifactResult>) {
+        self.came.extend(results);
+    }
+
+    /// Returns true if so many wait that nothing more should be begun.
+    pub(super) fn is_full(&self) -> bool {
+        self.came.len() >= BATCH.1
+    }
+}
+
+impl Engine {
+    /// Begins to write results down, if there are enough of them and no others are being written down.
+    pub(super) fn settle_some(&self, results: &mut Results, tasks: &mut Tasks) {
+        let waiting = results.came.len();
+        let enough = waiting >= BATCH.0 || tasks.transfers.is_empty();
+        if waiting > 0 && enough && tasks.settling.is_empty() {
+            let batch = results.came.drain(..waiting.min(BATCH.1)).collect();
+            let ledger = self.result_writer();
+            tasks
+                .settling
+                .spawn(async move { ledger.settle(batch).await });
+        }
+    }
+
+    /// Heeds that results are written down; until then, links to the same artifacts are ignored.
+    pub(super) fn on_settled(settled: Settled, in_flight: &mut InFlight) -> Result<(), RunError> {
+        in_flight.links.settled(&settled?);
+        Ok(())
+    }
+
+    /// Writes all results down, and waits until that is done.
+    pub(super) async fn settle_all(
+        &self,
+        results: &mut Results,
+        settling: &mut JoinSet<Settled>,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
+        while let Some(settled) = settling.join_next().await {
+            Self::on_settled(super::tasks::joined(settled)?, in_flight)?;
+        }
+        let all = std::mem::take(&mut results.came);
+        Self::on_settled(self.result_writer().settle(all).await, in_flight)
+    }
+
+    /// Writes down what became of artifacts that were not downloaded.
+    pub(super) async fn settle_lost(&self, lost: Vec<ArtifactResult>) -> Result<(), QueueError> {
+        self.result_writer().write(lost).await
+    }
+
+    fn result_writer(&self) -> ResultWriter {
+        ResultWriter {
+            queue: self.queue.clone(),
+            bindings: self.bindings.clone(),
+            intake: Arc::clone(&self.intake),
+            events: self.events.clone(),
+        }
+    }
+}
+
+/// All that is needed to write results down.
+struct ResultWriter {
+    queue: Queue,
+    bindings: Vec<Arc<SinkBinding>>,
+    intake: Arc<Intake>,
+    events: Events,
+}
+
+impl ResultWriter {
+    async fn settle(&self, mut batch: Vec<ArtifactResult>) -> Settled {
+        let keys = batch.iter().map(|one| one.artifact.clone()).collect();
+        self.remove_copies(&mut batch).await?;
+        self.write(batch).await?;
+        Ok(keys)
+    }
+
+    /// Writes results down without personal values.
+    async fn write(&self, mut results: Vec<ArtifactResult>) -> Result<(), QueueError> {
+        self.intake.results(&mut results);
+        let happened: Vec<Event> = match self.events.has_subscribers() {
+            true => results.iter().filter_map(event_of).collect(),
+            false => Vec::new(),
+        };
+        self.queue.delivered(results).await?;
+        for event in happened {
+            self.events.emit(|| event);
+        }
+        Ok(())
+    }
+
+    /// Removes what was put although it is a copy of another file of its recording, where that can be
+    /// done; where it cannot, both files have a row.
+    ///
+    /// It is removed before that is written down: whoever is killed in between gets the artifact again
+    /// that showed the copy, and comes to the same end.
+    async fn remove_copies(&self, batch: &mut [ArtifactResult]) -> Result<(), RunError> {
+        for copy in self.queue.copies(batch).await? {
+            let mut bindings = self.bindings.iter();
+            let binding = bindings.find(|binding| binding.name == copy.sink);
+            let Some(store) = binding.and_then(|binding| binding.sink.store()) else {
+                continue;
+            };
+            if store.delete(&copy.key).await.is_err() {
+                continue;
+            }
+            let is_copy = |sink: &str, key: &str| sink == copy.sink && key == copy.key;
+            for contents in batch.iter_mut().flat_map(|one| &mut one.result) {
+                let objects = &mut contents.objects;
+                objects.retain(|(sink, object)| !is_copy(sink, &object.key));
+            }
+            if let Some(Ok(contents)) = batch.get_mut(copy.at).map(|one| &mut one.result) {
+                contents.dropped.push((copy.sink, copy.key));
+            }
+        }
+        Ok(())
+    }
+}
