@@ -3,11 +3,17 @@
 /// How long a text is that is sought or shown in a list, in characters.
 const LONGEST: usize = 200;
 
-/// An id in as few bytes as it needs: a UUID in 16, any other as its text behind a zero.
+/// What is added to a text that would be as long as a UUID: no text has it.
+const NO_UUID: u8 = 0xff;
+
+/// An id in as few bytes as it needs: a UUID in 16, any other as its text behind a zero, in any other number.
 pub(super) fn packed(id: &str) -> Vec<u8> {
     uuid(id).unwrap_or_else(|| {
         let mut bytes = vec![0];
         bytes.extend(id.as_bytes());
+        if bytes.len() == 16 {
+            bytes.push(NO_UUID);
+        }
         bytes
     })
 }
@@ -31,7 +37,10 @@ fn uuid(id: &str) -> Option<Vec<u8>> {
 /// The id that was packed.
 pub(super) fn unpacked(bytes: &[u8]) -> String {
     match bytes {
-        [0, text @ ..] if bytes.len() != 16 => String::from_utf8_lossy(text).into_owned(),
+        [0, text @ ..] if bytes.len() != 16 => {
+            let text = text.strip_suffix(&[NO_UUID]).unwrap_or(text);
+            String::from_utf8_lossy(text).into_owned()
+        }
         _ => {
             let hex = recording_host_model::hex(bytes);
             if hex.len() != 32 {
