@@ -157,7 +157,8 @@ pub(crate) fn say(level: &str, text: &str) {
         return;
     }
     // A log that nobody reads ends the run, but not here and not at once.
-    let _ = writeln!(Stderr, "{line}");
+    // In one piece: others write there, too.
+    let _ = Stderr.write_all(format!("{line}\n").as_bytes());
 }
 
 /// Turns true once nobody can read standard error any more.

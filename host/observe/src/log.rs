@@ -93,7 +93,10 @@ impl<W: Write + Send> Subscriber for Log<W> {
         }
         let line = self.line(event, level, Timestamp::now());
         // A log that nobody reads any more ends no run.
-        let _ = writeln!(out.writer, "{line}").and_then(|()| out.writer.flush());
+        // In one piece: others write to the same place.
+        let line = format!("{line}\n");
+        let written = out.writer.write_all(line.as_bytes());
+        let _ = written.and_then(|()| out.writer.flush());
     }
 }
 
