@@ -122,6 +122,10 @@ async fn proven(
 ) {
     let folder = tempfile::tempdir().unwrap();
     for (key, data) in stored {
+        // With this a run tries the folder; one that is killed may leave it, and it holds nothing.
+        if key.starts_with(".probe-") {
+            continue;
+        }
         let head = b"age-encryption.org/v1\n";
         assert_eq!(
             key.ends_with(".age"),
