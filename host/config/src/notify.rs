@@ -183,7 +183,7 @@ impl NotifierConfig {
             NotifierConfig::Exec { on, .. } | NotifierConfig::Webhook { on, .. }
                 if on.is_empty() =>
             {
-                let reason = "is empty, so that nobody is ever told; leave it out for everything";
+                let reason = "names no occasion, so nothing would be sent; leave it out to be told of all of them";
                 Err(key(format!("{at}.on"), reason))
             }
             _ => Ok(()),

@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
-use super::{World, run};
+use super::{
+    World, run,
+    source::{found, then},
+};
 use crate::run::{Concurrency, Engine, ports::SourceRuntime};
 use recording_host_http::{
     AllowedOrigins, Authenticator, Credentials, HttpTransport, Limiter, SourceHttp,
@@ -271,38 +274,10 @@ fn wait(memory: &Memory, since: u64, now: u64, done: Option<u64>) -> Next {
     })
 }
 
-fn found(id: &str) -> Conversation {
+fn numbered(id: &str) -> Conversation {
     let (day, number) = id.split_once('-').unwrap();
     let start = START + day.parse::<u64>().unwrap() * DAY + number.parse::<u64>().unwrap();
-    Conversation {
-        id: id.to_owned(),
-        start,
-        end: Some(start + 60_000),
-        direction: None,
-        ani: None,
-        dnis: None,
-        agents: Vec::new(),
-        queues: Vec::new(),
-        wrap_up_codes: Vec::new(),
-        tags: Vec::new(),
-        divisions: Vec::new(),
-        media_types: Vec::new(),
-        recorded: false,
-        revision: None,
-        attributes: Vec::new(),
-    }
-}
-
-fn then(next: Next) -> Step {
-    Step {
-        conversations: Vec::new(),
-        artifacts: Vec::new(),
-        outcomes: Vec::new(),
-        splits: Vec::new(),
-        updates: Vec::new(),
-        notes: Vec::new(),
-        next,
-    }
+    found(id, start, start + 60_000)
 }
 
 #[async_trait]
@@ -359,7 +334,7 @@ impl SourceRuntime for Source {
                     false => then(Next::Done(write(&next))),
                 };
                 let ids = body["ids"].as_array().unwrap().iter();
-                step.conversations = ids.map(|id| found(id.as_str().unwrap())).collect();
+                step.conversations = ids.map(|id| numbered(id.as_str().unwrap())).collect();
                 step
             }
             Memory::Unsubmitted { ids } => {

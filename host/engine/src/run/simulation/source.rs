@@ -67,22 +67,31 @@ impl Source {
             .find(|call| call.id == id)
             .unwrap();
         Conversation {
-            id: id.to_owned(),
-            start: call.start,
-            end: Some(call.end),
-            direction: None,
-            ani: None,
-            dnis: None,
-            agents: Vec::new(),
-            queues: Vec::new(),
-            wrap_up_codes: Vec::new(),
-            tags: Vec::new(),
-            divisions: Vec::new(),
-            media_types: Vec::new(),
             recorded: call.flagged,
             revision: Some(extent),
-            attributes: Vec::new(),
+            ..found(id, call.start, call.end)
         }
+    }
+}
+
+/// A conversation of which nothing is known but when it was.
+pub(super) fn found(id: &str, start: u64, end: u64) -> Conversation {
+    Conversation {
+        id: id.to_owned(),
+        start,
+        end: Some(end),
+        direction: None,
+        ani: None,
+        dnis: None,
+        agents: Vec::new(),
+        queues: Vec::new(),
+        wrap_up_codes: Vec::new(),
+        tags: Vec::new(),
+        divisions: Vec::new(),
+        media_types: Vec::new(),
+        recorded: false,
+        revision: None,
+        attributes: Vec::new(),
     }
 }
 
@@ -116,7 +125,8 @@ fn ask(memory: &Memory) -> Next {
     })
 }
 
-fn then(next: Next) -> Step {
+/// A step that does nothing but go on so.
+pub(super) fn then(next: Next) -> Step {
     Step {
         conversations: Vec::new(),
         artifacts: Vec::new(),
