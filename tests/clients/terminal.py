@@ -10,6 +10,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -17,6 +18,8 @@ import termios
 columns, rows = int(sys.argv[1]), int(sys.argv[2])
 child, terminal = pty.fork()
 if child == 0:
+    # Whoever runs the tests may ignore it, as `nohup` does.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     size = struct.pack("HHHH", rows, columns, 0, 0)
     fcntl.ioctl(2, termios.TIOCSWINSZ, size)
     if "STDOUT" in os.environ:

@@ -1,5 +1,7 @@
 //! A run can be tried without doing it, and does no more than it may.
 
+use std::time::Duration;
+
 use genesys_simulator::Settings;
 use serde_json::Value;
 
@@ -68,9 +70,15 @@ async fn a_dry_run_says_what_a_run_does_and_asks_for_nothing_that_costs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_stops_at_its_limit_says_that_work_is_left_and_resumes() {
-    let harness = harness(300).await;
+    // The time is up before the first job is done.
+    let settings = Settings {
+        conversations: 300,
+        job_time: Duration::from_secs(60),
+        ..Settings::default()
+    };
+    let harness = Harness::fast(settings, 20.0).await;
     let path = harness.write(&harness.config()).display().to_string();
-    for limit in [["--max-bytes", "1MB"], ["--max-time", "1s"]] {
+    for limit in [["--max-time", "1s"], ["--max-bytes", "1MB"]] {
         let arguments = ["run", "--config", &path, limit[0], limit[1]];
         let ran = harness.run_program(&arguments).await;
         let said = String::from_utf8(ran.stderr).unwrap();

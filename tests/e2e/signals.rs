@@ -22,7 +22,16 @@ struct Running {
 
 impl Running {
     fn start(harness: &Harness, arguments: &[&str]) -> Self {
-        let mut program = Command::from(harness.program());
+        let program = harness.program();
+        // Whoever runs the tests may ignore SIGHUP, as `nohup` does: GNU's `env` undoes that.
+        let mut heeding = Command::new("env");
+        heeding
+            .arg("--default-signal=HUP")
+            .arg(program.get_program());
+        for (name, value) in program.get_envs() {
+            heeding.env(name, value.unwrap_or_default());
+        }
+        let mut program = heeding;
         program
             .args(arguments)
             .stdout(Stdio::piped())
