@@ -298,7 +298,10 @@ mod tests {
                 hook(json!({ "lag_seconds": 0 })),
                 "notify.ops.lag_seconds: 0 is not within 1",
             ),
-            (hook(json!({ "on": [] })), "notify.ops.on: is empty"),
+            (
+                hook(json!({ "on": [] })),
+                "notify.ops.on: names no occasion",
+            ),
             (
                 hook(json!({ "url": "hooks.example.com/secret" })),
                 "notify.ops.url: is no URL",

@@ -125,6 +125,21 @@ impl Queue {
         .await
     }
 
+    /// Returns true if any sink holds an artifact of what is not filed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn has_stored(&self) -> Result<bool, QueueError> {
+        self.with(|tx| {
+            tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')",
+                [],
+                |row| row.get(0),
+            )
+        })
+        .await
+    }
+
     /// Returns true if any sink was given anything.
     ///
     /// # Errors

@@ -119,13 +119,15 @@ impl Engine {
         let identity = identity::sink(binding);
         let standing = match before {
             None if !delivered => Standing::First,
-            // An earlier version of the program has filed, and knew of no markers.
-            None if sinks.is_empty() => {
-                match !self.queue.has_filed().await? || self.has_receipts(binding).await? {
+            // An earlier version of the program has filed or stored, and knew of no markers.
+            None if sinks.is_empty() && self.queue.has_filed().await? => {
+                match self.has_receipts(binding).await? {
                     true => Standing::Same,
                     false => Standing::Other,
                 }
             }
+            None if sinks.is_empty() && self.queue.has_stored().await? => Standing::Same,
+            // Also if a run has closed segments and come no further: it was not among those to file them in.
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
             Some(before) if before.identity != identity => Standing::Reshaped,
