@@ -59,7 +59,8 @@ pub use replaced::remove;
 pub use write::ReceiptWriter;
 
 /// Returns true if a receipt of the day, whichever export's, names an object of this key. A receipt or a
-/// line of it that cannot be read may name anything; for a repair, which files it anew, it names nothing.
+/// line of it that cannot be read may name anything. For a repair, which files it anew, one that was
+/// changed names nothing.
 pub(crate) async fn names(
     store: &dyn Store,
     day: &str,
@@ -71,22 +72,19 @@ pub(crate) async fn names(
         let Some(bytes) = store.read(&receipt).await? else {
             continue;
         };
+        if repair && !adds_up(&bytes) {
+            continue;
+        }
         let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
-            match repair {
-                true => continue,
-                false => return Ok(true),
-            }
+            return Ok(true);
         };
         for entry in reader {
-            match entry {
-                Ok((_, entry)) => {
-                    let mut objects = entry.objects.iter().chain(&entry.aside);
-                    if objects.any(|object| object.key == key) {
-                        return Ok(true);
-                    }
-                }
-                Err(_) if !repair => return Ok(true),
-                Err(_) => {}
+            let Ok((_, entry)) = entry else {
+                return Ok(true);
+            };
+            let mut objects = entry.objects.iter().chain(&entry.aside);
+            if objects.any(|object| object.key == key) {
+                return Ok(true);
             }
         }
     }

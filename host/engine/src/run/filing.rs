@@ -9,6 +9,8 @@ use recording_host_model::Event;
 /// How long after a run's start small segments are filed first (ms): whoever loses the machine then has
 /// something that is proven.
 const EARLY: u64 = 45_000;
+/// Conversations of a day that are filed early, at least, where small files stay for good.
+const FEW: usize = 1000;
 
 /// When what is complete is filed, in the clock's elapsed time.
 pub(super) struct Upkeep {
@@ -73,12 +75,20 @@ impl Engine {
         for (code, count) in settled.losses {
             self.events.emit(|| Event::RecordingsLost { code, count });
         }
-        let overdue = self.interval.until.is_none() && upkeep.is_overdue(elapsed);
-        let least = if overdue { 1 } else { ROWS };
+        let overdue = upkeep.is_overdue(elapsed);
+        let open = self.interval.until.is_none();
+        let least = match overdue {
+            false => ROWS,
+            true if open || self.may_compact() => 1,
+            true => FEW,
+        };
         let filed = self.file(least, in_flight).await?;
         if overdue {
             upkeep.filed(filed.any, elapsed);
-            self.compact(in_flight).await?;
+            // Days of the past are joined once, at the end.
+            if open {
+                self.compact(in_flight).await?;
+            }
         }
         self.report(in_flight).await?;
         self.note_pause(upkeep).await?;
