@@ -2,7 +2,8 @@
 //!
 //! It reads each request to its end, echoes the checksum that came with it, as S3 does, and answers. What
 //! is small and no recording it keeps, compares with its CRC-64/NVME, and gives back, so that a client that
-//! tries the server out, or lists what is there, finds what it wrote. One thread for each connection, and
+//! tries the server out, or lists what is there, finds what it wrote. Of a recording it knows how many bytes
+//! came, for clients that look afterwards whether it is there. One thread for each connection, and
 //! nothing but the standard library: `rustc -O null_s3.rs`. It listens on the port of its argument.
 
 use std::{
@@ -17,7 +18,14 @@ const KEPT: usize = 1 << 20;
 const RECORDINGS: &str = "/recordings/";
 const CHECKSUMS: [&str; 3] = ["crc64nvme", "crc32c", "crc32"];
 
-type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+type Objects = Arc<Mutex<Stored>>;
+
+#[derive(Default)]
+struct Stored {
+    kept: BTreeMap<String, Vec<u8>>,
+    /// The bytes that came for each recording.
+    recordings: HashMap<String, u64>,
+}
 
 struct Request {
     method: String,
@@ -47,6 +55,11 @@ fn serve(stream: TcpStream, objects: &Objects) -> io::Result<()> {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let body = body(&mut reader, &request, &mut buffer)?;
+        if request.method == "PUT" && request.path.contains(RECORDINGS) {
+            let length = ["x-amz-decoded-content-length", "content-length"].into_iter().find_map(|name| request.headers.get(name));
+            let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            *objects.lock().expect("no thread panics with it").recordings.entry(request.path.clone()).or_default() += length;
+        }
         let mut answer = answer(&request, body, objects);
         if request.method == "HEAD" {
             let end = answer.windows(4).position(|end| end == b"\r\n\r\n");
@@ -117,7 +130,7 @@ fn discard(reader: &mut impl Read, mut left: usize, buffer: &mut [u8], kept: &mu
 }
 
 fn answer(request: &Request, body: Option<Vec<u8>>, objects: &Objects) -> Vec<u8> {
-    let mut objects = objects.lock().expect("no thread panics with it");
+    let Stored { kept: objects, recordings } = &mut *objects.lock().expect("no thread panics with it");
     let mut headers = String::new();
     let mut sums = String::new();
     for algorithm in CHECKSUMS {
@@ -150,10 +163,14 @@ fn answer(request: &Request, body: Option<Vec<u8>>, objects: &Objects) -> Vec<u8
         "POST" if has("uploads") => text("200 OK", "", "<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>"),
         "POST" => text("200 OK", "", &format!("<CompleteMultipartUploadResult><ETag>\"discarded-2\"</ETag>{sums}</CompleteMultipartUploadResult>")),
         "GET" if has("uploads") => text("200 OK", "", "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"),
-        "GET" if has("list-type") || has("prefix") => text("200 OK", "", &listing(request, &objects)),
+        "GET" if has("list-type") || has("prefix") => text("200 OK", "", &listing(request, objects)),
         "DELETE" => {
             objects.remove(&request.path);
             b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()
+        }
+        "HEAD" if recordings.contains_key(&request.path) => {
+            let length = recordings[&request.path];
+            format!("HTTP/1.1 200 OK\r\netag: \"discarded-1\"\r\ncontent-length: {length}\r\n\r\n").into_bytes()
         }
         "GET" | "HEAD" if request.path.trim_matches('/').contains('/') => match objects.get(&request.path) {
             None => error("404 Not Found", "NoSuchKey"),

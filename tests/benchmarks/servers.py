@@ -30,7 +30,7 @@ http {{
 {md5}
   }}
   server {{ listen 127.0.0.1:{plain}; root {media}; autoindex on; }}
-  server {{ listen 127.0.0.1:{tagged}; root {media}; etag off; add_header ETag $md5; }}
+  server {{ listen 127.0.0.1:{tagged}; root {media}; autoindex on; etag off; add_header ETag $md5; }}
   server {{
     listen 127.0.0.1:{tls} ssl; root {media}; autoindex on;
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;

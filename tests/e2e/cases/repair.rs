@@ -189,6 +189,46 @@ async fn manipulated_receipts_and_lost_files_of_rows_are_filed_anew_without_a_do
     }
 }
 
+/// Gives the second object of a receipt the key of the first, as somebody might who wants that one gone.
+fn confuse(receipt: &Path) {
+    let text = fs::read_to_string(receipt).unwrap();
+    let lines = text.lines().skip(1);
+    let entries = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let key = |entry: Value| entry["objects"][0]["key"].as_str().unwrap().to_owned();
+    let keys: Vec<String> = entries.map(key).collect();
+    fs::write(receipt, text.replace(&keys[1], &keys[0])).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_gives_one_recordings_key_to_another_overwrites_neither() {
+    for damaged in [false, true] {
+        let mut cloud = Cloud::honest(calls()).await;
+        let copy = cloud.folder("copy");
+        cloud.sinks["copy"] = json!({ "type": "filesystem", "path": copy });
+        cloud.run().await.complete(CALLS);
+        let recordings = |folder: &Path| {
+            let mut all = files(folder);
+            all.retain(|key, _| key.starts_with("recordings/"));
+            all
+        };
+        let before = recordings(&cloud.output());
+        confuse(&first(&cloud.output(), "receipts/"));
+        if damaged {
+            // One whose line is as it was, and which the other sink has.
+            damage(&cloud.output());
+        }
+        let media = cloud.asked("media");
+        let ran = cloud.run_with(&["--repair"]).await;
+        assert_eq!(ran.code, Some(0), "{damaged}: {ran:?}");
+        assert!(recordings(&cloud.output()) == before, "{damaged}");
+        assert!(recordings(&copy) == before, "{damaged}");
+        assert_eq!(cloud.asked("media"), media, "{damaged}");
+        for sink in ["out", "copy"] {
+            assert_eq!(found(&cloud, sink).await, [], "{damaged}: {sink}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_file_of_rows_is_made_anew() {
     let mut cloud = exported().await;
