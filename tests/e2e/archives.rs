@@ -8,7 +8,6 @@ mod forge;
 mod odd;
 #[path = "archives/told.rs"]
 mod told;
-#[cfg(feature = "transcode")]
 #[path = "archives/transcoded.rs"]
 mod transcoded;
 #[path = "archives/unpacked.rs"]

@@ -29,6 +29,10 @@ macro_rules! print {
 mod browse;
 mod check;
 mod cleanup;
+#[cfg(feature = "simulator")]
+mod clock;
+#[cfg(not(feature = "simulator"))]
+#[path = "machine_clock.rs"]
 mod clock;
 #[cfg(feature = "componentize")]
 mod componentize;

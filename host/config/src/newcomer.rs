@@ -173,16 +173,6 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
     assert!(!error.contains("hush"), "{error}");
 }
 
-#[cfg(feature = "s3")]
-#[test]
-fn a_bucket_is_a_name_and_no_url() {
-    let error = refused(
-        "/sinks/files",
-        json!({ "type": "s3", "bucket": "s3://corp-calls/x" }),
-    );
-    assert!(error.starts_with("sinks.files.bucket: "), "{error}");
-}
-
 #[test]
 fn files_and_folders_that_are_the_other_way_round_are_named() {
     let folder = tempfile::tempdir().unwrap();

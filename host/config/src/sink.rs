@@ -9,7 +9,6 @@ mod gcs;
 mod http;
 #[cfg(test)]
 mod identity_tests;
-#[cfg(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs"))]
 mod name;
 mod registry;
 #[cfg(feature = "s3")]
@@ -218,6 +217,9 @@ impl SinkConfig {
         let rest = Value::Object(table);
         let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
         keys.check_place(&at)?;
+        if let Some(bucket) = keys.bucket() {
+            name::plain_name(&at, keys.place_key(), bucket)?;
+        }
         Ok(SinkConfig {
             at,
             common,

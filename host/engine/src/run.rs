@@ -4,6 +4,11 @@
 //! was not committed when a run ended is done again by the next one.
 
 mod adaptive_concurrency;
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "run/without_aws.rs"]
+mod aws;
 mod backfill;
 mod backlog;
 mod compact;
@@ -50,12 +55,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
+pub use aws::AwsAuth;
 pub use discovery::Follow;
 pub use read_only::{Finding, State};
 pub use recording_host_http::Allow;
 pub use setup::{Pipeline, VendorApi};
-#[cfg(feature = "aws")]
-pub use source::AwsAuth;
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 

@@ -4,10 +4,11 @@
 //! The same conversations give the same bytes, so that a file that is put again
 //! after a crash replaces itself. `docs/metadata.md` has the schema.
 
-#[cfg(feature = "parquet")]
-pub mod catalog;
 mod jsonl;
 #[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "without_parquet.rs"]
 mod parquet;
 mod read;
 pub mod restore;
@@ -19,6 +20,7 @@ use std::io::{self, Write};
 
 use recording_host_model::CompletedConversation;
 
+pub use parquet::catalog;
 pub use read::{KnownRow, read};
 pub use schema::{Dialect, schema};
 pub use settings::{Compression, Format, Settings, SettingsError};
@@ -29,8 +31,7 @@ pub struct Writer<W: Write + Send>(Kind<W>);
 
 enum Kind<W: Write + Send> {
     Lines(Box<jsonl::Lines<W>>),
-    #[cfg(feature = "parquet")]
-    Parquet(Box<parquet::Table<parquet::Rows, W>>),
+    Parquet(Box<parquet::RowTable<W>>),
 }
 
 impl<W: Write + Send> Writer<W> {
@@ -41,11 +42,7 @@ impl<W: Write + Send> Writer<W> {
     pub fn new(settings: Settings, into: W) -> io::Result<Self> {
         let compression = settings.compression();
         Ok(Writer(match settings.format() {
-            #[cfg(feature = "parquet")]
-            Format::Parquet => Kind::Parquet(Box::new(parquet::Table::new(compression, into)?)),
-            // Settings refuse Parquet in a build without it.
-            #[cfg(not(feature = "parquet"))]
-            Format::Parquet => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            Format::Parquet => Kind::Parquet(Box::new(parquet::RowTable::new(compression, into)?)),
             Format::Jsonl => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
         }))
     }
@@ -59,7 +56,6 @@ impl<W: Write + Send> Writer<W> {
         for row in row::rows(conversation, sink) {
             match &mut self.0 {
                 Kind::Lines(lines) => lines.write(&row)?,
-                #[cfg(feature = "parquet")]
                 Kind::Parquet(table) => table.write(&row)?,
             }
         }
@@ -73,7 +69,6 @@ impl<W: Write + Send> Writer<W> {
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
             Kind::Lines(lines) => lines.finish(),
-            #[cfg(feature = "parquet")]
             Kind::Parquet(table) => table.finish(),
         }
     }

@@ -4,6 +4,7 @@
 //! kinds of requests and codes.
 
 mod series;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::{
 use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
 use recording_host_model::{Activity, Backlog, Event, Progress, Stored, Subscriber, clock::Clock};
 use series::{Labels, Series};
+pub use server::serve;
 
 /// The outcomes that have a series as soon as one has.
 const OUTCOMES: [&str; 5] = ["stored", "partial", "no-recording", "skipped", "failed"];

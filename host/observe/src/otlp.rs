@@ -29,7 +29,7 @@ const TARGET: &str = "recording_host";
 
 /// Traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("give a URL such as http://127.0.0.1:4318: {0}")]
 pub struct TracesError(String);
 
 /// Told once when spans cannot be delivered, and again after they could be.

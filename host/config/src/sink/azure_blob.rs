@@ -8,7 +8,7 @@ use recording_host_sink_object_store::azure_blob::{self, Credentials, Options, R
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, name::plain_name, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
 
 /// Azure Blob Storage.
@@ -136,7 +136,11 @@ impl SinkKeys for Keys {
             let reason = "is empty; name the storage account";
             return Err(key(format!("{at}.account"), reason));
         }
-        plain_name(at, "container", &self.container)
+        Ok(())
+    }
+
+    fn bucket(&self) -> Option<&str> {
+        Some(&self.container)
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {

@@ -8,7 +8,7 @@ use recording_host_sink_object_store::gcs::{self, Credentials, Options, Retry, S
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, name::plain_name, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
 
 /// Google Cloud Storage.
@@ -107,8 +107,8 @@ impl SinkKeys for Keys {
         Place::bucket("gcs", endpoint, &self.bucket, &self.prefix)
     }
 
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        plain_name(at, "bucket", &self.bucket)
+    fn bucket(&self) -> Option<&str> {
+        Some(&self.bucket)
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use recording_host_model::hex;
 use recording_host_sink::{
     Sink,
     http::{Auth, Http, Retry, Settings, Template, Timeout, Verb},
@@ -11,6 +12,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
@@ -112,6 +115,13 @@ impl Keys {
     }
 }
 
+/// The place below a URL whose path may be a secret: a digest stands for each part of the path.
+fn hidden(url: &Url) -> Place {
+    Place::url("http", url, |part| {
+        hex(&Sha256::digest(part))[..12].to_owned()
+    })
+}
+
 #[async_trait]
 impl SinkKeys for Keys {
     fn place_key(&self) -> &'static str {
@@ -122,7 +132,7 @@ impl SinkKeys for Keys {
     /// that its path is given as a digest; a reference to a secret is given as it is.
     fn place(&self) -> Place {
         match Template::new(&self.url.0) {
-            Ok(url) => Place::hidden(url.base()),
+            Ok(url) => hidden(url.base()),
             Err(_) => Place::named("http", &self.url.0),
         }
     }
@@ -132,7 +142,7 @@ impl SinkKeys for Keys {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        Ok(Place::hidden(url.base()))
+        Ok(hidden(url.base()))
     }
 
     fn may_be_secret(&self) -> bool {

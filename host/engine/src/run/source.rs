@@ -5,11 +5,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::Follow;
+use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
 use recording_host_http::Allow;
-#[cfg(feature = "aws")]
-use recording_host_sink_s3::credentials::Identity;
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
@@ -94,18 +92,5 @@ pub enum Auth {
     /// A secret for the header that the source names, such as an API key.
     Secret(SecretString),
     /// An AWS identity.
-    #[cfg(feature = "aws")]
     Aws(Box<AwsAuth>),
-}
-
-/// An AWS identity, and what its requests are signed for.
-#[cfg(feature = "aws")]
-#[derive(Clone, Debug)]
-pub struct AwsAuth {
-    /// Where its credentials come from.
-    pub identity: Identity,
-    /// The region; without one, that of the source's options, or of AWS' own settings.
-    pub region: Option<String>,
-    /// The service, such as `s3`.
-    pub service: String,
 }

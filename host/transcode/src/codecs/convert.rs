@@ -19,7 +19,7 @@ use super::{
 /// How many bytes of a file show its format.
 const HEAD: u64 = 64;
 
-pub(super) fn run<R, W>(
+pub(crate) fn run<R, W>(
     input: R,
     settings: &Settings,
     open: &mut dyn FnMut() -> io::Result<W>,

@@ -152,7 +152,7 @@ fn headers_that_ask_for_gigabytes_are_refused_before_a_decoder_sees_them() {
 /// A page whose own checksum is right, and whose content leads a decoder out of the file.
 #[test]
 fn a_place_outside_of_the_file_is_damage_and_no_fault_of_the_disk() {
-    let hostile = include_bytes!("../../../../tests/fixtures/transcode/vorbis-outside.ogg");
+    let hostile = include_bytes!("../../../../../tests/fixtures/transcode/vorbis-outside.ogg");
     let said = made(hostile, Form::Wav, Channels::Keep);
     assert!(
         matches!(
