@@ -136,7 +136,7 @@ fn dashboard() -> Vec<String> {
     asked
 }
 
-/// What each alert compares, by its name.
+/// The comparison of each alert, by its name.
 fn alerts() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(monitoring("alerts.yaml")).unwrap();
     let rules: Value = serde_saphyr::from_str(&text).unwrap();

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::terminal;
 
-/// What has been asked for from outside.
+/// A request from outside the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Stop,

@@ -26,7 +26,7 @@ const RECORDING: &str = "recording-id";
 /// Stands in a key for the extension of the file.
 const EXTENSION: &str = "ext";
 
-/// What a run would do.
+/// The work that a run would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DryRun {
     /// Conversations found in what no run has searched yet, and that none knows.
@@ -35,11 +35,11 @@ pub struct DryRun {
     pub fetched: u64,
     /// Conversations that earlier runs have found, and that are still to be fetched.
     pub waiting: u64,
-    /// What each sink would get of those that were found.
+    /// The share of each sink in those that were found.
     pub sinks: BTreeMap<String, DrySink>,
 }
 
-/// What a sink would get.
+/// The share of a sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DrySink {
     /// Conversations that it takes, of those that would be fetched.
@@ -49,7 +49,7 @@ pub struct DrySink {
     pub keys: Vec<String>,
 }
 
-/// What was found in a day.
+/// The conversations that were found in a day.
 #[derive(Default)]
 struct Found {
     conversations: BTreeMap<String, ConversationRecord>,

@@ -178,7 +178,7 @@ pub struct Activity {
     pub paused_millis: Option<u64>,
 }
 
-/// What waits somewhere.
+/// Work that waits somewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Backlog {
     /// Artifacts that each sink lacks and gets once it is available; every sink is in it.

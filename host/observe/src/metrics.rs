@@ -123,7 +123,7 @@ struct SourceMetrics {
     state: Mutex<Moving>,
 }
 
-/// What changes with the time alone, in ms since the epoch of the source's clock.
+/// Instants from which values follow that change with the time alone, in ms since the epoch of the source's clock.
 #[derive(Default)]
 struct Moving {
     watermark: Option<u64>,

@@ -39,7 +39,7 @@ pub struct Target {
     pub name: String,
     /// How it is told.
     pub way: Way,
-    /// What it is told of.
+    /// The occasions that it is told of.
     pub on: BTreeSet<Occasion>,
     /// How far behind a source may be.
     pub lag: Duration,
@@ -90,7 +90,7 @@ pub enum Format {
     Teams,
 }
 
-/// What somebody is told of.
+/// An occasion that somebody is told of.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema, Serialize,
 )]
@@ -106,7 +106,7 @@ pub enum Occasion {
     Recovery,
 }
 
-/// What is known of a source.
+/// The known state of a source.
 #[derive(Clone, Debug, Default)]
 struct Known {
     clock: Clock,
@@ -117,7 +117,7 @@ struct Known {
     error: Option<String>,
 }
 
-/// What is known of all sources.
+/// The known state of all sources.
 #[derive(Clone, Debug, Default)]
 struct Sources {
     known: Arc<Mutex<BTreeMap<String, Known>>>,

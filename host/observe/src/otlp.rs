@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, Registry, filter::filter_fn, layer::SubscriberEx
 
 /// How long the collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What spans come from: libraries make spans of their own, which say nothing about an export.
+/// The target of our spans: libraries make spans of their own, which say nothing about an export.
 const TARGET: &str = "recording_host";
 
 /// Traces cannot be sent.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Archive, PageError, archive::ReceiptLine, archive::broken};
 
-/// What came of it, in words.
+/// The result in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) good: bool,

@@ -17,7 +17,7 @@ pub struct Settling {
     pub settled: u64,
     /// Conversations that are requested again later.
     pub postponed: u64,
-    /// What the settled ones lack for good, by code.
+    /// The recordings that the settled ones lack for good, by code.
     pub losses: BTreeMap<String, u64>,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Bars {
     drawing: JoinHandle<()>,
 }
 
-/// What is drawn, and with what.
+/// The lines that are drawn, and the terminal that draws them.
 struct Drawn {
     multi: MultiProgress,
     board: Mutex<Board>,

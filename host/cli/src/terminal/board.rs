@@ -68,9 +68,9 @@ struct Source {
     losses_told: Option<Instant>,
     /// The sinks that are unavailable.
     away: Vec<String>,
-    /// What sinks lacked when they were back.
+    /// The artifacts that sinks lacked when they were back.
     backlog: BTreeMap<String, u64>,
-    /// What is examined, and how far that is; none while it exports.
+    /// The things that are examined, and how far that is; none while it exports.
     examined: Option<(&'static str, u64, Option<u64>)>,
     /// Lines to be written above the display.
     lines: Vec<String>,
@@ -157,7 +157,7 @@ impl Board {
         lines
     }
 
-    /// What is waited for.
+    /// The line that says what is waited for.
     fn waits(&self, now: Instant) -> String {
         let mut waits = Vec::new();
         let (mut jobs, mut oldest, mut links) = (0, None, 0);

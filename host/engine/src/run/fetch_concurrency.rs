@@ -38,7 +38,7 @@ pub(super) struct FetchConcurrency {
     refusals: u64,
 }
 
-/// What there is to heed at a time.
+/// The measurements that count at a time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Demand {
     /// How many jobs have ended since the last look.

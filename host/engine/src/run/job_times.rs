@@ -1,7 +1,7 @@
 //! How long the vendor's jobs take, and when it is worth asking whether one is done: a poll too early
 //! costs a request of the limit, one too late costs time.
 //!
-//! Whether a job was done when it was asked about is all that is known of its time, so that is what is
+//! All that is known of a job's time is whether it was done when it was asked about, so that is what is
 //! learned from: the age at which most jobs of a kind are done moves down a little whenever one was done at
 //! that age, and up by more whenever one was not. Where it comes to rest, the share of those that are done
 //! is the one that is wanted, however the times are spread, and it follows a vendor that grows slow.

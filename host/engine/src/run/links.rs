@@ -31,7 +31,7 @@ pub(super) struct Link {
     pub(super) occupied: Vec<(usize, String)>,
     /// True if it has been requested often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
-    /// What is done for it.
+    /// The work that is under way for it.
     pub(super) span: Span,
 }
 

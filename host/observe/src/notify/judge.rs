@@ -12,7 +12,7 @@ use super::{Notice, Occasion, Target};
 pub(super) struct State {
     /// The error that its run ended with.
     pub(super) error: Option<String>,
-    /// What keeps it from its work.
+    /// The obstacles to its work.
     pub(super) hindrances: Vec<String>,
     pub(super) lag: Option<Duration>,
     /// Recordings that are unavailable, since the start, by code.
@@ -24,12 +24,12 @@ pub(super) fn lives(states: &BTreeMap<String, State>, stuck: &[String]) -> bool 
     stuck.is_empty() && states.values().all(|state| state.error.is_none())
 }
 
-/// What one target has been told.
+/// The notices that one target has had.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     /// When each source was told of for each occasion.
     at: BTreeMap<(String, Occasion), Instant>,
-    /// What has been told and is not over.
+    /// The occasions that were told and are not over.
     open: BTreeSet<(String, Occasion)>,
     /// Since when a source has been failing.
     failing: BTreeMap<String, Instant>,

@@ -363,7 +363,7 @@ impl SourceRuntime for Source {
     }
 }
 
-/// What an export took.
+/// The time and requests that an export took.
 #[derive(Debug)]
 struct Pace {
     minutes: f64,

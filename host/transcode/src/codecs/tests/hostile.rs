@@ -1,6 +1,7 @@
 //! Files that are damaged where nobody looks, or made to do harm.
 
 use super::*;
+use crate::codecs::ogg;
 
 /// A chunk of a WAV.
 fn chunk(name: &[u8; 4], length: u32, content: &[u8]) -> Vec<u8> {
