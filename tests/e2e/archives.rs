@@ -322,6 +322,7 @@ fn a_cut_archive_is_broken_wherever_it_is_cut() {
 
 #[test]
 fn bombs_do_not_go_off() {
+    // Long: one scenario, told in its order.
     let zeros = vec![0; 8 << 20];
     let bomb = Forged::deflated("bomb", &zeros);
     let small = Limits {

@@ -136,6 +136,7 @@ fn lines(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_small_files_of_a_day_that_is_over_become_one() {
+    // Long: one scenario, told in its order.
     let mut evening = Evening::new().await;
     let all = |files: &BTreeMap<_, _>| lines(files).len() as u64 == CONVERSATIONS;
     evening.follow_until(all).await;

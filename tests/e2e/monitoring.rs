@@ -166,6 +166,7 @@ fn settings() -> Settings {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Prometheus, which tests/run installs"]
 async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
+    // Long: one scenario, told in its order.
     let harness = Harness::fast(settings(), FAST).await;
     let running = Running::follow(&harness, &[]).await;
     let prometheus = Prometheus::start(harness.folder.path(), &running.address).await;

@@ -192,6 +192,7 @@ fn conversations(rows: &[Value]) -> BTreeSet<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sink_gets_what_its_condition_says() {
+    // Long: one scenario, told in its order.
     type Holds = Box<dyn Fn(&Value) -> bool>;
     let harness = harness().await;
     let division = harness.organization().division_id(1);

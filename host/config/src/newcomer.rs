@@ -45,6 +45,7 @@ fn refused(pointer: &str, value: Value) -> String {
 
 #[test]
 fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
+    // Long: one table of mistakes.
     let calls = "/sources/calls";
     let at = |rest: &str| format!("{calls}/{rest}");
     for (pointer, value, message) in [

@@ -111,13 +111,7 @@ async fn shown(
             list(page, query(&form))
         }
         ["day", day] if get => list(page, of_day(day)),
-        ["losses", code] if get => list(
-            page,
-            Query {
-                code: code.to_owned(),
-                ..Query::default()
-            },
-        ),
+        ["losses", code] if get => list(page, of_losses(code)),
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
@@ -170,6 +164,13 @@ fn of_day(day: &str) -> Query {
     Query {
         from: day.to_owned(),
         to: day.to_owned(),
+        ..Query::default()
+    }
+}
+
+fn of_losses(code: &str) -> Query {
+    Query {
+        code: code.to_owned(),
         ..Query::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use recording_host_metadata::restore::Row;
 use recording_host_model::hex;
+use recording_host_sink::Body;
 use sha2::{Digest, Sha256};
 
 use crate::{Archive, PageError, archive::ReceiptLine, archive::broken};
@@ -22,6 +23,16 @@ impl Verdict {
             detail,
         }
     }
+}
+
+/// The SHA-256 and the length of an object.
+async fn hashed(mut body: Body, key: &str) -> Result<(String, u64), PageError> {
+    let (mut digest, mut length) = (Sha256::new(), 0_u64);
+    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
+        digest.update(&data);
+        length += data.len() as u64;
+    }
+    Ok((hex(&digest.finalize()), length))
 }
 
 /// Hashes the object of a row as it is stored, and says whether it is what the receipt's line says.
@@ -53,18 +64,13 @@ pub(crate) async fn verify(
             "Its lines are not those that its first line counts. Verify the archive.".to_owned(),
         ));
     }
-    let Some(mut body) = archive.stored(&promised.key).await? else {
+    let Some(body) = archive.stored(&promised.key).await? else {
         return Ok(Verdict::bad(
             "The file is missing",
             format!("{} is not there.", promised.key),
         ));
     };
-    let (mut digest, mut length) = (Sha256::new(), 0_u64);
-    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
-        digest.update(&data);
-        length += data.len() as u64;
-    }
-    let found = hex(&digest.finalize());
+    let (found, length) = hashed(body, key).await?;
     if promised.member.is_none() && length != promised.size {
         let detail = format!(
             "It has {length} bytes, and {} in the receipt.",

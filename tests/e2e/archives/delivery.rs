@@ -223,6 +223,7 @@ pub(super) async fn delivered(
     sized: bool,
     digest: Option<String>,
 ) -> Result<Arrived, recording_host_engine::transfer::TransferError> {
+    // Long: one answer for each case.
     let (want, folder) = (want.into(), TempDir::new().unwrap());
     let (origin, downloads) = serve(bodies, sized).await;
     let origins = [Origin {

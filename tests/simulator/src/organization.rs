@@ -153,6 +153,7 @@ impl Organization {
     /// The conversation number `index`, in the order of their beginnings.
     #[must_use]
     pub fn conversation(&self, index: u64) -> Conversation {
+        // Long: the draws of one conversation, whose order is its identity.
         let mut dice = Rng::new(self.settings.seed, SORT_CONVERSATION, index);
         let giant = index == 0 && self.settings.giant.is_some();
         let mean = self.settings.mean_call.as_millis() as u64;

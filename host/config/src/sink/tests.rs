@@ -20,6 +20,7 @@ fn wrong(value: Value) -> String {
 
 #[test]
 fn each_mistake_in_a_sink_is_named_by_its_key() {
+    // Long: one table of mistakes.
     for (value, message) in [
         (json!("s3"), "sinks.lake: must be a table"),
         (json!({ "path": "x" }), "sinks.lake.type: missing"),

@@ -58,6 +58,7 @@ fn run(
     refill: Option<&'static str>,
     repair: bool,
 ) -> Engine {
+    // Long: one value, field by field.
     let world = Arc::clone(world);
     let origins = [
         Origin {
@@ -146,6 +147,7 @@ fn run(
 
 /// Exports a world to its end, through crashes at any moment.
 async fn export(world: &Arc<Mutex<World>>, seed: u64) {
+    // Long: the loop of an export through crashes, in order.
     let queue = Queue::in_memory().unwrap();
     let (_running, stop) = watch::channel(false);
     let mut dice = SmallRng::seed_from_u64(seed ^ 0x5eed);

@@ -69,6 +69,14 @@ impl SinkBinding {
     }
 }
 
+/// Notes with each object why it is as it was recorded, by its sink.
+fn annotate(kept: &mut DeliveryReport, reasons: &[(&String, String)]) {
+    for (sink, object) in &mut kept.contents.objects {
+        let reason = reasons.iter().find(|(name, _)| *name == sink);
+        object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
+    }
+}
+
 impl Transfer {
     /// Downloads a recording, and brings it to each sink in the form that this wants.
     pub(super) async fn transcoded(
@@ -112,11 +120,8 @@ impl Transfer {
             match self.make(settings, original).await? {
                 Making::Already => as_it_is.extend(wanting),
                 Making::Refused(reason) => {
-                    notes.extend(
-                        wanting
-                            .iter()
-                            .map(|binding| (&binding.name, reason.clone())),
-                    );
+                    let refused = wanting.iter();
+                    notes.extend(refused.map(|binding| (&binding.name, reason.clone())));
                     as_it_is.extend(wanting);
                 }
                 Making::Files(files, _room) => {
@@ -162,10 +167,7 @@ impl Transfer {
             let mut kept = DeliveryReport::default();
             let whole = Some((original.size, original.sha256.clone()));
             kept.note(&sound, stored, target, whole);
-            for (sink, object) in &mut kept.contents.objects {
-                let reason = notes.iter().find(|(name, _)| *name == sink);
-                object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
-            }
+            annotate(&mut kept, &notes);
             delivery.contents.objects.extend(kept.contents.objects);
             delivery.failed.extend(kept.failed);
         }

@@ -5,6 +5,7 @@ use recording_host_model::Stored;
 
 #[test]
 fn events_are_counted_by_source_and_sink() {
+    // Long: one table of events and series.
     let metrics = Metrics::new("1.2.3");
     let calls = metrics.subscriber(Measured {
         source: "calls".to_owned(),

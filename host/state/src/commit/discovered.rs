@@ -43,17 +43,7 @@ pub(super) fn add_conversation(
     told: Told<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
-    let mut record = ConversationRecord::from(found);
-    for list in [
-        &mut record.agents,
-        &mut record.queues,
-        &mut record.wrap_up_codes,
-    ] {
-        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
-            *name = names.get(tx, id)?;
-        }
-    }
-    let record = json(&record)?;
+    let record = json(&named_record(tx, names, found)?)?;
     let ended = found.end.map(|end| end as i64);
     let extent = found.revision.map(|extent| extent as i64);
     file_alike(tx, &found.id)?;
@@ -84,34 +74,8 @@ pub(super) fn add_conversation(
     // The start of a conversation known from receipts alone was not known.
     tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
         .execute(params![found.id, found.start as i64])?;
-    // The facts from a fetch are not replaced by those from a later search. A conversation that has ended by
-    // now need not be waited for.
-    let was_live: Option<bool> = tx
-        .prepare_cached(concat!(
-            "SELECT live FROM conversation WHERE id = ?1 AND ",
-            stage!(Found),
-            " AND fetch IS NULL"
-        ))?
-        .query_row([&found.id], |row| row.get(0))
-        .optional()?;
-    tx.prepare_cached(
-        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
-         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
-         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
-         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
-         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
-    )?
-    .execute(params![
-        found.id,
-        record,
-        ended,
-        found.recorded,
-        told.outcome,
-        extent,
-        told.live,
-        now as i64
-    ])?;
-    if was_live == Some(true) && !told.live {
+    let was_live = refresh(tx, found, &record, told, now)?;
+    if was_live && !told.live {
         return Ok(Added::Again);
     }
     if !comes_up_again(tx, found, told, now)? {
@@ -130,6 +94,62 @@ pub(super) fn add_conversation(
         extent
     ])?;
     Ok(Added::Again)
+}
+
+/// Writes down what is known by now of a conversation of which nothing has been made; returns true if it was
+/// waited for to end. The facts from a fetch are not replaced by those from a later search.
+fn refresh(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    record: &str,
+    told: Told<'_>,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let was_live: Option<bool> = tx
+        .prepare_cached(concat!(
+            "SELECT live FROM conversation WHERE id = ?1 AND ",
+            stage!(Found),
+            " AND fetch IS NULL"
+        ))?
+        .query_row([&found.id], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
+         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
+         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
+         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
+         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
+    )?
+    .execute(params![
+        found.id,
+        record,
+        found.end.map(|end| end as i64),
+        found.recorded,
+        told.outcome,
+        found.revision.map(|extent| extent as i64),
+        told.live,
+        now as i64
+    ])?;
+    Ok(was_live == Some(true))
+}
+
+/// The record of a conversation, with the names that are known of its parties.
+fn named_record(
+    tx: &rusqlite::Transaction<'_>,
+    names: &mut Lookup,
+    found: &Conversation,
+) -> rusqlite::Result<ConversationRecord> {
+    let mut record = ConversationRecord::from(found);
+    for list in [
+        &mut record.agents,
+        &mut record.queues,
+        &mut record.wrap_up_codes,
+    ] {
+        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = names.get(tx, id)?;
+        }
+    }
+    Ok(record)
 }
 
 /// Takes up again what was filed, if there is something to do for it; says whether there is.

@@ -153,6 +153,7 @@ impl Job {
 
 /// Takes on a job.
 pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
+    // Long: one request, checked in the order of the vendor.
     let (items, format) = match world.settings.dialect {
         Dialect::Cloud => {
             let submission: CloudSubmission = body(request)?;

@@ -104,6 +104,7 @@ const GUIDE_JOB: &str = "jobId expectedResultCount! resultCount! errorCount resu
 
 /// All calls; `guide` selects the dialect.
 fn calls(guide: bool) -> Vec<Call> {
+    // Long: one table of calls.
     let call = |method, path, statuses, parameters, body, answer| Call {
         method,
         path,

@@ -26,6 +26,7 @@ fn a_key_by_its_former_name_works_and_is_told() {
 
 #[test]
 fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
+    // Long: one table of mistakes.
     for (name, value, message) in [
         (
             "sse",

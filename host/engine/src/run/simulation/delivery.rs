@@ -46,6 +46,7 @@ impl ArtifactDelivery for Way {
         artifact: &Artifact,
         bindings: &[&SinkBinding],
     ) -> Result<DeliveryReport, TransferError> {
+        // Long: all faults of a delivery, in the order in which they can happen.
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };

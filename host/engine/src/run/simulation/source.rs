@@ -252,6 +252,7 @@ impl SourceRuntime for Source {
 
 impl Source {
     fn answered(&self, memory: Memory, body: &Value, now: u64) -> Step {
+        // Long: one arm for each state of a split.
         match memory {
             Memory::Page { from, until, page } => {
                 let ids = body["ids"].as_array().unwrap();

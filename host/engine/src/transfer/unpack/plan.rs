@@ -219,14 +219,14 @@ impl Transfer {
         unpacking: bool,
     ) -> Result<Plan, TransferError> {
         let reading = Arc::clone(&archive);
-        let passing = index.retryable_errors.clone();
+        let retryable_errors = index.retryable_errors.clone();
         let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
         let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
         let known = self.queue.known(ids).await.map_err(host)?;
         let mut plan = Plan::default();
-        let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut reported: BTreeSet<String> = BTreeSet::new();
         let mut keys = BundleKeys::new(&known);
         let mut found = BTreeSet::new();
         for (number, entry) in archive.entries().iter().enumerate() {
@@ -243,7 +243,7 @@ impl Transfer {
             }
             found.insert(name);
             for owner in owners {
-                told.insert(owner.conversation.clone());
+                reported.insert(owner.conversation.clone());
                 plan.holders.push(Holder {
                     conversation: owner.conversation.clone(),
                     recording: owner.recording.clone(),
@@ -260,28 +260,23 @@ impl Transfer {
             }
         }
         let hidden: BTreeSet<String> = archive.hidden().iter().map(|name| plain(name)).collect();
-        let absent = listed
-            .owners
-            .iter()
-            .filter(|(name, _)| !found.contains(*name));
-        for (name, owners) in absent {
+        let absent = listed.owners.iter();
+        for (name, owners) in absent.filter(|(name, _)| !found.contains(*name)) {
             let owners = owners.iter().map(|owner| &owner.conversation);
             for conversation in owners.filter(|conversation| known.contains_key(*conversation)) {
-                told.insert(conversation.clone());
+                reported.insert(conversation.clone());
                 plan.absent(conversation, name, hidden.contains(name));
             }
         }
         plan.stray |= hidden.iter().any(|name| !listed.owners.contains_key(name));
         for (conversation, reason) in listed.missing.drain(..) {
-            told.insert(conversation.clone());
-            let lower = reason.to_lowercase();
-            let passing = passing.iter().any(|word| lower.contains(word));
-            plan.missing
-                .push(not_in_bundle(conversation, reason, passing));
+            reported.insert(conversation.clone());
+            let missing = not_in_archive(conversation, reason, &retryable_errors);
+            plan.missing.push(missing);
         }
         plan.stray |= !listed.unreadable.is_empty();
         if plan.stray {
-            self.strays(key, &mut plan, &told, &listed.unreadable)
+            self.strays(key, &mut plan, &reported, &listed.unreadable)
                 .await?;
         }
         Ok(plan)
@@ -292,11 +287,11 @@ impl Transfer {
         &self,
         key: &ArtifactKey,
         plan: &mut Plan,
-        told: &BTreeSet<String>,
+        reported: &BTreeSet<String>,
         unreadable: &[(String, recording_host_zip::EntryError)],
     ) -> Result<(), TransferError> {
         let ids = self.queue.in_bundle(key).await.map_err(host)?;
-        for id in ids.into_iter().filter(|id| !told.contains(id)) {
+        for id in ids.into_iter().filter(|id| !reported.contains(id)) {
             match unreadable.first() {
                 Some((name, error)) => plan.problem(&id, "damaged-index", name, error),
                 None => plan.problems.push(Problem {
@@ -321,12 +316,18 @@ impl Transfer {
     }
 }
 
-fn not_in_bundle(conversation: String, message: String, passing: bool) -> MissingRecording {
+/// A recording that the index names a reason for; a later attempt may have it if that has one of the words.
+fn not_in_archive(
+    conversation: String,
+    message: String,
+    retryable_errors: &[String],
+) -> MissingRecording {
+    let lower = message.to_lowercase();
     MissingRecording {
         conversation,
         code: "not-in-bundle".to_owned(),
+        retryable: retryable_errors.iter().any(|word| lower.contains(word)),
         message,
-        retryable: passing,
     }
 }
 

@@ -10,6 +10,7 @@ fn chunk(name: &[u8; 4], length: u32, content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_wav_that_would_stay_as_it_is_is_checked_like_any_other() {
+    // Long: one table of files.
     let sound = wav16(1, &[1, 2, 3, 4]);
     let with = |more: &[u8]| [&sound[..], more].concat();
     let set = |at: usize, value: u32| {
