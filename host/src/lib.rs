@@ -55,7 +55,9 @@ pub use recording_host_config::Config;
 pub use recording_host_engine::{
     Pipeline, Repaired, Summary,
     privacy::Privacy,
-    run::{Allow, Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
+    run::{
+        Allow, Auth, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, SourceConfig,
+    },
     transfer::{ArchiveMode, SinkBinding},
     verify,
 };

@@ -8,7 +8,7 @@ use recording_host_config::Config;
 use recording_host_engine::{
     run::Pipeline,
     transfer::ArchiveMode,
-    verify::{Difference, Options, verify, verify_with},
+    verify::{Difference, VerifyOptions, verify, verify_with},
 };
 use recording_host_model::clock::Clock;
 use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
@@ -172,10 +172,10 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
         );
     }
     for sink in ["hive", "sealed"] {
-        let options = Options {
+        let options = VerifyOptions {
             layout: serde_json::from_value(hive()).unwrap(),
             full: true,
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         let report = verify_with(&evening.folder(sink), options).await.unwrap();
         assert_eq!(
@@ -203,7 +203,7 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
     let surplus = report
         .findings
         .iter()
-        .filter(|it| it.difference == Difference::Surplus);
+        .filter(|it| it.difference == Difference::Unexpected);
     let surplus: Vec<&String> = surplus.map(|it| &it.key).collect();
     assert_eq!(surplus, left);
     assert_eq!(report.findings.len(), left.len());

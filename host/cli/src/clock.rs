@@ -29,7 +29,7 @@ pub(super) async fn clock() -> anyhow::Result<Clock> {
 
 /// A simulator's report of its clock.
 #[derive(Clone, Copy, Debug, Deserialize)]
-struct Told {
+struct ClockReport {
     /// Milliseconds since the epoch.
     now_ms: u64,
     /// How many times as fast as the real time it goes by.
@@ -39,7 +39,7 @@ struct Told {
 /// A simulator's time, as of an instant of the real time.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    told: Told,
+    report: ClockReport,
     asked: Instant,
     trip: Duration,
 }
@@ -50,7 +50,7 @@ impl Reading {
     fn at(&self, instant: Instant) -> u64 {
         let looked = self.asked + self.trip / 2;
         let since = instant.saturating_duration_since(looked).as_secs_f64() * 1000.0;
-        self.told.now_ms + (since * self.told.speed) as u64
+        self.report.now_ms + (since * self.report.speed) as u64
     }
 }
 
@@ -65,7 +65,7 @@ async fn simulated_clock(address: &str) -> anyhow::Result<Clock> {
         .await
         .with_context(|| format!("{VARIABLE}={url}: a simulator that tells its clock"))?;
     let now = reading.at(Instant::now());
-    let clock = Clock::starting_at(now, reading.told.speed);
+    let clock = Clock::starting_at(now, reading.report.speed);
     let shown = i64::try_from(now).ok();
     let shown = shown.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     crate::terminal::say(
@@ -73,7 +73,7 @@ async fn simulated_clock(address: &str) -> anyhow::Result<Clock> {
         &format!(
             "clock: simulated, {:.0} and {} times as fast as the real one, as {url} tells ({VARIABLE})",
             shown.unwrap_or_default(),
-            reading.told.speed
+            reading.report.speed
         ),
     );
     Ok(clock)
@@ -122,9 +122,13 @@ async fn read(client: &reqwest::Client, url: &Url) -> anyhow::Result<Reading> {
     let answer = client.get(url.clone()).send().await?.error_for_status()?;
     let body = answer.bytes().await?;
     let trip = asked.elapsed();
-    let told: Told = serde_json::from_slice(&body)?;
-    anyhow::ensure!(told.speed > 0.0, "its time stands still");
-    Ok(Reading { told, asked, trip })
+    let report: ClockReport = serde_json::from_slice(&body)?;
+    anyhow::ensure!(report.speed > 0.0, "its time stands still");
+    Ok(Reading {
+        report,
+        asked,
+        trip,
+    })
 }
 
 #[cfg(test)]
@@ -156,12 +160,16 @@ mod tests {
     #[test]
     fn half_of_the_trip_is_made_up_for_at_the_clocks_own_speed() {
         let asked = Instant::now();
-        let told = Told {
+        let report = ClockReport {
             now_ms: 1_000_000,
             speed: 1000.0,
         };
         let trip = Duration::from_millis(4);
-        let reading = Reading { told, asked, trip };
+        let reading = Reading {
+            report,
+            asked,
+            trip,
+        };
         assert_eq!(reading.at(asked + trip / 2), 1_000_000);
         assert_eq!(reading.at(asked + trip), 1_002_000);
         assert_eq!(reading.at(asked + Duration::from_millis(12)), 1_010_000);

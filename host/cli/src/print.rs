@@ -7,7 +7,7 @@ use recording_host_engine::{
     dry_run::DryRun,
     plan::{Day, Plan},
     reconcile::Reconciled,
-    run::{Finding, Loss, State},
+    run::{CheckFinding, CheckState, Loss},
     verify::{Coverage, Difference, Report},
 };
 use recording_host_state::{Counted, Status};
@@ -359,13 +359,13 @@ pub(super) fn plan(name: &str, plan: &Plan) {
 }
 
 /// Prints what a check has found.
-pub(super) fn findings(name: &str, findings: &[Finding]) {
+pub(super) fn findings(name: &str, findings: &[CheckFinding]) {
     println!("{name}");
     for found in findings {
         let mark = match found.state {
-            State::Good => "good",
-            State::Doubtful => "doubtful",
-            State::Bad => "BAD",
+            CheckState::Good => "good",
+            CheckState::Doubtful => "doubtful",
+            CheckState::Bad => "BAD",
         };
         println!("  {mark:<8} {}: {}", found.subject, found.text);
     }

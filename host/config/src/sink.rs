@@ -69,10 +69,10 @@ struct Common {
     zip: ArchiveMode,
     /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
-    transcode: Option<recording_host_transcode::Settings>,
+    transcode: Option<recording_host_transcode::TranscodeSettings>,
     /// How it wants rows.
     #[serde(default)]
-    metadata: recording_host_metadata::Settings,
+    metadata: recording_host_metadata::RowSettings,
     /// Where the media lie: `days`, `flat`, or a table with `type` and what belongs to it.
     #[serde(default)]
     #[schemars(extend("default" = "days"))]

@@ -35,7 +35,7 @@ const CONFIRM_HOURS: u64 = 2;
 
 /// Where a component comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Origin {
+pub(super) enum ComponentOrigin {
     /// It is part of the program.
     Builtin(&'static [u8]),
     /// It is a file.
@@ -125,16 +125,16 @@ impl RawPrivacy {
     }
 }
 
-impl Origin {
+impl ComponentOrigin {
     /// Loads the component of the source `name`.
     pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
-        if let Origin::File { path, .. } = self {
+        if let ComponentOrigin::File { path, .. } = self {
             is_component(path).map_err(|reason| key(format!("sources.{name}.path"), reason))?;
         }
         let cache = CompilationCache::of_user();
         match self {
-            Origin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
-            Origin::File { path, sha256 } => {
+            ComponentOrigin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
+            ComponentOrigin::File { path, sha256 } => {
                 SourceComponent::open(path, sha256.as_deref(), cache.as_ref())
             }
         }
@@ -224,7 +224,7 @@ pub(super) fn source(
     name: &str,
     value: Value,
     secrets: &BTreeMap<String, Backend>,
-) -> Result<(Origin, SourceConfig), ConfigError> {
+) -> Result<(ComponentOrigin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     if !value.is_object() {
         return Err(key(at, "must be a table with `type` and `options`"));
@@ -273,7 +273,7 @@ pub(super) fn source(
         interval,
         auth,
         allow,
-        builtin: matches!(origin, Origin::Builtin(_)),
+        builtin: matches!(origin, ComponentOrigin::Builtin(_)),
         allow_private_addresses: raw.allow_private_addresses,
         check_etag: raw.check_etag,
         privacy,
@@ -301,7 +301,11 @@ fn taken_interval(at: &str, options: &mut Map<String, Value>) -> Result<Interval
 }
 
 /// Refuses a client's secret for a component from a file without the URL that it goes to.
-fn check_token_url(at: &str, origin: &Origin, auth: Option<&Auth>) -> Result<(), ConfigError> {
+fn check_token_url(
+    at: &str,
+    origin: &ComponentOrigin,
+    auth: Option<&Auth>,
+) -> Result<(), ConfigError> {
     let names_none = matches!(
         auth,
         Some(Auth::Client {
@@ -310,7 +314,7 @@ fn check_token_url(at: &str, origin: &Origin, auth: Option<&Auth>) -> Result<(),
         })
     );
     match origin {
-        Origin::File { .. } if names_none => Err(key(
+        ComponentOrigin::File { .. } if names_none => Err(key(
             format!("{at}.auth.token_url"),
             "missing; give the URL at which access tokens are issued: a component from a file does not decide where the client's secret goes",
         )),
@@ -381,10 +385,10 @@ fn origin(
     path: Option<PathBuf>,
     sha256: Option<String>,
     is_allowed: bool,
-) -> Result<Origin, ConfigError> {
+) -> Result<ComponentOrigin, ConfigError> {
     let builtin = BUILTIN.iter().find(|(name, _)| *name == r#type);
     match (r#type, path, builtin) {
-        (_, None, Some((_, wasm))) => Ok(Origin::Builtin(wasm)),
+        (_, None, Some((_, wasm))) => Ok(ComponentOrigin::Builtin(wasm)),
         (name, Some(_), Some(_)) => Err(key(
             format!("{at}.path"),
             format!("{name} is built in; use `type: component` for a file"),
@@ -396,7 +400,7 @@ fn origin(
                     "a component from a file reaches only origins that are listed here",
                 ));
             }
-            Ok(Origin::File { path, sha256 })
+            Ok(ComponentOrigin::File { path, sha256 })
         }
         ("component", None, None) => Err(key(format!("{at}.path"), "missing")),
         (other, _, None) => Err(key(

@@ -51,7 +51,7 @@ pub struct DrySink {
 
 /// The conversations that were found in a day.
 #[derive(Default)]
-struct Found {
+struct FoundInDay {
     conversations: BTreeMap<String, ConversationRecord>,
     /// Those of which the search says already what becomes of them.
     decided: BTreeSet<String>,
@@ -111,13 +111,13 @@ async fn search(
     session: &SourceSession,
     range: TimeRange,
     intake: &Intake,
-) -> Result<Found, RunError> {
+) -> Result<FoundInDay, RunError> {
     let find = Find {
         name: "dry-run".to_owned(),
         range,
     };
     let started = session.start(Purpose::Find(find)).await?;
-    let mut found = Found::default();
+    let mut found = FoundInDay::default();
     let mut take = |step: Step| {
         let step = intake.step(step);
         let decided = step.outcomes.into_iter().map(|told| told.conversation);
@@ -134,7 +134,7 @@ async fn search(
 impl DryRun {
     async fn add(
         &mut self,
-        mut found: Found,
+        mut found: FoundInDay,
         queue: Option<&Queue>,
         bindings: &[SinkBinding],
     ) -> Result<(), RunError> {

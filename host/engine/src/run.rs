@@ -57,7 +57,7 @@ use tokio::{sync::watch, time::Instant};
 
 pub use aws::AwsAuth;
 pub use discovery::Follow;
-pub use read_only::{Finding, State};
+pub use read_only::{CheckFinding, CheckState};
 pub use recording_host_http::Allow;
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};

@@ -295,11 +295,11 @@ impl Transfer {
     fn doubted(
         &self,
         artifact: &Artifact,
-        told: &MediaLength,
+        length: &MediaLength,
         total: u64,
         sha256: &str,
     ) -> Result<Option<String>, AttemptError> {
-        let Some(length) = told.told(total) else {
+        let Some(length) = length.claimed(total) else {
             return Ok(None);
         };
         let reason = format!("it tells a length of {length} bytes and has {total}");

@@ -23,13 +23,13 @@ use recording_host_model::CompletedConversation;
 pub use parquet::catalog;
 pub use read::{KnownRow, read};
 pub use schema::{Dialect, schema};
-pub use settings::{Compression, Format, Settings, SettingsError};
+pub use settings::{Compression, Format, RowSettings, SettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with
 /// their number beyond one row group of Parquet.
-pub struct Writer<W: Write + Send>(Kind<W>);
+pub struct Writer<W: Write + Send>(FileWriter<W>);
 
-enum Kind<W: Write + Send> {
+enum FileWriter<W: Write + Send> {
     Lines(Box<jsonl::Lines<W>>),
     Parquet(Box<parquet::RowTable<W>>),
 }
@@ -39,11 +39,13 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// The error of `into`.
-    pub fn new(settings: Settings, into: W) -> io::Result<Self> {
+    pub fn new(settings: RowSettings, into: W) -> io::Result<Self> {
         let compression = settings.compression();
         Ok(Writer(match settings.format() {
-            Format::Parquet => Kind::Parquet(Box::new(parquet::RowTable::new(compression, into)?)),
-            Format::Jsonl => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            Format::Parquet => {
+                FileWriter::Parquet(Box::new(parquet::RowTable::new(compression, into)?))
+            }
+            Format::Jsonl => FileWriter::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
         }))
     }
 
@@ -55,8 +57,8 @@ impl<W: Write + Send> Writer<W> {
     pub fn write(&mut self, conversation: &CompletedConversation, sink: &str) -> io::Result<()> {
         for row in row::rows(conversation, sink) {
             match &mut self.0 {
-                Kind::Lines(lines) => lines.write(&row)?,
-                Kind::Parquet(table) => table.write(&row)?,
+                FileWriter::Lines(lines) => lines.write(&row)?,
+                FileWriter::Parquet(table) => table.write(&row)?,
             }
         }
         Ok(())
@@ -68,8 +70,8 @@ impl<W: Write + Send> Writer<W> {
     /// The error of the target.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
-            Kind::Lines(lines) => lines.finish(),
-            Kind::Parquet(table) => table.finish(),
+            FileWriter::Lines(lines) => lines.finish(),
+            FileWriter::Parquet(table) => table.finish(),
         }
     }
 }

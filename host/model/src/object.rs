@@ -43,7 +43,7 @@ pub struct Object {
     pub file: String,
     /// Its metadata in the index of the archive that it came in, for the rows.
     #[serde(skip)]
-    pub told: Option<Arc<IndexMetadata>>,
+    pub index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 impl Object {

@@ -11,7 +11,7 @@ use crate::{
     guard::Refused,
     media,
     respond::{Answer, answer, html, plain, see_other},
-    verify::{Verdict, verify},
+    verify::{FileVerdict, verify},
     view::{self, Detail},
 };
 
@@ -122,7 +122,7 @@ async fn shown(
             page.access.add(who, "verify", Some(id))?;
             let verdict = match &line {
                 Ok(line) => verify(&page.archive, nth(&rows, n)?, line).await?,
-                Err(error) => Verdict {
+                Err(error) => FileVerdict {
                     good: false,
                     title: "The receipt cannot be read".to_owned(),
                     detail: error.to_string(),
@@ -238,7 +238,7 @@ async fn detail(
     rows: &[Row],
     line: Result<ReceiptLine, PageError>,
     n: &str,
-    verdict: Option<Verdict>,
+    verdict: Option<FileVerdict>,
     part: bool,
 ) -> Result<Answer, PageError> {
     let row = nth(rows, n)?;

@@ -9,15 +9,15 @@ use crate::{Archive, PageError, archive::ReceiptLine, archive::broken};
 
 /// The result in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct FileVerdict {
     pub(crate) good: bool,
     pub(crate) title: String,
     pub(crate) detail: String,
 }
 
-impl Verdict {
+impl FileVerdict {
     fn bad(title: &str, detail: String) -> Self {
-        Verdict {
+        FileVerdict {
             good: false,
             title: title.to_owned(),
             detail,
@@ -40,9 +40,9 @@ pub(crate) async fn verify(
     archive: &Archive,
     row: &Row,
     line: &ReceiptLine,
-) -> Result<Verdict, PageError> {
+) -> Result<FileVerdict, PageError> {
     let Some(key) = row.object_key.as_deref() else {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "There is no file",
             "The row names no object.".to_owned(),
         ));
@@ -53,19 +53,19 @@ pub(crate) async fn verify(
         same && (object.member.is_none() || object.member == row.archive_member)
     });
     let Some(promised) = promised else {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The receipt does not name this file",
             format!("Line {} has no object {key}.", line.number),
         ));
     };
     if !line.adds_up {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The receipt itself was changed",
             "Its lines are not those that its first line counts. Verify the archive.".to_owned(),
         ));
     }
     let Some(body) = archive.stored(&promised.key).await? else {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The file is missing",
             format!("{} is not there.", promised.key),
         ));
@@ -76,7 +76,7 @@ pub(crate) async fn verify(
             "It has {length} bytes, and {} in the receipt.",
             promised.size
         );
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The file is not what the receipt says",
             detail,
         ));
@@ -86,7 +86,7 @@ pub(crate) async fn verify(
             "Its SHA-256 is {found}, and {} in the receipt.",
             promised.sha256
         );
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The file is not what the receipt says",
             detail,
         ));
@@ -94,12 +94,12 @@ pub(crate) async fn verify(
     let stored_as_read = promised.key == key && !key.ends_with(".age");
     if stored_as_read && row.sha256.as_ref().is_some_and(|sha256| *sha256 != found) {
         let detail = "Its SHA-256 is that of the receipt, and the row has another one.".to_owned();
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The row does not agree with the receipt",
             detail,
         ));
     }
-    Ok(Verdict {
+    Ok(FileVerdict {
         good: true,
         title: "The file is what the receipt says, byte for byte".to_owned(),
         detail: format!("Read anew just now: {length} bytes, SHA-256 {found}."),

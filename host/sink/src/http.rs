@@ -30,7 +30,7 @@ const SMALL: usize = 8 << 20;
 
 /// Where objects are sent, and how.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSinkConfig {
     /// The URL, with `{key}` at the end of its path.
     pub url: Template,
     /// The method.
@@ -164,7 +164,7 @@ impl Template {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
-    settings: Settings,
+    settings: HttpSinkConfig,
     headers: HeaderMap,
     backpressure: Backpressure,
 }
@@ -174,7 +174,7 @@ impl Http {
     ///
     /// # Errors
     /// Says what is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, SinkError> {
+    pub fn new(settings: HttpSinkConfig) -> Result<Self, SinkError> {
         let shown = settings.url.shown();
         let failure = |reason: String| SinkError::new(NAME, &shown, reason);
         let mut headers = HeaderMap::new();

@@ -15,7 +15,7 @@ use super::{
     names::{self, Lookup},
     sinks::{json, wanting},
 };
-use discovered::{Added, Told, add_conversation};
+use discovered::{Added, FoundReport, add_conversation};
 use recording_host_model::{
     ArtifactKey, Counted, Next, RecordingAttributes, ReportedOutcome, Step, Update,
 };
@@ -135,7 +135,7 @@ fn add_conversations<'a>(
         let outcome = outcomes.get(id);
         let last = outcome.filter(|_| !open.contains(id));
         let last = last.and_then(|outcome| last_word(outcome));
-        let told = Told {
+        let told = FoundReport {
             outcome: outcome.is_some(),
             last: last.as_ref(),
             live,

@@ -250,7 +250,7 @@ pub(super) fn object_row(
     object: &Object,
 ) -> rusqlite::Result<()> {
     let stored = object.stored.as_ref();
-    let told = object.told.as_deref().map(json).transpose()?;
+    let told = object.index_metadata.as_deref().map(json).transpose()?;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO object (sink, key, member, conversation, recording, content_type, size, sha256,
            etag, stored_size, stored_sha256, told, note, aside, file)

@@ -273,7 +273,7 @@ pub(super) fn settled(
             sha256: object.get(6)?,
             etag: object.get(7)?,
             stored: stored.0.map(|size| size as u64).zip(stored.1),
-            told: match object.get::<_, Option<String>>(10)? {
+            index_metadata: match object.get::<_, Option<String>>(10)? {
                 Some(told) => Some(Arc::new(parsed(&told)?)),
                 None => None,
             },

@@ -16,4 +16,4 @@ mod wav;
 pub(super) use convert::run as transcode;
 pub(super) use peaks::run as peaks;
 
-use super::{Channels, Form, Made, Peaks, Settings, TranscodeError, Transcoded};
+use super::{Channels, Form, Made, Peaks, TranscodeError, TranscodeSettings, Transcoded};

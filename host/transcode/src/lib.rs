@@ -18,7 +18,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-pub use settings::{Channels, Form, Media, Original, Settings};
+pub use settings::{Channels, Form, Media, Original, TranscodeSettings};
 
 /// Why an input is not transcoded.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub struct Made<W> {
 /// `transcode` supports nothing.
 pub fn transcode<R, W>(
     input: R,
-    settings: &Settings,
+    settings: &TranscodeSettings,
     open: impl FnMut() -> io::Result<W>,
 ) -> Result<Transcoded<W>, TranscodeError>
 where

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, Write};
 
-use super::{Peaks, Settings, TranscodeError, Transcoded};
+use super::{Peaks, TranscodeError, TranscodeSettings, Transcoded};
 
 fn absent<T>() -> Result<T, TranscodeError> {
     let reason = "this build cannot transcode; build it with the feature `transcode`";
@@ -11,7 +11,7 @@ fn absent<T>() -> Result<T, TranscodeError> {
 
 pub(super) fn transcode<R, W>(
     _input: R,
-    _settings: &Settings,
+    _settings: &TranscodeSettings,
     _open: &mut dyn FnMut() -> io::Result<W>,
 ) -> Result<Transcoded<W>, TranscodeError>
 where

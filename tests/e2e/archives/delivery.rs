@@ -195,7 +195,7 @@ fn step(artifact: &Artifact) -> Step {
 pub(super) struct Want {
     pub(super) zip: ArchiveMode,
     pub(super) layout: Layout,
-    pub(super) transcode: Option<recording_host_transcode::Settings>,
+    pub(super) transcode: Option<recording_host_transcode::TranscodeSettings>,
 }
 
 impl From<ArchiveMode> for Want {

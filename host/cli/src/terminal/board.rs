@@ -21,7 +21,7 @@ const NARROW: u16 = 72;
 
 /// A line of the display.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum DisplayLine {
     /// A bar between what it is about and how far that is.
     Bar {
         /// The source and the stage.
@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// The lines of the display on a terminal with so many columns.
-    pub(super) fn lines(&mut self, now: Instant, columns: u16) -> Vec<Line> {
+    pub(super) fn lines(&mut self, now: Instant, columns: u16) -> Vec<DisplayLine> {
         let width = self.sources.keys().map(|name| name.chars().count()).max();
         let width = width.unwrap_or_default();
         let detailed = self.sources.len() <= DETAILED;
@@ -146,14 +146,14 @@ impl Board {
                 (_, Some((subject, done, total))) => {
                     lines.push(examined(&name, subject, done, total));
                 }
-                (None, None) => lines.push(Line::Text(format!("{name}  begins"))),
+                (None, None) => lines.push(DisplayLine::Text(format!("{name}  begins"))),
                 (Some(progress), None) => {
                     lines.extend(source.stages(&name, progress, detailed, columns));
                 }
             }
         }
-        lines.push(Line::Text(self.waits(now)));
-        lines.push(Line::Text(self.totals(now)));
+        lines.push(DisplayLine::Text(self.waits(now)));
+        lines.push(DisplayLine::Text(self.totals(now)));
         lines
     }
 
@@ -222,11 +222,11 @@ impl Board {
 }
 
 /// The line of a look at many things.
-fn examined(name: &str, subject: &str, done: u64, total: Option<u64>) -> Line {
+fn examined(name: &str, subject: &str, done: u64, total: Option<u64>) -> DisplayLine {
     let before = format!("{name}  {subject}");
     match total {
-        None => Line::Text(format!("{before}: {}", number(done))),
-        Some(total) => Line::Bar {
+        None => DisplayLine::Text(format!("{before}: {}", number(done))),
+        Some(total) => DisplayLine::Bar {
             before,
             done: done.min(total),
             total,
@@ -327,7 +327,13 @@ impl Source {
     }
 
     /// The lines of a source that exports.
-    fn stages(&self, name: &str, progress: &Progress, detailed: bool, columns: u16) -> Vec<Line> {
+    fn stages(
+        &self,
+        name: &str,
+        progress: &Progress,
+        detailed: bool,
+        columns: u16,
+    ) -> Vec<DisplayLine> {
         let found = progress.conversations;
         let counted = progress.counted.unwrap_or_default();
         let total = found.max(counted);
@@ -355,7 +361,7 @@ impl Source {
                     true => format!("{done_text:>digits$} of {}", number(total)),
                     false => format!("{done_text:>digits$} of {}  {end:<18}", number(total)),
                 };
-                Line::Bar {
+                DisplayLine::Bar {
                     before: format!("{name}  {stage:<10}"),
                     done: done.min(total),
                     total,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use recording_host_model::hex;
 use recording_host_sink::{
     Sink,
-    http::{Auth, Http, Retry, Settings, Template, Timeout, Verb},
+    http::{Auth, Http, HttpSinkConfig, Retry, Template, Timeout, Verb},
 };
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
@@ -72,7 +72,7 @@ enum AuthKeys {
 }
 
 impl Keys {
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<HttpSinkConfig, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
@@ -104,7 +104,7 @@ impl Keys {
                 None
             }
         };
-        Ok(Settings {
+        Ok(HttpSinkConfig {
             url,
             method: self.method,
             auth,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_s3::{
     Checksum, CleanupAfter, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock,
-    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, Settings, StorageClass, Timeout,
+    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, S3SinkConfig, StorageClass, Timeout,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -176,7 +176,7 @@ impl Keys {
         Ok(())
     }
 
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
         self.check_values(secrets)?;
         let storage_class = match &self.storage_class {
             Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
@@ -204,7 +204,7 @@ impl Keys {
             }
             Some(lock) => Some(lock.lock(secrets)?),
         };
-        Ok(Settings {
+        Ok(S3SinkConfig {
             bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
             region: self.region.clone(),

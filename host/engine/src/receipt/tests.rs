@@ -220,7 +220,7 @@ fn segment() -> Arc<Segment> {
             note: None,
             aside: number == 2,
             file: String::new(),
-            told: None,
+            index_metadata: None,
         };
         CompletedConversation {
             id,

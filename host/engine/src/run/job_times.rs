@@ -55,7 +55,7 @@ pub(super) struct Usual {
 /// The known times of jobs.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
-    kinds: HashMap<String, Kind>,
+    kinds: HashMap<String, KindTimes>,
     /// The jobs that splits wait for.
     waiting: HashMap<String, Waiting>,
     /// How many jobs have ended since this was last taken, and the kind of the last one.
@@ -65,7 +65,7 @@ pub(super) struct JobTimes {
 
 /// The times of jobs of a kind.
 #[derive(Debug, Default)]
-struct Kind {
+struct KindTimes {
     /// The times of the first jobs (ms).
     first: Vec<u64>,
     /// The age at which most of them are done (ms), once some are known.
@@ -90,7 +90,7 @@ struct Waiting {
     counted: bool,
 }
 
-impl Kind {
+impl KindTimes {
     /// Notes that a job was not done at an age, and when it is likely to be, if that is told (ms).
     fn not_done(&mut self, age: f64, likely: Option<f64>, counted: &mut bool) {
         let Some(usual) = &mut self.usual else {

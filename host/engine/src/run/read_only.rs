@@ -27,11 +27,11 @@ use recording_host_state::Status;
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckFinding {
     /// The subject of the check.
     pub subject: String,
     /// How it is.
-    pub state: State,
+    pub state: CheckState,
     /// The result, and how to fix it if it is not good.
     pub text: String,
 }
@@ -39,7 +39,7 @@ pub struct Finding {
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// As it should be.
     Good,
     /// It works, but not as well as it might.
@@ -124,14 +124,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the source is not configured right.
-    pub async fn check(&self) -> Result<Vec<Finding>, Error> {
+    pub async fn check(&self) -> Result<Vec<CheckFinding>, Error> {
         let findings = Mutex::new(Vec::new());
         let parts = 1 + self.bindings.len();
         let examined = Examined::new(&self.events, "parts tried", parts);
         let source = async {
-            let bad = |text: String| Finding {
+            let bad = |text: String| CheckFinding {
                 subject: "source".to_owned(),
-                state: State::Bad,
+                state: CheckState::Bad,
                 text,
             };
             let checked = timeout(CHECK, self.check_source(&findings)).await;
@@ -145,12 +145,14 @@ impl Pipeline {
         };
         let sinks = join_all(self.bindings.iter().map(|binding| async {
             let (state, text) = match timeout(CHECK, binding.sink.check()).await {
-                Ok(Ok(health)) => (State::Good, health.found),
-                Ok(Err(SinkError { key, reason, .. })) => (State::Bad, format!("{key}: {reason}")),
-                Err(_) => (State::Bad, late()),
+                Ok(Ok(health)) => (CheckState::Good, health.found),
+                Ok(Err(SinkError { key, reason, .. })) => {
+                    (CheckState::Bad, format!("{key}: {reason}"))
+                }
+                Err(_) => (CheckState::Bad, late()),
             };
             examined.one();
-            Finding {
+            CheckFinding {
                 subject: format!("sink {}", binding.name),
                 state,
                 text,
@@ -166,20 +168,20 @@ impl Pipeline {
     }
 
     /// Tries out the source, and adds what it finds.
-    async fn check_source(&self, findings: &Mutex<Vec<Finding>>) -> Result<(), RunError> {
+    async fn check_source(&self, findings: &Mutex<Vec<CheckFinding>>) -> Result<(), RunError> {
         let (session, _) = self.session(self.connect().await?, Patience::None);
         let started = session.start(Purpose::Check).await?;
         let mut take = |step: recording_host_model::Step| {
             let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
             for fact in step.updates {
-                if let Update::Finding(found) = fact {
-                    findings.push(Finding {
+                if let Update::CheckFinding(found) = fact {
+                    findings.push(CheckFinding {
                         subject: found.subject,
                         text: found.text,
                         state: match found.verdict {
-                            Verdict::Good => State::Good,
-                            Verdict::Doubtful => State::Doubtful,
-                            Verdict::Bad => State::Bad,
+                            Verdict::Good => CheckState::Good,
+                            Verdict::Doubtful => CheckState::Doubtful,
+                            Verdict::Bad => CheckState::Bad,
                         },
                     });
                 }

@@ -61,7 +61,7 @@ impl Check<'_> {
             if self.is_void(&key)
                 && let Some(found) = one(self.store, &key).await?
             {
-                self.surplus(key, found.size);
+                self.unexpected(key, found.size);
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Check<'_> {
         let (key, header) = (reading.key, &reading.header);
         match header.receipt {
             1 => self.report.without_claims += 1,
-            _ => self.told.add(header),
+            _ => self.claims.add(header),
         }
         if let Some(prefix) = header.prefix.as_ref().filter(|prefix| !prefix.is_empty()) {
             self.prefixes.insert(prefix.clone());

@@ -365,7 +365,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         sha256: String::new(),
         etag: None,
         stored: None,
-        told: None,
+        index_metadata: None,
         note: None,
         aside: false,
         file: String::new(),

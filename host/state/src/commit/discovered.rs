@@ -24,7 +24,7 @@ pub(super) enum Added {
 
 /// The report on a conversation that was found.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct FoundReport<'a> {
     /// True if its outcome comes with it.
     pub(super) outcome: bool,
     /// The outcome that settles it at once if it is new.
@@ -40,7 +40,7 @@ pub(super) fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
     names: &mut Lookup,
     found: &Conversation,
-    told: Told<'_>,
+    told: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
     let record = json(&named_record(tx, names, found)?)?;
@@ -102,7 +102,7 @@ fn refresh(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
     record: &str,
-    told: Told<'_>,
+    told: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
     let was_live: Option<bool> = tx
@@ -156,7 +156,7 @@ fn named_record(
 fn comes_up_again(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
-    told: Told<'_>,
+    told: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
     if told.live {

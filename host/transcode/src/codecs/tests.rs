@@ -13,8 +13,8 @@ const VORBIS: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/talk.
 
 type Bytes = Cursor<Vec<u8>>;
 
-fn settings(to: Form, channels: Channels) -> Settings {
-    Settings {
+fn settings(to: Form, channels: Channels) -> TranscodeSettings {
+    TranscodeSettings {
         to,
         channels,
         when: None,

@@ -13,10 +13,10 @@ fn progress(stored: u64) -> Event {
     })
 }
 
-fn text(line: &Line) -> String {
+fn text(line: &DisplayLine) -> String {
     match line {
-        Line::Text(text) => text.clone(),
-        Line::Bar { before, after, .. } => format!("{before}|{}", after.trim_end()),
+        DisplayLine::Text(text) => text.clone(),
+        DisplayLine::Bar { before, after, .. } => format!("{before}|{}", after.trim_end()),
     }
 }
 

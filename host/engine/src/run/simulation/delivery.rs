@@ -81,7 +81,7 @@ impl ArtifactDelivery for Way {
             note: None,
             aside: false,
             file: String::new(),
-            told: None,
+            index_metadata: None,
         };
         let mut delivery = DeliveryReport::default();
         let mut world = self.world.lock().unwrap();

@@ -41,12 +41,12 @@ pub(super) struct Holder {
     pub(super) recording: String,
     pub(super) member: Option<String>,
     /// Its metadata in the archive's index.
-    pub(super) told: Option<Arc<IndexMetadata>>,
+    pub(super) index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 /// The plan for an archive.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct UnpackPlan {
     /// Entries, by their place in the archive, and their objects.
     pub(super) files: Vec<(usize, ObjectTarget)>,
     /// Whose the archive is when it is kept.
@@ -60,7 +60,7 @@ pub(super) struct Plan {
     stray: bool,
 }
 
-impl Plan {
+impl UnpackPlan {
     /// Returns true if something is in the archive that is nowhere else.
     pub(super) fn must_be_kept(&self) -> bool {
         self.stray || self.problems.iter().any(|problem| problem.kept.is_none())
@@ -158,7 +158,7 @@ impl Transfer {
         artifact: &Artifact,
         archive: &Arc<Archive>,
         unpacking: bool,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         match (&artifact.key, &artifact.container) {
             (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
                 let (shared, index) = (Arc::clone(archive), index.clone());
@@ -181,13 +181,13 @@ impl Transfer {
         &self,
         artifact: &Artifact,
         error: &ArchiveError,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         let holders = match &artifact.key {
             ArtifactKey::Recording(key) => vec![Holder {
                 conversation: key.conversation.clone(),
                 recording: key.recording.clone(),
                 member: None,
-                told: None,
+                index_metadata: None,
             }],
             ArtifactKey::Bundle(_) => {
                 let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
@@ -204,10 +204,10 @@ impl Transfer {
             reason: error.to_string(),
             kept: None,
         });
-        Ok(Plan {
+        Ok(UnpackPlan {
             problems: problems.collect(),
             holders,
-            ..Plan::default()
+            ..UnpackPlan::default()
         })
     }
 
@@ -217,7 +217,7 @@ impl Transfer {
         archive: Arc<Archive>,
         index: BundleIndex,
         unpacking: bool,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         let reading = Arc::clone(&archive);
         let retryable_errors = index.retryable_errors.clone();
         let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
@@ -225,7 +225,7 @@ impl Transfer {
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
         let known = self.queue.known(ids).await.map_err(host)?;
-        let mut plan = Plan::default();
+        let mut plan = UnpackPlan::default();
         let mut reported: BTreeSet<String> = BTreeSet::new();
         let mut keys = BundleKeys::new(&known);
         let mut found = BTreeSet::new();
@@ -248,7 +248,7 @@ impl Transfer {
                     conversation: owner.conversation.clone(),
                     recording: owner.recording.clone(),
                     member: Some(entry.name.clone()),
-                    told: owner.told.clone(),
+                    index_metadata: owner.index_metadata.clone(),
                 });
                 match entry.refused() {
                     Some(error) if unpacking => {
@@ -286,7 +286,7 @@ impl Transfer {
     async fn strays(
         &self,
         key: &ArtifactKey,
-        plan: &mut Plan,
+        plan: &mut UnpackPlan,
         reported: &BTreeSet<String>,
         unreadable: &[(String, recording_host_zip::EntryError)],
     ) -> Result<(), TransferError> {
@@ -337,20 +337,20 @@ fn unknown(conversation: String) -> Holder {
         conversation,
         recording: String::new(),
         member: None,
-        told: None,
+        index_metadata: None,
     }
 }
 
 /// The plan for the archive of one recording.
-fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> Plan {
-    let mut plan = Plan {
+fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> UnpackPlan {
+    let mut plan = UnpackPlan {
         holders: vec![Holder {
             conversation: target.conversation.clone(),
             recording: target.recording.clone(),
             member: None,
-            told: None,
+            index_metadata: None,
         }],
-        ..Plan::default()
+        ..UnpackPlan::default()
     };
     for (number, entry) in archive.entries().iter().enumerate() {
         match entry.refused() {
@@ -416,7 +416,7 @@ impl<'a> BundleKeys<'a> {
             part,
             name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
-            told: owner.told.clone(),
+            index_metadata: owner.index_metadata.clone(),
         }
     }
 }
