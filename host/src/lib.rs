@@ -56,7 +56,8 @@ pub use recording_host_engine::{
     Pipeline, Repaired, Summary,
     privacy::Privacy,
     run::{
-        Allow, Auth, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, SourceConfig,
+        Auth, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, OriginAllowList,
+        SourceConfig,
     },
     transfer::{ArchiveMode, SinkBinding},
     verify,

@@ -4,10 +4,10 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[path = "archives/index_metadata.rs"]
+mod index_metadata;
 #[path = "archives/odd.rs"]
 mod odd;
-#[path = "archives/told.rs"]
-mod told;
 #[path = "archives/transcoded.rs"]
 mod transcoded;
 #[path = "archives/unpacked.rs"]

@@ -15,7 +15,7 @@ use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::{Asked, Guarded, Harness, files, out_of_order, receipts, rows, set};
+use crate::support::{Guarded, Harness, SinkRequest, files, out_of_order, receipts, rows, set};
 
 /// An hour in three seconds.
 const FAST: f64 = 1200.0;
@@ -86,8 +86,8 @@ impl Evening {
         let pipeline = config.pipelines(self.clock).await.unwrap().pop().unwrap();
         let path = self.harness.folder.path().join("forbidding");
         let forbidding = Arc::new(Guarded::new(path, |asked| match asked {
-            Asked::Delete => Err(out_of_order(false)),
-            Asked::Check | Asked::Put => Ok(()),
+            SinkRequest::Delete => Err(out_of_order(false)),
+            SinkRequest::Check | SinkRequest::Put => Ok(()),
         }));
         pipeline.sink("forbidding", forbidding, ArchiveMode::Unpack)
     }

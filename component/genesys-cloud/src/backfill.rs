@@ -6,8 +6,8 @@
 //! ended are requested once more, so that both ways find the same.
 //! The results of jobs are compared with the query's counts (`count`).
 
-mod again;
 mod count;
+mod live;
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ use crate::{
     patience::{Absence, PATIENCE},
     window,
 };
-use again::LiveConversations;
+use live::LiveConversations;
 
 /// A range shorter than this is not worth a job when the choice is free: a job may take long to begin.
 pub(crate) const LARGE: u64 = 28 * DAY;

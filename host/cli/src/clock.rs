@@ -71,7 +71,7 @@ async fn simulated_clock(address: &str) -> anyhow::Result<Clock> {
     crate::terminal::say(
         "info",
         &format!(
-            "clock: simulated, {:.0} and {} times as fast as the real one, as {url} tells ({VARIABLE})",
+            "clock: simulated, {:.0} and {} times as fast as the real one, as {url} reports ({VARIABLE})",
             shown.unwrap_or_default(),
             reading.report.speed
         ),

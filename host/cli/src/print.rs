@@ -338,7 +338,7 @@ pub(super) fn plan(name: &str, plan: &Plan) {
         0 if plan.total.conversations == 0 => println!("  {NOTHING}"),
         0 => {}
         days => println!(
-            "  of {days} days the source tells no count: they are unknown, and not in the total"
+            "  for {days} days the source gives no count: they are unknown, and not in the total"
         ),
     }
     let sample = &plan.sample;

@@ -49,7 +49,7 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
                     stopping = true;
                     terminal::say(
                         "info",
-                        "stopping: finishing the downloads under way; once more stops at once",
+                        "stopping: finishing the downloads under way; another signal stops at once",
                     );
                     let _ = tell_stop.send(true);
                 }

@@ -58,7 +58,7 @@ use tokio::{sync::watch, time::Instant};
 pub use aws::AwsAuth;
 pub use discovery::Follow;
 pub use read_only::{CheckFinding, CheckState};
-pub use recording_host_http::Allow;
+pub use recording_host_http::OriginAllowList;
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
@@ -70,7 +70,7 @@ use filing::Upkeep;
 use in_flight::InFlight;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
-    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored,
+    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, StoredArtifact,
     clock::{Clock, Jumps},
 };
 use recording_host_sink::SinkError;
@@ -413,7 +413,7 @@ fn event_of(result: &ArtifactResult) -> Option<Event> {
             Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
             _ if result.took.is_empty() => None,
             _ => {
-                let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
+                let mut stored: BTreeMap<String, StoredArtifact> = BTreeMap::new();
                 for sink in &result.took {
                     stored.entry(sink.clone()).or_default();
                 }

@@ -302,7 +302,7 @@ impl Transfer {
         let Some(length) = length.claimed(total) else {
             return Ok(None);
         };
-        let reason = format!("it tells a length of {length} bytes and has {total}");
+        let reason = format!("it claims a length of {length} bytes and has {total}");
         let key = artifact.key.to_text();
         let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
         if short.get(&key).is_some_and(|before| before == sha256) {

@@ -35,7 +35,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, field::Empty, info_span};
 use url::Url;
 
-pub use allowed_origins::{Allow, AllowedOrigins, OriginError};
+pub use allowed_origins::{AllowedOrigins, OriginAllowList, OriginError};
 pub use authenticator::{
     AuthError, Authenticator, HeaderError, RequestAuth, RequestSigner, SignError,
 };

@@ -94,7 +94,7 @@ pub enum Event {
     /// An artifact is in the sinks that take it, and that is committed.
     ArtifactStored {
         /// The sinks that took it now, and what it became in each.
-        stored: BTreeMap<String, Stored>,
+        stored: BTreeMap<String, StoredArtifact>,
     },
     /// An artifact is unavailable for now, or for good; whatever the source lacks itself is never one.
     ArtifactLost {
@@ -200,7 +200,7 @@ pub struct Backlog {
 
 /// An artifact as a sink has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stored {
+pub struct StoredArtifact {
     /// Objects.
     pub objects: usize,
     /// Their length in bytes.

@@ -65,7 +65,7 @@ pub struct ArtifactResult {
     /// The sinks that took it, by name.
     pub took: Vec<String>,
     /// The sinks that are unavailable and get it later.
-    pub owed: Vec<String>,
+    pub backlog: Vec<String>,
 }
 
 impl ArtifactResult {
@@ -76,7 +76,7 @@ impl ArtifactResult {
             artifact,
             result: Err((code.to_owned(), message.to_owned())),
             took: Vec::new(),
-            owed: Vec::new(),
+            backlog: Vec::new(),
         }
     }
 }

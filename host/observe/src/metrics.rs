@@ -15,7 +15,9 @@ use std::{
 };
 
 use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
-use recording_host_model::{Activity, Backlog, Event, Progress, Stored, Subscriber, clock::Clock};
+use recording_host_model::{
+    Activity, Backlog, Event, Progress, StoredArtifact, Subscriber, clock::Clock,
+};
 use series::{Labels, Series};
 pub use server::serve;
 
@@ -278,7 +280,7 @@ impl SourceMetrics {
         }
     }
 
-    fn stored(&self, stored: &BTreeMap<String, Stored>) {
+    fn stored(&self, stored: &BTreeMap<String, StoredArtifact>) {
         for (sink, stored) in stored {
             let labels = self.sink(sink, &[]);
             let objects = self.series.sent.get_or_create(&labels);

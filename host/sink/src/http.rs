@@ -281,10 +281,10 @@ impl Http {
             }
             _ => "",
         };
-        let passing = (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+        let retryable = (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT;
-        self.failure(key, format!("the server answers {status}{way}"), passing)
+        self.failure(key, format!("the server answers {status}{way}"), retryable)
     }
 
     async fn put_small(

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Queue, QueueError, claims, count,
-    delivered::sinks_owed,
+    delivered::sinks_lacking,
     insert_splits,
     life_cycle::stage,
     names::{self, Lookup},
@@ -169,9 +169,9 @@ fn add_artifacts(
             wanted.insert(key, sinks);
             continue;
         }
-        let owed = sinks_owed(tx, &key)?;
-        if !owed.is_empty() {
-            wanted.insert(key, Some(owed));
+        let backlog = sinks_lacking(tx, &key)?;
+        if !backlog.is_empty() {
+            wanted.insert(key, Some(backlog));
         }
     }
     Ok(wanted)

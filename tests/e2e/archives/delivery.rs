@@ -269,7 +269,7 @@ pub(super) async fn delivered(
         artifact: artifact.key.to_text(),
         result: Ok(contents.clone()),
         took: vec!["lake".to_owned()],
-        owed: Vec::new(),
+        backlog: Vec::new(),
     };
     queue.delivered(vec![done]).await.unwrap();
     let mut settled = BTreeMap::new();

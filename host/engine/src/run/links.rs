@@ -23,7 +23,7 @@ pub(super) struct Link {
     /// The sinks that it is still to be brought to, by their places.
     pub(super) to: Vec<usize>,
     /// The sinks that get it later, by their places.
-    pub(super) owed: Vec<usize>,
+    pub(super) backlog: Vec<usize>,
     /// The sinks that have taken it, and what is in them.
     pub(super) took: Vec<usize>,
     pub(super) contents: ArtifactContents,
@@ -42,7 +42,7 @@ impl Link {
             artifact,
             split: split.to_owned(),
             to,
-            owed: Vec::new(),
+            backlog: Vec::new(),
             took: Vec::new(),
             contents: ArtifactContents::default(),
             occupied: Vec::new(),

@@ -62,7 +62,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error`] if the queue cannot be read.
     pub async fn status(&self) -> Result<Option<Status>, Error> {
-        match self.look(&self.identified()?).await? {
+        match self.open_read_only(&self.identified()?).await? {
             Some((queue, _)) => {
                 let mut status = queue.status().await?;
                 let now = self.clock.now();
@@ -79,7 +79,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error`] if the queue cannot be read.
     pub async fn losses(&self, most: usize) -> Result<Vec<Loss>, Error> {
-        let Some((queue, _)) = self.look(&self.identified()?).await? else {
+        let Some((queue, _)) = self.open_read_only(&self.identified()?).await? else {
             return Ok(Vec::new());
         };
         let losses = queue.losses(most, false).await?.into_iter();
@@ -111,7 +111,7 @@ impl Pipeline {
     pub async fn dry_run(&self) -> Result<DryRun, Error> {
         let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
         let queue = self
-            .look(&self.identified()?)
+            .open_read_only(&self.identified()?)
             .await?
             .map(|(queue, _)| queue);
         let intake = Intake::new(self.source.privacy.clone());
@@ -197,7 +197,7 @@ impl Pipeline {
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let (session, _) = self.session(self.connect().await?, Patience::Usual);
         let identity = self.identified()?;
-        let label = match self.look(&identity).await? {
+        let label = match self.open_read_only(&identity).await? {
             Some((_, label)) => label,
             None => identity.label.clone(),
         };

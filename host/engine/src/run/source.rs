@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
-use recording_host_http::Allow;
+use recording_host_http::OriginAllowList;
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct SourceConfig {
     /// The credentials.
     pub auth: Option<Auth>,
     /// The origins that the operator allows; none for all that the component wants.
-    pub allow: Option<Allow>,
+    pub allow: Option<OriginAllowList>,
     /// True if the component came with the program: where it says that tokens are issued, the client's
     /// secret is sent. Any other component has no say in that.
     pub builtin: bool,

@@ -72,7 +72,7 @@ impl Difference {
                 "objects were removed or changed; `run --repair` takes them from another sink, or fetches them again"
             }
             Difference::Unexpected => {
-                "objects that no receipt names; of an export that still runs that is normal, else remove them"
+                "objects that no receipt names; while an export runs this is normal, otherwise remove them"
             }
             Difference::Receipt | Difference::Entries | Difference::Outcome | Difference::Rows => {
                 "receipts or rows were changed; restore the files from a copy, or let `run --repair` file their conversations again"

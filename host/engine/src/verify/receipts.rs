@@ -182,7 +182,7 @@ impl Check<'_> {
                 listed(&header.outcomes)
             )
         } else if header.receipt > 1 && header.entries_sha256.as_ref() != Some(&totals.sha256) {
-            "its lines are not those that its header has the sha256 of".to_owned()
+            "the sha256 of its lines is not the one in its header".to_owned()
         } else {
             return;
         };

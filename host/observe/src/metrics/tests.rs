@@ -25,7 +25,7 @@ fn events_are_counted_by_source_and_sink() {
     calls.on_event(&Event::ArtifactStored {
         stored: BTreeMap::from([(
             "lake".to_owned(),
-            Stored {
+            StoredArtifact {
                 objects: 2,
                 bytes: 7,
             },

@@ -50,7 +50,7 @@ pub(super) fn add_conversation(
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
-             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, live, attempt)
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, revision, live, attempt)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
                1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
         )?
@@ -83,7 +83,7 @@ pub(super) fn add_conversation(
     }
     tx.prepare_cached(
         "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5, live = 0,
-         extent = ifnull(?6, extent) WHERE id = ?1",
+         revision = ifnull(?6, revision) WHERE id = ?1",
     )?
     .execute(params![
         found.id,
@@ -115,7 +115,7 @@ fn refresh(
         .optional()?;
     tx.prepare_cached(
         concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
-         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
+         revision = CASE WHEN ?6 > ifnull(revision, 0) THEN ?6 ELSE revision END,
          record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
          due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
          WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
@@ -170,7 +170,7 @@ fn comes_up_again(
     // A conversation that is under way is taken up again when it has been filed.
     let extent = found.revision.map(|extent| extent as i64);
     tx.prepare_cached(
-        concat!("UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+        concat!("UPDATE conversation SET newer_revision = max(?2, ifnull(newer_revision, 0)) WHERE id = ?1 AND ?2 > ifnull(revision, 0)
          AND ((", stage!(Settled), " OR ", stage!(Closing), ") OR (", stage!(Found), " AND fetch IS NOT NULL))"),
     )?
     .execute(params![found.id, extent])?;
@@ -190,7 +190,7 @@ fn take_up(
             "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND ",
             stage!(InEverySink),
             "
-             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)"
+             AND (?2 AND NOT recorded OR ?3 > ifnull(revision, 0) OR live)"
         ))?
         .query_row(params![found.id, found.recorded, extent], Filed::read)
         .optional()?;

@@ -10,7 +10,7 @@ use genesys_simulator::{Dialect, Settings};
 use recording_source_sdk::Method;
 use serde_json::{Value, json};
 
-use crate::drive::{Center, fast};
+use crate::drive::{Harness, fast};
 
 /// A call: method, path (ids as `{}`), statuses of success, parameters, fields of its body and of
 /// its answer.
@@ -367,7 +367,7 @@ fn pointer(path: &str) -> String {
 }
 
 /// Compares all traffic with the lists; returns how often each call was made.
-fn check(center: &Center, guide: bool, made: &mut BTreeMap<String, usize>) {
+fn check(center: &Harness, guide: bool, made: &mut BTreeMap<String, usize>) {
     let calls = calls(guide);
     for exchange in &center.traffic {
         let path: Vec<&str> = exchange
@@ -435,7 +435,7 @@ async fn requests_and_answers_have_the_documented_fields_and_no_others() {
         (Dialect::Guide, json!({ "format": "mp3" })),
     ];
     for (dialect, own) in ways {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             dialect,
             days: 40,
             conversations: 260,

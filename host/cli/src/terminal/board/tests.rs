@@ -122,7 +122,7 @@ fn many_sources_have_a_line_each_and_what_has_ended_still_counts() {
     for name in ["a", "b", "c", "d"] {
         board.add(name);
         board.take(name, &progress(10), now);
-        let stored = Stored {
+        let stored = StoredArtifact {
             objects: 1,
             bytes: 1000,
         };

@@ -138,11 +138,11 @@ pub(super) fn then(next: Next) -> Step {
     }
 }
 
-fn failure(code: &str, passing: bool) -> Failure {
+fn failure(code: &str, retryable: bool) -> Failure {
     Failure {
         code: code.to_owned(),
         message: code.to_owned(),
-        retryable: passing,
+        retryable: retryable,
     }
 }
 

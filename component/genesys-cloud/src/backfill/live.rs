@@ -30,7 +30,7 @@ impl LiveConversations {
     }
 
     /// Removes those that have been reported.
-    fn told(&mut self, rows: &[ConversationRow]) {
+    fn on_rows(&mut self, rows: &[ConversationRow]) {
         let told: BTreeSet<&str> = rows
             .iter()
             .map(|row| row.conversation.id.as_str())
@@ -81,7 +81,7 @@ impl Backfill {
             return Ok(Step::then(self.ask(options)));
         }
         let rest = live.split_off(self.together);
-        live.told(&rows);
+        live.on_rows(&rows);
         let untold = live.ids.into_iter().zip(live.starts);
         step.conversations = untold
             .map(|(id, start)| Conversation {
