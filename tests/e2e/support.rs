@@ -371,7 +371,7 @@ pub(crate) fn out_of_order(retryable: bool) -> SinkError {
         sink: "guarded".into(),
         key: String::new(),
         reason: "unavailable".into(),
-        retryable: retryable,
+        retryable,
         different: None,
     }
 }

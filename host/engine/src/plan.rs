@@ -101,8 +101,8 @@ impl Counts {
     }
 
     fn take(&mut self, step: Step) {
-        for fact in step.updates {
-            if let Update::Count(counted) = fact {
+        for update in step.updates {
+            if let Update::Count(counted) = update {
                 let of = self.days.entry(day(counted.range.from)).or_default();
                 of.0 += counted.conversations;
                 of.1 += counted.recorded;

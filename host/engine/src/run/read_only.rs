@@ -173,8 +173,8 @@ impl Pipeline {
         let started = session.start(Purpose::Check).await?;
         let mut take = |step: recording_host_model::Step| {
             let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
-            for fact in step.updates {
-                if let Update::CheckFinding(found) = fact {
+            for update in step.updates {
+                if let Update::Finding(found) = update {
                     findings.push(CheckFinding {
                         subject: found.subject,
                         text: found.text,

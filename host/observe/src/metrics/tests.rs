@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use recording_host_model::Stored;
+use recording_host_model::StoredArtifact;
 
 #[test]
 fn events_are_counted_by_source_and_sink() {

@@ -1,4 +1,4 @@
-use recording_host_model::Stored;
+use recording_host_model::StoredArtifact;
 
 use super::*;
 

@@ -142,7 +142,7 @@ fn failure(code: &str, retryable: bool) -> Failure {
     Failure {
         code: code.to_owned(),
         message: code.to_owned(),
-        retryable: retryable,
+        retryable,
     }
 }
 

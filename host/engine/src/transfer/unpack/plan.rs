@@ -90,7 +90,7 @@ impl UnpackPlan {
         }
         let reason = format!("the index names {}, which is not there", printable(name));
         self.missing
-            .push(not_in_bundle(conversation.to_owned(), reason, false));
+            .push(not_in_archive(conversation.to_owned(), reason, &[]));
     }
 
     fn problem(

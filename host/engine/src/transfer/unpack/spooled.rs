@@ -75,7 +75,7 @@ impl Transfer {
     }
 
     /// Begins a download, as far as its first bytes.
-    async fn begin(&self, artifact: &Artifact) -> Result<Begun<'_>, AttemptError> {
+    async fn begin<'a>(&'a self, artifact: &'a Artifact) -> Result<Begun<'a>, AttemptError> {
         let mut download = self.downloads.begin(artifact).await?;
         let next = download.first(HEAD).await?;
         Ok(Begun { download, next })
