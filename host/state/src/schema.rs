@@ -128,7 +128,7 @@ ALTER TABLE conversation RENAME COLUMN extent TO revision;
 ALTER TABLE conversation RENAME COLUMN grown TO newer_revision;
 ALTER TABLE artifact RENAME COLUMN passing TO retryable;
 ALTER TABLE object RENAME COLUMN told TO index_metadata;
-ALTER TABLE backlog RENAME TO backlog;
+ALTER TABLE owed RENAME TO backlog;
 ALTER TABLE outdated RENAME TO stale_segment;
 CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
 CREATE INDEX backlog_conversation ON backlog(conversation);

@@ -176,7 +176,9 @@ mod tests {
                 when: Some(vec![Media::Ogg, Media::Wav, Media::Flac]),
                 original: Original::Drop,
             };
-            assert_eq!(transcode(&settings), format!("{settings:?}"));
+            // The type was called otherwise then.
+            let shown = format!("{settings:?}").replacen("TranscodeSettings", "Settings", 1);
+            assert_eq!(transcode(&settings), shown);
         }
     }
 
