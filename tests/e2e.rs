@@ -5,7 +5,6 @@ mod support;
 
 #[path = "e2e/archives.rs"]
 mod archives;
-#[cfg(feature = "page")]
 #[path = "e2e/browse.rs"]
 mod browse;
 #[path = "e2e/bucket_source.rs"]
@@ -121,21 +120,17 @@ mod signals;
 mod simulated_clock;
 #[path = "e2e/sinks.rs"]
 mod sinks;
-#[cfg(all(feature = "sink-azure-blob", feature = "sink-gcs"))]
 #[path = "e2e/sinks_azurite.rs"]
 mod sinks_azurite;
 #[path = "e2e/sinks_cloud.rs"]
 mod sinks_cloud;
-#[cfg(feature = "sink-http")]
 #[path = "e2e/sinks_http.rs"]
 mod sinks_http;
 #[cfg(unix)]
 #[path = "e2e/terminal.rs"]
 mod terminal;
-#[cfg(feature = "otlp")]
 #[path = "e2e/traces.rs"]
 mod traces;
-#[cfg(feature = "transcode")]
 #[path = "e2e/transcode.rs"]
 mod transcode;
 #[path = "e2e/upgrade.rs"]

@@ -21,7 +21,9 @@ use allocator::Counting;
 use mutate::{Rng, flac_frames, ogg_pages, zip_entries};
 use recording_host_engine::receipt::ReceiptReader;
 use recording_host_model::BundleIndex;
-use recording_host_transcode::{Channels, Form, Original, Settings, Transcoded, transcode};
+use recording_host_transcode::{
+    Channels, Form, Original, TranscodeSettings, Transcoded, transcode,
+};
 use recording_host_zip::{Archive, Limits};
 
 #[global_allocator]
@@ -116,8 +118,8 @@ impl Seek for Nothing {
     }
 }
 
-fn transcoding(to: Form, channels: Channels) -> Settings {
-    Settings {
+fn transcoding(to: Form, channels: Channels) -> TranscodeSettings {
+    TranscodeSettings {
         to,
         channels,
         when: None,

@@ -6,8 +6,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    Allow, ArchiveMode, Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig,
-    sink::Filesystem,
+    ArchiveMode, Follow, Interval, OriginAllowList, Pipeline, Privacy, SourceComponent,
+    SourceConfig, sink::Filesystem,
 };
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
             until: Some(until),
         },
         auth: None,
-        allow: Some(Allow::Any(vec![url])),
+        allow: Some(OriginAllowList::Any(vec![url])),
         builtin: false,
         allow_private_addresses: false,
         check_etag: false,

@@ -55,7 +55,10 @@ pub use recording_host_config::Config;
 pub use recording_host_engine::{
     Pipeline, Repaired, Summary,
     privacy::Privacy,
-    run::{Allow, Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
+    run::{
+        Auth, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, OriginAllowList,
+        SourceConfig,
+    },
     transfer::{ArchiveMode, SinkBinding},
     verify,
 };

@@ -4,11 +4,10 @@
 mod delivery;
 #[path = "archives/forge.rs"]
 mod forge;
+#[path = "archives/index_metadata.rs"]
+mod index_metadata;
 #[path = "archives/odd.rs"]
 mod odd;
-#[path = "archives/told.rs"]
-mod told;
-#[cfg(feature = "transcode")]
 #[path = "archives/transcoded.rs"]
 mod transcoded;
 #[path = "archives/unpacked.rs"]
@@ -323,6 +322,7 @@ fn a_cut_archive_is_broken_wherever_it_is_cut() {
 
 #[test]
 fn bombs_do_not_go_off() {
+    // Long: one scenario, told in its order.
     let zeros = vec![0; 8 << 20];
     let bomb = Forged::deflated("bomb", &zeros);
     let small = Limits {

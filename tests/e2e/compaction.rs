@@ -8,14 +8,14 @@ use recording_host_config::Config;
 use recording_host_engine::{
     run::Pipeline,
     transfer::ArchiveMode,
-    verify::{Difference, Options, verify, verify_with},
+    verify::{Difference, VerifyOptions, verify, verify_with},
 };
 use recording_host_model::clock::Clock;
 use recording_host_sink::{PutOptions, SinkExt, filesystem::Filesystem};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::{Asked, Guarded, Harness, files, out_of_order, receipts, rows, set};
+use crate::support::{Guarded, Harness, SinkRequest, files, out_of_order, receipts, rows, set};
 
 /// An hour in three seconds.
 const FAST: f64 = 1200.0;
@@ -86,8 +86,8 @@ impl Evening {
         let pipeline = config.pipelines(self.clock).await.unwrap().pop().unwrap();
         let path = self.harness.folder.path().join("forbidding");
         let forbidding = Arc::new(Guarded::new(path, |asked| match asked {
-            Asked::Delete => Err(out_of_order(false)),
-            Asked::Check | Asked::Put => Ok(()),
+            SinkRequest::Delete => Err(out_of_order(false)),
+            SinkRequest::Check | SinkRequest::Put => Ok(()),
         }));
         pipeline.sink("forbidding", forbidding, ArchiveMode::Unpack)
     }
@@ -136,6 +136,7 @@ fn lines(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_small_files_of_a_day_that_is_over_become_one() {
+    // Long: one scenario, told in its order.
     let mut evening = Evening::new().await;
     let all = |files: &BTreeMap<_, _>| lines(files).len() as u64 == CONVERSATIONS;
     evening.follow_until(all).await;
@@ -171,10 +172,10 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
         );
     }
     for sink in ["hive", "sealed"] {
-        let options = Options {
+        let options = VerifyOptions {
             layout: serde_json::from_value(hive()).unwrap(),
             full: true,
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         let report = verify_with(&evening.folder(sink), options).await.unwrap();
         assert_eq!(
@@ -202,7 +203,7 @@ async fn the_small_files_of_a_day_that_is_over_become_one() {
     let surplus = report
         .findings
         .iter()
-        .filter(|it| it.difference == Difference::Surplus);
+        .filter(|it| it.difference == Difference::Unexpected);
     let surplus: Vec<&String> = surplus.map(|it| &it.key).collect();
     assert_eq!(surplus, left);
     assert_eq!(report.findings.len(), left.len());

@@ -8,7 +8,7 @@ fn root() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What a command of the program says of itself.
+/// The help text of a command of the program.
 fn help(command: &str) -> Option<String> {
     let ran = program().args([command, "--help"]).output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();

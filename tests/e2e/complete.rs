@@ -87,6 +87,7 @@ async fn the_demo_exports_what_the_contact_center_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_recording_has_its_file_its_row_and_its_receipt() {
+    // Long: one scenario, told in its order.
     let harness = Harness::start(Settings {
         conversations: CONVERSATIONS,
         seed: 5,

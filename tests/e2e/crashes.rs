@@ -126,12 +126,12 @@ fn asked(harness: &Harness) -> u64 {
 }
 
 impl Moment {
-    fn random(harness: &Harness, dice: &mut SmallRng) -> Self {
-        let later = Duration::from_millis(dice.random_range(0..250));
-        match dice.random_range(0..10) {
+    fn random(harness: &Harness, rng: &mut SmallRng) -> Self {
+        let later = Duration::from_millis(rng.random_range(0..250));
+        match rng.random_range(0..10) {
             0 => Moment::Time(Instant::now() + 2 * later),
             1 | 2 => Moment::Silence(asked(harness), None, later),
-            _ => Moment::Requests(asked(harness) + dice.random_range(1..50), later),
+            _ => Moment::Requests(asked(harness) + rng.random_range(1..50), later),
         }
     }
 
@@ -162,9 +162,9 @@ async fn through_kills(
     harness: &Harness,
     lake: &TestSink,
     config: &Value,
-    dice: &mut SmallRng,
+    rng: &mut SmallRng,
 ) -> Vec<Vec<&'static str>> {
-    runs_through_kills(harness, lake, config, &[], dice).await
+    runs_through_kills(harness, lake, config, &[], rng).await
 }
 
 /// The same of `run` with more arguments.
@@ -173,7 +173,7 @@ async fn runs_through_kills(
     lake: &TestSink,
     config: &Value,
     more: &[&str],
-    dice: &mut SmallRng,
+    rng: &mut SmallRng,
 ) -> Vec<Vec<&'static str>> {
     let path = harness.write(config);
     let run = || {
@@ -186,7 +186,7 @@ async fn runs_through_kills(
     // In the end it is let alone.
     for attempt in 0..40 {
         let mut moment = match attempt {
-            0..30 => Moment::random(harness, dice),
+            0..30 => Moment::random(harness, rng),
             _ => Moment::Never,
         };
         let mut child = run().spawn().unwrap();
@@ -258,7 +258,7 @@ async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
     let wanted = support::files(&calm.output());
     drop(calm);
 
-    let mut dice = SmallRng::seed_from_u64(99);
+    let mut rng = SmallRng::seed_from_u64(99);
     let (mut kills, mut exports, mut earlier) = (0, 0, 0);
     let mut stages = BTreeMap::<&str, u32>::new();
     while kills < least {
@@ -272,7 +272,7 @@ async fn matrix(dialect: Dialect, faults: &Faults, on_s3: bool, least: usize) {
             TestSink::Folder
         };
         let config = patient(harness.config_to(lake.sink(&harness)));
-        let hit = through_kills(&harness, &lake, &config, &mut dice).await;
+        let hit = through_kills(&harness, &lake, &config, &mut rng).await;
         earlier += proven(&harness, &lake, &config, &wanted).await;
         kills += hit.len();
         exports += 1;

@@ -18,7 +18,7 @@ use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
 use recording_host_engine::{
     receipt::{ReceiptReader, ReceiptWriter},
-    verify::{Difference, Options, Report, verify_with},
+    verify::{Difference, Report, VerifyOptions, verify_with},
 };
 use recording_host_sink::{
     Body, PutOptions, Sink, SinkExt, StoreExt,
@@ -106,10 +106,10 @@ fn unplaced(rows: Vec<Value>) -> Vec<Value> {
 }
 
 async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
-    let options = Options {
+    let options = VerifyOptions {
         full: true,
         decryptor: pair.and_then(|pair| pair.identities().decryptor()),
-        ..Options::default()
+        ..VerifyOptions::default()
     };
     verify_with(sink.store().unwrap(), options).await.unwrap()
 }
@@ -259,11 +259,11 @@ async fn metadata_beside_encrypted_media_is_encrypted_and_proven_too() {
     }
     let sink = Filesystem::new(root.clone());
     let findings = async |pair: Option<&Pair>| {
-        let options = Options {
+        let options = VerifyOptions {
             layout: serde_json::from_value(layout.clone()).unwrap(),
             full: true,
             decryptor: pair.and_then(|pair| pair.identities().decryptor()),
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         let report = verify_with(sink.store().unwrap(), options).await.unwrap();
         let named = report.findings.into_iter();

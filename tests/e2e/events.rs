@@ -8,7 +8,7 @@ use std::{
 
 use genesys_simulator::{Faults, Settings};
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, run::State};
+use recording_host_engine::{Pipeline, run::CheckState};
 use recording_host_model::{Event, Subscriber, clock::Clock};
 
 use crate::support::{Harness, SPEED, files, media, rows};
@@ -165,7 +165,7 @@ async fn plans_checks_and_reconciliations_are_watched_too() {
     assert!(requests() > 0);
     let findings = pipeline.check().await.unwrap();
     let sink = findings.last().unwrap();
-    assert_eq!(sink.state, State::Good, "{findings:?}");
+    assert_eq!(sink.state, CheckState::Good, "{findings:?}");
     assert!(requests() > 0);
     pipeline.reconcile().await.unwrap();
     assert!(requests() > 0);

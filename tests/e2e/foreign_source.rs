@@ -90,6 +90,7 @@ async fn a_component_in_python_imports_nothing_and_exports_what_a_web_server_has
 
 /// Exports the folder of a web server with the component `http-folder.wasm` in `folder`.
 async fn exports_what_a_web_server_has(folder: &Path) {
+    // Long: one scenario, told in its order.
     let component = folder.join("http-folder.wasm");
     let path = component.display().to_string();
     let shown = run_program(&["inspect", &path]).await;

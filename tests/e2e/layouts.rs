@@ -9,7 +9,7 @@ use std::{
 };
 
 use genesys_simulator::{Dialect, Push, Settings, State};
-use recording_host_engine::verify::{Difference, Options, Report, verify_with};
+use recording_host_engine::verify::{Difference, Report, VerifyOptions, verify_with};
 use recording_host_model::layout::Layout;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
@@ -57,10 +57,10 @@ async fn exported(dialect: Dialect, zip: &str) -> Harness {
 
 pub(super) async fn verified(root: &Path, layout: &Layout, full: bool) -> Report {
     let sink = Filesystem::new(root.to_owned());
-    let options = Options {
+    let options = VerifyOptions {
         layout: layout.clone(),
         full,
-        ..Options::default()
+        ..VerifyOptions::default()
     };
     verify_with(sink.store().unwrap(), options).await.unwrap()
 }
@@ -251,7 +251,7 @@ async fn what_is_missing_changed_or_too_much_is_found_in_each_layout() {
             std::fs::create_dir_all(stranger.parent().unwrap()).unwrap();
             std::fs::write(&stranger, "RIFF").unwrap();
             let key = stranger.strip_prefix(&root).unwrap().display().to_string();
-            expected.insert(key, Difference::Surplus);
+            expected.insert(key, Difference::Unexpected);
         }
         let found = |report: Report| -> BTreeMap<String, Difference> {
             let findings = report.findings.into_iter();
@@ -316,7 +316,7 @@ async fn another_layout_fills_the_sink_anew_and_both_are_proven() {
         found,
         [
             (Difference::Missing, before[0].as_str()),
-            (Difference::Surplus, "recordings/1999/stranger.ogg"),
+            (Difference::Unexpected, "recordings/1999/stranger.ogg"),
         ]
     );
 }

@@ -206,7 +206,7 @@ fn object(conversation: &str, name: &str, content: &[u8]) -> Object {
         note: None,
         aside: false,
         file: String::new(),
-        told: None,
+        index_metadata: None,
     }
 }
 
@@ -232,7 +232,7 @@ fn many(count: u32) -> Arc<Segment> {
 
 fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> SinkBinding {
     SinkBinding {
-        metadata: recording_host_metadata::Settings::new(format, compression).unwrap(),
+        metadata: recording_host_metadata::RowSettings::new(format, compression).unwrap(),
         ..SinkBinding::new("lake", sink)
     }
 }

@@ -136,7 +136,7 @@ fn dashboard() -> Vec<String> {
     asked
 }
 
-/// What each alert compares, by its name.
+/// The comparison of each alert, by its name.
 fn alerts() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(monitoring("alerts.yaml")).unwrap();
     let rules: Value = serde_saphyr::from_str(&text).unwrap();
@@ -166,6 +166,7 @@ fn settings() -> Settings {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Prometheus, which tests/run installs"]
 async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
+    // Long: one scenario, told in its order.
     let harness = Harness::fast(settings(), FAST).await;
     let running = Running::follow(&harness, &[]).await;
     let prometheus = Prometheus::start(harness.folder.path(), &running.address).await;

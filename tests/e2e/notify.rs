@@ -116,6 +116,7 @@ fn check_signature(received: &Received) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failure_losses_lag_and_recovery_are_received_in_each_form() {
+    // Long: one scenario, told in its order.
     let harness = Harness::fast(settings(), FAST).await;
     let (generic, slack, teams, pinged) = (
         Receiver::start(0).await,

@@ -16,7 +16,7 @@ use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 
 use crate::support::{
-    Asked, Guarded, Harness, SPEED, export, files, media, out_of_order, same_media,
+    Guarded, Harness, SPEED, SinkRequest, export, files, media, out_of_order, same_media,
 };
 
 async fn harness() -> Harness {
@@ -45,7 +45,7 @@ async fn a_sink_that_is_down_for_minutes_is_waited_for() {
     let back = Arc::new(OnceLock::new());
     let (counted, until) = (Arc::clone(&refused), Arc::clone(&back));
     let sink = Guarded::new(harness.output(), move |asked| {
-        if asked == Asked::Put && taken.fetch_add(1, Ordering::Relaxed) >= 50 {
+        if asked == SinkRequest::Put && taken.fetch_add(1, Ordering::Relaxed) >= 50 {
             let now = clock.now();
             if now < *until.get_or_init(|| now + 300_000) {
                 counted.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What an operator installs is right by tools of others: the systemd unit, the image, the manifests, the manual
+//! The files that an operator installs are right by tools of others: the systemd unit, the image, the manifests, the manual
 //! pages and the completions.
 
 use std::{

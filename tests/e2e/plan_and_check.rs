@@ -2,7 +2,7 @@
 
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
-use recording_host_engine::run::{Pipeline, State};
+use recording_host_engine::run::{CheckState, Pipeline};
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ async fn check(
     harness: &Harness,
     options: &[(&str, Value)],
     clock: Clock,
-) -> Vec<(String, State, String)> {
+) -> Vec<(String, CheckState, String)> {
     let mut config = harness.config();
     for (name, value) in options {
         config["sources"]["calls"]["options"][*name] = value.clone();
@@ -115,7 +115,7 @@ async fn check(
         .collect()
 }
 
-fn of<'a>(findings: &'a [(String, State, String)], subject: &str) -> (State, &'a str) {
+fn of<'a>(findings: &'a [(String, CheckState, String)], subject: &str) -> (CheckState, &'a str) {
     let found = findings.iter().find(|(about, ..)| about == subject);
     let (_, state, text) = found.unwrap_or_else(|| panic!("{subject}: {findings:#?}"));
     (*state, text)
@@ -142,7 +142,7 @@ async fn a_check_says_that_all_is_well() {
     ] {
         assert_eq!(
             of(&findings, subject).0,
-            State::Good,
+            CheckState::Good,
             "{subject}: {findings:#?}"
         );
     }
@@ -177,17 +177,17 @@ async fn a_check_names_what_is_missing_and_the_way_out() {
         ("names of queues", "routing:queue:view"),
     ] {
         let (state, text) = of(&findings, subject);
-        assert_eq!(state, State::Bad, "{subject}: {text}");
+        assert_eq!(state, CheckState::Bad, "{subject}: {text}");
         assert!(
             text.contains(&format!("add {permission} to a role")),
             "{text}"
         );
     }
     let (state, text) = of(&findings, "links");
-    assert_eq!(state, State::Doubtful);
+    assert_eq!(state, CheckState::Doubtful);
     assert!(text.contains("2 minutes; raise"), "{text}");
     let (state, text) = of(&findings, "clock");
-    assert_eq!(state, State::Bad);
+    assert_eq!(state, CheckState::Bad);
     assert!(text.contains("NTP"), "{text}");
     // The program fails then, and says all of it.
     let config = harness.write(&harness.config()).display().to_string();

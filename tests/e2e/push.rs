@@ -159,7 +159,7 @@ async fn a_third_job_is_not_asked_for_and_one_can_be_cancelled() {
     assert_eq!(busy.status.code(), Some(1));
     let words = said(&busy);
     assert!(
-        words.contains("2 jobs are on already") && words.contains(&foreign),
+        words.contains("2 jobs are already running") && words.contains(&foreign),
         "{words}"
     );
     assert_eq!(posts(&harness).await, 1);

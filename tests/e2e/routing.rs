@@ -17,8 +17,8 @@ use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Asked, Guarded, Harness, SPEED, export, files, media, out_of_order, receipts, rows, same_media,
-    set,
+    Guarded, Harness, SPEED, SinkRequest, export, files, media, out_of_order, receipts, rows,
+    same_media, set,
 };
 
 async fn harness() -> Harness {
@@ -38,15 +38,15 @@ struct Three {
 }
 
 impl Three {
-    async fn new(good_for: u64, passing: bool) -> Self {
+    async fn new(good_for: u64, retryable: bool) -> Self {
         let harness = harness().await;
         let mended = Arc::new(AtomicBool::new(false));
         let (puts, works) = (AtomicU64::new(0), Arc::clone(&mended));
         let third = Guarded::new(harness.folder.path().join("third"), move |asked| {
             if puts.load(Ordering::Relaxed) >= good_for && !works.load(Ordering::Relaxed) {
-                return Err(out_of_order(passing));
+                return Err(out_of_order(retryable));
             }
-            if asked == Asked::Put {
+            if asked == SinkRequest::Put {
                 puts.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
@@ -192,6 +192,7 @@ fn conversations(rows: &[Value]) -> BTreeSet<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sink_gets_what_its_condition_says() {
+    // Long: one scenario, told in its order.
     type Holds = Box<dyn Fn(&Value) -> bool>;
     let harness = harness().await;
     let division = harness.organization().division_id(1);

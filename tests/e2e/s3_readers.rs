@@ -88,6 +88,7 @@ fn proven(fetched: &BTreeMap<String, Vec<u8>>) -> Objects {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs SeaweedFS, rclone and the AWS command line, which tests/run installs"]
 async fn rclone_and_the_aws_command_line_agree_with_the_receipts() {
+    // Long: one scenario, told in its order.
     let server = SeaweedFs::start().await;
     let create = client(&server.endpoint)
         .create_bucket()

@@ -102,6 +102,7 @@ fn answer(
     head: hyper::http::request::Parts,
     body: Bytes,
 ) -> Response<Full<Bytes>> {
+    // Long: one table of routes.
     let url = url::Url::parse(&format!("http://host{}", head.uri)).unwrap();
     let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
     let path = head.uri.path().to_owned();

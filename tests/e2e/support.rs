@@ -339,7 +339,7 @@ pub(crate) fn same_media(one: &Objects, other: &Objects) {
 
 /// A request to a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum SinkRequest {
     Check,
     Put,
     Delete,
@@ -351,12 +351,12 @@ pub(crate) struct Guarded {
     guard: Box<Guard>,
 }
 
-type Guard = dyn Fn(Asked) -> Result<(), SinkError> + Send + Sync;
+type Guard = dyn Fn(SinkRequest) -> Result<(), SinkError> + Send + Sync;
 
 impl Guarded {
     pub(crate) fn new(
         folder: PathBuf,
-        guard: impl Fn(Asked) -> Result<(), SinkError> + Send + Sync + 'static,
+        guard: impl Fn(SinkRequest) -> Result<(), SinkError> + Send + Sync + 'static,
     ) -> Self {
         Guarded {
             folder: Filesystem::new(folder),
@@ -366,12 +366,12 @@ impl Guarded {
 }
 
 /// The error of a guard that lets nothing pass.
-pub(crate) fn out_of_order(passing: bool) -> SinkError {
+pub(crate) fn out_of_order(retryable: bool) -> SinkError {
     SinkError {
         sink: "guarded".into(),
         key: String::new(),
         reason: "unavailable".into(),
-        retryable: passing,
+        retryable,
         different: None,
     }
 }
@@ -385,12 +385,12 @@ impl std::fmt::Debug for Guarded {
 #[async_trait]
 impl Sink for Guarded {
     async fn check(&self) -> Result<Health, SinkError> {
-        (self.guard)(Asked::Check)?;
+        (self.guard)(SinkRequest::Check)?;
         self.folder.check().await
     }
 
     async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
-        (self.guard)(Asked::Put)?;
+        (self.guard)(SinkRequest::Put)?;
         self.folder.put(key, info, body).await
     }
 
@@ -410,7 +410,7 @@ impl Store for Guarded {
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {
-        (self.guard)(Asked::Delete)?;
+        (self.guard)(SinkRequest::Delete)?;
         self.folder.delete(key).await
     }
 }

@@ -64,6 +64,7 @@ fn way(spans: &Spans, span: &Value) -> (Vec<String>, String) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenTelemetry's types for Python, which tests/run installs"]
 async fn each_fetch_is_one_trace_from_its_requests_to_the_puts_in_the_sink() {
+    // Long: one scenario, told in its order.
     let folder = std::env::var_os("OTLP").expect("OTLP names no folder; tests/run installs it");
     let harness = harness().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/readers/otlp.py");

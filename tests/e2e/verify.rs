@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use age::secrecy::ExposeSecret;
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
-use recording_host_engine::verify::{Difference, Options, Report, verify, verify_with};
+use recording_host_engine::verify::{Difference, Report, VerifyOptions, verify, verify_with};
 use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
@@ -130,12 +130,12 @@ async fn an_untouched_archive_is_in_order() {
                 [(false, Identities::default()), (true, identities.clone())]
             {
                 let read = !identities.is_empty();
-                let options = Options {
+                let options = VerifyOptions {
                     layout: layout.clone(),
                     any_layout,
                     full: true,
                     decryptor: identities.decryptor(),
-                    ..Options::default()
+                    ..VerifyOptions::default()
                 };
                 let report = verify_with(&sink, options).await.unwrap();
                 assert_eq!(report.findings, [], "{name}");
@@ -163,10 +163,10 @@ async fn an_archive_of_the_program_before_is_in_order() {
         ("index", 40, 0),
     ] {
         let sink = Filesystem::new(Path::new(fixtures).join(name));
-        let options = Options {
+        let options = VerifyOptions {
             any_layout: true,
             full: true,
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         let report = verify_with(&sink, options).await.unwrap();
         assert_eq!(report.findings, [], "{name}");
@@ -229,8 +229,8 @@ async fn what_is_missing_changed_or_too_much_is_named() {
     assert_eq!(found(&quick, &root, &truncated), [Difference::Size]);
     assert_eq!(found(&quick, &root, &flipped), []);
     assert_eq!(found(&quick, &root, &shortened), [Difference::Content]);
-    assert_eq!(found(&quick, &root, &surplus), [Difference::Surplus]);
-    assert_eq!(found(&quick, &root, &forged), [Difference::Surplus]);
+    assert_eq!(found(&quick, &root, &surplus), [Difference::Unexpected]);
+    assert_eq!(found(&quick, &root, &forged), [Difference::Unexpected]);
     let full = verified(&root, true).await;
     assert_eq!(found(&full, &root, &flipped), [Difference::Content]);
 

@@ -84,6 +84,7 @@ async fn in_order(harness: &Harness) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_instead_of_recordings_is_kept_aside_and_costs_no_other_recording() {
+    // Long: one scenario, told in its order.
     let harness = harness(Dialect::Cloud).await;
     let only = lonely(&harness);
     let bad: Vec<(&[u8], &str, &str)> = vec![

@@ -9,7 +9,7 @@ use recording_source_sdk::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    layout::{self, Kind, kind},
+    layout::{self, FileKind, kind},
     options::Options,
     s3::{self, Page},
     sidecar::Sidecar,
@@ -180,15 +180,15 @@ fn files(
         let (folder, name) = key.rsplit_once('/').unwrap_or_default();
         let rest = key.strip_prefix(day).and_then(layout::parse);
         match (rest, kind(name)) {
-            (Some(_), Kind::Recording(_)) => {
+            (Some(_), FileKind::Recording(_)) => {
                 recordings.insert(key.to_owned());
                 newest = newest.max(object.written());
                 archived += u32::from(object.archived());
             }
-            (Some((_, id)), Kind::Sidecar(file)) => {
+            (Some((_, id)), FileKind::Sidecar(file)) => {
                 sidecars.insert((format!("{folder}/{file}"), key, id));
             }
-            (Some(_), Kind::Transcript(_) | Kind::Other) => {}
+            (Some(_), FileKind::Transcript(_) | FileKind::Other) => {}
             _ => odd += u32::from(!key.ends_with('/')),
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     layout::{self, Digits},
     options::Options,
     s3,
-    sidecar::{LARGEST, Sidecar, Told},
+    sidecar::{LARGEST, Sidecar, SidecarSummary},
 };
 use files::Files;
 
@@ -47,7 +47,7 @@ enum Phase {
     Read {
         digits: Digits,
         files: Files,
-        told: Told,
+        told: SidecarSummary,
         /// The file whose metadata are read next.
         at: usize,
     },
@@ -168,14 +168,14 @@ impl Fetch {
         if files.lacking() && recent && !self.renewing {
             return Ok(Step::then(self.wait(until)));
         }
-        self.go_on(digits, files, Told::default(), 0, options)
+        self.go_on(digits, files, SidecarSummary::default(), 0, options)
     }
 
     fn read(
         self,
         digits: Digits,
         mut files: Files,
-        mut told: Told,
+        mut told: SidecarSummary,
         at: usize,
         answer: RequestResult,
         options: &Options,
@@ -220,7 +220,7 @@ impl Fetch {
         mut self,
         digits: Digits,
         mut files: Files,
-        told: Told,
+        told: SidecarSummary,
         from: usize,
         options: &Options,
     ) -> Result<Step, SourceError> {

@@ -80,7 +80,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 
 /// The kind of a file in a conversation's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind<'a> {
+pub(crate) enum FileKind<'a> {
     /// A recording, with the id from its name.
     Recording(&'a str),
     /// A transcript of a recording's speech, without metadata of its own.
@@ -94,25 +94,25 @@ pub(crate) enum Kind<'a> {
 }
 
 /// The kind of the file of this name in a conversation's folder.
-pub(crate) fn kind(name: &str) -> Kind<'_> {
+pub(crate) fn kind(name: &str) -> FileKind<'_> {
     if name.is_empty() || (name.ends_with(CALL) && is_id(name)) {
-        return Kind::Other;
+        return FileKind::Other;
     }
     if !is_id(name) {
-        return Kind::Odd;
+        return FileKind::Odd;
     }
     if let Some(file) = name.strip_suffix(SIDECAR) {
         return match file {
-            "" => Kind::Odd,
-            file => Kind::Sidecar(file),
+            "" => FileKind::Odd,
+            file => FileKind::Sidecar(file),
         };
     }
     if name.ends_with(TRANSCRIPT) && name != TRANSCRIPT {
-        return Kind::Transcript(name.trim_end_matches(".json"));
+        return FileKind::Transcript(name.trim_end_matches(".json"));
     }
     match name.rsplit_once('.') {
-        Some((id, _)) if !id.is_empty() => Kind::Recording(id),
-        _ => Kind::Odd,
+        Some((id, _)) if !id.is_empty() => FileKind::Recording(id),
+        _ => FileKind::Odd,
     }
 }
 
@@ -174,18 +174,21 @@ mod tests {
     #[test]
     fn files_are_told_apart_by_their_names() {
         for (name, expected) in [
-            ("r.opus", Kind::Recording("r")),
-            ("r.opus_metadata.json", Kind::Sidecar("r.opus")),
-            ("r.json", Kind::Recording("r")),
-            ("r.json_metadata.json", Kind::Sidecar("r.json")),
-            ("c.opus_call_metadata.json", Kind::Other),
-            ("c-m.transcript.json", Kind::Transcript("c-m.transcript")),
-            ("", Kind::Other),
-            ("_metadata.json", Kind::Odd),
-            ("deeper/r.opus", Kind::Odd),
-            ("..", Kind::Odd),
-            ("r", Kind::Odd),
-            (".opus", Kind::Odd),
+            ("r.opus", FileKind::Recording("r")),
+            ("r.opus_metadata.json", FileKind::Sidecar("r.opus")),
+            ("r.json", FileKind::Recording("r")),
+            ("r.json_metadata.json", FileKind::Sidecar("r.json")),
+            ("c.opus_call_metadata.json", FileKind::Other),
+            (
+                "c-m.transcript.json",
+                FileKind::Transcript("c-m.transcript"),
+            ),
+            ("", FileKind::Other),
+            ("_metadata.json", FileKind::Odd),
+            ("deeper/r.opus", FileKind::Odd),
+            ("..", FileKind::Odd),
+            ("r", FileKind::Odd),
+            (".opus", FileKind::Odd),
         ] {
             assert_eq!(kind(name), expected, "{name}");
         }

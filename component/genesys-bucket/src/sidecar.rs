@@ -80,7 +80,7 @@ impl Sidecar {
 
 /// The combined metadata of a conversation's files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct SidecarSummary {
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     inbound: Option<bool>,
@@ -90,7 +90,7 @@ pub(crate) struct Told {
     providers: BTreeSet<String>,
 }
 
-impl Told {
+impl SidecarSummary {
     /// Adds the metadata of one more file.
     pub(crate) fn add(&mut self, sidecar: &Sidecar) {
         let (start, end) = (sidecar.start_time, sidecar.end_time);
@@ -171,7 +171,7 @@ mod tests {
         let screen = r#"{"mediaType":"Screen","mediaSubtype":"Screen","userIds":["u1","u2"],
             "startTime":"2026-01-05T10:00:09.000+0000","endTime":"2026-01-05T10:05:00.000+0000",
             "conversationId":"c","recordingId":"r2"}"#;
-        let mut told = Told::default();
+        let mut told = SidecarSummary::default();
         for json in [call, screen] {
             told.add(&Sidecar::read(json.as_bytes(), "c").unwrap());
         }
@@ -197,7 +197,7 @@ mod tests {
         let sidecar = Sidecar::read(odd, "c").unwrap();
         assert_eq!(sidecar.odd(), ["mediaType", "endTime"]);
         assert_eq!(sidecar.recording(), Some("4711"));
-        let mut told = Told::default();
+        let mut told = SidecarSummary::default();
         told.add(&sidecar);
         let conversation = told.conversation("c", 1_767_607_200_000);
         assert_eq!(conversation.start, 1_767_607_205_000);

@@ -6,8 +6,8 @@
 //! ended are requested once more, so that both ways find the same.
 //! The results of jobs are compared with the query's counts (`count`).
 
-mod again;
 mod count;
+mod live;
 
 use std::ops::Range;
 
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{self, analytics},
-    metadata::{Row, iso},
+    metadata::{ConversationRow, iso},
     names::Names,
     options::{Options, Search},
     page,
     patience::{Absence, PATIENCE},
     window,
 };
-use again::Live;
+use live::LiveConversations;
 
 /// A range shorter than this is not worth a job when the choice is free: a job may take long to begin.
 pub(crate) const LARGE: u64 = 28 * DAY;
@@ -44,7 +44,7 @@ const LONGEST_PAUSE: u64 = 120_000;
 
 /// The state of the plan of a backfill.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Plan {
+pub(crate) struct BackfillPlan {
     name: String,
     range: Range<Timestamp>,
 }
@@ -108,14 +108,14 @@ enum Phase {
 
 /// The initial split of a backfill.
 pub(crate) fn begin(name: &str, range: Range<Timestamp>) -> Split {
-    let plan = Plan {
+    let plan = BackfillPlan {
         name: name.to_owned(),
         range,
     };
     plan.into_split(format!("{name}/plan"))
 }
 
-impl Plan {
+impl BackfillPlan {
     pub(crate) fn step(
         self,
         options: &Options,
@@ -254,7 +254,7 @@ impl Backfill {
                 ids,
                 starts,
             } => {
-                let mut live = Live { ids, starts };
+                let mut live = LiveConversations { ids, starts };
                 // Earlier versions did not keep their starts.
                 live.starts.resize(live.ids.len(), self.from);
                 self.read_again(answer, job, next, live, options, now)
@@ -366,11 +366,11 @@ impl Backfill {
         let cursor = page.cursor.clone();
         let mut rows = page::readable(page, &(self.from..self.until), &mut step);
         rows.retain(|row| self.is_inside(row));
-        let went_on = |row: &Row| {
+        let went_on = |row: &ConversationRow| {
             let plain = api::id(Some(row.conversation.id.clone())).is_some();
             row.conversation.end.is_none() && plain
         };
-        let mut again = Live::default();
+        let mut again = LiveConversations::default();
         for row in rows.iter().filter(|row| went_on(row)) {
             again.ids.push(row.conversation.id.clone());
             again.starts.push(row.conversation.start);
@@ -409,12 +409,12 @@ impl Backfill {
         step
     }
 
-    fn is_inside(&self, row: &Row) -> bool {
+    fn is_inside(&self, row: &ConversationRow) -> bool {
         (self.from..self.until).contains(&row.conversation.start)
     }
 
     /// Chooses the next phase after a page whose successor begins at `next`.
-    fn go_on(&mut self, job: String, next: Option<String>, again: Live) {
+    fn go_on(&mut self, job: String, next: Option<String>, again: LiveConversations) {
         self.phase = match (again.ids.is_empty(), next) {
             (false, next) => Phase::Again {
                 job,

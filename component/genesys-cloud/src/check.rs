@@ -72,9 +72,9 @@ impl Call {
             // An empty list is refused, but only after the permission has been looked at.
             Call::Batch => batch::submit(options, &[]),
             Call::Settings => recording::settings(options),
-            Call::Queues => directory::all(options, directory::Kind::Queues),
-            Call::WrapUpCodes => directory::all(options, directory::Kind::WrapUpCodes),
-            Call::Users => directory::all(options, directory::Kind::Users),
+            Call::Queues => directory::all(options, directory::DirectoryKind::Queues),
+            Call::WrapUpCodes => directory::all(options, directory::DirectoryKind::WrapUpCodes),
+            Call::Users => directory::all(options, directory::DirectoryKind::Users),
             Call::Orphans => recording::orphans(options, recording::ORPHANS, 1, false),
         }
     }

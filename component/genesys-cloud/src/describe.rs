@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     api::{self, analytics, recording},
-    metadata::{Row, fnv},
+    metadata::{ConversationRow, fnv},
     options::Options,
     outcome::{TOO_LARGE, UNREADABLE, by_state, failure},
     patience::Absence,
@@ -33,7 +33,7 @@ pub(crate) struct Described {
     sessions: Option<Sessions>,
     /// The number of conversations requested so far.
     asked: usize,
-    recordings: BTreeMap<String, Vec<Known>>,
+    recordings: BTreeMap<String, Vec<KnownRecording>>,
     /// Conversations of whose recordings no list is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     unlisted: BTreeMap<String, Unlisted>,
@@ -69,7 +69,7 @@ struct Sessions {
 /// A recording that is known of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Packed", into = "Packed")]
-pub(crate) struct Known {
+pub(crate) struct KnownRecording {
     pub(crate) id: String,
     /// `fileState`.
     pub(crate) state: String,
@@ -92,8 +92,8 @@ enum Packed {
 
 const LETTERS: [(&str, &str); 3] = [("A", "AVAILABLE"), ("a", "audio"), ("s", "screen")];
 
-impl From<Known> for Packed {
-    fn from(known: Known) -> Self {
+impl From<KnownRecording> for Packed {
+    fn from(known: KnownRecording) -> Self {
         let short = |word: String| {
             let found = LETTERS.iter().find(|(_, long)| *long == word);
             found.map_or(word, |(letter, _)| (*letter).to_owned())
@@ -102,14 +102,14 @@ impl From<Known> for Packed {
     }
 }
 
-impl From<Packed> for Known {
+impl From<Packed> for KnownRecording {
     fn from(packed: Packed) -> Self {
         let long = |word: String| {
             let found = LETTERS.iter().find(|(letter, _)| *letter == word);
             found.map_or(word, |(_, long)| (*long).to_owned())
         };
         let (Packed::Short(id, state, media) | Packed::Long { id, state, media }) = packed;
-        Known {
+        KnownRecording {
             id,
             state: long(state),
             media: long(media),
@@ -156,7 +156,7 @@ impl Described {
     }
 
     /// Everything known, by conversation.
-    pub(crate) fn all(&self) -> &BTreeMap<String, Vec<Known>> {
+    pub(crate) fn all(&self) -> &BTreeMap<String, Vec<KnownRecording>> {
         &self.recordings
     }
 
@@ -240,7 +240,7 @@ impl Described {
                 nameless += 1;
                 continue;
             };
-            known.push(Known {
+            known.push(KnownRecording {
                 id: id.clone(),
                 state: one.file_state.clone().unwrap_or_default(),
                 media: one.media.clone().unwrap_or_default(),
@@ -367,7 +367,7 @@ impl Unlisted {
 
 impl Sessions {
     /// Takes in the agents of each session, and of the sessions that they talk to.
-    fn add(&mut self, rows: Vec<Row>) {
+    fn add(&mut self, rows: Vec<ConversationRow>) {
         for (session, user) in rows.into_iter().flat_map(|row| row.sessions) {
             if self.places.len() >= MOST_SESSIONS {
                 break;

@@ -46,7 +46,7 @@ export!(GenesysCloud);
 splits! {
     /// The state of a split.
     enum SplitState: version 1, options Options {
-        Plan(backfill::Plan) = "plan",
+        Plan(backfill::BackfillPlan) = "plan",
         Backfill(backfill::Backfill) = "job",
         Window(window::Window) = "window",
         Retention(retention::Retention) = "retention",

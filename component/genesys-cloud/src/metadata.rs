@@ -12,7 +12,7 @@ use recording_source_sdk::{
 
 /// A conversation and whether it can have a recording.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct ConversationRow {
     pub(crate) conversation: Conversation,
     pub(crate) began: Began,
     /// Transcripts of digital conversations exist without the flag, which is about calls; and a field
@@ -26,11 +26,11 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Began {
     /// The row says so.
-    Told,
+    Reported,
     /// From the first of its segments: the row itself does not say so.
     Guessed,
     /// Unknown.
-    Untold,
+    Unknown,
 }
 
 // AnalyticsConversationWithoutAttributes and its contents. Enums are open: plain strings here.
@@ -56,10 +56,10 @@ struct Session {
     snippet_recording: Option<bool>,
     outbound_campaign_id: Option<String>,
     talk_ms: f64,
-    segments: Vec<Segment>,
+    segments: Vec<CallSegment>,
 }
 
-struct Segment {
+struct CallSegment {
     queue_id: Option<String>,
     wrap_up_code: Option<String>,
     wrap_up_tags: Vec<String>,
@@ -103,7 +103,7 @@ impl Session {
             talk_ms,
             segments: one
                 .objects("segments")
-                .map(|segment| Segment {
+                .map(|segment| CallSegment {
                     queue_id: segment.text("queueId"),
                     wrap_up_code: segment.text("wrapUpCode"),
                     wrap_up_tags: segment.texts("wrapUpTags"),
@@ -122,12 +122,12 @@ fn first_segment(row: &Object<'_>) -> Option<Timestamp> {
     segments.filter_map(|one| one.instant("segmentStart")).min()
 }
 
-impl Row {
+impl ConversationRow {
     /// Reads a row, and returns the dropped fields; none if it has no id that can be used.
     pub(crate) fn read(json: &str) -> Option<(Self, Odd)> {
         let (row, odd) = Object::read(json, Self::of).ok()?;
         let mut row = row?;
-        if row.began == Began::Untold
+        if row.began == Began::Unknown
             && let Ok((Some(start), _)) = Object::read(json, first_segment)
         {
             row.conversation.start = start;
@@ -144,19 +144,19 @@ impl Row {
         let participants: Vec<Participant> =
             participants.map(|one| Participant::read(&one)).collect();
         let (ani, dnis) = addresses(&participants);
-        let mut told = Told {
+        let mut told = ParticipantSummary {
             tags: row.text("externalTag").into_iter().collect(),
-            ..Told::default()
+            ..ParticipantSummary::default()
         };
         for participant in &participants {
             told.add(participant);
         }
         // Without a single session nothing says that there is no recording.
         let silent = participants.iter().all(|one| one.sessions.is_empty());
-        Some(Row {
+        Some(ConversationRow {
             began: match start {
-                Some(_) => Began::Told,
-                None => Began::Untold,
+                Some(_) => Began::Reported,
+                None => Began::Unknown,
             },
             may_have_recordings: told.recorded || told.digital || silent,
             conversation: Conversation {
@@ -187,7 +187,7 @@ impl Row {
 
 /// The combined data of the participants of a conversation.
 #[derive(Default)]
-struct Told {
+struct ParticipantSummary {
     agents: Vec<Party>,
     queues: Vec<Party>,
     wrap_up_codes: Vec<Party>,
@@ -201,7 +201,7 @@ struct Told {
     by_purpose: BTreeMap<String, Vec<String>>,
 }
 
-impl Told {
+impl ParticipantSummary {
     fn add(&mut self, participant: &Participant) {
         self.recorded |= participant.screen_recording == Some(true);
         let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));

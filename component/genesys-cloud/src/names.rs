@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{self, directory},
-    metadata::{Row, fnv},
+    metadata::{ConversationRow, fnv},
     options::Options,
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Names {
     /// Digests of ids that have been looked up.
     known: BTreeSet<u64>,
     /// The pending look-ups.
-    lookups: Vec<(directory::Kind, Vec<String>)>,
+    lookups: Vec<(directory::DirectoryKind, Vec<String>)>,
     /// The number of times that the current page has been put off.
     rounds: u32,
 }
@@ -50,19 +50,22 @@ impl Names {
     pub(crate) fn needed<'a>(
         &mut self,
         options: &Options,
-        rows: impl Iterator<Item = &'a Row>,
+        rows: impl Iterator<Item = &'a ConversationRow>,
     ) -> bool {
         if !options.names || self.rounds >= ROUNDS {
             self.rounds = 0;
             return false;
         }
-        let mut wanted = BTreeMap::<directory::Kind, BTreeSet<&str>>::new();
+        let mut wanted = BTreeMap::<directory::DirectoryKind, BTreeSet<&str>>::new();
         for row in rows {
             let conversation = &row.conversation;
             for (kind, parties) in [
-                (directory::Kind::Users, &conversation.agents),
-                (directory::Kind::Queues, &conversation.queues),
-                (directory::Kind::WrapUpCodes, &conversation.wrap_up_codes),
+                (directory::DirectoryKind::Users, &conversation.agents),
+                (directory::DirectoryKind::Queues, &conversation.queues),
+                (
+                    directory::DirectoryKind::WrapUpCodes,
+                    &conversation.wrap_up_codes,
+                ),
             ] {
                 let unnamed = parties.iter().filter(|party| self.is_unknown(party));
                 let unnamed = unnamed.map(|party| party.id.as_str());

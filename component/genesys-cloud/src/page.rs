@@ -8,7 +8,7 @@ use recording_source_sdk::{
 
 use crate::{
     api::{self, analytics::Page},
-    metadata::{Began, Row},
+    metadata::{Began, ConversationRow},
     options::Mode,
 };
 
@@ -20,7 +20,11 @@ const NAMED: usize = 5;
 ///
 /// A row that does not say when its conversation began is put into the range, because the vendor
 /// found it there: it must not fall between two ranges.
-pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) -> Vec<Row> {
+pub(crate) fn readable(
+    page: Page,
+    range: &Range<Timestamp>,
+    step: &mut Step,
+) -> Vec<ConversationRow> {
     if page.unusable > 0 {
         step.warn(format!(
             "{} rows of a page have no conversationId that can be used: they cannot be filed",
@@ -45,9 +49,9 @@ pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) ->
     for row in &mut rows {
         let start = &mut row.conversation.start;
         match row.began {
-            Began::Told => {}
+            Began::Reported => {}
             Began::Guessed => *start = (*start).clamp(range.start, range.end - 1),
-            Began::Untold => *start = range.start,
+            Began::Unknown => *start = range.start,
         }
     }
     rows
@@ -55,7 +59,7 @@ pub(crate) fn readable(page: Page, range: &Range<Timestamp>, step: &mut Step) ->
 
 /// Hands over conversations, with the outcomes that are clear already at `now`.
 pub(crate) fn hand_over(
-    rows: impl Iterator<Item = Row>,
+    rows: impl Iterator<Item = ConversationRow>,
     mode: Mode,
     now: Timestamp,
     step: &mut Step,
@@ -74,11 +78,11 @@ pub(crate) fn hand_over(
 }
 
 /// The outcome of a conversation, if it is clear without requesting its recordings.
-fn settled(row: &Row, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
+fn settled(row: &ConversationRow, mode: Mode, now: Timestamp) -> Option<OutcomeResult> {
     let conversation = &row.conversation;
     let ended = conversation.end.is_some();
     match mode {
-        _ if row.began == Began::Untold => Some(OutcomeResult::Unreadable(
+        _ if row.began == Began::Unknown => Some(OutcomeResult::Unreadable(
             "its row tells neither when it began nor when anything in it did".to_owned(),
         )),
         Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) >= DAY => {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{self, analytics},
-    metadata::{Row, fnv, iso},
+    metadata::{ConversationRow, fnv, iso},
     names::Names,
     options::{Mode, Options},
     page,
@@ -69,7 +69,7 @@ struct Tally {
 
 impl Tally {
     /// Counts the rows of a page.
-    fn add(&mut self, rows: &[Row], unusable: u64, range: &Range<Timestamp>) {
+    fn add(&mut self, rows: &[ConversationRow], unusable: u64, range: &Range<Timestamp>) {
         self.pages += 1;
         self.rows += unusable;
         self.unusable += unusable;

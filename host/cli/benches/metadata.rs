@@ -18,7 +18,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 use recording_host_engine::{receipt, transfer::SinkBinding};
-use recording_host_metadata::{Compression, Format, Settings, Writer};
+use recording_host_metadata::{Compression, Format, RowSettings, Writer};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::filesystem::Filesystem;
 
@@ -89,9 +89,9 @@ fn child(way: &str) -> Result<String, Box<dyn std::error::Error>> {
 
 fn run(way: &str) -> Result<(), Box<dyn std::error::Error>> {
     let (taken, bytes) = match way {
-        "jsonl" => ours(Settings::default())?,
-        "jsonl+zstd" => ours(Settings::new(Format::Jsonl, Some(Compression::Zstd))?)?,
-        "parquet" => ours(Settings::new(Format::Parquet, None)?)?,
+        "jsonl" => ours(RowSettings::default())?,
+        "jsonl+zstd" => ours(RowSettings::new(Format::Jsonl, Some(Compression::Zstd))?)?,
+        "parquet" => ours(RowSettings::new(Format::Parquet, None)?)?,
         "bare parquet" => bare()?,
         "segment" => return filed(),
         other => return Err(format!("no way is called {other}").into()),
@@ -106,7 +106,7 @@ fn run(way: &str) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// One file of all rows by this crate.
-fn ours(settings: Settings) -> io::Result<(Duration, u64)> {
+fn ours(settings: RowSettings) -> io::Result<(Duration, u64)> {
     let mut taken = Duration::ZERO;
     let mut writer = Writer::new(settings, Count::default())?;
     for number in 0..SEGMENTS {
@@ -130,7 +130,7 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
     let mut taken = Duration::ZERO;
     let mut writer = None;
     for number in 0..SEGMENTS {
-        let mut rows = Writer::new(Settings::new(Format::Parquet, None)?, Vec::new())?;
+        let mut rows = Writer::new(RowSettings::new(Format::Parquet, None)?, Vec::new())?;
         for settled in &conversations(number, 1) {
             rows.write(settled, SINK)?;
         }
@@ -173,7 +173,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     for format in [Format::Jsonl, Format::Parquet] {
         let output = SinkBinding {
-            metadata: Settings::new(format, None)?,
+            metadata: RowSettings::new(format, None)?,
             ..SinkBinding::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
         };
         let segment = Arc::new(Segment {
@@ -262,7 +262,7 @@ fn conversation(number: u64, objects: u64) -> CompletedConversation {
             note: None,
             aside: false,
             file: String::new(),
-            told: None,
+            index_metadata: None,
         }
     };
     let objects = (0..objects).map(object).collect();

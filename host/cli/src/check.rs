@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use futures_util::future::join_all;
-use recording_host_engine::run::State;
+use recording_host_engine::run::CheckState;
 
 use super::{Done, clock::clock, print, terminal::Display};
 
@@ -37,7 +37,9 @@ impl Check {
             if !self.json {
                 print::findings(&name, &findings);
             }
-            let wrong = findings.iter().filter(|found| found.state == State::Bad);
+            let wrong = findings
+                .iter()
+                .filter(|found| found.state == CheckState::Bad);
             bad += wrong.count();
             all.insert(name, findings);
         }

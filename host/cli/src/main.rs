@@ -29,12 +29,17 @@ macro_rules! print {
 mod browse;
 mod check;
 mod cleanup;
+#[cfg(feature = "simulator")]
+mod clock;
+#[cfg(not(feature = "simulator"))]
+#[path = "machine_clock.rs"]
 mod clock;
 #[cfg(feature = "componentize")]
 mod componentize;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
+mod exit_code;
 mod generate;
 mod genesys;
 mod inspect;
@@ -58,10 +63,11 @@ mod verify;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use recording_host_config::{Config, UnknownType};
-use recording_host_model::{Error, ErrorKind};
+use recording_host_config::Config;
+use recording_host_model::Error;
 use recording_host_sink::encryption::{Identities, IdentityError};
 
+use exit_code::{Done, EXIT_CODES};
 use signals::stopped;
 
 /// Brings call recordings out of a contact-center cloud into storage of your own.
@@ -80,12 +86,6 @@ struct Args {
     #[command(flatten)]
     output: terminal::Output,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
-3 finished, but some recordings were unavailable and are named, \
-4 nothing to prove: `verify` found no receipt, \
-5 stopped by --max-bytes or --max-time: work is left.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -136,19 +136,6 @@ enum Command {
     Man(shell::Man),
 }
 
-/// How a command ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    /// All is delivered.
-    All,
-    /// Some recordings were unavailable.
-    WithLosses,
-    /// There is nothing that could be proven.
-    Nothing,
-    /// A limit of the run was reached, and work is left.
-    WorkLeft,
-}
-
 /// Reads a configuration, and says which of its keys have another name now.
 fn load(path: &std::path::Path) -> Result<Config, Error> {
     let config = Config::load(path)?;
@@ -170,20 +157,7 @@ fn main() -> ExitCode {
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             result
         });
-    match result {
-        Ok(Done::All) => ExitCode::SUCCESS,
-        Ok(Done::WithLosses) => ExitCode::from(3),
-        Ok(Done::Nothing) => ExitCode::from(4),
-        Ok(Done::WorkLeft) => ExitCode::from(5),
-        Err(error) => {
-            terminal::say("error", &print::chain(&error));
-            let of_config = |error: &Error| error.kind() == ErrorKind::Config;
-            let config = error.downcast_ref().is_some_and(of_config)
-                || error.is::<UnknownType>()
-                || error.is::<IdentityError>();
-            ExitCode::from(if config { 2 } else { 1 })
-        }
-    }
+    exit_code::of(result)
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<Done> {

@@ -7,11 +7,10 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
 use recording_host_model::clock::Clock;
-#[cfg(feature = "otlp")]
-use recording_host_observe::otlp::Traces;
 use recording_host_observe::{
     Health, Measured, Metrics,
     notify::{Notifier, Report},
+    otlp::Traces,
     serve,
 };
 
@@ -30,7 +29,6 @@ pub(super) struct Watch {
     )]
     metrics_listen: Option<SocketAddr>,
     /// Send a trace of each fetch to the OpenTelemetry collector at this URL, by OTLP over HTTP.
-    #[cfg(feature = "otlp")]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 }
@@ -42,7 +40,6 @@ pub(super) struct Watching {
     metrics: Metrics,
     health: Health,
     notifier: Option<Notifier>,
-    #[cfg(feature = "otlp")]
     traces: Option<Traces>,
 }
 
@@ -57,10 +54,8 @@ impl Watch {
             terminal::say("info", &format!("metrics at http://{address}/metrics"));
             tokio::spawn(serving);
         }
-        #[cfg(feature = "otlp")]
         let traces = self.otlp_endpoint.as_deref().map(traces).transpose()?;
         Ok(Watching {
-            #[cfg(feature = "otlp")]
             traces,
             watch: self,
             display: Display::begin(),
@@ -72,14 +67,13 @@ impl Watch {
 }
 
 /// Begins to send traces.
-#[cfg(feature = "otlp")]
 fn traces(endpoint: &str) -> anyhow::Result<Traces> {
     let complain = |reason: &str| {
         let text = format!("--otlp-endpoint: traces are lost: {reason}");
         terminal::say("warn", &text);
     };
     let traces = Traces::start(endpoint, env!("CARGO_PKG_VERSION"), Arc::new(complain));
-    traces.with_context(|| "--otlp-endpoint: give a URL such as http://127.0.0.1:4318")
+    traces.context("--otlp-endpoint")
 }
 
 impl Watching {
@@ -126,7 +120,6 @@ impl Watching {
         if let Some(notifier) = self.notifier {
             notifier.finish().await;
         }
-        #[cfg(feature = "otlp")]
         if let Some(traces) = self.traces {
             traces.finish().await;
         }

@@ -7,7 +7,7 @@ use recording_host_engine::{
     dry_run::DryRun,
     plan::{Day, Plan},
     reconcile::Reconciled,
-    run::{Finding, Loss, State},
+    run::{CheckFinding, CheckState, Loss},
     verify::{Coverage, Difference, Report},
 };
 use recording_host_state::{Counted, Status};
@@ -338,7 +338,7 @@ pub(super) fn plan(name: &str, plan: &Plan) {
         0 if plan.total.conversations == 0 => println!("  {NOTHING}"),
         0 => {}
         days => println!(
-            "  of {days} days the source tells no count: they are unknown, and not in the total"
+            "  for {days} days the source gives no count: they are unknown, and not in the total"
         ),
     }
     let sample = &plan.sample;
@@ -359,13 +359,13 @@ pub(super) fn plan(name: &str, plan: &Plan) {
 }
 
 /// Prints what a check has found.
-pub(super) fn findings(name: &str, findings: &[Finding]) {
+pub(super) fn findings(name: &str, findings: &[CheckFinding]) {
     println!("{name}");
     for found in findings {
         let mark = match found.state {
-            State::Good => "good",
-            State::Doubtful => "doubtful",
-            State::Bad => "BAD",
+            CheckState::Good => "good",
+            CheckState::Doubtful => "doubtful",
+            CheckState::Bad => "BAD",
         };
         println!("  {mark:<8} {}: {}", found.subject, found.text);
     }

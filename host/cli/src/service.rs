@@ -1,5 +1,5 @@
-//! What a service manager is told, by the protocol of systemd: ready, alive, stopping. Where there is none, as
-//! `NOTIFY_SOCKET` tells, nothing happens.
+//! Tells a service manager, by the protocol of systemd, that the program is ready, alive or stopping. Where
+//! `NOTIFY_SOCKET` names none, nothing happens.
 
 use std::time::Duration;
 

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use super::terminal;
 
-/// What has been asked for from outside.
+/// A request from outside the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum SignalRequest {
     Stop,
     Reload,
     Nothing,
@@ -39,17 +39,17 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
         loop {
             let asked = tokio::select! {
                 asked = signals.next() => asked,
-                () = terminal::closed(), if !stopping => Asked::Stop,
+                () = terminal::closed(), if !stopping => SignalRequest::Stop,
             };
             match asked {
-                Asked::Nothing => {}
-                Asked::Reload => tell_reload.send_modify(|count| *count += 1),
-                Asked::Stop if stopping => std::process::exit(130),
-                Asked::Stop => {
+                SignalRequest::Nothing => {}
+                SignalRequest::Reload => tell_reload.send_modify(|count| *count += 1),
+                SignalRequest::Stop if stopping => std::process::exit(130),
+                SignalRequest::Stop => {
                     stopping = true;
                     terminal::say(
                         "info",
-                        "stopping: finishing the downloads under way; once more stops at once",
+                        "stopping: finishing the downloads under way; another signal stops at once",
                     );
                     let _ = tell_stop.send(true);
                 }
@@ -71,7 +71,7 @@ mod system {
         unix::{Signal, SignalKind, signal},
     };
 
-    use super::{Asked, has_terminal};
+    use super::{SignalRequest, has_terminal};
 
     pub(super) struct Signals {
         terminate: Signal,
@@ -95,7 +95,7 @@ mod system {
             })
         }
 
-        pub(super) async fn next(&mut self) -> Asked {
+        pub(super) async fn next(&mut self) -> SignalRequest {
             let hangup = async {
                 match &mut self.hangup {
                     Some(hangup) => hangup.recv().await,
@@ -103,17 +103,17 @@ mod system {
                 }
             };
             tokio::select! {
-                _ = self.terminate.recv() => Asked::Stop,
-                _ = ctrl_c() => Asked::Stop,
+                _ = self.terminate.recv() => SignalRequest::Stop,
+                _ = ctrl_c() => SignalRequest::Stop,
                 _ = hangup => {
                     let closed = self.had_terminal && !has_terminal();
                     match self.reloads && !closed {
-                        true => Asked::Reload,
+                        true => SignalRequest::Reload,
                         // The system may say it twice, and a shell once more.
-                        false if self.hung_up => Asked::Nothing,
+                        false if self.hung_up => SignalRequest::Nothing,
                         false => {
                             self.hung_up = true;
-                            Asked::Stop
+                            SignalRequest::Stop
                         }
                     }
                 }
@@ -134,7 +134,7 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
-    use super::Asked;
+    use super::SignalRequest;
 
     pub(super) struct Signals;
 
@@ -143,9 +143,9 @@ mod system {
             Ok(Signals)
         }
 
-        pub(super) async fn next(&mut self) -> Asked {
+        pub(super) async fn next(&mut self) -> SignalRequest {
             let _ = tokio::signal::ctrl_c().await;
-            Asked::Stop
+            SignalRequest::Stop
         }
     }
 }

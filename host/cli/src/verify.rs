@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use recording_host_engine::verify::{self, Options, Report};
+use recording_host_engine::verify::{self, Report, VerifyOptions};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
 use super::{
@@ -67,7 +67,7 @@ impl Verify {
                 );
                 return Ok(Done::Nothing);
             };
-            let options = Options {
+            let options = VerifyOptions {
                 any_layout: true,
                 ..self.options(&identities)
             };
@@ -81,7 +81,7 @@ impl Verify {
             };
             let config = crate::load(&path)?;
             for (name, sink) in config.sinks().await? {
-                let options = Options {
+                let options = VerifyOptions {
                     layout: config.layout(&name).cloned().unwrap_or_default(),
                     ..self.options(&identities)
                 };
@@ -109,11 +109,11 @@ impl Verify {
         Ok(Done::All)
     }
 
-    fn options(&self, identities: &Identities) -> Options {
-        Options {
+    fn options(&self, identities: &Identities) -> VerifyOptions {
+        VerifyOptions {
             full: self.full,
             decryptor: identities.decryptor(),
-            ..Options::default()
+            ..VerifyOptions::default()
         }
     }
 
@@ -121,7 +121,7 @@ impl Verify {
         &self,
         name: &str,
         sink: &dyn Sink,
-        options: Options,
+        options: VerifyOptions,
         reports: &mut BTreeMap<String, Report>,
     ) -> anyhow::Result<()> {
         let Some(store) = sink.store() else {
@@ -129,7 +129,7 @@ impl Verify {
             return Ok(());
         };
         let display = Display::begin();
-        let options = Options {
+        let options = VerifyOptions {
             events: display.events(name),
             ..options
         };
@@ -164,20 +164,20 @@ impl Server {
 
     #[cfg(feature = "s3")]
     async fn bucket(&self, place: &str) -> anyhow::Result<Arc<dyn Sink>> {
-        use recording_host_sink_s3::{S3, Settings};
+        use recording_host_sink_s3::{S3, S3SinkConfig};
 
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {
             usage("s3://bucket/prefix: the bucket is missing");
         }
         Ok(Arc::new(
-            S3::new(Settings {
+            S3::new(S3SinkConfig {
                 bucket: bucket.to_owned(),
                 prefix: prefix.trim_end_matches('/').to_owned(),
                 region: self.region.clone(),
                 endpoint: self.endpoint.clone(),
                 path_style: self.path_style,
-                ..Settings::default()
+                ..S3SinkConfig::default()
             })
             .await,
         ))

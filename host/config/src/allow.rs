@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{ConfigError, key, parse};
-use recording_host_http::Allow;
+use recording_host_http::OriginAllowList;
 
 /// Origins that may be reached. What the component wants and this does not cover is refused.
 // `read` reads it, so that errors name the key; this is its schema.
@@ -36,18 +36,18 @@ pub(super) struct RoleKeys {
 }
 
 /// Reads the value of `allow` at `at`.
-pub(super) fn read(at: &str, value: Value) -> Result<Allow, ConfigError> {
+pub(super) fn read(at: &str, value: Value) -> Result<OriginAllowList, ConfigError> {
     match value {
         Value::Array(_) => {
             let list: Vec<String> = parse(at, value)?;
             check(at, &list, true)?;
-            Ok(Allow::Any(list))
+            Ok(OriginAllowList::Any(list))
         }
         Value::Object(_) => {
             let RoleKeys { api, media } = parse(at, value)?;
             check(&format!("{at}.api"), &api, false)?;
             check(&format!("{at}.media"), &media, true)?;
-            Ok(Allow::ByRole { api, media })
+            Ok(OriginAllowList::ByRole { api, media })
         }
         _ => Err(key(
             at,
@@ -103,7 +103,7 @@ mod tests {
     fn origins_are_given_by_role_or_for_all_roles_and_each_in_one_form() {
         let good = json!({ "api": ["https://a.example"], "media": ["https://*.b.example:8443"] });
         assert!(
-            matches!(read("allow", good), Ok(Allow::ByRole { api, media })
+            matches!(read("allow", good), Ok(OriginAllowList::ByRole { api, media })
             if api.len() == 1 && media.len() == 1)
         );
         assert!(

@@ -1,13 +1,17 @@
 //! The keys of a source's `auth`: an OAuth client, a user with a password, a secret, or an AWS identity.
 
+#[cfg(feature = "s3")]
+mod aws;
+#[cfg(not(feature = "s3"))]
+#[path = "auth/without_aws.rs"]
+mod aws;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-#[cfg(feature = "s3")]
-use super::sink::s3::CredentialKeys;
 use super::{
     ConfigError, key, parse,
     sink::{Hidden, Secrets},
@@ -15,8 +19,6 @@ use super::{
 };
 use crate::secret::Backend;
 use recording_host_engine::run::Auth;
-#[cfg(feature = "s3")]
-use recording_host_engine::run::AwsAuth;
 use recording_host_model::AuthScheme;
 use recording_host_source::SourceComponent;
 
@@ -61,39 +63,12 @@ struct SecretKeys {
     secret: Hidden,
 }
 
-/// Keys of an AWS identity besides those of its credentials.
-#[cfg(feature = "s3")]
-#[derive(Deserialize, JsonSchema)]
-struct SigningKeys {
-    /// The region that requests are signed for; that of the default chain if left out.
-    #[schemars(example = &"eu-west-1")]
-    region: Option<String>,
-    /// The service that requests are signed for; `s3` if left out.
-    #[schemars(extend("default" = "s3"))]
-    service: Option<String>,
-}
-
 /// The schemas of `auth`: for an OAuth client, for an AWS identity, for a user, and for a secret.
 pub(super) fn schemas(generator: &mut SchemaGenerator) -> [Value; 4] {
     let client = ClientKeys::json_schema(generator).to_value();
     let user = UserKeys::json_schema(generator).to_value();
     let secret = SecretKeys::json_schema(generator).to_value();
-    #[cfg(feature = "s3")]
-    let aws = {
-        let mut aws = CredentialKeys::json_schema(generator).to_value();
-        let signing = SigningKeys::json_schema(generator).to_value();
-        if let (Some(all), Some(more)) = (
-            aws["properties"].as_object_mut(),
-            signing["properties"].as_object(),
-        ) {
-            all.extend(more.clone());
-        }
-        aws["description"] =
-            "An AWS identity; AWS' default chain if left out. The component never sees it.".into();
-        aws
-    };
-    #[cfg(not(feature = "s3"))]
-    let aws = serde_json::json!({ "type": "object" });
+    let aws = aws::schema(generator);
     [client, aws, user, secret]
 }
 
@@ -129,7 +104,7 @@ pub(super) fn auth(
         let given: SecretKeys = parse(at, Value::Object(table))?;
         return Ok(Auth::Secret(secrets.get(SECRET, &given.secret)?));
     }
-    aws(at, table, &secrets)
+    aws::read(at, table, &secrets)
 }
 
 /// Refuses what is no URL that credentials may be sent to.
@@ -155,7 +130,6 @@ pub(super) fn suits(
         (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { .. }))
         | (AuthScheme::Basic, Some(Auth::Basic { .. }))
         | (AuthScheme::Header(_), Some(Auth::Secret(_))) => return Ok(()),
-        #[cfg(feature = "s3")]
         (AuthScheme::AwsSigv4, Some(Auth::Aws(_))) => return Ok(()),
         (AuthScheme::AwsSigv4, _) => {
             "this source needs AWS credentials: give `access_key_id` and `secret_access_key`, `profile`, or nothing for AWS' default chain".to_owned()
@@ -173,99 +147,4 @@ pub(super) fn suits(
         format!("sources.{name}.auth"),
         format!("{missing}{reason}"),
     ))
-}
-
-#[cfg(feature = "s3")]
-fn aws(
-    at: &str,
-    mut table: serde_json::Map<String, Value>,
-    secrets: &Secrets<'_>,
-) -> Result<Auth, ConfigError> {
-    let signing = ["region", "service"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), table.remove(name)?)))
-        .collect();
-    let signing: SigningKeys = parse(at, Value::Object(signing))?;
-    let credentials: CredentialKeys = parse(at, Value::Object(table))?;
-    Ok(Auth::Aws(Box::new(AwsAuth {
-        identity: credentials.identity(secrets, "")?,
-        region: signing.region,
-        service: signing.service.unwrap_or_else(|| "s3".to_owned()),
-    })))
-}
-
-#[cfg(not(feature = "s3"))]
-fn aws(
-    at: &str,
-    _table: serde_json::Map<String, Value>,
-    _secrets: &Secrets<'_>,
-) -> Result<Auth, ConfigError> {
-    Err(key(
-        at,
-        "neither `client_id` nor `client_secret`; for AWS credentials build it with the feature `s3`",
-    ))
-}
-
-#[cfg(all(test, feature = "s3"))]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use recording_host_sink_s3::Credentials;
-
-    fn read(value: Value) -> Result<Auth, ConfigError> {
-        auth("sources.calls.auth", value, &BTreeMap::new())
-    }
-
-    #[test]
-    fn each_mistake_in_the_credentials_of_a_source_is_named_by_its_key() {
-        for (value, message) in [
-            (json!("me"), "sources.calls.auth: must be a table"),
-            (
-                json!({ "client_id": "a" }),
-                "sources.calls.auth: missing field `client_secret`",
-            ),
-            (
-                json!({ "client_id": "a", "client_secret": "b", "region": "x" }),
-                "sources.calls.auth.region: unknown field",
-            ),
-            (
-                json!({ "access_key_id": "a" }),
-                "sources.calls.auth: `access_key_id` and `secret_access_key` go together",
-            ),
-            (
-                json!({ "access_key_id": "a", "secret_access_key": "SECRET[v.x]" }),
-                "sources.calls.auth.secret_access_key: there is no secret backend `v`",
-            ),
-            (
-                json!({ "profile": "a", "acess_key_id": "b" }),
-                "sources.calls.auth.acess_key_id: unknown field",
-            ),
-            (
-                json!({ "region": 7 }),
-                "sources.calls.auth.region: is the number that stands there; it must be a text",
-            ),
-        ] {
-            let error = read(value).unwrap_err().to_string();
-            assert!(error.starts_with(message), "{message}: {error}");
-        }
-    }
-
-    #[test]
-    fn aws_credentials_are_keys_a_profile_or_the_chain_for_a_service_in_a_region() {
-        let Auth::Aws(chain) = read(json!({})).unwrap() else {
-            panic!("an empty `auth` is AWS' default chain");
-        };
-        assert!(matches!(chain.identity.source, Credentials::Chain));
-        assert_eq!((chain.region, chain.service.as_str()), (None, "s3"));
-        let given = json!({ "profile": "archive", "region": "eu-west-1", "service": "execute-api",
-            "assume_role": { "role_arn": "arn:aws:iam::1:role/reader" } });
-        let Auth::Aws(given) = read(given).unwrap() else {
-            panic!("a profile is AWS'");
-        };
-        assert!(matches!(given.identity.source, Credentials::Profile(name) if name == "archive"));
-        assert_eq!(given.identity.role.unwrap().session_name, "recording-host");
-        assert_eq!(given.region.as_deref(), Some("eu-west-1"));
-        assert_eq!(given.service, "execute-api");
-    }
 }

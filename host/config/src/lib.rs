@@ -48,7 +48,7 @@ pub use example::{UnknownType, example};
 use notify::NotifierConfig;
 pub use schema::schema;
 use sink::SinkConfig;
-use source::Origin;
+use source::ComponentOrigin;
 pub use source::{interval, wrong_option};
 use text::Positions;
 
@@ -134,7 +134,7 @@ pub struct Config {
     /// Limits on work under way at once.
     pub concurrency: Concurrency,
     secrets: BTreeMap<String, Backend>,
-    sources: BTreeMap<String, (Origin, SourceConfig)>,
+    sources: BTreeMap<String, (ComponentOrigin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
     notify: BTreeMap<String, NotifierConfig>,
     /// The `type` of each source and sink, by its key.

@@ -45,6 +45,7 @@ fn refused(pointer: &str, value: Value) -> String {
 
 #[test]
 fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
+    // Long: one table of mistakes.
     let calls = "/sources/calls";
     let at = |rest: &str| format!("{calls}/{rest}");
     for (pointer, value, message) in [
@@ -171,16 +172,6 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
         "{error}"
     );
     assert!(!error.contains("hush"), "{error}");
-}
-
-#[cfg(feature = "s3")]
-#[test]
-fn a_bucket_is_a_name_and_no_url() {
-    let error = refused(
-        "/sinks/files",
-        json!({ "type": "s3", "bucket": "s3://corp-calls/x" }),
-    );
-    assert!(error.starts_with("sinks.files.bucket: "), "{error}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) enum NotifierConfig {
         /// The key of an HMAC-SHA256 in the header `x-recording-host-signature`; not signed if left out.
         #[schemars(example = &"SECRET[env.WEBHOOK_KEY]")]
         secret: Option<Hidden>,
-        /// What it is sent for; everything if left out.
+        /// The occasions that it is sent for; all if left out.
         #[serde(default = "all")]
         on: BTreeSet<Occasion>,
         /// How far behind a source may be, in seconds.
@@ -55,7 +55,7 @@ pub(super) enum NotifierConfig {
     },
     /// A GET of a URL for as long as all is well: whoever watches it notices silence.
     Ping {
-        /// What is requested.
+        /// The URL that is requested.
         #[schemars(example = &"SECRET[env.HEALTHCHECKS_URL]")]
         url: Hidden,
         /// The pause between two of them, in seconds.
@@ -72,7 +72,7 @@ pub(super) enum NotifierConfig {
         #[serde(default = "patience")]
         #[schemars(range(min = 1, max = MOST_SECONDS))]
         timeout_seconds: u64,
-        /// What it is run for; everything if left out.
+        /// The occasions that it is run for; all if left out.
         #[serde(default = "all")]
         on: BTreeSet<Occasion>,
         /// How far behind a source may be, in seconds.

@@ -9,12 +9,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-#[cfg(feature = "sink-http")]
-use sha2::{Digest, Sha256};
 use url::Url;
-
-#[cfg(feature = "sink-http")]
-use recording_host_model::hex;
 
 /// The place of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,23 +53,21 @@ impl Place {
 
     /// The place below a prefix in a bucket, or whatever a server calls one.
     pub(super) fn bucket(kind: &'static str, endpoint: &str, bucket: &str, prefix: &str) -> Self {
-        let (root, mut path) = match Url::parse(endpoint) {
-            Ok(url) if url.has_host() => (url.origin().ascii_serialization(), parts(url.path())),
-            _ => (endpoint.trim_end_matches('/').to_owned(), Vec::new()),
+        let mut place = match Url::parse(endpoint) {
+            Ok(url) if url.has_host() => Place::url(kind, &url, |part| part),
+            _ => Place::named(kind, endpoint.trim_end_matches('/')),
         };
-        path.push(bucket.to_owned());
-        path.extend(parts(prefix));
-        Place { kind, root, path }
+        place.path.push(bucket.to_owned());
+        place.path.extend(parts(prefix));
+        place
     }
 
-    /// The place below a URL whose path may be a secret: a digest stands for each part of the path.
-    #[cfg(feature = "sink-http")]
-    pub(super) fn hidden(url: &Url) -> Self {
-        let digest = |part: String| hex(&Sha256::digest(part))[..12].to_owned();
+    /// The place below a URL; in the place of each part of its path stands what `shown` makes of it.
+    pub(super) fn url(kind: &'static str, url: &Url, shown: impl Fn(String) -> String) -> Self {
         Place {
-            kind: "http",
+            kind,
             root: url.origin().ascii_serialization(),
-            path: parts(url.path()).into_iter().map(digest).collect(),
+            path: parts(url.path()).into_iter().map(shown).collect(),
         }
     }
 
@@ -142,42 +135,6 @@ fn resolved(path: &Path) -> PathBuf {
         }
     }
     found
-}
-
-/// The server of Amazon S3: buckets have one name space for all regions of a partition.
-#[cfg(feature = "s3")]
-pub(super) fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> {
-    let host = match endpoint {
-        None => None,
-        Some(endpoint) => {
-            let url = Url::parse(endpoint).ok()?;
-            let host = url.host_str()?.to_owned();
-            let suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"];
-            if !suffixes.iter().any(|suffix| host.ends_with(suffix)) {
-                return None;
-            }
-            Some(host)
-        }
-    };
-    // A region stands in the host: `s3.cn-north-1.amazonaws.com.cn`.
-    let told = |partition: &str| {
-        let region = region.is_some_and(|region| region.starts_with(partition));
-        let host = host.as_deref();
-        region
-            || host.is_some_and(|host| {
-                host.split(['.', '/'])
-                    .any(|part| part.starts_with(partition))
-            })
-    };
-    Some(if told("cn-") {
-        "https://s3.amazonaws.com.cn"
-    } else if told("us-gov-") {
-        "https://s3.us-gov.amazonaws.com"
-    } else if told("eusc-") {
-        "https://s3.amazonaws.eu"
-    } else {
-        "https://s3.amazonaws.com"
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod gcs;
 mod http;
 #[cfg(test)]
 mod identity_tests;
-#[cfg(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs"))]
 mod name;
 mod registry;
 #[cfg(feature = "s3")]
@@ -70,10 +69,10 @@ struct Common {
     zip: ArchiveMode,
     /// The form in which it wants recordings; as they were recorded if left out.
     #[serde(default)]
-    transcode: Option<recording_host_transcode::Settings>,
+    transcode: Option<recording_host_transcode::TranscodeSettings>,
     /// How it wants rows.
     #[serde(default)]
-    metadata: recording_host_metadata::Settings,
+    metadata: recording_host_metadata::RowSettings,
     /// Where the media lie: `days`, `flat`, or a table with `type` and what belongs to it.
     #[serde(default)]
     #[schemars(extend("default" = "days"))]
@@ -218,6 +217,9 @@ impl SinkConfig {
         let rest = Value::Object(table);
         let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
         keys.check_place(&at)?;
+        if let Some(bucket) = keys.bucket() {
+            name::plain_name(&at, keys.place_key(), bucket)?;
+        }
         Ok(SinkConfig {
             at,
             common,

@@ -35,7 +35,7 @@ const CONFIRM_HOURS: u64 = 2;
 
 /// Where a component comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Origin {
+pub(super) enum ComponentOrigin {
     /// It is part of the program.
     Builtin(&'static [u8]),
     /// It is a file.
@@ -125,16 +125,16 @@ impl RawPrivacy {
     }
 }
 
-impl Origin {
+impl ComponentOrigin {
     /// Loads the component of the source `name`.
     pub(super) fn load(&self, name: &str) -> Result<SourceComponent, ConfigError> {
-        if let Origin::File { path, .. } = self {
+        if let ComponentOrigin::File { path, .. } = self {
             is_component(path).map_err(|reason| key(format!("sources.{name}.path"), reason))?;
         }
         let cache = CompilationCache::of_user();
         match self {
-            Origin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
-            Origin::File { path, sha256 } => {
+            ComponentOrigin::Builtin(wasm) => SourceComponent::load(wasm, cache.as_ref()),
+            ComponentOrigin::File { path, sha256 } => {
                 SourceComponent::open(path, sha256.as_deref(), cache.as_ref())
             }
         }
@@ -224,7 +224,7 @@ pub(super) fn source(
     name: &str,
     value: Value,
     secrets: &BTreeMap<String, Backend>,
-) -> Result<(Origin, SourceConfig), ConfigError> {
+) -> Result<(ComponentOrigin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     if !value.is_object() {
         return Err(key(at, "must be a table with `type` and `options`"));
@@ -239,15 +239,8 @@ pub(super) fn source(
     if let Some(path) = &raw.path {
         check_path(&format!("{at}.path"), path, "the component's file")?;
     }
-    for (name, hours) in [
-        ("late_hours", raw.late_hours),
-        ("confirm_hours", raw.confirm_hours),
-    ] {
-        if let Some(hours) = hours.filter(|hours| *hours > MOST_HOURS) {
-            let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
-            return Err(key(format!("{at}.{name}"), reason));
-        }
-    }
+    check_hours(&at, "late_hours", raw.late_hours)?;
+    check_hours(&at, "confirm_hours", raw.confirm_hours)?;
     check_follow(&at, &raw.follow)?;
     let origin = origin(&at, &raw.r#type, raw.path, raw.sha256, raw.allow.is_some())?;
     let allow = raw
@@ -265,38 +258,12 @@ pub(super) fn source(
             ),
         ));
     }
-    let at_interval = format!("{at}.options.interval");
-    let interval = match options.remove(INTERVAL) {
-        Some(Value::String(text)) => interval(&text).map_err(|reason| key(&at_interval, reason))?,
-        None if let Some(typed) = options.keys().find(|name| like_interval(name)) => {
-            return Err(key(
-                format!("{at}.options.{typed}"),
-                "unknown option; did you mean `interval`?",
-            ));
-        }
-        _ => {
-            return Err(key(
-                at_interval,
-                "missing; give a range such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
-            ));
-        }
-    };
+    let interval = taken_interval(&at, &mut options)?;
     let auth = match raw.auth {
         None => None,
         Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
     };
-    if let (
-        Origin::File { .. },
-        Some(Auth::Client {
-            token_url: None, ..
-        }),
-    ) = (&origin, &auth)
-    {
-        return Err(key(
-            format!("{at}.auth.token_url"),
-            "missing; give the URL at which access tokens are issued: a component from a file does not decide where the client's secret goes",
-        ));
-    }
+    check_token_url(&at, &origin, auth.as_ref())?;
     let privacy = match raw.privacy {
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
@@ -306,7 +273,7 @@ pub(super) fn source(
         interval,
         auth,
         allow,
-        builtin: matches!(origin, Origin::Builtin(_)),
+        builtin: matches!(origin, ComponentOrigin::Builtin(_)),
         allow_private_addresses: raw.allow_private_addresses,
         check_etag: raw.check_etag,
         privacy,
@@ -315,6 +282,53 @@ pub(super) fn source(
         confirm: Duration::from_secs(raw.confirm_hours.unwrap_or(CONFIRM_HOURS) * 3600),
     };
     Ok((origin, config))
+}
+
+/// Takes the interval of the source at `at` out of its options.
+fn taken_interval(at: &str, options: &mut Map<String, Value>) -> Result<Interval, ConfigError> {
+    let here = format!("{at}.options.{INTERVAL}");
+    match options.remove(INTERVAL) {
+        Some(Value::String(text)) => interval(&text).map_err(|reason| key(&here, reason)),
+        None if let Some(typed) = options.keys().find(|name| like_interval(name)) => Err(key(
+            format!("{at}.options.{typed}"),
+            "unknown option; did you mean `interval`?",
+        )),
+        _ => Err(key(
+            here,
+            "missing; give a range such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
+        )),
+    }
+}
+
+/// Refuses a client's secret for a component from a file without the URL that it goes to.
+fn check_token_url(
+    at: &str,
+    origin: &ComponentOrigin,
+    auth: Option<&Auth>,
+) -> Result<(), ConfigError> {
+    let names_none = matches!(
+        auth,
+        Some(Auth::Client {
+            token_url: None,
+            ..
+        })
+    );
+    match origin {
+        ComponentOrigin::File { .. } if names_none => Err(key(
+            format!("{at}.auth.token_url"),
+            "missing; give the URL at which access tokens are issued: a component from a file does not decide where the client's secret goes",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses hours that no time of day can be counted in.
+fn check_hours(at: &str, name: &str, hours: Option<u64>) -> Result<(), ConfigError> {
+    let Some(hours) = hours.filter(|hours| *hours > MOST_HOURS) else {
+        return Ok(());
+    };
+    let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
+    Err(key(format!("{at}.{name}"), reason))
 }
 
 /// Refuses lengths of time without an end, and a search without a pause.
@@ -371,10 +385,10 @@ fn origin(
     path: Option<PathBuf>,
     sha256: Option<String>,
     is_allowed: bool,
-) -> Result<Origin, ConfigError> {
+) -> Result<ComponentOrigin, ConfigError> {
     let builtin = BUILTIN.iter().find(|(name, _)| *name == r#type);
     match (r#type, path, builtin) {
-        (_, None, Some((_, wasm))) => Ok(Origin::Builtin(wasm)),
+        (_, None, Some((_, wasm))) => Ok(ComponentOrigin::Builtin(wasm)),
         (name, Some(_), Some(_)) => Err(key(
             format!("{at}.path"),
             format!("{name} is built in; use `type: component` for a file"),
@@ -386,7 +400,7 @@ fn origin(
                     "a component from a file reaches only origins that are listed here",
                 ));
             }
-            Ok(Origin::File { path, sha256 })
+            Ok(ComponentOrigin::File { path, sha256 })
         }
         ("component", None, None) => Err(key(format!("{at}.path"), "missing")),
         (other, _, None) => Err(key(

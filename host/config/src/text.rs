@@ -35,11 +35,11 @@ impl fmt::Display for Position {
 #[derive(Debug)]
 struct Node {
     at: Position,
-    kind: Kind,
+    kind: RawValue,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum RawValue {
     Scalar(Value),
     List(Vec<Node>),
     Table(Vec<(String, Position, Node)>),
@@ -127,8 +127,8 @@ impl Positions {
             });
         }
         Ok(match node.kind {
-            Kind::Scalar(value) => value,
-            Kind::List(items) => {
+            RawValue::Scalar(value) => value,
+            RawValue::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
                     let path = format!("{path}[{index}]");
@@ -137,7 +137,7 @@ impl Positions {
                 }
                 list.into()
             }
-            Kind::Table(entries) => {
+            RawValue::Table(entries) => {
                 let mut table = Map::new();
                 for (name, at, node) in entries {
                     let path = match path {

@@ -26,7 +26,7 @@ const RECORDING: &str = "recording-id";
 /// Stands in a key for the extension of the file.
 const EXTENSION: &str = "ext";
 
-/// What a run would do.
+/// The work that a run would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DryRun {
     /// Conversations found in what no run has searched yet, and that none knows.
@@ -35,11 +35,11 @@ pub struct DryRun {
     pub fetched: u64,
     /// Conversations that earlier runs have found, and that are still to be fetched.
     pub waiting: u64,
-    /// What each sink would get of those that were found.
+    /// The share of each sink in those that were found.
     pub sinks: BTreeMap<String, DrySink>,
 }
 
-/// What a sink would get.
+/// The share of a sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DrySink {
     /// Conversations that it takes, of those that would be fetched.
@@ -49,9 +49,9 @@ pub struct DrySink {
     pub keys: Vec<String>,
 }
 
-/// What was found in a day.
+/// The conversations that were found in a day.
 #[derive(Default)]
-struct Found {
+struct FoundInDay {
     conversations: BTreeMap<String, ConversationRecord>,
     /// Those of which the search says already what becomes of them.
     decided: BTreeSet<String>,
@@ -111,13 +111,13 @@ async fn search(
     session: &SourceSession,
     range: TimeRange,
     intake: &Intake,
-) -> Result<Found, RunError> {
+) -> Result<FoundInDay, RunError> {
     let find = Find {
         name: "dry-run".to_owned(),
         range,
     };
     let started = session.start(Purpose::Find(find)).await?;
-    let mut found = Found::default();
+    let mut found = FoundInDay::default();
     let mut take = |step: Step| {
         let step = intake.step(step);
         let decided = step.outcomes.into_iter().map(|told| told.conversation);
@@ -134,7 +134,7 @@ async fn search(
 impl DryRun {
     async fn add(
         &mut self,
-        mut found: Found,
+        mut found: FoundInDay,
         queue: Option<&Queue>,
         bindings: &[SinkBinding],
     ) -> Result<(), RunError> {

@@ -92,9 +92,17 @@ struct Counts {
 }
 
 impl Counts {
+    /// The share of the examples that a run would fetch.
+    fn share(&self) -> f64 {
+        match self.examples {
+            0 => 0.0,
+            examples => self.wanted.len() as f64 / examples as f64,
+        }
+    }
+
     fn take(&mut self, step: Step) {
-        for fact in step.updates {
-            if let Update::Count(counted) = fact {
+        for update in step.updates {
+            if let Update::Count(counted) = update {
                 let of = self.days.entry(day(counted.range.from)).or_default();
                 of.0 += counted.conversations;
                 of.1 += counted.recorded;
@@ -232,6 +240,15 @@ async fn sample(
     Ok(sampled)
 }
 
+impl Sample {
+    /// The bytes of a conversation. Of the unmeasured the same is assumed as of the others.
+    fn bytes_each(&self) -> f64 {
+        let measured = self.recordings - self.unmeasured;
+        let unseen = self.recordings as f64 / measured.max(1) as f64;
+        self.bytes as f64 / self.conversations.max(1) as f64 * unseen
+    }
+}
+
 fn add_up(
     counts: &Counts,
     sampled: Sampled,
@@ -244,17 +261,11 @@ fn add_up(
         requests,
     } = sampled;
     let size = sample.conversations.max(1) as f64;
-    // Of the unmeasured the same is assumed as of the others.
-    let measured = sample.recordings - sample.unmeasured;
-    let unseen = sample.recordings as f64 / measured.max(1) as f64;
-    let bytes_each = sample.bytes as f64 / size * unseen;
+    let bytes_each = sample.bytes_each();
     // Of an archive with the files of many, only the flags say how many there are.
     let apart = !each.is_empty();
     let recordings_each = sample.recordings as f64 / size;
-    let share = match counts.examples {
-        0 => 0.0,
-        examples => counts.wanted.len() as f64 / examples as f64,
-    };
+    let share = counts.share();
     let asked: u64 = requests.values().sum();
     // Where a few requests fetch a whole group, they are counted by groups.
     let by_groups = asked as f64 <= size / 2.0;
@@ -291,27 +302,34 @@ fn add_up(
     plan.days.retain(|day| day.conversations > 0);
     let searches: u64 = counts.days.values().map(|day| day.2).sum();
     plan.requests.insert("search".to_owned(), searches);
-    for (kind, sent) in &requests {
-        // Groups are filled across days.
-        let of = match by_groups {
-            true => (wanted / groups).ceil() * *sent as f64,
-            false => wanted / groups * *sent as f64,
-        };
-        plan.requests.insert(kind.clone(), of.ceil() as u64);
-    }
-    let sum = |of: fn(&Day) -> u64| plan.days.iter().map(of).sum::<u64>();
+    // Groups are filled across days.
+    let fetches = match by_groups {
+        true => (wanted / groups).ceil(),
+        false => wanted / groups,
+    };
+    let sent = requests.into_iter();
+    let sent = sent.map(|(kind, sent)| (kind, (fetches * sent as f64).ceil() as u64));
+    plan.requests.extend(sent);
     let all: u64 = plan.requests.values().sum();
     plan.total = Day {
-        day: String::new(),
+        requests: all,
+        seconds: (all as f64 / minute * 60.0).round() as u64,
+        ..total(&plan.days)
+    };
+    plan.bytes_error = error(&each).map(|error| (error * wanted * SURE).round() as u64);
+    plan
+}
+
+/// The sums of days, without a day, requests and their time.
+fn total(days: &[Day]) -> Day {
+    let sum = |of: fn(&Day) -> u64| days.iter().map(of).sum();
+    Day {
         conversations: sum(|day| day.conversations),
         recorded: sum(|day| day.recorded),
         recordings: sum(|day| day.recordings),
         bytes: sum(|day| day.bytes),
-        requests: all,
-        seconds: (all as f64 / minute * 60.0).round() as u64,
-    };
-    plan.bytes_error = error(&each).map(|error| (error * wanted * SURE).round() as u64);
-    plan
+        ..Day::default()
+    }
 }
 
 /// The standard error of the mean.

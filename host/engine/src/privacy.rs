@@ -182,7 +182,7 @@ impl Privacy {
     }
 
     /// Takes the personal values out of what the index of an archive says.
-    fn told(&self, told: &mut Arc<IndexMetadata>) {
+    fn index_metadata(&self, told: &mut Arc<IndexMetadata>) {
         if !self.is_active() {
             return;
         }
@@ -206,8 +206,8 @@ impl Privacy {
 
     /// Takes the personal values out of what is known of an object.
     pub fn object(&self, object: &mut Object) {
-        if let Some(told) = &mut object.told {
-            self.told(told);
+        if let Some(told) = &mut object.index_metadata {
+            self.index_metadata(told);
         }
         if self.treatment("reason").is_some() {
             object.drop_message();

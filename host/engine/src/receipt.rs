@@ -283,7 +283,6 @@ async fn put_catalog(
 ) -> Result<Option<ObjectDigest>, SinkError> {
     match binding.metadata.format() {
         Format::Jsonl => Ok(None),
-        #[cfg(feature = "parquet")]
         Format::Parquet => {
             let settings = binding.metadata;
             let key = format!("catalog/{name}.parquet");
@@ -299,11 +298,6 @@ async fn put_catalog(
                 )
             });
             catalog.await.map(Some)
-        }
-        #[cfg(not(feature = "parquet"))]
-        Format::Parquet => {
-            let _ = (export, name, segment);
-            Ok(None)
         }
     }
 }

@@ -75,7 +75,7 @@ impl Reconciled {
 }
 
 /// A conversation that the source has.
-struct Known {
+struct SourceConversation {
     /// True if it was recorded.
     recorded: bool,
     /// How much there is of it, if the source knows.
@@ -101,7 +101,7 @@ pub(crate) async fn reconcile(
     }
     let examined = Examined::new(&asked.events, "days compared", days.len());
     let examined = &examined;
-    let compared: Vec<(Found, Vec<Difference>)> = stream::iter(days)
+    let compared: Vec<(FoundInRange, Vec<Difference>)> = stream::iter(days)
         .map(|range| async move {
             let compared = one_day(asked, range, (claim, horizon), bindings).await;
             examined.one();
@@ -125,7 +125,7 @@ async fn one_day(
     range: TimeRange,
     (claim, horizon): (&Claim, u64),
     bindings: &[SinkBinding],
-) -> Result<(Found, Vec<Difference>), RunError> {
+) -> Result<(FoundInRange, Vec<Difference>), RunError> {
     let mut found = find(asked, range, horizon, bindings).await?;
     let known = std::mem::take(&mut found.known);
     let name = day(range.from);
@@ -135,7 +135,7 @@ async fn one_day(
             continue;
         };
         let known = known.iter().filter(|(_, known)| known.takers[place]);
-        let known: Vec<(&String, &Known)> = known.collect();
+        let known: Vec<(&String, &SourceConversation)> = known.collect();
         let mut latest = BTreeMap::<String, Line>::new();
         let folder = format!("receipts/date={name}/");
         for line in Receipts::read(store, &folder, claim).await?.lines {
@@ -185,8 +185,8 @@ async fn one_day(
 
 /// The conversations found in a range, and the counts of the source.
 #[derive(Default)]
-struct Found {
-    known: BTreeMap<String, Known>,
+struct FoundInRange {
+    known: BTreeMap<String, SourceConversation>,
     count: u64,
     live: u64,
     miscounted: Vec<Counted>,
@@ -199,14 +199,14 @@ async fn find(
     range: TimeRange,
     horizon: u64,
     bindings: &[SinkBinding],
-) -> Result<Found, RunError> {
+) -> Result<FoundInRange, RunError> {
     let find = Find {
         name: "reconcile".to_owned(),
         range,
     };
     let started = asked.start(Purpose::Find(find)).await?;
     let now = asked.clock.now();
-    let mut found = Found::default();
+    let mut found = FoundInRange::default();
     let mut starts = BTreeMap::new();
     let mut counts = Vec::new();
     let mut take = |step: Step| {
@@ -224,7 +224,7 @@ async fn find(
             }
             let record = ConversationRecord::from(one);
             let holds = |binding: &SinkBinding| binding.route.condition.holds(&record);
-            let known = Known {
+            let known = SourceConversation {
                 recorded: one.recorded,
                 extent: one.revision,
                 takers: bindings.iter().map(holds).collect(),

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     recover::Claim,
     transfer::SinkBinding,
-    verify::{Difference, Finding, ObjectKind, Options, Report, SegmentId, try_verify},
+    verify::{Difference, Finding, ObjectKind, Report, SegmentId, VerifyOptions, try_verify},
 };
 use recording_host_model::Events;
 use recording_host_sink::{SinkError, Store};
@@ -48,7 +48,7 @@ impl Repaired {
     /// not looked at yet.
     pub(crate) fn is_worth_more(&self) -> bool {
         let mut left = self.left.values().flatten();
-        self.postponed > 0 || left.any(|finding| finding.difference != Difference::Surplus)
+        self.postponed > 0 || left.any(|finding| finding.difference != Difference::Unexpected)
     }
 
     pub(crate) fn add(&mut self, other: &Repaired) {
@@ -91,11 +91,11 @@ pub(crate) async fn verified(
     let Some(store) = binding.sink.store() else {
         return Ok(None);
     };
-    let options = Options {
+    let options = VerifyOptions {
         layout: binding.layout.clone(),
         full: true,
         events: events.clone(),
-        ..Options::default()
+        ..VerifyOptions::default()
     };
     try_verify(store, options).await.map(Some)
 }
@@ -192,7 +192,7 @@ impl Sorted {
                     sorted.objects.push(finding);
                 }
                 // Whose it is, nobody knows.
-                Difference::Surplus if media => {}
+                Difference::Unexpected if media => {}
                 _ => sorted.segments.extend(finding.segment),
             }
         }

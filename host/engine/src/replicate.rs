@@ -385,7 +385,7 @@ pub(crate) fn as_object(
         note: told.note.clone(),
         aside,
         file: String::new(),
-        told: restored.objects.get(&key).cloned(),
+        index_metadata: restored.objects.get(&key).cloned(),
     }
 }
 

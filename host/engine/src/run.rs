@@ -4,6 +4,11 @@
 //! was not committed when a run ended is done again by the next one.
 
 mod adaptive_concurrency;
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "run/without_aws.rs"]
+mod aws;
 mod backfill;
 mod backlog;
 mod compact;
@@ -50,12 +55,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
+pub use aws::AwsAuth;
 pub use discovery::Follow;
-pub use read_only::{Finding, State};
-pub use recording_host_http::Allow;
+pub use read_only::{CheckFinding, CheckState};
+pub use recording_host_http::OriginAllowList;
 pub use setup::{Pipeline, VendorApi};
-#[cfg(feature = "aws")]
-pub use source::AwsAuth;
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 
@@ -66,7 +70,7 @@ use filing::Upkeep;
 use in_flight::InFlight;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
-    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, Stored,
+    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, StoredArtifact,
     clock::{Clock, Jumps},
 };
 use recording_host_sink::SinkError;
@@ -409,7 +413,7 @@ fn event_of(result: &ArtifactResult) -> Option<Event> {
             Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
             _ if result.took.is_empty() => None,
             _ => {
-                let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
+                let mut stored: BTreeMap<String, StoredArtifact> = BTreeMap::new();
                 for sink in &result.took {
                     stored.entry(sink.clone()).or_default();
                 }

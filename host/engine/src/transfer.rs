@@ -295,14 +295,14 @@ impl Transfer {
     fn doubted(
         &self,
         artifact: &Artifact,
-        told: &MediaLength,
+        length: &MediaLength,
         total: u64,
         sha256: &str,
     ) -> Result<Option<String>, AttemptError> {
-        let Some(length) = told.told(total) else {
+        let Some(length) = length.claimed(total) else {
             return Ok(None);
         };
-        let reason = format!("it tells a length of {length} bytes and has {total}");
+        let reason = format!("it claims a length of {length} bytes and has {total}");
         let key = artifact.key.to_text();
         let mut short = self.short.lock().unwrap_or_else(PoisonError::into_inner);
         if short.get(&key).is_some_and(|before| before == sha256) {

@@ -50,16 +50,16 @@ const ASIDE: &str = "aside/";
 /// # Errors
 /// The sink's error if it cannot be read.
 pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, Error> {
-    let options = Options {
+    let options = VerifyOptions {
         full,
-        ..Options::default()
+        ..VerifyOptions::default()
     };
     verify_with(store, options).await
 }
 
 /// How a sink is compared with its receipts.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct VerifyOptions {
     /// Where media are put: what no receipt names is looked for there, and where receipts say that
     /// media are put.
     pub layout: Layout,
@@ -79,12 +79,15 @@ pub struct Options {
 ///
 /// # Errors
 /// The sink's error if it cannot be read.
-pub async fn verify_with(store: &dyn Store, options: Options) -> Result<Report, Error> {
+pub async fn verify_with(store: &dyn Store, options: VerifyOptions) -> Result<Report, Error> {
     Ok(try_verify(store, options).await?)
 }
 
-pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Report, SinkError> {
-    let Options {
+pub(crate) async fn try_verify(
+    store: &dyn Store,
+    options: VerifyOptions,
+) -> Result<Report, SinkError> {
+    let VerifyOptions {
         layout,
         any_layout,
         full,
@@ -100,7 +103,7 @@ pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Re
         catalog: listed(store, "catalog/").await?,
         replaced: HashSet::new(),
         ledger: ExpectedObjects::new()?,
-        told: claims::Told::default(),
+        claims: claims::HeaderClaims::default(),
         prefixes: BTreeSet::new(),
         events,
     };
@@ -111,8 +114,8 @@ pub(crate) async fn try_verify(store: &dyn Store, options: Options) -> Result<Re
         check.day(&folder, keys).await?;
         examined.one();
     }
-    let told = std::mem::take(&mut check.told);
-    check.segments(told).await?;
+    let claims = std::mem::take(&mut check.claims);
+    check.segments(claims).await?;
     (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
     let places = check.places((!any_layout).then_some(&layout)).await?;
     let listed = Some(check.report.objects);
@@ -138,7 +141,7 @@ struct Check<'a> {
     /// The segments whose place others have taken, as their files are named.
     replaced: HashSet<String>,
     ledger: ExpectedObjects,
-    told: claims::Told,
+    claims: claims::HeaderClaims,
     /// The prefixes of the keys of media, as headers say.
     prefixes: BTreeSet<String>,
     events: Events,
@@ -219,7 +222,7 @@ impl Check<'_> {
     async fn compare(&mut self, page: Vec<ObjectMeta>) -> Result<(), SinkError> {
         for (found, expected) in self.ledger.found(page, self.full).await? {
             match expected {
-                None => self.surplus(found.key, found.size),
+                None => self.unexpected(found.key, found.size),
                 Some(expected) if !expected.has_size(found.size) => {
                     let size = found.size;
                     let detail = format!("{size} bytes, {} in the receipt", expected.size);
@@ -303,7 +306,7 @@ impl Check<'_> {
         }
     }
 
-    fn surplus(&mut self, key: String, size: u64) {
+    fn unexpected(&mut self, key: String, size: u64) {
         let folder = key.split('/').next().unwrap_or_default();
         let kind = match folder {
             "receipts" => ObjectKind::Receipt,
@@ -314,7 +317,7 @@ impl Check<'_> {
         };
         let segment = SegmentId::of_file(&key);
         self.report.findings.push(Finding {
-            difference: Difference::Surplus,
+            difference: Difference::Unexpected,
             key,
             kind,
             conversation: None,
@@ -331,7 +334,7 @@ impl Check<'_> {
         for (key, found) in rows.into_iter().chain(catalog) {
             // What is void may have been removed since it was listed.
             if !self.is_void(&key) || one(self.store, &key).await?.is_some() {
-                self.surplus(key, found.size);
+                self.unexpected(key, found.size);
             }
         }
         let mut findings = std::mem::take(&mut self.report.findings);

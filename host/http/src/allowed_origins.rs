@@ -9,7 +9,7 @@ use recording_host_model::{Origin, OriginRole};
 
 /// The origins that the operator's configuration allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Allow {
+pub enum OriginAllowList {
     /// Origins for whatever the source wants of them; those with a `*` for media alone.
     Any(Vec<String>),
     /// Origins by what they are for.
@@ -21,13 +21,13 @@ pub enum Allow {
     },
 }
 
-impl Allow {
+impl OriginAllowList {
     /// Returns true if an origin, or a pattern, may be used in this role.
     fn covers(&self, role: OriginRole, origin: &str) -> bool {
         let list = match (self, role) {
-            (Allow::Any(list), _) => list,
-            (Allow::ByRole { media, .. }, OriginRole::Media) => media,
-            (Allow::ByRole { api, .. }, OriginRole::Api | OriginRole::Token) => api,
+            (OriginAllowList::Any(list), _) => list,
+            (OriginAllowList::ByRole { media, .. }, OriginRole::Media) => media,
+            (OriginAllowList::ByRole { api, .. }, OriginRole::Api | OriginRole::Token) => api,
         };
         list.iter().map(|allowed| normal(allowed)).any(|allowed| {
             // Where credentials go is said in full: any name below a domain may be somebody else's.
@@ -38,9 +38,9 @@ impl Allow {
     /// The key of the configuration that an origin in this role is added to.
     fn key(&self, role: OriginRole) -> &'static str {
         match (self, role) {
-            (Allow::Any(_), _) => "allow",
-            (Allow::ByRole { .. }, OriginRole::Media) => "allow.media",
-            (Allow::ByRole { .. }, _) => "allow.api",
+            (OriginAllowList::Any(_), _) => "allow",
+            (OriginAllowList::ByRole { .. }, OriginRole::Media) => "allow.media",
+            (OriginAllowList::ByRole { .. }, _) => "allow.api",
         }
     }
 }
@@ -109,7 +109,7 @@ pub struct AllowedOrigins {
 impl AllowedOrigins {
     /// Allows what the component wants as far as the operator's list covers it; no list covers all.
     #[must_use]
-    pub fn new(wanted: &[Origin], operator: Option<&Allow>, private: bool) -> Self {
+    pub fn new(wanted: &[Origin], operator: Option<&OriginAllowList>, private: bool) -> Self {
         let mut allowed = AllowedOrigins {
             api: Vec::new(),
             token: Vec::new(),
@@ -263,7 +263,7 @@ mod tests {
         assert!(allow.media("https://a.media.example/x").is_ok());
         assert!(allow.media("https://media.example/x").is_err());
         assert!(allow.media("https://evilmedia.example/x").is_err());
-        let operator = Allow::Any(vec!["https://api.example.com".to_owned()]);
+        let operator = OriginAllowList::Any(vec!["https://api.example.com".to_owned()]);
         let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
         let refused = narrowed
             .media("https://a.media.example/x?sig=1")
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_host_and_what_would_help_but_never_the_query() {
         let wanted = [origin("https://a.media.example", OriginRole::Media)];
-        let operator = Allow::Any(vec!["https://other.example".to_owned()]);
+        let operator = OriginAllowList::Any(vec!["https://other.example".to_owned()]);
         let narrowed = AllowedOrigins::new(&wanted, Some(&operator), false);
         let open = AllowedOrigins::new(&wanted, None, false);
         for (refused, word) in [
@@ -320,7 +320,7 @@ mod tests {
             "https://login.evil.example/oauth/token",
             OriginRole::Token,
         )];
-        let operator = Allow::Any(vec!["https://login.example.com".to_owned()]);
+        let operator = OriginAllowList::Any(vec!["https://login.example.com".to_owned()]);
         let url = "https://login.evil.example/oauth/token";
         assert!(AllowedOrigins::new(&wanted, None, false).token(url).is_ok());
         assert!(
@@ -360,7 +360,7 @@ mod tests {
             origin("https://*.example.com", OriginRole::Media),
             origin("https://api.example.com", OriginRole::Api),
         ];
-        let operator = Allow::ByRole {
+        let operator = OriginAllowList::ByRole {
             api: vec!["https://api.example.com".to_owned()],
             media: vec![
                 "https://media.example".to_owned(),
@@ -373,7 +373,7 @@ mod tests {
         let raised = allow.api("https://media.example/").unwrap_err();
         assert!(raised.to_string().contains("`allow.api`"), "{raised}");
         // Neither the component's pattern nor the operator's is one for credentials.
-        let listed = Allow::Any(vec!["https://*.example.com".to_owned()]);
+        let listed = OriginAllowList::Any(vec!["https://*.example.com".to_owned()]);
         for operator in [None, Some(&listed), Some(&operator)] {
             let allow = AllowedOrigins::new(&wanted[1..3], operator, false);
             assert!(

@@ -1,11 +1,12 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
+use std::fmt;
+
+use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-#[cfg(feature = "aws")]
-use super::sigv4::{SigV4, SigV4Error};
 use super::{
     source_headers::is_smuggling,
     token::{OAuth, TokenError},
@@ -15,22 +16,46 @@ use recording_host_model::{Response, clock::Clock, printable};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
-#[cfg_attr(
-    not(feature = "aws"),
-    allow(clippy::large_enum_variant, reason = "there is one for a source")
-)]
 pub enum Authenticator {
     /// Nobody in particular.
     None,
     /// An OAuth client.
     OAuth(OAuth),
-    /// An AWS identity.
-    #[cfg(feature = "aws")]
-    SigV4(SigV4),
+    /// Somebody whose requests are signed one by one, such as an AWS identity.
+    Signer(Box<dyn RequestSigner>),
     /// A user name and a password (RFC 7617).
     Basic(SecretString, SecretString),
     /// A secret in a header, ready to be sent.
     Header(HeaderName, HeaderValue),
+}
+
+/// Signs requests with credentials that only the host ever holds.
+#[async_trait]
+pub trait RequestSigner: fmt::Debug + Send + Sync {
+    /// The headers that a request must have to count as signed.
+    ///
+    /// # Errors
+    /// [`SignError`] says whether a later attempt can succeed.
+    async fn sign(&self, request: SignableRequest<'_>) -> Result<HeaderMap, SignError>;
+
+    /// Drops credentials of which the server says that their time is up; returns true if it did.
+    async fn expired(&self, status: u16, body: &[u8]) -> bool;
+}
+
+/// Why a request cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// There are no credentials.
+    #[error("{reason}")]
+    Credentials {
+        /// The obstacle and how to overcome it, without any secret.
+        reason: String,
+        /// True if a later attempt can succeed.
+        retryable: bool,
+    },
+    /// The request is not one that can be signed.
+    #[error("the request cannot be signed: {0}")]
+    Request(String),
 }
 
 /// Why a secret cannot stand in a header.
@@ -51,9 +76,8 @@ pub enum AuthError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// It cannot be signed.
-    #[cfg(feature = "aws")]
     #[error(transparent)]
-    SigV4(#[from] SigV4Error),
+    Sign(#[from] SignError),
 }
 
 impl AuthError {
@@ -62,8 +86,13 @@ impl AuthError {
     pub fn retryable(&self) -> bool {
         match self {
             AuthError::Token(error) => error.retryable(),
-            #[cfg(feature = "aws")]
-            AuthError::SigV4(error) => error.retryable(),
+            AuthError::Sign(error) => matches!(
+                error,
+                SignError::Credentials {
+                    retryable: true,
+                    ..
+                }
+            ),
         }
     }
 }
@@ -78,8 +107,7 @@ impl AuthError {
     pub fn is_of_the_request(&self) -> bool {
         match self {
             AuthError::Token(_) => false,
-            #[cfg(feature = "aws")]
-            AuthError::SigV4(error) => matches!(error, SigV4Error::Request(_)),
+            AuthError::Sign(error) => matches!(error, SignError::Request(_)),
         }
     }
 }
@@ -153,10 +181,6 @@ impl RequestAuth {
     }
 }
 
-#[cfg_attr(
-    not(feature = "aws"),
-    allow(unused_variables, reason = "nothing signs")
-)]
 impl Authenticator {
     /// A secret in the header `name`, behind a `prefix`.
     ///
@@ -190,8 +214,7 @@ impl Authenticator {
                 let (token, fresh) = oauth.token(exchange, clock).await?;
                 Ok(RequestAuth::Bearer(token, fresh))
             }
-            #[cfg(feature = "aws")]
-            Authenticator::SigV4(signer) => Ok(RequestAuth::Signed(signer.sign(request).await?)),
+            Authenticator::Signer(signer) => Ok(RequestAuth::Signed(signer.sign(request).await?)),
             Authenticator::Basic(user, password) => {
                 Ok(RequestAuth::Basic(user.clone(), password.clone()))
             }
@@ -212,8 +235,7 @@ impl Authenticator {
                 oauth.forget(token).await;
                 true
             }
-            #[cfg(feature = "aws")]
-            (Authenticator::SigV4(signer), RequestAuth::Signed(_)) => {
+            (Authenticator::Signer(signer), RequestAuth::Signed(_)) => {
                 signer.expired(status, body).await
             }
             _ => false,

@@ -329,7 +329,7 @@ impl Download<'_> {
         }
         doubtful.insert(key, came);
         Err(DownloadError::retryable(
-            "the file is not the one that its entity tag tells",
+            "the file is not the one that its entity tag names",
         ))
     }
 

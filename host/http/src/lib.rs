@@ -16,7 +16,7 @@ mod public_dns;
 mod redirect;
 mod retry;
 #[cfg(feature = "aws")]
-mod sigv4;
+pub mod sigv4;
 mod source_headers;
 mod token;
 mod transport;
@@ -35,14 +35,14 @@ use tokio::time::timeout;
 use tracing::{Instrument, field::Empty, info_span};
 use url::Url;
 
-pub use allowed_origins::{Allow, AllowedOrigins, OriginError};
-pub use authenticator::{AuthError, Authenticator, HeaderError, RequestAuth};
+pub use allowed_origins::{AllowedOrigins, OriginAllowList, OriginError};
+pub use authenticator::{
+    AuthError, Authenticator, HeaderError, RequestAuth, RequestSigner, SignError,
+};
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
 pub use limit::{Limiter, Limiters, Priority};
 pub use public_dns::PublicDnsResolver;
-#[cfg(feature = "aws")]
-pub use sigv4::{SigV4, SigV4Error};
 use source_headers::DroppedHeaders;
 pub use source_headers::unsendable;
 pub use token::{OAuth, TokenError};

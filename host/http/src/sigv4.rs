@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::{
     Credentials,
@@ -17,34 +18,13 @@ use aws_sigv4::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 
-use super::transport::SignableRequest;
+use super::{
+    authenticator::{RequestSigner, SignError},
+    transport::SignableRequest,
+};
 
 /// How long before their end temporary credentials are renewed.
 const EARLY: Duration = Duration::from_secs(300);
-
-/// Why a request cannot be signed.
-#[derive(Debug, thiserror::Error)]
-pub enum SigV4Error {
-    /// There are no credentials.
-    #[error("no AWS credentials: {reason}; check `auth` of the source, or AWS' own settings")]
-    Credentials {
-        /// The obstacle, without any secret.
-        reason: String,
-        /// True if a later attempt can succeed.
-        passing: bool,
-    },
-    /// The request is not one that can be signed.
-    #[error("the request cannot be signed: {0}")]
-    Request(String),
-}
-
-impl SigV4Error {
-    /// Returns true if a later attempt can succeed.
-    #[must_use]
-    pub fn retryable(&self) -> bool {
-        matches!(self, SigV4Error::Credentials { passing: true, .. })
-    }
-}
 
 /// Signs the requests to one service in one region.
 #[derive(Debug)]
@@ -67,8 +47,7 @@ impl SigV4 {
         }
     }
 
-    /// The headers that a request must have to count as signed.
-    pub(crate) async fn sign(&self, request: SignableRequest<'_>) -> Result<HeaderMap, SigV4Error> {
+    async fn signed_headers(&self, request: SignableRequest<'_>) -> Result<HeaderMap, SignError> {
         let identity = self.credentials().await?.into();
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -77,7 +56,7 @@ impl SigV4 {
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         }
-        let wrong = |error: &dyn std::error::Error| SigV4Error::Request(error.to_string());
+        let wrong = |error: &dyn std::error::Error| SignError::Request(error.to_string());
         let params = SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -109,18 +88,7 @@ impl SigV4 {
         Ok(headers)
     }
 
-    /// Drops credentials of which the server says that their time is up.
-    pub(crate) async fn expired(&self, status: u16, body: &[u8]) -> bool {
-        const WORDS: [&[u8]; 2] = [b"ExpiredToken", b"TokenRefreshRequired"];
-        let says = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
-        if !matches!(status, 400 | 403) || !WORDS.into_iter().any(says) {
-            return false;
-        }
-        *self.cached.lock().await = None;
-        true
-    }
-
-    async fn credentials(&self) -> Result<Credentials, SigV4Error> {
+    async fn credentials(&self) -> Result<Credentials, SignError> {
         let mut cached = self.cached.lock().await;
         let soon = SystemTime::now() + EARLY;
         let lasts = |known: &&Credentials| known.expiry().is_none_or(|end| end > soon);
@@ -128,17 +96,35 @@ impl SigV4 {
             return Ok(known.clone());
         }
         let fetched = self.provider.provide_credentials().await.map_err(|error| {
-            let passing = matches!(
-                error,
-                CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)
-            );
-            SigV4Error::Credentials {
-                reason: error.to_string(),
-                passing,
+            SignError::Credentials {
+                reason: format!(
+                    "no AWS credentials: {error}; check `auth` of the source, or AWS' own settings"
+                ),
+                retryable: matches!(
+                    error,
+                    CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)
+                ),
             }
         })?;
         *cached = Some(fetched.clone());
         Ok(fetched)
+    }
+}
+
+#[async_trait]
+impl RequestSigner for SigV4 {
+    async fn sign(&self, request: SignableRequest<'_>) -> Result<HeaderMap, SignError> {
+        self.signed_headers(request).await
+    }
+
+    async fn expired(&self, status: u16, body: &[u8]) -> bool {
+        const WORDS: [&[u8]; 2] = [b"ExpiredToken", b"TokenRefreshRequired"];
+        let says = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
+        if !matches!(status, 400 | 403) || !WORDS.into_iter().any(says) {
+            return false;
+        }
+        *self.cached.lock().await = None;
+        true
     }
 }
 

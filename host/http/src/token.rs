@@ -201,7 +201,7 @@ impl OAuth {
                 reason: format!("status {status}"),
             }),
             None => Err(unreachable(format!(
-                "status {status} in no form that a log-in service has; check the address, and what is on the way"
+                "status {status} but not in the form of a log-in service; check the address, and any proxy on the way"
             ))),
         }
     }

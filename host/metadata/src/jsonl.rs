@@ -34,7 +34,7 @@ impl<W: Write> Lines<W> {
                 packed.include_checksum(true)?;
                 Packed::Zstd(BufWriter::new(packed))
             }
-            // Settings refuse Snappy here.
+            // RowSettings refuse Snappy here.
             Compression::None | Compression::Snappy => Packed::Plain(BufWriter::new(into)),
         };
         Ok(Lines { into })

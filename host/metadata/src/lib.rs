@@ -4,10 +4,11 @@
 //! The same conversations give the same bytes, so that a file that is put again
 //! after a crash replaces itself. `docs/metadata.md` has the schema.
 
-#[cfg(feature = "parquet")]
-pub mod catalog;
 mod jsonl;
 #[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "without_parquet.rs"]
 mod parquet;
 mod read;
 pub mod restore;
@@ -19,18 +20,18 @@ use std::io::{self, Write};
 
 use recording_host_model::CompletedConversation;
 
+pub use parquet::catalog;
 pub use read::{KnownRow, read};
 pub use schema::{Dialect, schema};
-pub use settings::{Compression, Format, Settings, SettingsError};
+pub use settings::{Compression, Format, RowSettings, SettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with
 /// their number beyond one row group of Parquet.
-pub struct Writer<W: Write + Send>(Kind<W>);
+pub struct Writer<W: Write + Send>(FileWriter<W>);
 
-enum Kind<W: Write + Send> {
+enum FileWriter<W: Write + Send> {
     Lines(Box<jsonl::Lines<W>>),
-    #[cfg(feature = "parquet")]
-    Parquet(Box<parquet::Table<parquet::Rows, W>>),
+    Parquet(Box<parquet::RowTable<W>>),
 }
 
 impl<W: Write + Send> Writer<W> {
@@ -38,15 +39,13 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// The error of `into`.
-    pub fn new(settings: Settings, into: W) -> io::Result<Self> {
+    pub fn new(settings: RowSettings, into: W) -> io::Result<Self> {
         let compression = settings.compression();
         Ok(Writer(match settings.format() {
-            #[cfg(feature = "parquet")]
-            Format::Parquet => Kind::Parquet(Box::new(parquet::Table::new(compression, into)?)),
-            // Settings refuse Parquet in a build without it.
-            #[cfg(not(feature = "parquet"))]
-            Format::Parquet => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
-            Format::Jsonl => Kind::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            Format::Parquet => {
+                FileWriter::Parquet(Box::new(parquet::RowTable::new(compression, into)?))
+            }
+            Format::Jsonl => FileWriter::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
         }))
     }
 
@@ -58,9 +57,8 @@ impl<W: Write + Send> Writer<W> {
     pub fn write(&mut self, conversation: &CompletedConversation, sink: &str) -> io::Result<()> {
         for row in row::rows(conversation, sink) {
             match &mut self.0 {
-                Kind::Lines(lines) => lines.write(&row)?,
-                #[cfg(feature = "parquet")]
-                Kind::Parquet(table) => table.write(&row)?,
+                FileWriter::Lines(lines) => lines.write(&row)?,
+                FileWriter::Parquet(table) => table.write(&row)?,
             }
         }
         Ok(())
@@ -72,9 +70,8 @@ impl<W: Write + Send> Writer<W> {
     /// The error of the target.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
-            Kind::Lines(lines) => lines.finish(),
-            #[cfg(feature = "parquet")]
-            Kind::Parquet(table) => table.finish(),
+            FileWriter::Lines(lines) => lines.finish(),
+            FileWriter::Parquet(table) => table.finish(),
         }
     }
 }

@@ -3,8 +3,11 @@
 //! The same rows give the same bytes. Memory holds the batch that is being
 //! gathered and the encoded pages of one row group.
 
+pub mod catalog;
 mod columns;
 mod list;
+mod read;
+mod restore;
 
 use std::{
     io::{self, Write},
@@ -25,6 +28,8 @@ use arrow_schema::{ArrowError, DataType, Schema, TimeUnit};
 
 pub(super) use columns::Rows;
 pub(crate) use list::{Labels, Pairs, Texts, element, structs, taken};
+pub(super) use read::known_rows;
+pub(super) use restore::for_each_row;
 
 use super::Compression;
 
@@ -59,6 +64,9 @@ pub(crate) trait Columns {
     /// Takes what was gathered.
     fn take(&mut self, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError>;
 }
+
+/// A file of rows that is being written into `W`.
+pub(super) type RowTable<W> = Table<Rows, W>;
 
 /// A Parquet file that is being written into `W`.
 pub(crate) struct Table<C, W: Write + Send> {

@@ -98,7 +98,7 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
         attempt: settled.attempt,
         ended_at: record.end,
     };
-    if let Some(told) = object.and_then(|object| object.told.as_deref()) {
+    if let Some(told) = object.and_then(|object| object.index_metadata.as_deref()) {
         row.add(told);
     }
     row

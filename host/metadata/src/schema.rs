@@ -25,7 +25,7 @@ pub enum Dialect {
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum ColumnType {
     Text,
     Long,
     Int,
@@ -38,31 +38,31 @@ enum Kind {
 }
 
 /// The columns of a row in their order: name, type, and true if never null.
-const COLUMNS: [(&str, Kind, bool); 24] = [
-    ("conversation_id", Kind::Text, true),
-    ("recording_id", Kind::Text, false),
-    ("object_key", Kind::Text, false),
-    ("archive_member", Kind::Text, false),
-    ("content_type", Kind::Text, false),
-    ("size_bytes", Kind::Long, false),
-    ("sha256", Kind::Text, false),
-    ("outcome", Kind::Text, true),
-    ("reason", Kind::Text, false),
-    ("start", Kind::Instant, true),
-    ("end", Kind::Instant, false),
-    ("duration_ms", Kind::Long, false),
-    ("direction", Kind::Text, false),
-    ("ani", Kind::Text, false),
-    ("dnis", Kind::Text, false),
-    ("agents", Kind::Parties, true),
-    ("queues", Kind::Parties, true),
-    ("wrap_up_codes", Kind::Parties, true),
-    ("tags", Kind::Texts, true),
-    ("divisions", Kind::Texts, true),
-    ("media_types", Kind::Texts, true),
-    ("attributes", Kind::Map, true),
-    ("attempt", Kind::Int, true),
-    ("ended_at", Kind::Instant, false),
+pub(crate) const COLUMNS: [(&str, ColumnType, bool); 24] = [
+    ("conversation_id", ColumnType::Text, true),
+    ("recording_id", ColumnType::Text, false),
+    ("object_key", ColumnType::Text, false),
+    ("archive_member", ColumnType::Text, false),
+    ("content_type", ColumnType::Text, false),
+    ("size_bytes", ColumnType::Long, false),
+    ("sha256", ColumnType::Text, false),
+    ("outcome", ColumnType::Text, true),
+    ("reason", ColumnType::Text, false),
+    ("start", ColumnType::Instant, true),
+    ("end", ColumnType::Instant, false),
+    ("duration_ms", ColumnType::Long, false),
+    ("direction", ColumnType::Text, false),
+    ("ani", ColumnType::Text, false),
+    ("dnis", ColumnType::Text, false),
+    ("agents", ColumnType::Parties, true),
+    ("queues", ColumnType::Parties, true),
+    ("wrap_up_codes", ColumnType::Parties, true),
+    ("tags", ColumnType::Texts, true),
+    ("divisions", ColumnType::Texts, true),
+    ("media_types", ColumnType::Texts, true),
+    ("attributes", ColumnType::Map, true),
+    ("attempt", ColumnType::Int, true),
+    ("ended_at", ColumnType::Instant, false),
 ];
 
 /// The schema of rows in a format, for a table of the sink at `location`.
@@ -80,18 +80,20 @@ pub fn schema(dialect: Dialect, format: Format, location: &str) -> String {
 }
 
 fn json_schema() -> Value {
-    let of = |kind: Kind| match kind {
-        Kind::Text => json!({ "type": "string" }),
-        Kind::Long | Kind::Int => json!({ "type": "integer", "minimum": 0 }),
-        Kind::Instant => json!({ "type": "string", "format": "date-time" }),
-        Kind::Parties => json!({ "type": "array", "items": {
+    let of = |kind: ColumnType| match kind {
+        ColumnType::Text => json!({ "type": "string" }),
+        ColumnType::Long | ColumnType::Int => json!({ "type": "integer", "minimum": 0 }),
+        ColumnType::Instant => json!({ "type": "string", "format": "date-time" }),
+        ColumnType::Parties => json!({ "type": "array", "items": {
             "type": "object",
             "properties": { "id": { "type": "string" }, "name": { "type": ["string", "null"] } },
             "required": ["id", "name"],
             "additionalProperties": false,
         } }),
-        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::Map => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        ColumnType::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        ColumnType::Map => {
+            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        }
     };
     let properties = COLUMNS.map(|(name, kind, required)| {
         let mut schema = of(kind);
@@ -110,20 +112,20 @@ fn json_schema() -> Value {
 }
 
 /// Lines of columns, each by `one`, with commas between.
-fn columns(one: impl Fn(&str, Kind) -> String) -> String {
+fn columns(one: impl Fn(&str, ColumnType) -> String) -> String {
     let lines = COLUMNS.map(|(name, kind, _)| format!("  {}", one(name, kind)));
     lines.join(",\n")
 }
 
 fn duckdb(format: Format, location: &str) -> String {
     let of = |kind| match kind {
-        Kind::Text => "VARCHAR",
-        Kind::Long => "BIGINT",
-        Kind::Int => "INTEGER",
-        Kind::Instant => "TIMESTAMPTZ",
-        Kind::Parties => "STRUCT(id VARCHAR, \"name\" VARCHAR)[]",
-        Kind::Texts => "VARCHAR[]",
-        Kind::Map => "MAP(VARCHAR, VARCHAR)",
+        ColumnType::Text => "VARCHAR",
+        ColumnType::Long => "BIGINT",
+        ColumnType::Int => "INTEGER",
+        ColumnType::Instant => "TIMESTAMPTZ",
+        ColumnType::Parties => "STRUCT(id VARCHAR, \"name\" VARCHAR)[]",
+        ColumnType::Texts => "VARCHAR[]",
+        ColumnType::Map => "MAP(VARCHAR, VARCHAR)",
     };
     let from = match format {
         Format::Parquet => format!(
@@ -144,13 +146,13 @@ fn duckdb(format: Format, location: &str) -> String {
 fn athena(format: Format, location: &str) -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
-            Kind::Text => "string",
-            Kind::Long => "bigint",
-            Kind::Int => "int",
-            Kind::Instant => instant(format, "timestamp", "string"),
-            Kind::Parties => "array<struct<id:string,name:string>>",
-            Kind::Texts => "array<string>",
-            Kind::Map => "map<string,string>",
+            ColumnType::Text => "string",
+            ColumnType::Long => "bigint",
+            ColumnType::Int => "int",
+            ColumnType::Instant => instant(format, "timestamp", "string"),
+            ColumnType::Parties => "array<struct<id:string,name:string>>",
+            ColumnType::Texts => "array<string>",
+            ColumnType::Map => "map<string,string>",
         };
         format!("`{name}` {of}")
     });
@@ -178,13 +180,13 @@ fn athena(format: Format, location: &str) -> String {
 fn trino(format: Format, location: &str) -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
-            Kind::Text => "varchar",
-            Kind::Long => "bigint",
-            Kind::Int => "integer",
-            Kind::Instant => instant(format, "timestamp(3)", "varchar"),
-            Kind::Parties => "array(row(id varchar, name varchar))",
-            Kind::Texts => "array(varchar)",
-            Kind::Map => "map(varchar, varchar)",
+            ColumnType::Text => "varchar",
+            ColumnType::Long => "bigint",
+            ColumnType::Int => "integer",
+            ColumnType::Instant => instant(format, "timestamp(3)", "varchar"),
+            ColumnType::Parties => "array(row(id varchar, name varchar))",
+            ColumnType::Texts => "array(varchar)",
+            ColumnType::Map => "map(varchar, varchar)",
         };
         format!("\"{name}\" {of}")
     });
@@ -206,13 +208,13 @@ fn instant(format: Format, parquet: &'static str, lines: &'static str) -> &'stat
 fn polars() -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
-            Kind::Text | Kind::Instant => "pl.String",
-            Kind::Long => "pl.Int64",
-            Kind::Int => "pl.Int32",
-            Kind::Parties => "pl.List(pl.Struct({\"id\": pl.String, \"name\": pl.String}))",
-            Kind::Texts => "pl.List(pl.String)",
+            ColumnType::Text | ColumnType::Instant => "pl.String",
+            ColumnType::Long => "pl.Int64",
+            ColumnType::Int => "pl.Int32",
+            ColumnType::Parties => "pl.List(pl.Struct({\"id\": pl.String, \"name\": pl.String}))",
+            ColumnType::Texts => "pl.List(pl.String)",
             // Names come and go: a struct has those that it is given.
-            Kind::Map => "pl.Struct({})",
+            ColumnType::Map => "pl.Struct({})",
         };
         format!("  \"{name}\": {of}")
     });
@@ -224,15 +226,15 @@ fn polars() -> String {
 fn pyarrow() -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
-            Kind::Text => "pa.string()",
-            Kind::Long => "pa.int64()",
-            Kind::Int => "pa.int32()",
-            Kind::Instant => "pa.timestamp(\"ms\", \"UTC\")",
-            Kind::Parties => {
+            ColumnType::Text => "pa.string()",
+            ColumnType::Long => "pa.int64()",
+            ColumnType::Int => "pa.int32()",
+            ColumnType::Instant => "pa.timestamp(\"ms\", \"UTC\")",
+            ColumnType::Parties => {
                 "pa.list_(pa.struct([(\"id\", pa.string()), (\"name\", pa.string())]))"
             }
-            Kind::Texts => "pa.list_(pa.string())",
-            Kind::Map => "pa.struct([])",
+            ColumnType::Texts => "pa.list_(pa.string())",
+            ColumnType::Map => "pa.struct([])",
         };
         format!("  (\"{name}\", {of})")
     });
@@ -244,36 +246,4 @@ fn pyarrow() -> String {
 /// A text within single quotes of SQL.
 fn quoted(text: &str) -> String {
     text.replace('\'', "''")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(feature = "parquet")]
-    #[test]
-    fn the_columns_are_those_that_are_written() {
-        use crate::parquet::{Columns, Rows};
-        use arrow_schema::DataType;
-
-        let written = Rows::schema();
-        let written: Vec<(&str, Kind, bool)> = written
-            .fields()
-            .iter()
-            .map(|field| {
-                let kind = match field.data_type() {
-                    DataType::Utf8 => Kind::Text,
-                    DataType::Int64 => Kind::Long,
-                    DataType::Int32 => Kind::Int,
-                    DataType::Timestamp(..) => Kind::Instant,
-                    DataType::Map(..) => Kind::Map,
-                    DataType::List(of) if *of.data_type() == DataType::Utf8 => Kind::Texts,
-                    DataType::List(_) => Kind::Parties,
-                    other => panic!("{other}"),
-                };
-                (field.name().as_str(), kind, !field.is_nullable())
-            })
-            .collect();
-        assert_eq!(written, COLUMNS);
-    }
 }

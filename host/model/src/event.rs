@@ -94,7 +94,7 @@ pub enum Event {
     /// An artifact is in the sinks that take it, and that is committed.
     ArtifactStored {
         /// The sinks that took it now, and what it became in each.
-        stored: BTreeMap<String, Stored>,
+        stored: BTreeMap<String, StoredArtifact>,
     },
     /// An artifact is unavailable for now, or for good; whatever the source lacks itself is never one.
     ArtifactLost {
@@ -178,7 +178,7 @@ pub struct Activity {
     pub paused_millis: Option<u64>,
 }
 
-/// What waits somewhere.
+/// Work that waits somewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Backlog {
     /// Artifacts that each sink lacks and gets once it is available; every sink is in it.
@@ -200,7 +200,7 @@ pub struct Backlog {
 
 /// An artifact as a sink has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stored {
+pub struct StoredArtifact {
     /// Objects.
     pub objects: usize,
     /// Their length in bytes.

@@ -41,14 +41,14 @@ const LONGEST_ID: usize = 64;
 /// How the keys of media are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    kind: Kind,
+    kind: LayoutKind,
     template: Template,
     /// The organization, or the template as it was given.
     text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum LayoutKind {
     Days,
     Hive,
     Flat,
@@ -115,7 +115,7 @@ impl About {
 
 impl Default for Layout {
     fn default() -> Self {
-        Layout::fixed(Kind::Days, DAYS)
+        Layout::fixed(LayoutKind::Days, DAYS)
     }
 }
 
@@ -130,14 +130,14 @@ impl Layout {
         }
         Ok(Layout {
             text: organization.to_owned(),
-            ..Layout::fixed(Kind::Hive, &format!("{organization}/{HIVE}"))
+            ..Layout::fixed(LayoutKind::Hive, &format!("{organization}/{HIVE}"))
         })
     }
 
     /// All media below one prefix, without folders.
     #[must_use]
     pub fn flat() -> Self {
-        Layout::fixed(Kind::Flat, FLAT)
+        Layout::fixed(LayoutKind::Flat, FLAT)
     }
 
     /// Keys of one's own, such as `calls/{year}/{conversation}/{recording}{part}.{ext}`.
@@ -146,13 +146,13 @@ impl Layout {
     /// [`TemplateError`] says what is wrong with the template.
     pub fn template(key: &str) -> Result<Self, LayoutError> {
         Ok(Layout {
-            kind: Kind::Template,
+            kind: LayoutKind::Template,
             template: Template::new(key)?,
             text: key.to_owned(),
         })
     }
 
-    fn fixed(kind: Kind, key: &str) -> Self {
+    fn fixed(kind: LayoutKind, key: &str) -> Self {
         Layout {
             kind,
             template: Template::read(key).unwrap_or_default(),
@@ -168,7 +168,7 @@ impl Layout {
 
     /// Returns true if each file has a file of its metadata beside it.
     pub fn has_sidecars(&self) -> bool {
-        self.kind == Kind::Hive
+        self.kind == LayoutKind::Hive
     }
 
     /// The key of a file of a recording without its extension and the dot before it.
@@ -180,7 +180,7 @@ impl Layout {
             .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let began = jiff::tz::Offset::UTC.to_datetime(began);
-        let width = if self.kind == Kind::Hive { 1 } else { 2 };
+        let width = if self.kind == LayoutKind::Hive { 1 } else { 2 };
         let mut stem = String::new();
         for piece in self.template.pieces() {
             let _ = match piece {
@@ -195,7 +195,7 @@ impl Layout {
                 Piece::Recording => stem.write_str(&exact(recording)),
                 Piece::Part if part == 0 => Ok(()),
                 // As the integration numbers the files of a recording of a screen.
-                Piece::Part if self.kind == Kind::Hive => write!(stem, "_{part}"),
+                Piece::Part if self.kind == LayoutKind::Hive => write!(stem, "_{part}"),
                 Piece::Part => write!(stem, ".{part}"),
             };
         }
@@ -206,7 +206,7 @@ impl Layout {
     #[must_use]
     pub fn whole(&self, stem: &str, extension: &str) -> String {
         match self.kind {
-            Kind::Hive => format!("{stem}.{}", hive::extension(extension)),
+            LayoutKind::Hive => format!("{stem}.{}", hive::extension(extension)),
             _ => format!("{stem}.{extension}"),
         }
     }
@@ -215,7 +215,7 @@ impl Layout {
     #[must_use]
     pub fn extension_of_type<'a>(&self, in_key: &'a str) -> &'a str {
         match self.kind {
-            Kind::Hive => hive::of_type(in_key),
+            LayoutKind::Hive => hive::of_type(in_key),
             _ => in_key,
         }
     }
@@ -224,9 +224,9 @@ impl Layout {
     #[must_use]
     pub fn entry(&self, stem: &str, name: &str) -> String {
         match (self.kind, hive::before_sidecar(name)) {
-            (Kind::Flat, _) => format!("{stem}_{name}"),
+            (LayoutKind::Flat, _) => format!("{stem}_{name}"),
             // It would be taken for another file's metadata. No safe_file_name name has a `!`.
-            (Kind::Hive, Some(name)) => format!("{stem}/{name}_metadata!.json"),
+            (LayoutKind::Hive, Some(name)) => format!("{stem}/{name}_metadata!.json"),
             _ => format!("{stem}/{name}"),
         }
     }
@@ -263,10 +263,10 @@ pub fn bundle_aside(conversation: &str, id: &str, extension: &str) -> String {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Days => f.write_str("days"),
-            Kind::Flat => f.write_str("flat"),
-            Kind::Hive => write!(f, "hive {}", self.text),
-            Kind::Template => write!(f, "template {}", self.text),
+            LayoutKind::Days => f.write_str("days"),
+            LayoutKind::Flat => f.write_str("flat"),
+            LayoutKind::Hive => write!(f, "hive {}", self.text),
+            LayoutKind::Template => write!(f, "template {}", self.text),
         }
     }
 }
@@ -275,10 +275,10 @@ impl Layout {
     /// The layout as a configuration writes it; none for the default.
     pub fn identity(&self) -> Option<serde_json::Value> {
         Some(match self.kind {
-            Kind::Days => return None,
-            Kind::Flat => "flat".into(),
-            Kind::Hive => serde_json::json!({ "organization": self.text, "type": "hive" }),
-            Kind::Template => serde_json::json!({ "key": self.text, "type": "template" }),
+            LayoutKind::Days => return None,
+            LayoutKind::Flat => "flat".into(),
+            LayoutKind::Hive => serde_json::json!({ "organization": self.text, "type": "hive" }),
+            LayoutKind::Template => serde_json::json!({ "key": self.text, "type": "template" }),
         })
     }
 }

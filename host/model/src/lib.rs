@@ -34,7 +34,7 @@ pub use conversation::{CompletedConversation, ConversationRecord, IndexMetadata,
 pub use descriptor::{AuthHeader, AuthScheme, DataClass, Descriptor, RateLimit};
 pub use digest::hex;
 pub use error::{Error, ErrorKind};
-pub use event::{Activity, Backlog, Event, Events, Progress, Stored, Subscriber};
+pub use event::{Activity, Backlog, Event, Events, Progress, StoredArtifact, Subscriber};
 pub use file_name::{LONGEST_FILE_NAME, printable, safe_file_name, split_extension};
 pub use found::{
     Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,

@@ -43,7 +43,7 @@ pub struct Object {
     pub file: String,
     /// Its metadata in the index of the archive that it came in, for the rows.
     #[serde(skip)]
-    pub told: Option<Arc<IndexMetadata>>,
+    pub index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 impl Object {
@@ -65,7 +65,7 @@ pub struct ArtifactResult {
     /// The sinks that took it, by name.
     pub took: Vec<String>,
     /// The sinks that are unavailable and get it later.
-    pub owed: Vec<String>,
+    pub backlog: Vec<String>,
 }
 
 impl ArtifactResult {
@@ -76,7 +76,7 @@ impl ArtifactResult {
             artifact,
             result: Err((code.to_owned(), message.to_owned())),
             took: Vec::new(),
-            owed: Vec::new(),
+            backlog: Vec::new(),
         }
     }
 }

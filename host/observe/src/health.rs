@@ -115,8 +115,8 @@ impl Health {
     }
 
     /// The reasons for which it is not ready.
-    #[cfg(any(test, feature = "metrics"))]
-    pub(crate) fn hindered(&self) -> Vec<String> {
+    #[must_use]
+    pub fn hindered(&self) -> Vec<String> {
         let mut reasons = self.stuck();
         self.with(|sources| {
             for (name, source) in sources.iter() {

@@ -10,12 +10,11 @@ mod metrics;
 pub mod notify;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-#[cfg(feature = "metrics")]
-mod server;
+#[cfg(not(feature = "otlp"))]
+#[path = "without_otlp.rs"]
+pub mod otlp;
 
 pub use health::Health;
 pub use log::{Format, Log};
 #[cfg(feature = "metrics")]
-pub use metrics::{Measured, Metrics};
-#[cfg(feature = "metrics")]
-pub use server::serve;
+pub use metrics::{Measured, Metrics, serve};

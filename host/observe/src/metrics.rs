@@ -4,6 +4,7 @@
 //! kinds of requests and codes.
 
 mod series;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,11 @@ use std::{
 };
 
 use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
-use recording_host_model::{Activity, Backlog, Event, Progress, Stored, Subscriber, clock::Clock};
+use recording_host_model::{
+    Activity, Backlog, Event, Progress, StoredArtifact, Subscriber, clock::Clock,
+};
 use series::{Labels, Series};
+pub use server::serve;
 
 /// The outcomes that have a series as soon as one has.
 const OUTCOMES: [&str; 5] = ["stored", "partial", "no-recording", "skipped", "failed"];
@@ -121,7 +125,7 @@ struct SourceMetrics {
     state: Mutex<Moving>,
 }
 
-/// What changes with the time alone, in ms since the epoch of the source's clock.
+/// Instants from which values follow that change with the time alone, in ms since the epoch of the source's clock.
 #[derive(Default)]
 struct Moving {
     watermark: Option<u64>,
@@ -276,7 +280,7 @@ impl SourceMetrics {
         }
     }
 
-    fn stored(&self, stored: &BTreeMap<String, Stored>) {
+    fn stored(&self, stored: &BTreeMap<String, StoredArtifact>) {
         for (sink, stored) in stored {
             let labels = self.sink(sink, &[]);
             let objects = self.series.sent.get_or_create(&labels);

@@ -39,7 +39,7 @@ pub struct Target {
     pub name: String,
     /// How it is told.
     pub way: Way,
-    /// What it is told of.
+    /// The occasions that it is told of.
     pub on: BTreeSet<Occasion>,
     /// How far behind a source may be.
     pub lag: Duration,
@@ -90,7 +90,7 @@ pub enum Format {
     Teams,
 }
 
-/// What somebody is told of.
+/// An occasion that somebody is told of.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema, Serialize,
 )]
@@ -106,9 +106,9 @@ pub enum Occasion {
     Recovery,
 }
 
-/// What is known of a source.
+/// The known state of a source.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct KnownSource {
     clock: Clock,
     endless: bool,
     watermark: Option<u64>,
@@ -117,27 +117,27 @@ struct Known {
     error: Option<String>,
 }
 
-/// What is known of all sources.
+/// The known state of all sources.
 #[derive(Clone, Debug, Default)]
 struct Sources {
-    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    known: Arc<Mutex<BTreeMap<String, KnownSource>>>,
     health: Health,
 }
 
 impl Sources {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, KnownSource>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How each source is now.
-    fn look(&self) -> BTreeMap<String, judge::State> {
+    fn look(&self) -> BTreeMap<String, judge::SourceState> {
         let known = self.lock();
-        let state = |(name, known): (&String, &Known)| {
+        let state = |(name, known): (&String, &KnownSource)| {
             let watermark = known.watermark.filter(|_| known.endless);
             let lag = watermark.map(|watermark| {
                 Duration::from_millis(known.clock.now().saturating_sub(watermark))
             });
-            let state = judge::State {
+            let state = judge::SourceState {
                 error: known.error.clone(),
                 hindrances: self.health.hindrances(name),
                 lag,
@@ -220,10 +220,10 @@ impl Notifier {
     /// fall behind.
     #[must_use]
     pub fn subscriber(&self, source: &str, clock: Clock, endless: bool) -> Arc<dyn Subscriber> {
-        let known = Known {
+        let known = KnownSource {
             clock,
             endless,
-            ..Known::default()
+            ..KnownSource::default()
         };
         self.sources.lock().insert(source.to_owned(), known);
         let (sources, source) = (self.sources.clone(), source.to_owned());
@@ -281,7 +281,7 @@ impl Teller {
         }
     }
 
-    async fn tell(&mut self, states: &BTreeMap<String, judge::State>) {
+    async fn tell(&mut self, states: &BTreeMap<String, judge::SourceState>) {
         for notice in self.judge.due(&self.target, states, Instant::now()) {
             let result = self.deliverer.deliver(&notice).await;
             let told = result.is_ok();

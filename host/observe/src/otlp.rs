@@ -24,12 +24,12 @@ use tracing_subscriber::{Layer, Registry, filter::filter_fn, layer::SubscriberEx
 
 /// How long the collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What spans come from: libraries make spans of their own, which say nothing about an export.
+/// The target of our spans: libraries make spans of their own, which say nothing about an export.
 const TARGET: &str = "recording_host";
 
 /// Traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("give a URL such as http://127.0.0.1:4318: {0}")]
 pub struct TracesError(String);
 
 /// Told once when spans cannot be delivered, and again after they could be.

@@ -20,7 +20,7 @@ const ENCRYPTED: &str = ".age";
 /// An archive: one sink, and whoever can decrypt what is in it.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    /// What people call it: a folder, a bucket, a sink's name.
+    /// Its name for people: a folder, a bucket, a sink's name.
     pub name: String,
     sink: Arc<dyn Sink>,
     decryptor: Option<Arc<dyn Decrypt>>,

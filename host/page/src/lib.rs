@@ -65,7 +65,7 @@ pub enum PageError {
     Io(#[from] io::Error),
 }
 
-/// What is served: an archive, its index, who may see it, and the log of who has.
+/// The content that is served: an archive, its index, who may see it, and the log of who has.
 #[derive(Debug)]
 pub struct Page {
     /// The archive.

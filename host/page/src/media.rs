@@ -23,7 +23,6 @@ use crate::{
 };
 
 /// How many stretches a waveform has.
-#[cfg(feature = "waveform")]
 const STRETCHES: usize = 1200;
 /// How much of a text is shown, in bytes.
 pub(crate) const SHOWN: usize = 64 << 10;
@@ -214,17 +213,13 @@ pub(crate) async fn peaks(
     Ok(Some(made))
 }
 
-#[cfg(feature = "waveform")]
+/// The waveform of a file: its channels, then the values of each; none of what cannot be decoded, and in a
+/// build without codecs.
 fn waveform(file: std::fs::File) -> Option<Vec<u8>> {
     let peaks = recording_host_transcode::peaks(file, STRETCHES).ok()?;
     let mut bytes = vec![u8::try_from(peaks.channels).ok()?];
     bytes.extend(peaks.values);
     Some(bytes)
-}
-
-#[cfg(not(feature = "waveform"))]
-fn waveform(_: std::fs::File) -> Option<Vec<u8>> {
-    None
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{Archive, Index, PageError, index::NewSegment};
 
-/// What was done to the index.
+/// The changes that were made to the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refreshed {
     /// Receipts that were taken in.

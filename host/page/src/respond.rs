@@ -10,7 +10,7 @@ use hyper::{
 };
 use maud::Markup;
 
-/// What a browser may do with an answer: nothing but what comes from here.
+/// The policy for browsers: they load nothing but what comes from here.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

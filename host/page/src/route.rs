@@ -11,7 +11,7 @@ use crate::{
     guard::Refused,
     media,
     respond::{Answer, answer, html, plain, see_other},
-    verify::{Verdict, verify},
+    verify::{FileVerdict, verify},
     view::{self, Detail},
 };
 
@@ -111,13 +111,7 @@ async fn shown(
             list(page, query(&form))
         }
         ["day", day] if get => list(page, of_day(day)),
-        ["losses", code] if get => list(
-            page,
-            Query {
-                code: code.to_owned(),
-                ..Query::default()
-            },
-        ),
+        ["losses", code] if get => list(page, of_losses(code)),
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
@@ -128,7 +122,7 @@ async fn shown(
             page.access.add(who, "verify", Some(id))?;
             let verdict = match &line {
                 Ok(line) => verify(&page.archive, nth(&rows, n)?, line).await?,
-                Err(error) => Verdict {
+                Err(error) => FileVerdict {
                     good: false,
                     title: "The receipt cannot be read".to_owned(),
                     detail: error.to_string(),
@@ -170,6 +164,13 @@ fn of_day(day: &str) -> Query {
     Query {
         from: day.to_owned(),
         to: day.to_owned(),
+        ..Query::default()
+    }
+}
+
+fn of_losses(code: &str) -> Query {
+    Query {
+        code: code.to_owned(),
         ..Query::default()
     }
 }
@@ -237,7 +238,7 @@ async fn detail(
     rows: &[Row],
     line: Result<ReceiptLine, PageError>,
     n: &str,
-    verdict: Option<Verdict>,
+    verdict: Option<FileVerdict>,
     part: bool,
 ) -> Result<Answer, PageError> {
     let row = nth(rows, n)?;

@@ -2,21 +2,22 @@
 
 use recording_host_metadata::restore::Row;
 use recording_host_model::hex;
+use recording_host_sink::Body;
 use sha2::{Digest, Sha256};
 
 use crate::{Archive, PageError, archive::ReceiptLine, archive::broken};
 
-/// What came of it, in words.
+/// The result in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct FileVerdict {
     pub(crate) good: bool,
     pub(crate) title: String,
     pub(crate) detail: String,
 }
 
-impl Verdict {
+impl FileVerdict {
     fn bad(title: &str, detail: String) -> Self {
-        Verdict {
+        FileVerdict {
             good: false,
             title: title.to_owned(),
             detail,
@@ -24,14 +25,24 @@ impl Verdict {
     }
 }
 
+/// The SHA-256 and the length of an object.
+async fn hashed(mut body: Body, key: &str) -> Result<(String, u64), PageError> {
+    let (mut digest, mut length) = (Sha256::new(), 0_u64);
+    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
+        digest.update(&data);
+        length += data.len() as u64;
+    }
+    Ok((hex(&digest.finalize()), length))
+}
+
 /// Hashes the object of a row as it is stored, and says whether it is what the receipt's line says.
 pub(crate) async fn verify(
     archive: &Archive,
     row: &Row,
     line: &ReceiptLine,
-) -> Result<Verdict, PageError> {
+) -> Result<FileVerdict, PageError> {
     let Some(key) = row.object_key.as_deref() else {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "There is no file",
             "The row names no object.".to_owned(),
         ));
@@ -42,35 +53,30 @@ pub(crate) async fn verify(
         same && (object.member.is_none() || object.member == row.archive_member)
     });
     let Some(promised) = promised else {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The receipt does not name this file",
             format!("Line {} has no object {key}.", line.number),
         ));
     };
     if !line.adds_up {
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The receipt itself was changed",
             "Its lines are not those that its first line counts. Verify the archive.".to_owned(),
         ));
     }
-    let Some(mut body) = archive.stored(&promised.key).await? else {
-        return Ok(Verdict::bad(
+    let Some(body) = archive.stored(&promised.key).await? else {
+        return Ok(FileVerdict::bad(
             "The file is missing",
             format!("{} is not there.", promised.key),
         ));
     };
-    let (mut digest, mut length) = (Sha256::new(), 0_u64);
-    while let Some(data) = body.next().await.map_err(|_| broken(key))? {
-        digest.update(&data);
-        length += data.len() as u64;
-    }
-    let found = hex(&digest.finalize());
+    let (found, length) = hashed(body, key).await?;
     if promised.member.is_none() && length != promised.size {
         let detail = format!(
             "It has {length} bytes, and {} in the receipt.",
             promised.size
         );
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The file is not what the receipt says",
             detail,
         ));
@@ -80,7 +86,7 @@ pub(crate) async fn verify(
             "Its SHA-256 is {found}, and {} in the receipt.",
             promised.sha256
         );
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The file is not what the receipt says",
             detail,
         ));
@@ -88,12 +94,12 @@ pub(crate) async fn verify(
     let stored_as_read = promised.key == key && !key.ends_with(".age");
     if stored_as_read && row.sha256.as_ref().is_some_and(|sha256| *sha256 != found) {
         let detail = "Its SHA-256 is that of the receipt, and the row has another one.".to_owned();
-        return Ok(Verdict::bad(
+        return Ok(FileVerdict::bad(
             "The row does not agree with the receipt",
             detail,
         ));
     }
-    Ok(Verdict {
+    Ok(FileVerdict {
         good: true,
         title: "The file is what the receipt says, byte for byte".to_owned(),
         detail: format!("Read anew just now: {length} bytes, SHA-256 {found}."),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Bucket, Options, Retry};
+pub use super::bucket::{Bucket, BucketOptions, Retry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
@@ -16,7 +16,7 @@ const NAME: &str = "azure_blob";
 
 /// Where the container is, and who writes.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct AzureBlobSinkConfig {
     /// The storage account.
     pub account: String,
     /// The container's name.
@@ -26,7 +26,7 @@ pub struct Settings {
     /// Who writes.
     pub credentials: Credentials,
     /// The properties of each object.
-    pub options: Options,
+    pub options: BucketOptions,
     /// How requests are repeated.
     pub retry: Retry,
 }
@@ -56,7 +56,7 @@ pub enum Credentials {
 ///
 /// # Errors
 /// Says what is wrong with the settings.
-pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
     let place = format!("az://{}/{}", settings.account, settings.container);
     let backpressure = Backpressure::default();
     let mut builder = MicrosoftAzureBuilder::from_env()

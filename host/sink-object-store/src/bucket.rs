@@ -28,7 +28,7 @@ const PARTS_AT_ONCE: usize = 3;
 
 /// The properties of each object.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct BucketOptions {
     /// The prefix of all keys.
     pub prefix: String,
     /// The storage class, or access tier.
@@ -85,7 +85,7 @@ pub struct Bucket {
     pub(super) sink: &'static str,
     /// The bucket as people write it, such as `gs://calls`.
     pub(super) place: String,
-    pub(super) options: Options,
+    pub(super) options: BucketOptions,
     /// Signals of backpressure that the connector of the store notes.
     pub(super) backpressure: Backpressure,
 }

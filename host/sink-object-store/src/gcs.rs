@@ -8,7 +8,7 @@ use std::sync::Arc;
 use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Bucket, Options, Retry};
+pub use super::bucket::{Bucket, BucketOptions, Retry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
@@ -17,7 +17,7 @@ const NAME: &str = "gcs";
 
 /// Where the bucket is, and who writes.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct GcsSinkConfig {
     /// The bucket's name.
     pub bucket: String,
     /// The URL of a server other than Google's, such as an emulator.
@@ -25,7 +25,7 @@ pub struct Settings {
     /// Who writes.
     pub credentials: Credentials,
     /// The properties of each object.
-    pub options: Options,
+    pub options: BucketOptions,
     /// How requests are repeated.
     pub retry: Retry,
 }
@@ -49,7 +49,7 @@ pub enum Credentials {
 ///
 /// # Errors
 /// Says what is wrong with the settings.
-pub fn open(settings: Settings) -> Result<Bucket, SinkError> {
+pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
     let place = format!("gs://{}", settings.bucket);
     let backpressure = Backpressure::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()

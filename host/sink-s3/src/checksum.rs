@@ -70,8 +70,8 @@ impl Algorithm {
         Digest {
             algorithm: self,
             state: match self.crc() {
-                Some(crc) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
-                None => State::Md5(Md5::new()),
+                Some(crc) => ChecksumState::Crc(Box::new(crc_fast::Digest::new(crc))),
+                None => ChecksumState::Md5(Md5::new()),
             },
         }
     }
@@ -89,11 +89,11 @@ impl Algorithm {
 #[derive(Debug)]
 pub(super) struct Digest {
     algorithm: Algorithm,
-    state: State,
+    state: ChecksumState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ChecksumState {
     Crc(Box<crc_fast::Digest>),
     Md5(Md5),
 }
@@ -101,8 +101,8 @@ enum State {
 impl Digest {
     pub(super) fn update(&mut self, data: &[u8]) {
         match &mut self.state {
-            State::Crc(digest) => digest.update(data),
-            State::Md5(digest) => digest.update(data),
+            ChecksumState::Crc(digest) => digest.update(data),
+            ChecksumState::Md5(digest) => digest.update(data),
         }
     }
 
@@ -110,8 +110,8 @@ impl Digest {
         Sum {
             algorithm: self.algorithm,
             value: match self.state {
-                State::Crc(digest) => digest.finalize().into(),
-                State::Md5(digest) => u128::from_be_bytes(digest.finalize().into()),
+                ChecksumState::Crc(digest) => digest.finalize().into(),
+                ChecksumState::Md5(digest) => u128::from_be_bytes(digest.finalize().into()),
             },
         }
     }

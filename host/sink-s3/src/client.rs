@@ -10,12 +10,12 @@ use aws_sdk_s3::{
     },
 };
 
-use super::{Settings, backpressure::Listener, settings::RetryMode};
+use super::{S3SinkConfig, backpressure::Listener, settings::RetryMode};
 use crate::credentials::{assumed, identified};
 use recording_host_sink::Backpressure;
 
 /// The client for a bucket; what its retries hide is noted in `backpressure`.
-pub(super) async fn client(settings: &Settings, backpressure: Backpressure) -> Client {
+pub(super) async fn client(settings: &S3SinkConfig, backpressure: Backpressure) -> Client {
     let retry = match settings.retry.mode {
         RetryMode::Adaptive => RetryConfig::adaptive(),
         RetryMode::Standard => RetryConfig::standard(),
@@ -61,7 +61,7 @@ mod tests {
             (RetryMode::Adaptive, retry::RetryMode::Adaptive),
             (RetryMode::Standard, retry::RetryMode::Standard),
         ] {
-            let settings = Settings {
+            let settings = S3SinkConfig {
                 region: Some("eu-west-1".to_owned()),
                 retry: Retry {
                     mode,
@@ -73,7 +73,7 @@ mod tests {
                     read_seconds: 10,
                     attempt_seconds: 11,
                 },
-                ..Settings::default()
+                ..S3SinkConfig::default()
             };
             let client = client(&settings, Backpressure::default()).await;
             let retry = client.config().retry_config().unwrap();

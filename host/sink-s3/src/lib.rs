@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 pub use settings::{
     Checksum, CleanupAfter, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode,
-    Retry, RetryMode, Settings, Timeout,
+    Retry, RetryMode, S3SinkConfig, Timeout,
 };
 
 pub use crate::credentials::{Credentials, Identity, Role};
@@ -48,7 +48,7 @@ const MORE_PARTS: usize = 2;
 pub struct S3 {
     client: Client,
     backpressure: Backpressure,
-    settings: Arc<Settings>,
+    settings: Arc<S3SinkConfig>,
     found: Arc<RwLock<probe::ServerCapabilities>>,
     active: multipart::ActiveUploads,
     beginning: Arc<tokio::sync::Mutex<()>>,
@@ -57,7 +57,7 @@ pub struct S3 {
 
 impl S3 {
     /// A sink with a client of its own.
-    pub async fn new(mut settings: Settings) -> Self {
+    pub async fn new(mut settings: S3SinkConfig) -> Self {
         settings.prefix = settings.prefix.trim_matches('/').to_owned();
         let backpressure = Backpressure::default();
         S3 {

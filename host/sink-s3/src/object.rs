@@ -8,7 +8,7 @@ use aws_sdk_s3::{
 };
 
 use super::{
-    Encryption, Retention, RetentionMode, S3, Settings,
+    Encryption, Retention, RetentionMode, S3, S3SinkConfig,
     body::stream,
     checksum::{Algorithm, Sum, sum_in, with_body_sum},
     error::{code, status},
@@ -20,7 +20,7 @@ use recording_host_sink::{
 /// Gives a request that begins an object everything that the settings say about objects.
 macro_rules! with_options {
     ($request:expr, $settings:expr, $info:expr) => {{
-        let settings: &$crate::Settings = $settings;
+        let settings: &$crate::S3SinkConfig = $settings;
         let lock = settings.object_lock.as_ref();
         let retention = lock.and_then(|lock| lock.retention);
         $request
@@ -49,7 +49,7 @@ macro_rules! with_options {
 }
 pub(super) use with_options;
 
-impl Settings {
+impl S3SinkConfig {
     pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.as_ref().map(|encryption| match encryption {
             Encryption::S3 {} => ServerSideEncryption::Aes256,

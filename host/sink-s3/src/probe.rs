@@ -4,7 +4,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use bytes::Bytes;
 
 use super::{
-    Checksum, ObjectLock, Retention, S3, Settings,
+    Checksum, ObjectLock, Retention, S3, S3SinkConfig,
     body::stream,
     checksum::{Algorithm, Sum, with_body_sum},
     error::{code, status},
@@ -176,13 +176,13 @@ impl S3 {
         let lock = self.settings.object_lock.as_ref();
         let until = jiff::Timestamp::now() + RETENTION;
         let retention = lock.and_then(|lock| lock.retention);
-        let settings = Settings {
+        let settings = S3SinkConfig {
             storage_class: None,
             object_lock: retention.map(|(mode, _)| ObjectLock {
                 retention: Some((mode, Retention::Until(until))),
                 legal_hold: false,
             }),
-            ..Settings::clone(&self.settings)
+            ..S3SinkConfig::clone(&self.settings)
         };
         let info = PutOptions {
             content_type: "text/plain".into(),

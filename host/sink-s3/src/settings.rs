@@ -11,7 +11,7 @@ use recording_host_sink::Overwrite;
 
 /// Where the bucket is, how to reach it, and how objects are written.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct S3SinkConfig {
     /// The bucket's name.
     pub bucket: String,
     /// The prefix of all keys, without a slash at the end.

@@ -35,13 +35,13 @@ const SMALL: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Filesystem {
     root: PathBuf,
-    options: Options,
+    options: FilesystemOptions,
     groups: GroupCommit,
 }
 
 /// How files are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct FilesystemOptions {
     /// The permissions of files, whatever the process' umask is. Without them: 0640, less the umask.
     pub mode: Option<u32>,
     /// The permissions of folders that are made, whatever the process' umask is. Without them:
@@ -55,12 +55,12 @@ impl Filesystem {
     /// Files below `root`, which is made if need be.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Filesystem::with(root, Options::default())
+        Filesystem::with(root, FilesystemOptions::default())
     }
 
     /// [`new`](Self::new), with options.
     #[must_use]
-    pub fn with(root: PathBuf, options: Options) -> Self {
+    pub fn with(root: PathBuf, options: FilesystemOptions) -> Self {
         Filesystem {
             root,
             options,
@@ -302,7 +302,7 @@ enum End {
 struct Opening {
     target: PathBuf,
     root: PathBuf,
-    options: Options,
+    options: FilesystemOptions,
     groups: GroupCommit,
     keep: bool,
     size: Option<u64>,

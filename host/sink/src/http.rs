@@ -30,7 +30,7 @@ const SMALL: usize = 8 << 20;
 
 /// Where objects are sent, and how.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSinkConfig {
     /// The URL, with `{key}` at the end of its path.
     pub url: Template,
     /// The method.
@@ -164,7 +164,7 @@ impl Template {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
-    settings: Settings,
+    settings: HttpSinkConfig,
     headers: HeaderMap,
     backpressure: Backpressure,
 }
@@ -174,7 +174,7 @@ impl Http {
     ///
     /// # Errors
     /// Says what is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, SinkError> {
+    pub fn new(settings: HttpSinkConfig) -> Result<Self, SinkError> {
         let shown = settings.url.shown();
         let failure = |reason: String| SinkError::new(NAME, &shown, reason);
         let mut headers = HeaderMap::new();
@@ -281,10 +281,10 @@ impl Http {
             }
             _ => "",
         };
-        let passing = (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+        let retryable = (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT;
-        self.failure(key, format!("the server answers {status}{way}"), passing)
+        self.failure(key, format!("the server answers {status}{way}"), retryable)
     }
 
     async fn put_small(

@@ -40,9 +40,9 @@ pub struct Replay {
 
 /// A step: all of its input, and a digest of its result.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct TraceLine {
     options: String,
-    state: State,
+    state: TraceState,
     event: Recorded,
     now: u64,
     /// The SHA-256 of the result's canonical JSON, in hexadecimal.
@@ -50,7 +50,7 @@ struct Line {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct TraceState {
     version: u32,
     /// In hexadecimal.
     data: String,
@@ -106,10 +106,10 @@ impl Trace {
         now: u64,
     ) -> io::Result<()> {
         let event = Recorded::from(event);
-        let line = Line {
+        let line = TraceLine {
             result_sha256: digest(component, options, state, &event, now),
             options: options.to_owned(),
-            state: State {
+            state: TraceState {
                 version: state.version,
                 data: hex(&state.data),
             },
@@ -130,7 +130,7 @@ impl Trace {
 pub fn replay(component: &SourceComponent, path: &Path) -> io::Result<Replay> {
     let mut replay = Replay::default();
     for (number, text) in BufReader::new(File::open(path)?).lines().enumerate() {
-        let line: Line = serde_json::from_str(&text?)?;
+        let line: TraceLine = serde_json::from_str(&text?)?;
         let state = SplitState {
             version: line.state.version,
             data: unhex(&line.state.data).ok_or(io::ErrorKind::InvalidData)?,

@@ -74,9 +74,9 @@ impl Queue {
         self.with(|tx| {
             let mut unfiled = BTreeMap::<i64, Vec<String>>::new();
             let mut query = tx.prepare_cached(
-                "SELECT segment, sink, EXISTS (SELECT 1 FROM owed WHERE owed.sink = filing.sink AND code IS NULL
-                   AND (EXISTS (SELECT 1 FROM conversation AS c WHERE c.id = owed.conversation AND c.segment = filing.segment)
-                     OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = owed.artifact AND c.segment = filing.segment)))
+                "SELECT segment, sink, EXISTS (SELECT 1 FROM backlog WHERE backlog.sink = filing.sink AND code IS NULL
+                   AND (EXISTS (SELECT 1 FROM conversation AS c WHERE c.id = backlog.conversation AND c.segment = filing.segment)
+                     OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = backlog.artifact AND c.segment = filing.segment)))
                  FROM filing",
             )?;
             let mut rows = query.query([])?;
@@ -101,7 +101,7 @@ impl Queue {
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
             let mut query = tx.prepare_cached(concat!(
-                "SELECT id, record, outcome, attempt, extent FROM conversation
+                "SELECT id, record, outcome, attempt, revision FROM conversation
                  WHERE segment = ?1 AND ",
                 stage!(Closing),
                 " ORDER BY id"
@@ -280,7 +280,7 @@ fn take_up_grown(
     let grown: Vec<(Filed, String)> = tx
         .prepare_cached(
             "SELECT outcome, objects, bytes, id FROM conversation
-             WHERE segment = ?1 AND grown IS NOT NULL AND grown > ifnull(extent, 0)",
+             WHERE segment = ?1 AND newer_revision IS NOT NULL AND newer_revision > ifnull(revision, 0)",
         )?
         .query_map([number], |row| Ok((Filed::read(row)?, row.get(3)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -318,7 +318,7 @@ pub(super) fn forget(tx: &Transaction<'_>, ids: &[String]) -> rusqlite::Result<(
     for id in ids {
         tx.prepare_cached("DELETE FROM object WHERE conversation = ?1")?
             .execute([id])?;
-        tx.prepare_cached("DELETE FROM owed WHERE conversation = ?1")?
+        tx.prepare_cached("DELETE FROM backlog WHERE conversation = ?1")?
             .execute([id])?;
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",

@@ -9,13 +9,13 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Queue, QueueError, claims, count,
-    delivered::sinks_owed,
+    delivered::sinks_lacking,
     insert_splits,
     life_cycle::stage,
     names::{self, Lookup},
     sinks::{json, wanting},
 };
-use discovered::{Added, Told, add_conversation};
+use discovered::{Added, FoundReport, add_conversation};
 use recording_host_model::{
     ArtifactKey, Counted, Next, RecordingAttributes, ReportedOutcome, Step, Update,
 };
@@ -135,7 +135,7 @@ fn add_conversations<'a>(
         let outcome = outcomes.get(id);
         let last = outcome.filter(|_| !open.contains(id));
         let last = last.and_then(|outcome| last_word(outcome));
-        let told = Told {
+        let told = FoundReport {
             outcome: outcome.is_some(),
             last: last.as_ref(),
             live,
@@ -169,9 +169,9 @@ fn add_artifacts(
             wanted.insert(key, sinks);
             continue;
         }
-        let owed = sinks_owed(tx, &key)?;
-        if !owed.is_empty() {
-            wanted.insert(key, Some(owed));
+        let backlog = sinks_lacking(tx, &key)?;
+        if !backlog.is_empty() {
+            wanted.insert(key, Some(backlog));
         }
     }
     Ok(wanted)

@@ -55,7 +55,7 @@ impl Queue {
                      (SELECT day, segment, 1 AS n FROM conversation WHERE ",
                     stage!(Kept),
                     " AND day < ?1
-                      UNION ALL SELECT day, segment, 0 FROM outdated WHERE day < ?1)
+                      UNION ALL SELECT day, segment, 0 FROM stale_segment WHERE day < ?1)
                      GROUP BY day, segment ORDER BY day, segment"
                 ))?
                 .query_map([before], |row| {
@@ -69,7 +69,7 @@ impl Queue {
                 }
                 for group in groups(of_day, most) {
                     for segment in &group {
-                        tx.prepare_cached("DELETE FROM outdated WHERE segment = ?1")?
+                        tx.prepare_cached("DELETE FROM stale_segment WHERE segment = ?1")?
                             .execute([segment])?;
                     }
                     match group.as_slice() {

@@ -42,7 +42,7 @@ impl Queue {
             let mut query = tx.prepare(
                 "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
                  WHERE artifact.status = 'pending' AND split.status = 'done'
-                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
             )?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
@@ -61,7 +61,7 @@ impl Queue {
         self.with(move |tx| {
             tx.prepare_cached(
                 "SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'
-                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
             )?
             .query_map([split], |row| row.get(0))?
             .collect()
@@ -73,26 +73,26 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn owed(
+    pub async fn backlog(
         &self,
         sinks: Vec<String>,
     ) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
         self.with(move |tx| {
-            let mut owed = BTreeMap::<String, Vec<String>>::new();
+            let mut backlog = BTreeMap::<String, Vec<String>>::new();
             for sink in &sinks {
                 let mut query = tx.prepare_cached(
-                    "SELECT split, artifact FROM owed WHERE sink = ?1 AND code IS NULL",
+                    "SELECT split, artifact FROM backlog WHERE sink = ?1 AND code IS NULL",
                 )?;
                 let mut rows = query.query([sink])?;
                 while let Some(row) = rows.next()? {
-                    let keys: &mut Vec<String> = owed.entry(row.get(0)?).or_default();
+                    let keys: &mut Vec<String> = backlog.entry(row.get(0)?).or_default();
                     let key = row.get(1)?;
                     if !keys.contains(&key) {
                         keys.push(key);
                     }
                 }
             }
-            Ok(owed)
+            Ok(backlog)
         })
         .await
     }
@@ -104,8 +104,8 @@ impl Queue {
     pub async fn any_waits_for_sinks(&self) -> Result<bool, QueueError> {
         self.with(|tx| {
             tx.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM artifact JOIN owed ON owed.artifact = artifact.key
-                 WHERE artifact.status = 'pending' AND owed.code IS NULL)",
+                "SELECT EXISTS (SELECT 1 FROM artifact JOIN backlog ON backlog.artifact = artifact.key
+                 WHERE artifact.status = 'pending' AND backlog.code IS NULL)",
             )?
             .query_row([], |row| row.get(0))
         })
@@ -134,7 +134,7 @@ pub(super) fn behind(
 ) -> rusqlite::Result<BTreeMap<String, SinkLag>> {
     let mut behind = BTreeMap::<String, SinkLag>::new();
     let mut query =
-        tx.prepare_cached("SELECT sink, count(*) FROM owed WHERE code IS NULL GROUP BY sink")?;
+        tx.prepare_cached("SELECT sink, count(*) FROM backlog WHERE code IS NULL GROUP BY sink")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let of = behind.entry(row.get(0)?).or_default();
@@ -171,24 +171,26 @@ fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite:
         }
         for sink in &contents.lost_in {
             tx.prepare_cached(
-                "INSERT OR REPLACE INTO owed (sink, artifact, split, conversation, code, message)
+                "INSERT OR REPLACE INTO backlog (sink, artifact, split, conversation, code, message)
                  SELECT ?1, key, split, conversation, ?3, ?4 FROM artifact WHERE key = ?2",
             )?
             .execute([sink, artifact, &lost.code, &lost.message])?;
         }
     }
     for sink in &delivered.took {
-        tx.prepare_cached("DELETE FROM owed WHERE sink = ?1 AND artifact = ?2 AND code IS NULL")?
-            .execute([sink, artifact])?;
-    }
-    for sink in &delivered.owed {
         tx.prepare_cached(
-            "INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
+            "DELETE FROM backlog WHERE sink = ?1 AND artifact = ?2 AND code IS NULL",
+        )?
+        .execute([sink, artifact])?;
+    }
+    for sink in &delivered.backlog {
+        tx.prepare_cached(
+            "INSERT OR IGNORE INTO backlog (sink, artifact, split, conversation)
              SELECT ?1, key, split, conversation FROM artifact WHERE key = ?2",
         )?
         .execute([sink, artifact])?;
     }
-    if delivered.took.is_empty() && !delivered.owed.is_empty() {
+    if delivered.took.is_empty() && !delivered.backlog.is_empty() {
         return Ok(());
     }
     let first = tx
@@ -227,17 +229,17 @@ fn lose(
 ) -> rusqlite::Result<()> {
     let nobody_has_it = tx
         .prepare_cached(
-            "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, passing = ?4
+            "UPDATE artifact SET status = 'failed', code = ?2, message = ?3, retryable = ?4
              WHERE key = ?1 AND status = 'pending'",
         )?
         .execute(params![artifact, code, message, retryable])?;
     if nobody_has_it > 0 {
         // The loss is named once, not once more for each sink that it waited for.
-        tx.prepare_cached("DELETE FROM owed WHERE artifact = ?1")?
+        tx.prepare_cached("DELETE FROM backlog WHERE artifact = ?1")?
             .execute([artifact])?;
     }
     tx.prepare_cached(
-        "UPDATE owed SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
+        "UPDATE backlog SET code = ?2, message = ?3 WHERE artifact = ?1 AND code IS NULL",
     )?
     .execute([artifact, code, message])?;
     Ok(())
@@ -250,10 +252,10 @@ pub(super) fn object_row(
     object: &Object,
 ) -> rusqlite::Result<()> {
     let stored = object.stored.as_ref();
-    let told = object.told.as_deref().map(json).transpose()?;
+    let told = object.index_metadata.as_deref().map(json).transpose()?;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO object (sink, key, member, conversation, recording, content_type, size, sha256,
-           etag, stored_size, stored_sha256, told, note, aside, file)
+           etag, stored_size, stored_sha256, index_metadata, note, aside, file)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
@@ -277,13 +279,15 @@ pub(super) fn object_row(
 }
 
 /// The sinks that are owed an artifact.
-pub(super) fn sinks_owed(
+pub(super) fn sinks_lacking(
     tx: &rusqlite::Transaction<'_>,
     artifact: &str,
 ) -> rusqlite::Result<Vec<String>> {
-    tx.prepare_cached("SELECT sink FROM owed WHERE artifact = ?1 AND code IS NULL ORDER BY sink")?
-        .query_map([artifact], |row| row.get(0))?
-        .collect()
+    tx.prepare_cached(
+        "SELECT sink FROM backlog WHERE artifact = ?1 AND code IS NULL ORDER BY sink",
+    )?
+    .query_map([artifact], |row| row.get(0))?
+    .collect()
 }
 
 /// The losses of a conversation by sink, as code and message: artifacts that were no longer available
@@ -294,7 +298,7 @@ pub(super) fn lost(
 ) -> rusqlite::Result<BTreeMap<String, Vec<(String, String)>>> {
     let mut lost = BTreeMap::<String, Vec<(String, String)>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, code, message FROM owed WHERE code IS NOT NULL AND (conversation = ?1
+        "SELECT sink, code, message FROM backlog WHERE code IS NOT NULL AND (conversation = ?1
          OR artifact = (SELECT bundle FROM conversation WHERE id = ?1)) ORDER BY sink, artifact",
     )?;
     let mut rows = query.query([conversation])?;

@@ -47,13 +47,13 @@ pub enum QueueError {
     #[error("no room for the queue {0}; free some space in `data_dir` and run again")]
     Full(String),
     /// SQLite failed.
-    #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
+    #[error("the queue failed: {0}; what is already stored stays, and the run can be repeated")]
     Sqlite(#[from] rusqlite::Error),
     /// The worker does not hold the split that it would commit a step of.
     #[error("the split {0} is not held by this worker; what has been committed of it counts")]
     NotHeld(String),
     /// Another implementation of the traits failed.
-    #[error("the queue failed: {0}; what is stored already stays, and the run can be repeated")]
+    #[error("the queue failed: {0}; what is already stored stays, and the run can be repeated")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A worker thread is gone.
     #[error("the queue was interrupted")]

@@ -24,7 +24,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn gather(
+    pub async fn next_batch(
         &self,
         export: &str,
         most: usize,
@@ -164,7 +164,7 @@ impl Queue {
         let Abandoned {
             code,
             message,
-            passing,
+            retryable,
             divisible,
         } = failure;
         let outcome = Outcome::Failed { code, message };
@@ -191,8 +191,8 @@ impl Queue {
             }
             let text = json(&outcome)?;
             for id in &left {
-                tx.prepare_cached("UPDATE conversation SET outcome = ?2, passing = ?3 WHERE id = ?1")?
-                    .execute(params![id, text, passing])?;
+                tx.prepare_cached("UPDATE conversation SET outcome = ?2, retryable = ?3 WHERE id = ?1")?
+                    .execute(params![id, text, retryable])?;
             }
             Ok(0)
         })
@@ -207,7 +207,7 @@ impl Queue {
     /// [`QueueError`].
     pub async fn retry_passing(&self, now: u64) -> Result<usize, QueueError> {
         self.retry(
-            "lost = 1 AND passing = 1 AND attempt < 5 AND NOT live AND due < ?1",
+            "lost = 1 AND retryable = 1 AND attempt < 5 AND NOT live AND due < ?1",
             false,
             now,
         )
@@ -264,7 +264,7 @@ pub struct Abandoned {
     /// A description of the failure.
     pub message: String,
     /// True if it may pass.
-    pub passing: bool,
+    pub retryable: bool,
     /// True if some of the conversations may do without the others.
     pub divisible: bool,
 }
@@ -294,7 +294,7 @@ impl Filed {
         now: u64,
     ) -> rusqlite::Result<()> {
         tx.prepare_cached(
-            concat!("INSERT OR IGNORE INTO outdated SELECT segment, day FROM conversation WHERE id = ?1 AND ", stage!(Kept)),
+            concat!("INSERT OR IGNORE INTO stale_segment SELECT segment, day FROM conversation WHERE id = ?1 AND ", stage!(Kept)),
         )?
         .execute([id])?;
         count(tx, &format!("outcome:{}", self.outcome.word()), -1)?;
@@ -303,7 +303,7 @@ impl Filed {
         for of_it in [
             "DELETE FROM artifact WHERE conversation = ?1",
             "DELETE FROM object WHERE conversation = ?1",
-            "DELETE FROM owed WHERE conversation = ?1",
+            "DELETE FROM backlog WHERE conversation = ?1",
             "DELETE FROM wanting WHERE conversation = ?1",
         ] {
             tx.prepare_cached(of_it)?.execute([id])?;
@@ -311,9 +311,9 @@ impl Filed {
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",
             stage!(Found),
-            ", outcome = NULL, passing = 0, bundle = NULL, fetch = NULL,
+            ", outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL,
              due = ?2, attempt = attempt + 1, segment = NULL, objects = 0, bytes = 0, lost = 0,
-             extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1"
+             revision = ifnull(max(newer_revision, ifnull(revision, 0)), revision), newer_revision = NULL WHERE id = ?1"
         ))?
         .execute(params![id, now as i64])
         .map(drop)

@@ -128,7 +128,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`] says what stands in the way; that there is none is none.
-    pub fn look(folder: &Path, name: &str) -> Result<Option<Self>, QueueError> {
+    pub fn open_read_only(folder: &Path, name: &str) -> Result<Option<Self>, QueueError> {
         let path = folder.join(format!("{name}.sqlite"));
         if !path.exists() {
             return Ok(None);
@@ -249,7 +249,7 @@ fn ready(mut connection: Connection, lock: Arc<File>) -> rusqlite::Result<(Queue
     if !ready {
         // A recovery was interrupted: the next one begins anew.
         transaction.execute_batch(
-            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM outdated;
+            "DELETE FROM conversation; DELETE FROM segment; DELETE FROM replaced; DELETE FROM stale_segment;
              DELETE FROM earlier; DELETE FROM counted; DELETE FROM wanting; DELETE FROM alike;",
         )?;
     }

@@ -98,8 +98,8 @@ part! {
 part! {
     /// From wanted to settled: fetches, and what became of the artifacts that they hand over.
     Fetching {
-        /// Chooses conversations for the next fetch, without beginning it; see [`Queue::gather`].
-        gather(export: &str, most: usize, any: bool, now: u64) -> Option<(String, Vec<ConversationRef>)>;
+        /// Chooses conversations for the next fetch, without beginning it; see [`Queue::next_batch`].
+        next_batch(export: &str, most: usize, any: bool, now: u64) -> Option<(String, Vec<ConversationRef>)>;
         /// Begins a fetch of conversations; returns the ids of the splits that are new.
         fetch(name: String, conversations: Vec<String>, splits: Vec<Split>, now: u64) -> Vec<String>;
         /// When the next conversation that was put off is due (ms).
@@ -116,7 +116,7 @@ part! {
         /// Which objects among those delivered are copies of others.
         copies(batch: &[ArtifactResult]) -> Vec<Copied>;
         /// The artifacts that sinks are owed, by the split that obtains them anew.
-        owed(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
+        backlog(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
         /// Returns true if an artifact waits for sinks that are away and that alone want it.
         any_waits_for_sinks() -> bool;
         /// Makes outcomes final, or puts conversations off; see [`Queue::settle`].
@@ -253,7 +253,7 @@ mod tests {
         ledger.set_meta("name", "text".to_owned()).await.unwrap();
         let text = ledger.meta("name").await.unwrap();
         assert_eq!(text.as_deref(), Some("text"));
-        let gathered = ledger.gather("export", 10, true, 0).await.unwrap();
+        let gathered = ledger.next_batch("export", 10, true, 0).await.unwrap();
         assert_eq!(gathered, None);
         assert_eq!(ledger.progress().await.unwrap(), Progress::default());
     }

@@ -20,12 +20,12 @@ pub(super) struct Reader {
     path: PathBuf,
     connection: Mutex<Option<Connection>>,
     worker: Worker,
-    asked: Mutex<Vec<Asked>>,
+    asked: Mutex<Vec<RecordRequest>>,
 }
 
 /// A conversation whose facts somebody waits for.
 #[derive(Debug)]
-struct Asked {
+struct RecordRequest {
     id: String,
     tell: oneshot::Sender<rusqlite::Result<Option<KeyContext>>>,
 }
@@ -49,7 +49,7 @@ impl Reader {
         let (tell, told) = oneshot::channel();
         let is_first = {
             let mut asked = held(&self.asked);
-            asked.push(Asked { id, tell });
+            asked.push(RecordRequest { id, tell });
             asked.len() == 1
         };
         if is_first {
@@ -78,7 +78,7 @@ impl Reader {
         if opened.execute_batch("BEGIN").is_err() {
             return;
         }
-        for Asked { id, tell } in asked {
+        for RecordRequest { id, tell } in asked {
             // Nobody listens any more if the download was given up.
             let _ = tell.send(known(&opened, &id));
         }

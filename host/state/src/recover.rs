@@ -88,7 +88,7 @@ fn add(tx: &Transaction<'_>, one: &ReceiptSummary, outcome: &str) -> rusqlite::R
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
-             (id, day, start, ended, recorded, outcome, status, due, attempt, objects, bytes, extent)
+             (id, day, start, ended, recorded, outcome, status, due, attempt, objects, bytes, revision)
              VALUES (?1, ?2, 0, 0, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
@@ -134,7 +134,7 @@ fn keep(tx: &Transaction<'_>, one: &ReceiptSummary, outcome: &Outcome) -> rusqli
 /// Files a conversation that was found and that another export proves; says whether it does.
 pub(super) fn file_alike(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<bool> {
     let alike = tx
-        .prepare_cached("SELECT day, outcome, attempt, objects, bytes, extent FROM alike WHERE conversation = ?1")?
+        .prepare_cached("SELECT day, outcome, attempt, objects, bytes, revision FROM alike WHERE conversation = ?1")?
         .query_row([id], |row| {
             let outcome: String = row.get(1)?;
             Ok(ReceiptSummary {

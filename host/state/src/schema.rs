@@ -7,18 +7,18 @@ use rusqlite::Connection;
 use super::life_cycle::stage;
 
 /// The version that this program reads and writes, as `user_version` has it.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 // The stages of a conversation are those of `life_cycle`. `due` is when it is to be fetched, and once
-// that has begun, when that was. `extent` is how much there was of it at the source when it was fetched,
-// and `grown` how much there was by the time it was under way. `together` is how many conversations one
+// that has begun, when that was. `revision` is how much there was of it at the source when it was fetched,
+// and `newer_revision` how much there was by the time it was under way. `together` is how many conversations one
 // fetch may hold that this one is in, where an earlier fetch with more of them failed. `reported` says
 // that a run that came to its end has named its loss. Conversations lie in the order in which they were
 // found, and not of their ids, so that what is settled and filed together lies together. `wanting` are
 // sinks that lack a conversation which others have: it is brought to these alone, as a `further` attempt
 // where they have had it before. `live` says that it had not ended when it was found. `replaced` are
-// segments whose files are to be removed from sinks, once these have another one, and `outdated` those
-// that a kept conversation was taken out of again, whose files report what is no longer so. `owed` is
+// segments whose files are to be removed from sinks, once these have another one, and `stale_segment` those
+// that a kept conversation was taken out of again, whose files report what is no longer so. `backlog` is
 // what some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want
 // it. `filing` are the sinks that a segment is to be filed in, with the bytes of its receipt once these
 // are fixed. An object with `aside` was kept although it is not what it claims to be; `file` is its part
@@ -36,10 +36,10 @@ CREATE TABLE split (
 CREATE INDEX split_open ON split(due) WHERE status = 'open';
 CREATE TABLE conversation (
   id TEXT PRIMARY KEY NOT NULL, day TEXT NOT NULL, start INTEGER NOT NULL, ended INTEGER,
-  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, passing INTEGER NOT NULL DEFAULT 0,
+  recorded INTEGER NOT NULL, record TEXT, outcome TEXT, retryable INTEGER NOT NULL DEFAULT 0,
   bundle TEXT, status TEXT NOT NULL, segment INTEGER, fetch TEXT, due INTEGER NOT NULL,
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-  lost INTEGER NOT NULL DEFAULT 0, extent INTEGER, grown INTEGER, together INTEGER,
+  lost INTEGER NOT NULL DEFAULT 0, revision INTEGER, newer_revision INTEGER, together INTEGER,
   reported INTEGER NOT NULL DEFAULT 0, live INTEGER NOT NULL DEFAULT 0, announced INTEGER);
 CREATE INDEX conversation_wanted ON conversation(due, id)
   WHERE ", stage!(Wanted), ";
@@ -50,40 +50,40 @@ CREATE INDEX conversation_ready ON conversation(id)
 CREATE INDEX conversation_settled ON conversation(day, id) WHERE ", stage!(Settled), ";
 CREATE INDEX conversation_closing ON conversation(segment) WHERE ", stage!(Closing), ";
 CREATE INDEX conversation_kept ON conversation(day, segment) WHERE ", stage!(Kept), ";
-CREATE INDEX conversation_grown ON conversation(segment) WHERE grown IS NOT NULL;
+CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
 CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
 CREATE INDEX conversation_bundle ON conversation(bundle) WHERE bundle IS NOT NULL;
 CREATE TABLE artifact (
   key TEXT PRIMARY KEY, conversation TEXT, split TEXT NOT NULL, status TEXT NOT NULL,
-  code TEXT, message TEXT, passing INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  code TEXT, message TEXT, retryable INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX artifact_conversation ON artifact(conversation);
 CREATE INDEX artifact_pending ON artifact(split) WHERE status = 'pending';
 CREATE TABLE object (
   sink TEXT NOT NULL, key TEXT NOT NULL, member TEXT NOT NULL, conversation TEXT NOT NULL,
   recording TEXT NOT NULL, content_type TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
-  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, told TEXT, note TEXT, aside INTEGER NOT NULL DEFAULT 0,
+  etag TEXT, stored_size INTEGER, stored_sha256 TEXT, index_metadata TEXT, note TEXT, aside INTEGER NOT NULL DEFAULT 0,
   file TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (sink, key, member, conversation)) WITHOUT ROWID;
 CREATE INDEX object_conversation ON object(conversation);
-CREATE TABLE owed (
+CREATE TABLE backlog (
   sink TEXT NOT NULL, artifact TEXT NOT NULL, split TEXT NOT NULL, conversation TEXT,
   code TEXT, message TEXT, PRIMARY KEY (sink, artifact)) WITHOUT ROWID;
-CREATE INDEX owed_conversation ON owed(conversation);
-CREATE INDEX owed_artifact ON owed(artifact);
+CREATE INDEX backlog_conversation ON backlog(conversation);
+CREATE INDEX backlog_artifact ON backlog(artifact);
 CREATE TABLE filing (segment INTEGER NOT NULL, sink TEXT NOT NULL, receipt BLOB,
   PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE TABLE replaced (segment INTEGER NOT NULL, sink TEXT NOT NULL, by INTEGER NOT NULL,
   PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE INDEX replaced_by ON replaced(by);
-CREATE TABLE outdated (segment INTEGER PRIMARY KEY, day TEXT NOT NULL);
+CREATE TABLE stale_segment (segment INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE name (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE segment (number INTEGER PRIMARY KEY, day TEXT NOT NULL);
 CREATE TABLE earlier (conversation TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 ");
 
-/// The additions of version 2 to version 1.
+/// The additions of version 2 to version 1, by the names of version 3.
 const ADDED: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE search (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, until INTEGER NOT NULL,
@@ -98,7 +98,7 @@ CREATE INDEX wanting_sink ON wanting(sink);
 CREATE TABLE voided (segment INTEGER NOT NULL, sink TEXT NOT NULL, day TEXT NOT NULL,
   PRIMARY KEY (segment, sink)) WITHOUT ROWID;
 CREATE TABLE alike (conversation TEXT PRIMARY KEY, day TEXT NOT NULL, outcome TEXT NOT NULL,
-  attempt INTEGER NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, extent INTEGER) WITHOUT ROWID;
+  attempt INTEGER NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, revision INTEGER) WITHOUT ROWID;
 ";
 
 /// From version 1 to version 2, besides what is added.
@@ -117,6 +117,23 @@ UPDATE conversation SET reported = 1 WHERE lost = 1 AND ",
     ";
 "
 );
+
+/// From the names of versions 1 and 2 to those of version 3, but for the table that version 1 had not yet.
+const RENAMED: &str = "
+DROP INDEX conversation_grown;
+DROP INDEX owed_conversation;
+DROP INDEX owed_artifact;
+ALTER TABLE conversation RENAME COLUMN passing TO retryable;
+ALTER TABLE conversation RENAME COLUMN extent TO revision;
+ALTER TABLE conversation RENAME COLUMN grown TO newer_revision;
+ALTER TABLE artifact RENAME COLUMN passing TO retryable;
+ALTER TABLE object RENAME COLUMN told TO index_metadata;
+ALTER TABLE owed RENAME TO backlog;
+ALTER TABLE outdated RENAME TO stale_segment;
+CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
+CREATE INDEX backlog_conversation ON backlog(conversation);
+CREATE INDEX backlog_artifact ON backlog(artifact);
+";
 
 /// The state of a database: new, or of which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +158,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<Version> {
     Ok(match (number, empty) {
         (_, true) => Version::New,
         (VERSION, false) => Version::Current,
-        (1, false) => Version::Earlier(1),
+        (1 | 2, false) => Version::Earlier(number),
         (other, false) => Version::Unknown(other),
     })
 }
@@ -173,10 +190,14 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
         })?;
     }
     let transaction = connection.transaction()?;
-    if from == 1 {
-        transaction.execute_batch(FROM_1)?;
-        transaction.execute_batch(ADDED)?;
+    match from {
+        1 => {
+            transaction.execute_batch(FROM_1)?;
+            transaction.execute_batch(ADDED)?;
+        }
+        _ => transaction.execute_batch("ALTER TABLE alike RENAME COLUMN extent TO revision")?,
     }
+    transaction.execute_batch(RENAMED)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
@@ -187,3 +208,6 @@ fn copy_of(path: &Path, version: i64) -> PathBuf {
     name.push(format!(".v{version}"));
     path.with_file_name(name)
 }
+
+#[cfg(test)]
+mod tests;

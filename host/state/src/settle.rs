@@ -17,7 +17,7 @@ pub struct Settling {
     pub settled: u64,
     /// Conversations that are requested again later.
     pub postponed: u64,
-    /// What the settled ones lack for good, by code.
+    /// The recordings that the settled ones lack for good, by code.
     pub losses: BTreeMap<String, u64>,
 }
 
@@ -38,7 +38,7 @@ impl Queue {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
-                    concat!("SELECT id, ended, recorded, outcome, passing, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
+                    concat!("SELECT id, ended, recorded, outcome, retryable, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
                      WHERE ", stage!(Reported), "
                      AND NOT EXISTS (SELECT 1 FROM artifact AS a WHERE a.conversation = c.id AND a.status = 'pending')
                      AND (bundle IS NULL OR EXISTS (SELECT 1 FROM artifact AS a WHERE a.key = c.bundle AND a.status != 'pending'))"),
@@ -49,7 +49,7 @@ impl Queue {
                         ended: row.get::<_, Option<i64>>(1)?.map(|ended| ended as u64),
                         recorded: row.get(2)?,
                         outcome: row.get(3)?,
-                        passing: row.get(4)?,
+                        retryable: row.get(4)?,
                         bundle: row.get(5)?,
                         fetched: row.get(6)?,
                         start: row.get::<_, i64>(7)? as u64,
@@ -61,8 +61,8 @@ impl Queue {
                 .collect::<rusqlite::Result<_>>()?;
             let mut settling = Settling::default();
             for ready in ready {
-                let (outcome, passing, objects, bytes) = ready.outcome(tx)?;
-                if let Some(due) = ready.due(passing, now, horizon, confirm) {
+                let (outcome, retryable, objects, bytes) = ready.outcome(tx)?;
+                if let Some(due) = ready.due(retryable, now, horizon, confirm) {
                     postpone(tx, &ready.id, due)?;
                     settling.postponed += 1;
                     continue;
@@ -70,7 +70,7 @@ impl Queue {
                 let losses = outcome.losses();
                 tx.prepare_cached(
                     concat!("UPDATE conversation SET ", stage!(Settled), ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
-                     passing = ?6, reported = reported AND ?5 WHERE id = ?1"),
+                     retryable = ?6, reported = reported AND ?5 WHERE id = ?1"),
                 )?
                 .execute(params![
                     ready.id,
@@ -78,7 +78,7 @@ impl Queue {
                     objects,
                     bytes,
                     !losses.is_empty(),
-                    passing && !losses.is_empty()
+                    retryable && !losses.is_empty()
                 ])?;
                 settling.settled += 1;
                 for (code, _) in losses {
@@ -106,7 +106,7 @@ impl Queue {
             let links = tx.execute(
                 "UPDATE artifact SET status = 'failed', code = 'no-link',
                  message = 'the source gave no fresh link' WHERE status = 'pending'
-                 AND NOT EXISTS (SELECT 1 FROM owed WHERE owed.artifact = artifact.key AND owed.code IS NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
                 [],
             )?;
             let forgotten = tx.execute(
@@ -122,8 +122,8 @@ impl Queue {
 /// Has a conversation requested once more.
 fn postpone(tx: &rusqlite::Transaction<'_>, id: &str, due: u64) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE conversation SET outcome = NULL, passing = 0, bundle = NULL, fetch = NULL, due = ?2,
-         extent = ifnull(max(grown, ifnull(extent, 0)), extent), grown = NULL WHERE id = ?1",
+        "UPDATE conversation SET outcome = NULL, retryable = 0, bundle = NULL, fetch = NULL, due = ?2,
+         revision = ifnull(max(newer_revision, ifnull(revision, 0)), revision), newer_revision = NULL WHERE id = ?1",
     )?
     .execute(params![id, due as i64])?;
     tx.prepare_cached("DELETE FROM artifact WHERE conversation = ?1 AND status = 'failed'")?
@@ -137,7 +137,7 @@ struct Ready {
     ended: Option<u64>,
     recorded: bool,
     outcome: String,
-    passing: bool,
+    retryable: bool,
     bundle: Option<String>,
     fetched: bool,
     start: u64,
@@ -150,11 +150,11 @@ struct Ready {
 
 impl Ready {
     /// When it is requested once more (ms); none if its outcome is final.
-    fn due(&self, passing: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
+    fn due(&self, retryable: bool, now: u64, horizon: u64, confirm: u64) -> Option<u64> {
         let ended = self.over(now);
         // The time of the request counts: an answer may be read long after, by a later run.
         let asked = if self.fetched { self.asked } else { now };
-        if passing && asked < ended + horizon {
+        if retryable && asked < ended + horizon {
             let pause = (now.saturating_sub(ended) * 35 / 100).clamp(PAUSE.0, PAUSE.1);
             Some((now + pause).min(ended + horizon).max(now))
         } else if self.fetched && asked < ended + confirm {
@@ -179,7 +179,7 @@ impl Ready {
         tx: &rusqlite::Transaction<'_>,
     ) -> rusqlite::Result<(Outcome, bool, i64, i64)> {
         let mut outcome = parsed(&self.outcome)?;
-        let mut passing = self.passing;
+        let mut retryable = self.retryable;
         // Counted in the sink that has most.
         let (objects, bytes): (i64, i64) = tx
             .prepare_cached(
@@ -190,23 +190,23 @@ impl Ready {
             .query_row([&self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut failed = Vec::new();
         let mut query = tx.prepare_cached(
-            "SELECT code, message, passing FROM artifact
+            "SELECT code, message, retryable FROM artifact
              WHERE status = 'failed' AND (conversation = ?1 OR key = ?2) ORDER BY key",
         )?;
         let mut rows = query.query(params![self.id, self.bundle])?;
         while let Some(row) = rows.next()? {
             failed.push((row.get(0)?, row.get(1)?));
-            passing |= row.get::<_, bool>(2)?;
+            retryable |= row.get::<_, bool>(2)?;
         }
         if let Some(lacking) = self.fewer(tx)? {
             failed.push(lacking);
-            passing = true;
+            retryable = true;
         }
         if self.bundle.is_some() {
             if objects > 0 {
                 outcome = Outcome::Stored;
             } else if self.recorded && failed.is_empty() {
-                passing = true;
+                retryable = true;
                 outcome = Outcome::Failed {
                     code: "left-out".into(),
                     message: "the vendor reports a recording, but the archive has no file of it"
@@ -224,7 +224,7 @@ impl Ready {
             failed.push(("never-ended".into(), message.into()));
         }
         let outcome = outcome.with_losses(failed, objects > 0);
-        Ok((outcome, passing, objects, bytes))
+        Ok((outcome, retryable, objects, bytes))
     }
 
     /// That fewer artifacts came than the source said that there are, as code and message.
@@ -255,7 +255,7 @@ pub(super) fn settled(
     let id: String = row.get(0)?;
     let mut objects = BTreeMap::<String, Vec<Object>>::new();
     let mut query = tx.prepare_cached(
-        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, told,
+        "SELECT sink, recording, key, member, content_type, size, sha256, etag, stored_size, stored_sha256, index_metadata,
            note, aside, file FROM object
          WHERE conversation = ?1 ORDER BY sink, key, member",
     )?;
@@ -273,7 +273,7 @@ pub(super) fn settled(
             sha256: object.get(6)?,
             etag: object.get(7)?,
             stored: stored.0.map(|size| size as u64).zip(stored.1),
-            told: match object.get::<_, Option<String>>(10)? {
+            index_metadata: match object.get::<_, Option<String>>(10)? {
                 Some(told) => Some(Arc::new(parsed(&told)?)),
                 None => None,
             },

@@ -97,7 +97,7 @@ impl Queue {
             for name in known.iter().filter(|name| !present.contains(name)) {
                 tx.execute("UPDATE sink SET lapsed = 1 WHERE name = ?1", [name])?;
                 // Nothing waits for a sink that is gone.
-                for table in ["owed", "filing", "wanting", "replaced"] {
+                for table in ["backlog", "filing", "wanting", "replaced"] {
                     tx.execute(&format!("DELETE FROM {table} WHERE sink = ?1"), [name])?;
                 }
             }
@@ -170,7 +170,7 @@ impl Queue {
     pub async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
         self.with(move |tx| {
             tx.prepare_cached(
-                concat!("INSERT OR IGNORE INTO owed (sink, artifact, split, conversation)
+                concat!("INSERT OR IGNORE INTO backlog (sink, artifact, split, conversation)
                  SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
                  (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = a.key
                    AND (", stage!(Found), " OR ", stage!(Settled), " OR ", stage!(Closing), ")))"),
@@ -375,7 +375,7 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::R
         "UPDATE conversation SET ",
         stage!(Settled),
         ", record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
-         extent = ifnull(?7, extent), reported = 1 WHERE id = ?1"
+         revision = ifnull(?7, revision), reported = 1 WHERE id = ?1"
     ))?
     .execute(params![
         id,
@@ -445,7 +445,7 @@ pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     forget(tx, &kept)?;
-    tx.execute("DELETE FROM outdated", []).map(drop)
+    tx.execute("DELETE FROM stale_segment", []).map(drop)
 }
 
 /// Files what no sink is left for: the last one that it waited for is gone.

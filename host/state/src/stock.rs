@@ -1,10 +1,10 @@
-//! What waits in a queue, and how large it is.
+//! The work that waits in a queue, and the queue's size.
 
 use std::{collections::BTreeMap, fs};
 
 use super::{Queue, QueueError, SinkLag, delivered::behind};
 
-/// What waits in a queue, and how large it is.
+/// The work that waits in a queue, and the queue's size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stock {
     /// How far sinks are behind; those that are not are left out.
@@ -14,7 +14,7 @@ pub struct Stock {
 }
 
 impl Queue {
-    /// What waits, and how large the queue is.
+    /// The work that waits, and the queue's size.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use recording_host_transcode::{Channels, Form, Original, Settings, Transcoded, transcode};
+use recording_host_transcode::{
+    Channels, Form, Original, TranscodeSettings, Transcoded, transcode,
+};
 
 /// How long each case is measured.
 const WHILE: Duration = Duration::from_secs(2);
@@ -38,7 +40,7 @@ const INPUTS: [(&str, &[u8]); 5] = [
 fn main() {
     for (name, input) in INPUTS {
         for to in [Form::Wav, Form::Flac] {
-            let settings = Settings {
+            let settings = TranscodeSettings {
                 to,
                 channels: Channels::Split,
                 when: None,
@@ -59,7 +61,7 @@ fn main() {
 }
 
 /// Transcodes a recording, and says how long it is in seconds.
-fn transcoded(input: &'static [u8], settings: &Settings) -> f64 {
+fn transcoded(input: &'static [u8], settings: &TranscodeSettings) -> f64 {
     let open = || Ok(Cursor::new(Vec::new()));
     match transcode(Cursor::new(input), settings, open) {
         Ok(Transcoded::Files(files)) => files[0].frames as f64 / f64::from(files[0].rate),

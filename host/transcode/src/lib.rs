@@ -7,32 +7,18 @@
 //! Nothing in it runs outside this process, and no decoder is written in C.
 
 #[cfg(feature = "codecs")]
-mod codec;
-#[cfg(feature = "codecs")]
-mod convert;
-#[cfg(feature = "codecs")]
-mod flac;
-#[cfg(feature = "codecs")]
-mod input;
-#[cfg(feature = "codecs")]
-mod ogg;
-#[cfg(feature = "codecs")]
-mod opus;
-#[cfg(feature = "codecs")]
-mod pcm;
-#[cfg(feature = "codecs")]
-mod peaks;
+mod codecs;
+#[cfg(not(feature = "codecs"))]
+#[path = "without_codecs.rs"]
+mod codecs;
 mod settings;
-#[cfg(feature = "codecs")]
-mod stream;
-#[cfg(feature = "codecs")]
-mod wav;
 
-use std::io::{self, Read, Seek, Write};
+use std::{
+    io::{self, Read, Seek, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-#[cfg(feature = "codecs")]
-pub use peaks::{Peaks, peaks};
-pub use settings::{Channels, Form, Media, Original, Settings};
+pub use settings::{Channels, Form, Media, Original, TranscodeSettings};
 
 /// Why an input is not transcoded.
 #[derive(Debug, thiserror::Error)]
@@ -89,30 +75,41 @@ pub struct Made<W> {
 /// `transcode` supports nothing.
 pub fn transcode<R, W>(
     input: R,
-    settings: &Settings,
+    settings: &TranscodeSettings,
     open: impl FnMut() -> io::Result<W>,
 ) -> Result<Transcoded<W>, TranscodeError>
 where
     R: Read + Seek + Send + Sync + 'static,
     W: Write + Seek + 'static,
 {
-    #[cfg(feature = "codecs")]
-    {
-        use std::panic::{AssertUnwindSafe, catch_unwind};
-        let mut open = open;
-        // Codecs take what strangers made; nothing of theirs is used after a panic.
-        catch_unwind(AssertUnwindSafe(|| {
-            convert::run(input, settings, &mut open)
-        }))
-        .unwrap_or(Err(TranscodeError::Codec))
-    }
-    #[cfg(not(feature = "codecs"))]
-    {
-        drop((input, settings, open));
-        let reason = "this build cannot transcode; build it with the feature `transcode`";
-        Err(TranscodeError::Unsupported(reason.to_owned()))
-    }
+    let mut open = open;
+    shielded(|| codecs::transcode(input, settings, &mut open))
 }
 
-#[cfg(all(test, feature = "codecs"))]
-mod tests;
+/// A waveform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peaks {
+    /// How many channels there are.
+    pub channels: u16,
+    /// How long the recording is, in milliseconds.
+    pub duration_ms: u64,
+    /// For each channel, one after the other, `stretches` values from 0 (silence) to 255.
+    pub values: Vec<u8>,
+}
+
+/// Decodes a recording to its end, in memory that does not grow with it, and divides it into
+/// `stretches` of equal length; a shorter one than that has as many as samples.
+///
+/// # Errors
+/// [`TranscodeError`], as of [`transcode`].
+pub fn peaks<R>(input: R, stretches: usize) -> Result<Peaks, TranscodeError>
+where
+    R: Read + Seek + Send + Sync + 'static,
+{
+    shielded(|| codecs::peaks(input, stretches.max(1)))
+}
+
+/// Runs a codec: it takes what strangers made, and nothing of it is used after a panic.
+fn shielded<T>(run: impl FnOnce() -> Result<T, TranscodeError>) -> Result<T, TranscodeError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(TranscodeError::Codec))
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How a sink wants recordings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct TranscodeSettings {
     /// The format that is made.
     pub to: Form,
     /// The treatment of the channels.
@@ -87,7 +87,7 @@ impl Media {
     }
 }
 
-impl Settings {
+impl TranscodeSettings {
     /// Returns true if files of this MIME type are to be transcoded.
     #[must_use]
     pub fn takes(&self, content_type: &str) -> bool {

@@ -186,7 +186,7 @@ pub(super) fn read(file: &File, end: &End, limits: &Limits) -> Result<Vec<Header
     if count != end.entries && (end.exact || count & 0xffff != end.entries) {
         let told = end.entries;
         return Err(broken(format!(
-            "its end record tells of {told} entries, its directory has {count}"
+            "its end record counts {told} entries, and its directory has {count}"
         )));
     }
     Ok(headers)

@@ -41,7 +41,7 @@ pub struct Owner {
     /// The MIME type, if the index contains it.
     pub content_type: Option<String>,
     /// Everything else that the index says of it.
-    pub told: Option<Arc<IndexMetadata>>,
+    pub index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 /// A name as it is compared: writers differ in slashes and in what stands before the first.
@@ -116,7 +116,7 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
                     conversation,
                     recording,
                     content_type,
-                    told: told(fields, index),
+                    index_metadata: index_metadata(fields, index),
                 };
                 let owners = listed.owners.entry(plain(&file)).or_default();
                 let whose = |owner: &Owner| (owner.conversation.clone(), owner.recording.clone());
@@ -141,7 +141,7 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
 }
 
 /// The fields of an object besides those that say whose the file is: bounded, and as text.
-fn told(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<IndexMetadata>> {
+fn index_metadata(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<IndexMetadata>> {
     let identify = [
         Some(&index.conversation_field),
         Some(&index.recording_field),
@@ -216,7 +216,7 @@ mod tests {
                 .as_object_mut()
                 .unwrap()
                 .extend(fields.as_object().unwrap().clone());
-            listed(object).owners["x.wav"][0].told.clone()
+            listed(object).owners["x.wav"][0].index_metadata.clone()
         };
         assert_eq!(told(json!({ "nothing": null, "empty": "" })), None);
         let some = told(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));

@@ -195,7 +195,7 @@ fn step(artifact: &Artifact) -> Step {
 pub(super) struct Want {
     pub(super) zip: ArchiveMode,
     pub(super) layout: Layout,
-    pub(super) transcode: Option<recording_host_transcode::Settings>,
+    pub(super) transcode: Option<recording_host_transcode::TranscodeSettings>,
 }
 
 impl From<ArchiveMode> for Want {
@@ -223,6 +223,7 @@ pub(super) async fn delivered(
     sized: bool,
     digest: Option<String>,
 ) -> Result<Arrived, recording_host_engine::transfer::TransferError> {
+    // Long: one answer for each case.
     let (want, folder) = (want.into(), TempDir::new().unwrap());
     let (origin, downloads) = serve(bodies, sized).await;
     let origins = [Origin {
@@ -268,7 +269,7 @@ pub(super) async fn delivered(
         artifact: artifact.key.to_text(),
         result: Ok(contents.clone()),
         took: vec!["lake".to_owned()],
-        owed: Vec::new(),
+        backlog: Vec::new(),
     };
     queue.delivered(vec![done]).await.unwrap();
     let mut settled = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recording_host_model::{Outcome, layout::Layout};
-use recording_host_transcode::Settings;
+use recording_host_transcode::TranscodeSettings;
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +23,7 @@ async fn an_archive_whose_audio_cannot_all_be_transcoded_loses_none_of_it_in_any
         forge.entries.push(Forged::stored(name, data));
     }
     let settings = json!({ "to": "wav", "original": "drop" });
-    let settings: Settings = serde_json::from_value(settings).unwrap();
+    let settings: TranscodeSettings = serde_json::from_value(settings).unwrap();
     let own = "calls/{direction}/{conversation}.{recording}{part}.{ext}";
     for (layout, stem) in [
         (Layout::default(), "recordings/2026/01/01/c1/r1/"),

@@ -199,6 +199,7 @@ impl Drop for Browser {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: tests/run"]
 async fn a_recording_is_found_heard_and_verified_by_keyboard() {
+    // Long: one scenario, told in its order.
     let harness = archive().await;
     let served = Served::start(&harness.output(), &harness.folder.path().join("cache"), &[]);
     let rows = rows(&harness.output());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use genesys_simulator::Settings;
 use recording_host_engine::transfer::{SinkBinding, Transfer, TransferError};
-use recording_host_http::{AllowedOrigins, Authenticator, Downloads, SigV4};
+use recording_host_http::{AllowedOrigins, Authenticator, Downloads, sigv4::SigV4};
 use recording_host_model::{
     Artifact, ArtifactKey, Container, Download, Origin, OriginRole, RecordingKey, clock::Clock,
 };
@@ -65,7 +65,11 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
     let queue = Queue::open(folder.path(), "test").unwrap().0;
     let keys = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
     let provider = SharedCredentialsProvider::new(keys);
-    let login = Authenticator::SigV4(SigV4::new(provider, "eu-west-1".into(), "s3".into()));
+    let login = Authenticator::Signer(Box::new(SigV4::new(
+        provider,
+        "eu-west-1".into(),
+        "s3".into(),
+    )));
     let login = Arc::new(login);
     let deliver = |role, authenticated| {
         let origins = [Origin {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use center::Center;
+use center::ScriptedCenter;
 pub(super) use center::{Answer, Ask};
 
 use crate::support::{answering, files, run_program_fast_in};
@@ -116,7 +116,7 @@ pub(super) struct Ran {
 pub(super) struct Cloud {
     url: String,
     folder: TempDir,
-    center: Arc<Center>,
+    center: Arc<ScriptedCenter>,
     /// Options of the source besides those that all tests have.
     pub(super) options: Value,
     /// The sinks; at first a folder, `out`.
@@ -136,7 +136,7 @@ impl Cloud {
         conversations: Vec<(Value, Vec<Recording>)>,
         hook: impl Fn(Ask<'_>) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
-        let center = Arc::new(Center {
+        let center = Arc::new(ScriptedCenter {
             conversations,
             hook: Box::new(hook),
             seen: Mutex::default(),

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::cloud::{Cloud, Recording, row};
 use crate::support::{
-    Asked, Guarded, Harness, SPEED, export, files, media, out_of_order, receipts,
+    Guarded, Harness, SPEED, SinkRequest, export, files, media, out_of_order, receipts,
 };
 
 /// Where the recording of call 1 lies.
@@ -128,7 +128,7 @@ async fn a_loss_in_one_sink_is_not_forgotten_while_another_is_tried_again() {
     // Every other put fails at first, so that the same link is tried again for this sink alone.
     let puts = AtomicU64::new(0);
     let busy = Guarded::new(harness.folder.path().join("busy"), move |asked| {
-        match asked == Asked::Put && puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+        match asked == SinkRequest::Put && puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             true => Err(out_of_order(true)),
             false => Ok(()),
         }

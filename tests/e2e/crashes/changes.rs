@@ -30,7 +30,7 @@ fn archive(harness: &Harness, name: &str) -> Files {
 }
 
 /// Takes five objects away and changes five others: recordings, one receipt and one file of rows.
-fn damage(harness: &Harness, name: &str, dice: &mut SmallRng) {
+fn damage(harness: &Harness, name: &str, rng: &mut SmallRng) {
     let files = archive(harness, name);
     let root = harness.folder.path().join(name);
     let of = |prefix: &str| -> Vec<&String> {
@@ -41,7 +41,7 @@ fn damage(harness: &Harness, name: &str, dice: &mut SmallRng) {
         let keys = of(prefix);
         let before = chosen.len();
         while chosen.len() < before + count {
-            chosen.insert(keys[dice.random_range(0..keys.len())].clone());
+            chosen.insert(keys[rng.random_range(0..keys.len())].clone());
         }
     }
     for (index, key) in chosen.iter().enumerate() {
@@ -96,7 +96,7 @@ async fn proven(config: &Value, step: &str) {
 async fn through_changes(
     wanted: &Files,
     faults: &Faults,
-    dice: &mut SmallRng,
+    rng: &mut SmallRng,
 ) -> BTreeMap<&'static str, usize> {
     let harness = Harness::start(few(faults.clone())).await;
     let mut config = patient(harness.config_to(folder(&harness, "lake")));
@@ -117,15 +117,15 @@ async fn through_changes(
             "widened" => source["options"]["interval"] = whole.clone(),
             "another sink" => config["sinks"]["copy"] = folder(&harness, "copy"),
             "repaired" => {
-                damage(&harness, "lake", dice);
-                damage(&harness, "copy", dice);
+                damage(&harness, "lake", rng);
+                damage(&harness, "copy", rng);
             }
             "filled anew" => {
                 std::fs::remove_dir_all(harness.folder.path().join("lake")).unwrap();
             }
             _ => source["options"]["media"] = json!(["voice", "chat", "email", "message"]),
         }
-        let hit = runs_through_kills(&harness, &TestSink::Folder, &config, more, dice).await;
+        let hit = runs_through_kills(&harness, &TestSink::Folder, &config, more, rng).await;
         kills.insert(step, hit.len());
         proven(&config, step).await;
         let whole = !["three days", "another selection"].contains(&step);
@@ -146,7 +146,7 @@ pub(super) async fn matrix(least: usize) {
     support::export(patient(calm.config())).await;
     let wanted = support::files(&calm.output());
     drop(calm);
-    let mut dice = SmallRng::seed_from_u64(13);
+    let mut rng = SmallRng::seed_from_u64(13);
     let mut during = BTreeMap::<&str, usize>::new();
     let mut exports = 0_usize;
     while during.values().sum::<usize>() < least {
@@ -154,7 +154,7 @@ pub(super) async fn matrix(least: usize) {
             0 => Faults::default(),
             _ => Faults::all(0.05),
         };
-        for (step, kills) in through_changes(&wanted, &faults, &mut dice).await {
+        for (step, kills) in through_changes(&wanted, &faults, &mut rng).await {
             *during.entry(step).or_default() += kills;
         }
         exports += 1;

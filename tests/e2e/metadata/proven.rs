@@ -77,7 +77,7 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
                 found,
                 [
                     (Difference::Content, key.as_str()),
-                    (Difference::Surplus, stranger_key.as_str())
+                    (Difference::Unexpected, stranger_key.as_str())
                 ]
             );
             std::fs::remove_file(&stranger).unwrap();

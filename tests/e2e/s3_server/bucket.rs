@@ -79,6 +79,7 @@ impl s3s::S3 for Bucket {
         &self,
         mut req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        // Long: one request, in the order of the protocol.
         let key = req.input.key.clone();
         let ways = self.note("PutObject", &key, &req);
         refused(ways, &req.headers)?;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use recording_host_engine::{
     receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     transfer::SinkBinding,
-    verify::{Finding, Options, verify_with},
+    verify::{Finding, VerifyOptions, verify_with},
 };
 use recording_host_metadata::{self, Format};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
@@ -112,7 +112,7 @@ fn object(conversation: &str, part: u32) -> Object {
         stored: None,
         note: None,
         aside: false,
-        told: None,
+        index_metadata: None,
         file: String::new(),
     }
 }
@@ -138,7 +138,7 @@ impl Archive {
             Form::Lines | Form::Encrypted => Format::Jsonl,
         };
         let output = SinkBinding {
-            metadata: recording_host_metadata::Settings::new(format, None).unwrap(),
+            metadata: recording_host_metadata::RowSettings::new(format, None).unwrap(),
             ..SinkBinding::new("lake", sink)
         };
         archive.file(&output, &Context::new("calls")).await;
@@ -271,10 +271,10 @@ impl Archive {
     }
 
     pub(crate) async fn findings(&self, full: bool) -> Vec<Finding> {
-        let options = Options {
+        let options = VerifyOptions {
             full,
             decryptor: self.identities.decryptor(),
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         let report = verify_with(&Filesystem::new(self.path("")), options).await;
         report.unwrap().findings

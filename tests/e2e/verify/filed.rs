@@ -62,7 +62,7 @@ async fn rows_that_two_exports_have_filed_are_named_with_both_receipts() {
     assert!(
         found
             .iter()
-            .all(|one| one.difference == Difference::Surplus),
+            .all(|one| one.difference == Difference::Unexpected),
         "{found:#?}"
     );
 }
@@ -100,7 +100,7 @@ async fn what_is_kept_aside_is_proven_too() {
             Some("0-page"),
         ),
         (
-            Difference::Surplus,
+            Difference::Unexpected,
             "aside/1-page/r1.html",
             ObjectKind::Aside,
             None,

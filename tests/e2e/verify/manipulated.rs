@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use recording_host_engine::verify::{Difference, Options, verify_with};
+use recording_host_engine::verify::{Difference, VerifyOptions, verify_with};
 use recording_host_sink::filesystem::Filesystem;
 
 use super::archive::{Archive, FIRST, Form, SECOND};
@@ -95,7 +95,7 @@ async fn without_the_secret_the_header_tells_that_lines_were_changed() {
         "\"outcome\":\"no-recording\"",
     );
     let sink = Filesystem::new(archive.path(""));
-    let report = verify_with(&sink, Options::default()).await.unwrap();
+    let report = verify_with(&sink, VerifyOptions::default()).await.unwrap();
     let findings = report.findings.iter();
     let found: Vec<_> = findings
         .map(|one| (one.difference, one.key.as_str()))
@@ -351,7 +351,7 @@ fn each_difference_has_a_word_of_its_own_and_says_what_to_do() {
         Difference::Missing,
         Difference::Size,
         Difference::Content,
-        Difference::Surplus,
+        Difference::Unexpected,
         Difference::Receipt,
         Difference::Entries,
         Difference::Repeated,

@@ -197,7 +197,7 @@ fn delivered(
         artifact: artifact.key.to_text(),
         result: Ok(contents),
         took: vec!["lake".to_owned()],
-        owed: Vec::new(),
+        backlog: Vec::new(),
     }
 }
 
@@ -331,7 +331,7 @@ async fn a_file_that_is_short_at_its_origin_is_stored_and_its_row_says_so() {
         let note = settled.objects_in("lake")[0].note.as_deref();
         assert_eq!(
             note,
-            Some("cut-short: it tells a length of 3244 bytes and has 144")
+            Some("cut-short: it claims a length of 3244 bytes and has 144")
         );
     }
 }

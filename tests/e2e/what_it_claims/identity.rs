@@ -8,7 +8,7 @@ use recording_host_sink::{
     Overwrite, Sink,
     encrypted::Encrypted,
     encryption::Recipients,
-    filesystem::{Filesystem, Options},
+    filesystem::{Filesystem, FilesystemOptions},
 };
 
 use super::delivery::{End, Way, wav};
@@ -22,9 +22,9 @@ const IDS: [&str; 10] = [
 fn replacing(folder: std::path::PathBuf) -> Arc<dyn Sink> {
     Arc::new(Filesystem::with(
         folder,
-        Options {
+        FilesystemOptions {
             overwrite: Overwrite::Always,
-            ..Options::default()
+            ..FilesystemOptions::default()
         },
     ))
 }

@@ -153,10 +153,11 @@ impl Organization {
     /// The conversation number `index`, in the order of their beginnings.
     #[must_use]
     pub fn conversation(&self, index: u64) -> Conversation {
-        let mut dice = Rng::new(self.settings.seed, SORT_CONVERSATION, index);
+        // Long: the draws of one conversation, whose order is its identity.
+        let mut rng = Rng::new(self.settings.seed, SORT_CONVERSATION, index);
         let giant = index == 0 && self.settings.giant.is_some();
         let mean = self.settings.mean_call.as_millis() as u64;
-        let media = match dice.below(100) {
+        let media = match rng.below(100) {
             _ if giant => MediaType::Voice,
             0..80 => MediaType::Voice,
             80..88 => MediaType::Chat,
@@ -164,15 +165,15 @@ impl Organization {
             _ => MediaType::Message,
         };
         let start = self.start(index);
-        let duration = mean / 4 + dice.below(mean * 3 / 2 + 1);
-        let first_agent = dice.below(AGENTS);
+        let duration = mean / 4 + rng.below(mean * 3 / 2 + 1);
+        let first_agent = rng.below(AGENTS);
         let mut agents = vec![first_agent];
-        if dice.percent(6) {
-            agents.push((first_agent + 1 + dice.below(AGENTS - 1)) % AGENTS);
+        if rng.percent(6) {
+            agents.push((first_agent + 1 + rng.below(AGENTS - 1)) % AGENTS);
         }
-        let inbound = dice.percent(70);
-        let number = dice.below(9_000_000) + 1_000_000;
-        let line = dice.below(40);
+        let inbound = rng.percent(70);
+        let number = rng.below(9_000_000) + 1_000_000;
+        let line = rng.below(40);
         let (customer, center) = match media {
             MediaType::Voice | MediaType::Message => (
                 format!("tel:+1555{number}"),
@@ -184,17 +185,17 @@ impl Organization {
             ),
             MediaType::Chat => (format!("guest-{number}"), format!("web-{line}")),
         };
-        let (queue, division) = (dice.below(QUEUES.len() as u64), dice.below(DIVISIONS));
-        let wrap_up_code = dice.below(WRAP_UP_CODES);
-        let tags = if dice.percent(10) {
-            vec![TAGS[dice.below(TAGS.len() as u64) as usize]]
+        let (queue, division) = (rng.below(QUEUES.len() as u64), rng.below(DIVISIONS));
+        let wrap_up_code = rng.below(WRAP_UP_CODES);
+        let tags = if rng.percent(10) {
+            vec![TAGS[rng.below(TAGS.len() as u64) as usize]]
         } else {
             Vec::new()
         };
-        let flagged = dice.fraction() >= 1.0 - self.settings.recorded || giant;
-        let odd = dice.any();
+        let flagged = rng.fraction() >= 1.0 - self.settings.recorded || giant;
+        let odd = rng.any();
         // The flag says that recording was started, not that there is a file.
-        let recordings = if !flagged || (dice.percent(3) && !giant) {
+        let recordings = if !flagged || (rng.percent(3) && !giant) {
             Vec::new()
         } else {
             let making = Making {
@@ -205,7 +206,7 @@ impl Organization {
                 end: start + duration,
                 giant,
             };
-            making.make(&mut dice, |number| {
+            making.make(&mut rng, |number| {
                 self.ids.make(Kind::Recording, index, number)
             })
         };

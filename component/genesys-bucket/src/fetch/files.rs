@@ -7,7 +7,7 @@ use recording_source_sdk::{Artifact, ArtifactKey, Download, Missing, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    layout::{Kind, content_type, kind},
+    layout::{FileKind, content_type, kind},
     options::Options,
     s3::{self, Page},
 };
@@ -82,12 +82,12 @@ impl Files {
             room -= name.len();
             sorted.written = sorted.written.max(object.written());
             let (file, recording, is_sidecar) = match kind(name) {
-                Kind::Recording(id) | Kind::Transcript(id) => (name, id, false),
-                Kind::Sidecar(file) => {
+                FileKind::Recording(id) | FileKind::Transcript(id) => (name, id, false),
+                FileKind::Sidecar(file) => {
                     (file, file.rsplit_once('.').map_or(file, |(id, _)| id), true)
                 }
-                Kind::Other => continue,
-                Kind::Odd => {
+                FileKind::Other => continue,
+                FileKind::Odd => {
                     sorted.odd += u32::from(!name.ends_with('/'));
                     continue;
                 }
@@ -104,7 +104,7 @@ impl Files {
                 entry.size = Some(object.size().unwrap_or(0));
                 entry.size_unknown = object.size().is_none();
                 entry.archived = object.archived();
-                entry.bare = matches!(kind(name), Kind::Transcript(_));
+                entry.bare = matches!(kind(name), FileKind::Transcript(_));
             }
         }
         sorted.files = files.into_values().collect();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{get, object, post};
 use crate::{
-    metadata::Row,
+    metadata::ConversationRow,
     options::{Direction, Options},
 };
 
@@ -16,7 +16,7 @@ const DETAILS: &str = "/api/v2/analytics/conversations/details";
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     /// Those that can be filed: a page past the end has none.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<ConversationRow>,
     /// Elements that are no conversation with a usable id.
     pub(crate) unusable: u64,
     /// The dropped fields of the rows, with the ids of their conversations.
@@ -36,7 +36,7 @@ impl Page {
                 ..Page::default()
             };
             for row in super::essential(body, "conversations")? {
-                match Row::read(row) {
+                match ConversationRow::read(row) {
                     Some((row, odd)) => {
                         if odd.count() > 0 {
                             page.odd.push((row.conversation.id.clone(), odd));

@@ -12,7 +12,7 @@ pub(crate) const IDS: usize = 100;
 /// The kind of object that an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum DirectoryKind {
     /// Users, deleted and inactive ones among them.
     Users,
     /// Queues.
@@ -22,11 +22,11 @@ pub(crate) enum Kind {
 }
 
 /// The request for the names of up to [`IDS`] ids.
-pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
+pub(crate) fn names(options: &Options, kind: DirectoryKind, ids: &[String]) -> Request {
     let (path, more) = match kind {
-        Kind::Users => ("users", "&state=any"),
-        Kind::Queues => ("routing/queues", ""),
-        Kind::WrapUpCodes => ("routing/wrapupcodes", ""),
+        DirectoryKind::Users => ("users", "&state=any"),
+        DirectoryKind::Queues => ("routing/queues", ""),
+        DirectoryKind::WrapUpCodes => ("routing/wrapupcodes", ""),
     };
     let ids: Vec<String> = ids.iter().map(|id| format!("id={}", escape(id))).collect();
     let ids = ids.join("&");
@@ -37,11 +37,11 @@ pub(crate) fn names(options: &Options, kind: Kind, ids: &[String]) -> Request {
 }
 
 /// The request for any one of them.
-pub(crate) fn all(options: &Options, kind: Kind) -> Request {
+pub(crate) fn all(options: &Options, kind: DirectoryKind) -> Request {
     let path = match kind {
-        Kind::Users => "users",
-        Kind::Queues => "routing/queues",
-        Kind::WrapUpCodes => "routing/wrapupcodes",
+        DirectoryKind::Users => "users",
+        DirectoryKind::Queues => "routing/queues",
+        DirectoryKind::WrapUpCodes => "routing/wrapupcodes",
     };
     get(options, &format!("/api/v2/{path}?pageSize=1"))
 }

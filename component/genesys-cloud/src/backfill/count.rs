@@ -15,14 +15,14 @@ use recording_source_sdk::{
 use super::{Backfill, PAGE, Phase};
 use crate::{
     api::{self, analytics},
-    metadata::{Row, iso},
+    metadata::{ConversationRow, iso},
     options::Options,
     window,
 };
 
 impl Backfill {
     /// Counts the conversations of a page by the day of their start.
-    pub(super) fn tally(&mut self, rows: &[Row]) {
+    pub(super) fn tally(&mut self, rows: &[ConversationRow]) {
         let mut seen = BTreeSet::new();
         for row in rows {
             if !seen.insert(&row.conversation.id) {

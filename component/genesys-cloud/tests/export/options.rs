@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn wrong_options_are_named() {
+    // Long: one table of mistakes.
     let cases = [
         ("{}", "region", "give either `region`"),
         (

@@ -23,8 +23,8 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     for (at, found) in odd {
         cleaned.push_str(&text[copied..at]);
         match found {
-            Found::Surrogate => cleaned.push_str("\\ufffd"),
-            Found::Control(byte) => cleaned.push_str(&format!("\\u{byte:04x}")),
+            RefusedPart::Surrogate => cleaned.push_str("\\ufffd"),
+            RefusedPart::Control(byte) => cleaned.push_str(&format!("\\u{byte:04x}")),
         }
         copied = at + found.len();
     }
@@ -34,18 +34,18 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
 
 /// A part of a string that a JSON parser refuses.
 #[derive(Clone, Copy)]
-enum Found {
+enum RefusedPart {
     /// The escape of half of a surrogate pair.
     Surrogate,
     /// A control character that is not escaped.
     Control(u8),
 }
 
-impl Found {
+impl RefusedPart {
     fn len(self) -> usize {
         match self {
-            Found::Surrogate => 6,
-            Found::Control(_) => 1,
+            RefusedPart::Surrogate => 6,
+            RefusedPart::Control(_) => 1,
         }
     }
 }
@@ -77,7 +77,7 @@ impl<'a> Scan<'a> {
 }
 
 impl Iterator for Scan<'_> {
-    type Item = (usize, Found);
+    type Item = (usize, RefusedPart);
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some(byte) = self.bytes.get(self.at).copied() {
@@ -93,10 +93,10 @@ impl Iterator for Scan<'_> {
                     }
                     Some(_) => {
                         self.at = at + 6;
-                        return Some((at, Found::Surrogate));
+                        return Some((at, RefusedPart::Surrogate));
                     }
                 },
-                0..0x20 if self.inside => return Some((at, Found::Control(byte))),
+                0..0x20 if self.inside => return Some((at, RefusedPart::Control(byte))),
                 _ => {}
             }
         }

@@ -51,7 +51,7 @@ pub(crate) enum PushError {
     Odd(String),
     /// There is no room for another job.
     #[error(
-        "{AT_ONCE} jobs are on already, and an organization may have no more: {0}; wait for one of them, or end it with `push cancel`"
+        "{AT_ONCE} jobs are already running, and an organization may have no more: {0}; wait for one of them, or end it with `push cancel`"
     )]
     Busy(String),
     /// The job has failed.

@@ -216,7 +216,7 @@ async fn follow(jobs: &Jobs, id: &str) -> anyhow::Result<Done> {
     let job = tokio::select! {
         job = following => job?,
         _ = stop.wait_for(|stop| *stop) => bail!(
-            "stopped; the job goes on at Genesys Cloud: `push follow {id}` looks at it again, `push cancel {id}` ends it"
+            "stopped; the job continues at Genesys Cloud: `push follow {id}` looks at it again, `push cancel {id}` ends it"
         ),
     };
     println!("{}", line(&job));

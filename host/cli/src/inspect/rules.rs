@@ -150,7 +150,7 @@ fn of_outcome(fetched: &Work, conversation: &str, result: &Reported) -> Option<S
             let count = of_it.count();
             (count != told.artifacts as usize).then(|| {
                 format!(
-                    "the outcome of the conversation {} tells of {} artifacts, and {count} were handed over",
+                    "the outcome of the conversation {} reports {} artifacts, but {count} were handed over",
                     printable(conversation),
                     told.artifacts
                 )

@@ -13,7 +13,7 @@ use recording_host_engine::Pipeline;
 use recording_host_model::{Event, Subscriber};
 use tokio::{sync::watch, time::Instant};
 
-/// What a run may take.
+/// The limits of a run.
 pub(super) struct Limits {
     bytes: Arc<Bytes>,
     ends: Option<Instant>,

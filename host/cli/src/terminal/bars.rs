@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use recording_host_model::{Event, Subscriber};
 use tokio::task::JoinHandle;
 
-use super::board::{Board, Line};
+use super::board::{Board, DisplayLine};
 
 /// The pause between two pictures.
 const TICK: Duration = Duration::from_millis(125);
@@ -23,7 +23,7 @@ pub(super) struct Bars {
     drawing: JoinHandle<()>,
 }
 
-/// What is drawn, and with what.
+/// The lines that are drawn, and the terminal that draws them.
 struct Drawn {
     multi: MultiProgress,
     board: Mutex<Board>,
@@ -108,10 +108,10 @@ impl Drawn {
 }
 
 /// A line with its bar, which takes what the texts leave of the columns.
-fn drawn(line: &Line, columns: usize) -> String {
+fn drawn(line: &DisplayLine, columns: usize) -> String {
     match line {
-        Line::Text(text) => text.clone(),
-        Line::Bar {
+        DisplayLine::Text(text) => text.clone(),
+        DisplayLine::Bar {
             before,
             done,
             total,

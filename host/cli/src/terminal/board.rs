@@ -21,7 +21,7 @@ const NARROW: u16 = 72;
 
 /// A line of the display.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum DisplayLine {
     /// A bar between what it is about and how far that is.
     Bar {
         /// The source and the stage.
@@ -68,9 +68,9 @@ struct Source {
     losses_told: Option<Instant>,
     /// The sinks that are unavailable.
     away: Vec<String>,
-    /// What sinks lacked when they were back.
+    /// The artifacts that sinks lacked when they were back.
     backlog: BTreeMap<String, u64>,
-    /// What is examined, and how far that is; none while it exports.
+    /// The things that are examined, and how far that is; none while it exports.
     examined: Option<(&'static str, u64, Option<u64>)>,
     /// Lines to be written above the display.
     lines: Vec<String>,
@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// The lines of the display on a terminal with so many columns.
-    pub(super) fn lines(&mut self, now: Instant, columns: u16) -> Vec<Line> {
+    pub(super) fn lines(&mut self, now: Instant, columns: u16) -> Vec<DisplayLine> {
         let width = self.sources.keys().map(|name| name.chars().count()).max();
         let width = width.unwrap_or_default();
         let detailed = self.sources.len() <= DETAILED;
@@ -146,18 +146,18 @@ impl Board {
                 (_, Some((subject, done, total))) => {
                     lines.push(examined(&name, subject, done, total));
                 }
-                (None, None) => lines.push(Line::Text(format!("{name}  begins"))),
+                (None, None) => lines.push(DisplayLine::Text(format!("{name}  begins"))),
                 (Some(progress), None) => {
                     lines.extend(source.stages(&name, progress, detailed, columns));
                 }
             }
         }
-        lines.push(Line::Text(self.waits(now)));
-        lines.push(Line::Text(self.totals(now)));
+        lines.push(DisplayLine::Text(self.waits(now)));
+        lines.push(DisplayLine::Text(self.totals(now)));
         lines
     }
 
-    /// What is waited for.
+    /// The line that says what is waited for.
     fn waits(&self, now: Instant) -> String {
         let mut waits = Vec::new();
         let (mut jobs, mut oldest, mut links) = (0, None, 0);
@@ -222,11 +222,11 @@ impl Board {
 }
 
 /// The line of a look at many things.
-fn examined(name: &str, subject: &str, done: u64, total: Option<u64>) -> Line {
+fn examined(name: &str, subject: &str, done: u64, total: Option<u64>) -> DisplayLine {
     let before = format!("{name}  {subject}");
     match total {
-        None => Line::Text(format!("{before}: {}", number(done))),
-        Some(total) => Line::Bar {
+        None => DisplayLine::Text(format!("{before}: {}", number(done))),
+        Some(total) => DisplayLine::Bar {
             before,
             done: done.min(total),
             total,
@@ -327,7 +327,13 @@ impl Source {
     }
 
     /// The lines of a source that exports.
-    fn stages(&self, name: &str, progress: &Progress, detailed: bool, columns: u16) -> Vec<Line> {
+    fn stages(
+        &self,
+        name: &str,
+        progress: &Progress,
+        detailed: bool,
+        columns: u16,
+    ) -> Vec<DisplayLine> {
         let found = progress.conversations;
         let counted = progress.counted.unwrap_or_default();
         let total = found.max(counted);
@@ -355,7 +361,7 @@ impl Source {
                     true => format!("{done_text:>digits$} of {}", number(total)),
                     false => format!("{done_text:>digits$} of {}  {end:<18}", number(total)),
                 };
-                Line::Bar {
+                DisplayLine::Bar {
                     before: format!("{name}  {stage:<10}"),
                     done: done.min(total),
                     total,

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
-use recording_host_sink_object_store::azure_blob::{self, Credentials, Options, Retry, Settings};
+use recording_host_sink_object_store::azure_blob::{
+    self, AzureBlobSinkConfig, BucketOptions, Credentials, Retry,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, name::plain_name, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
 
 /// Azure Blob Storage.
@@ -74,7 +76,7 @@ struct CredentialKeys {
 }
 
 impl Keys {
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<AzureBlobSinkConfig, ConfigError> {
         let given = &self.credentials;
         let optional = |name: &str, value: &Option<Hidden>| {
             secrets.optional(&format!("credentials.{name}"), value.as_ref())
@@ -101,12 +103,12 @@ impl Keys {
                 return Err(secrets.error("credentials", reason));
             }
         };
-        Ok(Settings {
+        Ok(AzureBlobSinkConfig {
             account: self.account.clone(),
             container: self.container.clone(),
             endpoint: self.endpoint.clone(),
             credentials,
-            options: Options {
+            options: BucketOptions {
                 prefix: self.prefix.clone(),
                 storage_class: self.access_tier.clone(),
                 object_metadata: self.object_metadata.clone(),
@@ -136,7 +138,11 @@ impl SinkKeys for Keys {
             let reason = "is empty; name the storage account";
             return Err(key(format!("{at}.account"), reason));
         }
-        plain_name(at, "container", &self.container)
+        Ok(())
+    }
+
+    fn bucket(&self) -> Option<&str> {
+        Some(&self.container)
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use recording_host_sink::{
     Overwrite, Sink,
-    filesystem::{Filesystem, Options},
+    filesystem::{Filesystem, FilesystemOptions},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,7 +76,7 @@ impl SinkKeys for Keys {
     }
 
     async fn open(&self, _: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
-        let options = Options {
+        let options = FilesystemOptions {
             mode: self.mode.map(|mode| mode.0),
             directory_mode: self.directory_mode.map(|mode| mode.0),
             overwrite: self.overwrite,

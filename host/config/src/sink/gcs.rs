@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
-use recording_host_sink_object_store::gcs::{self, Credentials, Options, Retry, Settings};
+use recording_host_sink_object_store::gcs::{
+    self, BucketOptions, Credentials, GcsSinkConfig, Retry,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, name::plain_name, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
 
 /// Google Cloud Storage.
@@ -61,7 +63,7 @@ struct CredentialKeys {
 }
 
 impl Keys {
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<GcsSinkConfig, ConfigError> {
         let given = &self.credentials;
         let service_account = secrets.optional(
             "credentials.service_account",
@@ -78,11 +80,11 @@ impl Keys {
                 return Err(secrets.error("credentials", reason));
             }
         };
-        Ok(Settings {
+        Ok(GcsSinkConfig {
             bucket: self.bucket.clone(),
             endpoint: self.endpoint.clone(),
             credentials,
-            options: Options {
+            options: BucketOptions {
                 prefix: self.prefix.clone(),
                 storage_class: self.storage_class.clone(),
                 object_metadata: self.object_metadata.clone(),
@@ -107,8 +109,8 @@ impl SinkKeys for Keys {
         Place::bucket("gcs", endpoint, &self.bucket, &self.prefix)
     }
 
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        plain_name(at, "bucket", &self.bucket)
+    fn bucket(&self) -> Option<&str> {
+        Some(&self.bucket)
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {

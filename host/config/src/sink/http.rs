@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use recording_host_model::hex;
 use recording_host_sink::{
     Sink,
-    http::{Auth, Http, Retry, Settings, Template, Timeout, Verb},
+    http::{Auth, Http, HttpSinkConfig, Retry, Template, Timeout, Verb},
 };
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
 use crate::place::Place;
@@ -69,7 +72,7 @@ enum AuthKeys {
 }
 
 impl Keys {
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<HttpSinkConfig, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
@@ -101,7 +104,7 @@ impl Keys {
                 None
             }
         };
-        Ok(Settings {
+        Ok(HttpSinkConfig {
             url,
             method: self.method,
             auth,
@@ -110,6 +113,13 @@ impl Keys {
             timeout: self.timeout,
         })
     }
+}
+
+/// The place below a URL whose path may be a secret: a digest stands for each part of the path.
+fn hidden(url: &Url) -> Place {
+    Place::url("http", url, |part| {
+        hex(&Sha256::digest(part))[..12].to_owned()
+    })
 }
 
 #[async_trait]
@@ -122,7 +132,7 @@ impl SinkKeys for Keys {
     /// that its path is given as a digest; a reference to a secret is given as it is.
     fn place(&self) -> Place {
         match Template::new(&self.url.0) {
-            Ok(url) => Place::hidden(url.base()),
+            Ok(url) => hidden(url.base()),
             Err(_) => Place::named("http", &self.url.0),
         }
     }
@@ -132,7 +142,7 @@ impl SinkKeys for Keys {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        Ok(Place::hidden(url.base()))
+        Ok(hidden(url.base()))
     }
 
     fn may_be_secret(&self) -> bool {

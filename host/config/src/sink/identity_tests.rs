@@ -60,7 +60,10 @@ async fn the_identity_of_a_sink_is_golden() {
             r#"{"encrypt":true,"layout":"flat","transcode":{"to":"flac"},"zip":"keep"}"#.to_owned(),
         ),
     ] {
-        assert_eq!(identity(keys).await, text);
+        // A build without codecs refuses the key.
+        if cfg!(feature = "transcode") || keys.get("transcode").is_none() {
+            assert_eq!(identity(keys).await, text);
+        }
     }
 }
 
@@ -78,9 +81,11 @@ async fn a_default_that_is_spelled_out_and_tuning_change_no_identity() {
     ] {
         assert_eq!(identity(keys.clone()).await, "{}", "{keys}");
     }
-    let spelled = json!({ "to": "wav", "channels": "keep", "original": "keep" });
-    let spelled = identity(json!({ "transcode": spelled })).await;
-    assert_eq!(spelled, r#"{"transcode":{"to":"wav"}}"#);
+    if cfg!(feature = "transcode") {
+        let spelled = json!({ "to": "wav", "channels": "keep", "original": "keep" });
+        let spelled = identity(json!({ "transcode": spelled })).await;
+        assert_eq!(spelled, r#"{"transcode":{"to":"wav"}}"#);
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,12 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// The value of [`place_key`](Self::place_key) if that is the name of a bucket, or of whatever a server calls
+    /// one.
+    fn bucket(&self) -> Option<&str> {
+        None
+    }
+
     /// Refuses names that name nothing, or something else than a name; `at` is the sink's place in
     /// the configuration.
     ///

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_s3::{
     Checksum, CleanupAfter, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock,
-    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, Settings, StorageClass, Timeout,
+    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, S3SinkConfig, StorageClass, Timeout,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use url::Url;
 
-use super::{ConfigError, Hidden, Secrets, name::plain_name, registry::SinkKeys};
-use crate::place::{Place, amazon};
+use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
+use crate::place::Place;
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -175,7 +176,7 @@ impl Keys {
         Ok(())
     }
 
-    fn settings(&self, secrets: &Secrets) -> Result<Settings, ConfigError> {
+    fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
         self.check_values(secrets)?;
         let storage_class = match &self.storage_class {
             Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
@@ -203,7 +204,7 @@ impl Keys {
             }
             Some(lock) => Some(lock.lock(secrets)?),
         };
-        Ok(Settings {
+        Ok(S3SinkConfig {
             bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
             region: self.region.clone(),
@@ -233,6 +234,41 @@ impl Keys {
     }
 }
 
+/// The server of Amazon S3: buckets have one name space for all regions of a partition.
+fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> {
+    let host = match endpoint {
+        None => None,
+        Some(endpoint) => {
+            let url = Url::parse(endpoint).ok()?;
+            let host = url.host_str()?.to_owned();
+            let suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"];
+            if !suffixes.iter().any(|suffix| host.ends_with(suffix)) {
+                return None;
+            }
+            Some(host)
+        }
+    };
+    // A region stands in the host: `s3.cn-north-1.amazonaws.com.cn`.
+    let told = |partition: &str| {
+        let region = region.is_some_and(|region| region.starts_with(partition));
+        let host = host.as_deref();
+        region
+            || host.is_some_and(|host| {
+                host.split(['.', '/'])
+                    .any(|part| part.starts_with(partition))
+            })
+    };
+    Some(if told("cn-") {
+        "https://s3.amazonaws.com.cn"
+    } else if told("us-gov-") {
+        "https://s3.us-gov.amazonaws.com"
+    } else if told("eusc-") {
+        "https://s3.amazonaws.eu"
+    } else {
+        "https://s3.amazonaws.com"
+    })
+}
+
 #[async_trait]
 impl SinkKeys for Keys {
     fn place_key(&self) -> &'static str {
@@ -247,8 +283,8 @@ impl SinkKeys for Keys {
         Place::bucket("s3", server, &self.bucket, &self.prefix)
     }
 
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        plain_name(at, "bucket", &self.bucket)
+    fn bucket(&self) -> Option<&str> {
+        Some(&self.bucket)
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {

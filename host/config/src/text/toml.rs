@@ -6,7 +6,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Kind, Node, Position, SyntaxError};
+use super::{Node, Position, RawValue, SyntaxError};
 
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let lines = Lines(text);
@@ -35,13 +35,13 @@ impl Lines<'_> {
         }
     }
 
-    fn table(&self, table: DeTable<'_>) -> Result<Kind, SyntaxError> {
+    fn table(&self, table: DeTable<'_>) -> Result<RawValue, SyntaxError> {
         let mut entries = Vec::new();
         for (name, value) in table {
             let at = self.position(name.span().start);
             entries.push((name.into_inner().into_owned(), at, self.node(value)?));
         }
-        Ok(Kind::Table(entries))
+        Ok(RawValue::Table(entries))
     }
 
     fn node(&self, value: Spanned<DeValue<'_>>) -> Result<Node, SyntaxError> {
@@ -60,7 +60,7 @@ impl Lines<'_> {
                 for item in list {
                     items.push(self.node(item)?);
                 }
-                let kind = Kind::List(items);
+                let kind = RawValue::List(items);
                 return Ok(Node { at, kind });
             }
             DeValue::String(text) => text.into_owned().into(),
@@ -82,7 +82,7 @@ impl Lines<'_> {
         };
         Ok(Node {
             at,
-            kind: Kind::Scalar(scalar),
+            kind: RawValue::Scalar(scalar),
         })
     }
 }

@@ -17,7 +17,7 @@ use recording_host_model::{
     layout::Layout,
     route::{Direction, Route},
 };
-use recording_host_transcode::{Channels, Form, Media, Original, Settings};
+use recording_host_transcode::{Channels, Form, Media, Original, TranscodeSettings};
 
 /// The name of the export from the source `name` by `options` of `interval` to `bindings`.
 pub(crate) fn label(
@@ -94,7 +94,7 @@ pub(crate) fn route(route: &Route) -> String {
     text
 }
 
-fn transcode(settings: &Settings) -> String {
+fn transcode(settings: &TranscodeSettings) -> String {
     let to = match settings.to {
         Form::Wav => "Wav",
         Form::Flac => "Flac",
@@ -170,13 +170,15 @@ mod tests {
              { media: true, metadata: true } }"
         );
         for channels in [Channels::Keep, Channels::Mix, Channels::Split] {
-            let settings = Settings {
+            let settings = TranscodeSettings {
                 to: Form::Flac,
                 channels,
                 when: Some(vec![Media::Ogg, Media::Wav, Media::Flac]),
                 original: Original::Drop,
             };
-            assert_eq!(transcode(&settings), format!("{settings:?}"));
+            // The type was called otherwise then.
+            let shown = format!("{settings:?}").replacen("TranscodeSettings", "Settings", 1);
+            assert_eq!(transcode(&settings), shown);
         }
     }
 
@@ -203,7 +205,7 @@ mod tests {
             route: routed(),
             zip: ArchiveMode::Keep,
             layout: Layout::flat(),
-            transcode: Some(Settings {
+            transcode: Some(TranscodeSettings {
                 to: Form::Wav,
                 channels: Channels::Mix,
                 when: None,

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::transfer::{ArchiveMode, SinkBinding};
-use recording_host_transcode::{Channels, Form, Media, Original, Settings};
+use recording_host_transcode::{Channels, Form, Media, Original, TranscodeSettings};
 
 impl SinkBinding {
     /// The keys that change which object stands under which key, by their names in a configuration,
@@ -35,7 +35,7 @@ impl SinkBinding {
     }
 }
 
-fn transcode(settings: &Settings) -> Value {
+fn transcode(settings: &TranscodeSettings) -> Value {
     let mut keys = Map::new();
     match settings.channels {
         Channels::Keep => {}

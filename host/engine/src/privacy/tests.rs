@@ -250,14 +250,14 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
         })
     };
     let mut same = told();
-    Privacy::default().told(&mut same);
+    Privacy::default().index_metadata(&mut same);
     assert_eq!(same, told());
     let privacy = privacy(
         &["ani", "agents"],
         &["tags", "attributes.note", "attributes.to"],
     );
     let mut hidden = told();
-    privacy.told(&mut hidden);
+    privacy.index_metadata(&mut hidden);
     let record = treated(&privacy);
     let ids = [&record.agents[0].id, &record.agents[1].id].map(String::as_str);
     let known = |meaning, name: &str, value: Option<&String>| {
@@ -297,7 +297,7 @@ fn a_note_on_an_object_keeps_its_code_where_sentences_are_dropped() {
         note: Some(note.clone()),
         aside: false,
         file: String::new(),
-        told: None,
+        index_metadata: None,
     };
     let (mut kept, mut cut) = (noted(), noted());
     privacy(&["ani"], &[]).object(&mut kept);

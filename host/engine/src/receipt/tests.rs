@@ -220,7 +220,7 @@ fn segment() -> Arc<Segment> {
             note: None,
             aside: number == 2,
             file: String::new(),
-            told: None,
+            index_metadata: None,
         };
         CompletedConversation {
             id,
@@ -244,13 +244,13 @@ fn segment() -> Arc<Segment> {
 const RECEIPT: &str = "receipts/date=1970-01-01/calls-000001.jsonl";
 
 /// A queue in which the segment is to be filed, and the sink in a folder.
-struct Lake {
+struct TestSink {
     queue: Queue,
     root: tempfile::TempDir,
     binding: SinkBinding,
 }
 
-impl Lake {
+impl TestSink {
     async fn new(encrypted: bool) -> Self {
         let queue = Queue::in_memory().unwrap();
         queue.expect_filing(1, "lake".into()).await.unwrap();
@@ -262,7 +262,7 @@ impl Lake {
             false => folder,
         };
         let binding = SinkBinding::new("lake", sink);
-        Lake {
+        TestSink {
             queue,
             root,
             binding,
@@ -307,7 +307,7 @@ impl Lake {
 #[tokio::test]
 async fn a_receipt_that_is_put_again_has_the_same_bytes_whatever_the_time_is() {
     for encrypted in [false, true] {
-        let lake = Lake::new(encrypted).await;
+        let lake = TestSink::new(encrypted).await;
         lake.commit(1).await;
         let (receipt, rows) = (lake.read(RECEIPT), lake.read(lake.rows()));
         assert!(lake.agrees());
@@ -329,7 +329,7 @@ async fn a_receipt_that_is_put_again_has_the_same_bytes_whatever_the_time_is() {
 #[tokio::test]
 async fn rows_that_are_gone_are_put_anew_as_long_as_no_receipt_names_them() {
     for encrypted in [false, true] {
-        let lake = Lake::new(encrypted).await;
+        let lake = TestSink::new(encrypted).await;
         lake.commit(1).await;
         lake.remove(RECEIPT);
         lake.remove(lake.rows());
@@ -351,7 +351,7 @@ async fn rows_that_are_gone_are_put_anew_as_long_as_no_receipt_names_them() {
 
 #[tokio::test]
 async fn what_is_kept_aside_is_no_recording() {
-    let lake = Lake::new(false).await;
+    let lake = TestSink::new(false).await;
     lake.commit(1).await;
     let receipt = String::from_utf8(lake.read(RECEIPT).unwrap()).unwrap();
     let (_, told, _) = entries(&receipt);
@@ -365,12 +365,12 @@ async fn what_is_kept_aside_is_no_recording() {
 
 #[tokio::test]
 async fn the_archive_carries_a_text_about_itself_and_leaves_that_of_others() {
-    let lake = Lake::new(true).await;
+    let lake = TestSink::new(true).await;
     lake.commit(1).await;
     let text = String::from_utf8(lake.read(README).unwrap()).unwrap();
     assert!(text.starts_with("Call recordings"), "{text}");
 
-    let lake = Lake::new(false).await;
+    let lake = TestSink::new(false).await;
     let info = PutOptions::default();
     let own = Body::whole(Bytes::from_static(b"Our bucket"));
     lake.binding.sink.put(README, info, own).await.unwrap();
@@ -420,7 +420,7 @@ impl Store for Unreadable {
 
 #[tokio::test]
 async fn a_sink_that_may_be_written_and_not_read_is_filed_to() {
-    let mut lake = Lake::new(false).await;
+    let mut lake = TestSink::new(false).await;
     let folder = Filesystem::new(lake.root.path().to_owned());
     lake.binding = SinkBinding::new("lake", Arc::new(Unreadable(folder)));
     lake.commit(1).await;

@@ -1,4 +1,4 @@
-//! What waits in a run, for those who watch it.
+//! Counts the work that waits in a run, for those who watch it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use recording_host_model::{Backlog, Segment};
 use recording_host_state::QueueError;
 
 impl Engine {
-    /// What waits now, and how much of the vendor's limit is used.
+    /// The work that waits now, and how much of the vendor's limit is used.
     pub(super) async fn backlog(&self) -> Result<Backlog, QueueError> {
         let stock = self.queue.stock().await?;
         let names = self.bindings.iter().map(|binding| &binding.name);
@@ -32,7 +32,7 @@ impl Engine {
     }
 }
 
-/// What is unavailable of a segment's conversations, by code; nothing of one that takes the place of others,
+/// The recordings of a segment's conversations that are unavailable, by code; nothing of one that takes the place of others,
 /// which have named it before.
 pub(super) fn losses(segment: &Segment) -> BTreeMap<String, usize> {
     let mut losses = BTreeMap::new();

@@ -50,7 +50,7 @@ impl Engine {
                 break;
             };
             let away = |place: &usize| in_flight.sinks.is_unavailable(*place);
-            link.owed.extend(link.to.iter().copied().filter(away));
+            link.backlog.extend(link.to.iter().copied().filter(away));
             link.to.retain(|place| !away(place));
             let transfer = Arc::clone(&self.transfer);
             let to = link
@@ -123,10 +123,10 @@ impl Engine {
         link.contents.lost = contents.lost;
         let mut left = self.took(&mut link, &failed, in_flight).await?;
         // One that was away when the download began may be back, and gets it by the same link.
-        left.append(&mut link.owed);
+        left.append(&mut link.backlog);
         for place in left {
             match in_flight.sinks.is_unavailable(place) {
-                true => link.owed.push(place),
+                true => link.backlog.push(place),
                 false => link.to.push(place),
             }
         }
@@ -136,7 +136,7 @@ impl Engine {
         }
         if let (true, true, Some((_, message))) = (
             link.took.is_empty(),
-            link.owed.is_empty(),
+            link.backlog.is_empty(),
             link.occupied.first(),
         ) {
             return Ok(Some(ArtifactResult::failed(key, OCCUPIED, message)));
@@ -146,7 +146,7 @@ impl Engine {
             return Ok(Some(ArtifactResult {
                 artifact: key,
                 took: Vec::new(),
-                owed: self.names(&link.owed),
+                backlog: self.names(&link.backlog),
                 result: Ok(ArtifactContents::default()),
             }));
         }
@@ -260,7 +260,7 @@ impl Engine {
         ArtifactResult {
             artifact,
             took: self.names(&link.took),
-            owed: self.names(&link.owed),
+            backlog: self.names(&link.backlog),
             result: Ok(link.contents),
         }
     }
@@ -370,14 +370,14 @@ impl Engine {
         }
         in_flight.sinks.succeeded(place);
         in_flight.backfill.look();
-        let owed = self.replicate_backlog(vec![place], in_flight).await?;
+        let backlog = self.replicate_backlog(vec![place], in_flight).await?;
         let name = &self.bindings[place].name;
         self.events.emit(|| Event::SinkAvailable {
             sink: name.clone(),
-            backlog: owed,
+            backlog,
         });
         self.warn(&format!(
-            "sink {name} is back; it lacks {owed} artifacts, which are fetched once more"
+            "sink {name} is back; it lacks {backlog} artifacts, which are fetched once more"
         ));
         Ok(())
     }
@@ -392,7 +392,7 @@ impl Engine {
             .iter()
             .map(|place| self.bindings[*place].name.clone());
         let mut count = 0;
-        for (split, keys) in self.queue.owed(names.collect()).await? {
+        for (split, keys) in self.queue.backlog(names.collect()).await? {
             count += in_flight.links.want(&split, keys);
         }
         Ok(count)

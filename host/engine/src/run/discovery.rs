@@ -285,7 +285,7 @@ impl Engine {
             let any = !in_flight.splits.is_searching();
             let gathered = self
                 .queue
-                .gather(&self.export, self.fetch_size, any, now)
+                .next_batch(&self.export, self.fetch_size, any, now)
                 .await?;
             let Some((name, conversations)) = gathered else {
                 let due = self.next_wanted().await?.filter(|due| *due > now);

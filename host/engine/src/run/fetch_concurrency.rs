@@ -38,7 +38,7 @@ pub(super) struct FetchConcurrency {
     refusals: u64,
 }
 
-/// What there is to heed at a time.
+/// The measurements that count at a time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Demand {
     /// How many jobs have ended since the last look.
@@ -73,7 +73,7 @@ impl FetchConcurrency {
     }
 
     /// Heeds what has happened since the last look, at a time (ms).
-    pub(super) fn look(&mut self, demand: Demand, now: u64) {
+    pub(super) fn adjust(&mut self, demand: Demand, now: u64) {
         if demand.refusals > self.refusals {
             self.refusals = demand.refusals;
             if now >= self.rest {
@@ -160,7 +160,7 @@ mod tests {
                 usual: usual(takes).filter(|_| second > 60),
                 ..WAITING
             };
-            limit.look(demand, second * 1000);
+            limit.adjust(demand, second * 1000);
             highest = highest.max(limit.limit());
         }
         (limit.limit(), highest)
@@ -170,7 +170,7 @@ mod tests {
     fn it_doubles_in_the_time_of_a_job_as_long_as_that_helps() {
         let mut limit = FetchConcurrency::new(512, 0);
         let ended = 8;
-        limit.look(Demand { ended, ..WAITING }, 60_000);
+        limit.adjust(Demand { ended, ..WAITING }, 60_000);
         assert_eq!(limit.limit(), 24);
         assert_eq!(course(60_000.0, 1e9, 10), (512, 512));
         assert_eq!(FetchConcurrency::new(5, 0).limit(), 5);
@@ -185,7 +185,7 @@ mod tests {
                 usual: usual(time),
                 ..WAITING
             };
-            limit.look(demand, now);
+            limit.adjust(demand, now);
             limit.limit()
         };
         assert_eq!(look(60_000.0, 60_000), 24);
@@ -212,7 +212,7 @@ mod tests {
                 limited: second % 2 == 0,
                 ..WAITING
             };
-            limit.look(demand, second * 1000);
+            limit.adjust(demand, second * 1000);
         }
         assert_eq!(limit.limit(), 16);
     }
@@ -224,15 +224,15 @@ mod tests {
             refusals: 3,
             ..WAITING
         };
-        limit.look(refused, 1000);
+        limit.adjust(refused, 1000);
         assert_eq!(limit.limit(), 11);
         refused.refusals = 4;
-        limit.look(refused, 2000);
+        limit.adjust(refused, 2000);
         assert_eq!(limit.limit(), 11, "one sign");
         refused.ended = 2;
-        limit.look(refused, 30_000);
+        limit.adjust(refused, 30_000);
         assert_eq!(limit.limit(), 11);
-        limit.look(refused, 62_000);
+        limit.adjust(refused, 62_000);
         assert_eq!(limit.limit(), 13);
     }
 
@@ -240,7 +240,7 @@ mod tests {
     fn those_that_wait_for_long_do_not_hold_up_others_for_good() {
         let mut limit = FetchConcurrency::new(512, 0);
         for second in 0..600 {
-            limit.look(WAITING, second * 1000);
+            limit.adjust(WAITING, second * 1000);
         }
         assert!(limit.limit() > 40, "{}", limit.limit());
     }

@@ -52,7 +52,7 @@ impl Upkeep {
     }
 }
 
-/// What came of filing.
+/// The result of filing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filed {
     /// True if every sink has all that is closed; one that is unavailable gets it later.

@@ -1,7 +1,7 @@
 //! How long the vendor's jobs take, and when it is worth asking whether one is done: a poll too early
 //! costs a request of the limit, one too late costs time.
 //!
-//! Whether a job was done when it was asked about is all that is known of its time, so that is what is
+//! All that is known of a job's time is whether it was done when it was asked about, so that is what is
 //! learned from: the age at which most jobs of a kind are done moves down a little whenever one was done at
 //! that age, and up by more whenever one was not. Where it comes to rest, the share of those that are done
 //! is the one that is wanted, however the times are spread, and it follows a vendor that grows slow.
@@ -55,7 +55,7 @@ pub(super) struct Usual {
 /// The known times of jobs.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
-    kinds: HashMap<String, Kind>,
+    kinds: HashMap<String, KindTimes>,
     /// The jobs that splits wait for.
     waiting: HashMap<String, Waiting>,
     /// How many jobs have ended since this was last taken, and the kind of the last one.
@@ -65,7 +65,7 @@ pub(super) struct JobTimes {
 
 /// The times of jobs of a kind.
 #[derive(Debug, Default)]
-struct Kind {
+struct KindTimes {
     /// The times of the first jobs (ms).
     first: Vec<u64>,
     /// The age at which most of them are done (ms), once some are known.
@@ -90,7 +90,7 @@ struct Waiting {
     counted: bool,
 }
 
-impl Kind {
+impl KindTimes {
     /// Notes that a job was not done at an age, and when it is likely to be, if that is told (ms).
     fn not_done(&mut self, age: f64, likely: Option<f64>, counted: &mut bool) {
         let Some(usual) = &mut self.usual else {

@@ -23,7 +23,7 @@ pub(super) struct Link {
     /// The sinks that it is still to be brought to, by their places.
     pub(super) to: Vec<usize>,
     /// The sinks that get it later, by their places.
-    pub(super) owed: Vec<usize>,
+    pub(super) backlog: Vec<usize>,
     /// The sinks that have taken it, and what is in them.
     pub(super) took: Vec<usize>,
     pub(super) contents: ArtifactContents,
@@ -31,7 +31,7 @@ pub(super) struct Link {
     pub(super) occupied: Vec<(usize, String)>,
     /// True if it has been requested often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
-    /// What is done for it.
+    /// The work that is under way for it.
     pub(super) span: Span,
 }
 
@@ -42,7 +42,7 @@ impl Link {
             artifact,
             split: split.to_owned(),
             to,
-            owed: Vec::new(),
+            backlog: Vec::new(),
             took: Vec::new(),
             contents: ArtifactContents::default(),
             occupied: Vec::new(),

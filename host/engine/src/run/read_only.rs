@@ -27,11 +27,11 @@ use recording_host_state::Status;
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckFinding {
     /// The subject of the check.
     pub subject: String,
     /// How it is.
-    pub state: State,
+    pub state: CheckState,
     /// The result, and how to fix it if it is not good.
     pub text: String,
 }
@@ -39,7 +39,7 @@ pub struct Finding {
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// As it should be.
     Good,
     /// It works, but not as well as it might.
@@ -62,7 +62,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error`] if the queue cannot be read.
     pub async fn status(&self) -> Result<Option<Status>, Error> {
-        match self.look(&self.identified()?).await? {
+        match self.open_read_only(&self.identified()?).await? {
             Some((queue, _)) => {
                 let mut status = queue.status().await?;
                 let now = self.clock.now();
@@ -79,7 +79,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error`] if the queue cannot be read.
     pub async fn losses(&self, most: usize) -> Result<Vec<Loss>, Error> {
-        let Some((queue, _)) = self.look(&self.identified()?).await? else {
+        let Some((queue, _)) = self.open_read_only(&self.identified()?).await? else {
             return Ok(Vec::new());
         };
         let losses = queue.losses(most, false).await?.into_iter();
@@ -111,7 +111,7 @@ impl Pipeline {
     pub async fn dry_run(&self) -> Result<DryRun, Error> {
         let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
         let queue = self
-            .look(&self.identified()?)
+            .open_read_only(&self.identified()?)
             .await?
             .map(|(queue, _)| queue);
         let intake = Intake::new(self.source.privacy.clone());
@@ -124,14 +124,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the source is not configured right.
-    pub async fn check(&self) -> Result<Vec<Finding>, Error> {
+    pub async fn check(&self) -> Result<Vec<CheckFinding>, Error> {
         let findings = Mutex::new(Vec::new());
         let parts = 1 + self.bindings.len();
         let examined = Examined::new(&self.events, "parts tried", parts);
         let source = async {
-            let bad = |text: String| Finding {
+            let bad = |text: String| CheckFinding {
                 subject: "source".to_owned(),
-                state: State::Bad,
+                state: CheckState::Bad,
                 text,
             };
             let checked = timeout(CHECK, self.check_source(&findings)).await;
@@ -145,12 +145,14 @@ impl Pipeline {
         };
         let sinks = join_all(self.bindings.iter().map(|binding| async {
             let (state, text) = match timeout(CHECK, binding.sink.check()).await {
-                Ok(Ok(health)) => (State::Good, health.found),
-                Ok(Err(SinkError { key, reason, .. })) => (State::Bad, format!("{key}: {reason}")),
-                Err(_) => (State::Bad, late()),
+                Ok(Ok(health)) => (CheckState::Good, health.found),
+                Ok(Err(SinkError { key, reason, .. })) => {
+                    (CheckState::Bad, format!("{key}: {reason}"))
+                }
+                Err(_) => (CheckState::Bad, late()),
             };
             examined.one();
-            Finding {
+            CheckFinding {
                 subject: format!("sink {}", binding.name),
                 state,
                 text,
@@ -166,20 +168,20 @@ impl Pipeline {
     }
 
     /// Tries out the source, and adds what it finds.
-    async fn check_source(&self, findings: &Mutex<Vec<Finding>>) -> Result<(), RunError> {
+    async fn check_source(&self, findings: &Mutex<Vec<CheckFinding>>) -> Result<(), RunError> {
         let (session, _) = self.session(self.connect().await?, Patience::None);
         let started = session.start(Purpose::Check).await?;
         let mut take = |step: recording_host_model::Step| {
             let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
-            for fact in step.updates {
-                if let Update::Finding(found) = fact {
-                    findings.push(Finding {
+            for update in step.updates {
+                if let Update::Finding(found) = update {
+                    findings.push(CheckFinding {
                         subject: found.subject,
                         text: found.text,
                         state: match found.verdict {
-                            Verdict::Good => State::Good,
-                            Verdict::Doubtful => State::Doubtful,
-                            Verdict::Bad => State::Bad,
+                            Verdict::Good => CheckState::Good,
+                            Verdict::Doubtful => CheckState::Doubtful,
+                            Verdict::Bad => CheckState::Bad,
                         },
                     });
                 }
@@ -195,7 +197,7 @@ impl Pipeline {
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let (session, _) = self.session(self.connect().await?, Patience::Usual);
         let identity = self.identified()?;
-        let label = match self.look(&identity).await? {
+        let label = match self.open_read_only(&identity).await? {
             Some((_, label)) => label,
             None => identity.label.clone(),
         };

@@ -19,7 +19,7 @@ pub(super) struct Results {
 }
 
 /// The artifacts that were written down.
-pub(super) type Settled = Result<Vec<String>, RunError>;
+pub(super) type SettledArtifacts = Result<Vec<String>, RunError>;
 
 impl Results {
     /// Takes on what became of artifacts.
@@ -48,7 +48,10 @@ impl Engine {
     }
 
     /// Heeds that results are written down; until then, links to the same artifacts are ignored.
-    pub(super) fn on_settled(settled: Settled, in_flight: &mut InFlight) -> Result<(), RunError> {
+    pub(super) fn on_settled(
+        settled: SettledArtifacts,
+        in_flight: &mut InFlight,
+    ) -> Result<(), RunError> {
         in_flight.links.settled(&settled?);
         Ok(())
     }
@@ -57,7 +60,7 @@ impl Engine {
     pub(super) async fn settle_all(
         &self,
         results: &mut Results,
-        settling: &mut JoinSet<Settled>,
+        settling: &mut JoinSet<SettledArtifacts>,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         while let Some(settled) = settling.join_next().await {
@@ -91,7 +94,7 @@ struct ResultWriter {
 }
 
 impl ResultWriter {
-    async fn settle(&self, mut batch: Vec<ArtifactResult>) -> Settled {
+    async fn settle(&self, mut batch: Vec<ArtifactResult>) -> SettledArtifacts {
         let keys = batch.iter().map(|one| one.artifact.clone()).collect();
         self.remove_copies(&mut batch).await?;
         self.write(batch).await?;

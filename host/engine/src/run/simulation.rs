@@ -30,7 +30,7 @@ use recording_host_model::{Events, Origin, OriginRole, RateLimit, clock::Clock};
 use recording_host_state::Queue;
 use source::Source;
 use vendor::Vendor;
-use world::{Change, DAY, Lake, START, World};
+use world::{Change, DAY, START, TestSink, World};
 
 /// Requests that the simulated vendor allows in a minute.
 const ALLOWED: u32 = 120;
@@ -58,6 +58,7 @@ fn run(
     refill: Option<&'static str>,
     repair: bool,
 ) -> Engine {
+    // Long: one value, field by field.
     let world = Arc::clone(world);
     let origins = [
         Origin {
@@ -108,7 +109,7 @@ fn run(
         bindings: sinks
             .into_iter()
             .map(|name| {
-                let lake = Lake::new(name, Arc::clone(&world), clock);
+                let lake = TestSink::new(name, Arc::clone(&world), clock);
                 Arc::new(SinkBinding::new(name, Arc::new(lake)))
             })
             .collect(),
@@ -146,9 +147,10 @@ fn run(
 
 /// Exports a world to its end, through crashes at any moment.
 async fn export(world: &Arc<Mutex<World>>, seed: u64) {
+    // Long: the loop of an export through crashes, in order.
     let queue = Queue::in_memory().unwrap();
     let (_running, stop) = watch::channel(false);
-    let mut dice = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let (mut crashes, follows) = {
         let world = world.lock().unwrap();
         (world.crashes, world.days)
@@ -176,7 +178,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
             } else {
                 90_000
             };
-            dice.random_range(0..scale)
+            rng.random_range(0..scale)
         } else {
             u64::MAX
         };
@@ -209,7 +211,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
             Err(_) if end.is_some_and(|end| clock.now() >= end) => return,
             Err(_) => {
                 crashes = crashes.saturating_sub(1);
-                if let Some(change) = change.take_if(|_| dice.random_bool(0.5)) {
+                if let Some(change) = change.take_if(|_| rng.random_bool(0.5)) {
                     repair = matches!(change, Change::Damage);
                     refill = world.lock().unwrap().change_sinks(change);
                 }

@@ -5,11 +5,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::Follow;
+use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
-use recording_host_http::Allow;
-#[cfg(feature = "aws")]
-use recording_host_sink_s3::credentials::Identity;
+use recording_host_http::OriginAllowList;
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
@@ -21,7 +19,7 @@ pub struct SourceConfig {
     /// The credentials.
     pub auth: Option<Auth>,
     /// The origins that the operator allows; none for all that the component wants.
-    pub allow: Option<Allow>,
+    pub allow: Option<OriginAllowList>,
     /// True if the component came with the program: where it says that tokens are issued, the client's
     /// secret is sent. Any other component has no say in that.
     pub builtin: bool,
@@ -94,18 +92,5 @@ pub enum Auth {
     /// A secret for the header that the source names, such as an API key.
     Secret(SecretString),
     /// An AWS identity.
-    #[cfg(feature = "aws")]
     Aws(Box<AwsAuth>),
-}
-
-/// An AWS identity, and what its requests are signed for.
-#[cfg(feature = "aws")]
-#[derive(Clone, Debug)]
-pub struct AwsAuth {
-    /// Where its credentials come from.
-    pub identity: Identity,
-    /// The region; without one, that of the source's options, or of AWS' own settings.
-    pub region: Option<String>,
-    /// The service, such as `s3`.
-    pub service: String,
 }

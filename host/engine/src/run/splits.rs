@@ -109,7 +109,7 @@ impl Splits {
     }
 
     /// Notes that the component trapped; returns how often in a row.
-    pub(super) fn trapped(&mut self, id: &str) -> u32 {
+    pub(super) fn on_trap(&mut self, id: &str) -> u32 {
         let traps = self.traps.entry(id.to_owned()).or_default();
         *traps += 1;
         *traps
@@ -277,9 +277,9 @@ mod tests {
         let mut splits = splits(&["a"]);
         assert_eq!(splits.failed("a", 5), (5, 1));
         assert_eq!(splits.failed("a", 8), (5, 2));
-        assert_eq!((splits.trapped("a"), splits.trapped("a")), (1, 2));
+        assert_eq!((splits.on_trap("a"), splits.on_trap("a")), (1, 2));
         splits.answered("a");
-        assert_eq!(splits.trapped("a"), 1);
+        assert_eq!(splits.on_trap("a"), 1);
         splits.succeeded("a");
         assert_eq!(splits.failed("a", 9), (9, 1));
     }

@@ -39,7 +39,7 @@ impl Engine {
             limited: waits && self.answers.delay(Priority::Poll) >= SCARCE,
             refusals: self.answers.refused_to_begin(),
         };
-        in_flight.fetches.look(demand, self.clock.elapsed());
+        in_flight.fetches.adjust(demand, self.clock.elapsed());
     }
 
     /// Starts as many steps as may be under way.

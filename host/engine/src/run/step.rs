@@ -220,7 +220,7 @@ impl Engine {
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let now = self.clock.now();
-        let traps = in_flight.splits.trapped(&split.id);
+        let traps = in_flight.splits.on_trap(&split.id);
         if traps < TRAPS {
             let due = now + pause(traps);
             in_flight.splits.resume_at(split.id.clone(), due);
@@ -256,7 +256,7 @@ impl Engine {
         let failure = Abandoned {
             code: code.to_owned(),
             message,
-            passing: code == UNAVAILABLE,
+            retryable: code == UNAVAILABLE,
             // Whatever it is about one of them that cannot be dealt with, the others are without it.
             divisible: code != UNAVAILABLE,
         };
@@ -361,7 +361,7 @@ pub fn source_error(error: &SourceError) -> String {
         SourceError::Auth(text) => format!("the log-in failed: {text}"),
         SourceError::Forbidden(permission) => {
             format!(
-                "a permission is missing: {permission}; give it to whom the source's `auth` names"
+                "a permission is missing: {permission}; grant it to the client that the source's `auth` names"
             )
         }
         SourceError::Gone(text) => format!("gone: {text}"),

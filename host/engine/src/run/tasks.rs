@@ -11,7 +11,7 @@ use super::{
     RunError, TICK,
     backfill::BackfillDone,
     deliver::{ProbeDone, TransferDone},
-    settle::Settled,
+    settle::SettledArtifacts,
     step::StepDone,
 };
 use recording_host_model::clock::Clock;
@@ -24,7 +24,7 @@ pub(super) struct Tasks {
     pub(super) probes: JoinSet<ProbeDone>,
     pub(super) backfills: JoinSet<BackfillDone>,
     /// At most one: results are written down in their order.
-    pub(super) settling: JoinSet<Settled>,
+    pub(super) settling: JoinSet<SettledArtifacts>,
 }
 
 /// The event that happened next.
@@ -33,7 +33,7 @@ pub(super) enum Happened {
     TransferDone(Box<TransferDone>),
     ProbeDone(ProbeDone),
     BackfillDone(Box<BackfillDone>),
-    Settled(Settled),
+    Settled(SettledArtifacts),
     Time,
     Stop,
 }

@@ -12,15 +12,15 @@ use crate::transfer::claim::Unfit;
 use recording_host_model::{Artifact, ArtifactKey, KeyContext, MissingRecording};
 
 /// Checks that all of a file came, `total` bytes, if only the file itself says where it ends.
-pub(super) fn complete(told: &MediaLength, total: u64) -> Result<(), Unfit> {
-    let reason = match told.told(total) {
+pub(super) fn complete(length: &MediaLength, total: u64) -> Result<(), Unfit> {
+    let reason = match length.claimed(total) {
         Some(length) => format!("the connection ended after {total} of {length} bytes"),
-        None if told.is_unended() => {
+        None if length.is_unended() => {
             format!("the connection ended after {total} bytes, before the last page of the file")
         }
         None => return Ok(()),
     };
-    Err(Unfit::not_a_recording(reason, told.extension()))
+    Err(Unfit::not_a_recording(reason, length.extension()))
 }
 
 impl Spooled {

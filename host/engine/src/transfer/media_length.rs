@@ -27,7 +27,7 @@ pub(super) struct MediaLength {
     header: Vec<u8>,
     need: usize,
     /// The length of the file, once it has stated that.
-    told: Option<u64>,
+    claimed: Option<u64>,
     done: bool,
 }
 
@@ -78,7 +78,7 @@ impl MediaLength {
             next: 0,
             header: Vec::new(),
             need,
-            told: None,
+            claimed: None,
         }
     }
 
@@ -123,7 +123,7 @@ impl MediaLength {
                 };
             }
             Piece::Last(length) => {
-                self.told = begin.checked_add(length);
+                self.claimed = begin.checked_add(length);
                 self.done = true;
             }
             _ => self.done = true,
@@ -146,8 +146,8 @@ impl MediaLength {
     }
 
     /// The length that the file states, if it is more than came, `total`.
-    pub(super) fn told(&self, total: u64) -> Option<u64> {
-        self.told.filter(|told| total < *told).or(self.lacking())
+    pub(super) fn claimed(&self, total: u64) -> Option<u64> {
+        self.claimed.filter(|told| total < *told).or(self.lacking())
     }
 
     /// The extension of files of its form.

@@ -18,7 +18,7 @@ pub(super) struct ObjectTarget {
     pub(super) name: Name,
     pub(super) content_type: String,
     /// Its metadata in the index of its archive.
-    pub(super) told: Option<Arc<IndexMetadata>>,
+    pub(super) index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 /// The role of a file for its recording.
@@ -111,7 +111,7 @@ impl ObjectTarget {
             sha256: sha256.to_owned(),
             etag: None,
             stored: None,
-            told: self.told.clone(),
+            index_metadata: self.index_metadata.clone(),
             note: None,
             aside: false,
             file: self.file(),

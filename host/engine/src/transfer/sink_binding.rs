@@ -31,9 +31,9 @@ pub struct SinkBinding {
     /// How it wants archives.
     pub zip: ArchiveMode,
     /// How it wants recordings, if not as they are.
-    pub transcode: Option<recording_host_transcode::Settings>,
+    pub transcode: Option<recording_host_transcode::TranscodeSettings>,
     /// How it wants rows.
-    pub metadata: recording_host_metadata::Settings,
+    pub metadata: recording_host_metadata::RowSettings,
     /// The selection of conversations and content that it takes.
     pub route: Route,
     /// Where the media lie in it.
@@ -52,7 +52,7 @@ impl SinkBinding {
             sink: Arc::new(Named::new(name, sink)),
             zip: ArchiveMode::default(),
             transcode: None,
-            metadata: recording_host_metadata::Settings::default(),
+            metadata: recording_host_metadata::RowSettings::default(),
             route: Route::default(),
             layout: Layout::default(),
             place: None,

@@ -20,7 +20,7 @@ use super::{
 };
 use recording_host_model::{Artifact, hex};
 use recording_host_transcode::{
-    Channels, Original, Settings, TranscodeError, Transcoded, transcode,
+    Channels, Original, TranscodeError, TranscodeSettings, Transcoded, transcode,
 };
 use recording_host_zip::{Room, Spool};
 
@@ -63,9 +63,17 @@ pub(super) fn wanted(bindings: &[&SinkBinding], content_type: &str) -> bool {
 
 impl SinkBinding {
     /// The form in which it wants recordings of this type, if not as they are.
-    fn transcoding(&self, content_type: &str) -> Option<&Settings> {
+    fn transcoding(&self, content_type: &str) -> Option<&TranscodeSettings> {
         let settings = self.transcode.as_ref();
         settings.filter(|settings| settings.takes(content_type))
+    }
+}
+
+/// Notes with each object why it is as it was recorded, by its sink.
+fn annotate(kept: &mut DeliveryReport, reasons: &[(&String, String)]) {
+    for (sink, object) in &mut kept.contents.objects {
+        let reason = reasons.iter().find(|(name, _)| *name == sink);
+        object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
     }
 }
 
@@ -112,11 +120,8 @@ impl Transfer {
             match self.make(settings, original).await? {
                 Making::Already => as_it_is.extend(wanting),
                 Making::Refused(reason) => {
-                    notes.extend(
-                        wanting
-                            .iter()
-                            .map(|binding| (&binding.name, reason.clone())),
-                    );
+                    let refused = wanting.iter();
+                    notes.extend(refused.map(|binding| (&binding.name, reason.clone())));
                     as_it_is.extend(wanting);
                 }
                 Making::Files(files, _room) => {
@@ -162,10 +167,7 @@ impl Transfer {
             let mut kept = DeliveryReport::default();
             let whole = Some((original.size, original.sha256.clone()));
             kept.note(&sound, stored, target, whole);
-            for (sink, object) in &mut kept.contents.objects {
-                let reason = notes.iter().find(|(name, _)| *name == sink);
-                object.note = reason.map(|(_, reason)| format!("{CODE}: {reason}"));
-            }
+            annotate(&mut kept, &notes);
             delivery.contents.objects.extend(kept.contents.objects);
             delivery.failed.extend(kept.failed);
         }
@@ -175,7 +177,7 @@ impl Transfer {
     /// Transcodes a recording into the spool.
     async fn make(
         &self,
-        settings: &Settings,
+        settings: &TranscodeSettings,
         original: &Digested,
     ) -> Result<Making, TransferError> {
         let mut wanted = original.size;
@@ -224,9 +226,9 @@ fn grouped<'a>(
     content_type: &str,
 ) -> (
     Vec<&'a SinkBinding>,
-    Vec<(&'a Settings, Vec<&'a SinkBinding>)>,
+    Vec<(&'a TranscodeSettings, Vec<&'a SinkBinding>)>,
 ) {
-    let mut groups: Vec<(&Settings, Vec<&SinkBinding>)> = Vec::new();
+    let mut groups: Vec<(&TranscodeSettings, Vec<&SinkBinding>)> = Vec::new();
     let mut as_it_is = Vec::new();
     for binding in bindings {
         let Some(settings) = binding.transcoding(content_type) else {
@@ -243,7 +245,7 @@ fn grouped<'a>(
 
 impl Name {
     /// The name of a file that is made of this one.
-    fn made(&self, settings: &Settings, channel: Option<u16>) -> Name {
+    fn made(&self, settings: &TranscodeSettings, channel: Option<u16>) -> Name {
         let to = settings.to.extension();
         let ending = match (channel, settings.channels) {
             (Some(channel), _) => format!("ch{channel}.{to}"),
@@ -269,7 +271,7 @@ impl Name {
 /// Transcodes on a thread that may block; none if nothing is to be done.
 fn made(
     input: File,
-    settings: &Settings,
+    settings: &TranscodeSettings,
     place: &Arc<Mutex<Meter>>,
 ) -> Result<Option<Vec<Made>>, TranscodeError> {
     let open = || Metered::new(place);
@@ -383,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_is_made_has_a_name_of_its_own() {
-        let settings = |to, channels| Settings {
+        let settings = |to, channels| TranscodeSettings {
             to,
             channels,
             when: None,

@@ -41,7 +41,7 @@ pub(super) const NO_INDEX: &str =
     "the source hands over an archive of many recordings without an index of it";
 
 /// The verdict on an archive.
-enum Verdict {
+enum ArchiveVerdict {
     /// This is in it, and it is certain what is not.
     Settled(DeliveryReport),
     /// It has a flaw that may have come by the download.
@@ -81,14 +81,14 @@ impl Transfer {
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
             match self.contents(artifact, bindings, &spooled, sure).await? {
-                Verdict::Settled(delivery) => return Ok(delivery),
-                Verdict::Doubtful(reason) if tried == DOWNLOADS => {
+                ArchiveVerdict::Settled(delivery) => return Ok(delivery),
+                ArchiveVerdict::Doubtful(reason) if tried == DOWNLOADS => {
                     return Err(TransferError::Link(format!(
                         "{DOWNLOADS} downloads of a zip brought different bytes, and none was sound; the last one: {reason}"
                     ))
                     .into());
                 }
-                Verdict::Doubtful(_) => {}
+                ArchiveVerdict::Doubtful(_) => {}
             }
             before = Some(spooled.sha256);
             self.downloads.back_off(tried, None).await;
@@ -104,7 +104,7 @@ impl Transfer {
         bindings: &[&SinkBinding],
         spooled: &Spooled,
         sure: bool,
-    ) -> Result<Verdict, AttemptError> {
+    ) -> Result<ArchiveVerdict, AttemptError> {
         let mut bindings = bindings.to_vec();
         bindings.retain(|binding| binding.route.content.media);
         let unpack = with_zip(&bindings, ArchiveMode::Unpack);
@@ -119,7 +119,7 @@ impl Transfer {
         plan.known = self.queue.known(owners).await.map_err(host)?;
         let doubt = |problems: &[Problem]| {
             let first = problems.first().filter(|_| !sure);
-            first.map(|problem| Verdict::Doubtful(problem.to_string()))
+            first.map(|problem| ArchiveVerdict::Doubtful(problem.to_string()))
         };
         if let Some(verdict) = doubt(&plan.problems) {
             return Ok(verdict);
@@ -153,7 +153,7 @@ impl Transfer {
         delivery.contents.missing = plan.missing;
         let told = missing(&plan.problems, &whole.keys(&bindings));
         delivery.contents.missing.extend(told);
-        Ok(Verdict::Settled(delivery))
+        Ok(ArchiveVerdict::Settled(delivery))
     }
 
     /// Brings each file of an archive to the sinks that want it so; ends early with a verdict if there
@@ -162,10 +162,10 @@ impl Transfer {
         &self,
         archive: Arc<Archive>,
         bindings: Vec<&SinkBinding>,
-        plan: &mut plan::Plan,
+        plan: &mut plan::UnpackPlan,
         bundle: bool,
-        doubt: &(dyn Fn(&[Problem]) -> Option<Verdict> + Sync),
-    ) -> Result<Result<DeliveryReport, Verdict>, AttemptError> {
+        doubt: &(dyn Fn(&[Problem]) -> Option<ArchiveVerdict> + Sync),
+    ) -> Result<Result<DeliveryReport, ArchiveVerdict>, AttemptError> {
         let files = plan.files.iter();
         let taken = files.map(|(_, target)| target.place());
         let mut unpacking = Unpacking {

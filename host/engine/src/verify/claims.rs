@@ -9,7 +9,7 @@ use crate::receipt::{Claims, ReceiptHeader, SourceCount};
 
 /// The content of the headers, export by export.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct HeaderClaims {
     exports: BTreeMap<String, Export>,
 }
 
@@ -25,7 +25,7 @@ struct Export {
     form: Option<String>,
 }
 
-impl Told {
+impl HeaderClaims {
     /// Adds a header.
     pub(super) fn add(&mut self, header: &ReceiptHeader) {
         let export = self.exports.entry(header.export.clone()).or_default();
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_day_that_another_export_of_the_same_form_proves_is_no_gap() {
         let told = |forms: [&str; 2]| {
-            let mut told = Told::default();
+            let mut told = HeaderClaims::default();
             for (export, form) in ["before", "calls"].into_iter().zip(forms) {
                 told.add(&ReceiptHeader {
                     export: export.into(),
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_last_claim_counts_and_a_day_inside_it_that_is_gone_is_a_gap() {
-        let mut told = Told::default();
+        let mut told = HeaderClaims::default();
         told.add(&header(5, 20, 10, &[(7, 3), (9, 2)]));
         told.add(&header(6, 19, 8, &[(4, 1), (7, 2), (11, 8)]));
         let days = [5, 6, 9].map(|day| (("calls".to_owned(), format!("2026-01-{day:02}")), 4));

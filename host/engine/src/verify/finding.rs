@@ -17,7 +17,7 @@ pub enum Difference {
     /// An object has other bytes.
     Content,
     /// An object is there, and no receipt names it.
-    Surplus,
+    Unexpected,
     /// A receipt, or a row that belongs to it, cannot be read, or one contradicts the other about an
     /// object.
     Receipt,
@@ -50,7 +50,7 @@ impl Difference {
             Difference::Missing => "missing",
             Difference::Size => "size",
             Difference::Content => "content",
-            Difference::Surplus => "surplus",
+            Difference::Unexpected => "unexpected",
             Difference::Receipt => "receipt",
             Difference::Entries => "entries",
             Difference::Repeated => "repeated",
@@ -71,8 +71,8 @@ impl Difference {
             Difference::Missing | Difference::Size | Difference::Content => {
                 "objects were removed or changed; `run --repair` takes them from another sink, or fetches them again"
             }
-            Difference::Surplus => {
-                "objects that no receipt names; of an export that still runs that is normal, else remove them"
+            Difference::Unexpected => {
+                "objects that no receipt names; while an export runs this is normal, otherwise remove them"
             }
             Difference::Receipt | Difference::Entries | Difference::Outcome | Difference::Rows => {
                 "receipts or rows were changed; restore the files from a copy, or let `run --repair` file their conversations again"

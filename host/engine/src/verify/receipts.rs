@@ -61,7 +61,7 @@ impl Check<'_> {
             if self.is_void(&key)
                 && let Some(found) = one(self.store, &key).await?
             {
-                self.surplus(key, found.size);
+                self.unexpected(key, found.size);
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Check<'_> {
         let (key, header) = (reading.key, &reading.header);
         match header.receipt {
             1 => self.report.without_claims += 1,
-            _ => self.told.add(header),
+            _ => self.claims.add(header),
         }
         if let Some(prefix) = header.prefix.as_ref().filter(|prefix| !prefix.is_empty()) {
             self.prefixes.insert(prefix.clone());
@@ -182,7 +182,7 @@ impl Check<'_> {
                 listed(&header.outcomes)
             )
         } else if header.receipt > 1 && header.entries_sha256.as_ref() != Some(&totals.sha256) {
-            "its lines are not those that its header has the sha256 of".to_owned()
+            "the sha256 of its lines is not the one in its header".to_owned()
         } else {
             return;
         };

@@ -20,11 +20,11 @@ pub(super) struct Comparison {
     encrypted: bool,
     /// True if the rows describe objects in another sink.
     elsewhere: bool,
-    told: HashMap<String, Told>,
+    told: HashMap<String, LineAndRows>,
 }
 
 /// A line about a conversation, and what was seen of its rows.
-struct Told {
+struct LineAndRows {
     line: u64,
     attempt: u32,
     outcome: Outcome,
@@ -48,7 +48,7 @@ impl Comparison {
         if let Some(before) = self.told.get(&entry.conversation_id) {
             return Some(before.line);
         }
-        let told = Told {
+        let told = LineAndRows {
             line,
             attempt: entry.attempt,
             outcome: entry.outcome(),
@@ -111,7 +111,7 @@ impl Comparison {
 
     /// Everything that the rows lack, once all of them were compared.
     pub(super) fn rest(self) -> Vec<Contradiction> {
-        let mut told: Vec<(String, Told)> = self.told.into_iter().collect();
+        let mut told: Vec<(String, LineAndRows)> = self.told.into_iter().collect();
         told.sort_by_key(|(_, told)| told.line);
         let elsewhere = self.elsewhere;
         let each = told.into_iter().flat_map(|(conversation, told)| {
@@ -134,7 +134,7 @@ fn same(object: &ReceiptObject, row: &KnownRow, encrypted: bool) -> bool {
     recording && (encrypted || (bytes && size))
 }
 
-impl Told {
+impl LineAndRows {
     /// How attempt, outcome and reasons differ from those in a row, if they do.
     fn unlike(&self, row: &KnownRow) -> Option<String> {
         let line = self.line;

@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use super::{
     Check,
-    claims::Told,
+    claims::HeaderClaims,
     expected_objects::ExpectedObjects,
     finding::{Difference, Finding, ObjectKind, SegmentId},
 };
@@ -158,7 +158,7 @@ impl ExpectedObjects {
 
 impl Check<'_> {
     /// Compares all receipts that were read with each other, and with what they claim.
-    pub(super) async fn segments(&mut self, told: Told) -> Result<(), SinkError> {
+    pub(super) async fn segments(&mut self, told: HeaderClaims) -> Result<(), SinkError> {
         let mut void = self.ledger.receipt_keys().await?;
         void.retain(|key| self.is_void(key));
         self.ledger.set_void(void).await?;

@@ -181,3 +181,34 @@ impl Columns for Rows {
 fn named(list: &[Party]) -> impl Iterator<Item = (&str, Option<&str>)> {
     list.iter().map(|(id, name)| (id.as_str(), name.as_deref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+
+    use super::{Columns, Rows};
+    use crate::schema::{COLUMNS, ColumnType};
+
+    #[test]
+    fn the_columns_are_those_that_are_written() {
+        let written = Rows::schema();
+        let written: Vec<(&str, ColumnType, bool)> = written
+            .fields()
+            .iter()
+            .map(|field| {
+                let kind = match field.data_type() {
+                    DataType::Utf8 => ColumnType::Text,
+                    DataType::Int64 => ColumnType::Long,
+                    DataType::Int32 => ColumnType::Int,
+                    DataType::Timestamp(..) => ColumnType::Instant,
+                    DataType::Map(..) => ColumnType::Map,
+                    DataType::List(of) if *of.data_type() == DataType::Utf8 => ColumnType::Texts,
+                    DataType::List(_) => ColumnType::Parties,
+                    other => panic!("{other}"),
+                };
+                (field.name().as_str(), kind, !field.is_nullable())
+            })
+            .collect();
+        assert_eq!(written, COLUMNS);
+    }
+}

@@ -61,7 +61,7 @@ pub fn sidecar(settled: &CompletedConversation, object: &Object) -> Option<(Stri
     let agents = record.agents.iter().map(|(id, _)| id.as_str());
     let own = |name: &str, in_index: &str| {
         let known = record.recordings.get(&object.recording);
-        let told = object.told.as_ref();
+        let told = object.index_metadata.as_ref();
         known
             .and_then(|known| known.get(name))
             .or_else(|| told?.others.get(in_index))

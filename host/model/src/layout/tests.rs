@@ -75,6 +75,7 @@ fn each_layout_has_the_keys_that_its_documentation_tells() {
 
 #[test]
 fn hostile_ids_neither_leave_the_prefix_nor_meet() {
+    // Long: one table of ids.
     let long = "x".repeat(5000);
     let ids = [
         "",
@@ -190,6 +191,7 @@ fn no_two_bundles_share_a_key_and_plain_ids_stay_as_they_are() {
 
 #[test]
 fn a_template_that_could_do_harm_is_refused_with_the_way_out() {
+    // Long: one table of templates.
     for (key, message) in [
         (
             "calls/{conversation}/{recording}{part}",
@@ -352,6 +354,7 @@ fn a_layout_is_given_by_its_name_or_as_a_table() {
 
 #[test]
 fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
+    // Long: one document, field by field.
     let object = Object {
         conversation: "c1".to_owned(),
         recording: "r1".to_owned(),
@@ -362,7 +365,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         sha256: String::new(),
         etag: None,
         stored: None,
-        told: None,
+        index_metadata: None,
         note: None,
         aside: false,
         file: String::new(),

@@ -90,7 +90,7 @@ series! {
     oldest_job: Family<Labels, Float> = "source_job_oldest_seconds",
     /// How many downloads may be under way at once, for now.
     concurrency: Family<Labels, Gauge> = "adaptive_concurrency_limit",
-    /// What waits: artifacts for a download, artifacts and receipts for a sink.
+    /// The work that waits: artifacts for a download, artifacts and receipts for a sink.
     buffer_events: Family<Labels, Gauge> = "buffer_size_events",
     /// Bytes on the disk of `data_dir`: of the queue, and of what waits to be unpacked or transcoded.
     buffer_bytes: Family<Labels, Gauge> = "buffer_size_bytes",

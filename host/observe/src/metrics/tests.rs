@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use recording_host_model::Stored;
+use recording_host_model::StoredArtifact;
 
 #[test]
 fn events_are_counted_by_source_and_sink() {
+    // Long: one table of events and series.
     let metrics = Metrics::new("1.2.3");
     let calls = metrics.subscriber(Measured {
         source: "calls".to_owned(),
@@ -24,7 +25,7 @@ fn events_are_counted_by_source_and_sink() {
     calls.on_event(&Event::ArtifactStored {
         stored: BTreeMap::from([(
             "lake".to_owned(),
-            Stored {
+            StoredArtifact {
                 objects: 2,
                 bytes: 7,
             },

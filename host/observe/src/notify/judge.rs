@@ -9,10 +9,10 @@ use super::{Notice, Occasion, Target};
 
 /// How a source is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct SourceState {
     /// The error that its run ended with.
     pub(super) error: Option<String>,
-    /// What keeps it from its work.
+    /// The obstacles to its work.
     pub(super) hindrances: Vec<String>,
     pub(super) lag: Option<Duration>,
     /// Recordings that are unavailable, since the start, by code.
@@ -20,16 +20,16 @@ pub(super) struct State {
 }
 
 /// Returns true if no run has failed and none is `stuck`.
-pub(super) fn lives(states: &BTreeMap<String, State>, stuck: &[String]) -> bool {
+pub(super) fn lives(states: &BTreeMap<String, SourceState>, stuck: &[String]) -> bool {
     stuck.is_empty() && states.values().all(|state| state.error.is_none())
 }
 
-/// What one target has been told.
+/// The notices that one target has had.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     /// When each source was told of for each occasion.
     at: BTreeMap<(String, Occasion), Instant>,
-    /// What has been told and is not over.
+    /// The occasions that were told and are not over.
     open: BTreeSet<(String, Occasion)>,
     /// Since when a source has been failing.
     failing: BTreeMap<String, Instant>,
@@ -42,7 +42,7 @@ impl Judge {
     pub(super) fn due(
         &mut self,
         target: &Target,
-        states: &BTreeMap<String, State>,
+        states: &BTreeMap<String, SourceState>,
         now: Instant,
     ) -> Vec<Notice> {
         let mut due = Vec::new();
@@ -79,7 +79,7 @@ impl Judge {
         &mut self,
         target: &Target,
         source: &str,
-        state: &State,
+        state: &SourceState,
         now: Instant,
     ) -> Option<Notice> {
         if let Some(error) = &state.error {
@@ -100,7 +100,7 @@ impl Judge {
         occasion == Occasion::Failure && self.failing.contains_key(source)
     }
 
-    fn new_losses(&self, source: &str, state: &State) -> BTreeMap<String, u64> {
+    fn new_losses(&self, source: &str, state: &SourceState) -> BTreeMap<String, u64> {
         let told = self.losses.get(source);
         let before = |code: &str| told.and_then(|told| told.get(code)).copied().unwrap_or(0);
         let new = state.losses.iter();

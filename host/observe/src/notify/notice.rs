@@ -16,9 +16,9 @@ pub struct Notice {
     pub of: Occasion,
     /// The source.
     pub source: String,
-    /// What happened, in words.
+    /// The event in words.
     pub text: String,
-    /// What is newly unavailable, by code; of losses alone.
+    /// The recordings that are newly unavailable, by code; of losses alone.
     pub losses: BTreeMap<String, u64>,
     /// How far behind the source is; of a lag alone.
     pub lag: Option<Duration>,

@@ -1,4 +1,4 @@
-use super::{judge::State, *};
+use super::{judge::SourceState, *};
 
 fn target() -> Target {
     Target {
@@ -20,26 +20,26 @@ fn target() -> Target {
 }
 
 /// A target over time: what it is told after so many seconds, if all is delivered.
-struct Told {
+struct Notified {
     judge: Judge,
     target: Target,
     began: Instant,
 }
 
-impl Told {
+impl Notified {
     fn new(target: Target) -> Self {
-        Told {
+        Notified {
             judge: Judge::default(),
             target,
             began: Instant::now(),
         }
     }
 
-    fn at(&mut self, seconds: u64, state: &State) -> Vec<String> {
+    fn at(&mut self, seconds: u64, state: &SourceState) -> Vec<String> {
         self.delivered(seconds, state, true)
     }
 
-    fn delivered(&mut self, seconds: u64, state: &State, delivered: bool) -> Vec<String> {
+    fn delivered(&mut self, seconds: u64, state: &SourceState, delivered: bool) -> Vec<String> {
         let now = self.began + Duration::from_secs(seconds);
         let states = BTreeMap::from([("calls".to_owned(), state.clone())]);
         let due = self.judge.due(&self.target, &states, now);
@@ -50,17 +50,17 @@ impl Told {
     }
 }
 
-fn failing() -> State {
-    State {
+fn failing() -> SourceState {
+    SourceState {
         hindrances: vec!["the source does not answer".to_owned()],
-        ..State::default()
+        ..SourceState::default()
     }
 }
 
 #[test]
 fn a_failure_is_told_once_it_lasts_and_its_end_at_once() {
-    let mut told = Told::new(target());
-    let (well, fails) = (State::default(), failing());
+    let mut told = Notified::new(target());
+    let (well, fails) = (SourceState::default(), failing());
     assert!(told.at(0, &well).is_empty());
     assert!(told.at(10, &fails).is_empty(), "it may pass");
     assert!(told.at(309, &fails).is_empty());
@@ -79,8 +79,8 @@ fn what_comes_and_goes_is_told_no_more_often_than_the_limit() {
         failing: Duration::ZERO,
         ..target()
     };
-    let mut told = Told::new(target);
-    let (well, fails) = (State::default(), failing());
+    let mut told = Notified::new(target);
+    let (well, fails) = (SourceState::default(), failing());
     assert_eq!(told.at(0, &fails).len(), 1);
     assert_eq!(told.at(10, &well).len(), 1);
     for second in 11..900 {
@@ -92,13 +92,13 @@ fn what_comes_and_goes_is_told_no_more_often_than_the_limit() {
 
 #[test]
 fn losses_are_counted_together_until_they_may_be_told() {
-    let mut told = Told::new(target());
-    let lost = |archived, deleted| State {
+    let mut told = Notified::new(target());
+    let lost = |archived, deleted| SourceState {
         losses: BTreeMap::from([
             ("archived".to_owned(), archived),
             ("deleted".to_owned(), deleted),
         ]),
-        ..State::default()
+        ..SourceState::default()
     };
     let text = "recordings of calls are unavailable:";
     assert_eq!(told.at(0, &lost(2, 0)), [format!("{text} 2 archived")]);
@@ -110,30 +110,33 @@ fn losses_are_counted_together_until_they_may_be_told() {
 
 #[test]
 fn a_notice_that_was_not_delivered_is_due_again() {
-    let mut told = Told::new(target());
-    let behind = State {
+    let mut told = Notified::new(target());
+    let behind = SourceState {
         lag: Some(Duration::from_secs(7200)),
-        ..State::default()
+        ..SourceState::default()
     };
     let text = ["calls is 120 minutes behind"];
     assert_eq!(told.delivered(0, &behind, false), text);
     assert!(told.at(10, &behind).is_empty());
     assert_eq!(told.at(900, &behind), text);
-    assert_eq!(told.at(901, &State::default()), ["calls has caught up"]);
+    assert_eq!(
+        told.at(901, &SourceState::default()),
+        ["calls has caught up"]
+    );
 }
 
 #[test]
 fn nobody_is_told_of_what_they_do_not_want_to_hear() {
-    let mut told = Told::new(Target {
+    let mut told = Notified::new(Target {
         on: BTreeSet::from([Occasion::Failure]),
         ..target()
     });
-    let state = State {
+    let state = SourceState {
         error: Some("the disk is full".to_owned()),
         losses: BTreeMap::from([("archived".to_owned(), 1)]),
         lag: Some(Duration::from_secs(99_999)),
-        ..State::default()
+        ..SourceState::default()
     };
     assert_eq!(told.at(0, &state), ["calls fails: the disk is full"]);
-    assert!(told.at(1, &State::default()).is_empty());
+    assert!(told.at(1, &SourceState::default()).is_empty());
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{DAY_MS, Index};
 use crate::PageError;
 
-/// What became of the conversations of a day.
+/// The outcomes of the conversations of a day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Day {
     /// Conversations of each outcome.

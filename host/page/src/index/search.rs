@@ -15,7 +15,7 @@ pub(crate) const COUNTED: usize = 10_000;
 /// Names that a part of a name may stand for.
 const NAMES: usize = 500;
 
-/// What is asked. Empty texts ask for nothing.
+/// The filters of a search. Empty texts filter nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// A number, or words: any of the texts of a row, from the beginning of each word.

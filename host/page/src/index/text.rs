@@ -3,7 +3,7 @@
 /// How long a text is that is sought or shown in a list, in characters.
 const LONGEST: usize = 200;
 
-/// What is added to a text that would be as long as a UUID: no text has it.
+/// The byte that is added to a text which would be as long as a UUID: no text has it.
 const NO_UUID: u8 = 0xff;
 
 /// An id in as few bytes as it needs: a UUID in 16, any other as its text behind a zero, in any other number.

@@ -9,7 +9,7 @@ use crate::{
     archive::ReceiptLine,
     index::printable,
     media::{Shown, shown},
-    verify::Verdict,
+    verify::FileVerdict,
 };
 
 /// A recording with all that is shown of it.
@@ -20,7 +20,7 @@ pub(crate) struct Detail<'a> {
     pub(crate) n: usize,
     pub(crate) row: &'a Row,
     pub(crate) line: &'a Result<ReceiptLine, PageError>,
-    pub(crate) verdict: Option<&'a Verdict>,
+    pub(crate) verdict: Option<&'a FileVerdict>,
     /// The text of the file, and true if it was cut.
     pub(crate) text: Option<&'a (String, bool)>,
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Options, group_commit::NewFolders, set_mode};
+use super::{FilesystemOptions, group_commit::NewFolders, set_mode};
 
 /// A file beside its place. Its name follows from the key, so that what a killed process left is
 /// overwritten by the next attempt.
@@ -25,7 +25,11 @@ pub(super) fn is_part(name: &OsStr) -> bool {
 }
 
 impl Part {
-    pub(super) fn open(target: &Path, options: &Options, folders: &NewFolders) -> io::Result<Self> {
+    pub(super) fn open(
+        target: &Path,
+        options: &FilesystemOptions,
+        folders: &NewFolders,
+    ) -> io::Result<Self> {
         let folder = folder_of(target);
         folders.make(folder, options.directory_mode)?;
         let mut name = std::ffi::OsString::from(".");
@@ -230,7 +234,11 @@ mod tests {
     use super::*;
 
     fn open(target: &Path) -> io::Result<Part> {
-        Part::open(target, &Options::default(), &NewFolders::default())
+        Part::open(
+            target,
+            &FilesystemOptions::default(),
+            &NewFolders::default(),
+        )
     }
 
     #[test]

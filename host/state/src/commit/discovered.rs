@@ -24,7 +24,7 @@ pub(super) enum Added {
 
 /// The report on a conversation that was found.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct FoundReport<'a> {
     /// True if its outcome comes with it.
     pub(super) outcome: bool,
     /// The outcome that settles it at once if it is new.
@@ -40,27 +40,17 @@ pub(super) fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
     names: &mut Lookup,
     found: &Conversation,
-    told: Told<'_>,
+    told: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
-    let mut record = ConversationRecord::from(found);
-    for list in [
-        &mut record.agents,
-        &mut record.queues,
-        &mut record.wrap_up_codes,
-    ] {
-        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
-            *name = names.get(tx, id)?;
-        }
-    }
-    let record = json(&record)?;
+    let record = json(&named_record(tx, names, found)?)?;
     let ended = found.end.map(|end| end as i64);
     let extent = found.revision.map(|extent| extent as i64);
     file_alike(tx, &found.id)?;
     let new = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO conversation
-             (id, day, start, ended, recorded, record, outcome, lost, status, due, extent, live, attempt)
+             (id, day, start, ended, recorded, record, outcome, lost, status, due, revision, live, attempt)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
                1 + ifnull((SELECT attempt FROM earlier WHERE conversation = ?1), 0))",
         )?
@@ -84,34 +74,8 @@ pub(super) fn add_conversation(
     // The start of a conversation known from receipts alone was not known.
     tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
         .execute(params![found.id, found.start as i64])?;
-    // The facts from a fetch are not replaced by those from a later search. A conversation that has ended by
-    // now need not be waited for.
-    let was_live: Option<bool> = tx
-        .prepare_cached(concat!(
-            "SELECT live FROM conversation WHERE id = ?1 AND ",
-            stage!(Found),
-            " AND fetch IS NULL"
-        ))?
-        .query_row([&found.id], |row| row.get(0))
-        .optional()?;
-    tx.prepare_cached(
-        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
-         extent = CASE WHEN ?6 > ifnull(extent, 0) THEN ?6 ELSE extent END,
-         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
-         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
-         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
-    )?
-    .execute(params![
-        found.id,
-        record,
-        ended,
-        found.recorded,
-        told.outcome,
-        extent,
-        told.live,
-        now as i64
-    ])?;
-    if was_live == Some(true) && !told.live {
+    let was_live = refresh(tx, found, &record, told, now)?;
+    if was_live && !told.live {
         return Ok(Added::Again);
     }
     if !comes_up_again(tx, found, told, now)? {
@@ -119,7 +83,7 @@ pub(super) fn add_conversation(
     }
     tx.prepare_cached(
         "UPDATE conversation SET record = ?2, start = ?3, ended = ?4, recorded = ?5, live = 0,
-         extent = ifnull(?6, extent) WHERE id = ?1",
+         revision = ifnull(?6, revision) WHERE id = ?1",
     )?
     .execute(params![
         found.id,
@@ -132,11 +96,67 @@ pub(super) fn add_conversation(
     Ok(Added::Again)
 }
 
+/// Writes down what is known by now of a conversation of which nothing has been made; returns true if it was
+/// waited for to end. The facts from a fetch are not replaced by those from a later search.
+fn refresh(
+    tx: &rusqlite::Transaction<'_>,
+    found: &Conversation,
+    record: &str,
+    told: FoundReport<'_>,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let was_live: Option<bool> = tx
+        .prepare_cached(concat!(
+            "SELECT live FROM conversation WHERE id = ?1 AND ",
+            stage!(Found),
+            " AND fetch IS NULL"
+        ))?
+        .query_row([&found.id], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        concat!("UPDATE conversation SET ended = ?3, recorded = ?4,
+         revision = CASE WHEN ?6 > ifnull(revision, 0) THEN ?6 ELSE revision END,
+         record = json_patch(?2, json_object('recordings', json(ifnull(record ->> 'recordings', '{}')))),
+         due = CASE WHEN live AND NOT ?7 THEN ?8 ELSE due END, live = live AND ?7
+         WHERE id = ?1 AND ", stage!(Found), " AND (?5 OR fetch IS NULL)"),
+    )?
+    .execute(params![
+        found.id,
+        record,
+        found.end.map(|end| end as i64),
+        found.recorded,
+        told.outcome,
+        found.revision.map(|extent| extent as i64),
+        told.live,
+        now as i64
+    ])?;
+    Ok(was_live == Some(true))
+}
+
+/// The record of a conversation, with the names that are known of its parties.
+fn named_record(
+    tx: &rusqlite::Transaction<'_>,
+    names: &mut Lookup,
+    found: &Conversation,
+) -> rusqlite::Result<ConversationRecord> {
+    let mut record = ConversationRecord::from(found);
+    for list in [
+        &mut record.agents,
+        &mut record.queues,
+        &mut record.wrap_up_codes,
+    ] {
+        for (id, name) in list.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = names.get(tx, id)?;
+        }
+    }
+    Ok(record)
+}
+
 /// Takes up again what was filed, if there is something to do for it; says whether there is.
 fn comes_up_again(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
-    told: Told<'_>,
+    told: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
     if told.live {
@@ -150,7 +170,7 @@ fn comes_up_again(
     // A conversation that is under way is taken up again when it has been filed.
     let extent = found.revision.map(|extent| extent as i64);
     tx.prepare_cached(
-        concat!("UPDATE conversation SET grown = max(?2, ifnull(grown, 0)) WHERE id = ?1 AND ?2 > ifnull(extent, 0)
+        concat!("UPDATE conversation SET newer_revision = max(?2, ifnull(newer_revision, 0)) WHERE id = ?1 AND ?2 > ifnull(revision, 0)
          AND ((", stage!(Settled), " OR ", stage!(Closing), ") OR (", stage!(Found), " AND fetch IS NOT NULL))"),
     )?
     .execute(params![found.id, extent])?;
@@ -170,7 +190,7 @@ fn take_up(
             "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND ",
             stage!(InEverySink),
             "
-             AND (?2 AND NOT recorded OR ?3 > ifnull(extent, 0) OR live)"
+             AND (?2 AND NOT recorded OR ?3 > ifnull(revision, 0) OR live)"
         ))?
         .query_row(params![found.id, found.recorded, extent], Filed::read)
         .optional()?;

@@ -15,9 +15,9 @@ pub fn goes_on(told: &ReportedOutcome) -> bool {
 
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
 pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
-    let (outcome, bundle, passing) = outcome(told);
+    let (outcome, bundle, retryable) = outcome(told);
     // Artifacts that were announced may still come.
-    if passing || bundle.is_some() || announced(told) > Some(0) {
+    if retryable || bundle.is_some() || announced(told) > Some(0) {
         return None;
     }
     Some(outcome)
@@ -27,13 +27,13 @@ pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
 /// get better.
 fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
-    let mut passing = false;
+    let mut retryable = false;
     let outcome = match &told.result {
         Reported::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
         Reported::HandedOver(handed) => {
             let missing = handed.missing.iter().map(|missing| {
                 let failure = &missing.failure;
-                passing |= failure.retryable;
+                retryable |= failure.retryable;
                 (failure.code.clone(), failure.message.clone())
             });
             Outcome::Partial {
@@ -49,14 +49,14 @@ fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
             reason: reason.clone(),
         },
         Reported::Failed(failure) => {
-            passing = failure.retryable;
+            retryable = failure.retryable;
             Outcome::Failed {
                 code: failure.code.clone(),
                 message: failure.message.clone(),
             }
         }
     };
-    (outcome, bundle, passing)
+    (outcome, bundle, retryable)
 }
 
 /// How many artifacts the source says that there are of a conversation.
@@ -72,10 +72,10 @@ pub(super) fn set_outcome(
     tx: &rusqlite::Transaction<'_>,
     told: &ReportedOutcome,
 ) -> rusqlite::Result<()> {
-    let (result, bundle, passing) = outcome(told);
+    let (result, bundle, retryable) = outcome(told);
     let text = json(&result)?;
     tx.prepare_cached(concat!(
-        "UPDATE conversation SET outcome = ?2, bundle = ?3, passing = ?4, announced = ?5
+        "UPDATE conversation SET outcome = ?2, bundle = ?3, retryable = ?4, announced = ?5
          WHERE id = ?1 AND ",
         stage!(Found)
     ))?
@@ -83,7 +83,7 @@ pub(super) fn set_outcome(
         told.conversation,
         text,
         bundle,
-        passing,
+        retryable,
         announced(told)
     ])?;
     Ok(())

@@ -11,7 +11,7 @@ const COLUMNS: [&str; 8] = [
 
 /// The columns in a receipt of a conversation, which stay as long as its stage with a final outcome does.
 const FINAL: [&str; 7] = [
-    "day", "segment", "record", "outcome", "attempt", "extent", "lost",
+    "day", "segment", "record", "outcome", "attempt", "revision", "lost",
 ];
 
 /// Has the database refuse what the life cycle does not know, with debug assertions: a change from a

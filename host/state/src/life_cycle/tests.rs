@@ -174,7 +174,7 @@ impl Life {
         let failure = Abandoned {
             code: "gone".to_owned(),
             message: String::new(),
-            passing: false,
+            retryable: false,
             divisible,
         };
         let abandoned = self.queue.abandon(name.to_owned(), failure, NOW).await;

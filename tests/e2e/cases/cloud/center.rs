@@ -67,7 +67,7 @@ impl Answer {
 pub(super) type Hook = dyn Fn(Ask<'_>) -> Option<Answer> + Send + Sync;
 
 /// The content of the contact center, and the requests to it.
-pub(super) struct Center {
+pub(super) struct ScriptedCenter {
     pub(super) conversations: Vec<(Value, Vec<Recording>)>,
     pub(super) hook: Box<Hook>,
     pub(super) seen: Mutex<Seen>,
@@ -83,7 +83,7 @@ pub(super) struct Seen {
     pub(super) wrong: Vec<String>,
 }
 
-impl Center {
+impl ScriptedCenter {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

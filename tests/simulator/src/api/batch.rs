@@ -153,6 +153,7 @@ impl Job {
 
 /// Takes on a job.
 pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Value), Refusal> {
+    // Long: one request, checked in the order of the vendor.
     let (items, format) = match world.settings.dialect {
         Dialect::Cloud => {
             let submission: CloudSubmission = body(request)?;
@@ -212,10 +213,10 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     }
     let mean = world.settings.job_time.as_millis() as u64;
     let serial = world.jobs.kept.lock().map_or(0, |kept| kept.0);
-    let mut dice = Rng::new(world.settings.seed, SORT_JOB, serial);
+    let mut rng = Rng::new(world.settings.seed, SORT_JOB, serial);
     let number = world.jobs.add(Job {
         created: now,
-        course: Course::draw(&world.chance, &mut dice, mean),
+        course: Course::draw(&world.chance, &mut rng, mean),
         wanted,
         format,
     });
@@ -272,8 +273,8 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
             answer["status"] = json!(status);
             answer["selfUri"] = json!(format!("/api/v2/recording/batchrequests/{id}"));
             let mut results: Vec<Value> = there.iter().map(|row| result(world, row, now)).collect();
-            if let Some(mut dice) = world.chance.strikes(Fault::RepeatedResults) {
-                results = repeated(results, &mut dice);
+            if let Some(mut rng) = world.chance.strikes(Fault::RepeatedResults) {
+                results = repeated(results, &mut rng);
             }
             answer["results"] = results.into();
         }
@@ -290,7 +291,7 @@ pub(super) fn poll(world: &World, id: &str) -> Result<(StatusCode, Value), Refus
 /// The results in another order, one in four of them twice.
 ///
 /// The files of one recording keep their order: nothing else distinguishes them.
-fn repeated(results: Vec<Value>, dice: &mut Rng) -> Vec<Value> {
+fn repeated(results: Vec<Value>, rng: &mut Rng) -> Vec<Value> {
     let mut recordings: Vec<Vec<Value>> = Vec::new();
     for result in results {
         let same = |last: &&mut Vec<Value>| last[0]["recordingId"] == result["recordingId"];
@@ -300,10 +301,10 @@ fn repeated(results: Vec<Value>, dice: &mut Rng) -> Vec<Value> {
         }
     }
     for place in (1..recordings.len()).rev() {
-        recordings.swap(place, dice.below(place as u64 + 1) as usize);
+        recordings.swap(place, rng.below(place as u64 + 1) as usize);
     }
     let mut twice: Vec<Vec<Value>> = recordings.clone();
-    twice.retain(|_| dice.percent(25));
+    twice.retain(|_| rng.percent(25));
     if twice.is_empty() {
         twice.extend(recordings.first().cloned());
     }

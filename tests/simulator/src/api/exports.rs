@@ -324,6 +324,7 @@ fn create(
     request: &Request,
     now: u64,
 ) -> Result<(StatusCode, Value), Refusal> {
+    // Long: one request, checked in the order of the vendor.
     let query: Query = body(request)?;
     if query.action != "EXPORT" {
         return Err(Refusal::bad(format!("{} is not simulated", query.action)));

@@ -142,11 +142,11 @@ pub(super) fn submit(world: &World, request: &Request) -> Result<(StatusCode, Va
     kept.0 += 1;
     let serial = kept.0;
     let mean = world.settings.analytics_job_time.as_millis() as u64;
-    let mut dice = Rng::new(world.settings.seed, SORT_JOB, serial);
+    let mut rng = Rng::new(world.settings.seed, SORT_JOB, serial);
     let search = Search {
         created: now,
         reach: reach(world),
-        length: mean / 2 + dice.below(mean + 1),
+        length: mean / 2 + rng.below(mean + 1),
         fate: if world.chance.strikes(Fault::FailedSearch).is_some() {
             Fate::Failed
         } else if world.chance.strikes(Fault::ExpiredSearch).is_some() {

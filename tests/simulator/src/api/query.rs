@@ -178,9 +178,9 @@ impl Place {
         }
         match world.chance.strikes(Fault::UnstablePages) {
             None => place,
-            Some(mut dice) => {
-                let by = 1 + dice.below(size.min(3));
-                place.moved(by, dice.percent(50), size)
+            Some(mut rng) => {
+                let by = 1 + rng.below(size.min(3));
+                place.moved(by, rng.percent(50), size)
             }
         }
     }

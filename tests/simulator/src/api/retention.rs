@@ -118,10 +118,10 @@ pub(super) fn orphans(world: &World, request: &Request) -> Result<(StatusCode, V
     let entities = shown.iter().map(|&orphan| {
         let odd = world.chance.marks(Fault::UnknownValues, orphan).is_some();
         let id = world.organization.ids.make(Kind::Orphan, orphan, 0);
-        let mut dice = Rng::new(world.settings.seed, SORT_ORPHAN, orphan);
+        let mut rng = Rng::new(world.settings.seed, SORT_ORPHAN, orphan);
         json!({
             "id": id,
-            "createdTime": iso(from + dice.below(until - from)),
+            "createdTime": iso(from + rng.below(until - from)),
             "providerType": "EDGE",
             "mediaType": "CALL",
             "fileState": orphan_state(orphan),

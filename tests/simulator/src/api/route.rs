@@ -12,6 +12,7 @@ type Answer = Result<(StatusCode, Value), Refusal>;
 
 /// Answers an admitted request.
 pub(super) fn answer(world: &World, request: &Request) -> Answer {
+    // Long: one table of routes.
     let Some(path) = request.path.strip_prefix("/api/v2/") else {
         return Err(unknown(request));
     };

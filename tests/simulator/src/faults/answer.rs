@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// The answer of a gateway when the server behind it fails.
-pub(crate) fn server_error(dice: &mut Rng) -> Reply {
-    let status = failing(dice);
+pub(crate) fn server_error(rng: &mut Rng) -> Reply {
+    let status = failing(rng);
     reply(
         status,
         "text/html",
@@ -19,13 +19,13 @@ pub(crate) fn server_error(dice: &mut Rng) -> Reply {
 }
 
 /// One of the statuses of a failing server.
-pub(crate) fn failing(dice: &mut Rng) -> StatusCode {
+pub(crate) fn failing(rng: &mut Rng) -> StatusCode {
     [
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::BAD_GATEWAY,
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
-    ][dice.below(4) as usize]
+    ][rng.below(4) as usize]
 }
 
 /// A limit of its own for one resource, below the documented one.

@@ -44,14 +44,14 @@ impl Chance {
     }
 
     fn draw(&self, fault: Fault, occasion: u64) -> Option<Rng> {
-        let mut dice = Rng::new(self.seed, SORT_FAULT + fault as u64, occasion);
-        if dice.fraction() >= self.rates.rate(fault) {
+        let mut rng = Rng::new(self.seed, SORT_FAULT + fault as u64, occasion);
+        if rng.fraction() >= self.rates.rate(fault) {
             return None;
         }
         self.counts[fault as usize]
             .1
             .fetch_add(1, Ordering::Relaxed);
-        Some(dice)
+        Some(rng)
     }
 
     /// How often each fault struck, by name; those that never did are left out.

@@ -98,14 +98,14 @@ impl Assets {
 
 /// Two voices that take turns, one on each channel: tones in the rhythm of syllables.
 fn pattern() -> Bytes {
-    let mut dice = Rng::new(0, 0, 0);
+    let mut rng = Rng::new(0, 0, 0);
     let mut out = Vec::with_capacity((RATE * FRAME * LOOP) as usize);
     let syllable = RATE / 5;
     let mut pitch = [120.0_f64, 190.0];
     let mut phase = [0.0_f64; 2];
     for sample in 0..RATE * LOOP {
         if sample % syllable == 0 {
-            pitch = [100.0 + dice.below(60) as f64, 170.0 + dice.below(80) as f64];
+            pitch = [100.0 + rng.below(60) as f64, 170.0 + rng.below(80) as f64];
         }
         let speaker = (sample / (RATE * LOOP / 2)) as usize % 2;
         let place = f64::from(sample % syllable) / f64::from(syllable);

@@ -57,9 +57,9 @@ impl Object {
         };
         if get
             && whole > begin + 1
-            && let Some(mut dice) = chance.strikes(Fault::Truncated)
+            && let Some(mut rng) = chance.strikes(Fault::Truncated)
         {
-            length = begin + 1 + dice.below(whole - begin - 1);
+            length = begin + 1 + rng.below(whole - begin - 1);
             wanted = self::wanted(range, length);
         }
         let (from, until) = match wanted {
@@ -122,11 +122,11 @@ fn faulty(chance: &Chance, length: u64) -> (u64, Shape) {
     if length == 0 {
         return (announced, shape);
     }
-    if let Some(mut dice) = chance.strikes(Fault::Corrupted) {
-        shape.flip = Some(dice.below(length));
+    if let Some(mut rng) = chance.strikes(Fault::Corrupted) {
+        shape.flip = Some(rng.below(length));
     }
-    if let Some(mut dice) = chance.strikes(Fault::WrongLength) {
-        let (more, by) = (dice.percent(50), 1 + dice.below(WRONG));
+    if let Some(mut rng) = chance.strikes(Fault::WrongLength) {
+        let (more, by) = (rng.percent(50), 1 + rng.below(WRONG));
         if more || length == 1 {
             announced = length + by;
             shape.end = Some(length);
@@ -135,8 +135,8 @@ fn faulty(chance: &Chance, length: u64) -> (u64, Shape) {
             shape.end = Some(announced);
         }
     }
-    if let Some(mut dice) = chance.strikes(Fault::Cut) {
-        shape.cut = Some(dice.below(announced.min(length)));
+    if let Some(mut rng) = chance.strikes(Fault::Cut) {
+        shape.cut = Some(rng.below(announced.min(length)));
     }
     (announced, shape)
 }

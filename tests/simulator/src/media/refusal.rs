@@ -39,8 +39,8 @@ pub(super) fn forbidden(wrong: Wrong, now: u64) -> Reply {
 }
 
 /// The answer when the store, or a gateway before it, fails.
-pub(crate) fn server_error(dice: &mut Rng) -> Reply {
-    match answer::failing(&mut dice.clone()) {
+pub(crate) fn server_error(rng: &mut Rng) -> Reply {
+    match answer::failing(&mut rng.clone()) {
         status @ StatusCode::INTERNAL_SERVER_ERROR => {
             let text = "We encountered an internal error. Please try again.";
             refusal(status, "InternalError", text, "")
@@ -48,6 +48,6 @@ pub(crate) fn server_error(dice: &mut Rng) -> Reply {
         status @ StatusCode::SERVICE_UNAVAILABLE => {
             refusal(status, "SlowDown", "Please reduce your request rate.", "")
         }
-        _ => answer::server_error(dice),
+        _ => answer::server_error(rng),
     }
 }

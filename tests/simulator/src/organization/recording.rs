@@ -137,9 +137,9 @@ pub(super) struct Making<'a> {
 
 impl Making<'_> {
     /// The recordings, named by `id` from their numbers.
-    pub(super) fn make(&self, dice: &mut Rng, id: impl Fn(u64) -> String) -> Vec<Recording> {
-        let kinds = self.kinds(dice);
-        let first = self.first_state(dice.fraction());
+    pub(super) fn make(&self, rng: &mut Rng, id: impl Fn(u64) -> String) -> Vec<Recording> {
+        let kinds = self.kinds(rng);
+        let first = self.first_state(rng.fraction());
         let mut recordings = Vec::new();
         for (number, kind) in kinds.into_iter().enumerate() {
             let duration_ms = match (number, kind, self.settings.giant) {
@@ -168,23 +168,23 @@ impl Making<'_> {
         recordings
     }
 
-    fn kinds(&self, dice: &mut Rng) -> Vec<RecordingKind> {
+    fn kinds(&self, rng: &mut Rng) -> Vec<RecordingKind> {
         let mut kinds = Vec::new();
         match self.media {
             MediaType::Voice => {
-                for _ in 0..1 + u32::from(dice.percent(5)) {
-                    kinds.push(match (self.settings.audio, dice.below(100)) {
+                for _ in 0..1 + u32::from(rng.percent(5)) {
+                    kinds.push(match (self.settings.audio, rng.below(100)) {
                         _ if self.giant => RecordingKind::Wav,
                         (AudioMix::Wav, _) | (_, 80..95) => RecordingKind::Wav,
                         (_, 0..80) => RecordingKind::Ogg,
                         _ => RecordingKind::Mp3,
                     });
                 }
-                if dice.percent(2) {
-                    kinds.push(RecordingKind::Screen(2 + dice.below(2) as u32));
+                if rng.percent(2) {
+                    kinds.push(RecordingKind::Screen(2 + rng.below(2) as u32));
                 }
             }
-            MediaType::Message if dice.percent(25) => kinds.push(RecordingKind::Json),
+            MediaType::Message if rng.percent(25) => kinds.push(RecordingKind::Json),
             _ => kinds.push(RecordingKind::Transcript),
         }
         kinds
@@ -213,8 +213,8 @@ impl Making<'_> {
 
     /// The state of a recording that is kept.
     fn later_state(&self, number: u64) -> State {
-        let mut dice = Rng::new(self.settings.seed, SORT_LATE, self.index << 12 | number);
-        let place = dice.fraction();
+        let mut rng = Rng::new(self.settings.seed, SORT_LATE, self.index << 12 | number);
+        let place = rng.fraction();
         let Settings {
             sensitive, late, ..
         } = *self.settings;
@@ -223,7 +223,7 @@ impl Making<'_> {
         } else if place < sensitive {
             State::Sensitive
         } else if place < sensitive + late {
-            let listed = dice.percent(50);
+            let listed = rng.percent(50);
             State::Late { listed }
         } else {
             State::Available

@@ -135,18 +135,18 @@ async fn interruption(world: &World, port: Origin, origin: Origin) -> Option<Int
     let refuse = (!door.is_closed())
         .then(|| chance.strikes(Fault::Refuse))
         .flatten();
-    if let Some(mut dice) = refuse {
-        let pause = world.clock.real(between(&mut dice, 200, 3000));
+    if let Some(mut rng) = refuse {
+        let pause = world.clock.real(between(&mut rng, 200, 3000));
         door.close(pause).await;
         return Some(Interruption::Reset);
     }
     if chance.strikes(Fault::Reset).is_some() {
         return Some(Interruption::Reset);
     }
-    if let Some(mut dice) = chance.strikes(Fault::ServerError) {
+    if let Some(mut rng) = chance.strikes(Fault::ServerError) {
         return Some(Interruption::Answer(match origin {
-            Origin::Api | Origin::Login => answer::server_error(&mut dice),
-            Origin::Media => media::server_error(&mut dice),
+            Origin::Api | Origin::Login => answer::server_error(&mut rng),
+            Origin::Media => media::server_error(&mut rng),
         }));
     }
     if !matches!(origin, Origin::Media) && chance.strikes(Fault::Timeout).is_some() {
@@ -171,9 +171,9 @@ async fn login_down(world: &World, port: Origin) -> Option<Interruption> {
     if now < world.login_up.load(Ordering::Acquire) {
         return Some(Interruption::Answer(answer::unavailable()));
     }
-    let mut dice = world.chance.strikes(Fault::LoginDown)?;
-    let pause = between(&mut dice, 2000, 20_000);
-    if dice.percent(50) {
+    let mut rng = world.chance.strikes(Fault::LoginDown)?;
+    let pause = between(&mut rng, 2000, 20_000);
+    if rng.percent(50) {
         let pause = world.clock.real(pause);
         world.door(port).close(pause).await;
         return Some(Interruption::Reset);
@@ -193,21 +193,21 @@ fn sent(world: &World, origin: Origin, mut reply: Reply) -> Reply {
             .exact()
             .filter(|length| *length > 1)
     {
-        if let Some(mut dice) = world.chance.strikes(Fault::CutAnswer) {
-            shape.cut = Some(dice.below(length));
+        if let Some(mut rng) = world.chance.strikes(Fault::CutAnswer) {
+            shape.cut = Some(rng.below(length));
         }
         set(&mut reply, "content-length", &length.to_string());
     }
-    if let Some(mut dice) = world.chance.strikes(Fault::Drip) {
-        shape.slow_body = Some(world.clock.real(between(&mut dice, 1000, 10_000)));
+    if let Some(mut rng) = world.chance.strikes(Fault::Drip) {
+        shape.slow_body = Some(world.clock.real(between(&mut rng, 1000, 10_000)));
     }
     let (head, body) = reply.into_parts();
     Reply::from_parts(head, shape.of(body))
 }
 
 /// A length of time in ms.
-fn between(dice: &mut Rng, least: u64, most: u64) -> Duration {
-    Duration::from_millis(least + dice.below(most - least + 1))
+fn between(rng: &mut Rng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(least + rng.below(most - least + 1))
 }
 
 fn without_ids(path: &str) -> String {

@@ -8,11 +8,11 @@ use std::{
 use genesys_simulator::{Faults, Given, Settings};
 use serde_json::Value;
 
-use crate::support::{Center, settings};
+use crate::support::{Harness, settings};
 
 /// A center with these faults, whose jobs take a while.
-async fn slow(faults: &str) -> Center {
-    Center::start(Settings {
+async fn slow(faults: &str) -> Harness {
+    Harness::start(Settings {
         faults: Faults::parse(faults).unwrap(),
         job_time: Duration::from_secs(20),
         ..settings()
@@ -21,7 +21,7 @@ async fn slow(faults: &str) -> Center {
 }
 
 /// Every answer about a job until it is done.
-async fn polls(center: &Center, uri: &str) -> Vec<Value> {
+async fn polls(center: &Harness, uri: &str) -> Vec<Value> {
     let mut answers = Vec::new();
     loop {
         let answer = center.get(uri).await.json();
@@ -40,7 +40,7 @@ fn counts(answer: &Value) -> (u64, u64) {
 }
 
 /// How many rows there are for the first hundred conversations, long after their ends.
-fn all(center: &Center) -> u64 {
+fn all(center: &Harness) -> u64 {
     let organization = center.simulator.organization();
     (0..100)
         .flat_map(|index| organization.conversation(index).recordings)
@@ -54,7 +54,7 @@ fn all(center: &Center) -> u64 {
 
 #[tokio::test]
 async fn lost_job_is_404_now_and_may_be_found_again() {
-    let center = Center::with("lost_job=0.5").await;
+    let center = Harness::with("lost_job=0.5").await;
     let uri = center.submit(0..20).await;
     let (mut found, mut lost) = (0, 0);
     for _ in 0..30 {
@@ -72,7 +72,7 @@ async fn lost_job_is_404_now_and_may_be_found_again() {
 
 #[tokio::test]
 async fn stuck_job_never_completes() {
-    let center = Center::with("stuck_job=1").await;
+    let center = Harness::with("stuck_job=1").await;
     let uri = center.submit(0..100).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let answer = center.get(&uri).await.json();
@@ -124,8 +124,8 @@ async fn late_growth_adds_results_after_all_had_been_there() {
 #[tokio::test]
 async fn repeated_results_are_the_same_ones_twice_in_another_order() {
     let (calm, rough) = (
-        Center::with("").await,
-        Center::with("repeated_results=1").await,
+        Harness::with("").await,
+        Harness::with("repeated_results=1").await,
     );
     let key = |row: &Value| {
         let url = row["resultUrl"].as_str().unwrap_or_default();
@@ -156,7 +156,7 @@ async fn repeated_results_are_the_same_ones_twice_in_another_order() {
 
 #[tokio::test]
 async fn unknown_status_is_neither_in_progress_nor_completed() {
-    let center = Center::with("unknown_status=0.5").await;
+    let center = Harness::with("unknown_status=0.5").await;
     let uri = center.submit(0..5).await;
     let mut seen = BTreeSet::new();
     for _ in 0..30 {
@@ -171,7 +171,7 @@ async fn unknown_status_is_neither_in_progress_nor_completed() {
 
 #[tokio::test]
 async fn unknown_content_type_stays_with_its_recording() {
-    let center = Center::with("unknown_content_type=0.3").await;
+    let center = Harness::with("unknown_content_type=0.3").await;
     let types = |rows: Vec<Value>| -> Vec<Value> {
         rows.into_iter()
             .map(|row| row["contentType"].clone())

@@ -2,12 +2,12 @@
 
 use md5::{Digest, Md5};
 
-use crate::support::{Center, Exchange};
+use crate::support::{Exchange, Harness};
 
 /// The same file, from a center without faults and from one with this one.
 struct Pair {
     // Serves as long as it is held.
-    _rough: Center,
+    _rough: Harness,
     url: String,
     truth: Vec<u8>,
     etag: String,
@@ -15,7 +15,7 @@ struct Pair {
 
 impl Pair {
     async fn of(faults: &str) -> Self {
-        let (calm, rough) = (Center::with("").await, Center::with(faults).await);
+        let (calm, rough) = (Harness::with("").await, Harness::with(faults).await);
         let truth = Exchange::new("GET", &calm.link().await, "", "").await;
         assert!(truth.complete());
         let digest = Md5::digest(&truth.body);
@@ -116,7 +116,7 @@ async fn corrupted_has_one_wrong_byte() {
 
 #[tokio::test]
 async fn expired_is_403_in_the_words_of_s3() {
-    let center = Center::with("expired=1").await;
+    let center = Harness::with("expired=1").await;
     let answer = Exchange::new("GET", &center.link().await, "", "").await;
     assert_eq!(answer.status(), 403);
     assert_eq!(answer.header("content-type"), Some("application/xml"));

@@ -6,12 +6,12 @@ use genesys_simulator::{Given, Settings, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Center, Exchange, QUERY, settings};
+use crate::support::{Exchange, Harness, QUERY, settings};
 
 const NOON: &str = "2026-01-05T12:00:00Z";
 
-async fn at_noon(settings: Settings) -> Center {
-    Center::start(Settings {
+async fn at_noon(settings: Settings) -> Harness {
+    Harness::start(Settings {
         conversations: 20_000,
         days: 1,
         clock_start: Some(NOON.parse().unwrap()),
@@ -20,11 +20,11 @@ async fn at_noon(settings: Settings) -> Center {
     .await
 }
 
-fn ms(center: &Center) -> u64 {
+fn ms(center: &Harness) -> u64 {
     center.simulator.now().as_millisecond() as u64
 }
 
-async fn around_noon(center: &Center, filters: Value) -> Vec<Value> {
+async fn around_noon(center: &Harness, filters: Value) -> Vec<Value> {
     let body = json!({
         "interval": "2026-01-05T11:59:00Z/2026-01-05T13:00:00Z",
         "paging": { "pageSize": 100 },
@@ -199,7 +199,7 @@ async fn late_recordings_are_announced_or_not_and_come_in_the_end() {
 
 #[tokio::test]
 async fn sensitive_recordings_are_left_out_silently() {
-    let center = Center::start(Settings {
+    let center = Harness::start(Settings {
         sensitive: 0.5,
         ..settings()
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use genesys_simulator::State;
 use serde_json::Value;
 
-use crate::support::Center;
+use crate::support::Harness;
 
 fn ids(page: &Value) -> Vec<String> {
     let rows = page["conversations"].as_array();
@@ -17,8 +17,8 @@ fn ids(page: &Value) -> Vec<String> {
 #[tokio::test]
 async fn unstable_pages_tell_by_total_hits_and_lose_nothing_for_good() {
     let (calm, rough) = (
-        Center::with("").await,
-        Center::with("unstable_pages=0.4").await,
+        Harness::with("").await,
+        Harness::with("unstable_pages=0.4").await,
     );
     let mut truth = Vec::new();
     for number in 1..=8 {
@@ -56,8 +56,8 @@ async fn unstable_pages_tell_by_total_hits_and_lose_nothing_for_good() {
 #[tokio::test]
 async fn unknown_values_come_in_a_participant_that_stays() {
     let (calm, rough) = (
-        Center::with("").await,
-        Center::with("unknown_values=0.3").await,
+        Harness::with("").await,
+        Harness::with("unknown_values=0.3").await,
     );
     let truth = calm.page(100, 1).await.json();
     let page = rough.page(100, 1).await.json();
@@ -81,7 +81,7 @@ async fn unknown_values_come_in_a_participant_that_stays() {
 
 #[tokio::test]
 async fn unknown_values_are_file_states_too() {
-    let center = Center::with("unknown_values=0.3").await;
+    let center = Harness::with("unknown_values=0.3").await;
     let organization = center.simulator.organization();
     let (mut odd, mut all) = (0, 0);
     for conversation in (0..60).map(|index| organization.conversation(index)) {

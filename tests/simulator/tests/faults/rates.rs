@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use genesys_simulator::{Faults, Settings};
 
-use crate::support::{Center, Exchange, settings};
+use crate::support::{Exchange, Harness, settings};
 
 /// The occasion that each fault needs to strike.
 #[derive(Clone, Copy, PartialEq)]
@@ -41,7 +41,7 @@ const OCCASIONS: [(&str, Occasion); 20] = [
 ];
 
 /// Makes a number of requests, and says how each of them went: status, bytes, error.
-async fn ask(center: &mut Center, occasion: Occasion, times: u32) -> Vec<String> {
+async fn ask(center: &mut Harness, occasion: Occasion, times: u32) -> Vec<String> {
     let mut went = Vec::new();
     let uri = match occasion {
         Occasion::Poll => center.submit(0..3).await,
@@ -90,7 +90,7 @@ fn rough(faults: &str, fault_seed: u64) -> Settings {
 #[tokio::test]
 async fn each_fault_strikes_at_its_rate_and_no_other_does() {
     for (name, occasion) in OCCASIONS {
-        let mut center = Center::start(rough(&format!("{name}=0.3"), 11)).await;
+        let mut center = Harness::start(rough(&format!("{name}=0.3"), 11)).await;
         let before = center.struck(name);
         ask(&mut center, occasion, 150).await;
         let struck = center.struck(name) - before;
@@ -111,10 +111,10 @@ async fn a_seed_repeats_the_faults_and_another_one_brings_others() {
         let mut runs = Vec::new();
         for seed in [1, 1, 2] {
             // The link comes from a center without faults of the API, so that it is the same.
-            let calm = Center::start(rough("", seed)).await;
+            let calm = Harness::start(rough("", seed)).await;
             let url = calm.link().await;
             drop(calm);
-            let mut center = Center::start(rough(faults, seed)).await;
+            let mut center = Harness::start(rough(faults, seed)).await;
             let went = match occasion {
                 Occasion::Download => {
                     let path = &url[url.find("/recordings").unwrap()..];
@@ -137,7 +137,7 @@ async fn a_seed_repeats_the_faults_and_another_one_brings_others() {
 
 #[tokio::test]
 async fn without_rates_nothing_goes_wrong() {
-    let mut center = Center::with("").await;
+    let mut center = Harness::with("").await;
     for occasion in [
         Occasion::Query,
         Occasion::SecondPage,

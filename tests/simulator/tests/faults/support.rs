@@ -103,15 +103,15 @@ impl Exchange {
     }
 }
 
-pub(crate) struct Center {
+pub(crate) struct Harness {
     pub(crate) simulator: Simulator,
     token: String,
 }
 
-impl Center {
+impl Harness {
     /// A contact center with these faults and jobs that are done at once.
     pub(crate) async fn with(faults: &str) -> Self {
-        Center::start(Settings {
+        Harness::start(Settings {
             faults: Faults::parse(faults).unwrap(),
             ..settings()
         })
@@ -120,7 +120,7 @@ impl Center {
 
     pub(crate) async fn start(settings: Settings) -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
-        let mut center = Center {
+        let mut center = Harness {
             simulator: Simulator::start(listen, settings).await.unwrap(),
             token: String::new(),
         };

@@ -7,11 +7,11 @@ use std::{
 
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-use crate::support::{Center, Exchange, real};
+use crate::support::{Exchange, Harness, real};
 
 #[tokio::test]
 async fn reset_ends_connections_with_a_rst() {
-    let center = Center::with("reset=0.5").await;
+    let center = Harness::with("reset=0.5").await;
     let mut resets = 0;
     for _ in 0..40 {
         let answer = center.page(5, 1).await;
@@ -28,7 +28,7 @@ async fn reset_ends_connections_with_a_rst() {
 
 #[tokio::test]
 async fn refuse_closes_the_port_for_a_while_and_opens_the_same_one_again() {
-    let center = Center::with("refuse=0.3").await;
+    let center = Harness::with("refuse=0.3").await;
     let host = center.simulator.api_url().replace("http://", "");
     let mut closings = 0;
     while closings < 5 {
@@ -60,7 +60,7 @@ async fn refuse_closes_the_port_for_a_while_and_opens_the_same_one_again() {
 
 #[tokio::test]
 async fn server_error_is_html_from_a_gateway_and_xml_from_the_store() {
-    let center = Center::with("server_error=0.5").await;
+    let center = Harness::with("server_error=0.5").await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..60 {
         let answer = center.page(5, 1).await;
@@ -84,7 +84,7 @@ async fn server_error_is_html_from_a_gateway_and_xml_from_the_store() {
 
 #[tokio::test]
 async fn timeout_is_408_in_the_vendors_words() {
-    let center = Center::with("timeout=0.5").await;
+    let center = Harness::with("timeout=0.5").await;
     while center.struck("timeout") < 5 {
         let answer = center.page(5, 1).await;
         if answer.status() != 200 {
@@ -96,7 +96,7 @@ async fn timeout_is_408_in_the_vendors_words() {
 
 #[tokio::test]
 async fn throttle_is_429_that_names_another_limit() {
-    let center = Center::with("throttle=1").await;
+    let center = Harness::with("throttle=1").await;
     let answer = center.page(5, 1).await;
     assert_eq!(answer.status(), 429);
     assert_eq!(answer.header("retry-after"), Some("3"));
@@ -107,7 +107,7 @@ async fn throttle_is_429_that_names_another_limit() {
 
 #[tokio::test]
 async fn unauthorized_makes_all_tokens_worthless() {
-    let mut center = Center::with("unauthorized=0.2").await;
+    let mut center = Harness::with("unauthorized=0.2").await;
     for _ in 0..5 {
         while center.page(5, 1).await.status() == 200 {}
         // Whatever comes now is refused: by the fault once more, or since the token is unknown.
@@ -123,7 +123,7 @@ async fn unauthorized_makes_all_tokens_worthless() {
 
 #[tokio::test]
 async fn login_down_lasts_and_says_503_or_refuses_connections() {
-    let center = Center::with("login_down=0.3").await;
+    let center = Harness::with("login_down=0.3").await;
     let (mut said, mut refused) = (0, 0);
     while said < 3 || refused < 3 {
         if center.try_log_in().await.status() == 200 {
@@ -152,7 +152,7 @@ async fn login_down_lasts_and_says_503_or_refuses_connections() {
 
 #[tokio::test]
 async fn cut_answer_ends_in_the_middle_of_what_it_announced() {
-    let center = Center::with("cut_answer=0.5").await;
+    let center = Harness::with("cut_answer=0.5").await;
     let mut lengths = std::collections::BTreeSet::new();
     for _ in 0..40 {
         let answer = center.page(20, 1).await;
@@ -167,8 +167,8 @@ async fn cut_answer_ends_in_the_middle_of_what_it_announced() {
 
 #[tokio::test]
 async fn drip_takes_its_time_and_loses_nothing() {
-    let calm = Center::with("").await;
-    let slow = Center::with("slow_body=1").await;
+    let calm = Harness::with("").await;
+    let slow = Harness::with("slow_body=1").await;
     let (one, other) = (calm.page(20, 1).await, slow.page(20, 1).await);
     assert_eq!(one.json(), other.json());
     let url = slow.link().await;

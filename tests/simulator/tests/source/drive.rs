@@ -19,7 +19,7 @@ pub(crate) struct Exchange {
 }
 
 /// A simulator, and a source that asks it.
-pub(crate) struct Center {
+pub(crate) struct Harness {
     pub(crate) simulator: Simulator,
     client: Client,
     token: String,
@@ -40,12 +40,12 @@ pub(crate) fn fast() -> Settings {
     }
 }
 
-impl Center {
+impl Harness {
     pub(crate) async fn start(settings: Settings) -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
         let simulator = Simulator::start(listen, settings).await.unwrap();
         let client = Client::new();
-        let mut center = Center {
+        let mut center = Harness {
             simulator,
             client,
             token: String::new(),

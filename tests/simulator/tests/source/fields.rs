@@ -10,7 +10,7 @@ use genesys_simulator::{Dialect, Settings};
 use recording_source_sdk::Method;
 use serde_json::{Value, json};
 
-use crate::drive::{Center, fast};
+use crate::drive::{Harness, fast};
 
 /// A call: method, path (ids as `{}`), statuses of success, parameters, fields of its body and of
 /// its answer.
@@ -104,6 +104,7 @@ const GUIDE_JOB: &str = "jobId expectedResultCount! resultCount! errorCount resu
 
 /// All calls; `guide` selects the dialect.
 fn calls(guide: bool) -> Vec<Call> {
+    // Long: one table of calls.
     let call = |method, path, statuses, parameters, body, answer| Call {
         method,
         path,
@@ -366,7 +367,7 @@ fn pointer(path: &str) -> String {
 }
 
 /// Compares all traffic with the lists; returns how often each call was made.
-fn check(center: &Center, guide: bool, made: &mut BTreeMap<String, usize>) {
+fn check(center: &Harness, guide: bool, made: &mut BTreeMap<String, usize>) {
     let calls = calls(guide);
     for exchange in &center.traffic {
         let path: Vec<&str> = exchange
@@ -434,7 +435,7 @@ async fn requests_and_answers_have_the_documented_fields_and_no_others() {
         (Dialect::Guide, json!({ "format": "mp3" })),
     ];
     for (dialect, own) in ways {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             dialect,
             days: 40,
             conversations: 260,

@@ -9,7 +9,7 @@ use recording_source_sdk::{
 };
 use serde_json::{Value, json};
 
-use crate::drive::{Center, fast};
+use crate::drive::{Harness, fast};
 
 fn settings() -> Settings {
     Settings {
@@ -84,7 +84,7 @@ async fn each_format_comes_merged_or_by_channel_and_digital_recordings_in_their_
         ("webm", "audio/webm", "WEBM"),
     ] {
         for (channels, files) in [("merged", 1), ("split", 2)] {
-            let mut center = Center::start(Settings {
+            let mut center = Harness::start(Settings {
                 conversations: 150,
                 ..settings()
             })
@@ -136,7 +136,7 @@ async fn each_format_comes_merged_or_by_channel_and_digital_recordings_in_their_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_is_never_ready_ends_by_its_time_and_delays_no_other() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         conversations: 30,
         transcode_time: std::time::Duration::from_secs(1 << 40),
         ..settings()
@@ -165,7 +165,7 @@ async fn a_recording_that_is_never_ready_ends_by_its_time_and_delays_no_other() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_links_of_one_format_are_obtained_anew_one_by_one() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         conversations: 20,
         ..settings()
     })
@@ -196,7 +196,7 @@ async fn expired_links_of_one_format_are_obtained_anew_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metadata_of_recordings_tell_legs_agents_states_and_annotations() {
     for extra in [json!({}), json!({ "format": "mp3" })] {
-        let mut center = Center::start(settings()).await;
+        let mut center = Harness::start(settings()).await;
         let mut options = extra;
         options["recording_metadata"] = json!(true);
         let drive = center.export(options.clone()).unwrap();
@@ -265,7 +265,7 @@ fn never_fetched(drive: &TestDriver) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recording_that_cannot_be_had_is_named_with_its_reason() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         archived: 0.1,
         deleted: 0.1,
         uploading: 0.1,
@@ -316,7 +316,7 @@ async fn every_recording_that_cannot_be_had_is_named_with_its_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn annotations_take_a_permission_of_their_own_and_lack_silently_without_it() {
     for denied in ["recording:annotation:view", "recording:recording:view"] {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             denied: vec![denied.to_owned()],
             ..settings()
         })
@@ -339,7 +339,7 @@ async fn a_restoration_takes_a_permission_of_its_own() {
     let restore = kinds.map(|kind| format!("recording:{kind}:restore"));
     // One of the three is enough to be let in, as with all permissions of recordings.
     for (denied, allowed) in [(&restore[..], false), (&restore[..2], true)] {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             conversations: 100,
             archived: 0.2,
             denied: denied.to_vec(),
@@ -360,7 +360,7 @@ async fn a_restoration_takes_a_permission_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn archived_recordings_are_restored_only_if_asked_and_keep_their_other_dates() {
     for extra in [json!({}), json!({ "format": "wav" })] {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             conversations: 100,
             archived: 0.2,
             ..settings()
@@ -398,7 +398,7 @@ async fn archived_recordings_are_restored_only_if_asked_and_keep_their_other_dat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_on_batches_below_the_documented_one_is_told_with_its_key() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         batches_per_minute: Some(0),
         ..settings()
     })
@@ -412,7 +412,7 @@ async fn a_limit_on_batches_below_the_documented_one_is_told_with_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_rested_too_long_is_worthless_and_a_new_one_goes_on() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         idle_timeout: Some(std::time::Duration::from_secs(900)),
         ..settings()
     })

@@ -6,7 +6,7 @@ use genesys_simulator::{Faults, Settings, State};
 use recording_source_sdk::{Conversation, Method, OutcomeResult, SourceError, TestDriver, Update};
 use serde_json::{Value, json};
 
-use crate::drive::{Center, fast};
+use crate::drive::{Harness, fast};
 
 const DETAILS: &str = "analytics/conversations/details";
 
@@ -39,7 +39,7 @@ fn counted(drive: &TestDriver) -> u64 {
 }
 
 /// Queries that search, and do not just count.
-fn searched_by_query(center: &Center) -> usize {
+fn searched_by_query(center: &Harness) -> usize {
     let queries = center.traffic.iter().filter(|one| {
         let body = one.request.body.as_deref().unwrap_or_default();
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -56,7 +56,7 @@ async fn what_never_ends_is_found_by_any_way_and_its_recordings_are_had() {
     };
     let mut all = Vec::new();
     for search in ["query", "job"] {
-        let mut center = Center::start(settings.clone()).await;
+        let mut center = Harness::start(settings.clone()).await;
         let drive = center
             .export(json!({ "search": search, "batch_size": 100 }))
             .unwrap();
@@ -81,11 +81,11 @@ async fn what_never_ends_is_found_by_any_way_and_its_recordings_are_had() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_and_the_query_find_the_same_and_jobs_take_fewer_calls() {
-    let mut by_query = Center::start(months()).await;
+    let mut by_query = Harness::start(months()).await;
     let queried = by_query
         .export(json!({ "search": "query", "mode": "metadata_only" }))
         .unwrap();
-    let mut by_job = Center::start(months()).await;
+    let mut by_job = Harness::start(months()).await;
     let searched = by_job.export(json!({ "mode": "metadata_only" })).unwrap();
     assert_eq!(found(&queried).len(), 1500);
     assert_eq!(found(&queried), found(&searched));
@@ -124,8 +124,8 @@ async fn what_is_younger_than_the_data_of_jobs_is_queried_and_nothing_is_lost_be
         speed: 2000.0,
         ..months()
     };
-    let mut by_query = Center::start(settings.clone()).await;
-    let mut by_job = Center::start(settings).await;
+    let mut by_query = Harness::start(settings.clone()).await;
+    let mut by_job = Harness::start(settings).await;
     let queried = by_query
         .export(json!({ "search": "query", "mode": "metadata_only" }))
         .unwrap();
@@ -155,10 +155,10 @@ async fn short_ranges_are_queried_unless_jobs_are_asked_for() {
         conversations: 100,
         ..fast()
     };
-    let mut center = Center::start(week.clone()).await;
+    let mut center = Harness::start(week.clone()).await;
     center.export(json!({ "mode": "metadata_only" })).unwrap();
     assert_eq!(center.asked(Method::Get, &format!("{DETAILS}/jobs")), 0);
-    let mut center = Center::start(week).await;
+    let mut center = Harness::start(week).await;
     let drive = center
         .export(json!({ "search": "job", "mode": "metadata_only" }))
         .unwrap();
@@ -173,7 +173,7 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
             faults: Faults::parse(&format!("{fault}={rate}")).unwrap(),
             ..months()
         };
-        let mut center = Center::start(settings("0.4")).await;
+        let mut center = Harness::start(settings("0.4")).await;
         let drive = center
             .export(json!({ "mode": "metadata_only", "job_attempts": 50 }))
             .unwrap();
@@ -181,7 +181,7 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
         assert!(center.asked(Method::Post, &format!("{DETAILS}/jobs")) >= 2);
         assert_eq!(searched_by_query(&center), 0);
 
-        let mut center = Center::start(settings("1")).await;
+        let mut center = Harness::start(settings("1")).await;
         let drive = center.export(json!({ "mode": "metadata_only" })).unwrap();
         assert_eq!(found(&drive).len(), 1500, "{fault}");
         assert_eq!(center.asked(Method::Post, &format!("{DETAILS}/jobs")), 6);
@@ -192,7 +192,7 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
                 .any(|note| note.text.contains("the query is asked"))
         );
 
-        let mut center = Center::start(settings("1")).await;
+        let mut center = Harness::start(settings("1")).await;
         let error = center.export(json!({ "search": "job" })).unwrap_err();
         assert!(matches!(error, SourceError::Permanent(text) if text.contains("search: auto")));
     }
@@ -200,7 +200,7 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_does_not_end_is_cancelled_before_it_is_submitted_again() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         analytics_job_time: Duration::from_secs(1 << 40),
         jobs_at_once: 2,
         conversations: 100,
@@ -219,7 +219,7 @@ async fn a_job_that_does_not_end_is_cancelled_before_it_is_submitted_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
-    let mut center = Center::start(months()).await;
+    let mut center = Harness::start(months()).await;
     let drive = center.export(json!({ "search": "retention" })).unwrap();
     let organization = center.organization();
     let all = (0..organization.conversations()).map(|index| organization.conversation(index));
@@ -240,7 +240,7 @@ async fn the_retention_search_finds_every_conversation_with_a_kept_recording() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fewer_ids_at_once_are_asked_for_if_the_vendor_takes_fewer() {
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         max_ids: 30,
         conversations: 200,
         ..fast()
@@ -270,7 +270,7 @@ async fn names_are_looked_up_in_bulk_and_once_and_stay_out_of_states() {
         json!({ "search": "job" }),
         json!({ "search": "retention" }),
     ] {
-        let mut center = Center::start(settings.clone()).await;
+        let mut center = Harness::start(settings.clone()).await;
         let mut options = options;
         options["names"] = json!(true);
         options["parallelism"] = json!(1);
@@ -322,7 +322,7 @@ async fn orphans_are_counted_and_told() {
         conversations: 10,
         ..fast()
     };
-    let mut center = Center::start(settings).await;
+    let mut center = Harness::start(settings).await;
     let drive = center.export(json!({ "orphans": true })).unwrap();
     assert!(
         drive
@@ -348,7 +348,7 @@ async fn orphans_are_handed_over_on_request_and_what_cannot_be_had_is_named() {
             archived: 0.0,
             ..fast()
         };
-        let mut center = Center::start(settings).await;
+        let mut center = Harness::start(settings).await;
         let drive = center.export(options.clone()).unwrap();
         let is_orphan = |id: &str| id.starts_with("orphan-");
         let found = drive.conversations.iter();
@@ -372,7 +372,7 @@ async fn orphans_are_handed_over_on_request_and_what_cannot_be_had_is_named() {
         assert!(drive.notes.is_empty(), "{:?}", drive.notes);
     }
     // Metadata alone: no media are requested.
-    let mut center = Center::start(Settings {
+    let mut center = Harness::start(Settings {
         orphans: 5,
         conversations: 1,
         ..fast()
@@ -394,7 +394,7 @@ async fn a_client_of_some_divisions_finds_only_theirs_by_any_way() {
     };
     let mut counts = Vec::new();
     for search in ["query", "job"] {
-        let mut center = Center::start(settings.clone()).await;
+        let mut center = Harness::start(settings.clone()).await;
         let drive = center
             .export(json!({ "search": search, "mode": "metadata_only" }))
             .unwrap();
@@ -418,7 +418,7 @@ async fn a_permission_that_lacks_is_named() {
         ("recording:orphan:view", json!({ "orphans": true })),
         ("recording:orphan:view", json!({ "export_orphans": true })),
     ] {
-        let mut center = Center::start(Settings {
+        let mut center = Harness::start(Settings {
             conversations: 50,
             denied: vec![permission.to_owned()],
             ..fast()
@@ -438,7 +438,7 @@ async fn a_limit_of_jobs_at_once_is_told_with_its_key() {
         jobs_at_once: 0,
         ..months()
     };
-    let mut center = Center::start(settings).await;
+    let mut center = Harness::start(settings).await;
     let error = center.export(json!({ "search": "job" })).unwrap_err();
     assert!(matches!(error, SourceError::Transient(_)), "{error:?}");
     let refused = center.traffic.last().unwrap();

@@ -1,4 +1,4 @@
-use recording_host_model::Stored;
+use recording_host_model::StoredArtifact;
 
 use super::*;
 
@@ -13,10 +13,10 @@ fn progress(stored: u64) -> Event {
     })
 }
 
-fn text(line: &Line) -> String {
+fn text(line: &DisplayLine) -> String {
     match line {
-        Line::Text(text) => text.clone(),
-        Line::Bar { before, after, .. } => format!("{before}|{}", after.trim_end()),
+        DisplayLine::Text(text) => text.clone(),
+        DisplayLine::Bar { before, after, .. } => format!("{before}|{}", after.trim_end()),
     }
 }
 
@@ -122,7 +122,7 @@ fn many_sources_have_a_line_each_and_what_has_ended_still_counts() {
     for name in ["a", "b", "c", "d"] {
         board.add(name);
         board.take(name, &progress(10), now);
-        let stored = Stored {
+        let stored = StoredArtifact {
             objects: 1,
             bytes: 1000,
         };

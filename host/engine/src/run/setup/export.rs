@@ -66,12 +66,12 @@ impl Pipeline {
     }
 
     /// Opens the export's queue for reading, whoever works on it; says what it is called in keys.
-    pub(in crate::run) async fn look(
+    pub(in crate::run) async fn open_read_only(
         &self,
         identity: &Identity,
     ) -> Result<Option<(Queue, String)>, RunError> {
         for name in [&identity.label, &identity.label_before] {
-            if let Some(queue) = Queue::look(&self.data_dir, name)? {
+            if let Some(queue) = Queue::open_read_only(&self.data_dir, name)? {
                 let label = queue.meta(LABEL).await?;
                 return Ok(Some((queue, label.unwrap_or_else(|| name.clone()))));
             }
@@ -145,7 +145,7 @@ impl Pipeline {
         for name in Queue::names(&self.data_dir, &identity.label)? {
             let path = self.data_dir.join(format!("{name}.sqlite"));
             let path = path.display();
-            match Queue::look(&self.data_dir, &name) {
+            match Queue::open_read_only(&self.data_dir, &name) {
                 Ok(Some(queue)) => {
                     if let Some(known) = queue.meta(IDENTITY).await? {
                         let differs = identity::differences(&known, &identity.text).join("; ");

@@ -1,10 +1,11 @@
 //! Who a source's requests are made as: the configuration's credentials, of the sort that the source needs.
 
 use super::{Pipeline, RunError};
-use crate::run::Auth;
+use crate::run::{Auth, AwsAuth, aws};
 use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
 use recording_host_model::{AuthScheme, Origin, OriginRole};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 impl Pipeline {
     /// Who the source's requests are made as.
@@ -37,7 +38,9 @@ impl Pipeline {
                 Ok(Authenticator::OAuth(oauth))
             }
             (AuthScheme::Oauth2ClientCredentials, _) => wrong("`client_id` and `client_secret`"),
-            (AuthScheme::AwsSigv4, auth) => self.sigv4(auth.as_ref()).await,
+            (AuthScheme::AwsSigv4, None) => self.signer(None).await,
+            (AuthScheme::AwsSigv4, Some(Auth::Aws(identity))) => self.signer(Some(identity)).await,
+            (AuthScheme::AwsSigv4, _) => wrong("AWS credentials, and has others"),
             (AuthScheme::Basic, Some(Auth::Basic { username, password })) => {
                 Ok(Authenticator::Basic(username.clone(), password.clone()))
             }
@@ -80,39 +83,12 @@ impl Pipeline {
         Some(&proposed.url)
     }
 
-    /// Signs as the AWS identity of the configuration, or of AWS' own settings.
-    #[cfg(feature = "aws")]
-    async fn sigv4(&self, auth: Option<&Auth>) -> Result<Authenticator, RunError> {
-        let wrong = |at: &str, reason: &str| {
-            RunError::Config(format!("sources.{}.{at}: {reason}", self.name))
-        };
-        let (identity, region, service) = match auth {
-            None => (recording_host_sink_s3::Identity::default(), None, "s3"),
-            Some(Auth::Aws(aws)) => (
-                aws.identity.clone(),
-                aws.region.as_deref(),
-                aws.service.as_str(),
-            ),
-            Some(_) => {
-                let reason = "this source needs AWS credentials, and has others";
-                return Err(wrong("auth", reason));
-            }
-        };
-        let region = region.or_else(|| self.source.options.get("region")?.as_str());
-        let (provider, region) =
-            recording_host_sink_s3::credentials::provider(&identity, region).await;
-        let region = region
-            .ok_or_else(|| wrong("auth.region", "missing, and AWS' own settings have none"))?;
-        let provider = provider.ok_or_else(|| wrong("auth", "there are no AWS credentials"))?;
-        let signer = recording_host_http::SigV4::new(provider, region, service.to_owned());
-        Ok(Authenticator::SigV4(signer))
-    }
-
-    #[cfg(not(feature = "aws"))]
-    async fn sigv4(&self, _auth: Option<&Auth>) -> Result<Authenticator, RunError> {
-        Err(RunError::Config(format!(
-            "sources.{}: this source needs AWS credentials; build it with the feature `s3`",
-            self.name
-        )))
+    /// Signs as an AWS identity; without one, as AWS' own settings say.
+    async fn signer(&self, identity: Option<&AwsAuth>) -> Result<Authenticator, RunError> {
+        let region = self.source.options.get("region");
+        let signer = aws::signer(identity, region.and_then(Value::as_str)).await;
+        let signer =
+            signer.map_err(|reason| RunError::Config(format!("sources.{}{reason}", self.name)))?;
+        Ok(Authenticator::Signer(signer))
     }
 }

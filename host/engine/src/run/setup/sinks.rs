@@ -99,7 +99,7 @@ impl Pipeline {
                 Ok(value) => return Ok(value),
                 Err(error) => error.into(),
             };
-            let passing = matches!(
+            let retryable = matches!(
                 &error,
                 RunError::Sink(SinkError {
                     retryable: true,
@@ -107,7 +107,7 @@ impl Pipeline {
                 })
             );
             let waited = self.clock.elapsed().saturating_sub(began);
-            if !passing || (waited >= ms(PATIENCE) && !self.following) {
+            if !retryable || (waited >= ms(PATIENCE) && !self.following) {
                 return Err(error);
             }
             if tried == 2 {

@@ -46,6 +46,7 @@ impl ArtifactDelivery for Way {
         artifact: &Artifact,
         bindings: &[&SinkBinding],
     ) -> Result<DeliveryReport, TransferError> {
+        // Long: all faults of a delivery, in the order in which they can happen.
         let ArtifactKey::Recording(key) = &artifact.key else {
             panic!("no bundles here");
         };
@@ -80,7 +81,7 @@ impl ArtifactDelivery for Way {
             note: None,
             aside: false,
             file: String::new(),
-            told: None,
+            index_metadata: None,
         };
         let mut delivery = DeliveryReport::default();
         let mut world = self.world.lock().unwrap();

@@ -69,7 +69,7 @@ struct Vendor {
 }
 
 struct Seen {
-    dice: SmallRng,
+    rng: SmallRng,
     /// When each job was submitted and when it is done (ms).
     jobs: Vec<(u64, u64)>,
     pages: u64,
@@ -95,7 +95,7 @@ impl Vendor {
             times,
             conversations,
             seen: Mutex::new(Seen {
-                dice: SmallRng::seed_from_u64(18),
+                rng: SmallRng::seed_from_u64(18),
                 jobs: Vec::new(),
                 pages: 0,
                 polls: 0,
@@ -110,20 +110,20 @@ impl Vendor {
 
     /// When a job is done that is submitted now.
     fn done_at(&self, seen: &mut Seen, now: u64) -> u64 {
-        let dice = &mut seen.dice;
-        let lognormal = |dice: &mut SmallRng| {
+        let rng = &mut seen.rng;
+        let lognormal = |rng: &mut SmallRng| {
             // The sum of twelve uniform numbers is as good as normal.
-            let normal = (0..12).map(|_| dice.random::<f64>()).sum::<f64>() - 6.0;
+            let normal = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
             (60_000.0 * (normal * 0.5).exp()) as u64
         };
         let half = seen.jobs.len() as u64 >= self.conversations.div_ceil(BATCH as u64) / 2;
         let takes = match self.times {
-            Times::Uniform => dice.random_range(30_000..90_000),
-            Times::Lognormal | Times::Jump => lognormal(dice),
-            Times::Bimodal if dice.random_bool(0.5) => 20_000,
+            Times::Uniform => rng.random_range(30_000..90_000),
+            Times::Lognormal | Times::Jump => lognormal(rng),
+            Times::Bimodal if rng.random_bool(0.5) => 20_000,
             Times::Bimodal => 180_000,
-            Times::Slower if half => dice.random_range(540_000..660_000),
-            Times::Slower => dice.random_range(54_000..66_000),
+            Times::Slower if half => rng.random_range(540_000..660_000),
+            Times::Slower => rng.random_range(54_000..66_000),
             Times::Crowded => {
                 let mut ends: Vec<u64> = seen.jobs.iter().map(|job| job.1).collect();
                 ends.retain(|end| *end > now);
@@ -132,7 +132,7 @@ impl Vendor {
                     .len()
                     .checked_sub(40)
                     .map_or(now, |before| ends[before]);
-                turn - now + dice.random_range(54_000..66_000)
+                turn - now + rng.random_range(54_000..66_000)
             }
         };
         now + takes
@@ -196,7 +196,7 @@ impl HttpTransport for Vendor {
         _: &Request,
         _: Credentials<'_>,
     ) -> Result<Response, RequestError> {
-        let delay = self.seen.lock().unwrap().dice.random_range(50..150);
+        let delay = self.seen.lock().unwrap().rng.random_range(50..150);
         tokio::time::sleep(Duration::from_millis(delay)).await;
         let (status, body, count) = self.answer(url);
         let reset = (60 - self.clock.now() / 1000 % 60).to_string();
@@ -363,7 +363,7 @@ impl SourceRuntime for Source {
     }
 }
 
-/// What an export took.
+/// The time and requests that an export took.
 #[derive(Debug)]
 struct Pace {
     minutes: f64,

@@ -138,11 +138,11 @@ pub(super) fn then(next: Next) -> Step {
     }
 }
 
-fn failure(code: &str, passing: bool) -> Failure {
+fn failure(code: &str, retryable: bool) -> Failure {
     Failure {
         code: code.to_owned(),
         message: code.to_owned(),
-        retryable: passing,
+        retryable,
     }
 }
 
@@ -252,6 +252,7 @@ impl SourceRuntime for Source {
 
 impl Source {
     fn answered(&self, memory: Memory, body: &Value, now: u64) -> Step {
+        // Long: one arm for each state of a split.
         match memory {
             Memory::Page { from, until, page } => {
                 let ids = body["ids"].as_array().unwrap();

@@ -41,7 +41,7 @@ impl Vendor {
             return Err(RequestError::Unreachable("simulated outage".into()));
         }
         if world.strikes_rarely() {
-            world.outage = now + world.dice.random_range(1000..120_000);
+            world.outage = now + world.rng.random_range(1000..120_000);
         }
         if world.strikes() {
             return Err(RequestError::Unreachable("simulated".into()));
@@ -120,7 +120,7 @@ fn answer(world: &mut World, url: &Url, now: u64) -> Value {
         "/submit" => {
             let ids = &query.iter().find(|(key, _)| key == "ids").unwrap().1;
             let ids = ids.split(',').map(str::to_owned).collect();
-            let done = now + world.dice.random_range(1000..120_000);
+            let done = now + world.rng.random_range(1000..120_000);
             world.jobs.push((ids, done));
             world.submits += 1;
             json!({ "job": world.jobs.len() - 1 })

@@ -59,7 +59,7 @@ pub(super) enum Change {
 
 /// Everything that outlives a crash.
 pub(super) struct World {
-    pub(super) dice: SmallRng,
+    pub(super) rng: SmallRng,
     pub(super) conversations: Vec<Call>,
     /// How many days are followed; none for an export of the past.
     pub(super) days: Option<u64>,
@@ -97,16 +97,16 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut dice = SmallRng::seed_from_u64(seed);
-        let rate = [0.0, 0.02, 0.1, 0.25][dice.random_range(0..4_usize)];
-        let crashes = dice.random_range(0..4);
-        let days = (seed % 5 == 4).then(|| dice.random_range(1..3));
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let rate = [0.0, 0.02, 0.1, 0.25][rng.random_range(0..4_usize)];
+        let crashes = rng.random_range(0..4);
+        let days = (seed % 5 == 4).then(|| rng.random_range(1..3));
         let began = if days.is_some() {
             START
         } else {
             START + 2 * DAY
         };
-        let mut world = Self::with(dice, rate, crashes, days);
+        let mut world = Self::with(rng, rate, crashes, days);
         if seed % 3 == 1 {
             world.narrow = 1;
         }
@@ -120,11 +120,11 @@ impl World {
         if let Some(Change::Add) = world.change {
             world.sinks = vec!["one"];
         }
-        if world.dice.random_bool(0.4) {
+        if world.rng.random_bool(0.4) {
             let within = if days.is_some() { DAY } else { 120_000 };
-            let from = began + world.dice.random_range(0..within);
-            let until = from + world.dice.random_range(0..4 * 3_600_000);
-            let sink = world.sinks[world.dice.random_range(0..world.sinks.len())];
+            let from = began + world.rng.random_range(0..within);
+            let until = from + world.rng.random_range(0..4 * 3_600_000);
+            let sink = world.sinks[world.rng.random_range(0..world.sinks.len())];
             world.lake_outage = Some((sink, from, until));
         }
         world
@@ -162,11 +162,11 @@ impl World {
             if !known.iter().any(|prefix| place.1.starts_with(prefix)) {
                 continue;
             }
-            match self.dice.random_range(0..12) {
+            match self.rng.random_range(0..12) {
                 0 => drop(self.lake.remove(&place)),
                 1 => {
                     let data = self.lake.get_mut(&place).unwrap();
-                    let at = self.dice.random_range(0..data.len());
+                    let at = self.rng.random_range(0..data.len());
                     data[at] ^= 1;
                     self.spoiled.insert(place);
                 }
@@ -187,24 +187,24 @@ impl World {
         world
     }
 
-    fn with(mut dice: SmallRng, rate: f64, crashes: u32, days: Option<u64>) -> Self {
-        let count = dice.random_range(0..40);
+    fn with(mut rng: SmallRng, rate: f64, crashes: u32, days: Option<u64>) -> Self {
+        let count = rng.random_range(0..40);
         let conversations = (0..count)
             .map(|number| {
-                let start = START + dice.random_range(0..days.unwrap_or(1) * DAY);
-                let end = start + dice.random_range(1000..1_800_000);
-                let flagged = dice.random_bool(0.9);
-                let recordings = if flagged { dice.random_range(0..4) } else { 0 };
+                let start = START + rng.random_range(0..days.unwrap_or(1) * DAY);
+                let end = start + rng.random_range(1000..1_800_000);
+                let flagged = rng.random_bool(0.9);
+                let recordings = if flagged { rng.random_range(0..4) } else { 0 };
                 let recordings = (0..recordings)
-                    .map(|_| match dice.random_range(0..20) {
+                    .map(|_| match rng.random_range(0..20) {
                         0 => None,
-                        1 | 2 => Some(end + dice.random_range(0..7_200_000)),
+                        1 | 2 => Some(end + rng.random_range(0..7_200_000)),
                         _ => Some(0),
                     })
                     .collect();
                 // Some time after it was filed, and before the searches look back no more.
-                let grows = days.is_some() && flagged && dice.random_bool(0.2);
-                let more = grows.then(|| end + dice.random_range(3_600_000..9_000_000));
+                let grows = days.is_some() && flagged && rng.random_bool(0.2);
+                let more = grows.then(|| end + rng.random_range(3_600_000..9_000_000));
                 Call {
                     id: format!("c{number}"),
                     start,
@@ -216,7 +216,7 @@ impl World {
             })
             .collect();
         World {
-            dice,
+            rng,
             conversations,
             days,
             tells: false,
@@ -242,25 +242,25 @@ impl World {
     /// Returns true if something goes wrong now.
     pub(super) fn strikes(&mut self) -> bool {
         let rate = self.rate;
-        rate > 0.0 && self.dice.random_bool(rate)
+        rate > 0.0 && self.rng.random_bool(rate)
     }
 
     /// Returns true if something that is rare goes wrong now.
     pub(super) fn strikes_rarely(&mut self) -> bool {
-        self.strikes() && self.dice.random_bool(0.1)
+        self.strikes() && self.rng.random_bool(0.1)
     }
 
     /// Returns true if reading a sink goes wrong now: rarely where all of it is read, again and again.
     fn strikes_reading(&mut self) -> bool {
         match self.change {
-            Some(Change::Damage) => self.strikes_rarely() && self.dice.random_bool(0.2),
+            Some(Change::Damage) => self.strikes_rarely() && self.rng.random_bool(0.2),
             _ => self.strikes(),
         }
     }
 
     /// A time that something takes.
     pub(super) fn delay(&mut self, most: u64) -> Duration {
-        Duration::from_millis(self.dice.random_range(1..=most))
+        Duration::from_millis(self.rng.random_range(1..=most))
     }
 }
 
@@ -280,15 +280,15 @@ pub(super) fn different(sink: &str, key: &str) -> SinkError {
 
 /// A sink in memory that sometimes fails, before or after it has stored something.
 #[derive(Clone)]
-pub(super) struct Lake {
+pub(super) struct TestSink {
     name: &'static str,
     world: Arc<Mutex<World>>,
     clock: Clock,
 }
 
-impl Lake {
+impl TestSink {
     pub(super) fn new(name: &'static str, world: Arc<Mutex<World>>, clock: Clock) -> Self {
-        Lake { name, world, clock }
+        TestSink { name, world, clock }
     }
 
     fn failure(&self, key: &str) -> SinkError {
@@ -317,14 +317,14 @@ impl Lake {
     }
 }
 
-impl std::fmt::Debug for Lake {
+impl std::fmt::Debug for TestSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
 }
 
 #[async_trait]
-impl Sink for Lake {
+impl Sink for TestSink {
     async fn check(&self) -> Result<Health, SinkError> {
         match self.is_out() {
             true => Err(self.failure("")),
@@ -377,7 +377,7 @@ impl Sink for Lake {
 }
 
 #[async_trait]
-impl Store for Lake {
+impl Store for TestSink {
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
         let world = self.world.lock().unwrap();
         let all = world.lake.iter();

@@ -10,7 +10,7 @@ fn fed(file: &[u8], step: usize) -> MediaLength {
 
 /// The length that a file states if it is cut after so many bytes, in whatever pieces it comes.
 fn told(file: &[u8], cut: usize) -> Option<u64> {
-    let told = [1, 3, 64, 4096].map(|step| fed(&file[..cut], step).told(cut as u64));
+    let told = [1, 3, 64, 4096].map(|step| fed(&file[..cut], step).claimed(cut as u64));
     assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
     told[0]
 }

@@ -24,7 +24,7 @@ impl Transfer {
         bindings: &[&SinkBinding],
         whole: &ObjectTarget,
         spooled: &Spooled,
-        plan: &plan::Plan,
+        plan: &plan::UnpackPlan,
         delivery: &mut DeliveryReport,
     ) -> Result<(), AttemptError> {
         let file = spooled.file.try_clone().map_err(host)?;
@@ -43,7 +43,7 @@ impl Transfer {
                 object.conversation.clone_from(&holder.conversation);
                 object.recording.clone_from(&holder.recording);
                 object.member.clone_from(&holder.member);
-                object.told.clone_from(&holder.told);
+                object.index_metadata.clone_from(&holder.index_metadata);
                 delivery.contents.objects.push((sink.clone(), object));
             }
         }

@@ -41,12 +41,12 @@ pub(super) struct Holder {
     pub(super) recording: String,
     pub(super) member: Option<String>,
     /// Its metadata in the archive's index.
-    pub(super) told: Option<Arc<IndexMetadata>>,
+    pub(super) index_metadata: Option<Arc<IndexMetadata>>,
 }
 
 /// The plan for an archive.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct UnpackPlan {
     /// Entries, by their place in the archive, and their objects.
     pub(super) files: Vec<(usize, ObjectTarget)>,
     /// Whose the archive is when it is kept.
@@ -60,7 +60,7 @@ pub(super) struct Plan {
     stray: bool,
 }
 
-impl Plan {
+impl UnpackPlan {
     /// Returns true if something is in the archive that is nowhere else.
     pub(super) fn must_be_kept(&self) -> bool {
         self.stray || self.problems.iter().any(|problem| problem.kept.is_none())
@@ -90,7 +90,7 @@ impl Plan {
         }
         let reason = format!("the index names {}, which is not there", printable(name));
         self.missing
-            .push(not_in_bundle(conversation.to_owned(), reason, false));
+            .push(not_in_archive(conversation.to_owned(), reason, &[]));
     }
 
     fn problem(
@@ -158,7 +158,7 @@ impl Transfer {
         artifact: &Artifact,
         archive: &Arc<Archive>,
         unpacking: bool,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         match (&artifact.key, &artifact.container) {
             (ArtifactKey::Bundle(_), Container::ZipBundle(index)) => {
                 let (shared, index) = (Arc::clone(archive), index.clone());
@@ -181,13 +181,13 @@ impl Transfer {
         &self,
         artifact: &Artifact,
         error: &ArchiveError,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         let holders = match &artifact.key {
             ArtifactKey::Recording(key) => vec![Holder {
                 conversation: key.conversation.clone(),
                 recording: key.recording.clone(),
                 member: None,
-                told: None,
+                index_metadata: None,
             }],
             ArtifactKey::Bundle(_) => {
                 let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
@@ -204,10 +204,10 @@ impl Transfer {
             reason: error.to_string(),
             kept: None,
         });
-        Ok(Plan {
+        Ok(UnpackPlan {
             problems: problems.collect(),
             holders,
-            ..Plan::default()
+            ..UnpackPlan::default()
         })
     }
 
@@ -217,16 +217,16 @@ impl Transfer {
         archive: Arc<Archive>,
         index: BundleIndex,
         unpacking: bool,
-    ) -> Result<Plan, TransferError> {
+    ) -> Result<UnpackPlan, TransferError> {
         let reading = Arc::clone(&archive);
-        let passing = index.retryable_errors.clone();
+        let retryable_errors = index.retryable_errors.clone();
         let listed = tokio::task::spawn_blocking(move || reading.listed(&index)).await;
         let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
         let known = self.queue.known(ids).await.map_err(host)?;
-        let mut plan = Plan::default();
-        let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut plan = UnpackPlan::default();
+        let mut reported: BTreeSet<String> = BTreeSet::new();
         let mut keys = BundleKeys::new(&known);
         let mut found = BTreeSet::new();
         for (number, entry) in archive.entries().iter().enumerate() {
@@ -243,12 +243,12 @@ impl Transfer {
             }
             found.insert(name);
             for owner in owners {
-                told.insert(owner.conversation.clone());
+                reported.insert(owner.conversation.clone());
                 plan.holders.push(Holder {
                     conversation: owner.conversation.clone(),
                     recording: owner.recording.clone(),
                     member: Some(entry.name.clone()),
-                    told: owner.told.clone(),
+                    index_metadata: owner.index_metadata.clone(),
                 });
                 match entry.refused() {
                     Some(error) if unpacking => {
@@ -260,28 +260,23 @@ impl Transfer {
             }
         }
         let hidden: BTreeSet<String> = archive.hidden().iter().map(|name| plain(name)).collect();
-        let absent = listed
-            .owners
-            .iter()
-            .filter(|(name, _)| !found.contains(*name));
-        for (name, owners) in absent {
+        let absent = listed.owners.iter();
+        for (name, owners) in absent.filter(|(name, _)| !found.contains(*name)) {
             let owners = owners.iter().map(|owner| &owner.conversation);
             for conversation in owners.filter(|conversation| known.contains_key(*conversation)) {
-                told.insert(conversation.clone());
+                reported.insert(conversation.clone());
                 plan.absent(conversation, name, hidden.contains(name));
             }
         }
         plan.stray |= hidden.iter().any(|name| !listed.owners.contains_key(name));
         for (conversation, reason) in listed.missing.drain(..) {
-            told.insert(conversation.clone());
-            let lower = reason.to_lowercase();
-            let passing = passing.iter().any(|word| lower.contains(word));
-            plan.missing
-                .push(not_in_bundle(conversation, reason, passing));
+            reported.insert(conversation.clone());
+            let missing = not_in_archive(conversation, reason, &retryable_errors);
+            plan.missing.push(missing);
         }
         plan.stray |= !listed.unreadable.is_empty();
         if plan.stray {
-            self.strays(key, &mut plan, &told, &listed.unreadable)
+            self.strays(key, &mut plan, &reported, &listed.unreadable)
                 .await?;
         }
         Ok(plan)
@@ -291,12 +286,12 @@ impl Transfer {
     async fn strays(
         &self,
         key: &ArtifactKey,
-        plan: &mut Plan,
-        told: &BTreeSet<String>,
+        plan: &mut UnpackPlan,
+        reported: &BTreeSet<String>,
         unreadable: &[(String, recording_host_zip::EntryError)],
     ) -> Result<(), TransferError> {
         let ids = self.queue.in_bundle(key).await.map_err(host)?;
-        for id in ids.into_iter().filter(|id| !told.contains(id)) {
+        for id in ids.into_iter().filter(|id| !reported.contains(id)) {
             match unreadable.first() {
                 Some((name, error)) => plan.problem(&id, "damaged-index", name, error),
                 None => plan.problems.push(Problem {
@@ -321,12 +316,18 @@ impl Transfer {
     }
 }
 
-fn not_in_bundle(conversation: String, message: String, passing: bool) -> MissingRecording {
+/// A recording that the index names a reason for; a later attempt may have it if that has one of the words.
+fn not_in_archive(
+    conversation: String,
+    message: String,
+    retryable_errors: &[String],
+) -> MissingRecording {
+    let lower = message.to_lowercase();
     MissingRecording {
         conversation,
         code: "not-in-bundle".to_owned(),
+        retryable: retryable_errors.iter().any(|word| lower.contains(word)),
         message,
-        retryable: passing,
     }
 }
 
@@ -336,20 +337,20 @@ fn unknown(conversation: String) -> Holder {
         conversation,
         recording: String::new(),
         member: None,
-        told: None,
+        index_metadata: None,
     }
 }
 
 /// The plan for the archive of one recording.
-fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> Plan {
-    let mut plan = Plan {
+fn recording(archive: &Archive, target: &ObjectTarget, unpacking: bool) -> UnpackPlan {
+    let mut plan = UnpackPlan {
         holders: vec![Holder {
             conversation: target.conversation.clone(),
             recording: target.recording.clone(),
             member: None,
-            told: None,
+            index_metadata: None,
         }],
-        ..Plan::default()
+        ..UnpackPlan::default()
     };
     for (number, entry) in archive.entries().iter().enumerate() {
         match entry.refused() {
@@ -415,7 +416,7 @@ impl<'a> BundleKeys<'a> {
             part,
             name: Name::Whole(extension(&content_type).to_owned()),
             content_type,
-            told: owner.told.clone(),
+            index_metadata: owner.index_metadata.clone(),
         }
     }
 }

@@ -74,6 +74,13 @@ impl Transfer {
         }
     }
 
+    /// Begins a download, as far as its first bytes.
+    async fn begin<'a>(&'a self, artifact: &'a Artifact) -> Result<Begun<'a>, AttemptError> {
+        let mut download = self.downloads.begin(artifact).await?;
+        let next = download.first(HEAD).await?;
+        Ok(Begun { download, next })
+    }
+
     /// Downloads it if there is room for it; else says how much is wanted.
     async fn spooled_within(
         &self,
@@ -89,11 +96,7 @@ impl Transfer {
             mut next,
         } = match begun {
             Some(begun) => begun,
-            None => {
-                let mut download = self.downloads.begin(artifact).await?;
-                let next = download.first(HEAD).await?;
-                Begun { download, next }
-            }
+            None => self.begin(artifact).await?,
         };
         let announced = download.size();
         let too_long =

@@ -148,8 +148,12 @@ async fn files_that_come_together_are_all_there_and_one_that_fails_fails_alone()
     let mut puts = Vec::new();
     for number in 0..50 {
         let target = root.path().join(format!("day/{number}/r.ogg"));
-        let part =
-            Part::open(&target, &super::super::Options::default(), groups.folders()).unwrap();
+        let part = Part::open(
+            &target,
+            &super::super::FilesystemOptions::default(),
+            groups.folders(),
+        )
+        .unwrap();
         io::Write::write_all(&mut &part.file, target.to_string_lossy().as_bytes()).unwrap();
         if number == 7 {
             // Its name is taken by a folder.

@@ -29,8 +29,8 @@ const NEVER: f64 = 1e15;
 
 impl Course {
     /// The course of a job that takes `mean` ms on average.
-    pub(super) fn draw(chance: &Chance, dice: &mut Rng, mean: u64) -> Self {
-        let length = mean / 2 + dice.below(mean + 1);
+    pub(super) fn draw(chance: &Chance, rng: &mut Rng, mean: u64) -> Self {
+        let length = mean / 2 + rng.below(mean + 1);
         let stalls = chance.strikes(Fault::StalledJob).is_some();
         Course {
             length: match chance.strikes(Fault::StuckJob) {

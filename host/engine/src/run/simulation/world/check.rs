@@ -37,6 +37,7 @@ impl World {
     }
 
     fn check_sink(&self, sink: &str) {
+        // Long: the requirements of one sink, which share what was read of it.
         let files = |prefix: &'static str| {
             let all = self.lake.iter();
             all.filter(move |((of, key), _)| of == sink && key.starts_with(prefix))

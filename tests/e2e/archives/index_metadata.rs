@@ -1,7 +1,7 @@
 //! The details in the index of a bundle about a recording stand in its row.
 
 use recording_host_engine::transfer::ArchiveMode;
-use recording_host_metadata::{Settings, Writer};
+use recording_host_metadata::{RowSettings, Writer};
 use recording_host_model::layout::Layout;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 
 /// The rows of a conversation.
 fn rows(arrived: &Arrived, conversation: &str) -> Vec<Value> {
-    let mut writer = Writer::new(Settings::default(), Vec::new()).unwrap();
+    let mut writer = Writer::new(RowSettings::default(), Vec::new()).unwrap();
     writer
         .write(&arrived.settled[conversation], "lake")
         .unwrap();

@@ -14,10 +14,8 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 
-use crate::{
-    Compression,
-    parquet::{Columns, Pairs, Table, element, signed, small, structs},
-};
+use super::{Columns, Pairs, Table, element, signed, small, structs};
+use crate::Compression;
 use recording_host_model::{CompletedConversation, Object, Outcome, Segment};
 
 /// Writes a segment's part of the catalog.

@@ -1,6 +1,7 @@
 //! Files that are damaged where nobody looks, or made to do harm.
 
 use super::*;
+use crate::codecs::ogg;
 
 /// A chunk of a WAV.
 fn chunk(name: &[u8; 4], length: u32, content: &[u8]) -> Vec<u8> {
@@ -9,6 +10,7 @@ fn chunk(name: &[u8; 4], length: u32, content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_wav_that_would_stay_as_it_is_is_checked_like_any_other() {
+    // Long: one table of files.
     let sound = wav16(1, &[1, 2, 3, 4]);
     let with = |more: &[u8]| [&sound[..], more].concat();
     let set = |at: usize, value: u32| {
@@ -152,7 +154,7 @@ fn headers_that_ask_for_gigabytes_are_refused_before_a_decoder_sees_them() {
 /// A page whose own checksum is right, and whose content leads a decoder out of the file.
 #[test]
 fn a_place_outside_of_the_file_is_damage_and_no_fault_of_the_disk() {
-    let hostile = include_bytes!("../../../../tests/fixtures/transcode/vorbis-outside.ogg");
+    let hostile = include_bytes!("../../../../../tests/fixtures/transcode/vorbis-outside.ogg");
     let said = made(hostile, Form::Wav, Channels::Keep);
     assert!(
         matches!(

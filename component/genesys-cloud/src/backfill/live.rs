@@ -9,28 +9,28 @@ use recording_source_sdk::{
 use super::Backfill;
 use crate::{
     api::{self, analytics},
-    metadata::Row,
+    metadata::ConversationRow,
     options::Options,
     page,
 };
 
 /// Conversations that had not ended when the data of jobs ended, and the start of each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Live {
+pub(super) struct LiveConversations {
     pub(super) ids: Vec<String>,
     pub(super) starts: Vec<Timestamp>,
 }
 
-impl Live {
+impl LiveConversations {
     fn split_off(&mut self, at: usize) -> Self {
-        Live {
+        LiveConversations {
             ids: self.ids.split_off(at.min(self.ids.len())),
             starts: self.starts.split_off(at.min(self.starts.len())),
         }
     }
 
     /// Removes those that have been reported.
-    fn told(&mut self, rows: &[Row]) {
+    fn on_rows(&mut self, rows: &[ConversationRow]) {
         let told: BTreeSet<&str> = rows
             .iter()
             .map(|row| row.conversation.id.as_str())
@@ -51,7 +51,7 @@ impl Backfill {
         answer: RequestResult,
         job: String,
         next: Option<String>,
-        mut live: Live,
+        mut live: LiveConversations,
         options: &Options,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
@@ -81,7 +81,7 @@ impl Backfill {
             return Ok(Step::then(self.ask(options)));
         }
         let rest = live.split_off(self.together);
-        live.told(&rows);
+        live.on_rows(&rows);
         let untold = live.ids.into_iter().zip(live.starts);
         step.conversations = untold
             .map(|(id, start)| Conversation {

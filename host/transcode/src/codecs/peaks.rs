@@ -1,36 +1,11 @@
 //! The loudest sample of each stretch of a recording: what a waveform is drawn from.
 
 use std::io::{Read, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{TranscodeError, convert, input::Input};
+use super::{Peaks, TranscodeError, convert, input::Input};
 
-/// A waveform.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peaks {
-    /// How many channels there are.
-    pub channels: u16,
-    /// How long the recording is, in milliseconds.
-    pub duration_ms: u64,
-    /// For each channel, one after the other, `stretches` values from 0 (silence) to 255.
-    pub values: Vec<u8>,
-}
-
-/// Decodes a recording to its end, in memory that does not grow with it, and divides it into
-/// `stretches` of equal length; a shorter one than that has as many as samples.
-///
-/// # Errors
-/// [`TranscodeError`], as of [`transcode`](super::transcode).
-pub fn peaks<R>(input: R, stretches: usize) -> Result<Peaks, TranscodeError>
-where
-    R: Read + Seek + Send + Sync + 'static,
-{
-    // Codecs take what strangers made; nothing of theirs is used after a panic.
-    catch_unwind(AssertUnwindSafe(|| run(input, stretches.max(1))))
-        .unwrap_or(Err(TranscodeError::Codec))
-}
-
-fn run<R>(input: R, stretches: usize) -> Result<Peaks, TranscodeError>
+/// The waveform of a recording.
+pub(crate) fn run<R>(input: R, stretches: usize) -> Result<Peaks, TranscodeError>
 where
     R: Read + Seek + Send + Sync + 'static,
 {
@@ -137,7 +112,7 @@ mod tests {
     #[test]
     fn each_channel_has_its_own_peaks_whatever_the_length() {
         for frames in [100, 8000, 123_456] {
-            let peaks = peaks(Cursor::new(wav(frames)), 100).unwrap();
+            let peaks = run(Cursor::new(wav(frames)), 100).unwrap();
             assert_eq!((peaks.channels, peaks.values.len()), (2, 200));
             assert_eq!(peaks.duration_ms, u64::from(frames) / 8);
             assert!(
@@ -156,7 +131,7 @@ mod tests {
         let mut file = wav(100);
         file.truncate(60);
         assert!(matches!(
-            peaks(Cursor::new(file), 10),
+            run(Cursor::new(file), 10),
             Err(TranscodeError::Damaged(_))
         ));
     }

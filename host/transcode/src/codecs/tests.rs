@@ -2,19 +2,19 @@ mod hostile;
 
 use std::io::Cursor;
 
-use super::*;
+use crate::*;
 
-const HYBRID: &[u8] = include_bytes!("../../../tests/fixtures/transcode/hybrid.opus");
-const HYBRID_WAV: &[u8] = include_bytes!("../../../tests/fixtures/transcode/hybrid.wav");
-const CELT: &[u8] = include_bytes!("../../../tests/fixtures/transcode/celt.opus");
-const CELT_WAV: &[u8] = include_bytes!("../../../tests/fixtures/transcode/celt.wav");
-const SILK: &[u8] = include_bytes!("../../../tests/fixtures/transcode/silk.opus");
-const VORBIS: &[u8] = include_bytes!("../../../tests/fixtures/transcode/talk.ogg");
+const HYBRID: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/hybrid.opus");
+const HYBRID_WAV: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/hybrid.wav");
+const CELT: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/celt.opus");
+const CELT_WAV: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/celt.wav");
+const SILK: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/silk.opus");
+const VORBIS: &[u8] = include_bytes!("../../../../tests/fixtures/transcode/talk.ogg");
 
 type Bytes = Cursor<Vec<u8>>;
 
-fn settings(to: Form, channels: Channels) -> Settings {
-    Settings {
+fn settings(to: Form, channels: Channels) -> TranscodeSettings {
+    TranscodeSettings {
         to,
         channels,
         when: None,

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, Write};
 
 use super::{
-    Channels, Form, Made, Settings, TranscodeError, Transcoded,
+    Channels, Form, Made, TranscodeError, TranscodeSettings, Transcoded,
     codec::{Decoder, Encoder},
     flac::Flac,
     input::{Fault, Input},
@@ -19,9 +19,9 @@ use super::{
 /// How many bytes of a file show its format.
 const HEAD: u64 = 64;
 
-pub(super) fn run<R, W>(
+pub(crate) fn run<R, W>(
     input: R,
-    settings: &Settings,
+    settings: &TranscodeSettings,
     open: &mut dyn FnMut() -> io::Result<W>,
 ) -> Result<Transcoded<W>, TranscodeError>
 where

@@ -1,0 +1,169 @@
+//! Mistakes in sinks that speak with a server.
+
+use super::*;
+
+#[test]
+fn a_key_by_its_former_name_works_and_is_told() {
+    let sink = |key: &str| {
+        let keys = json!({ "type": "s3", "bucket": "b", key: 3 });
+        SinkConfig::new("lake", keys).map(|sink| sink.warnings().to_vec())
+    };
+    assert!(sink("cleanup_after_hours").unwrap().is_empty());
+    assert_eq!(
+        sink("tidy_after_hours").unwrap(),
+        [
+            "sinks.lake.tidy_after_hours: this key is called `cleanup_after_hours` now; the former name still works"
+        ]
+    );
+    let both =
+        json!({ "type": "s3", "bucket": "b", "cleanup_after_hours": 3, "tidy_after_hours": 3 });
+    let error = SinkConfig::new("lake", both).unwrap_err().to_string();
+    assert!(
+        error.contains("duplicate field `cleanup_after_hours`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
+    // Long: one table of mistakes.
+    for (name, value, message) in [
+        (
+            "sse",
+            json!({ "type": "none" }),
+            "sse.type: unknown variant `none`",
+        ),
+        ("sse", json!("aws:kms"), "sse: "),
+        (
+            "checksum",
+            json!("sha1"),
+            "checksum: unknown variant `sha1`",
+        ),
+        (
+            "storage_class",
+            json!("COLD"),
+            "storage_class: `COLD` is not known",
+        ),
+        ("acl", json!("everyone"), "acl: `everyone` is not known"),
+        (
+            "object_metadata",
+            json!({ "a": "ü" }),
+            "object_metadata.a: ",
+        ),
+        (
+            "tags",
+            json!({ "a": 1 }),
+            "tags.a: is the number 1; it must be a text",
+        ),
+        ("object_lock", json!({}), "object_lock: "),
+        (
+            "object_lock",
+            json!({ "mode": "governance", "days": 1, "until": "2030-01-01T00:00:00Z" }),
+            "object_lock: ",
+        ),
+        (
+            "object_lock",
+            json!({ "mode": "governance" }),
+            "object_lock: ",
+        ),
+        (
+            "credentials",
+            json!({ "profile": "p", "access_key_id": "a", "secret_access_key": "b" }),
+            "credentials: ",
+        ),
+        (
+            "credentials",
+            json!({ "access_key_id": "a" }),
+            "credentials: `access_key_id` and `secret_access_key`",
+        ),
+        (
+            "credentials",
+            json!({ "access_key_id": "SECRET[v.x]", "secret_access_key": "b" }),
+            "credentials.access_key_id: there is no secret backend `v`",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role": "x" } }),
+            "credentials.assume_role.role: unknown field `role`",
+        ),
+        ("retry", json!({ "attempts": 0 }), "retry.attempts: "),
+        ("parts_at_once", json!(17), "parts_at_once: "),
+        (
+            "timeout",
+            json!({ "read": 1 }),
+            "timeout.read: unknown field",
+        ),
+        ("endpoint", json!("minio:9000"), "endpoint: "),
+    ] {
+        let mut sink = json!({ "type": "s3", "bucket": "b" });
+        sink[name] = value;
+        let error = wrong(sink);
+        assert!(
+            error.starts_with(&format!("sinks.lake.{message}")),
+            "{error}"
+        );
+    }
+    let locked = json!({ "type": "s3", "bucket": "b", "checksum": "none",
+        "object_lock": { "legal_hold": true } });
+    assert!(wrong(locked).starts_with("sinks.lake.checksum: "));
+}
+
+#[test]
+fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
+    for (name, value, message) in [
+        (
+            "url",
+            json!("https://host/?hush"),
+            "url: must be of the form",
+        ),
+        ("method", json!("patch"), "method: unknown variant `patch`"),
+        (
+            "auth",
+            json!({ "type": "digest" }),
+            "auth.type: unknown variant `digest`",
+        ),
+        ("headers", json!({ "a b": "hush" }), "headers.a b: "),
+        ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
+    ] {
+        let mut sink = json!({ "type": "http", "url": "https://host/{key}" });
+        sink[name] = value;
+        let error = wrong(sink);
+        assert!(
+            error.starts_with(&format!("sinks.lake.{message}")),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn each_mistake_in_another_cloud_is_named_by_its_key() {
+    for (value, message) in [
+        (
+            json!({ "type": "gcs", "bucket": "b", "credentials": { "token": "a", "anonymous": true } }),
+            "sinks.lake.credentials: ",
+        ),
+        (
+            json!({ "type": "gcs", "bucket": "b", "class": "x" }),
+            "sinks.lake.class: unknown field",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a" }),
+            "sinks.lake: missing field `container`",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a", "container": "c",
+                "credentials": { "client_id": "x" } }),
+            "sinks.lake.credentials: ",
+        ),
+    ] {
+        let error = wrong(value);
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_bucket_is_a_name_and_no_url() {
+    let error = wrong(json!({ "type": "s3", "bucket": "s3://corp-calls/x" }));
+    assert!(error.starts_with("sinks.lake.bucket: "), "{error}");
+}
