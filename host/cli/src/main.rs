@@ -32,6 +32,7 @@ mod cleanup;
 mod clock;
 #[cfg(feature = "componentize")]
 mod componentize;
+mod control;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -46,6 +47,7 @@ mod reconcile;
 mod run;
 mod schema;
 mod service;
+mod shard;
 mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -85,7 +87,8 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
 3 finished, but some recordings were unavailable and are named, \
 4 nothing to prove: `verify` found no receipt, \
-5 stopped by --max-bytes or --max-time: work is left.";
+5 stopped by --max-bytes, --max-time or `control drain`: work is left, \
+6 the month's ceiling of requests is reached: work is left.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -113,6 +116,10 @@ enum Command {
     Push(genesys::Push),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
+    /// Pauses, resumes, drains or reloads a run elsewhere on this machine.
+    Control(control::Control),
+    /// Shows the display of a run elsewhere on this machine.
+    Top(control::Top),
     /// Removes temporary files and unfinished uploads left by interrupted runs.
     #[command(alias = "tidy")]
     Cleanup(cleanup::Cleanup),
@@ -181,7 +188,13 @@ fn main() -> ExitCode {
             let config = error.downcast_ref().is_some_and(of_config)
                 || error.is::<UnknownType>()
                 || error.is::<IdentityError>();
-            ExitCode::from(if config { 2 } else { 1 })
+            let spent = |error: &Error| error.kind() == ErrorKind::Budget;
+            let spent = error.downcast_ref().is_some_and(spent);
+            ExitCode::from(match (config, spent) {
+                (true, _) => 2,
+                (_, true) => 6,
+                _ => 1,
+            })
         }
     }
 }
@@ -201,6 +214,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
+        Command::Control(control) => control.run().await,
+        Command::Top(top) => top.run().await,
         Command::Cleanup(cleanup) => cleanup.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,
