@@ -12,7 +12,7 @@ async fn harness(conversations: u64, speed: f64) -> Harness {
     let settings = Settings {
         conversations,
         days: 1,
-        clock_start: Some("2026-01-06T02:00:00Z".parse().unwrap()),
+        clock_start: Some("2026-01-20T00:00:00Z".parse().unwrap()),
         ..Settings::default()
     };
     Harness::fast(settings, speed).await
@@ -108,7 +108,7 @@ async fn a_killed_run_has_counted_what_it_sent() {
     for kill in 1..=3 {
         let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
         for _ in 0..4 {
-            run.until("request").await;
+            run.until("request kind=").await;
         }
         run.child.kill().await.unwrap();
         let counted = status(&harness, &path).await["month_requests"]
@@ -218,7 +218,7 @@ async fn limits_and_prices_that_mean_nothing_are_refused_by_their_keys() {
         (
             "/limits",
             json!({ "bandwidth": "8 MB" }),
-            "limits.bandwidth: `8`",
+            "limits.bandwidth: `MB`",
         ),
         (
             "/limits",

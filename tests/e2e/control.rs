@@ -20,7 +20,7 @@ async fn harness(conversations: u64, speed: f64) -> Harness {
     let settings = Settings {
         conversations,
         days: 1,
-        clock_start: Some("2026-01-06T02:00:00Z".parse().unwrap()),
+        clock_start: Some("2026-01-20T00:00:00Z".parse().unwrap()),
         ..Settings::default()
     };
     Harness::fast(settings, speed).await
