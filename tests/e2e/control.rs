@@ -174,7 +174,7 @@ async fn one_that_follows_drains_well_and_reloads_when_it_is_asked() {
     assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
     run.until("reloading").await;
     // The new run is steered as the one before was.
-    run.until("progress").await;
+    run.until("found").await;
     assert_eq!(by_folder("drain").await.status.code(), Some(0));
     let (code, out, lines) = run.end().await;
     assert_eq!(code, Some(0), "{lines:#?}");

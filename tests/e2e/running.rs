@@ -3,8 +3,9 @@
 use std::process::Stdio;
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, Command},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
 use crate::support::{Harness, within_deadline};
@@ -12,7 +13,8 @@ use crate::support::{Harness, within_deadline};
 /// A program that runs, with what it writes on standard error.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    pub(crate) lines: Lines<BufReader<ChildStderr>>,
+    /// Read all the while: nobody writes to a full pipe. Dropped, nobody reads any more.
+    pub(crate) lines: UnboundedReceiver<String>,
 }
 
 impl Running {
@@ -33,7 +35,13 @@ impl Running {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = program.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut read = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (to, lines) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = read.next_line().await
+                && to.send(line).is_ok()
+            {}
+        });
         Running { child, lines }
     }
 
@@ -41,7 +49,7 @@ impl Running {
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut before = Vec::new();
         loop {
-            match within_deadline(self.lines.next_line()).await.unwrap() {
+            match within_deadline(self.lines.recv()).await {
                 Some(line) if line.contains(text) => return line,
                 Some(line) => before.push(line),
                 None => panic!("{text:?} is not in {before:#?}"),
@@ -58,7 +66,7 @@ impl Running {
     /// The exit code, what was written on standard output, and the rest of standard error.
     pub(crate) async fn end(mut self) -> (Option<i32>, String, Vec<String>) {
         let mut lines = Vec::new();
-        while let Some(line) = within_deadline(self.lines.next_line()).await.unwrap() {
+        while let Some(line) = within_deadline(self.lines.recv()).await {
             lines.push(line);
         }
         let mut out = String::new();
