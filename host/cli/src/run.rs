@@ -92,7 +92,7 @@ impl Run {
     async fn export(&self, watching: &mut Watching, began: &Cell<bool>) -> anyhow::Result<Done> {
         let limits = Limits::new(self.max_bytes, self.max_time);
         let config = crate::load(&self.config)?;
-        watching.notify(&config)?;
+        watching.notify(&config).await?;
         let clock = clock().await?;
         let mut loaded = self.made(config, clock).await?;
         loaded.pipelines = self.first(loaded.pipelines)?;
@@ -116,7 +116,13 @@ impl Run {
                 .until(self, clock, watching, &limits, &control, &mut requests)
                 .await;
             match ended.next {
-                Some(next) => (loaded, reloaded) = (next, true),
+                Some(next) => {
+                    (loaded, reloaded) = (next, true);
+                    if let Err(error) = watching.notify(&loaded.config).await {
+                        let text = format!("{}; those of before are told", print::chain(&error));
+                        terminal::say("warn", &text);
+                    }
+                }
                 None => break ended.results,
             }
         };
