@@ -3,6 +3,9 @@
 #[path = "e2e/support.rs"]
 mod support;
 
+#[path = "e2e/running.rs"]
+mod running;
+
 #[path = "e2e/archives.rs"]
 mod archives;
 #[path = "e2e/browse.rs"]
@@ -13,6 +16,8 @@ mod bucket_source;
 mod budgets;
 #[path = "e2e/cases.rs"]
 mod cases;
+#[path = "e2e/ceilings.rs"]
+mod ceilings;
 #[path = "e2e/commands.rs"]
 mod commands;
 #[path = "e2e/compaction.rs"]
@@ -21,6 +26,9 @@ mod compaction;
 mod compare;
 #[path = "e2e/complete.rs"]
 mod complete;
+#[cfg(unix)]
+#[path = "e2e/control.rs"]
+mod control;
 #[path = "e2e/crashes.rs"]
 mod crashes;
 #[path = "e2e/dialects.rs"]
@@ -114,6 +122,8 @@ mod secrets;
 #[cfg(unix)]
 #[path = "e2e/service.rs"]
 mod service;
+#[path = "e2e/shards.rs"]
+mod shards;
 #[path = "e2e/signals.rs"]
 mod signals;
 #[path = "e2e/simulated_clock.rs"]

@@ -83,7 +83,7 @@ async fn a_run_stops_at_its_limit_says_that_work_is_left_and_resumes() {
         let ran = harness.run_program(&arguments).await;
         let said = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(5), "{said}");
-        let words = format!("{} is reached and work is left; run again", limit[0]);
+        let words = format!("{} has ended the run and work is left; run again", limit[0]);
         assert!(said.contains(&words), "{said}");
         if limit[0] == "--max-bytes" {
             let kept = media(&files(&harness.output()));

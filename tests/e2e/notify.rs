@@ -288,3 +288,48 @@ async fn a_run_that_cannot_begin_is_a_failure_and_sends_no_ping() {
     assert_eq!(ran.status.code(), Some(2), "one that cannot be read");
     assert_eq!((ops.all().len(), alive.all().len()), (1, pings));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_tells_others_from_then_on_and_nobody_twice() {
+    let [kept, dropped, added] = [
+        Receiver::start(0).await,
+        Receiver::start(0).await,
+        Receiver::start(0).await,
+    ];
+    let harness = Harness::fast(settings(), FAST).await;
+    let mut config = harness.config();
+    let interval = json!("2026-01-05/..");
+    config["sources"]["calls"]["options"]["interval"] = interval;
+    let target =
+        |of: &Receiver| json!({ "type": "webhook", "url": of.url, "at_most_every_seconds": 1 });
+    config["notify"] = json!({ "kept": target(&kept), "dropped": target(&dropped) });
+    let path = harness.write(&config).display().to_string();
+    let arguments = ["run", "--follow", "--config", &path];
+    let mut run = crate::running::Running::start(&harness, &arguments);
+    // Archived recordings are losses.
+    kept.with("losses").await;
+    dropped.with("losses").await;
+    config["notify"] = json!({ "kept": target(&kept), "added": target(&added) });
+    harness.write(&config);
+    run.signal("-HUP").await;
+    run.until("reloading").await;
+    // One who is new learns of all that there is, one who stays of nothing that it knows.
+    added.with("losses").await;
+    let sum = |of: &Receiver| -> u64 {
+        let all = of.all();
+        let losses = all.iter().filter_map(|one| one.body["losses"].as_object());
+        losses
+            .flat_map(|codes| codes.values())
+            .filter_map(Value::as_u64)
+            .sum()
+    };
+    soon("all losses", || async {
+        (sum(&added) == sum(&kept)).then_some(())
+    })
+    .await;
+    assert!(sum(&dropped) <= sum(&kept));
+    run.signal("-TERM").await;
+    let (code, _, lines) = run.end().await;
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert_eq!(sum(&added), sum(&kept), "{:?}", kept.all());
+}

@@ -75,7 +75,7 @@ fn the_command_of_each_package_is_one_that_the_program_knows() {
         .unwrap();
     let of_image: Vec<String> = serde_json::from_str(line).unwrap();
     let mut commands = vec![of_unit, of_image];
-    for file in ["follow.yaml", "nightly.yaml"] {
+    for file in ["follow.yaml", "nightly.yaml", "shards.yaml"] {
         let text = std::fs::read_to_string(root().join("packaging/kubernetes").join(file)).unwrap();
         let line = text
             .lines()
@@ -90,7 +90,11 @@ fn the_command_of_each_package_is_one_that_the_program_knows() {
             .map(|part| part.replace("/etc/recording-host", "/no/such/folder"))
             .map(|part| part.replace(":9464", ":0"))
             .collect();
-        let ran = program().args(&command).output().unwrap();
+        let ran = program()
+            .args(&command)
+            .env("JOB_COMPLETION_INDEX", "3")
+            .output()
+            .unwrap();
         let said = said(&ran);
         assert_eq!(ran.status.code(), Some(2), "{command:?}: {said}");
         assert!(
@@ -129,7 +133,7 @@ fn the_manifests_are_right_by_the_schemas_of_kubernetes() {
             .unwrap()
     };
     let folder = tempfile::tempdir().unwrap();
-    for file in ["follow.yaml", "nightly.yaml"] {
+    for file in ["follow.yaml", "nightly.yaml", "shards.yaml"] {
         let path = root().join("packaging/kubernetes").join(file);
         let ran = validate(&path);
         assert!(ran.status.success(), "{file}: {}", said(&ran));

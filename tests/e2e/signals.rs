@@ -1,77 +1,16 @@
 //! A run ends well when it is told to, and goes on with another configuration without losing anything.
 
-use std::process::Stdio;
-
 use genesys_simulator::Settings;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, Command},
-};
+use tokio::process::Command;
 
-use crate::support::{Harness, export, filed, files, media, same_media, within_deadline};
+use crate::{
+    running::Running,
+    support::{Harness, export, filed, files, media, same_media, within_deadline},
+};
 
 /// How much faster than real time these runs are.
 const FAST: f64 = 600.0;
-
-/// A program that runs, with what it writes on standard error.
-struct Running {
-    child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(harness: &Harness, arguments: &[&str]) -> Self {
-        let program = harness.program();
-        // Whoever runs the tests may ignore SIGHUP, as `nohup` does: GNU's `env` undoes that.
-        let mut heeding = Command::new("env");
-        heeding
-            .arg("--default-signal=HUP")
-            .arg(program.get_program());
-        for (name, value) in program.get_envs() {
-            heeding.env(name, value.unwrap_or_default());
-        }
-        let mut program = heeding;
-        program
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = program.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Running { child, lines }
-    }
-
-    /// Waits for a line with this text.
-    async fn until(&mut self, text: &str) -> String {
-        let mut before = Vec::new();
-        loop {
-            match within_deadline(self.lines.next_line()).await.unwrap() {
-                Some(line) if line.contains(text) => return line,
-                Some(line) => before.push(line),
-                None => panic!("{text:?} is not in {before:#?}"),
-            }
-        }
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill").args([name, &id]).status().await;
-        assert!(sent.unwrap().success());
-    }
-
-    /// The exit code, what was written on standard output, and the rest of standard error.
-    async fn end(mut self) -> (Option<i32>, String, Vec<String>) {
-        let mut lines = Vec::new();
-        while let Some(line) = within_deadline(self.lines.next_line()).await.unwrap() {
-            lines.push(line);
-        }
-        let mut out = String::new();
-        let mut stdout = self.child.stdout.take().unwrap();
-        stdout.read_to_string(&mut out).await.unwrap();
-        (self.child.wait().await.unwrap().code(), out, lines)
-    }
-}
 
 async fn harness(conversations: u64) -> Harness {
     let settings = Settings {

@@ -13,7 +13,8 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configuration or usage, \
 3 finished, but some recordings were unavailable and are named, \
 4 nothing to prove: `verify` found no receipt, \
-5 stopped by --max-bytes or --max-time: work is left.";
+5 stopped by --max-bytes, --max-time or `control drain`: work is left, \
+6 the month's ceiling of requests is reached: work is left.";
 
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,13 @@ pub(super) fn of(result: anyhow::Result<Done>) -> ExitCode {
             let config = error.downcast_ref().is_some_and(of_config)
                 || error.is::<UnknownType>()
                 || error.is::<IdentityError>();
-            ExitCode::from(if config { 2 } else { 1 })
+            let spent = |error: &Error| error.kind() == ErrorKind::Budget;
+            let spent = error.downcast_ref().is_some_and(spent);
+            ExitCode::from(match (config, spent) {
+                (true, _) => 2,
+                (_, true) => 6,
+                _ => 1,
+            })
         }
     }
 }

@@ -36,6 +36,7 @@ mod clock;
 mod clock;
 #[cfg(feature = "componentize")]
 mod componentize;
+mod control;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -51,6 +52,7 @@ mod reconcile;
 mod run;
 mod schema;
 mod service;
+mod shard;
 mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -113,6 +115,10 @@ enum Command {
     Push(genesys::Push),
     /// Shows what is done, under way and waiting, of a running export or a stopped one.
     Status(status::Status),
+    /// Pauses, resumes, drains or reloads a run elsewhere on this machine.
+    Control(control::Control),
+    /// Shows the display of a run elsewhere on this machine.
+    Top(control::Top),
     /// Removes temporary files and unfinished uploads left by interrupted runs.
     #[command(alias = "tidy")]
     Cleanup(cleanup::Cleanup),
@@ -175,6 +181,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Push(push) => push.run().await,
         Command::Status(status) => status.run().await,
+        Command::Control(control) => control.run().await,
+        Command::Top(top) => top.run().await,
         Command::Cleanup(cleanup) => cleanup.run().await,
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run().await,

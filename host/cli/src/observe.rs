@@ -78,8 +78,11 @@ fn traces(endpoint: &str) -> anyhow::Result<Traces> {
 
 impl Watching {
     /// Begins to tell those whom a configuration names what happens.
-    pub(super) fn notify(&mut self, config: &Config) -> anyhow::Result<()> {
+    pub(super) async fn notify(&mut self, config: &Config) -> anyhow::Result<()> {
         let targets = config.notify()?;
+        if let Some(notifier) = &mut self.notifier {
+            return notifier.retarget(targets).await.context("notify");
+        }
         if targets.is_empty() {
             return Ok(());
         }

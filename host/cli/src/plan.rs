@@ -1,5 +1,7 @@
 //! `plan`: estimates the size, requests and duration of an export.
 
+mod cost;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
@@ -33,8 +35,12 @@ impl Plan {
             let watched = pipeline.clone().subscribe(display.subscriber(name));
             let plan = watched.plan().await?;
             drop(display);
+            let cost = config.prices().map(|prices| prices.cost(&plan));
             if !self.json {
                 print::plan(name, &plan);
+                if let (Some(cost), Some(prices)) = (&cost, config.prices()) {
+                    cost::print(cost, &plan, prices);
+                }
             }
             if let Some(path) = &self.picture {
                 let path = match several {
@@ -47,6 +53,8 @@ impl Plan {
                 let drawn = picture(&plan, name);
                 std::fs::write(&path, drawn).with_context(|| path.display().to_string())?;
             }
+            let mut plan = serde_json::to_value(plan)?;
+            plan["cost"] = serde_json::to_value(cost)?;
             all.insert(name.to_owned(), plan);
         }
         if self.json {

@@ -7,7 +7,7 @@ use recording_host_engine::{
     dry_run::DryRun,
     plan::{Day, Plan},
     reconcile::Reconciled,
-    run::{CheckFinding, CheckState, Loss},
+    run::{CheckFinding, CheckState, Loss, Month},
     verify::{Coverage, Difference, Report},
 };
 use recording_host_state::{Counted, Status};
@@ -303,6 +303,14 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
 
 /// The line for an export that has found nothing at all.
 pub(super) const NOTHING: &str = "no conversation was found in what was searched: if there should be some, check `interval`, which is in UTC, the filters, and the divisions of the client";
+
+/// Prints how many requests a month holds.
+pub(super) fn month(month: &Month) {
+    println!(
+        "  this month     {} of {} requests are made (UTC)",
+        month.requests, month.ceiling
+    );
+}
 
 /// Prints what an export will take.
 pub(super) fn plan(name: &str, plan: &Plan) {

@@ -9,13 +9,15 @@ use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
-use recording_host_model::{Error, ErrorKind, clock::Clock};
+use recording_host_model::{Error, ErrorKind, clock::Clock, quantity};
 
 use super::{
     Done,
     clock::clock,
+    control::Server,
     observe::{Watch, Watching},
     print,
+    shard::Part,
     signals::requests,
     terminal,
 };
@@ -28,7 +30,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE", env = "RECORDING_HOST_CONFIG")]
     config: PathBuf,
     /// Run until stopped and export new conversations as they end; for intervals with an open end.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     follow: bool,
     /// Fetch again the conversations whose recordings earlier runs could not get in full.
     #[arg(long)]
@@ -38,7 +40,7 @@ pub(super) struct Run {
     search_again: bool,
     /// Compare the sinks with their receipts, object by object, and repair what is missing or damaged:
     /// from another sink that has it, else from the source.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     repair: bool,
     /// Fill this sink with all that it lacks, although it is not the one that the export was filed in, as
     /// after it was moved or emptied; may be given more than once.
@@ -52,14 +54,16 @@ pub(super) struct Run {
     )]
     dry_run: bool,
     /// Stop once so much has been stored in a sink, such as 500MB or 2GB: exit code 5 says that work is left.
-    #[arg(long, value_name = "BYTES", value_parser = limits::bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
     max_bytes: Option<u64>,
     /// Stop after so long, such as 90s, 30m or 6h: exit code 5 says that work is left.
-    #[arg(long, value_name = "TIME", value_parser = limits::time)]
+    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
     max_time: Option<Duration>,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    part: Part,
     /// Write down every step of the components, for `inspect --replay`. Holds metadata such as
     /// telephone numbers, but no signed link; refused for a source with `privacy`.
     #[arg(long, value_name = "FILE")]
@@ -88,30 +92,46 @@ impl Run {
     async fn export(&self, watching: &mut Watching, began: &Cell<bool>) -> anyhow::Result<Done> {
         let limits = Limits::new(self.max_bytes, self.max_time);
         let config = crate::load(&self.config)?;
-        watching.notify(&config)?;
+        watching.notify(&config).await?;
         let clock = clock().await?;
         let mut loaded = self.made(config, clock).await?;
         loaded.pipelines = self.first(loaded.pipelines)?;
         let mut requests = requests(self.follow)?;
+        let socket = loaded.config.data_dir.join(self.part.socket());
+        let control = Server::start(&socket, requests.ask_reload.clone());
         began.set(true);
         watching.ready();
         let mut reloaded = false;
         let results = loop {
             let Loaded { config, pipelines } = &mut loaded;
             let pipelines = pipelines.drain(..);
-            let watched = |pipeline| limits.over(watching.over(pipeline, config, clock));
+            control.steer(config.throttle());
+            let watched = |pipeline: Pipeline| {
+                let seen = control.subscriber(pipeline.name());
+                let pipeline = pipeline.drain_when(control.drain()).subscribe(seen);
+                limits.over(watching.over(pipeline, config, clock))
+            };
             let runs = Runs::start(pipelines.map(watched).collect(), reloaded);
             let ended = runs
-                .until(self, clock, watching, &limits, &mut requests)
+                .until(self, clock, watching, &limits, &control, &mut requests)
                 .await;
             match ended.next {
-                Some(next) => (loaded, reloaded) = (next, true),
+                Some(next) => {
+                    (loaded, reloaded) = (next, true);
+                    if let Err(error) = watching.notify(&loaded.config).await {
+                        let text = format!("{}; those of before are told", print::chain(&error));
+                        terminal::say("warn", &text);
+                    }
+                }
                 None => break ended.results,
             }
         };
         watching.end_display();
-        let stopped = self.follow && *requests.stop.borrow();
-        self.conclude(&loaded.config, results, &limits, stopped)
+        let drained = control.is_draining().then_some("`control drain`");
+        drop(control);
+        let stopped = self.follow && (*requests.stop.borrow() || drained.is_some());
+        let ended_by = limits.reached().or(drained.filter(|_| !self.follow));
+        self.conclude(&loaded.config, results, ended_by, stopped)
     }
 
     /// Reports how the runs have ended.
@@ -119,7 +139,7 @@ impl Run {
         &self,
         config: &Config,
         results: Vec<runs::Result>,
-        limits: &Limits,
+        ended_by: Option<&'static str>,
         stopped: bool,
     ) -> anyhow::Result<Done> {
         let mut summaries = BTreeMap::new();
@@ -134,7 +154,7 @@ impl Run {
                 // It was told to stop: before it had begun, or by a limit.
                 Err(error)
                     if error.kind() == ErrorKind::Stopped
-                        && (self.follow || limits.reached().is_some()) =>
+                        && (self.follow || ended_by.is_some()) =>
                 {
                     is_left = true;
                 }
@@ -148,10 +168,10 @@ impl Run {
         self.report(config, &summaries);
         match failure {
             Some(failure) => Err(failure),
-            None if let Some(limit) = limits.reached().filter(|_| is_left) => {
+            None if let Some(limit) = ended_by.filter(|_| is_left) => {
                 terminal::say(
                     "warn",
-                    &format!("{limit} is reached and work is left; run again to resume"),
+                    &format!("{limit} has ended the run and work is left; run again to resume"),
                 );
                 Ok(Done::WorkLeft)
             }
@@ -168,7 +188,8 @@ impl Run {
         for pipeline in config.pipelines(clock().await?).await? {
             let name = pipeline.name().to_owned();
             let display = terminal::Display::begin();
-            let watched = pipeline.subscribe(display.subscriber(&name));
+            let watched = self.part.of(pipeline)?;
+            let watched = watched.subscribe(display.subscriber(&name));
             let dry = watched.dry_run().await?;
             drop(display);
             if !self.json {
@@ -190,10 +211,10 @@ impl Run {
     async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
         let pipelines = config.pipelines(clock).await?;
         let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
-            true => pipeline.follow(),
-            false => pipeline,
+            true => Ok(pipeline.follow()),
+            false => self.part.of(pipeline),
         });
-        let pipelines = pipelines.collect();
+        let pipelines = pipelines.collect::<std::result::Result<_, Error>>()?;
         Ok(Loaded { config, pipelines })
     }
 

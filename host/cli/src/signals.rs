@@ -20,6 +20,8 @@ pub(super) struct Requests {
     pub(super) stop: watch::Receiver<bool>,
     /// Changes when the configuration is to be read anew.
     pub(super) reload: watch::Receiver<u64>,
+    /// Asks for that.
+    pub(super) ask_reload: watch::Sender<u64>,
 }
 
 /// Turns true at the first SIGTERM or Ctrl-C, when the terminal is closed, or when nobody reads standard
@@ -32,7 +34,8 @@ pub(super) fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
 /// the terminal was closed; without, it stops.
 pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
     let (tell_stop, stop) = watch::channel(false);
-    let (tell_reload, reload) = watch::channel(0);
+    let (ask_reload, reload) = watch::channel(0);
+    let tell_reload = ask_reload.clone();
     let mut signals = system::Signals::new(reloads)?;
     tokio::spawn(async move {
         let mut stopping = false;
@@ -56,7 +59,11 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
             }
         }
     });
-    Ok(Requests { stop, reload })
+    Ok(Requests {
+        stop,
+        reload,
+        ask_reload,
+    })
 }
 
 /// Returns true if one of the standard streams is a terminal.

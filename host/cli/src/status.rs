@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 
-use super::{Done, clock::clock, print};
+use super::{Done, clock::clock, print, shard::Part};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -17,6 +17,8 @@ pub(super) struct Status {
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Status {
@@ -24,16 +26,25 @@ impl Status {
         let config = crate::load(&self.config)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(clock().await?).await? {
+            let pipeline = self.part.of(pipeline)?;
             let status = pipeline.status().await?;
+            let month = pipeline.month()?;
             let losses = match self.losses {
                 true => pipeline.losses(usize::MAX).await?,
                 false => Vec::new(),
             };
             if !self.json {
                 print::status(pipeline.name(), status.as_ref());
+                if let Some(month) = &month {
+                    print::month(month);
+                }
                 print::losses(&losses);
             }
             let mut status = serde_json::to_value(status)?;
+            if let (Some(month), Some(status)) = (&month, status.as_object_mut()) {
+                status.insert("month_requests".to_owned(), month.requests.into());
+                status.insert("month_allowed".to_owned(), month.ceiling.into());
+            }
             if self.losses {
                 status["losses"] = serde_json::to_value(losses)?;
             }

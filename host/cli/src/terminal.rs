@@ -20,6 +20,8 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use bars::Bars;
+pub(crate) use bars::{Picture, columns, drawn};
+pub(crate) use board::{Board, Line};
 
 /// How a command tells on standard error how far it is.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -88,12 +90,9 @@ impl Display {
 
     /// Begins to show.
     pub(crate) fn begin() -> Self {
-        if !Output::asked().has_bars() {
-            return Display(None);
-        }
         let bars = Bars::begin();
-        *shown() = Some(bars.multi());
-        Display(Some(bars))
+        *shown() = bars.as_ref().map(Bars::multi);
+        Display(bars)
     }
 
     /// Shows what happens to a source or, in a verification, to a sink.

@@ -39,6 +39,7 @@ pub fn example(schema: &Value, source: &str, sink: &str) -> Result<String, Unkno
         ("sources", Some(("calls", source))),
         ("sinks", Some(("lake", sink))),
         ("concurrency", None),
+        ("limits", None),
     ] {
         text.0.push('\n');
         let of = &properties[name];

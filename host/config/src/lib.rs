@@ -2,7 +2,9 @@
 
 mod allow;
 mod auth;
+mod error;
 mod example;
+mod limits;
 #[cfg(test)]
 mod newcomer;
 mod notify;
@@ -44,6 +46,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use error::ConfigError;
 pub use example::{UnknownType, example};
 use notify::NotifierConfig;
 pub use schema::schema;
@@ -52,79 +55,16 @@ use source::ComponentOrigin;
 pub use source::{interval, wrong_option};
 use text::Positions;
 
-use crate::secret::{Backend, SecretError};
-use recording_host_engine::run::{Concurrency, Pipeline, SourceConfig};
-use recording_host_http::Limiters;
-use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
+use crate::secret::Backend;
+use limits::{RawLimits, check_prices};
+use recording_host_engine::{
+    plan::Prices,
+    run::{Concurrency, Pipeline, SourceConfig},
+};
+use recording_host_http::{Limiters, Throttle};
+use recording_host_model::{Error, clock::Clock, layout::Layout};
 use recording_host_observe::notify::Target;
 use recording_host_sink::Sink;
-use recording_host_source::SandboxError;
-
-/// An error in a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// The text is not YAML or TOML, or a key stands in it twice.
-    #[error("{place}: {reason}")]
-    Syntax {
-        /// The file, line and column.
-        place: String,
-        /// The cause.
-        reason: String,
-    },
-    /// Something is wrong with a key, of which it is known where it stands.
-    #[error("{place}: {error}")]
-    Placed {
-        /// The file, line and column.
-        place: String,
-        /// The cause.
-        error: Box<ConfigError>,
-    },
-    /// A key is unknown, missing, or has a wrong value.
-    #[error("{at}: {reason}")]
-    Key {
-        /// The key's path.
-        at: String,
-        /// The cause, and the accepted values.
-        reason: String,
-    },
-    /// A secret is unavailable.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// A component cannot be used.
-    #[error("sources.{at}: {source}")]
-    Component {
-        /// The source.
-        at: String,
-        /// The cause.
-        source: SandboxError,
-    },
-}
-
-impl From<ConfigError> for Error {
-    fn from(error: ConfigError) -> Self {
-        let mut of = &error;
-        while let ConfigError::Placed { error, .. } = of {
-            of = error;
-        }
-        let at = match of {
-            ConfigError::Key { at, .. } | ConfigError::Component { at, .. } => Some(at.clone()),
-            _ => None,
-        };
-        let error = Error::new(ErrorKind::Config, error);
-        match at {
-            Some(at) => error.with_context("config", at),
-            None => error,
-        }
-    }
-}
 
 /// A configuration whose keys are known to be right.
 #[derive(Debug)]
@@ -137,6 +77,8 @@ pub struct Config {
     sources: BTreeMap<String, (ComponentOrigin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
     notify: BTreeMap<String, NotifierConfig>,
+    throttle: Throttle,
+    prices: Option<Prices>,
     /// The `type` of each source and sink, by its key.
     types: BTreeMap<String, String>,
     positions: Positions,
@@ -163,6 +105,12 @@ struct RawConfig {
     /// How many things are under way at once.
     #[serde(default)]
     concurrency: Concurrency,
+    /// How much is downloaded, and when.
+    #[serde(default)]
+    limits: RawLimits,
+    /// What requests, traffic and storage cost, for `plan`.
+    #[serde(default)]
+    prices: Option<Prices>,
     /// Who is told when a run fails, loses recordings or falls behind, by name.
     #[serde(default)]
     #[schemars(schema_with = "notify::schema")]
@@ -277,6 +225,8 @@ impl Config {
         let raw: RawConfig = parse("", value)?;
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
+        let throttle = raw.limits.throttle()?;
+        raw.prices.as_ref().map_or(Ok(()), check_prices)?;
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
             let at = format!("secret.{name}");
@@ -334,6 +284,8 @@ impl Config {
             sources,
             sinks,
             notify: notify::parsed(raw.notify)?,
+            throttle,
+            prices: raw.prices,
             types,
             positions: Positions::default(),
         })
@@ -400,6 +352,7 @@ impl Config {
             let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
                 .clock(clock)
                 .limiters(&limiters)
+                .throttle(&self.throttle)
                 .concurrency(self.concurrency);
             for (sink_name, sink) in &self.sinks {
                 if sink.takes(name) {
@@ -410,6 +363,18 @@ impl Config {
             pipelines.push(pipeline);
         }
         Ok(pipelines)
+    }
+
+    /// The throttle of all its pipelines.
+    #[must_use]
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// What an export costs, if prices are given.
+    #[must_use]
+    pub fn prices(&self) -> Option<&Prices> {
+        self.prices.as_ref()
     }
 
     /// The `type` of a source or a sink, by its key, such as `sinks.lake`.

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, allow, auth, check_path, key, parse, wording};
+use super::{ConfigError, allow, auth, check_path, key, limits::RawCeilings, parse, wording};
 use crate::secret::{self, Backend};
 use recording_host_engine::{
     privacy::{self, Privacy},
@@ -71,6 +71,9 @@ pub(super) struct RawSource {
     /// of S3 do. That takes 2 s of a processor's time for each GB.
     #[serde(default)]
     check_etag: bool,
+    /// The most requests with this source's credential; of sources that share one, the lowest ceiling counts.
+    #[serde(default)]
+    limits: RawCeilings,
     /// Personal values that are taken out before anything is written down.
     #[serde(default)]
     privacy: Option<RawPrivacy>,
@@ -276,6 +279,7 @@ pub(super) fn source(
         builtin: matches!(origin, ComponentOrigin::Builtin(_)),
         allow_private_addresses: raw.allow_private_addresses,
         check_etag: raw.check_etag,
+        limits: raw.limits.checked(&format!("{at}.limits"))?,
         privacy,
         follow: raw.follow,
         late: Duration::from_secs(raw.late_hours.unwrap_or(LATE_HOURS) * 3600),

@@ -18,9 +18,11 @@ pub mod recover;
 mod repair;
 mod replicate;
 pub mod run;
+mod shard;
 mod source_session;
 pub mod transfer;
 pub mod verify;
 
 pub use repair::Repaired;
 pub use run::{Pipeline, Summary};
+pub use shard::{Shard, ShardError};

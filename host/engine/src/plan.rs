@@ -3,6 +3,7 @@
 //! The source counts; a few conversations are fetched as far as their links, and the files behind
 //! those are measured, not moved. Estimates from this sample are given with their error.
 
+mod cost;
 mod picture;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
+pub use cost::{Cost, Item, Prices};
 pub use picture::picture;
 
 use crate::{examined::Examined, run::RunError, source_session::SourceSession};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     identity::Identity,
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader, by_day},
+    shard::Days,
 };
 use recording_host_model::Outcome;
 use recording_host_sink::{SinkError, Store, StoreExt};
@@ -118,11 +119,14 @@ pub(crate) async fn recover(
     queue: &Queue,
     claim: &Claim,
     stores: &[(&str, &dyn Store)],
+    within: Option<&Days>,
     now: u64,
 ) -> Result<u64, RecoverError> {
     let mut days = BTreeMap::<String, Vec<usize>>::new();
     for (number, (_, store)) in stores.iter().enumerate() {
-        for folder in by_day(*store, "receipts/").await?.into_keys() {
+        let folders = by_day(*store, "receipts/").await?.into_keys();
+        // Those of other shards are theirs to join and to repair.
+        for folder in folders.filter(|it| within.is_none_or(|days| days.has_folder(it))) {
             days.entry(folder).or_default().push(number);
         }
     }

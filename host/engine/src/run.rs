@@ -15,6 +15,7 @@ mod compact;
 mod context;
 mod deliver;
 mod discovery;
+mod ending;
 mod fetch_concurrency;
 mod filing;
 mod in_flight;
@@ -58,13 +59,15 @@ use tokio::{sync::watch, time::Instant};
 pub use aws::AwsAuth;
 pub use discovery::Follow;
 pub use read_only::{CheckFinding, CheckState};
-pub use recording_host_http::OriginAllowList;
+use recording_host_http::Halt;
+pub use recording_host_http::{Ceilings, Month, OriginAllowList};
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
 
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;
+use ending::Ending;
 use fetch_concurrency::FetchConcurrency;
 use filing::Upkeep;
 use in_flight::InFlight;
@@ -132,6 +135,18 @@ pub(crate) enum RunError {
     /// It was told to stop.
     #[error("stopped; run it again to resume")]
     Stopped,
+    /// A ceiling of the configuration is reached.
+    #[error("{0}")]
+    Budget(Halt),
+}
+
+impl From<Halt> for RunError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Spent { .. } => RunError::Budget(halt),
+            Halt::Uncounted(_) => RunError::Host(halt.to_string()),
+        }
+    }
 }
 
 impl From<RunError> for Error {
@@ -150,6 +165,7 @@ impl From<RunError> for Error {
             RunError::Unavailable(_) => (ErrorKind::Source, true),
             RunError::Host(_) => (ErrorKind::Host, false),
             RunError::Stopped => (ErrorKind::Stopped, true),
+            RunError::Budget(_) => (ErrorKind::Budget, true),
         };
         Error::new(kind, error).with_retryable(retryable)
     }
@@ -208,6 +224,8 @@ pub(crate) struct Engine {
     pub(crate) follow: Follow,
     /// True if the run continues until it is stopped.
     pub(crate) following: bool,
+    /// True once no new work is to begin.
+    pub(crate) drain: watch::Receiver<bool>,
     /// How long after a conversation's end its recordings are waited for.
     pub(crate) late: Duration,
     /// How long after its end a conversation is requested once more.
@@ -224,6 +242,8 @@ impl Engine {
         let mut results = Results::default();
         let mut upkeep = Upkeep::new(self.clock.elapsed());
         let mut jumps = Jumps::new(self.clock);
+        let mut draining = self.drain.clone();
+        let mut told = None;
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
@@ -231,12 +251,19 @@ impl Engine {
                 in_flight.shift(jump);
                 self.events.warn(&jumped(jump));
             }
-            self.start_work(&mut in_flight, &mut tasks, &results, now)
+            let ending = self.ending(&mut told);
+            self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
             self.settle_some(&mut results, &mut tasks);
             let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(self.clock.elapsed()) || idle {
                 self.keep_up(&mut upkeep, &mut in_flight, now).await?;
+            }
+            if let Some(ending) = ending.filter(|ending| ending.is_over(&in_flight, &tasks)) {
+                return self
+                    .end(ending, &mut in_flight, tasks, &mut results)
+                    .await
+                    .map(|()| repaired);
             }
             if idle && self.finished(&mut in_flight).await? {
                 self.report(&in_flight).await?;
@@ -253,7 +280,10 @@ impl Engine {
             };
             let wait = next.saturating_sub(self.clock.now()).clamp(1, most);
             let wait = Duration::from_millis(wait).min(self.clock.reliance());
-            match tasks.next(&mut stop, self.clock, wait).await? {
+            match tasks
+                .next(&mut stop, &mut draining, self.clock, wait)
+                .await?
+            {
                 Happened::StepDone(done) => {
                     self.on_step(*done, &mut in_flight, &mut tasks.steps)
                         .await?;
@@ -308,10 +338,13 @@ impl Engine {
         tasks: &mut Tasks,
         results: &Results,
         now: u64,
+        ending: Option<&Ending>,
     ) -> Result<(), RunError> {
-        self.discover(in_flight, now).await?;
-        self.form_fetches(in_flight, now).await?;
-        self.adjust_fetches(in_flight, now);
+        if ending.is_none() {
+            self.discover(in_flight, now).await?;
+            self.form_fetches(in_flight, now).await?;
+            self.adjust_fetches(in_flight, now);
+        }
         self.probe_sinks(in_flight, &mut tasks.probes, now);
         self.backfill_sinks(in_flight, &mut tasks.backfills, now)
             .await?;
@@ -321,7 +354,15 @@ impl Engine {
         if !results.is_full() {
             self.transfer(in_flight, &mut tasks.transfers, now);
         }
-        self.start_steps(in_flight, &mut tasks.steps, now).await
+        let begins = ending.is_none();
+        match ending {
+            // They would wait for requests that are not sent.
+            Some(Ending::Spent(_)) => Ok(()),
+            _ => {
+                self.start_steps(in_flight, &mut tasks.steps, now, begins)
+                    .await
+            }
+        }
     }
 
     /// With nothing under way: whether nothing is left to do, now or later.

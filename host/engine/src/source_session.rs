@@ -14,13 +14,15 @@ use crate::run::{
     ports::{HttpGateway, SourceRuntime},
     source_error, stuck,
 };
-use recording_host_http::{Patience, Priority};
+use recording_host_http::{Halt, Patience, Priority};
 use recording_host_model::{
     Event, Events, Next, Note, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
 };
 
 /// How often a step is tried.
 const TRIES: u32 = 8;
+/// How soon it is noticed that no request is sent any more.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The source, ready to be asked.
 #[derive(Clone)]
@@ -98,7 +100,10 @@ impl SourceSession {
                     let sent = self
                         .answers
                         .send(&split.kind, Priority::Begin, &send.request);
-                    let answer = sent.await;
+                    let answer = tokio::select! {
+                        answer = sent => answer,
+                        halt = halted(&*self.answers) => return Err(halt.into()),
+                    };
                     if answer.is_ok() {
                         self.reached.store(true, Ordering::Relaxed);
                     }
@@ -112,6 +117,16 @@ impl SourceSession {
                 Next::Done(_) => return Ok(splits),
             }
         }
+    }
+}
+
+/// Waits until no request is sent any more for now; says why.
+async fn halted(answers: &dyn HttpGateway) -> Halt {
+    loop {
+        if let Some(halt) = answers.halted() {
+            return halt;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

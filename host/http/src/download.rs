@@ -27,6 +27,7 @@ use super::{
     pace::Pace,
     retry,
     source_headers::DroppedHeaders,
+    throttle::Throttle,
 };
 use recording_host_model::{Artifact, Backpressure, Event, Events, clock::Clock};
 
@@ -95,6 +96,7 @@ pub struct Downloads {
     /// Counts how often origins of media demand less.
     backpressure: Backpressure,
     checks_etag: bool,
+    throttle: Throttle,
     /// The MD5 of downloads that did not agree with their entity tags, by artifact.
     doubtful: Mutex<HashMap<String, [u8; 16]>>,
 }
@@ -119,6 +121,7 @@ impl Downloads {
             dropped: DroppedHeaders::default(),
             backpressure: Backpressure::default(),
             checks_etag: false,
+            throttle: Throttle::default(),
             doubtful: Mutex::default(),
         })
     }
@@ -127,6 +130,13 @@ impl Downloads {
     #[must_use]
     pub fn with_events(mut self, events: Events) -> Self {
         self.events = events;
+        self
+    }
+
+    /// Lets no more bytes pass than `throttle` does.
+    #[must_use]
+    pub fn with_throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = throttle;
         self
     }
 
@@ -294,6 +304,8 @@ impl Download<'_> {
                     if let Some((_, digest)) = &mut self.md5 {
                         digest.update(&data);
                     }
+                    let downloads = self.downloads;
+                    downloads.throttle.pass(data.len(), downloads.clock).await;
                     return Ok(Some(data));
                 }
                 Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {

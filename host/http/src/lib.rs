@@ -4,12 +4,15 @@
 
 mod allowed_origins;
 mod authenticator;
+mod calls;
 mod client;
 mod coding;
 mod download;
 mod intermediary;
 mod limit;
+mod month;
 mod pace;
+mod patience;
 mod private;
 mod proxy;
 mod public_dns;
@@ -18,11 +21,11 @@ mod retry;
 #[cfg(feature = "aws")]
 pub mod sigv4;
 mod source_headers;
+mod throttle;
 mod token;
 mod transport;
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -39,12 +42,16 @@ pub use allowed_origins::{AllowedOrigins, OriginAllowList, OriginError};
 pub use authenticator::{
     AuthError, Authenticator, HeaderError, RequestAuth, RequestSigner, SignError,
 };
+pub use calls::Calls;
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
-pub use limit::{Limiter, Limiters, Priority};
+pub use limit::{Ceilings, Halt, Limiter, Limiters, Month, Priority};
+pub use month::{CountError, MonthlyCount};
+pub use patience::Patience;
 pub use public_dns::PublicDnsResolver;
 use source_headers::DroppedHeaders;
 pub use source_headers::unsendable;
+pub use throttle::{Throttle, Timetable, TimetableError};
 pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
@@ -62,40 +69,6 @@ const RENEWALS: u32 = 3;
 /// How long whoever wants to know how things are now waits for a request.
 const SOON: Duration = Duration::from_secs(6);
 
-/// How often requests are tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patience {
-    /// As an export does.
-    #[default]
-    Usual,
-    /// Once, for a few seconds, until the API has answered for the first time; as an export does from then
-    /// on.
-    OnceReached,
-    /// Once, for a few seconds.
-    None,
-}
-
-impl Patience {
-    /// Returns true if one try is all; `reached`: the API has answered before.
-    #[must_use]
-    pub fn is_hasty(self, reached: bool) -> bool {
-        match self {
-            Patience::Usual => false,
-            Patience::OnceReached => !reached,
-            Patience::None => true,
-        }
-    }
-}
-
-/// The requests to the vendor's API.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Calls {
-    /// Requests sent, by the sort of split and method; `token` are requests for access tokens.
-    pub sent: BTreeMap<String, u64>,
-    /// Answers with status 429.
-    pub refused: u64,
-}
-
 /// Makes the requests of one source.
 #[derive(Debug)]
 pub struct SourceHttp {
@@ -103,6 +76,7 @@ pub struct SourceHttp {
     allow: AllowedOrigins,
     login: Arc<Authenticator>,
     limiter: Arc<Limiter>,
+    throttle: Throttle,
     clock: Clock,
     jitter: Mutex<SmallRng>,
     calls: Arc<Mutex<Calls>>,
@@ -146,6 +120,7 @@ impl SourceHttp {
             allow,
             login,
             limiter,
+            throttle: Throttle::default(),
             clock,
             jitter: Mutex::new(SmallRng::seed_from_u64(seed)),
             calls: Arc::default(),
@@ -162,6 +137,13 @@ impl SourceHttp {
     #[must_use]
     pub fn with_events(mut self, events: Events) -> Self {
         self.events = events;
+        self
+    }
+
+    /// Sends nothing while `throttle` is closed.
+    #[must_use]
+    pub fn with_throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = throttle;
         self
     }
 
@@ -209,6 +191,18 @@ impl SourceHttp {
     #[must_use]
     pub fn budget(&self) -> Option<(u64, u64)> {
         self.limiter.budget(self.clock)
+    }
+
+    /// Why no request is sent any more for now, if that is so.
+    #[must_use]
+    pub fn halted(&self) -> Option<Halt> {
+        self.limiter.halted()
+    }
+
+    /// The requests of this month with the credential, and the ceiling, if there is one.
+    #[must_use]
+    pub fn month(&self) -> Option<Month> {
+        self.limiter.month(self.clock)
     }
 
     /// Makes a request for a split of the sort `kind` and hands over the final answer.
@@ -334,7 +328,10 @@ impl SourceHttp {
             self.count("token");
         }
         let method = method_name(request.method);
-        let waiting = self.limiter.acquire(self.clock, priority);
+        let waiting = async {
+            self.throttle.open(self.clock).await;
+            self.limiter.acquire(self.clock, priority).await;
+        };
         waiting.instrument(info_span!("rate_limit")).await;
         self.count(&format!("{kind} {method}"));
         let began = Instant::now();

@@ -3,18 +3,28 @@
 //! Requests are spread so that a minute never holds more than the documented
 //! number, and held back altogether once the headers say that the window is
 //! full or the server has asked to wait. Those that wait are let go by priority.
+//!
+//! An operator may want less than the vendor allows: fewer requests a minute, and a most of a month.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_blocking};
 
 use recording_host_model::{RateLimit, Response, clock::Clock};
 
-use super::{header, millis, retry::LONGEST_WAIT};
+use super::{
+    header, millis,
+    month::{MonthlyCount, Taken},
+    retry::LONGEST_WAIT,
+};
+
+/// How soon a month that holds all its requests is looked at again: somebody may have raised the ceiling.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Which of the requests that wait for the limit goes first; among equals, the one that waits longest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,10 +38,68 @@ pub enum Priority {
     Ahead,
 }
 
+/// The most requests that an operator allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceilings {
+    /// In any minute.
+    pub per_minute: Option<u32>,
+    /// In a month of the calendar, in UTC.
+    pub per_month: Option<u64>,
+}
+
+impl Ceilings {
+    /// The lower one of each.
+    fn and(self, other: Self) -> Self {
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        let minute = |of: Self| of.per_minute.map(u64::from);
+        let per_minute = least(minute(self), minute(other));
+        Ceilings {
+            per_minute: per_minute.and_then(|most| u32::try_from(most).ok()),
+            per_month: least(self.per_month, other.per_month),
+        }
+    }
+}
+
+/// Why no request is sent any more for now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The month's ceiling is reached.
+    #[error("the {ceiling} requests of this month are made (`limits.requests_per_month`): none is sent before {}; raise it, or run again then", instant(*.until))]
+    Spent {
+        /// The ceiling.
+        ceiling: u64,
+        /// When the next month begins, in ms since the epoch.
+        until: u64,
+    },
+    /// The month's requests cannot be counted, so that none is sent.
+    #[error("the requests of this month cannot be counted: {0}")]
+    Uncounted(String),
+}
+
+/// An instant in ms since the epoch, as text.
+fn instant(ms: u64) -> String {
+    let at = i64::try_from(ms).ok();
+    let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(|| ms.to_string(), |at| at.to_string())
+}
+
+/// The requests of a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Month {
+    /// How many were made so far, by whoever counts in the same folder.
+    pub requests: u64,
+    /// The most.
+    pub ceiling: u64,
+}
+
 /// Holds requests back so that the vendor need not refuse them.
 #[derive(Debug)]
 pub struct Limiter {
     policy: Option<RateLimit>,
+    ceilings: Mutex<Ceilings>,
+    /// Where a month's requests are counted, if they are.
+    count: Option<MonthlyCount>,
+    halted: Mutex<Option<Halt>>,
     window: Mutex<Window>,
     waiting: Mutex<Waiting>,
     /// Told whenever one that waited is gone.
@@ -64,12 +132,24 @@ pub struct Limiters(Arc<Mutex<HashMap<String, Arc<Limiter>>>>);
 
 impl Limiters {
     /// The limiter of a credential, which must not be a secret, such as a client's id. Its policy is the
-    /// one that the first source with this credential states.
+    /// one that the first source with this credential states; of their ceilings the lowest count. A month's
+    /// requests are counted in `folder`.
     #[must_use]
-    pub fn of(&self, credential: String, policy: Option<RateLimit>) -> Arc<Limiter> {
+    pub fn of(
+        &self,
+        credential: String,
+        policy: Option<RateLimit>,
+        ceilings: Ceilings,
+        folder: &Path,
+    ) -> Arc<Limiter> {
         let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = MonthlyCount::of(folder, &credential);
         let limiter = limiters.entry(credential);
-        Arc::clone(limiter.or_insert_with(|| Arc::new(Limiter::new(policy))))
+        let limiter = limiter.or_insert_with(|| Arc::new(Limiter::new(policy).counting_in(count)));
+        let mut lowest = limiter.ceilings();
+        *lowest = lowest.and(ceilings);
+        drop(lowest);
+        Arc::clone(limiter)
     }
 }
 
@@ -86,20 +166,30 @@ struct Window {
 }
 
 impl Limiter {
-    /// A limiter for the vendor's documented policy; without one it never holds back.
+    /// A limiter for the vendor's documented policy; without one, and without ceilings, it never holds back.
     #[must_use]
     pub fn new(policy: Option<RateLimit>) -> Self {
         Limiter {
             policy,
+            ceilings: Mutex::default(),
+            count: None,
+            halted: Mutex::default(),
             window: Mutex::default(),
             waiting: Mutex::default(),
             gone: Notify::new(),
         }
     }
 
-    /// Waits until a request may be sent.
+    /// Counts a month's requests there, as far as there is a ceiling for them.
+    fn counting_in(mut self, count: MonthlyCount) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// Waits until a request may be sent; if the month has no room for it, until the next one, unless that
+    /// is given up ([`halted`](Self::halted)).
     pub async fn acquire(&self, clock: Clock, priority: Priority) {
-        if self.policy.is_none() {
+        if self.policy.is_none() && *self.ceilings() == Ceilings::default() {
             return;
         }
         let ticket = self.line_up(priority);
@@ -113,10 +203,50 @@ impl Limiter {
                 continue;
             }
             match self.reserve(clock.elapsed()) {
-                None => return,
+                None => break,
                 Some(wait) => clock.sleep(Duration::from_millis(wait)).await,
             }
         }
+        self.take_of_month(clock).await;
+    }
+
+    /// Waits until the month has room for a request, and counts it.
+    async fn take_of_month(&self, clock: Clock) {
+        let ceiling = self.ceilings().per_month;
+        let (Some(count), Some(ceiling)) = (&self.count, ceiling) else {
+            return;
+        };
+        loop {
+            let (count, now) = (count.clone(), clock.now());
+            let taken = spawn_blocking(move || count.take(now, ceiling)).await;
+            let halt = match taken {
+                Ok(Ok(Taken::Granted)) => None,
+                Ok(Ok(Taken::Spent { until })) => Some(Halt::Spent { ceiling, until }),
+                Ok(Err(error)) => Some(Halt::Uncounted(error.to_string())),
+                Err(error) => Some(Halt::Uncounted(error.to_string())),
+            };
+            let waits = halt.is_some();
+            *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = halt;
+            if !waits {
+                return;
+            }
+            clock.sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Why no request is sent any more for now, if one was to be.
+    #[must_use]
+    pub fn halted(&self) -> Option<Halt> {
+        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner);
+        halted.clone()
+    }
+
+    /// The requests of this month, if there is a ceiling for them and they can be read.
+    #[must_use]
+    pub fn month(&self, clock: Clock) -> Option<Month> {
+        let ceiling = self.ceilings().per_month?;
+        let requests = self.count.as_ref()?.look(clock.now()).ok()?;
+        Some(Month { requests, ceiling })
     }
 
     fn line_up(&self, priority: Priority) -> Ticket<'_> {
@@ -134,7 +264,7 @@ impl Limiter {
     /// How long a request of a priority would be held back if it were added to those that wait.
     #[must_use]
     pub fn delay(&self, clock: Clock, priority: Priority) -> Duration {
-        let Some(policy) = &self.policy else {
+        let Some((spacing, _)) = self.pace() else {
             return Duration::ZERO;
         };
         let first = |place: &&(Priority, u64)| place.0 <= priority;
@@ -142,7 +272,7 @@ impl Limiter {
         let now = clock.elapsed();
         let window = self.lock();
         let held = window.blocked.max(window.next).saturating_sub(now);
-        Duration::from_millis(held + waiting * spacing(policy))
+        Duration::from_millis(held + waiting * spacing)
     }
 
     /// Returns true if the vendor's window has no room for a further request, as far as known.
@@ -156,13 +286,29 @@ impl Limiter {
         window.ends > clock.elapsed() && window.count >= allowed
     }
 
+    /// The time between two requests that are spread evenly, and how much of it those may save up that come
+    /// late (ms); none if requests are not held back.
+    fn pace(&self) -> Option<(u64, u64)> {
+        let policy = self.policy.as_ref().map(|it| it.requests_per_minute.max(1));
+        let ceiling = self.ceilings().per_minute.map(|most| most.max(1));
+        let spacing = |most: u32| 60_000_u64.div_ceil(u64::from(most));
+        match (policy, ceiling) {
+            (None, None) => None,
+            // No minute may hold more than the ceiling.
+            (_, Some(ceiling)) if policy.is_none_or(|policy| ceiling < policy) => {
+                Some((spacing(ceiling), 0))
+            }
+            // A few requests may go at once: a tenth of the quota.
+            (Some(policy), _) => Some((spacing(policy), spacing(policy) * u64::from(policy / 10))),
+            (None, Some(ceiling)) => Some((spacing(ceiling), 0)),
+        }
+    }
+
     /// Takes a place, or says how many milliseconds to wait before asking again.
     fn reserve(&self, now: u64) -> Option<u64> {
-        let policy = self.policy.as_ref()?;
-        let allowed = u64::from(policy.requests_per_minute.max(1));
-        let spacing = spacing(policy);
-        // A few requests may go at once: a tenth of the quota.
-        let burst = spacing * (allowed / 10);
+        let (spacing, burst) = self.pace()?;
+        let policy = self.policy.as_ref();
+        let allowed = policy.map_or(u64::MAX, |it| u64::from(it.requests_per_minute.max(1)));
         let mut window = self.lock();
         if now < window.blocked {
             return Some(window.blocked - now);
@@ -239,6 +385,10 @@ impl Limiter {
         Some((used, u64::from(policy.requests_per_minute)))
     }
 
+    fn ceilings(&self) -> MutexGuard<'_, Ceilings> {
+        self.ceilings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,123 +398,5 @@ impl Limiter {
     }
 }
 
-/// The time between two requests that are spread evenly (ms).
-fn spacing(policy: &RateLimit) -> u64 {
-    60_000_u64.div_ceil(u64::from(policy.requests_per_minute.max(1)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limiter() -> Limiter {
-        Limiter::new(Some(RateLimit {
-            requests_per_minute: 300,
-            count_header: Some("count".into()),
-            allowed_header: Some("allowed".into()),
-            reset_header: Some("reset".into()),
-        }))
-    }
-
-    #[test]
-    fn no_minute_holds_more_than_the_quota_and_a_tenth() {
-        let limiter = limiter();
-        let mut sent = 0;
-        let mut now = 1_000_000;
-        while now < 1_060_000 {
-            match limiter.reserve(now) {
-                None => sent += 1,
-                Some(wait) => now += wait,
-            }
-        }
-        assert!((300..=331).contains(&sent), "{sent}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn those_that_wait_are_let_go_by_priority_and_then_in_turn() {
-        let limiter = Arc::new(limiter());
-        let clock = Clock::starting_at(0, 1.0);
-        limiter.pause(Duration::from_secs(1), clock);
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let wanted = [
-            ("page", Priority::Ahead),
-            ("poll", Priority::Poll),
-            ("submit", Priority::Begin),
-            ("submit too", Priority::Begin),
-        ];
-        let mut tasks = tokio::task::JoinSet::new();
-        for (name, priority) in wanted {
-            let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
-            tasks.spawn(async move {
-                limiter.acquire(clock, priority).await;
-                order.lock().unwrap().push(name);
-            });
-            tokio::task::yield_now().await;
-        }
-        let given_up = {
-            let limiter = Arc::clone(&limiter);
-            tokio::spawn(async move { limiter.acquire(clock, Priority::Begin).await })
-        };
-        tokio::task::yield_now().await;
-        let delay = |priority| limiter.delay(clock, priority);
-        assert!(delay(Priority::Begin) >= Duration::from_secs(1));
-        assert!(delay(Priority::Begin) < delay(Priority::Ahead));
-        given_up.abort();
-        while tasks.join_next().await.is_some() {}
-        let order = order.lock().unwrap().clone();
-        assert_eq!(order, ["submit", "submit too", "poll", "page"]);
-        assert!(delay(Priority::Ahead) < Duration::from_secs(1));
-    }
-
-    #[test]
-    fn sources_with_one_credential_share_its_limit() {
-        let limiters = Limiters::default();
-        let of = |credential: &str| {
-            let policy = limiter().policy;
-            limiters.clone().of(credential.to_owned(), policy)
-        };
-        of("a").lock().blocked = 1_000;
-        assert_eq!(of("a").reserve(400), Some(600));
-        assert_eq!(of("b").reserve(400), None);
-    }
-
-    #[test]
-    fn a_full_window_holds_requests_until_it_ends() {
-        let limiter = limiter();
-        let clock = Clock::starting_at(0, 1.0);
-        let response = Response {
-            status: 200,
-            headers: vec![
-                ("count".into(), "300".into()),
-                ("allowed".into(), "300".into()),
-                ("reset".into(), "17".into()),
-            ],
-            body: Vec::new(),
-        };
-        limiter.observe(&response, clock);
-        assert_eq!(limiter.budget(clock), Some((300, 300)));
-        let wait = limiter.reserve(clock.elapsed()).unwrap();
-        assert!((17_000..=18_000).contains(&wait), "{wait}");
-        assert_eq!(limiter.reserve(clock.elapsed() + wait + 1), None);
-    }
-
-    #[test]
-    fn a_wait_that_a_server_names_is_bounded() {
-        let clock = Clock::starting_at(0, 1.0);
-        let paused = limiter();
-        paused.pause(Duration::from_secs(u64::MAX), clock);
-        assert!(paused.paused(clock).unwrap() <= Duration::from_secs(300));
-        assert_eq!(limiter().paused(clock), None);
-        assert!(paused.reserve(clock.elapsed()).unwrap() <= 300_000);
-        let told = limiter();
-        let response = Response {
-            status: 200,
-            headers: ["count", "allowed", "reset"]
-                .map(|name| (name.to_owned(), u64::MAX.to_string()))
-                .into(),
-            body: Vec::new(),
-        };
-        told.observe(&response, clock);
-        assert!(told.reserve(clock.elapsed()).unwrap() <= 301_001);
-    }
-}
+mod tests;

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Host,
     /// It was ordered to stop.
     Stopped,
+    /// A ceiling of the configuration is reached: no more may be requested for now.
+    Budget,
 }
 
 impl Error {

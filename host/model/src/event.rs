@@ -196,6 +196,10 @@ pub struct Backlog {
     pub requests_used: Option<u64>,
     /// The most requests in such a minute.
     pub requests_allowed: Option<u64>,
+    /// Requests that were made with the source's credential in this month (UTC); none without a ceiling.
+    pub month_requests: Option<u64>,
+    /// The most requests in a month.
+    pub month_allowed: Option<u64>,
 }
 
 /// An artifact as a sink has it.

@@ -19,6 +19,7 @@ mod found;
 pub mod layout;
 mod object;
 mod outcome;
+pub mod quantity;
 mod request;
 pub mod route;
 mod segment;

@@ -278,6 +278,14 @@ impl SourceMetrics {
             let limit = series.budget_limit.get_or_create(&labels);
             limit.set(gauge(allowed));
         }
+        if let Some(requests) = backlog.month_requests {
+            let month = series.month_requests.get_or_create(&labels);
+            month.set(gauge(requests));
+        }
+        if let Some(allowed) = backlog.month_allowed {
+            let limit = series.month_limit.get_or_create(&labels);
+            limit.set(gauge(allowed));
+        }
     }
 
     fn stored(&self, stored: &BTreeMap<String, StoredArtifact>) {

@@ -172,7 +172,10 @@ pub type Report = Arc<dyn Fn(&str, Result<(), UndeliveredError>) + Send + Sync>;
 pub struct Notifier {
     sources: Sources,
     end: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    /// Each ends with the name of its target, and with what that was told.
+    tasks: JoinSet<(String, Judge)>,
+    version: String,
+    report: Report,
 }
 
 impl std::fmt::Debug for Notifier {
@@ -197,35 +200,76 @@ impl Notifier {
             known: Arc::default(),
             health,
         };
-        let (end, ended) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for target in targets {
-            let teller = Teller {
-                deliverer: Deliverer::new(&target, version)?,
+        let mut notifier = Notifier {
+            sources,
+            end: watch::channel(false).0,
+            tasks: JoinSet::new(),
+            version: version.to_owned(),
+            report: Arc::clone(report),
+        };
+        let tellers = notifier.tellers(targets)?;
+        notifier.spawn(tellers, &mut BTreeMap::new());
+        Ok(notifier)
+    }
+
+    /// Tells other targets from here on. One that has the name of one before is not told again what that
+    /// was; what is being delivered to the ones before is given half a minute.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); then the targets stay as they are.
+    pub async fn retarget(&mut self, targets: Vec<Target>) -> Result<(), UndeliveredError> {
+        let tellers = self.tellers(targets)?;
+        let _ = self.end.send(true);
+        let mut told = BTreeMap::new();
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                told.extend(ended);
+            }
+        };
+        let _ = tokio::time::timeout(LAST, all).await;
+        self.tasks.abort_all();
+        self.spawn(tellers, &mut told);
+        Ok(())
+    }
+
+    fn tellers(&self, targets: Vec<Target>) -> Result<Vec<Teller>, UndeliveredError> {
+        let teller = |target: Target| {
+            Ok(Teller {
+                deliverer: Deliverer::new(&target, &self.version)?,
                 judge: Judge::default(),
                 target,
-                sources: sources.clone(),
-                report: Arc::clone(report),
-            };
-            tasks.spawn(teller.run(ended.clone()));
+                sources: self.sources.clone(),
+                report: Arc::clone(&self.report),
+            })
+        };
+        targets.into_iter().map(teller).collect()
+    }
+
+    /// Begins to tell, where `told` is what each was told before.
+    fn spawn(&mut self, tellers: Vec<Teller>, told: &mut BTreeMap<String, Judge>) {
+        let (end, ended) = watch::channel(false);
+        self.end = end;
+        for mut teller in tellers {
+            teller.judge = told.remove(&teller.target.name).unwrap_or_default();
+            self.tasks.spawn(teller.run(ended.clone()));
         }
-        Ok(Notifier {
-            sources,
-            end,
-            tasks,
-        })
     }
 
     /// Watches a source, whose time is that of `clock`; `endless`: its interval has no end, so that it can
     /// fall behind.
     #[must_use]
     pub fn subscriber(&self, source: &str, clock: Clock, endless: bool) -> Arc<dyn Subscriber> {
+        let mut sources = self.sources.lock();
+        // What was lost before a reload has been told, and counts on.
+        let before = sources.remove(source).unwrap_or_default();
         let known = KnownSource {
             clock,
             endless,
+            losses: before.losses,
             ..KnownSource::default()
         };
-        self.sources.lock().insert(source.to_owned(), known);
+        sources.insert(source.to_owned(), known);
+        drop(sources);
         let (sources, source) = (self.sources.clone(), source.to_owned());
         Arc::new(move |event: &Event| sources.heard(&source, event))
     }
@@ -254,7 +298,7 @@ struct Teller {
 }
 
 impl Teller {
-    async fn run(mut self, mut ended: watch::Receiver<bool>) {
+    async fn run(mut self, mut ended: watch::Receiver<bool>) -> (String, Judge) {
         let mut pinged: Option<Instant> = None;
         loop {
             // What is known at the end is told as well.
@@ -272,7 +316,7 @@ impl Teller {
                 _ => self.tell(&states).await,
             }
             if last {
-                return;
+                return (self.target.name, self.judge);
             }
             tokio::select! {
                 _ = ended.wait_for(|ended| *ended) => {}

@@ -62,6 +62,22 @@ impl Queue {
     /// [`QueueError::Io`].
     pub fn names(folder: &Path, label: &str) -> Result<Vec<String>, QueueError> {
         let (source, digits) = label.rsplit_once('-').unwrap_or((label, ""));
+        let names = Self::all(folder)?.into_iter().filter(|name| {
+            let rest = name
+                .strip_prefix(source)
+                .and_then(|rest| rest.strip_prefix('-'));
+            rest.is_some_and(|rest| {
+                rest.len() == digits.len() && rest.chars().all(|c| c.is_ascii_hexdigit())
+            })
+        });
+        Ok(names.filter(|name| name != label).collect())
+    }
+
+    /// The names of all queues in a folder, sorted.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the folder cannot be read.
+    pub fn all(folder: &Path) -> Result<Vec<String>, QueueError> {
         let entries = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|source| QueueError::Io {
@@ -72,15 +88,6 @@ impl Queue {
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| Some(name.strip_suffix(".sqlite")?.to_owned()))
-            .filter(|name| {
-                let rest = name
-                    .strip_prefix(source)
-                    .and_then(|rest| rest.strip_prefix('-'));
-                rest.is_some_and(|rest| {
-                    rest.len() == digits.len() && rest.chars().all(|c| c.is_ascii_hexdigit())
-                })
-            })
-            .filter(|name| name != label)
             .collect();
         names.sort_unstable();
         Ok(names)

@@ -10,7 +10,7 @@ use recording_host_model::{Error, ErrorKind, clock::Clock};
 use tokio::sync::watch;
 
 use super::{Run, limits::Limits, print};
-use crate::{observe::Watching, signals::Requests, terminal};
+use crate::{control::Server, observe::Watching, signals::Requests, terminal};
 
 /// A configuration and what it makes.
 pub(super) struct Loaded {
@@ -83,6 +83,7 @@ impl Runs {
         clock: Clock,
         watching: &Watching,
         limits: &Limits,
+        control: &Server,
         requests: &mut Requests,
     ) -> Ended {
         let each = self.runs.into_iter().map(|(name, run)| async move {
@@ -120,22 +121,28 @@ impl Runs {
                     loading = None;
                     match loaded {
                         Ok(loaded) => {
+                            control.reloaded(Ok(()));
                             terminal::say("info", "reloading: finishing the downloads under way, then the new configuration is used");
                             next = Some(loaded);
                             halted = true;
                             let _ = self.halt.send(true);
                         }
-                        Err(error) => terminal::say(
-                            "error",
-                            &format!("not reloaded, the configuration of before stays in use: {}", print::chain(&error)),
-                        ),
+                        Err(error) => {
+                            let reason = format!("not reloaded, the configuration of before stays in use: {}", print::chain(&error));
+                            terminal::say("error", &reason);
+                            control.reloaded(Err(reason));
+                        }
                     }
                 }
             }
         };
         // A run that failed is reported, whatever would come after it.
         let failed = |(_, result): &Result| matches!(result, Err(error) if error.kind() != ErrorKind::Stopped);
-        if *requests.stop.borrow() || limits.reached().is_some() || results.iter().any(failed) {
+        if *requests.stop.borrow()
+            || control.is_draining()
+            || limits.reached().is_some()
+            || results.iter().any(failed)
+        {
             next = None;
         }
         Ended { results, next }

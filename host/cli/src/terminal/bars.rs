@@ -17,6 +17,53 @@ const TICK: Duration = Duration::from_millis(125);
 /// Columns of a terminal that does not tell how many it has.
 const COLUMNS: u16 = 80;
 
+/// Lines on a terminal that change, and those that are written above them.
+#[derive(Clone)]
+pub(crate) struct Picture {
+    multi: MultiProgress,
+    bar: ProgressBar,
+}
+
+impl Picture {
+    /// Begins to draw, where bars are drawn at all.
+    pub(crate) fn begin() -> Option<Self> {
+        super::Output::asked().has_bars().then(Self::new)
+    }
+
+    fn new() -> Self {
+        let target = ProgressDrawTarget::stderr_with_hz(16);
+        let multi = MultiProgress::with_draw_target(target);
+        let bar = multi.add(ProgressBar::no_length().with_style(style()));
+        Picture { multi, bar }
+    }
+
+    /// Draws `lines` on so many columns, and writes others above.
+    pub(crate) fn show(&self, above: Vec<String>, lines: &[DisplayLine], columns: u16) {
+        self.above(above);
+        let columns = usize::from(columns);
+        let lines = lines.iter().map(|line| drawn(line, columns));
+        let lines: Vec<String> = lines
+            .map(|line| console::truncate_str(&line, columns, "").into_owned())
+            .collect();
+        // One message, so that no picture is half of another.
+        self.bar.set_message(lines.join("\n"));
+    }
+
+    fn above(&self, lines: Vec<String>) {
+        for line in lines {
+            // Nobody may be there any more.
+            let _ = self.multi.println(line);
+        }
+    }
+
+    /// Takes the picture away.
+    pub(crate) fn end(&self) {
+        // The last picture is drawn whenever the one before was.
+        self.bar.abandon();
+        let _ = self.multi.clear();
+    }
+}
+
 /// The display and the task that draws it.
 pub(super) struct Bars {
     drawn: Arc<Drawn>,
@@ -25,20 +72,15 @@ pub(super) struct Bars {
 
 /// The lines that are drawn, and the terminal that draws them.
 struct Drawn {
-    multi: MultiProgress,
+    picture: Picture,
     board: Mutex<Board>,
-    bar: ProgressBar,
 }
 
 impl Bars {
-    pub(super) fn begin() -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(16);
-        let multi = MultiProgress::with_draw_target(target);
-        let bar = multi.add(ProgressBar::no_length().with_style(style()));
+    pub(super) fn begin() -> Option<Self> {
         let drawn = Arc::new(Drawn {
-            multi,
+            picture: Picture::begin()?,
             board: Mutex::new(Board::new(Instant::now())),
-            bar,
         });
         let each = Arc::clone(&drawn);
         let drawing = tokio::spawn(async move {
@@ -47,11 +89,11 @@ impl Bars {
                 each.draw();
             }
         });
-        Bars { drawn, drawing }
+        Some(Bars { drawn, drawing })
     }
 
     pub(super) fn multi(&self) -> MultiProgress {
-        self.drawn.multi.clone()
+        self.drawn.picture.multi.clone()
     }
 
     pub(super) fn subscriber(&self, name: &str) -> Arc<dyn Subscriber> {
@@ -62,31 +104,22 @@ impl Bars {
 
     pub(super) fn ended(&self, name: &str) {
         let lines = self.drawn.board().end(name);
-        self.drawn.above(lines);
+        self.drawn.picture.above(lines);
     }
 
     /// Writes the lines that are left, and takes the display away.
     pub(super) fn end(&self) {
         self.drawing.abort();
         let lines = self.drawn.board().rest();
-        self.drawn.above(lines);
+        self.drawn.picture.above(lines);
         self.drawn.draw();
-        // The last picture is drawn whenever the one before was.
-        self.drawn.bar.abandon();
-        let _ = self.drawn.multi.clear();
+        self.drawn.picture.end();
     }
 }
 
 impl Drawn {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn above(&self, lines: Vec<String>) {
-        for line in lines {
-            // Nobody may be there any more.
-            let _ = self.multi.println(line);
-        }
     }
 
     fn draw(&self) {
@@ -96,19 +129,12 @@ impl Drawn {
             let mut board = self.board();
             (board.above(now), board.lines(now, columns))
         };
-        self.above(above);
-        let columns = usize::from(columns);
-        let lines = lines.iter().map(|line| drawn(line, columns));
-        let lines: Vec<String> = lines
-            .map(|line| console::truncate_str(&line, columns, "").into_owned())
-            .collect();
-        // One message, so that no picture is half of another.
-        self.bar.set_message(lines.join("\n"));
+        self.picture.show(above, &lines, columns);
     }
 }
 
 /// A line with its bar, which takes what the texts leave of the columns.
-fn drawn(line: &DisplayLine, columns: usize) -> String {
+pub(crate) fn drawn(line: &DisplayLine, columns: usize) -> String {
     match line {
         DisplayLine::Text(text) => text.clone(),
         DisplayLine::Bar {
@@ -134,7 +160,8 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn columns() -> u16 {
+/// The columns of the terminal of standard error.
+pub(crate) fn columns() -> u16 {
     let size = Term::stderr().size_checked();
     let columns = size.map(|(_, columns)| columns);
     columns.filter(|columns| *columns > 0).unwrap_or(COLUMNS)

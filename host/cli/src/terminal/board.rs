@@ -6,6 +6,7 @@ use std::{
 };
 
 use recording_host_model::{Activity, Event, Level, Progress};
+use serde::{Deserialize, Serialize};
 
 use super::words::{number, percent, rate, time};
 use crate::print::bytes;
@@ -20,8 +21,9 @@ const DETAILED: usize = 3;
 const NARROW: u16 = 72;
 
 /// A line of the display.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum DisplayLine {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisplayLine {
     /// A bar between what it is about and how far that is.
     Bar {
         /// The source and the stage.
@@ -39,7 +41,7 @@ pub(super) enum DisplayLine {
 
 /// All sources of a command.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(crate) struct Board {
     began: Instant,
     sources: BTreeMap<String, Source>,
     /// Bytes, requests and losses of sources that have ended.
@@ -77,7 +79,7 @@ struct Source {
 }
 
 impl Board {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Board {
             began: now,
             sources: BTreeMap::new(),
@@ -86,7 +88,7 @@ impl Board {
     }
 
     /// Adds a source; one of this name that has ended gives way, and its totals stay.
-    pub(super) fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         if let Some(before) = self.sources.insert(name.to_owned(), Source::default()) {
             self.past.bytes += before.totals.bytes;
             self.past.requests += before.totals.requests;
@@ -96,7 +98,7 @@ impl Board {
 
     /// Notes that a source has ended, which waits for nothing any more; returns the lines that it still
     /// had to write.
-    pub(super) fn end(&mut self, name: &str) -> Vec<String> {
+    pub(crate) fn end(&mut self, name: &str) -> Vec<String> {
         let Some(source) = self.sources.get_mut(name) else {
             return Vec::new();
         };
@@ -107,20 +109,20 @@ impl Board {
     }
 
     /// The lines that are left to be written above the display.
-    pub(super) fn rest(&mut self) -> Vec<String> {
+    pub(crate) fn rest(&mut self) -> Vec<String> {
         let names: Vec<String> = self.sources.keys().cloned().collect();
         names.iter().flat_map(|name| self.end(name)).collect()
     }
 
     /// Takes an event of a source.
-    pub(super) fn take(&mut self, name: &str, event: &Event, now: Instant) {
+    pub(crate) fn take(&mut self, name: &str, event: &Event, now: Instant) {
         if let Some(source) = self.sources.get_mut(name) {
             source.take(name, event, now);
         }
     }
 
     /// The lines to be written above the display, once each.
-    pub(super) fn above(&mut self, now: Instant) -> Vec<String> {
+    pub(crate) fn above(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, source) in &mut self.sources {
             let due = |told: Instant| now.duration_since(told) >= LOSSES;
@@ -134,7 +136,7 @@ impl Board {
     }
 
     /// The lines of the display on a terminal with so many columns.
-    pub(super) fn lines(&mut self, now: Instant, columns: u16) -> Vec<DisplayLine> {
+    pub(crate) fn lines(&mut self, now: Instant, columns: u16) -> Vec<DisplayLine> {
         let width = self.sources.keys().map(|name| name.chars().count()).max();
         let width = width.unwrap_or_default();
         let detailed = self.sources.len() <= DETAILED;

@@ -20,6 +20,7 @@ impl Engine {
         };
         let (spool_bytes, spool_max_bytes) = self.transfer.spooled();
         let budget = self.answers.budget();
+        let month = self.answers.month();
         Ok(Backlog {
             artifacts: of(|lag| lag.artifacts),
             conversations: of(|lag| lag.conversations),
@@ -28,6 +29,8 @@ impl Engine {
             spool_max_bytes,
             requests_used: budget.map(|(used, _)| used),
             requests_allowed: budget.map(|(_, allowed)| allowed),
+            month_requests: month.map(|month| month.requests),
+            month_allowed: month.map(|month| month.ceiling),
         })
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::transfer::{DeliveryReport, SinkBinding, Transfer, TransferError};
-use recording_host_http::{Calls, Priority, SourceHttp};
+use recording_host_http::{Calls, Halt, Month, Priority, SourceHttp};
 use recording_host_model::{
     Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
     Started, Step,
@@ -42,6 +42,14 @@ pub(crate) trait HttpGateway: Send + Sync {
     fn delay(&self, priority: Priority) -> Duration;
     /// How many requests the vendor's current minute holds, and how many it may hold, if that is known.
     fn budget(&self) -> Option<(u64, u64)> {
+        None
+    }
+    /// Why no request is sent any more for now, if that is so.
+    fn halted(&self) -> Option<Halt> {
+        None
+    }
+    /// The requests of this month, if they are counted.
+    fn month(&self) -> Option<Month> {
         None
     }
 }
@@ -149,6 +157,14 @@ impl HttpGateway for SourceHttp {
 
     fn budget(&self) -> Option<(u64, u64)> {
         SourceHttp::budget(self)
+    }
+
+    fn halted(&self) -> Option<Halt> {
+        SourceHttp::halted(self)
+    }
+
+    fn month(&self) -> Option<Month> {
+        SourceHttp::month(self)
     }
 }
 

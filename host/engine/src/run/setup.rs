@@ -1,5 +1,6 @@
 //! Sets a run up: from a source's configuration and its sinks to a [`Engine`].
 
+mod controls;
 mod export;
 mod login;
 mod sinks;
@@ -21,9 +22,10 @@ use crate::{
     privacy::Intake,
     recover::{Claim, RecoverError, recover},
     repair::Repaired,
+    shard::Days,
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
-use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiter, Limiters, SourceHttp};
+use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiters, SourceHttp, Throttle};
 use recording_host_model::{
     Error, Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock,
 };
@@ -51,6 +53,10 @@ pub struct Pipeline {
     refill: BTreeSet<String>,
     repair: bool,
     limiters: Limiters,
+    throttle: Throttle,
+    drain: watch::Receiver<bool>,
+    /// The days that it exports of its interval, if not all.
+    days: Option<Days>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -99,6 +105,9 @@ impl Pipeline {
             refill: BTreeSet::new(),
             repair: false,
             limiters: Limiters::default(),
+            throttle: Throttle::default(),
+            drain: watch::channel(false).1,
+            days: None,
         }
     }
 
@@ -320,10 +329,12 @@ impl Pipeline {
             .login(descriptor.auth, &started.origins, &allow)
             .await?;
         let login = Arc::new(login);
-        let limiter = match self.credential(&started.origins) {
-            Some(credential) => self.limiters.of(credential, descriptor.rate_limit.clone()),
-            None => Arc::new(Limiter::new(descriptor.rate_limit.clone())),
-        };
+        let limiter = self.limiters.of(
+            self.credential(&started.origins),
+            descriptor.rate_limit.clone(),
+            self.source.limits,
+            &self.data_dir,
+        );
         let api = started.origins.iter();
         let api = api.filter(|origin| origin.role == OriginRole::Api);
         let api = api.map(|origin| origin.url.clone()).next();
@@ -340,10 +351,12 @@ impl Pipeline {
             }),
             http: SourceHttp::new(allow.clone(), Arc::clone(&login), limiter, self.clock)
                 .map_err(host)?
+                .with_throttle(self.throttle.clone())
                 .with_events(self.events.clone()),
             downloads: Downloads::new(allow, login, self.clock)
                 .map_err(host)?
                 .check_etag(self.source.check_etag)
+                .with_throttle(self.throttle.clone())
                 .with_events(self.events.clone()),
             api,
         })
@@ -401,6 +414,7 @@ impl Pipeline {
             concurrency: self.concurrency,
             follow: self.source.follow,
             following: self.following,
+            drain: self.drain,
             late: self.source.late,
             confirm: self.source.confirm,
             events: self.events,
@@ -429,7 +443,8 @@ impl Pipeline {
             .collect();
         let taken = self
             .patiently(stop, || {
-                let recovered = recover(queue, claim, &stores, self.clock.now());
+                let recovered =
+                    recover(queue, claim, &stores, self.days.as_ref(), self.clock.now());
                 let recovered = recovered.map_err(|error| match error {
                     RecoverError::Sink(error) => RunError::Sink(error),
                     RecoverError::Queue(error) => RunError::Queue(error),

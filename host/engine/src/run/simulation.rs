@@ -139,6 +139,7 @@ fn run(
             every: Duration::from_secs(3600),
         },
         following: open,
+        drain: tokio::sync::watch::channel(false).1,
         late: Duration::from_secs(6 * 3600),
         confirm: Duration::from_secs(3600),
         events: Events::default(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
-use recording_host_http::OriginAllowList;
+use recording_host_http::{Ceilings, OriginAllowList};
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct SourceConfig {
     pub allow_private_addresses: bool,
     /// True if downloads are compared with the MD5 in their entity tags, where these look like one.
     pub check_etag: bool,
+    /// The most requests with the source's credential.
+    pub limits: Ceilings,
     /// The values that are taken out of what the source reports before it is written down.
     pub privacy: Privacy,
     /// How an export with an open end keeps up.

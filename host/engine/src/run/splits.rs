@@ -70,6 +70,19 @@ impl Splits {
         })
     }
 
+    /// Takes the next fetch that has begun and is due.
+    pub(super) fn take_begun(&mut self, now: u64) -> Option<String> {
+        let mut due = self.waiting.iter().take_while(|(due, _)| *due <= now);
+        let next = due.find(|(_, id)| !is_search(id)).cloned()?;
+        self.waiting.remove(&next);
+        Some(next.1)
+    }
+
+    /// Returns true if a fetch that has begun waits to resume.
+    pub(super) fn has_begun(&self) -> bool {
+        self.waiting.iter().any(|(_, id)| !is_search(id))
+    }
+
     /// Returns true if a fetch that is due waits for others to end: `most` may be under way.
     pub(super) fn is_full(&self, now: u64, most: usize) -> bool {
         self.begun.len() >= most

@@ -42,19 +42,24 @@ impl Engine {
         in_flight.fetches.adjust(demand, self.clock.elapsed());
     }
 
-    /// Starts as many steps as may be under way.
+    /// Starts as many steps as may be under way; unless `begins`, only of fetches that have begun.
     pub(super) async fn start_steps(
         &self,
         in_flight: &mut InFlight,
         steps: &mut JoinSet<StepDone>,
         now: u64,
+        begins: bool,
     ) -> Result<(), RunError> {
         // Links expire: no new ones are requested while so many wait.
         if in_flight.links.ready() > in_flight.concurrency.limit() * 64 {
             return Ok(());
         }
         let most = in_flight.fetches.limit();
-        while let Some(id) = in_flight.splits.take(now, most) {
+        let next = |in_flight: &mut InFlight| match begins {
+            true => in_flight.splits.take(now, most),
+            false => in_flight.splits.take_begun(now),
+        };
+        while let Some(id) = next(in_flight) {
             self.start_step(id, in_flight, steps, now).await?;
         }
         let room = most.saturating_sub(steps.len());

@@ -47,10 +47,11 @@ impl Tasks {
             && self.settling.is_empty()
     }
 
-    /// Waits until something has ended, but no longer than `wait` of the clock's time.
+    /// Waits until something has ended or `draining` changes, but no longer than `wait` of the clock's time.
     pub(super) async fn next(
         &mut self,
         stop: &mut watch::Receiver<bool>,
+        draining: &mut watch::Receiver<bool>,
         clock: Clock,
         wait: Duration,
     ) -> Result<Happened, RunError> {
@@ -63,6 +64,7 @@ impl Tasks {
             Some(fetched) = self.transfers.join_next() => Happened::TransferDone(Box::new(joined(fetched)?)),
             Some(tried) = self.probes.join_next() => Happened::ProbeDone(joined(tried)?),
             Some(filled) = self.backfills.join_next() => Happened::BackfillDone(Box::new(joined(filled)?)),
+            Ok(()) = draining.changed() => Happened::Time,
             () = clock.sleep(wait) => Happened::Time,
             () = tokio::time::sleep(TICK), if busy => Happened::Time,
         })

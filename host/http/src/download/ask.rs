@@ -98,6 +98,7 @@ impl Downloads {
         more: &[(&str, String)],
         proof: &RequestAuth,
     ) -> Result<reqwest::Response, DownloadError> {
+        self.throttle.open(self.clock).await;
         let credentials = proof.credentials();
         // The bytes that are stored are those of the file itself.
         let mut request = self

@@ -82,6 +82,10 @@ series! {
     budget_used: Family<Labels, Gauge> = "api_budget_used",
     /// The most requests in a minute of the vendor's limit.
     budget_limit: Family<Labels, Gauge> = "api_budget_limit",
+    /// Requests with the source's credential in this month, where there is a ceiling.
+    month_requests: Family<Labels, Gauge> = "api_month_requests",
+    /// The ceiling for requests in a month.
+    month_limit: Family<Labels, Gauge> = "api_month_limit",
     /// Splits that have begun and are not done.
     splits: Family<Labels, Gauge> = "splits",
     /// Jobs at the vendor that are waited for.

@@ -41,6 +41,7 @@ fn events_are_counted_by_source_and_sink() {
         artifacts: BTreeMap::from([("lake".to_owned(), 3)]),
         queue_bytes: 77,
         requests_used: Some(12),
+        month_requests: Some(700),
         ..Backlog::default()
     }));
     calls.on_event(&Event::LossesFiled {
@@ -79,6 +80,7 @@ fn events_are_counted_by_source_and_sink() {
         ),
         format!(r#"recording_host_buffer_size_bytes{{{source},buffer_id="queue"}} 77"#),
         format!("recording_host_api_budget_used{{{source}}} 12"),
+        format!("recording_host_api_month_requests{{{source}}} 700"),
         format!("recording_host_sink_available{{{sink}}} 0"),
     ] {
         assert!(text.lines().any(|there| there == line), "{line}\n{text}");

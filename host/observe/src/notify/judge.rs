@@ -104,7 +104,7 @@ impl Judge {
         let told = self.losses.get(source);
         let before = |code: &str| told.and_then(|told| told.get(code)).copied().unwrap_or(0);
         let new = state.losses.iter();
-        let new = new.map(|(code, count)| (code.clone(), count - before(code)));
+        let new = new.map(|(code, count)| (code.clone(), count.saturating_sub(before(code))));
         new.filter(|(_, count)| *count > 0).collect()
     }
 

@@ -51,6 +51,15 @@ impl Pipeline {
         let source = &self.source;
         let (text, form, label) =
             identity::source(&self.name, &api, &source.options, schema, &source.privacy);
+        if let Some(days) = &self.days {
+            let label = days.label(&label);
+            return Ok(Identity {
+                label_before: label.clone(),
+                text,
+                form,
+                label,
+            });
+        }
         Ok(Identity {
             text,
             form,
@@ -84,6 +93,7 @@ impl Pipeline {
     pub(super) async fn open(&self, identity: &Identity) -> Result<Opened, RunError> {
         let (folder, name) = (&self.data_dir, &identity.label);
         let before = &identity.label_before;
+        self.refuse_overlap(name)?;
         let new = !Queue::is_there(folder, name) && !Queue::is_there(folder, before);
         if !Queue::is_there(folder, name) && Queue::is_there(folder, before) {
             let (queue, _) = Queue::open(folder, before)?;
@@ -147,7 +157,9 @@ impl Pipeline {
             let path = path.display();
             match Queue::open_read_only(&self.data_dir, &name) {
                 Ok(Some(queue)) => {
-                    if let Some(known) = queue.meta(IDENTITY).await? {
+                    if let Some(known) = queue.meta(IDENTITY).await?
+                        && known != identity.text
+                    {
                         let differs = identity::differences(&known, &identity.text).join("; ");
                         told.push(format!("another export than that of {path}: {differs}"));
                     }

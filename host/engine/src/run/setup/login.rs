@@ -57,16 +57,15 @@ impl Pipeline {
         }
     }
 
-    /// A text that distinguishes the credentials of its requests from others, without their secret; none
-    /// if they have a rate limit of their own.
-    pub(super) fn credential(&self, origins: &[Origin]) -> Option<String> {
-        match self.source.auth.as_ref()? {
-            auth @ Auth::Client { id, .. } => {
-                let endpoint = self.token_endpoint(auth, origins)?;
-                Some(format!("{endpoint}\n{}", id.expose_secret()))
-            }
-            _ => None,
+    /// A text that distinguishes the credentials of its requests from others, without their secret: for
+    /// some sources no other one shares them.
+    pub(super) fn credential(&self, origins: &[Origin]) -> String {
+        if let Some(auth @ Auth::Client { id, .. }) = &self.source.auth
+            && let Some(endpoint) = self.token_endpoint(auth, origins)
+        {
+            return format!("{endpoint}\n{}", id.expose_secret());
         }
+        format!("source\n{}", self.name)
     }
 
     /// Where access tokens are issued: what the operator says comes before what a built-in source says.

@@ -1,0 +1,36 @@
+//! The side of the run on a system without Unix sockets: nobody steers it.
+
+use std::{path::Path, sync::Arc};
+
+use recording_host_http::Throttle;
+use recording_host_model::{Event, Subscriber};
+use tokio::sync::watch;
+
+/// Lets nobody steer a run.
+pub(crate) struct Server {
+    drain: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(crate) fn start(_: &Path, _: watch::Sender<u64>) -> Self {
+        Server {
+            drain: watch::channel(false).0,
+        }
+    }
+
+    pub(crate) fn drain(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn steer(&self, _: &Throttle) {}
+
+    pub(crate) fn reloaded(&self, _: Result<(), String>) {}
+
+    pub(crate) fn subscriber(&self, _: &str) -> Arc<dyn Subscriber> {
+        Arc::new(|_: &Event| {})
+    }
+}

@@ -1,0 +1,71 @@
+//! An error with the place that it is about.
+
+use crate::secret::SecretError;
+use recording_host_model::{Error, ErrorKind};
+use recording_host_source::SandboxError;
+
+/// An error in a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The text is not YAML or TOML, or a key stands in it twice.
+    #[error("{place}: {reason}")]
+    Syntax {
+        /// The file, line and column.
+        place: String,
+        /// The cause.
+        reason: String,
+    },
+    /// Something is wrong with a key, of which it is known where it stands.
+    #[error("{place}: {error}")]
+    Placed {
+        /// The file, line and column.
+        place: String,
+        /// The cause.
+        error: Box<ConfigError>,
+    },
+    /// A key is unknown, missing, or has a wrong value.
+    #[error("{at}: {reason}")]
+    Key {
+        /// The key's path.
+        at: String,
+        /// The cause, and the accepted values.
+        reason: String,
+    },
+    /// A secret is unavailable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A component cannot be used.
+    #[error("sources.{at}: {source}")]
+    Component {
+        /// The source.
+        at: String,
+        /// The cause.
+        source: SandboxError,
+    },
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let mut of = &error;
+        while let ConfigError::Placed { error, .. } = of {
+            of = error;
+        }
+        let at = match of {
+            ConfigError::Key { at, .. } | ConfigError::Component { at, .. } => Some(at.clone()),
+            _ => None,
+        };
+        let error = Error::new(ErrorKind::Config, error);
+        match at {
+            Some(at) => error.with_context("config", at),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The most that an export takes from the network and from the vendor, and what that costs.
+
+use recording_host_engine::{plan::Prices, run::Ceilings};
+use recording_host_http::{Throttle, Timetable, TimetableError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ConfigError, key};
+
+/// Limits of a process.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLimits {
+    /// Bytes a second that are downloaded, always (`10MB`) or from times of the day on (`08:00,10MB 18:00,off`).
+    #[schemars(example = &"08:00,10MB 18:00,off")]
+    bandwidth: Option<String>,
+    /// The time zone of these times.
+    #[schemars(example = &"Europe/Dublin")]
+    time_zone: String,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        RawLimits {
+            bandwidth: None,
+            time_zone: "UTC".to_owned(),
+        }
+    }
+}
+
+impl RawLimits {
+    /// The throttle of the process.
+    pub(super) fn throttle(&self) -> Result<Throttle, ConfigError> {
+        // A zone without a timetable is checked as well.
+        let text = self.bandwidth.as_deref().unwrap_or("off");
+        let table = Timetable::new(text, &self.time_zone).map_err(|error| {
+            let at = match error {
+                TimetableError::Zone(_) => "limits.time_zone",
+                TimetableError::Entry { .. } => "limits.bandwidth",
+            };
+            key(at, error)
+        })?;
+        Ok(Throttle::new(table))
+    }
+}
+
+/// The most requests with the credential of a source.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCeilings {
+    /// Requests in any minute, at most; the vendor's own limit holds besides.
+    #[schemars(range(min = 1), example = 120)]
+    requests_per_minute: Option<u32>,
+    /// Requests in a month of the calendar (UTC), at most.
+    #[schemars(range(min = 1), example = 500_000)]
+    requests_per_month: Option<u64>,
+}
+
+impl RawCeilings {
+    /// Refuses ceilings that let nothing pass.
+    pub(super) fn checked(self, at: &str) -> Result<Ceilings, ConfigError> {
+        for (name, most) in [
+            (
+                "requests_per_minute",
+                self.requests_per_minute.map(u64::from),
+            ),
+            ("requests_per_month", self.requests_per_month),
+        ] {
+            if most == Some(0) {
+                let reason = "0 would let no request pass; leave it out for no ceiling";
+                return Err(key(format!("{at}.{name}"), reason));
+            }
+        }
+        Ok(Ceilings {
+            per_minute: self.requests_per_minute,
+            per_month: self.requests_per_month,
+        })
+    }
+}
+
+/// Refuses prices that are none.
+pub(super) fn check_prices(prices: &Prices) -> Result<(), ConfigError> {
+    for (name, price) in [
+        ("thousand_requests", prices.thousand_requests),
+        ("traffic_gb", prices.traffic_gb),
+        ("storage_gb_month", prices.storage_gb_month),
+    ] {
+        if !(price.is_finite() && price >= 0.0) {
+            return Err(key(format!("prices.{name}"), "must be a number from 0 on"));
+        }
+    }
+    Ok(())
+}
