@@ -156,10 +156,12 @@ impl Archive {
         key: &str,
         range: Range<u64>,
     ) -> Result<Option<Body>, PageError> {
-        match self.store()?.get_range(key, range.clone()).await? {
-            Some(body) => Ok(Some(body)),
-            None => Ok(self.open(key).await?.map(|body| body.range(range))),
+        if !key.ends_with(ENCRYPTED)
+            && let Some(body) = self.store()?.get_range(key, range.clone()).await?
+        {
+            return Ok(Some(body));
         }
+        Ok(self.open(key).await?.map(|body| body.range(range)))
     }
 
     /// An object in clear text, or none if there is no such object.

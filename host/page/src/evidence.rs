@@ -18,6 +18,7 @@ mod collect;
 mod package;
 mod path;
 mod report;
+mod rows;
 mod selection;
 
 use std::io::{self, Write};

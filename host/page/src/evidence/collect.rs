@@ -8,15 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use recording_host_engine::receipt::{ReceiptEntry, ReceiptObject, ReceiptReader};
-use recording_host_metadata::{
-    Dialect, Format,
-    restore::{Row, for_each_line},
-    schema,
-};
+use recording_host_metadata::{Dialect, Format, restore::Row, schema};
 use recording_host_model::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::task::spawn_blocking;
 
 use super::{
     Package, Packed, Selection,
@@ -24,6 +19,7 @@ use super::{
     package::{Form, Writing},
     path::path,
     report::{Attempt, Listed, Report},
+    rows::picked,
 };
 use crate::{Archive, PageError, archive::broken};
 
@@ -208,7 +204,7 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
         let (plain, file) = match read {
             Ok(read) => read,
             Err(PageError::Encrypted(_)) => {
-                self.report.note("The rows are encrypted, and no identity was given: the package has none, and who called, whom and when is not in this report.".to_owned());
+                self.report.note("The rows are encrypted, and no identity was given: they were not compared, the package has none, and who called, whom and when is not in this report.".to_owned());
                 return Ok(None);
             }
             Err(error) => {
@@ -493,22 +489,4 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
 /// True if an object is that of a row's key, encrypted or not.
 fn is_of(object: &str, key: &str) -> bool {
     object == key || object.strip_suffix(ENCRYPTED) == Some(key)
-}
-
-/// The rows of some conversations in a file, each with its line.
-async fn picked(
-    key: String,
-    file: Bytes,
-    wanted: BTreeSet<String>,
-) -> Result<io::Result<Vec<(Row, String)>>, PageError> {
-    let reading = spawn_blocking(move || {
-        let mut picked = Vec::new();
-        for_each_line(&key, file, &mut |row, line| {
-            if wanted.contains(&row.conversation_id) {
-                picked.push((row, line));
-            }
-        })?;
-        Ok(picked)
-    });
-    Ok(reading.await?)
 }
