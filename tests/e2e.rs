@@ -39,6 +39,8 @@ mod encryption;
 mod errors;
 #[path = "e2e/events.rs"]
 mod events;
+#[path = "e2e/evidence.rs"]
+mod evidence;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/follow.rs"]

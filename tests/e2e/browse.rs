@@ -1,5 +1,7 @@
 //! `browse`: an archive is searched, heard and verified in a browser, and nothing in it does anything but show.
 
+#[path = "browse/archives.rs"]
+mod archives;
 #[path = "browse/browser.rs"]
 mod browser;
 
@@ -24,12 +26,16 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(archive: &Path, cache: &Path, more: &[&str]) -> Self {
-        let mut child = program()
-            .arg("browse")
-            .arg(archive)
+        let mut command = program();
+        command.arg("browse").arg(archive).args(more);
+        Served::by(command, cache)
+    }
+
+    /// The page of a command that names the archive.
+    fn by(mut command: std::process::Command, cache: &Path) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--cache"])
             .arg(cache)
-            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -36,13 +36,13 @@ use crate::{
 };
 
 /// An identity in a file, and its recipient.
-struct Pair {
-    recipient: String,
-    path: PathBuf,
+pub(crate) struct Pair {
+    pub(crate) recipient: String,
+    pub(crate) path: PathBuf,
 }
 
 impl Pair {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let identity = Identity::generate();
         let path = folder.join(name);
         std::fs::write(&path, identity.to_string().expose_secret()).unwrap();
@@ -71,7 +71,7 @@ async fn harness(dialect: Dialect) -> Harness {
 }
 
 /// A configuration whose sink encrypts for these.
-fn encrypting(mut config: Value, pairs: &[&Pair]) -> Value {
+pub(crate) fn encrypting(mut config: Value, pairs: &[&Pair]) -> Value {
     let recipients: Vec<&str> = pairs.iter().map(|pair| pair.recipient.as_str()).collect();
     config["sinks"]["lake"]["encrypt"] = json!({ "recipients": recipients });
     config

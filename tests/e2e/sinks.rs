@@ -23,9 +23,9 @@ use crate::{
     support::{Harness, export, files, media, rows, run_program, same_media, set, sha256},
 };
 
-const ACCESS_KEY: &str = "AKIDEXAMPLE";
-const SECRET_KEY: &str = "wJalrXUtnFEMI-EXAMPLE";
-const BUCKET: &str = "corp-recordings";
+pub(crate) const ACCESS_KEY: &str = "AKIDEXAMPLE";
+pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI-EXAMPLE";
+pub(crate) const BUCKET: &str = "corp-recordings";
 
 fn settings() -> Settings {
     Settings {

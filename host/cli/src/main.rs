@@ -26,6 +26,8 @@ macro_rules! print {
 }
 
 #[cfg(feature = "page")]
+mod archive;
+#[cfg(feature = "page")]
 mod browse;
 mod check;
 mod cleanup;
@@ -40,6 +42,8 @@ mod control;
 mod decrypt;
 #[cfg(feature = "simulator")]
 mod demo;
+#[cfg(feature = "page")]
+mod evidence;
 mod exit_code;
 mod generate;
 mod genesys;
@@ -107,6 +111,9 @@ enum Command {
     /// Shows an archive in a browser: search, listen, verify.
     #[cfg(feature = "page")]
     Browse(Box<browse::Browse>),
+    /// Packs recordings, rows and receipts of conversations into a zip that anybody can check.
+    #[cfg(feature = "page")]
+    Evidence(Box<evidence::Evidence>),
     /// Decrypts objects written by a sink with `encrypt`.
     Decrypt(decrypt::Decrypt),
     /// Asks the source again and names, day by day, what the receipts do not have.
@@ -177,6 +184,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Verify(verify) => verify.run().await,
         #[cfg(feature = "page")]
         Command::Browse(browse) => browse.run().await,
+        #[cfg(feature = "page")]
+        Command::Evidence(evidence) => evidence.run().await,
         Command::Decrypt(decrypt) => decrypt.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Push(push) => push.run().await,

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use bars::Bars;
 pub(crate) use bars::{Picture, columns, drawn};
-pub(crate) use board::{Board, Line};
+pub(crate) use board::{Board, DisplayLine};
 
 /// How a command tells on standard error how far it is.
 #[derive(Clone, Copy, Debug, Default, Args)]

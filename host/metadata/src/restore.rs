@@ -134,6 +134,45 @@ pub fn for_each_row(key: &str, file: Bytes, add: &mut dyn FnMut(Row)) -> io::Res
     Ok(())
 }
 
+/// Reads the rows of a file, each with its line of JSON: as it lies in the file where that is JSON Lines,
+/// else of the same fields.
+///
+/// # Errors
+/// The file cannot be read in the format that its key names.
+pub fn for_each_line(key: &str, file: Bytes, add: &mut dyn FnMut(Row, String)) -> io::Result<()> {
+    if key.ends_with(".parquet") {
+        return parquet(file, &mut |row| {
+            let line = line(&row);
+            add(row, line);
+        });
+    }
+    for line in lines_of(key, file)? {
+        let line = line?;
+        add(serde_json::from_str(&line)?, line);
+    }
+    Ok(())
+}
+
+/// A row as a line of JSON, with the fields that follow from others.
+fn line(row: &Row) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(flatten)]
+        row: &'a Row,
+        duration_ms: Option<u64>,
+        ended_at: Option<&'a str>,
+    }
+    let start = milliseconds(&row.start);
+    let end = row.end.as_deref().and_then(milliseconds);
+    let line = Line {
+        row,
+        duration_ms: end.zip(start).map(|(end, start)| end.saturating_sub(start)),
+        ended_at: row.end.as_deref(),
+    };
+    // Texts and numbers alone: that cannot fail.
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
 /// The lines of a file of rows as JSON Lines.
 fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
     let file = io::Cursor::new(file);

@@ -1,4 +1,4 @@
-//! The log of accesses: who searched, listened and verified, and when. It lies outside of the archive.
+//! The log of accesses: who searched, listened, verified and exported, and when. It lies outside of the archive.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,6 +25,14 @@ impl AccessLog {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Ok(AccessLog(Mutex::new(options.open(path)?)))
+    }
+
+    /// Appends that somebody has exported a conversation.
+    ///
+    /// # Errors
+    /// The line cannot be written: then nothing may be exported.
+    pub fn exported(&self, who: &str, conversation: &str) -> io::Result<()> {
+        self.add(who, "export", Some(conversation))
     }
 
     /// Appends that somebody did something, with ids alone: what was sought is not written.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read},
+    ops::Range,
     sync::Arc,
 };
 
@@ -55,6 +56,11 @@ impl Archive {
             sink,
             decryptor,
         })
+    }
+
+    /// True if somebody can decrypt what is encrypted.
+    pub(crate) fn can_decrypt(&self) -> bool {
+        self.decryptor.is_some()
     }
 
     fn store(&self) -> Result<&dyn Store, PageError> {
@@ -141,6 +147,21 @@ impl Archive {
     /// An object as it is stored.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<Body>, PageError> {
         Ok(self.store()?.get(key).await?)
+    }
+
+    /// The bytes of an object in clear text that are in a range, or none if there is no such object. What is
+    /// encrypted is read from its beginning.
+    pub(crate) async fn range(
+        &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Body>, PageError> {
+        if !key.ends_with(ENCRYPTED)
+            && let Some(body) = self.store()?.get_range(key, range.clone()).await?
+        {
+            return Ok(Some(body));
+        }
+        Ok(self.open(key).await?.map(|body| body.range(range)))
     }
 
     /// An object in clear text, or none if there is no such object.

@@ -6,20 +6,23 @@
 
 mod fill;
 mod overview;
+mod pick;
 mod search;
 mod text;
 
 use std::{
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use tokio::task::spawn_blocking;
 
 use crate::PageError;
 
 pub(crate) use fill::{NewSegment, OUTCOMES};
 pub(crate) use overview::{Day, Overview};
+pub(crate) use pick::Place;
 pub(crate) use search::{COUNTED, PAGE};
 pub use search::{Hit, Order, Query, Results};
 pub(crate) use text::printable;
@@ -29,7 +32,7 @@ const SHIFT: u32 = 20;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 /// The version of the tables; an index of another one is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE file (id INTEGER PRIMARY KEY, receipt TEXT UNIQUE, size INTEGER, etag TEXT, rows TEXT,
@@ -37,6 +40,7 @@ CREATE TABLE file (id INTEGER PRIMARY KEY, receipt TEXT UNIQUE, size INTEGER, et
 CREATE TABLE void (receipt TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE rec (id INTEGER PRIMARY KEY, file INTEGER, conv BLOB, n INTEGER, dur INTEGER, size INTEGER,
   outcome TEXT, code TEXT, dir INTEGER, ani TEXT, dnis TEXT, agent TEXT, kind TEXT, attempt INTEGER);
+CREATE TABLE earlier (conv BLOB, file INTEGER, PRIMARY KEY (conv, file)) WITHOUT ROWID;
 CREATE TABLE name (id INTEGER PRIMARY KEY, kind INTEGER, folded TEXT, UNIQUE (kind, folded));
 CREATE TABLE has (name INTEGER, rec INTEGER, PRIMARY KEY (name, rec)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE fts USING fts5(body, content='', detail=none, contentless_delete=1);
@@ -59,6 +63,9 @@ CREATE INDEX IF NOT EXISTS day_day ON day (day);
 #[derive(Debug)]
 pub struct Index {
     connection: Mutex<Connection>,
+    /// For questions, which so need not wait until a file of rows is in; none if the index is in memory, where
+    /// there is one connection alone.
+    reader: Option<Mutex<Connection>>,
 }
 
 /// Where a row's details are.
@@ -77,7 +84,7 @@ impl Index {
         let connection = Connection::open(path)?;
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version == VERSION {
-            return Index::with(connection, false);
+            return Index::with(connection, false)?.with_reader(path);
         }
         drop(connection);
         for ending in ["", "-wal", "-shm"] {
@@ -85,7 +92,23 @@ impl Index {
             name.push(ending);
             let _ = std::fs::remove_file(name);
         }
-        Index::with(Connection::open(path)?, true)
+        Index::with(Connection::open(path)?, true)?.with_reader(path)
+    }
+
+    fn with_reader(mut self, path: &Path) -> Result<Self, PageError> {
+        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        reader.execute_batch("PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;")?;
+        self.reader = Some(Mutex::new(reader));
+        Ok(self)
+    }
+
+    /// Asks the index on a thread that may block.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&Index) -> Result<T, PageError> + Send + 'static,
+    ) -> Result<T, PageError> {
+        let index = Arc::clone(self);
+        spawn_blocking(move || ask(&index)).await?
     }
 
     /// An index in memory, for an archive whose clear text may not lie on a disk.
@@ -107,7 +130,14 @@ impl Index {
         }
         Ok(Index {
             connection: Mutex::new(connection),
+            reader: None,
         })
+    }
+
+    /// The connection for questions.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        let reader = self.reader.as_ref().unwrap_or(&self.connection);
+        reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -120,7 +150,7 @@ impl Index {
     /// Where the rows of a conversation are, those of its highest attempt.
     pub(crate) fn locate(&self, conversation: &str) -> Result<Option<Location>, PageError> {
         let found = self
-            .connection()
+            .reader()
             .prepare_cached(
                 "SELECT receipt, rows FROM rec JOIN file ON file.id = rec.file
                  WHERE conv = ? ORDER BY attempt DESC LIMIT 1",
@@ -138,7 +168,7 @@ impl Index {
     /// The waveform of an object, if it was made before.
     pub(crate) fn peaks(&self, object: &str) -> Result<Option<Vec<u8>>, PageError> {
         let found = self
-            .connection()
+            .reader()
             .prepare_cached("SELECT bytes FROM peaks WHERE object = ?")?
             .query_row([object], |row| row.get(0))
             .optional()?;

@@ -6,6 +6,7 @@
 
 mod access;
 mod archive;
+mod evidence;
 mod guard;
 mod index;
 mod media;
@@ -20,6 +21,7 @@ use std::{io, sync::Arc};
 
 pub use access::AccessLog;
 pub use archive::Archive;
+pub use evidence::{Package, Packed, Selection};
 pub use guard::{Guard, Token, new_token};
 pub use index::{Hit, Index, Order, Query, Results};
 pub use refresh::Refreshed;
@@ -57,6 +59,12 @@ pub enum PageError {
     /// It is encrypted, and no identity was given.
     #[error("{0} is encrypted; give an identity by --identity")]
     Encrypted(String),
+    /// The package cannot be written.
+    #[error("the package: {0}")]
+    Zip(#[from] zip::result::ZipError),
+    /// There are more files than a package may have.
+    #[error("more than {0} files are selected; narrow the selection, as by days")]
+    TooMany(u64),
     /// A thread ended early.
     #[error("the work was interrupted; try again")]
     Interrupted(#[from] tokio::task::JoinError),

@@ -1,12 +1,16 @@
 //! From a request to an answer.
 
+mod evidence;
+
+use std::sync::Arc;
+
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, Request, StatusCode, body::Incoming, header};
 use percent_encoding::percent_decode_str;
 use recording_host_metadata::restore::Row;
 
 use crate::{
-    Order, Page, PageError, Query,
+    Index, Order, Page, PageError, Query, Results,
     archive::ReceiptLine,
     guard::Refused,
     media,
@@ -22,7 +26,7 @@ const SCRIPT: &str = include_str!("../assets/page.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
 /// Answers a request.
-pub(crate) async fn respond(page: &Page, request: Request<Incoming>) -> Answer {
+pub(crate) async fn respond(page: &Arc<Page>, request: Request<Incoming>) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     if let Err(refused) = page.guard.is_ours(&method, request.headers()) {
         return refusal(refused);
@@ -86,7 +90,7 @@ async fn form(request: Request<Incoming>) -> Option<Vec<(String, String)>> {
 }
 
 async fn shown(
-    page: &Page,
+    page: &Arc<Page>,
     request: Request<Incoming>,
     path: &str,
     who: &str,
@@ -98,20 +102,29 @@ async fn shown(
     let part = request.headers().contains_key("x-part");
     match parts[..] {
         [""] if get => {
-            let overview = page.index.overview()?;
+            let overview = page.index.off_thread(Index::overview).await?;
             Ok(html(
                 StatusCode::OK,
                 &view::overview(&page.archive.name, &overview),
             ))
         }
-        ["recordings"] if get => list(page, Query::default()),
+        ["recordings"] if get => list(page, Query::default()).await,
         ["recordings"] => {
             let form = form(request).await.unwrap_or_default();
             page.access.add(who, "search", None)?;
-            list(page, query(&form))
+            list(page, query(&form)).await
         }
-        ["day", day] if get => list(page, of_day(day)),
-        ["losses", code] if get => list(page, of_losses(code)),
+        ["day", day] if get => list(page, of_day(day)).await,
+        ["losses", code] if get => list(page, of_losses(code)).await,
+        ["evidence"] if !get => {
+            let form = form(request).await.unwrap_or_default();
+            evidence::of_search(page, query(&form), who).await
+        }
+        ["evidence", id] if !get => evidence::of_conversation(page, id, who).await,
+        ["evidence", id, n] if !get => {
+            let (rows, _) = rows(page, id).await?;
+            evidence::of_recording(page, nth(&rows, n)?, who).await
+        }
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
@@ -202,18 +215,28 @@ fn query(form: &[(String, String)]) -> Query {
     }
 }
 
-fn list(page: &Page, query: Query) -> Result<Answer, PageError> {
-    let results = page.index.search(&query)?;
+async fn list(page: &Page, query: Query) -> Result<Answer, PageError> {
+    let (query, results) = search(page, query).await?;
     Ok(html(
         StatusCode::OK,
         &view::recordings(&query, &results, None),
     ))
 }
 
+async fn search(page: &Page, query: Query) -> Result<(Query, Results), PageError> {
+    let searching = page.index.off_thread(move |index| {
+        let results = index.search(&query)?;
+        Ok((query, results))
+    });
+    searching.await
+}
+
 /// The rows of a conversation, and the receipt that names them.
 async fn rows(page: &Page, id: &str) -> Result<(Vec<Row>, String), PageError> {
     let missing = || PageError::Missing("this conversation".to_owned());
-    let at = page.index.locate(id)?.ok_or_else(missing)?;
+    let sought = id.to_owned();
+    let found = page.index.off_thread(move |index| index.locate(&sought));
+    let at = found.await?.ok_or_else(missing)?;
     let rows = page.archive.conversation(&at.rows, id).await?;
     Ok((rows, at.receipt))
 }
@@ -259,8 +282,7 @@ async fn detail(
         return Ok(html(StatusCode::OK, &shown));
     }
     let day = row.start.get(..10).unwrap_or_default();
-    let query = of_day(day);
-    let results = page.index.search(&query)?;
+    let (query, results) = search(page, of_day(day)).await?;
     Ok(html(
         StatusCode::OK,
         &view::recordings(&query, &results, Some(&shown)),

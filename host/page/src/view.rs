@@ -3,7 +3,7 @@
 mod detail;
 mod list;
 mod overview;
-mod words;
+pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, html};
 

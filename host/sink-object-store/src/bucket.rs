@@ -1,14 +1,14 @@
 //! Objects in a bucket that the crate `object_store` speaks to: what Google's and Microsoft's
 //! have in common.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
-    Attribute, Attributes, Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutPayload, TagSet, path::Path,
+    Attribute, Attributes, Error, GetOptions, GetRange, MultipartUpload, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload, TagSet, path::Path,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -178,8 +178,17 @@ impl Bucket {
         }
     }
 
-    async fn read(&self, key: &str, path: &Path) -> Result<Option<Body>, SinkError> {
-        let mut answer = match self.store.get(path).await {
+    async fn read(
+        &self,
+        key: &str,
+        path: &Path,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Body>, SinkError> {
+        let options = GetOptions {
+            range: range.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
+        let mut answer = match self.store.get_opts(path, options).await {
             Ok(answer) => answer.into_stream(),
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.error(key, &error)),
@@ -208,7 +217,7 @@ impl Bucket {
     ) -> Result<PutResult, SinkError> {
         let mut same = info.size.is_none_or(|size| size == there.size);
         if same {
-            let read = self.read(key, &there.location).await?;
+            let read = self.read(key, &there.location, None).await?;
             let mut read = BodyReader::new(read.ok_or_else(|| self.gone(key))?);
             same = read.equals(&mut body).await.map_err(|which| match which {
                 Aborted::Own => {
@@ -371,7 +380,7 @@ impl Sink for Bucket {
         ));
         self.put_whole(&name, &path, &info, segments.clone(), false)
             .await?;
-        let read = self.read(&name, &path).await?;
+        let read = self.read(&name, &path, None).await?;
         let read = read.ok_or_else(|| self.gone(&name))?;
         let same = BodyReader::new(read)
             .equals(&mut BodyReader::whole(segments))
@@ -450,7 +459,11 @@ impl Store for Bucket {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
-        self.read(key, &self.path(key)?).await
+        self.read(key, &self.path(key)?, None).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, SinkError> {
+        self.read(key, &self.path(key)?, Some(range)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {
@@ -476,23 +489,4 @@ fn without_queries(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_repeated_as_the_settings_say() {
-        let retry = object_store::RetryConfig::from(Retry {
-            attempts: 4,
-            max_backoff_seconds: 7,
-        });
-        assert_eq!(retry.max_retries, 3);
-        assert_eq!(retry.backoff.max_backoff, Duration::from_secs(7));
-    }
-
-    #[test]
-    fn messages_hold_no_signature() {
-        let text = "Error PUT https://a.example/b?sv=1&sig=hu%3Dsh: no\nanswer";
-        let said = super::without_queries(text);
-        assert_eq!(said, "Error PUT https://a.example/b: no answer");
-    }
-}
+mod tests;

@@ -16,7 +16,10 @@ mod object;
 mod probe;
 mod settings;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    ops::Range,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -203,7 +206,11 @@ impl Store for S3 {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
-        self.read(&self.key(key)).await
+        self.read(&self.key(key), None).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, SinkError> {
+        self.read(&self.key(key), Some(range)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {

@@ -1,5 +1,7 @@
 //! Single objects: what goes with each, one PUT, and whether one that is there is the same.
 
+use std::ops::Range;
+
 use aws_sdk_s3::{
     error::SdkError,
     operation::delete_object::DeleteObjectError,
@@ -176,7 +178,7 @@ impl S3 {
     /// The length of an object, by reading it.
     async fn measured(&self, key: &str) -> Result<u64, SinkError> {
         let missing = || self.failure(key, "the object came and went; try again", true);
-        let mut body = BodyReader::new(self.read(key).await?.ok_or_else(missing)?);
+        let mut body = BodyReader::new(self.read(key, None).await?.ok_or_else(missing)?);
         let mut size = 0;
         while let Some(data) = body
             .next()
@@ -283,7 +285,7 @@ impl S3 {
 
     /// Reads an object beside the one that is to be put.
     async fn reads_the_same(&self, key: &str, body: &mut BodyReader) -> Result<bool, SinkError> {
-        let Some(there) = self.read(key).await? else {
+        let Some(there) = self.read(key, None).await? else {
             return Err(self.failure(key, "the object came and went; try again", true));
         };
         let mut there = BodyReader::new(there);
@@ -293,13 +295,19 @@ impl S3 {
         })
     }
 
-    /// The bytes of an object, or none if there is none.
-    pub(super) async fn read(&self, key: &str) -> Result<Option<Body>, SinkError> {
+    /// The bytes of an object, or those in a range of it, or none if there is no object.
+    pub(super) async fn read(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Body>, SinkError> {
+        let range = range.map(|range| format!("bytes={}-{}", range.start, range.end.max(1) - 1));
         let request = self
             .client
             .get_object()
             .bucket(&self.settings.bucket)
             .key(key)
+            .set_range(range)
             .set_request_payer(self.settings.payer());
         let mut answer = match request.send().await {
             Ok(answer) => answer.body,

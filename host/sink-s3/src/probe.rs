@@ -220,7 +220,7 @@ impl S3 {
             let reason = "the server does not encrypt the object as `sse` asks; leave `sse` out, or set the server's encryption up";
             return Err(self.failure(key, reason, false));
         }
-        let mut read = BodyReader::new(self.read(key).await?.ok_or_else(missing)?);
+        let mut read = BodyReader::new(self.read(key, None).await?.ok_or_else(missing)?);
         let most = PROBE.len() + 4096;
         let data = read.take(most).await.map_err(|_| self.broken(key))?;
         let data: Vec<u8> = data.iter().flat_map(|data| data.to_vec()).collect();

@@ -55,6 +55,7 @@ pub async fn all(sink: &dyn Sink, prefix: &str) -> Result<(), Failure> {
     };
     suite.check().await?;
     suite.round_trips().await?;
+    suite.ranges().await?;
     suite.broken_off().await?;
     suite.idempotent().await?;
     suite.concurrent().await?;
@@ -128,6 +129,31 @@ impl Suite<'_> {
             }
         };
         tokio::join!(self.sink.put(&key, info(None, true), body), feeding).0
+    }
+
+    async fn ranges(&self) -> Result<(), Failure> {
+        const PROMISE: &str = "a range of an object is what the object has there";
+        let Some(store) = self.store.filter(|_| !self.sink.encrypts()) else {
+            return Ok(());
+        };
+        let data = bytes(9, 700_000);
+        let put = self.put("ranges.wav", &data, true).await;
+        put.map_err(broken(PROMISE))?;
+        for (from, to) in [(0, 1), (0, 700_000), (299_999, 300_001), (699_990, 900_000)] {
+            let got = store.get_range(&self.key("ranges.wav"), from..to).await;
+            let body = got.map_err(broken(PROMISE))?;
+            let mut found = Vec::new();
+            if let Some(mut body) = body {
+                while let Ok(Some(part)) = body.next().await {
+                    found.extend_from_slice(&part);
+                }
+            }
+            let wanted = &data[from as usize..data.len().min(to as usize)];
+            ensure(PROMISE, found == wanted, || {
+                format!("{from}..{to}: {} other bytes", found.len())
+            })?;
+        }
+        Ok(())
     }
 
     /// The object as it is stored; none if there is none, or the sink cannot be read.

@@ -9,7 +9,8 @@ mod walk;
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
+    ops::Range,
     path::PathBuf,
 };
 
@@ -239,9 +240,17 @@ impl Store for Filesystem {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
+        self.get_range(key, 0..u64::MAX).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, SinkError> {
         let path = self.path(key)?;
         let root = self.root.clone();
-        let opening = spawn_blocking(move || part::object(&root, &path));
+        let opening = spawn_blocking(move || {
+            let mut file = part::object(&root, &path)?;
+            file.seek(SeekFrom::Start(range.start))?;
+            Ok(file.take(range.end.saturating_sub(range.start)))
+        });
         let mut file = match joined(opening.await) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(|error| self.error(key, &error))?,

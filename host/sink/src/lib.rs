@@ -18,6 +18,8 @@ pub mod http;
 pub mod named;
 pub mod stdout;
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 pub use body_reader::{Aborted, BodyReader, Segments};
 pub use body_writer::BodyWriter;
@@ -269,6 +271,15 @@ pub trait Store: Sink {
     /// Says whether a later attempt can succeed.
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError>;
 
+    /// The bytes of an object in a range, as far as it has them, or none if there is no such object. Stores
+    /// that can do so read nothing else; any other one reads from the object's beginning.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get). A range that is empty, or behind the object's end, may be one.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, SinkError> {
+        Ok(self.get(key).await?.map(|body| body.range(range)))
+    }
+
     /// Removes an object; that there is none is a success.
     ///
     /// # Errors
@@ -386,6 +397,31 @@ impl Body {
             frames: receiver,
             ended: false,
         }
+    }
+
+    /// The part of the body in a range.
+    #[must_use]
+    pub fn range(mut self, range: Range<u64>) -> Body {
+        let (feed, body) = Body::channel();
+        tokio::spawn(async move {
+            let mut at = 0;
+            while at < range.end {
+                // A reader learns of a failure from the body that breaks off.
+                let Ok(next) = self.next().await else { return };
+                let Some(data) = next else { break };
+                let length = data.len() as u64;
+                let from = range.start.saturating_sub(at).min(length);
+                let to = (range.end - at).min(length);
+                at += length;
+                // Both are at most the length of what is in memory.
+                let wanted = data.slice(from as usize..to as usize);
+                if !wanted.is_empty() && feed.send(wanted).await.is_err() {
+                    return;
+                }
+            }
+            feed.end().await;
+        });
+        body
     }
 
     /// The next bytes, or none at the end.

@@ -1,7 +1,7 @@
 //! A sink under the name that the configuration gives it: two buckets are both of type `s3`, and what
 //! an error is about must be the one that the operator can look up.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream::BoxStream};
@@ -88,6 +88,11 @@ impl Store for Named {
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
         let got = self.below(key)?.get(key).await;
+        got.map_err(|error| self.named(error))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, SinkError> {
+        let got = self.below(key)?.get_range(key, range).await;
         got.map_err(|error| self.named(error))
     }
 

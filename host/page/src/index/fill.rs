@@ -98,6 +98,11 @@ impl Index {
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for id in lower {
+            // Where it is stays known: evidence tells of every attempt.
+            change.execute(
+                "INSERT OR IGNORE INTO earlier SELECT conv, file FROM rec WHERE id = ?",
+                [id],
+            )?;
             change.execute(
                 "DELETE FROM has WHERE rec = ? AND name IN (SELECT id FROM name)",
                 [id],
@@ -158,6 +163,7 @@ fn clear(
          AND rec IN (SELECT id FROM rec WHERE file = ?1 AND id BETWEEN ?2 AND ?3)",
         [file, low, high],
     )?;
+    change.execute("DELETE FROM earlier WHERE file = ?", [file])?;
     let delete = "DELETE FROM rec WHERE file = ? AND id BETWEEN ? AND ?";
     change.execute(delete, [file, low, high])?;
     change.execute(

@@ -77,7 +77,7 @@ impl Overview {
 impl Index {
     /// Sums the archive up.
     pub(crate) fn overview(&self) -> Result<Overview, PageError> {
-        let connection = self.connection();
+        let connection = self.reader();
         let mut overview = Overview {
             days: days(&connection)?,
             ..Overview::default()

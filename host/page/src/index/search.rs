@@ -98,22 +98,26 @@ pub struct Results {
 
 /// A statement that is put together.
 #[derive(Default)]
-struct Statement {
+pub(super) struct Statement {
     from: String,
     conditions: Vec<String>,
-    values: Vec<Box<dyn ToSql>>,
+    pub(super) values: Vec<Box<dyn ToSql>>,
     /// True if there is nothing that could match.
-    empty: bool,
+    pub(super) empty: bool,
 }
 
 impl Statement {
-    fn add(&mut self, condition: &str, values: impl IntoIterator<Item = Box<dyn ToSql>>) {
+    pub(super) fn add(
+        &mut self,
+        condition: &str,
+        values: impl IntoIterator<Item = Box<dyn ToSql>>,
+    ) {
         self.conditions.push(condition.to_owned());
         self.values.extend(values);
     }
 
     /// The key by which the leading table is in the order of time.
-    fn key(&self) -> &'static str {
+    pub(super) fn key(&self) -> &'static str {
         match self.from.as_bytes() {
             [b'f', ..] => "fts.rowid",
             [b'h', ..] => "h.rec",
@@ -121,7 +125,7 @@ impl Statement {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let conditions = match self.conditions.is_empty() {
             true => "1".to_owned(),
             false => self.conditions.join(" AND "),
@@ -140,7 +144,7 @@ impl Index {
         if statement.empty {
             return Ok(Results::default());
         }
-        let connection = self.connection();
+        let connection = self.reader();
         let text = statement.text();
         let counting = format!(
             "SELECT count(*) FROM (SELECT 1 {text} LIMIT {})",
@@ -172,7 +176,7 @@ impl Index {
         })
     }
 
-    fn statement(&self, query: &Query) -> Result<Statement, PageError> {
+    pub(super) fn statement(&self, query: &Query) -> Result<Statement, PageError> {
         let mut statement = Statement {
             from: "rec AS r".to_owned(),
             ..Statement::default()
@@ -215,7 +219,7 @@ impl Index {
             // No digit and no letter of an address comes after it.
             false => format!("{number}\u{10ffff}"),
         };
-        let connection = self.connection();
+        let connection = self.reader();
         let counting = format!(
             "SELECT count(*) FROM (SELECT 1 FROM rec WHERE ani BETWEEN ?1 AND ?2 UNION ALL
              SELECT 1 FROM rec WHERE dnis BETWEEN ?1 AND ?2 LIMIT {})",
@@ -251,7 +255,7 @@ impl Index {
         if part.is_empty() {
             return Ok(());
         }
-        let connection = self.connection();
+        let connection = self.reader();
         let mut names = connection.prepare_cached(
             "SELECT id FROM name WHERE kind = ? AND instr(folded, ?) > 0 LIMIT ?",
         )?;
@@ -331,4 +335,29 @@ fn hit(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hit> {
         agents: text(9)?,
         content_type: text(10)?,
     })
+}
+
+impl std::fmt::Display for Query {
+    /// What is asked, in words.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = if self.exact { "number" } else { "number from" };
+        let asked = [
+            ("text", &self.text),
+            (number, &self.number),
+            ("agent", &self.agent),
+            ("queue", &self.queue),
+            ("wrap-up code", &self.wrap_up),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("direction", &self.direction),
+            ("outcome", &self.outcome),
+            ("reason code", &self.code),
+        ];
+        let mut asked = asked.into_iter().filter(|(_, value)| !value.is_empty());
+        let Some((name, value)) = asked.next() else {
+            return f.write_str("everything");
+        };
+        write!(f, "{name} {value}")?;
+        asked.try_for_each(|(name, value)| write!(f, ", {name} {value}"))
+    }
 }

@@ -57,6 +57,7 @@ pub(crate) fn detail(detail: &Detail<'_>) -> Markup {
             (content(detail))
             (files(detail))
             div.in { (facts(row)) }
+            (evidence(detail))
             section aria-labelledby="receipt" {
                 header.part { h2 id="receipt" { "Receipt" } }
                 div.in { (proof(detail)) (receipt(detail)) }
@@ -136,6 +137,21 @@ fn files(detail: &Detail<'_>) -> Markup {
                     } }
                 }
             } }
+        }
+    }
+}
+
+/// What can be handed over.
+fn evidence(detail: &Detail<'_>) -> Markup {
+    let id = escaped(&detail.row.conversation_id);
+    html! {
+        section.in aria-labelledby="evidence" {
+            h2 id="evidence" { "Hand it over" }
+            p.dim { "A zip with recordings, rows, receipts and a report; anybody can check it with sha256sum." }
+            div.ctl {
+                form method="post" action=(format!("/evidence/{}", detail.path())) { button { "This recording" } }
+                form method="post" action=(format!("/evidence/{id}")) { button { "The whole conversation" } }
+            }
         }
     }
 }

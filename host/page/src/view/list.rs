@@ -172,11 +172,14 @@ fn pages(query: &Query, results: &Results) -> Markup {
         false => number(results.count as u64),
     };
     let more = results.hits.len() == PAGE && last < results.count.min(COUNTED);
+    let asked = html! {
+        @for (name, value) in fields {
+            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+        }
+    };
     html! {
         form.page.foot method="post" action="/recordings" {
-            @for (name, value) in fields {
-                @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
-            }
+            (asked)
             span.dim id="count" {
                 @if results.hits.is_empty() { "0 of " (count) } @else {
                     (number(query.skip as u64 + 1)) "–" (number(last as u64)) " of " (count)
@@ -186,6 +189,13 @@ fn pages(query: &Query, results: &Results) -> Markup {
                 button name="skip" value=(query.skip.saturating_sub(PAGE)) disabled[query.skip == 0] { "Back" }
                 " "
                 button name="skip" value=(last) disabled[!more] { "Next" }
+            }
+        }
+        @if !results.hits.is_empty() {
+            form.foot method="post" action="/evidence" {
+                (asked)
+                span.dim { "All of these with their receipts, as a zip" }
+                button { "Evidence" }
             }
         }
     }

@@ -1,0 +1,80 @@
+//! Where all that an archive says about some conversations is: every attempt, in every segment.
+
+use rusqlite::{params, params_from_iter};
+
+use super::{Index, Query, text};
+use crate::PageError;
+
+/// A segment that tells of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) receipt: String,
+    pub(crate) conversation: String,
+}
+
+impl Index {
+    /// The segments that tell of a conversation, of whichever attempt and export.
+    pub(crate) fn places(&self, conversation: &str) -> Result<Vec<Place>, PageError> {
+        let connection = self.reader();
+        let mut query = connection.prepare_cached(
+            "SELECT receipt FROM file WHERE id IN (SELECT file FROM rec WHERE conv = ?1 UNION
+             SELECT file FROM earlier WHERE conv = ?1) ORDER BY receipt",
+        )?;
+        let places = query.query_map(params![text::packed(conversation)], |row| {
+            Ok(Place {
+                receipt: row.get(0)?,
+                conversation: conversation.to_owned(),
+            })
+        })?;
+        Ok(places.collect::<Result<_, _>>()?)
+    }
+
+    /// The conversations that a search finds, oldest first, some at a time: those behind `after`, and behind
+    /// which key the next ones are; none at the end.
+    pub(crate) fn matching(
+        &self,
+        query: &Query,
+        after: i64,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<i64>), PageError> {
+        let mut statement = self.statement(query)?;
+        if statement.empty {
+            return Ok((Vec::new(), None));
+        }
+        let key = statement.key();
+        statement.add(
+            &format!("{key} > ?"),
+            [Box::new(after) as Box<dyn rusqlite::ToSql>],
+        );
+        let select = format!(
+            "SELECT r.id, r.conv {} ORDER BY {key} LIMIT {limit}",
+            statement.text()
+        );
+        let connection = self.reader();
+        let mut select = connection.prepare_cached(&select)?;
+        let rows = select.query_map(params_from_iter(&statement.values), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })?;
+        let (mut found, mut last) = (Vec::new(), None);
+        for row in rows {
+            let (id, conversation) = row?;
+            last = Some(id);
+            let conversation = text::unpacked(&conversation);
+            if found.last() != Some(&conversation) {
+                found.push(conversation);
+            }
+        }
+        Ok((found, last))
+    }
+
+    /// Receipts whose rows could not be read, so that the index does not know of whom they tell.
+    pub(crate) fn unread(&self) -> Result<Vec<String>, PageError> {
+        let connection = self.reader();
+        let mut query = connection.prepare_cached(
+            "SELECT receipt FROM file WHERE problem IS NOT NULL AND receipt NOT IN (SELECT receipt FROM void)
+             ORDER BY receipt",
+        )?;
+        let receipts = query.query_map([], |row| row.get(0))?;
+        Ok(receipts.collect::<Result<_, _>>()?)
+    }
+}
