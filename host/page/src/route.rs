@@ -122,15 +122,7 @@ async fn shown(
             };
             list(page, query).await
         }
-        ["evidence"] if !get => {
-            let form = form(request).await.unwrap_or_default();
-            evidence::of_search(page, query(&form), who).await
-        }
-        ["evidence", id] if !get => evidence::of_conversation(page, id, who).await,
-        ["evidence", id, n] if !get => {
-            let (rows, _) = rows(page, id).await?;
-            evidence::of_recording(page, nth(&rows, n)?, who).await
-        }
+        ["evidence", ref asked @ ..] if !get => evidence(page, request, asked, who).await,
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
@@ -166,6 +158,27 @@ async fn shown(
                 Some(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
                 None => plain(StatusCode::NO_CONTENT, ""),
             })
+        }
+        _ => Err(PageError::Missing("this page".to_owned())),
+    }
+}
+
+/// A package of evidence: of a search, a conversation, or a recording.
+async fn evidence(
+    page: &Arc<Page>,
+    request: Request<Incoming>,
+    asked: &[&str],
+    who: &str,
+) -> Result<Answer, PageError> {
+    match *asked {
+        [] => {
+            let form = form(request).await.unwrap_or_default();
+            evidence::of_search(page, query(&form), who).await
+        }
+        [id] => evidence::of_conversation(page, id, who).await,
+        [id, n] => {
+            let (rows, _) = rows(page, id).await?;
+            evidence::of_recording(page, nth(&rows, n)?, who).await
         }
         _ => Err(PageError::Missing("this page".to_owned())),
     }
