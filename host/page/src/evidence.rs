@@ -17,6 +17,7 @@ mod checked;
 mod collect;
 mod package;
 mod path;
+mod receipt;
 mod report;
 mod rows;
 mod selection;

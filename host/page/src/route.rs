@@ -115,6 +115,7 @@ async fn shown(
             list(page, query(&form)).await
         }
         ["day", day] if get => list(page, of_day(day)).await,
+<<<<<<< HEAD
         ["losses", code] if get => list(page, of_losses(code)).await,
         ["evidence"] if !get => {
             let form = form(request).await.unwrap_or_default();
@@ -125,6 +126,16 @@ async fn shown(
             let (rows, _) = rows(page, id).await?;
             evidence::of_recording(page, nth(&rows, n)?, who).await
         }
+=======
+        ["losses", code] if get => {
+            let query = Query {
+                code: code.to_owned(),
+                ..Query::default()
+            };
+            list(page, query).await
+        }
+        ["evidence", ref asked @ ..] if !get => evidence(page, request, asked, who).await,
+>>>>>>> h3-next
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
@@ -160,6 +171,27 @@ async fn shown(
                 Some(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
                 None => plain(StatusCode::NO_CONTENT, ""),
             })
+        }
+        _ => Err(PageError::Missing("this page".to_owned())),
+    }
+}
+
+/// A package of evidence: of a search, a conversation, or a recording.
+async fn evidence(
+    page: &Arc<Page>,
+    request: Request<Incoming>,
+    asked: &[&str],
+    who: &str,
+) -> Result<Answer, PageError> {
+    match *asked {
+        [] => {
+            let form = form(request).await.unwrap_or_default();
+            evidence::of_search(page, query(&form), who).await
+        }
+        [id] => evidence::of_conversation(page, id, who).await,
+        [id, n] => {
+            let (rows, _) = rows(page, id).await?;
+            evidence::of_recording(page, nth(&rows, n)?, who).await
         }
         _ => Err(PageError::Missing("this page".to_owned())),
     }

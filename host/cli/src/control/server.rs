@@ -321,9 +321,13 @@ impl Shared {
         let mut above = lock(&self.board);
         let mut lines = above.board.lines(Instant::now(), columns);
         if *self.drain.borrow() {
-            lines.push(DisplayLine::Text("draining: nothing more is begun".to_owned()));
+            lines.push(DisplayLine::Text(
+                "draining: nothing more is begun".to_owned(),
+            ));
         } else if *lock(&self.paused) {
-            lines.push(DisplayLine::Text("paused; resume it with `control resume`".to_owned()));
+            lines.push(DisplayLine::Text(
+                "paused; resume it with `control resume`".to_owned(),
+            ));
         }
         let skipped = since.saturating_sub(above.first);
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use recording_host_engine::receipt::{ReceiptEntry, ReceiptObject, ReceiptReader};
+use recording_host_engine::receipt::{ReceiptEntry, ReceiptObject};
 use recording_host_metadata::{Dialect, Format, restore::Row, schema};
 use recording_host_model::hex;
 use serde_json::json;
@@ -18,6 +18,7 @@ use super::{
     checked::{Checked, Verdict},
     package::{Form, Writing},
     path::path,
+    receipt::Receipt,
     report::{Attempt, Listed, Report},
     rows::picked,
 };
@@ -102,29 +103,18 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
             .whole(&path("archive", key), bytes.clone())
             .await?;
         self.report.receipts += 1;
-        let mut reader = match ReceiptReader::new(&bytes[..]) {
-            Ok(reader) => reader,
+        let Receipt {
+            header,
+            lines,
+            adds_up,
+        } = match Receipt::read(&bytes, &wanted) {
+            Ok(receipt) => receipt,
             Err(error) => {
                 self.report.finding("receipt", key, &error.to_string());
                 return Ok(());
             }
         };
-        let (mut lines, mut readable) = (Vec::new(), true);
-        for line in reader.by_ref() {
-            match line {
-                Ok((number, entry)) if wanted.contains(&entry.conversation_id) => {
-                    lines.push((number, entry));
-                }
-                Ok(_) => {}
-                Err(_) => readable = false,
-            }
-        }
-        let (header, totals) = (reader.header().clone(), reader.totals());
-        let told = header.entries_sha256.as_ref();
-        if !readable
-            || totals.entries != header.conversations
-            || told.is_some_and(|told| *told != totals.sha256)
-        {
+        if !adds_up {
             let changed = "its lines are not those that its first line counts: it was changed";
             self.report.finding("entries", key, changed);
         }
@@ -143,22 +133,16 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
             .collect();
         for id in &wanted {
             if !there.contains(id.as_str()) {
-                self.report.finding(
-                    "receipt",
-                    key,
-                    &format!("it has no line of the conversation {id}"),
-                );
+                let lacking = format!("it has no line of the conversation {id}");
+                self.report.finding("receipt", key, &lacking);
             }
         }
         for (number, entry) in &lines {
             let id = &entry.conversation_id;
             let mine = rows.as_ref().and_then(|rows| rows.get(id));
             if rows.is_some() && mine.is_none() {
-                self.report.finding(
-                    "rows",
-                    id,
-                    &format!("{key} names the conversation, and the file of rows does not"),
-                );
+                let lacking = format!("{key} names it, and the file of rows does not");
+                self.report.finding("rows", id, &lacking);
             }
             let line = Line {
                 receipt: key,

@@ -272,11 +272,10 @@ impl Index {
                 statement.add(&format!("h.name = {name}"), []);
             }
             names => {
+                // From the names to the rows: asked of each row, every name would be looked up for it.
                 let names = names.join(",");
                 statement.add(
-                    &format!(
-                        "EXISTS (SELECT 1 FROM has AS x WHERE x.name IN ({names}) AND x.rec = r.id)"
-                    ),
+                    &format!("r.id IN (SELECT rec FROM has WHERE name IN ({names}))"),
                     [],
                 );
             }
