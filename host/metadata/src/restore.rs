@@ -141,7 +141,7 @@ pub fn for_each_row(key: &str, file: Bytes, add: &mut dyn FnMut(Row)) -> io::Res
 /// The file cannot be read in the format that its key names.
 pub fn for_each_line(key: &str, file: Bytes, add: &mut dyn FnMut(Row, String)) -> io::Result<()> {
     if key.ends_with(".parquet") {
-        return parquet(file, &mut |row| {
+        return parquet::for_each_row(file, &mut |row| {
             let line = line(&row);
             add(row, line);
         });

@@ -115,27 +115,8 @@ async fn shown(
             list(page, query(&form)).await
         }
         ["day", day] if get => list(page, of_day(day)).await,
-<<<<<<< HEAD
         ["losses", code] if get => list(page, of_losses(code)).await,
-        ["evidence"] if !get => {
-            let form = form(request).await.unwrap_or_default();
-            evidence::of_search(page, query(&form), who).await
-        }
-        ["evidence", id] if !get => evidence::of_conversation(page, id, who).await,
-        ["evidence", id, n] if !get => {
-            let (rows, _) = rows(page, id).await?;
-            evidence::of_recording(page, nth(&rows, n)?, who).await
-        }
-=======
-        ["losses", code] if get => {
-            let query = Query {
-                code: code.to_owned(),
-                ..Query::default()
-            };
-            list(page, query).await
-        }
         ["evidence", ref asked @ ..] if !get => evidence(page, request, asked, who).await,
->>>>>>> h3-next
         ["r", id, n] if get => {
             let (rows, line) = conversation(page, id).await?;
             page.access.add(who, "open", Some(id))?;
