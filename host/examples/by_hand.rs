@@ -6,8 +6,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    Allow, ArchiveMode, Follow, Interval, Pipeline, Privacy, SourceComponent, SourceConfig,
-    sink::Filesystem,
+    Allow, ArchiveMode, Ceilings, Follow, Interval, Pipeline, Privacy, SourceComponent,
+    SourceConfig, sink::Filesystem,
 };
 use serde_json::json;
 
@@ -36,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         allow: Some(Allow::Any(vec![url])),
         builtin: false,
         allow_private_addresses: false,
+        limits: Ceilings::default(),
         check_etag: false,
         privacy: Privacy::default(),
         follow: Follow::default(),

@@ -53,9 +53,13 @@
 #[cfg(feature = "config")]
 pub use recording_host_config::Config;
 pub use recording_host_engine::{
-    Pipeline, Repaired, Summary,
+    Pipeline, Repaired, Shard, Summary,
+    plan::Prices,
     privacy::Privacy,
-    run::{Allow, Auth, Concurrency, Finding, Follow, Interval, Loss, SourceConfig, State},
+    run::{
+        Allow, Auth, Ceilings, Concurrency, Finding, Follow, Interval, Loss, Month, SourceConfig,
+        State, Throttle, Timetable,
+    },
     transfer::{ArchiveMode, SinkBinding},
     verify,
 };

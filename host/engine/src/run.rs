@@ -54,7 +54,7 @@ use tokio::{sync::watch, time::Instant};
 pub use discovery::Follow;
 pub use read_only::{Finding, State};
 use recording_host_http::Halt;
-pub use recording_host_http::{Allow, Ceilings, Month};
+pub use recording_host_http::{Allow, Ceilings, Month, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};
 #[cfg(feature = "aws")]
 pub use source::AwsAuth;
