@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    ArchiveMode, Follow, Interval, OriginAllowList, Pipeline, Privacy, SourceComponent,
+    ArchiveMode, Ceilings, Follow, Interval, OriginAllowList, Pipeline, Privacy, SourceComponent,
     SourceConfig, sink::Filesystem,
 };
 use serde_json::json;
@@ -36,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         allow: Some(OriginAllowList::Any(vec![url])),
         builtin: false,
         allow_private_addresses: false,
+        limits: Ceilings::default(),
         check_etag: false,
         privacy: Privacy::default(),
         follow: Follow::default(),

@@ -53,11 +53,12 @@
 #[cfg(feature = "config")]
 pub use recording_host_config::Config;
 pub use recording_host_engine::{
-    Pipeline, Repaired, Summary,
+    Pipeline, Repaired, Shard, Summary,
+    plan::Prices,
     privacy::Privacy,
     run::{
-        Auth, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, OriginAllowList,
-        SourceConfig,
+        Auth, Ceilings, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, Month,
+        OriginAllowList, SourceConfig, Throttle, Timetable,
     },
     transfer::{ArchiveMode, SinkBinding},
     verify,

@@ -128,7 +128,7 @@ async fn a_drained_run_finishes_what_it_has_begun_and_another_resumes() {
     // One may have been on its way when it was asked for.
     assert!(submitted() <= begun + 4, "{} after {begun}", submitted());
     let brought = filed(&harness.output());
-    assert!(brought >= 300 && brought < 1500, "{brought} are filed");
+    assert!((300..1500).contains(&brought), "{brought} are filed");
 
     let ran = harness.run_program(&["run", "--config", &path]).await;
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");

@@ -1,5 +1,8 @@
 //! Whoever looks at a terminal sees how far a command is, whatever the width; nobody's log holds bars.
 
+#[path = "terminal/screens.rs"]
+mod screens;
+
 use std::{path::Path, process::Stdio};
 
 use genesys_simulator::Settings;

@@ -60,7 +60,7 @@ pub use aws::AwsAuth;
 pub use discovery::Follow;
 pub use read_only::{CheckFinding, CheckState};
 use recording_host_http::Halt;
-pub use recording_host_http::{Ceilings, Month, OriginAllowList};
+pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, Summary};
@@ -274,12 +274,7 @@ impl Engine {
                 true => now,
                 false => in_flight.next_due(now),
             };
-            let most = match self.events.has_subscribers() {
-                true => WATCHED,
-                false => ASLEEP,
-            };
-            let wait = next.saturating_sub(self.clock.now()).clamp(1, most);
-            let wait = Duration::from_millis(wait).min(self.clock.reliance());
+            let wait = self.wait_until(next);
             match tasks
                 .next(&mut stop, &mut draining, self.clock, wait)
                 .await?
@@ -306,6 +301,16 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// How long the loop may sleep until then.
+    fn wait_until(&self, next: u64) -> Duration {
+        let most = match self.events.has_subscribers() {
+            true => WATCHED,
+            false => ASLEEP,
+        };
+        let wait = next.saturating_sub(self.clock.now()).clamp(1, most);
+        Duration::from_millis(wait).min(self.clock.reliance())
     }
 
     /// The work that is left to do, once the sinks are known and, if requested, repaired.
