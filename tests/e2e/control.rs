@@ -197,7 +197,7 @@ async fn top_shows_the_display_of_a_run_elsewhere() {
         "committed",
         "waits: ",
         "API ",
-        "paused; `control resume`",
+        "paused; resume it with `control resume`",
     ] {
         assert!(picture.contains(words), "{words}: {picture}");
     }

@@ -237,9 +237,12 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         };
         for entry in entries {
             let path = entry.unwrap().path();
+            let kind = std::fs::metadata(&path).map(|of| of.file_type());
+            let is_other = kind.is_ok_and(|kind| !kind.is_dir() && !kind.is_file());
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if !is_other {
+                // A socket has no content.
                 let name = path.strip_prefix(folder).unwrap().display().to_string();
                 match std::fs::read(path) {
                     Ok(data) => drop(found.insert(name, data)),

@@ -228,11 +228,13 @@ impl Shared {
                 },
                 Command::Pause => {
                     self.pause(true);
-                    done("paused: nothing is sent and nothing downloaded; `control resume` goes on")
+                    done(
+                        "paused: nothing is sent and nothing downloaded; resume with `control resume`",
+                    )
                 }
                 Command::Resume => {
                     self.pause(false);
-                    done("it goes on")
+                    done("resumed")
                 }
                 Command::Drain => {
                     self.pause(false);
