@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode, header::HeaderValue};
 use recording_host_sink::{Body, PutOptions, Sink, conformance};
 use serde_json::{Value, json};
 
@@ -134,14 +134,7 @@ fn answer(
         Method::GET if key.is_empty() => list(state, &query),
         Method::GET | Method::HEAD => match state.objects.get(&key) {
             None => status(StatusCode::NOT_FOUND),
-            Some(data) => {
-                let mut response = status(StatusCode::OK);
-                response
-                    .headers_mut()
-                    .insert("content-length", data.len().into());
-                *response.body_mut() = Full::new(data.clone());
-                response
-            }
+            Some(data) => content(data, head.headers.get("range")),
         },
         Method::DELETE if has("uploadId") => {
             state.parts.remove(&query["uploadId"]);
@@ -229,6 +222,32 @@ fn answer(
         }
         _ => status(StatusCode::NOT_IMPLEMENTED),
     }
+}
+
+/// An object, or the range of it that is asked for.
+fn content(data: &Bytes, range: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+    let total = data.len();
+    let range =
+        range.and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+    let (mut response, sent) = match range {
+        None => (status(StatusCode::OK), data.clone()),
+        Some((from, to)) => {
+            let from: usize = from.parse().unwrap();
+            let end = to.parse().map_or(total, |to: usize| total.min(to + 1));
+            if from >= total {
+                return status(StatusCode::RANGE_NOT_SATISFIABLE);
+            }
+            let mut response = status(StatusCode::PARTIAL_CONTENT);
+            let told = format!("bytes {from}-{}/{total}", end - 1);
+            let headers = response.headers_mut();
+            headers.insert("content-range", told.parse().unwrap());
+            (response, data.slice(from..end))
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert("content-length", sent.len().into());
+    *response.body_mut() = Full::new(sent);
+    response
 }
 
 fn decode(path: &str) -> String {
