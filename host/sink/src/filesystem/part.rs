@@ -182,19 +182,36 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Proves that files can be made, locked, written and removed.
+/// The beginning of the names of files with which a folder is tried.
+const PROBE: &str = ".probe-";
+
+/// Proves that files can be made, locked, written and removed; removes those that killed runs have left of
+/// such a trial.
 pub(super) fn probe(root: &Path, mode: Option<u32>) -> io::Result<()> {
     let folders = NewFolders::default();
     folders.make(root, mode)?;
     folders.sync()?;
     let mut probe = tempfile::Builder::new()
-        .prefix(".probe-")
+        .prefix(PROBE)
         .suffix(".part")
         .tempfile_in(root)?;
     probe.as_file().try_lock()?;
     probe.write_all(b"recording-host checks that it can write here\n")?;
     probe.as_file().sync_data()?;
-    probe.close()
+    match probe.close() {
+        // Another run took it for one that was left, before it was locked.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        closed => closed?,
+    }
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_probe = name.to_str().is_some_and(|name| name.starts_with(PROBE));
+        if is_probe && is_part(&name) && entry.file_type()?.is_file() {
+            remove_unlocked(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes files that nobody is writing any more, and returns how many there were.
@@ -211,22 +228,28 @@ pub(super) fn remove_left(folder: &Path) -> io::Result<u64> {
         if kind.is_dir() {
             removed += remove_left(&path)?;
         } else if kind.is_file() && is_part(&entry.file_name()) {
-            let file = match File::options().write(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                file => file?,
-            };
-            match file.try_lock() {
-                Err(fs::TryLockError::WouldBlock) => continue,
-                lock => lock?,
-            }
-            // A writer that was faster has renamed it.
-            if is_at(&file, &path)? {
-                fs::remove_file(&path)?;
-                removed += 1;
-            }
+            removed += u64::from(remove_unlocked(&path)?);
         }
     }
     Ok(removed)
+}
+
+/// Removes a file that nobody is writing; says whether it did.
+fn remove_unlocked(path: &Path) -> io::Result<bool> {
+    let file = match File::options().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => return Ok(false),
+        lock => lock?,
+    }
+    // A writer that was faster has renamed it.
+    if !is_at(&file, path)? {
+        return Ok(false);
+    }
+    fs::remove_file(path)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -239,6 +262,32 @@ mod tests {
             &FilesystemOptions::default(),
             &NewFolders::default(),
         )
+    }
+
+    #[test]
+    fn a_trial_of_the_folder_removes_what_a_killed_one_left_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [
+            ".probe-left.part",
+            ".probe-tried.part",
+            ".call.ogg.part",
+            ".probe-of-mine",
+        ] {
+            fs::write(at(name), "x").unwrap();
+        }
+        let tried = File::open(at(".probe-tried.part")).unwrap();
+        tried.try_lock().unwrap();
+        probe(folder.path(), None).unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [".call.ogg.part", ".probe-of-mine", ".probe-tried.part"]
+        );
     }
 
     #[test]
