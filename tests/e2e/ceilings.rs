@@ -1,22 +1,11 @@
 //! A run takes no more from the vendor and from the network than the configuration allows, and says so.
 
-use genesys_simulator::Settings;
 use serde_json::{Value, json};
 
 use crate::{
     running::Running,
     support::{Harness, filed},
 };
-
-async fn harness(conversations: u64, speed: f64) -> Harness {
-    let settings = Settings {
-        conversations,
-        days: 1,
-        clock_start: Some("2026-01-20T00:00:00Z".parse().unwrap()),
-        ..Settings::default()
-    };
-    Harness::fast(settings, speed).await
-}
 
 /// Requests to the API that the contact center has seen: downloads and tokens are none.
 fn seen(harness: &Harness) -> u64 {
@@ -39,7 +28,7 @@ async fn status(harness: &Harness, path: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_requests_a_minute_are_sent_than_the_ceiling() {
     let speed = 20.0;
-    let harness = harness(300, speed).await;
+    let harness = Harness::of_a_day(300, speed).await;
     let mut config = harness.config();
     config["sources"]["calls"]["limits"] = json!({ "requests_per_minute": 2 });
     let path = harness.write(&config).display().to_string();
@@ -59,7 +48,7 @@ async fn no_more_requests_a_minute_are_sent_than_the_ceiling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_holds_its_ceiling_whoever_asks_and_another_run_resumes() {
-    let harness = harness(300, 120.0).await;
+    let harness = Harness::of_a_day(300, 120.0).await;
     let mut config = harness.config();
     config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 6 });
     let path = harness.write(&config).display().to_string();
@@ -101,7 +90,7 @@ async fn a_month_holds_its_ceiling_whoever_asks_and_another_run_resumes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_has_counted_what_it_sent() {
-    let harness = harness(1500, 60.0).await;
+    let harness = Harness::of_a_day(1500, 60.0).await;
     let mut config = harness.config();
     config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 100_000 });
     let path = harness.write(&config).display().to_string();
@@ -126,7 +115,7 @@ async fn a_killed_run_has_counted_what_it_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_that_cannot_be_read_lets_nothing_pass() {
-    let harness = harness(20, 120.0).await;
+    let harness = Harness::of_a_day(20, 120.0).await;
     let mut config = harness.config();
     config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 1 });
     let path = harness.write(&config).display().to_string();
@@ -146,7 +135,7 @@ async fn a_count_that_cannot_be_read_lets_nothing_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_follows_waits_for_the_next_month_and_a_reload_raises_the_ceiling() {
-    let harness = harness(60, 600.0).await;
+    let harness = Harness::of_a_day(60, 600.0).await;
     let mut config = harness.config();
     config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
     config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 2 });
@@ -167,7 +156,7 @@ async fn one_that_follows_waits_for_the_next_month_and_a_reload_raises_the_ceili
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_come_no_faster_than_the_bandwidth_allows() {
     let speed = 40.0;
-    let harness = harness(60, speed).await;
+    let harness = Harness::of_a_day(60, speed).await;
     let mut config = harness.config();
     config["limits"] = json!({ "bandwidth": "20kB" });
     let path = harness.write(&config).display().to_string();
@@ -188,7 +177,7 @@ async fn bytes_come_no_faster_than_the_bandwidth_allows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_asked_for_in_closed_hours_until_a_reload_opens_them() {
-    let harness = harness(60, 600.0).await;
+    let harness = Harness::of_a_day(60, 600.0).await;
     let mut config = harness.config();
     config["limits"] = json!({ "bandwidth": "pause", "time_zone": "Europe/Berlin" });
     let path = harness.write(&config).display().to_string();
@@ -213,7 +202,7 @@ async fn nothing_is_asked_for_in_closed_hours_until_a_reload_opens_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_and_prices_that_mean_nothing_are_refused_by_their_keys() {
-    let harness = harness(1, 1.0).await;
+    let harness = Harness::of_a_day(1, 1.0).await;
     for (at, value, words) in [
         (
             "/limits",
@@ -254,7 +243,7 @@ async fn limits_and_prices_that_mean_nothing_are_refused_by_their_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_shows_how_the_cost_was_computed() {
-    let harness = harness(300, 600.0).await;
+    let harness = Harness::of_a_day(300, 600.0).await;
     let mut config = harness.config();
     config["prices"] = json!({
         "currency": "EUR", "thousand_requests": 20, "included_requests": 3,

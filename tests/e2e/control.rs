@@ -6,7 +6,6 @@ use std::{
     process::{Output, Stdio},
 };
 
-use genesys_simulator::Settings;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -14,17 +13,6 @@ use crate::{
     running::Running,
     support::{Harness, filed, program, within_deadline},
 };
-
-/// A contact center with jobs that take a minute.
-async fn harness(conversations: u64, speed: f64) -> Harness {
-    let settings = Settings {
-        conversations,
-        days: 1,
-        clock_start: Some("2026-01-20T00:00:00Z".parse().unwrap()),
-        ..Settings::default()
-    };
-    Harness::fast(settings, speed).await
-}
 
 fn said(ran: &Output) -> String {
     String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr)
@@ -52,7 +40,7 @@ fn requests(harness: &Harness) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_run_asks_for_nothing_and_a_resumed_one_loses_nothing() {
-    let harness = harness(400, 60.0).await;
+    let harness = Harness::of_a_day(400, 60.0).await;
     let path = harness.write(&harness.config()).display().to_string();
     let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
     run.until("artifact_stored").await;
@@ -106,7 +94,7 @@ async fn a_paused_run_asks_for_nothing_and_a_resumed_one_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_run_finishes_what_it_has_begun_and_another_resumes() {
-    let harness = harness(1500, 30.0).await;
+    let harness = Harness::of_a_day(1500, 30.0).await;
     let path = harness.write(&harness.config()).display().to_string();
     let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
     // A few jobs have been submitted, and none is done.
@@ -148,7 +136,7 @@ async fn a_drained_run_finishes_what_it_has_begun_and_another_resumes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_follows_drains_well_and_reloads_when_it_is_asked() {
-    let harness = harness(60, 600.0).await;
+    let harness = Harness::of_a_day(60, 600.0).await;
     let mut config = harness.config();
     config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
     let path = harness.write(&config).display().to_string();
@@ -183,7 +171,7 @@ async fn one_that_follows_drains_well_and_reloads_when_it_is_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn top_shows_the_display_of_a_run_elsewhere() {
-    let harness = harness(400, 60.0).await;
+    let harness = Harness::of_a_day(400, 60.0).await;
     let path = harness.write(&harness.config()).display().to_string();
     let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
     run.until("artifact_stored").await;
@@ -208,7 +196,7 @@ async fn top_shows_the_display_of_a_run_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_a_killed_run_left_is_replaced_and_a_second_run_has_none() {
-    let harness = harness(400, 30.0).await;
+    let harness = Harness::of_a_day(400, 30.0).await;
     let mut config = harness.config();
     let path = harness.write(&config).display().to_string();
     let mut killed = Running::start(&harness, &["run", "-v", "--config", &path]);
@@ -245,7 +233,7 @@ async fn a_socket_that_a_killed_run_left_is_replaced_and_a_second_run_has_none()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_is_too_long_costs_the_socket_and_not_the_run() {
-    let harness = harness(20, 600.0).await;
+    let harness = Harness::of_a_day(20, 600.0).await;
     let mut config = harness.config();
     config["data_dir"] = json!(harness.folder.path().join("d".repeat(100)));
     let path = harness.write(&config).display().to_string();
@@ -268,7 +256,7 @@ async fn a_path_that_is_too_long_costs_the_socket_and_not_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_is_refused_by_the_system_and_by_the_run() {
-    let harness = harness(400, 30.0).await;
+    let harness = Harness::of_a_day(400, 30.0).await;
     let path = harness.write(&harness.config()).display().to_string();
     let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
     run.until("request").await;

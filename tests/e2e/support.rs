@@ -45,6 +45,17 @@ impl Harness {
         Self::fast(settings, SPEED).await
     }
 
+    /// A contact center with conversations of one day in January 2026, whose time runs at a speed.
+    pub(crate) async fn of_a_day(conversations: u64, speed: f64) -> Self {
+        let settings = Settings {
+            conversations,
+            days: 1,
+            clock_start: Some("2026-01-20T00:00:00Z".parse().unwrap()),
+            ..Settings::default()
+        };
+        Self::fast(settings, speed).await
+    }
+
     /// A contact center whose time runs at another speed.
     pub(crate) async fn fast(mut settings: Settings, speed: f64) -> Self {
         settings.speed = speed;

@@ -169,7 +169,7 @@ async fn the_lowest_ceiling_of_those_who_share_a_credential_counts_and_is_kept()
         (limiter.halted(), limiter.month(clock)),
         (None, month(3, 3))
     );
-    // Another process of the same folder goes on where this one was.
+    // Another process with the same folder resumes the count.
     let limiter = of(4);
     limiter.acquire(clock, Priority::Begin).await;
     let beyond = limiter.acquire(clock, Priority::Begin);
