@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::{
     running::Running,
-    support::{Harness, filed, program, within_deadline},
+    support::{Harness, filed, in_time, program},
 };
 
 fn said(ran: &Output) -> String {
@@ -274,7 +274,7 @@ async fn another_user_is_refused_by_the_system_and_by_the_run() {
                 .arg(socket(&harness))
                 .stdin(Stdio::null())
                 .output();
-            within_deadline(ran).await.unwrap()
+            in_time(ran).await.unwrap()
         };
         let ran = ask().await;
         assert!(said(&ran).contains("PermissionError"), "{}", said(&ran));

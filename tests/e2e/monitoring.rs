@@ -44,8 +44,8 @@ pub(crate) async fn soon<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(60), looking).await;
-    found.unwrap_or_else(|_| panic!("{what}: not within a minute"))
+    let found = tokio::time::timeout(Duration::from_secs(120), looking).await;
+    found.unwrap_or_else(|_| panic!("{what}: not within two minutes"))
 }
 
 /// A Prometheus that scrapes one program every half second.

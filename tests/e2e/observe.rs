@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::{
     monitoring::soon,
-    support::{Harness, files, media, within_deadline},
+    support::{Harness, files, in_time, media},
 };
 
 /// How much faster than real time runs: what is settled is filed after a second.
@@ -55,7 +55,7 @@ impl Running {
             .kill_on_drop(true);
         let mut child = program.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let first = within_deadline(lines.next_line()).await.unwrap().unwrap();
+        let first = in_time(lines.next_line()).await.unwrap().unwrap();
         let address = first.split("http://").nth(1).unwrap();
         let address = address.split("/metrics").next().unwrap().to_owned();
         Running {
@@ -90,7 +90,7 @@ impl Running {
         let killed = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(killed.unwrap().success());
         let mut lines = Vec::new();
-        while let Some(line) = within_deadline(self.lines.next_line()).await.unwrap() {
+        while let Some(line) = in_time(self.lines.next_line()).await.unwrap() {
             lines.push(line);
         }
         (self.child.wait().await.unwrap().code(), lines)

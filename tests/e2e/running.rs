@@ -8,7 +8,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
-use crate::support::{Harness, within_deadline};
+use crate::support::{Harness, in_time};
 
 /// A program that runs, with what it writes on standard error.
 pub(crate) struct Running {
@@ -49,7 +49,7 @@ impl Running {
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut before = Vec::new();
         loop {
-            match within_deadline(self.lines.recv()).await {
+            match in_time(self.lines.recv()).await {
                 Some(line) if line.contains(text) => return line,
                 Some(line) => before.push(line),
                 None => panic!("{text:?} is not in {before:#?}"),
@@ -66,7 +66,7 @@ impl Running {
     /// The exit code, what was written on standard output, and the rest of standard error.
     pub(crate) async fn end(mut self) -> (Option<i32>, String, Vec<String>) {
         let mut lines = Vec::new();
-        while let Some(line) = within_deadline(self.lines.recv()).await {
+        while let Some(line) = in_time(self.lines.recv()).await {
             lines.push(line);
         }
         let mut out = String::new();

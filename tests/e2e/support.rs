@@ -190,6 +190,12 @@ pub(crate) async fn within_deadline<T>(work: impl Future<Output = T>) -> T {
     ended.expect("an option is not heeded")
 }
 
+/// Waits for what comes soon, on a machine that may have much else to do.
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(Duration::from_secs(120), work).await;
+    came.expect("this does not come")
+}
+
 /// A web server that answers so, for as long as the test runs; returns its URL.
 pub(crate) async fn answering<A>(
     answer: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static,

@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::{Harness, filed, within_deadline};
+use crate::support::{Harness, filed, in_time};
 
 /// Lines of the terminals.
 const ROWS: u16 = 24;
@@ -71,7 +71,7 @@ impl OnTerminal {
     async fn next(&mut self) -> Option<Vec<String>> {
         let mut data = [0; 4096];
         let output = self.child.stdout.as_mut().unwrap();
-        let length = within_deadline(output.read(&mut data)).await.unwrap();
+        let length = in_time(output.read(&mut data)).await.unwrap();
         if length == 0 {
             return None;
         }
@@ -104,7 +104,7 @@ impl OnTerminal {
     }
 
     async fn code(&mut self) -> Option<i32> {
-        within_deadline(self.child.wait()).await.unwrap().code()
+        in_time(self.child.wait()).await.unwrap().code()
     }
 }
 
