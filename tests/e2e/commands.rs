@@ -162,7 +162,7 @@ async fn whatever_can_be_misread_is_refused_by_every_command_with_its_line() {
         (
             shared,
             "\"path\": \"/",
-            "is the place of the sink `copy`, too",
+            "is the location of the sink `copy`, too",
         ),
         (typo, "\"pth\"", "sinks.lake.pth: unknown field `pth`"),
     ] {

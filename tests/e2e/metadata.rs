@@ -158,7 +158,7 @@ async fn the_catalogue_says_what_the_receipts_say() {
     assert_eq!(conversations, 120);
 }
 
-fn settled(
+fn completed(
     number: u32,
     attempt: u32,
     outcome: Outcome,
@@ -225,7 +225,7 @@ fn many(count: u32) -> Arc<Segment> {
     let conversations = (0..count).map(|number| {
         let id = format!("conversation-{number:06}");
         let object = object(&id, &format!("recording-{number:06}"), id.as_bytes());
-        settled(number, 1, Outcome::Stored, vec![object])
+        completed(number, 1, Outcome::Stored, vec![object])
     });
     segment(1, conversations.collect())
 }

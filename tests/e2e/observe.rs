@@ -12,7 +12,7 @@ use crate::{
     support::{Harness, files, in_time, media},
 };
 
-/// How much faster than real time runs: what is settled is filed after a second.
+/// How much faster than real time runs: what is completed is filed after a second.
 const FAST: f64 = 1500.0;
 
 /// The series of conversations by outcome.

@@ -112,8 +112,8 @@ fn ours(settings: RowSettings) -> io::Result<(Duration, u64)> {
     for number in 0..SEGMENTS {
         let conversations = conversations(number, 1);
         let began = spent();
-        for settled in &conversations {
-            writer.write(settled, SINK)?;
+        for completed in &conversations {
+            writer.write(completed, SINK)?;
         }
         taken += spent().saturating_sub(began);
     }
@@ -131,8 +131,8 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
     let mut writer = None;
     for number in 0..SEGMENTS {
         let mut rows = Writer::new(RowSettings::new(Format::Parquet, None)?, Vec::new())?;
-        for settled in &conversations(number, 1) {
-            rows.write(settled, SINK)?;
+        for completed in &conversations(number, 1) {
+            rows.write(completed, SINK)?;
         }
         let file = bytes::Bytes::from(rows.finish()?);
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;

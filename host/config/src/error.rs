@@ -1,4 +1,4 @@
-//! An error with the place that it is about.
+//! An error with the position that it is about.
 
 use crate::secret::SecretError;
 use recording_host_model::{Error, ErrorKind};
@@ -16,18 +16,18 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The text is not YAML or TOML, or a key stands in it twice.
-    #[error("{place}: {reason}")]
+    #[error("{position}: {reason}")]
     Syntax {
         /// The file, line and column.
-        place: String,
+        position: String,
         /// The cause.
         reason: String,
     },
     /// Something is wrong with a key, of which it is known where it stands.
-    #[error("{place}: {error}")]
+    #[error("{position}: {error}")]
     Placed {
         /// The file, line and column.
-        place: String,
+        position: String,
         /// The cause.
         error: Box<ConfigError>,
     },

@@ -5,15 +5,15 @@ mod auth;
 mod error;
 mod example;
 mod limits;
-#[cfg(test)]
-mod newcomer;
-mod notify;
-mod overlap;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
     allow(dead_code, reason = "buckets need more of it than folders do")
 )]
-mod place;
+mod location;
+#[cfg(test)]
+mod newcomer;
+mod notify;
+mod overlap;
 mod schema;
 pub mod secret;
 #[cfg_attr(
@@ -201,7 +201,7 @@ impl Config {
                 positions,
                 ..config
             }),
-            Err(error) => Err(positions.place(error).into()),
+            Err(error) => Err(positions.locate(error).into()),
         }
     }
 
@@ -261,9 +261,9 @@ impl Config {
         overlap::refuse(&sinks, &raw.data_dir, &secrets)?;
         for (name, (_, source)) in &sources {
             for sink in sinks.values().filter(|sink| sink.takes(name)) {
-                if let Some((place, field)) = sink.blind(&source.privacy) {
+                if let Some((path, field)) = sink.blind(&source.privacy) {
                     return Err(key(
-                        format!("{}.condition.{place}", sink.at()),
+                        format!("{}.condition.{path}", sink.at()),
                         format!(
                             "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
                         ),
@@ -298,7 +298,7 @@ impl Config {
     /// [`Error`] names the key.
     pub fn validate(&self, clock: Clock) -> Result<Vec<String>, Error> {
         let checked = self.check(clock);
-        Ok(checked.map_err(|error| self.positions.place(error))?)
+        Ok(checked.map_err(|error| self.positions.locate(error))?)
     }
 
     fn check(&self, clock: Clock) -> Result<Vec<String>, ConfigError> {
@@ -333,7 +333,7 @@ impl Config {
     /// [`Error`] names the key.
     pub async fn pipelines(&self, clock: Clock) -> Result<Vec<Pipeline>, Error> {
         let joined = self.join(clock).await;
-        Ok(joined.map_err(|error| self.positions.place(error))?)
+        Ok(joined.map_err(|error| self.positions.locate(error))?)
     }
 
     async fn join(&self, clock: Clock) -> Result<Vec<Pipeline>, ConfigError> {
@@ -397,7 +397,7 @@ impl Config {
         let mut sinks = Vec::new();
         for (name, sink) in &self.sinks {
             let made = sink.sink(&self.secrets).await;
-            let made = made.map_err(|error| self.positions.place(error))?;
+            let made = made.map_err(|error| self.positions.locate(error))?;
             sinks.push((name.clone(), made));
         }
         Ok(sinks)
@@ -409,7 +409,7 @@ impl Config {
     /// [`Error`] names the key of a secret that is unavailable.
     pub fn notify(&self) -> Result<Vec<Target>, Error> {
         let targets = self.targets();
-        Ok(targets.map_err(|error| self.positions.place(error))?)
+        Ok(targets.map_err(|error| self.positions.locate(error))?)
     }
 
     fn targets(&self) -> Result<Vec<Target>, ConfigError> {
@@ -419,12 +419,12 @@ impl Config {
             .collect()
     }
 
-    /// The place of a sink in one form, however it is written: `file:/mnt/archive`,
+    /// The location of a sink in one form, however it is written: `file:/mnt/archive`,
     /// `s3:https://s3.amazonaws.com/bucket/prefix/`. It holds no secret; two sinks of a
     /// configuration never share one.
     #[must_use]
-    pub fn place(&self, sink: &str) -> Option<String> {
-        self.sinks.get(sink).map(|sink| sink.place().to_string())
+    pub fn location(&self, sink: &str) -> Option<String> {
+        self.sinks.get(sink).map(|sink| sink.location().to_string())
     }
 
     /// Where the media lie in a sink.

@@ -1,10 +1,10 @@
-//! No two sinks share a place, and none shares one with the queue.
+//! No two sinks share a location, and none shares one with the queue.
 
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
     ConfigError, key,
-    place::{Overlap, Place},
+    location::{Location, Overlap},
     sink::SinkConfig,
 };
 use crate::secret::Backend;
@@ -17,22 +17,22 @@ pub(super) fn refuse(
 ) -> Result<(), ConfigError> {
     // A URL that is a secret is looked up only where there is another one to compare it with.
     let hidden = sinks.values().filter(|sink| sink.may_be_secret()).count();
-    let mut places: Vec<(&str, &SinkConfig, Place)> = Vec::new();
+    let mut locations: Vec<(&str, &SinkConfig, Location)> = Vec::new();
     for (name, sink) in sinks {
-        let place = match hidden > 1 {
-            true => sink.revealed_place(secrets)?,
-            false => sink.place(),
+        let location = match hidden > 1 {
+            true => sink.revealed_location(secrets)?,
+            false => sink.location(),
         };
-        for (other, one, there) in &places {
-            if let Some(overlap) = place.overlap(there) {
-                return Err(shared(sink, &place, overlap, other, one, there));
+        for (other, one, there) in &locations {
+            if let Some(overlap) = location.overlap(there) {
+                return Err(shared(sink, &location, overlap, other, one, there));
             }
         }
-        places.push((name, sink, place));
+        locations.push((name, sink, location));
     }
-    let queue = Place::folder(data_dir);
-    for (_, sink, place) in &places {
-        let Some(overlap) = place.overlap(&queue) else {
+    let queue = Location::folder(data_dir);
+    for (_, sink, location) in &locations {
+        let Some(overlap) = location.overlap(&queue) else {
             continue;
         };
         let how = match overlap {
@@ -43,7 +43,7 @@ pub(super) fn refuse(
         return Err(key(
             format!("{}.path", sink.at()),
             format!(
-                "`{place}` {how} (`{queue}`); keep the queue apart from the archive: another `path` or another `data_dir`"
+                "`{location}` {how} (`{queue}`); keep the queue apart from the archive: another `path` or another `data_dir`"
             ),
         ));
     }
@@ -52,16 +52,16 @@ pub(super) fn refuse(
 
 fn shared(
     sink: &SinkConfig,
-    place: &Place,
+    location: &Location,
     overlap: Overlap,
     other: &str,
     one: &SinkConfig,
-    there: &Place,
+    there: &Location,
 ) -> ConfigError {
     let how = match overlap {
-        Overlap::Same => format!("is the place of the sink `{other}`, too"),
-        Overlap::Inside => format!("lies inside the place of the sink `{other}` (`{there}`)"),
-        Overlap::Around => format!("contains the place of the sink `{other}` (`{there}`)"),
+        Overlap::Same => format!("is the location of the sink `{other}`, too"),
+        Overlap::Inside => format!("lies inside the location of the sink `{other}` (`{there}`)"),
+        Overlap::Around => format!("contains the location of the sink `{other}` (`{there}`)"),
     };
     let what = match sink.place_key() {
         "path" => "give each sink a folder of its own, beside the other",
@@ -72,7 +72,7 @@ fn shared(
     key(
         format!("{}.{}", sink.at(), sink.place_key()),
         format!(
-            "`{place}` {how}, so that each would overwrite and miscount what the other writes ({}.{}); {what}, or let one sink take all `inputs`",
+            "`{location}` {how}, so that each would overwrite and miscount what the other writes ({}.{}); {what}, or let one sink take all `inputs`",
             one.at(),
             one.place_key()
         ),

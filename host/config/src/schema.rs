@@ -16,7 +16,7 @@ use recording_host_source::{BUILTIN, CompilationCache, SandboxError, SourceCompo
 /// [`SandboxError`] if the built-in component does not list its options.
 pub fn schema() -> Result<Value, SandboxError> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
-        // Each place holds its whole schema, and types of one name do not meet.
+        // Each path holds its whole schema, and types of one name do not meet.
         settings.inline_subschemas = true;
     });
     let root = settings
@@ -27,10 +27,10 @@ pub fn schema() -> Result<Value, SandboxError> {
     for (number, (_, wasm)) in BUILTIN.iter().enumerate() {
         let described = SourceComponent::load(wasm, cache.as_ref())?.describe()?;
         let options: Value = serde_json::from_str(&described.options_schema).unwrap_or_default();
-        let place =
+        let node =
             format!("/properties/sources/additionalProperties/oneOf/{number}/properties/options");
-        if let Some(place) = schema.pointer_mut(&place) {
-            complete(place, options);
+        if let Some(node) = schema.pointer_mut(&node) {
+            complete(node, options);
         }
     }
     make_portable(&mut schema);
@@ -145,11 +145,11 @@ fn tagged(name: &str, mut keys: Value, more: Map<String, Value>) -> Value {
 }
 
 /// The options of a source: what the component says, and the interval, which is the host's.
-fn complete(place: &mut Value, mut options: Value) {
+fn complete(node: &mut Value, mut options: Value) {
     if let Some(options) = options.as_object_mut() {
         options.remove("$schema");
         options.remove("title");
-        if let Some(description) = place.get("description") {
+        if let Some(description) = node.get("description") {
             options.insert("description".to_owned(), description.clone());
         }
     }
@@ -161,7 +161,7 @@ fn complete(place: &mut Value, mut options: Value) {
     });
     add(&mut options, [("interval".to_owned(), interval)]);
     require(&mut options, &["interval"]);
-    *place = options;
+    *node = options;
 }
 
 fn require(keys: &mut Value, more: &[&str]) {

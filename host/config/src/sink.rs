@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
 use crate::{
-    place::Place,
+    location::Location,
     secret::{self, Backend},
 };
 use recording_host_engine::{
@@ -137,7 +137,7 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// Resolves the secrets below a place in the configuration.
+/// Resolves the secrets below a path in the configuration.
 pub(super) struct Secrets<'a> {
     pub(super) at: &'a str,
     pub(super) backends: &'a BTreeMap<String, Backend>,
@@ -157,7 +157,7 @@ impl Secrets<'_> {
         value.map(|value| self.get(name, value)).transpose()
     }
 
-    /// An error about a key below the place.
+    /// An error about a key below the path.
     pub(super) fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
         let at = format!("{}.{name}", self.at);
         key(at.trim_end_matches('.'), reason)
@@ -183,10 +183,10 @@ impl SinkConfig {
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
         let common: Common = parse(&at, Value::Object(common))?;
-        if let Some(place) = common.condition.vacuous() {
+        if let Some(path) = common.condition.vacuous() {
             let reason =
                 "says nothing, and so holds for every conversation; leave it out or fill it";
-            return Err(key(format!("{at}.condition.{place}"), reason));
+            return Err(key(format!("{at}.condition.{path}"), reason));
         }
         if common.transcode.is_some() && !cfg!(feature = "transcode") {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
@@ -249,7 +249,7 @@ impl SinkConfig {
             .is_none_or(|inputs| inputs.iter().any(|input| input == source))
     }
 
-    /// The place in its condition, and the field that this looks at, if `privacy` takes the field out: it
+    /// The path in its condition, and the field that this looks at, if `privacy` takes the field out: it
     /// would never match, or within `none_of` always.
     pub(super) fn blind(&self, privacy: &Privacy) -> Option<(String, String)> {
         let mut fields = self.common.condition.fields().into_iter();
@@ -282,25 +282,25 @@ impl SinkConfig {
         self.keys.prints()
     }
 
-    /// The place of its objects. A URL that is a reference to a secret is given as that reference.
-    pub(super) fn place(&self) -> Place {
-        self.keys.place()
+    /// The location of its objects. A URL that is a reference to a secret is given as that reference.
+    pub(super) fn location(&self) -> Location {
+        self.keys.location()
     }
 
-    /// Its place with secrets in it looked up: it may be compared, and not shown.
-    pub(super) fn revealed_place(
+    /// Its location with secrets in it looked up: it may be compared, and not shown.
+    pub(super) fn revealed_location(
         &self,
         backends: &BTreeMap<String, Backend>,
-    ) -> Result<Place, ConfigError> {
-        self.keys.revealed_place(&self.secrets(backends))
+    ) -> Result<Location, ConfigError> {
+        self.keys.revealed_location(&self.secrets(backends))
     }
 
-    /// Returns true if its place may be a secret.
+    /// Returns true if its location may be a secret.
     pub(super) fn may_be_secret(&self) -> bool {
         self.keys.may_be_secret()
     }
 
-    /// The key that holds its place.
+    /// The key that holds its location.
     pub(super) fn place_key(&self) -> &'static str {
         self.keys.place_key()
     }

@@ -58,6 +58,6 @@ fn a_condition_on_what_privacy_takes_out_is_refused() {
     assert!(Config::new(config.clone()).is_ok());
     config["sinks"]["files"]["condition"] = json!({ "queues": ["billing"] });
     let error = Config::new(config).unwrap_err().to_string();
-    let place = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
-    assert!(error.starts_with(place), "{error}");
+    let path = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
+    assert!(error.starts_with(path), "{error}");
 }

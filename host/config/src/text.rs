@@ -70,7 +70,7 @@ pub(super) fn load(path: &Path) -> Result<(Value, Positions), ConfigError> {
     let opened = std::fs::File::open(path).map_err(read)?;
     if path.is_dir() {
         return Err(ConfigError::Syntax {
-            place: file,
+            position: file,
             reason: "is a folder; name the configuration's file".to_owned(),
         });
     }
@@ -108,7 +108,7 @@ fn parse(text: &str, toml: bool, file: &str) -> Result<(Value, Positions), Confi
     match value {
         Ok(value) => Ok((value, positions)),
         Err(error) => Err(ConfigError::Syntax {
-            place: match error.at {
+            position: match error.at {
                 Some(at) => format!("{file}:{at}"),
                 None => file.to_owned(),
             },
@@ -157,9 +157,9 @@ impl Positions {
         })
     }
 
-    /// An error about a key with the place in the file where that key stands, or the table that
+    /// An error about a key with the position in the file where that key stands, or the table that
     /// lacks it.
-    pub(super) fn place(&self, error: ConfigError) -> ConfigError {
+    pub(super) fn locate(&self, error: ConfigError) -> ConfigError {
         let path = match &error {
             ConfigError::Key { at, .. } => at.clone(),
             ConfigError::Secret(error) => error.at.clone(),
@@ -182,7 +182,7 @@ impl Positions {
             }
         };
         ConfigError::Placed {
-            place: match at {
+            position: match at {
                 Some(at) => format!("{}:{at}", self.file),
                 None => self.file.clone(),
             },

@@ -101,7 +101,7 @@ impl Sink for Nowhere {
                     return Ok(PutResult {
                         size,
                         etag: None,
-                        sealed: None,
+                        encrypted: None,
                     });
                 }
                 Err(error) => {

@@ -112,8 +112,8 @@ impl Counts {
             }
         }
         self.examples += step.conversations.len() as u64;
-        let settled = |id: &str| step.outcomes.iter().any(|one| one.conversation == id);
-        let wanted = step.conversations.iter().filter(|one| !settled(&one.id));
+        let completed = |id: &str| step.outcomes.iter().any(|one| one.conversation == id);
+        let wanted = step.conversations.iter().filter(|one| !completed(&one.id));
         self.wanted.extend(wanted.map(|one| ConversationRef {
             id: one.id.clone(),
             start: one.start,

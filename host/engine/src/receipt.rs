@@ -1,4 +1,4 @@
-//! Receipts: the proof that an archive carries, its format, and how settled conversations are filed.
+//! Receipts: the proof that an archive carries, its format, and how completed conversations are filed.
 //!
 //! [`ReceiptHeader`] and [`ReceiptEntry`] are the one definition of the format; [`ReceiptReader`] and
 //! [`ReceiptWriter`] are what reads and writes it, everywhere. `docs/metadata.md` describes it.
@@ -114,7 +114,7 @@ pub async fn commit_segment(
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
 ) -> Result<(), CommitError> {
-    let segment = &segment.in_sink(&binding.name, |settled| binding.route.takes(settled));
+    let segment = &segment.in_sink(&binding.name, |completed| binding.route.takes(completed));
     if segment.conversations.is_empty() {
         return Ok(());
     }
@@ -157,7 +157,7 @@ pub async fn file(
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
 ) -> Result<(), SinkError> {
-    let segment = &segment.in_sink(&binding.name, |settled| binding.route.takes(settled));
+    let segment = &segment.in_sink(&binding.name, |completed| binding.route.takes(completed));
     if segment.conversations.is_empty() {
         return Ok(());
     }
@@ -234,12 +234,12 @@ async fn prepare(
     let (encrypted, bindings) = (binding.sink.encrypts(), bindings.to_vec());
     let written = spawn_blocking(move || {
         let mut writer = ReceiptWriter::default();
-        for settled in &segment.conversations {
-            let take = bindings.iter().filter(|other| other.route.takes(settled));
+        for completed in &segment.conversations {
+            let take = bindings.iter().filter(|other| other.route.takes(completed));
             let take: Vec<String> = take.map(|other| other.name.clone()).collect();
             writer.entry(&ReceiptEntry {
                 sinks: (take.len() < bindings.len()).then_some(take),
-                ..ReceiptEntry::of(settled, &sink, encrypted, &sidecars)
+                ..ReceiptEntry::of(completed, &sink, encrypted, &sidecars)
             })?;
         }
         writer.finish(header)
@@ -266,8 +266,8 @@ async fn put_rows(
     let (rows, sink) = (Arc::clone(segment), described.to_owned());
     put(binding, key, settings.content_type(), move |into| {
         let mut writer = Writer::new(settings, into)?;
-        for settled in &rows.conversations {
-            writer.write(settled, &sink)?;
+        for completed in &rows.conversations {
+            writer.write(completed, &sink)?;
         }
         writer.finish().map(drop)
     })

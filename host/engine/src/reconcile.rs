@@ -130,11 +130,11 @@ async fn one_day(
     let known = std::mem::take(&mut found.known);
     let name = day(range.from);
     let mut differences = Vec::new();
-    for (place, binding) in bindings.iter().enumerate() {
+    for (sink_index, binding) in bindings.iter().enumerate() {
         let Some(store) = binding.sink.store() else {
             continue;
         };
-        let known = known.iter().filter(|(_, known)| known.takers[place]);
+        let known = known.iter().filter(|(_, known)| known.takers[sink_index]);
         let known: Vec<(&String, &SourceConversation)> = known.collect();
         let mut latest = BTreeMap::<String, Line>::new();
         let folder = format!("receipts/date={name}/");

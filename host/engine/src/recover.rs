@@ -270,8 +270,8 @@ impl Receipts {
             if own {
                 receipts.segments.insert((head.segment, head.day.clone()));
             }
-            let place = (head.export.clone(), head.segment);
-            if let Some(by) = replaced.get(&place) {
+            let identity = (head.export.clone(), head.segment);
+            if let Some(by) = replaced.get(&identity) {
                 if own {
                     receipts.void.push((head.segment, *by));
                 }

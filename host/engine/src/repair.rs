@@ -77,8 +77,8 @@ pub(crate) struct Repair<'a> {
     pub(crate) queue: &'a Queue,
     pub(crate) claim: &'a Claim,
     pub(crate) bindings: &'a [Arc<SinkBinding>],
-    /// The sink, by its place among the bindings.
-    pub(crate) place: usize,
+    /// The sink, by its index among the bindings.
+    pub(crate) sink_index: usize,
     pub(crate) now: u64,
     pub(crate) events: &'a Events,
 }
@@ -102,7 +102,7 @@ pub(crate) async fn verified(
 
 impl Repair<'_> {
     fn binding(&self) -> &Arc<SinkBinding> {
-        &self.bindings[self.place]
+        &self.bindings[self.sink_index]
     }
 
     /// Puts right what can be put right now, and notes what must be fetched.

@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 /// A day in a sink that may have what others lack.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// The sink, by its place among the bindings.
+    /// The sink, by its index among the bindings.
     pub(crate) donor: usize,
     /// The folder of the day's receipts.
     folder: String,
@@ -58,7 +58,7 @@ struct Read {
 /// Why a job was not done; it can be done again.
 #[derive(Debug)]
 pub(crate) enum ReplicateError {
-    /// A sink failed, by its place.
+    /// A sink failed, by its index.
     Sink(usize, SinkError),
     Queue(QueueError),
 }
@@ -79,7 +79,7 @@ pub(crate) struct Replicated {
     pub(crate) failed: Option<ReplicateError>,
 }
 
-/// The days of the sinks in these places, all of which can be read: first to copy, then to ask.
+/// The days of the sinks with these indexes, all of which can be read: first to copy, then to ask.
 pub(crate) async fn jobs(
     bindings: &[Arc<SinkBinding>],
     donors: &[usize],
@@ -305,11 +305,11 @@ async fn one(
 
 async fn brought(
     bindings: &[Arc<SinkBinding>],
-    (place_of_donor, copies): (usize, bool),
+    (donor_index, copies): (usize, bool),
     wanted: Wanted,
     restored: Restored,
 ) -> Result<Done, ReplicateError> {
-    let donor = &bindings[place_of_donor];
+    let donor = &bindings[donor_index];
     let Wanted { entry, sinks, .. } = wanted;
     let id = entry.conversation_id.clone();
     let about = About::of(&restored.record);
@@ -322,7 +322,7 @@ async fn brought(
         record: None,
     };
     let mut refused = Vec::new();
-    for (place, binding) in bindings.iter().enumerate() {
+    for (sink_index, binding) in bindings.iter().enumerate() {
         if !sinks.contains(&binding.name) {
             continue;
         }
@@ -330,13 +330,13 @@ async fn brought(
             refused.push((id.clone(), binding.name.clone()));
             continue;
         }
-        if !copies || place == place_of_donor {
+        if !copies || sink_index == donor_index {
             continue;
         }
-        let copied = copy::copy(donor, (place, binding), &about, &entry, &restored).await;
-        let copied = copied.map_err(|(place, error)| {
-            let place = place.unwrap_or(place_of_donor);
-            ReplicateError::Sink(place, error)
+        let copied = copy::copy(donor, (sink_index, binding), &about, &entry, &restored).await;
+        let copied = copied.map_err(|(sink_index, error)| {
+            let sink_index = sink_index.unwrap_or(donor_index);
+            ReplicateError::Sink(sink_index, error)
         })?;
         if let Some(objects) = copied {
             found.filled.insert(binding.name.clone());

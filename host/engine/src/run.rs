@@ -1,4 +1,4 @@
-//! Drives an export: searches, steps splits, hands artifacts to the transfer, files what is settled.
+//! Drives an export: searches, steps splits, hands artifacts to the transfer, files what is completed.
 //!
 //! A split's progress is committed before anything is built on it. Whatever
 //! was not committed when a run ended is done again by the next one.
@@ -23,7 +23,7 @@ mod job_times;
 mod links;
 pub(crate) mod ports;
 mod read_only;
-mod settle;
+mod results;
 mod setup;
 /// The warning about a jump of the time of day (ms).
 fn jumped(jump: i64) -> String {
@@ -79,7 +79,7 @@ use recording_host_model::{
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::{Queue, QueueError, WorkQueue};
-use settle::Results;
+use results::Results;
 use sink_health::SinkHealth;
 pub use step::source_error;
 pub(crate) use step::{is_silent, stuck};
@@ -97,7 +97,7 @@ const TICK: Duration = Duration::from_millis(500);
 const ASLEEP: u64 = 3_600_000;
 /// The same while somebody subscribes to its events, which tell that it lives.
 const WATCHED: u64 = 300_000;
-/// How long settled conversations wait to be filed, at most (ms).
+/// How long completed conversations wait to be filed, at most (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// How long work under way is awaited when a run is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -288,12 +288,14 @@ impl Engine {
                 }
                 Happened::ProbeDone(done) => {
                     // What the sink is owed must be known in full.
-                    self.settle_all(&mut results, &mut tasks.settling, &mut in_flight)
+                    self.write_all_results(&mut results, &mut tasks.writing, &mut in_flight)
                         .await?;
                     self.on_probe(done, &mut in_flight).await?;
                 }
                 Happened::BackfillDone(done) => self.on_backfill(*done, &mut in_flight).await?,
-                Happened::Settled(settled) => Self::on_settled(settled, &mut in_flight)?,
+                Happened::ResultsWritten(written) => {
+                    Self::on_results_written(written, &mut in_flight)?
+                }
                 Happened::Time => {}
                 Happened::Stop => {
                     self.drain(&mut in_flight, tasks, &mut results).await?;
@@ -325,8 +327,8 @@ impl Engine {
         let mut in_flight =
             InFlight::load(&*self.work, &self.queue, sinks, fetches, concurrency).await?;
         in_flight.backfill.look();
-        for place in self.places(&self.absent) {
-            in_flight.sinks.open(place, self.clock.now());
+        for sink_index in self.indexes(&self.absent) {
+            in_flight.sinks.open(sink_index, self.clock.now());
         }
         let there = in_flight.sinks.available();
         self.know_sinks(&there, &mut in_flight, stop).await?;
@@ -375,7 +377,7 @@ impl Engine {
         if !in_flight.discovery.is_fetched() {
             return Ok(false);
         }
-        // Settling may have put conversations off.
+        // Completing may have put conversations off.
         in_flight.discovery.none_until(self.next_wanted().await?);
         if !in_flight.discovery.is_fetched() || in_flight.links.any_stale() {
             return Ok(false);
@@ -404,11 +406,11 @@ impl Engine {
         }
     }
 
-    /// The places of some sinks among the bindings.
-    fn places<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+    /// The indexes of some sinks among the bindings.
+    fn indexes<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
         let bindings = self.bindings.iter().enumerate();
         let named = bindings.filter(|(_, binding)| names.contains(&binding.name));
-        named.map(|(place, _)| place)
+        named.map(|(sink_index, _)| sink_index)
     }
 
     /// Lets downloads under way come to their end, for a while.
@@ -426,7 +428,7 @@ impl Engine {
             }
         };
         let _ = tokio::time::timeout(DRAIN, draining).await;
-        self.settle_all(results, &mut tasks.settling, in_flight)
+        self.write_all_results(results, &mut tasks.writing, in_flight)
             .await
     }
 

@@ -76,7 +76,7 @@ impl DeliveryReport {
                 (Ok(stored), Some((size, sha256))) => {
                     let mut object = target.object(&binding.layout, *size, sha256);
                     object.etag = stored.etag;
-                    if let Some(sealed) = stored.sealed {
+                    if let Some(sealed) = stored.encrypted {
                         object.key = sealed.key;
                         object.stored = Some((sealed.size, sealed.sha256));
                     }
@@ -223,7 +223,7 @@ impl Transfer {
         let first = next.as_deref().unwrap_or_default();
         claim.check(first, first.len() < HEAD)?;
         let told = [artifact.content_type.clone(), download.content_type()];
-        let content_type = media_type::settle(told, first);
+        let content_type = media_type::decide(told, first);
         if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
             let begun = Begun { download, next };

@@ -117,16 +117,18 @@ pub(crate) async fn try_verify(
     let claims = std::mem::take(&mut check.claims);
     check.segments(claims).await?;
     (check.report.objects, check.report.bytes) = check.ledger.sums().await?;
-    let places = check.places((!any_layout).then_some(&layout)).await?;
+    let prefixes = check.all_prefixes((!any_layout).then_some(&layout)).await?;
     let listed = Some(check.report.objects);
     let listed = Examined::of(&events, "objects listed", listed);
-    for (at, place) in places.iter().enumerate() {
-        let listed_before = places[..at].iter().any(|before| place.starts_with(before));
+    for (at, prefix) in prefixes.iter().enumerate() {
+        let listed_before = prefixes[..at]
+            .iter()
+            .any(|before| prefix.starts_with(before));
         if !listed_before {
-            check.list(place, &listed).await?;
+            check.list(prefix, &listed).await?;
         }
     }
-    check.elsewhere(&places).await?;
+    check.elsewhere(&prefixes).await?;
     check.contents().await?;
     check.finish().await
 }
@@ -138,7 +140,7 @@ struct Check<'a> {
     report: Report,
     rows: HashMap<String, ObjectMeta>,
     catalog: HashMap<String, ObjectMeta>,
-    /// The segments whose place others have taken, as their files are named.
+    /// The segments whose prefix others have taken, as their files are named.
     replaced: HashSet<String>,
     ledger: ExpectedObjects,
     claims: claims::HeaderClaims,
@@ -149,25 +151,25 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Where media are listed: where the layout puts them, if it is known, and where receipts say.
-    async fn places(&mut self, layout: Option<&Layout>) -> Result<Vec<String>, SinkError> {
-        let mut places = vec![BUNDLES.to_owned(), ASIDE.to_owned()];
-        places.extend(layout.map(|layout| layout.prefix().to_owned()));
-        places.extend(std::mem::take(&mut self.prefixes));
+    async fn all_prefixes(&mut self, layout: Option<&Layout>) -> Result<Vec<String>, SinkError> {
+        let mut prefixes = vec![BUNDLES.to_owned(), ASIDE.to_owned()];
+        prefixes.extend(layout.map(|layout| layout.prefix().to_owned()));
+        prefixes.extend(std::mem::take(&mut self.prefixes));
         // What an export left that had another layout, or whose receipts do not say which.
         let before = Layout::default();
         if layout.is_none() || self.ledger.expects(before.prefix()).await? {
-            places.push(before.prefix().to_owned());
+            prefixes.push(before.prefix().to_owned());
         }
         if layout.is_none() {
-            places.extend(self.ledger.prefixes().await?);
+            prefixes.extend(self.ledger.prefixes().await?);
         }
         // Shorter ones first: what begins with one of them is listed with it.
-        places.sort();
-        places.dedup();
-        Ok(places)
+        prefixes.sort();
+        prefixes.dedup();
+        Ok(prefixes)
     }
 
-    /// Returns true if it is a file of a segment whose place another one has taken.
+    /// Returns true if it is a file of a segment whose prefix another one has taken.
     fn is_void(&self, key: &str) -> bool {
         segment_of(key).is_some_and(|segment| self.replaced.contains(segment))
     }
@@ -207,9 +209,9 @@ impl Check<'_> {
     }
 
     /// Compares what is below a prefix with the receipts.
-    async fn list(&mut self, place: &str, listed: &Examined<'_>) -> Result<(), SinkError> {
+    async fn list(&mut self, prefix: &str, listed: &Examined<'_>) -> Result<(), SinkError> {
         let store = self.store;
-        let mut pages = store.list(place).chunks(PAGE);
+        let mut pages = store.list(prefix).chunks(PAGE);
         while let Some(page) = pages.next().await {
             let page = page.into_iter().collect::<Result<Vec<_>, _>>()?;
             let length = page.len() as u64;
@@ -234,9 +236,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Looks, one by one, for what was not found in places that were listed: it is missing, or lies
+    /// Looks, one by one, for what was not found below prefixes that were listed: it is missing, or lies
     /// where another layout put it.
-    async fn elsewhere(&mut self, places: &[String]) -> Result<(), SinkError> {
+    async fn elsewhere(&mut self, prefixes: &[String]) -> Result<(), SinkError> {
         let mut after = String::new();
         loop {
             let page = self
@@ -250,7 +252,9 @@ impl Check<'_> {
             let store = self.store;
             let mut looks = stream::iter(page)
                 .map(|expected| async move {
-                    let missing = places.iter().any(|place| expected.key.starts_with(place));
+                    let missing = prefixes
+                        .iter()
+                        .any(|prefix| expected.key.starts_with(prefix));
                     let found = match missing {
                         true => None,
                         false => one(store, &expected.key).await?,

@@ -55,19 +55,19 @@ pub(crate) struct Row<'a> {
 
 /// The rows of a conversation in a sink, at least one.
 pub(super) fn rows<'a>(
-    settled: &'a CompletedConversation,
+    completed: &'a CompletedConversation,
     sink: &str,
 ) -> impl Iterator<Item = Row<'a>> {
-    let mut objects = settled.recordings_in(sink).peekable();
-    let bare = objects.peek().is_none().then(|| row(settled, None));
-    let full = objects.map(|object| row(settled, Some(object)));
+    let mut objects = completed.recordings_in(sink).peekable();
+    let bare = objects.peek().is_none().then(|| row(completed, None));
+    let full = objects.map(|object| row(completed, Some(object)));
     bare.into_iter().chain(full)
 }
 
-fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Row<'a> {
-    let record = &settled.record;
+fn row<'a>(completed: &'a CompletedConversation, object: Option<&'a Object>) -> Row<'a> {
+    let record = &completed.record;
     let mut row = Row {
-        conversation_id: &settled.id,
+        conversation_id: &completed.id,
         // A bundle that is kept may hold recordings whose id is unknown.
         recording_id: object
             .map(|object| object.recording.as_str())
@@ -77,9 +77,9 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
         content_type: object.map(|object| object.content_type.as_str()),
         size_bytes: object.map(|object| object.size),
         sha256: object.map(|object| object.sha256.as_str()),
-        outcome: settled.outcome.word(),
+        outcome: completed.outcome.word(),
         reason: reason(
-            &settled.outcome,
+            &completed.outcome,
             object.and_then(|object| object.note.as_deref()),
         ),
         start: record.start,
@@ -95,7 +95,7 @@ fn row<'a>(settled: &'a CompletedConversation, object: Option<&'a Object>) -> Ro
         divisions: &record.divisions,
         media_types: &record.media_types,
         attributes: attributes(record, object),
-        attempt: settled.attempt,
+        attempt: completed.attempt,
         ended_at: record.end,
     };
     if let Some(told) = object.and_then(|object| object.index_metadata.as_deref()) {

@@ -188,14 +188,14 @@ impl Condition {
             && !self.none_of.iter().any(|one| one.holds(record))
     }
 
-    /// The fields of a conversation that it looks at and that may be personal, each with its place in the
+    /// The fields of a conversation that it looks at and that may be personal, each with its path in the
     /// condition.
     #[must_use]
     pub fn fields(&self) -> Vec<(String, String)> {
         let mut fields = Vec::new();
-        let mut asked = |given: bool, place: &str, field: &str| {
+        let mut asked = |given: bool, path: &str, field: &str| {
             if given {
-                fields.push((place.to_owned(), field.to_owned()));
+                fields.push((path.to_owned(), field.to_owned()));
             }
         };
         asked(!self.queues.is_empty(), "queues", "queues");
@@ -211,29 +211,29 @@ impl Condition {
             let field = format!("attributes.{name}");
             asked(true, &field, &field);
         }
-        for (place, inner) in self.inner() {
+        for (path, inner) in self.inner() {
             let inner = inner.fields().into_iter();
-            fields.extend(inner.map(|(at, field)| (format!("{place}.{at}"), field)));
+            fields.extend(inner.map(|(at, field)| (format!("{path}.{at}"), field)));
         }
         fields
     }
 
-    /// The place of a part that says nothing and holds for every conversation: a condition within without
+    /// The path of a part that says nothing and holds for every conversation: a condition within without
     /// a key, or an empty prefix.
     #[must_use]
     pub fn vacuous(&self) -> Option<String> {
         if self.number_prefixes.iter().any(String::is_empty) {
             return Some("number_prefixes".to_owned());
         }
-        self.inner().find_map(|(place, inner)| {
+        self.inner().find_map(|(path, inner)| {
             if *inner == Condition::default() {
-                return Some(place);
+                return Some(path);
             }
-            Some(format!("{place}.{}", inner.vacuous()?))
+            Some(format!("{path}.{}", inner.vacuous()?))
         })
     }
 
-    /// The conditions within it, with their places.
+    /// The conditions within it, with their paths.
     fn inner(&self) -> impl Iterator<Item = (String, &Condition)> {
         let lists = [("any_of", &self.any_of), ("none_of", &self.none_of)];
         lists.into_iter().flat_map(|(name, list)| {
@@ -262,10 +262,10 @@ impl Condition {
 }
 
 impl Route {
-    /// Returns true if the sink takes a settled conversation.
+    /// Returns true if the sink takes a completed conversation.
     #[must_use]
-    pub fn takes(&self, settled: &CompletedConversation) -> bool {
-        self.condition.holds(&settled.record)
+    pub fn takes(&self, completed: &CompletedConversation) -> bool {
+        self.condition.holds(&completed.record)
     }
 
     /// Returns true if the sink takes recordings of a conversation. One that is not known any more has gone

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::CompletedConversation;
 
-/// A group of settled conversations of one day, filed as one.
+/// A group of completed conversations of one day, filed as one.
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// Its number in the export.
@@ -34,17 +34,18 @@ impl Segment {
         sink: &str,
         takes: impl Fn(&CompletedConversation) -> bool,
     ) -> Arc<Self> {
-        let plain =
-            |settled: &CompletedConversation| takes(settled) && !settled.lost_in.contains_key(sink);
+        let plain = |completed: &CompletedConversation| {
+            takes(completed) && !completed.lost_in.contains_key(sink)
+        };
         if self.conversations.iter().all(plain) {
             return Arc::clone(self);
         }
         let mut segment = Segment::clone(self);
         segment.conversations.retain(takes);
-        for settled in &mut segment.conversations {
-            if let Some(lost) = settled.lost_in.remove(sink) {
-                let stored = settled.recordings_in(sink).next().is_some();
-                settled.outcome = settled.outcome.clone().with_losses(lost, stored);
+        for completed in &mut segment.conversations {
+            if let Some(lost) = completed.lost_in.remove(sink) {
+                let stored = completed.recordings_in(sink).next().is_some();
+                completed.outcome = completed.outcome.clone().with_losses(lost, stored);
             }
         }
         Arc::new(segment)

@@ -57,7 +57,7 @@ pub enum Credentials {
 /// # Errors
 /// Says what is wrong with the settings.
 pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
-    let place = format!("az://{}/{}", settings.account, settings.container);
+    let url = format!("az://{}/{}", settings.account, settings.container);
     let backpressure = Backpressure::default();
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_http_connector(Connector(backpressure.clone()))
@@ -91,12 +91,12 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
     };
     let store = builder.build().map_err(|error| {
         let reason = format!("{error}; check `credentials`, `account`, `container` and `endpoint`");
-        SinkError::new(NAME, &place, reason)
+        SinkError::new(NAME, &url, reason)
     })?;
     Ok(Bucket {
         store: Arc::new(store),
         sink: NAME,
-        place,
+        url,
         options: settings.options,
         backpressure,
     })

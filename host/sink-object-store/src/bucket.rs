@@ -84,7 +84,7 @@ pub struct Bucket {
     /// The sink's type.
     pub(super) sink: &'static str,
     /// The bucket as people write it, such as `gs://calls`.
-    pub(super) place: String,
+    pub(super) url: String,
     pub(super) options: BucketOptions,
     /// Signals of backpressure that the connector of the store notes.
     pub(super) backpressure: Backpressure,
@@ -94,7 +94,7 @@ pub struct Bucket {
 impl std::fmt::Debug for Bucket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bucket")
-            .field("place", &self.place)
+            .field("url", &self.url)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Bucket {
 
 impl Bucket {
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        let key = format!("{}/{key}", self.place);
+        let key = format!("{}/{key}", self.url);
         SinkError::new(self.sink, &key, reason).with_retryable(retryable)
     }
 
@@ -230,7 +230,7 @@ impl Bucket {
             return Ok(PutResult {
                 size: there.size,
                 etag: there.e_tag,
-                sealed: None,
+                encrypted: None,
             });
         }
         let overwrite = self.options.overwrite;
@@ -349,7 +349,7 @@ impl Bucket {
             Some(there) if there.size == size => Ok(PutResult {
                 size,
                 etag: etag.or(there.e_tag),
-                sealed: None,
+                encrypted: None,
             }),
             _ => {
                 let reason = format!(
@@ -393,7 +393,7 @@ impl Sink for Bucket {
         match deleted {
             // An archive may well forbid deletion.
             Ok(()) | Err(Error::PermissionDenied { .. }) => Ok(Health {
-                found: format!("{}: objects can be written and read", self.place),
+                found: format!("{}: objects can be written and read", self.url),
             }),
             Err(error) => Err(self.error(&name, &error)),
         }

@@ -50,7 +50,7 @@ pub enum Credentials {
 /// # Errors
 /// Says what is wrong with the settings.
 pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
-    let place = format!("gs://{}", settings.bucket);
+    let url = format!("gs://{}", settings.bucket);
     let backpressure = Backpressure::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_http_connector(Connector(backpressure.clone()))
@@ -70,12 +70,12 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
     };
     let store = builder.build().map_err(|error| {
         let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
-        SinkError::new(NAME, &place, reason)
+        SinkError::new(NAME, &url, reason)
     })?;
     Ok(Bucket {
         store: Arc::new(store),
         sink: NAME,
-        place,
+        url,
         options: settings.options,
         backpressure,
     })

@@ -136,7 +136,7 @@ impl ExistingObject {
         PutResult {
             size: self.size,
             etag: self.etag,
-            sealed: None,
+            encrypted: None,
         }
     }
 
@@ -224,7 +224,7 @@ impl S3 {
         let stored = PutResult {
             size,
             etag,
-            sealed: None,
+            encrypted: None,
         };
         self.prove(key, stored, sum, echoed).await
     }

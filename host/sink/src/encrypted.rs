@@ -81,7 +81,7 @@ impl Sink for Encrypted {
         Ok(PutResult {
             size: plain,
             etag: stored.etag,
-            sealed: Some(EncryptedObject { key, size, sha256 }),
+            encrypted: Some(EncryptedObject { key, size, sha256 }),
         })
     }
 

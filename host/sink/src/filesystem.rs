@@ -143,7 +143,7 @@ impl Filesystem {
         let stored = |size| PutResult {
             size,
             etag: None,
-            sealed: None,
+            encrypted: None,
         };
         match ended {
             End::Written(size, part) => {

@@ -309,7 +309,7 @@ impl Http {
                     return Ok(PutResult {
                         size,
                         etag,
-                        sealed: None,
+                        encrypted: None,
                     });
                 }
                 Err((error, pause)) if error.retryable && tried < self.settings.retry.attempts => {
@@ -391,7 +391,7 @@ impl Sink for Http {
         Ok(PutResult {
             size,
             etag,
-            sealed: None,
+            encrypted: None,
         })
     }
 

@@ -55,7 +55,7 @@ pub struct PutResult {
     /// The entity tag, if the sink has one: a later [`list`](Store::list) returns the same.
     pub etag: Option<String>,
     /// As which it is stored, if that is not what was put.
-    pub sealed: Option<EncryptedObject>,
+    pub encrypted: Option<EncryptedObject>,
 }
 
 /// An object as it is stored, where the sink has encrypted it.
@@ -92,7 +92,7 @@ impl PutResult {
         PutResult {
             size,
             etag: None,
-            sealed: None,
+            encrypted: None,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Sink for Stdout {
             Ok(()) => Ok(PutResult {
                 size,
                 etag: None,
-                sealed: None,
+                encrypted: None,
             }),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 let reason =

@@ -3,7 +3,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, close::forget, filing::rows_of, life_cycle::stage};
+use super::{Queue, QueueError, filing::rows_of, life_cycle::stage, seal::forget};
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Queue {
         self.with(move |tx| {
             tx.prepare_cached(concat!(
                 "SELECT EXISTS (SELECT 1 FROM conversation WHERE ",
-                stage!(Kept),
+                stage!(Compactable),
                 " AND day < ?1)"
             ))?
             .query_row([before], |row| row.get(0))
@@ -47,13 +47,13 @@ impl Queue {
         sinks: Vec<String>,
     ) -> Result<bool, QueueError> {
         self.with(move |tx| {
-            let mut closed = false;
+            let mut sealed = false;
             let unfinished = unfinished(tx)?;
-            let kept: Vec<(String, i64, usize)> = tx
+            let compactable: Vec<(String, i64, usize)> = tx
                 .prepare_cached(concat!(
                     "SELECT day, segment, sum(n) FROM
                      (SELECT day, segment, 1 AS n FROM conversation WHERE ",
-                    stage!(Kept),
+                    stage!(Compactable),
                     " AND day < ?1
                       UNION ALL SELECT day, segment, 0 FROM stale_segment WHERE day < ?1)
                      GROUP BY day, segment ORDER BY day, segment"
@@ -62,7 +62,7 @@ impl Queue {
                     Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as usize))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            for of_day in kept.chunk_by(|one, other| one.0 == other.0) {
+            for of_day in compactable.chunk_by(|one, other| one.0 == other.0) {
                 let day = &of_day[0].0;
                 if unfinished.contains(day) {
                     continue;
@@ -81,12 +81,12 @@ impl Queue {
                         }
                         group => {
                             join(tx, day, group, &sinks)?;
-                            closed = true;
+                            sealed = true;
                         }
                     }
                 }
             }
-            Ok(closed)
+            Ok(sealed)
         })
         .await
     }
@@ -144,10 +144,10 @@ fn unfinished(tx: &Transaction<'_>) -> rusqlite::Result<Vec<String>> {
         stage!(Reported),
         "
          UNION SELECT day FROM conversation WHERE ",
-        stage!(Settled),
+        stage!(Completed),
         "
          UNION SELECT day FROM conversation WHERE ",
-        stage!(Closing)
+        stage!(Sealed)
     ))?
     .query_map([], |row| row.get(0))?
     .collect()
@@ -170,11 +170,11 @@ fn groups(of_day: &[(String, i64, usize)], most: usize) -> Vec<Vec<i64>> {
     groups
 }
 
-/// The conversations of a kept segment.
+/// The conversations of a compactable segment.
 fn ids(tx: &Transaction<'_>, day: &str, segment: i64) -> rusqlite::Result<Vec<String>> {
     tx.prepare_cached(concat!(
         "SELECT id FROM conversation WHERE ",
-        stage!(Kept),
+        stage!(Compactable),
         " AND day = ?1 AND segment = ?2"
     ))?
     .query_map(params![day, segment], |row| row.get(0))?
@@ -189,10 +189,10 @@ fn join(tx: &Transaction<'_>, day: &str, group: &[i64], sinks: &[String]) -> rus
     for segment in group {
         tx.prepare_cached(concat!(
             "UPDATE conversation SET ",
-            stage!(Closing),
+            stage!(Sealed),
             ", segment = ?3
              WHERE ",
-            stage!(Kept),
+            stage!(Compactable),
             " AND day = ?1 AND segment = ?2"
         ))?
         .execute(params![day, segment, number])?;

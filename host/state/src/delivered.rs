@@ -13,7 +13,7 @@ use recording_host_model::{ArtifactResult, MissingRecording, Object};
 pub struct SinkLag {
     /// Artifacts that other sinks have.
     pub artifacts: u64,
-    /// Conversations that are settled and not filed in it.
+    /// Conversations that are completed and not filed in it.
     pub conversations: u64,
 }
 
@@ -116,11 +116,11 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn closing(&self) -> Result<u64, QueueError> {
+    pub async fn sealed(&self) -> Result<u64, QueueError> {
         self.with(|tx| {
             tx.prepare_cached(concat!(
                 "SELECT count(*) FROM conversation WHERE ",
-                stage!(Closing)
+                stage!(Sealed)
             ))?
             .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
         })
@@ -142,7 +142,7 @@ pub(super) fn behind(
     }
     let mut query = tx.prepare_cached(
         concat!("SELECT sink, count(*) FROM filing JOIN conversation ON conversation.segment = filing.segment
-         WHERE ", stage!(Closing), " GROUP BY sink"),
+         WHERE ", stage!(Sealed), " GROUP BY sink"),
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {

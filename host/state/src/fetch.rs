@@ -294,7 +294,7 @@ impl Filed {
         now: u64,
     ) -> rusqlite::Result<()> {
         tx.prepare_cached(
-            concat!("INSERT OR IGNORE INTO stale_segment SELECT segment, day FROM conversation WHERE id = ?1 AND ", stage!(Kept)),
+            concat!("INSERT OR IGNORE INTO stale_segment SELECT segment, day FROM conversation WHERE id = ?1 AND ", stage!(Compactable)),
         )?
         .execute([id])?;
         count(tx, &format!("outcome:{}", self.outcome.word()), -1)?;

@@ -315,10 +315,10 @@ mod tests {
         // All of it was being fetched when it was killed.
         assert_eq!(queue.status().await.unwrap().fetching, 12);
         queue.settle_forgotten().await.unwrap();
-        let settled = queue.settle(NOW, 0, 0).await.unwrap();
-        assert_eq!(settled.settled, 12);
+        let completed = queue.complete(NOW, 0, 0).await.unwrap();
+        assert_eq!(completed.completed, 12);
         let sinks = vec!["lake".to_owned()];
-        queue.close_segments(1, 100, sinks).await.unwrap();
+        queue.seal_segments(1, 100, sinks).await.unwrap();
         for number in queue.unfiled().await.unwrap().into_keys() {
             let segment = queue.segment(number).await.unwrap();
             let filed = queue.filed(&segment, "lake".to_owned(), false, NOW).await;

@@ -12,7 +12,7 @@
 //!
 //! A caller that does not know the result of a call may always repeat one that reads. Of the others,
 //! each one that *notes*, *fixes* or *expects* something may be repeated, and so may each one that works
-//! through all that is at a stage ([`settle`](Fetching::settle), [`close_segments`](Filing::close_segments),
+//! through all that is at a stage ([`complete`](Fetching::complete), [`seal_segments`](Filing::seal_segments),
 //! [`retry_lost`](Fetching::retry_lost) and the like): the repeat finds less to do, or nothing. A search or
 //! a fetch that is begun twice is numbered twice, and its splits are known the second time. Only
 //! [`filed`](Filing::filed) counts, and is for segments that are still [`unfiled`](Filing::unfiled).
@@ -22,9 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use async_trait::async_trait;
 
 use super::{
-    Abandoned, Acknowledged, Copied, Counted, KnownSink, Lacking, Queue, QueueError,
-    ReceiptSummary, Searched, SearchedRange, Settling, Status, SupersededSegment, Unproven,
-    VoidSegment,
+    Abandoned, Acknowledged, Completion, Copied, Counted, KnownSink, Lacking, Queue, QueueError,
+    ReceiptSummary, Searched, SearchedRange, Status, SupersededSegment, Unproven, VoidSegment,
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
@@ -96,7 +95,7 @@ part! {
 }
 
 part! {
-    /// From wanted to settled: fetches, and what became of the artifacts that they hand over.
+    /// From wanted to completed: fetches, and what became of the artifacts that they hand over.
     Fetching {
         /// Chooses conversations for the next fetch, without beginning it; see [`Queue::next_batch`].
         next_batch(export: &str, most: usize, any: bool, now: u64) -> Option<(String, Vec<ConversationRef>)>;
@@ -119,8 +118,8 @@ part! {
         backlog(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
         /// Returns true if an artifact waits for sinks that are away and that alone want it.
         any_waits_for_sinks() -> bool;
-        /// Makes outcomes final, or puts conversations off; see [`Queue::settle`].
-        settle(now: u64, horizon: u64, confirm: u64) -> Settling;
+        /// Makes outcomes final, or puts conversations off; see [`Queue::complete`].
+        complete(now: u64, horizon: u64, confirm: u64) -> Completion;
         /// Has failed what the source owes an outcome for, once no fetch is left.
         settle_forgotten() -> usize;
         /// Takes up again losses that may pass.
@@ -131,18 +130,18 @@ part! {
 }
 
 part! {
-    /// From settled to filed: segments, their receipts, and what takes the place of small ones.
+    /// From completed to filed: segments, their receipts, and what takes the place of small ones.
     Filing {
-        /// Closes segments of what is settled, to be filed in sinks.
-        close_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
-        /// The segments that are closed and not filed in every sink, with those they can be filed in.
+        /// Seals segments of what is completed, to be filed in sinks.
+        seal_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
+        /// The segments that are sealed and not filed in every sink, with those they can be filed in.
         unfiled() -> BTreeMap<i64, Vec<String>>;
-        /// A closed segment, the same whenever it is read.
+        /// A sealed segment, the same whenever it is read.
         segment(number: i64) -> Segment;
         /// Acknowledges that a sink holds a segment; see [`Queue::filed`].
         filed(segment: &Segment, sink: String, keep: bool, now: u64) -> Acknowledged;
         /// How many conversations wait to be filed in some sink.
-        closing() -> u64;
+        sealed() -> u64;
         /// The bytes that are fixed for a segment's receipt in a sink.
         fixed_receipt(segment: i64, sink: String) -> Option<Vec<u8>>;
         /// Fixes the bytes of a segment's receipt in a sink, unless some are; returns those that are.

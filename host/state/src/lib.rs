@@ -6,9 +6,9 @@
 //! returns. No link and no secret is ever kept.
 
 mod claims;
-mod close;
 mod commit;
 mod compact;
+mod complete;
 pub mod conformance;
 mod copies;
 mod counters;
@@ -25,8 +25,8 @@ mod reader;
 mod recover;
 mod repair;
 mod schema;
+mod seal;
 mod search;
-mod settle;
 mod sinks;
 mod split;
 mod status;
@@ -44,9 +44,9 @@ use std::{
     },
 };
 
-pub use close::Acknowledged;
 pub use commit::{Committed, goes_on};
 pub use compact::SupersededSegment;
+pub use complete::Completion;
 pub use copies::Copied;
 use counters::{count, counted, set};
 pub use delivered::SinkLag;
@@ -61,8 +61,8 @@ use reader::Reader;
 pub use recover::ReceiptSummary;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension};
+pub use seal::Acknowledged;
 pub use search::{Counted, Searched, SearchedRange};
-pub use settle::Settling;
 pub use sinks::{KnownSink, Lacking};
 use split::insert_splits;
 pub use status::Status;

@@ -16,14 +16,14 @@ macro_rules! word {
     (Found) => {
         "'found'"
     };
-    (Settled) => {
-        "'settled'"
+    (Completed) => {
+        "'completed'"
     };
-    (Closing) => {
-        "'closing'"
+    (Sealed) => {
+        "'sealed'"
     };
-    (Kept) => {
-        "'kept'"
+    (Compactable) => {
+        "'compactable'"
     };
     (Filed) => {
         "'filed'"
@@ -57,7 +57,7 @@ macro_rules! stage {
             "status IN (",
             $crate::life_cycle::word!(Filed),
             ", ",
-            $crate::life_cycle::word!(Kept),
+            $crate::life_cycle::word!(Compactable),
             ")"
         )
     };
@@ -77,11 +77,11 @@ pub enum Stage {
     /// The source has said what became of it; its artifacts may still be under way.
     Reported,
     /// Its outcome is final: nothing is left to do but to file it.
-    Settled,
+    Completed,
     /// In a segment that is being filed in each sink.
-    Closing,
+    Sealed,
     /// In every sink. Its details stay until its segment has become part of a larger one, or no other can.
-    Kept,
+    Compactable,
     /// In every sink. The receipts have its details; here are ids, counts, and what another attempt at a
     /// loss would need.
     Filed,
@@ -93,9 +93,9 @@ impl Stage {
         Stage::Wanted,
         Stage::Fetching,
         Stage::Reported,
-        Stage::Settled,
-        Stage::Closing,
-        Stage::Kept,
+        Stage::Completed,
+        Stage::Sealed,
+        Stage::Compactable,
         Stage::Filed,
     ];
 
@@ -104,9 +104,9 @@ impl Stage {
     pub const fn status(self) -> &'static str {
         match self {
             Stage::Wanted | Stage::Fetching | Stage::Reported => unquoted(word!(Found)),
-            Stage::Settled => unquoted(word!(Settled)),
-            Stage::Closing => unquoted(word!(Closing)),
-            Stage::Kept => unquoted(word!(Kept)),
+            Stage::Completed => unquoted(word!(Completed)),
+            Stage::Sealed => unquoted(word!(Sealed)),
+            Stage::Compactable => unquoted(word!(Compactable)),
             Stage::Filed => unquoted(word!(Filed)),
         }
     }
@@ -118,9 +118,9 @@ impl Stage {
             Stage::Wanted => stage!(Wanted),
             Stage::Fetching => stage!(Fetching),
             Stage::Reported => stage!(Reported),
-            Stage::Settled => stage!(Settled),
-            Stage::Closing => stage!(Closing),
-            Stage::Kept => stage!(Kept),
+            Stage::Completed => stage!(Completed),
+            Stage::Sealed => stage!(Sealed),
+            Stage::Compactable => stage!(Compactable),
             Stage::Filed => stage!(Filed),
         }
     }
@@ -134,8 +134,8 @@ impl Stage {
                 "segment IS NULL AND bundle IS NULL AND lost = 0 AND objects = 0"
             }
             Stage::Reported => "segment IS NULL AND lost = 0 AND objects = 0",
-            Stage::Settled => "segment IS NULL AND outcome IS NOT NULL AND record IS NOT NULL",
-            Stage::Closing | Stage::Kept => {
+            Stage::Completed => "segment IS NULL AND outcome IS NOT NULL AND record IS NOT NULL",
+            Stage::Sealed | Stage::Compactable => {
                 "segment IS NOT NULL AND outcome IS NOT NULL AND record IS NOT NULL"
             }
             // Personal data has left, unless another attempt needs it.
@@ -149,7 +149,7 @@ impl Stage {
     pub const fn is_final(self) -> bool {
         matches!(
             self,
-            Stage::Settled | Stage::Closing | Stage::Kept | Stage::Filed
+            Stage::Completed | Stage::Sealed | Stage::Compactable | Stage::Filed
         )
     }
 }
@@ -180,13 +180,13 @@ pub enum Transition {
     /// More of it may come: it is requested once more.
     Postponed,
     /// Nothing is left to do for it: its outcome is final.
-    Settled,
+    Completed,
     /// Its objects were copied from a sink that has them to those that lack it.
     CopiedBetweenSinks,
     /// A segment takes it.
-    Closed,
+    Sealed,
     /// Every sink has its segment, which may still be compacted.
-    Kept,
+    FiledCompactable,
     /// Every sink has its segment.
     Filed,
     /// Every sink has its segment, but there is more of it at the source by now.
@@ -195,8 +195,8 @@ pub enum Transition {
     Compacted,
     /// Its segment is not compacted any more.
     Released,
-    /// There is more of it at the source, or its loss is tried again, while it is kept.
-    TakenUpWhileKept,
+    /// There is more of it at the source, or its loss is tried again, while it can be compacted.
+    TakenUpWhileCompactable,
     /// There is more of it at the source, its loss is tried again, or a sink lacks it.
     TakenUp,
 }
@@ -212,15 +212,15 @@ impl Transition {
         Transition::Reported,
         Transition::Divided,
         Transition::Postponed,
-        Transition::Settled,
+        Transition::Completed,
         Transition::CopiedBetweenSinks,
-        Transition::Closed,
-        Transition::Kept,
+        Transition::Sealed,
+        Transition::FiledCompactable,
         Transition::Filed,
         Transition::GrownMeanwhile,
         Transition::Compacted,
         Transition::Released,
-        Transition::TakenUpWhileKept,
+        Transition::TakenUpWhileCompactable,
         Transition::TakenUp,
     ];
 
@@ -228,25 +228,25 @@ impl Transition {
     /// No two transitions have the same.
     #[must_use]
     pub const fn ends(self) -> (Option<Stage>, Stage) {
-        use Stage::{Closing, Fetching, Filed, Kept, Reported, Settled, Wanted};
+        use Stage::{Compactable, Completed, Fetching, Filed, Reported, Sealed, Wanted};
         match self {
             Transition::Found => (None, Wanted),
-            Transition::FoundWithOutcome => (None, Settled),
+            Transition::FoundWithOutcome => (None, Completed),
             Transition::Proven => (None, Filed),
             Transition::FetchBegun => (Some(Wanted), Fetching),
             Transition::ReportedByASearch => (Some(Wanted), Reported),
             Transition::Reported => (Some(Fetching), Reported),
             Transition::Divided => (Some(Fetching), Wanted),
             Transition::Postponed => (Some(Reported), Wanted),
-            Transition::Settled => (Some(Reported), Settled),
-            Transition::CopiedBetweenSinks => (Some(Wanted), Settled),
-            Transition::Closed => (Some(Settled), Closing),
-            Transition::Kept => (Some(Closing), Kept),
-            Transition::Filed => (Some(Closing), Filed),
-            Transition::GrownMeanwhile => (Some(Closing), Wanted),
-            Transition::Compacted => (Some(Kept), Closing),
-            Transition::Released => (Some(Kept), Filed),
-            Transition::TakenUpWhileKept => (Some(Kept), Wanted),
+            Transition::Completed => (Some(Reported), Completed),
+            Transition::CopiedBetweenSinks => (Some(Wanted), Completed),
+            Transition::Sealed => (Some(Completed), Sealed),
+            Transition::FiledCompactable => (Some(Sealed), Compactable),
+            Transition::Filed => (Some(Sealed), Filed),
+            Transition::GrownMeanwhile => (Some(Sealed), Wanted),
+            Transition::Compacted => (Some(Compactable), Sealed),
+            Transition::Released => (Some(Compactable), Filed),
+            Transition::TakenUpWhileCompactable => (Some(Compactable), Wanted),
             Transition::TakenUp => (Some(Filed), Wanted),
         }
     }

@@ -47,8 +47,8 @@ pub fn hashed(id: &str) -> u64 {
 
 impl Queue {
     /// Notes that a sink's files of a segment are wrong, and that it lacks the conversations of it, those
-    /// left out that are sound: these are settled anew. The files give way once all of the day that the
-    /// sink lacks is filed in it. Returns how many are settled; none, and nothing is noted, if some of the
+    /// left out that are sound: these are completed anew. The files give way once all of the day that the
+    /// sink lacks is filed in it. Returns how many are completed; none, and nothing is noted, if some of the
     /// conversations are on their way to another sink.
     ///
     /// # Errors

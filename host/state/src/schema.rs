@@ -14,11 +14,11 @@ pub(super) const VERSION: i64 = 3;
 // and `newer_revision` how much there was by the time it was under way. `together` is how many conversations one
 // fetch may hold that this one is in, where an earlier fetch with more of them failed. `reported` says
 // that a run that came to its end has named its loss. Conversations lie in the order in which they were
-// found, and not of their ids, so that what is settled and filed together lies together. `wanting` are
+// found, and not of their ids, so that what is completed and filed together lies together. `wanting` are
 // sinks that lack a conversation which others have: it is brought to these alone, as a `further` attempt
 // where they have had it before. `live` says that it had not ended when it was found. `replaced` are
 // segments whose files are to be removed from sinks, once these have another one, and `stale_segment` those
-// that a kept conversation was taken out of again, whose files report what is no longer so. `backlog` is
+// that a compactable conversation was taken out of again, whose files report what is no longer so. `backlog` is
 // what some sinks have and others lack, and what waits, `pending`, for sinks that are away and alone want
 // it. `filing` are the sinks that a segment is to be filed in, with the bytes of its receipt once these
 // are fixed. An object with `aside` was kept although it is not what it claims to be; `file` is its part
@@ -47,9 +47,9 @@ CREATE INDEX conversation_fetching ON conversation(fetch)
   WHERE ", stage!(Fetching), ";
 CREATE INDEX conversation_ready ON conversation(id)
   WHERE ", stage!(Reported), ";
-CREATE INDEX conversation_settled ON conversation(day, id) WHERE ", stage!(Settled), ";
-CREATE INDEX conversation_closing ON conversation(segment) WHERE ", stage!(Closing), ";
-CREATE INDEX conversation_kept ON conversation(day, segment) WHERE ", stage!(Kept), ";
+CREATE INDEX conversation_completed ON conversation(day, id) WHERE ", stage!(Completed), ";
+CREATE INDEX conversation_sealed ON conversation(segment) WHERE ", stage!(Sealed), ";
+CREATE INDEX conversation_compactable ON conversation(day, segment) WHERE ", stage!(Compactable), ";
 CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
 CREATE INDEX conversation_losses ON conversation(id) WHERE lost = 1;
 CREATE INDEX conversation_live ON conversation(start) WHERE live = 1;
@@ -101,7 +101,7 @@ CREATE TABLE alike (conversation TEXT PRIMARY KEY, day TEXT NOT NULL, outcome TE
   attempt INTEGER NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, revision INTEGER) WITHOUT ROWID;
 ";
 
-/// From version 1 to version 2, besides what is added.
+/// From version 1 to version 2, besides what is added, by the names of version 3.
 const FROM_1: &str = concat!(
     "
 ALTER TABLE conversation ADD COLUMN together INTEGER;
@@ -119,7 +119,29 @@ UPDATE conversation SET reported = 1 WHERE lost = 1 AND ",
 );
 
 /// From the names of versions 1 and 2 to those of version 3, but for the table that version 1 had not yet.
-const RENAMED: &str = "
+const RENAMED: &str = concat!(
+    "
+DROP INDEX IF EXISTS conversation_settled;
+DROP INDEX IF EXISTS conversation_closing;
+DROP INDEX IF EXISTS conversation_kept;
+UPDATE conversation SET ",
+    stage!(Completed),
+    " WHERE status = 'settled';
+UPDATE conversation SET ",
+    stage!(Sealed),
+    " WHERE status = 'closing';
+UPDATE conversation SET ",
+    stage!(Compactable),
+    " WHERE status = 'kept';
+CREATE INDEX conversation_completed ON conversation(day, id) WHERE ",
+    stage!(Completed),
+    ";
+CREATE INDEX conversation_sealed ON conversation(segment) WHERE ",
+    stage!(Sealed),
+    ";
+CREATE INDEX conversation_compactable ON conversation(day, segment) WHERE ",
+    stage!(Compactable),
+    ";
 DROP INDEX conversation_grown;
 DROP INDEX owed_conversation;
 DROP INDEX owed_artifact;
@@ -133,7 +155,8 @@ ALTER TABLE outdated RENAME TO stale_segment;
 CREATE INDEX conversation_newer ON conversation(segment) WHERE newer_revision IS NOT NULL;
 CREATE INDEX backlog_conversation ON backlog(conversation);
 CREATE INDEX backlog_artifact ON backlog(artifact);
-";
+"
+);
 
 /// The state of a database: new, or of which version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +213,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
         })?;
     }
     let transaction = connection.transaction()?;
+    transaction.execute_batch(RENAMED)?;
     match from {
         1 => {
             transaction.execute_batch(FROM_1)?;
@@ -197,7 +221,6 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, from: i64) -> ru
         }
         _ => transaction.execute_batch("ALTER TABLE alike RENAME COLUMN extent TO revision")?,
     }
-    transaction.execute_batch(RENAMED)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

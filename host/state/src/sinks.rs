@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Queue, QueueError,
-    close::{count_filed, forget},
     fetch::Filed,
     life_cycle::stage,
     object_row,
+    seal::{count_filed, forget},
 };
 use recording_host_model::{ConversationRecord, Object, Outcome};
 
@@ -151,7 +151,7 @@ impl Queue {
                     "SELECT EXISTS (SELECT 1 FROM conversation WHERE (",
                     stage!(InEverySink),
                     " OR ",
-                    stage!(Closing),
+                    stage!(Sealed),
                     "))
                  OR EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')"
                 ),
@@ -173,12 +173,12 @@ impl Queue {
                 concat!("INSERT OR IGNORE INTO backlog (sink, artifact, split, conversation)
                  SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
                  (conversation IS NOT NULL OR EXISTS (SELECT 1 FROM conversation AS c WHERE c.bundle = a.key
-                   AND (", stage!(Found), " OR ", stage!(Settled), " OR ", stage!(Closing), ")))"),
+                   AND (", stage!(Found), " OR ", stage!(Completed), " OR ", stage!(Sealed), ")))"),
             )?
             .execute([&sink])?;
             tx.prepare_cached(
                 concat!("INSERT OR IGNORE INTO filing (segment, sink)
-                 SELECT DISTINCT segment, ?1 FROM conversation WHERE ", stage!(Closing)),
+                 SELECT DISTINCT segment, ?1 FROM conversation WHERE ", stage!(Sealed)),
             )?
             .execute([&sink])?;
             keep_none(tx)?;
@@ -311,7 +311,7 @@ impl Queue {
     }
 
     /// Notes what sinks were given that lacked it. A conversation with all of its objects and its record
-    /// is settled; one with its record alone is fetched again; all else is left for a search to find.
+    /// is completed; one with its record alone is fetched again; all else is left for a search to find.
     /// `refused` are sinks that do not take it. Returns how many are to be fetched.
     ///
     /// # Errors
@@ -373,7 +373,7 @@ pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::R
     }
     tx.prepare_cached(concat!(
         "UPDATE conversation SET ",
-        stage!(Settled),
+        stage!(Completed),
         ", record = ?2, outcome = ?3, objects = ?4, bytes = ?5, lost = ?6,
          revision = ifnull(?7, revision), reported = 1 WHERE id = ?1"
     ))?
@@ -437,14 +437,17 @@ pub(super) fn lack(tx: &Transaction<'_>, id: &str, sink: &str) -> rusqlite::Resu
     .execute([id, sink])
 }
 
-/// Lets go of what is kept to be compacted: its conversations are to be filed elsewhere, too, and a
+/// Lets go of what could be compacted: its conversations are to be filed elsewhere, too, and a
 /// conversation is in one segment at a time.
 pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let kept: Vec<String> = tx
-        .prepare_cached(concat!("SELECT id FROM conversation WHERE ", stage!(Kept)))?
+    let compactable: Vec<String> = tx
+        .prepare_cached(concat!(
+            "SELECT id FROM conversation WHERE ",
+            stage!(Compactable)
+        ))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    forget(tx, &kept)?;
+    forget(tx, &compactable)?;
     tx.execute("DELETE FROM stale_segment", []).map(drop)
 }
 
@@ -453,23 +456,23 @@ fn release(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let done: Vec<i64> = tx
         .prepare_cached(concat!(
             "SELECT DISTINCT segment FROM conversation AS c WHERE ",
-            stage!(Closing),
+            stage!(Sealed),
             "
              AND NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = c.segment)"
         ))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for segment in done {
-        let closing: Vec<(String, String)> = tx
+        let sealed: Vec<(String, String)> = tx
             .prepare_cached(concat!(
                 "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
-                stage!(Closing)
+                stage!(Sealed)
             ))?
             .query_map([segment], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();
-        for (id, outcome) in closing {
+        for (id, outcome) in sealed {
             let outcome: Outcome = super::parsed(&outcome)?;
             *outcomes
                 .entry(format!("outcome:{}", outcome.word()))

@@ -28,7 +28,7 @@ pub struct Status {
     pub fetching: u64,
     /// Artifacts handed over and not stored yet.
     pub pending: u64,
-    /// Conversations that are settled, but not filed in every sink.
+    /// Conversations that are completed, but not filed in every sink.
     pub unfiled: u64,
     /// How far sinks are behind after an outage.
     pub behind: BTreeMap<String, SinkLag>,
@@ -152,10 +152,10 @@ impl Queue {
                     .unwrap_or_default(),
                 unfiled: number(concat!(
                     "SELECT (SELECT count(*) FROM conversation WHERE ",
-                    stage!(Settled),
+                    stage!(Completed),
                     ")
                      + (SELECT count(*) FROM conversation WHERE ",
-                    stage!(Closing),
+                    stage!(Sealed),
                     ")
                      + (SELECT count(*) FROM conversation WHERE ",
                     stage!(Reported),
@@ -210,9 +210,9 @@ fn progress(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Progress> {
     // What waits to be fetched may be very much; what is between there and the receipts is bounded.
     let ready = number(concat!(
         "SELECT (SELECT count(*) FROM conversation WHERE ",
-        stage!(Settled),
+        stage!(Completed),
         ") + (SELECT count(*) FROM conversation WHERE ",
-        stage!(Closing),
+        stage!(Sealed),
         ")"
     ))?;
     let reported = number(concat!(

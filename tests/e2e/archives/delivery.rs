@@ -58,7 +58,7 @@ async fn serve(bodies: Vec<Vec<u8>>, sized: bool) -> (String, Arc<AtomicUsize>) 
 /// The result of delivering an archive.
 pub(super) struct Arrived {
     pub(super) files: BTreeMap<String, Vec<u8>>,
-    pub(super) settled: BTreeMap<String, CompletedConversation>,
+    pub(super) completed: BTreeMap<String, CompletedConversation>,
     pub(super) downloads: usize,
     pub(super) contents: ArtifactContents,
 }
@@ -66,7 +66,7 @@ pub(super) struct Arrived {
 impl Arrived {
     /// Code and message of what is missing of a conversation.
     pub(super) fn missing(&self, conversation: &str) -> Vec<(String, String)> {
-        match &self.settled[conversation].outcome {
+        match &self.completed[conversation].outcome {
             Outcome::Partial { missing } => missing.clone(),
             Outcome::Failed { code, message } => vec![(code.clone(), message.clone())],
             _ => Vec::new(),
@@ -85,8 +85,8 @@ impl Arrived {
     /// Every object of the rows is there as they say, and no object is there but those.
     pub(super) fn proven(&self) {
         let mut told = BTreeMap::new();
-        for settled in self.settled.values() {
-            for object in settled.objects.values().flatten() {
+        for completed in self.completed.values() {
+            for object in completed.objects.values().flatten() {
                 told.insert(object.key.clone(), (object.size, object.sha256.clone()));
             }
         }
@@ -272,20 +272,20 @@ pub(super) async fn delivered(
         backlog: Vec::new(),
     };
     queue.delivered(vec![done]).await.unwrap();
-    let mut settled = BTreeMap::new();
-    queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
+    let mut completed = BTreeMap::new();
+    queue.complete(u64::MAX / 4, 0, 0).await.unwrap();
     let sinks = vec!["lake".to_owned()];
-    queue.close_segments(1, 100, sinks).await.unwrap();
+    queue.seal_segments(1, 100, sinks).await.unwrap();
     for number in queue.unfiled().await.unwrap().into_keys() {
         let segment = queue.segment(number).await.unwrap();
-        let closed = segment.conversations.into_iter();
-        settled.extend(closed.map(|one| (one.id.clone(), one)));
+        let sealed = segment.conversations.into_iter();
+        completed.extend(sealed.map(|one| (one.id.clone(), one)));
     }
-    assert_eq!(settled.len(), 3);
+    assert_eq!(completed.len(), 3);
     assert_eq!(spooled(&folder.path().join("data")), 0);
     Ok(Arrived {
         files: files(&output),
-        settled,
+        completed,
         downloads: downloads.load(Ordering::SeqCst),
         contents,
     })

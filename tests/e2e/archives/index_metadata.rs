@@ -14,7 +14,7 @@ use super::{
 fn rows(arrived: &Arrived, conversation: &str) -> Vec<Value> {
     let mut writer = Writer::new(RowSettings::default(), Vec::new()).unwrap();
     writer
-        .write(&arrived.settled[conversation], "lake")
+        .write(&arrived.completed[conversation], "lake")
         .unwrap();
     let text = String::from_utf8(writer.finish().unwrap()).unwrap();
     text.lines()

@@ -46,10 +46,10 @@ async fn an_index_with_a_byte_that_is_no_text_or_an_object_that_is_no_json_tells
         ]);
         let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
         let shown = String::from_utf8_lossy(&document);
-        let stored = result.settled.values();
+        let stored = result.completed.values();
         let stored = stored.filter(|one| one.outcome == Outcome::Stored);
         assert_eq!(stored.count(), read, "{shown}");
-        let losses = result.settled["c2"].outcome.losses();
+        let losses = result.completed["c2"].outcome.losses();
         let codes: Vec<&str> = losses.iter().map(|(code, _)| code.as_str()).collect();
         let expected: &[&str] = if read == 3 { &[] } else { &["unlisted-entry"] };
         assert_eq!(codes, expected, "{shown}");
@@ -71,21 +71,21 @@ async fn a_file_of_a_bundle_that_is_a_page_is_not_the_recording_that_the_index_c
     ]);
     let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
     for id in ["c1", "c2"] {
-        let settled = &result.settled[id];
-        assert_eq!(settled.outcome.losses()[0].0, "not-a-recording", "{id}");
-        let keys: Vec<&str> = settled
+        let completed = &result.completed[id];
+        assert_eq!(completed.outcome.losses()[0].0, "not-a-recording", "{id}");
+        let keys: Vec<&str> = completed
             .objects_in("lake")
             .iter()
             .map(|one| one.key.as_str())
             .collect();
         assert_eq!(keys, ["bundles/b1.zip"]);
     }
-    assert_eq!(result.settled["c3"].outcome, Outcome::Stored);
+    assert_eq!(result.completed["c3"].outcome, Outcome::Stored);
     let attached = Forge::of([
         Forged::stored("voice.wav", page),
         Forged::stored("empty.mp3", ""),
     ]);
     let result = deliver(recording(), vec![attached.bytes()], ArchiveMode::Unpack).await;
-    assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
-    assert_eq!(result.settled["c1"].objects_in("lake").len(), 2);
+    assert_eq!(result.completed["c1"].outcome, Outcome::Stored);
+    assert_eq!(result.completed["c1"].objects_in("lake").len(), 2);
 }

@@ -44,7 +44,7 @@ async fn an_archive_whose_audio_cannot_all_be_transcoded_loses_none_of_it_in_any
         let names = ["cut.ogg", "one.wav", "picture.png", "same.ogg", "same.wav"];
         assert_eq!(found, names.map(|name| format!("{stem}{name}")));
         assert_eq!(arrived.files[&format!("{stem}cut.ogg")], cut);
-        let conversation = &arrived.settled["c1"];
+        let conversation = &arrived.completed["c1"];
         assert_eq!(conversation.outcome, Outcome::Stored, "nothing is lost");
         let told: BTreeMap<&str, Value> = conversation
             .objects_in("lake")

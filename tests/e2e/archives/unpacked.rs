@@ -33,7 +33,7 @@ async fn a_sink_gets_the_zip_its_files_or_both() {
         let mut expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
         expected.sort_unstable();
         assert_eq!(result.keys(), expected);
-        assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
+        assert_eq!(result.completed["c1"].outcome, Outcome::Stored);
         assert_eq!(result.downloads, 1);
         result.proven();
     }
@@ -62,7 +62,7 @@ async fn a_zip_with_an_encrypted_entry_is_kept_beside_what_could_be_unpacked() {
     result.proven();
     // A sink that wants zips as they came lacks nothing.
     let kept = deliver(recording(), vec![zip.bytes()], ArchiveMode::Keep).await;
-    assert_eq!(kept.settled["c1"].outcome, Outcome::Stored);
+    assert_eq!(kept.completed["c1"].outcome, Outcome::Stored);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn a_download_that_was_damaged_is_cured_by_another() {
     for bad in [flipped, directory, sound[..sound.len() - 30].to_vec()] {
         let result = deliver(recording(), vec![bad, sound.clone()], ArchiveMode::Unpack).await;
         assert_eq!((result.downloads, result.contents.objects.len()), (2, 1));
-        assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
+        assert_eq!(result.completed["c1"].outcome, Outcome::Stored);
         result.proven();
     }
 }
@@ -182,7 +182,7 @@ async fn a_bundle_is_unpacked_by_its_index() {
         "c2/r2/chat.txt",
     ];
     assert_eq!(result.keys(), expected.map(|key| format!("{day}/{key}")));
-    assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
+    assert_eq!(result.completed["c1"].outcome, Outcome::Stored);
     assert_eq!(result.codes("c2"), ["not-in-bundle"]);
     assert!(result.missing("c2")[0].1.contains("c2/r8.wav"));
     assert_eq!(
@@ -193,7 +193,7 @@ async fn a_bundle_is_unpacked_by_its_index() {
     result.proven();
     let kept = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Keep).await;
     assert_eq!(kept.keys(), ["bundles/b1.zip"]);
-    let members = kept.settled["c2"].objects["lake"].iter();
+    let members = kept.completed["c2"].objects["lake"].iter();
     let members: Vec<_> = members.map(|object| object.member.as_deref()).collect();
     assert_eq!(members, [Some("c2/r2.zip")]);
     kept.proven();
@@ -218,7 +218,7 @@ async fn a_flaw_in_a_bundle_concerns_those_alone_whose_files_have_it() {
         ])),
     ]);
     let result = deliver(bundle(), vec![zip.bytes()], ArchiveMode::Unpack).await;
-    assert_eq!(result.settled["c1"].outcome, Outcome::Stored);
+    assert_eq!(result.completed["c1"].outcome, Outcome::Stored);
     assert_eq!(result.codes("c2"), ["encrypted-entry"]);
     assert_eq!(result.codes("c3"), ["damaged-entry"]);
     let day = "recordings/2026/01/01";
@@ -241,7 +241,7 @@ async fn a_broken_bundle_is_kept_and_reported_for_each_conversation_in_it() {
         assert_eq!(result.files["bundles/b1.zip"], zip);
         for id in ["c1", "c2", "c3"] {
             assert_eq!(result.codes(id), [code]);
-            assert_eq!(result.settled[id].objects["lake"].len(), 1);
+            assert_eq!(result.completed[id].objects["lake"].len(), 1);
         }
         assert_eq!(result.downloads, 2);
         result.proven();

@@ -92,7 +92,7 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
             .put_bytes("a/b.wav", PutOptions::default(), data.clone())
             .await
             .unwrap();
-        let sealed = stored.sealed.unwrap();
+        let sealed = stored.encrypted.unwrap();
         assert_eq!((stored.size, sealed.key.as_str()), (3 << 20, "a/b.wav.age"));
         let there = store.read("a/b.wav.age").await.unwrap().unwrap();
         assert_eq!(
@@ -111,7 +111,7 @@ async fn a_put_tells_what_is_stored_and_a_repeated_one_replaces_it() {
         .await
         .unwrap();
     assert_eq!(
-        (stored.sealed, store.read("receipt").await.unwrap()),
+        (stored.encrypted, store.read("receipt").await.unwrap()),
         (None, Some(data.to_vec()))
     );
 

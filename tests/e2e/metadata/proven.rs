@@ -13,11 +13,14 @@ async fn the_highest_attempt_counts() {
     let attempts = [
         (
             b"half".as_slice(),
-            settled(1, 1, Outcome::Partial { missing }, vec![first]),
+            completed(1, 1, Outcome::Partial { missing }, vec![first]),
         ),
-        (b"whole", settled(1, 2, Outcome::Stored, vec![last.clone()])),
+        (
+            b"whole",
+            completed(1, 2, Outcome::Stored, vec![last.clone()]),
+        ),
     ];
-    for (number, (content, settled)) in (1..).zip(attempts) {
+    for (number, (content, completed)) in (1..).zip(attempts) {
         let info = PutOptions {
             content_type: "audio/wav".to_owned(),
             size: Some(content.len() as u64),
@@ -26,7 +29,7 @@ async fn the_highest_attempt_counts() {
         };
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
-        let segment = segment(number, vec![settled]);
+        let segment = segment(number, vec![completed]);
         receipt::file(&Context::new("export"), &segment, &output, &[])
             .await
             .unwrap();
@@ -51,7 +54,7 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
         let output = output(sink.clone(), format, Some(Compression::Gzip));
         receipt::file(
             &Context::new("export"),
-            &segment(1, vec![settled(1, 1, Outcome::NoRecording, Vec::new())]),
+            &segment(1, vec![completed(1, 1, Outcome::NoRecording, Vec::new())]),
             &output,
             &[],
         )

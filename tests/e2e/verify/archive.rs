@@ -70,7 +70,7 @@ fn conversations(day: u64) -> Vec<CompletedConversation> {
         ("page", failed("not-a-recording"), 0),
         ("skipped", skipped, 0),
     ];
-    let settled = |(name, outcome, count): (&str, Outcome, u32)| {
+    let completed = |(name, outcome, count): (&str, Outcome, u32)| {
         let id = format!("{day}-{name}");
         let mut objects: Vec<Object> = (0..count).map(|part| object(&id, part)).collect();
         if name == "page" {
@@ -93,7 +93,7 @@ fn conversations(day: u64) -> Vec<CompletedConversation> {
             lost_in: BTreeMap::new(),
         }
     };
-    let mut all: Vec<CompletedConversation> = outcomes.into_iter().map(settled).collect();
+    let mut all: Vec<CompletedConversation> = outcomes.into_iter().map(completed).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all
 }
@@ -157,7 +157,7 @@ impl Archive {
                 let put = output
                     .sink
                     .put_bytes(&object.key, info, Bytes::from(content));
-                if let Some(sealed) = put.await.unwrap().sealed {
+                if let Some(sealed) = put.await.unwrap().encrypted {
                     object.key = sealed.key;
                     object.stored = Some((sealed.size, sealed.sha256));
                 }

@@ -168,17 +168,17 @@ impl Way {
     }
 
     /// The outcome of each conversation.
-    pub(super) async fn settled(&self) -> BTreeMap<String, CompletedConversation> {
-        self.queue.settle(u64::MAX / 4, 0, 0).await.unwrap();
+    pub(super) async fn completed(&self) -> BTreeMap<String, CompletedConversation> {
+        self.queue.complete(u64::MAX / 4, 0, 0).await.unwrap();
         let sinks = vec!["lake".to_owned()];
-        self.queue.close_segments(1, 100, sinks).await.unwrap();
-        let mut settled = BTreeMap::new();
+        self.queue.seal_segments(1, 100, sinks).await.unwrap();
+        let mut completed = BTreeMap::new();
         for number in self.queue.unfiled().await.unwrap().into_keys() {
             let segment = self.queue.segment(number).await.unwrap();
-            let closed = segment.conversations.into_iter();
-            settled.extend(closed.map(|one| (one.id.clone(), one)));
+            let sealed = segment.conversations.into_iter();
+            completed.extend(sealed.map(|one| (one.id.clone(), one)));
         }
-        settled
+        completed
     }
 }
 
@@ -294,20 +294,20 @@ async fn a_file_that_its_connection_cut_is_no_recording_if_it_says_so_itself() {
         let artifact = way.artifact(("c1", "r1", 0), &body, End::Connection);
         way.commit(std::slice::from_ref(&artifact), 1).await;
         way.end(&artifact).await;
-        let (files, settled) = (way.files(), way.settled().await);
-        let settled = &settled["c1"];
+        let (files, completed) = (way.files(), way.completed().await);
+        let completed = &completed["c1"];
         assert_eq!(files.len(), 1, "{:?}", files.keys());
         assert_eq!(files.contains_key(KEY), is_whole, "{:?}", files.keys());
-        let object = &settled.objects_in("lake")[0];
+        let object = &completed.objects_in("lake")[0];
         assert_eq!(files.get(&object.key), Some(&body));
         assert_eq!(object.aside, !is_whole);
         match is_whole {
-            true => assert_eq!(settled.outcome, Outcome::Stored),
+            true => assert_eq!(completed.outcome, Outcome::Stored),
             false => {
-                let losses = settled.outcome.losses();
+                let losses = completed.outcome.losses();
                 assert_eq!(losses[0].0, "not-a-recording");
                 assert!(losses[0].1.contains(&object.key), "{losses:?}");
-                assert_eq!(settled.outcome.word(), "failed");
+                assert_eq!(completed.outcome.word(), "failed");
                 // By the same link twice, then to keep it.
                 assert_eq!(way.downloads(), 3);
             }
@@ -326,9 +326,9 @@ async fn a_file_that_is_short_at_its_origin_is_stored_and_its_row_says_so() {
         assert_eq!(way.files().get(KEY), Some(&body));
         // It might have been the download.
         assert_eq!(way.downloads(), 2);
-        let settled = &way.settled().await["c1"];
-        assert_eq!(settled.outcome, Outcome::Stored);
-        let note = settled.objects_in("lake")[0].note.as_deref();
+        let completed = &way.completed().await["c1"];
+        assert_eq!(completed.outcome, Outcome::Stored);
+        let note = completed.objects_in("lake")[0].note.as_deref();
         assert_eq!(
             note,
             Some("cut-short: it claims a length of 3244 bytes and has 144")
@@ -409,19 +409,19 @@ async fn fewer_artifacts_than_announced_are_a_loss_that_may_pass() {
     way.end(&one).await;
     way.end(&other).await;
     // Before its time is over, it is requested again.
-    let settling = way.queue.settle(1, 1_000_000, 0).await.unwrap();
-    assert_eq!((settling.settled, settling.postponed), (1, 1));
+    let completion = way.queue.complete(1, 1_000_000, 0).await.unwrap();
+    assert_eq!((completion.completed, completion.postponed), (1, 1));
     way.commit(std::slice::from_ref(&one), 2).await;
-    let settled = way.settled().await;
-    let losses = settled["c1"].outcome.losses();
-    assert_eq!(settled["c1"].outcome.word(), "partial");
+    let completed = way.completed().await;
+    let losses = completed["c1"].outcome.losses();
+    assert_eq!(completed["c1"].outcome.word(), "partial");
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert_eq!(losses[0].0, "fewer-than-announced");
     assert!(
         losses[0].1.contains("2 files, and handed over 1"),
         "{losses:?}"
     );
-    assert_eq!(settled["c2"].outcome, Outcome::Stored);
+    assert_eq!(completed["c2"].outcome, Outcome::Stored);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -431,14 +431,14 @@ async fn what_is_kept_aside_makes_way_for_the_recording() {
     way.commit(std::slice::from_ref(&page), 1).await;
     way.end(&page).await;
     // It may pass: the conversation is requested again.
-    let settling = way.queue.settle(1, 1_000_000, 0).await.unwrap();
-    assert_eq!((settling.settled, settling.postponed), (0, 1));
+    let completion = way.queue.complete(1, 1_000_000, 0).await.unwrap();
+    assert_eq!((completion.completed, completion.postponed), (0, 1));
     let good = way.artifact(("c1", "r1", 0), &wav(100, 100), End::Length);
     way.commit(std::slice::from_ref(&good), 1).await;
     way.end(&good).await;
-    let settled = &way.settled().await["c1"];
-    assert_eq!(settled.outcome, Outcome::Stored);
-    let kept = settled.objects_in("lake").iter();
+    let completed = &way.completed().await["c1"];
+    assert_eq!(completed.outcome, Outcome::Stored);
+    let kept = completed.objects_in("lake").iter();
     let kept: Vec<(&str, bool)> = kept
         .map(|object| (object.key.as_str(), object.aside))
         .collect();
@@ -472,6 +472,6 @@ async fn a_file_whose_type_nobody_told_is_downloaded_once_whatever_it_turns_out_
         way.commit(std::slice::from_ref(&artifact), 1).await;
         way.end(&artifact).await;
         assert_eq!(way.downloads(), 1, "{:?}", way.files().keys());
-        assert_eq!(way.settled().await["c1"].outcome, Outcome::Stored);
+        assert_eq!(way.completed().await["c1"].outcome, Outcome::Stored);
     }
 }

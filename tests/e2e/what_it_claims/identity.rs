@@ -67,9 +67,9 @@ async fn another_recordings_object_is_never_replaced() {
             let files = way.files();
             let keys: BTreeSet<String> = files.keys().map(|key| key.to_lowercase()).collect();
             assert_eq!(keys.len(), IDS.len() * IDS.len(), "{layout} {encrypts}");
-            let settled = way.settled().await;
-            assert_eq!(settled.len(), IDS.len());
-            for one in settled.values() {
+            let completed = way.completed().await;
+            assert_eq!(completed.len(), IDS.len());
+            for one in completed.values() {
                 assert_eq!(one.outcome, Outcome::Stored);
                 assert_eq!(one.objects_in("lake").len(), IDS.len());
                 for object in one.objects_in("lake") {

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
-use crate::place::Place;
+use crate::location::Location;
 
 /// Azure Blob Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -127,10 +127,10 @@ impl SinkKeys for Keys {
         "container"
     }
 
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         let public = format!("https://{}.blob.core.windows.net", self.account);
         let endpoint = self.endpoint.as_deref().unwrap_or(&public);
-        Place::bucket("azure_blob", endpoint, &self.container, &self.prefix)
+        Location::bucket("azure_blob", endpoint, &self.container, &self.prefix)
     }
 
     fn check_place(&self, at: &str) -> Result<(), ConfigError> {

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Secrets, registry::SinkKeys};
-use crate::{check_path, place::Place};
+use crate::{check_path, location::Location};
 
 /// Files in a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,8 +56,8 @@ impl SinkKeys for Keys {
         "path"
     }
 
-    fn place(&self) -> Place {
-        Place::folder(&self.path)
+    fn location(&self) -> Location {
+        Location::folder(&self.path)
     }
 
     fn check_place(&self, at: &str) -> Result<(), ConfigError> {

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
-use crate::place::Place;
+use crate::location::Location;
 
 /// Google Cloud Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -103,10 +103,10 @@ impl SinkKeys for Keys {
         "bucket"
     }
 
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         let endpoint = self.endpoint.as_deref();
         let endpoint = endpoint.unwrap_or("https://storage.googleapis.com");
-        Place::bucket("gcs", endpoint, &self.bucket, &self.prefix)
+        Location::bucket("gcs", endpoint, &self.bucket, &self.prefix)
     }
 
     fn bucket(&self) -> Option<&str> {

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
-use crate::place::Place;
+use crate::location::Location;
 
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -115,9 +115,9 @@ impl Keys {
     }
 }
 
-/// The place below a URL whose path may be a secret: a digest stands for each part of the path.
-fn hidden(url: &Url) -> Place {
-    Place::url("http", url, |part| {
+/// The location below a URL whose path may be a secret: a digest stands for each part of the path.
+fn hidden(url: &Url) -> Location {
+    Location::url("http", url, |part| {
         hex(&Sha256::digest(part))[..12].to_owned()
     })
 }
@@ -130,15 +130,15 @@ impl SinkKeys for Keys {
 
     /// The URL's beginning. One that stands here in plain text may hold a secret all the same, so
     /// that its path is given as a digest; a reference to a secret is given as it is.
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         match Template::new(&self.url.0) {
             Ok(url) => hidden(url.base()),
-            Err(_) => Place::named("http", &self.url.0),
+            Err(_) => Location::named("http", &self.url.0),
         }
     }
 
     /// The URL's beginning, with a secret looked up.
-    fn revealed_place(&self, secrets: &Secrets<'_>) -> Result<Place, ConfigError> {
+    fn revealed_location(&self, secrets: &Secrets<'_>) -> Result<Location, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;

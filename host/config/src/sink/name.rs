@@ -3,7 +3,7 @@
 use super::{ConfigError, key};
 
 /// Refuses a name of a bucket or container that names nothing, or something else than one; `at` is
-/// the sink's place in the configuration.
+/// the sink's path in the configuration.
 pub(super) fn plain_name(at: &str, name: &str, value: &str) -> Result<(), ConfigError> {
     let wrong = |reason: String| Err(key(format!("{at}.{name}"), reason));
     // The name of an access point of Amazon S3 is an ARN, which has slashes.

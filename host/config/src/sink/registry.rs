@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ConfigError, Secrets, key, parse};
-use crate::place::Place;
+use crate::location::Location;
 
 /// The keys of one type of sinks, and what is made of them.
 ///
@@ -22,17 +22,17 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
     fn place_key(&self) -> &'static str;
 
     /// Where its objects lie. A URL that is a reference to a secret is given as that reference.
-    fn place(&self) -> Place;
+    fn location(&self) -> Location;
 
-    /// Its place with secrets in it looked up: it may be compared, and not shown.
+    /// Its location with secrets in it looked up: it may be compared, and not shown.
     ///
     /// # Errors
     /// A secret that is not there.
-    fn revealed_place(&self, _secrets: &Secrets<'_>) -> Result<Place, ConfigError> {
-        Ok(self.place())
+    fn revealed_location(&self, _secrets: &Secrets<'_>) -> Result<Location, ConfigError> {
+        Ok(self.location())
     }
 
-    /// Returns true if its place may be a secret.
+    /// Returns true if its location may be a secret.
     fn may_be_secret(&self) -> bool {
         false
     }
@@ -48,7 +48,7 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// Refuses names that name nothing, or something else than a name; `at` is the sink's place in
+    /// Refuses names that name nothing, or something else than a name; `at` is the sink's path in
     /// the configuration.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ struct Built {
     read: Read,
 }
 
-/// Reads the keys of a sink that stands at this place in the configuration.
+/// Reads the keys of a sink that stands at this path in the configuration.
 type Read = fn(&str, Value) -> Result<Box<dyn SinkKeys>, ConfigError>;
 
 impl Built {
@@ -139,7 +139,7 @@ pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Sch
         .collect()
 }
 
-/// Reads the keys of a sink of the type `name`; `at` is the sink's place in the configuration.
+/// Reads the keys of a sink of the type `name`; `at` is the sink's path in the configuration.
 pub(super) fn read(
     at: &str,
     name: Option<&str>,

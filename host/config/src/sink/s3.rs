@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
-use crate::place::Place;
+use crate::location::Location;
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -275,12 +275,12 @@ impl SinkKeys for Keys {
         "bucket"
     }
 
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         // Whatever the region is: no two buckets of a server share a name.
         let endpoint = self.endpoint.as_deref();
         let server = amazon(self.region.as_deref(), endpoint);
         let server = server.or(endpoint).unwrap_or_default();
-        Place::bucket("s3", server, &self.bucket, &self.prefix)
+        Location::bucket("s3", server, &self.bucket, &self.prefix)
     }
 
     fn bucket(&self) -> Option<&str> {

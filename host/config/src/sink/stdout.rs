@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Secrets, registry::SinkKeys};
-use crate::place::Place;
+use crate::location::Location;
 
 /// One line of JSON for each object on standard output.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,8 +21,8 @@ impl SinkKeys for Keys {
         "type"
     }
 
-    fn place(&self) -> Place {
-        Place::named("stdout", "")
+    fn location(&self) -> Location {
+        Location::named("stdout", "")
     }
 
     fn prints(&self) -> bool {

@@ -102,7 +102,7 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
 
 #[test]
 fn a_condition_on_what_privacy_takes_out_is_found_however_deep_it_stands() {
-    for (field, condition, place) in [
+    for (field, condition, path) in [
         ("queues", json!({ "queues": ["a"] }), "queues"),
         ("divisions", json!({ "divisions": ["a"] }), "divisions"),
         ("agents.name", json!({ "agents": ["a"] }), "agents"),
@@ -129,8 +129,8 @@ fn a_condition_on_what_privacy_takes_out_is_found_however_deep_it_stands() {
     ] {
         let keys = json!({ "type": "filesystem", "path": "x", "condition": condition });
         let sink = SinkConfig::new("lake", keys).unwrap();
-        let found = sink.blind(&privacy_without(field)).map(|(place, _)| place);
-        assert_eq!(found.as_deref(), Some(place), "{field}");
+        let found = sink.blind(&privacy_without(field)).map(|(path, _)| path);
+        assert_eq!(found.as_deref(), Some(path), "{field}");
         assert_eq!(sink.blind(&privacy_without("reason")), None, "{field}");
     }
 }

@@ -168,7 +168,7 @@ fn toml_means_the_same_as_yaml() {
         })
     );
     let error = super::super::key("sinks.lake.list[1].a", "wrong");
-    let error = positions.place(error).to_string();
+    let error = positions.locate(error).to_string();
     assert_eq!(error, "config.toml:7:14: sinks.lake.list[1].a: wrong");
 }
 
@@ -176,7 +176,7 @@ fn toml_means_the_same_as_yaml() {
 fn an_error_about_a_key_tells_where_that_key_or_its_table_stands() {
     let (_, positions) =
         yaml("sinks:\n  lake:\n    when:\n      - a\n      - { b: 1 }\n  my.lake: 1\n").unwrap();
-    for (path, place) in [
+    for (path, position) in [
         ("sinks", "config.yaml:1:1"),
         ("sinks.lake", "config.yaml:2:3"),
         ("sinks.lake.when[0]", "config.yaml:4:9"),
@@ -185,7 +185,7 @@ fn an_error_about_a_key_tells_where_that_key_or_its_table_stands() {
         ("sinks.my.lake", "config.yaml:6:3"),
         ("sources.calls.type", "config.yaml"),
     ] {
-        let error = positions.place(super::super::key(path, "wrong"));
-        assert_eq!(error.to_string(), format!("{place}: {path}: wrong"));
+        let error = positions.locate(super::super::key(path, "wrong"));
+        assert_eq!(error.to_string(), format!("{position}: {path}: wrong"));
     }
 }

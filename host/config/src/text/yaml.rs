@@ -92,7 +92,7 @@ impl From<Location> for Position {
     }
 }
 
-/// Leaves the place out of messages, which stands in front of them.
+/// Leaves the position out of messages, which stands in front of them.
 struct WithoutPlace;
 
 impl Localizer for WithoutPlace {

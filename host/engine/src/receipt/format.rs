@@ -176,7 +176,7 @@ impl ObjectDigest {
     /// That of an object of this length and SHA-256, or of what the sink has made of it.
     pub(super) fn of(key: String, size: u64, sha256: String, stored: PutResult) -> Self {
         let etag = stored.etag;
-        match stored.sealed {
+        match stored.encrypted {
             None => ObjectDigest {
                 key,
                 size,
@@ -290,29 +290,29 @@ impl ReceiptEntry {
     /// and says nothing but ids, codes, lengths and digests: a receipt can be read by the storage
     /// operator.
     pub(super) fn of(
-        settled: &CompletedConversation,
+        completed: &CompletedConversation,
         sink: &str,
         encrypted: bool,
         sidecars: &BTreeMap<String, ObjectDigest>,
     ) -> Self {
-        let all = settled.objects_in(sink);
+        let all = completed.objects_in(sink);
         let told = |aside: bool| {
             let objects = all.iter().filter(move |object| object.aside == aside);
             objects.map(|object| ReceiptObject::of(object, encrypted))
         };
         let mut entry = ReceiptEntry {
-            conversation_id: settled.id.clone(),
+            conversation_id: completed.id.clone(),
             objects: told(false).collect(),
             aside: told(true).collect(),
-            attempt: settled.attempt,
-            extent: settled.revision,
+            attempt: completed.attempt,
+            extent: completed.revision,
             sidecars: all
                 .iter()
                 .filter_map(|object| sidecars.get(&object.key).cloned())
                 .collect(),
             ..ReceiptEntry::default()
         };
-        let mut outcome = settled.outcome.clone();
+        let mut outcome = completed.outcome.clone();
         if encrypted {
             outcome.drop_messages();
         }

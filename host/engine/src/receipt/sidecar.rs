@@ -1,6 +1,6 @@
 //! The files of metadata that lie beside the objects of a segment, where the sink's layout has such.
 //!
-//! They are made of what is settled alone, so that each is the same whenever it is put.
+//! They are made of what is completed alone, so that each is the same whenever it is put.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +30,12 @@ pub(super) async fn put(
         None => BTreeMap::new(),
     };
     let before = &before;
-    let of_each = segment.conversations.iter().flat_map(|settled| {
-        let objects = settled.objects_in(&binding.name).iter();
+    let of_each = segment.conversations.iter().flat_map(|completed| {
+        let objects = completed.objects_in(&binding.name).iter();
         // An object that is kept aside is no recording.
         let objects = objects.filter(|object| !object.aside);
         objects.filter_map(move |object| {
-            let (key, bytes) = layout::sidecar(settled, object)?;
+            let (key, bytes) = layout::sidecar(completed, object)?;
             Some((object.key.clone(), key, bytes))
         })
     });

@@ -205,7 +205,7 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_read() {
 }
 
 fn segment() -> Arc<Segment> {
-    let settled = |number: u32| {
+    let completed = |number: u32| {
         let id = format!("c-{number}");
         let object = Object {
             conversation: id.clone(),
@@ -235,7 +235,7 @@ fn segment() -> Arc<Segment> {
     Arc::new(Segment {
         number: 1,
         day: "1970-01-01".into(),
-        conversations: (1..=2).map(settled).collect(),
+        conversations: (1..=2).map(completed).collect(),
         replaces: Vec::new(),
         apart: false,
     })

@@ -56,7 +56,7 @@ impl Repair<'_> {
         Ok(wrong)
     }
 
-    /// Where other sinks have objects with these digests: by digest, the sink's place and the object.
+    /// Where other sinks have objects with these digests: by digest, the sink's index and the object.
     async fn copies(
         &self,
         day: &str,
@@ -71,8 +71,11 @@ impl Repair<'_> {
             .values()
             .map(|(id, object)| (object.sha256.as_str(), id.as_str()))
             .collect();
-        for (place, binding) in self.bindings.iter().enumerate() {
-            let donor = binding.sink.store().filter(|_| place != self.place);
+        for (sink_index, binding) in self.bindings.iter().enumerate() {
+            let donor = binding
+                .sink
+                .store()
+                .filter(|_| sink_index != self.sink_index);
             let Some(donor) = donor.filter(|_| !binding.sink.encrypts()) else {
                 continue;
             };
@@ -81,7 +84,7 @@ impl Repair<'_> {
                 for (id, object) in entries(donor, &key).await? {
                     if wanted.get(object.sha256.as_str()) == Some(&id.as_str()) {
                         let of = copies.entry(object.sha256.clone()).or_default();
-                        of.push((place, object));
+                        of.push((sink_index, object));
                     }
                 }
             }
@@ -96,8 +99,8 @@ impl Repair<'_> {
         object: &ReceiptObject,
     ) -> Result<bool, RepairError> {
         let binding = self.binding();
-        for (place, copy) in copies.get(&object.sha256).into_iter().flatten() {
-            let Some(donor) = self.bindings[*place].sink.store() else {
+        for (sink_index, copy) in copies.get(&object.sha256).into_iter().flatten() {
+            let Some(donor) = self.bindings[*sink_index].sink.store() else {
                 continue;
             };
             let from = ReceiptObject {
@@ -105,7 +108,7 @@ impl Repair<'_> {
                 content_type: object.content_type.clone(),
                 ..copy.clone()
             };
-            let copied = copy_object(donor, &from, (self.place, binding), &object.key).await;
+            let copied = copy_object(donor, &from, (self.sink_index, binding), &object.key).await;
             match copied {
                 Ok(Some(_)) => return Ok(true),
                 Ok(None) => {}

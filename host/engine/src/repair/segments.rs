@@ -196,7 +196,7 @@ impl Repair<'_> {
             return Ok(None);
         };
         // Rows that nothing vouches for may have been changed, and lack something. Nothing is filed anew in
-        // the place of a later attempt.
+        // the sink_index of a later attempt.
         let complete = entry.outcome().losses().is_empty();
         if let Some((attempt, objects)) = self.queue.last_filed(id.to_owned()).await?
             && (entry.attempt != attempt || (complete && (entry.objects.len() as u64) < objects))

@@ -14,14 +14,14 @@ use recording_host_sink::{Body, PutOptions, PutResult, SinkError, Store};
 /// How many parts of a recording are looked for when the key of an object is read.
 const PARTS: u32 = 1000;
 
-/// A failure of the sink in a place, or of the donor.
+/// A failure of the sink with an index, or of the donor.
 pub(crate) type Failure = (Option<usize>, SinkError);
 
 /// Copies all objects of a conversation; none if that cannot be done: the donor has them in another
 /// form, or not as its receipt says.
 pub(super) async fn copy(
     donor: &SinkBinding,
-    (place, binding): (usize, &SinkBinding),
+    (sink_index, binding): (usize, &SinkBinding),
     about: &About,
     entry: &ReceiptEntry,
     restored: &Restored,
@@ -46,13 +46,13 @@ pub(super) async fn copy(
         let Some(key) = key_in(donor, binding, about, id, told, aside) else {
             return Ok(None);
         };
-        let Some(stored) = object(store, told, (place, binding), &key).await? else {
+        let Some(stored) = object(store, told, (sink_index, binding), &key).await? else {
             return Ok(None);
         };
         let mut object = as_object(id, told, aside, restored);
         object.key = key;
         object.etag = stored.etag;
-        if let Some(sealed) = stored.sealed {
+        if let Some(sealed) = stored.encrypted {
             object.key = sealed.key;
             object.stored = Some((sealed.size, sealed.sha256));
         }
@@ -102,7 +102,7 @@ fn key_in(
 pub(crate) async fn object(
     store: &dyn Store,
     told: &ReceiptObject,
-    (place, binding): (usize, &SinkBinding),
+    (sink_index, binding): (usize, &SinkBinding),
     key: &str,
 ) -> Result<Option<PutResult>, Failure> {
     let Some(mut from) = store.get(&told.key).await.map_err(|error| (None, error))? else {
@@ -140,7 +140,7 @@ pub(crate) async fn object(
         (Fed::Right, Ok(stored)) => Ok(Some(stored)),
         // The put broke off, because what came was wrong.
         (Fed::Wrong, _) => Ok(None),
-        (Fed::Right | Fed::Stopped, Err(error)) => Err((Some(place), error)),
+        (Fed::Right | Fed::Stopped, Err(error)) => Err((Some(sink_index), error)),
         // A sink that does not read to the end has not stored it.
         (Fed::Stopped, Ok(_)) => Ok(None),
     }

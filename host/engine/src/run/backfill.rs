@@ -51,8 +51,9 @@ impl Engine {
         }
         let lacking = self.queue.lacking().await?;
         let names: Vec<String> = lacking.into_keys().collect();
-        let mut places = self.places(&names);
-        if names.is_empty() || places.all(|place| in_flight.sinks.is_unavailable(place)) {
+        let mut indexes = self.indexes(&names);
+        if names.is_empty() || indexes.all(|sink_index| in_flight.sinks.is_unavailable(sink_index))
+        {
             in_flight.backfill.due = false;
             in_flight.backfill.jobs.clear();
             return Ok(());
@@ -60,7 +61,7 @@ impl Engine {
         let there = in_flight.sinks.available();
         if there
             .iter()
-            .any(|place| in_flight.sinks.is_paused(*place, now))
+            .any(|sink_index| in_flight.sinks.is_paused(*sink_index, now))
         {
             return Ok(());
         }
@@ -151,14 +152,18 @@ impl Engine {
     pub(super) async fn any_away_lacks(&self, in_flight: &InFlight) -> Result<bool, RunError> {
         let lacking = self.queue.lacking().await?;
         let names: Vec<String> = lacking.into_keys().collect();
-        let mut places = self.places(&names);
-        Ok(places.any(|place| in_flight.sinks.is_unavailable(place))
-            || !in_flight.backfill.is_done())
+        let mut indexes = self.indexes(&names);
+        Ok(
+            indexes.any(|sink_index| in_flight.sinks.is_unavailable(sink_index))
+                || !in_flight.backfill.is_done(),
+        )
     }
 
     fn fill_failed(&self, error: ReplicateError, in_flight: &mut InFlight) -> Result<(), RunError> {
         match error {
-            ReplicateError::Sink(place, error) => self.sink_failed(place, error, in_flight),
+            ReplicateError::Sink(sink_index, error) => {
+                self.sink_failed(sink_index, error, in_flight)
+            }
             ReplicateError::Queue(error) => Err(error.into()),
         }
     }

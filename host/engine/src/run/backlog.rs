@@ -40,8 +40,8 @@ impl Engine {
 pub(super) fn losses(segment: &Segment) -> BTreeMap<String, usize> {
     let mut losses = BTreeMap::new();
     if segment.is_whole() {
-        for settled in &segment.conversations {
-            for (code, _) in settled.outcome.losses() {
+        for completed in &segment.conversations {
+            for (code, _) in completed.outcome.losses() {
                 *losses.entry(code).or_default() += 1;
             }
         }

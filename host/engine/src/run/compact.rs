@@ -25,14 +25,14 @@ impl Engine {
             return Ok(false);
         }
         let mut sinks = Vec::new();
-        for (place, binding) in self.bindings.iter().enumerate() {
+        for (sink_index, binding) in self.bindings.iter().enumerate() {
             let (true, Some(store)) = (binding.metadata.compact(), binding.sink.store()) else {
                 continue;
             };
             match store.delete(NOTHING).await {
                 Ok(()) => sinks.push(binding.name.clone()),
                 Err(error) if error.retryable => {
-                    self.sink_failed(place, error, in_flight)?;
+                    self.sink_failed(sink_index, error, in_flight)?;
                     return Ok(false);
                 }
                 // An archive may well forbid it.
@@ -50,18 +50,18 @@ impl Engine {
             let named = bindings
                 .enumerate()
                 .find(|(_, it)| it.name == replaced.sink);
-            let store = named.and_then(|(place, it)| Some((place, it.sink.store()?)));
-            let Some((place, store)) = store else {
+            let store = named.and_then(|(sink_index, it)| Some((sink_index, it.sink.store()?)));
+            let Some((sink_index, store)) = store else {
                 continue;
             };
-            if in_flight.sinks.is_paused(place, self.clock.now()) {
+            if in_flight.sinks.is_paused(sink_index, self.clock.now()) {
                 all = false;
                 continue;
             }
             match receipt::remove(store, &self.export, &replaced).await {
                 Ok(()) => self.queue.removed(replaced).await?,
                 Err(error) if error.retryable => {
-                    self.sink_failed(place, error, in_flight)?;
+                    self.sink_failed(sink_index, error, in_flight)?;
                     all = false;
                 }
                 Err(error) => {

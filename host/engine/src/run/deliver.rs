@@ -27,7 +27,7 @@ pub(super) struct TransferDone {
 
 /// The result of probing a sink that was left behind.
 pub(super) struct ProbeDone {
-    place: usize,
+    sink_index: usize,
     result: Result<Health, SinkError>,
 }
 
@@ -49,14 +49,14 @@ impl Engine {
             let Some(mut link) = in_flight.links.take() else {
                 break;
             };
-            let away = |place: &usize| in_flight.sinks.is_unavailable(*place);
+            let away = |sink_index: &usize| in_flight.sinks.is_unavailable(*sink_index);
             link.backlog.extend(link.to.iter().copied().filter(away));
-            link.to.retain(|place| !away(place));
+            link.to.retain(|sink_index| !away(sink_index));
             let transfer = Arc::clone(&self.transfer);
             let to = link
                 .to
                 .iter()
-                .map(|place| Arc::clone(&self.bindings[*place]));
+                .map(|sink_index| Arc::clone(&self.bindings[*sink_index]));
             let bindings: Vec<Arc<SinkBinding>> = to.collect();
             let began = Instant::now();
             let span = link.span.clone();
@@ -124,10 +124,10 @@ impl Engine {
         let mut left = self.took(&mut link, &failed, in_flight).await?;
         // One that was away when the download began may be back, and gets it by the same link.
         left.append(&mut link.backlog);
-        for place in left {
-            match in_flight.sinks.is_unavailable(place) {
-                true => link.backlog.push(place),
-                false => link.to.push(place),
+        for sink_index in left {
+            match in_flight.sinks.is_unavailable(sink_index) {
+                true => link.backlog.push(sink_index),
+                false => link.to.push(sink_index),
             }
         }
         if !link.to.is_empty() {
@@ -161,32 +161,32 @@ impl Engine {
         in_flight: &mut InFlight,
     ) -> Result<Vec<usize>, RunError> {
         let mut left = Vec::new();
-        for place in std::mem::take(&mut link.to) {
-            let name = &self.bindings[place].name;
+        for sink_index in std::mem::take(&mut link.to) {
+            let name = &self.bindings[sink_index].name;
             match failed.iter().find(|(sink, _)| sink == name) {
                 Some((_, error)) if error.different.is_some() => {
                     match self
-                        .gives_way(place, &link.artifact.key, error, in_flight)
+                        .gives_way(sink_index, &link.artifact.key, error, in_flight)
                         .await?
                     {
-                        Ok(true) => left.push(place),
-                        Ok(false) => link.occupied.push((place, error.to_string())),
+                        Ok(true) => left.push(sink_index),
+                        Ok(false) => link.occupied.push((sink_index, error.to_string())),
                         Err(error) => {
-                            self.sink_failed(place, error, in_flight)?;
-                            left.push(place);
+                            self.sink_failed(sink_index, error, in_flight)?;
+                            left.push(sink_index);
                         }
                     }
                 }
                 Some((_, error)) => {
-                    self.sink_failed(place, error.clone(), in_flight)?;
-                    left.push(place);
+                    self.sink_failed(sink_index, error.clone(), in_flight)?;
+                    left.push(sink_index);
                 }
                 None => {
                     // One that was left behind meanwhile is back when it has been tried.
-                    if !in_flight.sinks.is_unavailable(place) {
-                        in_flight.sinks.succeeded(place);
+                    if !in_flight.sinks.is_unavailable(sink_index) {
+                        in_flight.sinks.succeeded(sink_index);
                     }
-                    link.took.push(place);
+                    link.took.push(sink_index);
                 }
             }
         }
@@ -199,17 +199,17 @@ impl Engine {
     /// sink that may pass decides nothing.
     async fn gives_way(
         &self,
-        place: usize,
+        sink_index: usize,
         artifact: &ArtifactKey,
         error: &SinkError,
         in_flight: &mut InFlight,
     ) -> Result<Result<bool, SinkError>, RunError> {
-        let binding = &self.bindings[place];
+        let binding = &self.bindings[sink_index];
         let (Some(different), Some(store)) = (&error.different, binding.sink.store()) else {
             return Ok(Ok(false));
         };
         let key = &different.key;
-        if !different.replaceable || in_flight.links.gave_way(place, key) {
+        if !different.replaceable || in_flight.links.gave_way(sink_index, key) {
             return Ok(Ok(false));
         }
         // The name of an archive of many conversations is not theirs alone.
@@ -230,7 +230,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         match removed {
-            Ok(()) => in_flight.links.give_way(place, key),
+            Ok(()) => in_flight.links.give_way(sink_index, key),
             Err(error) if error.retryable => return Ok(Err(error)),
             Err(_) => return Ok(Ok(false)),
         };
@@ -245,10 +245,14 @@ impl Engine {
     fn ended(&self, artifact: String, mut link: Link) -> ArtifactResult {
         if let Some((_, message)) = link.occupied.first() {
             let contents = &mut link.contents;
-            let places: Vec<usize> = link.occupied.iter().map(|(place, _)| *place).collect();
+            let indexes: Vec<usize> = link
+                .occupied
+                .iter()
+                .map(|(sink_index, _)| *sink_index)
+                .collect();
             // What is lost for all sinks is lost for these.
             if contents.lost.is_none() || !contents.lost_in.is_empty() {
-                contents.lost_in.extend(self.names(&places));
+                contents.lost_in.extend(self.names(&indexes));
             }
             contents.lost.get_or_insert_with(|| MissingRecording {
                 conversation: String::new(),
@@ -265,10 +269,10 @@ impl Engine {
         }
     }
 
-    fn names(&self, places: &[usize]) -> Vec<String> {
-        let names = places
+    fn names(&self, indexes: &[usize]) -> Vec<String> {
+        let names = indexes
             .iter()
-            .map(|place| self.bindings[*place].name.clone());
+            .map(|sink_index| self.bindings[*sink_index].name.clone());
         names.collect()
     }
 
@@ -316,21 +320,24 @@ impl Engine {
     /// Notes that a sink failed.
     pub(super) fn sink_failed(
         &self,
-        place: usize,
+        sink_index: usize,
         error: SinkError,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let text = error.to_string();
-        match in_flight.sinks.failed(place, error, self.clock.now())? {
+        match in_flight
+            .sinks
+            .failed(sink_index, error, self.clock.now())?
+        {
             Failure::Again => {}
             Failure::Twice => self.warn(&format!("{text}; retrying")),
-            Failure::Opened => self.on_sink_unavailable(place, &text),
+            Failure::Opened => self.on_sink_unavailable(sink_index, &text),
         }
         Ok(())
     }
 
-    pub(super) fn on_sink_unavailable(&self, place: usize, reason: &str) {
-        let name = &self.bindings[place].name;
+    pub(super) fn on_sink_unavailable(&self, sink_index: usize, reason: &str) {
+        let name = &self.bindings[sink_index].name;
         self.events
             .emit(|| Event::SinkUnavailable { sink: name.clone() });
         self.warn(&format!(
@@ -345,11 +352,11 @@ impl Engine {
         probes: &mut JoinSet<ProbeDone>,
         now: u64,
     ) {
-        for place in in_flight.sinks.take_probes(now) {
-            let binding = Arc::clone(&self.bindings[place]);
+        for sink_index in in_flight.sinks.take_probes(now) {
+            let binding = Arc::clone(&self.bindings[sink_index]);
             probes.spawn(async move {
                 let result = binding.sink.check().await;
-                ProbeDone { place, result }
+                ProbeDone { sink_index, result }
             });
         }
     }
@@ -360,18 +367,18 @@ impl Engine {
         done: ProbeDone,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let ProbeDone { place, result } = done;
-        in_flight.sinks.probed(place);
+        let ProbeDone { sink_index, result } = done;
+        in_flight.sinks.probed(sink_index);
         if let Err(error) = result {
-            return self.sink_failed(place, error, in_flight);
+            return self.sink_failed(sink_index, error, in_flight);
         }
-        if !self.know_again(place, in_flight).await? {
+        if !self.know_again(sink_index, in_flight).await? {
             return Ok(());
         }
-        in_flight.sinks.succeeded(place);
+        in_flight.sinks.succeeded(sink_index);
         in_flight.backfill.look();
-        let backlog = self.replicate_backlog(vec![place], in_flight).await?;
-        let name = &self.bindings[place].name;
+        let backlog = self.replicate_backlog(vec![sink_index], in_flight).await?;
+        let name = &self.bindings[sink_index].name;
         self.events.emit(|| Event::SinkAvailable {
             sink: name.clone(),
             backlog,
@@ -385,12 +392,12 @@ impl Engine {
     /// Has links requested to what some sinks are owed; returns to how many artifacts.
     pub(super) async fn replicate_backlog(
         &self,
-        places: Vec<usize>,
+        indexes: Vec<usize>,
         in_flight: &mut InFlight,
     ) -> Result<usize, RunError> {
-        let names = places
+        let names = indexes
             .iter()
-            .map(|place| self.bindings[*place].name.clone());
+            .map(|sink_index| self.bindings[*sink_index].name.clone());
         let mut count = 0;
         for (split, keys) in self.queue.backlog(names.collect()).await? {
             count += in_flight.links.want(&split, keys);

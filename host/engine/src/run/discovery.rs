@@ -277,7 +277,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         in_flight.discovery.pass(now);
         // What waits for a sink that is away is bounded: then everything waits for it.
-        if in_flight.sinks.any_unavailable() && self.queue.closing().await? >= BEHIND {
+        if in_flight.sinks.any_unavailable() && self.queue.sealed().await? >= BEHIND {
             return Ok(());
         }
         let most = in_flight.fetches.limit();

@@ -1,7 +1,7 @@
 //! The end of a run before its work is done, with what is under way finished: it was asked to drain, or a ceiling
 //! of the configuration is reached.
 
-use super::{Engine, RunError, in_flight::InFlight, settle::Results, tasks::Tasks};
+use super::{Engine, RunError, in_flight::InFlight, results::Results, tasks::Tasks};
 use recording_host_http::Halt;
 
 /// Why no new work begins.
@@ -44,7 +44,7 @@ impl Engine {
         self.drain.borrow().then_some(Ending::Drain)
     }
 
-    /// Ends the run: what is settled is filed. Fails unless all of its work is done.
+    /// Ends the run: what is completed is filed. Fails unless all of its work is done.
     pub(super) async fn end(
         &self,
         ending: Ending,
@@ -52,7 +52,7 @@ impl Engine {
         mut tasks: Tasks,
         results: &mut Results,
     ) -> Result<(), RunError> {
-        self.settle_all(results, &mut tasks.settling, in_flight)
+        self.write_all_results(results, &mut tasks.writing, in_flight)
             .await?;
         if let Ending::Drain = ending
             && in_flight.is_idle()

@@ -33,7 +33,7 @@ pub(super) struct FetchConcurrency {
     /// It does not grow before (ms).
     rest: u64,
     /// When it last grew, or there was no need to (ms).
-    settled: u64,
+    steady: u64,
     /// How often the vendor has refused.
     refusals: u64,
 }
@@ -62,7 +62,7 @@ impl FetchConcurrency {
             limit: most.min(START),
             base: None,
             rest: 0,
-            settled: now,
+            steady: now,
             refusals: 0,
         }
     }
@@ -88,15 +88,15 @@ impl FetchConcurrency {
         let long = |usual: Usual| usual.time > usual.patience * PATIENCE;
         let enough = now < self.rest || demand.usual.is_some_and(long);
         if !demand.waits || demand.limited || enough {
-            self.settled = now;
+            self.steady = now;
             return;
         }
         let grown = match demand.ended {
-            0 if now.saturating_sub(self.settled) < STALLED => return,
+            0 if now.saturating_sub(self.steady) < STALLED => return,
             0 => (self.limit * 0.25).max(1.0),
             ended => f64::from(ended),
         };
-        self.settled = now;
+        self.steady = now;
         self.limit = (self.limit + grown).min(self.most);
     }
 
@@ -112,7 +112,7 @@ impl FetchConcurrency {
             }
         }
         // Where there are no more than before, the vendor may have grown slow by itself.
-        if usual.settled {
+        if usual.converged {
             self.base = Some((self.limit, usual.time));
         }
     }
@@ -140,7 +140,7 @@ mod tests {
     fn usual(time: f64) -> Option<Usual> {
         Some(Usual {
             time,
-            settled: true,
+            converged: true,
             patience: 900_000.0,
         })
     }

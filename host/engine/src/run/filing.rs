@@ -55,14 +55,14 @@ impl Upkeep {
 /// The result of filing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filed {
-    /// True if every sink has all that is closed; one that is unavailable gets it later.
+    /// True if every sink has all that is sealed; one that is unavailable gets it later.
     pub(super) everywhere: bool,
     /// True if there was something to file.
     any: bool,
 }
 
 impl Engine {
-    /// Settles and files what is complete.
+    /// Completes and files conversations.
     pub(super) async fn keep_up(
         &self,
         upkeep: &mut Upkeep,
@@ -71,8 +71,8 @@ impl Engine {
     ) -> Result<(), RunError> {
         let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
-        let settled = self.queue.settle(now, late, confirm).await?;
-        for (code, count) in settled.losses {
+        let completed = self.queue.complete(now, late, confirm).await?;
+        for (code, count) in completed.losses {
             self.events.emit(|| Event::RecordingsLost { code, count });
         }
         let overdue = upkeep.is_overdue(elapsed);
@@ -110,7 +110,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Files what is settled: days with at least `least` conversations.
+    /// Files what is completed: days with at least `least` conversations.
     pub(super) async fn file(
         &self,
         least: usize,
@@ -118,7 +118,7 @@ impl Engine {
     ) -> Result<Filed, RunError> {
         let sinks = self.bindings.iter().map(|binding| binding.name.clone());
         let sinks = sinks.collect();
-        self.queue.close_segments(least, ROWS, sinks).await?;
+        self.queue.seal_segments(least, ROWS, sinks).await?;
         let mut all = true;
         let unfiled = self.queue.unfiled().await?;
         let any = !unfiled.is_empty();
@@ -126,9 +126,9 @@ impl Engine {
             self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
-            let mut places: Vec<usize> = self.places(&sinks).collect();
-            places.retain(|place| !in_flight.sinks.is_paused(*place, self.clock.now()));
-            if places.is_empty() {
+            let mut indexes: Vec<usize> = self.indexes(&sinks).collect();
+            indexes.retain(|sink_index| !in_flight.sinks.is_paused(*sink_index, self.clock.now()));
+            if indexes.is_empty() {
                 all = false;
                 continue;
             }
@@ -136,8 +136,8 @@ impl Engine {
             let small = segment.conversations.len() < ROWS;
             let keep = small && segment.is_whole() && self.may_compact();
             let mut everywhere = false;
-            for place in places {
-                let binding = &self.bindings[place];
+            for sink_index in indexes {
+                let binding = &self.bindings[sink_index];
                 let context = self.receipt_context(&segment.day).await?;
                 let commit = receipt::commit_segment(
                     &self.queue,
@@ -160,7 +160,9 @@ impl Engine {
                         everywhere = filed.everywhere;
                         in_flight.discovery.found(filed.grown > 0);
                     }
-                    Err(CommitError::Sink(error)) => self.sink_failed(place, error, in_flight)?,
+                    Err(CommitError::Sink(error)) => {
+                        self.sink_failed(sink_index, error, in_flight)?
+                    }
                     Err(CommitError::Queue(error)) => return Err(error.into()),
                 }
             }

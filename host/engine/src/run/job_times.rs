@@ -20,9 +20,9 @@ const STEP: f64 = 0.1;
 const NEAR: f64 = 0.1;
 /// The part of that age after which a job is first polled while there are requests to spare.
 const EARLY: f64 = 0.75;
-/// The age is settled if the share of those that were done at it comes so near to the wanted one, over so
+/// The age has converged if the share of those that were done at it comes so near to the wanted one, over so
 /// many of them.
-const SETTLED: f64 = 0.15;
+const CONVERGED: f64 = 0.15;
 const SAMPLE: u32 = 32;
 /// How much older a job grows until it is polled again, as part of its age: polls thin out. While requests
 /// are to spare, as usual, and while others wait for the limit.
@@ -47,7 +47,7 @@ pub(super) struct Usual {
     /// The age at which most of them are done (ms).
     pub(super) time: f64,
     /// True if that is well known.
-    pub(super) settled: bool,
+    pub(super) converged: bool,
     /// How long a source waits for one (ms).
     pub(super) patience: f64,
 }
@@ -115,8 +115,8 @@ impl KindTimes {
     }
 
     /// Returns true if the age at which most are done is well known.
-    fn is_settled(&self) -> bool {
-        self.sample >= SAMPLE && (self.done - DONE).abs() <= SETTLED
+    fn has_converged(&self) -> bool {
+        self.sample >= SAMPLE && (self.done - DONE).abs() <= CONVERGED
     }
 
     /// Notes that a job was done at an age (ms); `counted`: it was not at about the usual age.
@@ -210,7 +210,7 @@ impl JobTimes {
         let kind = self.kinds.get(&self.last)?;
         Some(Usual {
             time: kind.usual?,
-            settled: kind.is_settled(),
+            converged: kind.has_converged(),
             patience: kind.patience as f64,
         })
     }
@@ -419,7 +419,7 @@ mod tests {
             }
         }
         assert!((20_000.0..=22_001.0).contains(&usual(&times)));
-        assert!(!times.usual().unwrap().settled, "it is on its way");
+        assert!(!times.usual().unwrap().converged, "it is on its way");
         assert_eq!(times.waiting(), (500, Some(0)));
     }
 

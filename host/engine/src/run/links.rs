@@ -20,14 +20,14 @@ pub(super) struct Link {
     pub(super) artifact: Artifact,
     /// The split that obtains it anew.
     pub(super) split: String,
-    /// The sinks that it is still to be brought to, by their places.
+    /// The sinks that it is still to be brought to, by their indexes.
     pub(super) to: Vec<usize>,
-    /// The sinks that get it later, by their places.
+    /// The sinks that get it later, by their indexes.
     pub(super) backlog: Vec<usize>,
     /// The sinks that have taken it, and what is in them.
     pub(super) took: Vec<usize>,
     pub(super) contents: ArtifactContents,
-    /// The sinks in which another object stays under its key, by their places, and what they say.
+    /// The sinks in which another object stays under its key, by their indexes, and what they say.
     pub(super) occupied: Vec<(usize, String)>,
     /// True if it has been requested often enough: what is not what it claims to be is kept aside.
     pub(super) is_last: bool,
@@ -36,7 +36,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// A link that a split has obtained, for the sinks at some places.
+    /// A link that a split has obtained, for some sinks, by their indexes.
     pub(super) fn new(artifact: Artifact, split: &str, to: Vec<usize>) -> Self {
         Link {
             artifact,
@@ -72,7 +72,7 @@ pub(super) struct Links {
     asked: HashMap<String, Vec<String>>,
     /// Those that splits are obtaining anew.
     refreshing: BTreeMap<String, Vec<String>>,
-    /// Objects that gave way to recordings, by their sinks' places: each does once.
+    /// Objects that gave way to recordings, by the indexes of their sinks: each does once.
     given_way: HashSet<(usize, String)>,
 }
 
@@ -137,7 +137,7 @@ impl Links {
     }
 
     /// Notes that what became of artifacts is written down.
-    pub(super) fn settled(&mut self, keys: &[String]) {
+    pub(super) fn written(&mut self, keys: &[String]) {
         for key in keys {
             self.in_flight.remove(key);
             self.refreshes.remove(key);
@@ -209,13 +209,13 @@ impl Links {
     }
 
     /// Notes that an object in a sink gives way to a recording.
-    pub(super) fn give_way(&mut self, place: usize, key: &str) {
-        self.given_way.insert((place, key.to_owned()));
+    pub(super) fn give_way(&mut self, sink_index: usize, key: &str) {
+        self.given_way.insert((sink_index, key.to_owned()));
     }
 
     /// Returns true if an object in a sink has given way before.
-    pub(super) fn gave_way(&self, place: usize, key: &str) -> bool {
-        self.given_way.contains(&(place, key.to_owned()))
+    pub(super) fn gave_way(&self, sink_index: usize, key: &str) -> bool {
+        self.given_way.contains(&(sink_index, key.to_owned()))
     }
 
     /// How many links wait for a download.

@@ -226,14 +226,14 @@ impl Pipeline {
 
     /// The interval; an open one ends where a run would search up to now.
     fn range(&self) -> TimeRange {
-        let settled = self
+        let latest = self
             .clock
             .now()
             .saturating_sub(ms(self.source.follow.settle));
         let interval = &self.source.interval;
         TimeRange {
             from: interval.from,
-            until: interval.until.unwrap_or(settled).max(interval.from),
+            until: interval.until.unwrap_or(latest).max(interval.from),
         }
     }
 }

@@ -64,15 +64,15 @@ impl SinkHealth {
     /// The failure, if no sink is left.
     pub(super) fn failed(
         &mut self,
-        place: usize,
+        sink_index: usize,
         error: SinkError,
         now: u64,
     ) -> Result<Failure, SinkError> {
         let others = self.breakers.iter().enumerate();
-        let mut others = others.filter(|(other, _)| *other != place);
+        let mut others = others.filter(|(other, _)| *other != sink_index);
         let alone = !others.any(|(_, breaker)| breaker.failing.is_none());
         let patient = self.patient;
-        let breaker = &mut self.breakers[place];
+        let breaker = &mut self.breakers[sink_index];
         let was = breaker.is_unavailable();
         let (since, failures) = breaker.failing.get_or_insert((now, 0));
         let since = now.saturating_sub(*since);
@@ -113,31 +113,31 @@ impl SinkHealth {
     }
 
     /// Opens the breaker of a sink that was unavailable from the start.
-    pub(super) fn open(&mut self, place: usize, now: u64) {
-        let breaker = &mut self.breakers[place];
+    pub(super) fn open(&mut self, sink_index: usize, now: u64) {
+        let breaker = &mut self.breakers[sink_index];
         breaker.failing = Some((now, 1));
         breaker.probe_at = now + pause(1);
         breaker.open = true;
     }
 
     /// Notes that a sink works.
-    pub(super) fn succeeded(&mut self, place: usize) {
-        self.breakers[place] = CircuitBreaker::default();
+    pub(super) fn succeeded(&mut self, sink_index: usize) {
+        self.breakers[sink_index] = CircuitBreaker::default();
     }
 
     /// Returns true if the others continue without it.
-    pub(super) fn is_unavailable(&self, place: usize) -> bool {
-        self.breakers[place].is_unavailable()
+    pub(super) fn is_unavailable(&self, sink_index: usize) -> bool {
+        self.breakers[sink_index].is_unavailable()
     }
 
     /// Returns true if a sink is given up.
-    pub(super) fn is_given_up(&self, place: usize) -> bool {
-        self.breakers[place].given_up.is_some()
+    pub(super) fn is_given_up(&self, sink_index: usize) -> bool {
+        self.breakers[sink_index].given_up.is_some()
     }
 
     /// Returns true if a sink is unavailable or paused for now.
-    pub(super) fn is_paused(&self, place: usize, now: u64) -> bool {
-        let breaker = &self.breakers[place];
+    pub(super) fn is_paused(&self, sink_index: usize, now: u64) -> bool {
+        let breaker = &self.breakers[sink_index];
         breaker.is_unavailable() || breaker.probe_at > now
     }
 
@@ -165,10 +165,10 @@ impl SinkHealth {
     pub(super) fn take_probes(&mut self, now: u64) -> Vec<usize> {
         let patient = self.patient;
         let mut due = Vec::new();
-        for (place, breaker) in self.breakers.iter_mut().enumerate() {
+        for (sink_index, breaker) in self.breakers.iter_mut().enumerate() {
             if breaker.waits_for_probe(patient) && breaker.probe_at <= now {
                 breaker.probing = true;
-                due.push(place);
+                due.push(sink_index);
             }
         }
         due
@@ -182,8 +182,8 @@ impl SinkHealth {
     }
 
     /// Notes that a probe is over.
-    pub(super) fn probed(&mut self, place: usize) {
-        self.breakers[place].probing = false;
+    pub(super) fn probed(&mut self, sink_index: usize) {
+        self.breakers[sink_index].probing = false;
     }
 
     /// Why a sink is given up, if none is left that may come back.
@@ -200,15 +200,15 @@ impl SinkHealth {
 impl SinkHealth {
     /// The sinks that are available.
     pub(super) fn available(&self) -> Vec<usize> {
-        let places = 0..self.breakers.len();
-        places
-            .filter(|place| !self.is_unavailable(*place))
+        let indexes = 0..self.breakers.len();
+        indexes
+            .filter(|sink_index| !self.is_unavailable(*sink_index))
             .collect()
     }
 
     /// Notes that a sink is known to be the archive of before, or a new one.
-    pub(super) fn verified(&mut self, place: usize) {
-        self.unverified.remove(&place);
+    pub(super) fn verified(&mut self, sink_index: usize) {
+        self.unverified.remove(&sink_index);
     }
 
     /// Returns true if it is not yet known of some sink which archive it is.
@@ -217,26 +217,26 @@ impl SinkHealth {
     }
 
     /// Notes that a sink has no marker yet.
-    pub(super) fn lacks_marker(&mut self, place: usize) {
-        self.unmarked.insert(place);
+    pub(super) fn lacks_marker(&mut self, sink_index: usize) {
+        self.unmarked.insert(sink_index);
     }
 
     /// Notes that a sink has its marker.
-    pub(super) fn marked(&mut self, place: usize) {
-        self.unmarked.remove(&place);
+    pub(super) fn marked(&mut self, sink_index: usize) {
+        self.unmarked.remove(&sink_index);
     }
 
     /// The sinks without a marker that can get it now.
     pub(super) fn markable(&self, now: u64) -> Vec<usize> {
-        let places = self.unmarked.iter().copied();
-        places
-            .filter(|place| !self.is_paused(*place, now))
+        let indexes = self.unmarked.iter().copied();
+        indexes
+            .filter(|sink_index| !self.is_paused(*sink_index, now))
             .collect()
     }
 
     /// How many downloads may be under way at once, where the pace allows `pace`.
     pub(super) fn allows(&self, pace: usize, now: u64) -> usize {
-        let unmarked = |place: &usize| !self.is_unavailable(*place);
+        let unmarked = |sink_index: &usize| !self.is_unavailable(*sink_index);
         match self.paused_until() {
             _ if self.none_available() => 0,
             // Objects that are in a sink before its marker would not be missed if it were another later.
@@ -322,8 +322,8 @@ mod tests {
     fn the_last_sink_is_never_left_behind() {
         let mut breakers = SinkHealth::new(2, false);
         for at in [0, 60_000, 120_000] {
-            for place in [0, 1] {
-                breakers.failed(place, error(true), at).unwrap();
+            for sink_index in [0, 1] {
+                breakers.failed(sink_index, error(true), at).unwrap();
             }
         }
         assert!(!breakers.any_unavailable() && breakers.paused_until().is_some());

@@ -19,13 +19,13 @@ use recording_host_state::KnownSink;
 const PAGE: usize = 5000;
 
 /// A text that distinguishes a sink from others of its kind: the id in its marker, which is made if
-/// `write` is true and there is none; where it cannot be read, its place.
+/// `write` is true and there is none; where it cannot be read, its index.
 pub(super) async fn marker_of(
     binding: &SinkBinding,
     write: bool,
 ) -> Result<Option<String>, SinkError> {
     let Some(store) = binding.sink.store() else {
-        return Ok(binding.place.clone());
+        return Ok(binding.location.clone());
     };
     match marker::read(&binding.name, store).await? {
         None if write => marker::write(&binding.name, &*binding.sink, store)
@@ -66,26 +66,26 @@ impl Engine {
     /// left behind if there are others, and else waited for.
     pub(super) async fn know_sinks(
         &self,
-        places: &[usize],
+        indexes: &[usize],
         in_flight: &mut InFlight,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
         let names = self.bindings.iter().map(|binding| binding.name.clone());
         self.queue.lapse(names.collect()).await?;
         let began = self.clock.elapsed();
-        for place in places {
+        for sink_index in indexes {
             for tried in 1.. {
-                let error = match self.know_sink(*place, in_flight).await {
+                let error = match self.know_sink(*sink_index, in_flight).await {
                     Ok(()) => {
-                        in_flight.sinks.verified(*place);
+                        in_flight.sinks.verified(*sink_index);
                         break;
                     }
                     Err(RunError::Sink(error)) if error.retryable => error,
                     Err(error) => return Err(error),
                 };
-                if places.len() > 1 {
-                    in_flight.sinks.open(*place, self.clock.now());
-                    self.on_sink_unavailable(*place, &error.to_string());
+                if indexes.len() > 1 {
+                    in_flight.sinks.open(*sink_index, self.clock.now());
+                    self.on_sink_unavailable(*sink_index, &error.to_string());
                     break;
                 }
                 let waited = self.clock.elapsed().saturating_sub(began);
@@ -108,10 +108,10 @@ impl Engine {
     /// Compares a sink with what the queue knows of it, and notes what it lacks.
     pub(super) async fn know_sink(
         &self,
-        place: usize,
+        sink_index: usize,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let binding = &self.bindings[place];
+        let binding = &self.bindings[sink_index];
         let sinks = self.queue.sinks().await?;
         let before = sinks.iter().find(|sink| sink.name == binding.name);
         let delivered = self.queue.has_delivered().await?;
@@ -127,7 +127,7 @@ impl Engine {
                 }
             }
             None if sinks.is_empty() && self.queue.has_stored().await? => Standing::Same,
-            // Also if a run has closed segments and come no further: it was not among those to file them in.
+            // Also if a run has sealed segments and come no further: it was not among those to file them in.
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
             Some(before) if before.identity != identity => Standing::Reshaped,
@@ -143,7 +143,7 @@ impl Engine {
             }
             // Nothing is put where nothing may ever come.
             Standing::First if marker.is_none() => {
-                in_flight.sinks.lacks_marker(place);
+                in_flight.sinks.lacks_marker(sink_index);
                 return Ok(());
             }
             Standing::Same | Standing::First => {}
@@ -156,14 +156,14 @@ impl Engine {
 
     /// Gives sinks their markers that are about to get something for the first time.
     pub(super) async fn mark_sinks(&self, in_flight: &mut InFlight) -> Result<(), RunError> {
-        for place in in_flight.sinks.markable(self.clock.now()) {
-            let binding = &self.bindings[place];
+        for sink_index in in_flight.sinks.markable(self.clock.now()) {
+            let binding = &self.bindings[sink_index];
             match marker_of(binding, true).await {
                 Ok(marker) => {
                     self.queue.set_sink(known(binding, marker)).await?;
-                    in_flight.sinks.marked(place);
+                    in_flight.sinks.marked(sink_index);
                 }
-                Err(error) => self.sink_failed(place, error, in_flight)?,
+                Err(error) => self.sink_failed(sink_index, error, in_flight)?,
             }
         }
         Ok(())
@@ -253,11 +253,11 @@ impl Engine {
         if !self.repair {
             return Ok(all);
         }
-        for (place, binding) in self.bindings.iter().enumerate() {
+        for (sink_index, binding) in self.bindings.iter().enumerate() {
             let Some(store) = binding
                 .sink
                 .store()
-                .filter(|_| !in_flight.sinks.is_unavailable(place))
+                .filter(|_| !in_flight.sinks.is_unavailable(sink_index))
             else {
                 self.warn(&format!(
                     "sink {} cannot be read now, so it is not repaired",
@@ -271,7 +271,7 @@ impl Engine {
                 queue: &self.queue,
                 claim: &self.claim,
                 bindings: &self.bindings,
-                place,
+                sink_index,
                 now: self.clock.now(),
                 events: &self.events,
             };
@@ -301,16 +301,16 @@ impl Engine {
     /// A sink that was down is back: it may be another one by now.
     pub(super) async fn know_again(
         &self,
-        place: usize,
+        sink_index: usize,
         in_flight: &mut InFlight,
     ) -> Result<bool, RunError> {
-        match self.know_sink(place, in_flight).await {
+        match self.know_sink(sink_index, in_flight).await {
             Ok(()) => {
-                in_flight.sinks.verified(place);
+                in_flight.sinks.verified(sink_index);
                 Ok(true)
             }
             Err(RunError::Sink(error)) => {
-                self.sink_failed(place, error, in_flight)?;
+                self.sink_failed(sink_index, error, in_flight)?;
                 Ok(false)
             }
             Err(error) => Err(error),

@@ -147,7 +147,7 @@ impl Engine {
                 None => continue,
                 Some(None) => (0..self.bindings.len()).collect(),
                 // Those that are away are owed it.
-                Some(Some(takers)) => self.places(takers).collect(),
+                Some(Some(takers)) => self.indexes(takers).collect(),
             };
             links.obtained(split, &key);
             let span = self.spans.artifact(split, &key);
@@ -164,7 +164,7 @@ impl Engine {
             })
             .collect();
         if !lost.is_empty() {
-            self.settle_lost(lost).await?;
+            self.write_lost(lost).await?;
         }
         // An earlier run may have had links that this one has not.
         let pending = self.queue.pending(id.to_owned()).await?;
@@ -250,7 +250,7 @@ impl Engine {
         in_flight.job_times.forget(&split.id);
         let lost = in_flight.links.abandon(&split.id).into_iter();
         let lost = lost.map(|artifact| ArtifactResult::failed(artifact, code, &reason));
-        self.settle_lost(lost.collect()).await?;
+        self.write_lost(lost.collect()).await?;
         let mut message = reason.clone();
         self.intake.message(&mut message);
         let failure = Abandoned {

@@ -11,7 +11,7 @@ use super::{
     RunError, TICK,
     backfill::BackfillDone,
     deliver::{ProbeDone, TransferDone},
-    settle::SettledArtifacts,
+    results::WrittenResults,
     step::StepDone,
 };
 use recording_host_model::clock::Clock;
@@ -24,7 +24,7 @@ pub(super) struct Tasks {
     pub(super) probes: JoinSet<ProbeDone>,
     pub(super) backfills: JoinSet<BackfillDone>,
     /// At most one: results are written down in their order.
-    pub(super) settling: JoinSet<SettledArtifacts>,
+    pub(super) writing: JoinSet<WrittenResults>,
 }
 
 /// The event that happened next.
@@ -33,7 +33,7 @@ pub(super) enum Happened {
     TransferDone(Box<TransferDone>),
     ProbeDone(ProbeDone),
     BackfillDone(Box<BackfillDone>),
-    Settled(SettledArtifacts),
+    ResultsWritten(WrittenResults),
     Time,
     Stop,
 }
@@ -44,7 +44,7 @@ impl Tasks {
             && self.transfers.is_empty()
             && self.probes.is_empty()
             && self.backfills.is_empty()
-            && self.settling.is_empty()
+            && self.writing.is_empty()
     }
 
     /// Waits until something has ended or `draining` changes, but no longer than `wait` of the clock's time.
@@ -59,7 +59,7 @@ impl Tasks {
         Ok(tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => Happened::Stop,
-            Some(settled) = self.settling.join_next() => Happened::Settled(joined(settled)?),
+            Some(written) = self.writing.join_next() => Happened::ResultsWritten(joined(written)?),
             Some(stepped) = self.steps.join_next() => Happened::StepDone(Box::new(joined(stepped)?)),
             Some(fetched) = self.transfers.join_next() => Happened::TransferDone(Box::new(joined(fetched)?)),
             Some(tried) = self.probes.join_next() => Happened::ProbeDone(joined(tried)?),

@@ -285,7 +285,7 @@ pub(super) fn looks(first: &[u8]) -> Looks {
         return Looks::Media("audio/wav");
     }
     let at = |magic: &[u8], at: usize| first.get(at..).is_some_and(|rest| rest.starts_with(magic));
-    if let Some((.., kind)) = MEDIA.iter().find(|(magic, place, _)| at(magic, *place)) {
+    if let Some((.., kind)) = MEDIA.iter().find(|(magic, offset, _)| at(magic, *offset)) {
         return Looks::Media(kind);
     }
     let zip = [b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"];

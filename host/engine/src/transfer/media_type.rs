@@ -36,7 +36,7 @@ pub(super) fn extension(content_type: &str) -> &'static str {
 
 /// The MIME type of a file: the one that the source gives, if it is known here, else the server's, unless
 /// the first bytes contradict that, else what those look like, else whatever was given.
-pub(super) fn settle(told: [Option<String>; 2], first: &[u8]) -> String {
+pub(super) fn decide(told: [Option<String>; 2], first: &[u8]) -> String {
     let known = |kind: &&String| extension(kind) != "bin";
     let [announced, served] = &told;
     let right = |kind: &&String| !is_wrong(kind, first);
@@ -82,27 +82,27 @@ mod tests {
     fn an_unknown_type_is_replaced_by_what_the_bytes_look_like() {
         let odd = || Some("audio/x-new".to_owned());
         let ogg = "audio/ogg; codecs=opus";
-        assert_eq!(settle([odd(), Some(ogg.to_owned())], b"RIFF"), ogg);
-        assert_eq!(settle([odd(), None], b"OggS\0"), "audio/ogg");
-        assert_eq!(settle([odd(), None], b"RIFF....WAVEfmt "), "audio/wav");
-        assert_eq!(settle([None, None], &[0xff, 0xfb, 0x90]), "audio/mpeg");
-        assert_eq!(settle([odd(), None], b"?"), "audio/x-new");
-        assert_eq!(settle([None, None], b""), "application/octet-stream");
+        assert_eq!(decide([odd(), Some(ogg.to_owned())], b"RIFF"), ogg);
+        assert_eq!(decide([odd(), None], b"OggS\0"), "audio/ogg");
+        assert_eq!(decide([odd(), None], b"RIFF....WAVEfmt "), "audio/wav");
+        assert_eq!(decide([None, None], &[0xff, 0xfb, 0x90]), "audio/mpeg");
+        assert_eq!(decide([odd(), None], b"?"), "audio/x-new");
+        assert_eq!(decide([None, None], b""), "application/octet-stream");
     }
 
     #[test]
     fn a_server_that_calls_sound_a_page_is_not_believed() {
         let served = |kind: &str| [None, Some(kind.to_owned())];
-        assert_eq!(settle(served("text/html"), b"OggS\0"), "audio/ogg");
-        assert_eq!(settle(served("text/html"), b"<html>"), "text/html");
+        assert_eq!(decide(served("text/html"), b"OggS\0"), "audio/ogg");
+        assert_eq!(decide(served("text/html"), b"<html>"), "text/html");
         let announced = |kind: &str| [Some(kind.to_owned()), Some("text/html".to_owned())];
-        assert_eq!(settle(announced("audio/wav"), b"OggS\0"), "audio/wav");
+        assert_eq!(decide(announced("audio/wav"), b"OggS\0"), "audio/wav");
         for zip in [
             "APPLICATION/ZIP",
             "application/zip; charset=binary",
             "application/x-zip-compressed",
         ] {
-            assert!(is_zip(&settle(announced(zip), b"PK\x03\x04")), "{zip}");
+            assert!(is_zip(&decide(announced(zip), b"PK\x03\x04")), "{zip}");
         }
     }
 }

@@ -82,8 +82,8 @@ impl ObjectTarget {
     }
 
     /// A text that distinguishes it from the other files that come of the same archive, in every layout:
-    /// two of the same place could have the same key, on file systems that know no case.
-    pub(super) fn place(&self) -> String {
+    /// two of the same name could have the same key, on file systems that know no case.
+    pub(super) fn dedup_key(&self) -> String {
         self.key(&Layout::default()).to_lowercase()
     }
 

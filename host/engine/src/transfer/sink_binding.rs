@@ -40,7 +40,7 @@ pub struct SinkBinding {
     pub layout: Layout,
     /// A text that distinguishes it from other sinks where it cannot be read, such as its URL; none if
     /// nothing does.
-    pub place: Option<String>,
+    pub location: Option<String>,
 }
 
 impl SinkBinding {
@@ -55,7 +55,7 @@ impl SinkBinding {
             metadata: recording_host_metadata::RowSettings::default(),
             route: Route::default(),
             layout: Layout::default(),
-            place: None,
+            location: None,
         }
     }
 }

@@ -49,7 +49,7 @@ struct Made {
 enum Making {
     /// It is already as it was wanted.
     Already,
-    /// These files, and the place that they take.
+    /// These files, and what makes each unique.
     Files(Vec<Made>, Arc<Mutex<Meter>>),
     /// It cannot be done, for this reason.
     Refused(String),
@@ -104,7 +104,7 @@ impl Transfer {
         Ok(delivery)
     }
 
-    /// Brings a recording to each sink in the form that this wants. `taken` are the places that other
+    /// Brings a recording to each sink in the form that this wants. `taken` is what makes files unique that other
     /// files have; those of the files made here are added.
     pub(super) async fn put_transcoded(
         &self,
@@ -115,7 +115,7 @@ impl Transfer {
     ) -> Result<DeliveryReport, AttemptError> {
         let mut delivery = DeliveryReport::default();
         let (mut as_it_is, groups) = grouped(bindings, &target.content_type);
-        let (mut notes, mut places) = (Vec::new(), BTreeSet::new());
+        let (mut notes, mut dedup_keys) = (Vec::new(), BTreeSet::new());
         for (settings, wanting) in groups {
             match self.make(settings, original).await? {
                 Making::Already => as_it_is.extend(wanting),
@@ -131,7 +131,7 @@ impl Transfer {
                         ..target.clone()
                     };
                     let mut targets = files.iter().map(target_of);
-                    if let Some(other) = targets.find(|made| taken.contains(&made.place())) {
+                    if let Some(other) = targets.find(|made| taken.contains(&made.dedup_key())) {
                         notes.extend(wanting.iter().map(|binding| {
                             let key = other.key(&binding.layout);
                             (&binding.name, format!("{key} is another file's name"))
@@ -149,7 +149,7 @@ impl Transfer {
                         // Another release may make other bytes of it, which are as good.
                         let stored = self.put_file(&sound, &target, file, size, true).await?;
                         delivery.note(&sound, stored, &target, Some((size, sha256)));
-                        places.insert(target.place());
+                        dedup_keys.insert(target.dedup_key());
                     }
                     if settings.original == Original::Keep {
                         as_it_is.extend(wanting);
@@ -157,7 +157,7 @@ impl Transfer {
                 }
             }
         }
-        taken.extend(places);
+        taken.extend(dedup_keys);
         let sound = delivery.sound(&as_it_is);
         if !sound.is_empty() {
             let file = original.file.try_clone().map_err(host)?;
@@ -193,8 +193,8 @@ impl Transfer {
                 stopped: None,
             }));
             let input = original.file.try_clone().map_err(host)?;
-            let (settings_too, place) = (settings.clone(), Arc::clone(&meter));
-            let making = spawn_blocking(move || made(input, &settings_too, &place));
+            let (settings_too, own_meter) = (settings.clone(), Arc::clone(&meter));
+            let making = spawn_blocking(move || made(input, &settings_too, &own_meter));
             let Ok(making) = making.await else {
                 return Ok(Making::Refused(TranscodeError::Codec.to_string()));
             };
@@ -272,9 +272,9 @@ impl Name {
 fn made(
     input: File,
     settings: &TranscodeSettings,
-    place: &Arc<Mutex<Meter>>,
+    meter: &Arc<Mutex<Meter>>,
 ) -> Result<Option<Vec<Made>>, TranscodeError> {
-    let open = || Metered::new(place);
+    let open = || Metered::new(meter);
     let files = match transcode(input, settings, open)? {
         Transcoded::Already => return Ok(None),
         Transcoded::Files(files) => files,
@@ -336,8 +336,8 @@ struct Metered {
 
 impl Metered {
     fn new(meter: &Arc<Mutex<Meter>>) -> io::Result<Self> {
-        let place = meter.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = place.spool.file().map_err(io::Error::other)?;
+        let metered = meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = metered.spool.file().map_err(io::Error::other)?;
         Ok(Metered {
             file,
             meter: Arc::clone(meter),

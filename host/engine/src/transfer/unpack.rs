@@ -43,7 +43,7 @@ pub(super) const NO_INDEX: &str =
 /// The verdict on an archive.
 enum ArchiveVerdict {
     /// This is in it, and it is certain what is not.
-    Settled(DeliveryReport),
+    Decided(DeliveryReport),
     /// It has a flaw that may have come by the download.
     Doubtful(String),
 }
@@ -59,7 +59,7 @@ struct Unpacking<'a> {
     /// The limits of what the archives in it may still unpack to.
     limits: Limits,
     problems: Vec<Problem>,
-    /// The places of the files.
+    /// The files by what makes each unique.
     taken: BTreeSet<String>,
 }
 
@@ -81,7 +81,7 @@ impl Transfer {
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
             match self.contents(artifact, bindings, &spooled, sure).await? {
-                ArchiveVerdict::Settled(delivery) => return Ok(delivery),
+                ArchiveVerdict::Decided(delivery) => return Ok(delivery),
                 ArchiveVerdict::Doubtful(reason) if tried == DOWNLOADS => {
                     return Err(TransferError::Link(format!(
                         "{DOWNLOADS} downloads of a zip brought different bytes, and none was sound; the last one: {reason}"
@@ -153,7 +153,7 @@ impl Transfer {
         delivery.contents.missing = plan.missing;
         let told = missing(&plan.problems, &whole.keys(&bindings));
         delivery.contents.missing.extend(told);
-        Ok(ArchiveVerdict::Settled(delivery))
+        Ok(ArchiveVerdict::Decided(delivery))
     }
 
     /// Brings each file of an archive to the sinks that want it so; ends early with a verdict if there
@@ -167,7 +167,7 @@ impl Transfer {
         doubt: &(dyn Fn(&[Problem]) -> Option<ArchiveVerdict> + Sync),
     ) -> Result<Result<DeliveryReport, ArchiveVerdict>, AttemptError> {
         let files = plan.files.iter();
-        let taken = files.map(|(_, target)| target.place());
+        let taken = files.map(|(_, target)| target.dedup_key());
         let mut unpacking = Unpacking {
             transfer: self,
             limits: Limits::default().after(&archive),

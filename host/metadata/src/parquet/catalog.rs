@@ -30,12 +30,12 @@ pub fn write(
     into: impl Write + Send,
 ) -> io::Result<()> {
     let mut table = Table::<Catalog, _>::new(compression, into)?;
-    for settled in &segment.conversations {
+    for completed in &segment.conversations {
         table.write(&Entry {
             export,
             segment: segment.number,
-            settled,
-            objects: settled.recordings_in(sink).collect(),
+            completed,
+            objects: completed.recordings_in(sink).collect(),
         })?;
     }
     table.finish().map(drop)
@@ -45,7 +45,7 @@ pub fn write(
 struct Entry<'a> {
     export: &'a str,
     segment: i64,
-    settled: &'a CompletedConversation,
+    completed: &'a CompletedConversation,
     objects: Vec<&'a Object>,
 }
 
@@ -131,13 +131,13 @@ impl Columns for Catalog {
     }
 
     fn push(&mut self, entry: &Entry<'_>) -> Result<(), ArrowError> {
-        let settled = entry.settled;
-        let reasons = reasons(&settled.outcome);
-        self.conversation_id.append_value(&settled.id);
+        let completed = entry.completed;
+        let reasons = reasons(&completed.outcome);
+        self.conversation_id.append_value(&completed.id);
         self.export.append_value(entry.export);
         self.segment.append_value(entry.segment);
-        self.attempt.append_value(small(settled.attempt));
-        self.outcome.append_value(settled.outcome.word());
+        self.attempt.append_value(small(completed.attempt));
+        self.outcome.append_value(completed.outcome.word());
         self.reason_code
             .append_option(reasons.first().map(|(code, _)| code));
         self.reasons.push(reasons.into_iter());

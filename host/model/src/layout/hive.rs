@@ -52,11 +52,11 @@ struct Metadata<'a> {
 
 /// Key and bytes of the metadata beside an object; none beside an archive of many conversations, nor
 /// beside what is kept although it is no recording.
-pub fn sidecar(settled: &CompletedConversation, object: &Object) -> Option<(String, Vec<u8>)> {
+pub fn sidecar(completed: &CompletedConversation, object: &Object) -> Option<(String, Vec<u8>)> {
     if object.aside || object.key.starts_with(super::BUNDLES) {
         return None;
     }
-    let record = &settled.record;
+    let record = &completed.record;
     let screen = object.content_type.starts_with("video/");
     let agents = record.agents.iter().map(|(id, _)| id.as_str());
     let own = |name: &str, in_index: &str| {
@@ -94,7 +94,7 @@ pub fn sidecar(settled: &CompletedConversation, object: &Object) -> Option<(Stri
         start_time: instant(start),
         end_time: end.and_then(instant),
         duration_ms: end.map(|end| end.saturating_sub(start)),
-        conversation_id: &settled.id,
+        conversation_id: &completed.id,
         recording_id: &object.recording,
         initial_direction: record.direction.as_deref(),
     };

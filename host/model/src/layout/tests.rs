@@ -370,7 +370,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         aside: false,
         file: String::new(),
     };
-    let settled = CompletedConversation {
+    let completed = CompletedConversation {
         id: "c1".to_owned(),
         record: ConversationRecord {
             start: 1_767_607_200_000,
@@ -394,13 +394,13 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         objects: BTreeMap::new(),
         lost_in: BTreeMap::new(),
     };
-    let (key, bytes) = sidecar(&settled, &object).unwrap();
+    let (key, bytes) = sidecar(&completed, &object).unwrap();
     assert_eq!(key, "o/r1.opus_metadata.json");
     assert_eq!(
         String::from_utf8(bytes).unwrap().trim_end(),
         r#"{"mediaType":"Call","mediaSubtype":null,"provider":null,"userIds":["u1"],"startTime":"2026-01-05T10:00:00.000+0000","endTime":"2026-01-05T10:04:00.000+0000","durationMs":240000,"conversationId":"c1","recordingId":"r1","initialDirection":"inbound"}"#
     );
-    let mut described = settled.clone();
+    let mut described = completed.clone();
     let known = [
         ("media_subtype", "Trunk"),
         ("start_time", "2026-01-05T10:01:00.000Z"),
@@ -421,7 +421,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         ..object.clone()
     };
     let screen: serde_json::Value =
-        serde_json::from_slice(&sidecar(&settled, &video).unwrap().1).unwrap();
+        serde_json::from_slice(&sidecar(&completed, &video).unwrap().1).unwrap();
     assert_eq!(
         (&screen["mediaType"], &screen["mediaSubtype"]),
         (&json!("Screen"), &json!("Screen"))
@@ -430,5 +430,5 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
         key: "bundles/b.zip".to_owned(),
         ..object
     };
-    assert!(sidecar(&settled, &bundle).is_none());
+    assert!(sidecar(&completed, &bundle).is_none());
 }

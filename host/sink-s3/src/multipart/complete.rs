@@ -60,7 +60,7 @@ impl S3 {
                 let stored = PutResult {
                     size,
                     etag,
-                    sealed: None,
+                    encrypted: None,
                 };
                 // Nothing is left of the upload.
                 let proved = self.prove_whole(key, stored, sum, echoed).await;

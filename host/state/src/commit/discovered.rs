@@ -27,7 +27,7 @@ pub(super) enum Added {
 pub(super) struct FoundReport<'a> {
     /// True if its outcome comes with it.
     pub(super) outcome: bool,
-    /// The outcome that settles it at once if it is new.
+    /// The outcome that completes it at once if it is new.
     pub(super) last: Option<&'a Outcome>,
     /// True if it continues.
     pub(super) live: bool,
@@ -63,7 +63,7 @@ pub(super) fn add_conversation(
             record,
             told.last.map(json).transpose()?,
             told.last.is_some_and(|outcome| !outcome.losses().is_empty()),
-            told.last.map_or(Stage::Wanted, |_| Stage::Settled).status(),
+            told.last.map_or(Stage::Wanted, |_| Stage::Completed).status(),
             told.due as i64,
             extent,
             told.live
@@ -162,7 +162,7 @@ fn comes_up_again(
     if told.live {
         return Ok(false);
     }
-    // The lack of it in sinks is settled by the outcome that comes with it.
+    // The lack of it in sinks is completed by the outcome that comes with it.
     if told.outcome {
         let lacking = !wanting(tx, &found.id)?.is_empty();
         return Ok(lacking && sinks::take_up(tx, &found.id, now)?);
@@ -171,7 +171,7 @@ fn comes_up_again(
     let extent = found.revision.map(|extent| extent as i64);
     tx.prepare_cached(
         concat!("UPDATE conversation SET newer_revision = max(?2, ifnull(newer_revision, 0)) WHERE id = ?1 AND ?2 > ifnull(revision, 0)
-         AND ((", stage!(Settled), " OR ", stage!(Closing), ") OR (", stage!(Found), " AND fetch IS NOT NULL))"),
+         AND ((", stage!(Completed), " OR ", stage!(Sealed), ") OR (", stage!(Found), " AND fetch IS NOT NULL))"),
     )?
     .execute(params![found.id, extent])?;
     take_up(tx, found, now)

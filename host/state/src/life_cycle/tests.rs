@@ -181,14 +181,14 @@ impl Life {
         abandoned.unwrap();
     }
 
-    async fn settle(&self, horizon: u64) {
-        self.queue.settle(NOW, horizon, 0).await.unwrap();
+    async fn complete(&self, horizon: u64) {
+        self.queue.complete(NOW, horizon, 0).await.unwrap();
     }
 
-    /// Closes what is settled.
-    async fn close(&self) -> i64 {
+    /// Seals what is completed.
+    async fn seal(&self) -> i64 {
         let sinks = vec![SINK.to_owned()];
-        self.queue.close_segments(1, 100, sinks).await.unwrap();
+        self.queue.seal_segments(1, 100, sinks).await.unwrap();
         *self.queue.unfiled().await.unwrap().keys().last().unwrap()
     }
 
@@ -214,33 +214,33 @@ impl Life {
         self.report(&["a"], &failed(true)).await;
         self.abandon("f2", false).await;
         // A conversation of which more may come is requested once more, all else is final.
-        self.settle(2 * NOW).await;
+        self.complete(2 * NOW).await;
         self.at("a", Stage::Wanted).await;
-        self.at("b", Stage::Settled).await;
+        self.at("b", Stage::Completed).await;
         self.fetch("f3", &["a"]).await;
         assert!(self.queue.settle_forgotten().await.unwrap() > 0);
-        self.settle(0).await;
-        let segment = self.close().await;
-        self.at("a", Stage::Closing).await;
+        self.complete(0).await;
+        let segment = self.seal().await;
+        self.at("a", Stage::Sealed).await;
         self.filed(segment, false).await;
         self.at("a", Stage::Filed).await;
         assert_eq!(self.queue.retry_lost(NOW).await.unwrap(), 3);
         self.at("a", Stage::Wanted).await;
     }
 
-    /// Found with their outcomes, kept, compacted, let go, taken up again.
+    /// Found with their outcomes, compactable, compacted, let go, taken up again.
     async fn kept_and_compacted(&self) {
         let none = Some(Reported::NoRecording);
         for ids in [["k1", "k2"], ["k3", "k4"], ["k5", "k6"]] {
             self.find(&ids.map(|id| (id, Some(1), none.clone()))).await;
-            self.at(ids[0], Stage::Settled).await;
-            let segment = self.close().await;
+            self.at(ids[0], Stage::Completed).await;
+            let segment = self.seal().await;
             // There is more of one by now.
             if ids[0] == "k5" {
                 self.find(&[("k6", Some(2), None)]).await;
             }
             self.filed(segment, true).await;
-            self.at(ids[0], Stage::Kept).await;
+            self.at(ids[0], Stage::Compactable).await;
         }
         self.at("k6", Stage::Wanted).await;
         self.find(&[("k4", Some(2), None)]).await;
@@ -249,8 +249,8 @@ impl Life {
             self.report(&[id], &Reported::NoRecording).await;
         }
         self.at("k4", Stage::Reported).await;
-        self.settle(0).await;
-        let segment = self.close().await;
+        self.complete(0).await;
+        let segment = self.seal().await;
         self.filed(segment, true).await;
         let sinks = vec![SINK.to_owned()];
         let joined = self
@@ -258,9 +258,9 @@ impl Life {
             .compact("2030-01-01".to_owned(), 100, sinks)
             .await;
         assert!(joined.unwrap());
-        self.at("k1", Stage::Closing).await;
+        self.at("k1", Stage::Sealed).await;
         let segment = *self.queue.unfiled().await.unwrap().keys().last().unwrap();
-        // There is more of one while the larger segment is filed, without being kept.
+        // There is more of one while the larger segment is filed, without becoming compactable.
         self.find(&[("k2", Some(3), None)]).await;
         self.filed(segment, false).await;
         self.at("k1", Stage::Filed).await;
@@ -293,13 +293,13 @@ impl Life {
         };
         let filled = self.queue.filled(vec![lacking], Vec::new(), NOW).await;
         assert_eq!(filled.unwrap(), 0);
-        self.at("p", Stage::Settled).await;
+        self.at("p", Stage::Completed).await;
     }
 
-    /// Kept, and let go because a sink lacks something.
+    /// Compactable, and let go because a sink lacks something.
     async fn kept_and_released(&self) {
         self.find(&[("r", None, Some(Reported::NoRecording))]).await;
-        let segment = self.close().await;
+        let segment = self.seal().await;
         self.filed(segment, true).await;
         let lacks = self
             .queue
@@ -339,8 +339,8 @@ async fn one_at(stage: Stage) -> Queue {
         match stage {
             Stage::Wanted => outcome = None,
             Stage::Fetching => (outcome, fetch) = (None, Some("f")),
-            Stage::Closing | Stage::Kept => segment = Some(1),
-            Stage::Reported | Stage::Settled | Stage::Filed => {}
+            Stage::Sealed | Stage::Compactable => segment = Some(1),
+            Stage::Reported | Stage::Completed | Stage::Filed => {}
         }
         let record = (stage != Stage::Filed).then_some("{}");
         tx.execute(
@@ -373,14 +373,14 @@ fn to(stage: Stage) -> &'static str {
         Stage::Reported => {
             "UPDATE conversation SET status = 'found', outcome = '{}', fetch = NULL, segment = NULL"
         }
-        Stage::Settled => {
-            "UPDATE conversation SET status = 'settled', outcome = '{}', segment = NULL, record = '{}'"
+        Stage::Completed => {
+            "UPDATE conversation SET status = 'completed', outcome = '{}', segment = NULL, record = '{}'"
         }
-        Stage::Closing => {
-            "UPDATE conversation SET status = 'closing', outcome = '{}', segment = 2, record = '{}'"
+        Stage::Sealed => {
+            "UPDATE conversation SET status = 'sealed', outcome = '{}', segment = 2, record = '{}'"
         }
-        Stage::Kept => {
-            "UPDATE conversation SET status = 'kept', outcome = '{}', segment = 2, record = '{}'"
+        Stage::Compactable => {
+            "UPDATE conversation SET status = 'compactable', outcome = '{}', segment = 2, record = '{}'"
         }
         Stage::Filed => "UPDATE conversation SET status = 'filed', outcome = '{}', record = NULL",
     }
@@ -419,13 +419,13 @@ async fn columns_of_no_stage_are_refused() {
     };
     let none = "comes to no stage";
     refused(
-        Stage::Closing,
+        Stage::Sealed,
         "UPDATE conversation SET segment = NULL",
         none,
     )
     .await;
     refused(
-        Stage::Settled,
+        Stage::Completed,
         "UPDATE conversation SET outcome = NULL",
         none,
     )
@@ -440,12 +440,17 @@ async fn columns_of_no_stage_are_refused() {
     refused(Stage::Filed, "UPDATE conversation SET record = '{}'", none).await;
     // The contents of a receipt are as final as its bytes.
     let last = "what is final of a conversation changes";
-    refused(Stage::Closing, "UPDATE conversation SET segment = 2", last).await;
+    refused(Stage::Sealed, "UPDATE conversation SET segment = 2", last).await;
     refused(Stage::Filed, "UPDATE conversation SET attempt = 2", last).await;
-    refused(Stage::Kept, "UPDATE conversation SET outcome = '{}'", last).await;
+    refused(
+        Stage::Compactable,
+        "UPDATE conversation SET outcome = '{}'",
+        last,
+    )
+    .await;
     refused(Stage::Filed, "DELETE FROM conversation", "never forgotten").await;
     let ignored = "INSERT OR IGNORE INTO conversation (id, day, start, recorded, outcome, status, due, attempt)
-                   VALUES ('d', '', 0, 0, '{}', 'kept', 0, 1)";
+                   VALUES ('d', '', 0, 0, '{}', 'compactable', 0, 1)";
     let changed = change(&Queue::in_memory().unwrap(), ignored).await;
     assert!(changed.is_err_and(|error| error.contains("cannot begin")));
 }

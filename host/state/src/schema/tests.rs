@@ -54,6 +54,11 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
         .execute_batch(
             "INSERT INTO conversation (id, day, start, recorded, status, due, attempt, passing, extent, grown)
                VALUES ('c', '2026-01-05', 1, 1, 'found', 0, 1, 1, 2, 3);
+             INSERT INTO conversation (id, day, start, recorded, record, outcome, status, segment, due, attempt, passing)
+               VALUES ('d', '2026-01-05', 1, 1, '{}', '{}', 'settled', NULL, 0, 1, 0),
+                      ('e', '2026-01-05', 1, 1, '{}', '{}', 'closing', 1, 0, 1, 0),
+                      ('f', '2026-01-05', 1, 1, '{}', '{}', 'kept', 2, 0, 1, 0),
+                      ('g', '2026-01-05', 1, 1, NULL, '{}', 'filed', 3, 0, 1, 0);
              INSERT INTO object (sink, key, member, conversation, recording, content_type, size, sha256, told)
                VALUES ('s', 'k', '', 'c', 'r', 'audio/ogg', 1, '', '{}');
              INSERT INTO owed (sink, artifact, split) VALUES ('s', 'a', 'x');
@@ -71,12 +76,16 @@ fn a_queue_of_version_2_gets_the_tables_of_a_new_one_and_keeps_its_rows() {
         .query_row(
             "SELECT concat_ws(' ', retryable, revision, newer_revision,
                (SELECT index_metadata FROM object), (SELECT artifact FROM backlog),
-               (SELECT segment FROM stale_segment), (SELECT revision FROM alike)) FROM conversation",
+               (SELECT segment FROM stale_segment), (SELECT revision FROM alike),
+               (SELECT group_concat(status, ' ' ORDER BY id) FROM conversation)) FROM conversation WHERE id = 'c'",
             [],
             |row| row.get(0),
         )
         .unwrap();
-    assert_eq!(kept, "1 2 3 {} a 7 9");
+    assert_eq!(
+        kept,
+        "1 2 3 {} a 7 9 found completed sealed compactable filed"
+    );
     let copy = Connection::open(folder.path().join("calls.sqlite.v2")).unwrap();
     assert_eq!(version(&copy).unwrap(), Version::Earlier(2));
 }

@@ -43,7 +43,7 @@ fn an_artifact_is_downloaded_once_at_a_time() {
     links.put_back(taken);
     assert_eq!(links.ready(), 1);
     links.take();
-    links.settled(&[text("a")]);
+    links.written(&[text("a")]);
     links.add(link("a"));
     assert_eq!(links.ready(), 1);
 }

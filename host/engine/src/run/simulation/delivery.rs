@@ -99,8 +99,8 @@ impl ArtifactDelivery for Way {
                 delivery.failed.push((sink, error));
                 continue;
             }
-            let place = (sink.clone(), object.key.clone());
-            if world.lake.get(&place).is_some_and(|there| there != bytes) {
+            let address = (sink.clone(), object.key.clone());
+            if world.lake.get(&address).is_some_and(|there| there != bytes) {
                 delivery
                     .failed
                     .push((sink.clone(), different(&sink, &object.key)));
@@ -108,7 +108,7 @@ impl ArtifactDelivery for Way {
             }
             let name = format!("{sink} {}", key.recording);
             *world.stored.entry(name).or_default() += 1;
-            world.lake.insert(place, bytes.to_vec());
+            world.lake.insert(address, bytes.to_vec());
             delivery.contents.objects.push((sink, object.clone()));
         }
         Ok(delivery)

@@ -157,18 +157,18 @@ impl World {
     /// Takes files away and spoils others, in both sinks: what one of them has sound, the other may lack.
     fn damage(&mut self) {
         let keys: Vec<_> = self.lake.keys().cloned().collect();
-        for place in keys {
+        for address in keys {
             let known = ["recordings/", "receipts/", "metadata/"];
-            if !known.iter().any(|prefix| place.1.starts_with(prefix)) {
+            if !known.iter().any(|prefix| address.1.starts_with(prefix)) {
                 continue;
             }
             match self.rng.random_range(0..12) {
-                0 => drop(self.lake.remove(&place)),
+                0 => drop(self.lake.remove(&address)),
                 1 => {
-                    let data = self.lake.get_mut(&place).unwrap();
+                    let data = self.lake.get_mut(&address).unwrap();
                     let at = self.rng.random_range(0..data.len());
                     data[at] ^= 1;
-                    self.spoiled.insert(place);
+                    self.spoiled.insert(address);
                 }
                 _ => {}
             }
@@ -357,12 +357,12 @@ impl Sink for TestSink {
         if world.strikes() {
             return Err(failure());
         }
-        let place = (self.name.to_owned(), key.to_owned());
-        if world.spoiled.contains(&place) && !info.replace {
+        let address = (self.name.to_owned(), key.to_owned());
+        if world.spoiled.contains(&address) && !info.replace {
             return Err(different(self.name, key));
         }
-        let spoiled = world.spoiled.remove(&place);
-        if let Some(before) = world.lake.insert(place, all.clone()) {
+        let spoiled = world.spoiled.remove(&address);
+        if let Some(before) = world.lake.insert(address, all.clone()) {
             assert!(spoiled || before == all, "{key} was put with other content");
         }
         if world.strikes() {
@@ -371,7 +371,7 @@ impl Sink for TestSink {
         Ok(PutResult {
             size,
             etag: None,
-            sealed: None,
+            encrypted: None,
         })
     }
 }
@@ -404,9 +404,9 @@ impl Store for TestSink {
     async fn delete(&self, key: &str) -> Result<(), SinkError> {
         self.answer(key).await?;
         let mut world = self.world.lock().unwrap();
-        let place = (self.name.to_owned(), key.to_owned());
-        world.spoiled.remove(&place);
-        world.lake.remove(&place);
+        let address = (self.name.to_owned(), key.to_owned());
+        world.spoiled.remove(&address);
+        world.lake.remove(&address);
         match world.strikes() {
             true => Err(self.failure(key)),
             false => Ok(()),

@@ -47,7 +47,7 @@ pub(super) struct Holder {
 /// The plan for an archive.
 #[derive(Default)]
 pub(super) struct UnpackPlan {
-    /// Entries, by their place in the archive, and their objects.
+    /// Entries, by their index in the archive, and their objects.
     pub(super) files: Vec<(usize, ObjectTarget)>,
     /// Whose the archive is when it is kept.
     pub(super) holders: Vec<Holder>,

@@ -19,7 +19,7 @@ pub(super) struct Results {
 }
 
 /// The artifacts that were written down.
-pub(super) type SettledArtifacts = Result<Vec<String>, RunError>;
+pub(super) type WrittenResults = Result<Vec<String>, RunError>;
 
 impl Results {
     /// Takes on what became of artifacts.
@@ -38,40 +38,40 @@ impl Engine {
     pub(super) fn settle_some(&self, results: &mut Results, tasks: &mut Tasks) {
         let waiting = results.came.len();
         let enough = waiting >= BATCH.0 || tasks.transfers.is_empty();
-        if waiting > 0 && enough && tasks.settling.is_empty() {
+        if waiting > 0 && enough && tasks.writing.is_empty() {
             let batch = results.came.drain(..waiting.min(BATCH.1)).collect();
-            let ledger = self.result_writer();
+            let writer = self.result_writer();
             tasks
-                .settling
-                .spawn(async move { ledger.settle(batch).await });
+                .writing
+                .spawn(async move { writer.write_delivered(batch).await });
         }
     }
 
     /// Heeds that results are written down; until then, links to the same artifacts are ignored.
-    pub(super) fn on_settled(
-        settled: SettledArtifacts,
+    pub(super) fn on_results_written(
+        written: WrittenResults,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        in_flight.links.settled(&settled?);
+        in_flight.links.written(&written?);
         Ok(())
     }
 
     /// Writes all results down, and waits until that is done.
-    pub(super) async fn settle_all(
+    pub(super) async fn write_all_results(
         &self,
         results: &mut Results,
-        settling: &mut JoinSet<SettledArtifacts>,
+        writing: &mut JoinSet<WrittenResults>,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        while let Some(settled) = settling.join_next().await {
-            Self::on_settled(super::tasks::joined(settled)?, in_flight)?;
+        while let Some(written) = writing.join_next().await {
+            Self::on_results_written(super::tasks::joined(written)?, in_flight)?;
         }
         let all = std::mem::take(&mut results.came);
-        Self::on_settled(self.result_writer().settle(all).await, in_flight)
+        Self::on_results_written(self.result_writer().write_delivered(all).await, in_flight)
     }
 
     /// Writes down what became of artifacts that were not downloaded.
-    pub(super) async fn settle_lost(&self, lost: Vec<ArtifactResult>) -> Result<(), QueueError> {
+    pub(super) async fn write_lost(&self, lost: Vec<ArtifactResult>) -> Result<(), QueueError> {
         self.result_writer().write(lost).await
     }
 
@@ -94,7 +94,8 @@ struct ResultWriter {
 }
 
 impl ResultWriter {
-    async fn settle(&self, mut batch: Vec<ArtifactResult>) -> SettledArtifacts {
+    /// Writes down what became of artifacts that were downloaded; returns their keys.
+    async fn write_delivered(&self, mut batch: Vec<ArtifactResult>) -> WrittenResults {
         let keys = batch.iter().map(|one| one.artifact.clone()).collect();
         self.remove_copies(&mut batch).await?;
         self.write(batch).await?;

@@ -10,14 +10,14 @@ use recording_host_model::{CompletedConversation, Object, Outcome};
 /// The shortest pause before a recording that is late is requested again, and the longest (ms).
 const PAUSE: (u64, u64) = (600_000, 7_200_000);
 
-/// The result of settling.
+/// The result of completion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settling {
+pub struct Completion {
     /// Conversations whose outcome is final now.
-    pub settled: u64,
+    pub completed: u64,
     /// Conversations that are requested again later.
     pub postponed: u64,
-    /// The recordings that the settled ones lack for good, by code.
+    /// The recordings that the completed ones lack for good, by code.
     pub losses: BTreeMap<String, u64>,
 }
 
@@ -29,12 +29,12 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn settle(
+    pub async fn complete(
         &self,
         now: u64,
         horizon: u64,
         confirm: u64,
-    ) -> Result<Settling, QueueError> {
+    ) -> Result<Completion, QueueError> {
         self.with(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
@@ -59,17 +59,17 @@ impl Queue {
                     })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut settling = Settling::default();
+            let mut completion = Completion::default();
             for ready in ready {
                 let (outcome, retryable, objects, bytes) = ready.outcome(tx)?;
                 if let Some(due) = ready.due(retryable, now, horizon, confirm) {
                     postpone(tx, &ready.id, due)?;
-                    settling.postponed += 1;
+                    completion.postponed += 1;
                     continue;
                 }
                 let losses = outcome.losses();
                 tx.prepare_cached(
-                    concat!("UPDATE conversation SET ", stage!(Settled), ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
+                    concat!("UPDATE conversation SET ", stage!(Completed), ", outcome = ?2, objects = ?3, bytes = ?4, lost = ?5,
                      retryable = ?6, reported = reported AND ?5 WHERE id = ?1"),
                 )?
                 .execute(params![
@@ -80,12 +80,12 @@ impl Queue {
                     !losses.is_empty(),
                     retryable && !losses.is_empty()
                 ])?;
-                settling.settled += 1;
+                completion.completed += 1;
                 for (code, _) in losses {
-                    *settling.losses.entry(code).or_default() += 1;
+                    *completion.losses.entry(code).or_default() += 1;
                 }
             }
-            Ok(settling)
+            Ok(completion)
         })
         .await
     }
@@ -248,7 +248,7 @@ impl Ready {
 
 /// A conversation whose outcome is final, with its objects in each sink; the row has its id, record,
 /// outcome, attempt and extent.
-pub(super) fn settled(
+pub(super) fn completed(
     tx: &rusqlite::Transaction<'_>,
     row: &rusqlite::Row<'_>,
 ) -> rusqlite::Result<CompletedConversation> {

@@ -1,11 +1,11 @@
-//! Closes what is settled into segments, and forgets it once every sink holds it.
+//! Seals what is completed into segments, and forgets it once every sink holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 
 use super::{
-    Queue, QueueError, count, fetch::Filed, life_cycle::stage, settle::settled, sinks::wanting,
+    Queue, QueueError, complete::completed, count, fetch::Filed, life_cycle::stage, sinks::wanting,
 };
 use recording_host_model::Segment;
 
@@ -19,24 +19,24 @@ pub struct Acknowledged {
 }
 
 impl Queue {
-    /// Closes segments of settled conversations, to be filed in `sinks`: days with at least `least`
-    /// of them, of at most `most` each. A conversation that only some sinks lack is closed apart, for
+    /// Seals segments of completed conversations, to be filed in `sinks`: days with at least `least`
+    /// of them, of at most `most` each. A conversation that only some sinks lack is sealed apart, for
     /// these alone.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn close_segments(
+    pub async fn seal_segments(
         &self,
         least: usize,
         most: usize,
         sinks: Vec<String>,
     ) -> Result<(), QueueError> {
         self.with(move |tx| {
-            close_apart(tx, least.max(1), most)?;
+            seal_apart(tx, least.max(1), most)?;
             loop {
                 let days: Vec<String> = tx
                     .prepare_cached(
-                        concat!("SELECT day FROM conversation AS c WHERE ", stage!(Settled), "
+                        concat!("SELECT day FROM conversation AS c WHERE ", stage!(Completed), "
                          AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id)
                          GROUP BY day HAVING count(*) >= ?1"),
                     )?
@@ -49,8 +49,8 @@ impl Queue {
                     tx.prepare_cached("INSERT INTO segment (day) VALUES (?1)")?.execute([&day])?;
                     let number = tx.last_insert_rowid();
                     tx.prepare_cached(
-                        concat!("UPDATE conversation SET ", stage!(Closing), ", segment = ?2 WHERE id IN
-                         (SELECT id FROM conversation AS c WHERE ", stage!(Settled), " AND day = ?1
+                        concat!("UPDATE conversation SET ", stage!(Sealed), ", segment = ?2 WHERE id IN
+                         (SELECT id FROM conversation AS c WHERE ", stage!(Completed), " AND day = ?1
                           AND NOT EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY id LIMIT ?3)"),
                     )?
                     .execute(params![day, number, most as i64])?;
@@ -65,7 +65,7 @@ impl Queue {
         .await
     }
 
-    /// The segments that are closed and not filed in every sink, with the sinks that they are to be
+    /// The segments that are sealed and not filed in every sink, with the sinks that they are to be
     /// filed in. Left out are sinks that are owed recordings of the segment.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Queue {
         .await
     }
 
-    /// A closed segment, the same whenever it is read.
+    /// A sealed segment, the same whenever it is read.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -103,11 +103,11 @@ impl Queue {
             let mut query = tx.prepare_cached(concat!(
                 "SELECT id, record, outcome, attempt, revision FROM conversation
                  WHERE segment = ?1 AND ",
-                stage!(Closing),
+                stage!(Sealed),
                 " ORDER BY id"
             ))?;
             let conversations = query
-                .query_map([number], |row| settled(tx, row))?
+                .query_map([number], |row| completed(tx, row))?
                 .collect::<rusqlite::Result<_>>()?;
             let replaces = tx
                 .prepare_cached(
@@ -119,7 +119,7 @@ impl Queue {
                 .prepare_cached(concat!(
                     "SELECT EXISTS (SELECT 1 FROM wanting WHERE conversation IN
                      (SELECT id FROM conversation WHERE segment = ?1 AND ",
-                    stage!(Closing),
+                    stage!(Sealed),
                     "))"
                 ))?
                 .query_row([number], |row| row.get(0))?;
@@ -135,7 +135,7 @@ impl Queue {
     }
 
     /// Acknowledges that a sink holds a segment. Once every sink does, all of it is forgotten but
-    /// ids, counts, and the data that another attempt at a loss would need; or kept to be [compacted] later.
+    /// ids, counts, and the data that another attempt at a loss would need; or left to be [compacted] later.
     /// Conversations that have grown at the source meanwhile are taken up again.
     ///
     /// [compacted]: Self::compact
@@ -154,9 +154,9 @@ impl Queue {
         let first = segment.replaces.is_empty() || segment.apart;
         let mut outcomes = BTreeMap::<String, i64>::new();
         let mut ids = Vec::new();
-        for settled in &segment.conversations {
-            ids.push(settled.id.clone());
-            let word = format!("outcome:{}", settled.outcome.word());
+        for completed in &segment.conversations {
+            ids.push(completed.id.clone());
+            let word = format!("outcome:{}", completed.outcome.word());
             *outcomes.entry(word).or_default() += 1;
         }
         self.with(move |tx| {
@@ -165,7 +165,7 @@ impl Queue {
             tx.prepare_cached(concat!(
                 "DELETE FROM wanting WHERE sink = ?2 AND conversation IN
                  (SELECT id FROM conversation WHERE segment = ?1 AND ",
-                stage!(Closing),
+                stage!(Sealed),
                 ")"
             ))?
             .execute(params![number, sink])?;
@@ -185,9 +185,9 @@ impl Queue {
             if keep {
                 tx.prepare_cached(concat!(
                     "UPDATE conversation SET ",
-                    stage!(Kept),
+                    stage!(Compactable),
                     " WHERE segment = ?1 AND ",
-                    stage!(Closing)
+                    stage!(Sealed)
                 ))?
                 .execute([number])?;
             }
@@ -206,18 +206,18 @@ impl Queue {
 }
 
 /// Closes segments of what only some sinks lack, each for the same sinks.
-fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
+fn seal_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Result<()> {
     let mut groups = BTreeMap::<(String, BTreeSet<String>), Vec<String>>::new();
-    let settled: Vec<(String, String)> = tx
+    let completed: Vec<(String, String)> = tx
         .prepare_cached(concat!(
             "SELECT id, day FROM conversation AS c WHERE ",
-            stage!(Settled),
+            stage!(Completed),
             "
              AND EXISTS (SELECT 1 FROM wanting WHERE conversation = c.id) ORDER BY day, id"
         ))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    for (id, day) in settled {
+    for (id, day) in completed {
         let sinks = wanting(tx, &id)?;
         groups.entry((day, sinks)).or_default().push(id);
     }
@@ -229,7 +229,7 @@ fn close_apart(tx: &Transaction<'_>, least: usize, most: usize) -> rusqlite::Res
             for id in ids {
                 tx.prepare_cached(concat!(
                     "UPDATE conversation SET ",
-                    stage!(Closing),
+                    stage!(Sealed),
                     ", segment = ?2 WHERE id = ?1"
                 ))?
                 .execute(params![id, number])?;
@@ -253,7 +253,7 @@ fn give_way(tx: &Transaction<'_>, day: &str, sink: &str, number: i64) -> rusqlit
              WHERE sink = ?1 AND day = ?2 AND (",
             stage!(Found),
             " OR ",
-            stage!(Settled),
+            stage!(Completed),
             " OR ",
             stage!(Filed),
             "))"
@@ -302,7 +302,7 @@ pub(super) fn count_filed(
         .prepare_cached(concat!(
             "SELECT ifnull(sum(objects), 0), ifnull(sum(bytes), 0) FROM conversation
              WHERE segment = ?1 AND ",
-            stage!(Closing)
+            stage!(Sealed)
         ))?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
     count(tx, "objects", objects)?;

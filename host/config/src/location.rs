@@ -1,6 +1,6 @@
-//! Where the objects of a sink lie, in one form for each place, however it is written.
+//! Where the objects of a sink lie, in one form for each location, however it is written.
 //!
-//! Two sinks at one place, or one inside the other, would overwrite each other's receipts and count
+//! Two sinks at one location, or one inside the other, would overwrite each other's receipts and count
 //! each other's objects as too many. `./x`, `x/` and `x/../x` are one folder; a bucket is identified by
 //! the origin of its server, its name and its prefix.
 
@@ -11,9 +11,9 @@ use std::{
 
 use url::Url;
 
-/// The place of a sink.
+/// The location of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The type of storage.
     kind: &'static str,
     /// The server, or the root of the file system.
@@ -22,7 +22,7 @@ pub(super) struct Place {
     path: Vec<String>,
 }
 
-/// How a place lies to another one.
+/// How a location lies to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overlap {
     /// They are the same.
@@ -33,7 +33,7 @@ pub(super) enum Overlap {
     Around,
 }
 
-impl Place {
+impl Location {
     /// A folder: made absolute, with symbolic links followed as far as there is something.
     pub(super) fn folder(path: &Path) -> Self {
         let mut root = PathBuf::new();
@@ -44,45 +44,45 @@ impl Place {
                 component => root.push(component),
             }
         }
-        Place {
+        Location {
             kind: "file",
             root: root.to_string_lossy().into_owned(),
             path: folders,
         }
     }
 
-    /// The place below a prefix in a bucket, or whatever a server calls one.
+    /// The location below a prefix in a bucket, or whatever a server calls one.
     pub(super) fn bucket(kind: &'static str, endpoint: &str, bucket: &str, prefix: &str) -> Self {
-        let mut place = match Url::parse(endpoint) {
-            Ok(url) if url.has_host() => Place::url(kind, &url, |part| part),
-            _ => Place::named(kind, endpoint.trim_end_matches('/')),
+        let mut location = match Url::parse(endpoint) {
+            Ok(url) if url.has_host() => Location::url(kind, &url, |part| part),
+            _ => Location::named(kind, endpoint.trim_end_matches('/')),
         };
-        place.path.push(bucket.to_owned());
-        place.path.extend(parts(prefix));
-        place
+        location.path.push(bucket.to_owned());
+        location.path.extend(parts(prefix));
+        location
     }
 
-    /// The place below a URL; in the place of each part of its path stands what `shown` makes of it.
+    /// The location below a URL; in the place of each part of its path stands what `shown` makes of it.
     pub(super) fn url(kind: &'static str, url: &Url, shown: impl Fn(String) -> String) -> Self {
-        Place {
+        Location {
             kind,
             root: url.origin().ascii_serialization(),
             path: parts(url.path()).into_iter().map(shown).collect(),
         }
     }
 
-    /// A place that is identified by its name alone.
+    /// A location that is identified by its name alone.
     pub(super) fn named(kind: &'static str, name: &str) -> Self {
-        Place {
+        Location {
             kind,
             root: name.to_owned(),
             path: Vec::new(),
         }
     }
 
-    /// How it lies to another place. Of which types both are is no matter: a bucket of Google's can
+    /// How it lies to another location. Of which types both are is no matter: a bucket of Google's can
     /// be written to through either of two APIs.
-    pub(super) fn overlap(&self, other: &Place) -> Option<Overlap> {
+    pub(super) fn overlap(&self, other: &Location) -> Option<Overlap> {
         if self.root != other.root {
             return None;
         }
@@ -98,7 +98,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.join("/");
         match self.kind {

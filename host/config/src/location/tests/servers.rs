@@ -1,4 +1,4 @@
-//! Places on servers, which need the sinks that speak with them.
+//! Locations on servers, which need the sinks that speak with them.
 
 use super::*;
 
@@ -64,12 +64,12 @@ fn a_bucket_is_its_server_its_name_and_its_prefix() {
         "minio": minio(""),
     }))
     .unwrap();
-    for (name, place) in [
+    for (name, location) in [
         ("aws", "s3:https://s3.amazonaws.com/b/a/b/"),
         ("china", "s3:https://s3.amazonaws.com.cn/b/"),
         ("minio", "s3:http://minio:9000/b/"),
     ] {
-        assert_eq!(config.place(name).as_deref(), Some(place));
+        assert_eq!(config.location(name).as_deref(), Some(location));
     }
 }
 
@@ -91,11 +91,11 @@ fn other_clouds_have_places_too() {
     accepted(&azure("c", ""), &azure("d", ""));
     accepted(&azure("c", "a"), &other);
     let config = config(json!({ "gcs": gcs("a"), "azure": azure("c", "") })).unwrap();
-    for (name, place) in [
+    for (name, location) in [
         ("gcs", "gcs:https://storage.googleapis.com/b/a/"),
         ("azure", "azure_blob:https://acc.blob.core.windows.net/c/"),
     ] {
-        assert_eq!(config.place(name).as_deref(), Some(place));
+        assert_eq!(config.location(name).as_deref(), Some(location));
     }
 }
 
@@ -122,6 +122,6 @@ fn two_sinks_to_one_url_are_refused_and_the_url_stays_hidden() {
         "{error}"
     );
     let config = config(json!({ "two": secret })).unwrap();
-    let place = config.place("two").unwrap();
-    assert_eq!(place, "http:SECRET[env.NO_SUCH_VARIABLE]");
+    let location = config.location("two").unwrap();
+    assert_eq!(location, "http:SECRET[env.NO_SUCH_VARIABLE]");
 }

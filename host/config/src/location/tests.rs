@@ -40,9 +40,9 @@ fn accepted(one: &Value, other: &Value) {
     }
 }
 
-const SAME: &str = "is the place of";
-const INSIDE: &str = "lies inside the place of";
-const AROUND: &str = "contains the place of";
+const SAME: &str = "is the location of";
+const INSIDE: &str = "lies inside the location of";
+const AROUND: &str = "contains the location of";
 
 fn folder(path: impl AsRef<Path>) -> Value {
     json!({ "type": "filesystem", "path": path.as_ref() })
@@ -67,10 +67,10 @@ fn one_folder_written_in_two_ways_is_one_place() {
     for (one, two) in [("x", "xy"), ("x/a", "x/b"), ("x", "../x"), ("x", "X")] {
         accepted(&folder(one), &folder(two));
     }
-    let place = config(json!({ "one": folder("x/../y/") })).unwrap();
+    let location = config(json!({ "one": folder("x/../y/") })).unwrap();
     let expected = format!("file:{}", here.join("y").display());
-    assert_eq!(place.place("one"), Some(expected));
-    assert_eq!(place.place("two"), None);
+    assert_eq!(location.location("one"), Some(expected));
+    assert_eq!(location.location("two"), None);
 }
 
 #[cfg(unix)]
