@@ -31,11 +31,10 @@ pub(super) struct ArchiveArgs {
     /// Which sink of the configuration, if several can be read.
     #[arg(long, value_name = "NAME", requires = "config")]
     sink: Option<String>,
-    /// Read what is encrypted by this file of identities as `age-keygen` writes it; may be repeated.
+    /// Decrypt with the identities in this file, as `age-keygen` writes it; may be repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
-    /// The folder of the index, the log of accesses and nothing of the archive; by default in the
-    /// user's cache.
+    /// Folder for the index and the access log, beside the archive and never in it; default: the user's cache.
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use super::{
 pub(super) struct Browse {
     #[command(flatten)]
     archive: ArchiveArgs,
-    /// Where to listen. Elsewhere than on loopback a token is asked for, and a proxy should add TLS.
+    /// Address to listen on. Beyond loopback a token is required, and a proxy should add TLS.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8321")]
     listen: SocketAddr,
     /// A name by which browsers reach the page, with its port if it has one, as behind a proxy; may be

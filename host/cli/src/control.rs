@@ -1,4 +1,4 @@
-//! `control` and `top`: a run elsewhere on this machine is steered and watched.
+//! `control` and `top`: steer and watch a run on this machine.
 //!
 //! `run` serves a Unix socket in `data_dir`, for its own user alone. A request is a line of JSON, and so is
 //! each answer.
@@ -32,7 +32,7 @@ pub(super) struct Whereabouts {
         required_unless_present = "data_dir"
     )]
     config: Option<PathBuf>,
-    /// The `data_dir` of the run, in place of its configuration.
+    /// The `data_dir` of the run, instead of its configuration.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -61,17 +61,17 @@ pub(super) struct Control {
     whereabouts: Whereabouts,
 }
 
-/// What a run is asked for.
+/// A request to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Command {
     /// Send no request and download nothing, until `resume`.
     Pause,
-    /// Go on.
+    /// Continue after `pause`.
     Resume,
-    /// Begin nothing more, finish what is under way, and end.
+    /// Begin nothing more, finish what is in progress, and end.
     Drain,
-    /// Read the configuration and its secrets anew.
+    /// Read the configuration and its secrets again.
     Reload,
     /// Print how far the run is, as a line of JSON.
     Status,

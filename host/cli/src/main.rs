@@ -98,7 +98,7 @@ enum Command {
     /// Exports a simulated contact center to a folder; needs no account.
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
-    /// Exports what a configuration says; resumes where the last run stopped.
+    /// Exports recordings and metadata as configured; resumes where the last run stopped.
     Run(run::Run),
     /// Estimates the size, requests and duration of an export, day by day.
     Plan(plan::Plan),
@@ -120,11 +120,11 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     /// Lets Genesys Cloud's own S3 integration push recordings to a bucket.
     Push(genesys::Push),
-    /// Shows what is done, under way and waiting, of a running export or a stopped one.
+    /// Shows what is done, in progress and waiting, of a running or stopped export.
     Status(status::Status),
-    /// Pauses, resumes, drains or reloads a run elsewhere on this machine.
+    /// Pauses, resumes, drains or reloads a run on this machine.
     Control(control::Control),
-    /// Shows the display of a run elsewhere on this machine.
+    /// Shows the display of a run on this machine.
     Top(control::Top),
     /// Removes temporary files and unfinished uploads left by interrupted runs.
     #[command(alias = "tidy")]
@@ -132,16 +132,16 @@ enum Command {
     /// Serves a simulated Genesys Cloud to try a configuration on.
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
-    /// Prints a commented configuration to begin with.
+    /// Prints a commented configuration to start from.
     Generate(generate::Generate),
     /// Prints the JSON Schema of the configuration, for editors and other tools.
     Schema(schema::Schema),
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
-    /// Makes a component of a core module, such as cargo builds of a source in Rust.
+    /// Turns a core module, as cargo builds it from a source in Rust, into a component.
     #[cfg(feature = "componentize")]
     Componentize(componentize::Componentize),
-    /// Writes a folder with a source of your own to begin with.
+    /// Writes a folder with the beginnings of a source of your own.
     NewSource(new_source::NewSource),
     /// Prints a script that completes commands and options in a shell.
     Completions(shell::Completions),

@@ -42,8 +42,8 @@ pub(super) struct Run {
     /// from another sink that has it, else from the source.
     #[arg(long, conflicts_with = "shard")]
     repair: bool,
-    /// Fill this sink with all that it lacks, although it is not the one that the export was filed in, as
-    /// after it was moved or emptied; may be given more than once.
+    /// Fill this sink with all that it lacks, although the export was filed in another one, as after it was
+    /// moved or emptied; may be repeated.
     #[arg(long, value_name = "SINK")]
     refill: Vec<String>,
     /// Say what would be fetched and where each sink would put it, and do nothing: no job is submitted,
@@ -53,10 +53,10 @@ pub(super) struct Run {
         conflicts_with_all = ["follow", "retry_failed", "search_again", "repair", "refill", "record"]
     )]
     dry_run: bool,
-    /// Stop once so much has been stored in a sink, such as 500MB or 2GB: exit code 5 says that work is left.
+    /// Stop once this much has been stored in a sink, such as 500MB or 2GB: exit code 5 says that work is left.
     #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
     max_bytes: Option<u64>,
-    /// Stop after so long, such as 90s, 30m or 6h: exit code 5 says that work is left.
+    /// Stop after this time, such as 90s, 30m or 6h: exit code 5 says that work is left.
     #[arg(long, value_name = "TIME", value_parser = quantity::time)]
     max_time: Option<Duration>,
     /// Print the summary as JSON.

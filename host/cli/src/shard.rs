@@ -9,7 +9,7 @@ const INDEX: &str = "JOB_COMPLETION_INDEX";
 
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(super) struct Part {
-    /// The part of the interval that is this process's: the k-th of n runs of whole days. `index/n` takes k from
+    /// Only this part of the interval: the k-th of n parts of whole days. `index/n` takes k from
     /// JOB_COMPLETION_INDEX, which Kubernetes sets in an Indexed Job and which counts from 0.
     #[arg(
         id = "shard",

@@ -78,7 +78,7 @@ pub(super) struct Simulate {
     /// Let this share of the recordings, between 0 and 1, be sensitive: they are left out silently.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     sensitive: f64,
-    /// Let the client lack this permission, such as recording:recording:view; may be given more than once.
+    /// Let the client lack this permission, such as recording:recording:view; may be repeated.
     #[arg(long, value_name = "PERMISSION")]
     denied: Vec<String>,
     /// Leave the names of agents out of the analytics.

@@ -27,13 +27,13 @@ pub(crate) use board::{Board, DisplayLine};
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output while it runs")]
 pub(crate) struct Output {
-    /// The form of the lines on standard error; `json` writes one object a line.
+    /// Format of the log on standard error; `json` writes one object per line.
     #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
-    /// Log every request, step and object as well.
+    /// Also log every request, step and object.
     #[arg(long, short, conflicts_with = "quiet", global = true)]
     verbose: bool,
-    /// Log warnings and errors alone.
+    /// Log only warnings and errors.
     #[arg(long, short, global = true)]
     quiet: bool,
 }

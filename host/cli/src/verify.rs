@@ -24,10 +24,10 @@ pub(super) struct Verify {
     /// The configuration, YAML or TOML, whose sinks are verified [env: RECORDING_HOST_CONFIG=].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Read every object and compare its sha256, not its length alone.
+    /// Read every object and compare its sha256, not only its length.
     #[arg(long)]
     full: bool,
-    /// Read what is encrypted, too, by this file of identities as `age-keygen` writes it; may be
+    /// Also compare what is encrypted, with the identities in this file, as `age-keygen` writes it; may be
     /// repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,

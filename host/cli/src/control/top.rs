@@ -1,4 +1,4 @@
-//! `top`: the display of a run elsewhere on this machine.
+//! `top`: the display of a run on this machine.
 
 use std::time::Duration;
 
