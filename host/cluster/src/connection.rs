@@ -15,7 +15,7 @@ use async_nats::{
     Client, ConnectErrorKind, ConnectOptions,
     jetstream::{
         Context,
-        context::ContextBuilder,
+        context::{AccountErrorKind, ContextBuilder},
         stream::{LastRawMessageErrorKind, Stream},
     },
 };
@@ -94,20 +94,23 @@ impl Fleet {
                 version: server.version,
             });
         }
-        // Servers that have just started have no leader yet.
         let until = Instant::now() + CONNECT;
-        loop {
+        let ask = async || {
             let Err(error) = self.context.query_account().await else {
-                return Ok(());
+                return Ok(Try::Done(()));
             };
-            if Instant::now() >= until {
-                return Err(ClusterError::NoJetStream {
-                    server: server.server_name,
-                    reason: error.to_string(),
-                });
+            let reason = error.to_string();
+            match error.kind() {
+                // Servers that have just started, or that are too few, have no leader.
+                AccountErrorKind::TimedOut => Ok(Try::Passing(reason)),
+                _ if Instant::now() < until => Ok(Try::Passing(reason)),
+                _ => Err(ClusterError::NoJetStream {
+                    server: server.server_name.clone(),
+                    reason,
+                }),
             }
-            sleep(Duration::from_millis(250)).await;
-        }
+        };
+        self.repeat("answering for JetStream", ask).await
     }
 
     /// Repeats a call until it is done or the patience is over.

@@ -49,7 +49,7 @@ pub struct Rate {
     limit: RateLimit,
     clock: ServerClock,
     /// The slots that this node has leased and not used.
-    held: Mutex<VecDeque<Slot>>,
+    held: Mutex<Held>,
     /// Slots that begin before are not used: the vendor has asked for a pause.
     paused: StdMutex<Option<Instant>>,
     /// Requests that wait for one.
@@ -63,6 +63,14 @@ pub struct Slot {
     pub at: u64,
     /// The same by this node's clock.
     local: Instant,
+}
+
+/// Slots that a node has leased and not used.
+#[derive(Debug, Default)]
+struct Held {
+    slots: VecDeque<Slot>,
+    /// When the last one that it leased begins (µs since the epoch, by the servers' clock).
+    last: u64,
 }
 
 /// Counts a request that waits, until it does so no more.
@@ -152,16 +160,18 @@ impl Rate {
     async fn take(&self) -> Result<Slot, ClusterError> {
         let mut held = self.held.lock().await;
         loop {
-            while let Some(slot) = held.pop_front() {
+            while let Some(slot) = held.slots.pop_front() {
                 if self.is_usable(&slot) {
                     return Ok(slot);
                 }
             }
-            held.extend(self.lease().await?);
+            let leased = self.lease(held.last).await?;
+            held.slots.extend(leased);
+            held.last = held.slots.back().map_or(held.last, |slot| slot.at);
         }
     }
 
-    async fn lease(&self) -> Result<Vec<Slot>, ClusterError> {
+    async fn lease(&self, own_last: u64) -> Result<Vec<Slot>, ClusterError> {
         let (write, mut leased) = (new_id(), None);
         let began = Instant::now();
         loop {
@@ -172,7 +182,7 @@ impl Rate {
             }
             let now = self.clock.at(Instant::now()).await?;
             let wanted = self.waiting.load(Ordering::Relaxed);
-            let lease = match slots.lease(now, wanted, &self.limit) {
+            let lease = match slots.lease(now, own_last, wanted, &self.limit) {
                 Ok(lease) => lease,
                 Err(early) => {
                     // Not for long: a pause may become longer meanwhile.

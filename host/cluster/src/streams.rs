@@ -7,10 +7,14 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
 
+use tokio::time::Instant;
+
 use super::{ClusterError, Fleet, Settings, connection::Try};
 
 /// The most bytes of the rates: one small message for each credential.
 const RATE_BYTES: u64 = 8 << 20;
+/// How long too few servers may become enough.
+const GATHER: Duration = Duration::from_secs(10);
 /// How long the servers know a message that is published again.
 const DUPLICATES: Duration = Duration::from_secs(120);
 
@@ -154,7 +158,15 @@ impl Fleet {
         for of in StreamUse::ALL {
             let config = of.config(&self.settings);
             let what = format!("making the stream {}", config.name);
-            self.repeat(&what, || self.make(config.clone())).await?;
+            let began = Instant::now();
+            let call = async || match self.make(config.clone()).await {
+                // Servers that have just started do not know of each other yet.
+                Err(ClusterError::NoRoomForStream { reason, .. }) if began.elapsed() < GATHER => {
+                    Ok(Try::Passing(reason))
+                }
+                made => made,
+            };
+            self.repeat(&what, call).await?;
         }
         Ok(())
     }

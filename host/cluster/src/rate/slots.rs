@@ -107,10 +107,12 @@ impl Slots {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Leases as many slots as are wanted, at most a slice; or says how long to wait before asking again.
+    /// Leases as many slots as are wanted, at most a slice; or says how long to wait before asking again. A
+    /// node whose own last slot is still to come leaves the next ones to others for a while.
     pub(super) fn lease(
         &mut self,
         now: u64,
+        own_last: u64,
         wanted: u32,
         limit: &RateLimit,
     ) -> Result<Lease, Duration> {
@@ -121,6 +123,9 @@ impl Slots {
         // Nobody leases as far ahead: the servers' clock was set back. After a window nothing of before counts.
         if self.next > now + ahead + slice + window {
             self.next = now + window;
+        }
+        if own_last > now + ahead / 2 && own_last <= self.next {
+            return Err(Duration::from_micros(own_last - now - ahead / 2));
         }
         let first = self.next.max(self.blocked).max(now);
         if first > now + ahead {
@@ -141,7 +146,7 @@ mod tests {
     fn sent(limit: RateLimit, late: impl Fn(usize) -> u64) -> Vec<u64> {
         let (mut slots, mut now, mut sent) = (Slots::default(), SECOND, Vec::new());
         while now < SECOND + 4 * micros(limit.window) {
-            match slots.lease(now, 1 + (now % 7) as u32, &limit) {
+            match slots.lease(now, 0, 1 + (now % 7) as u32, &limit) {
                 Ok(lease) => sent.extend(lease.times()),
                 Err(wait) => now += micros(wait),
             }
@@ -187,10 +192,10 @@ mod tests {
             blocked: 100 * SECOND,
             ..Slots::default()
         };
-        let wait = slots.lease(70 * SECOND, 5, &limit).unwrap_err();
+        let wait = slots.lease(70 * SECOND, 0, 5, &limit).unwrap_err();
         assert_eq!(wait, Duration::from_secs(28));
         assert_eq!(
-            slots.lease(98 * SECOND, 5, &limit).unwrap().first,
+            slots.lease(98 * SECOND, 0, 5, &limit).unwrap().first,
             100 * SECOND
         );
         let mut slots = Slots {
@@ -198,7 +203,7 @@ mod tests {
             ..Slots::default()
         };
         assert_eq!(
-            slots.lease(1_000 * SECOND, 5, &limit).unwrap_err(),
+            slots.lease(1_000 * SECOND, 0, 5, &limit).unwrap_err(),
             Duration::from_secs(58)
         );
     }
@@ -212,11 +217,26 @@ mod tests {
         };
         let count = |wanted| {
             Slots::default()
-                .lease(SECOND, wanted, &limit)
+                .lease(SECOND, 0, wanted, &limit)
                 .unwrap()
                 .count
         };
         assert_eq!([count(0), count(1), count(4), count(100)], [1, 1, 4, 5]);
+    }
+
+    #[test]
+    fn a_node_that_has_slots_leaves_the_next_ones_to_others() {
+        let window = Duration::from_secs(60);
+        let limit = RateLimit {
+            requests: 300,
+            window,
+        };
+        let mut slots = Slots::default();
+        let lease = slots.lease(SECOND, 0, 9, &limit).unwrap();
+        let last = lease.times().last().unwrap();
+        assert!(slots.lease(SECOND, 0, 9, &limit).is_ok());
+        let wait = slots.lease(SECOND / 2, last, 9, &limit).unwrap_err();
+        assert_eq!(wait, Duration::from_micros(last - SECOND / 2 - SECOND));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::{
     net::TcpListener as Port,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,15 +23,18 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os("NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
 }
 
-/// Ports that nobody listens at.
+/// Ports that nobody listens at, below those that the system gives to connections.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<Port> = (0..count)
-        .map(|_| Port::bind("127.0.0.1:0").unwrap())
-        .collect();
-    held.iter()
-        .map(|it| it.local_addr().unwrap().port())
-        .collect()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Where another process of these tests does not begin as well.
+    let first = 20_000 + (std::process::id() * 64 % 10_000) as u16;
+    let free = |port: &u16| Port::bind(("127.0.0.1", *port)).is_ok();
+    let ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000);
+    ports.filter(free).take(count).collect()
 }
+
+/// What a server has in its configuration.
+const JETSTREAM: &str = "jetstream { store_dir: STORE, max_file: 8GB, max_mem: 64MB }";
 
 /// One or several servers that know each other; they end with this.
 pub(crate) struct Servers {
@@ -39,12 +45,17 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start(count: usize) -> Self {
+        Self::start_with(count, JETSTREAM)
+    }
+
+    /// Servers with other text in their configuration: `STORE` in it becomes a folder of each.
+    pub(crate) fn start_with(count: usize, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * count);
         let routes = &ports[count..];
         for number in 0..count {
-            let text = config(number, &ports, routes, folder.path());
-            std::fs::write(folder.path().join(format!("{number}.conf")), text).unwrap();
+            let config = config(number, &ports, routes, folder.path(), text);
+            std::fs::write(folder.path().join(format!("{number}.conf")), config).unwrap();
         }
         let mut servers = Servers {
             folder,
@@ -126,11 +137,12 @@ impl Drop for Servers {
     }
 }
 
-fn config(number: usize, ports: &[u16], routes: &[u16], folder: &Path) -> String {
+fn config(number: usize, ports: &[u16], routes: &[u16], folder: &Path, text: &str) -> String {
+    let store = folder.join(format!("store-{number}"));
+    let text = text.replace("STORE", &format!("{store:?}"));
     let mut text = format!(
-        "listen: 127.0.0.1:{}\nserver_name: node-{number}\njetstream {{ store_dir: {:?}, max_file: 8GB, max_mem: 64MB }}\n",
-        ports[number],
-        folder.join(format!("store-{number}"))
+        "listen: 127.0.0.1:{}\nserver_name: node-{number}\n{text}\n",
+        ports[number]
     );
     if routes.len() > 1 {
         let others = routes.iter().map(|port| format!("nats://127.0.0.1:{port}"));

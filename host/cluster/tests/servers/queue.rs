@@ -248,6 +248,43 @@ async fn two_workers_never_hold_one_split_and_no_step_is_lost_or_doubled_while_s
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
+async fn calls_wait_while_all_servers_are_away_and_go_on_by_themselves() {
+    let mut servers = Servers::start(3);
+    let fleet = servers.fleet("main").await;
+    let queue = FleetQueue::open(&fleet, "calls").await.unwrap();
+    let ids = |of: &str| {
+        (0..20)
+            .map(|number| format!("{of} {number:02}"))
+            .collect::<Vec<_>>()
+    };
+    let splits = |of: &str| ids(of).into_iter().map(split).collect::<Vec<_>>();
+    queue.add(splits("before"), NOW).await.unwrap();
+    (0..3).for_each(|number| servers.kill(number));
+    let adding = {
+        let (queue, splits) = (queue.worker(), splits("meanwhile"));
+        tokio::spawn(async move { queue.add(splits, NOW + 1).await })
+    };
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!adding.is_finished(), "nobody has stored it");
+    (0..3).for_each(|number| servers.restart(number));
+    let began = Instant::now();
+    assert_eq!(adding.await.unwrap().unwrap(), ids("meanwhile"));
+    println!(
+        "goes on {:.1} s after the start",
+        began.elapsed().as_secs_f64()
+    );
+    let open: Vec<String> = queue
+        .open_splits()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(open, [ids("before"), ids("meanwhile")].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
 async fn what_steps_find_is_kept_without_links_until_it_is_forgotten() {
     let servers = Servers::start(1);
     let fleet = servers.fleet("main").await;

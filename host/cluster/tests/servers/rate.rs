@@ -51,18 +51,21 @@ async fn four_nodes_never_exceed_the_limit_and_use_95_percent_of_it() {
     let servers = Servers::start(3);
     let settings = servers.settings("main");
     servers.fleet("main").await;
-    let times = Arc::<Mutex<Vec<Instant>>>::default();
+    let times = Arc::<Mutex<Vec<(usize, Instant)>>>::default();
     let mut tasks = JoinSet::new();
-    for _ in 0..4 {
+    for node in 0..4 {
         let rate = rate(&settings, "client").await;
         let times = Arc::clone(&times);
         send(&rate, &mut tasks, move |_| {
-            times.lock().unwrap().push(Instant::now())
+            times.lock().unwrap().push((node, Instant::now()))
         });
     }
     sleep(2 * LIMIT.window + Duration::from_secs(3)).await;
     tasks.shutdown().await;
-    let times = times.lock().unwrap().clone();
+    let mut times = times.lock().unwrap().clone();
+    times.sort_by_key(|(_, at)| *at);
+    let shares = [0, 1, 2, 3].map(|node| times.iter().filter(|it| it.0 == node).count());
+    let times: Vec<Instant> = times.into_iter().map(|(_, at)| at).collect();
     let fullest = fullest(&times);
     // Two windows, from the first request on, as a vendor counts.
     let windows = [0, 1].map(|number| {
@@ -71,12 +74,18 @@ async fn four_nodes_never_exceed_the_limit_and_use_95_percent_of_it() {
         times.iter().filter(within).count()
     });
     println!(
-        "four nodes sent {windows:?} of {} in a window; at most {fullest} in any",
+        "four nodes sent {windows:?} of {} in a window; at most {fullest} in any; by node {shares:?}",
         LIMIT.requests
     );
     assert!(fullest <= LIMIT.requests as usize, "{fullest}");
     for sent in windows {
         assert!(sent * 100 >= LIMIT.requests as usize * 95, "{sent}");
+    }
+    for share in shares {
+        assert!(
+            share * 8 >= times.len(),
+            "a fair share is a quarter: {shares:?}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recording_host_cluster::{ClusterError, Fleet, Settings, Storage, StreamUse};
+use recording_host_cluster::{ClusterError, Fleet, Settings, Storage, StreamUse, Tls};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use super::nats::{Servers, free_ports};
@@ -107,6 +107,56 @@ async fn three_servers_have_each_stream() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{:?}", fleet.streams().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_server_without_jetstream_is_named_with_what_to_do() {
+    let servers = Servers::start_with(1, "");
+    let error = Fleet::connect(servers.settings("main")).await.unwrap_err();
+    assert!(
+        matches!(&error, ClusterError::NoJetStream { server, .. } if server == "node-0"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("`jetstream` block"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_log_in_that_is_refused_is_named() {
+    let servers = Servers::start_with(1, "authorization { token: hunter2 }");
+    let error = Fleet::connect(servers.settings("main")).await.unwrap_err();
+    assert!(matches!(error, ClusterError::LogIn { .. }), "{error}");
+    assert!(error.to_string().contains("`credentials`"), "{error}");
+}
+
+/// A file of the tests.
+fn fixture(name: &str) -> std::path::PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/tls");
+    std::path::Path::new(folder).join(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_server_whose_authority_is_not_known_is_not_talked_to() {
+    let file = |name: &str| format!("{:?}", fixture(name));
+    let (certificate, key) = (file("cert.pem"), file("key.pem"));
+    let servers = Servers::start_with(
+        1,
+        &format!(
+            "jetstream {{ store_dir: STORE }}
+             tls {{ cert_file: {certificate}, key_file: {key} }}"
+        ),
+    );
+    let mut settings = servers.settings("main");
+    settings.tls = Some(Tls {
+        authorities: Some(fixture("ca.pem")),
+        identity: None,
+    });
+    Fleet::connect(settings.clone()).await.unwrap();
+    settings.tls = Some(Tls::default());
+    let error = Fleet::connect(settings).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");
 }
 
 /// Answers one connection as a server that says this about itself.
