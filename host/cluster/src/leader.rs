@@ -142,12 +142,15 @@ impl Candidate {
                 continue;
             }
             let sent = Instant::now();
-            match self.fleet.put(lease(&self.fence, &fence, 0)).await? {
-                Stored::At(sequence) => {
+            match self.fleet.put(lease(&self.fence, &fence, 0)).await {
+                Ok(Stored::At(sequence)) => {
                     return Ok(self.leading(fence, sequence, unclear.unwrap_or(sent)));
                 }
-                Stored::Unclear(_) => unclear = unclear.or(Some(sent)),
-                Stored::Stale | Stored::Pending | Stored::Again(_) => {}
+                Ok(Stored::Unclear(_)) => unclear = unclear.or(Some(sent)),
+                // Nodes that take work make room.
+                Ok(Stored::Stale | Stored::Pending | Stored::Again(_))
+                | Err(ClusterError::Full(_)) => {}
+                Err(error) => return Err(error),
             }
             pause().await;
         }

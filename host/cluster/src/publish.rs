@@ -86,6 +86,8 @@ struct Answer {
 #[derive(Deserialize)]
 struct Failure {
     #[serde(default)]
+    code: u64,
+    #[serde(default)]
     err_code: u64,
     #[serde(default)]
     description: String,
@@ -193,9 +195,10 @@ impl Failure {
             10077 if reason.contains("maximum bytes") => {
                 return Err(ClusterError::Full(subject.to_owned()));
             }
-            // Another message of the subject is being stored; a batch has lost its beginning; no leader yet;
-            // a duplicate is in process; too many batches are open.
-            10164 | 10176 | 10008 | 10158 | 10210 | 10211 => Stored::Again(reason),
+            // Another message of the subject is being stored; a batch has lost its beginning.
+            10164 | 10176 => Stored::Again(reason),
+            // No server leads, or it has too much to do.
+            _ if self.code == 503 => Stored::Again(reason),
             code => {
                 return Err(ClusterError::Refused {
                     what: format!("a message for {subject}"),

@@ -46,8 +46,8 @@ struct Splits {
     order: BTreeSet<(u64, String)>,
     /// When each is due, and until when it is held.
     open: HashMap<String, (u64, Option<u64>)>,
-    /// A split that this version of the program cannot read.
-    unreadable: Option<ClusterError>,
+    /// The subjects of splits that this version of the program cannot read.
+    unreadable: BTreeSet<String>,
 }
 
 impl Splits {
@@ -111,10 +111,13 @@ impl View {
                 });
             }
         }
-        match self.splits().unreadable.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
+        let unreadable = self.splits().unreadable.first().cloned();
+        if let Some(subject) = unreadable
+            && let Some(message) = self.fleet.last(&self.stream, &subject).await?
+        {
+            SplitRecord::read(&subject, &message.payload)?;
         }
+        Ok(())
     }
 
     /// The open splits, in order, each with the time at which it is due.
@@ -215,8 +218,11 @@ impl Follower {
         let record = SplitRecord::read(subject, payload);
         let mut splits = self.splits.lock().unwrap_or_else(PoisonError::into_inner);
         match record {
-            Ok(record) => splits.apply(&record),
-            Err(error) => splits.unreadable = Some(error),
+            Ok(record) => {
+                splits.unreadable.remove(subject);
+                splits.apply(&record);
+            }
+            Err(_) => drop(splits.unreadable.insert(subject.to_owned())),
         }
     }
 }

@@ -168,7 +168,7 @@ mod tests {
                     0 => 0,
                     1 => late * (number % 2) as u64,
                     // The worst: late ones, and then those in time.
-                    _ => late * u64::from((number / requests as usize) % 2 == 0),
+                    _ => late * u64::from((number / requests as usize).is_multiple_of(2)),
                 });
                 for (number, first) in times.iter().enumerate() {
                     let within = times[number..].partition_point(|at| *at < first + micros(window));

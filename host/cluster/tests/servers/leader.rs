@@ -73,6 +73,37 @@ async fn another_node_leads_when_the_leader_is_gone_and_at_once_when_it_resigns(
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
+async fn another_node_leads_when_the_leader_and_the_server_that_leads_the_stream_die_at_once() {
+    let mut servers = Servers::start(3);
+    let fleet = servers.fleet("main").await;
+    for round in 0..3 {
+        let leader = lead(&fleet, "a").await;
+        leader
+            .publish(fetches([format!("fetch {round}")]))
+            .await
+            .unwrap();
+        let server = servers.leader_of(&fleet, "_work").await;
+        servers.kill(server);
+        drop(leader);
+        let (leader, taken) = takes_over(&fleet, "b").await;
+        println!(
+            "takeover after the death of the leader and of a server: {:.1} s",
+            taken.as_secs_f64()
+        );
+        assert!(taken < TAKEOVER, "{taken:?}");
+        // What the first has published is there.
+        let queued = leader
+            .publish(fetches([format!("fetch {round}")]))
+            .await
+            .unwrap();
+        assert_eq!(queued, [Queued::Known]);
+        leader.resign().await.unwrap();
+        servers.restart(server);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
 async fn fetches_wait_once_each() {
     for count in [1, 3] {
         let servers = Servers::start(count);
@@ -102,13 +133,7 @@ async fn what_a_stale_leader_publishes_is_refused_and_it_steps_down() {
         let stale = lead(&fleet, "a").await;
         stale.publish(fetches(["one".to_owned()])).await.unwrap();
         // Another one has the lease, and the first does not know: as after a pause of its machine.
-        let client = async_nats::connect(fleet.settings().servers[0].clone())
-            .await
-            .unwrap();
-        let stream = async_nats::jetstream::new(client)
-            .get_stream("recording-host_main_work")
-            .await
-            .unwrap();
+        let (_, stream) = work_stream(&fleet).await;
         stream
             .purge()
             .filter("recording-host.main.fence")
@@ -129,6 +154,95 @@ async fn what_a_stale_leader_publishes_is_refused_and_it_steps_down() {
         assert_eq!(fleet.streams().await.unwrap()[0].messages, before);
         leader.publish(fetches(["two".to_owned()])).await.unwrap();
     }
+}
+
+/// The stream that the leader writes, through a client of others.
+async fn work_stream(fleet: &Fleet) -> (async_nats::Client, async_nats::jetstream::stream::Stream) {
+    let client = async_nats::connect(fleet.settings().servers[0].clone())
+        .await
+        .unwrap();
+    let stream = async_nats::jetstream::new(client.clone())
+        .get_stream("recording-host_main_work")
+        .await
+        .unwrap();
+    (client, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_batch_begun_under_a_lease_is_refused_when_it_ends_under_another() {
+    for count in [1, 3] {
+        let servers = Servers::start(count);
+        let fleet = servers.fleet("main").await;
+        let stale = lead(&fleet, "a").await;
+        let (client, stream) = work_stream(&fleet).await;
+        let fence = "recording-host.main.fence";
+        let held = stream.get_last_raw_message_by_subject(fence).await.unwrap();
+        let subject = |number: usize| format!("recording-host.main.work.calls.{number}");
+        let headers = |number: usize| {
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Batch-Id", "late");
+            headers.insert("Nats-Batch-Sequence", number.to_string());
+            headers
+        };
+        let mut first = headers(1);
+        first.insert(
+            "Nats-Expected-Last-Subject-Sequence",
+            held.sequence.to_string(),
+        );
+        first.insert("Nats-Expected-Last-Subject-Sequence-Subject", fence);
+        client
+            .publish_with_headers(subject(1), first, "{}".into())
+            .await
+            .unwrap();
+        client.flush().await.unwrap();
+        drop(stale);
+        stream.purge().filter(fence).await.unwrap();
+        let leader = lead(&fleet, "b").await;
+        let mut last = headers(2);
+        last.insert("Nats-Batch-Commit", "1");
+        let answer = client
+            .request_with_headers(subject(2), last, "{}".into())
+            .await
+            .unwrap();
+        let answer = String::from_utf8(answer.payload.to_vec()).unwrap();
+        assert!(answer.contains("10071"), "{answer}");
+        assert_eq!(fleet.streams().await.unwrap()[0].messages, 1);
+        assert!(leader.is_leading());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a NATS server, which tests/run installs"]
+async fn a_full_stream_is_named_and_the_leader_goes_on_when_there_is_room() {
+    let servers = Servers::start(1);
+    let mut settings = servers.settings("main");
+    settings.storage.work = 1 << 20;
+    let fleet = Fleet::connect(settings).await.unwrap();
+    fleet.init().await.unwrap();
+    let leader = lead(&fleet, "a").await;
+    let large = |number: usize| WorkMessage {
+        source: "calls".to_owned(),
+        fetch: number.to_string(),
+        body: vec![b'x'; 100_000].into(),
+    };
+    let mut stored = 0;
+    let error = loop {
+        match leader.publish(vec![large(stored)]).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ClusterError::Full(_)), "{error}");
+    assert!((9..=10).contains(&stored), "{stored}");
+    let (_, stream) = work_stream(&fleet).await;
+    stream
+        .purge()
+        .filter("recording-host.main.work.>")
+        .await
+        .unwrap();
+    leader.publish(vec![large(stored)]).await.unwrap();
+    assert!(leader.is_leading());
 }
 
 /// When each node has led, by one clock.

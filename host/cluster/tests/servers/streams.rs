@@ -138,25 +138,43 @@ fn fixture(name: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
-async fn a_server_whose_authority_is_not_known_is_not_talked_to() {
+async fn servers_and_nodes_show_each_other_certificates() {
     let file = |name: &str| format!("{:?}", fixture(name));
-    let (certificate, key) = (file("cert.pem"), file("key.pem"));
+    let (certificate, key, nodes) = (file("cert.pem"), file("key.pem"), file("node.pem"));
     let servers = Servers::start_with(
         1,
         &format!(
             "jetstream {{ store_dir: STORE }}
-             tls {{ cert_file: {certificate}, key_file: {key} }}"
+             tls {{ cert_file: {certificate}, key_file: {key}, ca_file: {nodes}, verify: true }}"
         ),
     );
     let mut settings = servers.settings("main");
     settings.tls = Some(Tls {
         authorities: Some(fixture("ca.pem")),
-        identity: None,
+        identity: Some((fixture("node.pem"), fixture("node-key.pem"))),
     });
     Fleet::connect(settings.clone()).await.unwrap();
-    settings.tls = Some(Tls::default());
-    let error = Fleet::connect(settings).await.unwrap_err();
-    assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");
+    let refused = async |tls: Tls| {
+        let settings = Settings {
+            tls: Some(tls),
+            ..settings.clone()
+        };
+        let error = Fleet::connect(settings).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");
+    };
+    // A server does not talk to a node that it does not know, nor a node to such a server.
+    let authorities = Some(fixture("ca.pem"));
+    refused(Tls {
+        authorities,
+        identity: None,
+    })
+    .await;
+    let identity = settings.tls.clone().and_then(|it| it.identity);
+    refused(Tls {
+        authorities: None,
+        identity,
+    })
+    .await;
 }
 
 /// Answers one connection as a server that says this about itself.
