@@ -8,6 +8,7 @@
 //! returns are wanted by all sinks, those of conversations that are filed already among them; and each
 //! conversation that is found without an outcome counts as wanted, also one that was found before.
 
+mod commit;
 mod found;
 mod record;
 mod view;
@@ -32,6 +33,7 @@ use super::{
     settings::token,
     streams::StreamUse,
 };
+use commit::Commit;
 pub use found::Found;
 use record::{Claim, SplitRecord};
 use view::View;
@@ -261,73 +263,6 @@ impl FleetQueue {
         }
         Ok(Try::Passing("other workers were faster".to_owned()))
     }
-
-    /// Commits a step; none if this worker does not hold the split.
-    async fn try_commit(&self, commit: &Commit<'_>) -> Result<Option<Vec<String>>, ClusterError> {
-        let shared = &self.shared;
-        // The first try trusts memory: what is wrong in it is refused.
-        let known = Mutex::new((self.held(commit.split), HashSet::new()));
-        let what = format!("committing a step of the split {}", commit.split);
-        let call = async || {
-            let remembered = lock(&known).0.take();
-            let entry = match remembered {
-                Some(entry) => entry,
-                None => match shared.read(commit.split).await? {
-                    Some(entry) => {
-                        let there = shared.known(commit).await?;
-                        lock(&known).1 = there;
-                        entry
-                    }
-                    None => return Ok(Try::Done(None)),
-                },
-            };
-            let is_new = |it: &&Split| !lock(&known).1.contains(&it.id);
-            let new: Vec<&Split> = commit.children.iter().filter(is_new).collect();
-            let ids = || new.iter().map(|it| it.id.clone()).collect();
-            // An answer that did not come.
-            if entry.record.commit.as_deref() == Some(commit.id) {
-                self.remember(entry);
-                return Ok(Try::Done(Some(ids())));
-            }
-            if !entry.record.is_held_by(&self.worker) {
-                return Ok(Try::Done(None));
-            }
-            let mut record = entry.record;
-            record.advance(&commit.step.next, commit.now, commit.id);
-            record.write = commit.id.to_owned();
-            let mut puts = commit
-                .found
-                .as_ref()
-                .map_or_else(Vec::new, |it| it.puts(&shared.found, commit.id));
-            puts.extend(new.iter().map(|it| shared.child(it, commit.now, commit.id)));
-            // Last, so that the sequence that is returned is its own.
-            puts.push(shared.put(&record, entry.sequence));
-            Ok(match shared.fleet.put_all(puts).await? {
-                Stored::At(sequence) => {
-                    self.remember(Entry { sequence, record });
-                    Try::Done(Some(ids()))
-                }
-                other => Try::Passing(format!("{other:?}")),
-            })
-        };
-        shared.fleet.repeat(&what, call).await
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A step that is to be committed.
-struct Commit<'a> {
-    split: &'a str,
-    step: &'a Step,
-    /// Its new splits, each once.
-    children: Vec<Split>,
-    found: Option<Found>,
-    now: u64,
-    /// An id that no other commit has.
-    id: &'a str,
 }
 
 impl Shared {
@@ -361,11 +296,7 @@ impl Shared {
         Ok(entry.is_some_and(|it| it.record.write == write))
     }
 
-    /// Which of the new splits of a commit are known, not counting those that it has stored itself.
-    async fn known(&self, commit: &Commit<'_>) -> Result<HashSet<String>, ClusterError> {
-        self.known_of(&commit.children, commit.id).await
-    }
-
+    /// Which of the splits are known, not counting those that a change has stored itself.
     async fn known_of(
         &self,
         splits: &[Split],
