@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -146,11 +146,12 @@ fn step(next: Next) -> Step {
     }
 }
 
-/// Claims splits and steps them, each one step further, until none is open. `holders` has who holds what.
+/// Claims splits and steps them, each one step further, until none is open and no more are `coming`. `holders` has who holds what.
 async fn work(
     queue: FleetQueue,
     number: usize,
     holders: Arc<Mutex<HashMap<String, usize>>>,
+    coming: Arc<AtomicBool>,
 ) -> u64 {
     let mut committed = 0;
     loop {
@@ -159,7 +160,8 @@ async fn work(
             until: NOW + 60_000,
         };
         let Some(split) = queue.claim_next(lease).await.unwrap() else {
-            if queue.open_splits().await.unwrap().is_empty() {
+            let last = !coming.load(Ordering::Relaxed);
+            if last && queue.open_splits().await.unwrap().is_empty() {
                 return committed;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -199,25 +201,36 @@ async fn work(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
 async fn two_workers_never_hold_one_split_and_no_step_is_lost_or_doubled_while_servers_die() {
-    const SPLITS: u64 = 200;
     let servers = Servers::start(3);
     let settings = servers.settings("main");
     let fleet = servers.fleet("main").await;
     let queue = FleetQueue::open(&fleet, "calls").await.unwrap();
-    let splits = (0..SPLITS)
-        .map(|number| split(format!("{number:03}")))
-        .collect();
-    assert_eq!(queue.add(splits, NOW).await.unwrap().len() as u64, SPLITS);
     let kills = Arc::new(AtomicU64::new(0));
     let killer = tokio::spawn(kill_in_turn(servers, Arc::clone(&kills)));
     let holders = Arc::<Mutex<HashMap<String, usize>>>::default();
+    let coming = Arc::new(AtomicBool::new(true));
     let began = Instant::now();
     let mut workers = tokio::task::JoinSet::new();
     for number in 0..6 {
         let fleet = Fleet::connect(settings.clone()).await.unwrap();
         let queue = FleetQueue::open(&fleet, "calls").await.unwrap();
-        workers.spawn(work(queue, number, Arc::clone(&holders)));
+        workers.spawn(work(
+            queue,
+            number,
+            Arc::clone(&holders),
+            Arc::clone(&coming),
+        ));
     }
+    let mut splits = 0;
+    while kills.load(Ordering::Relaxed) < 4 {
+        let new: Vec<Split> = (splits..splits + 20)
+            .map(|number| split(format!("{number:05}")))
+            .collect();
+        assert_eq!(queue.add(new, NOW).await.unwrap().len(), 20);
+        splits += 20;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    coming.store(false, Ordering::Relaxed);
     let mut committed = 0;
     while let Some(of_one) = workers.join_next().await {
         committed += of_one.unwrap();
@@ -227,7 +240,7 @@ async fn two_workers_never_hold_one_split_and_no_step_is_lost_or_doubled_while_s
         kills.load(Ordering::Relaxed),
         began.elapsed().as_secs_f64()
     );
-    assert_eq!(committed, SPLITS * STEPS);
+    assert_eq!(committed, splits * STEPS);
     // What each found is there once, in order.
     let mut found = BTreeMap::<String, Vec<String>>::new();
     let mut sequence = 0;
@@ -238,7 +251,7 @@ async fn two_workers_never_hold_one_split_and_no_step_is_lost_or_doubled_while_s
         };
         found.entry(step.split).or_default().push(name.name);
     }
-    assert_eq!(found.len() as u64, SPLITS);
+    assert_eq!(found.len() as u64, splits);
     let all: Vec<String> = (1..=STEPS).map(|step| step.to_string()).collect();
     for (split, steps) in found {
         assert_eq!(steps, all, "of {split}");
