@@ -223,12 +223,12 @@ async fn two_workers_never_hold_one_split_and_no_step_is_lost_or_doubled_while_s
     }
     let mut splits = 0;
     while kills.load(Ordering::Relaxed) < 4 {
-        let new: Vec<Split> = (splits..splits + 20)
+        let new: Vec<Split> = (splits..splits + 10)
             .map(|number| split(format!("{number:05}")))
             .collect();
-        assert_eq!(queue.add(new, NOW).await.unwrap().len(), 20);
-        splits += 20;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(queue.add(new, NOW).await.unwrap().len(), 10);
+        splits += 10;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     coming.store(false, Ordering::Relaxed);
     let mut committed = 0;
