@@ -1,7 +1,9 @@
 //! A source's reports on conversations: that they are there, and their outcomes.
 
+use serde::{Deserialize, Serialize};
+
 /// The known facts about one conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Conversation {
     /// The vendor's id, unique in the export.
     pub id: String,
@@ -37,7 +39,7 @@ pub struct Conversation {
 }
 
 /// Somebody or something with an id and, if known, a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Party {
     /// The vendor's id.
     pub id: String,
@@ -46,7 +48,8 @@ pub struct Party {
 }
 
 /// The direction of a conversation, seen from the contact center.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From a customer to the contact center.
     Inbound,
@@ -55,7 +58,7 @@ pub enum Direction {
 }
 
 /// The outcome of a conversation, as far as the source knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ReportedOutcome {
     /// The conversation.
     pub conversation: String,
@@ -64,7 +67,8 @@ pub struct ReportedOutcome {
 }
 
 /// The result of a conversation, as far as the source knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reported {
     /// All of its recordings have been handed over as artifacts.
     HandedOver(HandedOver),
@@ -79,7 +83,7 @@ pub enum Reported {
 }
 
 /// Recordings handed over, and those of the same conversation that are unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct HandedOver {
     /// How many artifacts there are.
     pub artifacts: u32,
@@ -88,7 +92,7 @@ pub struct HandedOver {
 }
 
 /// A recording that is unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Missing {
     /// The recording, if its id is known.
     pub recording: Option<String>,
@@ -97,7 +101,7 @@ pub struct Missing {
 }
 
 /// Why recordings are unavailable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Failure {
     /// A short stable code in kebab case, such as `archived`.
     pub code: String,

@@ -19,7 +19,7 @@ pub enum Purpose {
 }
 
 /// A half-open range of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize, PartialEq, Eq)]
 pub struct TimeRange {
     /// The first instant inside.
     pub from: u64,

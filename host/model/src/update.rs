@@ -1,9 +1,12 @@
 //! A source's reports other than conversations, artifacts and outcomes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::TimeRange;
 
 /// Something learned about what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
 pub enum Update {
     /// The name of an id: that of each party of this id that comes without one from now on.
     Name(Named),
@@ -16,7 +19,7 @@ pub enum Update {
 }
 
 /// An id and its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Named {
     /// The vendor's id.
     pub id: String,
@@ -25,7 +28,7 @@ pub struct Named {
 }
 
 /// The known facts about a recording beyond its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct RecordingAttributes {
     /// The conversation.
     pub conversation: String,
@@ -36,7 +39,7 @@ pub struct RecordingAttributes {
 }
 
 /// How many conversations began in a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Counted {
     /// The range.
     pub range: TimeRange,
@@ -49,7 +52,7 @@ pub struct Counted {
 }
 
 /// Something that a check has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Finding {
     /// The subject in a few words, such as a permission.
     pub subject: String,
@@ -60,7 +63,8 @@ pub struct Finding {
 }
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// As it should be.
     Good,

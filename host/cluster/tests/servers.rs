@@ -1,0 +1,12 @@
+//! The crate against real NATS servers: one, and three with each stream on all of them.
+
+#[path = "servers/leader.rs"]
+mod leader;
+#[path = "servers/nats.rs"]
+mod nats;
+#[path = "servers/queue.rs"]
+mod queue;
+#[path = "servers/rate.rs"]
+mod rate;
+#[path = "servers/streams.rs"]
+mod streams;

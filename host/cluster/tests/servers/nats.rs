@@ -1,0 +1,214 @@
+//! NATS servers as processes of their own, and a proxy that stalls.
+
+use std::{
+    net::TcpListener as Port,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use recording_host_cluster::{Fleet, Settings, Storage};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// The program, which `tests/run` installs.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
+}
+
+/// Ports that nobody listens at, below those that the system gives to connections.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Where another process of these tests does not begin as well.
+    let first = 20_000 + (std::process::id() * 64 % 10_000) as u16;
+    let free = |port: &u16| Port::bind(("127.0.0.1", *port)).is_ok();
+    let ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000);
+    ports.filter(free).take(count).collect()
+}
+
+/// What a server has in its configuration.
+const JETSTREAM: &str = "jetstream { store_dir: STORE, max_file: 8GB, max_mem: 64MB }";
+
+/// One or several servers that know each other; they end with this.
+pub(crate) struct Servers {
+    folder: tempfile::TempDir,
+    pub(crate) ports: Vec<u16>,
+    processes: Vec<Option<Child>>,
+}
+
+impl Servers {
+    pub(crate) fn start(count: usize) -> Self {
+        Self::start_with(count, JETSTREAM)
+    }
+
+    /// Servers with other text in their configuration: `STORE` in it becomes a folder of each.
+    pub(crate) fn start_with(count: usize, text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports(2 * count);
+        let routes = &ports[count..];
+        for number in 0..count {
+            let config = config(number, &ports, routes, folder.path(), text);
+            std::fs::write(folder.path().join(format!("{number}.conf")), config).unwrap();
+        }
+        let mut servers = Servers {
+            folder,
+            ports: ports[..count].to_vec(),
+            processes: (0..count).map(|_| None).collect(),
+        };
+        (0..count).for_each(|number| servers.restart(number));
+        servers
+    }
+
+    /// Starts a server that was killed, with what it had stored.
+    pub(crate) fn restart(&mut self, number: usize) {
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.folder.path().join(format!("{number}.log")))
+            .unwrap();
+        let child = Command::new(program())
+            .arg("-c")
+            .arg(self.folder.path().join(format!("{number}.conf")))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("NATS_SERVER names a nats-server");
+        self.processes[number] = Some(child);
+    }
+
+    /// Kills a server as `kill -9` does.
+    pub(crate) fn kill(&mut self, number: usize) {
+        if let Some(mut child) = self.processes[number].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// The number of the server that leads a stream.
+    pub(crate) async fn leader_of(&self, fleet: &Fleet, name: &str) -> usize {
+        loop {
+            let streams = fleet.streams().await.unwrap();
+            let stream = streams.into_iter().find(|it| it.name.ends_with(name));
+            if let Some(leader) = stream.and_then(|it| it.leader) {
+                return leader.trim_start_matches("node-").parse().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(crate) fn settings(&self, name: &str) -> Settings {
+        let servers = self
+            .ports
+            .iter()
+            .map(|port| format!("nats://127.0.0.1:{port}"));
+        Settings {
+            replicas: self.count(),
+            storage: Storage {
+                work: 64 << 20,
+                queue: 256 << 20,
+            },
+            patience: Duration::from_secs(60),
+            ..Settings::new(servers.collect(), name)
+        }
+    }
+
+    /// A fleet whose streams are made.
+    pub(crate) async fn fleet(&self, name: &str) -> Fleet {
+        let fleet = Fleet::connect(self.settings(name)).await.unwrap();
+        fleet.init().await.unwrap();
+        fleet
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        (0..self.count()).for_each(|number| self.kill(number));
+    }
+}
+
+fn config(number: usize, ports: &[u16], routes: &[u16], folder: &Path, text: &str) -> String {
+    let store = folder.join(format!("store-{number}"));
+    let text = text.replace("STORE", &format!("{store:?}"));
+    let mut text = format!(
+        "listen: 127.0.0.1:{}\nserver_name: node-{number}\n{text}\n",
+        ports[number]
+    );
+    if routes.len() > 1 {
+        let others = routes.iter().map(|port| format!("nats://127.0.0.1:{port}"));
+        text += &format!(
+            "cluster {{ name: tests, listen: 127.0.0.1:{}, routes: [{}] }}\n",
+            routes[number],
+            others.collect::<Vec<_>>().join(", ")
+        );
+    }
+    text
+}
+
+/// A way to a server on which nothing passes while it is stalled; connections stay open meanwhile.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    stalled: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let (stalled, state) = watch::channel(false);
+        let state = Arc::new(state);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    continue;
+                };
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pass(from_client, to_server, (*state).clone()));
+                tokio::spawn(pass(from_server, to_client, (*state).clone()));
+            }
+        });
+        Proxy {
+            port: own,
+            stalled,
+            task,
+        }
+    }
+
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.stalled.send_replace(stalled);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut stalled: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if stalled.wait_for(|it| !it).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
