@@ -1,13 +1,66 @@
 //! Keeps the index up to date: what is new among the receipts is taken in, what is gone is taken out.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use recording_host_engine::receipt::{ReceiptHeader, ReceiptReader};
 use recording_host_metadata::restore::{Row, for_each_row};
 use recording_host_sink::ObjectMeta;
 use tokio::task::spawn_blocking;
 
-use crate::{Archive, Index, PageError, index::NewSegment};
+use crate::{Archive, Index, Page, PageError, index::NewSegment};
+
+/// How long the index rests between two looks at least, while a run files one segment after another.
+const REST: Duration = Duration::from_secs(2);
+/// A look takes this part of the time at most: to list a bucket costs requests.
+const PART: u32 = 10;
+
+/// How fresh the index is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// Grows when the index has changed.
+    pub(crate) version: u64,
+    /// Receipts taken in, and how many there are to be taken in, while that goes on.
+    pub(crate) indexing: Option<(usize, usize)>,
+    /// Why the last look failed.
+    pub(crate) problem: Option<String>,
+}
+
+/// Keeps the index of a page up to date: at once and as often as something is filed beside a run, and each
+/// `pause` anyway.
+pub(crate) async fn keep(page: Arc<Page>, pause: Duration) {
+    let mut is_due = page.live.is_some();
+    loop {
+        if !is_due {
+            match &page.live {
+                Some(live) => drop(tokio::time::timeout(pause, live.filed()).await),
+                None => tokio::time::sleep(pause).await,
+            }
+        }
+        is_due = false;
+        let began = Instant::now();
+        let noted = |done, total| page.note(|now| now.indexing = Some((done, total)));
+        let refreshed = page.archive.refresh(&page.index, noted).await;
+        page.note(|now| {
+            now.indexing = None;
+            match &refreshed {
+                Ok(refreshed) => {
+                    now.problem = None;
+                    now.version += u64::from(refreshed.added + refreshed.removed > 0);
+                }
+                // What cannot be read now is looked for again; the overview names what stays unreadable.
+                Err(error) => now.problem = Some(error.to_string()),
+            }
+        });
+        if page.live.is_some() {
+            tokio::time::sleep(REST.max(began.elapsed() * PART)).await;
+        }
+    }
+}
 
 /// The changes that were made to the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
