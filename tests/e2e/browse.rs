@@ -12,6 +12,8 @@ mod elsewhere;
 mod hostile;
 #[path = "browse/live.rs"]
 mod live;
+#[path = "browse/pictures.rs"]
+mod pictures;
 
 use std::{
     io::{BufRead, BufReader},

@@ -12,10 +12,10 @@ use std::{
 use recording_host_model::{Activity, Backlog, Event, Progress, Subscriber};
 use tokio::sync::Notify;
 
-pub(crate) use series::{Point, Series};
+use series::{Point, Series};
 
-/// The time over which the rates of now are taken.
-const NOW: Duration = Duration::from_secs(20);
+/// How long the vendor's minute is.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A run that is watched.
 pub struct Live {
@@ -45,7 +45,10 @@ pub(crate) struct Source {
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
     pub(crate) series: Series,
-    pub(crate) ended: bool,
+    /// When the backlog was told, since the run began.
+    counted: Duration,
+    /// When it ended, since the run began.
+    pub(crate) ended: Option<Duration>,
 }
 
 impl Live {
@@ -65,15 +68,16 @@ impl Live {
     /// Watches a source; one that was read anew goes on where the one before ended.
     #[must_use]
     pub fn subscriber(self: &Arc<Self>, source: &str) -> Arc<dyn Subscriber> {
-        self.lock().entry(source.to_owned()).or_default().ended = false;
+        self.lock().entry(source.to_owned()).or_default().ended = None;
         let (live, source) = (Arc::clone(self), source.to_owned());
         Arc::new(move |event: &Event| live.heard(&source, event, Instant::now()))
     }
 
     /// Notes that the run of a source has ended: it waits for nothing any more.
     pub fn ended(&self, source: &str) {
+        let now = self.age();
         if let Some(source) = self.lock().get_mut(source) {
-            source.ended = true;
+            source.ended = Some(now);
             source.activity = Activity::default();
             source.examined = None;
             source.away.clear();
@@ -107,7 +111,7 @@ impl Live {
     /// The run as a whole, in a word.
     pub(crate) fn state(&self) -> &'static str {
         let sources = self.lock();
-        match !sources.is_empty() && sources.values().all(|source| source.ended) {
+        match !sources.is_empty() && sources.values().all(|source| source.ended.is_some()) {
             true => "ended",
             false => (self.state)(),
         }
@@ -137,7 +141,10 @@ impl Source {
                 self.activity = activity.clone();
                 self.told = Some(now);
             }
-            Event::Backlog(backlog) => self.backlog = backlog.clone(),
+            Event::Backlog(backlog) => {
+                self.backlog = backlog.clone();
+                self.counted = since;
+            }
             Event::Examined {
                 subject,
                 done,
@@ -199,16 +206,23 @@ impl Source {
 
     /// When the rest is stored at the pace of now, if that can be told: the source must count its
     /// conversations.
-    pub(crate) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self, now: Duration) -> Option<Duration> {
         let rest = self.total().saturating_sub(self.progress.stored);
-        let each_second = self.series.rate(NOW, |point| point.stored);
+        let each_second = self.series.rate(now, |point| point.stored);
         let known = self.progress.counted.is_some() && rest > 0 && each_second > 0.0;
         known.then(|| Duration::from_secs((rest as f64 / each_second).ceil() as u64))
     }
 
     /// Bytes stored in a second, now.
-    pub(crate) fn throughput(&self) -> f64 {
-        self.series.rate(NOW, |point| point.bytes)
+    pub(crate) fn throughput(&self, now: Duration) -> f64 {
+        self.series.rate(now, |point| point.bytes)
+    }
+
+    /// Requests in the current minute of the vendor's limit; none were made since one that is over.
+    pub(crate) fn requests_of_minute(&self, now: Duration) -> u64 {
+        let used = self.backlog.requests_used;
+        let current = now.saturating_sub(self.counted) < MINUTE;
+        used.filter(|_| current).unwrap_or_default()
     }
 }
 
@@ -255,7 +269,9 @@ mod tests {
         assert_eq!((source.total(), source.losses["deleted"]), (100, 4));
         assert_eq!(source.away, BTreeSet::from([sink()]));
         // 2 in a second, and 70 are left.
-        assert_eq!(source.left(), Some(Duration::from_secs(35)));
+        let seconds = Duration::from_secs;
+        assert_eq!(source.left(seconds(11)), Some(seconds(35)));
+        assert_eq!(source.left(seconds(100)), None);
         let later = |millis: u64| began + Duration::from_millis(11_000 + millis);
         assert_eq!(source.paused(later(1000)), Some(Duration::from_secs(2)));
         assert_eq!(source.paused(later(3000)), None);

@@ -149,6 +149,7 @@ async fn evidence_of_a_recording_a_conversation_and_a_search_is_made_by_keyboard
         .find(|row| row["content_type"] == "audio/ogg" && row["ani"].is_string())
         .unwrap();
     let browser = Browser::start().await;
+    browser.look("light", 1280).await;
     browser.open(&served.url).await;
     browser
         .until("document.documentElement.dataset.ready")

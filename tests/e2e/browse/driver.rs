@@ -119,6 +119,15 @@ impl Browser {
         panic!("the keyboard does not get there: {expression}");
     }
 
+    /// What the window shows, as WebP.
+    pub(super) async fn picture(&self) -> Vec<u8> {
+        let params = json!({ "format": "webp", "quality": 88 });
+        let command = json!({ "cmd": "Page.captureScreenshot", "params": params });
+        let taken = self.command("goog/cdp/execute", command).await;
+        let taken = taken["data"].as_str().unwrap();
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, taken).unwrap()
+    }
+
     /// Has downloads lie in a folder.
     pub(super) async fn download_to(&self, folder: &std::path::Path) {
         let params = json!({ "behavior": "allow", "downloadPath": folder });

@@ -212,7 +212,10 @@ async fn hostile_content_does_nothing_in_a_browser() {
         if kind.starts_with("audio/") {
             browser.click("[data-p=play]").await;
             browser
-                .until("document.querySelector('#say').textContent.includes('download it instead')")
+                .until(
+                    "document.querySelector('audio').ended || document.querySelector('audio').currentTime > 0
+                     || document.querySelector('#say').textContent.includes('download it instead')",
+                )
                 .await;
         }
     }

@@ -1,9 +1,13 @@
 //! Figures over the time of a run, in few points however long it is.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// Points that are kept. Of a full series every second one goes, and from then on they come half as often.
 const KEPT: usize = 240;
+/// The time over which the rates of now are taken.
+pub(crate) const WINDOW: Duration = Duration::from_secs(20);
+/// The time between two points of the last while, at least.
+const FINE: Duration = Duration::from_millis(500);
 
 /// The figures of a source at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(crate) struct Series {
     points: Vec<Point>,
     /// The time between two points, at least.
     every: Duration,
+    /// Points of the last while, and one from before it.
+    recent: VecDeque<Point>,
 }
 
 impl Default for Series {
@@ -31,6 +37,7 @@ impl Default for Series {
         Series {
             points: Vec::new(),
             every: Duration::from_secs(1),
+            recent: VecDeque::new(),
         }
     }
 }
@@ -53,6 +60,19 @@ impl Series {
         if self.points.len() > KEPT {
             self.thin();
         }
+        self.note(point);
+    }
+
+    fn note(&mut self, point: Point) {
+        let before = self.recent.iter().rev().nth(1).map(|before| before.at);
+        match self.recent.back_mut() {
+            Some(last) if before.is_some_and(|before| last.at - before < FINE) => *last = point,
+            _ => self.recent.push_back(point),
+        }
+        let since = point.at.saturating_sub(WINDOW);
+        while self.recent.get(1).is_some_and(|second| second.at <= since) {
+            self.recent.pop_front();
+        }
     }
 
     fn thin(&mut self) {
@@ -71,18 +91,20 @@ impl Series {
         self.every *= 2;
     }
 
-    /// How much a figure that grows has grown in a second, over the last `window` or a little more.
-    pub(crate) fn rate(&self, window: Duration, of: impl Fn(&Point) -> u64) -> f64 {
-        let Some(last) = self.points.last() else {
+    /// How much a figure that grows has grown in a second up to `now`, over [`WINDOW`] or since the beginning.
+    pub(crate) fn rate(&self, now: Duration, of: impl Fn(&Point) -> u64) -> f64 {
+        let since = now.saturating_sub(WINDOW);
+        // A figure holds until the next point.
+        let then = self.recent.iter().rev().find(|point| point.at <= since);
+        let then = then.or(self.recent.front());
+        let (Some(then), Some(last)) = (then, self.recent.back()) else {
             return 0.0;
         };
-        let old = self
-            .points
-            .iter()
-            .rev()
-            .find(|one| last.at - one.at >= window);
-        let first = old.or(self.points.first()).unwrap_or(last);
-        grown(first, last, of)
+        let seconds = now.saturating_sub(then.at.max(since)).as_secs_f64();
+        match seconds > 0.0 {
+            true => of(last).saturating_sub(of(then)) as f64 / seconds,
+            false => 0.0,
+        }
     }
 
     /// A figure that grows, as how much it grew in a second: for each point, over the time before it.
@@ -143,7 +165,7 @@ mod tests {
                 "{steps}: {rates:?}"
             );
             assert_eq!(
-                series.rate(Duration::from_secs(20), |point| point.stored),
+                series.rate(Duration::from_secs(steps - 1), |point| point.stored),
                 1.0
             );
         }
@@ -155,6 +177,20 @@ mod tests {
             most(&series(5000)),
             59.0,
             "what is left out does not hide a peak"
+        );
+    }
+
+    #[test]
+    fn where_nothing_happens_any_more_the_rate_of_now_sinks_to_nothing() {
+        let series = series(100);
+        let rate = |now| series.rate(Duration::from_secs(now), |point| point.bytes);
+        assert_eq!(
+            (rate(99), rate(109), rate(119), rate(1000)),
+            (5.0, 2.5, 0.0, 0.0)
+        );
+        assert_eq!(
+            Series::default().rate(Duration::from_secs(9), |point| point.bytes),
+            0.0
         );
     }
 

@@ -36,8 +36,8 @@ fn one(name: &str, source: &Source, state: &str, age: Duration) -> Markup {
     html! {
         section.source aria-label=(name) {
             div {
-                h3 { (name) @if source.ended { " " span.tag.ended { "ended" } } }
-                (stages(source))
+                h3 { (name) @if source.ended.is_some() { " " span.tag.ended { "ended" } } }
+                (stages(source, age))
                 (waits(source, state, now))
             }
             div.plots { (plots(source, age)) }
@@ -47,7 +47,7 @@ fn one(name: &str, source: &Source, state: &str, age: Duration) -> Markup {
     }
 }
 
-fn stages(source: &Source) -> Markup {
+fn stages(source: &Source, age: Duration) -> Markup {
     let total = source.total();
     let progress = &source.progress;
     let stages = [
@@ -73,7 +73,7 @@ fn stages(source: &Source) -> Markup {
         }
         p.dim {
             (bytes(source.bytes)) " stored and " (number(source.requests)) " requests in this run"
-            @if let Some(left) = source.left() { "; about " (time(left)) " left at the pace of now" }
+            @if let Some(left) = source.left(age) { "; about " (time(left)) " left at the pace of now" }
             "."
         }
     }
@@ -88,7 +88,7 @@ fn waits(source: &Source, state: &str, now: Instant) -> Markup {
     let activity = &source.activity;
     let mut waits = Vec::new();
     match state {
-        _ if source.ended => {}
+        _ if source.ended.is_some() => {}
         "paused" => waits.push("`control resume`: the run is paused".to_owned()),
         "draining" => waits.push("what is under way: nothing more is begun".to_owned()),
         _ => {}
@@ -139,18 +139,20 @@ fn plots(source: &Source, age: Duration) -> Markup {
         (plot(&Plot {
             title: "Throughput",
             values: &throughput,
-            now: source.throughput(),
+            now: source.throughput(age),
             limit: None,
             age,
+            ended: source.ended,
             word: &each_second,
         }))
         @if let Some(allowed) = backlog.requests_allowed {
             (plot(&Plot {
                 title: "Requests in the vendor's minute",
                 values: &requests,
-                now: backlog.requests_used.unwrap_or_default() as f64,
+                now: source.requests_of_minute(age) as f64,
                 limit: Some(allowed as f64),
                 age,
+                ended: source.ended,
                 word: &count,
             }))
         }

@@ -20,17 +20,30 @@ pub(super) struct Plot<'a> {
     pub(super) limit: Option<f64>,
     /// How long ago the run began.
     pub(super) age: Duration,
+    /// When it ended, since it began.
+    pub(super) ended: Option<Duration>,
     /// A value as people read it.
     pub(super) word: &'a dyn Fn(f64) -> String,
 }
 
 pub(super) fn plot(plot: &Plot<'_>) -> Markup {
     let values = plot.values.iter().map(|(_, value)| *value);
-    let most = values.fold(plot.now, f64::max);
+    let most = values.fold(0.0, f64::max);
+    let most = if plot.ended.is_none() {
+        most.max(plot.now)
+    } else {
+        most
+    };
     let top = most.max(plot.limit.unwrap_or_default());
     let top = if top > 0.0 { top } else { 1.0 };
     let word = plot.word;
-    let mut told = format!("now {}, at most {}", word(plot.now), word(most));
+    let mut told = match plot.ended {
+        None => format!("now {}, at most {}", word(plot.now), word(most)),
+        Some(_) => format!("at most {}", word(most)),
+    };
+    let until = plot
+        .ended
+        .map(|ended| format!("ended {} ago", time(plot.age.saturating_sub(ended))));
     if let Some(limit) = plot.limit {
         told.push_str(&format!(", of {}", word(limit)));
     }
@@ -48,14 +61,14 @@ pub(super) fn plot(plot: &Plot<'_>) -> Markup {
                     line.limit x1="0" x2=(WIDTH) y1=(y(limit)) y2=(y(limit)) vector-effect="non-scaling-stroke" {}
                 }
             }
-            div.axis aria-hidden="true" { span { (time(plot.age)) " ago" } span { "now" } }
+            div.axis aria-hidden="true" { span { (time(plot.age)) " ago" } span { (until.as_deref().unwrap_or("now")) } }
         }
     }
 }
 
-/// The corners of a line from the beginning of the run to now: each value holds from the one before it on.
+/// The corners of a line from the beginning of the run to its end, or to now: each value holds from the one before it on.
 fn line(plot: &Plot<'_>, y: impl Fn(f64) -> f64) -> Option<String> {
-    let whole = plot.age.as_secs_f64();
+    let whole = plot.ended.unwrap_or(plot.age).as_secs_f64();
     if plot.values.is_empty() || whole <= 0.0 {
         return None;
     }
@@ -66,7 +79,11 @@ fn line(plot: &Plot<'_>, y: impl Fn(f64) -> f64) -> Option<String> {
         points.push_str(&format!("{from:.1},{y:.1} {x:.1},{y:.1} "));
         from = x;
     }
-    points.push_str(&format!("{from:.1},{0:.1} {WIDTH:.1},{0:.1}", y(plot.now)));
+    if plot.ended.is_none() {
+        points.push_str(&format!("{from:.1},{0:.1} {WIDTH:.1},{0:.1}", y(plot.now)));
+    } else {
+        points.push_str(&format!("{from:.1},{:.1}", y(0.0)));
+    }
     Some(points)
 }
 
@@ -86,6 +103,7 @@ mod tests {
             now: 20.0,
             limit: Some(100.0),
             age: Duration::from_secs(20),
+            ended: None,
             word: &|value| format!("{value:.0}"),
         });
         let text = shown.into_string();
@@ -106,6 +124,7 @@ mod tests {
             now: 0.0,
             limit: None,
             age: Duration::ZERO,
+            ended: None,
             word: &|value| value.to_string(),
         });
         assert!(!shown.into_string().contains("<polyline"));
