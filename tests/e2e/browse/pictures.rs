@@ -39,7 +39,7 @@ async fn the_documentation_shows_the_page_of_today() {
             days: 120,
             ..Settings::default()
         },
-        60.0,
+        30.0,
     )
     .await;
     let mut config = harness.config();
@@ -55,13 +55,21 @@ async fn the_documentation_shows_the_page_of_today() {
     let browser = Browser::start().await;
     browser.look("light", 1280).await;
     browser.open(&url).await;
-    let archive = "document.querySelector('#figures .kpi dd')?.textContent.replace(',', '') > 1500";
-    browser.until(archive).await;
+    // In the midst of it: some of it is in the archive already, and some is being fetched.
+    let midst = "document.querySelector('#figures .kpi dd')?.textContent.replace(',', '') > 600
+        && [...document.querySelectorAll('#live li')].some(one => one.textContent.includes('at the vendor'))";
+    browser.until(midst).await;
     documented(&browser, "overview.webp").await;
     browser.look("dark", 1280).await;
     browser.open(&format!("{url}/recordings")).await;
     browser
         .until("document.documentElement.dataset.ready")
+        .await;
+    browser
+        .script("const one = document.querySelector('[name=outcome]'); one.value = 'stored'; one.dispatchEvent(new Event('input', { bubbles: true }))")
+        .await;
+    browser
+        .until("document.querySelectorAll('.tag.stored').length > 40 && !document.querySelector('.tag.no-recording')")
         .await;
     browser
         .script("[...document.querySelectorAll('#results tr')].find(row => row.querySelector('td.w')?.textContent === 'ogg').querySelector('a.open').click()")

@@ -170,7 +170,7 @@ fn sinks(source: &Source) -> Markup {
                 th scope="col" { "Sink" }
                 th scope="col" { "State" }
                 th.num scope="col" { "Files it lacks" }
-                th.num scope="col" { "Conversations to file" }
+                th.num scope="col" { "Conversations being filed" }
             } }
             tbody { @for (sink, artifacts) in &backlog.artifacts { tr {
                 @let away = source.away.contains(sink);
