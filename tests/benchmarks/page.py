@@ -2,9 +2,11 @@
 """Measures `browse` with a large archive: makes one of rows and receipts alone, and prints how long its index and each
 question took, and how much memory the program had.
 
-Usage: page.py PROGRAM [CONVERSATIONS] [FOLDER]. Without a number it is 1,000,000; the folder is a temporary one.
+Usage: page.py PROGRAM [CONVERSATIONS] [FOLDER]. Without a number it is 1,000,000. In a folder that is named, archive and
+index stay and are used again the next time; without, they are in a temporary one.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -83,10 +85,12 @@ def memory(process, field):
 def main():
     program = sys.argv[1]
     conversations = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
-    with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as folder:
+    with contextlib.nullcontext(sys.argv[3]) if len(sys.argv) > 3 else tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        archive = folder / "archive"
-        row = make(archive, conversations)
+        archive, sought = folder / "archive", folder / "sought.json"
+        if not sought.exists():
+            sought.write_text(json.dumps(make(archive, conversations)))
+        row = json.loads(sought.read_text())
         cache = ["--cache", str(folder / "cache")]
         page = subprocess.Popen([program, "browse", str(archive), "--listen", "127.0.0.1:0", *cache], stdout=subprocess.PIPE, text=True)
         try:
