@@ -78,7 +78,7 @@ impl Demo {
         let place = |_: &str| self.output.display().to_string();
         let page = self.ui.begin(&config, place, || "running").await?;
         let display = Display::begin();
-        let mut stop = stopped()?;
+        let stop = stopped()?;
         let summary = page
             .over(pipeline)
             .subscribe(display.subscriber("demo"))
@@ -103,23 +103,23 @@ impl Demo {
                     "the losses are simulated: this contact center has archived and deleted recordings, as real ones have"
                 );
             }
-            let program = std::env::args().next();
-            println!(
-                "next: {} verify --full --config {}",
-                program.as_deref().unwrap_or("recording-host"),
-                left.display()
-            );
+            print_next(&left);
         }
-        if let Some(address) = page.address() {
-            println!("open http://{address}/ in a browser; Ctrl-C ends it");
-            // The sender is gone if signals cannot be heard.
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        }
+        page.stay(stop).await;
         match summary.is_complete() {
             true => Ok(Done::All),
             false => Ok(Done::WithLosses),
         }
     }
+}
+
+fn print_next(config: &Path) {
+    let program = std::env::args().next();
+    println!(
+        "next: {} verify --full --config {}",
+        program.as_deref().unwrap_or("recording-host"),
+        config.display()
+    );
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

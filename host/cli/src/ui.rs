@@ -7,7 +7,7 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
 use recording_host_page::{Archive, Guard, Index, Live, Page, serve};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{
     archive::{access, index_file, private, readable},
@@ -116,8 +116,15 @@ impl Beside {
         }
     }
 
-    /// Where the page is.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.0.as_ref().map(|serving| serving.address)
+    /// Goes on to serve, after the run has ended, until that is to stop.
+    pub(super) async fn stay(&self, mut stop: watch::Receiver<bool>) {
+        if let Some(serving) = &self.0 {
+            println!(
+                "open http://{}/ in a browser; Ctrl-C ends it",
+                serving.address
+            );
+            // The sender lives as long as signals are heard.
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! `--ui` in a build without the page: there is none.
 
-use std::net::SocketAddr;
-
 use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
+use tokio::sync::watch;
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Ui {}
@@ -31,7 +30,5 @@ impl Beside {
 
     pub(super) fn ended(&self, _: &str) {}
 
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        None
-    }
+    pub(super) async fn stay(&self, _: watch::Receiver<bool>) {}
 }

@@ -39,7 +39,7 @@ async fn the_documentation_shows_the_page_of_today() {
             days: 120,
             ..Settings::default()
         },
-        30.0,
+        60.0,
     )
     .await;
     let mut config = harness.config();
@@ -55,10 +55,9 @@ async fn the_documentation_shows_the_page_of_today() {
     let browser = Browser::start().await;
     browser.look("light", 1280).await;
     browser.open(&url).await;
-    // In the midst of it: some of it is in the archive already, and some is being fetched.
-    let midst = "document.querySelector('#figures .kpi dd')?.textContent.replace(',', '') > 600
-        && [...document.querySelectorAll('#live li')].some(one => one.textContent.includes('at the vendor'))";
-    browser.until(midst).await;
+    browser
+        .until("document.querySelector('#figures .kpi dd')?.textContent.replace(',', '') > 1000")
+        .await;
     documented(&browser, "overview.webp").await;
     browser.look("dark", 1280).await;
     browser.open(&format!("{url}/recordings")).await;

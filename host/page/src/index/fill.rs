@@ -208,19 +208,7 @@ fn insert(
     )?;
     let file = change.last_insert_rowid();
     if let Some(header) = header {
-        for number in &header.replaces {
-            if let Some((before, _)) = segment.receipt.key.rsplit_once('-') {
-                let replaced = format!("{before}-{number:06}.jsonl");
-                change.execute("INSERT OR IGNORE INTO void VALUES (?)", [replaced])?;
-            }
-        }
-        for range in &header.searched {
-            let (since, until) = (range.from.as_millisecond(), range.until.as_millisecond());
-            change.execute(
-                "INSERT INTO searched VALUES (?, ?, ?)",
-                [file, since, until],
-            )?;
-        }
+        note(change, file, &segment.receipt.key, header)?;
     }
     let writer = RowWriter {
         change,
@@ -245,10 +233,7 @@ fn insert(
             failed = batches.take(row).err();
         }
     });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    batches.write()?;
+    failed.map_or_else(|| batches.write(), Err)?;
     if let Err(error) = read {
         change.execute(
             "UPDATE file SET problem = ? WHERE id = ?",
@@ -262,6 +247,29 @@ fn insert(
         )?;
     }
     Ok(batches.written)
+}
+
+/// Notes which segments a new one takes the place of, and what was searched for it.
+fn note(
+    change: &Transaction<'_>,
+    file: i64,
+    receipt: &str,
+    header: &ReceiptHeader,
+) -> Result<(), PageError> {
+    for number in &header.replaces {
+        if let Some((before, _)) = receipt.rsplit_once('-') {
+            let replaced = format!("{before}-{number:06}.jsonl");
+            change.execute("INSERT OR IGNORE INTO void VALUES (?)", [replaced])?;
+        }
+    }
+    for range in &header.searched {
+        let (since, until) = (range.from.as_millisecond(), range.until.as_millisecond());
+        change.execute(
+            "INSERT INTO searched VALUES (?, ?, ?)",
+            [file, since, until],
+        )?;
+    }
+    Ok(())
 }
 
 /// The rows of a file, as many at a time as need little memory.
