@@ -17,6 +17,9 @@ use series::{Point, Series};
 /// How long the vendor's minute is.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Figures are not said to be old up to here: a run counts each second while much happens.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// A run that is watched.
 pub struct Live {
     began: Instant,
@@ -213,6 +216,12 @@ impl Source {
         known.then(|| Duration::from_secs((rest as f64 / each_second).ceil() as u64))
     }
 
+    /// How long ago the run has counted, if that is long for one that goes on.
+    pub(crate) fn stale(&self, now: Duration) -> Option<Duration> {
+        let since = now.saturating_sub(self.counted);
+        (self.ended.is_none() && since > FRESH).then_some(since)
+    }
+
     /// Bytes stored in a second, now.
     pub(crate) fn throughput(&self, now: Duration) -> f64 {
         self.series.rate(now, |point| point.bytes)
@@ -291,6 +300,24 @@ mod tests {
         assert_eq!(live.sources()["calls"].activity, Activity::default());
         let _ = live.subscriber("calls");
         assert_eq!(live.state(), "paused");
+    }
+
+    #[test]
+    fn figures_that_were_told_long_ago_are_said_to_be_old() {
+        let live = Live::new("lake", || "running");
+        let _ = live.subscriber("calls");
+        let backlog = Backlog {
+            requests_used: Some(7),
+            ..Backlog::default()
+        };
+        let began = live.began;
+        let seconds = Duration::from_secs;
+        live.heard("calls", &Event::Backlog(backlog), began + seconds(11));
+        let source = &live.sources()["calls"];
+        assert_eq!(source.stale(seconds(16)), None);
+        assert_eq!(source.stale(seconds(17)), Some(seconds(6)));
+        let requests = [12, 70, 71].map(|at| source.requests_of_minute(seconds(at)));
+        assert_eq!(requests, [7, 7, 0]);
     }
 
     #[tokio::test]

@@ -75,6 +75,7 @@ fn stages(source: &Source, age: Duration) -> Markup {
             (bytes(source.bytes)) " stored and " (number(source.requests)) " requests in this run"
             @if let Some(left) = source.left(age) { "; about " (time(left)) " left at the pace of now" }
             "."
+            @if let Some(since) = source.stale(age) { " Conversations were counted " (time(since)) " ago." }
         }
     }
 }
