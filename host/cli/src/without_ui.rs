@@ -3,6 +3,7 @@
 use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
+#[cfg(feature = "simulator")]
 use tokio::sync::watch;
 
 #[derive(Debug, Default, Args)]
@@ -10,7 +11,7 @@ pub(super) struct Ui {}
 
 /// No page.
 #[derive(Default)]
-pub(super) struct Beside;
+pub(super) struct Beside {}
 
 impl Ui {
     pub(super) async fn begin(
@@ -19,7 +20,7 @@ impl Ui {
         _: impl Fn(&str) -> String,
         _: impl Fn() -> &'static str + Send + Sync + 'static,
     ) -> anyhow::Result<Beside> {
-        Ok(Beside)
+        Ok(Beside {})
     }
 }
 
@@ -30,5 +31,6 @@ impl Beside {
 
     pub(super) fn ended(&self, _: &str) {}
 
+    #[cfg(feature = "simulator")]
     pub(super) async fn stay(&self, _: watch::Receiver<bool>) {}
 }
