@@ -7,7 +7,9 @@ use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
 use recording_host_page::{Archive, Guard, Index, Live, Page, serve};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+#[cfg(feature = "simulator")]
+use tokio::sync::watch;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     archive::{access, index_file, private, readable},
@@ -44,6 +46,7 @@ pub(super) struct Beside(Option<Serving>);
 
 struct Serving {
     live: Arc<Live>,
+    #[cfg(feature = "simulator")]
     address: SocketAddr,
     task: JoinHandle<()>,
 }
@@ -91,6 +94,7 @@ impl Ui {
         let task = tokio::spawn(serve(listener, page));
         Ok(Beside(Some(Serving {
             live,
+            #[cfg(feature = "simulator")]
             address,
             task,
         })))
@@ -117,6 +121,7 @@ impl Beside {
     }
 
     /// Goes on to serve, after the run has ended, until that is to stop.
+    #[cfg(feature = "simulator")]
     pub(super) async fn stay(&self, mut stop: watch::Receiver<bool>) {
         if let Some(serving) = &self.0 {
             println!(
