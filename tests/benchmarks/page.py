@@ -2,9 +2,11 @@
 """Measures `browse` with a large archive: makes one of rows and receipts alone, and prints how long its index and each
 question took, and how much memory the program had.
 
-Usage: page.py PROGRAM [CONVERSATIONS] [FOLDER]. Without a number it is 1,000,000; the folder is a temporary one.
+Usage: page.py PROGRAM [CONVERSATIONS] [FOLDER]. Without a number it is 1,000,000. In a folder that is named, archive and
+index stay and are used again the next time; without, they are in a temporary one.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -83,10 +85,12 @@ def memory(process, field):
 def main():
     program = sys.argv[1]
     conversations = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
-    with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as folder:
+    with contextlib.nullcontext(sys.argv[3]) if len(sys.argv) > 3 else tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        archive = folder / "archive"
-        row = make(archive, conversations)
+        archive, sought = folder / "archive", folder / "sought.json"
+        if not sought.exists():
+            sought.write_text(json.dumps(make(archive, conversations)))
+        row = json.loads(sought.read_text())
         cache = ["--cache", str(folder / "cache")]
         page = subprocess.Popen([program, "browse", str(archive), "--listen", "127.0.0.1:0", *cache], stdout=subprocess.PIPE, text=True)
         try:
@@ -107,8 +111,22 @@ def main():
                 ("queue and a week", "/recordings", {"queue": "Queue 7", "from": day, "to": day}),
                 ("a frequent word", "/recordings", {"q": "invoice"}), ("two words", "/recordings", {"q": "invoice meter"}),
                 ("a rare word", "/recordings", {"q": row["attributes"]["case"]}), ("longest first", "/recordings", {"order": "longest"}),
+                # What SQLite could answer slowly: a filter that leaves little of much, and orders that are not that of time.
+                ("longest of a queue", "/recordings", {"queue": "Queue 7", "order": "longest"}),
+                ("largest, outbound, a frequent word", "/recordings", {"q": "invoice", "direction": "outbound", "order": "largest"}),
+                ("a frequent word and an agent", "/recordings", {"q": "invoice", "agent": row["agents"][0]["name"]}),
+                ("a frequent word on the first day", "/recordings", {"q": "invoice", "from": "2020-01-01", "to": "2020-01-01"}),
+                ("a frequent word, oldest first", "/recordings", {"q": "invoice", "order": "oldest"}),
+                ("a frequent word and a number", "/recordings", {"q": "invoice", "number": number, "exact": "1"}),
+                ("an agent and a queue that never meet", "/recordings", {"agent": "Agent 0001", "queue": "Queue 2"}),
+                ("a queue, a wrap-up code, outbound", "/recordings", {"queue": "Queue 7", "wrap_up": "Code 7", "direction": "outbound"}),
+                ("three digits that all numbers have", "/recordings", {"q": "155", "order": "longest"}),
+                ("three digits that no number has", "/recordings", {"q": "999"}),
+                ("a word that nobody says", "/recordings", {"q": "zebra"}), ("no such outcome", "/recordings", {"outcome": "failed"}),
+                ("page 200", "/recordings", {"skip": "9950"}), ("page 200 of a frequent word", "/recordings", {"q": "invoice", "skip": "9950"}),
                 ("one recording", f"/r/{row['conversation_id']}/0", None),
             ]
+            slowest = (0, "")
             for name, path, form in questions:
                 data = None if form is None else urllib.parse.urlencode(form).encode()
                 times = []
@@ -116,8 +134,11 @@ def main():
                     begun = time.monotonic()
                     text = urllib.request.urlopen(url + path, data).read().decode()
                     times.append((time.monotonic() - begun) * 1000)
+                slowest = max(slowest, (max(times), name))
                 count = re.search(r'id="count">\s*([^<]*)<', text)
                 print(f"{name}: {times[0]:.0f} ms first, {min(times):.0f} ms at best{', ' + count[1].strip() if count else ''}")
+            print(f"the slowest: {slowest[1]}, {slowest[0]:.0f} ms")
+            print(f"memory, at most: {memory(page, 'VmHWM') // 1000} MB")
             print(f"memory, now: {memory(page, 'VmRSS') // 1000} MB")
         finally:
             page.kill()

@@ -4,6 +4,16 @@
 mod archives;
 #[path = "browse/browser.rs"]
 mod browser;
+#[path = "browse/driver.rs"]
+mod driver;
+#[path = "browse/elsewhere.rs"]
+mod elsewhere;
+#[path = "browse/hostile.rs"]
+mod hostile;
+#[path = "browse/live.rs"]
+mod live;
+#[path = "browse/pictures.rs"]
+mod pictures;
 
 use std::{
     io::{BufRead, BufReader},
@@ -22,6 +32,8 @@ pub(crate) struct Served {
     child: Child,
     pub(crate) url: String,
     cache: PathBuf,
+    /// The lines that were printed before the address.
+    said: Vec<String>,
 }
 
 impl Served {
@@ -32,21 +44,31 @@ impl Served {
     }
 
     /// The page of a command that names the archive.
-    fn by(mut command: std::process::Command, cache: &Path) -> Self {
+    fn by(command: std::process::Command, cache: &Path) -> Self {
+        Served::listening(command, "127.0.0.1:0", cache)
+    }
+
+    fn listening(mut command: std::process::Command, address: &str, cache: &Path) -> Self {
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--cache"])
+            .args(["--listen", address, "--cache"])
             .arg(cache)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut lines = lines.map_while(Result::ok);
-        let open = lines.find(|line| line.starts_with("open ")).unwrap();
+        let mut said = Vec::new();
+        let open = lines.find(|line| {
+            said.push(line.clone());
+            line.starts_with("open ")
+        });
+        let open = open.unwrap();
         let url = open.split(' ').nth(1).unwrap();
         Served {
             child,
             url: url.trim_end_matches('/').to_owned(),
             cache: cache.to_owned(),
+            said,
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use recording_host_config::Config;
 use recording_host_page::{AccessLog, Archive, Index, Refreshed};
 use recording_host_sink::Sink;
 use sha2::{Digest, Sha256};
@@ -57,9 +58,7 @@ pub(super) struct Opened {
 impl Opened {
     /// The log of accesses, and where it is.
     pub(super) fn access(&self) -> anyhow::Result<(AccessLog, PathBuf)> {
-        let path = self.cache.join("access.jsonl");
-        let log = AccessLog::open(&path).with_context(|| path.display().to_string())?;
-        Ok((log, path))
+        access(&self.cache)
     }
 }
 
@@ -73,12 +72,7 @@ impl ArchiveArgs {
         let archive = Archive::new(&name, sink, identities.decryptor())?;
         let cache = self.cache.clone().map_or_else(cache, Ok)?;
         private(&cache)?;
-        let digest = Sha256::digest(name.as_bytes());
-        let stem: String = digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let file = cache.join(format!("{stem}.sqlite"));
+        let file = index_file(&cache, &name);
         // What is decrypted stays in memory.
         let in_memory = identities.decryptor().is_some();
         let index = Arc::new(match in_memory {
@@ -123,23 +117,50 @@ impl ArchiveArgs {
             return Ok(None);
         };
         let config = crate::load(path)?;
-        let mut readable: Vec<(String, Arc<dyn Sink>)> = Vec::new();
-        for (name, sink) in config.sinks().await? {
-            if sink.store().is_some() && self.sink.as_ref().is_none_or(|wanted| *wanted == name) {
-                readable.push((name, sink));
-            }
-        }
-        if readable.len() > 1 {
-            let names: Vec<&str> = readable.iter().map(|(name, _)| name.as_str()).collect();
-            usage(&format!("choose one by --sink: {}", names.join(", ")));
-        }
-        let Some((name, sink)) = readable.pop() else {
-            usage("the configuration has no such sink that can be read");
-        };
+        let (name, sink) = readable(&config, self.sink.as_deref(), "--sink").await?;
         // Two configurations may have a sink of one name: the index is of one file's.
         let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         Ok(Some((format!("{name} of {}", place.display()), sink)))
     }
+}
+
+/// The sink of a configuration that is read: the one that is `wanted` by an option, or the only one that can be.
+pub(super) async fn readable(
+    config: &Config,
+    wanted: Option<&str>,
+    option: &str,
+) -> anyhow::Result<(String, Arc<dyn Sink>)> {
+    let mut readable: Vec<(String, Arc<dyn Sink>)> = Vec::new();
+    for (name, sink) in config.sinks().await? {
+        if sink.store().is_some() && wanted.is_none_or(|wanted| *wanted == name) {
+            readable.push((name, sink));
+        }
+    }
+    if readable.len() > 1 {
+        let names: Vec<&str> = readable.iter().map(|(name, _)| name.as_str()).collect();
+        usage(&format!("choose one by {option}: {}", names.join(", ")));
+    }
+    let Some(found) = readable.pop() else {
+        usage("the configuration has no such sink that can be read");
+    };
+    Ok(found)
+}
+
+/// The file of the index of an archive in a folder.
+pub(super) fn index_file(folder: &Path, archive: &str) -> PathBuf {
+    let digest = Sha256::digest(archive.as_bytes());
+    let stem: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    folder.join(format!("{stem}.sqlite"))
+}
+
+/// The log of accesses in a folder, and where it is.
+pub(super) fn access(folder: &Path) -> anyhow::Result<(AccessLog, PathBuf)> {
+    let path = folder.join("access.jsonl");
+    let log = AccessLog::open(&path).with_context(|| path.display().to_string())?;
+    Ok((log, path))
 }
 
 /// The folder of the user for what can be made again.
@@ -157,7 +178,7 @@ fn cache() -> anyhow::Result<PathBuf> {
 
 /// Makes a folder that only its owner can open, or makes sure that an existing one is like that.
 #[cfg(unix)]
-fn private(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn private(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     let mut builder = std::fs::DirBuilder::new();
@@ -174,6 +195,6 @@ fn private(folder: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn private(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn private(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())
 }

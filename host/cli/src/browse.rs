@@ -1,9 +1,6 @@
 //! `browse`: an archive in a browser, to search, listen and verify.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -13,7 +10,7 @@ use tokio::net::TcpListener;
 use super::{
     Done,
     archive::{ArchiveArgs, Opened},
-    stopped,
+    stopped, tokens,
 };
 
 #[derive(Debug, Args)]
@@ -60,7 +57,7 @@ impl Browse {
         let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
         let address = listener.local_addr()?;
         let mut tokens = match &self.tokens {
-            Some(path) => read_tokens(path)?,
+            Some(path) => tokens::read(path)?,
             None => Vec::new(),
         };
         if tokens.is_empty() && !address.ip().is_loopback() {
@@ -74,12 +71,8 @@ impl Browse {
         let (access, log) = opened.access()?;
         println!("log of accesses: {}", log.display());
         println!("open http://{address}/ in a browser; Ctrl-C ends it");
-        let page = Page {
-            archive: opened.archive,
-            index: opened.index,
-            guard: Guard::new(address, self.host, tokens),
-            access,
-        };
+        let guard = Guard::new(address, self.host, tokens);
+        let page = Page::new(opened.archive, opened.index, guard, access);
         let mut stopped = stopped()?;
         tokio::select! {
             () = serve(listener, page) => {}
@@ -87,32 +80,4 @@ impl Browse {
         }
         Ok(Done::All)
     }
-}
-
-fn read_tokens(path: &Path) -> anyhow::Result<Vec<Token>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut tokens = Vec::new();
-    for (at, line) in lines.enumerate() {
-        let parts = line.split_once(char::is_whitespace);
-        let parts = parts.filter(|(_, token)| token.trim().len() >= 16);
-        let Some((name, token)) = parts else {
-            // The line is not shown: it may be a token.
-            anyhow::bail!(
-                "{}: entry {}: give a name, a space and a token of 16 characters or more",
-                path.display(),
-                at + 1
-            );
-        };
-        tokens.push(Token {
-            name: name.to_owned(),
-            secret: token.trim().to_owned().into(),
-        });
-    }
-    anyhow::ensure!(
-        !tokens.is_empty(),
-        "{}: there is no token in it",
-        path.display()
-    );
-    Ok(tokens)
 }

@@ -17,6 +17,7 @@ use super::{
     simulate::{DialectArg, Trial},
     stopped,
     terminal::Display,
+    ui::Ui,
 };
 
 /// How much faster than real the demo's time runs: jobs take seconds, not minutes.
@@ -39,6 +40,8 @@ pub(super) struct Demo {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    ui: Ui,
 }
 
 impl Demo {
@@ -72,11 +75,16 @@ impl Demo {
         let config = Config::load(&ran)?;
         let mut pipelines = config.pipelines(Clock::new(SPEED)).await?;
         let pipeline = pipelines.pop().context("the demo has one source")?;
+        let place = |_: &str| self.output.display().to_string();
+        let page = self.ui.begin(&config, place, || "running").await?;
         let display = Display::begin();
-        let summary = pipeline
+        let stop = stopped()?;
+        let summary = page
+            .over(pipeline)
             .subscribe(display.subscriber("demo"))
-            .run_until(stopped()?)
+            .run_until(stop.clone())
             .await?;
+        page.ended("demo");
         drop(display);
         let stats = simulator.stats();
         simulator.shutdown().await;
@@ -95,18 +103,23 @@ impl Demo {
                     "the losses are simulated: this contact center has archived and deleted recordings, as real ones have"
                 );
             }
-            let program = std::env::args().next();
-            println!(
-                "next: {} verify --full --config {}",
-                program.as_deref().unwrap_or("recording-host"),
-                left.display()
-            );
+            print_next(&left);
         }
+        page.stay(stop).await;
         match summary.is_complete() {
             true => Ok(Done::All),
             false => Ok(Done::WithLosses),
         }
     }
+}
+
+fn print_next(config: &Path) {
+    let program = std::env::args().next();
+    println!(
+        "next: {} verify --full --config {}",
+        program.as_deref().unwrap_or("recording-host"),
+        config.display()
+    );
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

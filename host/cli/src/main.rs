@@ -63,6 +63,13 @@ mod signals;
 mod simulate;
 mod status;
 mod terminal;
+#[cfg(feature = "page")]
+mod tokens;
+#[cfg(feature = "page")]
+mod ui;
+#[cfg(not(feature = "page"))]
+#[path = "without_ui.rs"]
+mod ui;
 mod validate;
 mod verify;
 

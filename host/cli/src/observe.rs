@@ -1,6 +1,6 @@
 //! How a run is watched: what it shows on standard error, and what it serves.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
@@ -17,6 +17,7 @@ use recording_host_observe::{
 use super::{
     service,
     terminal::{self, Display},
+    ui::{Beside, Ui},
 };
 
 #[derive(Debug, Default, Args)]
@@ -31,6 +32,8 @@ pub(super) struct Watch {
     /// Send a trace of each fetch to the OpenTelemetry collector at this URL, by OTLP over HTTP.
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
+    #[command(flatten)]
+    ui: Ui,
 }
 
 /// The observers of a run.
@@ -41,6 +44,7 @@ pub(super) struct Watching {
     health: Health,
     notifier: Option<Notifier>,
     traces: Option<Traces>,
+    page: Beside,
 }
 
 impl Watch {
@@ -62,6 +66,7 @@ impl Watch {
             metrics,
             health,
             notifier: None,
+            page: Beside::default(),
         })
     }
 }
@@ -97,6 +102,18 @@ impl Watching {
         let version = env!("CARGO_PKG_VERSION");
         let notifier = Notifier::start(targets, self.health.clone(), version, &report);
         self.notifier = Some(notifier.context("notify")?);
+        Ok(())
+    }
+
+    /// Begins to show the run and its archive in a browser, if that is asked for.
+    pub(super) async fn show(
+        &mut self,
+        config: &Config,
+        path: &Path,
+        state: impl Fn() -> &'static str + Send + Sync + 'static,
+    ) -> anyhow::Result<()> {
+        let place = |sink: &str| format!("{sink} of {}", path.display());
+        self.page = self.watch.ui.begin(config, place, state).await?;
         Ok(())
     }
 
@@ -142,7 +159,9 @@ impl Watching {
             clock,
             endless,
         };
-        let mut pipeline = pipeline
+        let mut pipeline = self
+            .page
+            .over(pipeline)
             .subscribe(self.display.subscriber(&name))
             .subscribe(self.health.subscriber(&name));
         if let Some(notifier) = &self.notifier {
@@ -158,5 +177,6 @@ impl Watching {
     pub(super) fn ended(&self, source: &str) {
         self.health.ended(source);
         self.display.ended(source);
+        self.page.ended(source);
     }
 }

@@ -99,6 +99,10 @@ impl Run {
         let mut requests = requests(self.follow)?;
         let socket = loaded.config.data_dir.join(self.part.socket());
         let control = Server::start(&socket, requests.ask_reload.clone());
+        let place = std::fs::canonicalize(&self.config).unwrap_or_else(|_| self.config.clone());
+        watching
+            .show(&loaded.config, &place, control.state())
+            .await?;
         began.set(true);
         watching.ready();
         let mut reloaded = false;

@@ -3,6 +3,8 @@ const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [..
 const html = document.documentElement;
 try { const t = localStorage.theme; if (t) html.dataset.theme = t; } catch {}
 const say = t => { const l = $('#say'); if (l) l.textContent = t; };
+// What cannot be played is told by the event `error`.
+const toggle = a => a.paused ? a.play().catch(() => {}) : a.pause();
 const clock = s => { s = Math.max(0, Math.floor(s)); const h = Math.floor(s / 3600), m = Math.floor(s % 3600 / 60); return (h ? h + ':' + String(m).padStart(2, '0') : m) + ':' + String(s % 60).padStart(2, '0'); };
 
 document.addEventListener('click', async e => {
@@ -44,7 +46,7 @@ document.addEventListener('keydown', e => {
   const cell = e.target.closest?.('.cal a.c');
   if (cell) { const d = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key]; if (d) { e.preventDefault(); const [w, k] = cell.dataset.at.split(',').map(Number), n = $(`.cal a.c[data-at="${w + d[0]},${k + d[1]}"]`); if (n) { cell.tabIndex = -1; n.tabIndex = 0; n.focus(); } } return; }
   if (!typing && (e.key === 'j' || e.key === 'k' || (e.target.matches?.('a.open') && /^Arrow(Up|Down)$/.test(e.key)))) { const l = $$('a.open'), i = l.indexOf(document.activeElement), n = l[i + (e.key === 'j' || e.key === 'ArrowDown' ? 1 : -1)]; if (n) { e.preventDefault(); n.focus(); } }
-  const a = $('audio'); if (a && !typing && e.target.tagName !== 'BUTTON' && e.key === ' ') { e.preventDefault(); a.paused ? a.play() : a.pause(); }
+  const a = $('audio'); if (a && !typing && e.target.tagName !== 'BUTTON' && e.key === ' ') { e.preventDefault(); toggle(a); }
 });
 
 function player() {
@@ -73,7 +75,7 @@ function player() {
   // The graph is made at the first play only: browsers refuse sound before a gesture.
   function wire() { if (graph) return; const ctx = new AudioContext(), s = ctx.createMediaElementSource(a), sp = ctx.createChannelSplitter(2), me = ctx.createChannelMerger(2), g = [[0, 0], [0, 0]].map((r, i) => r.map((_, o) => { const n = ctx.createGain(); n.gain.value = +(i === o); sp.connect(n, i); n.connect(me, 0, o); return n; })); s.connect(sp); me.connect(ctx.destination); graph = { ctx, g }; hear(mode); }
   let mode = 'both'; const hear = m => { mode = m; const t = { both: [1, 0, 0, 1], left: [1, 1, 0, 0], right: [0, 0, 1, 1], mono: [.7, .7, .7, .7] }[m]; graph?.g.flat().forEach((n, i) => n.gain.value = t[i]); $$('.seg button', box).forEach(b => b.setAttribute('aria-pressed', b.value === m)); };
-  box.onclick = e => { const b = e.target.closest('button'); if (!b) return; const p = b.dataset.p; if (p === 'play') a.paused ? a.play() : a.pause(); if (p === 'skip') a.currentTime = Math.max(0, a.currentTime + +b.value); if (p === 'hear') hear(b.value); };
+  box.onclick = e => { const b = e.target.closest('button'); if (!b) return; const p = b.dataset.p; if (p === 'play') toggle(a); if (p === 'skip') a.currentTime = Math.max(0, a.currentTime + +b.value); if (p === 'hear') hear(b.value); };
   $('select', box).onchange = e => { a.playbackRate = +e.target.value; }; slider.oninput = () => { a.currentTime = +slider.value; time(); };
   const seek = e => { const r = cv.getBoundingClientRect(); a.currentTime = Math.min(1, Math.max(0, (e.clientX - r.left) / r.width)) * len(); time(); };
   cv.onpointerdown = e => { cv.setPointerCapture(e.pointerId); seek(e); cv.onpointermove = seek; }; cv.onpointerup = () => { cv.onpointermove = null; };
@@ -81,5 +83,24 @@ function player() {
 }
 player();
 document.addEventListener('submit', async e => { const b = $('button[data-verify]', e.target); if (!b) return; e.preventDefault(); b.disabled = true; say('Hashing'); const r = await fetch(b.dataset.verify, { method: 'POST', headers: { 'x-part': 'proof' } }); swap('#proof', await r.text()); say($('#proof')?.textContent || ''); $('#proof button')?.focus(); });
+
+// The run that goes on: its part anew every other second, the archive's figures when they have changed. Focus stays where it is.
+function anew(sel, text) {
+  const old = $(sel), at = old.contains(document.activeElement) ? document.activeElement : null, left = $('.cal', old)?.scrollLeft;
+  swap(sel, text); const box = $(sel);
+  if (left !== undefined && $('.cal', box)) $('.cal', box).scrollLeft = left;
+  const same = at && $$('a', box).find(a => a.getAttribute('href') === at.getAttribute('href')); if (same) { if (same.matches('.c')) { $$('.cal a.c', box).forEach(a => a.tabIndex = -1); same.tabIndex = 0; } same.focus({ preventScroll: true }); }
+}
+async function look() {
+  const part = async name => { const r = await fetch('/', { headers: { 'x-part': name } }); if (!r.ok) throw r.status; return r.text(); };
+  if (!document.hidden) try {
+    const before = $('#live').dataset.state; anew('#live', await part('live')); $('#gone').hidden = true;
+    const { state, version } = $('#live').dataset; if (state !== before) say('The run: ' + state);
+    if (version !== $('#figures').dataset.version) anew('#figures', await part('figures'));
+  } catch { $('#gone').hidden = false; }
+  setTimeout(look, 2000);
+}
+if ($('#live')) setTimeout(look, 2000);
+$$('.cal').forEach(c => c.scrollLeft = c.scrollWidth);
 $$('[data-do=theme]').forEach(b => b.hidden = false);
 html.dataset.ready = '1';

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 
 use crate::PageError;
 
-pub(crate) use fill::{NewSegment, OUTCOMES};
+pub(crate) use fill::{NewSegment, OUTCOMES, Rows};
 pub(crate) use overview::{Day, Overview};
 pub(crate) use pick::Place;
 pub(crate) use search::{COUNTED, PAGE};
@@ -97,7 +97,7 @@ impl Index {
 
     fn with_reader(mut self, path: &Path) -> Result<Self, PageError> {
         let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        reader.execute_batch("PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;")?;
+        reader.execute_batch("PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;")?;
         self.reader = Some(Mutex::new(reader));
         Ok(self)
     }
@@ -121,7 +121,7 @@ impl Index {
 
     fn with(connection: Connection, new: bool) -> Result<Self, PageError> {
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32000;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000;
              PRAGMA temp_store = MEMORY;",
         )?;
         if new {

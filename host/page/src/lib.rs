@@ -9,6 +9,7 @@ mod archive;
 mod evidence;
 mod guard;
 mod index;
+mod live;
 mod media;
 mod refresh;
 mod respond;
@@ -17,13 +18,18 @@ mod server;
 mod verify;
 mod view;
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 pub use access::AccessLog;
 pub use archive::Archive;
 pub use evidence::{Package, Packed, Selection};
 pub use guard::{Guard, Token, new_token};
 pub use index::{Hit, Index, Order, Query, Results};
+pub use live::Live;
+use refresh::Freshness;
 pub use refresh::Refreshed;
 pub use server::serve;
 
@@ -76,12 +82,42 @@ pub enum PageError {
 /// The content that is served: an archive, its index, who may see it, and the log of who has.
 #[derive(Debug)]
 pub struct Page {
-    /// The archive.
-    pub archive: Archive,
-    /// Its index.
-    pub index: Arc<Index>,
-    /// Who may see it.
-    pub guard: Guard,
-    /// Who has seen what.
-    pub access: AccessLog,
+    archive: Archive,
+    index: Arc<Index>,
+    guard: Guard,
+    access: AccessLog,
+    live: Option<Arc<Live>>,
+    freshness: Mutex<Freshness>,
+}
+
+impl Page {
+    /// The page of an archive for whom `guard` lets in; `access` hears who has seen what.
+    #[must_use]
+    pub fn new(archive: Archive, index: Arc<Index>, guard: Guard, access: AccessLog) -> Self {
+        Page {
+            archive,
+            index,
+            guard,
+            access,
+            live: None,
+            freshness: Mutex::default(),
+        }
+    }
+
+    /// The same beside a run that fills the archive.
+    #[must_use]
+    pub fn beside(mut self, run: Arc<Live>) -> Self {
+        self.live = Some(run);
+        self
+    }
+
+    fn freshness(&self) -> Freshness {
+        let freshness = self.freshness.lock();
+        freshness.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Freshness)) {
+        let freshness = self.freshness.lock();
+        change(&mut freshness.unwrap_or_else(PoisonError::into_inner));
+    }
 }

@@ -79,7 +79,8 @@ pub(crate) async fn file(
     let range = headers
         .get(header::RANGE)
         .and_then(|range| range.to_str().ok());
-    let wanted = match (range, size) {
+    // Of an empty file there is no range, and all of it is no error.
+    let wanted = match (range, size.filter(|size| *size > 0)) {
         (Some(range), Some(size)) => match wanted(range, size) {
             Some(wanted) => Some((wanted, size)),
             None => {

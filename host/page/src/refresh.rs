@@ -1,13 +1,69 @@
 //! Keeps the index up to date: what is new among the receipts is taken in, what is gone is taken out.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use recording_host_engine::receipt::{ReceiptHeader, ReceiptReader};
-use recording_host_metadata::restore::{Row, for_each_row};
+use recording_host_metadata::restore::for_each_row;
 use recording_host_sink::ObjectMeta;
 use tokio::task::spawn_blocking;
 
-use crate::{Archive, Index, PageError, index::NewSegment};
+use crate::{
+    Archive, Index, Page, PageError,
+    index::{NewSegment, Rows},
+};
+
+/// How long the index rests between two looks at least, while a run files one segment after another.
+const REST: Duration = Duration::from_secs(2);
+/// A look takes this part of the time at most: to list a bucket costs requests.
+const PART: u32 = 10;
+
+/// How fresh the index is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// Grows when the index has changed.
+    pub(crate) version: u64,
+    /// Receipts taken in, and how many there are to be taken in, while that goes on.
+    pub(crate) indexing: Option<(usize, usize)>,
+    /// Why the last look failed.
+    pub(crate) problem: Option<String>,
+}
+
+/// Keeps the index of a page up to date: at once and as often as something is filed beside a run, and each
+/// `pause` anyway.
+pub(crate) async fn keep(page: Arc<Page>, pause: Duration) {
+    let mut is_due = page.live.is_some();
+    loop {
+        if !is_due {
+            match &page.live {
+                Some(live) => drop(tokio::time::timeout(pause, live.filed()).await),
+                None => tokio::time::sleep(pause).await,
+            }
+        }
+        is_due = false;
+        let began = Instant::now();
+        let noted = |done, total| page.note(|now| now.indexing = Some((done, total)));
+        let refreshed = page.archive.refresh(&page.index, noted).await;
+        page.note(|now| {
+            now.indexing = None;
+            match &refreshed {
+                Ok(refreshed) => {
+                    now.problem = None;
+                    now.version += u64::from(refreshed.added + refreshed.removed > 0);
+                }
+                // What cannot be read now is looked for again; the overview names what stays unreadable.
+                Err(error) => now.problem = Some(error.to_string()),
+            }
+        });
+        if page.live.is_some() {
+            tokio::time::sleep(REST.max(began.elapsed() * PART)).await;
+        }
+    }
+}
 
 /// The changes that were made to the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +111,9 @@ impl Archive {
         let total = new.len();
         for (done, receipt) in new.into_iter().enumerate() {
             progress(done, total);
-            let mut segment = self.segment(receipt).await;
-            refreshed.rows += segment.rows.len() as u64;
+            let segment = self.segment(receipt).await;
             let index = Arc::clone(index);
-            spawn_blocking(move || index.add(&mut segment)).await??;
+            refreshed.rows += spawn_blocking(move || index.add(segment)).await??;
         }
         progress(total, total);
         let index = Arc::clone(index);
@@ -76,7 +131,7 @@ impl Archive {
             receipt,
             header: None,
             rows_key: String::new(),
-            rows: Vec::new(),
+            rows: Box::new(|_| Ok(())),
             problem: None,
         };
         match self.header(&segment.receipt.key).await {
@@ -84,7 +139,7 @@ impl Archive {
                 let rows = header.metadata.as_ref().map(|rows| rows.key.clone());
                 segment.rows_key = rows.unwrap_or_default();
                 segment.header = Some(header);
-                match self.all_rows(&segment.rows_key).await {
+                match self.rows_of(&segment.rows_key).await {
                     Ok(rows) => segment.rows = rows,
                     Err(error) => segment.problem = Some(error.to_string()),
                 }
@@ -101,7 +156,8 @@ impl Archive {
         Ok(reader.header().clone())
     }
 
-    async fn all_rows(&self, key: &str) -> Result<Vec<Row>, PageError> {
+    /// The rows of a file, read as they are taken.
+    async fn rows_of(&self, key: &str) -> Result<Rows, PageError> {
         if key.is_empty() {
             let none = io::Error::other("the receipt names no file of rows");
             return Err(PageError::Rows {
@@ -110,15 +166,9 @@ impl Archive {
             });
         }
         let (plain, file) = self.rows(key).await?;
-        let reading = spawn_blocking(move || {
-            let mut rows = Vec::new();
-            for_each_row(&plain, file, &mut |row| rows.push(row))?;
-            Ok::<_, io::Error>(rows)
-        });
-        let read = reading.await?;
-        read.map_err(|source| PageError::Rows {
-            key: key.to_owned(),
-            source,
-        })
+        let key = key.to_owned();
+        Ok(Box::new(move |take| {
+            for_each_row(&plain, file, take).map_err(|source| PageError::Rows { key, source })
+        }))
     }
 }

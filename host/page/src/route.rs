@@ -101,13 +101,7 @@ async fn shown(
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let part = request.headers().contains_key("x-part");
     match parts[..] {
-        [""] if get => {
-            let overview = page.index.off_thread(Index::overview).await?;
-            Ok(html(
-                StatusCode::OK,
-                &view::overview(&page.archive.name, &overview),
-            ))
-        }
+        [""] if get => overview(page, request.headers()).await,
         ["recordings"] if get => list(page, Query::default()).await,
         ["recordings"] => {
             let form = form(request).await.unwrap_or_default();
@@ -155,6 +149,26 @@ async fn shown(
         }
         _ => Err(PageError::Missing("this page".to_owned())),
     }
+}
+
+/// The overview, or the part of it that a script asks for: `live` of the run, `figures` of the archive.
+async fn overview(page: &Page, headers: &hyper::HeaderMap) -> Result<Answer, PageError> {
+    let part = headers.get("x-part").map(header::HeaderValue::as_bytes);
+    let freshness = page.freshness();
+    let live = page.live.as_ref();
+    let live = live.map(|live| view::live(live, freshness.version));
+    if part == Some(b"live")
+        && let Some(live) = &live
+    {
+        return Ok(html(StatusCode::OK, live));
+    }
+    let overview = page.index.off_thread(Index::overview).await?;
+    let figures = view::figures(&page.archive.name, &overview, &freshness);
+    let shown = match part {
+        Some(b"figures") => figures,
+        _ => view::overview(live.as_ref(), &figures),
+    };
+    Ok(html(StatusCode::OK, &shown))
 }
 
 /// A package of evidence: of a search, a conversation, or a recording.

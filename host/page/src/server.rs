@@ -5,15 +5,15 @@ use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use crate::{Page, route};
+use crate::{Page, refresh, route};
 
-/// How often new receipts are looked for.
-const REFRESH: Duration = Duration::from_secs(60);
+/// How often new receipts are looked for, at least.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped.
 pub fn serve(listener: TcpListener, page: Page) -> impl Future<Output = ()> + Send {
     let page = Arc::new(page);
-    let refreshing = refresh(Arc::clone(&page));
+    let refreshing = refresh::keep(Arc::clone(&page), PAUSE);
     let serving = async move {
         loop {
             // Too many open files, say: it passes.
@@ -35,13 +35,5 @@ pub fn serve(listener: TcpListener, page: Page) -> impl Future<Output = ()> + Se
     };
     async move {
         tokio::join!(serving, refreshing);
-    }
-}
-
-async fn refresh(page: Arc<Page>) {
-    loop {
-        tokio::time::sleep(REFRESH).await;
-        // What cannot be read now is looked for again; the overview names what stays unreadable.
-        let _ = page.archive.refresh(&page.index, |_, _| {}).await;
     }
 }

@@ -2,14 +2,17 @@
 
 mod detail;
 mod list;
+mod live;
 mod overview;
+mod plot;
 pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, html};
 
 pub(crate) use detail::{Detail, detail};
 pub(crate) use list::recordings;
-pub(crate) use overview::overview;
+pub(crate) use live::live;
+pub(crate) use overview::{figures, overview};
 
 /// The views, as the navigation names them.
 #[derive(Clone, Copy, PartialEq, Eq)]

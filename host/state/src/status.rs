@@ -213,7 +213,9 @@ fn progress(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<Progress> {
         stage!(Completed),
         ") + (SELECT count(*) FROM conversation WHERE ",
         stage!(Sealed),
-        ")"
+        // Those of a segment that takes the place of others are filed, and counted there.
+        " AND (NOT EXISTS (SELECT 1 FROM replaced WHERE by = conversation.segment)
+          OR EXISTS (SELECT 1 FROM wanting WHERE wanting.conversation = conversation.id)))"
     ))?;
     let reported = number(concat!(
         "SELECT count(*) FROM conversation WHERE ",

@@ -1,16 +1,8 @@
-//! The page in a real browser, driven by WebDriver: `CHROMEDRIVER` is the driver's program, `AXE` the file
-//! `axe.min.js`.
+//! An archive in a real browser.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use serde_json::json;
 
-use reqwest::Client;
-use serde_json::{Value, json};
-
-use super::{Served, archive, rows};
+use super::{Served, archive, driver::Browser, rows};
 
 /// Hears what reaches the loudspeakers: `heard` has the loudest sample of each side, and `apart` how far
 /// both sides are apart at most.
@@ -32,169 +24,6 @@ AudioNode.prototype.connect = function (to, ...rest) {
   }
   return connect.call(this, to, ...rest);
 };";
-
-struct Browser {
-    driver: Child,
-    session: String,
-    client: Client,
-}
-
-impl Browser {
-    async fn start() -> Self {
-        let driver = std::env::var("CHROMEDRIVER")
-            .expect("CHROMEDRIVER is not set: tests/run installs chromium-driver and sets it");
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let port = lines
-            .find_map(|line| {
-                let port = line.split("successfully on port ").nth(1)?;
-                Some(port.trim_end_matches('.').to_owned())
-            })
-            .unwrap();
-        // A driver whose pipe is closed ends.
-        std::thread::spawn(move || lines.count());
-        let client = Client::new();
-        let arguments = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--autoplay-policy=user-gesture-required",
-        ];
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "args": arguments },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        } } });
-        let url = format!("http://127.0.0.1:{port}/session");
-        let made = client
-            .post(&url)
-            .body(wanted.to_string())
-            .send()
-            .await
-            .unwrap();
-        let made: Value = serde_json::from_slice(&made.bytes().await.unwrap()).unwrap();
-        let id = made["value"]["sessionId"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{made}"));
-        Browser {
-            driver,
-            session: format!("{url}/{id}"),
-            client,
-        }
-    }
-
-    async fn command(&self, path: &str, body: Value) -> Value {
-        let request = self.client.post(format!("{}/{path}", self.session));
-        let response = request.body(body.to_string()).send().await.unwrap();
-        let mut response: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-        assert!(response["value"]["error"].is_null(), "{path}: {response}");
-        response["value"].take()
-    }
-
-    async fn open(&self, url: &str) {
-        self.command("url", json!({ "url": url })).await;
-    }
-
-    async fn script(&self, script: &str) -> Value {
-        self.command("execute/sync", json!({ "script": script, "args": [] }))
-            .await
-    }
-
-    /// Waits until an expression is true.
-    async fn until(&self, expression: &str) {
-        for _ in 0..300 {
-            if self.script(&format!("return !!({expression})")).await == json!(true) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("it never came true: {expression}");
-    }
-
-    /// Presses keys as a person would.
-    async fn keys(&self, keys: &str) {
-        let actions: Vec<Value> = keys
-            .chars()
-            .flat_map(|key| {
-                let key = key.to_string();
-                [
-                    json!({ "type": "keyDown", "value": key }),
-                    json!({ "type": "keyUp", "value": key }),
-                ]
-            })
-            .collect();
-        let actions = json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] });
-        self.command("actions", actions).await;
-    }
-
-    async fn click(&self, selector: &str) {
-        let found = self
-            .command(
-                "element",
-                json!({ "using": "css selector", "value": selector }),
-            )
-            .await;
-        let id = found
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .to_owned();
-        self.command(&format!("element/{id}/click"), json!({}))
-            .await;
-    }
-
-    async fn look(&self, scheme: &str, width: u32) {
-        let cdp = |cmd: &str, params: Value| json!({ "cmd": cmd, "params": params });
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.command(
-            "goog/cdp/execute",
-            cdp("Emulation.setEmulatedMedia", features),
-        )
-        .await;
-        let metrics =
-            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
-        self.command(
-            "goog/cdp/execute",
-            cdp("Emulation.setDeviceMetricsOverride", metrics),
-        )
-        .await;
-    }
-
-    /// Fails if axe finds something against WCAG 2.2 AA.
-    async fn is_accessible(&self, at: &str) {
-        let axe =
-            std::env::var("AXE").expect("AXE is not set: tests/run installs axe-core and sets it");
-        self.script(&std::fs::read_to_string(axe).unwrap()).await;
-        let run = "const done = arguments[0];
-            axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })
-            .then(found => done(found.violations.map(one => one.id + ': ' + one.nodes.map(node => node.html).join(' '))));";
-        let found = self
-            .command("execute/async", json!({ "script": run, "args": [] }))
-            .await;
-        assert_eq!(found, json!([]), "{at}");
-    }
-
-    async fn end(self) {
-        let log = self.command("se/log", json!({ "type": "browser" })).await;
-        assert_eq!(log, json!([]), "the browser's log");
-        let _ = self.client.delete(&self.session).send().await;
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: tests/run"]
@@ -305,6 +134,66 @@ async fn every_view_is_accessible_in_both_schemes_and_on_a_phone() {
                 "{at}: it is wider than the window"
             );
         }
+    }
+    browser.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: tests/run"]
+async fn evidence_of_a_recording_a_conversation_and_a_search_is_made_by_keyboard_alone() {
+    let harness = archive().await;
+    let served = Served::start(&harness.output(), &harness.folder.path().join("cache"), &[]);
+    let rows = rows(&harness.output());
+    let row = rows
+        .iter()
+        .find(|row| row["content_type"] == "audio/ogg" && row["ani"].is_string())
+        .unwrap();
+    let browser = Browser::start().await;
+    browser.look("light", 1280).await;
+    browser.open(&served.url).await;
+    browser
+        .until("document.documentElement.dataset.ready")
+        .await;
+    browser
+        .tab_to("document.activeElement.pathname === '/recordings'")
+        .await;
+    browser.keys("\u{e007}").await;
+    browser
+        .until("location.pathname === '/recordings' && document.documentElement.dataset.ready")
+        .await;
+    browser.keys("/").await;
+    let ani = row["ani"].as_str().unwrap().replace("tel:", "");
+    browser.keys(&ani).await;
+    let id = row["conversation_id"].as_str().unwrap();
+    let is_link = format!(
+        "document.activeElement.matches('a.open') && decodeURIComponent(document.activeElement.href).includes('{id}')"
+    );
+    browser
+        .until("document.querySelector('#results').getAttribute('aria-busy') === 'false' && document.querySelectorAll('a.open').length < 50")
+        .await;
+    browser.tab_to(&is_link).await;
+    browser.keys("\u{e007}").await;
+    browser.until("document.querySelector('#evidence')").await;
+    for button in ["Evidence", "This recording", "The whole conversation"] {
+        let folder = harness.folder.path().join(button);
+        std::fs::create_dir(&folder).unwrap();
+        browser.download_to(&folder).await;
+        browser
+            .tab_to(&format!(
+                "document.activeElement.textContent.startsWith('{button}')"
+            ))
+            .await;
+        browser.keys("\u{e007}").await;
+        let package = folder.join("evidence.zip");
+        crate::support::in_time(async {
+            while !package.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        let mut package = zip::ZipArchive::new(std::fs::File::open(&package).unwrap()).unwrap();
+        let handed = std::io::read_to_string(package.by_name("rows.jsonl").unwrap()).unwrap();
+        assert!(handed.contains(id), "{button}");
     }
     browser.end().await;
 }

@@ -112,6 +112,12 @@ impl Server {
         *self.shared.drain.borrow()
     }
 
+    /// Tells in a word how the run is, whenever it is called.
+    pub(crate) fn state(&self) -> impl Fn() -> &'static str + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.state()
+    }
+
     /// Steers by another throttle from here on, as after a reload.
     pub(crate) fn steer(&self, throttle: &Throttle) {
         throttle.hold(*lock(&self.shared.paused));
@@ -276,15 +282,18 @@ impl Shared {
         }
     }
 
-    fn status(&self) -> Answer {
-        let state = match (*self.drain.borrow(), *lock(&self.paused)) {
+    fn state(&self) -> &'static str {
+        match (*self.drain.borrow(), *lock(&self.paused)) {
             (true, _) => "draining",
             (_, true) => "paused",
             _ => "running",
-        };
+        }
+    }
+
+    fn status(&self) -> Answer {
         Answer::Status {
             status: json!({
-                "state": state,
+                "state": self.state(),
                 "process": std::process::id(),
                 "version": env!("CARGO_PKG_VERSION"),
                 "seconds": self.began.elapsed().as_secs(),

@@ -26,6 +26,10 @@ impl Server {
         false
     }
 
+    pub(crate) fn state(&self) -> impl Fn() -> &'static str + Send + Sync + use<> {
+        || "running"
+    }
+
     pub(crate) fn steer(&self, _: &Throttle) {}
 
     pub(crate) fn reloaded(&self, _: Result<(), String>) {}

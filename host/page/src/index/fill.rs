@@ -21,13 +21,19 @@ const LATEST: i64 = (1 << (63 - SHIFT)) - 1;
 /// Bytes of a row's texts that can be sought.
 const SOUGHT: usize = 4096;
 
+/// Rows that are written at a time: in the order of time, in which the index of words takes them quickest.
+const BATCH: usize = 2000;
+
+/// Hands out the rows of a file, one after the other.
+pub(crate) type Rows = Box<dyn FnOnce(&mut dyn FnMut(Row)) -> Result<(), PageError> + Send>;
+
 /// A segment that is new: its receipt, and its rows.
 pub(crate) struct NewSegment {
     pub(crate) receipt: ObjectMeta,
     /// None if it cannot be read.
     pub(crate) header: Option<ReceiptHeader>,
     pub(crate) rows_key: String,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Rows,
     /// Why it is not in the index, or not all of it.
     pub(crate) problem: Option<String>,
 }
@@ -44,16 +50,16 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a segment in, in place of what was there of it.
-    pub(crate) fn add(&self, segment: &mut NewSegment) -> Result<(), PageError> {
+    /// Takes a segment in, in place of what was there of it; returns how many rows it has.
+    pub(crate) fn add(&self, segment: NewSegment) -> Result<u64, PageError> {
         let mut connection = self.connection();
         let change = connection.transaction()?;
         let mut days = BTreeSet::new();
         remove(&change, &segment.receipt.key, &mut days)?;
-        insert(&change, segment, &mut days)?;
+        let rows = insert(&change, segment, &mut days)?;
         sum(&change, &days)?;
         change.commit()?;
-        Ok(())
+        Ok(rows)
     }
 
     /// Takes segments out whose receipts are gone.
@@ -175,9 +181,9 @@ fn clear(
 
 fn insert(
     change: &Transaction<'_>,
-    segment: &mut NewSegment,
+    segment: NewSegment,
     days: &mut BTreeSet<i64>,
-) -> Result<(), PageError> {
+) -> Result<u64, PageError> {
     let (size, etag) = (segment.receipt.size.cast_signed(), &segment.receipt.etag);
     let header = segment.header.as_ref();
     let day = header.and_then(|header| instant(&format!("{}T00:00:00Z", header.day)));
@@ -202,22 +208,9 @@ fn insert(
     )?;
     let file = change.last_insert_rowid();
     if let Some(header) = header {
-        for number in &header.replaces {
-            if let Some((before, _)) = segment.receipt.key.rsplit_once('-') {
-                let replaced = format!("{before}-{number:06}.jsonl");
-                change.execute("INSERT OR IGNORE INTO void VALUES (?)", [replaced])?;
-            }
-        }
-        for range in &header.searched {
-            let (since, until) = (range.from.as_millisecond(), range.until.as_millisecond());
-            change.execute(
-                "INSERT INTO searched VALUES (?, ?, ?)",
-                [file, since, until],
-            )?;
-        }
+        note(change, file, &segment.receipt.key, header)?;
     }
-    segment.rows.sort_by(|a, b| a.start.cmp(&b.start));
-    let mut writer = RowWriter {
+    let writer = RowWriter {
         change,
         file,
         day: day.unwrap_or_default(),
@@ -227,19 +220,88 @@ fn insert(
             row.get(0)
         })?,
     };
-    let (mut low, mut high) = (i64::MAX, i64::MIN);
-    for row in segment.rows.drain(..) {
-        let id = writer.write(&row)?;
-        (low, high) = (low.min(id), high.max(id));
-        days.insert((id >> SHIFT) / DAY_MS);
+    let mut batches = Batches {
+        writer,
+        days,
+        rows: Vec::new(),
+        range: None,
+        written: 0,
+    };
+    let mut failed = None;
+    let read = (segment.rows)(&mut |row| {
+        if failed.is_none() {
+            failed = batches.take(row).err();
+        }
+    });
+    failed.map_or_else(|| batches.write(), Err)?;
+    if let Err(error) = read {
+        change.execute(
+            "UPDATE file SET problem = ? WHERE id = ?",
+            params![error.to_string(), file],
+        )?;
     }
-    if low <= high {
+    if let Some((low, high)) = batches.range {
         change.execute(
             "UPDATE file SET low = ?, high = ? WHERE id = ?",
             [low, high, file],
         )?;
     }
+    Ok(batches.written)
+}
+
+/// Notes which segments a new one takes the place of, and what was searched for it.
+fn note(
+    change: &Transaction<'_>,
+    file: i64,
+    receipt: &str,
+    header: &ReceiptHeader,
+) -> Result<(), PageError> {
+    for number in &header.replaces {
+        if let Some((before, _)) = receipt.rsplit_once('-') {
+            let replaced = format!("{before}-{number:06}.jsonl");
+            change.execute("INSERT OR IGNORE INTO void VALUES (?)", [replaced])?;
+        }
+    }
+    for range in &header.searched {
+        let (since, until) = (range.from.as_millisecond(), range.until.as_millisecond());
+        change.execute(
+            "INSERT INTO searched VALUES (?, ?, ?)",
+            [file, since, until],
+        )?;
+    }
     Ok(())
+}
+
+/// The rows of a file, as many at a time as need little memory.
+struct Batches<'a> {
+    writer: RowWriter<'a>,
+    days: &'a mut BTreeSet<i64>,
+    rows: Vec<Row>,
+    /// The lowest key and the highest one.
+    range: Option<(i64, i64)>,
+    written: u64,
+}
+
+impl Batches<'_> {
+    fn take(&mut self, row: Row) -> Result<(), PageError> {
+        self.rows.push(row);
+        match self.rows.len() < BATCH {
+            true => Ok(()),
+            false => self.write(),
+        }
+    }
+
+    fn write(&mut self) -> Result<(), PageError> {
+        self.rows.sort_by(|a, b| a.start.cmp(&b.start));
+        for row in self.rows.drain(..) {
+            let id = self.writer.write(&row)?;
+            let (low, high) = self.range.unwrap_or((id, id));
+            self.range = Some((low.min(id), high.max(id)));
+            self.days.insert((id >> SHIFT) / DAY_MS);
+            self.written += 1;
+        }
+        Ok(())
+    }
 }
 
 struct RowWriter<'a> {

@@ -12,6 +12,11 @@ use crate::PageError;
 pub(crate) const PAGE: usize = 50;
 /// Hits are counted up to here.
 pub(crate) const COUNTED: usize = 10_000;
+/// The columns of a [`Hit`].
+const HIT: &str =
+    "r.id, r.conv, r.n, r.dur, r.size, r.outcome, r.dir, r.ani, r.dnis, r.agent, r.kind";
+const LONGEST: &str = "r.dur DESC, r.id DESC";
+const LARGEST: &str = "r.size DESC, r.id DESC";
 /// Names that a part of a name may stand for.
 const NAMES: usize = 500;
 
@@ -125,6 +130,19 @@ impl Statement {
         }
     }
 
+    fn is_by_words(&self) -> bool {
+        self.from.starts_with("fts")
+    }
+
+    /// The key, where it is to be one of many: of words, their hits are compared with these before their rows
+    /// are looked up, and not sought one by one.
+    fn member(&self) -> &'static str {
+        match self.is_by_words() {
+            true => "+fts.rowid",
+            false => "r.id",
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         let conditions = match self.conditions.is_empty() {
             true => "1".to_owned(),
@@ -144,6 +162,9 @@ impl Index {
         if statement.empty {
             return Ok(Results::default());
         }
+        if statement.is_by_words() {
+            return self.by_words(&statement, query);
+        }
         let connection = self.reader();
         let text = statement.text();
         let counting = format!(
@@ -160,19 +181,47 @@ impl Index {
         let order = match query.order {
             Order::Newest => format!("{walk}{} DESC", statement.key()),
             Order::Oldest => format!("{walk}{}", statement.key()),
-            Order::Longest => "r.dur DESC, r.id DESC".to_owned(),
-            Order::Largest => "r.size DESC, r.id DESC".to_owned(),
+            Order::Longest => LONGEST.to_owned(),
+            Order::Largest => LARGEST.to_owned(),
         };
         let skip = query.skip.min(COUNTED);
-        let page = format!(
-            "SELECT r.id, r.conv, r.n, r.dur, r.size, r.outcome, r.dir, r.ani, r.dnis, r.agent, r.kind
-             {text} ORDER BY {order} LIMIT {PAGE} OFFSET {skip}"
-        );
+        let page = format!("SELECT {HIT} {text} ORDER BY {order} LIMIT {PAGE} OFFSET {skip}");
         let mut page = connection.prepare_cached(&page)?;
         let hits = page.query_map(params_from_iter(&statement.values), hit)?;
         Ok(Results {
             hits: hits.collect::<Result<_, _>>()?,
             count,
+        })
+    }
+
+    /// Answers a search that words lead. The beginning of a word stands for many words, whose rows are merged
+    /// whenever that is asked: here once, for count and page.
+    fn by_words(&self, statement: &Statement, query: &Query) -> Result<Results, PageError> {
+        let order = match query.order {
+            Order::Newest => "fts.rowid DESC",
+            Order::Oldest => "fts.rowid",
+            Order::Longest => LONGEST,
+            Order::Largest => LARGEST,
+        };
+        let connection = self.reader();
+        let text = statement.text();
+        let all = format!(
+            "SELECT fts.rowid {text} ORDER BY {order} LIMIT {}",
+            COUNTED + 1
+        );
+        let all: Vec<i64> = connection
+            .prepare_cached(&all)?
+            .query_map(params_from_iter(&statement.values), |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let skip = query.skip.min(COUNTED);
+        let one = format!("SELECT {HIT} FROM rec AS r WHERE id = ?");
+        let mut one = connection.prepare_cached(&one)?;
+        let page = all.iter().skip(skip).take(PAGE);
+        Ok(Results {
+            hits: page
+                .map(|id| one.query_row([id], hit))
+                .collect::<Result<_, _>>()?,
+            count: all.len(),
         })
     }
 
@@ -242,8 +291,11 @@ impl Index {
             );
         } else {
             statement.add(
-                "r.id IN (SELECT id FROM rec WHERE ani BETWEEN ? AND ?
-                 UNION SELECT id FROM rec WHERE dnis BETWEEN ? AND ?)",
+                &format!(
+                    "{} IN (SELECT id FROM rec WHERE ani BETWEEN ? AND ?
+                     UNION SELECT id FROM rec WHERE dnis BETWEEN ? AND ?)",
+                    statement.member()
+                ),
                 both().into_iter().chain(both()),
             );
         }
@@ -275,7 +327,10 @@ impl Index {
                 // From the names to the rows: asked of each row, every name would be looked up for it.
                 let names = names.join(",");
                 statement.add(
-                    &format!("r.id IN (SELECT rec FROM has WHERE name IN ({names}))"),
+                    &format!(
+                        "{} IN (SELECT rec FROM has WHERE name IN ({names}))",
+                        statement.member()
+                    ),
                     [],
                 );
             }
@@ -287,12 +342,16 @@ impl Index {
 /// Conditions on the facts of a row.
 fn by_facts(statement: &mut Statement, query: &Query) {
     let day = |text: &str| fill::instant(&format!("{text}T00:00:00Z"));
+    let key = statement.key();
     if let Some(from) = day(&query.from) {
-        statement.add("r.id >= ?", [Box::new(from << SHIFT) as Box<dyn ToSql>]);
+        statement.add(
+            &format!("{key} >= ?"),
+            [Box::new(from << SHIFT) as Box<dyn ToSql>],
+        );
     }
     if let Some(to) = day(&query.to) {
         let until = (to + DAY_MS) << SHIFT;
-        statement.add("r.id < ?", [Box::new(until) as Box<dyn ToSql>]);
+        statement.add(&format!("{key} < ?"), [Box::new(until) as Box<dyn ToSql>]);
     }
     match query.direction.as_str() {
         "inbound" => statement.add("r.dir = 0", []),

@@ -37,15 +37,18 @@ fn segment(number: u32, replaces: Vec<i64>, rows: Vec<Row>) -> NewSegment {
             ..Default::default()
         }),
         rows_key: String::new(),
-        rows,
+        rows: Box::new(|take| {
+            rows.into_iter().for_each(take);
+            Ok(())
+        }),
         problem: None,
     }
 }
 
 fn filled(segments: Vec<NewSegment>) -> Index {
     let index = Index::in_memory().unwrap();
-    for mut segment in segments {
-        index.add(&mut segment).unwrap();
+    for segment in segments {
+        index.add(segment).unwrap();
     }
     index.settle().unwrap();
     index
@@ -180,4 +183,54 @@ fn what_is_taken_out_leaves_nothing_behind() {
         let count: i64 = connection.query_row(&count, [], |row| row.get(0)).unwrap();
         assert_eq!(count, 0, "{table}");
     }
+}
+
+#[test]
+fn many_rows_are_written_in_batches_and_numbered_in_the_order_of_their_file() {
+    let rows = (0..4500).rev().map(|at| {
+        let start = format!("2026-01-05T{:02}:{:02}:00Z", at % 24, at % 60);
+        row(&format!("c{}", at / 2), &start, "+15550100199", "Ada")
+    });
+    let index = filled(vec![segment(1, vec![], rows.collect())]);
+    let asked = |text: &str| Query {
+        text: text.to_owned(),
+        ..Query::default()
+    };
+    for text in ["", "kündig", "1555"] {
+        let found = index.search(&asked(text)).unwrap();
+        assert_eq!(found.count, 4500, "{text}");
+        let starts: Vec<i64> = found.hits.iter().map(|hit| hit.start_ms).collect();
+        assert!(starts.is_sorted_by(|one, next| one >= next), "{text}");
+    }
+    let mut numbers = std::collections::BTreeMap::<String, Vec<u32>>::new();
+    for skip in (0..4500).step_by(50) {
+        let page = Query {
+            skip,
+            ..asked("kündig contract")
+        };
+        for hit in index.search(&page).unwrap().hits {
+            numbers.entry(hit.conversation).or_default().push(hit.n);
+        }
+    }
+    assert_eq!(numbers.len(), 2250);
+    assert!(numbers.values_mut().all(|each| {
+        each.sort_unstable();
+        *each == [0, 1]
+    }));
+}
+
+#[test]
+fn a_file_of_rows_that_breaks_off_is_named_and_what_came_before_is_there() {
+    let one = segment(1, vec![], Vec::new());
+    let broken = NewSegment {
+        rows: Box::new(|take| {
+            take(row("a", "2026-01-05T08:00:00Z", "+15550100199", "Ada"));
+            Err(crate::PageError::Missing("the rest".to_owned()))
+        }),
+        ..one
+    };
+    let index = filled(vec![broken]);
+    assert_eq!(ids(&index, Query::default()), ["a"]);
+    let problems = index.overview().unwrap().problems;
+    assert!(problems[0].1.contains("the rest"), "{problems:?}");
 }

@@ -55,12 +55,13 @@ pub(crate) fn detail(detail: &Detail<'_>) -> Markup {
                 }
             }
             (content(detail))
+            div.in { (proof(detail)) }
             (files(detail))
             div.in { (facts(row)) }
             (evidence(detail))
             section aria-labelledby="receipt" {
                 header.part { h2 id="receipt" { "Receipt" } }
-                div.in { (proof(detail)) (receipt(detail)) }
+                div.in { (receipt(detail)) }
             }
         }
     }

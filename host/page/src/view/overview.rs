@@ -7,7 +7,10 @@ use super::{
     View, layout,
     words::{bytes, cut, escaped, number},
 };
-use crate::index::{Day, Overview};
+use crate::{
+    index::{Day, Overview},
+    refresh::Freshness,
+};
 
 /// Weeks that the calendar shows at most: the last ones.
 const WEEKS: i64 = 106;
@@ -17,24 +20,38 @@ const LEAST: i64 = 8;
 const FEW: usize = 16;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// The overview of an archive.
-pub(crate) fn overview(name: &str, overview: &Overview) -> Markup {
+/// The overview of an archive, with the run that goes on beside it, if one does.
+pub(crate) fn overview(live: Option<&Markup>, archive: &Markup) -> Markup {
     layout(
         "Overview",
         View::Overview,
         &html! {
             h1.vh { "Overview" }
-            (figures(overview))
-            (calendar(overview))
-            div.two.even {
-                (losses(overview))
-                (archive(name, overview))
+            @if let Some(live) = live {
+                (live)
+                p.dim id="gone" role="alert" hidden { "The run has ended, or cannot be reached; this is how it was." }
+                noscript { p.dim { "Without script, these figures are as of when the page was loaded: load it again." } }
             }
+            (archive)
         },
     )
 }
 
-fn figures(overview: &Overview) -> Markup {
+/// The figures of an archive, as the index had them at `freshness`.
+pub(crate) fn figures(name: &str, overview: &Overview, freshness: &Freshness) -> Markup {
+    html! {
+        div id="figures" data-version=(freshness.version) {
+            (totals(overview))
+            (calendar(overview))
+            div.two.even {
+                (losses(overview))
+                (archive(name, overview, freshness))
+            }
+        }
+    }
+}
+
+fn totals(overview: &Overview) -> Markup {
     let (conversations, recordings, size, lost) = overview.totals();
     let of = |outcome: &str| {
         let each = overview.days.values();
@@ -205,7 +222,7 @@ fn losses(overview: &Overview) -> Markup {
     }
 }
 
-fn archive(name: &str, overview: &Overview) -> Markup {
+fn archive(name: &str, overview: &Overview, freshness: &Freshness) -> Markup {
     html! {
         section.card aria-labelledby="archive" {
             header { h2 id="archive" { "Archive" } }
@@ -217,6 +234,12 @@ fn archive(name: &str, overview: &Overview) -> Markup {
                     @if let Some(written) = &overview.written {
                         dt { "Newest receipt" } dd { (cut(written, 40)) }
                     }
+                    @if let Some((done, total)) = freshness.indexing {
+                        dt { "Indexing" } dd { (number(done as u64)) " of " (number(total as u64)) " receipts" }
+                    }
+                }
+                @if let Some(problem) = &freshness.problem {
+                    p { "New receipts were not looked for: " (cut(problem, 300)) }
                 }
                 @if !overview.problems.is_empty() {
                     h3 { "Not readable: " (number(overview.problems.len() as u64)) }

@@ -1,5 +1,7 @@
 //! Numbers, times and texts as people read them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::index::printable;
@@ -42,6 +44,17 @@ pub(super) fn clock(ms: u64) -> String {
     }
 }
 
+/// A length of time, in the unit that suits it.
+pub(super) fn time(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// A time to the second.
 pub(super) fn instant(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or_default();
@@ -73,6 +86,8 @@ mod tests {
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(211_200_000), "211.2 MB");
         assert_eq!(clock(3_723_000), "1:02:03");
+        assert_eq!(time(Duration::from_millis(119_900)), "119 s");
+        assert_eq!(time(Duration::from_secs(7199)), "119 min");
         assert_eq!(instant(0), "1970-01-01 00:00:00");
         assert_eq!(cut("abcd", 3), "abc…");
         assert_eq!(escaped("a/b"), "a%2Fb");
