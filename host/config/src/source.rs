@@ -13,12 +13,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, allow, auth, check_path, key, limits::RawCeilings, parse, wording};
-use crate::secret::{self, Backend};
+use crate::{
+    secret::{self, Backend},
+    sink::Secrets,
+    tls::TlsKeys,
+};
 use recording_host_engine::{
     privacy::{self, Privacy},
     run::{Auth, Follow, Interval, SourceConfig},
 };
 use recording_host_model::{Find, OptionError, Purpose, SourceError, TimeRange, clock::Clock};
+use recording_host_network::ClientTls;
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 
 /// The option that the host takes out.
@@ -64,6 +69,9 @@ pub(super) struct RawSource {
     #[serde(default)]
     #[schemars(with = "Option<allow::AllowKeys>")]
     allow: Option<Value>,
+    /// The certificate that its client shows, and authorities of one's own.
+    #[serde(default)]
+    tls: Option<TlsKeys>,
     /// True if loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
@@ -271,12 +279,20 @@ pub(super) fn source(
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
     };
+    let tls = match raw.tls {
+        None => ClientTls::default(),
+        Some(keys) => {
+            let backends = secrets;
+            keys.settings(&Secrets { at: &at, backends }, "tls")?
+        }
+    };
     let config = SourceConfig {
         options: Value::Object(options),
         interval,
         auth,
         allow,
         builtin: matches!(origin, ComponentOrigin::Builtin(_)),
+        tls,
         allow_private_addresses: raw.allow_private_addresses,
         check_etag: raw.check_etag,
         limits: raw.limits.checked(&format!("{at}.limits"))?,

@@ -14,7 +14,6 @@ mod month;
 mod pace;
 mod patience;
 mod private;
-mod proxy;
 mod public_dns;
 mod redirect;
 mod retry;
@@ -55,6 +54,8 @@ pub use throttle::{Throttle, Timetable, TimetableError};
 pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
+
+use recording_host_network::ClientTls;
 
 use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
 
@@ -102,7 +103,11 @@ impl SourceHttp {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let seed = rand::rng().random();
-        let client = Arc::new(client::client(&allow, Some(WHOLE_REQUEST))?);
+        let client = Arc::new(client::client(
+            &allow,
+            Some(WHOLE_REQUEST),
+            &ClientTls::default(),
+        )?);
         Ok(Self::over(client, allow, login, limiter, clock, seed))
     }
 
