@@ -83,6 +83,42 @@ async fn an_answer_that_is_none_is_asked_for_again_and_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_comes_compressed_is_stored_as_it_is_and_one_that_cannot_be_read_is_named()
+{
+    let compressed = Cloud::start(two(), |ask| match ask {
+        Ask::Media(asked) => {
+            let number = if asked.contains("00000001/") { 1 } else { 2 };
+            Answer::new(200, "audio/wav", gzip(&Recording::call(number, 0).body))
+                .map(|answer| answer.header("content-encoding", "gzip"))
+        }
+        _ => None,
+    })
+    .await;
+    compressed.run().await.complete(2);
+    let plain = Cloud::honest(two()).await;
+    plain.run().await.complete(2);
+    let media = |cloud: &Cloud| {
+        let mut files = cloud.files();
+        files.retain(|key, _| key.starts_with("recordings/"));
+        files
+    };
+    assert_eq!(media(&compressed), media(&plain));
+
+    let cloud = Cloud::start(two(), |ask| match ask {
+        Ask::Media(asked) if asked.contains("00000001/") => {
+            Answer::new(200, "audio/wav", "what is this?")
+                .map(|answer| answer.header("content-encoding", "br"))
+        }
+        _ => None,
+    })
+    .await;
+    let exported = cloud.run().await;
+    assert_eq!(exported.stored(), 1, "{exported:?}");
+    let told = exported.loss(1, "download");
+    assert!(told.contains("the content coding `br`"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_and_cookies_without_end_are_not_taken() {
     for name in ["x-more", "set-cookie"] {
         let asked = AtomicU64::new(0);

@@ -31,7 +31,7 @@ impl Dice {
     fn value(&mut self, depth: usize) -> Value {
         match self.below(if depth > 4 { 12 } else { 15 }) {
             0 => json!(null),
-            1 => json!(self.next() % 2 == 0),
+            1 => json!(self.next().is_multiple_of(2)),
             2 => json!(0),
             3 => json!(self.next() as i64),
             4 => json!(u64::MAX),
@@ -84,7 +84,7 @@ fn spoil(value: &mut Value, dice: &mut Dice, kept: &[&str]) -> String {
     let other = dice.value(0);
     let there = value.pointer_mut(&at).unwrap();
     match there {
-        Value::Array(list) if dice.next() % 2 == 0 => list.push(other),
+        Value::Array(list) if dice.next().is_multiple_of(2) => list.push(other),
         there => *there = other,
     }
     at
