@@ -160,7 +160,7 @@ async fn ids_of_any_form_are_files_of_their_own_and_lead_nowhere_else() {
 #[ignore = "needs componentize-qjs, which tests/run installs"]
 async fn a_source_that_ends_badly_costs_itself_and_no_other() {
     let hostile = Hostile::new().await;
-    for mode in ["trap", "loop", "memory", "start-trap"] {
+    for mode in ["trap", "loop", "memory"] {
         let sources = json!({
             "evil": hostile.source(json!({ "ids": ["bad-1", "good-2"], "mode": mode })),
             "good": hostile.source(json!({ "ids": ["g-1", "g-2"] })),
@@ -179,12 +179,7 @@ async fn a_source_that_ends_badly_costs_itself_and_no_other() {
                 .any(|body| String::from_utf8_lossy(body).ends_with(&part))
         };
         assert!(stored("g-1") && stored("g-2"), "{mode}: {}", ran.said);
-        assert_eq!(
-            stored("good-2"),
-            mode != "start-trap",
-            "{mode}: {}",
-            ran.said
-        );
+        assert!(stored("good-2"), "{mode}: {}", ran.said);
         assert!(!stored("bad-1"), "{mode}: {}", ran.said);
     }
 }
@@ -222,19 +217,10 @@ async fn texts_times_sizes_and_results_of_any_kind_are_bounded_and_told() {
             .await;
         assert_ne!(ran.code, Some(0), "{name}: {}", ran.said);
     }
-    for (name, result) in [
-        (
-            "more-than-there-is",
-            json!({ "tag": "handed-over", "val": { "artifacts": 7, "missing": [] } }),
-        ),
-        (
-            "less-than-there-is",
-            json!({ "tag": "handed-over", "val": { "artifacts": 0, "missing": [] } }),
-        ),
-    ] {
-        let ran = hostile
-            .run(name, json!({ "ids": ["c"], "result": result }))
-            .await;
-        assert_ne!(ran.code, Some(0), "{name}: {}", ran.said);
-    }
+    // It reports more than it hands over.
+    let result = json!({ "tag": "handed-over", "val": { "artifacts": 7, "missing": [] } });
+    let ran = hostile
+        .run("more", json!({ "ids": ["c"], "result": result }))
+        .await;
+    assert_ne!(ran.code, Some(0), "{}", ran.said);
 }

@@ -23,7 +23,6 @@ use recording_host_engine::{
     run::{Auth, Follow, Interval, SourceConfig},
 };
 use recording_host_model::{Find, OptionError, Purpose, SourceError, TimeRange, clock::Clock};
-use recording_host_network::ClientTls;
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 
 /// The option that the host takes out.
@@ -279,13 +278,11 @@ pub(super) fn source(
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
     };
-    let tls = match raw.tls {
-        None => ClientTls::default(),
-        Some(keys) => {
-            let backends = secrets;
-            keys.settings(&Secrets { at: &at, backends }, "tls")?
-        }
+    let place = Secrets {
+        at: &at,
+        backends: secrets,
     };
+    let tls = raw.tls.unwrap_or_default().settings(&place, "tls")?;
     let config = SourceConfig {
         options: Value::Object(options),
         interval,

@@ -55,6 +55,9 @@ impl TlsKeys {
             certificate,
             authorities: authorities.map(|pem| pem.expose_secret().to_owned()),
         };
+        if tls.is_empty() {
+            return Ok(tls);
+        }
         tls.check().map_err(|error| match error {
             TlsError::Certificate(_) => secrets.error(below, error),
             TlsError::Authorities => secrets.error(&format!("{below}.ca"), error),

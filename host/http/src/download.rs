@@ -326,7 +326,7 @@ impl Download<'_> {
                 }
                 Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
                     self.compare()?;
-                    if let Some(rest) = self.decoder.take().map(Decoder::finish).transpose()?
+                    if let Some(rest) = self.decoder.as_mut().map(Decoder::finish).transpose()?
                         && !rest.is_empty()
                     {
                         return Ok(Some(rest));

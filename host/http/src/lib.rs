@@ -55,8 +55,6 @@ pub use token::{OAuth, TokenError};
 use transport::method_name;
 pub use transport::{Credentials, HttpTransport, SignableRequest};
 
-use recording_host_network::ClientTls;
-
 use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
 
 /// How often a request is sent before a fault is handed on.
@@ -106,7 +104,7 @@ impl SourceHttp {
         let client = Arc::new(client::client(
             &allow,
             Some(WHOLE_REQUEST),
-            &ClientTls::default(),
+            &recording_host_network::ClientTls::default(),
         )?);
         Ok(Self::over(client, allow, login, limiter, clock, seed))
     }

@@ -16,8 +16,7 @@ function describe() {
 }
 
 function start(text, purpose) {
-  const { url, mode } = JSON.parse(text);
-  misbehave(mode === "start-trap" ? "trap" : "");
+  const { url } = JSON.parse(text);
   const { name, conversations } = purpose.val ?? { name: "check" };
   const data = { name, todo: conversations?.map(({ id }) => id) };
   const origins = [{ url, role: "media" }, { url, role: "api" }];

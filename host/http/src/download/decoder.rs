@@ -88,7 +88,7 @@ impl Decoder {
     }
 
     /// The last bytes of the file, whose coded form must be whole.
-    pub(super) fn finish(mut self) -> Result<Bytes, DownloadError> {
+    pub(super) fn finish(&mut self) -> Result<Bytes, DownloadError> {
         let ended = match &mut self.coding {
             Coding::Gzip(decoder) => decoder.try_finish(),
             Coding::Deflate(decoder) => decoder.try_finish(),
@@ -153,6 +153,7 @@ mod tests {
             }
         }
         found.extend_from_slice(&decoder.finish()?);
+        assert!(decoder.finish()?.is_empty());
         Ok((found, largest))
     }
 
