@@ -57,6 +57,8 @@ mod guest_mistakes;
 #[cfg(unix)]
 #[path = "e2e/guides.rs"]
 mod guides;
+#[path = "e2e/hostile_source.rs"]
+mod hostile_source;
 #[path = "e2e/identity.rs"]
 mod identity;
 #[path = "e2e/layouts.rs"]
@@ -99,6 +101,8 @@ mod resume;
 mod retry;
 #[path = "e2e/routing.rs"]
 mod routing;
+#[path = "e2e/s3_odd.rs"]
+mod s3_odd;
 #[path = "e2e/s3_options.rs"]
 mod s3_options;
 #[path = "e2e/s3_patience.rs"]
@@ -138,6 +142,8 @@ mod sinks_azurite;
 mod sinks_cloud;
 #[path = "e2e/sinks_http.rs"]
 mod sinks_http;
+#[path = "e2e/sinks_network.rs"]
+mod sinks_network;
 #[cfg(unix)]
 #[path = "e2e/terminal.rs"]
 mod terminal;

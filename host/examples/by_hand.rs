@@ -36,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         allow: Some(OriginAllowList::Any(vec![url])),
         builtin: false,
         allow_private_addresses: false,
+        tls: Default::default(),
         limits: Ceilings::default(),
         check_etag: false,
         privacy: Privacy::default(),

@@ -8,6 +8,8 @@ mod aside;
 mod cloud;
 #[path = "cases/endless.rs"]
 mod endless;
+#[path = "cases/hostile_api.rs"]
+mod hostile_api;
 #[path = "cases/links.rs"]
 mod links;
 #[path = "cases/moved.rs"]
@@ -24,3 +26,5 @@ mod repair;
 mod too_large;
 #[path = "cases/unread.rs"]
 mod unread;
+
+pub(crate) use cloud::{Answer, Ask, Cloud, Recording, row};

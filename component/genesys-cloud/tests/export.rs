@@ -1,5 +1,7 @@
 //! The source against answers composed by hand from the vendor's documentation.
 
+#[path = "export/hostile.rs"]
+mod hostile;
 #[path = "export/jobs.rs"]
 mod jobs;
 #[path = "export/lenient.rs"]

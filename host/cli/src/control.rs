@@ -119,7 +119,7 @@ impl Control {
         let mut client = client::Client::connect(&path).await?;
         let command = self.command;
         match client.ask(&Request::Do { command }).await? {
-            Answer::Done { text } => println!("{text}"),
+            Answer::Done { text } => println!("{}", recording_host_model::lines(&text)),
             Answer::Status { status } => println!("{status}"),
             Answer::Failed { reason } => anyhow::bail!(reason),
             Answer::Display { .. } => {}

@@ -10,7 +10,15 @@ use recording_host_engine::{
     run::{CheckFinding, CheckState, Loss, Month},
     verify::{Coverage, Difference, Report},
 };
+use recording_host_model::one_line;
 use recording_host_state::{Counted, Status};
+
+/// Prints a line: ids, codes and words of others stand in it, and nothing in it steers a terminal.
+macro_rules! told {
+    ($($text:tt)*) => {
+        println!("{}", one_line(&format!($($text)*)))
+    };
+}
 
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
@@ -30,17 +38,17 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
 /// Prints a summary for people: what is lacking first, the totals last. With `has_queue`, the losses can be
 /// listed.
 pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
-    println!("{name}");
+    told!("{name}");
     for (code, count) in &summary.losses_by_code {
         let first = summary.losses.iter().find(|loss| loss.code == *code);
         let message = first.map_or("", |loss| &loss.message);
-        println!("  unavailable    {count} {code}: {message}");
+        told!("  unavailable    {count} {code}: {message}");
     }
     if has_queue && !summary.losses.is_empty() {
-        println!("  losses         `status --losses` lists the conversations");
+        told!("  losses         `status --losses` lists the conversations");
     }
     if summary.known_losses > 0 {
-        println!(
+        told!(
             "  known losses   {} conversations, named by earlier runs; `status --losses` lists them",
             summary.known_losses
         );
@@ -50,14 +58,14 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     }
     counts(&summary.miscounted);
     for (sink, lacking) in &summary.lacking {
-        println!(
+        told!(
             "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
         );
     }
     if summary.conversations == 0 && !summary.api_calls.is_empty() {
-        println!("  {NOTHING}");
+        told!("  {NOTHING}");
     }
-    println!(
+    told!(
         "  API calls      {}; {} refused with 429",
         match summary.api_calls.is_empty() {
             true => "none".to_owned(),
@@ -65,13 +73,13 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
         },
         summary.refused
     );
-    println!("  time           {:.1} s", summary.seconds);
-    println!(
+    told!("  time           {:.1} s", summary.seconds);
+    told!(
         "  conversations  {}: {}",
         summary.conversations,
         listed(&summary.outcomes)
     );
-    println!(
+    told!(
         "  recordings     {} files, {}",
         summary.recordings,
         bytes(summary.bytes)
@@ -80,18 +88,20 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
 
 /// Prints what a run would do.
 pub(super) fn dry_run(name: &str, dry: &DryRun) {
-    println!("{name}");
-    println!(
+    told!("{name}");
+    told!(
         "  would fetch    {} of {} conversations that are new; {} more wait from earlier runs",
-        dry.fetched, dry.found, dry.waiting
+        dry.fetched,
+        dry.found,
+        dry.waiting
     );
     for (sink, would) in &dry.sinks {
-        println!("  {sink} would get  {} conversations", would.conversations);
+        told!("  {sink} would get  {} conversations", would.conversations);
         for key in &would.keys {
-            println!("    {key}");
+            told!("    {key}");
         }
     }
-    println!(
+    told!(
         "  nothing was fetched or written; recording-id and ext are known once a recording is fetched"
     );
 }
@@ -99,7 +109,7 @@ pub(super) fn dry_run(name: &str, dry: &DryRun) {
 /// Prints what a repair has come to.
 fn repaired(repaired: &Repaired) {
     let left: usize = repaired.left.values().map(Vec::len).sum();
-    println!(
+    told!(
         "  repaired       {} differences found: {} objects copied from another sink, {} conversations filed again, {} fetched again, {} files removed; {left} differences left",
         repaired.found,
         repaired.restored,
@@ -109,7 +119,7 @@ fn repaired(repaired: &Repaired) {
     );
     for (sink, findings) in &repaired.left {
         for finding in findings.iter().take(LOSSES) {
-            println!(
+            told!(
                 "    {sink}: {} {}: {}",
                 finding.difference.word(),
                 finding.key,
@@ -118,7 +128,7 @@ fn repaired(repaired: &Repaired) {
         }
         let more = findings.len().saturating_sub(LOSSES);
         if more > 0 {
-            println!("    {sink}: {more} more, which `verify --full` names");
+            told!("    {sink}: {more} more, which `verify --full` names");
         }
     }
 }
@@ -126,7 +136,7 @@ fn repaired(repaired: &Repaired) {
 /// Prints where a source counts more than was found.
 fn counts(miscounted: &[Counted]) {
     for range in miscounted.iter().take(LOSSES) {
-        println!(
+        told!(
             "  not found      the source counts {} conversations{}{}, and {} were found; `run --search-again` looks for them",
             range.source,
             at(" from", Some(range.from)),
@@ -136,7 +146,7 @@ fn counts(miscounted: &[Counted]) {
     }
     let more = miscounted.len().saturating_sub(LOSSES);
     if more > 0 {
-        println!("  not found      {more} more ranges, all in --json");
+        told!("  not found      {more} more ranges, all in --json");
     }
 }
 
@@ -147,16 +157,16 @@ pub(super) fn losses(losses: &[Loss]) {
         *codes.entry(&loss.code).or_default() += 1;
     }
     for (code, count) in codes {
-        println!("  unavailable    {count} {code}");
+        told!("  unavailable    {count} {code}");
     }
     for loss in losses {
-        println!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
+        told!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
     }
 }
 
 /// Prints what a verification has found.
 pub(super) fn report(name: &str, report: &Report) {
-    println!(
+    told!(
         "{name}: {} conversations in {} receipts, {} media objects, {}: {}",
         report.conversations,
         report.receipts,
@@ -169,28 +179,32 @@ pub(super) fn report(name: &str, report: &Report) {
         }
     );
     for coverage in &report.coverage {
-        println!("  {}: {}", coverage.export, claims(coverage));
+        told!("  {}: {}", coverage.export, claims(coverage));
     }
     if report.without_claims > 0 {
-        println!(
+        told!(
             "  {} receipts are of version 1, which does not tell what interval it is part of",
             report.without_claims
         );
     }
     for day in &report.counted {
-        println!(
+        told!(
             "  {} {}: {} conversations in the receipts; the source counted {} at {:.0}",
-            day.export, day.day, day.receipts, day.source, day.at
+            day.export,
+            day.day,
+            day.receipts,
+            day.source,
+            day.at
         );
     }
     if report.unread > 0 {
-        println!(
+        told!(
             "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
             report.unread
         );
     }
     for finding in &report.findings {
-        println!(
+        told!(
             "  {:<12} {}: {}",
             finding.difference.word(),
             finding.key,
@@ -200,7 +214,7 @@ pub(super) fn report(name: &str, report: &Report) {
     let differences: BTreeSet<Difference> =
         report.findings.iter().map(|it| it.difference).collect();
     for difference in differences {
-        println!("  {}: {}", difference.word(), difference.advice());
+        told!("  {}: {}", difference.word(), difference.advice());
     }
 }
 
@@ -221,25 +235,25 @@ fn claims(coverage: &Coverage) -> String {
 /// Prints what a queue holds.
 pub(super) fn status(name: &str, status: Option<&Status>) {
     let Some(status) = status else {
-        println!("{name}: nothing has been exported yet");
+        told!("{name}: nothing has been exported yet");
         return;
     };
     let progress = &status.progress;
     let filed: u64 = progress.filed.values().sum();
-    println!("{name}");
-    println!(
+    told!("{name}");
+    told!(
         "  conversations  {} found, {filed} filed: {}",
         progress.conversations,
         listed(&progress.filed)
     );
-    println!(
+    told!(
         "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",
         progress.objects,
         bytes(progress.bytes),
         progress.artifacts,
         status.pending
     );
-    println!(
+    told!(
         "  waiting        {} conversations to be fetched{}, {} being fetched, {} to be filed",
         status.wanted,
         at(" from", status.next_wanted),
@@ -248,42 +262,43 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     );
     let splits: u64 = status.splits.values().sum();
     match splits {
-        0 => println!("  splits         none open"),
-        splits => println!(
+        0 => told!("  splits         none open"),
+        splits => told!(
             "  splits         {splits} open{}: {}",
             at(", the next due at", status.next_split),
             listed(&status.splits)
         ),
     }
     if status.paused_until.is_some() {
-        println!(
+        told!(
             "  requests       pause{}, as the source's API asked",
             at(" until", status.paused_until)
         );
     }
     match status.lost {
-        0 => println!("  losses         none"),
-        lost => println!(
+        0 => told!("  losses         none"),
+        lost => told!(
             "  losses         {lost} conversations; `status --losses` lists them, `run --retry-failed` takes them up again"
         ),
     }
     for (sink, behind) in &status.behind {
-        println!(
+        told!(
             "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
-            behind.conversations, behind.artifacts
+            behind.conversations,
+            behind.artifacts
         );
     }
     for (sink, lacking) in &status.lacking {
-        println!("  {sink}: lacks {lacking} conversations that others have");
+        told!("  {sink}: lacks {lacking} conversations that others have");
     }
     if status.live > 0 {
-        println!(
+        told!(
             "  live           {} conversations are in progress and are fetched when they have ended",
             status.live
         );
     }
     if progress.watermark.is_some() {
-        println!("  searched      {}", at(" up to", progress.watermark));
+        told!("  searched      {}", at(" up to", progress.watermark));
     }
 }
 
@@ -306,9 +321,10 @@ pub(super) const NOTHING: &str = "no conversation was found in what was searched
 
 /// Prints how many requests a month holds.
 pub(super) fn month(month: &Month) {
-    println!(
+    told!(
         "  this month     {} of {} requests are made (UTC)",
-        month.requests, month.ceiling
+        month.requests,
+        month.ceiling
     );
 }
 
@@ -316,10 +332,16 @@ pub(super) fn month(month: &Month) {
 pub(super) fn plan(name: &str, plan: &Plan) {
     /// The longest bar.
     const BAR: f64 = 24.0;
-    println!("{name}");
-    println!(
+    told!("{name}");
+    told!(
         "  {:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9}",
-        "day", "conversations", "recorded", "recordings", "bytes", "requests", "time"
+        "day",
+        "conversations",
+        "recorded",
+        "recordings",
+        "bytes",
+        "requests",
+        "time"
     );
     let most = plan.days.iter().map(|day| day.bytes).max().unwrap_or(0);
     let line = |name: &str, day: &Day, bar: &str| {
@@ -332,20 +354,20 @@ pub(super) fn plan(name: &str, plan: &Plan) {
             day.requests,
             time(day.seconds)
         );
-        println!("{}", text.trim_end());
+        told!("{}", text.trim_end());
     };
     for day in &plan.days {
         let length = day.bytes as f64 / most.max(1) as f64 * BAR;
         line(&day.day, day, &"#".repeat(length.round() as usize));
     }
     match plan.total.conversations {
-        0 if plan.unknown_days > 0 => println!("  {:<10} {:>13}", "total", "unknown"),
+        0 if plan.unknown_days > 0 => told!("  {:<10} {:>13}", "total", "unknown"),
         _ => line("total", &plan.total, ""),
     }
     match plan.unknown_days {
-        0 if plan.total.conversations == 0 => println!("  {NOTHING}"),
+        0 if plan.total.conversations == 0 => told!("  {NOTHING}"),
         0 => {}
-        days => println!(
+        days => told!(
             "  for {days} days the source gives no count: they are unknown, and not in the total"
         ),
     }
@@ -354,7 +376,7 @@ pub(super) fn plan(name: &str, plan: &Plan) {
         || "the sample is too small to tell how exact they are".to_owned(),
         |error| format!("bytes within {} (95 % confidence interval)", bytes(error)),
     );
-    println!(
+    told!(
         "  conversations are counted; recordings and bytes follow from {} conversations with {} files of {}: {error}",
         sample.conversations,
         sample.recordings,
@@ -363,19 +385,19 @@ pub(super) fn plan(name: &str, plan: &Plan) {
     let limit = plan.requests_per_minute.map_or_else(String::new, |limit| {
         format!(", {limit} a minute; the time is that of the requests")
     });
-    println!("  requests: {}{limit}", listed(&plan.requests));
+    told!("  requests: {}{limit}", listed(&plan.requests));
 }
 
 /// Prints what a check has found.
 pub(super) fn findings(name: &str, findings: &[CheckFinding]) {
-    println!("{name}");
+    told!("{name}");
     for found in findings {
         let mark = match found.state {
             CheckState::Good => "good",
             CheckState::Doubtful => "doubtful",
             CheckState::Bad => "BAD",
         };
-        println!("  {mark:<8} {}: {}", found.subject, found.text);
+        told!("  {mark:<8} {}: {}", found.subject, found.text);
     }
 }
 
@@ -389,7 +411,7 @@ fn time(seconds: u64) -> String {
 
 /// Prints how receipts differ from their source.
 pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
-    println!(
+    told!(
         "{name}: {} conversations at the source: {}",
         reconciled.source,
         if reconciled.complete() {
@@ -399,16 +421,19 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
         }
     );
     if reconciled.live > 0 {
-        println!(
+        told!(
             "  {} conversations are in progress and not due yet",
             reconciled.live
         );
     }
     counts(&reconciled.miscounted);
     for day in &reconciled.days {
-        println!(
+        told!(
             "  {} {}: {} at the source, {} in the receipts",
-            day.sink, day.day, day.source, day.receipts
+            day.sink,
+            day.day,
+            day.source,
+            day.receipts
         );
         for (word, ids) in [
             ("missing", &day.missing),
@@ -418,10 +443,10 @@ pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
             ("unknown to the source", &day.unknown),
         ] {
             for id in ids.iter().take(LOSSES) {
-                println!("    {word}: {id}");
+                told!("    {word}: {id}");
             }
             if ids.len() > LOSSES {
-                println!("    {word}: {} more, all in --json", ids.len() - LOSSES);
+                told!("    {word}: {} more, all in --json", ids.len() - LOSSES);
             }
         }
     }

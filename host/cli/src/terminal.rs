@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use indicatif::MultiProgress;
-use recording_host_model::{Events, Level, Subscriber};
+use recording_host_model::{Events, Level, Subscriber, lines};
 use recording_host_observe::{Format, Log};
 use serde_json::json;
 use tokio::sync::watch;
@@ -140,6 +140,7 @@ pub(crate) fn say(level: &str, text: &str) {
     if level == "info" && asked.quiet {
         return;
     }
+    let text = lines(text);
     let line = match asked.is_json() {
         true => {
             let time = format!("{:.3}", jiff::Timestamp::now());
@@ -148,7 +149,7 @@ pub(crate) fn say(level: &str, text: &str) {
         false => match level {
             "error" => format!("error: {text}"),
             "warn" => format!("warning: {text}"),
-            _ => text.to_owned(),
+            _ => text,
         },
     };
     if let Some(multi) = &*shown() {

@@ -34,6 +34,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod wording;
 
 use std::{

@@ -129,7 +129,14 @@ impl TryFrom<Vec<String>> for Given {
 
 /// A value that may be a secret: it is not shown.
 #[derive(Clone, Deserialize, JsonSchema)]
-pub(super) struct Hidden(String);
+pub(crate) struct Hidden(String);
+
+impl Hidden {
+    /// Returns true if it names a secret and is none itself.
+    pub(crate) fn is_reference(&self) -> bool {
+        self.0.starts_with("SECRET[")
+    }
+}
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -138,13 +145,13 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// Resolves the secrets below a path in the configuration.
-pub(super) struct Secrets<'a> {
-    pub(super) at: &'a str,
-    pub(super) backends: &'a BTreeMap<String, Backend>,
+pub(crate) struct Secrets<'a> {
+    pub(crate) at: &'a str,
+    pub(crate) backends: &'a BTreeMap<String, Backend>,
 }
 
 impl Secrets<'_> {
-    pub(super) fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
+    pub(crate) fn get(&self, name: &str, value: &Hidden) -> Result<SecretString, ConfigError> {
         let at = format!("{}.{name}", self.at);
         Ok(secret::resolve(&value.0, &at, self.backends)?)
     }
@@ -158,7 +165,7 @@ impl Secrets<'_> {
     }
 
     /// An error about a key below the path.
-    pub(super) fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
+    pub(crate) fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
         let at = format!("{}.{name}", self.at);
         key(at.trim_end_matches('.'), reason)
     }

@@ -13,7 +13,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, allow, auth, check_path, key, limits::RawCeilings, parse, wording};
-use crate::secret::{self, Backend};
+use crate::{
+    secret::{self, Backend},
+    sink::Secrets,
+    tls::TlsKeys,
+};
 use recording_host_engine::{
     privacy::{self, Privacy},
     run::{Auth, Follow, Interval, SourceConfig},
@@ -64,6 +68,9 @@ pub(super) struct RawSource {
     #[serde(default)]
     #[schemars(with = "Option<allow::AllowKeys>")]
     allow: Option<Value>,
+    /// The certificate that its client shows, and authorities of one's own.
+    #[serde(default)]
+    tls: Option<TlsKeys>,
     /// True if loopback and private networks may be reached, and by plain HTTP.
     #[serde(default)]
     allow_private_addresses: bool,
@@ -271,12 +278,18 @@ pub(super) fn source(
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
     };
+    let place = Secrets {
+        at: &at,
+        backends: secrets,
+    };
+    let tls = raw.tls.unwrap_or_default().settings(&place, "tls")?;
     let config = SourceConfig {
         options: Value::Object(options),
         interval,
         auth,
         allow,
         builtin: matches!(origin, ComponentOrigin::Builtin(_)),
+        tls,
         allow_private_addresses: raw.allow_private_addresses,
         check_etag: raw.check_etag,
         limits: raw.limits.checked(&format!("{at}.limits"))?,

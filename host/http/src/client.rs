@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AllowedOrigins, PublicDnsResolver, proxy};
+use super::{AllowedOrigins, PublicDnsResolver, SourceHttp, WHOLE_REQUEST};
+use recording_host_network::{ClientTls, proxy, with_tls};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -19,8 +20,9 @@ pub struct ClientError(pub(super) String);
 pub(super) fn client(
     allow: &AllowedOrigins,
     timeout: Option<Duration>,
+    tls: &ClientTls,
 ) -> Result<reqwest::Client, ClientError> {
-    proxy::check()?;
+    proxy::check().map_err(ClientError)?;
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -33,7 +35,19 @@ pub(super) fn client(
     if let Some(timeout) = timeout {
         builder = builder.timeout(timeout);
     }
-    builder
+    with_tls(builder, tls)
+        .map_err(|error| ClientError(error.to_string()))?
         .build()
         .map_err(|error| ClientError(error.to_string()))
+}
+
+impl SourceHttp {
+    /// Makes its requests with these TLS settings.
+    ///
+    /// # Errors
+    /// [`ClientError`] if they cannot be used.
+    pub fn with_tls(mut self, tls: &ClientTls) -> Result<Self, ClientError> {
+        self.exchange = Arc::new(client(&self.allow, Some(WHOLE_REQUEST), tls)?);
+        Ok(self)
+    }
 }

@@ -6,6 +6,7 @@
 //! It may be something else all the same: bytes that come twice alike are those that the origin has.
 
 mod ask;
+mod decoder;
 
 use std::{
     collections::HashMap,
@@ -29,7 +30,9 @@ use super::{
     source_headers::DroppedHeaders,
     throttle::Throttle,
 };
+use decoder::Decoder;
 use recording_host_model::{Artifact, Backpressure, Event, Events, clock::Clock};
+use recording_host_network::ClientTls;
 
 /// How often a download that was cut is resumed before its link counts as useless.
 const RESUMES: u32 = 4;
@@ -113,7 +116,7 @@ impl Downloads {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         Ok(Downloads {
-            client: client::client(&allow, None)?,
+            client: client::client(&allow, None, &ClientTls::default())?,
             allow,
             login,
             clock,
@@ -196,7 +199,10 @@ impl Downloads {
         let ranges = text(headers, "accept-ranges").is_some_and(|unit| unit == "bytes");
         // A weak one says nothing about single bytes.
         let etag = text(headers, "etag").filter(|etag| ranges && !etag.starts_with("W/"));
-        let size = response.content_length().or(artifact.size);
+        let decoder = Decoder::of(headers)?;
+        // The length that a source announces is that of the recording itself.
+        let announced = artifact.size.filter(|_| decoder.is_none());
+        let size = response.content_length().or(announced);
         let framed =
             response.version() >= Version::HTTP_2 || headers.contains_key("transfer-encoding");
         Ok(Download {
@@ -209,6 +215,7 @@ impl Downloads {
             span: info_span!("download", bytes = Empty),
             began: Instant::now(),
             came: 0,
+            decoder,
             fruitless: 0,
             pace: Pace::default(),
             slow: false,
@@ -225,8 +232,10 @@ pub struct Download<'a> {
     downloads: &'a Downloads,
     artifact: &'a Artifact,
     response: reqwest::Response,
-    /// The whole length, if known.
+    /// The whole length on the way, if known.
     size: Option<u64>,
+    /// What takes its content codings off, if it has any.
+    decoder: Option<Decoder>,
     /// True if the end of the connection alone shows where the body ends.
     ends_with_connection: bool,
     /// Says whether the rest belongs to what came so far; none if the server cannot resume.
@@ -248,7 +257,7 @@ impl Download<'_> {
     /// The whole length in bytes, if known.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        self.size
+        self.size.filter(|_| self.decoder.is_none())
     }
 
     /// Returns true if the end of the connection alone shows where the file ends.
@@ -289,6 +298,9 @@ impl Download<'_> {
     /// [`DownloadError`], if it was cut and cannot be resumed.
     pub async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
         loop {
+            if let Some(data) = self.decoder.as_mut().map_or(Ok(None), Decoder::next)? {
+                return Ok(Some(data));
+            }
             if std::mem::take(&mut self.slow) {
                 let reason = "the media server sends less than 1 kB a second";
                 self.resume(reason.to_owned()).await?;
@@ -306,10 +318,19 @@ impl Download<'_> {
                     }
                     let downloads = self.downloads;
                     downloads.throttle.pass(data.len(), downloads.clock).await;
-                    return Ok(Some(data));
+                    let Some(decoder) = &mut self.decoder else {
+                        return Ok(Some(data));
+                    };
+                    decoder.push(data);
+                    continue;
                 }
                 Ok(Ok(None)) if self.size.is_none_or(|size| self.came >= size) => {
                     self.compare()?;
+                    if let Some(rest) = self.decoder.as_mut().map(Decoder::finish).transpose()?
+                        && !rest.is_empty()
+                    {
+                        return Ok(Some(rest));
+                    }
                     let bytes = i64::try_from(self.came).unwrap_or(i64::MAX);
                     self.span.record("bytes", bytes);
                     self.downloads.events.emit(|| Event::Downloaded {

@@ -3,12 +3,12 @@
 //!
 //! Its answers say nothing of credentials and permissions, and are mostly gone after a while.
 
-use std::error::Error;
-
 use url::Url;
 
-use super::{header, proxy};
+use super::header;
 use recording_host_model::Response;
+use recording_host_network::proxy;
+pub(super) use recording_host_network::{fault, proxy::demands, shown};
 
 /// How much of a body is looked at.
 const BEGINNING: usize = 512;
@@ -48,19 +48,6 @@ pub(super) fn redirected(url: &Url, to: &Url, why: &str) -> String {
     )
 }
 
-/// The proxy on the way to `url` wants a log-in of its own.
-pub(super) fn demands(url: &Url) -> String {
-    let host = shown(url);
-    let (by, variable) = match (proxy::of(url), url.scheme()) {
-        (Some(proxy), "http") => (format!("the proxy {proxy}"), "HTTP_PROXY"),
-        (Some(proxy), _) => (format!("the proxy {proxy}"), "HTTPS_PROXY"),
-        (None, _) => ("a proxy".to_owned(), "HTTPS_PROXY"),
-    };
-    format!(
-        "{by} on the way to {host} demands a log-in of its own (407); give user and password in {variable}, such as http://user:password@proxy.example:3128"
-    )
-}
-
 /// Returns true if a body is a page for a browser, whatever it is called.
 pub(super) fn is_page(response: &Response) -> bool {
     let html = header(response, "content-type").is_some_and(|kind| {
@@ -71,74 +58,6 @@ pub(super) fn is_page(response: &Response) -> bool {
     let body = body.unwrap_or(&response.body).trim_ascii_start();
     let beginning = body[..body.len().min(BEGINNING)].to_ascii_lowercase();
     html || beginning.starts_with(b"<!doctype html") || beginning.starts_with(b"<html")
-}
-
-/// Host and port: the rest of a URL may be a secret.
-pub(super) fn shown(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
-/// A description of a failed request: where, what, and how to fix it. It is without the URL's path and
-/// query, which may be a signature.
-pub(super) fn fault(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut cause: Option<&dyn Error> = error.source();
-    while let Some(deeper) = cause {
-        causes.push(deeper.to_string());
-        cause = deeper.source();
-    }
-    let kind = if error.is_timeout() {
-        "timed out"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    let Some(url) = error.url() else {
-        return described(kind, causes.last());
-    };
-    let host = shown(url);
-    let said = |words: &[&str]| {
-        let says = |cause: &String| words.iter().any(|word| cause.contains(word));
-        causes.iter().any(says)
-    };
-    if said(&["proxy authorization required"]) {
-        return demands(url);
-    }
-    let by = proxy::of(url);
-    if let (Some(by), true) = (&by, said(&["tunnel error"])) {
-        return format!(
-            "the proxy {by} does not connect to {host} ({}); see whether it allows that host",
-            causes.last().map_or("", String::as_str)
-        );
-    }
-    let advice = if said(&["UnknownIssuer", "self-signed", "SelfSigned"]) {
-        "; if a proxy inspects TLS, or the server is your own, give its certificate authority in a file that SSL_CERT_FILE names"
-    } else if said(&["InvalidContentType", "corrupt message"]) {
-        "; what answers there does not speak TLS: check scheme and port"
-    } else if said(&["received fatal alert"]) {
-        "; the server, or a proxy that inspects TLS, ended the handshake"
-    } else if said(&["invalid HTTP version", "invalid HTTP header", "http2 error"]) {
-        "; what answers there does not speak HTTP: check scheme and port"
-    } else {
-        ""
-    };
-    let to = match by {
-        Some(proxy) if error.is_connect() => format!("{host}, by the proxy {proxy}"),
-        _ => host,
-    };
-    format!("{} ({to}){advice}", described(kind, causes.last()))
-}
-
-fn described(kind: &str, cause: Option<&String>) -> String {
-    match cause {
-        Some(cause) => format!("{kind}: {cause}"),
-        None => kind.to_owned(),
-    }
 }
 
 #[cfg(test)]

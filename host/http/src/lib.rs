@@ -14,7 +14,6 @@ mod month;
 mod pace;
 mod patience;
 mod private;
-mod proxy;
 mod public_dns;
 mod redirect;
 mod retry;
@@ -102,7 +101,11 @@ impl SourceHttp {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let seed = rand::rng().random();
-        let client = Arc::new(client::client(&allow, Some(WHOLE_REQUEST))?);
+        let client = Arc::new(client::client(
+            &allow,
+            Some(WHOLE_REQUEST),
+            &recording_host_network::ClientTls::default(),
+        )?);
         Ok(Self::over(client, allow, login, limiter, clock, seed))
     }
 

@@ -18,6 +18,7 @@ mod file_name;
 mod found;
 pub mod layout;
 mod object;
+mod one_line;
 mod outcome;
 pub mod quantity;
 mod request;
@@ -41,6 +42,7 @@ pub use found::{
     Conversation, Direction, Failure, HandedOver, Missing, Party, Reported, ReportedOutcome,
 };
 pub use object::{ArtifactContents, ArtifactResult, MissingRecording, Object};
+pub use one_line::{lines, one_line, steers};
 pub use outcome::Outcome;
 pub use request::{Method, Origin, OriginRole, Request, RequestError, Response};
 pub use segment::Segment;

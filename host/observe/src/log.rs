@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use recording_host_model::{Event, Level, Subscriber};
+use recording_host_model::{Event, Level, Subscriber, one_line, steers};
 use serde_json::Value;
 
 /// The pause between two lines of progress.
@@ -54,7 +54,11 @@ impl<W: Write + Send> Log<W> {
     fn line(&self, event: &Event, level: Level, now: Timestamp) -> String {
         let level = word(level);
         match self.format {
-            Format::Text => format!("{now:.0} {level:<5} {}: {}", self.source, text(event)),
+            Format::Text => one_line(&format!(
+                "{now:.0} {level:<5} {}: {}",
+                self.source,
+                text(event)
+            )),
             Format::Json => {
                 let mut line = serde_json::to_value(event).unwrap_or_default();
                 if let Value::Object(fields) = &mut line {
@@ -62,7 +66,7 @@ impl<W: Write + Send> Log<W> {
                     fields.insert("level".to_owned(), level.into());
                     fields.insert("source".to_owned(), self.source.clone().into());
                 }
-                line.to_string()
+                harmless(&line.to_string())
             }
         }
     }
@@ -123,8 +127,8 @@ fn word(level: Level) -> &'static str {
 /// An event in words.
 fn text(event: &Event) -> String {
     match event {
-        Event::Note { kind, text, .. } => one_line(&format!("{kind}: {text}")),
-        Event::Warning { text } => one_line(text),
+        Event::Note { kind, text, .. } => format!("{kind}: {text}"),
+        Event::Warning { text } => text.clone(),
         Event::Progress(progress) => {
             let filed: u64 = progress.filed.values().sum();
             let counted = progress.counted.map_or_else(String::new, |counted| {
@@ -174,19 +178,19 @@ fn fields(event: &Value) -> String {
     for (key, value) in event.as_object().into_iter().flatten() {
         match value {
             _ if key == "event" => {}
-            Value::String(value) => text.push_str(&format!(" {key}={}", one_line(value))),
+            Value::String(value) => text.push_str(&format!(" {key}={value}")),
             value => text.push_str(&format!(" {key}={value}")),
         }
     }
     text
 }
 
-/// A text without line ends or other control characters, which could pass for lines or colours.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => line.extend(c.escape_default()),
+/// JSON in which characters that steer a terminal are written as escapes: serde leaves some as they are.
+fn harmless(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match steers(c) {
+            true => line.push_str(&format!("\\u{:04x}", u32::from(c))),
             false => line.push(c),
         }
     }
@@ -216,7 +220,7 @@ mod tests {
     fn events() -> Vec<Event> {
         vec![
             Event::Warning {
-                text: "look\n\x1b[31mhere".to_owned(),
+                text: "look\n\x1b[31mhere\u{202e}\u{9b}".to_owned(),
             },
             Event::Request {
                 kind: "find".to_owned(),
@@ -236,10 +240,12 @@ mod tests {
     fn a_line_of_json_has_time_level_source_and_the_fields_of_the_event() {
         let lines = written(Format::Json, Level::Debug, &events());
         assert_eq!(lines.len(), 4, "progress that is the same is written once");
+        assert!(!lines[0].contains(steers), "{lines:?}");
         let lines: Vec<Value> = lines
             .iter()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
+        assert_eq!(lines[0]["text"], "look\n\x1b[31mhere\u{202e}\u{9b}");
         for line in &lines {
             assert_eq!(line["source"], "calls");
             let time = line["time"].as_str().unwrap();
@@ -256,7 +262,7 @@ mod tests {
     fn a_line_of_text_is_one_line_and_holds_no_control_character() {
         let lines = written(Format::Text, Level::Warn, &events());
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(!lines[0].contains('\x1b'), "{lines:?}");
+        assert!(!lines[0].contains(steers), "{lines:?}");
         assert!(
             lines[1].ends_with("warn  calls: sink lake is unavailable"),
             "{lines:?}"

@@ -5,17 +5,26 @@ use std::time::Duration;
 use aws_sdk_s3::{
     Client,
     config::{
-        BehaviorVersion, Region, RequestChecksumCalculation, retry::RetryConfig,
-        timeout::TimeoutConfig,
+        BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation,
+        SharedCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
     },
 };
 
-use super::{S3SinkConfig, backpressure::Listener, settings::RetryMode};
-use crate::credentials::{assumed, identified};
+use super::{
+    S3SinkConfig,
+    backpressure::Listener,
+    settings::RetryMode,
+    tls::{Patience, Transport},
+};
+use crate::credentials::{Renewed, assumed, identified};
 use recording_host_sink::Backpressure;
 
-/// The client for a bucket; what its retries hide is noted in `backpressure`.
-pub(super) async fn client(settings: &S3SinkConfig, backpressure: Backpressure) -> Client {
+/// The client for a bucket, and its credentials if they can be fetched anew; what its retries hide is noted
+/// in `backpressure`.
+pub(super) async fn client(
+    settings: &S3SinkConfig,
+    backpressure: Backpressure,
+) -> (Client, Option<Renewed>) {
     let retry = match settings.retry.mode {
         RetryMode::Adaptive => RetryConfig::adaptive(),
         RetryMode::Standard => RetryConfig::standard(),
@@ -42,10 +51,28 @@ pub(super) async fn client(settings: &S3SinkConfig, backpressure: Backpressure) 
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);
     }
-    if let Some(role) = &settings.identity.role {
-        config = config.credentials_provider(assumed(role, base).await);
+    if !settings.tls.is_empty() {
+        let patience = Patience {
+            connect: Duration::from_secs(settings.timeout.connect_seconds),
+            read: Duration::from_secs(settings.timeout.read_seconds),
+        };
+        // What cannot be used was refused with the configuration.
+        if let Ok(transport) = Transport::new(&settings.tls, patience) {
+            config = config.http_client(transport);
+        }
     }
-    Client::from_conf(config.build())
+    let provider = match &settings.identity.role {
+        Some(role) => Some(SharedCredentialsProvider::new(assumed(role, base).await)),
+        None if settings.identity.is_fixed() => None,
+        None => base.credentials_provider(),
+    };
+    let renewed = provider.map(Renewed::new);
+    if let Some(renewed) = &renewed {
+        config = config
+            .credentials_provider(renewed.clone())
+            .identity_cache(IdentityCache::no_cache());
+    }
+    (Client::from_conf(config.build()), renewed)
 }
 
 #[cfg(test)]
@@ -75,7 +102,7 @@ mod tests {
                 },
                 ..S3SinkConfig::default()
             };
-            let client = client(&settings, Backpressure::default()).await;
+            let (client, _) = client(&settings, Backpressure::default()).await;
             let retry = client.config().retry_config().unwrap();
             assert_eq!((retry.mode(), retry.max_attempts()), (sdk, 7));
             assert_eq!(retry.max_backoff(), Duration::from_secs(8));

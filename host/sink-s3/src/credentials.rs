@@ -4,6 +4,15 @@ use aws_config::{
     BehaviorVersion, ConfigLoader, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
     sts::AssumeRoleProvider,
 };
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use aws_credential_types::provider::{self, ProvideCredentials, future};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,6 +23,64 @@ pub struct Identity {
     pub source: Credentials,
     /// A role that is taken with them.
     pub role: Option<Role>,
+}
+
+impl Identity {
+    /// Returns true if no other credentials than these can ever come.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.role.is_none() && matches!(self.source, Credentials::Static { .. })
+    }
+}
+
+/// How long before their end credentials are fetched anew.
+const EARLY: Duration = Duration::from_secs(60);
+
+/// Credentials that are kept until shortly before their end, or until a server says that they have expired:
+/// it may know better.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewed {
+    from: SharedCredentialsProvider,
+    kept: Arc<tokio::sync::Mutex<Option<aws_sdk_s3::config::Credentials>>>,
+    expired: Arc<AtomicBool>,
+}
+
+impl Renewed {
+    pub(crate) fn new(from: SharedCredentialsProvider) -> Self {
+        Renewed {
+            from,
+            kept: Arc::default(),
+            expired: Arc::default(),
+        }
+    }
+
+    /// Has the next request be made with other credentials.
+    pub(crate) fn expire(&self) {
+        self.expired.store(true, Ordering::Relaxed);
+    }
+
+    async fn credentials(&self) -> provider::Result {
+        // One at a time: the others take what it has fetched.
+        let mut kept = self.kept.lock().await;
+        let expired = self.expired.swap(false, Ordering::Relaxed);
+        if let Some(kept) = kept.as_ref().filter(|_| !expired) {
+            let soon = SystemTime::now() + EARLY;
+            if kept.expiry().is_none_or(|end| end > soon) {
+                return Ok(kept.clone());
+            }
+        }
+        let fetched = self.from.provide_credentials().await?;
+        *kept = Some(fetched.clone());
+        Ok(fetched)
+    }
+}
+
+impl ProvideCredentials for Renewed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
 }
 
 /// Where credentials come from.

@@ -2,8 +2,10 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::{Credentials, NAME, S3, object::ExistingObject};
+use super::{NAME, S3, object::ExistingObject};
+use recording_host_network::{failed, layers, proxy};
 use recording_host_sink::{PutOptions, SinkError};
+use url::Url;
 
 /// The code that the server gives, such as `NoSuchKey`.
 pub(super) fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
@@ -75,23 +77,44 @@ impl S3 {
                 | "IllegalLocationConstraintException"
         ) || (code.is_empty()
             && (matches!(status, 301 | 307 | 308) || (status == 400 && elsewhere.is_some())));
+        if code.starts_with("ExpiredToken")
+            && let Some(renewed) = &self.renewed
+        {
+            renewed.expire();
+        }
+        let by = self.server_url();
+        if let Some(by) = by.and_then(|url| proxy::answered(&url, status))
+            && code.is_empty()
+        {
+            return self.failure(key, by, status != 407);
+        }
         let (reason, retryable) = match redirected {
             true => {
                 let code = if code.is_empty() { "redirect" } else { code };
                 (self.redirected(code, elsewhere, &said), false)
             }
             false => of_setting(code, &said)
-                .map(|reason| (reason, code.starts_with("ExpiredToken") && self.renews()))
+                .map(
+                    |reason| match code.starts_with("ExpiredToken") && self.renewed.is_some() {
+                        true => (
+                            format!("{code}: the credentials have expired; they are fetched anew"),
+                            true,
+                        ),
+                        false => (reason, false),
+                    },
+                )
                 .or_else(|| of_request(code, &said))
                 .unwrap_or_else(|| of_status(code, status, &said)),
         };
         self.failure(key, reason, retryable)
     }
 
-    /// Returns true if others than those that have expired may come from where the credentials come from.
-    fn renews(&self) -> bool {
-        let identity = &self.settings.identity;
-        identity.role.is_some() || !matches!(identity.source, Credentials::Static { .. })
+    /// The URL of the server, as far as it decides which proxy is on the way.
+    fn server_url(&self) -> Option<Url> {
+        match &self.settings.endpoint {
+            Some(endpoint) => Url::parse(endpoint).ok(),
+            None => Url::parse("https://s3.amazonaws.com").ok(),
+        }
     }
 
     fn redirected(&self, code: &str, region: Option<String>, said: &str) -> String {
@@ -123,6 +146,15 @@ impl S3 {
                 false,
             );
         }
+        let kind = match error {
+            SdkError::TimeoutError(_) => "timed out",
+            _ => "no connection",
+        };
+        // What stands in the way may be a proxy, or a matter of certificates.
+        let cause = match self.server_url() {
+            Some(url) => failed(&url, kind, &layers(error)),
+            None => cause.to_string(),
+        };
         match (error, &self.settings.endpoint) {
             (SdkError::DispatchFailure(_) | SdkError::TimeoutError(_), Some(endpoint)) => (
                 format!("no answer from {endpoint}: {cause}; check `endpoint`"),

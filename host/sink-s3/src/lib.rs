@@ -15,6 +15,7 @@ mod multipart;
 mod object;
 mod probe;
 mod settings;
+mod tls;
 
 use std::{
     ops::Range,
@@ -33,6 +34,7 @@ pub use settings::{
 };
 
 pub use crate::credentials::{Credentials, Identity, Role};
+use credentials::Renewed;
 use recording_host_sink::{
     Backpressure, Body, BodyAborted, BodyReader, Health, ObjectMeta, PutOptions, PutResult,
     Segments, Sink, SinkError, Store,
@@ -50,6 +52,8 @@ const MORE_PARTS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct S3 {
     client: Client,
+    /// The credentials, if others can come.
+    renewed: Option<Renewed>,
     backpressure: Backpressure,
     settings: Arc<S3SinkConfig>,
     found: Arc<RwLock<probe::ServerCapabilities>>,
@@ -63,8 +67,10 @@ impl S3 {
     pub async fn new(mut settings: S3SinkConfig) -> Self {
         settings.prefix = settings.prefix.trim_matches('/').to_owned();
         let backpressure = Backpressure::default();
+        let (client, renewed) = client::client(&settings, backpressure.clone()).await;
         S3 {
-            client: client::client(&settings, backpressure.clone()).await,
+            client,
+            renewed,
             backpressure,
             found: Arc::new(RwLock::new(probe::ServerCapabilities {
                 algorithm: checksum::Algorithm::of(settings.checksum),

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::Identity;
+use recording_host_network::ClientTls;
 use recording_host_sink::Overwrite;
 
 /// Where the bucket is, how to reach it, and how objects are written.
@@ -46,6 +47,8 @@ pub struct S3SinkConfig {
     pub overwrite: Overwrite,
     /// True if the requester pays.
     pub requester_pays: bool,
+    /// The certificate that is shown to the server, and authorities of one's own.
+    pub tls: ClientTls,
     /// How requests are repeated.
     pub retry: Retry,
     /// How long is waited for an answer.

@@ -21,6 +21,7 @@ use super::{
     Body, BodyAborted, BodyReader, Health, PutOptions, PutResult, Segments, Sink, SinkError,
 };
 use crate::Backpressure;
+use recording_host_network::{ClientTls, fault, proxy, with_tls};
 
 /// The type of this sink.
 const NAME: &str = "http";
@@ -39,6 +40,8 @@ pub struct HttpSinkConfig {
     pub auth: Option<Auth>,
     /// Further headers.
     pub headers: Vec<(HeaderName, SecretString)>,
+    /// The certificate that is shown to the server, and authorities of one's own.
+    pub tls: ClientTls,
     /// How requests are repeated.
     pub retry: Retry,
     /// How long is waited.
@@ -184,7 +187,10 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
-        let client = Client::builder()
+        proxy::check().map_err(failure)?;
+        let builder = with_tls(Client::builder(), &settings.tls);
+        let client = builder
+            .map_err(|error| failure(format!("`tls`: {error}")))?
             .user_agent(concat!("recording-host/", env!("CARGO_PKG_VERSION")))
             // A redirect could lead credentials and recordings anywhere.
             .redirect(reqwest::redirect::Policy::none())
@@ -261,17 +267,17 @@ impl Http {
     }
 
     fn unreached(&self, key: &str, error: reqwest::Error) -> SinkError {
-        // The URL may hold a secret.
-        let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        self.failure(key, format!("no answer: {cause}; check `url`"), true)
+        let reason = format!("no answer: {}; check `url`", fault(&error));
+        self.failure(key, reason, true)
     }
 
     fn refused(&self, key: &str, answer: &Response) -> SinkError {
         let status = answer.status();
+        // A log-in that a proxy wants does not come by itself.
+        let passes = status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if let Some(by) = proxy::answered(answer.url(), status.as_u16()) {
+            return self.failure(key, by, passes);
+        }
         let way = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check `auth` and `headers`",
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "; check `url` and `method`",
@@ -345,6 +351,7 @@ impl Sink for Http {
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
             || status.is_redirection()
+            || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
             return Err(self.refused("", &answer));
         }

@@ -1,5 +1,7 @@
 //! Texts of a component, for people: bounded, and without what would steer a terminal or forge a line.
 
+use recording_host_model::steers;
+
 /// Where a text is cut, in bytes.
 const LONGEST: usize = 2000;
 
@@ -19,12 +21,6 @@ pub(crate) fn line(text: &str) -> String {
         }
     }
     line
-}
-
-/// Returns true for control characters, ends of lines, and those that turn the direction of writing.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

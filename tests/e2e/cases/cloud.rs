@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use center::ScriptedCenter;
-pub(super) use center::{Answer, Ask};
+pub(crate) use center::{Answer, Ask};
 
 use crate::support::{answering, files, run_program_fast_in};
 
@@ -26,20 +26,20 @@ const DAY: &str = "2026-01-05";
 
 /// A recording that the contact center has.
 #[derive(Clone)]
-pub(super) struct Recording {
-    pub(super) id: String,
+pub(crate) struct Recording {
+    pub(crate) id: String,
     /// The type that is announced.
-    pub(super) content_type: &'static str,
+    pub(crate) content_type: &'static str,
     /// The type that its bytes are served with; as announced if left out.
-    pub(super) served: Option<&'static str>,
-    pub(super) body: Bytes,
+    pub(crate) served: Option<&'static str>,
+    pub(crate) body: Bytes,
     /// Where its bytes are, in place of here.
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
 }
 
 impl Recording {
     /// The recording `index` of conversation `number`.
-    pub(super) fn new(number: u32, index: u32, content_type: &'static str, body: Vec<u8>) -> Self {
+    pub(crate) fn new(number: u32, index: u32, content_type: &'static str, body: Vec<u8>) -> Self {
         Recording {
             id: format!("10000000-0000-4000-8000-{number:08}{index:04}"),
             content_type,
@@ -50,13 +50,13 @@ impl Recording {
     }
 
     /// A call in WAV, which differs from all others.
-    pub(super) fn call(number: u32, index: u32) -> Self {
+    pub(crate) fn call(number: u32, index: u32) -> Self {
         Recording::new(number, index, "audio/wav", wav(number * 100 + index))
     }
 }
 
 /// A second of sound in WAV; another `seed` makes other bytes.
-pub(super) fn wav(seed: u32) -> Vec<u8> {
+pub(crate) fn wav(seed: u32) -> Vec<u8> {
     let mut sound = Vec::new();
     for sample in 0..800_u32 {
         let level = (sample.wrapping_mul(seed.wrapping_add(7)) % 4001) as i16 - 2000;
@@ -71,13 +71,13 @@ pub(super) fn wav(seed: u32) -> Vec<u8> {
 }
 
 /// The id of conversation `number`.
-pub(super) fn id(number: u32) -> String {
+pub(crate) fn id(number: u32) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
 /// The analytics row of conversation `number`: a call of four minutes between a customer and an
 /// agent, recorded on both sides.
-pub(super) fn row(number: u32) -> Value {
+pub(crate) fn row(number: u32) -> Value {
     json!({
         "conversationId": id(number),
         "conversationStart": format!("{DAY}T10:00:00.000Z"),
@@ -104,35 +104,39 @@ pub(super) fn row(number: u32) -> Value {
 
 /// How a command of the program ended.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) code: Option<i32>,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
     /// Its standard output, if that is JSON.
-    pub(super) json: Value,
+    pub(crate) json: Value,
     /// Its standard error.
-    pub(super) said: String,
+    pub(crate) said: String,
 }
 
 /// The contact center as a web server, and a folder for what is exported from it.
-pub(super) struct Cloud {
+pub(crate) struct Cloud {
     url: String,
     folder: TempDir,
     center: Arc<ScriptedCenter>,
     /// Options of the source besides those that all tests have.
-    pub(super) options: Value,
+    pub(crate) options: Value,
+    /// Keys of the source besides those that all tests have.
+    pub(crate) source: Value,
+    /// The backends of secrets, if there are any.
+    pub(crate) secret: Option<Value>,
     /// The sinks; at first a folder, `out`.
-    pub(super) sinks: Value,
+    pub(crate) sinks: Value,
     /// Further environment variables of the program.
-    pub(super) environment: Vec<(&'static str, String)>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Cloud {
     /// A contact center that has these conversations and does everything right.
-    pub(super) async fn honest(conversations: Vec<(Value, Vec<Recording>)>) -> Self {
+    pub(crate) async fn honest(conversations: Vec<(Value, Vec<Recording>)>) -> Self {
         Self::start(conversations, |_| None).await
     }
 
     /// A contact center whose answers are those of the hook, where that has one.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         conversations: Vec<(Value, Vec<Recording>)>,
         hook: impl Fn(Ask<'_>) -> Option<Answer> + Send + Sync + 'static,
     ) -> Self {
@@ -153,45 +157,76 @@ impl Cloud {
             folder,
             center,
             options: json!({}),
+            source: json!({}),
+            secret: None,
             sinks: json!({ "out": { "type": "filesystem", "path": output } }),
             environment: Vec::new(),
         }
     }
 
     /// Its address.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// A folder beside that of the queue.
-    pub(super) fn folder(&self, name: &str) -> PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The folder that recordings are brought to.
-    pub(super) fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.folder("output")
     }
 
     /// All files that were brought, by their keys.
-    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         files(&self.output())
     }
 
     /// The keys of what lies where recordings lie.
-    pub(super) fn recordings(&self) -> Vec<String> {
+    pub(crate) fn recordings(&self) -> Vec<String> {
         let files = self.files().into_keys();
         files.filter(|key| key.starts_with("recordings/")).collect()
     }
 
     /// How often something was asked: `page`, `submit`, `poll`, `metadata` or `media`.
-    pub(super) fn asked(&self, what: &str) -> u64 {
+    pub(crate) fn asked(&self, what: &str) -> u64 {
         let seen = self.center.seen.lock().unwrap();
         seen.counts.get(what).copied().unwrap_or_default()
     }
 
-    /// Runs a command of the program; nothing that the vendor refuses may have been asked by then.
-    pub(super) async fn command(&self, command: &str, more: &[&str]) -> Ran {
+    /// Runs a command of the program; nothing that the vendor refuses may have been asked by then, and what
+    /// it says steers no terminal.
+    pub(crate) async fn command(&self, command: &str, more: &[&str]) -> Ran {
+        let path = self.configuration();
+        let mut arguments = vec![command, "--config", &path, "--json"];
+        arguments.extend(more);
+        let ran = run_program_fast_in(&self.environment, &arguments).await;
+        let seen = self.center.seen.lock().unwrap();
+        assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(!said.contains("hush"), "{said}");
+        let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!said.contains(steers), "{said:?}");
+        Ran {
+            code: ran.status.code(),
+            json: serde_json::from_slice(&ran.stdout).unwrap_or_default(),
+            said,
+        }
+    }
+
+    /// What a command says to people, on standard output and standard error.
+    pub(crate) async fn spoken(&self, command: &str, more: &[&str]) -> String {
+        let path = self.configuration();
+        let mut arguments = vec![command, "--config", &path];
+        arguments.extend(more);
+        let ran = run_program_fast_in(&self.environment, &arguments).await;
+        String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap()
+    }
+
+    /// Writes the configuration; returns its path.
+    fn configuration(&self) -> String {
         let mut options = json!({
             "api_url": self.url,
             "login_url": self.url,
@@ -201,45 +236,39 @@ impl Cloud {
         });
         let all = options.as_object_mut().unwrap();
         all.extend(self.options.as_object().unwrap().clone());
-        let config = json!({
+        let mut source = json!({
+            "type": "genesys_cloud",
+            "allow_private_addresses": true,
+            "confirm_hours": 0,
+            "auth": { "client_id": "client", "client_secret": "hush-hush-hush" },
+            "options": options,
+        });
+        let all = source.as_object_mut().unwrap();
+        all.extend(self.source.as_object().unwrap().clone());
+        let mut config = json!({
             "data_dir": self.folder.path().join("data"),
-            "sources": { "calls": {
-                "type": "genesys_cloud",
-                "allow_private_addresses": true,
-                "confirm_hours": 0,
-                "auth": { "client_id": "client", "client_secret": "hush-hush-hush" },
-                "options": options,
-            } },
+            "sources": { "calls": source },
             "sinks": self.sinks,
         });
+        if let Some(secret) = &self.secret {
+            config["secret"] = secret.clone();
+        }
         let path = self.folder.path().join("config.yaml");
         // Another command may be reading it.
         if std::fs::read_to_string(&path).ok() != Some(config.to_string()) {
             std::fs::write(&path, config.to_string()).unwrap();
         }
-        let path = path.display().to_string();
-        let mut arguments = vec![command, "--config", &path, "--json"];
-        arguments.extend(more);
-        let ran = run_program_fast_in(&self.environment, &arguments).await;
-        let seen = self.center.seen.lock().unwrap();
-        assert!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
-        let said = String::from_utf8(ran.stderr).unwrap();
-        assert!(!said.contains("hush"), "{said}");
-        Ran {
-            code: ran.status.code(),
-            json: serde_json::from_slice(&ran.stdout).unwrap_or_default(),
-            said,
-        }
+        path.display().to_string()
     }
 
     /// Exports, and checks that the sums agree: each conversation has one outcome, and the sinks
     /// prove what was reported.
-    pub(super) async fn run(&self) -> Exported {
+    pub(crate) async fn run(&self) -> Exported {
         self.run_with(&[]).await
     }
 
     /// Exports with further arguments.
-    pub(super) async fn run_with(&self, arguments: &[&str]) -> Exported {
+    pub(crate) async fn run_with(&self, arguments: &[&str]) -> Exported {
         let ran = self.command("run", arguments).await;
         let summary = &ran.json["sources"]["calls"];
         assert!(summary.is_object(), "{ran:?}");
@@ -269,17 +298,17 @@ impl Cloud {
 
 /// An export's report of itself.
 #[derive(Debug)]
-pub(super) struct Exported {
-    pub(super) code: Option<i32>,
-    pub(super) outcomes: BTreeMap<String, u64>,
+pub(crate) struct Exported {
+    pub(crate) code: Option<i32>,
+    pub(crate) outcomes: BTreeMap<String, u64>,
     /// Code and message of each loss, by conversation.
-    pub(super) losses: BTreeMap<String, Vec<(String, String)>>,
-    pub(super) said: String,
+    pub(crate) losses: BTreeMap<String, Vec<(String, String)>>,
+    pub(crate) said: String,
 }
 
 impl Exported {
     /// Checks that everything was stored and nothing lost.
-    pub(super) fn complete(&self, conversations: u64) {
+    pub(crate) fn complete(&self, conversations: u64) {
         assert_eq!(
             self.outcomes,
             BTreeMap::from([("stored".to_owned(), conversations)]),
@@ -290,12 +319,12 @@ impl Exported {
     }
 
     /// Conversations that were stored in full.
-    pub(super) fn stored(&self) -> u64 {
+    pub(crate) fn stored(&self) -> u64 {
         self.outcomes.get("stored").copied().unwrap_or_default()
     }
 
     /// The message of the one loss of conversation `number`, which must have this code.
-    pub(super) fn loss(&self, number: u32, code: &str) -> &str {
+    pub(crate) fn loss(&self, number: u32, code: &str) -> &str {
         let of = self.losses.get(&id(number));
         let of = of.unwrap_or_else(|| panic!("{number} lost nothing: {self:?}"));
         assert_eq!(of.len(), 1, "{self:?}");

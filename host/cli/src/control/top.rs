@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use recording_host_model::one_line;
 
 use super::{Answer, Request, Whereabouts, client::Client};
 use crate::{
@@ -64,7 +65,7 @@ impl Top {
 
 fn print(above: &[String], lines: &[DisplayLine], width: u16) {
     for line in above {
-        println!("{line}");
+        println!("{}", one_line(line));
     }
     for line in lines {
         println!("{}", drawn(line, usize::from(width)));

@@ -7,7 +7,7 @@ use std::{
 
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use recording_host_model::{Event, Subscriber};
+use recording_host_model::{Event, Subscriber, one_line};
 use tokio::task::JoinHandle;
 
 use super::board::{Board, DisplayLine};
@@ -52,7 +52,7 @@ impl Picture {
     fn above(&self, lines: Vec<String>) {
         for line in lines {
             // Nobody may be there any more.
-            let _ = self.multi.println(line);
+            let _ = self.multi.println(one_line(&line));
         }
     }
 
@@ -136,7 +136,7 @@ impl Drawn {
 /// A line with its bar, which takes what the texts leave of the columns.
 pub(crate) fn drawn(line: &DisplayLine, columns: usize) -> String {
     match line {
-        DisplayLine::Text(text) => text.clone(),
+        DisplayLine::Text(text) => one_line(text),
         DisplayLine::Bar {
             before,
             done,
@@ -150,7 +150,7 @@ pub(crate) fn drawn(line: &DisplayLine, columns: usize) -> String {
             let bar = "━".repeat(full);
             let rest = "─".repeat(width - full);
             let bar = console::style(bar).for_stderr().green();
-            format!("{before} {bar}{rest} {after}")
+            format!("{} {bar}{rest} {}", one_line(before), one_line(after))
         }
     }
 }

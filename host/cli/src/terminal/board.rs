@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use recording_host_model::{Activity, Event, Level, Progress};
+use recording_host_model::{Activity, Event, Level, Progress, one_line};
 use serde::{Deserialize, Serialize};
 
 use super::words::{number, percent, rate, time};
@@ -278,14 +278,8 @@ impl Source {
     }
 
     fn warn(&mut self, name: &str, text: &str) {
-        let text: String = text
-            .chars()
-            .flat_map(|c| match c.is_control() {
-                true => c.escape_default().collect::<Vec<_>>(),
-                false => vec![c],
-            })
-            .collect();
-        self.lines.push(format!("{name}: warning: {text}"));
+        self.lines
+            .push(one_line(&format!("{name}: warning: {text}")));
     }
 
     fn tell_losses(&mut self, name: &str) {
@@ -297,8 +291,8 @@ impl Source {
             .iter()
             .map(|(code, count)| format!("{count} {code}"))
             .collect();
-        self.lines
-            .push(format!("{name}: unavailable: {}", parts.join(", ")));
+        let line = format!("{name}: unavailable: {}", parts.join(", "));
+        self.lines.push(one_line(&line));
     }
 
     /// Notes where the numbers are, for the rates.

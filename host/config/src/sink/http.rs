@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
-use crate::location::Location;
+use crate::{location::Location, tls::TlsKeys};
 
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +34,9 @@ pub(super) struct Keys {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("x-tenant", "calls")]))]
     headers: BTreeMap<String, Hidden>,
+    /// The certificate that is shown to the server, and authorities of one's own.
+    #[serde(default)]
+    tls: TlsKeys,
     /// How requests are repeated.
     #[serde(default)]
     retry: Retry,
@@ -109,6 +112,7 @@ impl Keys {
             method: self.method,
             auth,
             headers,
+            tls: self.tls.settings(secrets, "tls")?,
             retry: self.retry,
             timeout: self.timeout,
         })

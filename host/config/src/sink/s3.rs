@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
-use crate::location::Location;
+use crate::{location::Location, tls::TlsKeys};
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -74,6 +74,9 @@ pub(super) struct Keys {
     /// True if the requester pays.
     #[serde(default)]
     requester_pays: bool,
+    /// The certificate that is shown to the server, and authorities of one's own.
+    #[serde(default)]
+    tls: TlsKeys,
     /// How requests are repeated.
     #[serde(default)]
     retry: Retry,
@@ -222,6 +225,7 @@ impl Keys {
             object_lock,
             overwrite: self.overwrite,
             requester_pays: self.requester_pays,
+            tls: self.tls.settings(secrets, "tls")?,
             retry: self.retry,
             timeout: self.timeout,
             parts_at_once,

@@ -350,10 +350,12 @@ impl Pipeline {
                 trace: self.trace.clone(),
             }),
             http: SourceHttp::new(allow.clone(), Arc::clone(&login), limiter, self.clock)
+                .and_then(|http| http.with_tls(&self.source.tls))
                 .map_err(host)?
                 .with_throttle(self.throttle.clone())
                 .with_events(self.events.clone()),
             downloads: Downloads::new(allow, login, self.clock)
+                .and_then(|downloads| downloads.with_tls(&self.source.tls))
                 .map_err(host)?
                 .check_etag(self.source.check_etag)
                 .with_throttle(self.throttle.clone())

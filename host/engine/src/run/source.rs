@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
 use recording_host_http::{Ceilings, OriginAllowList};
+use recording_host_network::ClientTls;
 
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct SourceConfig {
     /// True if the component came with the program: where it says that tokens are issued, the client's
     /// secret is sent. Any other component has no say in that.
     pub builtin: bool,
+    /// The certificate that its client shows, and authorities of one's own.
+    pub tls: ClientTls,
     /// True if connections to private addresses are allowed.
     pub allow_private_addresses: bool,
     /// True if downloads are compared with the MD5 in their entity tags, where these look like one.

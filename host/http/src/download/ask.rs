@@ -5,8 +5,10 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{DownloadError, Downloads, SILENCE, text};
+use recording_host_network::ClientTls;
+
 use crate::{
-    RequestAuth, SignableRequest,
+    ClientError, RequestAuth, SignableRequest, client,
     intermediary::{self, fault},
     redirect,
     source_headers::unsendable,
@@ -14,6 +16,15 @@ use crate::{
 use recording_host_model::{Artifact, Method};
 
 impl Downloads {
+    /// Makes its requests with these TLS settings.
+    ///
+    /// # Errors
+    /// [`ClientError`] if they cannot be used.
+    pub fn with_tls(mut self, tls: &ClientTls) -> Result<Self, ClientError> {
+        self.client = client::client(&self.allow, None, tls)?;
+        Ok(self)
+    }
+
     /// Asks for an artifact with these further headers, wherever it is redirected to; each place is checked
     /// as the first one is. Returns the credentials that were sent to the last of them, too.
     pub(super) async fn ask(

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{DAY, Recording};
 
 /// A request about which a hook may have its own mind.
-pub(in crate::cases) enum Ask<'a> {
+pub(crate) enum Ask<'a> {
     /// A page of conversations, as it should be.
     Page(Value),
     /// The state of a batch job: how often it was requested, and the state as it should be.
@@ -31,7 +31,7 @@ pub(in crate::cases) enum Ask<'a> {
 }
 
 /// An answer of a hook.
-pub(in crate::cases) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     content_type: &'static str,
     body: Bytes,
@@ -41,16 +41,16 @@ pub(in crate::cases) struct Answer {
 
 impl Answer {
     /// The same with one more header.
-    pub(in crate::cases) fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }
 
-    pub(in crate::cases) fn json(body: &Value) -> Option<Self> {
+    pub(crate) fn json(body: &Value) -> Option<Self> {
         Self::new(200, "application/json", body.to_string())
     }
 
-    pub(in crate::cases) fn new(
+    pub(crate) fn new(
         status: u16,
         content_type: &'static str,
         body: impl Into<Bytes>,

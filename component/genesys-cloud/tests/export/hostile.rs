@@ -1,0 +1,214 @@
+//! The vendor's JSON with values of any type anywhere: each costs its own field, and no conversation.
+//!
+//! The same mutations each time; `FUZZ_ROUNDS` sets how many.
+
+use recording_source_sdk::Conversation;
+
+use super::{lenient::Rows, *};
+
+/// Rounds unless the environment says otherwise: a few seconds.
+const ROUNDS: u64 = 400;
+/// Conversations of a round.
+const ROWS: usize = 6;
+
+/// A sequence of numbers that follows from a seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// A value of any type.
+    fn value(&mut self, depth: usize) -> Value {
+        match self.below(if depth > 4 { 12 } else { 15 }) {
+            0 => json!(null),
+            1 => json!(self.next().is_multiple_of(2)),
+            2 => json!(0),
+            3 => json!(self.next() as i64),
+            4 => json!(u64::MAX),
+            5 => json!(1e300),
+            6 => json!(-0.5),
+            7 => json!(""),
+            8 => json!("\u{0}\u{1b}[2J\u{202e}\n"),
+            9 => json!("x".repeat(self.below(20_000))),
+            10 => json!("2026-13-45T99:99:99Z"),
+            11 => json!("275760-09-13T00:00:00Z"),
+            12 => (0..self.below(4)).map(|_| self.value(depth + 1)).collect(),
+            13 => (0..self.below(40)).fold(self.value(5), |inner, _| json!([inner])),
+            _ => {
+                let names = ["id", "sessions", "segments", "value", "", "name"];
+                let fields = (0..self.below(4)).map(|_| {
+                    let name = names[self.below(names.len())];
+                    (name.to_owned(), self.value(depth + 1))
+                });
+                Value::Object(fields.collect())
+            }
+        }
+    }
+}
+
+/// The pointers to all values in a value.
+fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    match value {
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                places(inner, &format!("{at}/{index}"), into);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                places(inner, &format!("{at}/{name}"), into);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a value of any type somewhere, but not in place of the whole or of what `kept` begins; returns
+/// where.
+fn spoil(value: &mut Value, dice: &mut Dice, kept: &[&str]) -> String {
+    let mut all = Vec::new();
+    places(value, "", &mut all);
+    all.retain(|at| !at.is_empty() && !kept.iter().any(|kept| at.starts_with(kept)));
+    let at = all.swap_remove(dice.below(all.len()));
+    let other = dice.value(0);
+    let there = value.pointer_mut(&at).unwrap();
+    match there {
+        Value::Array(list) if dice.next().is_multiple_of(2) => list.push(other),
+        there => *there = other,
+    }
+    at
+}
+
+fn row(number: usize) -> Value {
+    let id = format!("00000000-0000-4000-8000-{number:012}");
+    let at = |minutes: u64| iso(FROM + (10 * 60 + minutes) * 60_000);
+    json!({
+        "conversationId": id, "conversationStart": at(0), "conversationEnd": at(4),
+        "originatingDirection": "inbound", "divisionIds": ["d-1"], "externalTag": "tag",
+        "mediaStatsMinConversationMos": 4.1,
+        "participants": [
+            { "participantId": "pa", "participantName": "Caller", "purpose": "customer",
+              "attributes": { "vip": "yes" },
+              "sessions": [{ "sessionId": "sa", "mediaType": "voice", "ani": "tel:+15550100",
+                "dnis": "tel:+15550199", "direction": "inbound", "recording": true,
+                "metrics": [{ "name": "tTalk", "value": 1000, "emitDate": at(1) }],
+                "segments": [{ "segmentType": "interact", "queueId": "q-1",
+                  "segmentStart": at(0), "segmentEnd": at(4) }] }] },
+            { "participantId": "pb", "userId": "u-1", "purpose": "agent",
+              "sessions": [{ "sessionId": "sb", "mediaType": "voice", "recording": true,
+                "segments": [{ "segmentType": "wrapup", "queueId": "q-1", "wrapUpCode": "w-1",
+                  "wrapUpTags": ["t"], "segmentStart": at(4), "segmentEnd": at(5) }] }] },
+        ],
+    })
+}
+
+fn rounds() -> u64 {
+    let given = std::env::var("FUZZ_ROUNDS").ok();
+    given.map_or(ROUNDS, |text| text.parse().unwrap())
+}
+
+fn found(drive: &TestDriver) -> BTreeMap<String, Conversation> {
+    let all = drive.conversations.iter();
+    all.map(|found| (found.id.clone(), found.clone())).collect()
+}
+
+#[test]
+fn a_value_of_any_type_anywhere_in_a_row_costs_that_field_alone() {
+    let rows: Vec<Value> = (0..ROWS).map(row).collect();
+    let sound = found(&Rows::new(rows.clone()).export(OPTIONS));
+    assert_eq!(sound.len(), ROWS);
+    for round in 0..rounds() {
+        let mut dice = Dice(round);
+        let mut spoiled = rows.clone();
+        let number = dice.below(ROWS);
+        let at = spoil(&mut spoiled[number], &mut dice, &["/conversationId"]);
+        let drive = Rows::new(spoiled.clone()).export(OPTIONS);
+        let all = found(&drive);
+        let about = || format!("round {round}, {at}: {}", spoiled[number]);
+        assert_eq!(all.len(), ROWS, "{}", about());
+        for (id, conversation) in &all {
+            let before = &sound[id];
+            if !id.ends_with(&format!("{number:012}")) {
+                let (now, before) = (format!("{conversation:?}"), format!("{before:?}"));
+                assert_eq!(now, before, "{}", about());
+                continue;
+            }
+            // What does not come from the spoiled field is as it was.
+            if at.starts_with("/participants") {
+                assert_eq!(conversation.start, before.start, "{}", about());
+                assert_eq!(conversation.end, before.end, "{}", about());
+                assert_eq!(conversation.divisions, before.divisions, "{}", about());
+            } else {
+                assert_eq!(conversation.ani, before.ani, "{}", about());
+                assert_eq!(conversation.agents, before.agents, "{}", about());
+                assert_eq!(conversation.queues, before.queues, "{}", about());
+            }
+        }
+        let outcomes: BTreeSet<&str> = drive
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.conversation.as_str())
+            .collect();
+        assert_eq!(outcomes.len(), ROWS, "{}", about());
+    }
+}
+
+#[test]
+fn a_value_of_any_type_anywhere_in_a_result_of_a_job_loses_no_recording_of_another() {
+    let rows: Vec<Value> = (0..ROWS).map(row).collect();
+    for round in 0..rounds() {
+        let mut vendor = Rows::new(rows.clone());
+        let mut place = String::new();
+        let mut drive = start(OPTIONS, days(1));
+        let ended = drive.run::<GenesysCloud>(|request, _| {
+            let mut answer = vendor.answer(request);
+            if let (Ok(response), true) = (&mut answer, request.url.contains("job-")) {
+                let mut state: Value = serde_json::from_slice(&response.body).unwrap();
+                let results = state["results"].as_array_mut().unwrap();
+                let of_first =
+                    |result: &&mut Value| result["conversationId"] == rows[0]["conversationId"];
+                if let Some(result) = results.iter_mut().find(of_first) {
+                    place = spoil(result, &mut Dice(round), &[]);
+                }
+                response.body = state.to_string().into_bytes();
+            }
+            answer
+        });
+        ended.unwrap_or_else(|error| panic!("round {round}, {place}: {error:?}"));
+        let mut outcomes: Vec<&str> = drive
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.conversation.as_str())
+            .collect();
+        outcomes.sort_unstable();
+        outcomes.dedup();
+        assert_eq!(outcomes.len(), ROWS, "round {round}, {place}");
+        let with: BTreeSet<&str> = drive
+            .artifacts
+            .iter()
+            .filter_map(|artifact| match &artifact.key {
+                ArtifactKey::Recording(key) => Some(key.conversation.as_str()),
+                ArtifactKey::Bundle(_) => None,
+            })
+            .collect();
+        for other in &rows[1..] {
+            let other = other["conversationId"].as_str().unwrap();
+            assert!(
+                with.contains(other),
+                "round {round}, {place}: {other} {:?}",
+                drive.notes
+            );
+        }
+    }
+}
