@@ -1,6 +1,6 @@
 //! The architecture page draws the table of transitions.
 
-use super::super::Transition;
+use super::super::{Stage, Transition};
 
 /// The diagram and the table of stages as the documentation has them.
 fn drawn() -> String {
