@@ -98,7 +98,7 @@ async fn kill_in_turn(mut servers: Servers, kills: Arc<AtomicU64>) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
-async fn every_guarantee_is_kept_while_servers_die() {
+async fn minutes_of_a_fleet_every_guarantee_is_kept_while_servers_die() {
     let servers = Servers::start(3);
     let fleet = servers.fleet("main").await;
     let kills = Arc::new(AtomicU64::new(0));

@@ -47,7 +47,7 @@ fn fullest(times: &[Instant]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
-async fn four_nodes_never_exceed_the_limit_and_use_95_percent_of_it() {
+async fn minutes_of_a_fleet_four_nodes_never_exceed_the_limit_and_use_95_percent_of_it() {
     let servers = Servers::start(3);
     let settings = servers.settings("main");
     servers.fleet("main").await;
