@@ -68,7 +68,7 @@ impl Live {
         })
     }
 
-    /// Watches a source; one that was read anew goes on where the one before ended.
+    /// Watches a source; one that was read anew resumes where the one before ended.
     #[must_use]
     pub fn subscriber(self: &Arc<Self>, source: &str) -> Arc<dyn Subscriber> {
         self.lock().entry(source.to_owned()).or_default().ended = None;

@@ -42,7 +42,7 @@ pub struct PutOptions {
     /// True if another object of the same key may be replaced: for files that are written anew when
     /// more is known; false for media. An equal object is never an error.
     pub replace: bool,
-    /// True if it may be read by whoever keeps the storage, so that a sink that encrypts leaves it
+    /// True if it may be read by the storage operator, so that a sink that encrypts leaves it
     /// as it is: for receipts alone, which hold ids, sizes and digests.
     pub plaintext: bool,
 }
