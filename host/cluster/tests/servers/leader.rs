@@ -66,13 +66,17 @@ async fn another_node_leads_when_the_leader_is_gone_and_at_once_when_it_resigns(
     second.resign().await.unwrap();
     let (third, taken) = takes_over(&fleet, "c").await;
     println!("takeover after a resignation: {:.1} s", taken.as_secs_f64());
-    assert!(taken < Duration::from_secs(8), "it has waited for the lease: {taken:?}");
+    assert!(
+        taken < Duration::from_secs(8),
+        "it has waited for the lease: {taken:?}"
+    );
     assert!(third.is_leading());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
-async fn minutes_of_a_fleet_another_node_leads_when_the_leader_and_the_server_that_leads_the_stream_die_at_once() {
+async fn minutes_of_a_fleet_another_node_leads_when_the_leader_and_the_server_that_leads_the_stream_die_at_once()
+ {
     let mut servers = Servers::start(3);
     let fleet = servers.fleet("main").await;
     for round in 0..3 {
@@ -89,7 +93,7 @@ async fn minutes_of_a_fleet_another_node_leads_when_the_leader_and_the_server_th
             "takeover after the death of the leader and of a server: {:.1} s",
             taken.as_secs_f64()
         );
-            // What the first has published is there.
+        // What the first has published is there.
         let queued = leader
             .publish(fetches([format!("fetch {round}")]))
             .await
@@ -303,7 +307,8 @@ async fn minutes_of_a_fleet_a_renewal_that_hangs_never_gives_two_leaders() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a NATS server, which tests/run installs"]
-async fn minutes_of_a_fleet_the_fleet_is_led_again_after_the_death_of_the_server_that_leads_the_stream() {
+async fn minutes_of_a_fleet_the_fleet_is_led_again_after_the_death_of_the_server_that_leads_the_stream()
+ {
     let mut servers = Servers::start(3);
     let fleet = servers.fleet("main").await;
     let led = Led::default();
