@@ -15,7 +15,7 @@ mod links;
 #[path = "cases/moved.rs"]
 mod moved;
 #[path = "cases/network.rs"]
-mod network;
+pub(crate) mod network;
 #[path = "cases/occupied.rs"]
 mod occupied;
 #[path = "cases/one_bad.rs"]

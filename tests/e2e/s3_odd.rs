@@ -294,7 +294,7 @@ fn profile(folder: &std::path::Path) -> String {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_expire_in_the_middle_of_an_upload_are_fetched_anew() {
-    // The first ones are good for the check and one part; those after them for everything.
+    // The first credentials last for the check and one part, those fetched after them for all the rest.
     let (odd, url) = Odd::start(|asked| {
         let second = asked.query.contains("partNumber=2");
         (second && asked.signed_by == "KEY1").then(|| error(400, "ExpiredToken"))

@@ -15,19 +15,16 @@ use hyper::{Response, header::PROXY_AUTHORIZATION};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        RootCertStore, ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-        server::WebPkiClientVerifier,
-    },
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 
 use crate::{
-    cases::{Answer, Ask, Cloud, Recording, row},
+    cases::{Answer, Ask, Cloud, Recording, network::in_front, row},
     s3_server::{self, Ways},
     support::answering,
 };
@@ -250,21 +247,7 @@ async fn demanding(port: u16) -> String {
         .build()
         .unwrap();
     let config = ServerConfig::builder().with_client_cert_verifier(verifier);
-    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut stream = acceptor.accept(stream).await?;
-                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
-                tokio::io::copy_bidirectional(&mut stream, &mut server).await
-            });
-        }
-    });
-    url
+    in_front(config.with_single_cert(chain, key).unwrap(), port).await
 }
 
 fn port(url: &str) -> u16 {

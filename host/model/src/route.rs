@@ -218,7 +218,7 @@ impl Condition {
         fields
     }
 
-    /// The path of a part that says nothing and holds for every conversation: a condition within without
+    /// The path of a part that is empty, and so holds for every conversation: a condition within without
     /// a key, or an empty prefix.
     #[must_use]
     pub fn vacuous(&self) -> Option<String> {

@@ -268,6 +268,11 @@ async fn behind_tls(port: u16) -> String {
     let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
     let config = config.with_single_cert(chain, key).unwrap();
+    in_front(config, port).await
+}
+
+/// An address at which TLS of this configuration ends, before the bytes reach `port`.
+pub(crate) async fn in_front(config: ServerConfig, port: u16) -> String {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

@@ -35,7 +35,7 @@ pub(super) struct View {
     splits: Arc<Mutex<Splits>>,
     /// The last message that is in it.
     applied: watch::Receiver<u64>,
-    /// Tells the task to begin anew.
+    /// Tells the task to read the whole stream again.
     anew: Arc<Notify>,
     task: tokio::task::AbortHandle,
 }
