@@ -36,7 +36,6 @@ mod clock;
 #[cfg(not(feature = "simulator"))]
 #[path = "machine_clock.rs"]
 mod clock;
-#[cfg(feature = "componentize")]
 mod componentize;
 mod control;
 mod decrypt;
@@ -146,7 +145,6 @@ enum Command {
     /// Shows what a component imports, wants and accepts.
     Inspect(inspect::Inspect),
     /// Turns a core module, as cargo builds it from a source in Rust, into a component.
-    #[cfg(feature = "componentize")]
     Componentize(componentize::Componentize),
     /// Writes a folder with the beginnings of a source of your own.
     NewSource(new_source::NewSource),
@@ -205,7 +203,6 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Generate(generate) => generate.run(),
         Command::Schema(schema) => schema.run(),
         Command::Inspect(inspect) => inspect.run(),
-        #[cfg(feature = "componentize")]
         Command::Componentize(componentize) => componentize.run(),
         Command::NewSource(new) => new.run(),
         Command::Completions(completions) => completions.run(),
