@@ -341,29 +341,64 @@ impl Config {
         let mut pipelines = Vec::new();
         // Sources with one client share the vendor's limit for it.
         let limiters = Limiters::default();
-        for (name, (origin, source)) in &self.sources {
-            let (load, of) = (origin.clone(), name.clone());
-            // Compiling takes a second: not on a thread that others wait for.
-            let loading = tokio::task::spawn_blocking(move || load.load(&of)).await;
-            let component = match loading {
-                Ok(component) => component?,
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-            };
-            source::check_options(name, source, &component, clock)?;
-            let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
-                .clock(clock)
-                .limiters(&limiters)
-                .throttle(&self.throttle)
-                .concurrency(self.concurrency);
-            for (sink_name, sink) in &self.sinks {
-                if sink.takes(name) {
-                    let made = sink.sink(&self.secrets).await?;
-                    pipeline = pipeline.bind(sink.binding(sink_name, made));
-                }
-            }
-            pipelines.push(pipeline);
+        for name in self.sources.keys() {
+            pipelines.push(self.pipeline(name, clock, &limiters).await?);
         }
         Ok(pipelines)
+    }
+
+    /// As [`pipelines`](Self::pipelines), but a source whose component fails while it is asked whether it accepts its
+    /// options costs itself alone: it comes by name, with its error, beside the pipelines of the others.
+    ///
+    /// # Errors
+    /// As there, or if all components fail.
+    pub async fn usable_pipelines(
+        &self,
+        clock: Clock,
+    ) -> Result<(Vec<Pipeline>, Vec<(String, Error)>), Error> {
+        let (mut pipelines, mut failed) = (Vec::new(), Vec::new());
+        let limiters = Limiters::default();
+        for name in self.sources.keys() {
+            let made = self.pipeline(name, clock, &limiters).await;
+            match made.map_err(|error| self.positions.locate(error)) {
+                Ok(pipeline) => pipelines.push(pipeline),
+                Err(error) if error.is_trap() => failed.push((name.clone(), Error::from(error))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match failed.pop() {
+            Some((_, error)) if pipelines.is_empty() => Err(error),
+            last => Ok((pipelines, failed.into_iter().chain(last).collect())),
+        }
+    }
+
+    async fn pipeline(
+        &self,
+        name: &str,
+        clock: Clock,
+        limiters: &Limiters,
+    ) -> Result<Pipeline, ConfigError> {
+        let (origin, source) = &self.sources[name];
+        let (load, of) = (origin.clone(), name.to_owned());
+        // Compiling takes a second: not on a thread that others wait for.
+        let loading = tokio::task::spawn_blocking(move || load.load(&of)).await;
+        let component = match loading {
+            Ok(component) => component?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        source::check_options(name, source, &component, clock)?;
+        let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
+            .clock(clock)
+            .limiters(limiters)
+            .throttle(&self.throttle)
+            .concurrency(self.concurrency);
+        for (sink_name, sink) in &self.sinks {
+            if sink.takes(name) {
+                let made = sink.sink(&self.secrets).await?;
+                pipeline = pipeline.bind(sink.binding(sink_name, made));
+            }
+        }
+        Ok(pipeline)
     }
 
     /// The throttle of all its pipelines.
