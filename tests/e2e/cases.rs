@@ -4,6 +4,8 @@
 
 #[path = "cases/aside.rs"]
 mod aside;
+#[path = "cases/clock.rs"]
+mod clock;
 #[path = "cases/cloud.rs"]
 mod cloud;
 #[path = "cases/endless.rs"]

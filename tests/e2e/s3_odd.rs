@@ -375,7 +375,11 @@ async fn a_profile_of_single_sign_on_gives_credentials_or_says_that_it_must_log_
     let checked = cloud.command("check", &[]).await;
     assert_ne!(checked.code, Some(0), "{checked:?}");
     let said = format!("{checked:?}");
-    assert!(said.contains("sso"), "{said}");
+    assert!(
+        said.contains("no credentials: the SSO token has expired"),
+        "{said}"
+    );
+    assert!(said.contains("`aws sso login`"), "{said}");
     assert!(!said.contains("hush"), "{said}");
 
     signed_on(&home, "2099-01-01T00:00:00Z");

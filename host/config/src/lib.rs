@@ -63,7 +63,7 @@ use recording_host_engine::{
     run::{Concurrency, Pipeline, SourceConfig},
 };
 use recording_host_http::{Limiters, Throttle};
-use recording_host_model::{Error, clock::Clock, layout::Layout};
+use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
 use recording_host_observe::notify::Target;
 use recording_host_sink::Sink;
 
@@ -359,17 +359,20 @@ impl Config {
         let (mut pipelines, mut failed) = (Vec::new(), Vec::new());
         let limiters = Limiters::default();
         for name in self.sources.keys() {
-            let made = self.pipeline(name, clock, &limiters).await;
-            match made.map_err(|error| self.positions.locate(error)) {
+            match self.pipeline(name, clock, &limiters).await {
                 Ok(pipeline) => pipelines.push(pipeline),
-                Err(error) if error.is_trap() => failed.push((name.clone(), Error::from(error))),
-                Err(error) => return Err(error.into()),
+                Err(error) if error.is_trap() => failed.push((name.clone(), error)),
+                Err(error) => return Err(self.positions.locate(error).into()),
             }
         }
-        match failed.pop() {
-            Some((_, error)) if pipelines.is_empty() => Err(error),
-            last => Ok((pipelines, failed.into_iter().chain(last).collect())),
+        if pipelines.is_empty()
+            && let Some((_, error)) = failed.pop()
+        {
+            return Err(self.positions.locate(error).into());
         }
+        let failed = failed.into_iter();
+        let failed = failed.map(|(name, error)| (name, Error::new(ErrorKind::Component, error)));
+        Ok((pipelines, failed.collect()))
     }
 
     async fn pipeline(

@@ -1,5 +1,6 @@
 //! Errors of a bucket, each in one line, and how to fix them.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::{NAME, S3, object::ExistingObject};
@@ -135,16 +136,8 @@ impl S3 {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        // Credentials are requested before the request is sent.
-        let credentials = format!("{error:?}").contains("CredentialsNotLoaded")
-            || cause.to_string().contains("credential");
-        if credentials {
-            return (
-                format!(
-                    "no credentials: {cause}; give `credentials`, or set up what AWS' default chain reads"
-                ),
-                false,
-            );
+        if let Some(without) = without_credentials(error, cause) {
+            return without;
         }
         let kind = match error {
             SdkError::TimeoutError(_) => "timed out",
@@ -175,6 +168,39 @@ impl S3 {
             (error, _) => (format!("{error}: {cause}"), true),
         }
     }
+}
+
+/// The cause if the request was not sent for want of credentials, and true if that may pass.
+fn without_credentials(
+    error: &(dyn std::error::Error + 'static),
+    cause: &dyn std::error::Error,
+) -> Option<(String, bool)> {
+    let mut layer = Some(error);
+    let failed = loop {
+        let at = layer?;
+        match at.downcast_ref::<CredentialsError>() {
+            Some(failed) => break failed,
+            None => layer = at.source(),
+        }
+    };
+    let text = cause.to_string();
+    Some(match failed {
+        _ if text.contains("SSO token") => {
+            let text = format!("no credentials: {text}; log in with `aws sso login`");
+            (text, false)
+        }
+        // A server that gives credentials does not answer, or a program that does has failed.
+        CredentialsError::ProviderError(_) | CredentialsError::ProviderTimedOut(_) => (
+            format!("no credentials: {text}; check where they come from (`credentials`)"),
+            true,
+        ),
+        _ => (
+            format!(
+                "no credentials: {text}; give `credentials`, or set up what AWS' default chain reads"
+            ),
+            false,
+        ),
+    })
 }
 
 /// The meaning of a code whose cause is a setting, the credentials or this machine's clock.

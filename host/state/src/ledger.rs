@@ -77,6 +77,8 @@ part! {
         search(splits: Vec<Split>, range: TimeRange, now: u64) -> Vec<String>;
         /// Notes that the searches under way are over.
         searched_all(now: u64) -> ();
+        /// Notes that the clock was ahead up to now: nothing from an instant on counts as searched.
+        unsearch(from: u64, now: u64) -> ();
         /// Notes what an earlier version of the program has searched of an interval.
         take_over(interval: (u64, Option<u64>)) -> ();
         /// The ranges that were searched and touch a range.

@@ -169,6 +169,35 @@ impl Queue {
         .await
     }
 
+    /// Notes that the clock was ahead up to now: nothing from `from` on counts as searched, and what waits
+    /// waits no longer.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn unsearch(&self, from: u64, now: u64) -> Result<(), QueueError> {
+        self.with(move |tx| {
+            tx.execute(
+                "UPDATE split SET due = ?1 WHERE status = 'open' AND due > ?1",
+                [now as i64],
+            )?;
+            tx.execute(
+                "UPDATE conversation SET due = ?1 WHERE status = 'found' AND outcome IS NULL AND fetch IS NULL
+                 AND due > ?1",
+                [now as i64],
+            )?;
+            tx.execute(
+                "DELETE FROM search WHERE done IS NOT NULL AND start >= ?1",
+                [from as i64],
+            )?;
+            tx.execute(
+                "UPDATE search SET until = ?1 WHERE done IS NOT NULL AND until > ?1",
+                [from as i64],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Notes what an earlier version of the program has searched, which kept no ranges: those of the
     /// interval `range`. It was noted nowhere how far a search came that began before the interval was
     /// over: from where the last known conversation began, it is searched again.
@@ -376,5 +405,9 @@ mod tests {
         let kept = queue.searches_of(0, 2000).await.unwrap().len();
         assert!(kept as i64 <= MANY + 1, "{kept}");
         assert_eq!(queue.searched().await.unwrap().until(0), Some(2000));
+        queue.unsearch(1203, 1203).await.unwrap();
+        assert_eq!(queue.searched().await.unwrap().ranges, [(0, 1203)]);
+        queue.unsearch(0, 0).await.unwrap();
+        assert_eq!(queue.searched().await.unwrap().ranges, []);
     }
 }

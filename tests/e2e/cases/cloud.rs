@@ -226,7 +226,7 @@ impl Cloud {
     }
 
     /// Writes the configuration; returns its path.
-    fn configuration(&self) -> String {
+    pub(super) fn configuration(&self) -> String {
         let mut options = json!({
             "api_url": self.url,
             "login_url": self.url,

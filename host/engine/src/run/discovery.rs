@@ -170,7 +170,7 @@ impl Engine {
         if in_flight.splits.is_searching() || !in_flight.discovery.is_search_due(now) {
             return Ok(());
         }
-        let searched = self.queue.searched().await?;
+        let searched = self.searched(now).await?;
         let next = self.next_range(&searched, now);
         let after = next.after.map(|after| now + after);
         in_flight.discovery.search_at(after);
@@ -191,6 +191,24 @@ impl Engine {
             self.queue.searched_all(self.clock.now()).await?;
         }
         Ok(())
+    }
+
+    /// What has been searched. A time that is still to come was searched while the machine's clock was ahead:
+    /// that counts for nothing.
+    async fn searched(&self, now: u64) -> Result<Searched, RunError> {
+        let searched = self.queue.searched().await?;
+        let last = searched.ranges.last().map_or(0, |range| range.1);
+        if last <= now {
+            return Ok(searched);
+        }
+        let ahead = (last - now) / 1000;
+        self.events.warn(&format!(
+            "the next {ahead} s were searched before they came, while this machine's clock was ahead: they are searched again"
+        ));
+        // When that was by the right time, nobody knows.
+        let sure = now.saturating_sub(ms(self.follow.settle + self.follow.look_back));
+        self.queue.unsearch(sure, now).await?;
+        Ok(self.queue.searched().await?)
     }
 
     /// The range to search now, and in how many ms something is to be searched after that. What lies

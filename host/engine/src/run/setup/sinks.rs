@@ -7,15 +7,48 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::{sync::watch, time::timeout};
 
 use super::Pipeline;
-use crate::run::{PATIENCE, RunError, ms, pause};
-use recording_host_sink::SinkError;
+use crate::{
+    run::{PATIENCE, RunError, ms, pause},
+    transfer::SinkBinding,
+};
+use recording_host_sink::{Health, SinkError};
 use recording_host_state::Queue;
 
 /// How long a sink may take to say that it is there, before the run begins without it: longer than a client
 /// of S3 tries, whose error says more than that there was no answer.
 const CHECK: Duration = Duration::from_secs(20);
+/// After this time it is told what is being waited for.
+const TOLD: Duration = Duration::from_secs(8);
 
 impl Pipeline {
+    /// Checks a sink once; `told` says after a while that it is waited for.
+    async fn looked_for<'a>(
+        &self,
+        binding: &'a SinkBinding,
+        told: bool,
+    ) -> (&'a SinkBinding, Result<Health, SinkError>) {
+        let mut checking = binding.sink.check();
+        let early = timeout(TOLD, &mut checking).await;
+        if early.is_err() && told {
+            self.warn(&format!(
+                "sink {}: no answer in {} s; waiting for {} s at most",
+                binding.name,
+                TOLD.as_secs(),
+                CHECK.as_secs()
+            ));
+        }
+        let checked = match early {
+            Ok(checked) => Ok(checked),
+            Err(_) => timeout(CHECK - TOLD, checking).await,
+        };
+        let checked = checked.unwrap_or_else(|_| {
+            let reason = format!("no answer in {} s", CHECK.as_secs());
+            let place = binding.location.as_deref().unwrap_or("its check");
+            Err(SinkError::new(&binding.name, place, reason).with_retryable(true))
+        });
+        (binding, checked)
+    }
+
     /// Checks the sinks until one of them is there, and names those that are not.
     pub(super) async fn absent(
         &self,
@@ -26,14 +59,9 @@ impl Pipeline {
         loop {
             let mut absent = Vec::new();
             let mut last = None;
-            let checks = self.bindings.iter().map(|binding| async move {
-                let checked = timeout(CHECK, binding.sink.check()).await;
-                let checked = checked.unwrap_or_else(|_| {
-                    let reason = format!("no answer in {} s", CHECK.as_secs());
-                    Err(SinkError::new(&binding.name, "", reason).with_retryable(true))
-                });
-                (binding, checked)
-            });
+            let first = tried == 0;
+            let bindings = self.bindings.iter();
+            let checks = bindings.map(|binding| self.looked_for(binding, first));
             let checked = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
