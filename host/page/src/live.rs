@@ -333,7 +333,7 @@ mod tests {
     async fn what_is_filed_in_another_sink_changes_nothing_here() {
         let live = Live::new("lake", || "running");
         let filed = |sink: &str| Event::SegmentFiled {
-            sink: Mutex::new(sink.to_owned()),
+            sink: sink.to_owned(),
             day: "2026-01-01".to_owned(),
             number: 1,
             conversations: 1,
