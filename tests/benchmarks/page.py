@@ -124,6 +124,8 @@ def main():
                 ("three digits that no number has", "/recordings", {"q": "999"}),
                 ("a word that nobody says", "/recordings", {"q": "zebra"}), ("no such outcome", "/recordings", {"outcome": "failed"}),
                 ("page 200", "/recordings", {"skip": "9950"}), ("page 200 of a frequent word", "/recordings", {"q": "invoice", "skip": "9950"}),
+                ("all, narrowed down", "/recordings", {"facets": "1"}), ("a frequent word, narrowed down", "/recordings", {"q": "invoice", "facets": "1"}),
+                ("a queue, narrowed down", "/recordings", {"queue": "Queue 7", "facets": "1"}),
                 ("one recording", f"/r/{row['conversation_id']}/0", None),
             ]
             slowest = (0, "")
@@ -138,6 +140,10 @@ def main():
                 count = re.search(r'id="count">\s*([^<]*)<', text)
                 print(f"{name}: {times[0]:.0f} ms first, {min(times):.0f} ms at best{', ' + count[1].strip() if count else ''}")
             print(f"the slowest: {slowest[1]}, {slowest[0]:.0f} ms")
+            begun = time.monotonic()
+            form = urllib.parse.urlencode({"queue": '"Queue 7"', "format": "csv"}).encode()
+            rows = urllib.request.urlopen(url + "/rows", form).read().count(b"\r\n") - 1
+            print(f"rows of a queue as CSV: {rows} rows, {time.monotonic() - begun:.1f} s")
             print(f"memory, at most: {memory(page, 'VmHWM') // 1000} MB")
             print(f"memory, now: {memory(page, 'VmRSS') // 1000} MB")
         finally:

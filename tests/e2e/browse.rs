@@ -14,6 +14,8 @@ mod hostile;
 mod live;
 #[path = "browse/pictures.rs"]
 mod pictures;
+#[path = "browse/search.rs"]
+mod search;
 
 use std::{
     io::{BufRead, BufReader},
@@ -79,12 +81,17 @@ impl Served {
     }
 
     async fn post(&self, path: &str, form: &str) -> String {
-        let request = Client::new().post(format!("{}{path}", self.url));
-        let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let response = request.body(form.to_owned()).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        response.text().await.unwrap()
+        post(&self.url, path, form).await
     }
+}
+
+/// Sends a form to the page at an address.
+async fn post(url: &str, path: &str, form: &str) -> String {
+    let request = Client::new().post(format!("{url}{path}"));
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.body(form.to_owned()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    response.text().await.unwrap()
 }
 
 impl Drop for Served {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
-use recording_host_page::{AccessLog, Archive, Index, Refreshed};
+use recording_host_page::{AccessLog, Archive, Index, PageError, Refreshed};
 use recording_host_sink::Sink;
 use sha2::{Digest, Sha256};
 
@@ -73,12 +73,8 @@ impl ArchiveArgs {
         let cache = self.cache.clone().map_or_else(cache, Ok)?;
         private(&cache)?;
         let file = index_file(&cache, &name);
-        // What is decrypted stays in memory.
         let in_memory = identities.decryptor().is_some();
-        let index = Arc::new(match in_memory {
-            true => Index::in_memory()?,
-            false => Index::open(&file)?,
-        });
+        let index = Arc::new(index(&file, in_memory)?);
         let begun = Instant::now();
         let shown = std::io::stderr().is_terminal();
         let refreshed = archive
@@ -124,12 +120,23 @@ impl ArchiveArgs {
     }
 }
 
-/// The sink of a configuration that is read: the one that is `wanted` by an option, or the only one that can be.
+/// The sink of a configuration that is read: the one that is `wanted` by an option, or the only one that can
+/// be. Ends the program if that is none.
 pub(super) async fn readable(
     config: &Config,
     wanted: Option<&str>,
     option: &str,
 ) -> anyhow::Result<(String, Arc<dyn Sink>)> {
+    let chosen = choose(config, wanted, option).await?;
+    Ok(chosen.unwrap_or_else(|reason| usage(&reason)))
+}
+
+/// The sink of a configuration that is read, or why none is.
+pub(super) async fn choose(
+    config: &Config,
+    wanted: Option<&str>,
+    option: &str,
+) -> anyhow::Result<Result<(String, Arc<dyn Sink>), String>> {
     let mut readable: Vec<(String, Arc<dyn Sink>)> = Vec::new();
     for (name, sink) in config.sinks().await? {
         if sink.store().is_some() && wanted.is_none_or(|wanted| *wanted == name) {
@@ -138,12 +145,18 @@ pub(super) async fn readable(
     }
     if readable.len() > 1 {
         let names: Vec<&str> = readable.iter().map(|(name, _)| name.as_str()).collect();
-        usage(&format!("choose one by {option}: {}", names.join(", ")));
+        return Ok(Err(format!("choose one by {option}: {}", names.join(", "))));
     }
-    let Some(found) = readable.pop() else {
-        usage("the configuration has no such sink that can be read");
-    };
-    Ok(found)
+    let none = || "the configuration has no such sink that can be read".to_owned();
+    Ok(readable.pop().ok_or_else(none))
+}
+
+/// An index in a file, or if the rows are decrypted, in memory, where they stay.
+pub(super) fn index(file: &Path, in_memory: bool) -> Result<Index, PageError> {
+    match in_memory {
+        true => Index::in_memory(),
+        false => Index::open(file),
+    }
 }
 
 /// The file of the index of an archive in a folder.

@@ -1,6 +1,6 @@
 //! `browse`: an archive in a browser, to search, listen and verify.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
@@ -72,7 +72,7 @@ impl Browse {
         println!("log of accesses: {}", log.display());
         println!("open http://{address}/ in a browser; Ctrl-C ends it");
         let guard = Guard::new(address, self.host, tokens);
-        let page = Page::new(opened.archive, opened.index, guard, access);
+        let page = Arc::new(Page::new(opened.archive, opened.index, guard, access));
         let mut stopped = stopped()?;
         tokio::select! {
             () = serve(listener, page) => {}

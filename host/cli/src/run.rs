@@ -123,6 +123,7 @@ impl Run {
             match ended.next {
                 Some(next) => {
                     (loaded, reloaded) = (next, true);
+                    watching.turn_page(&loaded.config, &place).await;
                     if let Err(error) = watching.notify(&loaded.config).await {
                         let text = format!("{}; those of before are told", print::chain(&error));
                         terminal::say("warn", &text);

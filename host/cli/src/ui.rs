@@ -6,15 +6,19 @@ use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::Pipeline;
-use recording_host_page::{Archive, Guard, Index, Live, Page, serve};
+use recording_host_page::{Archive, Guard, Index, Live, Page, PageError, serve};
+use recording_host_sink::{Decrypt, Sink};
 #[cfg(feature = "simulator")]
 use tokio::sync::watch;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
-    archive::{access, index_file, private, readable},
-    terminal, tokens, usage,
+    archive::{access, choose, index, index_file, private, readable},
+    identities, terminal, tokens, usage,
 };
+
+/// The option that chooses a sink.
+const SINK: &str = "--ui-sink";
 
 /// Where the page is, and who may see it.
 #[derive(Debug, Default, Args)]
@@ -38,6 +42,9 @@ pub(super) struct Ui {
     /// Which sink's archive to show, if several can be read.
     #[arg(long, value_name = "NAME", requires = "ui")]
     ui_sink: Option<String>,
+    /// Decrypt what the page shows with the identities in this file, as `age-keygen` writes it; may be repeated.
+    #[arg(long, value_name = "FILE", requires = "ui")]
+    ui_identity: Vec<PathBuf>,
 }
 
 /// A page beside a run, served until this is dropped; none if that was not asked for.
@@ -45,10 +52,30 @@ pub(super) struct Ui {
 pub(super) struct Beside(Option<Serving>);
 
 struct Serving {
+    page: Arc<Page>,
     live: Arc<Live>,
+    archives: Archives,
     #[cfg(feature = "simulator")]
     address: SocketAddr,
     task: JoinHandle<()>,
+}
+
+/// The archive to show of a configuration, and where its index is.
+struct Archives {
+    /// The sink that was chosen, if one was.
+    wanted: Option<String>,
+    decryptor: Option<Arc<dyn Decrypt>>,
+    folder: PathBuf,
+}
+
+impl Archives {
+    fn of(&self, place: &str, sink: Arc<dyn Sink>) -> Result<Archive, PageError> {
+        Archive::new(place, sink, self.decryptor.clone())
+    }
+
+    fn index(&self, place: &str) -> Result<Index, PageError> {
+        index(&index_file(&self.folder, place), self.decryptor.is_some())
+    }
 }
 
 impl Drop for Serving {
@@ -77,23 +104,30 @@ impl Ui {
                 "--ui {address}: others can reach it; give each person a token by --ui-tokens FILE"
             )),
         };
-        let (sink, store) = readable(config, self.ui_sink.as_deref(), "--ui-sink").await?;
-        let archive = Archive::new(&place(&sink), store, None)?;
-        let folder = config.data_dir.join("page");
-        private(&folder)?;
-        let index = Index::open(&index_file(&folder, &archive.name))?;
-        let (access, _) = access(&folder)?;
+        let archives = Archives {
+            wanted: self.ui_sink.clone(),
+            decryptor: identities(&self.ui_identity)?.decryptor(),
+            folder: config.data_dir.join("page"),
+        };
+        let (sink, store) = readable(config, archives.wanted.as_deref(), SINK).await?;
+        let archive = archives.of(&place(&sink), store)?;
+        private(&archives.folder)?;
+        let index = archives.index(&archive.name)?;
+        let (access, _) = access(&archives.folder)?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("--ui {address}"))?;
         let address = listener.local_addr()?;
         let live = Live::new(&sink, state);
         let guard = Guard::new(address, self.ui_host.clone(), tokens);
         let page = Page::new(archive, Arc::new(index), guard, access).beside(Arc::clone(&live));
+        let page = Arc::new(page);
         let text = format!("open http://{address}/ in a browser to see archive and run");
         terminal::say("info", &text);
-        let task = tokio::spawn(serve(listener, page));
+        let task = tokio::spawn(serve(listener, Arc::clone(&page)));
         Ok(Beside(Some(Serving {
+            page,
             live,
+            archives,
             #[cfg(feature = "simulator")]
             address,
             task,
@@ -102,6 +136,26 @@ impl Ui {
 }
 
 impl Beside {
+    /// Has the page show the archive of the configuration that takes the place of the one before.
+    pub(super) async fn turn_to(
+        &self,
+        config: &Config,
+        place: impl Fn(&str) -> String,
+    ) -> anyhow::Result<()> {
+        let Some(serving) = &self.0 else {
+            return Ok(());
+        };
+        let archives = &serving.archives;
+        let chosen = choose(config, archives.wanted.as_deref(), SINK).await?;
+        let (sink, store) = chosen.map_err(anyhow::Error::msg)?;
+        let archive = archives.of(&place(&sink), store)?;
+        serving
+            .page
+            .show(archive, || archives.index(&place(&sink)))?;
+        serving.live.show(&sink);
+        Ok(())
+    }
+
     /// Has the page show a pipeline's run.
     pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
         match &self.0 {

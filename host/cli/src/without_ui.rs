@@ -25,6 +25,14 @@ impl Ui {
 }
 
 impl Beside {
+    pub(super) async fn turn_to(
+        &self,
+        _: &Config,
+        _: impl Fn(&str) -> String,
+    ) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
         pipeline
     }

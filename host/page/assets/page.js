@@ -7,9 +7,23 @@ const say = t => { const l = $('#say'); if (l) l.textContent = t; };
 const toggle = a => a.paused ? a.play().catch(() => {}) : a.pause();
 const clock = s => { s = Math.max(0, Math.floor(s)); const h = Math.floor(s / 3600), m = Math.floor(s % 3600 / 60); return (h ? h + ':' + String(m).padStart(2, '0') : m) + ':' + String(s % 60).padStart(2, '0'); };
 
+// Times come in UTC; those of a list and of a recording can be told as this computer's clock has them.
+let zoned = false; try { zoned = localStorage.zone === 'local'; } catch {}
+const two = n => String(n).padStart(2, '0');
+function zone() {
+  $$('time[datetime]').forEach(t => {
+    const at = new Date(t.dateTime); if (isNaN(at)) return; t.dataset.utc ??= t.textContent;
+    t.textContent = zoned ? `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}` : t.dataset.utc;
+  });
+  $$('.zone').forEach(s => s.textContent = zoned ? Intl.DateTimeFormat().resolvedOptions().timeZone : 'UTC');
+  $$('[data-do=zone]').forEach(b => b.setAttribute('aria-pressed', zoned));
+}
+
 document.addEventListener('click', async e => {
   const b = e.target.closest('[data-do]');
   if (b?.dataset.do === 'theme') { const dark = matchMedia('(prefers-color-scheme: dark)').matches, now = html.dataset.theme || (dark ? 'dark' : 'light'); html.dataset.theme = now === 'dark' ? 'light' : 'dark'; try { localStorage.theme = html.dataset.theme; } catch {} dispatchEvent(new Event('repaint')); }
+  if (b?.dataset.do === 'keys') $('#keys').showModal();
+  if (b?.dataset.do === 'zone') { zoned = !zoned; try { localStorage.zone = zoned ? 'local' : ''; } catch {} zone(); say(zoned ? 'Times are local' : 'Times are in UTC'); }
   if (b?.dataset.do === 'copy') { await navigator.clipboard?.writeText(b.value).catch(() => {}); say('Copied'); b.textContent = 'Copied'; }
   const row = e.target.closest('a.open');
   if (row && innerWidth > 1000 && !e.ctrlKey && !e.metaKey && !e.shiftKey) { e.preventDefault(); open(row.href, row); }
@@ -18,19 +32,24 @@ document.addEventListener('click', async e => {
 // Search: POSTed, so that no number or name gets into an address, a history or a log.
 const form = $('form.find');
 let wait, ask;
-async function search(extra) {
+async function search(extra, by) {
   ask?.abort(); ask = new AbortController();
-  const body = new URLSearchParams(new FormData(form)); if (extra) for (const [k, v] of extra) body.set(k, v);
+  const body = new URLSearchParams(new FormData(form)); if ($('#facets')) body.set('facets', '1');
+  // A facet is a field of the form, too, so that the next search keeps it.
+  if (extra) for (const [k, v] of extra) { body.set(k, v); const f = form.elements[k]; if (f && f.type !== 'checkbox') f.value = v; }
   $('#results').setAttribute('aria-busy', 'true');
   try {
     const r = await fetch(form.action, { method: 'POST', body, headers: { 'x-part': 'results' }, signal: ask.signal });
     swap('#results', await r.text()); say($('#count')?.textContent || '');
+    if (by) ($$('#results button').find(b => b.name === by.name && b.dataset.of === by.dataset.of && !b.disabled) || $('#count'))?.focus();
+    // A search that tells of no person has an address; of a recording that is open, its own stays.
+    if ($('#detail')?.hidden !== false) history.replaceState(null, '', $('#link')?.getAttribute('href') || '/recordings');
   } catch (x) { if (x.name !== 'AbortError') say('The search failed'); }
 }
-const swap = (sel, text) => { const d = new DOMParser().parseFromString(text, 'text/html'), o = $(sel), n = $(sel, d); if (o && n) o.replaceWith(document.adoptNode(n)); };
-form?.addEventListener('input', () => { clearTimeout(wait); wait = setTimeout(search, 150); });
+const swap = (sel, text) => { const d = new DOMParser().parseFromString(text, 'text/html'), o = $(sel), n = $(sel, d); if (o && n) { o.replaceWith(document.adoptNode(n)); zone(); } };
+form?.addEventListener('input', () => { clearTimeout(wait); wait = setTimeout(() => search(), 150); });
 form?.addEventListener('submit', e => { e.preventDefault(); search(); });
-document.addEventListener('submit', e => { const f = e.target.closest('form.page'); if (f) { e.preventDefault(); search(new FormData(f, e.submitter)); } });
+document.addEventListener('submit', e => { const f = e.target.closest('form.page'); if (f) { e.preventDefault(); search(new FormData(f, e.submitter), e.submitter); } });
 
 async function open(url, link) {
   const r = await fetch(url, { headers: { 'x-part': 'detail' } }); swap('#detail', await r.text());
@@ -39,10 +58,12 @@ async function open(url, link) {
   player(); say('Opened ' + ($('#detail h1')?.textContent || ''));
 }
 
-// Keys: / search, j and k or arrows in lists, arrows in the calendar.
+// Keys: / search, j and k or arrows in lists, arrows in the calendar, ? all of them.
 document.addEventListener('keydown', e => {
   const typing = /INPUT|SELECT|TEXTAREA/.test(e.target.tagName);
   if (e.key === '/' && !typing) { e.preventDefault(); $('input[type=search]')?.focus(); }
+  if (e.key === '?' && !typing) { e.preventDefault(); $('#keys').showModal(); }
+  if ($('#keys').open) return;
   const cell = e.target.closest?.('.cal a.c');
   if (cell) { const d = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key]; if (d) { e.preventDefault(); const [w, k] = cell.dataset.at.split(',').map(Number), n = $(`.cal a.c[data-at="${w + d[0]},${k + d[1]}"]`); if (n) { cell.tabIndex = -1; n.tabIndex = 0; n.focus(); } } return; }
   if (!typing && (e.key === 'j' || e.key === 'k' || (e.target.matches?.('a.open') && /^Arrow(Up|Down)$/.test(e.key)))) { const l = $$('a.open'), i = l.indexOf(document.activeElement), n = l[i + (e.key === 'j' || e.key === 'ArrowDown' ? 1 : -1)]; if (n) { e.preventDefault(); n.focus(); } }
@@ -102,5 +123,6 @@ async function look() {
 }
 if ($('#live')) setTimeout(look, 2000);
 $$('.cal').forEach(c => c.scrollLeft = c.scrollWidth);
-$$('[data-do=theme]').forEach(b => b.hidden = false);
+$$('header.top [data-do]').forEach(b => b.hidden = false);
+zone();
 html.dataset.ready = '1';

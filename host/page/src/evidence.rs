@@ -26,6 +26,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
+pub(crate) use rows::picked;
 pub use selection::Selection;
 
 use crate::{Archive, PageError};

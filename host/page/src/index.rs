@@ -4,6 +4,7 @@
 //! so that a range of time is a range of keys, and every index ends in time. Details are not in the
 //! index; they are read from the archive. A file of rows is taken in or out in one transaction.
 
+mod facets;
 mod fill;
 mod overview;
 mod pick;
@@ -20,6 +21,7 @@ use tokio::task::spawn_blocking;
 
 use crate::PageError;
 
+pub(crate) use facets::{Counted, Facet};
 pub(crate) use fill::{NewSegment, OUTCOMES, Rows};
 pub(crate) use overview::{Day, Overview};
 pub(crate) use pick::Place;
@@ -32,7 +34,7 @@ const SHIFT: u32 = 20;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 /// The version of the tables; an index of another one is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE file (id INTEGER PRIMARY KEY, receipt TEXT UNIQUE, size INTEGER, etag TEXT, rows TEXT,
@@ -41,8 +43,9 @@ CREATE TABLE void (receipt TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE rec (id INTEGER PRIMARY KEY, file INTEGER, conv BLOB, n INTEGER, dur INTEGER, size INTEGER,
   outcome TEXT, code TEXT, dir INTEGER, ani TEXT, dnis TEXT, agent TEXT, kind TEXT, attempt INTEGER);
 CREATE TABLE earlier (conv BLOB, file INTEGER, PRIMARY KEY (conv, file)) WITHOUT ROWID;
-CREATE TABLE name (id INTEGER PRIMARY KEY, kind INTEGER, folded TEXT, UNIQUE (kind, folded));
+CREATE TABLE name (id INTEGER PRIMARY KEY, kind INTEGER, folded TEXT, label TEXT, UNIQUE (kind, folded));
 CREATE TABLE has (name INTEGER, rec INTEGER, PRIMARY KEY (name, rec)) WITHOUT ROWID;
+CREATE INDEX has_rec ON has (rec);
 CREATE VIRTUAL TABLE fts USING fts5(body, content='', detail=none, contentless_delete=1);
 CREATE TABLE day (day INTEGER, outcome TEXT, code TEXT, conversations INTEGER, recordings INTEGER,
   bytes INTEGER);

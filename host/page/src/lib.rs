@@ -15,6 +15,7 @@ mod refresh;
 mod respond;
 mod route;
 mod server;
+mod table;
 mod verify;
 mod view;
 
@@ -32,6 +33,7 @@ pub use live::Live;
 use refresh::Freshness;
 pub use refresh::Refreshed;
 pub use server::serve;
+use tokio::sync::Notify;
 
 /// Why something is not shown.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ pub enum PageError {
         source: io::Error,
     },
     /// It is encrypted, and no identity was given.
-    #[error("{0} is encrypted; give an identity by --identity")]
+    #[error("{0} is encrypted; give an identity by --identity, beside a run by --ui-identity")]
     Encrypted(String),
     /// The package cannot be written.
     #[error("the package: {0}")]
@@ -82,12 +84,20 @@ pub enum PageError {
 /// The content that is served: an archive, its index, who may see it, and the log of who has.
 #[derive(Debug)]
 pub struct Page {
-    archive: Archive,
-    index: Arc<Index>,
+    shown: Mutex<Arc<Indexed>>,
+    /// Told when another archive is shown.
+    turned: Notify,
     guard: Guard,
     access: AccessLog,
     live: Option<Arc<Live>>,
     freshness: Mutex<Freshness>,
+}
+
+/// An archive with its index. A request keeps to the one that was shown when it came.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    pub(crate) archive: Archive,
+    pub(crate) index: Arc<Index>,
 }
 
 impl Page {
@@ -95,8 +105,8 @@ impl Page {
     #[must_use]
     pub fn new(archive: Archive, index: Arc<Index>, guard: Guard, access: AccessLog) -> Self {
         Page {
-            archive,
-            index,
+            shown: Mutex::new(Arc::new(Indexed { archive, index })),
+            turned: Notify::new(),
             guard,
             access,
             live: None,
@@ -109,6 +119,38 @@ impl Page {
     pub fn beside(mut self, run: Arc<Live>) -> Self {
         self.live = Some(run);
         self
+    }
+
+    /// Shows another archive from now on. One of the same name keeps the index, which is brought up to date;
+    /// for any other `index` makes one.
+    ///
+    /// # Errors
+    /// That of `index`; then the archive of before is shown.
+    pub fn show(
+        &self,
+        archive: Archive,
+        index: impl FnOnce() -> Result<Index, PageError>,
+    ) -> Result<(), PageError> {
+        let before = self.shown();
+        let index = match before.archive.name == archive.name {
+            true => Arc::clone(&before.index),
+            false => Arc::new(index()?),
+        };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Indexed { archive, index });
+        self.note(|now| {
+            *now = Freshness {
+                version: now.version + 1,
+                ..Freshness::default()
+            };
+        });
+        self.turned.notify_one();
+        Ok(())
+    }
+
+    fn shown(&self) -> Arc<Indexed> {
+        let shown = self.shown.lock();
+        Arc::clone(&shown.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn freshness(&self) -> Freshness {

@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_secs(5);
 pub struct Live {
     began: Instant,
     /// The sink whose archive is shown.
-    sink: String,
+    sink: Mutex<String>,
     /// The run as a whole, in a word: `running`, `paused`, `draining`.
     state: Box<dyn Fn() -> &'static str + Send + Sync>,
     sources: Mutex<BTreeMap<String, Source>>,
@@ -61,7 +61,7 @@ impl Live {
     pub fn new(sink: &str, state: impl Fn() -> &'static str + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Live {
             began: Instant::now(),
-            sink: sink.to_owned(),
+            sink: Mutex::new(sink.to_owned()),
             state: Box::new(state),
             sources: Mutex::default(),
             filed: Notify::new(),
@@ -88,13 +88,22 @@ impl Live {
     }
 
     fn heard(&self, source: &str, event: &Event, now: Instant) {
-        if matches!(event, Event::SegmentFiled { sink, .. } if *sink == self.sink) {
+        if matches!(event, Event::SegmentFiled { sink, .. } if *sink == *self.sink()) {
             self.filed.notify_one();
         }
         let since = now.duration_since(self.began);
         if let Some(source) = self.lock().get_mut(source) {
             source.take(event, since, now);
         }
+    }
+
+    /// Shows the archive of another sink from now on.
+    pub fn show(&self, sink: &str) {
+        sink.clone_into(&mut self.sink());
+    }
+
+    fn sink(&self) -> MutexGuard<'_, String> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something was filed in the archive that is shown.
@@ -128,7 +137,7 @@ impl Live {
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Live")
-            .field("sink", &self.sink)
+            .field("sink", &*self.sink())
             .finish_non_exhaustive()
     }
 }

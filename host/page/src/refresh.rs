@@ -33,21 +33,29 @@ pub(crate) struct Freshness {
     pub(crate) problem: Option<String>,
 }
 
-/// Keeps the index of a page up to date: at once and as often as something is filed beside a run, and each
-/// `pause` anyway.
+/// Keeps the index of a page up to date: at once and as often as something is filed beside a run or another
+/// archive is shown, and each `pause` anyway.
 pub(crate) async fn keep(page: Arc<Page>, pause: Duration) {
     let mut is_due = page.live.is_some();
     loop {
         if !is_due {
-            match &page.live {
-                Some(live) => drop(tokio::time::timeout(pause, live.filed()).await),
-                None => tokio::time::sleep(pause).await,
+            tokio::select! {
+                () = page.turned.notified() => {}
+                () = filed(&page) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
-        is_due = false;
         let began = Instant::now();
+        let shown = page.shown();
         let noted = |done, total| page.note(|now| now.indexing = Some((done, total)));
-        let refreshed = page.archive.refresh(&page.index, noted).await;
+        let refreshed = tokio::select! {
+            refreshed = shown.archive.refresh(&shown.index, noted) => refreshed,
+            // The one of before may be out of reach, which is why there is another one.
+            () = page.turned.notified() => {
+                is_due = true;
+                continue;
+            }
+        };
         page.note(|now| {
             now.indexing = None;
             match &refreshed {
@@ -59,9 +67,21 @@ pub(crate) async fn keep(page: Arc<Page>, pause: Duration) {
                 Err(error) => now.problem = Some(error.to_string()),
             }
         });
+        is_due = false;
         if page.live.is_some() {
-            tokio::time::sleep(REST.max(began.elapsed() * PART)).await;
+            tokio::select! {
+                () = page.turned.notified() => is_due = true,
+                () = tokio::time::sleep(REST.max(began.elapsed() * PART)) => {}
+            }
         }
+    }
+}
+
+/// Waits until a run beside the page has filed something in the archive.
+async fn filed(page: &Page) {
+    match &page.live {
+        Some(live) => live.filed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a request to an answer.
 
 mod evidence;
+mod rows;
 
 use std::sync::Arc;
 
@@ -10,17 +11,28 @@ use percent_encoding::percent_decode_str;
 use recording_host_metadata::restore::Row;
 
 use crate::{
-    Index, Order, Page, PageError, Query, Results,
+    Index, Indexed, Order, Page, PageError, Query, Results,
     archive::ReceiptLine,
     guard::Refused,
     media,
     respond::{Answer, answer, html, plain, see_other},
+    table::Form,
     verify::{FileVerdict, verify},
     view::{self, Detail},
 };
 
 /// The longest form, in bytes.
 const FORM: usize = 16 << 10;
+/// The fields of a search that an address may have.
+pub(crate) const LINKED: [&str; 7] = [
+    "from",
+    "to",
+    "direction",
+    "outcome",
+    "code",
+    "kind",
+    "order",
+];
 const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = include_str!("../assets/page.js");
 const ICON: &str = include_str!("../assets/icon.svg");
@@ -100,48 +112,44 @@ async fn shown(
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let part = request.headers().contains_key("x-part");
+    let of = &page.shown();
     match parts[..] {
-        [""] if get => overview(page, request.headers()).await,
-        ["recordings"] if get => list(page, Query::default()).await,
-        ["recordings"] => {
-            let form = form(request).await.unwrap_or_default();
-            page.access.add(who, "search", None)?;
-            list(page, query(&form)).await
+        [""] if get => overview(page, of, request.headers()).await,
+        ["recordings" | "rows" | "day" | "losses", ..] => {
+            searched(page, of, request, &parts, who).await
         }
-        ["day", day] if get => list(page, of_day(day)).await,
-        ["losses", code] if get => list(page, of_losses(code)).await,
-        ["evidence", ref asked @ ..] if !get => evidence(page, request, asked, who).await,
+        ["evidence", ref asked @ ..] if !get => evidence(page, of, request, asked, who).await,
         ["r", id, n] if get => {
-            let (rows, line) = conversation(page, id).await?;
+            let (rows, line) = conversation(of, id).await?;
             page.access.add(who, "open", Some(id))?;
-            detail(page, &rows, line, n, None, part).await
+            detail(of, &rows, line, n, None, part).await
         }
         ["verify", id, n] if !get => {
-            let (rows, line) = conversation(page, id).await?;
+            let (rows, line) = conversation(of, id).await?;
             page.access.add(who, "verify", Some(id))?;
             let verdict = match &line {
-                Ok(line) => verify(&page.archive, nth(&rows, n)?, line).await?,
+                Ok(line) => verify(&of.archive, nth(&rows, n)?, line).await?,
                 Err(error) => FileVerdict {
                     good: false,
                     title: "The receipt cannot be read".to_owned(),
                     detail: error.to_string(),
                 },
             };
-            detail(page, &rows, line, n, Some(verdict), part).await
+            detail(of, &rows, line, n, Some(verdict), part).await
         }
         ["media", id, n] | ["download", id, n] if get => {
-            let (rows, _) = rows(page, id).await?;
+            let (rows, _) = rows(of, id).await?;
             let download = parts[0] == "download";
             let headers = request.headers();
             if download || begins(headers) {
                 page.access
                     .add(who, if download { "download" } else { "listen" }, Some(id))?;
             }
-            media::file(&page.archive, nth(&rows, n)?, headers, download).await
+            media::file(&of.archive, nth(&rows, n)?, headers, download).await
         }
         ["peaks", id, n] if get => {
-            let (rows, _) = rows(page, id).await?;
-            let made = media::peaks(&page.archive, &page.index, nth(&rows, n)?).await?;
+            let (rows, _) = rows(of, id).await?;
+            let made = media::peaks(&of.archive, &of.index, nth(&rows, n)?).await?;
             Ok(match made {
                 Some(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
                 None => plain(StatusCode::NO_CONTENT, ""),
@@ -151,8 +159,48 @@ async fn shown(
     }
 }
 
+/// The hits of a search: one that is sent, one that an address has, that of a day, or that of a loss.
+async fn searched(
+    page: &Arc<Page>,
+    of: &Arc<Indexed>,
+    request: Request<Incoming>,
+    parts: &[&str],
+    who: &str,
+) -> Result<Answer, PageError> {
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    match *parts {
+        ["recordings"] if get => {
+            let query = linked(request.uri().query().unwrap_or_default());
+            if query != Query::default() {
+                page.access.add(who, "search", None)?;
+            }
+            list(of, query, false).await
+        }
+        ["recordings"] => {
+            let form = form(request).await.unwrap_or_default();
+            page.access.add(who, "search", None)?;
+            list(of, query(&form), is_set(&form, "facets", "1")).await
+        }
+        ["rows"] if !get => {
+            let form = form(request).await.unwrap_or_default();
+            let shape = match is_set(&form, "format", "csv") {
+                true => Form::Csv,
+                false => Form::Lines,
+            };
+            rows::of_search(page, of, query(&form), shape, who).await
+        }
+        ["day", day] if get => list(of, of_day(day), false).await,
+        ["losses", code] if get => list(of, of_losses(code), false).await,
+        _ => Err(PageError::Missing("this page".to_owned())),
+    }
+}
+
 /// The overview, or the part of it that a script asks for: `live` of the run, `figures` of the archive.
-async fn overview(page: &Page, headers: &hyper::HeaderMap) -> Result<Answer, PageError> {
+async fn overview(
+    page: &Page,
+    of: &Indexed,
+    headers: &hyper::HeaderMap,
+) -> Result<Answer, PageError> {
     let part = headers.get("x-part").map(header::HeaderValue::as_bytes);
     let freshness = page.freshness();
     let live = page.live.as_ref();
@@ -162,8 +210,8 @@ async fn overview(page: &Page, headers: &hyper::HeaderMap) -> Result<Answer, Pag
     {
         return Ok(html(StatusCode::OK, live));
     }
-    let overview = page.index.off_thread(Index::overview).await?;
-    let figures = view::figures(&page.archive.name, &overview, &freshness);
+    let overview = of.index.off_thread(Index::overview).await?;
+    let figures = view::figures(&of.archive.name, &overview, &freshness);
     let shown = match part {
         Some(b"figures") => figures,
         _ => view::overview(live.as_ref(), &figures),
@@ -174,6 +222,7 @@ async fn overview(page: &Page, headers: &hyper::HeaderMap) -> Result<Answer, Pag
 /// A package of evidence: of a search, a conversation, or a recording.
 async fn evidence(
     page: &Arc<Page>,
+    of: &Arc<Indexed>,
     request: Request<Incoming>,
     asked: &[&str],
     who: &str,
@@ -181,12 +230,12 @@ async fn evidence(
     match *asked {
         [] => {
             let form = form(request).await.unwrap_or_default();
-            evidence::of_search(page, query(&form), who).await
+            evidence::of_search(page, of, query(&form), who).await
         }
-        [id] => evidence::of_conversation(page, id, who).await,
+        [id] => evidence::of_conversation(page, of, id, who).await,
         [id, n] => {
-            let (rows, _) = rows(page, id).await?;
-            evidence::of_recording(page, nth(&rows, n)?, who).await
+            let (rows, _) = rows(of, id).await?;
+            evidence::of_recording(page, of, nth(&rows, n)?, who).await
         }
         _ => Err(PageError::Missing("this page".to_owned())),
     }
@@ -215,6 +264,18 @@ fn of_losses(code: &str) -> Query {
     }
 }
 
+fn is_set(form: &[(String, String)], field: &str, to: &str) -> bool {
+    let found = form.iter().rev().find(|(known, _)| known == field);
+    found.is_some_and(|(_, value)| value == to)
+}
+
+/// The search of an address, which has nothing that tells of a person.
+fn linked(address: &str) -> Query {
+    let fields = url::form_urlencoded::parse(address.as_bytes()).into_owned();
+    let fields = fields.filter(|(name, _)| LINKED.contains(&name.as_str()));
+    query(&fields.collect::<Vec<_>>())
+}
+
 fn query(form: &[(String, String)]) -> Query {
     let text = |name: &str| {
         let found = form.iter().rev().find(|(known, _)| known == name);
@@ -232,6 +293,7 @@ fn query(form: &[(String, String)]) -> Query {
         direction: text("direction"),
         outcome: text("outcome"),
         code: text("code"),
+        kind: text("kind"),
         order: match text("order").as_str() {
             "oldest" => Order::Oldest,
             "longest" => Order::Longest,
@@ -242,16 +304,19 @@ fn query(form: &[(String, String)]) -> Query {
     }
 }
 
-async fn list(page: &Page, query: Query) -> Result<Answer, PageError> {
-    let (query, results) = search(page, query).await?;
-    Ok(html(
-        StatusCode::OK,
-        &view::recordings(&query, &results, None),
-    ))
+/// The hits of a search, and if wanted, what to narrow it down by.
+async fn list(of: &Indexed, query: Query, facets: bool) -> Result<Answer, PageError> {
+    let searching = of.index.off_thread(move |index| {
+        let results = index.search(&query)?;
+        let facets = facets.then(|| index.facets(&query, results.count));
+        let facets = facets.transpose()?;
+        Ok(view::recordings(&query, &results, facets.as_deref(), None))
+    });
+    Ok(html(StatusCode::OK, &searching.await?))
 }
 
-async fn search(page: &Page, query: Query) -> Result<(Query, Results), PageError> {
-    let searching = page.index.off_thread(move |index| {
+async fn search(of: &Indexed, query: Query) -> Result<(Query, Results), PageError> {
+    let searching = of.index.off_thread(move |index| {
         let results = index.search(&query)?;
         Ok((query, results))
     });
@@ -259,21 +324,21 @@ async fn search(page: &Page, query: Query) -> Result<(Query, Results), PageError
 }
 
 /// The rows of a conversation, and the receipt that names them.
-async fn rows(page: &Page, id: &str) -> Result<(Vec<Row>, String), PageError> {
+async fn rows(of: &Indexed, id: &str) -> Result<(Vec<Row>, String), PageError> {
     let missing = || PageError::Missing("this conversation".to_owned());
     let sought = id.to_owned();
-    let found = page.index.off_thread(move |index| index.locate(&sought));
+    let found = of.index.off_thread(move |index| index.locate(&sought));
     let at = found.await?.ok_or_else(missing)?;
-    let rows = page.archive.conversation(&at.rows, id).await?;
+    let rows = of.archive.conversation(&at.rows, id).await?;
     Ok((rows, at.receipt))
 }
 
 async fn conversation(
-    page: &Page,
+    of: &Indexed,
     id: &str,
 ) -> Result<(Vec<Row>, Result<ReceiptLine, PageError>), PageError> {
-    let (rows, receipt) = rows(page, id).await?;
-    let line = page.archive.line(&receipt, id).await;
+    let (rows, receipt) = rows(of, id).await?;
+    let line = of.archive.line(&receipt, id).await;
     Ok((rows, line))
 }
 
@@ -284,7 +349,7 @@ fn nth<'a>(rows: &'a [Row], n: &str) -> Result<&'a Row, PageError> {
 }
 
 async fn detail(
-    page: &Page,
+    of: &Indexed,
     rows: &[Row],
     line: Result<ReceiptLine, PageError>,
     n: &str,
@@ -293,7 +358,7 @@ async fn detail(
 ) -> Result<Answer, PageError> {
     let row = nth(rows, n)?;
     let text = match (media::shown(row), &row.object_key) {
-        (media::Shown::Text, Some(key)) => Some(media::text(&page.archive, key).await?),
+        (media::Shown::Text, Some(key)) => Some(media::text(&of.archive, key).await?),
         _ => None,
     };
     let detail = Detail {
@@ -309,9 +374,9 @@ async fn detail(
         return Ok(html(StatusCode::OK, &shown));
     }
     let day = row.start.get(..10).unwrap_or_default();
-    let (query, results) = search(page, of_day(day)).await?;
+    let (query, results) = search(of, of_day(day)).await?;
     Ok(html(
         StatusCode::OK,
-        &view::recordings(&query, &results, Some(&shown)),
+        &view::recordings(&query, &results, None, Some(&shown)),
     ))
 }

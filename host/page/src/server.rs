@@ -11,8 +11,7 @@ use crate::{Page, refresh, route};
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped.
-pub fn serve(listener: TcpListener, page: Page) -> impl Future<Output = ()> + Send {
-    let page = Arc::new(page);
+pub fn serve(listener: TcpListener, page: Arc<Page>) -> impl Future<Output = ()> + Send {
     let refreshing = refresh::keep(Arc::clone(&page), PAUSE);
     let serving = async move {
         loop {

@@ -1,6 +1,7 @@
 //! The pages, a function for each part. Everything from an archive goes through here as text.
 
 mod detail;
+mod facets;
 mod list;
 mod live;
 mod overview;
@@ -44,11 +45,32 @@ fn layout(title: &str, view: View, main: &Markup) -> Markup {
                         a href="/recordings" aria-current=[current(View::Recordings)] { "Recordings" }
                         a href="/#losses" { "Losses" }
                     }
+                    button data-do="zone" aria-pressed="false" title="Times as this computer's clock has them, not in UTC" hidden { "Local" }
+                    button data-do="keys" aria-label="Keys" hidden { "?" }
                     button data-do="theme" aria-label="Light or dark" hidden { "◐" }
                 }
                 main id="main" { (main) }
                 p.vh id="say" role="status" {}
+                (keys())
             }
+        }
+    }
+}
+
+/// The keys that a script hears.
+fn keys() -> Markup {
+    let keys = [
+        ("/", "to the search"),
+        ("j, k", "next and previous row"),
+        ("arrows", "days of the calendar"),
+        ("space", "play and pause"),
+        ("?", "these keys"),
+    ];
+    html! {
+        dialog id="keys" aria-labelledby="keys-title" {
+            h2 id="keys-title" { "Keys" }
+            dl.facts { @for (key, does) in keys { dt { kbd { (key) } } dd { (does) } } }
+            form method="dialog" { button { "Close" } }
         }
     }
 }

@@ -1,17 +1,14 @@
 //! The sinks that an export has known, and what some of them lack that others have.
 
+mod release;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{
-    Queue, QueueError,
-    fetch::Filed,
-    life_cycle::stage,
-    object_row,
-    seal::{count_filed, forget},
-};
+use super::{Queue, QueueError, fetch::Filed, life_cycle::stage, object_row, seal::forget};
 use recording_host_model::{ConversationRecord, Object, Outcome};
+use release::{joined, release};
 
 /// A sink as the queue knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +87,7 @@ impl Queue {
     /// [`QueueError`].
     pub async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
         self.with(move |tx| {
+            let joined = joined(tx)?;
             let known: Vec<String> = tx
                 .prepare_cached("SELECT name FROM sink")?
                 .query_map([], |row| row.get(0))?
@@ -101,7 +99,7 @@ impl Queue {
                     tx.execute(&format!("DELETE FROM {table} WHERE sink = ?1"), [name])?;
                 }
             }
-            release(tx)
+            release(tx, &joined)
         })
         .await
     }
@@ -218,11 +216,12 @@ impl Queue {
     /// [`QueueError`].
     pub async fn has_segments(&self, sink: String, segments: Vec<i64>) -> Result<(), QueueError> {
         self.with(move |tx| {
+            let joined = joined(tx)?;
             for number in &segments {
                 tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
                     .execute(params![number, sink])?;
             }
-            release(tx)
+            release(tx, &joined)
         })
         .await
     }
@@ -451,42 +450,11 @@ pub(super) fn keep_none(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM stale_segment", []).map(drop)
 }
 
-/// Files what no sink is left for: the last one that it waited for is gone.
-fn release(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    let done: Vec<i64> = tx
-        .prepare_cached(concat!(
-            "SELECT DISTINCT segment FROM conversation AS c WHERE ",
-            stage!(Sealed),
-            "
-             AND NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = c.segment)"
-        ))?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for segment in done {
-        let sealed: Vec<(String, String)> = tx
-            .prepare_cached(concat!(
-                "SELECT id, outcome FROM conversation WHERE segment = ?1 AND ",
-                stage!(Sealed)
-            ))?
-            .query_map([segment], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut outcomes = BTreeMap::<String, i64>::new();
-        let mut ids = Vec::new();
-        for (id, outcome) in sealed {
-            let outcome: Outcome = super::parsed(&outcome)?;
-            *outcomes
-                .entry(format!("outcome:{}", outcome.word()))
-                .or_default() += 1;
-            ids.push(id);
-        }
-        count_filed(tx, segment, &outcomes)?;
-        forget(tx, &ids)?;
-    }
-    Ok(())
-}
-
 /// A value as the queue keeps it.
 pub(super) fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Served, digits, links, rows};
+use super::{Served, digits, links, post, rows};
 use crate::{
     encryption::{Pair, encrypting},
     sinks::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs, client, sink},
@@ -21,7 +21,7 @@ async fn center() -> Harness {
 }
 
 /// A row with a recording, of an export of the same contact center whose rows can be read.
-async fn known(harness: &Harness) -> Value {
+pub(super) async fn known(harness: &Harness) -> Value {
     let folder = harness.folder.path().join("plain");
     let mut config = harness.config_to(json!({ "type": "filesystem", "path": folder }));
     config["data_dir"] = json!(harness.folder.path().join("plain-data"));
@@ -34,23 +34,22 @@ async fn known(harness: &Harness) -> Value {
     row
 }
 
-/// Finds a recording by its number, hears a part of it, and verifies it.
-async fn is_heard(served: &Served, row: &Value) {
+/// Finds a recording by its number on the page at an address, hears a part of it, and verifies it.
+pub(super) async fn is_heard(url: &str, row: &Value) {
     let ani = digits(row["ani"].as_str().unwrap());
-    let found = served
-        .post("/recordings", &format!("number={ani}&exact=1"))
-        .await;
+    let found = post(url, "/recordings", &format!("number={ani}&exact=1")).await;
     let id = row["conversation_id"].as_str().unwrap();
     let paths = links(&found);
     let path = paths
         .iter()
         .find(|link| link.replace("%2D", "-").contains(id))
         .unwrap();
-    let shown = served.get(path).await;
+    let shown = reqwest::get(format!("{url}{path}")).await.unwrap();
+    let shown = shown.text().await.unwrap();
     assert!(shown.contains(row["sha256"].as_str().unwrap()), "{shown}");
     let media = std::fs::read(row["file"].as_str().unwrap()).unwrap();
-    let url = format!("{}{}", served.url, path.replacen("/r/", "/media/", 1));
-    let part = Client::new().get(url).header("range", "bytes=30000-30099");
+    let at = format!("{url}{}", path.replacen("/r/", "/media/", 1));
+    let part = Client::new().get(at).header("range", "bytes=30000-30099");
     let part = part.send().await.unwrap();
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(
@@ -58,7 +57,7 @@ async fn is_heard(served: &Served, row: &Value) {
         format!("bytes 30000-30099/{}", media.len())
     );
     assert_eq!(part.bytes().await.unwrap(), media[30_000..30_100]);
-    let verified = served.post(&path.replacen("/r/", "/verify/", 1), "").await;
+    let verified = post(url, &path.replacen("/r/", "/verify/", 1), "").await;
     assert!(
         verified.contains("is what the receipt says, byte for byte"),
         "{verified}"
@@ -74,7 +73,7 @@ async fn rows_as_parquet_are_searched_and_handed_over_as_json() {
     export(config).await;
     let cache = harness.folder.path().join("cache");
     let served = Served::start(&harness.output(), &cache, &[]);
-    is_heard(&served, &row).await;
+    is_heard(&served.url, &row).await;
     drop(served);
     let package = harness.folder.path().join("case.zip");
     let output = program()
@@ -126,7 +125,7 @@ async fn what_is_encrypted_is_heard_with_the_identity_and_leaves_no_text_on_the_
     let cache = harness.folder.path().join("cache");
     let identity = pair.path.to_str().unwrap();
     let served = Served::start(&harness.output(), &cache, &["--identity", identity]);
-    is_heard(&served, &row).await;
+    is_heard(&served.url, &row).await;
     let left = files(&cache);
     assert_eq!(left.keys().collect::<Vec<_>>(), ["access.jsonl"]);
     drop(served);
@@ -172,12 +171,12 @@ async fn a_bucket_is_browsed_by_its_address_and_by_its_configuration() {
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    is_heard(&Served::by(command, &folder("by-address")), &row).await;
+    is_heard(&Served::by(command, &folder("by-address")).url, &row).await;
 
     let mut command = program();
     command.arg("browse").arg("--config").arg::<&Path>(&path);
     let served = Served::by(command, &folder("by-configuration"));
-    is_heard(&served, &row).await;
+    is_heard(&served.url, &row).await;
     // No signed link, and no name of the bucket's server, reaches a browser.
     assert!(!served.get("/").await.contains(&server.endpoint));
 }

@@ -172,6 +172,13 @@ impl Browser {
         .await;
     }
 
+    /// Has the browser be in another time zone.
+    pub(super) async fn zone(&self, zone: &str) {
+        let params = json!({ "timezoneId": zone });
+        let command = json!({ "cmd": "Emulation.setTimezoneOverride", "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// Fails if axe finds something against WCAG 2.2 AA.
     pub(super) async fn is_accessible(&self, at: &str) {
         let axe =

@@ -4,22 +4,37 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{driver::Browser, links};
+use super::{
+    archives::{is_heard, known},
+    driver::Browser,
+    links,
+};
 use crate::{
+    encryption::{Pair, encrypting},
     running::Running,
-    support::{Harness, filed, in_time, program},
+    support::{Harness, filed, files, in_time, program},
 };
 
 /// An export without an end of a contact center of a day, and the address of the page beside it.
 async fn followed(conversations: u64, more: &[&str]) -> (Harness, Running, String) {
     let harness = Harness::of_a_day(conversations, 60.0).await;
-    let mut config = harness.config();
+    let (run, url) = beside(&harness, endless(harness.config()), more).await;
+    (harness, run, url)
+}
+
+/// A configuration of an export without an end.
+fn endless(mut config: Value) -> Value {
     config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/..");
+    config
+}
+
+/// A run of a configuration, and the address of the page beside it.
+async fn beside(harness: &Harness, config: Value, more: &[&str]) -> (Running, String) {
     let path = harness.write(&config).display().to_string();
     let arguments = ["run", "--follow", "--config", &path, "--ui", "127.0.0.1:0"];
-    let mut run = Running::start(&harness, &[&arguments[..], more].concat());
+    let mut run = Running::start(harness, &[&arguments[..], more].concat());
     let url = address(&run.until("open http://").await);
-    (harness, run, url)
+    (run, url)
 }
 
 /// The address in a line that names it.
@@ -128,6 +143,78 @@ async fn the_page_beside_a_run_shows_what_the_run_tells_and_the_archive_as_it_gr
     let (code, _, lines) = run.end().await;
     assert_eq!(code, Some(0), "{lines:#?}");
     assert!(reqwest::get(&url).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_encrypted_is_shown_with_the_identity_and_leaves_no_text_on_the_disk() {
+    let harness = Harness::of_a_day(60, 60.0).await;
+    let row = known(&harness).await;
+    let pair = Pair::new(harness.folder.path(), "identity");
+    let config = encrypting(endless(harness.config()), &[&pair]);
+    let identity = ["--ui-identity", pair.path.to_str().unwrap()];
+    let (run, url) = beside(&harness, config.clone(), &identity).await;
+    let shown = "<dt>Conversations</dt><dd>60</dd>";
+    part_with(&url, "figures", |text| text.contains(shown)).await;
+    is_heard(&url, &row).await;
+    let folder = harness.folder.path().join("data/page");
+    let left = files(&folder);
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["access.jsonl"]);
+    run.signal("-TERM").await;
+    let (code, _, lines) = run.end().await;
+    assert_eq!(code, Some(0), "{lines:#?}");
+
+    // Without it, rows are named as not readable, and nobody's name is in the index.
+    let (run, url) = beside(&harness, config, &[]).await;
+    let named = part_with(&url, "figures", |text| text.contains("Not readable")).await;
+    assert!(named.contains("beside a run by --ui-identity"), "{named}");
+    let agent = row["agents"][0]["id"].as_str().unwrap();
+    let left = files(&folder);
+    assert!(left.len() > 1, "{:?}", left.keys());
+    for (name, data) in left {
+        let has = data
+            .windows(agent.len())
+            .any(|part| part == agent.as_bytes());
+        assert!(!has, "{name} has an agent");
+    }
+    drop((harness, run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_the_sink_of_the_configuration_that_was_reloaded() {
+    let (harness, mut run, url) = followed(60, &[]).await;
+    let shown = "<dt>Conversations</dt><dd>60</dd>";
+    part_with(&url, "figures", |text| {
+        text.contains(shown) && text.contains("lake of ")
+    })
+    .await;
+    let path = |name: &str| harness.folder.path().join(name);
+    let mut config = endless(harness.config());
+    config["sinks"] = json!({ "sea": { "type": "filesystem", "path": path("sea") } });
+    harness.write(&config);
+    control(&harness, "reload").await;
+    // What the sink is given from now on is seen, too.
+    part_with(&url, "figures", |text| {
+        text.contains(shown) && text.contains("sea of ")
+    })
+    .await;
+    assert_eq!(filed(&path("sea")), 60);
+    let live = part(&url, "live").await;
+    row(&live, "sea");
+    assert!(!live.contains("lake"), "{live}");
+
+    // One that cannot tell which sink to show goes on with that of before, and the run goes on, too.
+    config["sinks"]["pond"] = json!({ "type": "filesystem", "path": path("pond") });
+    harness.write(&config);
+    control(&harness, "reload").await;
+    let warned = run.until("the page shows the archive of before").await;
+    assert!(
+        warned.contains("choose one by --ui-sink: pond, sea"),
+        "{warned}"
+    );
+    part_with(&url, "live", |text| text.contains(">pond</th>")).await;
+    let figures = part(&url, "figures").await;
+    assert!(figures.contains("sea of ") && figures.contains(shown));
+    drop((harness, run));
 }
 
 #[tokio::test(flavor = "multi_thread")]

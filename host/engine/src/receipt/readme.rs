@@ -11,7 +11,7 @@ use super::CommitError;
 /// The key of the text in each sink that can be read.
 pub const README: &str = "README.txt";
 /// The version of the text. A higher one replaces what an earlier program has put.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// The beginning of a text of ours.
 const TITLE: &str = "Call recordings, written by recording-host";
 const TEXT: &str = include_str!("readme.txt");

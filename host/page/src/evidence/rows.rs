@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::PageError;
 
 /// The rows of some conversations in a file, each with its line.
-pub(super) async fn picked(
+pub(crate) async fn picked(
     key: String,
     file: Bytes,
     wanted: BTreeSet<String>,

@@ -372,7 +372,7 @@ impl RowWriter<'_> {
             (WRAP_UP, &row.wrap_up_codes),
         ] {
             for named in names {
-                let name = self.name(kind, text::shortened(&shown(named).to_lowercase()))?;
+                let name = self.name(kind, shown(named))?;
                 self.change
                     .prepare_cached("INSERT OR IGNORE INTO has VALUES (?, ?)")?
                     .execute([name, id])?;
@@ -384,13 +384,14 @@ impl RowWriter<'_> {
         Ok(id)
     }
 
-    fn name(&mut self, kind: i64, folded: String) -> Result<i64, PageError> {
-        let key = (kind, folded);
+    fn name(&mut self, kind: i64, name: &str) -> Result<i64, PageError> {
+        let key = (kind, text::shortened(&name.to_lowercase()));
         if let Some(id) = self.names.get(&key) {
             return Ok(*id);
         }
-        let insert = "INSERT OR IGNORE INTO name (kind, folded) VALUES (?, ?)";
-        self.change.execute(insert, params![key.0, key.1])?;
+        let insert = "INSERT OR IGNORE INTO name (kind, folded, label) VALUES (?, ?, ?)";
+        let label = text::shortened(name);
+        self.change.execute(insert, params![key.0, key.1, label])?;
         let select = "SELECT id FROM name WHERE kind = ? AND folded = ?";
         let id = self
             .change

@@ -5,6 +5,16 @@ use rusqlite::{params, params_from_iter};
 use super::{Index, Query, text};
 use crate::PageError;
 
+/// A row that a search finds, and the file that it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Picked {
+    /// The file of rows.
+    pub(crate) rows: String,
+    pub(crate) conversation: String,
+    /// Which of the conversation's rows, counted from 0.
+    pub(crate) n: u32,
+}
+
 /// A segment that tells of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -63,6 +73,42 @@ impl Index {
             if found.last() != Some(&conversation) {
                 found.push(conversation);
             }
+        }
+        Ok((found, last))
+    }
+
+    /// The rows that a search finds, oldest first, some at a time as [`matching`](Self::matching) does.
+    pub(crate) fn rows_matching(
+        &self,
+        query: &Query,
+        after: i64,
+        limit: usize,
+    ) -> Result<(Vec<Picked>, Option<i64>), PageError> {
+        let mut statement = self.statement(query)?;
+        if statement.empty {
+            return Ok((Vec::new(), None));
+        }
+        let key = statement.key();
+        statement.add(
+            &format!("{key} > ?"),
+            [Box::new(after) as Box<dyn rusqlite::ToSql>],
+        );
+        let select = format!(
+            "SELECT r.id, (SELECT rows FROM file WHERE file.id = r.file), r.conv, r.n {}
+             ORDER BY {key} LIMIT {limit}",
+            statement.text()
+        );
+        let connection = self.reader();
+        let mut select = connection.prepare_cached(&select)?;
+        let mut rows = select.query(params_from_iter(&statement.values))?;
+        let (mut found, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            last = Some(row.get(0)?);
+            found.push(Picked {
+                rows: row.get(1)?,
+                conversation: text::unpacked(&row.get::<_, Vec<u8>>(2)?),
+                n: row.get(3)?,
+            });
         }
         Ok((found, last))
     }

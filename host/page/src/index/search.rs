@@ -29,11 +29,11 @@ pub struct Query {
     pub number: String,
     /// True if all digits of the number are given.
     pub exact: bool,
-    /// A part of an agent's name.
+    /// A part of an agent's name, or all of it in quotes.
     pub agent: String,
-    /// A part of a queue's name.
+    /// A part of a queue's name, or all of it in quotes.
     pub queue: String,
-    /// A part of a wrap-up code's name.
+    /// A part of a wrap-up code's name, or all of it in quotes.
     pub wrap_up: String,
     /// The first day, `YYYY-MM-DD` in UTC.
     pub from: String,
@@ -45,6 +45,8 @@ pub struct Query {
     pub outcome: String,
     /// Why recordings are lacking, as a code.
     pub code: String,
+    /// The MIME type of the file, without parameters.
+    pub kind: String,
     /// The order.
     pub order: Order,
     /// How many hits are left out before the first one.
@@ -130,6 +132,16 @@ impl Statement {
         }
     }
 
+    /// The order of the newest first, of so many hits: few are sorted, which is faster than to walk all rows in
+    /// the order of time; of many, the first of a walk are soon found.
+    pub(super) fn newest(&self, hits: usize) -> String {
+        let walk = match self.is_by_words() || hits > COUNTED {
+            true => "",
+            false => "+",
+        };
+        format!("{walk}{} DESC", self.key())
+    }
+
     fn is_by_words(&self) -> bool {
         self.from.starts_with("fts")
     }
@@ -175,12 +187,10 @@ impl Index {
             .prepare_cached(&counting)?
             .query_row(params_from_iter(&statement.values), |row| row.get(0))?;
         let count = usize::try_from(count).unwrap_or_default();
-        // Few hits are sorted, which is faster than to walk all rows in the order of time; of many, the
-        // first of a walk are soon found.
-        let walk = if count > COUNTED { "" } else { "+" };
+        let newest = statement.newest(count);
         let order = match query.order {
-            Order::Newest => format!("{walk}{} DESC", statement.key()),
-            Order::Oldest => format!("{walk}{}", statement.key()),
+            Order::Oldest => newest.trim_end_matches(" DESC").to_owned(),
+            Order::Newest => newest,
             Order::Longest => LONGEST.to_owned(),
             Order::Largest => LARGEST.to_owned(),
         };
@@ -303,14 +313,22 @@ impl Index {
     }
 
     fn by_name(&self, statement: &mut Statement, kind: i64, part: &str) -> Result<(), PageError> {
-        let part = text::shortened(&part.trim().to_lowercase());
+        let part = part.trim();
+        let quoted = part
+            .strip_prefix('"')
+            .and_then(|part| part.strip_suffix('"'));
+        let condition = match quoted {
+            Some(_) => "folded = ?",
+            None => "instr(folded, ?) > 0",
+        };
+        let part = text::shortened(&quoted.unwrap_or(part).to_lowercase());
         if part.is_empty() {
             return Ok(());
         }
         let connection = self.reader();
-        let mut names = connection.prepare_cached(
-            "SELECT id FROM name WHERE kind = ? AND instr(folded, ?) > 0 LIMIT ?",
-        )?;
+        let mut names = connection.prepare_cached(&format!(
+            "SELECT id FROM name WHERE kind = ? AND {condition} LIMIT ?"
+        ))?;
         let names: Vec<String> = names
             .query_map(rusqlite::params![kind, part, NAMES as i64], |row| {
                 row.get::<_, i64>(0)
@@ -371,6 +389,13 @@ fn by_facts(statement: &mut Statement, query: &Query) {
         let code = Box::new(query.code.clone()) as Box<dyn ToSql>;
         statement.add("r.code = ? AND r.n = 0", [code]);
     }
+    if !query.kind.is_empty() {
+        let kind = Box::new(query.kind.trim().to_owned()) as Box<dyn ToSql>;
+        statement.add(
+            "rtrim(substr(r.kind, 1, instr(r.kind || ';', ';') - 1)) = ?",
+            [kind],
+        );
+    }
 }
 
 fn hit(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hit> {
@@ -410,6 +435,7 @@ impl std::fmt::Display for Query {
             ("direction", &self.direction),
             ("outcome", &self.outcome),
             ("reason code", &self.code),
+            ("file type", &self.kind),
         ];
         let mut asked = asked.into_iter().filter(|(_, value)| !value.is_empty());
         let Some((name, value)) = asked.next() else {

@@ -116,6 +116,50 @@ fn names_and_texts_are_found_whatever_their_case() {
 }
 
 #[test]
+fn a_name_in_quotes_is_all_of_it_and_a_value_has_as_many_hits_as_it_says() {
+    let mut rows = vec![
+        row("a", "2026-01-05T08:00:00Z", "1", "Ann"),
+        row("b", "2026-01-05T09:00:00Z", "2", "ANN"),
+        row("c", "2026-01-05T10:00:00Z", "3", "Anna"),
+        row("d", "2026-01-05T11:00:00Z", "4", "\"Q\""),
+    ];
+    rows[2].content_type = Some("text/plain; charset=utf-8".to_owned());
+    rows[3].content_type = Some("text/plain".to_owned());
+    let index = filled(vec![segment(1, vec![], rows)]);
+    let agent = |agent: &str| Query {
+        agent: agent.to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, agent("ann")), ["c", "b", "a"]);
+    assert_eq!(ids(&index, agent("\"ann\"")), ["b", "a"]);
+    let kind = Query {
+        kind: "text/plain".to_owned(),
+        ..Query::default()
+    };
+    assert_eq!(ids(&index, kind), ["d", "c"]);
+
+    let facets = index.facets(&Query::default(), 4).unwrap();
+    let of = |field: &str| {
+        let facet = facets.iter().find(|facet| facet.field == field).unwrap();
+        let values = facet.values.iter();
+        let each = values.map(|value| (value.label.as_str(), value.count));
+        each.collect::<Vec<_>>()
+    };
+    assert_eq!(of("agent"), [("Ann", 2), ("\"Q\"", 1), ("Anna", 1)]);
+    assert_eq!(of("kind"), [("text/plain", 2)]);
+    for value in facets
+        .iter()
+        .find(|facet| facet.field == "agent")
+        .unwrap()
+        .values
+        .iter()
+    {
+        let found = ids(&index, agent(&value.value)).len() as u64;
+        assert_eq!(found, value.count, "{}", value.value);
+    }
+}
+
+#[test]
 fn orders_and_days_are_obeyed() {
     let index = three();
     let query = |order| Query {

@@ -12,7 +12,7 @@ use recording_host_metadata::restore::Row;
 use recording_host_sink::{Body, BodySender};
 
 use crate::{
-    Package, Page, PageError, Query, Selection,
+    Indexed, Package, Page, PageError, Query, Selection,
     media::sent,
     respond::{Answer, streamed},
 };
@@ -22,44 +22,52 @@ const CHUNK: usize = 64 << 10;
 
 pub(super) async fn of_search(
     page: &Arc<Page>,
+    of: &Arc<Indexed>,
     query: Query,
     who: &str,
 ) -> Result<Answer, PageError> {
-    let selection = Selection::of_search(&page.archive, &page.index, query).await?;
-    package(page, selection, who)
+    let selection = Selection::of_search(&of.archive, &of.index, query).await?;
+    package(page, of, selection, who)
 }
 
 pub(super) async fn of_conversation(
     page: &Arc<Page>,
+    of: &Arc<Indexed>,
     id: &str,
     who: &str,
 ) -> Result<Answer, PageError> {
     let ids = [id.to_owned()];
-    let selection = Selection::of_conversations(&page.archive, &page.index, &ids).await?;
-    package(page, selection, who)
+    let selection = Selection::of_conversations(&of.archive, &of.index, &ids).await?;
+    package(page, of, selection, who)
 }
 
 pub(super) async fn of_recording(
     page: &Arc<Page>,
+    of: &Arc<Indexed>,
     row: &Row,
     who: &str,
 ) -> Result<Answer, PageError> {
     let row = row.clone();
-    let selection = Selection::of_recording(&page.archive, &page.index, row).await?;
-    package(page, selection, who)
+    let selection = Selection::of_recording(&of.archive, &of.index, row).await?;
+    package(page, of, selection, who)
 }
 
-fn package(page: &Arc<Page>, selection: Selection, who: &str) -> Result<Answer, PageError> {
+fn package(
+    page: &Arc<Page>,
+    of: &Arc<Indexed>,
+    selection: Selection,
+    who: &str,
+) -> Result<Answer, PageError> {
     if selection.conversations()? == 0 {
         return Err(PageError::Missing("what was asked for".to_owned()));
     }
-    let (page, who) = (Arc::clone(page), who.to_owned());
+    let (page, of, who) = (Arc::clone(page), Arc::clone(of), who.to_owned());
     let (feed, body) = Body::channel();
     let feed = Arc::new(feed);
     let into = io::BufWriter::with_capacity(CHUNK, Feed(Arc::clone(&feed)));
     tokio::spawn(async move {
         let package = Package {
-            archive: &page.archive,
+            archive: &of.archive,
             selection: &selection,
             made: Timestamp::now(),
         };

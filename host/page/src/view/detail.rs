@@ -40,7 +40,7 @@ pub(crate) fn detail(detail: &Detail<'_>) -> Markup {
         article.card id="detail" {
             header {
                 div {
-                    h1 { (cut(&began, 30)) }
+                    h1 { time datetime=(row.start) { (cut(&began, 30)) } " " span.zone.dim { "UTC" } }
                     span.dim {
                         @if let Some(way) = &row.direction { (cut(way, 20)) ", " }
                         @match &row.content_type {

@@ -4,11 +4,12 @@ use maud::{Markup, html};
 
 use super::{
     View, layout,
-    words::{bytes, clock, cut, escaped, instant, number},
+    words::{bytes, clock, cut, escaped, instant, number, stamp},
 };
 use crate::{
     Hit, Order, Query, Results,
-    index::{COUNTED, OUTCOMES, PAGE},
+    index::{COUNTED, Facet, OUTCOMES, PAGE},
+    route::LINKED,
 };
 
 const ORDERS: [(Order, &str, &str); 4] = [
@@ -19,7 +20,12 @@ const ORDERS: [(Order, &str, &str); 4] = [
 ];
 
 /// The page of recordings, perhaps with the details of one.
-pub(crate) fn recordings(query: &Query, results: &Results, detail: Option<&Markup>) -> Markup {
+pub(crate) fn recordings(
+    query: &Query,
+    results: &Results,
+    facets: Option<&[Facet]>,
+    detail: Option<&Markup>,
+) -> Markup {
     layout(
         "Recordings",
         View::Recordings,
@@ -28,7 +34,7 @@ pub(crate) fn recordings(query: &Query, results: &Results, detail: Option<&Marku
             div.split {
                 section.card.listing aria-label="Recordings" {
                     (form(query))
-                    (hits(query, results))
+                    (hits(query, results, facets))
                 }
                 @match detail {
                     Some(detail) => (detail),
@@ -52,6 +58,7 @@ fn form(query: &Query) -> Markup {
         &query.wrap_up,
         &query.direction,
         &query.code,
+        &query.kind,
     ];
     html! {
         form.find method="post" action="/recordings" role="search" {
@@ -80,6 +87,7 @@ fn form(query: &Query) -> Markup {
                     (text("queue", "Queue", &query.queue))
                     (text("wrap_up", "Wrap-up code", &query.wrap_up))
                     (text("code", "Reason code", &query.code))
+                    (text("kind", "File type", &query.kind))
                     label { span { "Direction" } select name="direction" {
                         option value="" { "either" }
                         @for way in ["inbound", "outbound"] {
@@ -92,13 +100,14 @@ fn form(query: &Query) -> Markup {
     }
 }
 
-fn hits(query: &Query, results: &Results) -> Markup {
+fn hits(query: &Query, results: &Results, facets: Option<&[Facet]>) -> Markup {
     html! {
         div id="results" aria-busy="false" {
+            @if let Some(found) = facets { (super::facets::facets(query, results, found)) }
             @if results.hits.is_empty() { div.in { p { "Nothing matches." } } } @else {
                 table.list.cards {
                     thead { tr {
-                        th scope="col" { "Began (UTC)" }
+                        th scope="col" { "Began (" span.zone { "UTC" } ")" }
                         th scope="col" { "With" }
                         th scope="col" { "Agent" }
                         th.w scope="col" { "Kind" }
@@ -109,7 +118,7 @@ fn hits(query: &Query, results: &Results) -> Markup {
                     tbody { @for hit in &results.hits { (row(hit)) } }
                 }
             }
-            (pages(query, results))
+            (foot(query, results, facets.is_some()))
         }
     }
 }
@@ -132,7 +141,7 @@ fn row(hit: &Hit) -> Markup {
     let known = OUTCOMES.contains(&hit.outcome.as_str());
     html! {
         tr aria-selected="false" {
-            td { a.open href=(link) { time { (instant(hit.start_ms)) } } }
+            td { a.open href=(link) { time datetime=(stamp(hit.start_ms)) { (instant(hit.start_ms)) } } }
             td {
                 (arrow) @if let Some(way) = hit.direction { span.vh { " " (way) } }
                 " " (cut(with, 40))
@@ -148,11 +157,21 @@ fn row(hit: &Hit) -> Markup {
     }
 }
 
-/// The foot of the list: the count, and the pages before and after. The query goes along in the form, so
-/// that it is in no address.
-fn pages(query: &Query, results: &Results) -> Markup {
+/// What is asked, as fields of a form, so that it is in no address; all but one field.
+pub(super) fn asked(query: &Query, facets: bool, but: &str) -> Markup {
+    let fields = fields(query).into_iter();
+    let fields = fields.chain([("facets", if facets { "1" } else { "" })]);
+    html! {
+        @for (name, value) in fields {
+            @if !value.is_empty() && name != but { input type="hidden" name=(name) value=(value); }
+        }
+    }
+}
+
+/// The fields of a search, as the form names them.
+fn fields(query: &Query) -> [(&'static str, &str); 13] {
     let order = ORDERS.iter().find(|(order, ..)| *order == query.order);
-    let fields = [
+    [
         ("q", query.text.as_str()),
         ("number", &query.number),
         ("exact", if query.exact { "1" } else { "" }),
@@ -164,38 +183,60 @@ fn pages(query: &Query, results: &Results) -> Markup {
         ("direction", &query.direction),
         ("outcome", &query.outcome),
         ("code", &query.code),
+        ("kind", &query.kind),
         ("order", order.map_or("", |(_, value, _)| value)),
-    ];
+    ]
+}
+
+/// The address of a search, if it has nothing that tells of a person.
+fn link(query: &Query) -> Option<String> {
+    let mut address = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields(query) {
+        match value.is_empty() {
+            true => {}
+            false if LINKED.contains(&name) => {
+                address.append_pair(name, value);
+            }
+            false => return None,
+        }
+    }
+    let address = address.finish();
+    (!address.is_empty()).then(|| format!("/recordings?{address}"))
+}
+
+/// The foot of the list: the count, the pages before and after, and what can be made of all hits.
+fn foot(query: &Query, results: &Results, facets: bool) -> Markup {
     let last = query.skip + results.hits.len();
     let count = match results.count > COUNTED {
         true => format!("{}+", number(COUNTED as u64)),
         false => number(results.count as u64),
     };
     let more = results.hits.len() == PAGE && last < results.count.min(COUNTED);
-    let asked = html! {
-        @for (name, value) in fields {
-            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
-        }
-    };
+    let before = query.skip.saturating_sub(PAGE);
     html! {
         form.page.foot method="post" action="/recordings" {
-            (asked)
-            span.dim id="count" {
+            (asked(query, facets, ""))
+            span.dim id="count" tabindex="-1" {
                 @if results.hits.is_empty() { "0 of " (count) } @else {
                     (number(query.skip as u64 + 1)) "–" (number(last as u64)) " of " (count)
                 }
             }
-            span {
-                button name="skip" value=(query.skip.saturating_sub(PAGE)) disabled[query.skip == 0] { "Back" }
-                " "
-                button name="skip" value=(last) disabled[!more] { "Next" }
+            span.some {
+                @if let Some(link) = link(query) { a id="link" href=(link) { "Link to this search" } }
+                button name="facets" value=(if facets { "" } else { "1" }) aria-pressed=(facets) data-of="facets" { "Narrow down" }
+                button name="skip" value=(before) disabled[query.skip == 0] data-of="back" { "Back" }
+                button name="skip" value=(last) disabled[!more] data-of="next" { "Next" }
             }
         }
         @if !results.hits.is_empty() {
             form.foot method="post" action="/evidence" {
-                (asked)
-                span.dim { "All of these with their receipts, as a zip" }
-                button { "Evidence" }
+                (asked(query, false, ""))
+                span.dim { "All of these: with recordings and receipts as a zip, or their rows" }
+                span.some {
+                    button { "Evidence" }
+                    button formaction="/rows" name="format" value="csv" { "CSV" }
+                    button formaction="/rows" name="format" value="jsonl" { "JSON Lines" }
+                }
             }
         }
     }

@@ -61,6 +61,12 @@ pub(super) fn instant(ms: i64) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// A time as programs read it.
+pub(super) fn stamp(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// A text of the archive, cut.
 pub(super) fn cut(text: &str, length: usize) -> String {
     let mut short: String = printable(text).chars().take(length).collect();
@@ -89,6 +95,7 @@ mod tests {
         assert_eq!(time(Duration::from_millis(119_900)), "119 s");
         assert_eq!(time(Duration::from_secs(7199)), "119 min");
         assert_eq!(instant(0), "1970-01-01 00:00:00");
+        assert_eq!(stamp(0), "1970-01-01T00:00:00Z");
         assert_eq!(cut("abcd", 3), "abc…");
         assert_eq!(escaped("a/b"), "a%2Fb");
     }
