@@ -14,6 +14,7 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod samples;
 mod schema;
 pub mod secret;
 #[cfg_attr(
@@ -50,6 +51,7 @@ use serde_json::Value;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
 use notify::NotifierConfig;
+pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::ComponentOrigin;
@@ -60,6 +62,7 @@ use crate::secret::Backend;
 use limits::{RawLimits, check_prices};
 use recording_host_engine::{
     plan::Prices,
+    preview::{SinkPreview, SinkRules, preview},
     run::{Concurrency, Pipeline, SourceConfig},
 };
 use recording_host_http::{Limiters, Throttle};
@@ -80,6 +83,7 @@ pub struct Config {
     notify: BTreeMap<String, NotifierConfig>,
     throttle: Throttle,
     prices: Option<Prices>,
+    tests: Vec<Sample>,
     /// The `type` of each source and sink, by its key.
     types: BTreeMap<String, String>,
     positions: Positions,
@@ -116,6 +120,9 @@ struct RawConfig {
     #[serde(default)]
     #[schemars(schema_with = "notify::schema")]
     notify: BTreeMap<String, Value>,
+    /// Conversations that `test` tries this configuration on, and what is expected of each.
+    #[serde(default)]
+    tests: Vec<samples::RawSample>,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -278,8 +285,10 @@ impl Config {
                 ));
             }
         }
+        let tests = samples::checked("tests", raw.tests, &sources, &sinks)?;
         Ok(Config {
             data_dir: raw.data_dir,
+            tests,
             concurrency: raw.concurrency,
             secrets,
             sources,
@@ -364,6 +373,41 @@ impl Config {
             pipelines.push(pipeline);
         }
         Ok(pipelines)
+    }
+
+    /// The samples of its own key `tests`.
+    #[must_use]
+    pub fn tests(&self) -> &[Sample] {
+        &self.tests
+    }
+
+    /// Reads samples from a file: a table with `tests` in YAML or TOML, or, with the ending `.jsonl`, rows
+    /// of an archive as JSON Lines.
+    ///
+    /// # Errors
+    /// [`Error`] names the key, with its line and column.
+    pub fn samples(&self, path: &Path) -> Result<Vec<Sample>, Error> {
+        Ok(samples::load(path, &self.sources, &self.sinks)?)
+    }
+
+    /// What a run would do with a sample in each sink that takes its source; with `privacy`, after personal
+    /// values are taken out.
+    ///
+    /// # Errors
+    /// The row of the sample cannot be written.
+    pub fn preview(
+        &self,
+        sample: &Sample,
+        privacy: bool,
+    ) -> std::io::Result<BTreeMap<String, SinkPreview>> {
+        let sinks = self
+            .sinks
+            .iter()
+            .filter(|(_, sink)| sink.takes(&sample.source));
+        let sinks: Vec<SinkRules> = sinks.map(|(name, sink)| sink.rules(name)).collect();
+        let source = self.sources.get(&sample.source).filter(|_| privacy);
+        let privacy = source.map(|(_, source)| source.privacy.clone());
+        preview(&sample.input, &privacy.unwrap_or_default(), &sinks)
     }
 
     /// The throttle of all its pipelines.
