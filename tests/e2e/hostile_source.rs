@@ -186,6 +186,27 @@ async fn a_source_that_ends_badly_costs_itself_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs componentize-qjs, which tests/run installs"]
+async fn a_source_that_fails_before_it_begins_costs_itself_and_no_other() {
+    let hostile = Hostile::new().await;
+    let evil = hostile.source(json!({ "mode": "start" }));
+    let sources = json!({ "evil": evil, "good": hostile.source(json!({ "ids": ["g-1"] })) });
+    let ran = hostile.command("start", &sources, &["run"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.said);
+    assert!(ran.said.contains("sources.evil"), "{}", ran.said);
+    assert!(ran.said.contains("failed in `start`"), "{}", ran.said);
+    let out = files(&hostile.folder.path().join("start/out"));
+    assert!(
+        out.values().any(|body| body.ends_with(b"of=g-1r")),
+        "{}",
+        ran.said
+    );
+    let alone = json!({ "evil": evil });
+    let ran = hostile.command("alone", &alone, &["run"]).await;
+    assert_eq!(ran.code, Some(2), "{}", ran.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs componentize-qjs, which tests/run installs"]
 async fn texts_times_sizes_and_results_of_any_kind_are_bounded_and_told() {
     let hostile = Hostile::new().await;
     let notes = json!(["\u{1b}[31mred\u{7}x\nerror: sources.good: all recordings are lost\r\rok",

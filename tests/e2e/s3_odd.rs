@@ -326,3 +326,61 @@ async fn credentials_that_expire_in_the_middle_of_an_upload_are_fetched_anew() {
     let stored = odd.objects.lock().unwrap();
     assert!(stored.values().any(|object| object.len() == LARGE + 4));
 }
+
+/// A home whose profile `archive` is logged in to AWS by single sign-on, with a token that ends then.
+fn signed_on(home: &std::path::Path, until: &str) {
+    let cache = home.join(".aws/sso/cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    let config = "[profile archive]\nregion = eu-west-1\nsso_session = archive\nsso_account_id = 111122223333\n\
+        sso_role_name = archivist\n[sso-session archive]\nsso_region = eu-west-1\n\
+        sso_start_url = https://calls.awsapps.com/start\n";
+    std::fs::write(home.join(".aws/config"), config).unwrap();
+    let token = json!({ "accessToken": "hush-token", "expiresAt": until, "region": "eu-west-1",
+        "startUrl": "https://calls.awsapps.com/start" });
+    // Its name is the sha1 of the session's name.
+    let name = "ebfb55f4432b592119a10592e4f26272cc72359e.json";
+    std::fs::write(cache.join(name), token.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_of_single_sign_on_gives_credentials_or_says_that_it_must_log_in() {
+    let (odd, url) = Odd::start(|_| None).await;
+    let portal = crate::support::answering(|request| async move {
+        let token = request.headers().get("x-amz-sso_bearer_token");
+        let known = token.is_some_and(|token| token == "hush-token");
+        let asked = request.uri().to_string();
+        let rights = asked.starts_with("/federation/credentials")
+            && asked.contains("role_name=archivist")
+            && asked.contains("account_id=111122223333");
+        let answer = json!({ "roleCredentials": { "accessKeyId": "SSOKEY", "secretAccessKey": "hush-hush",
+            "sessionToken": "hush-session", "expiration": 4_102_444_800_000_u64 } });
+        let status = if known && rights { 200 } else { 401 };
+        let answer = hyper::Response::builder().status(status).body(answer.to_string().into());
+        answer.unwrap()
+    })
+    .await;
+    let calls = vec![(
+        crate::cases::row(1),
+        vec![crate::cases::Recording::call(1, 0)],
+    )];
+    let mut cloud = crate::cases::Cloud::honest(calls).await;
+    let home = cloud.folder(".");
+    let shown = home.display().to_string();
+    cloud.environment = vec![("HOME", shown), ("AWS_ENDPOINT_URL_SSO", portal)];
+    let mut lake = keys(&url);
+    lake["credentials"] = json!({ "profile": "archive" });
+    cloud.sinks = json!({ "lake": lake });
+
+    signed_on(&home, "2020-01-01T00:00:00Z");
+    let checked = cloud.command("check", &[]).await;
+    assert_ne!(checked.code, Some(0), "{checked:?}");
+    let said = format!("{checked:?}");
+    assert!(said.contains("sso"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
+
+    signed_on(&home, "2099-01-01T00:00:00Z");
+    let ran = cloud.command("run", &[]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(odd.count(|asked| asked.signed_by == "SSOKEY") > 0);
+    assert_eq!(odd.count(|asked| asked.signed_by != "SSOKEY"), 0);
+}

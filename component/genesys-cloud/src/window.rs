@@ -27,6 +27,9 @@ const SHORTEST: u64 = 60_000;
 const WALKS: u32 = 3;
 /// The vendor refuses queries with more hits.
 const MOST_HITS: u64 = 100_000;
+/// No organization has more conversations in a day: a higher count is an error of the answer, and halving
+/// the query until it fits would take thousands of requests.
+const MOST_IN_A_DAY: u64 = 100_000_000;
 
 /// The state of a window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -148,18 +151,28 @@ impl Window {
         if let Err(RequestError::TooLarge(limit)) = answer {
             return Ok(self.too_large(limit, options));
         }
-        let page = match api::success(answer)? {
+        let mut page = match api::success(answer)? {
             Ok(response) => analytics::Page::read(&response)?,
             Err(refusal) if refusal.too_wide() && self.until - self.from > SHORTEST => {
                 return Ok(self.halve(options));
             }
             Err(refusal) => return Err(refusal.into()),
         };
+        let count = page.total_hits;
+        page.total_hits = count.filter(|hits| *hits <= MOST_IN_A_DAY);
         if page.total_hits.is_some_and(|hits| hits > MOST_HITS) && self.until - self.from > SHORTEST
         {
             return Ok(self.halve(options));
         }
-        Ok(self.read(page, options, now))
+        let impossible = count.filter(|_| page.total_hits.is_none() && self.tally.pages == 0);
+        let interval = self.interval();
+        let mut step = self.read(page, options, now);
+        if let Some(hits) = impossible {
+            step.warn(format!(
+                "the vendor counts {hits} conversations in {interval}, which cannot be: the pages are read until one is not full"
+            ));
+        }
+        Ok(step)
     }
 
     /// Hands over the conversations of a page, and continues.

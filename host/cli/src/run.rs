@@ -107,15 +107,16 @@ impl Run {
         watching.ready();
         let mut reloaded = false;
         let results = loop {
-            let Loaded { config, pipelines } = &mut loaded;
-            let pipelines = pipelines.drain(..);
+            let pipelines = std::mem::take(&mut loaded.pipelines).into_iter();
+            let failed = std::mem::take(&mut loaded.failed);
+            let config = &loaded.config;
             control.steer(config.throttle());
             let watched = |pipeline: Pipeline| {
                 let seen = control.subscriber(pipeline.name());
                 let pipeline = pipeline.drain_when(control.drain()).subscribe(seen);
                 limits.over(watching.over(pipeline, config, clock))
             };
-            let runs = Runs::start(pipelines.map(watched).collect(), reloaded);
+            let runs = Runs::start(pipelines.map(watched).collect(), failed, reloaded);
             let ended = runs
                 .until(self, clock, watching, &limits, &control, &mut requests)
                 .await;
@@ -213,13 +214,17 @@ impl Run {
     }
 
     async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
-        let pipelines = config.pipelines(clock).await?;
+        let (pipelines, failed) = config.usable_pipelines(clock).await?;
         let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
             true => Ok(pipeline.follow()),
             false => self.part.of(pipeline),
         });
         let pipelines = pipelines.collect::<std::result::Result<_, Error>>()?;
-        Ok(Loaded { config, pipelines })
+        Ok(Loaded {
+            config,
+            pipelines,
+            failed,
+        })
     }
 
     /// The pipelines with what the arguments ask of the first run alone, and not again after a reload.

@@ -52,13 +52,30 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The error, without its position.
+    fn bare(&self) -> &Self {
+        match self {
+            ConfigError::Placed { error, .. } => error.bare(),
+            bare => bare,
+        }
+    }
+
+    /// Returns true if a component failed while it was asked, rather than what the configuration says of it.
+    pub(crate) fn is_trap(&self) -> bool {
+        matches!(
+            self.bare(),
+            ConfigError::Component {
+                source: SandboxError::Trap { .. },
+                ..
+            }
+        )
+    }
+}
+
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
-        let mut of = &error;
-        while let ConfigError::Placed { error, .. } = of {
-            of = error;
-        }
-        let at = match of {
+        let at = match error.bare() {
             ConfigError::Key { at, .. } | ConfigError::Component { at, .. } => Some(at.clone()),
             _ => None,
         };

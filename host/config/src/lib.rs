@@ -62,7 +62,6 @@ use crate::secret::Backend;
 use limits::{RawLimits, check_prices};
 use recording_host_engine::{
     plan::Prices,
-    preview::{SinkPreview, SinkRules, preview},
     run::{Concurrency, Pipeline, SourceConfig},
 };
 use recording_host_http::{Limiters, Throttle};
@@ -350,64 +349,64 @@ impl Config {
         let mut pipelines = Vec::new();
         // Sources with one client share the vendor's limit for it.
         let limiters = Limiters::default();
-        for (name, (origin, source)) in &self.sources {
-            let (load, of) = (origin.clone(), name.clone());
-            // Compiling takes a second: not on a thread that others wait for.
-            let loading = tokio::task::spawn_blocking(move || load.load(&of)).await;
-            let component = match loading {
-                Ok(component) => component?,
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-            };
-            source::check_options(name, source, &component, clock)?;
-            let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
-                .clock(clock)
-                .limiters(&limiters)
-                .throttle(&self.throttle)
-                .concurrency(self.concurrency);
-            for (sink_name, sink) in &self.sinks {
-                if sink.takes(name) {
-                    let made = sink.sink(&self.secrets).await?;
-                    pipeline = pipeline.bind(sink.binding(sink_name, made));
-                }
-            }
-            pipelines.push(pipeline);
+        for name in self.sources.keys() {
+            pipelines.push(self.pipeline(name, clock, &limiters).await?);
         }
         Ok(pipelines)
     }
 
-    /// The samples of its own key `tests`.
-    #[must_use]
-    pub fn tests(&self) -> &[Sample] {
-        &self.tests
-    }
-
-    /// Reads samples from a file: a table with `tests` in YAML or TOML, or, with the ending `.jsonl`, rows
-    /// of an archive as JSON Lines.
+    /// As [`pipelines`](Self::pipelines), but a source whose component fails while it is asked whether it accepts its
+    /// options costs itself alone: it comes by name, with its error, beside the pipelines of the others.
     ///
     /// # Errors
-    /// [`Error`] names the key, with its line and column.
-    pub fn samples(&self, path: &Path) -> Result<Vec<Sample>, Error> {
-        Ok(samples::load(path, &self.sources, &self.sinks)?)
-    }
-
-    /// What a run would do with a sample in each sink that takes its source; with `privacy`, after personal
-    /// values are taken out.
-    ///
-    /// # Errors
-    /// The row of the sample cannot be written.
-    pub fn preview(
+    /// As there, or if all components fail.
+    pub async fn usable_pipelines(
         &self,
-        sample: &Sample,
-        privacy: bool,
-    ) -> std::io::Result<BTreeMap<String, SinkPreview>> {
-        let sinks = self
-            .sinks
-            .iter()
-            .filter(|(_, sink)| sink.takes(&sample.source));
-        let sinks: Vec<SinkRules> = sinks.map(|(name, sink)| sink.rules(name)).collect();
-        let source = self.sources.get(&sample.source).filter(|_| privacy);
-        let privacy = source.map(|(_, source)| source.privacy.clone());
-        preview(&sample.input, &privacy.unwrap_or_default(), &sinks)
+        clock: Clock,
+    ) -> Result<(Vec<Pipeline>, Vec<(String, Error)>), Error> {
+        let (mut pipelines, mut failed) = (Vec::new(), Vec::new());
+        let limiters = Limiters::default();
+        for name in self.sources.keys() {
+            let made = self.pipeline(name, clock, &limiters).await;
+            match made.map_err(|error| self.positions.locate(error)) {
+                Ok(pipeline) => pipelines.push(pipeline),
+                Err(error) if error.is_trap() => failed.push((name.clone(), Error::from(error))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match failed.pop() {
+            Some((_, error)) if pipelines.is_empty() => Err(error),
+            last => Ok((pipelines, failed.into_iter().chain(last).collect())),
+        }
+    }
+
+    async fn pipeline(
+        &self,
+        name: &str,
+        clock: Clock,
+        limiters: &Limiters,
+    ) -> Result<Pipeline, ConfigError> {
+        let (origin, source) = &self.sources[name];
+        let (load, of) = (origin.clone(), name.to_owned());
+        // Compiling takes a second: not on a thread that others wait for.
+        let loading = tokio::task::spawn_blocking(move || load.load(&of)).await;
+        let component = match loading {
+            Ok(component) => component?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        source::check_options(name, source, &component, clock)?;
+        let mut pipeline = Pipeline::new(name, source.clone(), component, &self.data_dir)
+            .clock(clock)
+            .limiters(limiters)
+            .throttle(&self.throttle)
+            .concurrency(self.concurrency);
+        for (sink_name, sink) in &self.sinks {
+            if sink.takes(name) {
+                let made = sink.sink(&self.secrets).await?;
+                pipeline = pipeline.bind(sink.binding(sink_name, made));
+            }
+        }
+        Ok(pipeline)
     }
 
     /// The throttle of all its pipelines.

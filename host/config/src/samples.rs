@@ -6,15 +6,15 @@ use std::{collections::BTreeMap, path::Path};
 
 use jiff::Timestamp;
 use recording_host_engine::{
-    preview::{PreviewInput, PreviewRecording},
+    preview::{PreviewInput, PreviewRecording, SinkPreview, SinkRules, preview},
     run::SourceConfig,
 };
-use recording_host_model::{Conversation, Direction, Party, route};
+use recording_host_model::{Conversation, Direction, Error, Party, route};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ComponentOrigin, ConfigError, SinkConfig, key, parse, text};
+use super::{ComponentOrigin, Config, ConfigError, SinkConfig, key, parse, text};
 
 /// The most bytes of a file of rows.
 const LARGEST: u64 = 64 << 20;
@@ -182,12 +182,45 @@ struct RawFile {
     tests: Vec<RawSample>,
 }
 
+impl Config {
+    /// The samples of its own key `tests`.
+    #[must_use]
+    pub fn tests(&self) -> &[Sample] {
+        &self.tests
+    }
+
+    /// Reads samples from a file: a table with `tests` in YAML or TOML, or, with the ending `.jsonl`, rows
+    /// of an archive as JSON Lines.
+    ///
+    /// # Errors
+    /// [`Error`] names the key, with its line and column.
+    pub fn samples(&self, path: &Path) -> Result<Vec<Sample>, Error> {
+        Ok(load(path, &self.sources, &self.sinks)?)
+    }
+
+    /// What a run would do with a sample in each sink that takes its source; with `privacy`, after personal
+    /// values are taken out.
+    ///
+    /// # Errors
+    /// The row of the sample cannot be written.
+    pub fn preview(
+        &self,
+        sample: &Sample,
+        privacy: bool,
+    ) -> std::io::Result<BTreeMap<String, SinkPreview>> {
+        let sinks = self
+            .sinks
+            .iter()
+            .filter(|(_, sink)| sink.takes(&sample.source));
+        let sinks: Vec<SinkRules> = sinks.map(|(name, sink)| sink.rules(name)).collect();
+        let source = self.sources.get(&sample.source).filter(|_| privacy);
+        let privacy = source.map(|(_, source)| source.privacy.clone());
+        preview(&sample.input, &privacy.unwrap_or_default(), &sinks)
+    }
+}
+
 /// Reads a file of samples.
-pub(super) fn load(
-    path: &Path,
-    sources: &Sources,
-    sinks: &Sinks,
-) -> Result<Vec<Sample>, ConfigError> {
+fn load(path: &Path, sources: &Sources, sinks: &Sinks) -> Result<Vec<Sample>, ConfigError> {
     if path.extension().is_some_and(|ending| ending == "jsonl") {
         return rows(path, sources, sinks);
     }

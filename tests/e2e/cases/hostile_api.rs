@@ -171,7 +171,7 @@ async fn limits_and_counts_that_are_out_of_bounds_stop_nobody() {
         .await;
         cloud.run().await.complete(2);
     }
-    for hits in [json!(-1), json!(1e300), json!("many")] {
+    for hits in [json!(-1), json!(1e300), json!(u64::MAX), json!("many")] {
         let told = hits.clone();
         let cloud = Cloud::start(two(), move |ask| match ask {
             Ask::Page(mut page) => {

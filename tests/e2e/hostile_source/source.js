@@ -16,7 +16,8 @@ function describe() {
 }
 
 function start(text, purpose) {
-  const { url } = JSON.parse(text);
+  const { url, mode } = JSON.parse(text);
+  if (mode === "start") misbehave("trap");
   const { name, conversations } = purpose.val ?? { name: "check" };
   const data = { name, todo: conversations?.map(({ id }) => id) };
   const origins = [{ url, role: "media" }, { url, role: "api" }];

@@ -423,7 +423,8 @@ fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it()
 
 #[test]
 fn what_a_job_does_not_bring_is_searched_by_the_query() {
-    let options = r#"{"region":"mypurecloud.ie","names":false,"search":"job","mode":"metadata_only"}"#;
+    let options =
+        r#"{"region":"mypurecloud.ie","names":false,"search":"job","mode":"metadata_only"}"#;
     let rows: Vec<Value> = (0..5).map(|n| row(n, FROM + n * 1000)).collect();
     let mut vendor = Rows::new(rows.clone());
     let mut drive = start(options, days(1));

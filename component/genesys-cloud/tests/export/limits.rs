@@ -406,3 +406,40 @@ fn whose_sessions_are_whose_is_asked_for_in_smaller_groups() {
             .all(|(id, agents)| *agents == format!("u-{id}"))
     );
 }
+
+#[test]
+fn a_count_that_cannot_be_costs_no_request() {
+    let searched = |count: Option<u64>| {
+        let mut vendor = Rows::new((0..30).map(|n| row(n, FROM + n * 1000)).collect());
+        let mut drive = start(OPTIONS, days(1));
+        let mut queries = 0;
+        run(&mut drive, |request, _| {
+            let is_query = request.url.ends_with("/query");
+            let mut answer = vendor.answer(request)?;
+            if is_query {
+                queries += 1;
+                if let Some(count) = count {
+                    let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+                    body["totalHits"] = json!(count);
+                    answer.body = body.to_string().into_bytes();
+                }
+            }
+            Ok(answer)
+        });
+        let notes = drive.notes.into_iter().map(|note| note.text);
+        (
+            drive.conversations.len(),
+            queries,
+            notes.collect::<Vec<_>>(),
+        )
+    };
+    let (found, queries, _) = searched(None);
+    for count in [u64::MAX, 100_000_001] {
+        let (same, asked, notes) = searched(Some(count));
+        assert_eq!((same, asked), (found, queries), "{count}: {notes:?}");
+        assert!(
+            notes.iter().any(|note| note.contains("which cannot be")),
+            "{count}: {notes:?}"
+        );
+    }
+}

@@ -16,6 +16,8 @@ use crate::{control::Server, observe::Watching, signals::Requests, terminal};
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) pipelines: Vec<Pipeline>,
+    /// The sources whose components fail.
+    pub(super) failed: Vec<(String, Error)>,
 }
 
 pub(super) type Result = (String, std::result::Result<Summary, Error>);
@@ -63,14 +65,20 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub(super) fn start(pipelines: Vec<Pipeline>, reloaded: bool) -> Self {
+    pub(super) fn start(
+        pipelines: Vec<Pipeline>,
+        failed: Vec<(String, Error)>,
+        reloaded: bool,
+    ) -> Self {
         let (halt, halted) = watch::channel(false);
         let runs = pipelines.into_iter().map(|pipeline| {
             let name = pipeline.name().to_owned();
             (name, begun(pipeline, halted.clone(), reloaded).boxed())
         });
+        let failed = failed.into_iter();
+        let failed = failed.map(|(name, error)| (name, async { Err(error) }.boxed()));
         Runs {
-            runs: runs.collect(),
+            runs: runs.chain(failed).collect(),
             halt,
         }
     }

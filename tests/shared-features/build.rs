@@ -1,0 +1,3 @@
+//! No code: its dependencies are what it is for.
+
+fn main() {}

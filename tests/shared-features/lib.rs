@@ -1,0 +1,1 @@
+//! No code: this crate is its features.
