@@ -29,7 +29,7 @@ fn config(folder: &Path) -> Value {
                 "type": "filesystem",
                 "path": folder.join("sales"),
                 "condition": { "queues": ["Sales"], "none_of": [{ "direction": "outbound" }] },
-                "layout": { "type": "template", "key": "sales/{queue}/{recording}{part}.{ext}" },
+                "layout": { "type": "template", "key": "sales/{queue}/{conversation}/{recording}{part}.{ext}" },
                 "transcode": { "to": "flac", "original": "drop" },
             },
             "table": { "type": "filesystem", "path": folder.join("table"), "content": ["metadata"],
@@ -70,7 +70,7 @@ async fn samples_are_as_expected_or_each_difference_is_told() {
             "sinks": ["lake", "sales"],
             "keys": {
                 "lake": ["recordings/2026/01/05/c-1/r-1.ogg"],
-                "sales": ["sales/q-1/r-1.flac"],
+                "sales": ["sales/q-1/c-1/r-1.flac"],
             },
             "row": { "direction": "inbound", "duration_ms": 180_000, "tags": [], "outcome": "stored" },
             "removed": ["tags", "attributes.customer_id"],
@@ -93,7 +93,7 @@ async fn samples_are_as_expected_or_each_difference_is_told() {
     let (code, said) = tested(folder, &right, &["--show"]).await;
     assert_eq!(code, Some(0));
     for shown in [
-        "sales: sales/q-1/r-1.flac",
+        "sales: sales/q-1/c-1/r-1.flac",
         "table: not taken",
         "privacy: ani is masked",
     ] {
@@ -105,7 +105,7 @@ async fn samples_are_as_expected_or_each_difference_is_told() {
     let mut wrong = right.clone();
     wrong["tests"][0]["expect"] = json!({
         "sinks": ["lake", "table"],
-        "keys": { "sales": ["sales/q-1/r-1.ogg"] },
+        "keys": { "sales": ["sales/q-1/c-1/r-1.ogg"] },
         "row": { "direction": "outbound", "queue": null },
         "removed": ["ani", "dnis", "attributes.other"],
         "masked": ["agents"],
@@ -115,7 +115,7 @@ async fn samples_are_as_expected_or_each_difference_is_told() {
     for told in [
         "FAILED  a call to Sales goes to both",
         "sinks: lake, sales take it, not lake, table",
-        "keys.sales: sales/q-1/r-1.flac, not sales/q-1/r-1.ogg",
+        "keys.sales: sales/q-1/c-1/r-1.flac, not sales/q-1/c-1/r-1.ogg",
         "row.direction: \"inbound\", not \"outbound\"",
         "row.queue: there is no such column",
         "removed: `ani` is masked",
