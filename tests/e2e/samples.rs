@@ -62,6 +62,7 @@ async fn tested(folder: &Path, config: &Value, arguments: &[&str]) -> (Option<i3
 
 #[tokio::test(flavor = "multi_thread")]
 async fn samples_are_as_expected_or_each_difference_is_told() {
+    // Long: one configuration, and all that is told of it.
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut right = config(folder);
@@ -183,6 +184,7 @@ async fn mistakes_in_samples_are_named_by_their_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_says_of_the_rows_of_an_archive_is_what_the_run_did() {
+    // Long: one archive, compared in all that both tell.
     let harness = Harness::start(Settings {
         conversations: 60,
         ..Settings::default()

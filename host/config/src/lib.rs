@@ -284,10 +284,9 @@ impl Config {
                 ));
             }
         }
-        let tests = samples::checked("tests", raw.tests, &sources, &sinks)?;
         Ok(Config {
             data_dir: raw.data_dir,
-            tests,
+            tests: samples::checked("tests", raw.tests, &sources, &sinks)?,
             concurrency: raw.concurrency,
             secrets,
             sources,
