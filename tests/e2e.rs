@@ -71,6 +71,8 @@ mod memory;
 mod metadata;
 #[path = "e2e/monitoring.rs"]
 mod monitoring;
+#[path = "e2e/names.rs"]
+mod names;
 #[path = "e2e/new_source.rs"]
 mod new_source;
 #[path = "e2e/notify.rs"]
@@ -117,6 +119,8 @@ mod s3_seaweed;
 mod s3_server;
 #[path = "e2e/s3_servers.rs"]
 mod s3_servers;
+#[path = "e2e/samples.rs"]
+mod samples;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/scale.rs"]

@@ -160,9 +160,21 @@ async fn the_guide_on_encryption_works_as_it_stands() {
     works("encrypt.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_on_testing_a_configuration_works_as_it_stands() {
+    works("test-routing.md").await;
+}
+
 #[test]
 fn each_command_of_the_documentation_is_run_or_says_why_it_is_not() {
-    let run: BTreeSet<PathBuf> = ["export", "follow", "verify-and-repair", "encrypt"]
+    let guides = [
+        "export",
+        "follow",
+        "verify-and-repair",
+        "encrypt",
+        "test-routing",
+    ];
+    let run: BTreeSet<PathBuf> = guides
         .map(|guide| Path::new(ROOT).join(format!("docs/guides/{guide}.md")))
         .into();
     let tests = Path::new(ROOT).join("tests");

@@ -1,5 +1,7 @@
 //! Rows are the same in every format, and so are their bytes whenever they are written.
 
+#[path = "metadata/lakes.rs"]
+mod lakes;
 #[path = "metadata/lines.rs"]
 mod lines;
 #[path = "metadata/proven.rs"]

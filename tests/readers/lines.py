@@ -83,6 +83,9 @@ def main():
         if name.startswith(("athena", "trino")):
             sqlglot.parse_one(sql, dialect=name.split("-")[0])
     found = {}
+    # The month has days on which nothing is lost, and days on which something is.
+    lost = {any(present(json.loads(line)["reason"]) for line in path.read_text().splitlines()) for path in files}
+    expect("days without losses and with", lost, {True, False})
 
     types = {name: "VARCHAR" for name in TEXTS} | {
         "size_bytes": "BIGINT",

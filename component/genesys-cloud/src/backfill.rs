@@ -240,7 +240,7 @@ impl Backfill {
         };
         if self.names.is_asking() {
             let mut step = Step::then(self.done());
-            self.names.answered(answer, &mut step)?;
+            self.names.answered(options, answer, &mut step)?;
             step.next = self.ask(options);
             return Ok(step);
         }

@@ -14,7 +14,8 @@ use crate::{
     api::{self, analytics},
     backfill,
     metadata::iso,
-    options::{Options, Search},
+    names,
+    options::{Names, Options, Search},
     page,
 };
 
@@ -30,6 +31,15 @@ pub(crate) struct Estimate {
     until: Timestamp,
     /// True if it is a part of a range that is long enough for jobs.
     large: bool,
+    /// Requests of the search that none of its days makes: look-ups of names in the options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    /// True if the names of this day's ids are to be looked up: nothing is known of them before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unnamed: bool,
+    /// True for the first day of the range.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    first: bool,
     hits: Option<u64>,
     recorded: Option<u64>,
     /// The page that counts, if the first ones are too large.
@@ -49,17 +59,27 @@ fn examples() -> u32 {
 }
 
 /// The initial splits of an estimate of a range.
-pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, SourceError> {
+pub(crate) fn begin(
+    options: &Options,
+    range: TimeRange,
+    now: Timestamp,
+) -> Result<Vec<Split>, SourceError> {
     let end = range.until.min(now);
     if range.from >= end {
         return Err(wrong("interval", "there is nothing in it yet"));
     }
     let large = end - range.from >= backfill::LARGE;
-    let split = |day: Range<Timestamp>| {
+    // Each of the windows that are walked at once begins without names.
+    let windows = options.parallelism as usize;
+    let split = |(number, day): (usize, Range<Timestamp>)| {
         let estimate = Estimate {
             from: day.start,
             until: day.end,
             large,
+            before: (number == 0 && options.named_in_filters > 0)
+                .then_some(options.named_in_filters),
+            first: number == 0,
+            unnamed: options.names != Names::No && number < windows,
             hits: None,
             recorded: None,
             page: first(),
@@ -67,7 +87,7 @@ pub(crate) fn begin(range: TimeRange, now: Timestamp) -> Result<Vec<Split>, Sour
         };
         estimate.into_split(format!("estimate/{}", iso(day.start)))
     };
-    Ok(days(range.from..end).map(split).collect())
+    Ok(days(range.from..end).enumerate().map(split).collect())
 }
 
 impl Estimate {
@@ -155,9 +175,19 @@ impl Estimate {
         now: Timestamp,
     ) -> Step {
         let (from, until) = (self.from, self.until);
+        let (before, unnamed, is_first) = (self.before, self.unnamed, self.first);
         let requests = requests(options, self.large, conversations);
         let mut step = Step::then(self.done());
         let mut rows = page::readable(examples, &(from..until), &mut step);
+        let lookups = match unnamed {
+            true => names::requests(rows.iter()),
+            false => 0,
+        };
+        if lookups > 0 && is_first {
+            step.inform(format!(
+                "names: {lookups} requests of each of the windows that are walked at once look up the names of ids that come without; `names: false` saves them"
+            ));
+        }
         let all = rows.len() as u64;
         rows.retain(|row| (from..until).contains(&row.conversation.start));
         // The vendor counts whole days; the share of a part of one is that of the examples.
@@ -169,7 +199,7 @@ impl Estimate {
             range: (from..until).into(),
             conversations: share(conversations),
             recorded: share(recorded),
-            requests,
+            requests: requests + before.unwrap_or_default() + lookups,
         }));
         page::hand_over(rows.into_iter(), options.mode, now, &mut step);
         step

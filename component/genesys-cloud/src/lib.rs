@@ -2,12 +2,13 @@
 //! hand over the files behind their links.
 //!
 //! `find` chooses how conversations are found: a `window` walks a range of days page by page, a
-//! `backfill` has jobs do it, `retention` begins with the recordings that are kept; `names` are
-//! looked up on the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up
-//! to a hundred conversations as they are, a `recording` split those of a few in another format;
-//! `describe` requests their metadata, `restore` the restoration of archived ones. `estimate` counts,
-//! `check` tries out the client's permissions. `api` has the vendor's JSON, `metadata` turns an
-//! analytics row into a conversation, `options` has the configuration.
+//! `backfill` has jobs do it, `retention` begins with the recordings that are kept; a `lookup` turns
+//! names of queues and divisions in the options into ids before that; `names` of rows are looked up on
+//! the way, and `orphans` counted or handed over. A `batch` fetches the recordings of up to a hundred
+//! conversations as they are, a `recording` split those of a few in another format; `describe` requests
+//! their metadata, `restore` the restoration of archived ones. `estimate` counts, `check` tries out the
+//! client's permissions. `api` has the vendor's JSON, `metadata` turns an analytics row into a
+//! conversation, `options` has the configuration.
 
 mod api;
 mod artifact;
@@ -17,6 +18,7 @@ mod check;
 mod describe;
 mod estimate;
 mod find;
+mod lookup;
 mod metadata;
 mod names;
 mod options;
@@ -35,6 +37,7 @@ use recording_source_sdk::{
     Splits, Started, State, Step, Timestamp, export, splits,
 };
 
+use lookup::Resolved;
 use options::Options;
 
 /// The source.
@@ -46,6 +49,7 @@ export!(GenesysCloud);
 splits! {
     /// The state of a split.
     enum SplitState: version 1, options Options {
+        Lookup(lookup::Lookup) = "names",
         Plan(backfill::BackfillPlan) = "plan",
         Backfill(backfill::Backfill) = "job",
         Window(window::Window) = "window",
@@ -87,7 +91,7 @@ impl Source for GenesysCloud {
     fn start(options: &str, purpose: Purpose, now: Timestamp) -> Result<Started, SourceError> {
         let options = Options::read(options)?;
         let splits = match purpose {
-            Purpose::Find(find) => find::begin(&options, &find, now)?,
+            Purpose::Find(find) => lookup::begin_find(&options, find, now)?,
             Purpose::Fetch(mut fetch) => {
                 let mut splits = recording::begin_orphans(&mut fetch);
                 splits.extend(match options.one_by_one() {
@@ -96,8 +100,11 @@ impl Source for GenesysCloud {
                 });
                 splits
             }
-            Purpose::Estimate(range) => estimate::begin(range, now)?,
-            Purpose::Check => vec![check::begin()],
+            Purpose::Estimate(range) => lookup::begin_estimate(&options, range, now)?,
+            Purpose::Check => {
+                let names = lookup::begin_check(&options);
+                names.into_iter().chain([check::begin()]).collect()
+            }
         };
         let mut origins = vec![Origin::api(&options.api_url)];
         origins.extend(options.media_origins.iter().map(Origin::media));
@@ -118,8 +125,13 @@ impl Source for GenesysCloud {
         event: Event,
         now: Timestamp,
     ) -> Result<Step, SourceError> {
-        let options = Options::read(options)?;
-        SplitState::read(&state)?.step(&options, event, now)
+        let mut options = Options::read(options)?;
+        let resolved = Resolved::read(&state, &mut options);
+        let mut step = SplitState::read(&state)?.step(&options, event, now)?;
+        if let Some(resolved) = resolved {
+            resolved.carry(&mut step);
+        }
+        Ok(step)
     }
 }
 

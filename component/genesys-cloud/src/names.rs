@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{self, directory},
     metadata::{ConversationRow, fnv},
-    options::Options,
+    options::{self, Options},
 };
 
 /// The most ids that are remembered; beyond these, some are looked up again.
@@ -22,6 +22,48 @@ const REMEMBERED: usize = 4000;
 const AT_ONCE: usize = 1000;
 /// The most times that one page is put off.
 const ROUNDS: u32 = 4;
+
+/// Returns true if a party comes without a name that can be looked up.
+fn is_unnamed(party: &Party) -> bool {
+    party.name.is_none() && api::id(Some(party.id.clone())).is_some()
+}
+
+/// The ids of the parties of rows that are to be looked up, by their kind.
+fn unnamed<'a>(
+    rows: impl Iterator<Item = &'a ConversationRow>,
+    wanted: impl Fn(&Party) -> bool,
+) -> BTreeMap<directory::DirectoryKind, BTreeSet<&'a str>> {
+    let mut ids = BTreeMap::<directory::DirectoryKind, BTreeSet<&str>>::new();
+    for row in rows {
+        let conversation = &row.conversation;
+        for (kind, parties) in [
+            (directory::DirectoryKind::Users, &conversation.agents),
+            (directory::DirectoryKind::Queues, &conversation.queues),
+            (
+                directory::DirectoryKind::WrapUpCodes,
+                &conversation.wrap_up_codes,
+            ),
+        ] {
+            let found = parties.iter().filter(|party| wanted(party));
+            let found = found.map(|party| party.id.as_str());
+            ids.entry(kind).or_default().extend(found);
+        }
+    }
+    ids
+}
+
+/// The number of requests that the names of a page take where none is known: the look-ups, and the page once
+/// more.
+pub(crate) fn requests<'a>(rows: impl Iterator<Item = &'a ConversationRow>) -> u64 {
+    let ids = unnamed(rows, is_unnamed);
+    let lookups = ids
+        .values()
+        .map(|ids| ids.len().div_ceil(directory::IDS) as u64);
+    match lookups.sum::<u64>() {
+        0 => 0,
+        lookups => lookups + 1,
+    }
+}
 
 /// The state of the names of a search.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +74,9 @@ pub(crate) struct Names {
     lookups: Vec<(directory::DirectoryKind, Vec<String>)>,
     /// The number of times that the current page has been put off.
     rounds: u32,
+    /// Kinds that the client may not look up.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    forbidden: BTreeSet<directory::DirectoryKind>,
 }
 
 impl Names {
@@ -52,26 +97,12 @@ impl Names {
         options: &Options,
         rows: impl Iterator<Item = &'a ConversationRow>,
     ) -> bool {
-        if !options.names || self.rounds >= ROUNDS {
+        if options.names == options::Names::No || self.rounds >= ROUNDS {
             self.rounds = 0;
             return false;
         }
-        let mut wanted = BTreeMap::<directory::DirectoryKind, BTreeSet<&str>>::new();
-        for row in rows {
-            let conversation = &row.conversation;
-            for (kind, parties) in [
-                (directory::DirectoryKind::Users, &conversation.agents),
-                (directory::DirectoryKind::Queues, &conversation.queues),
-                (
-                    directory::DirectoryKind::WrapUpCodes,
-                    &conversation.wrap_up_codes,
-                ),
-            ] {
-                let unnamed = parties.iter().filter(|party| self.is_unknown(party));
-                let unnamed = unnamed.map(|party| party.id.as_str());
-                wanted.entry(kind).or_default().extend(unnamed);
-            }
-        }
+        let mut wanted = unnamed(rows, |party| self.is_unknown(party));
+        wanted.retain(|kind, _| !self.forbidden.contains(kind));
         let mut room = AT_ONCE;
         for (kind, ids) in wanted {
             let ids = ids.into_iter().take(room).map(str::to_owned);
@@ -86,13 +117,13 @@ impl Names {
     }
 
     fn is_unknown(&self, party: &Party) -> bool {
-        let plain = api::id(Some(party.id.clone())).is_some();
-        party.name.is_none() && plain && !self.known.contains(&fnv(&party.id))
+        is_unnamed(party) && !self.known.contains(&fnv(&party.id))
     }
 
     /// Processes the answer to a look-up: the names in it are reported in `step`.
     pub(crate) fn answered(
         &mut self,
+        options: &Options,
         answer: RequestResult,
         step: &mut Step,
     ) -> Result<(), SourceError> {
@@ -118,6 +149,18 @@ impl Names {
                 step.warn(format!(
                     "names of {kind:?} are unavailable: status {}",
                     refusal.status
+                ));
+            }
+            Err(refusal) if refusal.status == 403 && options.names == options::Names::Allowed => {
+                self.lookups.retain(|(other, _)| *other != kind);
+                self.forbidden.insert(kind);
+                let way_out = match directory::permission(kind) {
+                    "" => String::new(),
+                    needed => format!("add {needed} to a role of the OAuth client, or "),
+                };
+                step.warn(format!(
+                    "names of {kind:?} are left out: {}; {way_out}set `names: false`",
+                    refusal.message
                 ));
             }
             Err(refusal) => return Err(refusal.into()),

@@ -8,6 +8,8 @@ use recording_source_sdk::{
 };
 use serde::Deserialize;
 
+use crate::lookup::check_name;
+
 /// The dialect of the batch API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,8 +100,7 @@ struct Raw {
     channels: Option<Channels>,
     #[serde(default)]
     recording_metadata: bool,
-    #[serde(default)]
-    names: bool,
+    names: Option<bool>,
     restore_days: Option<u32>,
     #[serde(default)]
     orphans: bool,
@@ -123,8 +124,19 @@ struct Raw {
     job_attempts: Option<u32>,
 }
 
+/// The look-up of names for rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// They are not.
+    No,
+    /// They are, as far as the client may: the default.
+    Allowed,
+    /// They are; a client that may not is an error.
+    Required,
+}
+
 /// Options with every default filled in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Base URL of the API, without a slash at its end.
     pub(crate) api_url: String,
@@ -138,8 +150,7 @@ pub(crate) struct Options {
     pub(crate) channels: Channels,
     /// True if the metadata of each conversation's recordings are requested.
     pub(crate) recording_metadata: bool,
-    /// True if names are looked up.
-    pub(crate) names: bool,
+    pub(crate) names: Names,
     /// The number of days for which archived recordings are restored, if at all.
     pub(crate) restore_days: Option<u32>,
     /// True if recordings without a conversation are looked for.
@@ -151,6 +162,8 @@ pub(crate) struct Options {
     pub(crate) queues: Vec<String>,
     pub(crate) divisions: Vec<String>,
     pub(crate) users: Vec<String>,
+    /// How many names the filters have: each is looked up.
+    pub(crate) named_in_filters: u64,
     /// Conversations on a page of the analytics query.
     pub(crate) page_size: u32,
     /// Conversations in a batch.
@@ -174,7 +187,10 @@ impl Options {
             Dialect::Cloud => 5,
             Dialect::Guide => 10,
         };
+        let named = raw.queues.iter().chain(&raw.divisions);
+        let named_in_filters = named.filter(|entry| !is_id(entry)).count() as u64;
         Ok(Options {
+            named_in_filters,
             api_url: hosts.api_url,
             login_url: hosts.login_url,
             media_origins: hosts.media_origins,
@@ -184,7 +200,11 @@ impl Options {
             format: raw.format,
             channels: raw.channels.unwrap_or(Channels::Merged),
             recording_metadata: raw.recording_metadata,
-            names: raw.names,
+            names: match raw.names {
+                None => Names::Allowed,
+                Some(true) => Names::Required,
+                Some(false) => Names::No,
+            },
             restore_days: raw
                 .restore_days
                 .map(|days| within("restore_days", Some(days), days, 1..=3650))
@@ -215,6 +235,32 @@ impl Options {
     /// Returns true if each recording is requested by itself: the batch API has no choice of format.
     pub(crate) fn one_by_one(&self) -> bool {
         self.dialect == Dialect::Cloud && self.format != Format::Original
+    }
+
+    /// The names in filters, each with its option: what is no id.
+    pub(crate) fn names_in_filters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let filters = [("queues", &self.queues), ("divisions", &self.divisions)];
+        filters.into_iter().flat_map(|(option, entries)| {
+            let names = entries.iter().filter(|entry| !is_id(entry));
+            names.map(move |name| (option, name.as_str()))
+        })
+    }
+
+    /// The same without the names in filters, for a call that needs no exact selection.
+    pub(crate) fn without_names(&self) -> Self {
+        let mut options = self.clone();
+        for (_, entries) in options.filters_by_name_mut() {
+            entries.retain(|entry| is_id(entry));
+        }
+        options
+    }
+
+    /// The filters that may have names, each by its option.
+    pub(crate) fn filters_by_name_mut(&mut self) -> [(&'static str, &mut Vec<String>); 2] {
+        [
+            ("queues", &mut self.queues),
+            ("divisions", &mut self.divisions),
+        ]
     }
 }
 
@@ -264,21 +310,21 @@ fn possible(raw: &Raw) -> Result<(), SourceError> {
         ));
     }
     known_media(&raw.media)?;
-    for (name, ids) in [
-        ("queues", &raw.queues),
-        ("divisions", &raw.divisions),
-        ("users", &raw.users),
-    ] {
-        if let Some(wrong_id) = ids.iter().find(|id| !is_id(id)) {
-            return Err(wrong(
-                name,
-                &format!(
-                    "`{wrong_id}` is no id, and the query would find nothing: give the id, such as 5f7a1b2c-0d3e-4f56-8a9b-0c1d2e3f4a5b, which the address of its page in Genesys Cloud's administration ends with"
-                ),
-            ));
-        }
+    for (option, entries) in [("queues", &raw.queues), ("divisions", &raw.divisions)] {
+        entries
+            .iter()
+            .try_for_each(|entry| check_name(option, entry))?;
     }
-    Ok(())
+    match raw.users.iter().find(|id| !is_id(id)) {
+        None => Ok(()),
+        // Several people may have one name, and one may marry.
+        Some(wrong_id) => Err(wrong(
+            "users",
+            &format!(
+                "`{wrong_id}` is no id, and the query would find nothing: give the id, such as 5f7a1b2c-0d3e-4f56-8a9b-0c1d2e3f4a5b, which the address of its page in Genesys Cloud's administration ends with"
+            ),
+        )),
+    }
 }
 
 /// The media types of conversations (AnalyticsSession, mediaType).
@@ -308,7 +354,7 @@ fn known_media(media: &[String]) -> Result<(), SourceError> {
 }
 
 /// Returns true if a text has the form of the vendor's ids (UUID).
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths = [8, 4, 4, 4, 12];
     groups.len() == lengths.len()

@@ -86,7 +86,7 @@ impl Retention {
         match event {
             Event::Resume => {}
             Event::Response(answer) if self.names.is_asking() => {
-                self.names.answered(answer, &mut step)?;
+                self.names.answered(options, answer, &mut step)?;
             }
             Event::Response(answer) if !self.found.is_empty() => {
                 self.described(answer, options, now, &mut step)?;

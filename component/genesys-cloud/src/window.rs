@@ -144,7 +144,7 @@ impl Window {
         };
         if self.names.is_asking() {
             let mut step = Step::then(self.done());
-            self.names.answered(answer, &mut step)?;
+            self.names.answered(options, answer, &mut step)?;
             step.next = self.ask(options);
             return Ok(step);
         }

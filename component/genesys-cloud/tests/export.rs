@@ -8,6 +8,8 @@ mod jobs;
 mod lenient;
 #[path = "export/limits.rs"]
 mod limits;
+#[path = "export/lookup.rs"]
+mod lookup;
 #[path = "export/options.rs"]
 mod options;
 #[path = "export/patience.rs"]
@@ -25,8 +27,8 @@ use serde_json::{Value, json};
 const DAY: u64 = 86_400_000;
 /// 2026-01-05T00:00:00Z
 const FROM: u64 = 1_767_571_200_000;
-const OPTIONS: &str = r#"{"region":"mypurecloud.ie"}"#;
-const GUIDE: &str = r#"{"region":"eu-west-1","dialect":"guide","format":"wav"}"#;
+const OPTIONS: &str = r#"{"region":"mypurecloud.ie","names":false}"#;
+const GUIDE: &str = r#"{"region":"eu-west-1","dialect":"guide","format":"wav","names":false}"#;
 
 fn week() -> Purpose {
     days(7)
@@ -107,6 +109,10 @@ impl Vendor {
                     200,
                     &json!({ "id": format!("job-{}", self.jobs.len() - 1) }),
                 )
+            }
+            // Nothing has a name.
+            (Method::Get, path) if path.starts_with("routing/") => {
+                reply(200, &json!({ "entities": [] }))
             }
             (Method::Get, path) => {
                 let id = path.strip_prefix("recording/batchrequests/job-").unwrap();

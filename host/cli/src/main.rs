@@ -62,6 +62,7 @@ mod signals;
 mod simulate;
 mod status;
 mod terminal;
+mod test;
 #[cfg(feature = "page")]
 mod tokens;
 #[cfg(feature = "page")]
@@ -112,6 +113,8 @@ enum Command {
     Check(check::Check),
     /// Checks a configuration without touching network or sinks.
     Validate(validate::Validate),
+    /// Tries routing, layout and privacy on sample conversations, offline.
+    Test(test::Test),
     /// Compares what the sinks hold with the receipts in them.
     Verify(verify::Verify),
     /// Shows an archive in a browser: search, listen, verify.
@@ -186,6 +189,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Done> {
         Command::Plan(plan) => plan.run().await,
         Command::Check(check) => check.run().await,
         Command::Validate(validate) => validate.run(),
+        Command::Test(test) => test.run(),
         Command::Verify(verify) => verify.run().await,
         #[cfg(feature = "page")]
         Command::Browse(browse) => browse.run().await,

@@ -14,6 +14,7 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod samples;
 mod schema;
 pub mod secret;
 #[cfg_attr(
@@ -50,6 +51,7 @@ use serde_json::Value;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
 use notify::NotifierConfig;
+pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::ComponentOrigin;
@@ -80,6 +82,7 @@ pub struct Config {
     notify: BTreeMap<String, NotifierConfig>,
     throttle: Throttle,
     prices: Option<Prices>,
+    tests: Vec<Sample>,
     /// The `type` of each source and sink, by its key.
     types: BTreeMap<String, String>,
     positions: Positions,
@@ -116,6 +119,9 @@ struct RawConfig {
     #[serde(default)]
     #[schemars(schema_with = "notify::schema")]
     notify: BTreeMap<String, Value>,
+    /// Conversations that `test` tries this configuration on, and what is expected of each.
+    #[serde(default)]
+    tests: Vec<samples::RawSample>,
 }
 
 fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
@@ -280,6 +286,7 @@ impl Config {
         }
         Ok(Config {
             data_dir: raw.data_dir,
+            tests: samples::checked("tests", raw.tests, &sources, &sinks)?,
             concurrency: raw.concurrency,
             secrets,
             sources,

@@ -30,6 +30,7 @@ use crate::{
     secret::{self, Backend},
 };
 use recording_host_engine::{
+    preview::SinkRules,
     privacy::Privacy,
     transfer::{ArchiveMode, SinkBinding},
 };
@@ -270,12 +271,28 @@ impl SinkConfig {
             zip: common.zip,
             transcode: common.transcode.clone(),
             metadata: common.metadata,
-            route: Route {
-                condition: common.condition.clone(),
-                content: common.content,
-            },
+            route: self.route(),
             layout: common.layout.clone(),
             ..SinkBinding::new(name, sink)
+        }
+    }
+
+    /// How it treats conversations, without the sink itself.
+    pub(super) fn rules(&self, name: &str) -> SinkRules {
+        let common = &self.common;
+        SinkRules {
+            name: name.to_owned(),
+            zip: common.zip,
+            transcode: common.transcode.clone(),
+            route: self.route(),
+            layout: common.layout.clone(),
+        }
+    }
+
+    fn route(&self) -> Route {
+        Route {
+            condition: self.common.condition.clone(),
+            content: self.common.content,
         }
     }
 

@@ -11,6 +11,7 @@ mod examined;
 pub mod identity;
 mod marker;
 pub mod plan;
+pub mod preview;
 pub mod privacy;
 pub mod receipt;
 pub mod reconcile;

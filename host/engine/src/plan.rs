@@ -6,7 +6,7 @@
 mod cost;
 mod picture;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::seq::IndexedRandom;
@@ -141,17 +141,21 @@ pub(crate) async fn plan(
 ) -> Result<Plan, RunError> {
     let started = session.start(Purpose::Estimate(range)).await?;
     let examined = Examined::new(&session.events, "days counted", started.splits.len());
-    let counts: Vec<Counts> = stream::iter(started.splits)
-        .map(|split| count(session, split, &examined))
-        .buffered(DAYS)
-        .try_collect()
-        .await?;
     let mut all = Counts::default();
-    for counts in counts {
-        all.days.extend(counts.days);
-        all.wanted.extend(counts.wanted);
-        all.examples += counts.examples;
-        all.unknown += counts.unknown;
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut splits = started.splits;
+    while !splits.is_empty() {
+        let counting = stream::iter(splits).map(|split| count(session, split, &examined));
+        let counted: Vec<(Counts, Vec<Split>)> = counting.buffered(DAYS).try_collect().await?;
+        splits = Vec::new();
+        for (counts, more) in counted {
+            all.days.extend(counts.days);
+            all.wanted.extend(counts.wanted);
+            all.examples += counts.examples;
+            all.unknown += counts.unknown;
+            splits.extend(more);
+        }
+        splits.retain(|split| seen.insert(split.id.clone()));
     }
     let chosen = all.wanted.sample(&mut rand::rng(), fetch_size);
     let chosen: Vec<ConversationRef> = chosen.cloned().collect();
@@ -162,17 +166,19 @@ pub(crate) async fn plan(
     Ok(add_up(&all, sampled, fetch_size, requests_per_minute))
 }
 
+/// Counts what a split is about; gives the splits that come of it.
 async fn count(
     session: &SourceSession,
     split: Split,
     examined: &Examined<'_>,
-) -> Result<Counts, RunError> {
+) -> Result<(Counts, Vec<Split>), RunError> {
     let mut counts = Counts::default();
     let mut take = |step| counts.take(step);
-    session.all(vec![split], &mut take).await?;
-    counts.unknown = u64::from(counts.days.is_empty());
+    let more = session.one(split, &mut take).await?;
+    // One that only begins others has no day of its own.
+    counts.unknown = u64::from(counts.days.is_empty() && more.is_empty());
     examined.one();
-    Ok(counts)
+    Ok((counts, more))
 }
 
 /// Has some conversations fetched as far as their links, and measures the files behind those.

@@ -142,6 +142,13 @@ impl Privacy {
         PARTIES.iter().any(|field| self.hides(field))
     }
 
+    /// Returns true if the ids of agents, queues or wrap-up codes are replaced or left out, and their names
+    /// are not.
+    fn hides_ids_alone(&self, field: &str) -> bool {
+        let hides = |part: &str| self.treatment(&format!("{field}.{part}")).is_some();
+        hides("id") && !hides("name")
+    }
+
     /// Tells one choice of fields and key from another, without telling the key; empty if nothing
     /// is replaced or left out.
     #[must_use]

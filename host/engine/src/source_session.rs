@@ -65,7 +65,7 @@ impl SourceSession {
     }
 
     /// Steps a split to its end; returns those that come of it.
-    async fn one(
+    pub(crate) async fn one(
         &self,
         mut split: Split,
         take: &mut (dyn FnMut(Step) + Send),

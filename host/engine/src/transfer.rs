@@ -6,6 +6,7 @@
 mod aside;
 mod claim;
 mod error;
+mod file_keys;
 mod media_length;
 mod media_type;
 mod object_target;
@@ -29,6 +30,7 @@ pub use claim::Unfit;
 use claim::{Claim, HEAD};
 pub use error::TransferError;
 use error::{AttemptError, host};
+pub(crate) use file_keys::file_keys;
 use media_length::MediaLength;
 use media_type::{extension, is_zip};
 use object_target::{Name, ObjectTarget};

@@ -26,7 +26,8 @@ pub(crate) const QUEUES: [&str; 6] = [
     "Support",
     "Travel",
 ];
-const DIVISIONS: u64 = 3;
+pub(crate) const DIVISIONS: u64 = 3;
+const DIVISION_NAMES: [&str; DIVISIONS as usize] = ["Home", "North", "North Sea"];
 pub(crate) const WRAP_UP_CODES: u64 = 8;
 const TAGS: [&str; 5] = ["complaint", "follow-up", "legal-hold", "praise", "vip"];
 const GIVEN: [&str; 10] = [
@@ -297,10 +298,22 @@ impl Organization {
         self.ids.make(Kind::User, agent, 0)
     }
 
+    /// The name of a division.
+    #[must_use]
+    pub fn division_name(&self, division: u64) -> &'static str {
+        DIVISION_NAMES[(division % DIVISIONS) as usize]
+    }
+
     /// The id of a division.
     #[must_use]
     pub fn division_id(&self, division: u64) -> String {
         self.ids.make(Kind::Division, division, 0)
+    }
+
+    /// The id of a queue.
+    #[must_use]
+    pub fn queue_id(&self, queue: u64) -> String {
+        self.ids.make(Kind::Queue, queue, 0)
     }
 
     /// A queue's name.

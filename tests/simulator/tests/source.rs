@@ -5,6 +5,8 @@ mod drive;
 
 #[path = "source/fields.rs"]
 mod fields;
+#[path = "source/names.rs"]
+mod names;
 #[path = "source/recordings.rs"]
 mod recordings;
 #[path = "source/search.rs"]

@@ -19,15 +19,33 @@ pub(crate) enum DirectoryKind {
     Queues,
     /// Wrap-up codes.
     WrapUpCodes,
+    /// Divisions.
+    Divisions,
+}
+
+/// The path of a kind, and what its requests have besides.
+fn path(kind: DirectoryKind) -> (&'static str, &'static str) {
+    match kind {
+        DirectoryKind::Users => ("users", "&state=any"),
+        DirectoryKind::Queues => ("routing/queues", ""),
+        DirectoryKind::WrapUpCodes => ("routing/wrapupcodes", ""),
+        DirectoryKind::Divisions => ("authorization/divisions", ""),
+    }
+}
+
+/// The permission that the look-up needs; none if it needs none.
+pub(crate) fn permission(kind: DirectoryKind) -> &'static str {
+    match kind {
+        DirectoryKind::Users => "",
+        DirectoryKind::Queues => "routing:queue:view",
+        DirectoryKind::WrapUpCodes => "routing:wrapupCode:view",
+        DirectoryKind::Divisions => "authorization:division:view",
+    }
 }
 
 /// The request for the names of up to [`IDS`] ids.
 pub(crate) fn names(options: &Options, kind: DirectoryKind, ids: &[String]) -> Request {
-    let (path, more) = match kind {
-        DirectoryKind::Users => ("users", "&state=any"),
-        DirectoryKind::Queues => ("routing/queues", ""),
-        DirectoryKind::WrapUpCodes => ("routing/wrapupcodes", ""),
-    };
+    let (path, more) = path(kind);
     let ids: Vec<String> = ids.iter().map(|id| format!("id={}", escape(id))).collect();
     let ids = ids.join("&");
     get(
@@ -38,12 +56,25 @@ pub(crate) fn names(options: &Options, kind: DirectoryKind, ids: &[String]) -> R
 
 /// The request for any one of them.
 pub(crate) fn all(options: &Options, kind: DirectoryKind) -> Request {
-    let path = match kind {
-        DirectoryKind::Users => "users",
-        DirectoryKind::Queues => "routing/queues",
-        DirectoryKind::WrapUpCodes => "routing/wrapupcodes",
-    };
+    let (path, _) = path(kind);
     get(options, &format!("/api/v2/{path}?pageSize=1"))
+}
+
+/// The request for those that have a name: exactly this of queues, in it of divisions.
+pub(crate) fn called(options: &Options, kind: DirectoryKind, name: &str) -> Request {
+    let (path, _) = path(kind);
+    let name = escape(name);
+    get(
+        options,
+        &format!("/api/v2/{path}?name={name}&pageSize={IDS}"),
+    )
+}
+
+/// The request for a page of all of them.
+pub(crate) fn page(options: &Options, kind: DirectoryKind, page: u32) -> Request {
+    let (path, _) = path(kind);
+    let query = format!("pageSize={IDS}&pageNumber={page}");
+    get(options, &format!("/api/v2/{path}?{query}"))
 }
 
 /// The id and the name of everything that has both.

@@ -72,7 +72,7 @@ fn a_job_that_never_completes_ends_by_its_time() {
         |_, _| json!({ "expectedResultCount": 1, "resultCount": 0, "status": "InProgress" }),
     );
     let mut drive = start(
-        r#"{"region":"mypurecloud.ie","job_timeout_seconds":60,"job_attempts":2}"#,
+        r#"{"region":"mypurecloud.ie","names":false,"job_timeout_seconds":60,"job_attempts":2}"#,
         days(1),
     );
     drive
@@ -97,7 +97,7 @@ fn what_holds_up_a_job_is_submitted_apart_from_what_the_job_told_of() {
         })
     });
     let mut drive = start(
-        r#"{"region":"mypurecloud.ie","job_timeout_seconds":60,"job_attempts":3}"#,
+        r#"{"region":"mypurecloud.ie","names":false,"job_timeout_seconds":60,"job_attempts":3}"#,
         week(),
     );
     drive
@@ -143,7 +143,10 @@ fn zero_of_zero_ends_a_job_and_leaves_out_what_was_recorded() {
 #[test]
 fn expired_links_are_renewed_by_the_job_and_later_by_a_new_one() {
     let mut vendor = Vendor::new(3, simple);
-    let mut drive = start(r#"{"region":"mypurecloud.ie","parallelism":1}"#, week());
+    let mut drive = start(
+        r#"{"region":"mypurecloud.ie","names":false,"parallelism":1}"#,
+        week(),
+    );
     drive
         .run::<GenesysCloud>(|request, now| vendor.answer(request, now))
         .unwrap();
@@ -226,7 +229,8 @@ fn a_split_interrupted_in_a_request_asks_for_the_same_again() {
 
 #[test]
 fn a_page_of_results_that_is_too_large_is_asked_for_in_smaller_ones() {
-    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let options =
+        r#"{"region":"mypurecloud.ie","names":false,"search":"job","mode":"metadata_only"}"#;
     let mut drive = start(options, days(1));
     drive
         .run::<GenesysCloud>(|request, _| {

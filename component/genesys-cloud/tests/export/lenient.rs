@@ -346,7 +346,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
     }
 
     // Metadata alone: for a day, a conversation in progress may still gain data.
-    let options = r#"{"region":"mypurecloud.ie","mode":"metadata_only"}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"mode":"metadata_only"}"#;
     for (now, early) in [(FROM + 2 * DAY, 3), (FROM + DAY / 2, 1)] {
         let mut vendor = Rows::new(rows.clone());
         let mut drive = TestDriver::start::<GenesysCloud>(options, days(1), now).unwrap();
@@ -372,7 +372,7 @@ fn what_goes_on_is_found_and_nothing_is_said_of_its_recordings_yet() {
 
 #[test]
 fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it() {
-    let options = r#"{"region":"mypurecloud.ie","search":"job"}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"search":"job"}"#;
     // Of three in progress, one has ended by now, one continues, and one is no longer in the answer.
     let mut rows: Vec<Value> = (0..4).map(|n| row(n, FROM + n * 1000)).collect();
     for row in &mut rows[1..] {
@@ -423,7 +423,8 @@ fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it()
 
 #[test]
 fn what_a_job_does_not_bring_is_searched_by_the_query() {
-    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let options =
+        r#"{"region":"mypurecloud.ie","names":false,"search":"job","mode":"metadata_only"}"#;
     let rows: Vec<Value> = (0..5).map(|n| row(n, FROM + n * 1000)).collect();
     let mut vendor = Rows::new(rows.clone());
     let mut drive = start(options, days(1));

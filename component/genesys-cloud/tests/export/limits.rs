@@ -138,7 +138,7 @@ fn recordings(
 
 #[test]
 fn a_batch_with_many_recordings_is_divided_before_its_state_is_too_large() {
-    let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"recording_metadata":true}"#;
     for (each, batches) in [(20, 1..=2), (100, 4..=16)] {
         let count: fn(&str) -> usize = if each == 20 { |_| 20 } else { |_| 100 };
         let (drive, sizes) = recordings(options, 100, count, 16 << 20);
@@ -161,7 +161,7 @@ fn a_batch_with_many_recordings_is_divided_before_its_state_is_too_large() {
 
 #[test]
 fn one_conversation_with_thousands_of_recordings_is_fetched_and_what_it_lacks_is_named() {
-    let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"recording_metadata":true}"#;
     let (drive, _) = recordings(options, 3, |id| if id == "c0" { 5000 } else { 1 }, 16 << 20);
     let outcomes = only_outcome(&drive);
     assert!(matches!(outcomes["c0"], OutcomeResult::HandedOver(handed)
@@ -191,7 +191,7 @@ fn results_that_are_too_large_are_asked_for_in_halves_down_to_the_one_that_is_na
 
 #[test]
 fn metadata_that_are_too_large_cost_the_certainty_of_one_conversation() {
-    let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"recording_metadata":true}"#;
     let count: fn(&str) -> usize = |id| if id == "c10" { 90 } else { 2 };
     let (drive, _) = recordings(options, 3, count, 20_000);
     for (id, result) in only_outcome(&drive) {
@@ -267,7 +267,7 @@ fn what_is_kept_and_orphans_are_listed_in_smaller_pages_too() {
             |n| json!({ "id": format!("o{n}"), "createdTime": iso(FROM + n), "mediaType": "CALL" }),
         )
         .collect();
-    let options = r#"{"region":"mypurecloud.ie","search":"retention","export_orphans":true,"mode":"metadata_only"}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"search":"retention","export_orphans":true,"mode":"metadata_only"}"#;
     let mut drive = start(options, days(1));
     let mut respond = |request: &Request, _: Timestamp| {
         let (path, query) = request.url.split_once('?').unwrap();
@@ -367,7 +367,7 @@ fn an_estimate_without_a_count_is_unknown_and_not_nothing() {
 
 #[test]
 fn whose_sessions_are_whose_is_asked_for_in_smaller_groups() {
-    let options = r#"{"region":"mypurecloud.ie","recording_metadata":true}"#;
+    let options = r#"{"region":"mypurecloud.ie","names":false,"recording_metadata":true}"#;
     let mut vendor = Rows::new((0..10).map(|n| row(n * 10, FROM + n * 1000)).collect());
     let mut drive = start(options, days(1));
     let mut groups = Vec::new();

@@ -69,9 +69,19 @@ fn wrong_options_are_named() {
             "`voyce` is no media type; known are callback, chat",
         ),
         (
-            r#"{"region":"mypurecloud.ie","queues":["Sales"]}"#,
+            r#"{"region":"mypurecloud.ie","queues":["Sales","Sal*"]}"#,
             "queues",
-            "`Sales` is no id",
+            "`Sal*` is neither an id nor a name",
+        ),
+        (
+            r#"{"region":"mypurecloud.ie","divisions":[" "]}"#,
+            "divisions",
+            "neither an id nor a name",
+        ),
+        (
+            r#"{"region":"mypurecloud.ie","users":["Ada Okafor"]}"#,
+            "users",
+            "`Ada Okafor` is no id",
         ),
         (r#"{"region":"nowhere"}"#, "region", "nowhere"),
     ];

@@ -118,7 +118,8 @@ fn a_gateway_that_finds_nothing_is_not_taken_for_the_vendor() {
 
 #[test]
 fn analytics_jobs_that_are_not_found_for_a_while_are_read_afterwards() {
-    let options = r#"{"region":"mypurecloud.ie","search":"job","mode":"metadata_only"}"#;
+    let options =
+        r#"{"region":"mypurecloud.ie","names":false,"search":"job","mode":"metadata_only"}"#;
     let mut drive = start(options, days(1));
     let begun = drive.now;
     let mut submitted = 0;

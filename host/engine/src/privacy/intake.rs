@@ -71,7 +71,8 @@ impl Intake {
         self.privacy.message(message);
     }
 
-    /// Gives parties the names that the source has given, which are passed on to nobody else.
+    /// Gives parties the names that the source has given, which are passed on to nobody else. None is put
+    /// beside an id that is taken out while names of its kind are not: it would tell whose the id was.
     fn name_parties(&self, step: &mut Step) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         step.updates.retain(|update| match update {
@@ -88,9 +89,19 @@ impl Intake {
                 wrap_up_codes,
                 ..
             } = conversation;
-            for Party { id, name } in agents.iter_mut().chain(queues).chain(wrap_up_codes) {
-                if name.is_none() {
-                    *name = names.get(id).cloned();
+            let lists = [
+                ("agents", agents),
+                ("queues", queues),
+                ("wrap_up_codes", wrap_up_codes),
+            ];
+            for (field, list) in lists {
+                if self.privacy.hides_ids_alone(field) {
+                    continue;
+                }
+                for Party { id, name } in list {
+                    if name.is_none() {
+                        *name = names.get(id).cloned();
+                    }
                 }
             }
         }

@@ -170,6 +170,12 @@ fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_no
         step.conversations[0].agents,
         [party("u1", expected.as_deref())]
     );
+    // Beside a pseudonym, the name would tell whose it is; whoever wants it there names no id.
+    let hidden = privacy(&["agents.id"], &[]);
+    let step = named(hidden.clone());
+    let expected = hidden.value("agents.id", "u1".to_owned()).unwrap();
+    assert!(step.updates.is_empty());
+    assert_eq!(step.conversations[0].agents, [party(&expected, None)]);
     // Where parties are kept as they are, the queue gives them their names.
     let step = named(privacy(&["ani"], &[]));
     assert_eq!(step.updates.len(), 1);

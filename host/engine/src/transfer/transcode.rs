@@ -245,7 +245,7 @@ fn grouped<'a>(
 
 impl Name {
     /// The name of a file that is made of this one.
-    fn made(&self, settings: &TranscodeSettings, channel: Option<u16>) -> Name {
+    pub(super) fn made(&self, settings: &TranscodeSettings, channel: Option<u16>) -> Name {
         let to = settings.to.extension();
         let ending = match (channel, settings.channels) {
             (Some(channel), _) => format!("ch{channel}.{to}"),

@@ -1,4 +1,4 @@
-//! Users, queues and wrap-up codes, by their ids or all of them.
+//! Users, queues, wrap-up codes and divisions, by their ids, by a name, or all of them.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{Refusal, params::Params};
 use crate::{
     http::Request,
     id::Kind,
-    organization::{AGENTS, QUEUES, WRAP_UP_CODES},
+    organization::{AGENTS, DIVISIONS, QUEUES, WRAP_UP_CODES},
     server::World,
 };
 
@@ -41,12 +41,26 @@ pub(super) fn users(world: &World, request: &Request) -> Answer {
 
 /// Lists queues.
 pub(super) fn queues(world: &World, request: &Request) -> Answer {
-    let params = Params::of(request, &["id", "pageSize", "pageNumber"])?;
+    let params = Params::of(request, &["id", "name", "pageSize", "pageNumber"])?;
     let organization = &world.organization;
     let entities = (0..QUEUES.len() as u64).map(|queue| {
         json!({
             "id": organization.ids.make(Kind::Queue, queue, 0),
             "name": organization.queue_name(queue),
+        })
+    });
+    // Exactly this name, but for asterisks that lead or trail (RoutingApi.get_routing_queues).
+    let entities = entities.filter(|entity| {
+        params.get("name").is_none_or(|wanted| {
+            let name = entity["name"].as_str().unwrap_or_default().to_lowercase();
+            let wanted = wanted.to_lowercase();
+            let bare = wanted.trim_matches('*');
+            match (wanted.starts_with('*'), wanted.ends_with('*')) {
+                (false, false) => name == bare,
+                (true, false) => name.ends_with(bare),
+                (false, true) => name.starts_with(bare),
+                (true, true) => name.contains(bare),
+            }
         })
     });
     page("/api/v2/routing/queues", &params, entities)
@@ -63,6 +77,27 @@ pub(super) fn wrap_up_codes(world: &World, request: &Request) -> Answer {
         })
     });
     page("/api/v2/routing/wrapupcodes", &params, entities)
+}
+
+/// Lists divisions.
+pub(super) fn divisions(world: &World, request: &Request) -> Answer {
+    let params = Params::of(request, &["id", "name", "pageSize", "pageNumber"])?;
+    let organization = &world.organization;
+    let entities = (0..DIVISIONS).map(|division| {
+        json!({
+            "id": organization.division_id(division),
+            "name": organization.division_name(division),
+            "homeDivision": division == 0,
+        })
+    });
+    // A search term (AuthorizationApi.get_authorization_divisions).
+    let entities = entities.filter(|entity| {
+        params.get("name").is_none_or(|term| {
+            let name = entity["name"].as_str().unwrap_or_default().to_lowercase();
+            name.contains(&term.to_lowercase())
+        })
+    });
+    page("/api/v2/authorization/divisions", &params, entities)
 }
 
 fn page(uri: &str, params: &Params, entities: impl Iterator<Item = Value>) -> Answer {

@@ -35,6 +35,7 @@ const ANNOTATIONS: [&[&str]; 2] = [
 pub(super) const SENSITIVE: &[&str] = &["recording:recording:viewSensitiveData"];
 pub(super) const ORPHANS: &[&str] = &["recording:orphan:view"];
 pub(super) const QUEUES: &[&str] = &["routing:queue:view"];
+pub(super) const DIVISIONS: &[&str] = &["authorization:division:view"];
 pub(super) const WRAP_UP_CODES: &[&str] = &["routing:wrapupCode:view"];
 
 /// The permissions for a call about bulk actions: one of each of these.

@@ -110,6 +110,10 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             allow(permission::WRAP_UP_CODES)?;
             directory::wrap_up_codes(world, request)
         }
+        (&Method::GET, ["authorization", "divisions"]) => {
+            allow(permission::DIVISIONS)?;
+            directory::divisions(world, request)
+        }
         (&Method::GET, ["recordings", "retention", "query"]) => {
             allow(permission::RECORDINGS)?;
             retention::retention(world, request)
@@ -130,7 +134,8 @@ pub(super) fn answer(world: &World, request: &Request) -> Answer {
             | ["conversations", _, "recordings" | "recordingmetadata", ..]
             | ["users"]
             | ["orphanrecordings", ..]
-            | ["routing", "queues" | "wrapupcodes"],
+            | ["routing", "queues" | "wrapupcodes"]
+            | ["authorization", "divisions"],
         ) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method.not.allowed",
