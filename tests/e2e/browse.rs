@@ -224,6 +224,15 @@ async fn the_page_says_what_the_archive_has() {
         };
         assert!(found.contains(&told), "{outcome}: {told}");
     }
+    let mut without = 0;
+    for link in links(&served.post("/recordings", "outcome=failed").await) {
+        let page = served.get(&link).await;
+        if page.contains("There is no file") {
+            without += 1;
+            assert!(!page.contains("id=\"proof\""), "nothing can be verified");
+        }
+    }
+    assert!(without > 0);
     let codes = overview
         .split("/losses/")
         .skip(1)

@@ -133,6 +133,10 @@ async fn every_view_is_accessible_in_both_schemes_and_on_a_phone() {
                 wide.as_i64().unwrap() <= 0,
                 "{at}: it is wider than the window"
             );
+            let cut = browser
+                .script("const nav = document.querySelector('header.top nav'); return nav ? nav.scrollWidth - nav.clientWidth : 0")
+                .await;
+            assert_eq!(cut, 0, "{at}: its links do not fit");
         }
     }
     browser.end().await;

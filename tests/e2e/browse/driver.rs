@@ -157,7 +157,9 @@ impl Browser {
 
     pub(super) async fn look(&self, scheme: &str, width: u32) {
         let cdp = |cmd: &str, params: Value| json!({ "cmd": cmd, "params": params });
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        // A color that is on its way from one scheme to the other has no contrast yet.
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" }] });
         self.command(
             "goog/cdp/execute",
             cdp("Emulation.setEmulatedMedia", features),

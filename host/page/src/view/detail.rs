@@ -203,6 +203,10 @@ fn facts(row: &Row) -> Markup {
 }
 
 fn proof(detail: &Detail<'_>) -> Markup {
+    if detail.row.object_key.is_none() && detail.verdict.is_none() {
+        // There is nothing to hash.
+        return html! {};
+    }
     let action = format!("/verify/{}", detail.path());
     let class = match detail.verdict {
         None => "proof",

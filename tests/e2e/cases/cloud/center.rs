@@ -140,6 +140,10 @@ impl ScriptedCenter {
             ("GET", ["recording", "settings"]) => {
                 self.plain(&json!({ "recordingBatchDownloadUrlTtl": 60 }))
             }
+            // It knows no names.
+            ("GET", ["users"] | ["routing", "queues" | "wrapupcodes"]) => {
+                self.plain(&json!({ "entities": [] }))
+            }
             ("GET", ["conversations", conversation, "recordingmetadata"]) => {
                 self.metadata(conversation)
             }
