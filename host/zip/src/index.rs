@@ -1,7 +1,7 @@
 //! The JSON documents in a bundle, which say whose each file is.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -14,6 +14,8 @@ use recording_host_model::{BundleIndex, IndexColumn, IndexMetadata};
 const LONGEST: u64 = 16 << 20;
 /// How many further fields of an object are kept.
 const FIELDS: usize = 64;
+/// The most recordings that one file may be.
+const OWNERS: usize = 1000;
 /// The longest name of such a field, and where its text is cut, in bytes.
 const LONGEST_NAME: usize = 64;
 const LONGEST_TEXT: usize = 1000;
@@ -29,6 +31,8 @@ pub struct Listed {
     pub documents: BTreeSet<String>,
     /// Documents that cannot be read.
     pub unreadable: Vec<(String, EntryError)>,
+    /// What is in `owners`: file, conversation and recording.
+    known: HashSet<(String, String, String)>,
 }
 
 /// Whose a file of a bundle is.
@@ -89,7 +93,33 @@ impl Archive {
                 listed.documents.insert(entry.name.clone());
             }
         }
+        listed.known = HashSet::new();
         listed
+    }
+}
+
+impl Listed {
+    /// Notes whose a file is. A file that is a thousand recordings already is named as missing from further ones:
+    /// it would be stored once more for each.
+    fn add(&mut self, file: String, owner: Owner) {
+        let (conversation, recording) = (owner.conversation.clone(), owner.recording.clone());
+        if !self.known.insert((file.clone(), conversation, recording)) {
+            return;
+        }
+        let owners = self.owners.entry(file.clone()).or_default();
+        if owners.len() < OWNERS {
+            owners.push(owner);
+            return;
+        }
+        // Told once of each conversation.
+        let conversation = owner.conversation;
+        if self
+            .known
+            .insert((file, conversation.clone(), String::new()))
+        {
+            let reason = format!("the index gives one file to more than {OWNERS} recordings");
+            self.missing.push((conversation, reason));
+        }
     }
 }
 
@@ -118,11 +148,7 @@ fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
                     content_type,
                     index_metadata: index_metadata(fields, index),
                 };
-                let owners = listed.owners.entry(plain(&file)).or_default();
-                let whose = |owner: &Owner| (owner.conversation.clone(), owner.recording.clone());
-                if !owners.iter().any(|known| whose(known) == whose(&owner)) {
-                    owners.push(owner);
-                }
+                listed.add(plain(&file), owner);
             } else if let Some((conversation, reason)) =
                 text(&index.conversation_field).zip(index.error_field.as_deref().and_then(text))
             {
@@ -236,5 +262,15 @@ mod tests {
         assert_eq!(long.others["long"].len(), LONGEST_TEXT);
         assert_eq!(long.known.len(), FIELDS);
         assert_eq!(told(json!({ "n".repeat(65): "x" })), None);
+    }
+
+    #[test]
+    fn an_index_of_any_length_takes_time_in_proportion() {
+        // Each is compared with a set: with a list, this would take an hour.
+        let item = |n: usize| json!({ "c": "call", "r": n.to_string(), "f": "a.wav" });
+        let items: Vec<Value> = (0..200_000).map(item).collect();
+        let listed = listed(Value::Array(items));
+        assert_eq!(listed.owners["a.wav"].len(), OWNERS);
+        assert_eq!(listed.missing.len(), 1);
     }
 }
