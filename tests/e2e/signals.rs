@@ -1,4 +1,4 @@
-//! A run ends well when it is told to, and goes on with another configuration without losing anything.
+//! A run ends well when it is told to, and continues with another configuration without losing anything.
 
 use genesys_simulator::Settings;
 use serde_json::{Value, json};

@@ -249,7 +249,7 @@ pub struct Download<'a> {
     /// Interruptions since anything came.
     fruitless: u32,
     pace: Pace,
-    /// True if it is to be begun anew because it trickles.
+    /// True if it is to be started over because it trickles.
     slow: bool,
 }
 

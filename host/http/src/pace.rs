@@ -17,7 +17,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Notes that so many bytes came after so long a wait; returns true if the download trickles and should
-    /// be begun anew.
+    /// be started over.
     pub(crate) fn note(&mut self, waited: Duration, came: usize) -> bool {
         self.waited += waited;
         self.came += came as u64;

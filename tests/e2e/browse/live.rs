@@ -202,7 +202,7 @@ async fn the_page_shows_the_sink_of_the_configuration_that_was_reloaded() {
     row(&live, "sea");
     assert!(!live.contains("lake"), "{live}");
 
-    // One that cannot tell which sink to show goes on with that of before, and the run goes on, too.
+    // One that cannot tell which sink to show keeps that of before, and the run continues.
     config["sinks"]["pond"] = json!({ "type": "filesystem", "path": path("pond") });
     harness.write(&config);
     control(&harness, "reload").await;
