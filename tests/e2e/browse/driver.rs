@@ -9,6 +9,32 @@ use std::{
 use reqwest::Client;
 use serde_json::{Value, json};
 
+/// What a driver writes.
+type Lines = Box<dyn Iterator<Item = String> + Send>;
+
+/// A driver, what it writes from now on, and the port that it has chosen. It ends if another program has
+/// taken that meanwhile.
+fn started(driver: &str) -> Option<(Child, Lines, String)> {
+    let mut driver = Command::new(driver)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        let port = line.split("successfully on port ").nth(1)?;
+        Some(port.trim_end_matches('.').to_owned())
+    });
+    match port {
+        Some(port) => Some((driver, Box::new(lines), port)),
+        None => {
+            driver.wait().unwrap();
+            None
+        }
+    }
+}
+
 /// A browser whose log is empty when it ends.
 pub(super) struct Browser {
     driver: Child,
@@ -20,19 +46,9 @@ impl Browser {
     pub(super) async fn start() -> Self {
         let driver = std::env::var("CHROMEDRIVER")
             .expect("CHROMEDRIVER is not set: tests/run installs chromium-driver and sets it");
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let port = lines
-            .find_map(|line| {
-                let port = line.split("successfully on port ").nth(1)?;
-                Some(port.trim_end_matches('.').to_owned())
-            })
-            .unwrap();
+        let (driver, lines, port) = (0..5)
+            .find_map(|_| started(&driver))
+            .expect("the driver has found no port");
         // A driver whose pipe is closed ends.
         std::thread::spawn(move || lines.count());
         let client = Client::new();
