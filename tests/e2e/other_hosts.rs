@@ -148,8 +148,10 @@ async fn the_digests_of_a_recorded_run_are_the_same_in_python() {
     assert_eq!(replayed().await, same);
 
     // A response of which something is missing gives another step in either host.
-    let changed = recorded.replacen("conversationEnd", "conversationFinish", 1);
-    assert_ne!(changed, recorded);
+    // In the last page: one whose names are looked up first is read once more.
+    let last = recorded.rfind("conversationEnd").unwrap();
+    let (before, after) = recorded.split_at(last);
+    let changed = before.to_owned() + &after.replacen("conversationEnd", "conversationFinish", 1);
     std::fs::write(&steps, &changed).unwrap();
     let at = 1 + changed
         .lines()
