@@ -112,9 +112,10 @@ async fn a_recorded_run_replays_to_identical_steps() {
     let steps = std::fs::read_to_string(&trace).unwrap();
     assert!(steps.lines().count() > 10);
 
-    // A step whose input is another one has another result.
-    let changed = steps.replacen("conversationEnd", "conversationFinish", 1);
-    assert_ne!(changed, steps);
+    // A step whose input is another one has another result; the last page is one that is read, and not only
+    // looked through for names.
+    let (before, after) = steps.split_at(steps.rfind("conversationEnd").unwrap());
+    let changed = before.to_owned() + &after.replacen("conversationEnd", "conversationFinish", 1);
     std::fs::write(&trace, changed).unwrap();
     let replayed = run_program(&["inspect", "--replay", &path]).await;
     assert!(!replayed.status.success());
