@@ -218,8 +218,8 @@ impl Condition {
         fields
     }
 
-    /// The path of a part that is empty, and so holds for every conversation: a condition within without
-    /// a key, or an empty prefix.
+    /// The path of a part that every conversation meets: a nested condition that has no key, or an empty
+    /// prefix.
     #[must_use]
     pub fn vacuous(&self) -> Option<String> {
         if self.number_prefixes.iter().any(String::is_empty) {
