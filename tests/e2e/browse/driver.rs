@@ -171,6 +171,22 @@ impl Browser {
             .await;
     }
 
+    /// Checks that the page that is open is accessible and fits in both schemes, on a wide screen and a phone.
+    pub(super) async fn suits_each_scheme_and_width(&self) {
+        for (scheme, width) in [
+            ("light", 1280),
+            ("dark", 1280),
+            ("light", 390),
+            ("dark", 390),
+        ] {
+            self.look(scheme, width).await;
+            let at = format!("{scheme} {width}");
+            self.is_accessible(&at).await;
+            let wide = "return document.documentElement.scrollWidth - innerWidth";
+            assert!(self.script(wide).await.as_i64().unwrap() <= 0, "{at}");
+        }
+    }
+
     pub(super) async fn look(&self, scheme: &str, width: u32) {
         let cdp = |cmd: &str, params: Value| json!({ "cmd": cmd, "params": params });
         // A color that is on its way from one scheme to the other has no contrast yet.

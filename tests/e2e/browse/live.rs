@@ -346,18 +346,7 @@ async fn a_run_is_watched_in_a_browser_without_loading_anew() {
         .until("document.querySelector('#live').dataset.state === 'paused' && document.querySelector('#say').textContent.includes('paused')")
         .await;
     assert_eq!(browser.script("return window.same").await, json!(true));
-    for (scheme, width) in [
-        ("light", 1280),
-        ("dark", 1280),
-        ("light", 390),
-        ("dark", 390),
-    ] {
-        browser.look(scheme, width).await;
-        let at = format!("{scheme} {width}");
-        browser.is_accessible(&at).await;
-        let wide = "return document.documentElement.scrollWidth - innerWidth";
-        assert!(browser.script(wide).await.as_i64().unwrap() <= 0, "{at}");
-    }
+    browser.suits_each_scheme_and_width().await;
     browser
         .script("document.querySelector('#live [href^=\"/losses/\"]').focus()")
         .await;

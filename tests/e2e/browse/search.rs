@@ -217,18 +217,7 @@ async fn a_search_is_narrowed_down_by_keyboard_and_has_an_address() {
     browser
         .until("document.querySelector('form.find [name=queue]').value === `\"${queue}\"`")
         .await;
-    for (scheme, width) in [
-        ("light", 1280),
-        ("dark", 1280),
-        ("light", 390),
-        ("dark", 390),
-    ] {
-        browser.look(scheme, width).await;
-        let at = format!("{scheme} {width}");
-        browser.is_accessible(&at).await;
-        let wide = "return document.documentElement.scrollWidth - innerWidth";
-        assert!(browser.script(wide).await.as_i64().unwrap() <= 0, "{at}");
-    }
+    browser.suits_each_scheme_and_width().await;
     browser.look("light", 1280).await;
     browser.script("document.activeElement.matches('#facets *') || document.querySelector('#facets [name=queue][aria-pressed=true]').focus()").await;
     browser.keys("\u{e007}").await;
