@@ -25,6 +25,8 @@ pub struct Archive {
     pub name: String,
     sink: Arc<dyn Sink>,
     decryptor: Option<Arc<dyn Decrypt>>,
+    /// Held while an index is brought up to date: it is done once, not by each who waits for it.
+    pub(crate) refreshing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A receipt's line about a conversation, and where it stands.
@@ -55,6 +57,7 @@ impl Archive {
             name: name.to_owned(),
             sink,
             decryptor,
+            refreshing: Arc::default(),
         })
     }
 

@@ -150,13 +150,13 @@ impl Index {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the rows of a conversation are, those of its highest attempt.
+    /// Where the rows of a conversation are, those of its highest attempt, in the file that came last.
     pub(crate) fn locate(&self, conversation: &str) -> Result<Option<Location>, PageError> {
         let found = self
             .reader()
             .prepare_cached(
                 "SELECT receipt, rows FROM rec JOIN file ON file.id = rec.file
-                 WHERE conv = ? ORDER BY attempt DESC LIMIT 1",
+                 WHERE conv = ? ORDER BY attempt DESC, file.id DESC LIMIT 1",
             )?
             .query_row(params![text::packed(conversation)], |row| {
                 Ok(Location {

@@ -107,6 +107,7 @@ impl Archive {
         index: &Arc<Index>,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Refreshed, PageError> {
+        let _held = self.refreshing.lock().await;
         let there = self.receipts().await?;
         let known = index.receipts()?;
         let keys: HashSet<&str> = there.iter().map(|one| one.key.as_str()).collect();

@@ -14,6 +14,7 @@ use crate::{
     Index, Indexed, Order, Page, PageError, Query, Results,
     archive::ReceiptLine,
     guard::Refused,
+    index::Location,
     media,
     respond::{Answer, answer, html, plain, see_other},
     table::Form,
@@ -325,12 +326,13 @@ async fn search(of: &Indexed, query: Query) -> Result<(Query, Results), PageErro
 
 /// The rows of a conversation, and the receipt that names them.
 async fn rows(of: &Indexed, id: &str) -> Result<(Vec<Row>, String), PageError> {
-    let missing = || PageError::Missing("this conversation".to_owned());
-    let sought = id.to_owned();
-    let found = of.index.off_thread(move |index| index.locate(&sought));
-    let at = found.await?.ok_or_else(missing)?;
-    let rows = of.archive.conversation(&at.rows, id).await?;
-    Ok((rows, at.receipt))
+    let mut at = located(of, id).await?;
+    let mut rows = of.archive.conversation(&at.rows, id).await;
+    if let Err(PageError::Missing(_)) = rows {
+        at = relocated(of, id, &at.receipt).await?;
+        rows = of.archive.conversation(&at.rows, id).await;
+    }
+    Ok((rows?, at.receipt))
 }
 
 async fn conversation(
@@ -338,8 +340,31 @@ async fn conversation(
     id: &str,
 ) -> Result<(Vec<Row>, Result<ReceiptLine, PageError>), PageError> {
     let (rows, receipt) = rows(of, id).await?;
-    let line = of.archive.line(&receipt, id).await;
+    let mut line = of.archive.line(&receipt, id).await;
+    if let Err(PageError::Missing(_)) = line
+        && let Ok(now) = relocated(of, id, &receipt).await
+    {
+        line = of.archive.line(&now.receipt, id).await;
+    }
     Ok((rows, line))
+}
+
+/// Where the index has the rows of a conversation.
+async fn located(of: &Indexed, id: &str) -> Result<Location, PageError> {
+    let sought = id.to_owned();
+    let found = of.index.off_thread(move |index| index.locate(&sought));
+    found
+        .await?
+        .ok_or_else(|| PageError::Missing("this conversation".to_owned()))
+}
+
+/// Where the rows of a conversation are now that files of this receipt are gone: a run replaces several
+/// segments by one while the index still has them.
+async fn relocated(of: &Indexed, id: &str, receipt: &str) -> Result<Location, PageError> {
+    if located(of, id).await?.receipt == receipt {
+        of.archive.refresh(&of.index, |_, _| {}).await?;
+    }
+    located(of, id).await
 }
 
 fn nth<'a>(rows: &'a [Row], n: &str) -> Result<&'a Row, PageError> {

@@ -64,6 +64,55 @@ pub(super) async fn is_heard(url: &str, row: &Value) {
     );
 }
 
+/// Gives each segment of an archive another number, as a run does that replaces segments by one.
+fn renumber(archive: &Path) {
+    let another = |key: &str| {
+        let (before, number) = key.rsplit_once("-0").unwrap();
+        format!("{before}-9{number}")
+    };
+    for (name, text) in files(&archive.join("receipts")) {
+        let receipt = archive.join("receipts").join(&name);
+        let text = String::from_utf8(text).unwrap();
+        let (head, entries) = text.split_once('\n').unwrap();
+        let mut head: Value = serde_json::from_str(head).unwrap();
+        let rows = head["metadata"]["key"].as_str().unwrap().to_owned();
+        std::fs::rename(archive.join(&rows), archive.join(another(&rows))).unwrap();
+        head["metadata"]["key"] = json!(another(&rows));
+        head["segment"] = json!(900_000 + head["segment"].as_i64().unwrap());
+        let file = receipt.file_name().unwrap().to_str().unwrap();
+        let renamed = receipt.with_file_name(another(file));
+        assert_ne!(renamed, receipt);
+        std::fs::write(renamed, format!("{head}\n{entries}")).unwrap();
+        std::fs::remove_file(&receipt).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_has_replaced_since_the_index_was_made_is_found_where_it_is_now() {
+    let harness = center().await;
+    export(harness.config()).await;
+    let cache = harness.folder.path().join("cache");
+    let served = Served::start(&harness.output(), &cache, &[]);
+    let listed = links(&post(&served.url, "/recordings", "").await);
+    assert!(listed.len() > 20);
+    renumber(&harness.output());
+    for link in &listed {
+        let shown = reqwest::get(format!("{}{link}", served.url)).await.unwrap();
+        assert_eq!(shown.status(), StatusCode::OK, "{link}");
+        let shown = shown.text().await.unwrap();
+        assert!(
+            shown.contains(".jsonl, line ") && shown.contains("-90000"),
+            "{link}"
+        );
+    }
+    // What is gone for good is so still.
+    std::fs::remove_dir_all(harness.output().join("receipts")).unwrap();
+    let link = &listed[0];
+    let gone = reqwest::get(format!("{}{link}", served.url)).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::OK, "its rows are there");
+    assert!(gone.text().await.unwrap().contains("receipt"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_as_parquet_are_searched_and_handed_over_as_json() {
     let harness = center().await;

@@ -99,7 +99,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(super) async fn until(&self, expression: &str) {
-        for _ in 0..300 {
+        for _ in 0..1200 {
             if self.script(&format!("return !!({expression})")).await == json!(true) {
                 return;
             }

@@ -50,13 +50,15 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a segment in, in place of what was there of it; returns how many rows it has.
+    /// Takes a segment in, in place of what was there of it and of the segments that it replaces; returns how
+    /// many rows it has.
     pub(crate) fn add(&self, segment: NewSegment) -> Result<u64, PageError> {
         let mut connection = self.connection();
         let change = connection.transaction()?;
         let mut days = BTreeSet::new();
         remove(&change, &segment.receipt.key, &mut days)?;
         let rows = insert(&change, segment, &mut days)?;
+        clear_void(&change, &mut days)?;
         sum(&change, &days)?;
         change.commit()?;
         Ok(rows)
@@ -81,21 +83,7 @@ impl Index {
         connection.execute_batch(INDEXES)?;
         let change = connection.transaction()?;
         let mut days = BTreeSet::new();
-        let void: Vec<(i64, i64, i64)> = change
-            .prepare(
-                "SELECT id, low, high FROM file
-                 WHERE receipt IN (SELECT receipt FROM void) AND low IS NOT NULL",
-            )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<Result<_, _>>()?;
-        for (file, low, high) in void {
-            clear(&change, file, low, high, &mut days)?;
-            // The file stays known, so that it is not taken in again while it is still there.
-            change.execute(
-                "UPDATE file SET low = NULL, high = NULL WHERE id = ?",
-                [file],
-            )?;
-        }
+        clear_void(&change, &mut days)?;
         let lower: Vec<i64> = change
             .prepare(
                 "SELECT DISTINCT lower.id FROM rec AS later CROSS JOIN rec AS lower
@@ -141,6 +129,26 @@ fn remove(
             continue;
         };
         clear(change, file, low, high, days)?;
+    }
+    Ok(())
+}
+
+/// Takes the rows of segments out whose place others have taken.
+fn clear_void(change: &Transaction<'_>, days: &mut BTreeSet<i64>) -> Result<(), PageError> {
+    let void: Vec<(i64, i64, i64)> = change
+        .prepare_cached(
+            "SELECT id, low, high FROM file
+             WHERE receipt IN (SELECT receipt FROM void) AND low IS NOT NULL",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (file, low, high) in void {
+        clear(change, file, low, high, days)?;
+        // The file stays known, so that it is not taken in again while it is still there.
+        change.execute(
+            "UPDATE file SET low = NULL, high = NULL WHERE id = ?",
+            [file],
+        )?;
     }
     Ok(())
 }

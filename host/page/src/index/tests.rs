@@ -78,6 +78,20 @@ fn three() -> Index {
 }
 
 #[test]
+fn a_segment_that_replaces_others_is_never_shown_beside_them() {
+    let index = three();
+    let again = segment(
+        2,
+        vec![1],
+        vec![row("a", "2026-01-05T08:00:00Z", "1", "Ada")],
+    );
+    index.add(again).unwrap();
+    assert_eq!(ids(&index, Query::default()), ["a"]);
+    let at = index.locate("a").unwrap().unwrap();
+    assert_eq!(at.receipt, "receipts/date=2026-01-05/calls-000002.jsonl");
+}
+
+#[test]
 fn a_number_is_found_by_its_first_digits_and_by_all() {
     let index = three();
     let number = |number: &str, exact| Query {
