@@ -311,7 +311,16 @@ async fn list(of: &Indexed, query: Query, facets: bool) -> Result<Answer, PageEr
         let results = index.search(&query)?;
         let facets = facets.then(|| index.facets(&query, results.count));
         let facets = facets.transpose()?;
-        Ok(view::recordings(&query, &results, facets.as_deref(), None))
+        let day = query.day();
+        let day = day.map(|date| Ok::<_, PageError>((date, index.day(date)?)));
+        let (day, facets) = (day.transpose()?, facets.as_deref());
+        Ok(view::recordings(
+            &query,
+            &results,
+            day.as_ref(),
+            facets,
+            None,
+        ))
     });
     Ok(html(StatusCode::OK, &searching.await?))
 }
@@ -402,6 +411,6 @@ async fn detail(
     let (query, results) = search(of, of_day(day)).await?;
     Ok(html(
         StatusCode::OK,
-        &view::recordings(&query, &results, None, Some(&shown)),
+        &view::recordings(&query, &results, None, None, Some(&shown)),
     ))
 }

@@ -1,5 +1,6 @@
 //! The pages, a function for each part. Everything from an archive goes through here as text.
 
+mod day;
 mod detail;
 mod facets;
 mod list;

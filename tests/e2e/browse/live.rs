@@ -217,6 +217,34 @@ async fn the_page_shows_the_sink_of_the_configuration_that_was_reloaded() {
     drop((harness, run));
 }
 
+/// An archive that moves, while the sink keeps its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_moved_is_shown_where_it_is_now() {
+    let (harness, mut run, url) = followed(60, &[]).await;
+    let shown = "<dt>Conversations</dt><dd>60</dd>";
+    part_with(&url, "figures", |text| text.contains(shown)).await;
+    let moved = harness.folder.path().join("moved");
+    std::fs::rename(harness.output(), &moved).unwrap();
+    let mut config = endless(harness.config());
+    config["sinks"]["lake"]["path"] = json!(moved);
+    harness.write(&config);
+    control(&harness, "reload").await;
+    run.until("reloading").await;
+    // A recording can only be heard from where the archive is now.
+    let list = Client::new().post(format!("{url}/recordings"));
+    let list = list.body("outcome=stored").send().await.unwrap();
+    let link = links(&list.text().await.unwrap()).remove(0);
+    let media = format!("{url}{}", link.replacen("/r/", "/media/", 1));
+    in_time(async {
+        while reqwest::get(&media).await.unwrap().status() != StatusCode::OK {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    part_with(&url, "figures", |text| text.contains(shown)).await;
+    drop((harness, run));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_see_no_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
 //! A search is narrowed down, linked to and taken along; times and keys are told.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -79,6 +82,51 @@ async fn each_value_by_which_a_search_can_be_narrowed_down_has_as_many_hits_as_i
 }
 
 /// A table as Python reads it.
+/// A day: how many of its conversations are told of above its recordings, by outcome.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_says_what_is_known_of_it_above_its_recordings() {
+    let (harness, served) = served().await;
+    let mut days = BTreeMap::<String, BTreeMap<String, BTreeSet<String>>>::new();
+    for row in rows(&harness.output()) {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let day = days.entry(text("start")[..10].to_owned()).or_default();
+        let of = day.entry(text("outcome")).or_default();
+        of.insert(text("conversation_id"));
+    }
+    assert!(days.len() > 3);
+    for (day, outcomes) in &days {
+        let page = served.get(&format!("/day/{day}")).await;
+        let all: usize = outcomes.values().map(BTreeSet::len).sum();
+        assert!(page.contains(&format!(", {day}</h2>")), "{page}");
+        assert!(page.contains(&format!("{all} conversations: ")), "{page}");
+        assert!(
+            page.contains(&format!("The source counted {all}. ")),
+            "{page}"
+        );
+        for (outcome, of) in outcomes {
+            assert!(
+                page.contains(&format!("{} {outcome}", of.len())),
+                "{day} {outcome}"
+            );
+        }
+    }
+    let (first, _) = days.first_key_value().unwrap();
+    let before: jiff::civil::Date = first.parse().unwrap();
+    let before = before.yesterday().unwrap();
+    let page = served.get(&format!("/day/{first}")).await;
+    assert!(page.contains(&format!("href=\"/day/{before}\"")), "{page}");
+    let page = served.get("/day/2019-02-03").await;
+    assert!(
+        page.contains("Sunday, 2019-02-03") && page.contains("never searched"),
+        "{page}"
+    );
+    // A list of several days, or of what is no day, has no such heading.
+    let several = form(&[("from", first), ("to", "2030-01-01")]);
+    let page = served.post("/recordings", &several).await;
+    assert!(!page.contains("class=\"day\""), "{page}");
+    assert!(!served.get("/day/tomorrow").await.contains("class=\"day\""));
+}
+
 fn table(text: &str) -> Vec<Value> {
     let script = "import csv, io, json, sys
 print(json.dumps(list(csv.DictReader(io.StringIO(sys.argv[1], newline='')))))";

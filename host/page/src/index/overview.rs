@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use rusqlite::Connection;
 
 use super::{DAY_MS, Index};
@@ -111,6 +112,15 @@ impl Index {
         let problems = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         overview.problems = problems.collect::<Result<_, _>>()?;
         Ok(overview)
+    }
+}
+
+impl Index {
+    /// A day, if anything is known of it.
+    pub(crate) fn day(&self, date: Date) -> Result<Option<Day>, PageError> {
+        let epoch = Date::constant(1970, 1, 1);
+        let number = epoch.until(date).map_or(-1, |span| span.get_days().into());
+        Ok(days(&self.reader())?.remove(&number))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whatever narrows most leads: words, a number, a name; all else filters. Rows come in the order of
 //! their keys, which is that of time, so that a page of the newest needs no sorting.
 
+use jiff::civil::Date;
 use rusqlite::{ToSql, params_from_iter};
 
 use super::{DAY_MS, Index, SHIFT, fill, text};
@@ -51,6 +52,14 @@ pub struct Query {
     pub order: Order,
     /// How many hits are left out before the first one.
     pub skip: usize,
+}
+
+impl Query {
+    /// The day that is sought in, if it is one day.
+    pub(crate) fn day(&self) -> Option<Date> {
+        let from = self.from.parse().ok()?;
+        (self.from == self.to).then_some(from)
+    }
 }
 
 /// The order of hits.

@@ -55,7 +55,7 @@ pub(crate) fn detail(detail: &Detail<'_>) -> Markup {
                 }
             }
             (content(detail))
-            div.in { (proof(detail)) }
+            (proof(detail))
             (files(detail))
             div.in { (facts(row)) }
             (evidence(detail))
@@ -214,7 +214,7 @@ fn proof(detail: &Detail<'_>) -> Markup {
         Some(_) => "proof badly",
     };
     html! {
-        div id="proof" class=(class) {
+        div.in { div id="proof" class=(class) {
             div { @match detail.verdict {
                 None => {
                     b { "Not verified yet" }
@@ -228,7 +228,7 @@ fn proof(detail: &Detail<'_>) -> Markup {
             @if detail.row.object_key.is_some() {
                 form method="post" action=(action) { button data-verify=(action) { "Verify" } }
             }
-        }
+        } }
     }
 }
 

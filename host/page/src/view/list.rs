@@ -1,14 +1,17 @@
 //! The recordings: the form, the hits, and beside them one recording.
 
+use jiff::civil::Date;
 use maud::{Markup, html};
 
 use super::{
-    View, layout,
+    View,
+    day::heading,
+    layout,
     words::{bytes, clock, cut, escaped, instant, number, stamp},
 };
 use crate::{
     Hit, Order, Query, Results,
-    index::{COUNTED, Facet, OUTCOMES, PAGE},
+    index::{COUNTED, Day, Facet, OUTCOMES, PAGE},
     route::LINKED,
 };
 
@@ -23,6 +26,7 @@ const ORDERS: [(Order, &str, &str); 4] = [
 pub(crate) fn recordings(
     query: &Query,
     results: &Results,
+    day: Option<&(Date, Option<Day>)>,
     facets: Option<&[Facet]>,
     detail: Option<&Markup>,
 ) -> Markup {
@@ -34,7 +38,7 @@ pub(crate) fn recordings(
             div.split {
                 section.card.listing aria-label="Recordings" {
                     (form(query))
-                    (hits(query, results, facets))
+                    (hits(query, results, day, facets))
                 }
                 @match detail {
                     Some(detail) => (detail),
@@ -100,9 +104,15 @@ fn form(query: &Query) -> Markup {
     }
 }
 
-fn hits(query: &Query, results: &Results, facets: Option<&[Facet]>) -> Markup {
+fn hits(
+    query: &Query,
+    results: &Results,
+    day: Option<&(Date, Option<Day>)>,
+    facets: Option<&[Facet]>,
+) -> Markup {
     html! {
         div id="results" aria-busy="false" {
+            @if let Some((date, day)) = day { (heading(*date, day.as_ref())) }
             @if let Some(found) = facets { (super::facets::facets(query, results, found)) }
             @if results.hits.is_empty() { div.in { p { "Nothing matches." } } } @else {
                 table.list.cards {

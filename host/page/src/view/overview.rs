@@ -1,10 +1,11 @@
 //! The overview: figures, the calendar, losses.
 
-use jiff::civil::{Date, Weekday};
 use maud::{Markup, html};
 
 use super::{
-    View, layout,
+    View,
+    day::{civil, empty},
+    layout,
     words::{bytes, cut, escaped, number},
 };
 use crate::{
@@ -165,15 +166,12 @@ fn cell(
 ) -> Markup {
     let name = civil(number).strftime("%a %-d %b %Y").to_string();
     let Some(day) = day.filter(|day| day.conversations() > 0) else {
-        let waits = day.is_some_and(|day| day.waiting() > 0);
-        let (class, told) = match day {
-            Some(day) if waits => (
-                "c wait",
-                format!("{name}: the source counted {}, none is here", day.waiting()),
-            ),
-            Some(day) if day.searched => ("c h0", format!("{name}: searched, no conversation")),
-            _ => ("c never", format!("{name}: never searched")),
+        let class = match day {
+            Some(day) if day.waiting() > 0 => "c wait",
+            Some(day) if day.searched => "c h0",
+            _ => "c never",
         };
+        let told = format!("{name}: {}", empty(day));
         return html! { span class=(class) role="img" aria-label=(told) title=(told) {} };
     };
     let (all, lost, waiting) = (day.conversations(), day.lost(), day.waiting());
@@ -250,14 +248,6 @@ fn archive(name: &str, overview: &Overview, freshness: &Freshness) -> Markup {
             }
         }
     }
-}
-
-fn civil(day: i64) -> Date {
-    let epoch = Date::constant(1970, 1, 1);
-    debug_assert_eq!(epoch.weekday(), Weekday::Thursday);
-    let days = jiff::Span::new().try_days(day);
-    days.and_then(|days| epoch.checked_add(days))
-        .unwrap_or(epoch)
 }
 
 fn date(day: i64) -> String {
