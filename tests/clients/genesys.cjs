@@ -16,6 +16,7 @@ async function main() {
   const analytics = new sdk.AnalyticsApi();
   const recording = new sdk.RecordingApi();
   const routing = new sdk.RoutingApi();
+  const authorization = new sdk.AuthorizationApi();
   const users = new sdk.UsersApi();
 
   const found = [];
@@ -105,6 +106,12 @@ async function main() {
   const lookedUp = await users.getUsers({ id: ids, state: "any" });
   const queues = await routing.getRoutingQueues({ pageSize: 100 });
   const codes = await routing.getRoutingWrapupcodes({ pageSize: 100 });
+  const calledSo = await routing.getRoutingQueues({ name: queues.entities[0].name });
+  const divisions = await authorization.getAuthorizationDivisions({ pageSize: 100 });
+  const divisionsById = await authorization.getAuthorizationDivisions({
+    id: divisions.entities.slice(0, 2).map((one) => one.id),
+  });
+  const divisionsByName = await authorization.getAuthorizationDivisions({ name: divisions.entities[1].name });
 
   const order = {
     action: "EXPORT",
@@ -135,6 +142,9 @@ async function main() {
       looked_up: lookedUp.entities.length,
       queues: queues.entities.length,
       codes: codes.entities.length,
+      queue_by_name: calledSo.entities.map((one) => one.id).join() === queues.entities[0].id,
+      divisions_by_id: divisionsById.entities.length === 2,
+      division_by_name: divisionsByName.entities.some((one) => one.id === divisions.entities[1].id),
       jobs: jobs.entities.length,
       pushed: pushed.totalProcessedRecordings,
     }),

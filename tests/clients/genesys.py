@@ -254,6 +254,12 @@ queues = call("QueueEntityListing", routing.get_routing_queues, page_size=100).e
 one_queue = call("QueueEntityListing", routing.get_routing_queues, id=[queues[0].id, queues[1].id])
 codes = call("WrapupCodeEntityListing", routing.get_routing_wrapupcodes, page_size=100).entities
 some_codes = call("WrapupCodeEntityListing", routing.get_routing_wrapupcodes, id=[codes[0].id])
+one_called = call("QueueEntityListing", routing.get_routing_queues, name=queues[0].name).entities
+authorization = sdk.AuthorizationApi(client)
+listing, divided = "AuthzDivisionEntityListing", authorization.get_authorization_divisions
+divisions = call(listing, divided, page_size=100).entities
+by_id = call(listing, divided, id=[divisions[0].id, divisions[1].id]).entities
+by_name = call(listing, divided, name=divisions[1].name).entities
 
 # Bulk actions.
 order = sdk.RecordingJobsQuery()
@@ -293,6 +299,9 @@ print(
             "looked_up": sorted(one.id for one in looked_up) == sorted(some),
             "queues_looked_up": len(one_queue.entities),
             "codes_looked_up": len(some_codes.entities),
+            "queue_by_name": [one.id for one in one_called] == [queues[0].id],
+            "divisions_by_id": [one.id for one in by_id] == [one.id for one in divisions[:2]],
+            "division_by_name": divisions[1].id in [one.id for one in by_name],
             "jobs": len(jobs.entities),
             "pushed": pushed.total_processed_recordings,
         }

@@ -180,6 +180,9 @@ async fn names_and_the_metadata_of_recordings_stand_in_the_rows() {
         );
         let code = organization.wrap_up_name(conversation.wrap_up_code);
         assert_eq!(row["wrap_up_codes"][0]["name"], code);
+        let division = organization.division_name(conversation.division);
+        assert_eq!(row["division_names"], json!([division]));
+        assert_ne!(row["divisions"], row["division_names"]);
         let attributes = &row["attributes"];
         match row["recording_id"].as_str() {
             Some(recording) => {

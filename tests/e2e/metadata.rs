@@ -182,6 +182,7 @@ fn completed(
             wrap_up_codes: Vec::new(),
             tags: vec!["tag".to_owned(); number as usize % 3],
             divisions: vec!["home".to_owned()],
+            division_names: vec!["Home".to_owned()],
             recorded: true,
             recordings: BTreeMap::new(),
             media_types: vec!["voice".to_owned()],

@@ -74,7 +74,14 @@ async fn the_python_sdk_drives_every_call_and_knows_each_field_type_and_value_of
         (&found["orphans"], &found["known_orphans"]),
         (&40.into(), &13.into())
     );
-    assert_eq!(found["looked_up"], true);
+    for by in [
+        "looked_up",
+        "queue_by_name",
+        "divisions_by_id",
+        "division_by_name",
+    ] {
+        assert_eq!(found[by], true, "{by}");
+    }
     assert_eq!(
         (&found["queues_looked_up"], &found["codes_looked_up"]),
         (&2.into(), &1.into())
@@ -101,7 +108,14 @@ async fn the_javascript_sdk_drives_the_calls_of_an_export() {
         (&50.into(), &3.into())
     );
     assert_eq!(found["media"], serde_json::json!(["S"]));
-    assert_eq!(found["restored"], true);
+    for held in [
+        "restored",
+        "queue_by_name",
+        "divisions_by_id",
+        "division_by_name",
+    ] {
+        assert_eq!(found[held], true, "{held}");
+    }
     assert_eq!(
         (&found["orphans"], &found["queues"], &found["codes"]),
         (&13.into(), &6.into(), &8.into())

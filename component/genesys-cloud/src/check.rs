@@ -35,6 +35,7 @@ enum Call {
     Settings,
     Queues,
     WrapUpCodes,
+    Divisions,
     Users,
     Orphans,
 }
@@ -56,7 +57,8 @@ impl Call {
             Call::Batch => Some(Call::Settings),
             Call::Settings if options.names != Names::No => Some(Call::Queues),
             Call::Queues => Some(Call::WrapUpCodes),
-            Call::WrapUpCodes => Some(Call::Users),
+            Call::WrapUpCodes => Some(Call::Divisions),
+            Call::Divisions => Some(Call::Users),
             Call::Settings | Call::Users if options.orphans => Some(Call::Orphans),
             Call::Settings | Call::Users | Call::Orphans => None,
         }
@@ -74,6 +76,7 @@ impl Call {
             Call::Settings => recording::settings(options),
             Call::Queues => directory::all(options, directory::DirectoryKind::Queues),
             Call::WrapUpCodes => directory::all(options, directory::DirectoryKind::WrapUpCodes),
+            Call::Divisions => directory::all(options, directory::DirectoryKind::Divisions),
             Call::Users => directory::all(options, directory::DirectoryKind::Users),
             Call::Orphans => recording::orphans(options, recording::ORPHANS, 1, false),
         }
@@ -88,6 +91,7 @@ impl Call {
             Call::Settings => "links",
             Call::Queues => "names of queues",
             Call::WrapUpCodes => "names of wrap-up codes",
+            Call::Divisions => "names of divisions",
             Call::Users => "names of agents",
             Call::Orphans => "orphan recordings",
         }
@@ -100,6 +104,7 @@ impl Call {
             Call::Batch => "recording:recording:view",
             Call::Queues => "routing:queue:view",
             Call::WrapUpCodes => "routing:wrapupCode:view",
+            Call::Divisions => "authorization:division:view",
             Call::Orphans => "recording:orphan:view",
             Call::Settings | Call::Users => "",
         }
@@ -202,7 +207,7 @@ fn granted(call: Call, response: &Response) -> Result<Vec<Finding>, SourceError>
                 format!("they live for {minutes} minutes{advice}"),
             )]
         }
-        Call::Queues | Call::WrapUpCodes | Call::Users | Call::Orphans => {
+        Call::Queues | Call::WrapUpCodes | Call::Divisions | Call::Users | Call::Orphans => {
             good("may be looked up".to_owned())
         }
     })
@@ -217,7 +222,7 @@ fn refused(call: Call, refusal: Refusal, options: &Options) -> Result<Finding, S
             let verdict = match call {
                 Call::Settings | Call::Availability => Verdict::Doubtful,
                 // Rows then have ids alone.
-                Call::Queues | Call::WrapUpCodes | Call::Users
+                Call::Queues | Call::WrapUpCodes | Call::Divisions | Call::Users
                     if options.names == Names::Allowed =>
                 {
                     Verdict::Doubtful

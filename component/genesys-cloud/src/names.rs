@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_source_sdk::{
-    Named, Party, Request, RequestError, RequestResult, SourceError, Step, Update,
+    Named, Request, RequestError, RequestResult, SourceError, Step, Update,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,15 +23,11 @@ const AT_ONCE: usize = 1000;
 /// The most times that one page is put off.
 const ROUNDS: u32 = 4;
 
-/// Returns true if a party comes without a name that can be looked up.
-fn is_unnamed(party: &Party) -> bool {
-    party.name.is_none() && api::id(Some(party.id.clone())).is_some()
-}
-
-/// The ids of the parties of rows that are to be looked up, by their kind.
+/// The ids of the parties and divisions of rows that come without a name and are to be looked up, by their
+/// kind.
 fn unnamed<'a>(
     rows: impl Iterator<Item = &'a ConversationRow>,
-    wanted: impl Fn(&Party) -> bool,
+    wanted: impl Fn(&str) -> bool,
 ) -> BTreeMap<directory::DirectoryKind, BTreeSet<&'a str>> {
     let mut ids = BTreeMap::<directory::DirectoryKind, BTreeSet<&str>>::new();
     for row in rows {
@@ -44,10 +40,16 @@ fn unnamed<'a>(
                 &conversation.wrap_up_codes,
             ),
         ] {
-            let found = parties.iter().filter(|party| wanted(party));
+            let found = parties.iter().filter(|party| party.name.is_none());
             let found = found.map(|party| party.id.as_str());
             ids.entry(kind).or_default().extend(found);
         }
+        let divisions = conversation.divisions.iter().map(String::as_str);
+        let kind = directory::DirectoryKind::Divisions;
+        ids.entry(kind).or_default().extend(divisions);
+    }
+    for ids in ids.values_mut() {
+        ids.retain(|id| api::id(Some((*id).to_owned())).is_some() && wanted(id));
     }
     ids
 }
@@ -55,7 +57,7 @@ fn unnamed<'a>(
 /// The number of requests that the names of a page take where none is known: the look-ups, and the page once
 /// more.
 pub(crate) fn requests<'a>(rows: impl Iterator<Item = &'a ConversationRow>) -> u64 {
-    let ids = unnamed(rows, is_unnamed);
+    let ids = unnamed(rows, |_| true);
     let lookups = ids
         .values()
         .map(|ids| ids.len().div_ceil(directory::IDS) as u64);
@@ -101,7 +103,7 @@ impl Names {
             self.rounds = 0;
             return false;
         }
-        let mut wanted = unnamed(rows, |party| self.is_unknown(party));
+        let mut wanted = unnamed(rows, |id| !self.known.contains(&fnv(id)));
         wanted.retain(|kind, _| !self.forbidden.contains(kind));
         let mut room = AT_ONCE;
         for (kind, ids) in wanted {
@@ -114,10 +116,6 @@ impl Names {
         }
         self.rounds = if self.is_asking() { self.rounds + 1 } else { 0 };
         self.is_asking()
-    }
-
-    fn is_unknown(&self, party: &Party) -> bool {
-        is_unnamed(party) && !self.known.contains(&fnv(&party.id))
     }
 
     /// Processes the answer to a look-up: the names in it are reported in `step`.

@@ -144,6 +144,9 @@ struct Columns {
     /// The ids of its divisions.
     #[schemars(example = ["00000000-0000-0000-0000-000000000000"])]
     divisions: Vec<String>,
+    /// Their names, in their order.
+    #[schemars(example = ["Home"])]
+    division_names: Vec<String>,
     /// The sorts of media that were used.
     #[schemars(example = ["voice"])]
     media_types: Vec<String>,
@@ -390,6 +393,7 @@ impl Columns {
         };
         Ok(PreviewInput {
             conversation,
+            division_names: self.division_names,
             recording,
             failure,
         })

@@ -3,13 +3,13 @@
 //! The conversation passes what it passes in a run: the intake that takes personal values out, the sinks'
 //! conditions, their layouts, and the writer of rows. Nothing is contacted, and no sink is opened.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, convert::Infallible, io};
 
 use recording_host_metadata::{RowSettings, Writer};
 use recording_host_model::{
-    CompletedConversation, Conversation, ConversationRecord, Failure, KeyContext, Next, Object,
-    Outcome, RecordingAttributes, RecordingKey, Reported, ReportedOutcome, SplitState, Step,
-    Update, layout::Layout, route::Route,
+    CompletedConversation, Conversation, ConversationRecord, Failure, KeyContext, Named, Next,
+    Object, Outcome, RecordingAttributes, RecordingKey, Reported, ReportedOutcome, SplitState,
+    Step, Update, layout::Layout, route::Route,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -39,6 +39,8 @@ pub struct SinkRules {
 pub struct PreviewInput {
     /// The conversation.
     pub conversation: Conversation,
+    /// The names of its divisions, in their order, as far as they are known.
+    pub division_names: Vec<String>,
     /// Its recording.
     pub recording: Option<PreviewRecording>,
     /// Why its recording is unavailable, as code and message.
@@ -117,6 +119,14 @@ fn taken_in(
             attributes: recording.attributes.clone(),
         })
     });
+    let divisions = input.conversation.divisions.iter();
+    let names = divisions.zip(&input.division_names);
+    let names = names.map(|(id, name)| {
+        Update::Name(Named {
+            id: id.clone(),
+            name: name.clone(),
+        })
+    });
     let outcomes = input.failure.iter().map(|(code, message)| ReportedOutcome {
         conversation: id.clone(),
         result: Reported::Failed(Failure {
@@ -130,7 +140,7 @@ fn taken_in(
         artifacts: Vec::new(),
         outcomes: outcomes.collect(),
         splits: Vec::new(),
-        updates: recordings.collect(),
+        updates: recordings.chain(names).collect(),
         notes: Vec::new(),
         next: Next::Done(SplitState {
             version: 1,
@@ -142,6 +152,16 @@ fn taken_in(
         .first()
         .map(ConversationRecord::from)
         .unwrap_or_default();
+    let names: BTreeMap<&String, &String> = step
+        .updates
+        .iter()
+        .filter_map(|update| match update {
+            Update::Name(Named { id, name }) => Some((id, name)),
+            _ => None,
+        })
+        .collect();
+    let named = |id: &String| Ok::<_, Infallible>(names.get(id).map(|name| (*name).clone()));
+    let Ok(()) = record.name_divisions(named);
     for update in step.updates {
         if let Update::Recording(told) = update
             && !told.attributes.is_empty()

@@ -136,10 +136,11 @@ impl Privacy {
         parts.iter().any(|part| self.treatment(part).is_some())
     }
 
-    /// Returns true if any part of agents, queues or wrap-up codes is replaced or left out.
+    /// Returns true if any part of what has an id and a name is replaced or left out: agents, queues, wrap-up
+    /// codes, divisions.
     #[must_use]
-    pub fn hides_parties(&self) -> bool {
-        PARTIES.iter().any(|field| self.hides(field))
+    pub fn hides_named(&self) -> bool {
+        PARTIES.iter().any(|field| self.hides(field)) || self.hides("divisions")
     }
 
     /// Returns true if the ids of agents, queues or wrap-up codes are replaced or left out, and their names

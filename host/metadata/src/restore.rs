@@ -55,6 +55,9 @@ pub struct Row {
     pub tags: Vec<String>,
     /// The divisions.
     pub divisions: Vec<String>,
+    /// Their names, in their order; the id where a name is unknown. Empty in rows of earlier versions.
+    #[serde(default)]
+    pub division_names: Vec<String>,
     /// The types of media.
     pub media_types: Vec<String>,
     /// Further facts.
@@ -232,6 +235,7 @@ impl Restored {
                 wrap_up_codes: parties(&first.wrap_up_codes),
                 tags: shared_tags,
                 divisions: first.divisions.clone(),
+                division_names: first.division_names.clone(),
                 media_types: first.media_types.clone(),
                 recorded: first.outcome != "no-recording",
                 attributes: common,

@@ -51,6 +51,8 @@ pub(crate) struct Row<'a> {
     /// The same as `end`, under a name that no dialect of SQL reserves.
     #[serde(serialize_with = "maybe_instant")]
     pub(super) ended_at: Option<u64>,
+    /// The names of `divisions`, in their order; the id where a name is unknown.
+    pub(super) division_names: &'a [String],
 }
 
 /// The rows of a conversation in a sink, at least one.
@@ -97,6 +99,7 @@ fn row<'a>(completed: &'a CompletedConversation, object: Option<&'a Object>) -> 
         attributes: attributes(record, object),
         attempt: completed.attempt,
         ended_at: record.end,
+        division_names: &record.division_names,
     };
     if let Some(told) = object.and_then(|object| object.index_metadata.as_deref()) {
         row.add(told);

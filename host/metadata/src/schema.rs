@@ -38,7 +38,7 @@ pub(crate) enum ColumnType {
 }
 
 /// The columns of a row in their order: name, type, and true if never null.
-pub(crate) const COLUMNS: [(&str, ColumnType, bool); 24] = [
+pub(crate) const COLUMNS: [(&str, ColumnType, bool); 25] = [
     ("conversation_id", ColumnType::Text, true),
     ("recording_id", ColumnType::Text, false),
     ("object_key", ColumnType::Text, false),
@@ -63,6 +63,7 @@ pub(crate) const COLUMNS: [(&str, ColumnType, bool); 24] = [
     ("attributes", ColumnType::Map, true),
     ("attempt", ColumnType::Int, true),
     ("ended_at", ColumnType::Instant, false),
+    ("division_names", ColumnType::Texts, false),
 ];
 
 /// The schema of rows in a format, for a table of the sink at `location`.

@@ -29,6 +29,10 @@ pub struct ConversationRecord {
     pub tags: Vec<String>,
     /// Divisions.
     pub divisions: Vec<String>,
+    /// The names of the divisions, in their order, and the id of one whose name is unknown; empty if none is
+    /// known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub division_names: Vec<String>,
     /// Media types, as the vendor names them.
     pub media_types: Vec<String>,
     /// True if the vendor says that a recording of it was begun.
@@ -39,6 +43,26 @@ pub struct ConversationRecord {
     /// The attributes of recordings that the source reported, by their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recordings: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl ConversationRecord {
+    /// Names the divisions, as far as `name` knows them.
+    ///
+    /// # Errors
+    /// That of `name`.
+    pub fn name_divisions<E>(
+        &mut self,
+        name: impl FnMut(&String) -> Result<Option<String>, E>,
+    ) -> Result<(), E> {
+        let known: Vec<Option<String>> =
+            self.divisions.iter().map(name).collect::<Result<_, E>>()?;
+        if known.iter().any(Option::is_some) {
+            let named = known.into_iter().zip(&self.divisions);
+            let named = named.map(|(name, id)| name.unwrap_or_else(|| id.clone()));
+            self.division_names = named.collect();
+        }
+        Ok(())
+    }
 }
 
 impl From<&Conversation> for ConversationRecord {
@@ -65,6 +89,7 @@ impl From<&Conversation> for ConversationRecord {
             wrap_up_codes: parties(&found.wrap_up_codes),
             tags: found.tags.clone(),
             divisions: found.divisions.clone(),
+            division_names: Vec::new(),
             media_types: found.media_types.clone(),
             recorded: found.recorded,
             attributes: found.attributes.iter().cloned().collect(),

@@ -18,7 +18,7 @@ CREATE TABLE picked (rows TEXT, conv TEXT, n INTEGER, PRIMARY KEY (rows, conv, n
 ";
 /// The first line of a table.
 pub(crate) const COLUMNS: &str = "conversation_id,recording_id,start,ended_at,duration_ms,outcome,reason,direction,ani,dnis,\
-    agents,queues,wrap_up_codes,tags,divisions,media_types,content_type,size_bytes,sha256,object_key,archive_member,attempt,\
+    agents,queues,wrap_up_codes,tags,divisions,division_names,media_types,content_type,size_bytes,sha256,object_key,archive_member,attempt,\
     attributes\r\n";
 
 /// How rows are written.
@@ -166,6 +166,7 @@ fn record(row: &Row) -> String {
         named(&row.wrap_up_codes),
         row.tags.join("; "),
         row.divisions.join("; "),
+        row.division_names.join("; "),
         row.media_types.join("; "),
         known(&row.content_type),
         number(row.size_bytes),

@@ -1,12 +1,12 @@
 //! Everything that a run learns passes here before any of it is committed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use recording_host_model::{
-    ArtifactResult, Conversation, Party, Reported, ReportedOutcome, Step, Update,
+    ArtifactResult, Conversation, Named, Party, Reported, ReportedOutcome, Step, Update,
 };
 
 use super::Privacy;
@@ -32,8 +32,8 @@ impl Intake {
         if !self.privacy.is_active() {
             return step;
         }
-        if self.privacy.hides_parties() {
-            self.name_parties(&mut step);
+        if self.privacy.hides_named() {
+            self.name(&mut step);
         }
         for conversation in &mut step.conversations {
             self.privacy.conversation(conversation);
@@ -71,9 +71,10 @@ impl Intake {
         self.privacy.message(message);
     }
 
-    /// Gives parties the names that the source has given, which are passed on to nobody else. None is put
-    /// beside an id that is taken out while names of its kind are not: it would tell whose the id was.
-    fn name_parties(&self, step: &mut Step) {
+    /// Gives parties the names that the source has given, which are passed on to nobody else, but for those of
+    /// divisions. None is put beside an id that is taken out while names of its kind are not: it would tell
+    /// whose the id was.
+    fn name(&self, step: &mut Step) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         step.updates.retain(|update| match update {
             Update::Name(named) => {
@@ -82,6 +83,18 @@ impl Intake {
             }
             _ => true,
         });
+        if !self.privacy.hides("divisions") {
+            let divisions = step.conversations.iter().flat_map(|one| &one.divisions);
+            let divisions: BTreeSet<&String> = divisions.collect();
+            let named = divisions.into_iter().filter_map(|id| {
+                let name = names.get(id)?.clone();
+                Some(Update::Name(Named {
+                    id: id.clone(),
+                    name,
+                }))
+            });
+            step.updates.extend(named.collect::<Vec<_>>());
+        }
         for conversation in &mut step.conversations {
             let Conversation {
                 agents,

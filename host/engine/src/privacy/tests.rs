@@ -140,6 +140,22 @@ fn a_reason_that_is_dropped_leaves_its_code() {
     assert_eq!(told(privacy(&[], &["reason"])), (deleted, String::new()));
 }
 
+/// A step of which nothing comes.
+fn empty() -> Step {
+    Step {
+        conversations: Vec::new(),
+        artifacts: Vec::new(),
+        outcomes: Vec::new(),
+        splits: Vec::new(),
+        updates: Vec::new(),
+        notes: Vec::new(),
+        next: Next::Done(SplitState {
+            version: 1,
+            data: Vec::new(),
+        }),
+    }
+}
+
 #[test]
 fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_nowhere_else() {
     let named = |privacy| {
@@ -147,18 +163,11 @@ fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_no
         found.agents = vec![party("u1", None)];
         let step = Step {
             conversations: vec![found],
-            artifacts: Vec::new(),
-            outcomes: Vec::new(),
-            splits: Vec::new(),
             updates: vec![Update::Name(Named {
                 id: "u1".into(),
                 name: "Ann".into(),
             })],
-            notes: Vec::new(),
-            next: Next::Done(SplitState {
-                version: 1,
-                data: Vec::new(),
-            }),
+            ..empty()
         };
         Intake::new(privacy).step(step)
     };
@@ -176,7 +185,21 @@ fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_no
     let expected = hidden.value("agents.id", "u1".to_owned()).unwrap();
     assert!(step.updates.is_empty());
     assert_eq!(step.conversations[0].agents, [party(&expected, None)]);
-    // Where parties are kept as they are, the queue gives them their names.
+    // What is known to be a division's is written down, unless that is hidden.
+    let of_division = |dropped: &[&str]| {
+        let step = Step {
+            conversations: vec![conversation()],
+            updates: vec![Update::Name(Named {
+                id: "d".into(),
+                name: "Home".into(),
+            })],
+            ..empty()
+        };
+        let step = Intake::new(privacy(&["agents.id"], dropped)).step(step);
+        step.updates.len()
+    };
+    assert_eq!((of_division(&[]), of_division(&["divisions"])), (1, 0));
+    // Where all that has names is kept as it is, the queue gives them their names.
     let step = named(privacy(&["ani"], &[]));
     assert_eq!(step.updates.len(), 1);
     assert_eq!(step.conversations[0].agents, [party("u1", None)]);

@@ -39,6 +39,7 @@ pub(crate) struct Rows {
     attributes: Labels,
     attempt: Int32Builder,
     ended_at: TimestampMillisecondBuilder,
+    division_names: Texts,
 }
 
 impl Default for Rows {
@@ -70,6 +71,7 @@ impl Default for Rows {
             attributes: Labels::default(),
             attempt: Int32Builder::new(),
             ended_at: instants(),
+            division_names: Texts::default(),
         }
     }
 }
@@ -116,6 +118,7 @@ impl Columns for Rows {
             list("attributes", Labels::data_type()),
             Field::new("attempt", DataType::Int32, false),
             Field::new("ended_at", instant_type(), true),
+            list("division_names", element(DataType::Utf8)).with_nullable(true),
         ])
     }
 
@@ -144,6 +147,7 @@ impl Columns for Rows {
         self.attributes.push(row.attributes.iter());
         self.attempt.append_value(small(row.attempt));
         self.ended_at.append_option(row.ended_at.map(signed));
+        self.division_names.push(row.division_names);
         Ok(())
     }
 
@@ -173,6 +177,7 @@ impl Columns for Rows {
             self.attributes.take()?,
             Arc::new(self.attempt.finish()),
             Arc::new(self.ended_at.finish()),
+            self.division_names.take()?,
         ];
         RecordBatch::try_new(Arc::clone(schema), columns)
     }

@@ -70,6 +70,11 @@ impl Columns<'_> {
             wrap_up_codes: self.named("wrap_up_codes", row)?,
             tags: self.texts("tags", row)?,
             divisions: self.texts("divisions", row)?,
+            // Files of earlier versions are without it.
+            division_names: match self.batch.column_by_name("division_names") {
+                Some(_) => self.texts("division_names", row)?,
+                None => Vec::new(),
+            },
             media_types: self.texts("media_types", row)?,
             attributes: self.pairs("attributes", row)?,
             attempt: u32::try_from(self.column::<Int32Array>("attempt")?.value(row)).unwrap_or(1),

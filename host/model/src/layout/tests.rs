@@ -384,6 +384,7 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
             wrap_up_codes: Vec::new(),
             tags: Vec::new(),
             divisions: Vec::new(),
+            division_names: Vec::new(),
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::new(),
             recordings: BTreeMap::new(),

@@ -419,7 +419,12 @@ fn shown(named: &Named) -> &str {
 fn body(row: &Row) -> String {
     let named = [&row.agents, &row.queues, &row.wrap_up_codes];
     let named = named.into_iter().flatten().map(shown);
-    let lists = [&row.tags, &row.divisions, &row.media_types];
+    let lists = [
+        &row.tags,
+        &row.divisions,
+        &row.division_names,
+        &row.media_types,
+    ];
     let lists = lists.into_iter().flatten().map(String::as_str);
     let values = row.attributes.values().map(String::as_str);
     let mut body = String::new();

@@ -184,7 +184,13 @@ fn facts(row: &Row) -> Markup {
         ("Reason", known(&row.reason)),
         ("Media", row.media_types.join(", ")),
         ("Tags", row.tags.join(", ")),
-        ("Divisions", row.divisions.join(", ")),
+        (
+            "Divisions",
+            match row.division_names.is_empty() {
+                true => row.divisions.join(", "),
+                false => row.division_names.join(", "),
+            },
+        ),
         ("Conversation", row.conversation_id.clone()),
         ("Recording", known(&row.recording_id)),
     ];

@@ -133,7 +133,7 @@ fn refresh(
     Ok(was_live == Some(true))
 }
 
-/// The record of a conversation, with the names that are known of its parties.
+/// The record of a conversation, with the names that are known of its parties and divisions.
 fn named_record(
     tx: &rusqlite::Transaction<'_>,
     names: &mut Lookup,
@@ -149,6 +149,7 @@ fn named_record(
             *name = names.get(tx, id)?;
         }
     }
+    record.name_divisions(|id| names.get(tx, id))?;
     Ok(record)
 }
 

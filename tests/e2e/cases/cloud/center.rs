@@ -141,9 +141,10 @@ impl ScriptedCenter {
                 self.plain(&json!({ "recordingBatchDownloadUrlTtl": 60 }))
             }
             // It knows no names.
-            ("GET", ["users"] | ["routing", "queues" | "wrapupcodes"]) => {
-                self.plain(&json!({ "entities": [] }))
-            }
+            (
+                "GET",
+                ["users"] | ["routing", "queues" | "wrapupcodes"] | ["authorization", "divisions"],
+            ) => self.plain(&json!({ "entities": [] })),
             ("GET", ["conversations", conversation, "recordingmetadata"]) => {
                 self.metadata(conversation)
             }

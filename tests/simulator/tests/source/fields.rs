@@ -96,6 +96,9 @@ const RECORDING: &str = "id conversationId name path selfUri startTime endTime m
 const ENTITIES: &str = "entities! entities[].id! entities[].name entities[].state pageSize \
     pageNumber total pageCount selfUri nextUri previousUri firstUri lastUri";
 
+const DIVISIONS: &str = "entities! entities[].id! entities[].name entities[].homeDivision pageSize \
+    pageNumber total pageCount selfUri nextUri previousUri firstUri lastUri";
+
 const JOB: &str = "id! jobId status expectedResultCount! resultCount! errorCount selfUri results \
     results[].conversationId! results[].recordingId results[].contentType results[].resultUrl \
     results[].errorMsg";
@@ -239,9 +242,25 @@ fn calls(guide: bool) -> Vec<Call> {
         ),
         call(
             get,
+            "authorization/divisions",
+            &[200],
+            "id pageSize pageNumber name sortBy expand nextPage previousPage objectCount",
+            "",
+            DIVISIONS,
+        ),
+        call(
+            get,
             "routing/wrapupcodes",
             &[200],
             "id pageSize pageNumber name divisionId",
+            "",
+            ENTITIES,
+        ),
+        call(
+            get,
+            "authorization/divisions",
+            &[200],
+            "id pageSize pageNumber name sortBy expand nextPage previousPage objectCount",
             "",
             ENTITIES,
         ),

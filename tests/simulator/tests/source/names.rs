@@ -28,13 +28,13 @@ async fn queues_and_divisions_are_found_by_name_as_by_id_whatever_the_search() {
         let organization = center.organization();
         let some = organization.conversation(0);
         let (queue, division) = (some.queue, some.division);
-        let ids = json!({ "search": search, "mode": "metadata_only",
+        let ids = json!({ "search": search, "mode": "metadata_only", "names": false,
             "queues": [organization.queue_id(queue)],
             "divisions": [organization.division_id(division)] });
         let by_id = found(&center.export(ids).unwrap());
         assert!(!by_id.is_empty() && by_id.len() < 100, "{}", by_id.len());
         assert_eq!(center.asked(Method::Get, "authorization/divisions"), 0);
-        let names = json!({ "search": search, "mode": "metadata_only",
+        let names = json!({ "search": search, "mode": "metadata_only", "names": false,
             "queues": [organization.queue_name(queue)],
             "divisions": [organization.division_name(division)] });
         let drive = center.export(names).unwrap();
@@ -107,6 +107,8 @@ async fn names_of_rows_are_looked_up_by_default_as_far_as_the_client_may() {
         assert!(found.agents.iter().all(|agent| named(&agent.id)));
         assert!(found.wrap_up_codes.iter().all(|code| named(&code.id)));
         assert!(found.queues.iter().all(|queue| !named(&queue.id)));
+        assert!(!found.divisions.is_empty());
+        assert!(found.divisions.iter().all(|division| named(division)));
     }
     // It is refused once, and then left alone.
     assert_eq!(center.asked(Method::Get, "routing/queues"), 1);
@@ -121,7 +123,12 @@ async fn names_of_rows_are_looked_up_by_default_as_far_as_the_client_may() {
     assert!(matches!(error, SourceError::Forbidden(_)), "{error:?}");
     let mut center = Harness::start(settings).await;
     center.export(json!({ "names": false })).unwrap();
-    for path in ["users", "routing/queues", "routing/wrapupcodes"] {
+    for path in [
+        "users",
+        "routing/queues",
+        "routing/wrapupcodes",
+        "authorization/divisions",
+    ] {
         assert_eq!(center.asked(Method::Get, path), 0, "{path}");
     }
 }
