@@ -287,6 +287,7 @@ fn conversation(number: u64, objects: u64) -> CompletedConversation {
                 .map(|n| format!("tag-{}", (random >> n) % 50))
                 .collect(),
             divisions: vec![id((random % 5) << 40)],
+            division_names: vec![format!("Division {}", random % 5)],
             recorded: true,
             media_types: vec!["voice".to_owned()],
             attributes: BTreeMap::from([

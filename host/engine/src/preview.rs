@@ -152,16 +152,7 @@ fn taken_in(
         .first()
         .map(ConversationRecord::from)
         .unwrap_or_default();
-    let names: BTreeMap<&String, &String> = step
-        .updates
-        .iter()
-        .filter_map(|update| match update {
-            Update::Name(Named { id, name }) => Some((id, name)),
-            _ => None,
-        })
-        .collect();
-    let named = |id: &String| Ok::<_, Infallible>(names.get(id).map(|name| (*name).clone()));
-    let Ok(()) = record.name_divisions(named);
+    name_divisions(&mut record, &step.updates);
     for update in step.updates {
         if let Update::Recording(told) = update
             && !told.attributes.is_empty()
@@ -178,6 +169,17 @@ fn taken_in(
             _ => None,
         });
     (id, record, failure)
+}
+
+/// Gives the divisions of a record the names that are among updates.
+fn name_divisions(record: &mut ConversationRecord, updates: &[Update]) {
+    let names = updates.iter().filter_map(|update| match update {
+        Update::Name(Named { id, name }) => Some((id, name)),
+        _ => None,
+    });
+    let names: BTreeMap<&String, &String> = names.collect();
+    let named = |id: &String| Ok::<_, Infallible>(names.get(id).map(|name| (*name).clone()));
+    let Ok(()) = record.name_divisions(named);
 }
 
 /// The keys of the files that a recording becomes in a sink.

@@ -10,7 +10,7 @@ use crate::support::{Harness, export, files, read_by, rows};
 async fn datafusion_delta_and_iceberg_read_the_files_where_they_are() {
     let harness = Harness::start(Settings {
         conversations: 120,
-        days: 12,
+        days: 31,
         archived: 0.05,
         ..Settings::default()
     })
