@@ -46,7 +46,8 @@ impl Check {
         if self.json {
             println!("{}", serde_json::json!({ "sources": all }));
         }
-        anyhow::ensure!(bad == 0, "{bad} checks failed; see the fix under each");
+        anyhow::ensure!(bad != 1, "a check failed; see its fix above");
+        anyhow::ensure!(bad == 0, "{bad} checks failed; see the fix of each above");
         Ok(Done::All)
     }
 }
