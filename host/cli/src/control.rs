@@ -129,6 +129,7 @@ impl Control {
 }
 
 /// A reason with what a socket's path may be, if it is too long.
+#[cfg(unix)]
 fn worded(path: &std::path::Path, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::InvalidInput => format!(

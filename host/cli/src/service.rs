@@ -1,13 +1,16 @@
 //! Tells a service manager, by the protocol of systemd, that the program is ready, alive or stopping. Where
-//! `NOTIFY_SOCKET` names none, nothing happens.
+//! `NOTIFY_SOCKET` names none, nothing happens, nor on systems that have no such sockets.
 
+#[cfg(unix)]
 use std::time::Duration;
 
 use recording_host_observe::Health;
+#[cfg(unix)]
 use sd_notify::NotifyState;
 
 /// Tells that the program is ready; from here on, as often as the manager's watchdog wants, that it is alive,
 /// which it is not while a run is stuck.
+#[cfg(unix)]
 pub(super) fn ready(health: &Health) {
     tell(&[NotifyState::Ready]);
     let Some(within) = sd_notify::watchdog_enabled() else {
@@ -27,10 +30,18 @@ pub(super) fn ready(health: &Health) {
 }
 
 /// Tells that the program ends.
+#[cfg(unix)]
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+#[cfg(not(unix))]
+pub(super) fn ready(_: &Health) {}
+
+#[cfg(not(unix))]
+pub(super) fn stopping() {}
+
+#[cfg(unix)]
 fn tell(states: &[NotifyState<'_>]) {
     // A manager that does not listen ends no export.
     let _ = sd_notify::notify(states);

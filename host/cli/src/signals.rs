@@ -1,5 +1,6 @@
 //! How a command learns that it is to stop, or to read its configuration anew.
 
+#[cfg(unix)]
 use std::io::{self, IsTerminal};
 
 use tokio::sync::watch;
@@ -10,7 +11,9 @@ use super::terminal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SignalRequest {
     Stop,
+    #[cfg(unix)]
     Reload,
+    #[cfg(unix)]
     Nothing,
 }
 
@@ -35,6 +38,7 @@ pub(super) fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
 pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
     let (tell_stop, stop) = watch::channel(false);
     let (ask_reload, reload) = watch::channel(0);
+    #[cfg(unix)]
     let tell_reload = ask_reload.clone();
     let mut signals = system::Signals::new(reloads)?;
     tokio::spawn(async move {
@@ -45,7 +49,9 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
                 () = terminal::closed(), if !stopping => SignalRequest::Stop,
             };
             match asked {
+                #[cfg(unix)]
                 SignalRequest::Nothing => {}
+                #[cfg(unix)]
                 SignalRequest::Reload => tell_reload.send_modify(|count| *count += 1),
                 SignalRequest::Stop if stopping => std::process::exit(130),
                 SignalRequest::Stop => {
@@ -67,6 +73,7 @@ pub(super) fn requests(reloads: bool) -> anyhow::Result<Requests> {
 }
 
 /// Returns true if one of the standard streams is a terminal.
+#[cfg(unix)]
 fn has_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }

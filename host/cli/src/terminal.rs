@@ -21,7 +21,9 @@ use tokio::sync::watch;
 
 use bars::Bars;
 pub(crate) use bars::{Picture, columns, drawn};
-pub(crate) use board::{Board, DisplayLine};
+#[cfg(unix)]
+pub(crate) use board::Board;
+pub(crate) use board::DisplayLine;
 
 /// How a command tells on standard error how far it is.
 #[derive(Clone, Copy, Debug, Default, Args)]

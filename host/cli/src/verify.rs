@@ -94,7 +94,8 @@ impl Verify {
         let findings: usize = reports.values().map(|report| report.findings.len()).sum();
         anyhow::ensure!(
             findings == 0,
-            "{findings} differences between what is there and what the receipts say"
+            "{findings} {} between what is there and what the receipts say",
+            if findings == 1 { "difference" } else { "differences" }
         );
         let empty = reports.iter().filter(|(_, report)| report.is_empty());
         let empty: Vec<&str> = empty.map(|(name, _)| name.as_str()).collect();

@@ -6,7 +6,6 @@
 
 use std::{
     fs, io,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +16,7 @@ use wasmtime::{Engine, component::Component};
 /// How many compiled components are kept; the ones that were written first go.
 const KEPT: usize = 16;
 /// The largest file that is read, in bytes.
+#[cfg(unix)]
 const LARGEST: u64 = 256 << 20;
 /// The length of the digest before the code, in bytes.
 const DIGEST: usize = 32;
@@ -127,7 +127,8 @@ fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
 
 #[cfg(unix)]
 fn read_own(folder: &Path, path: &Path) -> Option<Vec<u8>> {
-    use std::os::unix::fs::MetadataExt;
+    use std::{io::Read, os::unix::fs::MetadataExt};
+
     // The kernel says who this is; an environment variable would not do.
     let user = rustix::process::geteuid().as_raw();
     let own = |metadata: &fs::Metadata| metadata.uid() == user && metadata.mode() & 0o022 == 0;
