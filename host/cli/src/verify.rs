@@ -95,7 +95,11 @@ impl Verify {
         anyhow::ensure!(
             findings == 0,
             "{findings} {} between what is there and what the receipts say",
-            if findings == 1 { "difference" } else { "differences" }
+            if findings == 1 {
+                "difference"
+            } else {
+                "differences"
+            }
         );
         let empty = reports.iter().filter(|(_, report)| report.is_empty());
         let empty: Vec<&str> = empty.map(|(name, _)| name.as_str()).collect();
