@@ -26,8 +26,9 @@ use super::{
 /// How soon a month that holds all its requests is looked at again: somebody may have raised the ceiling.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Which of the requests that wait for the limit goes first; among equals, the one that waits longest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Which of the requests that wait for the limit goes first; among equals, the one that waits longest. It is a
+/// head start and no more: none is overtaken for ever by others that keep coming.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
     /// It begins work that takes time elsewhere, such as a job of the vendor's.
     #[default]
@@ -36,6 +37,18 @@ pub enum Priority {
     Poll,
     /// It looks for more to begin while there is enough.
     Ahead,
+}
+
+impl Priority {
+    /// How much later a request is let go than one that begins work and lines up at the same time (ms), if there
+    /// is not room for both.
+    fn handicap(self) -> u64 {
+        match self {
+            Priority::Begin => 0,
+            Priority::Poll => 30_000,
+            Priority::Ahead => 60_000,
+        }
+    }
 }
 
 /// The most requests that an operator allows.
@@ -109,14 +122,17 @@ pub struct Limiter {
 /// The requests that wait, in the order in which they are let go.
 #[derive(Debug, Default)]
 struct Waiting {
-    tickets: BTreeSet<(Priority, u64)>,
+    tickets: BTreeSet<Place>,
     last: u64,
 }
+
+/// When a request lined up, with its handicap (ms), and a number of its own.
+type Place = (u64, u64);
 
 /// A request's place among those that wait, which it leaves when it is let go or given up.
 struct Ticket<'a> {
     limiter: &'a Limiter,
-    place: (Priority, u64),
+    place: Place,
 }
 
 impl Drop for Ticket<'_> {
@@ -192,7 +208,7 @@ impl Limiter {
         if self.policy.is_none() && *self.ceilings() == Ceilings::default() {
             return;
         }
-        let ticket = self.line_up(priority);
+        let ticket = self.line_up(priority, clock.elapsed());
         loop {
             let gone = self.gone.notified();
             tokio::pin!(gone);
@@ -249,10 +265,10 @@ impl Limiter {
         Some(Month { requests, ceiling })
     }
 
-    fn line_up(&self, priority: Priority) -> Ticket<'_> {
+    fn line_up(&self, priority: Priority, now: u64) -> Ticket<'_> {
         let mut waiting = self.waiting();
         waiting.last += 1;
-        let place = (priority, waiting.last);
+        let place = (now + priority.handicap(), waiting.last);
         waiting.tickets.insert(place);
         drop(waiting);
         Ticket {
@@ -267,9 +283,10 @@ impl Limiter {
         let Some((spacing, _)) = self.pace() else {
             return Duration::ZERO;
         };
-        let first = |place: &&(Priority, u64)| place.0 <= priority;
-        let waiting = self.waiting().tickets.iter().filter(first).count() as u64;
         let now = clock.elapsed();
+        let last = now + priority.handicap();
+        let first = |place: &&Place| place.0 <= last;
+        let waiting = self.waiting().tickets.iter().filter(first).count() as u64;
         let window = self.lock();
         let held = window.blocked.max(window.next).saturating_sub(now);
         Duration::from_millis(held + waiting * spacing)

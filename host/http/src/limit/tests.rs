@@ -59,6 +59,30 @@ async fn those_that_wait_are_let_go_by_priority_and_then_in_turn() {
     assert!(delay(Priority::Ahead) < Duration::from_secs(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn none_is_overtaken_for_ever_by_others_that_keep_coming() {
+    let limiter = Arc::new(limiter());
+    let clock = Clock::starting_at(0, 1.0);
+    // More of them than the quota has room for, without end.
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let limiter = Arc::clone(&limiter);
+        crowd.spawn(async move {
+            loop {
+                limiter.acquire(clock, Priority::Begin).await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    for (priority, longest) in [(Priority::Poll, 40), (Priority::Ahead, 70)] {
+        let began = clock.elapsed();
+        limiter.acquire(clock, priority).await;
+        let waited = clock.elapsed() - began;
+        let expected = priority.handicap()..=longest * 1000;
+        assert!(expected.contains(&waited), "{priority:?}: {waited} ms");
+    }
+}
+
 #[test]
 fn sources_with_one_credential_share_its_limit() {
     let limiters = Limiters::default();
