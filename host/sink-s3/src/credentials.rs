@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use aws_credential_types::provider::{self, ProvideCredentials, future};
@@ -35,13 +35,24 @@ impl Identity {
 /// How long before their end credentials are fetched anew.
 const EARLY: Duration = Duration::from_secs(60);
 
+/// How long after credentials were fetched because others had expired a server's word that they have is about
+/// those: requests were under way with them.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+
 /// Credentials that are kept until shortly before their end, or until a server says that they have expired:
 /// it may know better.
 #[derive(Clone, Debug)]
 pub(crate) struct Renewed {
     from: SharedCredentialsProvider,
-    kept: Arc<tokio::sync::Mutex<Option<aws_sdk_s3::config::Credentials>>>,
+    kept: Arc<tokio::sync::Mutex<Option<Kept>>>,
     expired: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    credentials: aws_sdk_s3::config::Credentials,
+    /// When they took the place of others that had expired by a server's word.
+    replaced: Option<Instant>,
 }
 
 impl Renewed {
@@ -61,16 +72,25 @@ impl Renewed {
     async fn credentials(&self) -> provider::Result {
         // One at a time: the others take what it has fetched.
         let mut kept = self.kept.lock().await;
-        let expired = self.expired.swap(false, Ordering::Relaxed);
-        if let Some(kept) = kept.as_ref().filter(|_| !expired) {
+        let expired = self.expired.load(Ordering::Relaxed);
+        let stays = |kept: &&Kept| {
             let soon = SystemTime::now() + EARLY;
-            if kept.expiry().is_none_or(|end| end > soon) {
-                return Ok(kept.clone());
-            }
+            let of_others = |at: Instant| at.elapsed() < UNDER_WAY;
+            (!expired || kept.replaced.is_some_and(of_others))
+                && kept.credentials.expiry().is_none_or(|end| end > soon)
+        };
+        if let Some(kept) = kept.as_ref().filter(stays) {
+            self.expired.store(false, Ordering::Relaxed);
+            return Ok(kept.credentials.clone());
         }
-        let fetched = self.from.provide_credentials().await?;
-        *kept = Some(fetched.clone());
-        Ok(fetched)
+        let credentials = self.from.provide_credentials().await?;
+        // Not before: who fetches them may be given up, with the upload of which it is a part.
+        self.expired.store(false, Ordering::Relaxed);
+        *kept = Some(Kept {
+            credentials: credentials.clone(),
+            replaced: expired.then(Instant::now),
+        });
+        Ok(credentials)
     }
 }
 
@@ -172,4 +192,55 @@ pub async fn provider(
         None => base.credentials_provider(),
     };
     (provider, region)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use aws_sdk_s3::config::Credentials as Keys;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Gives other credentials each time, after a moment.
+    #[derive(Debug, Default)]
+    struct Numbered(AtomicU32);
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(async {
+                tokio::task::yield_now().await;
+                let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+                let key = format!("KEY{number}");
+                Ok(Keys::new(key, "secret", None, None, "test"))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn expired_ones_are_fetched_anew_once_whoever_is_given_up_or_was_under_way() {
+        let renewed = Renewed::new(SharedCredentialsProvider::new(Numbered::default()));
+        let key = async || {
+            let keys = renewed.credentials().await.unwrap();
+            keys.access_key_id().to_owned()
+        };
+        assert_eq!(key().await, "KEY1");
+        assert_eq!(key().await, "KEY1");
+        renewed.expire();
+        // Who fetches others is given up.
+        assert!(renewed.credentials().now_or_never().is_none());
+        assert_eq!(key().await, "KEY2");
+        // The answer to the second of them.
+        renewed.expire();
+        assert_eq!(key().await, "KEY2");
+        // Later it is about these.
+        let long_ago = Instant::now().checked_sub(UNDER_WAY);
+        renewed.kept.lock().await.as_mut().unwrap().replaced = long_ago;
+        renewed.expire();
+        assert_eq!(key().await, "KEY3");
+    }
 }
