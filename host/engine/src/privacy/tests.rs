@@ -112,19 +112,11 @@ fn a_reason_that_is_dropped_leaves_its_code() {
             retryable: false,
         };
         let step = Step {
-            conversations: Vec::new(),
-            artifacts: Vec::new(),
             outcomes: vec![ReportedOutcome {
                 conversation: "c".into(),
                 result: Reported::Failed(failure),
             }],
-            splits: Vec::new(),
-            updates: Vec::new(),
-            notes: Vec::new(),
-            next: Next::Done(SplitState {
-                version: 1,
-                data: Vec::new(),
-            }),
+            ..empty()
         };
         let step = Intake::new(privacy).step(step);
         match step.outcomes.into_iter().next().unwrap().result {

@@ -50,8 +50,8 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Takes a segment in, in place of what was there of it and of the segments that it replaces; returns how
-    /// many rows it has.
+    /// Takes a segment in, in place of what was there of it and of segments that one of them replaces, whichever
+    /// comes first; returns how many rows it has.
     pub(crate) fn add(&self, segment: NewSegment) -> Result<u64, PageError> {
         let mut connection = self.connection();
         let change = connection.transaction()?;
@@ -77,13 +77,12 @@ impl Index {
         Ok(())
     }
 
-    /// Completes what was taken in: rows of lower attempts and of segments whose place others have taken go.
+    /// Completes what was taken in: rows of lower attempts go.
     pub(crate) fn settle(&self) -> Result<(), PageError> {
         let mut connection = self.connection();
         connection.execute_batch(INDEXES)?;
         let change = connection.transaction()?;
         let mut days = BTreeSet::new();
-        clear_void(&change, &mut days)?;
         let lower: Vec<i64> = change
             .prepare(
                 "SELECT DISTINCT lower.id FROM rec AS later CROSS JOIN rec AS lower

@@ -89,6 +89,14 @@ fn a_segment_that_replaces_others_is_never_shown_beside_them() {
     assert_eq!(ids(&index, Query::default()), ["a"]);
     let at = index.locate("a").unwrap().unwrap();
     assert_eq!(at.receipt, "receipts/date=2026-01-05/calls-000002.jsonl");
+    // One that is taken in after what replaces it.
+    let before = segment(
+        1,
+        vec![],
+        vec![row("b", "2026-01-05T09:00:00Z", "2", "Ada")],
+    );
+    index.add(before).unwrap();
+    assert_eq!(ids(&index, Query::default()), ["a"]);
 }
 
 #[test]

@@ -44,7 +44,9 @@ pub(super) fn heading(date: Date, day: Option<&Day>) -> Markup {
             p.dim { @match day.filter(|day| day.conversations() > 0) {
                 None => { (empty(day)) },
                 Some(day) => {
-                    (number(day.conversations())) " conversations: " (outcomes(day)) ". "
+                    (number(day.conversations()))
+                    (if day.conversations() == 1 { " conversation: " } else { " conversations: " })
+                    (outcomes(day)) ". "
                     @match (day.waiting(), day.counted) {
                         (0, Some(counted)) => { "The source counted " (number(counted)) ". " },
                         (waiting, Some(_)) => { "The source counted " (number(waiting)) " more. " },
