@@ -97,7 +97,7 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
         assert!(said.contains(line), "{line}: {said}");
     }
     for (mistake, expected) in [
-        ("endless", "it ran for more than 5 seconds"),
+        ("endless", "it used the processor for more than 5 seconds"),
         ("memory", "it needs more than the 64 MiB of memory"),
         ("throws", "threw what is no `source-error`"),
         ("recursion", "its calls are nested too deeply"),

@@ -140,8 +140,8 @@ impl NewSource {
     async fn becomes_an_archive(&self, options: &str, served: &[(&str, String)]) -> Vec<String> {
         let trial = ["inspect", "--try", "answers", "call-list.wasm", "--options"];
         let ran = self.run(&[&trial[..], &[options]].concat()).await;
+        assert!(ran.status.success(), "{ran:?}");
         let said = String::from_utf8(ran.stdout).unwrap();
-        assert!(ran.status.success(), "{said}");
         assert!(
             said.contains("artifact c-17/c-17 part 0 audio/ogg"),
             "{said}"

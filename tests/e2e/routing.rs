@@ -201,7 +201,8 @@ async fn each_sink_gets_what_its_condition_says() {
         Box::new(move |row| row[field].as_array().unwrap().contains(&value))
     };
     let lasts = |row: &Value| row["duration_ms"].as_u64();
-    let conditions: [(&str, Value, Holds); 6] = [
+    let named = harness.organization().division_name(1);
+    let conditions: [(&str, Value, Holds); 7] = [
         (
             "voice",
             json!({ "media_types": ["voice"] }),
@@ -211,6 +212,11 @@ async fn each_sink_gets_what_its_condition_says() {
             "division",
             json!({ "divisions": [division] }),
             has("divisions", &division),
+        ),
+        (
+            "division by its name",
+            json!({ "divisions": [named] }),
+            has("division_names", named),
         ),
         (
             "outbound",

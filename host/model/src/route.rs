@@ -26,8 +26,8 @@ pub struct Condition {
     /// One of these queues was passed, by id or by name.
     #[schemars(example = ["Sales"])]
     pub queues: Vec<String>,
-    /// It belongs to one of these divisions, by id.
-    #[schemars(example = ["00000000-0000-0000-0000-000000000000"])]
+    /// It belongs to one of these divisions, by id or by name.
+    #[schemars(example = ["EMEA"])]
     pub divisions: Vec<String>,
     /// Who called whom first.
     #[schemars(example = &"inbound")]
@@ -164,7 +164,8 @@ impl Condition {
         let media = &record.media_types;
         let sound = media.is_empty() || media.iter().any(|kind| SOUND.contains(&kind.as_str()));
         one_of(&self.media_types, media)
-            && one_of(&self.divisions, &record.divisions)
+            && (one_of(&self.divisions, &record.divisions)
+                || one_of(&self.divisions, &record.division_names))
             && party_of(&self.queues, &record.queues)
             && party_of(&self.agents, &record.agents)
             && party_of(&self.wrap_up_codes, &record.wrap_up_codes)
@@ -291,6 +292,7 @@ mod tests {
             direction: Some("inbound".into()),
             queues: vec![("q1".into(), Some("Sales".into()))],
             divisions: vec!["d1".into()],
+            division_names: vec!["EMEA".into()],
             media_types: vec!["voice".into()],
             recorded: true,
             ani: Some("tel:+4930123".into()),
@@ -318,6 +320,7 @@ mod tests {
             (r#"{"queues":["Support"]}"#, false),
             (r#"{"divisions":["d1"]}"#, true),
             (r#"{"divisions":["d2"]}"#, false),
+            (r#"{"divisions":["APAC","EMEA"]}"#, true),
             (r#"{"direction":"inbound"}"#, true),
             (r#"{"direction":"outbound"}"#, false),
             (r#"{"min_duration_seconds":60}"#, true),

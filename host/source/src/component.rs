@@ -10,7 +10,7 @@ use recording_host_model::{
 };
 use sha2::{Digest, Sha256};
 use wasmtime::{
-    Config, Engine, Store,
+    Config, Engine, Store, UpdateDeadline,
     component::{Component, Linker},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     bindings::{self, recording::source::types as wit},
     cache::CompilationCache,
     failure,
-    limits::Limits,
+    limits::{LONGEST_CALL, Limits, ProcessorTime},
 };
 
 /// The longest component that is compiled, in bytes.
@@ -27,10 +27,8 @@ const LONGEST: usize = 64 << 20;
 pub(crate) const RESULT: usize = 32 << 20;
 /// The largest state that a split may have, in bytes.
 const STATE: usize = 256 << 10;
-/// The spacing of the ticks by which time is measured.
-pub(crate) const TICK: Duration = Duration::from_millis(20);
-/// How many ticks one call may take: five seconds.
-pub(crate) const TICKS: u64 = 250;
+/// The spacing of the ticks at which a call may be interrupted.
+const TICK: Duration = Duration::from_millis(20);
 
 /// The interface that a component must export.
 const INTERFACE: &str = "recording:source/source@0.2.0";
@@ -301,7 +299,15 @@ impl SourceComponent {
     ) -> Result<T, SandboxError> {
         let mut store = Store::new(&self.engine, Limits::default());
         store.limiter(|limits| limits);
-        store.set_epoch_deadline(TICKS);
+        store.set_epoch_deadline(1);
+        let used = ProcessorTime::start();
+        store.epoch_deadline_callback(move |_| {
+            Ok(if used.elapsed() < LONGEST_CALL {
+                UpdateDeadline::Continue(1)
+            } else {
+                UpdateDeadline::Interrupt
+            })
+        });
         store.set_hostcall_fuel(RESULT);
         self.pre
             .instantiate(&mut store)

@@ -4,7 +4,7 @@
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::component::{RESULT, TICK, TICKS};
+use crate::{component::RESULT, limits::LONGEST_CALL};
 
 /// The most functions that are named of those that were running.
 const MOST_FUNCTIONS: usize = 6;
@@ -16,8 +16,8 @@ pub(crate) fn reason(error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     let text = match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => format!(
-            "it ran for more than {} seconds; one call should do less, so spread the work over more steps or splits",
-            (TICK * u32::try_from(TICKS).unwrap_or(u32::MAX)).as_secs()
+            "it used the processor for more than {} seconds; one call should do less, so spread the work over more steps or splits",
+            LONGEST_CALL.as_secs()
         ),
         Some(Trap::UnreachableCodeReached) => "it panicked, or threw what is no `source-error`: return one (`permanent` with a text) instead. A test that calls the source natively shows the message, since a component has nowhere to print it".to_owned(),
         Some(Trap::StackOverflow) => {

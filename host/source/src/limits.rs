@@ -1,9 +1,14 @@
-//! The memory that one call of a component may take, all of its memories, tables and instances together.
+//! The memory and the time that one call of a component may take.
 //!
-//! A component of a few kilobytes can have a hundred memories and tables of any size, each of which alone
+//! The memory is that of all memories, tables and instances together: a component of a few kilobytes can have a hundred memories and tables of any size, each of which alone
 //! would be within a bound.
 
+use std::time::Duration;
+
 use wasmtime::{Error, ResourceLimiter, Result};
+
+/// How long one call may use the processor.
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(5);
 
 /// Memory that one call may use, in bytes.
 const MEMORY: usize = 64 << 20;
@@ -63,9 +68,51 @@ impl ResourceLimiter for Limits {
     }
 }
 
+/// How long this thread has used the processor. While others use it, or the machine stands still, a call
+/// loses none of its time: it has nothing to wait for, so this alone bounds it.
+pub(crate) struct ProcessorTime {
+    start: Duration,
+}
+
+impl ProcessorTime {
+    pub(crate) fn start() -> Self {
+        ProcessorTime { start: used() }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        used().saturating_sub(self.start)
+    }
+}
+
+#[cfg(unix)]
+fn used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+// Elsewhere it is the time that passes.
+#[cfg(not(unix))]
+fn used() -> Duration {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(std::time::Instant::now).elapsed()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::{Duration, ProcessorTime};
     use crate::{BUILTIN, SandboxError, SourceComponent};
+
+    #[test]
+    #[cfg(unix)]
+    fn a_thread_that_does_not_run_uses_no_time_and_one_that_runs_does() {
+        let used = ProcessorTime::start();
+        let pause = Duration::from_millis(300);
+        std::thread::sleep(pause);
+        assert!(used.elapsed() < pause / 2);
+        while used.elapsed() < pause {
+            std::hint::black_box(());
+        }
+    }
 
     /// Reads a number of WebAssembly's binary format.
     fn number(bytes: &mut &[u8]) -> usize {
