@@ -392,3 +392,36 @@ async fn a_lost_queue_is_recovered_from_sinks_with_conditions() {
     }
     assert_eq!(harness.simulator.stats().requests["GET media"], downloads);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_whose_condition_holds_for_nothing_is_named_until_it_has_taken_something() {
+    let harness = harness().await;
+    let folder = |name: &str| harness.folder.path().join(name);
+    let mut config = harness.config();
+    config["sinks"] = json!({
+        "all": { "type": "filesystem", "path": folder("all") },
+        "sales": { "type": "filesystem", "path": folder("sales"), "condition": { "queues": ["Salse"] } },
+    });
+    let run = async |config: &Value| {
+        let file = folder("config.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        let ran = harness.run_program(&["run", "--config", file]).await;
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let said = run(&config).await;
+    let none = "sales: its `condition` holds for none of 200 conversations";
+    assert!(said.contains(none), "{said}");
+    // What is said to be filed is there.
+    assert!(!said.contains(" in sales: "), "{said}");
+    assert!(said.contains(" in all: "), "{said}");
+
+    // A condition that holds for some: the later run brings them, and nothing is named, nor where a third finds
+    // nothing new.
+    config["sinks"]["sales"]["condition"] = json!({ "direction": "outbound" });
+    for _ in 0..2 {
+        let said = run(&config).await;
+        assert!(!said.contains("holds for none"), "{said}");
+    }
+    assert!(!media(&files(&folder("sales"))).is_empty());
+}

@@ -113,10 +113,11 @@ pub async fn commit_segment(
     segment: &Arc<Segment>,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
-) -> Result<(), CommitError> {
+) -> Result<usize, CommitError> {
     let segment = &segment.in_sink(&binding.name, |completed| binding.route.takes(completed));
-    if segment.conversations.is_empty() {
-        return Ok(());
+    let taken = segment.conversations.len();
+    if taken == 0 {
+        return Ok(0);
     }
     readme::put(queue, binding).await?;
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
@@ -125,7 +126,7 @@ pub async fn commit_segment(
     let fixed = match fixed {
         None => None,
         Some(bytes) => match so_far(binding, &key, &bytes).await? {
-            SoFar::Filed => return Ok(()),
+            SoFar::Filed => return Ok(taken),
             SoFar::Rows => Some(bytes),
             SoFar::Nothing => {
                 queue.release_receipt(number, sink.clone()).await?;
@@ -144,7 +145,8 @@ pub async fn commit_segment(
     if let Some(rows) = rows.and_then(|reader| reader.header().metadata.clone()) {
         queue.set_rows(number, sink, rows.sha256).await?;
     }
-    Ok(put_receipt(binding, &key, bytes).await?)
+    put_receipt(binding, &key, bytes).await?;
+    Ok(taken)
 }
 
 /// Files a segment in a sink without a queue: each call makes a receipt of its own.

@@ -120,7 +120,7 @@ pub enum Event {
         /// The artifacts that it lacks.
         backlog: usize,
     },
-    /// The rows and the receipt of a segment are in a sink.
+    /// The rows and the receipt of a segment are in a sink that takes some of it.
     SegmentFiled {
         /// The sink.
         sink: String,
@@ -128,7 +128,7 @@ pub enum Event {
         day: String,
         /// Its number in the export.
         number: i64,
-        /// Conversations in it.
+        /// Conversations of it that the sink takes.
         conversations: usize,
     },
     /// Conversations are filed in every sink of which something is unavailable.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, FILE_AFTER, ROWS, RunError, backlog::losses, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
-use recording_host_model::Event;
+use recording_host_model::{Event, Segment};
 
 /// How long after a run's start small segments are filed first (ms): whoever loses the machine then has
 /// something that is proven.
@@ -51,6 +51,9 @@ impl Upkeep {
         }
     }
 }
+
+/// Of so many conversations a sink should have taken one.
+const MANY: usize = 100;
 
 /// The result of filing.
 #[derive(Clone, Copy, Debug)]
@@ -147,16 +150,11 @@ impl Engine {
                     &self.bindings,
                 );
                 match commit.await {
-                    Ok(()) => {
+                    Ok(taken) => {
                         let name = binding.name.clone();
                         let now = self.clock.now();
                         let filed = self.queue.filed(&segment, name, keep, now).await?;
-                        self.events.emit(|| Event::SegmentFiled {
-                            sink: binding.name.clone(),
-                            day: segment.day.clone(),
-                            number,
-                            conversations: segment.conversations.len(),
-                        });
+                        self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
                         in_flight.discovery.found(filed.grown > 0);
                     }
@@ -172,11 +170,52 @@ impl Engine {
             }
             all &= everywhere;
         }
+        self.name_sinks_without(in_flight, MANY).await?;
         all &= self.remove_replaced(in_flight).await?;
         Ok(Filed {
             everywhere: all,
             any,
         })
+    }
+
+    /// Counts what a sink has taken of a segment, and tells of it.
+    fn count(&self, segment: &Segment, sink_index: usize, taken: usize, in_flight: &mut InFlight) {
+        let so_far = in_flight.taken.entry(sink_index).or_default();
+        so_far.filed += segment.conversations.len();
+        so_far.taken += taken;
+        if taken > 0 {
+            self.events.emit(|| Event::SegmentFiled {
+                sink: self.bindings[sink_index].name.clone(),
+                day: segment.day.clone(),
+                number: segment.number,
+                conversations: taken,
+            });
+        }
+    }
+
+    /// Names the sinks that have never taken a conversation, and none of at least `least` that were filed now:
+    /// what a condition asks for may be misspelt.
+    pub(super) async fn name_sinks_without(
+        &self,
+        in_flight: &mut InFlight,
+        least: usize,
+    ) -> Result<(), RunError> {
+        for (sink_index, so_far) in &mut in_flight.taken {
+            let binding = &self.bindings[*sink_index];
+            if so_far.taken > 0 || so_far.filed < least || so_far.told {
+                continue;
+            }
+            so_far.told = true;
+            let readable = binding.sink.store().is_some();
+            if readable && self.queue.readme(binding.name.clone()).await? > 0 {
+                continue;
+            }
+            self.warn(&format!(
+                "{}: its `condition` holds for none of {} conversations, so nothing is filed there; `recording-host test` tries a condition on samples",
+                binding.name, so_far.filed
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of a run that lives in memory alone, by stage; the queue can restore it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     adaptive_concurrency::AdaptiveConcurrency,
@@ -29,6 +29,19 @@ pub(super) struct InFlight {
     pub(super) sinks: SinkHealth,
     pub(super) backfill: Backfill,
     pub(super) job_times: JobTimes,
+    /// What each sink has taken of what this run has filed, by the index of its binding.
+    pub(super) taken: BTreeMap<usize, Taken>,
+}
+
+/// What a sink has taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    /// Conversations that were filed.
+    pub(super) filed: usize,
+    /// Those of them for which its condition holds.
+    pub(super) taken: usize,
+    /// True if it was told that it takes none.
+    pub(super) told: bool,
 }
 
 impl InFlight {
@@ -53,6 +66,7 @@ impl InFlight {
             sinks,
             backfill: Backfill::default(),
             job_times: JobTimes::default(),
+            taken: BTreeMap::new(),
         })
     }
 
