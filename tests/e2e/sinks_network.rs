@@ -363,3 +363,64 @@ async fn a_certificate_that_cannot_be_used_is_refused_by_its_key_before_anything
         assert!(refused.said.contains("sinks.lake.tls"), "{}", refused.said);
     }
 }
+
+/// An address that answers the beginning of TLS with an alert of this number, and ends the connection.
+async fn alerting(number: u8) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                stream.write_all(&[21, 3, 3, 0, 2, 2, number]).await
+            });
+        }
+    });
+    url
+}
+
+/// An address at which TLS ends with a certificate of the fixtures' odd authority.
+async fn showing(certificate: &str, port: u16) -> String {
+    let chain = CertificateDer::pem_file_iter(fixture(certificate)).unwrap();
+    let chain = chain.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(fixture("odd-key.pem")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    in_front(config.with_single_cert(chain, key).unwrap(), port).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_tls_is_told_with_the_host_and_the_way_out_by_the_source_and_each_sink() {
+    let mut cloud = Cloud::honest(two()).await;
+    let port = port(cloud.url());
+    for (url, expected) in [
+        (showing("odd-expired.pem", port).await, "has expired"),
+        (showing("odd-future.pem", port).await, "is not valid yet"),
+        (showing("odd-name.pem", port).await, "is for other names"),
+        (alerting(70).await, "another version of TLS"),
+        (alerting(40).await, "another version of TLS"),
+        (alerting(112).await, "does not know the name"),
+        (alerting(46).await, "the certificate of this client"),
+        (alerting(48).await, "the certificate of this client"),
+    ] {
+        let trusted = json!({ "ca": fixture("odd-ca.pem") });
+        cloud.source = json!({ "tls": trusted });
+        cloud.options = json!({ "api_url": url, "login_url": url });
+        cloud.sinks = json!({
+            "lake": { "type": "s3", "bucket": "b", "region": "r", "endpoint": url, "tls": trusted,
+                "retry": { "attempts": 1 }, "credentials": { "access_key_id": "a", "secret_access_key": "b" } },
+            "archive": { "type": "http", "url": format!("{url}/archive/{{key}}"), "tls": trusted },
+        });
+        let checked = cloud.command("check", &[]).await;
+        assert_eq!(checked.code, Some(1), "{checked:?}");
+        let findings = checked.json["sources"]["calls"].as_array().unwrap();
+        assert_eq!(findings.len(), 3, "{checked:?}");
+        for found in findings {
+            let told = found["text"].as_str().unwrap();
+            let host = url.strip_prefix("https://").unwrap();
+            assert!(
+                told.contains(expected) && told.contains(host),
+                "{expected}: {told}"
+            );
+        }
+    }
+}

@@ -9,6 +9,63 @@ use crate::proxy;
 /// The kind of a failure before there was a connection.
 const NO_CONNECTION: &str = "no connection";
 
+/// What helps where a layer says one of these words; the first that fits.
+const ADVICE: &[(&[&str], &str)] = &[
+    (
+        &["UnknownIssuer", "self-signed", "SelfSigned"],
+        "if a proxy inspects TLS, or the server is your own, give its certificate authority in a file that SSL_CERT_FILE names",
+    ),
+    (
+        &[
+            "peer certificate: certificate expired",
+            "peer certificate: Expired",
+        ],
+        "the certificate of the server, or of a proxy that inspects TLS, has expired, if the clock of this machine is right",
+    ),
+    (
+        &[
+            "peer certificate: certificate not valid yet",
+            "peer certificate: NotValidYet",
+        ],
+        "the certificate of the server, or of a proxy that inspects TLS, is not valid yet, if the clock of this machine is right",
+    ),
+    (
+        &["certificate not valid for name", "NotValidForName"],
+        "the certificate is for other names: check the host, or whether something else answers in its place",
+    ),
+    (
+        &["InvalidContentType", "corrupt message"],
+        "what answers there does not speak TLS: check scheme and port",
+    ),
+    (
+        &["CertificateRequired", "certificate required"],
+        "the server demands a certificate of its clients: give `cert` and `key` under `tls`",
+    ),
+    (
+        &[
+            "alert: BadCertificate",
+            "alert: UnsupportedCertificate",
+            "alert: CertificateRevoked",
+            "alert: CertificateExpired",
+            "alert: CertificateUnknown",
+            "alert: UnknownCA",
+        ],
+        "the server does not accept the certificate of this client: see `cert` and `key` under `tls`",
+    ),
+    (
+        &["alert: UnrecognisedName"],
+        "the server does not know the name of this host: check it",
+    ),
+    (
+        &["received fatal alert"],
+        "the server, or a proxy that inspects TLS, ended the handshake: it may demand another version of TLS, or a certificate of its clients (`tls`)",
+    ),
+    (
+        &["invalid HTTP version", "invalid HTTP header", "http2 error"],
+        "what answers there does not speak HTTP: check scheme and port",
+    ),
+];
+
 /// Host and port: the rest of a URL may be a secret.
 #[must_use]
 pub fn shown(url: &Url) -> String {
@@ -68,19 +125,8 @@ pub fn failed(url: &Url, kind: &str, causes: &[String]) -> String {
             causes.last().map_or("", String::as_str)
         );
     }
-    let advice = if said(&["UnknownIssuer", "self-signed", "SelfSigned"]) {
-        "; if a proxy inspects TLS, or the server is your own, give its certificate authority in a file that SSL_CERT_FILE names"
-    } else if said(&["InvalidContentType", "corrupt message"]) {
-        "; what answers there does not speak TLS: check scheme and port"
-    } else if said(&["CertificateRequired", "certificate required"]) {
-        "; the server demands a certificate of its clients: give `cert` and `key` under `tls`"
-    } else if said(&["received fatal alert"]) {
-        "; the server, or a proxy that inspects TLS, ended the handshake: it may demand another version of TLS, or a certificate of its clients (`tls`)"
-    } else if said(&["invalid HTTP version", "invalid HTTP header", "http2 error"]) {
-        "; what answers there does not speak HTTP: check scheme and port"
-    } else {
-        ""
-    };
+    let advice = ADVICE.iter().find(|(words, _)| said(words));
+    let advice = advice.map_or(String::new(), |(_, advice)| format!("; {advice}"));
     let to = match by {
         Some(proxy) if kind == NO_CONNECTION => format!("{host}, by the proxy {proxy}"),
         _ => host,

@@ -6,7 +6,7 @@ use super::{
     View,
     day::{civil, empty},
     layout,
-    words::{bytes, cut, escaped, number},
+    words::{ago, bytes, cut, escaped, number},
 };
 use crate::{
     index::{Day, Overview},
@@ -230,7 +230,7 @@ fn archive(name: &str, overview: &Overview, freshness: &Freshness) -> Markup {
                     dt { "Exports" } dd { @for export in &overview.exports { div.mono { (cut(export, 100)) } } }
                     dt { "Receipts" } dd { (number(overview.receipts)) }
                     @if let Some(written) = &overview.written {
-                        dt { "Newest receipt" } dd { (cut(written, 40)) }
+                        dt { "Newest receipt" } dd { (cut(written, 40)) @if let Some(ago) = ago(written) { span.dim { ", " (ago) } } }
                     }
                     @if let Some((done, total)) = freshness.indexing {
                         dt { "Indexing" } dd { (number(done as u64)) " of " (number(total as u64)) " receipts" }

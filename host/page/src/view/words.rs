@@ -67,6 +67,13 @@ pub(super) fn stamp(ms: i64) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// How long ago a time was; none of one that is still to come, or is none.
+pub(super) fn ago(stamp: &str) -> Option<String> {
+    let then: Timestamp = stamp.parse().ok()?;
+    let passed = Duration::try_from(Timestamp::now().duration_since(then)).ok()?;
+    Some(format!("{} ago", time(passed)))
+}
+
 /// A text of the archive, cut.
 pub(super) fn cut(text: &str, length: usize) -> String {
     let mut short: String = printable(text).chars().take(length).collect();
@@ -96,6 +103,8 @@ mod tests {
         assert_eq!(time(Duration::from_secs(7199)), "119 min");
         assert_eq!(instant(0), "1970-01-01 00:00:00");
         assert_eq!(stamp(0), "1970-01-01T00:00:00Z");
+        assert!(ago("2026-01-05T00:00:00Z").unwrap().ends_with(" days ago"));
+        assert_eq!((ago("9999-01-05T00:00:00Z"), ago("then")), (None, None));
         assert_eq!(cut("abcd", 3), "abc…");
         assert_eq!(escaped("a/b"), "a%2Fb");
     }
