@@ -1,4 +1,5 @@
-//! The client's permissions, tried out one call after the other: no call changes anything.
+//! The client's permissions, tried out by one split for each call, so that a slow answer delays no other: no call
+//! changes anything.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +20,10 @@ const LATEST: u32 = 100;
 /// Links that live shorter are likely to expire before they are used, in minutes.
 const SHORT: u64 = 10;
 
-/// The state of the check: the next call, if one is left.
+/// The state of a part of the check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Check {
-    next: Option<Call>,
+    call: Call,
 }
 
 /// A call that is tried.
@@ -40,30 +41,26 @@ enum Call {
     Orphans,
 }
 
-/// The initial split of the check.
-pub(crate) fn begin() -> Split {
-    let check = Check {
-        next: Some(Call::Query),
-    };
-    check.into_split("check")
+/// The initial splits of the check, in the order in which their findings are told.
+pub(crate) fn begin(options: &Options) -> impl Iterator<Item = Split> {
+    let mut calls = vec![Call::Query, Call::Availability, Call::Batch, Call::Settings];
+    if options.names != Names::No {
+        let names = [
+            Call::Queues,
+            Call::WrapUpCodes,
+            Call::Divisions,
+            Call::Users,
+        ];
+        calls.extend(names);
+    }
+    if options.orphans {
+        calls.push(Call::Orphans);
+    }
+    let numbered = calls.into_iter().enumerate();
+    numbered.map(|(number, call)| Check { call }.into_split(format!("check-{number}")))
 }
 
 impl Call {
-    /// The call after this one, as far as the options need it.
-    fn after(self, options: &Options) -> Option<Self> {
-        match self {
-            Call::Query => Some(Call::Availability),
-            Call::Availability => Some(Call::Batch),
-            Call::Batch => Some(Call::Settings),
-            Call::Settings if options.names != Names::No => Some(Call::Queues),
-            Call::Queues => Some(Call::WrapUpCodes),
-            Call::WrapUpCodes => Some(Call::Divisions),
-            Call::Divisions => Some(Call::Users),
-            Call::Settings | Call::Users if options.orphans => Some(Call::Orphans),
-            Call::Settings | Call::Users | Call::Orphans => None,
-        }
-    }
-
     fn request(self, options: &Options, now: Timestamp) -> Request {
         match self {
             Call::Query => {
@@ -120,11 +117,9 @@ impl Check {
     ) -> Result<Step, SourceError> {
         // Another split of the check looks the names up.
         let options = &options.without_names();
-        let Some(call) = self.next else {
-            return Ok(Step::then(self.done()));
-        };
+        let call = self.call;
         let Event::Response(answer) = event else {
-            return Ok(Step::then(ask(call, options, now)));
+            return Ok(Step::then(self.send(call.request(options, now))));
         };
         let mut findings = Vec::new();
         if let (Call::Query, Ok(response)) = (call, &answer) {
@@ -135,28 +130,14 @@ impl Check {
         if let (Call::Query | Call::Orphans, Err(RequestError::TooLarge(limit))) = (call, &answer) {
             let text = format!("a page has more than {limit} bytes; smaller ones are asked for");
             findings.push(Finding::good(call.subject(), text));
-            return Ok(found(call, options, findings, now));
+            return Ok(Step::found(findings, self.done()));
         }
         match api::success(answer)? {
             Ok(response) => findings.extend(granted(call, &response)?),
             Err(refusal) => findings.push(refused(call, refusal, options)?),
         }
-        Ok(found(call, options, findings, now))
+        Ok(Step::found(findings, self.done()))
     }
-}
-
-/// Reports the findings of a call, and continues with the next one.
-fn found(call: Call, options: &Options, findings: Vec<Finding>, now: Timestamp) -> Step {
-    let next = match call.after(options) {
-        Some(call) => ask(call, options, now),
-        None => Check { next: None }.done(),
-    };
-    Step::found(findings, next)
-}
-
-fn ask(call: Call, options: &Options, now: Timestamp) -> Next {
-    let check = Check { next: Some(call) };
-    check.send(call.request(options, now))
 }
 
 /// The findings from a call that was answered.

@@ -103,7 +103,7 @@ impl Source for GenesysCloud {
             Purpose::Estimate(range) => lookup::begin_estimate(&options, range, now)?,
             Purpose::Check => {
                 let names = lookup::begin_check(&options);
-                names.into_iter().chain([check::begin()]).collect()
+                names.into_iter().chain(check::begin(&options)).collect()
             }
         };
         let mut origins = vec![Origin::api(&options.api_url)];

@@ -11,6 +11,7 @@ mod aws;
 mod aws;
 mod backfill;
 mod backlog;
+mod check;
 mod compact;
 mod context;
 mod deliver;
@@ -57,8 +58,8 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
 pub use aws::AwsAuth;
+pub use check::{CheckFinding, CheckState};
 pub use discovery::Follow;
-pub use read_only::{CheckFinding, CheckState};
 use recording_host_http::Halt;
 pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};

@@ -8,14 +8,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::{BodyExt, Full};
 use hyper::{Response, header::PROXY_AUTHORIZATION};
-use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -321,4 +325,55 @@ async fn an_authority_of_ones_own_is_trusted_when_named_and_a_port_that_speaks_o
     cloud.environment = vec![("SSL_CERT_FILE", authority.display().to_string())];
     let (code, told) = check(&mut cloud, &secure).await;
     assert_eq!(code, Some(0), "{told}");
+}
+
+/// An address whose answers come from `port`, each piece after a pause.
+async fn late(port: u16, pause: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let server = TcpStream::connect(("127.0.0.1", port)).await?;
+                let (mut asked, mut answer) = client.into_split();
+                let (mut answers, mut asks) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asks).await });
+                let mut piece = vec![0; 1 << 16];
+                loop {
+                    let length = answers.read(&mut piece).await?;
+                    if length == 0 {
+                        return answer.shutdown().await;
+                    }
+                    tokio::time::sleep(pause).await;
+                    answer.write_all(&piece[..length]).await?;
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_answers_late_is_checked_planned_and_exported_all_the_same() {
+    let mut cloud = Cloud::honest(two()).await;
+    let plain = url::Url::parse(cloud.url()).unwrap();
+    let late = late(plain.port().unwrap(), Duration::from_millis(1500)).await;
+    cloud.options = json!({ "api_url": late, "login_url": late, "media_origins": [cloud.url()] });
+    let checked = cloud.command("check", &[]).await;
+    let findings = checked.json["sources"]["calls"].as_array().unwrap();
+    // All parts are asked at once: one after the other, they would take longer than a check may. The clock is
+    // that of a time which runs forty times as fast, and so does what is late.
+    let bad: Vec<&Value> = findings
+        .iter()
+        .filter(|found| found["state"] == "bad" && found["subject"] != "clock")
+        .collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert!(findings.len() > 10, "{findings:?}");
+    let planned = cloud.command("plan", &[]).await;
+    assert_eq!(planned.code, Some(0), "{planned:?}");
+    assert_eq!(
+        planned.json["sources"]["calls"]["total"]["conversations"], 2,
+        "{planned:?}"
+    );
+    cloud.run().await.complete(2);
 }

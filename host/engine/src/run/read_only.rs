@@ -1,19 +1,11 @@
-//! The answers of a pipeline without running: how far it is, what it will take, whether it would work,
-//! and whether its archive is complete.
+//! The answers of a pipeline without running: how far it is, what it will take, and whether its archive is
+//! complete.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use futures_util::future::{join, join_all};
-use serde::Serialize;
-use tokio::time::timeout;
-
-use super::{Loss, Pipeline, RunError, ms, setup::Connected};
+use super::{Loss, Pipeline, ms, setup::Connected};
 use crate::{
     dry_run::{self, DryRun},
-    examined::Examined,
     plan::{self, Plan},
     privacy::Intake,
     reconcile::{Reconciled, reconcile},
@@ -21,40 +13,8 @@ use crate::{
     source_session::SourceSession,
 };
 use recording_host_http::{Downloads, Patience};
-use recording_host_model::{Error, Purpose, TimeRange, Update, Verdict};
-use recording_host_sink::SinkError;
+use recording_host_model::{Error, TimeRange};
 use recording_host_state::Status;
-
-/// The result of a check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckFinding {
-    /// The subject of the check.
-    pub subject: String,
-    /// How it is.
-    pub state: CheckState,
-    /// The result, and how to fix it if it is not good.
-    pub text: String,
-}
-
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckState {
-    /// As it should be.
-    Good,
-    /// It works, but not as well as it might.
-    Doubtful,
-    /// An export would fail, or lack something.
-    Bad,
-}
-
-/// How long a part of a check may take.
-const CHECK: Duration = Duration::from_secs(8);
-
-/// The text about a part that gave no answer.
-fn late() -> String {
-    format!("no answer in {} s", CHECK.as_secs())
-}
 
 impl Pipeline {
     /// The status of the queue, whoever works on it; none if there is no queue yet.
@@ -119,77 +79,6 @@ impl Pipeline {
         Ok(dry_run::dry_run(&session, range, queue.as_ref(), &self.bindings, &intake).await?)
     }
 
-    /// Tries out the source and the sinks, all at once and each part once: what gives no answer in
-    /// eight seconds is reported so. Nothing is exported.
-    ///
-    /// # Errors
-    /// [`Error`] if the source is not configured right.
-    pub async fn check(&self) -> Result<Vec<CheckFinding>, Error> {
-        let findings = Mutex::new(Vec::new());
-        let parts = 1 + self.bindings.len();
-        let examined = Examined::new(&self.events, "parts tried", parts);
-        let source = async {
-            let bad = |text: String| CheckFinding {
-                subject: "source".to_owned(),
-                state: CheckState::Bad,
-                text,
-            };
-            let checked = timeout(CHECK, self.check_source(&findings)).await;
-            examined.one();
-            match checked {
-                Ok(Ok(())) => Ok(None),
-                Ok(Err(error @ (RunError::Options(_) | RunError::Config(_)))) => Err(error),
-                Ok(Err(error)) => Ok(Some(bad(error.to_string()))),
-                Err(_) => Ok(Some(bad(late()))),
-            }
-        };
-        let sinks = join_all(self.bindings.iter().map(|binding| async {
-            let (state, text) = match timeout(CHECK, binding.sink.check()).await {
-                Ok(Ok(health)) => (CheckState::Good, health.found),
-                Ok(Err(SinkError { key, reason, .. })) => {
-                    (CheckState::Bad, format!("{key}: {reason}"))
-                }
-                Err(_) => (CheckState::Bad, late()),
-            };
-            examined.one();
-            CheckFinding {
-                subject: format!("sink {}", binding.name),
-                state,
-                text,
-            }
-        }));
-        let (source, sinks) = join(source, sinks).await;
-        let mut findings = findings
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        findings.extend(source?);
-        findings.extend(sinks);
-        Ok(findings)
-    }
-
-    /// Tries out the source, and adds what it finds.
-    async fn check_source(&self, findings: &Mutex<Vec<CheckFinding>>) -> Result<(), RunError> {
-        let (session, _) = self.session(self.connect().await?, Patience::None);
-        let started = session.start(Purpose::Check).await?;
-        let mut take = |step: recording_host_model::Step| {
-            let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
-            for update in step.updates {
-                if let Update::Finding(found) = update {
-                    findings.push(CheckFinding {
-                        subject: found.subject,
-                        text: found.text,
-                        state: match found.verdict {
-                            Verdict::Good => CheckState::Good,
-                            Verdict::Doubtful => CheckState::Doubtful,
-                            Verdict::Bad => CheckState::Bad,
-                        },
-                    });
-                }
-            }
-        };
-        session.all(started.splits, &mut take).await
-    }
-
     /// Asks the source for its conversations again and compares them with the receipts.
     ///
     /// # Errors
@@ -212,7 +101,11 @@ impl Pipeline {
         .await?)
     }
 
-    fn session(&self, connected: Connected, patience: Patience) -> (SourceSession, Downloads) {
+    pub(super) fn session(
+        &self,
+        connected: Connected,
+        patience: Patience,
+    ) -> (SourceSession, Downloads) {
         let session = SourceSession {
             source: connected.source,
             answers: Arc::new(connected.http.with_patience(patience)),
