@@ -1,10 +1,10 @@
-//! The client's permissions, tried out by one split for each call, so that a slow answer delays no other: no call
+//! The client's permissions, tried out by a split for each call, so that a late answer delays no other. No call
 //! changes anything.
 
 use std::collections::BTreeSet;
 
 use recording_source_sdk::{
-    Event, Finding, Next, Request, RequestError, Response, SourceError, Split, SplitKind, Step,
+    Event, Finding, Request, RequestError, Response, SourceError, Split, SplitKind, Step,
     Timestamp, Verdict, time::DAY,
 };
 use serde::{Deserialize, Serialize};

@@ -358,7 +358,8 @@ async fn an_api_that_answers_late_is_checked_planned_and_exported_all_the_same()
     let mut cloud = Cloud::honest(two()).await;
     let plain = url::Url::parse(cloud.url()).unwrap();
     let late = late(plain.port().unwrap(), Duration::from_millis(1500)).await;
-    cloud.options = json!({ "api_url": late, "login_url": late, "media_origins": [cloud.url()] });
+    cloud.options =
+        json!({ "api_url": late, "login_url": late, "media_origins": [late, cloud.url()] });
     let checked = cloud.command("check", &[]).await;
     let findings = checked.json["sources"]["calls"].as_array().unwrap();
     // All parts are asked at once: one after the other, they would take longer than a check may. The clock is
