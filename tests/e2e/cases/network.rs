@@ -264,6 +264,23 @@ async fn a_check_reports_each_part_whatever_hangs_and_a_plan_ends() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_begins_without_a_sink_that_hangs_and_says_so() {
+    let mut cloud = Cloud::honest(two()).await;
+    let (silent, out) = (silent().await, cloud.folder("output"));
+    cloud.sinks = json!({
+        "hangs": { "type": "s3", "bucket": "b", "region": "eu-west-1", "endpoint": silent,
+            "path_style": true, "credentials": { "access_key_id": "a", "secret_access_key": "b" } },
+        "out": { "type": "filesystem", "path": out },
+    });
+    let ran = cloud.command("run", &[]).await;
+    let told = "no answer in 10 s; the run continues with the other sinks, and hangs is filled when it is back";
+    assert!(ran.said.contains(told), "{ran:?}");
+    // It is asked again and again, and given up after half an hour.
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(cloud.recordings().len(), 2, "{ran:?}");
+}
+
 /// An address at which TLS ends before what is asked goes on to `port`.
 async fn behind_tls(port: u16) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tls");

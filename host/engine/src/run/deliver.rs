@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
 
-use super::{Engine, RunError, in_flight::InFlight, links::Link, sink_health::Failure};
+use super::{Engine, RunError, in_flight::InFlight, links::Link, setup, sink_health::Failure};
 use crate::{
     receipt,
     transfer::{DeliveryReport, SinkBinding, TransferError},
@@ -355,7 +355,7 @@ impl Engine {
         for sink_index in in_flight.sinks.take_probes(now) {
             let binding = Arc::clone(&self.bindings[sink_index]);
             probes.spawn(async move {
-                let result = binding.sink.check().await;
+                let result = setup::checked(&binding).await;
                 ProbeDone { sink_index, result }
             });
         }

@@ -33,8 +33,11 @@ use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
 
+pub(super) use sinks::checked;
+
 /// How often a repair looks again at what was on its way, at most.
 const REPAIR_PASSES: u32 = 4;
+
 /// An export from one source to some sinks.
 #[derive(Clone)]
 pub struct Pipeline {
