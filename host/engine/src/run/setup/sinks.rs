@@ -41,7 +41,7 @@ impl Pipeline {
             let mut absent = Vec::new();
             let mut last = None;
             let bindings = self.bindings.iter();
-            let checks = bindings.clone().map(|binding| checked(binding));
+            let checks = bindings.clone().map(checked);
             let checked = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
