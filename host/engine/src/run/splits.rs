@@ -28,6 +28,8 @@ pub(super) struct Splits {
     traps: HashMap<String, u32>,
     /// How many steps each has taken in a row that had no result.
     idle: HashMap<String, u32>,
+    /// True once a step had a result, or it was told that the first one failed.
+    heard: bool,
 }
 
 impl Splits {
@@ -101,6 +103,7 @@ impl Splits {
     /// Notes a step of a split that had a result or, if `silent`, had none; returns how many had none in a row.
     pub(super) fn idled(&mut self, id: &str, silent: bool) -> u32 {
         if !silent {
+            self.heard = true;
             self.idle.remove(id);
             return 0;
         }
@@ -114,6 +117,12 @@ impl Splits {
         let (since, times) = self.failures.entry(id.to_owned()).or_insert((now, 0));
         *times += 1;
         (*since, *times)
+    }
+
+    /// Returns true at the first failure, if no step had a result before: whoever has just started the run
+    /// waits for a word.
+    pub(super) fn is_first_failure(&mut self) -> bool {
+        !std::mem::replace(&mut self.heard, true)
     }
 
     /// Notes that the source answered, though with an error: the component works.

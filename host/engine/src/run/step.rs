@@ -194,8 +194,8 @@ impl Engine {
                 let (since, failures) = in_flight.splits.failed(&split.id, now);
                 if now.saturating_sub(since) < ms(PATIENCE) || self.following {
                     let due = now + pause(failures);
-                    // The first few are nothing to worry anybody.
-                    if failures == 4 {
+                    // The first few are nothing to worry anybody, once anything has worked.
+                    if in_flight.splits.is_first_failure() || failures == 4 {
                         self.warn(&format!("{}: {text}; retrying", split.kind));
                     }
                     in_flight.splits.resume_at(split.id.clone(), due);
