@@ -9,7 +9,7 @@ use std::{
 };
 
 use genesys_simulator::{Settings, Simulator};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::{
@@ -168,7 +168,9 @@ fn settings() -> Settings {
 async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
     // Long: one scenario, told in its order.
     let harness = Harness::fast(settings(), FAST).await;
-    let running = Running::follow(&harness, &[]).await;
+    let mut config = harness.config();
+    config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 1_000_000 });
+    let running = Running::follow_as(&harness, config, &[], &[]).await;
     let prometheus = Prometheus::start(harness.folder.path(), &running.address).await;
     // Found, filed and searched: the whole export has been seen.
     let filed = r#"sum(recording_host_conversations{outcome!="found"})"#;
@@ -187,6 +189,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
         ("recording_host_component_sent_bytes_total", bytes as f64),
         (r#"recording_host_conversations{outcome="found"}"#, 150.0),
         ("recording_host_api_budget_limit", 300.0),
+        ("recording_host_api_month_limit", 1_000_000.0),
         (
             r#"recording_host_buffer_size_events{buffer_id="backlog"}"#,
             0.0,

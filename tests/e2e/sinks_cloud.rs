@@ -189,7 +189,10 @@ fn answer(
             )
         }
         Method::PUT if has("uploadId") => {
-            let parts = state.parts.get_mut(&query["uploadId"]).unwrap();
+            // A part may come after its upload was given up.
+            let Some(parts) = state.parts.get_mut(&query["uploadId"]) else {
+                return status(StatusCode::NOT_FOUND);
+            };
             parts.insert(query["partNumber"].clone(), body);
             status(StatusCode::OK)
         }

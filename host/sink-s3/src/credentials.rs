@@ -37,7 +37,7 @@ const EARLY: Duration = Duration::from_secs(60);
 
 /// How long after credentials were fetched because others had expired a server's word that they have is about
 /// those: requests were under way with them.
-const UNDER_WAY: Duration = Duration::from_secs(5);
+const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// Credentials that are kept until shortly before their end, or until a server says that they have expired:
 /// it may know better.

@@ -14,22 +14,49 @@ use crate::{
 use recording_host_sink::{Health, SinkError};
 use recording_host_state::Queue;
 
-/// How long a sink may take to say that it is there, before it counts as unavailable.
-const CHECK: Duration = Duration::from_secs(10);
+/// How long a sink may take to say that it is there, before the run begins without it: longer than a client
+/// of S3 tries, whose error says more than that there was no answer.
+const CHECK: Duration = Duration::from_secs(20);
+/// After this time it is told what is being waited for.
+const TOLD: Duration = Duration::from_secs(8);
 
 /// Checks a sink once.
 pub(in crate::run) async fn checked(binding: &SinkBinding) -> Result<Health, SinkError> {
-    match timeout(CHECK, binding.sink.check()).await {
-        Ok(checked) => checked,
-        Err(_) => {
-            let reason = format!("no answer in {} s", CHECK.as_secs());
-            let place = binding.location.as_deref().unwrap_or("its check");
-            Err(SinkError::new(&binding.name, place, reason).with_retryable(true))
-        }
-    }
+    let checked = timeout(CHECK, binding.sink.check()).await;
+    checked.unwrap_or_else(|_| Err(silent(binding)))
+}
+
+/// The error of a sink that gives no answer.
+fn silent(binding: &SinkBinding) -> SinkError {
+    let reason = format!("no answer in {} s", CHECK.as_secs());
+    let place = binding.location.as_deref().unwrap_or("its check");
+    SinkError::new(&binding.name, place, reason).with_retryable(true)
 }
 
 impl Pipeline {
+    /// Checks a sink once; `told` says after a while that it is waited for.
+    async fn looked_for<'a>(
+        &self,
+        binding: &'a SinkBinding,
+        told: bool,
+    ) -> (&'a SinkBinding, Result<Health, SinkError>) {
+        let mut checking = binding.sink.check();
+        let early = timeout(TOLD, &mut checking).await;
+        if early.is_err() && told {
+            self.warn(&format!(
+                "sink {}: no answer in {} s; waiting for {} s at most",
+                binding.name,
+                TOLD.as_secs(),
+                CHECK.as_secs()
+            ));
+        }
+        let checked = match early {
+            Ok(checked) => Ok(checked),
+            Err(_) => timeout(CHECK - TOLD, checking).await,
+        };
+        (binding, checked.unwrap_or_else(|_| Err(silent(binding))))
+    }
+
     /// Checks the sinks until one of them is there, and names those that are not.
     pub(super) async fn absent(
         &self,
@@ -40,14 +67,15 @@ impl Pipeline {
         loop {
             let mut absent = Vec::new();
             let mut last = None;
+            let first = tried == 0;
             let bindings = self.bindings.iter();
-            let checks = bindings.clone().map(checked);
+            let checks = bindings.map(|binding| self.looked_for(binding, first));
             let checked = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
                 checked = join_all(checks) => checked,
             };
-            for (binding, checked) in bindings.zip(checked) {
+            for (binding, checked) in checked {
                 match checked {
                     Ok(_) => {}
                     Err(error) if error.retryable => {
@@ -73,7 +101,7 @@ impl Pipeline {
             {
                 return Err(error.into());
             }
-            if tried == 1 {
+            if tried == 2 {
                 for (_, error) in &absent {
                     self.warn(&format!("{error}; trying again"));
                 }
