@@ -160,7 +160,11 @@ impl Beside {
     pub(super) fn over(&self, pipeline: Pipeline) -> Pipeline {
         match &self.0 {
             Some(serving) => {
-                let subscriber = serving.live.subscriber(pipeline.name());
+                let interval = pipeline.interval();
+                let subscriber =
+                    serving
+                        .live
+                        .subscriber(pipeline.name(), interval.from, interval.until);
                 pipeline.subscribe(subscriber)
             }
             None => pipeline,

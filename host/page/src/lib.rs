@@ -30,6 +30,7 @@ pub use evidence::{Package, Packed, Selection};
 pub use guard::{Guard, Token, new_token};
 pub use index::{Hit, Index, Order, Query, Results};
 pub use live::Live;
+use live::UnderWay;
 use refresh::Freshness;
 pub use refresh::Refreshed;
 pub use server::serve;
@@ -151,6 +152,12 @@ impl Page {
     fn shown(&self) -> Arc<Indexed> {
         let shown = self.shown.lock();
         Arc::clone(&shown.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The days that a run beside the page works on.
+    fn under_way(&self) -> UnderWay {
+        let live = self.live.as_ref();
+        live.map(|live| live.under_way()).unwrap_or_default()
     }
 
     fn freshness(&self) -> Freshness {

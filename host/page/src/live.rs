@@ -52,6 +52,29 @@ pub(crate) struct Source {
     counted: Duration,
     /// When it ended, since the run began.
     pub(crate) ended: Option<Duration>,
+    /// The first and the last day of its interval, by their numbers since 1970.
+    days: (i64, i64),
+}
+
+/// The days on which sources work whose run goes on: what no receipt has of them may still come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnderWay(Vec<(i64, i64)>);
+
+impl UnderWay {
+    pub(crate) fn has(&self, day: i64) -> bool {
+        self.0
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&day))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The number of the day since 1970.
+fn day_of(ms: u64) -> i64 {
+    i64::try_from(ms / 86_400_000).unwrap_or(i64::MAX)
 }
 
 impl Live {
@@ -68,10 +91,21 @@ impl Live {
         })
     }
 
-    /// Watches a source; one that was read anew resumes where the one before ended.
+    /// Watches a source that is searched from `from` (ms since 1970) up to `until`, or without an end; one that
+    /// was read anew resumes where the one before ended.
     #[must_use]
-    pub fn subscriber(self: &Arc<Self>, source: &str) -> Arc<dyn Subscriber> {
-        self.lock().entry(source.to_owned()).or_default().ended = None;
+    pub fn subscriber(
+        self: &Arc<Self>,
+        source: &str,
+        from: u64,
+        until: Option<u64>,
+    ) -> Arc<dyn Subscriber> {
+        let last = until.map_or(i64::MAX, |until| day_of(until.saturating_sub(1)));
+        let mut sources = self.lock();
+        let watched = sources.entry(source.to_owned()).or_default();
+        watched.ended = None;
+        watched.days = (day_of(from), last);
+        drop(sources);
         let (live, source) = (Arc::clone(self), source.to_owned());
         Arc::new(move |event: &Event| live.heard(&source, event, Instant::now()))
     }
@@ -85,6 +119,13 @@ impl Live {
             source.examined = None;
             source.away.clear();
         }
+    }
+
+    /// The days on which sources still work.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        let sources = self.lock();
+        let work = sources.values().filter(|source| source.ended.is_none());
+        UnderWay(work.map(|source| source.days).collect())
     }
 
     fn heard(&self, source: &str, event: &Event, now: Instant) {
@@ -248,10 +289,12 @@ impl Source {
 mod tests {
     use super::*;
 
+    const DAY: u64 = 86_400_000;
+
     #[test]
     fn a_source_is_shown_as_its_events_tell_it() {
         let live = Live::new("lake", || "paused");
-        let _ = live.subscriber("calls");
+        let _ = live.subscriber("calls", DAY, Some(3 * DAY));
         let began = live.began;
         let told = |event: Event, seconds: u64| {
             live.heard("calls", &event, began + Duration::from_secs(seconds));
@@ -304,17 +347,20 @@ mod tests {
         );
         assert!(live.sources()["calls"].away.is_empty());
         assert_eq!(live.state(), "paused");
+        let days = |live: &Live| [0, 1, 2, 3].map(|day| live.under_way().has(day));
+        assert_eq!(days(&live), [false, true, true, false]);
         live.ended("calls");
         assert_eq!(live.state(), "ended");
+        assert!(live.under_way().is_empty());
         assert_eq!(live.sources()["calls"].activity, Activity::default());
-        let _ = live.subscriber("calls");
+        let _ = live.subscriber("calls", DAY, Some(3 * DAY));
         assert_eq!(live.state(), "paused");
     }
 
     #[test]
     fn figures_that_were_told_long_ago_are_said_to_be_old() {
         let live = Live::new("lake", || "running");
-        let _ = live.subscriber("calls");
+        let _ = live.subscriber("calls", DAY, Some(3 * DAY));
         let backlog = Backlog {
             requests_used: Some(7),
             ..Backlog::default()
@@ -338,7 +384,7 @@ mod tests {
             number: 1,
             conversations: 1,
         };
-        let subscriber = live.subscriber("calls");
+        let subscriber = live.subscriber("calls", DAY, Some(3 * DAY));
         subscriber.on_event(&filed("nas"));
         let mut waits = std::pin::pin!(live.filed());
         let is_there = |waits: std::pin::Pin<&mut _>| futures_util::FutureExt::now_or_never(waits);

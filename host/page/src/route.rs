@@ -14,12 +14,12 @@ use crate::{
     Index, Indexed, Order, Page, PageError, Query, Results,
     archive::ReceiptLine,
     guard::Refused,
-    index::Location,
+    index::{Location, number_of},
     media,
     respond::{Answer, answer, html, plain, see_other},
     table::Form,
     verify::{FileVerdict, verify},
-    view::{self, Detail},
+    view::{self, Detail, ShownDay},
 };
 
 /// The longest form, in bytes.
@@ -175,12 +175,12 @@ async fn searched(
             if query != Query::default() {
                 page.access.add(who, "search", None)?;
             }
-            list(of, query, false).await
+            list(page, of, query, false).await
         }
         ["recordings"] => {
             let form = form(request).await.unwrap_or_default();
             page.access.add(who, "search", None)?;
-            list(of, query(&form), is_set(&form, "facets", "1")).await
+            list(page, of, query(&form), is_set(&form, "facets", "1")).await
         }
         ["rows"] if !get => {
             let form = form(request).await.unwrap_or_default();
@@ -190,8 +190,8 @@ async fn searched(
             };
             rows::of_search(page, of, query(&form), shape, who).await
         }
-        ["day", day] if get => list(of, of_day(day), false).await,
-        ["losses", code] if get => list(of, of_losses(code), false).await,
+        ["day", day] if get => list(page, of, of_day(day), false).await,
+        ["losses", code] if get => list(page, of, of_losses(code), false).await,
         _ => Err(PageError::Missing("this page".to_owned())),
     }
 }
@@ -204,15 +204,17 @@ async fn overview(
 ) -> Result<Answer, PageError> {
     let part = headers.get("x-part").map(header::HeaderValue::as_bytes);
     let freshness = page.freshness();
+    let under_way = page.under_way();
+    let version = view::version(&freshness, &under_way);
     let live = page.live.as_ref();
-    let live = live.map(|live| view::live(live, freshness.version));
+    let live = live.map(|live| view::live(live, &version));
     if part == Some(b"live")
         && let Some(live) = &live
     {
         return Ok(html(StatusCode::OK, live));
     }
     let overview = of.index.off_thread(Index::overview).await?;
-    let figures = view::figures(&of.archive.name, &overview, &freshness);
+    let figures = view::figures(&of.archive.name, &overview, &freshness, &under_way);
     let shown = match part {
         Some(b"figures") => figures,
         _ => view::overview(live.as_ref(), &figures),
@@ -306,13 +308,19 @@ fn query(form: &[(String, String)]) -> Query {
 }
 
 /// The hits of a search, and if wanted, what to narrow it down by.
-async fn list(of: &Indexed, query: Query, facets: bool) -> Result<Answer, PageError> {
+async fn list(page: &Page, of: &Indexed, query: Query, facets: bool) -> Result<Answer, PageError> {
+    let under_way = page.under_way();
     let searching = of.index.off_thread(move |index| {
         let results = index.search(&query)?;
         let facets = facets.then(|| index.facets(&query, results.count));
         let facets = facets.transpose()?;
-        let day = query.day();
-        let day = day.map(|date| Ok::<_, PageError>((date, index.day(date)?)));
+        let day = query.day().map(|date| {
+            Ok::<_, PageError>(ShownDay {
+                date,
+                known: index.day(date)?,
+                under_way: under_way.has(number_of(date)),
+            })
+        });
         let (day, facets) = (day.transpose()?, facets.as_deref());
         Ok(view::recordings(
             &query,

@@ -11,10 +11,11 @@ pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, html};
 
+pub(crate) use day::ShownDay;
 pub(crate) use detail::{Detail, detail};
 pub(crate) use list::recordings;
 pub(crate) use live::live;
-pub(crate) use overview::{figures, overview};
+pub(crate) use overview::{figures, overview, version};
 
 /// The views, as the navigation names them.
 #[derive(Clone, Copy, PartialEq, Eq)]

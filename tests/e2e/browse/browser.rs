@@ -142,6 +142,78 @@ async fn every_view_is_accessible_in_both_schemes_and_on_a_phone() {
     browser.end().await;
 }
 
+/// Roles that say nothing without a name.
+const NAMED: [&str; 10] = [
+    "heading",
+    "link",
+    "button",
+    "searchbox",
+    "textbox",
+    "combobox",
+    "checkbox",
+    "slider",
+    "image",
+    "columnheader",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a browser: tests/run"]
+async fn a_screen_reader_is_given_a_name_for_everything_and_told_what_happens() {
+    let harness = archive().await;
+    let served = Served::start(&harness.output(), &harness.folder.path().join("cache"), &[]);
+    let recording = super::links(&served.post("/recordings", "outcome=stored").await).remove(0);
+    let browser = Browser::start().await;
+    for (path, expected) in [
+        (
+            "/",
+            &[
+                ("heading", "Days"),
+                ("link", "Mon 5 Jan 2026: "),
+                ("image", "Sun 4 Jan 2026: never searched"),
+            ][..],
+        ),
+        (
+            "/recordings",
+            &[
+                ("search", ""),
+                ("searchbox", "Number, agent, "),
+                ("columnheader", "Began"),
+            ],
+        ),
+        (
+            &recording,
+            &[
+                ("heading", "2026-01-"),
+                ("button", "Play"),
+                ("button", "Verify"),
+            ],
+        ),
+    ] {
+        browser.open(&format!("{}{path}", served.url)).await;
+        browser
+            .until("document.documentElement.dataset.ready")
+            .await;
+        let spoken = browser.spoken().await;
+        for (role, name) in &spoken {
+            assert!(
+                !NAMED.contains(&role.as_str()) || !name.trim().is_empty(),
+                "{path}: a {role} without a name in {spoken:?}"
+            );
+        }
+        let landmarks = [("banner", ""), ("navigation", ""), ("main", "")];
+        for (role, name) in landmarks.iter().chain(expected) {
+            let there = spoken.iter().any(|(a, b)| a == role && b.starts_with(name));
+            assert!(there, "{path}: no {role} {name:?} in {spoken:?}");
+        }
+    }
+    // What a button has come to is announced, not shown alone.
+    browser.click("[data-verify]").await;
+    browser
+        .until("document.querySelector('#say').textContent.includes('receipt')")
+        .await;
+    browser.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a browser: tests/run"]
 async fn evidence_of_a_recording_a_conversation_and_a_search_is_made_by_keyboard_alone() {

@@ -227,6 +227,18 @@ impl Browser {
         assert_eq!(found, json!([]), "{at}");
     }
 
+    /// What a screen reader is given of the page: roles and names.
+    pub(super) async fn spoken(&self) -> Vec<(String, String)> {
+        let command = json!({ "cmd": "Accessibility.getFullAXTree", "params": {} });
+        let tree = self.command("goog/cdp/execute", command).await;
+        let nodes = tree["nodes"].as_array().unwrap().iter();
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
+        nodes
+            .filter(|node| node["ignored"] == false)
+            .map(|node| (text(&node["role"]), text(&node["name"])))
+            .collect()
+    }
+
     pub(super) async fn end(self) {
         let log = self.command("se/log", json!({ "type": "browser" })).await;
         assert_eq!(log, json!([]), "the browser's log");

@@ -133,6 +133,22 @@ async fn the_page_beside_a_run_shows_what_the_run_tells_and_the_archive_as_it_gr
         assert!(!links(&list.text().await.unwrap()).is_empty(), "{code}");
     }
 
+    // What is still to come of a day is not said to be never searched, and what is outside of the interval is.
+    let figures = part_with(&url, "figures", |text| text.contains(shown)).await;
+    assert!(figures.contains("being exported"), "{figures}");
+    assert!(
+        figures.contains("Sun 4 Jan 2026: never searched"),
+        "{figures}"
+    );
+    for (day, expected) in [
+        ("2026-01-04", "never searched"),
+        ("2099-01-04", "being exported, nothing filed yet"),
+    ] {
+        let list = reqwest::get(format!("{url}/day/{day}")).await.unwrap();
+        let list = list.text().await.unwrap();
+        assert!(list.contains(expected), "{day}: {list}");
+    }
+
     // It has an index and a log of its own, which nobody else can read, and it ends with the run.
     let folder = harness.folder.path().join("data/page");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&folder).unwrap());

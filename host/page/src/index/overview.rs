@@ -118,10 +118,14 @@ impl Index {
 impl Index {
     /// A day, if anything is known of it.
     pub(crate) fn day(&self, date: Date) -> Result<Option<Day>, PageError> {
-        let epoch = Date::constant(1970, 1, 1);
-        let number = epoch.until(date).map_or(-1, |span| span.get_days().into());
-        Ok(days(&self.reader())?.remove(&number))
+        Ok(days(&self.reader())?.remove(&number_of(date)))
     }
+}
+
+/// The number of a day since 1970.
+pub(crate) fn number_of(date: Date) -> i64 {
+    let epoch = Date::constant(1970, 1, 1);
+    epoch.until(date).map_or(-1, |span| span.get_days().into())
 }
 
 fn days(connection: &Connection) -> Result<BTreeMap<i64, Day>, PageError> {

@@ -15,20 +15,31 @@ pub(super) fn civil(day: i64) -> Date {
         .unwrap_or(epoch)
 }
 
-/// What is known of a day without a conversation.
-pub(super) fn empty(day: Option<&Day>) -> String {
+/// A day whose recordings are listed.
+pub(crate) struct ShownDay {
+    pub(crate) date: Date,
+    /// What the index has of it.
+    pub(crate) known: Option<Day>,
+    /// True if a run works on it.
+    pub(crate) under_way: bool,
+}
+
+/// What is known of a day without a conversation; `under_way`: a run works on it.
+pub(super) fn empty(day: Option<&Day>, under_way: bool) -> String {
     match day {
         Some(day) if day.waiting() > 0 => {
             let waiting = number(day.waiting());
             format!("the source counted {waiting}, none is here")
         }
         Some(day) if day.searched => "searched, no conversation".to_owned(),
+        _ if under_way => "being exported, nothing filed yet".to_owned(),
         _ => "never searched".to_owned(),
     }
 }
 
 /// The heading of a list of one day: its conversations by outcome, what the source counted, and the days beside it.
-pub(super) fn heading(date: Date, day: Option<&Day>) -> Markup {
+pub(super) fn heading(day: &ShownDay) -> Markup {
+    let (date, known) = (day.date, day.known.as_ref());
     let beside = |date: Option<Date>, before: &str, after: &str| {
         html! { @if let Some(date) = date {
             a href=(format!("/day/{date}")) { (before) (date) (after) }
@@ -41,8 +52,8 @@ pub(super) fn heading(date: Date, day: Option<&Day>) -> Markup {
                 (beside(date.yesterday().ok(), "← ", ""))
                 (beside(date.tomorrow().ok(), "", " →"))
             }
-            p.dim { @match day.filter(|day| day.conversations() > 0) {
-                None => { (empty(day)) },
+            p.dim { @match known.filter(|day| day.conversations() > 0) {
+                None => { (empty(known, day.under_way)) },
                 Some(day) => {
                     (number(day.conversations()))
                     (if day.conversations() == 1 { " conversation: " } else { " conversations: " })

@@ -1,17 +1,16 @@
 //! The recordings: the form, the hits, and beside them one recording.
 
-use jiff::civil::Date;
 use maud::{Markup, html};
 
 use super::{
     View,
-    day::heading,
+    day::{ShownDay, heading},
     layout,
     words::{bytes, clock, cut, escaped, instant, number, stamp},
 };
 use crate::{
     Hit, Order, Query, Results,
-    index::{COUNTED, Day, Facet, OUTCOMES, PAGE},
+    index::{COUNTED, Facet, OUTCOMES, PAGE},
     route::LINKED,
 };
 
@@ -26,7 +25,7 @@ const ORDERS: [(Order, &str, &str); 4] = [
 pub(crate) fn recordings(
     query: &Query,
     results: &Results,
-    day: Option<&(Date, Option<Day>)>,
+    day: Option<&ShownDay>,
     facets: Option<&[Facet]>,
     detail: Option<&Markup>,
 ) -> Markup {
@@ -107,12 +106,12 @@ fn form(query: &Query) -> Markup {
 fn hits(
     query: &Query,
     results: &Results,
-    day: Option<&(Date, Option<Day>)>,
+    day: Option<&ShownDay>,
     facets: Option<&[Facet]>,
 ) -> Markup {
     html! {
         div id="results" aria-busy="false" {
-            @if let Some((date, day)) = day { (heading(*date, day.as_ref())) }
+            @if let Some(day) = day { (heading(day)) }
             @if let Some(found) = facets { (super::facets::facets(query, results, found)) }
             @if results.hits.is_empty() { div.in { p { "Nothing matches." } } } @else {
                 table.list.cards {

@@ -11,7 +11,7 @@ use super::{
 use crate::live::{Live, Source};
 
 /// The run, for the overview; `version` is that of the archive's figures.
-pub(crate) fn live(live: &Live, version: u64) -> Markup {
+pub(crate) fn live(live: &Live, version: &str) -> Markup {
     let (state, age) = (live.state(), live.age());
     let at = jiff::Timestamp::now().strftime("%H:%M:%S").to_string();
     html! {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     index::{Day, Overview},
+    live::UnderWay,
     refresh::Freshness,
 };
 
@@ -38,18 +39,32 @@ pub(crate) fn overview(live: Option<&Markup>, archive: &Markup) -> Markup {
     )
 }
 
-/// The figures of an archive, as the index had them at `freshness`.
-pub(crate) fn figures(name: &str, overview: &Overview, freshness: &Freshness) -> Markup {
+/// The figures of an archive, as the index had them at `freshness`, while days are under way.
+pub(crate) fn figures(
+    name: &str,
+    overview: &Overview,
+    freshness: &Freshness,
+    under_way: &UnderWay,
+) -> Markup {
     html! {
-        div id="figures" data-version=(freshness.version) {
+        div id="figures" data-version=(version(freshness, under_way)) {
             (totals(overview))
-            (calendar(overview))
+            (calendar(overview, under_way))
             div.two.even {
                 (losses(overview))
                 (archive(name, overview, freshness))
             }
         }
     }
+}
+
+/// What the figures depend on: others are shown when it changes.
+pub(crate) fn version(freshness: &Freshness, under_way: &UnderWay) -> String {
+    let state = match under_way.is_empty() {
+        true => "as-it-is",
+        false => "under-way",
+    };
+    format!("{}-{state}", freshness.version)
 }
 
 fn totals(overview: &Overview) -> Markup {
@@ -83,7 +98,7 @@ fn totals(overview: &Overview) -> Markup {
     }
 }
 
-fn calendar(overview: &Overview) -> Markup {
+fn calendar(overview: &Overview, under_way: &UnderWay) -> Markup {
     let filled: Vec<i64> = overview.days.keys().copied().collect();
     let (Some(first), Some(last)) = (filled.first(), filled.last()) else {
         return html! { section.card { div.in { p { "There is no receipt in this archive." } } } };
@@ -110,6 +125,7 @@ fn calendar(overview: &Overview) -> Markup {
                 h2 id="cal" { "Days" }
                 div.key {
                     span { i.c.never {} "never searched" }
+                    @if !under_way.is_empty() { span { i.c.never.soon {} "being exported" } }
                     span { i.c.wait {} "the source has more" }
                     span { "fewer " i.c.h1 {} i.c.h2 {} i.c.h3 {} i.c.h4 {} " more conversations" }
                     span { i.c.h3.lost {} "recordings lacking" }
@@ -129,8 +145,13 @@ fn calendar(overview: &Overview) -> Markup {
                             @if row % 2 == 0 { (weekday) } @else { span.vh { (weekday) } }
                         }
                         @for (column, week) in weeks.iter().enumerate() {
-                            @let day = week * 7 - 3 + row as i64;
-                            td { (cell(overview.days.get(&day), day, (row, column), most, start == Some(day))) }
+                            @let number = week * 7 - 3 + row as i64;
+                            td { @match overview.days.get(&number) {
+                                Some(day) if day.conversations() > 0 => {
+                                    (cell(day, number, (row, column), most, start == Some(number)))
+                                },
+                                day => { (blank(day, number, under_way.has(number))) },
+                            } }
                         }
                     } } }
                 }
@@ -157,27 +178,34 @@ fn months(weeks: &[i64]) -> Vec<(String, usize)> {
     months
 }
 
+/// The cell of a day without a conversation.
+fn blank(day: Option<&Day>, number: i64, under_way: bool) -> Markup {
+    let class = match day {
+        Some(day) if day.waiting() > 0 => "c wait",
+        Some(day) if day.searched => "c h0",
+        _ if under_way => "c never soon",
+        _ => "c never",
+    };
+    let told = format!("{}: {}", told(number), empty(day, under_way));
+    html! { span class=(class) role="img" aria-label=(told) title=(told) {} }
+}
+
+/// A day as people read it.
+fn told(day: i64) -> String {
+    civil(day).strftime("%a %-d %b %Y").to_string()
+}
+
 fn cell(
-    day: Option<&Day>,
+    day: &Day,
     number: i64,
     (row, column): (usize, usize),
     most: Option<u64>,
     first: bool,
 ) -> Markup {
-    let name = civil(number).strftime("%a %-d %b %Y").to_string();
-    let Some(day) = day.filter(|day| day.conversations() > 0) else {
-        let class = match day {
-            Some(day) if day.waiting() > 0 => "c wait",
-            Some(day) if day.searched => "c h0",
-            _ => "c never",
-        };
-        let told = format!("{name}: {}", empty(day));
-        return html! { span class=(class) role="img" aria-label=(told) title=(told) {} };
-    };
     let (all, lost, waiting) = (day.conversations(), day.lost(), day.waiting());
     let depth = 1 + all.saturating_sub(1) * 4 / most.unwrap_or(1).max(1);
     let mut class = format!("c h{}", depth.min(4));
-    let mut told = format!("{name}: {all} conversations");
+    let mut told = format!("{}: {all} conversations", told(number));
     if lost > 0 {
         class.push_str(" lost");
         told.push_str(&format!(", {lost} with recordings lacking"));
