@@ -259,6 +259,19 @@ fn shown() -> Value {
     json!({ "cert": fixture("client.pem"), "key": fixture("client-key.pem"), "ca": fixture("ca.pem") })
 }
 
+/// What a check says of a source and two sinks, none of which can be reached.
+async fn refused(cloud: &Cloud) -> [String; 3] {
+    let checked = cloud.command("check", &[]).await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let findings = checked.json["sources"]["calls"].as_array().unwrap();
+    let told = findings.iter().map(|found| {
+        assert_eq!(found["state"], "bad", "{checked:?}");
+        found["text"].as_str().unwrap().to_owned()
+    });
+    let told: Vec<String> = told.collect();
+    told.try_into().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_demands_a_certificate_of_its_clients_gets_it() {
     // Media, too, are behind such a server.
@@ -288,14 +301,8 @@ async fn a_server_that_demands_a_certificate_of_its_clients_gets_it() {
     let trusted = json!({ "ca": fixture("ca.pem") });
     cloud.source = json!({ "tls": trusted });
     cloud.sinks = sinks(trusted);
-    let checked = cloud.command("check", &[]).await;
-    assert_eq!(checked.code, Some(1), "{checked:?}");
-    let findings = checked.json["sources"]["calls"].as_array().unwrap();
-    assert_eq!(findings.len(), 3, "{checked:?}");
-    for found in findings {
-        let told = found["text"].as_str().unwrap();
+    for told in refused(&cloud).await {
         assert!(told.contains("`tls`"), "{told}");
-        assert!(found["state"] == "bad", "{told}");
     }
 
     // With one, its key as a file or as a secret.
@@ -410,12 +417,7 @@ async fn what_ends_tls_is_told_with_the_host_and_the_way_out_by_the_source_and_e
                 "retry": { "attempts": 1 }, "credentials": { "access_key_id": "a", "secret_access_key": "b" } },
             "archive": { "type": "http", "url": format!("{url}/archive/{{key}}"), "tls": trusted },
         });
-        let checked = cloud.command("check", &[]).await;
-        assert_eq!(checked.code, Some(1), "{checked:?}");
-        let findings = checked.json["sources"]["calls"].as_array().unwrap();
-        assert_eq!(findings.len(), 3, "{checked:?}");
-        for found in findings {
-            let told = found["text"].as_str().unwrap();
+        for told in refused(&cloud).await {
             let host = url.strip_prefix("https://").unwrap();
             assert!(
                 told.contains(expected) && told.contains(host),
