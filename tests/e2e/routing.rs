@@ -410,7 +410,8 @@ async fn a_sink_whose_condition_holds_for_nothing_is_named_until_it_has_taken_so
         String::from_utf8(ran.stderr).unwrap()
     };
     let said = run(&config).await;
-    let none = "sales: its `condition` holds for none of 200 conversations";
+    let none =
+        "sales: its `condition` holds for none of the 200 conversations that this run has filed";
     assert!(said.contains(none), "{said}");
     // What is said to be filed is there.
     assert!(!said.contains(" in sales: "), "{said}");

@@ -211,7 +211,7 @@ impl Engine {
                 continue;
             }
             self.warn(&format!(
-                "{}: its `condition` holds for none of {} conversations, so nothing is filed there; `recording-host test` tries a condition on samples",
+                "{}: its `condition` holds for none of the {} conversations that this run has filed; `recording-host test` tries a condition on samples",
                 binding.name, so_far.filed
             ));
         }
