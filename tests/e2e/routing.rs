@@ -410,8 +410,7 @@ async fn a_sink_whose_condition_holds_for_nothing_is_named_until_it_has_taken_so
         String::from_utf8(ran.stderr).unwrap()
     };
     let said = run(&config).await;
-    let none =
-        "sales: its `condition` holds for none of the 200 conversations that this run has filed";
+    let none = "sales: its `condition` holds for none of the 200 conversations of this run";
     assert!(said.contains(none), "{said}");
     // What is said to be filed is there.
     assert!(!said.contains(" in sales: "), "{said}");
@@ -425,4 +424,10 @@ async fn a_sink_whose_condition_holds_for_nothing_is_named_until_it_has_taken_so
         assert!(!said.contains("holds for none"), "{said}");
     }
     assert!(!media(&files(&folder("sales"))).is_empty());
+
+    // One that is added later, when others have everything.
+    config["sinks"]["later"] = json!({ "type": "filesystem", "path": folder("later"), "condition": { "divisions": ["Nort"] } });
+    let said = run(&config).await;
+    let none = "later: its `condition` holds for none of the 200 conversations of this run";
+    assert!(said.contains(none), "{said}");
 }

@@ -267,7 +267,7 @@ impl Engine {
                     .map(|()| repaired);
             }
             if idle && self.finished(&mut in_flight).await? {
-                self.name_sinks_without(&mut in_flight, 1).await?;
+                self.name_sinks_without(&mut in_flight, true).await?;
                 self.report(&in_flight).await?;
                 return Ok(repaired);
             }

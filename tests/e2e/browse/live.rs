@@ -86,6 +86,7 @@ fn row(text: &str, word: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_beside_a_run_shows_what_the_run_tells_and_the_archive_as_it_grows() {
+    // Long: one scenario, told in its order.
     let (harness, run, url) = followed(300, &[]).await;
     // Meanwhile none is counted twice, also while small segments become larger ones.
     part_with(&url, "live", |text| {

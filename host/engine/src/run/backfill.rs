@@ -112,6 +112,11 @@ impl Engine {
         match result {
             Ok(done) => {
                 let now = self.clock.now();
+                for (_, sink) in &done.refused {
+                    for sink_index in self.indexes(std::slice::from_ref(sink)) {
+                        in_flight.taken.entry(sink_index).or_default().refused += 1;
+                    }
+                }
                 let wanted = self.queue.filled(done.found, done.refused, now).await?;
                 in_flight.discovery.found(wanted > 0);
                 if let Some(error) = done.failed {

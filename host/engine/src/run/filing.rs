@@ -170,7 +170,7 @@ impl Engine {
             }
             all &= everywhere;
         }
-        self.name_sinks_without(in_flight, MANY).await?;
+        self.name_sinks_without(in_flight, false).await?;
         all &= self.remove_replaced(in_flight).await?;
         Ok(Filed {
             everywhere: all,
@@ -193,16 +193,22 @@ impl Engine {
         }
     }
 
-    /// Names the sinks that have never taken a conversation, and none of at least `least` that were filed now:
-    /// what a condition asks for may be misspelt.
+    /// Names the sinks that have never taken a conversation: what a condition asks for may be misspelt. Before
+    /// the end of the run those are named that take none of many.
     pub(super) async fn name_sinks_without(
         &self,
         in_flight: &mut InFlight,
-        least: usize,
+        at_end: bool,
     ) -> Result<(), RunError> {
         for (sink_index, so_far) in &mut in_flight.taken {
             let binding = &self.bindings[*sink_index];
-            if so_far.taken > 0 || so_far.filed < least || so_far.told {
+            // What others have and it takes is filed later than the rest of that is refused.
+            let seen = match at_end {
+                true => so_far.filed + so_far.refused,
+                false if so_far.filed < MANY => 0,
+                false => so_far.filed,
+            };
+            if so_far.taken > 0 || seen == 0 || so_far.told {
                 continue;
             }
             so_far.told = true;
@@ -211,8 +217,8 @@ impl Engine {
                 continue;
             }
             self.warn(&format!(
-                "{}: its `condition` holds for none of the {} conversations that this run has filed; `recording-host test` tries a condition on samples",
-                binding.name, so_far.filed
+                "{}: its `condition` holds for none of the {seen} conversations of this run; `recording-host test` tries a condition on samples",
+                binding.name
             ));
         }
         Ok(())

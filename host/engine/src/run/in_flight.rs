@@ -29,7 +29,7 @@ pub(super) struct InFlight {
     pub(super) sinks: SinkHealth,
     pub(super) backfill: Backfill,
     pub(super) job_times: JobTimes,
-    /// What each sink has taken of what this run has filed, by the index of its binding.
+    /// What each sink has taken of what this run had for it, by the index of its binding.
     pub(super) taken: BTreeMap<usize, Taken>,
 }
 
@@ -38,6 +38,8 @@ pub(super) struct InFlight {
 pub(super) struct Taken {
     /// Conversations that were filed.
     pub(super) filed: usize,
+    /// Conversations that others have and that it lacked, for which its condition does not hold.
+    pub(super) refused: usize,
     /// Those of them for which its condition holds.
     pub(super) taken: usize,
     /// True if it was told that it takes none.

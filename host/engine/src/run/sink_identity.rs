@@ -222,7 +222,7 @@ impl Engine {
         };
         if lacking > 0 {
             self.warn(&format!(
-                "sink {} {why}: {lacking} conversations that others have are brought to it; they are copied from another sink where one has them in the same form, and otherwise requested once more",
+                "sink {} {why}: {lacking} conversations that others have are looked through; those that it takes are copied from another sink where one has them in the same form, and otherwise requested once more",
                 binding.name
             ));
         }
