@@ -53,7 +53,7 @@
 #[cfg(feature = "config")]
 pub use recording_host_config::Config;
 pub use recording_host_engine::{
-    Pipeline, Repaired, Shard, Summary,
+    Pipeline, Repaired, RunReport, Shard, Summary,
     plan::Prices,
     privacy::Privacy,
     run::{

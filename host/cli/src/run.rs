@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, Summary};
+use recording_host_engine::{Pipeline, RunReport, Summary};
 use recording_host_model::{Error, ErrorKind, clock::Clock, quantity};
 
 use super::{
@@ -138,24 +138,25 @@ impl Run {
         let stopped = self.follow && (*requests.stop.borrow() || drained.is_some());
         let ended_by = limits.reached().or(drained.filter(|_| !self.follow));
         self.conclude(&loaded.config, results, ended_by, stopped)
+            .await
     }
 
-    /// Reports how the runs have ended.
-    fn conclude(
+    /// Reports how the runs have ended; only then do their losses count as named.
+    async fn conclude(
         &self,
         config: &Config,
         results: Vec<runs::Result>,
         ended_by: Option<&'static str>,
         stopped: bool,
     ) -> anyhow::Result<Done> {
-        let mut summaries = BTreeMap::new();
+        let mut reports = BTreeMap::new();
         let mut failure = None;
         // One that follows is never done.
         let mut is_left = self.follow;
         for (name, result) in results {
             match result {
-                Ok(summary) => {
-                    summaries.insert(name, summary);
+                Ok(report) => {
+                    reports.insert(name, report);
                 }
                 // It was told to stop: before it had begun, or by a limit.
                 Err(error)
@@ -171,7 +172,13 @@ impl Run {
                 }
             }
         }
-        self.report(config, &summaries);
+        self.print(config, &reports);
+        let mut is_complete = true;
+        for (name, report) in reports {
+            let summary = report.named().await;
+            let summary = summary.map_err(|error| of_source(&name, error))?;
+            is_complete &= summary.is_complete();
+        }
         match failure {
             Some(failure) => Err(failure),
             None if let Some(limit) = ended_by.filter(|_| is_left) => {
@@ -182,7 +189,7 @@ impl Run {
                 Ok(Done::WorkLeft)
             }
             // Losses are named as they come; being stopped is how an export without an end ends.
-            None if stopped || summaries.values().all(Summary::is_complete) => Ok(Done::All),
+            None if stopped || is_complete => Ok(Done::All),
             None => Ok(Done::WithLosses),
         }
     }
@@ -267,7 +274,10 @@ impl Run {
         pipeline
     }
 
-    fn report(&self, config: &Config, summaries: &BTreeMap<String, Summary>) {
+    fn print(&self, config: &Config, reports: &BTreeMap<String, RunReport>) {
+        let summaries = reports.iter();
+        let summaries = summaries.map(|(name, report)| (name, &report.summary));
+        let summaries: BTreeMap<&String, &Summary> = summaries.collect();
         if config.prints() {
             // Standard output belongs to the sink.
             eprintln!("{}", serde_json::json!({ "sources": summaries }));

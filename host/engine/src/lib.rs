@@ -25,5 +25,5 @@ pub mod transfer;
 pub mod verify;
 
 pub use repair::Repaired;
-pub use run::{Pipeline, Summary};
+pub use run::{Pipeline, RunReport, Summary};
 pub use shard::{Shard, ShardError};

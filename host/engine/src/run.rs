@@ -64,7 +64,7 @@ use recording_host_http::Halt;
 pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
-pub use summary::{Loss, Summary};
+pub use summary::{Loss, RunReport, Summary};
 
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;

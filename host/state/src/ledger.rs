@@ -235,8 +235,10 @@ part! {
         status() -> Status;
         /// Conversations with a loss: id, code and message.
         losses(most: usize, new: bool) -> Vec<(String, String, String)>;
-        /// Notes that all losses have been named; returns how many had not.
-        report_losses() -> u64;
+        /// How many conversations have losses that no run has named.
+        losses_to_name() -> u64;
+        /// Notes that all losses have been named.
+        report_losses() -> ();
         /// A text that is kept under a name.
         meta(name: &'static str) -> Option<String>;
         /// Notes a text under a name.

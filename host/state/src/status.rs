@@ -80,13 +80,32 @@ impl Queue {
         .await
     }
 
-    /// Notes that all losses have been named; returns how many had not.
+    /// How many conversations have losses that no run has named.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn report_losses(&self) -> Result<u64, QueueError> {
+    pub async fn losses_to_name(&self) -> Result<u64, QueueError> {
         self.with(|tx| {
-            let new = tx.execute(
+            let new: i64 = tx.query_row(
+                concat!(
+                    "SELECT count(*) FROM conversation WHERE lost = 1 AND reported = 0 AND ",
+                    stage!(InEverySink)
+                ),
+                [],
+                |row| row.get(0),
+            )?;
+            Ok(new as u64)
+        })
+        .await
+    }
+
+    /// Notes that all losses have been named.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn report_losses(&self) -> Result<(), QueueError> {
+        self.with(|tx| {
+            tx.execute(
                 concat!(
                     "UPDATE conversation SET reported = 1
                  WHERE lost = 1 AND reported = 0 AND ",
@@ -94,7 +113,7 @@ impl Queue {
                 ),
                 [],
             )?;
-            Ok(new as u64)
+            Ok(())
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Error as AnyError;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, Summary};
+use recording_host_engine::{Pipeline, RunReport};
 use recording_host_model::{Error, ErrorKind, clock::Clock};
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ pub(super) struct Loaded {
     pub(super) failed: Vec<(String, Error)>,
 }
 
-pub(super) type Result = (String, std::result::Result<Summary, Error>);
+pub(super) type Result = (String, std::result::Result<RunReport, Error>);
 
 /// How the runs have ended.
 pub(super) struct Ended {
@@ -37,10 +37,10 @@ async fn begun(
     pipeline: Pipeline,
     halted: watch::Receiver<bool>,
     reloaded: bool,
-) -> std::result::Result<Summary, Error> {
+) -> std::result::Result<RunReport, Error> {
     let began = Instant::now();
     loop {
-        let ended = pipeline.clone().run_until(halted.clone()).await;
+        let ended = pipeline.clone().run_to_report(halted.clone()).await;
         match &ended {
             Err(error)
                 if reloaded
@@ -59,7 +59,7 @@ async fn begun(
 pub(super) struct Runs {
     runs: Vec<(
         String,
-        BoxFuture<'static, std::result::Result<Summary, Error>>,
+        BoxFuture<'static, std::result::Result<RunReport, Error>>,
     )>,
     halt: watch::Sender<bool>,
 }

@@ -83,21 +83,31 @@ impl Pipeline {
         Ok(findings)
     }
 
-    /// Tries out the source, all parts at once.
+    /// Tries out the source: the first part alone, whose failure is that of all; then the others at once.
     async fn check_source(&self, tried: &SourceCheck) -> Result<(), RunError> {
         let (session, _) = self.session(self.connect().await?, Patience::None);
         let started = session.start(Purpose::Check).await?;
+        let session = &session;
         let parts = started.splits.into_iter().enumerate();
-        let parts = parts.map(|(number, split)| {
+        let mut parts = parts.map(|(number, split)| {
             tried.begin(number);
-            let session = &session;
             async move {
                 let mut take = |step| tried.take(number, step);
                 let ended = session.all(vec![split], &mut take).await;
+                let is_well = ended.is_ok();
                 tried.end(number, ended);
+                is_well
             }
         });
-        join_all(parts).await;
+        let Some(first) = parts.next() else {
+            return Ok(());
+        };
+        let others: Vec<_> = parts.collect();
+        match first.await {
+            true => _ = join_all(others).await,
+            // All go the same way: what stops one stops the others, in words that may differ.
+            false => tried.end_others(),
+        }
         Ok(())
     }
 }
@@ -144,6 +154,13 @@ impl SourceCheck {
 
     fn end(&self, number: usize, ended: Result<(), RunError>) {
         self.lock().entry(number).or_default().ended = Some(ended);
+    }
+
+    /// Ends what has not been tried.
+    fn end_others(&self) {
+        for part in self.lock().values_mut() {
+            part.ended.get_or_insert(Ok(()));
+        }
     }
 
     /// What was found, in the order of the parts, and why there is not more: each reason once.

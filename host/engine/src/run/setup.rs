@@ -15,8 +15,8 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Auth, Concurrency, Engine, Interval, RunError, SourceConfig, Summary, context::context,
-    ports::Sandboxed, source_error, spans::WorkSpans,
+    Auth, Concurrency, Engine, Interval, RunError, RunReport, SourceConfig, Summary,
+    context::context, ports::Sandboxed, source_error, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
@@ -237,11 +237,20 @@ impl Pipeline {
     /// Runs the export to its end, or until `stop` turns true: then downloads under way come to their
     /// end, for at most 20 seconds. One that follows its source ends well so; any other ends with an error
     /// of the kind [`Stopped`](recording_host_model::ErrorKind::Stopped). To end it at once, drop the future. Either way nothing is lost, and
-    /// the next run resumes.
+    /// the next run resumes. The losses in the summary count as named.
     ///
     /// # Errors
     /// [`Error`]; another run of the same export resumes from there.
     pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, Error> {
+        self.run_to_report(stop).await?.named().await
+    }
+
+    /// [`Self::run_until`] for a caller that tells somebody else of the losses: they count as named once
+    /// it says so.
+    ///
+    /// # Errors
+    /// [`Error`]; another run of the same export resumes from there.
+    pub async fn run_to_report(self, stop: watch::Receiver<bool>) -> Result<RunReport, Error> {
         let began = Instant::now();
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
@@ -269,7 +278,7 @@ impl Pipeline {
         let calls = run.answers.calls();
         let mut summary = Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?;
         summary.repaired = run.repair.then_some(repaired);
-        Ok(summary)
+        Ok(RunReport::new(summary, run.queue.clone()))
     }
 
     /// The name of the source's component.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::RunError;
 use crate::repair::Repaired;
 use recording_host_http::Calls;
+use recording_host_model::Error;
 use recording_host_state::{Counted, Queue, QueueError};
 
 /// How many losses are named, at most.
@@ -54,8 +56,32 @@ pub struct Loss {
     pub message: String,
 }
 
+/// The summary of a run whose losses have not been named yet. The queue stays this run's until it is
+/// dropped; dropped unnamed, the next run names the same losses.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The result of the run.
+    pub summary: Summary,
+    queue: Queue,
+}
+
+impl RunReport {
+    /// Notes that somebody has been told of the losses: the next run does not name them again.
+    ///
+    /// # Errors
+    /// [`Error`] if the queue cannot be written; the next run names them again.
+    pub async fn named(self) -> Result<Summary, Error> {
+        self.queue.report_losses().await.map_err(RunError::from)?;
+        Ok(self.summary)
+    }
+
+    pub(crate) fn new(summary: Summary, queue: Queue) -> Self {
+        RunReport { summary, queue }
+    }
+}
+
 impl Summary {
-    /// The summary of an export; its losses count as named from now on.
+    /// The summary of an export.
     pub(crate) async fn of(queue: &Queue, calls: Calls, seconds: f64) -> Result<Self, QueueError> {
         let progress = queue.progress().await?;
         let mut losses = queue.losses(usize::MAX, true).await?;
@@ -67,7 +93,7 @@ impl Summary {
         let lost = queue.status().await?.lost;
         let miscounted = queue.miscounted().await?;
         let lacking = queue.lacking().await?;
-        let new = queue.report_losses().await?;
+        let new = queue.losses_to_name().await?;
         Ok(Summary {
             conversations: progress.conversations,
             outcomes: progress.filed,
