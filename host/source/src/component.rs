@@ -3,22 +3,24 @@
 //! The component is untrusted. It is refused if it imports anything, so all it
 //! can do is answer; a trap or an overrun fails that one call.
 
-use std::{path::Path, sync::Arc, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
 
 use recording_host_model::{
     Descriptor, Error, ErrorKind, Purpose, SourceError, SplitInput, SplitState, Started, Step, hex,
 };
+use recording_host_sandbox::{CompilationCache, Limits, Sandbox, begin_call};
 use sha2::{Digest, Sha256};
 use wasmtime::{
-    Config, Engine, Store, UpdateDeadline,
+    Engine, Store,
     component::{Component, Linker},
 };
 
 use crate::{
     bindings::{self, recording::source::types as wit},
-    cache::CompilationCache,
     failure,
-    limits::{LONGEST_CALL, Limits, ProcessorTime},
 };
 
 /// The longest component that is compiled, in bytes.
@@ -27,8 +29,8 @@ const LONGEST: usize = 64 << 20;
 pub(crate) const RESULT: usize = 32 << 20;
 /// The largest state that a split may have, in bytes.
 const STATE: usize = 256 << 10;
-/// The spacing of the ticks at which a call may be interrupted.
-const TICK: Duration = Duration::from_millis(20);
+/// Memory that one call may use, in bytes.
+const MEMORY: usize = 64 << 20;
 
 /// The interface that a component must export.
 const INTERFACE: &str = "recording:source/source@0.2.0";
@@ -107,7 +109,7 @@ impl From<SandboxError> for Error {
 /// A compiled component, shared by all calls.
 #[derive(Clone)]
 pub struct SourceComponent {
-    engine: Engine,
+    sandbox: Sandbox,
     pre: bindings::RecordingSourcePre<Limits>,
     digest: Arc<str>,
     imports: Arc<[String]>,
@@ -152,54 +154,37 @@ impl SourceComponent {
     /// [`SandboxError`] says what is wrong with it.
     pub fn load(wasm: &[u8], cache: Option<&CompilationCache>) -> Result<Self, SandboxError> {
         let invalid = |error: wasmtime::Error| SandboxError::Invalid(format!("{error:#}"));
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        config.concurrency_support(false);
-        let engine = Engine::new(&config).map_err(invalid)?;
         if wasm.len() > LONGEST {
             return Err(SandboxError::TooLong(wasm.len()));
         }
         if is_core_module(wasm) {
             return Err(SandboxError::CoreModule);
         }
-        let wasm_component = match cache {
-            Some(cache) => cache.compile(&engine, wasm),
-            None => Component::new(&engine, wasm),
-        }
-        .map_err(invalid)?;
-        let exported = exports_a_source(&engine, &wasm_component);
+        let sandbox = Sandbox::new().map_err(invalid)?;
+        let engine = sandbox.engine();
+        let wasm_component = sandbox.compile(wasm, cache).map_err(invalid)?;
+        let exported = exports_a_source(engine, &wasm_component);
         if let Err(error @ SandboxError::Version { .. }) = exported {
             return Err(error);
         }
         let imports: Vec<String> = wasm_component
             .component_type()
-            .imports(&engine)
+            .imports(engine)
             // Types that the exports mention are no capability.
-            .filter(|(_, item)| !is_types_only(&engine, &item.ty))
+            .filter(|(_, item)| !is_types_only(engine, &item.ty))
             .map(|(name, _)| name.to_owned())
             .collect();
         if !imports.is_empty() {
             return Err(SandboxError::Imports(imports.join(", ")));
         }
         exported?;
-        let linker = Linker::new(&engine);
+        let linker = Linker::new(engine);
         let pre = linker
             .instantiate_pre(&wasm_component)
             .and_then(bindings::RecordingSourcePre::new)
             .map_err(invalid)?;
-        let weak = engine.weak();
-        std::thread::Builder::new()
-            .name("sandbox-clock".into())
-            .spawn(move || {
-                while let Some(engine) = weak.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    std::thread::sleep(TICK);
-                }
-            })
-            .map_err(|error| SandboxError::Invalid(error.to_string()))?;
         Ok(SourceComponent {
-            engine,
+            sandbox,
             pre,
             digest: hex(&Sha256::digest(wasm)).into(),
             imports: imports.into(),
@@ -297,18 +282,8 @@ impl SourceComponent {
         call: &'static str,
         run: impl FnOnce(&bindings::RecordingSource, &mut Store<Limits>) -> Result<T, wasmtime::Error>,
     ) -> Result<T, SandboxError> {
-        let mut store = Store::new(&self.engine, Limits::default());
-        store.limiter(|limits| limits);
-        store.set_epoch_deadline(1);
-        let used = ProcessorTime::start();
-        store.epoch_deadline_callback(move |_| {
-            Ok(if used.elapsed() < LONGEST_CALL {
-                UpdateDeadline::Continue(1)
-            } else {
-                UpdateDeadline::Interrupt
-            })
-        });
-        store.set_hostcall_fuel(RESULT);
+        let mut store = self.sandbox.store(Limits::new(MEMORY), RESULT);
+        begin_call(&mut store);
         self.pre
             .instantiate(&mut store)
             .and_then(|source| run(&source, &mut store))

@@ -2,9 +2,10 @@
 //!
 //! The memory of a component that trapped is not shown: it may hold personal data.
 
+use recording_host_sandbox::LONGEST_CALL;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::{component::RESULT, limits::LONGEST_CALL};
+use crate::component::RESULT;
 
 /// The most functions that are named of those that were running.
 const MOST_FUNCTIONS: usize = 6;

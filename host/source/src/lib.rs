@@ -4,18 +4,14 @@
 //! so that nothing else knows which version of the interface it speaks. A [`Trace`] of the steps repeats
 //! a run without network or sinks.
 
-mod builtin;
-mod cache;
 mod component;
 mod convert;
 mod failure;
-mod limits;
 mod text;
 mod trace;
 
-pub use builtin::BUILTIN;
-pub use cache::CompilationCache;
 pub use component::{SandboxError, SourceComponent};
+pub use recording_host_sandbox::{BUILTIN, CompilationCache};
 pub use trace::{Replay, Trace, replay};
 
 /// The interface as Rust types.

@@ -274,9 +274,7 @@ async fn a_run_begins_without_a_sink_that_hangs_and_says_so() {
         "out": { "type": "filesystem", "path": out },
     });
     let ran = cloud.command("run", &[]).await;
-    let early = "sink hangs: no answer in 8 s; waiting for 20 s at most";
-    assert!(ran.said.contains(early), "{ran:?}");
-    let told = "no answer in 20 s; the run continues with the other sinks, and hangs is filled when it is back";
+    let told = "no answer in 10 s; the run continues with the other sinks, and hangs is filled when it is back";
     assert!(ran.said.contains(told), "{ran:?}");
     // It is asked again and again, and given up after half an hour.
     assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -1,11 +1,20 @@
-//! Ogg with Opus (RFC 7845).
+//! Ogg with Opus, decoded by a component in a sandbox: its library has kernels with `unsafe`, and its input is
+//! what anybody may attach to a conversation.
 //!
-//! Opus decodes to whichever of its rates is requested: the one at which the stream says that it was
-//! recorded, or 48 kHz.
+//! An instance is one stream. It is given the bytes that it asks for, and nothing else.
 
-use std::io::{BufReader, Read, Seek};
+use std::{
+    io::{Read, Seek},
+    sync::OnceLock,
+};
 
-use opus_pure::{Error, MAX_PACKET_SAMPLES, OggOpusReader, OggPacket, OpusDecoder, Trim};
+use recording_host_sandbox::{
+    CompilationCache, Limited, Limits, OPUS_DECODER, Sandbox, begin_call,
+};
+use wasmtime::{
+    ResourceLimiter, Store,
+    component::{Component, HasSelf, Linker},
+};
 
 use super::{
     TranscodeError,
@@ -14,32 +23,50 @@ use super::{
     ogg,
 };
 
-/// The rates that the decoder has.
-const RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
-/// The clock of the positions in the stream, ticks a second.
-const CLOCK: u64 = 48_000;
-
-/// An Opus stream.
-pub(super) struct Opus<R: Read> {
-    /// None once all is read.
-    reader: Option<OggOpusReader<BufReader<Input<R>>>>,
-    decoder: OpusDecoder,
-    trim: Trim,
-    packet: OggPacket,
-    rate: u32,
-    channels: u16,
-    position: Position,
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "opus-decoder",
+        imports: { default: trappable },
+    });
 }
 
-/// Compares the positions that pages state with the samples that are there.
-#[derive(Default)]
-struct Position {
-    /// The first position stated, and the samples up to there, in ticks.
-    first: Option<(u64, u64)>,
-    /// The last position stated.
-    last: u64,
-    /// All samples, in ticks.
-    decoded: u64,
+/// Memory that the decoder of a stream may use, in bytes.
+const MEMORY: usize = 16 << 20;
+/// The most bytes that the host copies out of one call: a second of samples and a packet have 220 KiB.
+const RESULT: usize = 1 << 20;
+/// The most bytes that it gets at once.
+const MOST: usize = 64 << 10;
+
+/// An Opus stream.
+pub(super) struct Opus<R: 'static> {
+    decoder: bindings::OpusDecoder,
+    store: Store<Host<R>>,
+    rate: u32,
+    channels: u16,
+}
+
+/// What the instance has of the host.
+struct Host<R> {
+    input: Input<R>,
+    limits: Limits,
+}
+
+impl<R> Limited for Host<R> {
+    fn limits(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+}
+
+impl<R: Read> bindings::OpusDecoderImports for Host<R> {
+    fn read(&mut self, most: u32) -> wasmtime::Result<Vec<u8>> {
+        let mut bytes = vec![0; MOST.min(most as usize)];
+        // The fault of a file is kept beside it, and comes before what becomes of the instance.
+        let read = self.input.read(&mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
 }
 
 /// Returns true if a file begins like Ogg with Opus.
@@ -47,34 +74,49 @@ pub(super) fn is_opus(head: &[u8]) -> bool {
     head.starts_with(b"OggS") && head.windows(8).any(|part| part == b"OpusHead")
 }
 
-impl<R: Read + Seek> Opus<R> {
+/// The sandbox, and the decoder compiled.
+fn compiled() -> wasmtime::Result<&'static (Sandbox, Component)> {
+    static COMPILED: OnceLock<(Sandbox, Component)> = OnceLock::new();
+    if let Some(compiled) = COMPILED.get() {
+        return Ok(compiled);
+    }
+    let sandbox = Sandbox::new()?;
+    let cache = CompilationCache::of_user();
+    let component = sandbox.compile(OPUS_DECODER, cache.as_ref())?;
+    Ok(COMPILED.get_or_init(|| (sandbox, component)))
+}
+
+impl<R: Read + Seek + Send + 'static> Opus<R> {
     pub(super) fn new(mut input: Input<R>) -> Result<Self, TranscodeError> {
         // The identification and the comments.
         ogg::headers(&mut input, 2)?;
         input.rewind()?;
-        let reader =
-            OggOpusReader::new(BufReader::with_capacity(64 << 10, input)).map_err(named)?;
-        let head = reader.head();
-        if head.mapping_family != 0 {
-            let reason = "Opus with a channel mapping other than mono and stereo is not supported";
-            return Err(TranscodeError::Unsupported(reason.to_owned()));
-        }
-        let told = head.input_sample_rate;
-        let rate = if RATES.contains(&told) { told } else { 48_000 };
-        let channels = supported(rate, head.channel_count.into())?;
+        let (decoder, mut store) = Self::instance(input).map_err(unusable)?;
+        begin_call(&mut store);
+        let begun = decoder.call_begin(&mut store).map_err(trapped)?;
+        let format = begun.map_err(named)?;
+        let channels = supported(format.rate, format.channels.into())?;
         Ok(Opus {
-            decoder: head.decoder(rate as i32).map_err(named)?,
-            trim: Trim::new(head, rate as i32, channels.into()).map_err(named)?,
-            reader: Some(reader),
-            packet: OggPacket::default(),
-            rate,
+            decoder,
+            store,
+            rate: format.rate,
             channels,
-            position: Position::default(),
         })
+    }
+
+    fn instance(input: Input<R>) -> wasmtime::Result<(bindings::OpusDecoder, Store<Host<R>>)> {
+        let (sandbox, component) = compiled()?;
+        let mut linker = Linker::new(sandbox.engine());
+        bindings::OpusDecoder::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        let limits = Limits::new(MEMORY);
+        let mut store = sandbox.store(Host { input, limits }, RESULT);
+        begin_call(&mut store);
+        let decoder = bindings::OpusDecoder::instantiate(&mut store, component, &linker)?;
+        Ok((decoder, store))
     }
 }
 
-impl<R: Read + Seek> Decoder for Opus<R> {
+impl<R: Read + Seek + Send + 'static> Decoder for Opus<R> {
     fn rate(&self) -> u32 {
         self.rate
     }
@@ -84,87 +126,32 @@ impl<R: Read + Seek> Decoder for Opus<R> {
     }
 
     fn next(&mut self, block: &mut Vec<i16>) -> Result<bool, TranscodeError> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(false);
-        };
-        if !reader.read_packet_into(&mut self.packet).map_err(named)? {
-            self.position.agree()?;
-            ended(self.reader.take())?;
-            return Ok(false);
+        begin_call(&mut self.store);
+        let next = self.decoder.call_next(&mut self.store).map_err(trapped)?;
+        *block = next.map_err(named)?;
+        match block.len() % usize::from(self.channels) {
+            0 => Ok(!block.is_empty()),
+            _ => Err(TranscodeError::Codec),
         }
-        let channels = usize::from(self.channels);
-        block.resize(MAX_PACKET_SAMPLES * channels, 0);
-        let frames = self
-            .decoder
-            .decode_s16(&self.packet.data, MAX_PACKET_SAMPLES, block)
-            .map_err(named)?;
-        self.position.note(
-            frames as u64 * CLOCK / u64::from(self.rate),
-            self.packet.page_granule,
-        );
-        let audio = self.trim.keep_range(&self.packet, frames * channels);
-        block.truncate(audio.end);
-        block.drain(..audio.start);
-        Ok(true)
     }
 }
 
-impl Position {
-    fn note(&mut self, ticks: u64, told: i64) {
-        self.decoded += ticks;
-        let Ok(told) = u64::try_from(told) else {
-            return;
-        };
-        match &mut self.first {
-            // All packets of a page state the page's end.
-            Some((first, samples)) if *first == told && self.last == told => {
-                *samples = self.decoded;
-            }
-            Some(_) => {}
-            None => self.first = Some((told, self.decoded)),
-        }
-        self.last = told;
-    }
-
-    /// Fails if a page is missing, or if samples would be cut off that no encoder has added.
-    fn agree(&self) -> Result<(), TranscodeError> {
-        let Some((first, samples)) = self.first else {
-            return Ok(());
-        };
-        // A stream need not begin at 0. One of a single page may end within its last packet.
-        let begin = first.saturating_sub(samples);
-        let told = self.last.saturating_sub(begin);
-        let damaged = |reason: &str| Err(TranscodeError::Damaged(reason.to_owned()));
-        if told > self.decoded {
-            return damaged("a part of the stream is missing");
-        }
-        if self.decoded - told > CLOCK {
-            return damaged("the stream has more audio than it tells");
-        }
-        Ok(())
+fn named(failure: bindings::Failure) -> TranscodeError {
+    match failure {
+        bindings::Failure::Damaged(reason) => TranscodeError::Damaged(reason),
+        bindings::Failure::Unsupported(reason) => TranscodeError::Unsupported(reason),
+        bindings::Failure::Codec => TranscodeError::Codec,
     }
 }
 
-/// Fails if there is more after the end of the stream, such as another stream.
-fn ended<R: Read + Seek>(
-    reader: Option<OggOpusReader<BufReader<Input<R>>>>,
-) -> Result<(), TranscodeError> {
-    let Some(reader) = reader else {
-        return Ok(());
-    };
-    let mut rest = [0];
-    match reader.into_inner().read(&mut rest)? {
-        0 => Ok(()),
-        _ => Err(TranscodeError::Unsupported(
-            "there is more than one stream in it".to_owned(),
-        )),
-    }
+/// The decoder failed or took more than it may: it costs this input.
+fn trapped(_: wasmtime::Error) -> TranscodeError {
+    TranscodeError::Codec
 }
 
-fn named(error: Error) -> TranscodeError {
-    match error {
-        Error::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => error.into(),
-        Error::Internal(_) => TranscodeError::Codec,
-        error => TranscodeError::Damaged(error.to_string()),
-    }
+/// There is no sandbox to decode in: nothing is wrong with the input.
+fn unusable(error: wasmtime::Error) -> TranscodeError {
+    TranscodeError::Io(std::io::Error::other(format!(
+        "the decoder of Opus cannot be set up: {error:#}"
+    )))
 }

@@ -14,49 +14,27 @@ use crate::{
 use recording_host_sink::{Health, SinkError};
 use recording_host_state::Queue;
 
-/// How long a sink may take to say that it is there, before the run begins without it: longer than a client
-/// of S3 tries, whose error says more than that there was no answer.
-const CHECK: Duration = Duration::from_secs(20);
-/// After this time it is told what is being waited for.
-const TOLD: Duration = Duration::from_secs(8);
+/// How long a sink may take to say that it is there, before the run begins without it.
+const FIRST: Duration = Duration::from_secs(10);
+/// The same whenever it is tried again: longer than a client of S3 tries, whose error says more than that
+/// there was no answer, and enough for one that is slow.
+const LATER: Duration = Duration::from_secs(20);
 
-/// Checks a sink once.
+/// Checks a sink again.
 pub(in crate::run) async fn checked(binding: &SinkBinding) -> Result<Health, SinkError> {
-    let checked = timeout(CHECK, binding.sink.check()).await;
-    checked.unwrap_or_else(|_| Err(silent(binding)))
+    checked_in(binding, LATER).await
 }
 
-/// The error of a sink that gives no answer.
-fn silent(binding: &SinkBinding) -> SinkError {
-    let reason = format!("no answer in {} s", CHECK.as_secs());
-    let place = binding.location.as_deref().unwrap_or("its check");
-    SinkError::new(&binding.name, place, reason).with_retryable(true)
+async fn checked_in(binding: &SinkBinding, limit: Duration) -> Result<Health, SinkError> {
+    let checked = timeout(limit, binding.sink.check()).await;
+    checked.unwrap_or_else(|_| {
+        let reason = format!("no answer in {} s", limit.as_secs());
+        let place = binding.location.as_deref().unwrap_or("its check");
+        Err(SinkError::new(&binding.name, place, reason).with_retryable(true))
+    })
 }
 
 impl Pipeline {
-    /// Checks a sink once; `told` says after a while that it is waited for.
-    async fn looked_for<'a>(
-        &self,
-        binding: &'a SinkBinding,
-        told: bool,
-    ) -> (&'a SinkBinding, Result<Health, SinkError>) {
-        let mut checking = binding.sink.check();
-        let early = timeout(TOLD, &mut checking).await;
-        if early.is_err() && told {
-            self.warn(&format!(
-                "sink {}: no answer in {} s; waiting for {} s at most",
-                binding.name,
-                TOLD.as_secs(),
-                CHECK.as_secs()
-            ));
-        }
-        let checked = match early {
-            Ok(checked) => Ok(checked),
-            Err(_) => timeout(CHECK - TOLD, checking).await,
-        };
-        (binding, checked.unwrap_or_else(|_| Err(silent(binding))))
-    }
-
     /// Checks the sinks until one of them is there, and names those that are not.
     pub(super) async fn absent(
         &self,
@@ -67,9 +45,10 @@ impl Pipeline {
         loop {
             let mut absent = Vec::new();
             let mut last = None;
-            let first = tried == 0;
+            let limit = if tried == 0 { FIRST } else { LATER };
             let bindings = self.bindings.iter();
-            let checks = bindings.map(|binding| self.looked_for(binding, first));
+            let checks =
+                bindings.map(|binding| async move { (binding, checked_in(binding, limit).await) });
             let checked = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Err(RunError::Stopped),
@@ -101,7 +80,7 @@ impl Pipeline {
             {
                 return Err(error.into());
             }
-            if tried == 2 {
+            if tried == 1 {
                 for (_, error) in &absent {
                     self.warn(&format!("{error}; trying again"));
                 }
@@ -147,7 +126,7 @@ impl Pipeline {
             if !retryable || (waited >= ms(PATIENCE) && !self.following) {
                 return Err(error);
             }
-            if tried == 2 {
+            if tried == 1 {
                 self.warn(&format!("{error}; trying again"));
             }
             let wait = std::time::Duration::from_millis(pause(tried));

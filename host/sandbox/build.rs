@@ -1,21 +1,47 @@
 //! Builds the built-in components for `wasm32-unknown-unknown` and embeds them.
 //!
-//! `RECORDING_HOST_GENESYS_CLOUD=FILE` and `RECORDING_HOST_GENESYS_BUCKET=FILE` embed components that
-//! were built elsewhere instead.
+//! `RECORDING_HOST_GENESYS_CLOUD=FILE`, and so on with each name, embeds one that was built elsewhere instead.
 
 use std::{env, fs, path::Path, path::PathBuf, process::Command};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The packages of the built-in components.
-const COMPONENTS: [&str; 2] = ["genesys-cloud", "genesys-bucket"];
+/// A package that is built into a component.
+struct Package {
+    name: &'static str,
+    /// What it is built of beside its own folder.
+    of: &'static [&'static str],
+    /// Flags for the compiler.
+    flags: &'static str,
+}
+
+const SOURCES: [&str; 2] = ["genesys-cloud", "genesys-bucket"];
+/// Its loops take several numbers at once.
+const OPUS_DECODER: Package = Package {
+    name: "opus-decoder",
+    of: &["Cargo.lock"],
+    flags: "-Ctarget-feature=+simd128",
+};
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let root =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
     println!("cargo:rerun-if-changed=build.rs");
-    for package in COMPONENTS {
+    let mut packages = Vec::from(SOURCES.map(|name| Package {
+        name,
+        of: &["wit", "component/sdk", "Cargo.lock"],
+        flags: "",
+    }));
+    if env::var_os("CARGO_FEATURE_OPUS_DECODER").is_some() {
+        packages.push(OPUS_DECODER);
+    }
+    for Package {
+        name: package,
+        of,
+        flags,
+    } in packages
+    {
         let name = package.replace('-', "_");
         let component = out.join(format!("{name}.wasm"));
         let variable = format!("RECORDING_HOST_{}", name.to_uppercase());
@@ -36,17 +62,17 @@ fn main() {
             });
             continue;
         }
-        for source in ["wit", "component/sdk", "Cargo.lock"] {
+        for source in of {
             println!("cargo:rerun-if-changed={}", root.join(source).display());
         }
         println!("cargo:rerun-if-changed={}", folder.display());
-        let module = build(&root, &out.join("component"), package);
+        let module = build(&root, &out.join("component"), package, flags);
         fs::write(&component, encode(&module)).expect("OUT_DIR is writable");
     }
 }
 
 /// Compiles the library `package` as a core wasm module.
-fn build(root: &Path, target_dir: &Path, package: &str) -> Vec<u8> {
+fn build(root: &Path, target_dir: &Path, package: &str, flags: &str) -> Vec<u8> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libdir = Command::new(&rustc)
         .args(["--print", "target-libdir", "--target", TARGET])
@@ -81,6 +107,7 @@ fn build(root: &Path, target_dir: &Path, package: &str) -> Vec<u8> {
     ] {
         command.env_remove(inherited);
     }
+    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "the component {package} does not build");
     let file = target_dir
