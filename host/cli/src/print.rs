@@ -74,10 +74,15 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
         summary.refused
     );
     told!("  time           {:.1} s", summary.seconds);
+    let settled: u64 = summary.outcomes.values().sum();
     told!(
-        "  conversations  {}: {}",
+        "  conversations  {}: {}{}",
         summary.conversations,
-        listed(&summary.outcomes)
+        listed(&summary.outcomes),
+        match summary.conversations.saturating_sub(settled) {
+            0 => String::new(),
+            open => format!(", {open} not filed yet"),
+        }
     );
     told!(
         "  recordings     {} files, {}",
@@ -197,6 +202,12 @@ pub(super) fn report(name: &str, report: &Report) {
             day.at
         );
     }
+    if report.not_filed > 0 {
+        told!(
+            "  {} objects are stored and not filed yet, as the queue says; no receipt proves them so far",
+            report.not_filed
+        );
+    }
     if report.unread > 0 {
         told!(
             "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
@@ -242,9 +253,12 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     let filed: u64 = progress.filed.values().sum();
     told!("{name}");
     told!(
-        "  conversations  {} found, {filed} filed: {}",
+        "  conversations  {} found, {filed} filed{}",
         progress.conversations,
-        listed(&progress.filed)
+        match filed {
+            0 => String::new(),
+            _ => format!(": {}", listed(&progress.filed)),
+        }
     );
     told!(
         "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",

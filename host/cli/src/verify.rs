@@ -81,8 +81,14 @@ impl Verify {
             };
             let config = crate::load(&path)?;
             for (name, sink) in config.sinks().await? {
+                let not_filed = verify::not_filed(&config.data_dir, &name).await;
                 let options = VerifyOptions {
                     layout: config.layout(&name).cloned().unwrap_or_default(),
+                    not_filed: not_filed.unwrap_or_else(|error| {
+                        let text = "what is stored and not filed yet is named as unexpected";
+                        say("warn", &format!("{error}; {text}"));
+                        Default::default()
+                    }),
                     ..self.options(&identities)
                 };
                 self.verify(&name, &*sink, options, &mut reports).await?;

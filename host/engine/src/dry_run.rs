@@ -70,7 +70,8 @@ pub(crate) async fn dry_run(
         dry.sinks.entry(binding.name.clone()).or_default();
     }
     if let Some(queue) = queue {
-        dry.waiting = queue.status().await?.wanted;
+        let status = queue.status().await?;
+        dry.waiting = status.wanted + status.fetching;
     }
     let days = days(range, queue).await?;
     let examined = Examined::new(&session.events, "days searched", days.len());

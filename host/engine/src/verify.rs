@@ -16,6 +16,7 @@ mod segments;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -32,6 +33,7 @@ use recording_host_model::{
     layout::{BUNDLES, Layout},
 };
 use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
+use recording_host_state::Queue;
 
 use encrypted::Digests;
 use expected::Expected;
@@ -71,8 +73,26 @@ pub struct VerifyOptions {
     /// Decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes are
     /// compared with the sha256 in its row.
     pub decryptor: Option<Arc<dyn Decrypt>>,
+    /// The keys of what the queues of exports have stored here and not filed yet: [`not_filed`]. It must be
+    /// there, and is no finding.
+    pub not_filed: BTreeSet<String>,
     /// Get told how far it is.
     pub events: Events,
+}
+
+/// The keys of objects that the queues in `data_dir` have stored in the sink `name` and not filed yet. Ask before
+/// the sink is read: what is filed in between is named by its receipt.
+///
+/// # Errors
+/// [`Error`] if a queue cannot be read.
+pub async fn not_filed(data_dir: &Path, name: &str) -> Result<BTreeSet<String>, Error> {
+    let mut keys = BTreeSet::new();
+    for queue in Queue::all(data_dir)? {
+        if let Some(queue) = Queue::open_read_only(data_dir, &queue)? {
+            keys.extend(queue.not_filed(name.to_owned()).await?);
+        }
+    }
+    Ok(keys)
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or as the options say.
@@ -92,6 +112,7 @@ pub(crate) async fn try_verify(
         any_layout,
         full,
         decryptor,
+        not_filed,
         events,
     } = options;
     let mut check = Check {
@@ -105,6 +126,7 @@ pub(crate) async fn try_verify(
         ledger: ExpectedObjects::new()?,
         claims: claims::HeaderClaims::default(),
         prefixes: BTreeSet::new(),
+        not_filed,
         events,
     };
     let days = by_day(store, "receipts/").await?;
@@ -146,6 +168,8 @@ struct Check<'a> {
     claims: claims::HeaderClaims,
     /// The prefixes of the keys of media, as headers say.
     prefixes: BTreeSet<String>,
+    /// What a queue has stored here and not filed yet, and was not found so far.
+    not_filed: BTreeSet<String>,
     events: Events,
 }
 
@@ -311,6 +335,10 @@ impl Check<'_> {
     }
 
     fn unexpected(&mut self, key: String, size: u64) {
+        if self.not_filed.remove(&key) {
+            self.report.not_filed += 1;
+            return;
+        }
         let folder = key.split('/').next().unwrap_or_default();
         let kind = match folder {
             "receipts" => ObjectKind::Receipt,
@@ -339,6 +367,22 @@ impl Check<'_> {
             // What is void may have been removed since it was listed.
             if !self.is_void(&key) || one(self.store, &key).await?.is_some() {
                 self.unexpected(key, found.size);
+            }
+        }
+        for key in std::mem::take(&mut self.not_filed) {
+            // What was filed since has a receipt now, and is there all the same.
+            if one(self.store, &key).await?.is_none() {
+                let detail = "stored, not filed yet, and gone; once it is filed, `run --repair` brings it again";
+                self.report.findings.push(Finding {
+                    difference: Difference::Missing,
+                    key,
+                    kind: ObjectKind::Recording,
+                    conversation: None,
+                    segment: None,
+                    other: None,
+                    conversations: Vec::new(),
+                    detail: detail.to_owned(),
+                });
             }
         }
         let mut findings = std::mem::take(&mut self.report.findings);

@@ -235,6 +235,8 @@ part! {
         status() -> Status;
         /// Conversations with a loss: id, code and message.
         losses(most: usize, new: bool) -> Vec<(String, String, String)>;
+        /// The keys of objects that are stored in a sink, and that no receipt names yet.
+        not_filed(sink: String) -> Vec<String>;
         /// How many conversations have losses that no run has named.
         losses_to_name() -> u64;
         /// Notes that all losses have been named.

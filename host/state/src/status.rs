@@ -118,6 +118,19 @@ impl Queue {
         .await
     }
 
+    /// The keys of objects that are stored in a sink, and that no receipt names yet.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn not_filed(&self, sink: String) -> Result<Vec<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare("SELECT DISTINCT key FROM object WHERE sink = ?1")?
+                .query_map([sink], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+
     /// How far the export is.
     ///
     /// # Errors

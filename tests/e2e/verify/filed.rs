@@ -1,14 +1,19 @@
 //! Anything that is filed twice, kept aside, or not filed at all is named.
 
+use std::collections::BTreeSet;
+
+use genesys_simulator::Settings;
 use recording_host_engine::{
     receipt::{Claims, Context, SourceCount},
     verify::{Difference, ObjectKind, SegmentId},
 };
+use serde_json::{Value, json};
 
 use super::{
     archive::{Archive, FIRST, Form},
     manipulated::in_all,
 };
+use crate::support::Harness;
 
 /// Files the first segment once more, as an export of another name would.
 fn filed_by_another_export(archive: &Archive) {
@@ -150,5 +155,64 @@ async fn a_day_that_is_gone_is_missed() {
             "{}",
             gap.detail
         );
+    }
+}
+
+/// The reports of `verify` about each sink, by its arguments.
+async fn reports(harness: &Harness, arguments: &[&str]) -> Value {
+    let arguments = [&["verify", "--json"], arguments].concat();
+    let ran = harness.run_program(&arguments).await;
+    let mut told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    told["sinks"].take()
+}
+
+fn words(report: &Value) -> BTreeSet<(&str, &str)> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    findings
+        .map(|one| {
+            let word = one["difference"].as_str().unwrap();
+            (word, one["key"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_queue_is_still_to_file_is_no_finding_unless_it_is_gone() {
+    for encrypted in [false, true] {
+        let harness = Harness::start(Settings {
+            conversations: 600,
+            seed: 3,
+            ..Settings::default()
+        })
+        .await;
+        let mut config = harness.config();
+        if encrypted {
+            let pair = age::x25519::Identity::generate();
+            let recipient = pair.to_public().to_string();
+            config["sinks"]["lake"]["encrypt"] = json!({ "recipients": [recipient] });
+        }
+        let path = harness.write(&config).display().to_string();
+        let ran = harness
+            .run_program(&["run", "--max-bytes", "1MB", "--config", &path])
+            .await;
+        assert_eq!(ran.status.code(), Some(5), "{ran:?}");
+
+        let told = reports(&harness, &["--config", &path]).await;
+        let not_filed = told["lake"]["not_filed"].as_u64().unwrap();
+        assert!(not_filed > 0, "{told}");
+        assert_eq!(words(&told["lake"]), BTreeSet::new());
+
+        // Without the queue, nobody knows of them.
+        let folder = harness.output().display().to_string();
+        let alone = reports(&harness, &[&folder]).await;
+        let alone = &alone[&folder];
+        assert_eq!(words(alone).len() as u64, not_filed);
+        let (word, key) = *words(alone).first().unwrap();
+        assert_eq!(word, "unexpected");
+
+        std::fs::remove_file(harness.output().join(key)).unwrap();
+        let told = reports(&harness, &["--config", &path]).await;
+        assert_eq!(words(&told["lake"]), BTreeSet::from([("missing", key)]));
+        assert_eq!(told["lake"]["not_filed"], not_filed - 1);
     }
 }

@@ -72,7 +72,7 @@ impl Difference {
                 "objects were removed or changed; `run --repair` takes them from another sink, or fetches them again"
             }
             Difference::Unexpected => {
-                "objects that no receipt names; while an export runs this is normal, otherwise remove them"
+                "objects that no receipt names: stored and not filed yet, which takes hours where an export follows its source, or their receipt is gone; keep them until the export is done and `run --repair` has filed what it can"
             }
             Difference::Receipt | Difference::Entries | Difference::Outcome | Difference::Rows => {
                 "receipts or rows were changed; restore the files from a copy, or let `run --repair` file their conversations again"
@@ -200,6 +200,8 @@ pub struct Report {
     pub objects: u64,
     /// The bytes of these.
     pub bytes: u64,
+    /// Objects that are there, and that the queue of an export is still to file.
+    pub not_filed: u64,
     /// Receipts whose rows are encrypted, and were not read for want of an identity.
     pub unread: u64,
     /// The coverage that each export claims.
