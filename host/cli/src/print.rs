@@ -76,9 +76,9 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     told!("  time           {:.1} s", summary.seconds);
     let settled: u64 = summary.outcomes.values().sum();
     told!(
-        "  conversations  {}: {}{}",
+        "  conversations  {}{}{}",
         summary.conversations,
-        listed(&summary.outcomes),
+        of_which(&summary.outcomes),
         match summary.conversations.saturating_sub(settled) {
             0 => String::new(),
             open => format!(", {open} not filed yet"),
@@ -243,6 +243,14 @@ fn claims(coverage: &Coverage) -> String {
     format!("claims {} to {until} ({searched})", day(coverage.from))
 }
 
+/// Counts after a sum; nothing if there are none.
+fn of_which(counts: &BTreeMap<String, u64>) -> String {
+    match counts.is_empty() {
+        true => String::new(),
+        false => format!(": {}", listed(counts)),
+    }
+}
+
 /// Prints what a queue holds.
 pub(super) fn status(name: &str, status: Option<&Status>) {
     let Some(status) = status else {
@@ -255,10 +263,7 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     told!(
         "  conversations  {} found, {filed} filed{}",
         progress.conversations,
-        match filed {
-            0 => String::new(),
-            _ => format!(": {}", listed(&progress.filed)),
-        }
+        of_which(&progress.filed)
     );
     told!(
         "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",
