@@ -30,7 +30,23 @@ pub(super) struct Splits {
     idle: HashMap<String, u32>,
     /// True once a step had a result, or it was told that the first one failed.
     heard: bool,
+    /// Steps fail, and none has had a result since.
+    outage: Option<Outage>,
 }
+
+/// A time in which steps fail and none has a result.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    /// When it began (ms).
+    since: u64,
+    /// When it was last told of (ms).
+    told: u64,
+}
+
+/// How long an outage lasts until it is told of again, in ms.
+const AGAIN: u64 = 600_000;
+/// How long one lasts at least of whose end it is told, in ms.
+const LASTING: u64 = 60_000;
 
 impl Splits {
     /// Takes on a split that is not done.
@@ -123,6 +139,26 @@ impl Splits {
     /// waits for a word.
     pub(super) fn is_first_failure(&mut self) -> bool {
         !std::mem::replace(&mut self.heard, true)
+    }
+
+    /// Notes a failure; returns how long no step has had a result (ms), if it is time to tell of that again.
+    pub(super) fn outage_to_tell(&mut self, now: u64) -> Option<u64> {
+        let begun = Outage {
+            since: now,
+            told: now,
+        };
+        let outage = self.outage.get_or_insert(begun);
+        if now.saturating_sub(outage.told) < AGAIN {
+            return None;
+        }
+        outage.told = now;
+        Some(now - outage.since)
+    }
+
+    /// Notes that a step had a result; returns how long none had (ms), if that was long.
+    pub(super) fn outage_over(&mut self, now: u64) -> Option<u64> {
+        let lasted = now.saturating_sub(self.outage.take()?.since);
+        (lasted >= LASTING).then_some(lasted)
     }
 
     /// Notes that the source answered, though with an error: the component works.
@@ -304,6 +340,25 @@ mod tests {
         assert_eq!(splits.on_trap("a"), 1);
         splits.succeeded("a");
         assert_eq!(splits.failed("a", 9), (9, 1));
+    }
+
+    #[test]
+    fn an_outage_is_told_of_again_and_its_end_if_it_was_long() {
+        let mut splits = splits(&["a"]);
+        assert_eq!(splits.outage_over(5), None);
+        for (now, told) in [
+            (1000, None),
+            (AGAIN + 999, None),
+            (AGAIN + 1000, Some(AGAIN)),
+            (AGAIN + 1001, None),
+            (2 * AGAIN + 1000, Some(2 * AGAIN)),
+        ] {
+            assert_eq!(splits.outage_to_tell(now), told, "{now}");
+        }
+        assert_eq!(splits.outage_over(3 * AGAIN), Some(3 * AGAIN - 1000));
+        assert_eq!(splits.outage_over(3 * AGAIN), None);
+        assert_eq!(splits.outage_to_tell(3 * AGAIN), None);
+        assert_eq!(splits.outage_over(3 * AGAIN + LASTING - 1), None, "short");
     }
 
     #[test]

@@ -91,7 +91,14 @@ impl Engine {
         let now = self.clock.now();
         let times = &mut in_flight.job_times;
         times.plan(&split.id, &mut step.next, now, self.budget());
-        let idle = in_flight.splits.idled(&split.id, is_silent(&step));
+        let silent = is_silent(&step);
+        let idle = in_flight.splits.idled(&split.id, silent);
+        if !silent && let Some(lasted) = in_flight.splits.outage_over(now) {
+            let seconds = lasted / 1000;
+            self.warn(&format!(
+                "the source is back: nothing had come of it for {seconds} s"
+            ));
+        }
         let late = ms(self.late);
         let committed = self
             .work
@@ -179,6 +186,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells that the source is back after a time (ms) that was long.
+    fn tell_of_return(&self, lasted: Option<u64>) {
+        if let Some(lasted) = lasted {
+            let seconds = lasted / 1000;
+            self.warn(&format!(
+                "the source is back: nothing had come of it for {seconds} s"
+            ));
+        }
+    }
+
     /// Decides what becomes of a split whose source returned an error.
     async fn on_source_error(
         &self,
@@ -195,8 +212,15 @@ impl Engine {
                 if now.saturating_sub(since) < ms(PATIENCE) || self.following {
                     let due = now + pause(failures);
                     // The first few are nothing to worry anybody, once anything has worked.
+                    let lasts = in_flight.splits.outage_to_tell(now);
                     if in_flight.splits.is_first_failure() || failures == 4 {
                         self.warn(&format!("{}: {text}; retrying", split.kind));
+                    } else if let Some(lasts) = lasts {
+                        self.warn(&format!(
+                            "{}: {text}; nothing has come of the source for {} minutes, retrying",
+                            split.kind,
+                            lasts / 60_000
+                        ));
                     }
                     in_flight.splits.resume_at(split.id.clone(), due);
                     return Ok(());
