@@ -21,7 +21,7 @@ const FROM: u64 = 1_767_571_200_000;
 /// Long enough for jobs.
 const DAYS: u64 = 40;
 /// Answers of a seed, at most.
-const ANSWERS: usize = 30;
+const ANSWERS: usize = 12;
 /// Requests after the last answer, at most.
 const UNANSWERED: usize = 1000;
 /// Starts of a run without a state.
