@@ -10,6 +10,9 @@ use recording_source_sdk::{
     json::{Object, Odd},
 };
 
+/// The most values of a list of a conversation that are kept: each is compared with those before it.
+const MOST: usize = 1000;
+
 /// A conversation and whether it can have a recording.
 #[derive(Debug)]
 pub(crate) struct ConversationRow {
@@ -254,7 +257,7 @@ impl ParticipantSummary {
     }
 }
 
-/// Attributes of a participant, by its purpose; different values of one name are all kept.
+/// Attributes of a participant, by its purpose; different values of one name are kept as far as [`MOST`].
 fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) {
     let purpose = participant.purpose.as_deref().unwrap_or("unknown");
     for (name, value) in &participant.attributes {
@@ -279,8 +282,10 @@ fn addresses(participants: &[Participant]) -> (Option<String>, Option<String>) {
 }
 
 fn add(parties: &mut Vec<Party>, id: &str, name: Option<&str>) {
+    let full = parties.len() >= MOST;
     match parties.iter_mut().find(|party| party.id == id) {
         Some(party) => party.name = party.name.take().or(name.map(str::to_owned)),
+        None if full => {}
         None => parties.push(Party {
             id: id.to_owned(),
             name: name.map(str::to_owned),
@@ -289,7 +294,7 @@ fn add(parties: &mut Vec<Party>, id: &str, name: Option<&str>) {
 }
 
 fn push(list: &mut Vec<String>, text: Option<&String>) {
-    if let Some(text) = text.filter(|text| !list.contains(text)) {
+    if let Some(text) = text.filter(|text| list.len() < MOST && !list.contains(text)) {
         list.push(text.clone());
     }
 }
