@@ -14,16 +14,12 @@ thread_local! {
 pub(crate) struct Counting;
 
 impl Counting {
-    /// Begins to count anew, and returns what the thread has.
-    pub(crate) fn reset() -> usize {
-        let now = NOW.get();
-        PEAK.set(now);
-        now
-    }
-
-    /// The most that the thread had since.
-    pub(crate) fn peak() -> usize {
-        PEAK.get()
+    /// The most memory that the thread has while something runs, beyond what it had before, in bytes.
+    pub(crate) fn most(run: impl FnOnce()) -> usize {
+        let before = NOW.get();
+        PEAK.set(before);
+        run();
+        PEAK.get().saturating_sub(before)
     }
 
     fn add(size: usize) {

@@ -10,6 +10,9 @@ use recording_source_sdk::{
     json::{Object, Odd},
 };
 
+/// The most values of a list of a conversation that are kept: each is compared with those before it.
+const MOST: usize = 1000;
+
 /// A conversation and whether it can have a recording.
 #[derive(Debug)]
 pub(crate) struct ConversationRow {
@@ -199,6 +202,8 @@ struct ParticipantSummary {
     digital: bool,
     sessions: Vec<(String, String)>,
     by_purpose: BTreeMap<String, Vec<String>>,
+    /// How many values were not taken into a list that was full.
+    left_out: u64,
 }
 
 impl ParticipantSummary {
@@ -207,7 +212,7 @@ impl ParticipantSummary {
         let agent = matches!(participant.purpose.as_deref(), Some("agent" | "user"));
         if let (true, Some(user)) = (agent, &participant.user_id) {
             let name = participant.participant_name.as_deref();
-            add(&mut self.agents, user, name);
+            self.left_out += add(&mut self.agents, user, name);
             for session in &participant.sessions {
                 let ids = [&session.session_id, &session.peer_id];
                 let ids = ids.into_iter().flatten();
@@ -215,24 +220,24 @@ impl ParticipantSummary {
                     .extend(ids.map(|id| (id.clone(), user.clone())));
             }
         }
-        tell(&mut self.by_purpose, participant);
+        self.left_out += tell(&mut self.by_purpose, participant);
         for session in &participant.sessions {
             let media = session.media_type.as_deref().unwrap_or_default();
             self.recorded |=
                 session.recording == Some(true) || session.snippet_recording == Some(true);
             self.digital |= matches!(media, "chat" | "email" | "message" | "internalmessage");
-            push(&mut self.media_types, session.media_type.as_ref());
-            push(&mut self.campaigns, session.outbound_campaign_id.as_ref());
+            self.left_out += push(&mut self.media_types, session.media_type.as_ref());
+            self.left_out += push(&mut self.campaigns, session.outbound_campaign_id.as_ref());
             self.talk_ms += session.talk_ms;
             for segment in &session.segments {
                 if let Some(queue) = &segment.queue_id {
-                    add(&mut self.queues, queue, None);
+                    self.left_out += add(&mut self.queues, queue, None);
                 }
                 if let Some(code) = &segment.wrap_up_code {
-                    add(&mut self.wrap_up_codes, code, None);
+                    self.left_out += add(&mut self.wrap_up_codes, code, None);
                 }
                 for tag in &segment.wrap_up_tags {
-                    push(&mut self.tags, Some(tag));
+                    self.left_out += push(&mut self.tags, Some(tag));
                 }
             }
         }
@@ -242,6 +247,9 @@ impl ParticipantSummary {
         let mut attributes = Vec::new();
         if self.talk_ms > 0.0 {
             attributes.push(("talk_ms".to_owned(), format!("{:.0}", self.talk_ms)));
+        }
+        if self.left_out > 0 {
+            attributes.push(("values_left_out".to_owned(), self.left_out.to_string()));
         }
         if !self.campaigns.is_empty() {
             let campaigns = self.campaigns.join(",");
@@ -254,13 +262,16 @@ impl ParticipantSummary {
     }
 }
 
-/// Attributes of a participant, by its purpose; different values of one name are all kept.
-fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) {
+/// Attributes of a participant, by its purpose; different values of one name are all kept, up to [`MOST`].
+/// Returns how many were not.
+fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) -> u64 {
     let purpose = participant.purpose.as_deref().unwrap_or("unknown");
-    for (name, value) in &participant.attributes {
+    let attributes = participant.attributes.iter();
+    let left_out = attributes.map(|(name, value)| {
         let values = told.entry(format!("{purpose}.{name}")).or_default();
-        push(values, Some(value));
-    }
+        push(values, Some(value))
+    });
+    left_out.sum()
 }
 
 /// ANI and DNIS of the customer's first session that has them, else of anybody's.
@@ -278,19 +289,29 @@ fn addresses(participants: &[Participant]) -> (Option<String>, Option<String>) {
     )
 }
 
-fn add(parties: &mut Vec<Party>, id: &str, name: Option<&str>) {
+/// Adds somebody to a list; returns 1 if it is full.
+fn add(parties: &mut Vec<Party>, id: &str, name: Option<&str>) -> u64 {
+    let full = parties.len() >= MOST;
     match parties.iter_mut().find(|party| party.id == id) {
         Some(party) => party.name = party.name.take().or(name.map(str::to_owned)),
+        None if full => return 1,
         None => parties.push(Party {
             id: id.to_owned(),
             name: name.map(str::to_owned),
         }),
     }
+    0
 }
 
-fn push(list: &mut Vec<String>, text: Option<&String>) {
-    if let Some(text) = text.filter(|text| !list.contains(text)) {
-        list.push(text.clone());
+/// Adds a text to a list; returns 1 if it is full.
+fn push(list: &mut Vec<String>, text: Option<&String>) -> u64 {
+    match text.filter(|text| !list.contains(text)) {
+        Some(_) if list.len() >= MOST => 1,
+        Some(text) => {
+            list.push(text.clone());
+            0
+        }
+        None => 0,
     }
 }
 

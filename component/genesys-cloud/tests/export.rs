@@ -14,6 +14,8 @@ mod lookup;
 mod options;
 #[path = "export/patience.rs"]
 mod patience;
+#[path = "export/spoil.rs"]
+mod spoil;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value};
+use serde_json::{Value, value::RawValue};
 
 use super::{Archive, Entry, EntryError, json};
 use recording_host_model::{BundleIndex, IndexColumn, IndexMetadata};
@@ -16,6 +16,12 @@ const LONGEST: u64 = 16 << 20;
 const FIELDS: usize = 64;
 /// The most recordings that one file may be.
 const OWNERS: usize = 1000;
+/// The most recordings that an index may tell of: as many as an archive has files.
+const RECORDINGS: usize = 50_000;
+/// How deep lists and objects in one another are looked into.
+const DEEP: usize = 16;
+/// The longest field that is written anew as text, in bytes.
+const WRITTEN: usize = 64 << 10;
 /// The longest name of such a field, and where its text is cut, in bytes.
 const LONGEST_NAME: usize = 64;
 const LONGEST_TEXT: usize = 1000;
@@ -74,7 +80,7 @@ impl Archive {
             if listed.owners.contains_key(&plain(&entry.name)) {
                 continue;
             }
-            let mut text = Vec::new();
+            let mut text = Vec::with_capacity(entry.size as usize);
             let unpacked = self.unpack(entry, |data| {
                 text.extend_from_slice(&data);
                 true
@@ -85,9 +91,15 @@ impl Archive {
             }
             let before = (listed.owners.len(), listed.missing.len());
             // A JSON file that is no index is an ordinary file.
+            let text = json::text(&text);
             let values = json::read(&text);
             for value in &values {
-                collect(value, index, &mut listed);
+                collect(value, index, DEEP, &mut listed);
+            }
+            if listed.is_full() {
+                let reason = format!("it tells of more than {RECORDINGS} recordings");
+                let error = EntryError::Damaged(reason);
+                listed.unreadable.push((entry.name.clone(), error));
             }
             if before != (listed.owners.len(), listed.missing.len()) || is_empty(&values) {
                 listed.documents.insert(entry.name.clone());
@@ -99,6 +111,11 @@ impl Archive {
 }
 
 impl Listed {
+    /// Returns true if it has as much as an index may tell.
+    fn is_full(&self) -> bool {
+        self.known.len() + self.missing.len() >= RECORDINGS
+    }
+
     /// Notes whose a file is. A file that is a thousand recordings already is named as missing from further ones:
     /// it would be stored once more for each.
     fn add(&mut self, file: String, owner: Owner) {
@@ -124,50 +141,77 @@ impl Listed {
 }
 
 /// Returns true if a document says that there is nothing.
-fn is_empty(values: &[Value]) -> bool {
-    matches!(values, [Value::Array(items)] if items.is_empty())
+fn is_empty(values: &[&RawValue]) -> bool {
+    let [value] = values else {
+        return false;
+    };
+    let list = value.get().strip_prefix('[');
+    list.is_some_and(|rest| rest.trim_start() == "]")
 }
 
-fn collect(value: &Value, index: &BundleIndex, listed: &mut Listed) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, index, listed)),
-        Value::Object(fields) => {
-            let text = |name: &str| match fields.get(name)? {
-                Value::String(text) => Some(text.clone()),
-                // An id that was written as a number is that id.
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            };
-            let owner = text(&index.conversation_field).zip(text(&index.recording_field));
-            if let (Some((conversation, recording)), Some(file)) = (owner, text(&index.file_field))
-            {
-                let content_type = index.content_type_field.as_deref().and_then(text);
-                let owner = Owner {
-                    conversation,
-                    recording,
-                    content_type,
-                    index_metadata: index_metadata(fields, index),
-                };
-                listed.add(plain(&file), owner);
-            } else if let Some((conversation, reason)) =
-                text(&index.conversation_field).zip(index.error_field.as_deref().and_then(text))
-            {
-                let reason = reason.chars().filter(|c| !c.is_control());
-                listed
-                    .missing
-                    .push((conversation, reason.take(300).collect()));
-            } else {
+/// Collects what a part of an index tells, down to `depth` lists and objects in one another.
+fn collect(value: &RawValue, index: &BundleIndex, depth: usize, listed: &mut Listed) {
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
+    match value.get().as_bytes() {
+        [b'[', ..] => json::elements(value, |item| collect(item, index, depth, listed)),
+        [b'{', ..] if !listed.is_full() => {
+            let fields = json::fields(value);
+            if !recording(&fields, index, listed) {
                 fields
                     .values()
-                    .for_each(|field| collect(field, index, listed));
+                    .for_each(|field| collect(field, index, depth, listed));
             }
         }
         _ => {}
     }
 }
 
+/// Collects what an object tells of a recording, if it does.
+fn recording(
+    fields: &BTreeMap<String, &RawValue>,
+    index: &BundleIndex,
+    listed: &mut Listed,
+) -> bool {
+    let text = |name: &str| id(fields.get(name)?);
+    let owner = text(&index.conversation_field).zip(text(&index.recording_field));
+    if let (Some((conversation, recording)), Some(file)) = (owner, text(&index.file_field)) {
+        let content_type = index.content_type_field.as_deref().and_then(text);
+        let owner = Owner {
+            conversation,
+            recording,
+            content_type,
+            index_metadata: index_metadata(fields, index),
+        };
+        listed.add(plain(&file), owner);
+        return true;
+    }
+    let error = index.error_field.as_deref().and_then(text);
+    let Some((conversation, reason)) = text(&index.conversation_field).zip(error) else {
+        return false;
+    };
+    let reason = reason.chars().filter(|c| !c.is_control());
+    listed
+        .missing
+        .push((conversation, reason.take(300).collect()));
+    true
+}
+
+/// A text, or a number: an id that was written as one is that id.
+fn id(value: &RawValue) -> Option<String> {
+    match value.get().as_bytes() {
+        [b'"', ..] => serde_json::from_str(value.get()).ok(),
+        [b'-' | b'0'..=b'9', ..] => Some(value.get().to_owned()),
+        _ => None,
+    }
+}
+
 /// The fields of an object besides those that say whose the file is: bounded, and as text.
-fn index_metadata(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Arc<IndexMetadata>> {
+fn index_metadata(
+    fields: &BTreeMap<String, &RawValue>,
+    index: &BundleIndex,
+) -> Option<Arc<IndexMetadata>> {
     let identify = [
         Some(&index.conversation_field),
         Some(&index.recording_field),
@@ -177,7 +221,7 @@ fn index_metadata(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Ar
     ];
     let mut told = IndexMetadata::default();
     let further = fields.iter().filter(|(name, value)| {
-        !identify.contains(&Some(name)) && name.len() <= LONGEST_NAME && !value.is_null()
+        !identify.contains(&Some(name)) && name.len() <= LONGEST_NAME && value.get() != "null"
     });
     for (name, value) in further.take(FIELDS) {
         let column = index.columns.iter().find(|field| field.name == *name);
@@ -185,13 +229,19 @@ fn index_metadata(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Ar
             told.others.insert(name.clone(), text(value));
             continue;
         };
-        let values = match value {
-            Value::Array(values) if column == IndexColumn::Tag => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        for value in values.iter().take(FIELDS) {
-            told.known.push((column, name.clone(), text(value)));
+        let mut values = Vec::new();
+        if column == IndexColumn::Tag && value.get().starts_with('[') {
+            json::elements(value, |tag| {
+                if values.len() < FIELDS {
+                    values.push(tag);
+                }
+            });
+        } else {
+            values.push(*value);
         }
+        let known = values.into_iter();
+        told.known
+            .extend(known.map(|value| (column, name.clone(), text(value))));
     }
     told.known.retain(|(.., text)| !text.is_empty());
     told.others.retain(|_, text| !text.is_empty());
@@ -199,11 +249,17 @@ fn index_metadata(fields: &Map<String, Value>, index: &BundleIndex) -> Option<Ar
 }
 
 /// A value as text: a string as it is, all else as JSON.
-fn text(value: &Value) -> String {
-    let mut text = match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
+fn text(value: &RawValue) -> String {
+    let json = value.get();
+    let mut text = match json.as_bytes() {
+        [b'"', ..] => serde_json::from_str(json).unwrap_or_default(),
+        b"null" => String::new(),
+        // Without what stands between its parts, unless it is long or has what no number can be.
+        _ => match json.len() <= WRITTEN {
+            true => serde_json::from_str(json)
+                .map_or_else(|_| json.to_owned(), |value: Value| value.to_string()),
+            false => json[..json.floor_char_boundary(LONGEST_TEXT)].to_owned(),
+        },
     };
     text.truncate(text.floor_char_boundary(LONGEST_TEXT));
     text
@@ -215,7 +271,7 @@ mod tests {
     use recording_host_model::IndexField;
     use serde_json::json;
 
-    fn listed(document: Value) -> Listed {
+    fn listed(document: &str) -> Listed {
         let index = BundleIndex {
             conversation_field: "c".to_owned(),
             recording_field: "r".to_owned(),
@@ -229,7 +285,9 @@ mod tests {
             }],
         };
         let mut listed = Listed::default();
-        collect(&document, &index, &mut listed);
+        for value in json::read(document) {
+            collect(value, &index, DEEP, &mut listed);
+        }
         listed
     }
 
@@ -242,7 +300,9 @@ mod tests {
                 .as_object_mut()
                 .unwrap()
                 .extend(fields.as_object().unwrap().clone());
-            listed(object).owners["x.wav"][0].index_metadata.clone()
+            listed(&object.to_string()).owners["x.wav"][0]
+                .index_metadata
+                .clone()
         };
         assert_eq!(told(json!({ "nothing": null, "empty": "" })), None);
         let some = told(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));
@@ -256,8 +316,8 @@ mod tests {
                 .into(),
         };
         assert_eq!(some.as_deref(), Some(&expected));
-        let many: Map<String, Value> = (0..10_000).map(|n| (format!("n{n}"), json!(n))).collect();
-        assert_eq!(told(Value::Object(many)).unwrap().others.len(), FIELDS);
+        let many: Value = (0..10_000).map(|n| (format!("n{n}"), json!(n))).collect();
+        assert_eq!(told(many).unwrap().others.len(), FIELDS);
         let long = told(json!({ "long": "ü".repeat(9000), "labels": vec!["x"; 9000] })).unwrap();
         assert_eq!(long.others["long"].len(), LONGEST_TEXT);
         assert_eq!(long.known.len(), FIELDS);
@@ -269,8 +329,33 @@ mod tests {
         // Each is compared with a set: with a list, this would take an hour.
         let item = |n: usize| json!({ "c": "call", "r": n.to_string(), "f": "a.wav" });
         let items: Vec<Value> = (0..200_000).map(item).collect();
-        let listed = listed(Value::Array(items));
+        let listed = listed(&Value::Array(items).to_string());
         assert_eq!(listed.owners["a.wav"].len(), OWNERS);
         assert_eq!(listed.missing.len(), 1);
+        assert!(listed.is_full());
+    }
+
+    #[test]
+    fn a_number_that_is_none_costs_itself_alone_and_a_list_in_a_field_is_written_anew() {
+        let listed = listed(
+            r#"{"all":[{"c":"c","r":1,"f":"1"},{"c":1e3,"r":2,"f":"2","n":1e999,"l":[ 1 , {} ]}]}"#,
+        );
+        assert_eq!(listed.owners["1"][0].recording, "1");
+        let other = &listed.owners["2"][0];
+        assert_eq!(other.conversation, "1e3");
+        let told = &other.index_metadata.as_ref().unwrap().others;
+        assert_eq!(
+            (told["n"].as_str(), told["l"].as_str()),
+            ("1e999", "[1,{}]")
+        );
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_looked_into_no_deeper_than_an_index_is() {
+        let item = r#"{"c":"c","r":"r","f":"f"}"#;
+        for (depth, found) in [(0, 1), (DEEP - 1, 1), (DEEP, 0), (100_000, 0)] {
+            let document = format!("{}{item}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(listed(&document).owners.len(), found, "{depth}");
+        }
     }
 }

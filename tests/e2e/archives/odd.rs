@@ -31,7 +31,7 @@ async fn an_index_with_a_byte_that_is_no_text_or_an_object_that_is_no_json_tells
         (with(""), 3),
         // Half a surrogate, and a number that no number can be.
         (with(r#","agentName":"\ud83d""#), 3),
-        (with(r#","n":1e999"#), 2),
+        (with(r#","n":1e999"#), 3),
         (with(r#","n":,"#), 2),
     ]
     .map(|(text, read)| (text.into_bytes(), read))

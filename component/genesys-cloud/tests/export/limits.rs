@@ -443,3 +443,25 @@ fn a_count_that_cannot_be_costs_no_request() {
         );
     }
 }
+
+#[test]
+fn a_conversation_of_everybody_costs_no_other_and_its_lists_end() {
+    // Each value is compared with those before it: all of them with all would take minutes.
+    let participant = |n: usize| {
+        json!({ "purpose": "agent", "userId": format!("u{n}"), "attributes": { "a": n },
+            "sessions": [{ "segments": [{ "queueId": format!("q{n}"), "wrapUpTags": [n] }] }] })
+    };
+    let mut rows: Vec<Value> = (0..2).map(|n| row(n, FROM + n * 1000)).collect();
+    rows[0]["participants"] = (0..60_000).map(participant).collect();
+    let drive = Rows::new(rows).export(OPTIONS);
+    let all = &drive.conversations[0];
+    assert_eq!(
+        (all.agents.len(), all.queues.len(), all.tags.len()),
+        (1000, 1000, 1000)
+    );
+    // Agents, queues, tags and attributes: 59,000 of each.
+    let told = all.attributes.iter();
+    let told: Vec<_> = told.filter(|(name, _)| name == "values_left_out").collect();
+    assert_eq!(told, [&("values_left_out".to_owned(), "236000".to_owned())]);
+    assert_eq!(drive.conversations[1].agents.len(), 1);
+}

@@ -99,11 +99,8 @@ impl Engine {
                 "the source is back: nothing had come of it for {seconds} s"
             ));
         }
-        let late = ms(self.late);
-        let committed = self
-            .work
-            .commit(split.id.clone(), self.intake.step(step.clone()), now, late)
-            .await?;
+        let (taken, late) = (self.intake.step(step.clone()), ms(self.late));
+        let committed = self.work.commit(split.id.clone(), taken, now, late).await?;
         in_flight.links.committed(&split.id);
         self.events.emit(|| Event::StepCommitted {
             kind: split.kind.clone(),
@@ -186,14 +183,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells that the source is back after a time (ms) that was long.
-    fn tell_of_return(&self, lasted: Option<u64>) {
-        if let Some(lasted) = lasted {
+    /// How many steps of a split in a row had no result. With one that has, an outage is over.
+    fn idled(&self, id: &str, silent: bool, now: u64, in_flight: &mut InFlight) -> u32 {
+        let idle = in_flight.splits.idled(id, silent);
+        if idle == 0
+            && let Some(lasted) = in_flight.splits.outage_over(now)
+        {
             let seconds = lasted / 1000;
             self.warn(&format!(
                 "the source is back: nothing had come of it for {seconds} s"
             ));
         }
+        idle
     }
 
     /// Decides what becomes of a split whose source returned an error.
