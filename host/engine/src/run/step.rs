@@ -91,14 +91,7 @@ impl Engine {
         let now = self.clock.now();
         let times = &mut in_flight.job_times;
         times.plan(&split.id, &mut step.next, now, self.budget());
-        let silent = is_silent(&step);
-        let idle = in_flight.splits.idled(&split.id, silent);
-        if !silent && let Some(lasted) = in_flight.splits.outage_over(now) {
-            let seconds = lasted / 1000;
-            self.warn(&format!(
-                "the source is back: nothing had come of it for {seconds} s"
-            ));
-        }
+        let idle = self.idled(&split.id, is_silent(&step), now, in_flight);
         let (taken, late) = (self.intake.step(step.clone()), ms(self.late));
         let committed = self.work.commit(split.id.clone(), taken, now, late).await?;
         in_flight.links.committed(&split.id);
