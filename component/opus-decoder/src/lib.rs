@@ -20,7 +20,7 @@ mod bindings {
 /// How many samples a call returns at least, unless the stream ends: a second or more.
 const ENOUGH: usize = 48_000;
 
-/// What the host reads for this instance.
+/// The stream, as the host reads it for this instance.
 struct Host;
 
 impl Read for Host {

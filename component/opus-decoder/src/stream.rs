@@ -23,7 +23,7 @@ pub enum Failure {
     Codec,
 }
 
-/// What the samples are.
+/// The form of the samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
     /// Samples a second.
@@ -90,7 +90,7 @@ impl<R: Read> Stream<R> {
         })
     }
 
-    /// What the samples are.
+    /// The form of the samples.
     pub fn format(&self) -> Format {
         self.format
     }

@@ -10,7 +10,7 @@ pub enum ClusterError {
     Setting {
         /// The setting's name.
         setting: &'static str,
-        /// What is wrong with it, and what is right.
+        /// The fault, and what would be right.
         reason: String,
     },
     /// A file that a setting names cannot be read.
@@ -78,7 +78,7 @@ pub enum ClusterError {
     NotReady {
         /// The fleet's name.
         fleet: String,
-        /// What is missing, and what is set differently.
+        /// The settings that are missing or differ.
         problems: Vec<String>,
     },
     /// A stream holds all that it may.
@@ -107,7 +107,7 @@ pub enum ClusterError {
     /// A server refuses what it is asked to store or to do.
     #[error("the NATS servers refuse {what}: {reason} ({code})")]
     Refused {
-        /// What was asked.
+        /// The request.
         what: String,
         /// The server's words.
         reason: String,
@@ -117,7 +117,7 @@ pub enum ClusterError {
     /// The servers have not answered for long.
     #[error("the NATS servers did not do this for {}: {what} ({reason}); bring most of them back, and run again", seconds(*waited))]
     Unavailable {
-        /// What was asked.
+        /// The request.
         what: String,
         /// How long it was tried.
         waited: Duration,
@@ -132,7 +132,7 @@ pub enum ClusterError {
         "{what} has the format {version}, which this version of the program does not know; use the later one on every node"
     )]
     OtherVersion {
-        /// What was read.
+        /// The thing that was read.
         what: String,
         /// The version of its format.
         version: u32,
@@ -140,7 +140,7 @@ pub enum ClusterError {
     /// What was read makes no sense.
     #[error("{what} cannot be read ({reason}); somebody else has written to the fleet's streams")]
     Unreadable {
-        /// What was read.
+        /// The thing that was read.
         what: String,
         /// Why not.
         reason: String,

@@ -73,7 +73,7 @@ pub struct WorkMessage {
     pub source: String,
     /// Its name, unique for the source: a second message of this name is refused while one waits.
     pub fetch: String,
-    /// What a node needs to know. No signed link, and nothing secret.
+    /// The knowledge that a node needs. No signed link, and nothing secret.
     pub body: Bytes,
 }
 
@@ -243,7 +243,7 @@ pub struct Leader {
     commands: mpsc::Sender<Command>,
     until: watch::Receiver<Instant>,
     standing: watch::Receiver<Option<SteppedDown>>,
-    /// What subjects of fetches begin with.
+    /// The beginning of the subjects of fetches.
     prefix: String,
     task: tokio::task::AbortHandle,
 }

@@ -1,4 +1,4 @@
-//! What the nodes of a fleet share, kept in NATS JetStream: who leads, which work is to be done by whom, and
+//! The state that the nodes of a fleet share, kept in NATS JetStream: who leads, which work is to be done by whom, and
 //! the rate that the vendor allows to all of them together.
 //!
 //! - [`Fleet`] is a connection, made with [`Settings`]; [`Fleet::init`] makes the streams and buckets, which is

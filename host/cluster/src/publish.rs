@@ -186,7 +186,7 @@ impl Fleet {
 }
 
 impl Failure {
-    /// What a refusal means.
+    /// The meaning of a refusal.
     fn read(self, subject: &str) -> Result<Stored, ClusterError> {
         let reason = self.description;
         Ok(match self.err_code {

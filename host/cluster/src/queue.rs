@@ -56,9 +56,9 @@ pub struct FleetQueue {
 struct Shared {
     fleet: Fleet,
     stream: Stream<()>,
-    /// What the subjects of splits begin with.
+    /// The beginning of the subjects of splits.
     splits: String,
-    /// What the subjects of findings begin with.
+    /// The beginning of the subjects of findings.
     found: String,
     view: View,
 }

@@ -234,7 +234,7 @@ pub struct Download<'a> {
     response: reqwest::Response,
     /// The whole length on the way, if known.
     size: Option<u64>,
-    /// What takes its content codings off, if it has any.
+    /// The decoder of its content codings, if it has any.
     decoder: Option<Decoder>,
     /// True if the end of the connection alone shows where the body ends.
     ends_with_connection: bool,

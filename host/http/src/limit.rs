@@ -27,7 +27,7 @@ use super::{
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Which of the requests that wait for the limit goes first; among equals, the one that waits longest. It is a
-/// head start and no more: none is overtaken for ever by others that keep coming.
+/// head start and no more: none is overtaken again and again by others that keep coming.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
     /// It begins work that takes time elsewhere, such as a job of the vendor's.

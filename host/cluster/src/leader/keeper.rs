@@ -17,7 +17,7 @@ use crate::{
 /// How soon a renewal is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// What the task is asked to do.
+/// The requests to the task.
 #[derive(Debug)]
 pub(super) enum Command {
     Publish(Vec<Put>, oneshot::Sender<Result<Vec<Queued>, ClusterError>>),

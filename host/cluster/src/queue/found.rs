@@ -1,4 +1,4 @@
-//! What steps found, kept with their commits until a ledger has it.
+//! The findings of steps, kept with their commits until a ledger has it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{ClusterError, publish::Put, settings::token};
 
 /// The version of the format.
 const VERSION: u32 = 1;
-/// What a message holds at most; the servers take somewhat more.
+/// The most that a message holds; the servers take somewhat more.
 const PIECE: usize = 512 << 10;
 
 /// What one step found. Of an artifact there is the key alone: its link stays in the memory of the node whose
@@ -33,7 +33,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// What a step of a split found, if it did find something.
+    /// The findings of a step of a split, if it has any.
     pub(super) fn of(split: &str, step: &Step) -> Option<Self> {
         let found = Found {
             v: VERSION,

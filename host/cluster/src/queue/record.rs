@@ -121,7 +121,7 @@ impl SplitRecord {
         self.claim.as_ref().is_none_or(|it| it.until <= now)
     }
 
-    /// What is next for it after a step.
+    /// Its next state after a step.
     pub(super) fn advance(&mut self, next: &Next, now: u64, commit: &str) {
         let (state, due, done) = match next {
             Next::Send(send) => (&send.state, now, false),

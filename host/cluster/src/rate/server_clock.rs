@@ -44,7 +44,7 @@ impl ServerClock {
         }
     }
 
-    /// What the server's clock shows at an instant (µs since the epoch).
+    /// The time of the server's clock at an instant (µs since the epoch).
     pub(super) async fn at(&self, instant: Instant) -> Result<u64, ClusterError> {
         let known = *self.compared();
         let compared = match known {

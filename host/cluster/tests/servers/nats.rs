@@ -33,7 +33,7 @@ pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     ports.filter(free).take(count).collect()
 }
 
-/// What a server has in its configuration.
+/// The configuration of a server.
 const JETSTREAM: &str = "jetstream { store_dir: STORE, max_file: 8GB, max_mem: 64MB }";
 
 /// One or several servers that know each other; they end with this.

@@ -32,7 +32,7 @@ pub struct Prices {
     pub storage_gb_month: f64,
 }
 
-/// What an export costs.
+/// The cost of an export.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// The currency.

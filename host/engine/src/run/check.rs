@@ -112,7 +112,7 @@ impl Pipeline {
     }
 }
 
-/// What has become of each part of a source's check, by its number.
+/// The state of each part of a source's check, by its number.
 #[derive(Default)]
 struct SourceCheck {
     parts: Mutex<BTreeMap<usize, PartCheck>>,

@@ -16,7 +16,7 @@ const STEP: usize = 4 << 10;
 /// Decodes what comes, in one coding.
 pub(super) struct Decoder {
     coding: Coding,
-    /// What has come and is not yet decoded.
+    /// The bytes that have come and are not yet decoded.
     coded: Bytes,
 }
 

@@ -24,10 +24,10 @@ use super::{
 };
 use crate::{Archive, PageError, archive::broken};
 
-/// What encrypted objects' names end in.
+/// The end of the names of encrypted objects.
 const ENCRYPTED: &str = ".age";
 
-/// What is collected so far.
+/// The collection so far.
 struct Collector<'a, F> {
     archive: &'a Archive,
     selection: &'a Selection,

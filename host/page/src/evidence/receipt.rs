@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use recording_host_engine::receipt::{ReceiptEntry, ReceiptError, ReceiptHeader, ReceiptReader};
 
-/// What a receipt says about some conversations.
+/// The entries of a receipt about some conversations.
 pub(super) struct Receipt {
     pub(super) header: ReceiptHeader,
     /// Their lines, by their numbers.

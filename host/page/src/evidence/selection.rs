@@ -27,7 +27,7 @@ CREATE TABLE packed (path TEXT PRIMARY KEY, size INTEGER, sha256 TEXT) WITHOUT R
 #[derive(Debug)]
 pub struct Selection {
     picked: Mutex<Connection>,
-    /// What was asked for, in words.
+    /// The request, in words.
     pub(super) asked: String,
     /// Ids that were asked for and are not in the archive.
     pub(super) unknown: Vec<String>,

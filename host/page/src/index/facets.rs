@@ -18,7 +18,7 @@ const MOST: usize = 8;
 pub(crate) struct Facet {
     /// The field, as the form names it.
     pub(crate) field: &'static str,
-    /// What people call it.
+    /// Its name for people.
     pub(crate) title: &'static str,
     pub(crate) values: Vec<Counted>,
     /// How many further values there are.

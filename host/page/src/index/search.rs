@@ -430,7 +430,7 @@ fn hit(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hit> {
 }
 
 impl std::fmt::Display for Query {
-    /// What is asked, in words.
+    /// The search, in words.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let number = if self.exact { "number" } else { "number from" };
         let asked = [

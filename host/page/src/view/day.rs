@@ -18,7 +18,7 @@ pub(super) fn civil(day: i64) -> Date {
 /// A day whose recordings are listed.
 pub(crate) struct ShownDay {
     pub(crate) date: Date,
-    /// What the index has of it.
+    /// Its numbers in the index.
     pub(crate) known: Option<Day>,
     /// True if a run works on it.
     pub(crate) under_way: bool,

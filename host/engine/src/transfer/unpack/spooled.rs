@@ -30,7 +30,7 @@ pub(in crate::transfer) struct Spooled {
     pub(in crate::transfer) told: MediaLength,
     /// True if only the end of the connection showed where it ends.
     pub(in crate::transfer) ends_with_connection: bool,
-    /// What makes it unique.
+    /// Its room in the spool, given back with it.
     _room: Room,
 }
 
