@@ -68,6 +68,8 @@ struct Source {
     /// Losses that are yet to be told, by code.
     losses: BTreeMap<String, u64>,
     losses_told: Option<Instant>,
+    /// True if its last request had no answer.
+    unanswered: bool,
     /// The sinks that are unavailable.
     away: Vec<String>,
     /// The artifacts that sinks lacked when they were back.
@@ -103,6 +105,7 @@ impl Board {
             return Vec::new();
         };
         source.activity = Activity::default();
+        source.unanswered = false;
         source.away.clear();
         source.tell_losses(name);
         std::mem::take(&mut source.lines)
@@ -172,6 +175,9 @@ impl Board {
                 let left = time(left.div_ceil(1000));
                 waits.push(format!("{name} for its rate limit, {left} more"));
             }
+            if source.unanswered {
+                waits.push(format!("{name} for an answer of its source"));
+            }
             for sink in &source.away {
                 waits.push(format!("{name} for sink {sink}"));
             }
@@ -188,9 +194,34 @@ impl Board {
         if links > 0 {
             waits.push(format!("{} files for a download", number(links as u64)));
         }
-        match waits.is_empty() {
-            true => "waits: for nothing".to_owned(),
-            false => format!("waits: {}", waits.join("; ")),
+        if waits.is_empty() {
+            waits.push(self.left());
+        }
+        format!("waits: {}", waits.join("; "))
+    }
+
+    /// The work that is left where nothing known holds it up: requests that keep to your own limits, searches,
+    /// conversations that are asked for again later, files of rows on their way.
+    fn left(&self) -> String {
+        let (mut to_fetch, mut to_file, mut splits) = (0, 0, 0);
+        for source in self.sources.values() {
+            splits += source.activity.splits;
+            if let Some(progress) = &source.progress {
+                let filed: u64 = progress.filed.values().sum();
+                to_fetch += progress.conversations.saturating_sub(progress.fetched);
+                to_file += progress.fetched.saturating_sub(filed);
+            }
+        }
+        match (to_fetch, to_file) {
+            (0, 0) if splits > 0 => "for a search".to_owned(),
+            (0, 0) => "for nothing".to_owned(),
+            (0, _) => format!("{} conversations to be filed", number(to_file)),
+            (_, 0) => format!("{} conversations to be fetched", number(to_fetch)),
+            _ => format!(
+                "{} conversations to be fetched, {} to be filed",
+                number(to_fetch),
+                number(to_file)
+            ),
         }
     }
 
@@ -259,7 +290,10 @@ impl Source {
                 level: Level::Warn,
                 text,
             } => self.warn(name, &format!("{kind}: {text}")),
-            Event::Request { .. } => self.totals.requests += 1,
+            Event::Request { status, .. } => {
+                self.totals.requests += 1;
+                self.unanswered = status.is_none();
+            }
             Event::ArtifactStored { stored } => {
                 let most = stored.values().map(|stored| stored.bytes).max();
                 self.totals.bytes += most.unwrap_or_default();

@@ -40,7 +40,7 @@ fn each_stage_is_measured_by_what_the_source_counts() {
             "       fetched   |  650 of 2,000  32%",
             "       stored    |  600 of 2,000  20/s ETA 70 s",
             "       committed |  100 of 2,000  5%",
-            "waits: for nothing",
+            "waits: 350 conversations to be fetched, 550 to be filed",
             "0 bytes at 0 bytes/s  API 0  lost 0  10 s",
         ]
     );
@@ -84,6 +84,26 @@ fn what_is_waited_for_is_named_and_counted_down() {
     );
     let totals = shown(&mut board, later, 80).pop().unwrap();
     assert!(totals.contains("backlog nas 212"), "{totals}");
+    let request = |status| Event::Request {
+        kind: "window".to_owned(),
+        method: "GET",
+        status,
+        millis: 5,
+    };
+    board.take("calls", &Event::Activity(Activity::default()), later);
+    board.take("calls", &request(None), later);
+    assert_eq!(
+        waits(&mut board, later),
+        "waits: calls for an answer of its source"
+    );
+    board.take("calls", &request(Some(503)), later);
+    assert_eq!(waits(&mut board, later), "waits: for nothing");
+    let activity = Activity {
+        splits: 2,
+        ..Activity::default()
+    };
+    board.take("calls", &Event::Activity(activity), later);
+    assert_eq!(waits(&mut board, later), "waits: for a search");
 }
 
 #[test]
