@@ -7,7 +7,7 @@ mod builtin;
 mod cache;
 mod limits;
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use wasmtime::{Config, Engine, Store, UpdateDeadline, component::Component};
 
@@ -55,19 +55,6 @@ impl Sandbox {
                 }
             })?;
         Ok(Sandbox { engine })
-    }
-
-    /// One for the components that come with the program, made at the first use.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn shared() -> wasmtime::Result<Self> {
-        static SHARED: OnceLock<Sandbox> = OnceLock::new();
-        if let Some(shared) = SHARED.get() {
-            return Ok(shared.clone());
-        }
-        let made = Self::new()?;
-        Ok(SHARED.get_or_init(|| made).clone())
     }
 
     /// The engine, to link components.
