@@ -1,17 +1,23 @@
 //! `verify`: compares what the sinks hold with the receipts in them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use clap::Args;
-use recording_host_engine::verify::{self, Report, VerifyOptions};
+use recording_host_config::Config;
+use recording_host_engine::{
+    Pipeline,
+    verify::{self, Report, VerifyOptions},
+};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
 use super::{
-    Done, print,
+    Done,
+    clock::clock,
+    print,
     terminal::{Display, say},
     usage,
 };
@@ -80,15 +86,11 @@ impl Verify {
                 usage("name an archive, or a configuration by --config or RECORDING_HOST_CONFIG");
             };
             let config = crate::load(&path)?;
+            let exports = exports(&config).await;
             for (name, sink) in config.sinks().await? {
-                let not_filed = verify::not_filed(&config.data_dir, &name).await;
                 let options = VerifyOptions {
                     layout: config.layout(&name).cloned().unwrap_or_default(),
-                    not_filed: not_filed.unwrap_or_else(|error| {
-                        let text = "what is stored and not filed yet is named as unexpected";
-                        say("warn", &format!("{error}; {text}"));
-                        Default::default()
-                    }),
+                    not_filed: not_filed(&exports, &name).await,
                     ..self.options(&identities)
                 };
                 self.verify(&name, &*sink, options, &mut reports).await?;
@@ -152,6 +154,33 @@ impl Verify {
         reports.insert(name.to_owned(), report);
         Ok(())
     }
+}
+
+/// Warns that it is not known what is stored and not filed yet: without that there is no less to prove.
+fn unknown(error: &anyhow::Error) {
+    let text = "what is stored and not filed yet is named unexpected";
+    say("warn", &format!("{}; {text}", print::chain(error)));
+}
+
+/// The exports of a configuration, as far as it can be used.
+async fn exports(config: &Config) -> Vec<Pipeline> {
+    let made = async { anyhow::Ok(config.pipelines(clock().await?).await?) };
+    made.await.unwrap_or_else(|error| {
+        unknown(&error);
+        Vec::new()
+    })
+}
+
+/// The keys of what exports have stored in a sink and are still to file.
+async fn not_filed(exports: &[Pipeline], sink: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for export in exports {
+        match export.not_filed(sink).await {
+            Ok(more) => keys.extend(more),
+            Err(error) => unknown(&error.into()),
+        }
+    }
+    keys
 }
 
 impl Server {

@@ -16,7 +16,6 @@ mod segments;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    path::Path,
     sync::Arc,
 };
 
@@ -33,7 +32,6 @@ use recording_host_model::{
     layout::{BUNDLES, Layout},
 };
 use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
-use recording_host_state::Queue;
 
 use encrypted::Digests;
 use expected::Expected;
@@ -73,26 +71,12 @@ pub struct VerifyOptions {
     /// Decrypts what is encrypted: files of rows, and, if `full`, every object, whose plain bytes are
     /// compared with the sha256 in its row.
     pub decryptor: Option<Arc<dyn Decrypt>>,
-    /// The keys of what the queues of exports have stored here and not filed yet: [`not_filed`]. It must be
-    /// there, and is no finding.
+    /// The keys of what exports have stored here and not filed yet: [`Pipeline::not_filed`](crate::Pipeline::not_filed),
+    /// asked before the sink is read, since what is filed in between is named by its receipt. It must be there, and
+    /// is no finding.
     pub not_filed: BTreeSet<String>,
     /// Get told how far it is.
     pub events: Events,
-}
-
-/// The keys of objects that the queues in `data_dir` have stored in the sink `name` and not filed yet. Ask before
-/// the sink is read: what is filed in between is named by its receipt.
-///
-/// # Errors
-/// [`Error`] if a queue cannot be read.
-pub async fn not_filed(data_dir: &Path, name: &str) -> Result<BTreeSet<String>, Error> {
-    let mut keys = BTreeSet::new();
-    for queue in Queue::all(data_dir)? {
-        if let Some(queue) = Queue::open_read_only(data_dir, &queue)? {
-            keys.extend(queue.not_filed(name.to_owned()).await?);
-        }
-    }
-    Ok(keys)
 }
 
 /// Compares a sink with its receipts: by length and entity tag, or as the options say.

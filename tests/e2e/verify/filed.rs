@@ -210,6 +210,15 @@ async fn what_a_queue_is_still_to_file_is_no_finding_unless_it_is_gone() {
         let (word, key) = *words(alone).first().unwrap();
         assert_eq!(word, "unexpected");
 
+        // Another export never files what this one has stored.
+        let mut other = config.clone();
+        other["sources"] = json!({ "others": config["sources"]["calls"] });
+        let of_others = harness.folder.path().join("others.yaml");
+        std::fs::write(&of_others, other.to_string()).unwrap();
+        let told = reports(&harness, &["--config", &of_others.display().to_string()]).await;
+        assert_eq!(told["lake"]["not_filed"], 0);
+        assert_eq!(words(&told["lake"]), words(alone));
+
         std::fs::remove_file(harness.output().join(key)).unwrap();
         let told = reports(&harness, &["--config", &path]).await;
         assert_eq!(words(&told["lake"]), BTreeSet::from([("missing", key)]));

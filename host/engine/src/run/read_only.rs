@@ -33,6 +33,18 @@ impl Pipeline {
         }
     }
 
+    /// The keys of objects that this export has stored in the sink `name` and is still to file; none of another
+    /// export, which a change of the configuration may have made of it: nobody may file those any more.
+    ///
+    /// # Errors
+    /// [`Error`] if the queue cannot be read.
+    pub async fn not_filed(&self, name: &str) -> Result<Vec<String>, Error> {
+        match self.open_read_only(&self.identified()?).await? {
+            Some((queue, _)) => Ok(queue.not_filed(name.to_owned()).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The conversations of which recordings are unavailable, at most so many; none if there is no
     /// queue yet.
     ///
