@@ -110,10 +110,10 @@ impl Splits {
                 .is_some_and(|(due, id)| *due <= now && !self.begun.contains(id))
     }
 
-    /// Notes that a step of a split has succeeded.
-    pub(super) fn succeeded(&mut self, id: &str) {
-        self.failures.remove(id);
+    /// Notes that a step of a split has succeeded; returns true if the one before had failed.
+    pub(super) fn succeeded(&mut self, id: &str) -> bool {
         self.traps.remove(id);
+        self.failures.remove(id).is_some()
     }
 
     /// Notes a step of a split that had a result or, if `silent`, had none; returns how many had none in a row.
@@ -155,7 +155,8 @@ impl Splits {
         Some(now - outage.since)
     }
 
-    /// Notes that a step had a result; returns how long none had (ms), if that was long.
+    /// Notes that a step had a result, or succeeded where it had failed; returns how long none had (ms), if
+    /// that was long.
     pub(super) fn outage_over(&mut self, now: u64) -> Option<u64> {
         let lasted = now.saturating_sub(self.outage.take()?.since);
         (lasted >= LASTING).then_some(lasted)
@@ -338,8 +339,9 @@ mod tests {
         assert_eq!((splits.on_trap("a"), splits.on_trap("a")), (1, 2));
         splits.answered("a");
         assert_eq!(splits.on_trap("a"), 1);
-        splits.succeeded("a");
+        assert!(splits.succeeded("a"));
         assert_eq!(splits.failed("a", 9), (9, 1));
+        assert!(!splits.succeeded("b"));
     }
 
     #[test]

@@ -86,12 +86,13 @@ impl Engine {
             (Ok(Err(error)), None) => return self.on_source_error(&split, error, in_flight).await,
             (Err(error), _) => return self.on_trap(&split, error, in_flight).await,
         };
-        in_flight.splits.succeeded(&split.id);
+        let recovered = in_flight.splits.succeeded(&split.id);
         note(&self.events, &split.kind, &mut step.notes);
         let now = self.clock.now();
         let times = &mut in_flight.job_times;
         times.plan(&split.id, &mut step.next, now, self.budget());
-        let idle = self.idled(&split.id, is_silent(&step), now, in_flight);
+        let idle = in_flight.splits.idled(&split.id, is_silent(&step));
+        self.tell_of_return(recovered || idle == 0, now, in_flight);
         let (taken, late) = (self.intake.step(step.clone()), ms(self.late));
         let committed = self.work.commit(split.id.clone(), taken, now, late).await?;
         in_flight.links.committed(&split.id);
@@ -176,18 +177,14 @@ impl Engine {
         Ok(())
     }
 
-    /// How many steps of a split in a row had no result. With one that has, an outage is over.
-    fn idled(&self, id: &str, silent: bool, now: u64, in_flight: &mut InFlight) -> u32 {
-        let idle = in_flight.splits.idled(id, silent);
-        if idle == 0
-            && let Some(lasted) = in_flight.splits.outage_over(now)
-        {
+    /// Tells of the end of an outage that was long, if `is_back`.
+    fn tell_of_return(&self, is_back: bool, now: u64, in_flight: &mut InFlight) {
+        if is_back && let Some(lasted) = in_flight.splits.outage_over(now) {
             let seconds = lasted / 1000;
             self.warn(&format!(
                 "the source is back: nothing had come of it for {seconds} s"
             ));
         }
-        idle
     }
 
     /// Decides what becomes of a split whose source returned an error.
