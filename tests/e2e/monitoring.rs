@@ -143,10 +143,7 @@ fn alerts() -> Vec<(String, String)> {
     let rules = rules["groups"][0]["rules"].as_array().unwrap().iter();
     let compared = rules.map(|rule| {
         let expr = rule["expr"].as_str().unwrap();
-        let (value, _) = expr
-            .rsplit_once(" > ")
-            .or(expr.rsplit_once(" == "))
-            .unwrap();
+        let (value, _) = expr.split_once(" > ").or(expr.rsplit_once(" == ")).unwrap();
         (rule["alert"].as_str().unwrap().to_owned(), value.to_owned())
     });
     compared.collect()

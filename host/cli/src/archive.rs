@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use recording_host_config::Config;
+use recording_host_config::{Config, Reads};
+#[cfg(unix)]
+use recording_host_model::create_private_folder;
 use recording_host_page::{AccessLog, Archive, Index, PageError, Refreshed};
 use recording_host_sink::Sink;
 use sha2::{Digest, Sha256};
@@ -112,7 +114,7 @@ impl ArchiveArgs {
         let Some(path) = &self.config else {
             return Ok(None);
         };
-        let config = crate::load(path)?;
+        let config = crate::load_for(path, Reads::Sinks)?;
         let (name, sink) = readable(&config, self.sink.as_deref(), "--sink").await?;
         // Two configurations may have a sink of one name: the index is of one file's.
         let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
@@ -192,10 +194,9 @@ fn cache() -> anyhow::Result<PathBuf> {
 /// Makes a folder that only its owner can open, or makes sure that an existing one is like that.
 #[cfg(unix)]
 pub(super) fn private(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
-    let mut builder = std::fs::DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(folder);
+    let made = create_private_folder(folder);
     made.with_context(|| folder.display().to_string())?;
     let found = std::fs::metadata(folder).with_context(|| folder.display().to_string())?;
     anyhow::ensure!(

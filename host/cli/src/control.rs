@@ -14,6 +14,7 @@ mod top;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use recording_host_config::Reads;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ impl Whereabouts {
     fn socket(&self) -> anyhow::Result<PathBuf> {
         let folder = match (&self.data_dir, &self.config) {
             (Some(folder), _) => folder.clone(),
-            (None, Some(config)) => crate::load(config)?.data_dir,
+            (None, Some(config)) => crate::load_for(config, Reads::Nothing)?.data_dir,
             // One of them is required.
             (None, None) => PathBuf::from("."),
         };

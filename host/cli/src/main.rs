@@ -76,7 +76,7 @@ mod verify;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use recording_host_config::Config;
+use recording_host_config::{Config, Reads};
 use recording_host_model::Error;
 use recording_host_sink::encryption::{Identities, IdentityError};
 
@@ -159,7 +159,12 @@ enum Command {
 
 /// Reads a configuration, and says which of its keys have another name now.
 fn load(path: &std::path::Path) -> Result<Config, Error> {
-    let config = Config::load(path)?;
+    load_for(path, Reads::All)
+}
+
+/// The same for a command that needs no other secrets than those of `reads`.
+fn load_for(path: &std::path::Path, reads: Reads) -> Result<Config, Error> {
+    let config = Config::load_for(path, reads)?;
     for warning in config.warnings() {
         terminal::say("warn", &warning);
     }

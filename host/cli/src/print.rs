@@ -62,7 +62,9 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
             "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
         );
     }
-    if summary.conversations == 0 && !summary.api_calls.is_empty() {
+    if let Some(reason) = &summary.ended_early {
+        told!("  ended early    {reason}");
+    } else if summary.conversations == 0 && !summary.api_calls.is_empty() {
         told!("  {NOTHING}");
     }
     told!(

@@ -106,6 +106,7 @@ impl Run {
         began.set(true);
         watching.ready();
         let mut reloaded = false;
+        let mut earlier = BTreeMap::<String, Summary>::new();
         let results = loop {
             let pipelines = std::mem::take(&mut loaded.pipelines).into_iter();
             let failed = std::mem::take(&mut loaded.failed);
@@ -122,6 +123,7 @@ impl Run {
                 .await;
             match ended.next {
                 Some(next) => {
+                    taken_over(ended.results, &mut earlier);
                     (loaded, reloaded) = (next, true);
                     watching.turn_page(&loaded.config, &place).await;
                     if let Err(error) = watching.notify(&loaded.config).await {
@@ -132,6 +134,7 @@ impl Run {
                 None => break ended.results,
             }
         };
+        let results = with_earlier(results, &earlier);
         watching.end_display();
         let drained = control.is_draining().then_some("`control drain`");
         drop(control);
@@ -150,34 +153,31 @@ impl Run {
         stopped: bool,
     ) -> anyhow::Result<Done> {
         let mut reports = BTreeMap::new();
-        let mut failure = None;
-        // One that follows is never done.
-        let mut is_left = self.follow;
+        let mut errors = Vec::new();
         for (name, result) in results {
             match result {
-                Ok(report) => {
-                    reports.insert(name, report);
-                }
-                // It was told to stop: before it had begun, or by a limit.
-                Err(error)
-                    if error.kind() == ErrorKind::Stopped
-                        && (self.follow || ended_by.is_some()) =>
-                {
-                    is_left = true;
-                }
-                Err(error) => {
-                    if let Some(earlier) = failure.replace(of_source(&name, error)) {
-                        terminal::say("error", &print::chain(&earlier));
-                    }
-                }
+                Ok(report) => _ = reports.insert(name, report),
+                Err(error) => errors.push((name, error)),
             }
         }
         self.print(config, &reports);
         let mut is_complete = true;
         for (name, report) in reports {
-            let summary = report.named().await;
-            let summary = summary.map_err(|error| of_source(&name, error))?;
-            is_complete &= summary.is_complete();
+            match report.named().await {
+                Ok(summary) => is_complete &= summary.is_complete(),
+                Err(error) => errors.push((name, error)),
+            }
+        }
+        // One that follows is never done.
+        let mut is_left = self.follow;
+        let mut failure = None;
+        for (name, error) in errors {
+            // It was told to stop: before it had begun, or by a limit.
+            if error.kind() == ErrorKind::Stopped && (self.follow || ended_by.is_some()) {
+                is_left = true;
+            } else if let Some(earlier) = failure.replace(of_source(&name, error)) {
+                terminal::say("error", &print::chain(&earlier));
+            }
         }
         match failure {
             Some(failure) => Err(failure),
@@ -216,9 +216,18 @@ impl Run {
         Ok(Done::All)
     }
 
-    /// Reads the configuration and makes what it says.
-    async fn load(&self, clock: Clock) -> anyhow::Result<Loaded> {
-        self.made(crate::load(&self.config)?, clock).await
+    /// Reads the configuration anew and makes what it says. Credentials that are refused are an error; a
+    /// log-in that is unavailable is not, since the run waits for it.
+    async fn reload(&self, clock: Clock) -> anyhow::Result<Loaded> {
+        let loaded = self.made(crate::load(&self.config)?, clock).await?;
+        let tried = loaded.pipelines.iter().map(|pipeline| async {
+            match pipeline.try_log_in().await {
+                Err(error) if !error.is_retryable() => Err(of_source(pipeline.name(), error)),
+                _ => Ok(()),
+            }
+        });
+        futures_util::future::try_join_all(tried).await?;
+        Ok(loaded)
     }
 
     async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
@@ -289,6 +298,28 @@ impl Run {
             }
         }
     }
+}
+
+/// Adds up the requests and the time of runs that others take over from, and lets go of their queues.
+fn taken_over(results: Vec<runs::Result>, earlier: &mut BTreeMap<String, Summary>) {
+    for (name, result) in with_earlier(results, earlier) {
+        if let Ok(report) = result {
+            earlier.insert(name, report.summary);
+        }
+    }
+}
+
+/// The results with the requests and the time of the runs that they took over from.
+fn with_earlier(
+    mut results: Vec<runs::Result>,
+    earlier: &BTreeMap<String, Summary>,
+) -> Vec<runs::Result> {
+    for (name, result) in &mut results {
+        if let (Ok(report), Some(before)) = (result, earlier.get(name)) {
+            report.summary.add_earlier(before);
+        }
+    }
+    results
 }
 
 /// A failure of a source, which it names.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
+use recording_host_config::Reads;
 
 use super::{Done, clock::clock, print, shard::Part};
 
@@ -23,7 +24,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = crate::load(&self.config)?;
+        let config = crate::load_for(&self.config, Reads::Queues)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(clock().await?).await? {
             let pipeline = self.part.of(pipeline)?;

@@ -9,7 +9,10 @@ mod words;
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use clap::{Args, ValueEnum};
@@ -51,6 +54,8 @@ enum LogFormat {
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 /// The bars on the terminal, if any are shown: lines go above them.
 static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
+/// True once standard error is a log, in which each line has its time.
+static LOGS: AtomicBool = AtomicBool::new(false);
 
 impl Output {
     /// Has all output of the program be as asked from here on.
@@ -94,6 +99,7 @@ impl Display {
     pub(crate) fn begin() -> Self {
         let bars = Bars::begin();
         *shown() = bars.as_ref().map(Bars::multi);
+        LOGS.store(bars.is_none(), Ordering::Relaxed);
         Display(bars)
     }
 
@@ -136,7 +142,7 @@ fn shown() -> std::sync::MutexGuard<'static, Option<MultiProgress>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a line that belongs to no source: the level and the text.
+/// Writes a line that belongs to no source: the level and the text. In a log it has its time.
 pub(crate) fn say(level: &str, text: &str) {
     let asked = Output::asked();
     if level == "info" && asked.quiet {
@@ -147,6 +153,10 @@ pub(crate) fn say(level: &str, text: &str) {
         true => {
             let time = format!("{:.3}", jiff::Timestamp::now());
             json!({ "time": time, "level": level, "event": "message", "text": text }).to_string()
+        }
+        false if LOGS.load(Ordering::Relaxed) => {
+            let now = jiff::Timestamp::now();
+            format!("{now:.0} {level:<5} recording-host: {text}")
         }
         false => match level {
             "error" => format!("error: {text}"),

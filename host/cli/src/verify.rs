@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use recording_host_config::Config;
+use recording_host_config::{Config, Reads};
 use recording_host_engine::{
     Pipeline,
     verify::{self, Report, VerifyOptions},
@@ -85,8 +85,8 @@ impl Verify {
             let Some(path) = path else {
                 usage("name an archive, or a configuration by --config or RECORDING_HOST_CONFIG");
             };
-            let config = crate::load(&path)?;
-            let exports = exports(&config).await;
+            let config = crate::load_for(&path, Reads::Sinks)?;
+            let exports = exports(&path).await;
             for (name, sink) in config.sinks().await? {
                 let options = VerifyOptions {
                     layout: config.layout(&name).cloned().unwrap_or_default(),
@@ -158,13 +158,16 @@ impl Verify {
 
 /// Warns that it is not known what is stored and not filed yet: without that there is no less to prove.
 fn unknown(error: &anyhow::Error) {
-    let text = "what is stored and not filed yet is named unexpected";
+    let text = "objects that are stored but not filed yet are reported as unexpected";
     say("warn", &format!("{}; {text}", print::chain(error)));
 }
 
 /// The exports of a configuration, as far as it can be used.
-async fn exports(config: &Config) -> Vec<Pipeline> {
-    let made = async { anyhow::Ok(config.pipelines(clock().await?).await?) };
+async fn exports(path: &Path) -> Vec<Pipeline> {
+    let made = async {
+        let config = Config::load_for(path, Reads::Queues)?;
+        anyhow::Ok(config.pipelines(clock().await?).await?)
+    };
     made.await.unwrap_or_else(|error| {
         unknown(&error);
         Vec::new()

@@ -14,6 +14,7 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod reads;
 mod samples;
 mod schema;
 pub mod secret;
@@ -51,6 +52,7 @@ use serde_json::Value;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
 use notify::NotifierConfig;
+pub use reads::Reads;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
@@ -59,7 +61,7 @@ pub use source::{interval, wrong_option};
 use text::Positions;
 
 use crate::secret::Backend;
-use limits::{RawLimits, check_prices};
+use limits::{RawLimits, check_concurrency, check_prices};
 use recording_host_engine::{
     plan::Prices,
     run::{Concurrency, Pipeline, SourceConfig},
@@ -76,6 +78,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Limits on work under way at once.
     pub concurrency: Concurrency,
+    reads: Reads,
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (ComponentOrigin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
@@ -167,19 +170,6 @@ fn check_path(at: &str, path: &Path, what: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Refuses a number of things at once that never ends, or that no machine bears.
-fn check_concurrency(given: Concurrency) -> Result<(), ConfigError> {
-    for (name, count) in [("splits", given.splits), ("transfers", given.transfers)] {
-        if !(1..=MOST_AT_ONCE).contains(&count) {
-            return Err(key(
-                format!("concurrency.{name}"),
-                format!("{count} is not within 1 and {MOST_AT_ONCE}; leave it out for the default"),
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// The `type` of everything in some tables of the configuration, by its key.
 fn types(tables: &[(&str, &BTreeMap<String, Value>)]) -> BTreeMap<String, String> {
     let mut types = BTreeMap::new();
@@ -193,17 +183,23 @@ fn types(tables: &[(&str, &BTreeMap<String, Value>)]) -> BTreeMap<String, String
     types
 }
 
-/// The most of anything that may be under way at once.
-const MOST_AT_ONCE: usize = 4096;
-
 impl Config {
     /// Reads and checks a file; names ending in `.toml` are TOML, all others YAML.
     ///
     /// # Errors
     /// [`Error`] names the key, with its line and column.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        Self::load_for(path, Reads::All)
+    }
+
+    /// As [`load`](Self::load), but other secrets than those of `reads` are not read, and nothing that needs
+    /// them can be done with the configuration.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_for(path: &Path, reads: Reads) -> Result<Self, Error> {
         let (value, positions) = text::load(path)?;
-        match Self::checked(value) {
+        match Self::checked(value, reads) {
             Ok(config) => Ok(Config {
                 positions,
                 ..config
@@ -217,7 +213,7 @@ impl Config {
     /// # Errors
     /// [`Error`] names the key.
     pub fn new(value: Value) -> Result<Self, Error> {
-        Ok(Self::checked(value)?)
+        Ok(Self::checked(value, Reads::All)?)
     }
 
     /// Warnings about keys of sinks that are given by their former names. Those about options of a source
@@ -228,7 +224,7 @@ impl Config {
         sinks.flat_map(SinkConfig::warnings).cloned().collect()
     }
 
-    fn checked(value: Value) -> Result<Self, ConfigError> {
+    fn checked(value: Value, reads: Reads) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
@@ -243,10 +239,17 @@ impl Config {
             }
             secrets.insert(name, backend);
         }
+        let unread = reads::unread(&secrets);
+        let (of_sources, of_sinks, keys) = match reads {
+            Reads::All => (&secrets, &secrets, &secrets),
+            Reads::Sinks => (&unread, &secrets, &unread),
+            Reads::Queues => (&unread, &unread, &secrets),
+            Reads::Nothing => (&unread, &unread, &unread),
+        };
         let types = types(&[("sources", &raw.sources), ("sinks", &raw.sinks)]);
         let mut sources = BTreeMap::new();
         for (name, value) in raw.sources {
-            let source = source::source(&name, value, &secrets)?;
+            let source = source::source(&name, value, of_sources, keys)?;
             sources.insert(name, source);
         }
         if sources.is_empty() {
@@ -265,7 +268,9 @@ impl Config {
             }
             sinks.insert(name, sink);
         }
-        overlap::refuse(&sinks, &raw.data_dir, &secrets)?;
+        if matches!(reads, Reads::All | Reads::Sinks) {
+            overlap::refuse(&sinks, &raw.data_dir, of_sinks)?;
+        }
         for (name, (_, source)) in &sources {
             for sink in sinks.values().filter(|sink| sink.takes(name)) {
                 if let Some((path, field)) = sink.blind(&source.privacy) {
@@ -288,7 +293,8 @@ impl Config {
             data_dir: raw.data_dir,
             tests: samples::checked("tests", raw.tests, &sources, &sinks)?,
             concurrency: raw.concurrency,
-            secrets,
+            secrets: of_sinks.clone(),
+            reads,
             sources,
             sinks,
             notify: notify::parsed(raw.notify)?,
@@ -382,6 +388,7 @@ impl Config {
         Ok((pipelines, failed.collect()))
     }
 
+    /// One whose secrets are not read tells of its queue alone.
     async fn pipeline(
         &self,
         name: &str,
@@ -404,7 +411,10 @@ impl Config {
             .concurrency(self.concurrency);
         for (sink_name, sink) in &self.sinks {
             if sink.takes(name) {
-                let made = sink.sink(&self.secrets).await?;
+                let made = match self.reads {
+                    Reads::All => sink.sink(&self.secrets).await?,
+                    Reads::Sinks | Reads::Queues | Reads::Nothing => sink.unopened(),
+                };
                 pipeline = pipeline.bind(sink.binding(sink_name, made));
             }
         }

@@ -1,11 +1,30 @@
 //! The most that an export takes from the network and from the vendor, and what that costs.
 
-use recording_host_engine::{plan::Prices, run::Ceilings};
+use recording_host_engine::{
+    plan::Prices,
+    run::{Ceilings, Concurrency},
+};
 use recording_host_http::{Throttle, Timetable, TimetableError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, key};
+
+/// The most of anything that may be under way at once.
+const MOST_AT_ONCE: usize = 4096;
+
+/// Refuses a number of things at once that never ends, or that no machine bears.
+pub(super) fn check_concurrency(given: Concurrency) -> Result<(), ConfigError> {
+    for (name, count) in [("splits", given.splits), ("transfers", given.transfers)] {
+        if !(1..=MOST_AT_ONCE).contains(&count) {
+            return Err(key(
+                format!("concurrency.{name}"),
+                format!("{count} is not within 1 and {MOST_AT_ONCE}; leave it out for the default"),
+            ));
+        }
+    }
+    Ok(())
+}
 
 /// Limits of a process.
 #[derive(Deserialize, JsonSchema)]

@@ -35,7 +35,13 @@ pub enum Backend {
         #[serde(default = "patience")]
         timeout_seconds: u64,
     },
+    /// Secrets that a command does not need: a text stands in for each.
+    #[serde(skip)]
+    Unread,
 }
+
+/// The text that stands in for a secret that is not read; long enough for a key.
+const STAND_IN: &str = "this secret was not read, since nothing is done with it here";
 
 /// How long a command may take, in seconds, unless the configuration says otherwise.
 fn patience() -> u64 {
@@ -86,6 +92,7 @@ pub fn resolve(
         ))
     })?;
     let text = match backend {
+        Backend::Unread => STAND_IN.to_owned(),
         Backend::Env {} => std::env::var(key)
             .map_err(|_| fail(format!("the environment variable {key} is not set")))?,
         Backend::Directory { path } => {

@@ -16,6 +16,7 @@ pub(super) mod s3;
 mod stdout;
 #[cfg(test)]
 mod tests;
+mod unopened;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,6 +45,7 @@ use recording_host_sink::{
     encryption::{RecipientError, Recipients},
 };
 use registry::SinkKeys;
+use unopened::Unopened;
 
 /// A sink whose keys are known to be right.
 #[derive(Debug)]
@@ -163,6 +165,12 @@ impl Secrets<'_> {
         value: Option<&Hidden>,
     ) -> Result<Option<SecretString>, ConfigError> {
         value.map(|value| self.get(name, value)).transpose()
+    }
+
+    /// Returns false if a text stands in for each, so that nothing can be made of them.
+    pub(crate) fn are_read(&self) -> bool {
+        let mut backends = self.backends.values();
+        !backends.any(|backend| matches!(backend, Backend::Unread))
     }
 
     /// An error about a key below the path.
@@ -347,9 +355,18 @@ impl SinkConfig {
         backends: &BTreeMap<String, Backend>,
     ) -> Result<Arc<dyn Sink>, ConfigError> {
         let sink = self.keys.open(&self.secrets(backends)).await?;
-        Ok(match &self.common.encrypt {
+        Ok(self.encrypted(sink))
+    }
+
+    /// A sink that stands for this one where nothing is stored or read.
+    pub(super) fn unopened(&self) -> Arc<dyn Sink> {
+        self.encrypted(Arc::new(Unopened))
+    }
+
+    fn encrypted(&self, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
+        match &self.common.encrypt {
             None => sink,
             Some(encrypt) => Arc::new(Encrypted::new(sink, encrypt.recipients.0.clone())),
-        })
+        }
     }
 }

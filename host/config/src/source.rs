@@ -229,11 +229,13 @@ pub fn wrong_option(error: &OptionError) -> String {
     format!("options.{path}: {message}{hint}")
 }
 
-/// Reads what a configuration says about the source `name`.
+/// Reads what a configuration says about the source `name`: its own secrets from `secrets`, the key of its
+/// pseudonyms, which is part of what its export is, from `keys`.
 pub(super) fn source(
     name: &str,
     value: Value,
     secrets: &BTreeMap<String, Backend>,
+    keys: &BTreeMap<String, Backend>,
 ) -> Result<(ComponentOrigin, SourceConfig), ConfigError> {
     let at = format!("sources.{name}");
     if !value.is_object() {
@@ -276,7 +278,7 @@ pub(super) fn source(
     check_token_url(&at, &origin, auth.as_ref())?;
     let privacy = match raw.privacy {
         None => Privacy::default(),
-        Some(raw) => raw.resolved(&format!("{at}.privacy"), secrets)?,
+        Some(raw) => raw.resolved(&format!("{at}.privacy"), keys)?,
     };
     let place = Secrets {
         at: &at,

@@ -38,6 +38,9 @@ impl TlsKeys {
         secrets: &Secrets,
         below: &str,
     ) -> Result<ClientTls, ConfigError> {
+        if !secrets.are_read() {
+            return Ok(ClientTls::default());
+        }
         let read = |name: &str, value: &Option<Hidden>| match value {
             None => Ok(None),
             Some(value) => pem(secrets, &format!("{below}.{name}"), value).map(Some),

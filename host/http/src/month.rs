@@ -13,7 +13,7 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::Offset};
 use sha2::{Digest, Sha256};
 
-use recording_host_model::hex;
+use recording_host_model::{create_private_folder, hex};
 
 /// The number is brought to the disk each time that so many requests were counted: after a power cut, as
 /// many may be missing.
@@ -79,7 +79,7 @@ impl MonthlyCount {
         let month = first_of_month(now);
         let io = |error| self.io(error);
         if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).map_err(io)?;
+            create_private_folder(folder).map_err(io)?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);

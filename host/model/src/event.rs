@@ -131,7 +131,7 @@ pub enum Event {
         /// Conversations of it that the sink takes.
         conversations: usize,
     },
-    /// Conversations are filed in every sink of which something is unavailable.
+    /// Conversations of which something is unavailable are filed in a sink, the first that has them.
     LossesFiled {
         /// How much, by the code of the reason.
         codes: BTreeMap<String, usize>,

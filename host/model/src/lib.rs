@@ -20,6 +20,7 @@ pub mod layout;
 mod object;
 mod one_line;
 mod outcome;
+mod private_folder;
 pub mod quantity;
 mod request;
 pub mod route;
@@ -44,6 +45,7 @@ pub use found::{
 pub use object::{ArtifactContents, ArtifactResult, MissingRecording, Object};
 pub use one_line::{lines, one_line, steers};
 pub use outcome::Outcome;
+pub use private_folder::create_private_folder;
 pub use request::{Method, Origin, OriginRole, Request, RequestError, Response};
 pub use segment::Segment;
 pub use source_error::{OptionError, SourceError};

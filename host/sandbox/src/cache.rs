@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use recording_host_model::hex;
+use recording_host_model::{create_private_folder, hex};
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
@@ -70,7 +70,7 @@ impl CompilationCache {
     }
 
     fn write(&self, key: &str, code: &[u8]) -> io::Result<()> {
-        make_private(&self.folder)?;
+        create_private_folder(&self.folder)?;
         let partial = self
             .folder
             .join(format!("{key}.{}.part", std::process::id()));
@@ -147,15 +147,6 @@ fn read_own(folder: &Path, path: &Path) -> Option<Vec<u8>> {
 }
 
 #[cfg(unix)]
-fn make_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-}
-
-#[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
@@ -166,11 +157,6 @@ fn create_private(path: &Path) -> io::Result<fs::File> {
 #[cfg(not(unix))]
 fn read_own(_: &Path, _: &Path) -> Option<Vec<u8>> {
     None
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(not(unix))]

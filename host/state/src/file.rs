@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use recording_host_model::create_private_folder;
 use rusqlite::Connection;
 
 use super::{
@@ -38,7 +39,7 @@ impl Queue {
             let path = path.display().to_string();
             move |source| QueueError::Io { path, source }
         };
-        make_folder(folder).map_err(io(folder))?;
+        create_private_folder(folder).map_err(io(folder))?;
         let lock_path = folder.join(format!("{name}.lock"));
         let lock = File::create(&lock_path).map_err(io(&lock_path))?;
         if lock.try_lock().is_err() {
@@ -201,15 +202,6 @@ fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
     let (mut queue, is_ready) = ready(connection, lock).map_err(failed)?;
     queue.reader = Some(Arc::new(Reader::new(path.to_owned())));
     Ok((queue, is_ready))
-}
-
-/// Makes a folder that its owner alone may look into; one that is there is left as it is.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Has a database, and the files that SQLite puts beside it, be readable by their owner alone: it holds

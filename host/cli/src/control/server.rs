@@ -10,7 +10,7 @@ use std::{
 };
 
 use recording_host_http::Throttle;
-use recording_host_model::{Activity, Backlog, Event, Progress, Subscriber};
+use recording_host_model::{Activity, Backlog, Event, Progress, Subscriber, create_private_folder};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
@@ -150,7 +150,7 @@ impl Drop for Server {
 fn listen(path: &Path, shared: &Arc<Shared>) -> Result<Listening, String> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let named = |path: &Path, error: &std::io::Error| worded(path, error);
-    std::fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+    create_private_folder(folder).map_err(|error| named(folder, &error))?;
     let lock_path = path.with_extension("lock");
     let lock = File::create(&lock_path).map_err(|error| named(&lock_path, &error))?;
     match lock.try_lock() {

@@ -123,7 +123,7 @@ impl Runs {
                     let _ = self.halt.send(true);
                 }
                 Ok(()) = requests.reload.changed(), if !halted => {
-                    loading = Some(run.load(clock).boxed());
+                    loading = Some(run.reload(clock).boxed());
                 }
                 loaded = async { loading.as_mut().expect("guarded").await }, if loading.is_some() => {
                     loading = None;

@@ -129,6 +129,8 @@ impl Engine {
             self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
+            // No sink has it yet: its losses are news, also while another sink is unavailable.
+            let mut is_new = sinks.len() == self.bindings.len();
             let mut indexes: Vec<usize> = self.indexes(&sinks).collect();
             indexes.retain(|sink_index| !in_flight.sinks.is_paused(*sink_index, self.clock.now()));
             if indexes.is_empty() {
@@ -156,6 +158,10 @@ impl Engine {
                         let filed = self.queue.filed(&segment, name, keep, now).await?;
                         self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
+                        let codes = losses(&segment);
+                        if std::mem::take(&mut is_new) && !codes.is_empty() {
+                            self.events.emit(|| Event::LossesFiled { codes });
+                        }
                         in_flight.discovery.found(filed.grown > 0);
                     }
                     Err(CommitError::Sink(error)) => {
@@ -163,10 +169,6 @@ impl Engine {
                     }
                     Err(CommitError::Queue(error)) => return Err(error.into()),
                 }
-            }
-            let codes = losses(&segment);
-            if everywhere && !codes.is_empty() {
-                self.events.emit(|| Event::LossesFiled { codes });
             }
             all &= everywhere;
         }

@@ -35,9 +35,6 @@ use recording_host_state::Queue;
 
 pub(super) use sinks::checked;
 
-/// How often a repair looks again at what was on its way, at most.
-const REPAIR_PASSES: u32 = 4;
-
 /// An export from one source to some sinks.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -255,30 +252,27 @@ impl Pipeline {
         let mut stop = stop;
         let absent = self.absent(&mut stop).await?;
         let run = self.set_up(absent, &mut stop).await?;
-        let mut repaired = match run.run(stop.clone()).await {
+        let (repaired, ended_early) = match run.run_and_repair(&stop).await {
+            Ok(repaired) => (repaired, None),
             // That is how an export without an end ends.
-            Err(RunError::Stopped) if run.following => Repaired::default(),
-            ran => ran?,
+            Err(RunError::Stopped) if run.following => (Repaired::default(), None),
+            Err(error) => (Repaired::default(), Some(error)),
         };
-        if run.repair && !*stop.borrow() {
-            repaired = run.left(repaired).await?;
-            // What was on its way when it was damaged is named by a receipt only now.
-            let mut passes = 1;
-            while repaired.is_worth_more() && passes < REPAIR_PASSES {
-                let more = run.run(stop.clone()).await?;
-                repaired.add(&more);
-                repaired.postponed = more.postponed;
-                repaired = run.left(repaired).await?;
-                passes += 1;
-            }
-            if repaired.postponed > 0 {
-                run.warn("some of what is to be repaired is still on its way to another sink, or in a sink that cannot be read; run `--repair` again");
-            }
-        }
         let calls = run.answers.calls();
-        let mut summary = Summary::of(&run.queue, calls, began.elapsed().as_secs_f64()).await?;
-        summary.repaired = run.repair.then_some(repaired);
-        Ok(RunReport::new(summary, run.queue.clone()))
+        let seconds = began.elapsed().as_secs_f64();
+        let mut report = match (Summary::of(&run.queue, calls, seconds).await, ended_early) {
+            (Ok(summary), None) => RunReport::new(summary, run.queue.clone()),
+            (Ok(summary), Some(error)) => {
+                RunReport::of_early_end(summary, run.queue.clone(), error.into())
+            }
+            // A queue that fails has mostly ended the run.
+            (Err(_), Some(error)) => return Err(error.into()),
+            (Err(error), None) => return Err(RunError::from(error).into()),
+        };
+        if run.repair && report.ended_early().is_none() {
+            report.summary.repaired = Some(repaired);
+        }
+        Ok(report)
     }
 
     /// The name of the source's component.

@@ -15,6 +15,8 @@ use crate::{
 use recording_host_sink::SinkError;
 use recording_host_state::KnownSink;
 
+/// How often a repair looks again at what was on its way, at most.
+const REPAIR_PASSES: u32 = 4;
 /// How many conversations are noted at once.
 const PAGE: usize = 5000;
 
@@ -284,8 +286,33 @@ impl Engine {
         Ok(all)
     }
 
+    /// Runs the export, and again while a repair finds what was on its way before; says what was put right.
+    pub(super) async fn run_and_repair(
+        &self,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Repaired, RunError> {
+        let mut repaired = self.run(stop.clone()).await?;
+        if !self.repair || *stop.borrow() {
+            return Ok(repaired);
+        }
+        repaired = self.left(repaired).await?;
+        // What was on its way when it was damaged is named by a receipt only now.
+        let mut passes = 1;
+        while repaired.is_worth_more() && passes < REPAIR_PASSES {
+            let more = self.run(stop.clone()).await?;
+            repaired.add(&more);
+            repaired.postponed = more.postponed;
+            repaired = self.left(repaired).await?;
+            passes += 1;
+        }
+        if repaired.postponed > 0 {
+            self.warn("some of what is to be repaired is still on its way to another sink, or in a sink that cannot be read; run `--repair` again");
+        }
+        Ok(repaired)
+    }
+
     /// A repair with the findings that are left after it.
-    pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
+    async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
         repaired.left.clear();
         for binding in &self.bindings {
             let Some(report) = verified(binding, &self.events).await? else {

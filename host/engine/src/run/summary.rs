@@ -43,6 +43,9 @@ pub struct Summary {
     pub repaired: Option<Repaired>,
     /// Conversations that sinks lack and that neither another sink nor the source has any more, by sink.
     pub lacking: BTreeMap<String, u64>,
+    /// Why the run ended before its work was done; none if nothing was left to do, or if an export without
+    /// an end was stopped.
+    pub ended_early: Option<String>,
 }
 
 /// A conversation that is not complete.
@@ -62,6 +65,7 @@ pub struct Loss {
 pub struct RunReport {
     /// The result of the run.
     pub summary: Summary,
+    ended_early: Option<Error>,
     queue: Queue,
 }
 
@@ -69,14 +73,38 @@ impl RunReport {
     /// Notes that somebody has been told of the losses: the next run does not name them again.
     ///
     /// # Errors
-    /// [`Error`] if the queue cannot be written; the next run names them again.
+    /// The [`Error`] that ended the run before its work was done, or one about the queue; the next run names
+    /// the losses again.
     pub async fn named(self) -> Result<Summary, Error> {
+        if let Some(error) = self.ended_early {
+            return Err(error);
+        }
         self.queue.report_losses().await.map_err(RunError::from)?;
         Ok(self.summary)
     }
 
-    pub(crate) fn new(summary: Summary, queue: Queue) -> Self {
-        RunReport { summary, queue }
+    pub(super) fn new(summary: Summary, queue: Queue) -> Self {
+        RunReport {
+            summary,
+            ended_early: None,
+            queue,
+        }
+    }
+
+    /// The report of a run that an error ended before its work was done.
+    pub(super) fn of_early_end(mut summary: Summary, queue: Queue, error: Error) -> Self {
+        summary.ended_early = Some(error.to_string());
+        RunReport {
+            summary,
+            ended_early: Some(error),
+            queue,
+        }
+    }
+
+    /// The error that ended the run before its work was done.
+    #[must_use]
+    pub fn ended_early(&self) -> Option<&Error> {
+        self.ended_early.as_ref()
     }
 }
 
@@ -115,14 +143,25 @@ impl Summary {
             miscounted,
             repaired: None,
             lacking,
+            ended_early: None,
         })
+    }
+
+    /// Adds the requests and the time of a run that this one took over from.
+    pub fn add_earlier(&mut self, earlier: &Summary) {
+        for (kind, calls) in &earlier.api_calls {
+            *self.api_calls.entry(kind.clone()).or_default() += calls;
+        }
+        self.refused += earlier.refused;
+        self.seconds += earlier.seconds;
     }
 
     /// Returns true if everything is as it should be that was not named before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let repaired = self.repaired.as_ref();
-        self.losses.is_empty()
+        self.ended_early.is_none()
+            && self.losses.is_empty()
             && self.miscounted.is_empty()
             && self.lacking.is_empty()
             && repaired.is_none_or(|repaired| repaired.left.is_empty())

@@ -1,13 +1,37 @@
 //! Who a source's requests are made as: the configuration's credentials, of the sort that the source needs.
 
+use std::time::Duration;
+
 use super::{Pipeline, RunError};
 use crate::run::{Auth, AwsAuth, aws};
 use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
-use recording_host_model::{AuthScheme, Origin, OriginRole};
+use recording_host_model::{AuthScheme, Error, ErrorKind, Origin, OriginRole};
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tokio::time::timeout;
+
+/// How long a log-in that is tried alone may take.
+const ANSWERS: Duration = Duration::from_secs(8);
 
 impl Pipeline {
+    /// Asks for an access token if the source's credentials are those of an OAuth client; those of other
+    /// sorts cannot be tried without a request to the source's API.
+    ///
+    /// # Errors
+    /// [`Error`] says by [`is_retryable`](Error::is_retryable) whether a later attempt can succeed.
+    pub async fn try_log_in(&self) -> Result<(), Error> {
+        let http = self.connect().await?.http;
+        let tried = timeout(ANSWERS, http.log_in()).await;
+        let tried = tried.map_err(|_| {
+            let late = format!("no answer to the log-in in {} s", ANSWERS.as_secs());
+            Error::new(ErrorKind::Source, late).with_retryable(true)
+        })?;
+        tried.map_err(|error| {
+            let retryable = error.retryable();
+            Error::new(ErrorKind::Source, error).with_retryable(retryable)
+        })
+    }
+
     /// Who the source's requests are made as.
     pub(super) async fn login(
         &self,
