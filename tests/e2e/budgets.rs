@@ -85,6 +85,10 @@ async fn a_run_stops_at_its_limit_says_that_work_is_left_and_resumes() {
         assert_eq!(ran.status.code(), Some(5), "{said}");
         let words = format!("{} has ended the run and work is left; run again", limit[0]);
         assert!(said.contains(&words), "{said}");
+        let summary = String::from_utf8(ran.stdout).unwrap();
+        for words in ["ended early    stopped", "API calls  ", "not filed yet"] {
+            assert!(summary.contains(words), "{words}: {summary}");
+        }
         if limit[0] == "--max-bytes" {
             let kept = media(&files(&harness.output()));
             let bytes: u64 = kept.values().map(|(length, _)| length).sum();

@@ -50,6 +50,8 @@ async fn a_paused_run_asks_for_nothing_and_a_resumed_one_loses_nothing() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+    let folder = std::fs::metadata(socket(&harness).parent().unwrap()).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o777, 0o700);
 
     let paused = control(&harness, &path, "pause").await;
     assert_eq!(paused.status.code(), Some(0), "{}", said(&paused));

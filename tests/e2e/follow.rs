@@ -200,6 +200,23 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_for_what_has_just_ended_says_until_when() {
+    let harness = just_ended(20, FAST).await;
+    let path = harness.write(&config(&harness)).display().to_string();
+    let ran = harness.run_program(&["run", "--config", &path]).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
+    let mut waits = said
+        .lines()
+        .filter(|line| line.contains("nothing to do until 2026-01-06T"));
+    let line = waits.next().unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains("it may be stopped, the next run resumes"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_is_left_alone_as_long_as_the_configuration_says() {
     let mut found = Vec::new();
     for settle in [900, 7200] {

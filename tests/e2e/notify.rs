@@ -220,6 +220,25 @@ async fn failure_losses_lag_and_recovery_are_received_in_each_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn losses_are_told_while_a_sink_is_unavailable() {
+    let harness = Harness::fast(settings(), FAST).await;
+    let ops = Receiver::start(0).await;
+    let mut config = harness.config();
+    // Nobody listens there.
+    config["sinks"]["away"] = json!({ "type": "http", "url": "http://127.0.0.1:9/" });
+    config["notify"] = json!({ "ops": {
+        "type": "webhook", "url": ops.url, "on": ["losses"], "at_most_every_seconds": 1 } });
+    let running = Running::follow_as(&harness, config, &[], &[]).await;
+    let losses = ops.with(r#""occasion":"losses""#).await;
+    assert!(
+        losses.body["losses"]["archived"].as_u64() > Some(0),
+        "{losses:?}"
+    );
+    let (code, lines) = running.stop().await;
+    assert_eq!(code, Some(0), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_is_tried_again_then_named_and_stops_no_export() {
     let harness = Harness::fast(settings(), FAST).await;
     let (flaky, dead) = (Receiver::start(2).await, Receiver::start(u32::MAX).await);

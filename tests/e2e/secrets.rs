@@ -52,6 +52,65 @@ async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_that_ask_nobody_need_no_secret_that_they_do_not_use() {
+    let harness = Harness::start(Settings {
+        conversations: 20,
+        ..Settings::default()
+    })
+    .await;
+    let path = harness.write(&harness.config()).display().to_string();
+    let ran = harness.run_program(&["run", "--config", &path]).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+
+    // As a service manager hands them to the service alone.
+    let mut config = harness.config();
+    config["secret"] = json!({ "service": { "type": "env" } });
+    config["sources"]["calls"]["auth"]["client_secret"] = "SECRET[service.OF_THE_SERVICE]".into();
+    config["sources"]["calls"]["tls"] =
+        json!({ "cert": "SECRET[service.CERT]", "key": "SECRET[service.KEY]" });
+    let path = harness.write(&config).display().to_string();
+    let said = async |arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(["--config", &path]);
+        let ran = harness.run_program(&all).await;
+        let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        (ran.status.code(), said)
+    };
+    let (code, verified) = said(&["verify", "--full"]).await;
+    assert_eq!(code, Some(0), "{verified}");
+    assert!(verified.contains("all as it should be"), "{verified}");
+    let (code, cleaned) = said(&["cleanup"]).await;
+    assert_eq!(code, Some(0), "{cleaned}");
+    // Those of sinks are not needed for what the queue knows.
+    config["sinks"]["bucket"] = json!({ "type": "s3", "bucket": "b", "region": "eu-west-1",
+        "access_key_id": "SECRET[service.ID]", "secret_access_key": "SECRET[service.KEY]" });
+    harness.write(&config);
+    let (code, status) = said(&["status"]).await;
+    assert_eq!(code, Some(0), "{status}");
+    assert!(status.contains("20"), "{status}");
+    let (code, control) = said(&["control", "status"]).await;
+    assert_eq!(code, Some(1), "{control}");
+    assert!(control.contains("no run serves it"), "{control}");
+    // What is needed is asked for.
+    for (command, key) in [
+        ("verify", "sinks.bucket.access_key_id"),
+        ("check", "sources.calls.auth.client_secret"),
+        ("run", "sources.calls.auth.client_secret"),
+    ] {
+        let (code, said) = said(&[command]).await;
+        assert_eq!(code, Some(2), "{command}: {said}");
+        assert!(said.contains(key), "{command}: {said}");
+    }
+    // The key of pseudonyms is part of what the export is: without it, its queue is not known.
+    config["sources"]["calls"]["privacy"] =
+        json!({ "pseudonymise": ["ani"], "key": "SECRET[service.PSEUDONYMS]" });
+    harness.write(&config);
+    let (code, status) = said(&["status"]).await;
+    assert_eq!(code, Some(2), "{status}");
+    assert!(status.contains("sources.calls.privacy.key"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_operator_may_name_the_token_endpoint_and_the_source_never_overrules_that() {
     let harness = Harness::start(Settings {
         conversations: 20,

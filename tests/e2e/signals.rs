@@ -54,9 +54,18 @@ async fn a_reload_takes_a_new_secret_and_loses_no_recording() {
     assert!(said.contains("sinks.lake.pth"), "{said}");
     // It goes on: it searches for more.
     run.until("request").await;
+    // So is a secret that is refused, before anything depends on it.
+    harness.write(&config);
+    std::fs::write(&secret, "not the secret").unwrap();
+    run.signal("-HUP").await;
+    let said = run.until("not reloaded").await;
+    assert!(
+        said.contains("sources.calls: ") && said.contains("refused the client credentials"),
+        "{said}"
+    );
+    run.until("request").await;
 
     // The secret changes: from here on the one before is refused.
-    harness.write(&config);
     harness.simulator.set_client_secret("another secret");
     std::fs::write(&secret, "another secret\n").unwrap();
     run.signal("-HUP").await;
@@ -106,6 +115,44 @@ async fn a_followed_export_ends_with_a_summary_whoever_stops_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_summary_counts_requests_and_time_since_the_start_whatever_was_reloaded() {
+    let harness = harness(40).await;
+    let path = harness.write(&following(&harness)).display().to_string();
+    let arguments = ["run", "--follow", "--json", "-v", "--config", &path];
+    let mut run = Running::start(&harness, &arguments);
+    run.until("artifact_stored").await;
+    let began = std::time::Instant::now();
+    run.signal("-HUP").await;
+    run.until("reloading").await;
+    run.until("request").await;
+    let after = began.elapsed();
+    run.signal("-TERM").await;
+    let (code, out, lines) = run.end().await;
+    assert_eq!(code, Some(0), "{lines:#?}");
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    let calls = &summary["sources"]["calls"];
+    let counted: u64 = calls["api_calls"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    let requests = harness.simulator.stats().requests;
+    let sent = requests
+        .iter()
+        .filter(|(path, _)| path.contains("/api/v2/"));
+    assert_eq!(
+        counted,
+        sent.map(|(_, count)| count).sum::<u64>(),
+        "{requests:?}"
+    );
+    assert!(
+        calls["seconds"].as_f64().unwrap() > after.as_secs_f64(),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bounded_run_that_loses_its_terminal_or_its_reader_stops_and_says_so() {
     let harness = Harness::start(Settings {
         conversations: 300,
@@ -118,9 +165,15 @@ async fn a_bounded_run_that_loses_its_terminal_or_its_reader_stops_and_says_so()
     run.until("request").await;
     run.signal("-HUP").await;
     run.until("stopping").await;
-    let (code, _, lines) = run.end().await;
+    let (code, out, lines) = run.end().await;
     assert_eq!(code, Some(1), "{lines:#?}");
-    assert!(lines.last().unwrap().contains("run it again"), "{lines:#?}");
+    let last = lines.last().unwrap();
+    let (time, text) = last.split_once(' ').unwrap();
+    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{last}");
+    assert!(text.starts_with("error recording-host: "), "{last}");
+    assert!(text.contains("run it again"), "{last}");
+    assert!(out.contains("ended early    stopped; "), "{out}");
+    assert!(out.contains("conversations  "), "{out}");
 
     let mut run = Running::start(&harness, &arguments);
     run.until("request").await;

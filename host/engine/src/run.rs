@@ -98,6 +98,8 @@ const TICK: Duration = Duration::from_millis(500);
 const ASLEEP: u64 = 3_600_000;
 /// The same while somebody subscribes to its events, which tell that it lives.
 const WATCHED: u64 = 300_000;
+/// A wait that is told of (ms).
+const LONG_WAIT: u64 = 60_000;
 /// How long completed conversations wait to be filed, at most (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// How long work under way is awaited when a run is stopped.
@@ -244,7 +246,7 @@ impl Engine {
         let mut upkeep = Upkeep::new(self.clock.elapsed());
         let mut jumps = Jumps::new(self.clock);
         let mut draining = self.drain.clone();
-        let mut told = None;
+        let (mut told, mut waits_until) = (None, 0);
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
@@ -276,6 +278,7 @@ impl Engine {
                 true => now,
                 false => in_flight.next_due(now),
             };
+            self.tell_wait(&in_flight, &mut waits_until, next, idle);
             let wait = self.wait_until(next);
             match tasks
                 .next(&mut stop, &mut draining, self.clock, wait)
@@ -304,6 +307,17 @@ impl Engine {
                     return Err(RunError::Stopped);
                 }
             }
+        }
+    }
+
+    /// Tells once that a run that ends at some time has nothing to do for more than a minute but to wait for
+    /// conversations.
+    fn tell_wait(&self, in_flight: &InFlight, told: &mut u64, next: u64, idle: bool) {
+        let now = self.clock.now();
+        let waits = idle && !self.following && in_flight.discovery.next_due(now) == Some(next);
+        if waits && next != *told && next.saturating_sub(now) > LONG_WAIT {
+            *told = next;
+            self.events.emit(|| Event::Waiting { until: next });
         }
     }
 

@@ -108,6 +108,12 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// An export with nothing to do now waits for what is due later, such as conversations that ended too
+    /// recently. It may be stopped meanwhile: the next run resumes.
+    Waiting {
+        /// Until when, in milliseconds since 1970.
+        until: u64,
+    },
     /// A sink is unavailable; the others continue.
     SinkUnavailable {
         /// The sink.

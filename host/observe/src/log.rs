@@ -111,7 +111,9 @@ fn level(event: &Event) -> Level {
         Event::Warning { .. } | Event::SinkUnavailable { .. } => Level::Warn,
         Event::Progress(_) | Event::Examined { .. } => Level::Info,
         Event::SinkAvailable { .. } | Event::SegmentFiled { .. } => Level::Info,
-        Event::RecordingsLost { .. } | Event::Throttled { .. } => Level::Info,
+        Event::RecordingsLost { .. } | Event::Throttled { .. } | Event::Waiting { .. } => {
+            Level::Info
+        }
         _ => Level::Debug,
     }
 }
@@ -165,6 +167,10 @@ fn text(event: &Event) -> String {
             let codes = codes.iter().map(|(code, count)| format!("{count} {code}"));
             format!("unavailable: {}", codes.collect::<Vec<_>>().join(", "))
         }
+        Event::Waiting { until } => format!(
+            "nothing to do until {}, when conversations that ended recently are requested once more; it may be stopped, the next run resumes",
+            instant(*until)
+        ),
         Event::Throttled { millis } => {
             format!("the source asks for a pause of {:.1} s", seconds(*millis))
         }
@@ -195,6 +201,13 @@ fn harmless(json: &str) -> String {
         }
     }
     line
+}
+
+/// An instant in milliseconds since 1970, to the second.
+fn instant(millis: u64) -> String {
+    let instant = i64::try_from(millis).ok();
+    let instant = instant.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    instant.map_or_else(|| "later".to_owned(), |instant| format!("{instant:.0}"))
 }
 
 fn seconds(millis: u64) -> f64 {

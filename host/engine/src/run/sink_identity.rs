@@ -312,7 +312,7 @@ impl Engine {
     }
 
     /// A repair with the findings that are left after it.
-    async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
+    pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
         repaired.left.clear();
         for binding in &self.bindings {
             let Some(report) = verified(binding, &self.events).await? else {
