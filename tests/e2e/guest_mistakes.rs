@@ -123,10 +123,10 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
             "does not begin with the name of its work, `find-0`",
         ),
         ("outcome", "the conversation c-1 has 0 outcomes"),
-        ("count", "c-1 reports 2 artifacts, but 1 were handed over"),
+        ("count", "c-1 reports 2 artifacts, but 1 were returned"),
         (
             "key",
-            "hands over the artifact c-1/c-1-r part 7, which it was not asked for",
+            "returns the artifact c-1/c-1-r part 7, which it was not asked for",
         ),
     ] {
         let (good, said) = source.tried(mistake).await;
