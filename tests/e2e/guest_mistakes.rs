@@ -173,7 +173,7 @@ async fn a_run_says_what_of_a_source_the_host_does_not_take() {
         ),
         (
             json!({ "interval": "2026-01-05/2026-01-06", "options": { "url": url } }),
-            "sources.calls.interval: stands among the options",
+            "sources.calls.interval: belongs in the options",
         ),
     ] {
         let (code, said) = source.ran("validate", wrong).await;
