@@ -99,7 +99,7 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
     for (mistake, expected) in [
         ("endless", "it used the processor for more than 5 seconds"),
         ("memory", "it needs more than the 64 MiB of memory"),
-        ("throws", "threw what is no `source-error`"),
+        ("throws", "threw something other than a `source-error`"),
         ("recursion", "its calls are nested too deeply"),
         ("result", "in `start`: it needs more than the 64 MiB"),
         (
