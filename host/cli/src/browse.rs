@@ -24,7 +24,7 @@ pub(super) struct Browse {
     /// repeated.
     #[arg(long, value_name = "NAME[:PORT]")]
     host: Vec<String>,
-    /// A file of tokens, one line `name token` for each person; the name stands in the log of accesses.
+    /// A file of tokens, one line `name token` for each person; the name appears in the access log.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// Bring the index up to date, print its time and size, and end.
