@@ -69,7 +69,7 @@ impl Browse {
             });
         }
         let (access, log) = opened.access()?;
-        println!("log of accesses: {}", log.display());
+        println!("access log: {}", log.display());
         println!("open http://{address}/ in a browser; Ctrl-C ends it");
         let guard = Guard::new(address, self.host, tokens);
         let page = Arc::new(Page::new(opened.archive, opened.index, guard, access));
