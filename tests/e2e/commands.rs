@@ -154,11 +154,7 @@ async fn whatever_can_be_misread_is_refused_by_every_command_with_its_line() {
     );
     let typo = good.replacen("\"path\"", "\"pth\"", 1);
     for (text, key, said) in [
-        (
-            twice,
-            "\"path\": \"/",
-            "sinks.lake.path: this key stands here twice",
-        ),
+        (twice, "\"path\": \"/", "sinks.lake.path: duplicate key"),
         (
             shared,
             "\"path\": \"/",

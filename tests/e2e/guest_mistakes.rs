@@ -99,7 +99,7 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
     for (mistake, expected) in [
         ("endless", "it used the processor for more than 5 seconds"),
         ("memory", "it needs more than the 64 MiB of memory"),
-        ("throws", "threw what is no `source-error`"),
+        ("throws", "threw something other than a `source-error`"),
         ("recursion", "its calls are nested too deeply"),
         ("result", "in `start`: it needs more than the 64 MiB"),
         (
@@ -123,10 +123,10 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
             "does not begin with the name of its work, `find-0`",
         ),
         ("outcome", "the conversation c-1 has 0 outcomes"),
-        ("count", "c-1 reports 2 artifacts, but 1 were handed over"),
+        ("count", "c-1 reports 2 artifacts, but 1 were returned"),
         (
             "key",
-            "hands over the artifact c-1/c-1-r part 7, which it was not asked for",
+            "returns the artifact c-1/c-1-r part 7, which it was not asked for",
         ),
     ] {
         let (good, said) = source.tried(mistake).await;
@@ -173,7 +173,7 @@ async fn a_run_says_what_of_a_source_the_host_does_not_take() {
         ),
         (
             json!({ "interval": "2026-01-05/2026-01-06", "options": { "url": url } }),
-            "sources.calls.interval: stands among the options",
+            "sources.calls.interval: belongs in the options",
         ),
     ] {
         let (code, said) = source.ran("validate", wrong).await;

@@ -1,4 +1,4 @@
-//! Before an export: what it will take, and whether it would work.
+//! Before an export: its size, requests and duration, and whether it would work.
 
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;

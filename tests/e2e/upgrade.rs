@@ -61,7 +61,7 @@ async fn a_queue_of_version_0_1_in_the_midst_of_an_export_is_continued() {
     let looked = run_program(&["status", "--config", &path]).await;
     let said = String::from_utf8(looked.stderr).unwrap();
     assert_eq!(looked.status.code(), Some(1), "{said}");
-    assert!(said.contains("`run` brings it up to date"), "{said}");
+    assert!(said.contains("`run` upgrades it"), "{said}");
     assert!(data.join(format!("{before}.sqlite")).exists());
 
     let ran = harness.run_program(&["run", "--config", &path]).await;

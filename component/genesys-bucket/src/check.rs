@@ -213,7 +213,7 @@ fn files(
         0 => Finding::good("metadata", format!("beside each of {all} recordings of the newest hour")),
         lacking => Finding::doubtful(
             "metadata",
-            format!("{lacking} of {all} recordings of the newest hour have no `_metadata.json` beside them: such ones are stored, with the outcome `partial` (`no-sidecar`); see whether something removes it, or whether they were pushed just now"),
+            format!("{lacking} of {all} recordings of the newest hour have no `_metadata.json` beside them: they are stored, with the outcome `partial` (`no-sidecar`); see whether something removes it, or whether they were pushed just now"),
         ),
     });
     if archived > 0 {

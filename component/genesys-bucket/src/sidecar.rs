@@ -53,7 +53,7 @@ impl Sidecar {
             _ => {}
         }
         match &sidecar.recording_id {
-            Some(id) if !is_id(id) => Err("its recordingId is none".to_owned()),
+            Some(id) if !is_id(id) => Err("its recordingId is invalid".to_owned()),
             _ if odd.touches("recordingId") || odd.touches("conversationId") => {
                 Err("the ids in it cannot be read".to_owned())
             }

@@ -399,7 +399,7 @@ impl Backfill {
         }
         let mut step = Step::then(self.done());
         step.warn(format!(
-            "a row of an analytics job has more than {limit} bytes by itself: the query is asked for {}/{} instead",
+            "a row of an analytics job has more than {limit} bytes by itself: the query is used for {}/{} instead",
             iso(self.from),
             iso(self.until)
         ));
@@ -463,7 +463,7 @@ impl Backfill {
             }
             let mut step = Step::then(self.done());
             step.splits = window::begin(options, &self.name, self.from..self.end);
-            step.warn(format!("{text}; the query is asked instead"));
+            step.warn(format!("{text}; the query is used instead"));
             return Ok(step);
         }
         self.phase = Phase::Unsubmitted;

@@ -221,7 +221,7 @@ fn refused(call: Call, refusal: Refusal, options: &Options) -> Result<Finding, S
         }
         // Not every region has every call.
         (Call::Settings | Call::Availability, 404 | 405 | 501) => {
-            Finding::doubtful(subject, format!("not told: status {}", refusal.status))
+            Finding::doubtful(subject, format!("unknown: status {}", refusal.status))
         }
         _ => return Err(refusal.into()),
     })

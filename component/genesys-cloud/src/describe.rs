@@ -320,10 +320,7 @@ impl Unlisted {
         let failure: Failure = match self {
             Unlisted::Many(all) if named >= all => return None,
             Unlisted::Many(all) => Failure {
-                message: format!(
-                    "{} of its {all} recordings are not handed over",
-                    all - named
-                ),
+                message: format!("{} of its {all} recordings were not returned", all - named),
                 ..by_state("")
             },
             other => other.unknown(),
@@ -339,13 +336,13 @@ impl Unlisted {
         match self {
             Unlisted::Unreadable | Unlisted::Many(_) => failure(
                 UNREADABLE,
-                "the metadata of its recordings cannot be read: whether it lacks one is not known"
+                "the metadata of its recordings cannot be read: a recording may be missing"
                     .to_owned(),
             ),
             Unlisted::TooLarge(limit) => failure(
                 TOO_LARGE,
                 format!(
-                    "the metadata of its recordings have more than {limit} bytes: whether it lacks one is not known"
+                    "the metadata of its recordings have more than {limit} bytes: a recording may be missing"
                 ),
             ),
         }

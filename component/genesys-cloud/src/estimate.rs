@@ -124,7 +124,7 @@ impl Estimate {
         let Some(hits) = page.total_hits.or(self.hits.and(self.recorded)) else {
             let mut step = Step::then(self.done());
             step.warn(format!(
-                "the vendor tells no count for {}: what an export takes is unknown",
+                "the vendor has no count for {}; no estimate is possible",
                 iso(self.from)
             ));
             return Ok(step);

@@ -72,7 +72,7 @@ impl Orphans {
             Event::Response(Err(RequestError::TooLarge(limit))) => {
                 if !self.paging.shrink(recording::ORPHANS) {
                     step.warn(format!(
-                        "recording number {} without a conversation is told of in more than {limit} bytes: it is left out",
+                        "recording number {} without a conversation is left out: the data about it exceed {limit} bytes",
                         self.paging.offset(recording::ORPHANS) + 1
                     ));
                     self.paging.next(recording::ORPHANS);
@@ -113,7 +113,7 @@ impl Orphans {
         let last = none || page >= listing.page_count.unwrap_or(0);
         if listing.unusable > 0 {
             step.warn(format!(
-                "{} recordings without a conversation are left out: what is told of them cannot be read",
+                "{} recordings without a conversation are left out: the data about them cannot be read",
                 listing.unusable
             ));
         }
@@ -151,7 +151,7 @@ impl Orphans {
 /// Hands over an orphan as a conversation of its own.
 fn hand_over(orphan: recording::Orphan, made: Timestamp, mode: Mode, step: &mut Step) {
     let Some(id) = api::id(orphan.id) else {
-        let text = "a recording without a conversation is left out: its id is none";
+        let text = "a recording without a conversation is left out: it has an invalid id";
         step.warn(text.to_owned());
         return;
     };

@@ -80,7 +80,7 @@ pub(crate) fn by_state(state: &str) -> Failure {
         "ERROR" => ("vendor-error", "the vendor failed to keep it"),
         _ => (
             "left-out",
-            "it is there, say its metadata, but nothing is handed over: it is sensitive (recording:recording:viewSensitiveData), or hidden from this client",
+            "its metadata say that it is available, but the vendor returned no file: it is sensitive (recording:recording:viewSensitiveData), or hidden from this client",
         ),
     };
     failure(code, message.to_owned())

@@ -83,7 +83,7 @@ fn settled(row: &ConversationRow, mode: Mode, now: Timestamp) -> Option<OutcomeR
     let ended = conversation.end.is_some();
     match mode {
         _ if row.began == Began::Unknown => Some(OutcomeResult::Unreadable(
-            "its row tells neither when it began nor when anything in it did".to_owned(),
+            "its row has no start time, and neither does any segment in it".to_owned(),
         )),
         Mode::MetadataOnly if !ended && now.saturating_sub(conversation.start) >= DAY => {
             Some(only_metadata())

@@ -100,10 +100,9 @@ impl Lost {
             // It was listed: it may be found again.
             Lost::Refused(404) => failure(NOT_FOUND, "status 404".to_owned()),
             Lost::Refused(status) => failure("refused", format!("status {status}")),
-            Lost::TooLarge(limit) => failure(
-                TOO_LARGE,
-                format!("what the vendor tells of it has more than {limit} bytes"),
-            ),
+            Lost::TooLarge(limit) => {
+                failure(TOO_LARGE, format!("the data about it exceed {limit} bytes"))
+            }
             Lost::Unreadable => failure(UNREADABLE, "its links cannot be read".to_owned()),
         }
     }

@@ -95,7 +95,7 @@ impl Restore {
             Event::Refresh(_) => return Ok(step),
             Event::Response(Err(RequestError::TooLarge(limit))) => {
                 let text =
-                    format!("a recording is not restored: more than {limit} bytes are told of it");
+                    format!("a recording is not restored: the data about it exceed {limit} bytes");
                 step.warn(text);
                 self.dates = None;
                 self.rest.pop();

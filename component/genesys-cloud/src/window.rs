@@ -213,7 +213,7 @@ impl Window {
         }
         let mut step = Step::then(self.done());
         step.warn(format!(
-            "the row of conversation number {} of {}, in the order of their beginnings, has more than {limit} bytes by itself: it is left out",
+            "the row of conversation number {} of {}, in the order of their start, has more than {limit} bytes by itself: it is left out",
             offset + 1,
             self.interval()
         ));
@@ -252,7 +252,7 @@ impl Window {
         let missing = self.hits.unwrap_or_default().saturating_sub(tally.rows);
         if missing > 0 {
             step.warn(format!(
-                "the vendor counts {} conversations in {} and its pages brought {}: {missing} are missing",
+                "the vendor counts {} conversations in {} and its pages returned {}: {missing} are missing",
                 self.hits.unwrap_or_default(),
                 self.interval(),
                 tally.rows

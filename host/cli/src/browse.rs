@@ -24,7 +24,7 @@ pub(super) struct Browse {
     /// repeated.
     #[arg(long, value_name = "NAME[:PORT]")]
     host: Vec<String>,
-    /// A file of tokens, one line `name token` for each person; the name stands in the log of accesses.
+    /// A file of tokens, one line `name token` for each person; the name appears in the access log.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// Bring the index up to date, print its time and size, and end.
@@ -69,7 +69,7 @@ impl Browse {
             });
         }
         let (access, log) = opened.access()?;
-        println!("log of accesses: {}", log.display());
+        println!("access log: {}", log.display());
         println!("open http://{address}/ in a browser; Ctrl-C ends it");
         let guard = Guard::new(address, self.host, tokens);
         let page = Arc::new(Page::new(opened.archive, opened.index, guard, access));

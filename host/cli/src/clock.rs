@@ -123,7 +123,10 @@ async fn read(client: &reqwest::Client, url: &Url) -> anyhow::Result<Reading> {
     let body = answer.bytes().await?;
     let trip = asked.elapsed();
     let report: ClockReport = serde_json::from_slice(&body)?;
-    anyhow::ensure!(report.speed > 0.0, "its time stands still");
+    anyhow::ensure!(
+        report.speed > 0.0,
+        "the simulator's clock is stopped (speed 0)"
+    );
     Ok(Reading {
         report,
         asked,

@@ -42,7 +42,7 @@ impl Decrypt {
             (true, None) if self.inputs.len() == 1 => {
                 return spawn_blocking(move || stream(&identities)).await?;
             }
-            (true, _) => usage("`-` stands alone, without `--to`"),
+            (true, _) => usage("`-` cannot be combined with `--to` or with other files"),
             (false, None) => usage("`--to FOLDER` is missing"),
             (false, Some(to)) => to,
         };

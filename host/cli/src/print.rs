@@ -59,7 +59,7 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     counts(&summary.miscounted);
     for (sink, lacking) in &summary.lacking {
         told!(
-            "  {sink} lacks {lacking} conversations that neither another sink nor the source has any more"
+            "  {sink}: {lacking} conversations are missing and exist neither in another sink nor at the source"
         );
     }
     if let Some(reason) = &summary.ended_early {
@@ -190,7 +190,7 @@ pub(super) fn report(name: &str, report: &Report) {
     }
     if report.without_claims > 0 {
         told!(
-            "  {} receipts are of version 1, which does not tell what interval it is part of",
+            "  {} receipts are of version 1, which has no interval",
             report.without_claims
         );
     }
@@ -240,7 +240,7 @@ fn claims(coverage: &Coverage) -> String {
     let until = coverage.until.map_or_else(|| "..".to_owned(), day);
     let searched = match (coverage.searched_at, coverage.searched_until) {
         (Some(at), Some(until)) => format!("searched up to {}, last at {at:.0}", day(until)),
-        _ => "when it was searched is not told".to_owned(),
+        _ => "search time unknown".to_owned(),
     };
     format!("claims {} to {until} ({searched})", day(coverage.from))
 }
@@ -304,13 +304,13 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     }
     for (sink, behind) in &status.behind {
         told!(
-            "  {sink}: {} conversations are not filed in it, {} artifacts not brought to it",
+            "  {sink}: {} conversations are not filed, {} artifacts not delivered",
             behind.conversations,
             behind.artifacts
         );
     }
     for (sink, lacking) in &status.lacking {
-        told!("  {sink}: lacks {lacking} conversations that others have");
+        told!("  {sink}: {lacking} conversations are missing that other sinks have");
     }
     if status.live > 0 {
         told!(
@@ -349,7 +349,7 @@ pub(super) fn month(month: &Month) {
     );
 }
 
-/// Prints what an export will take.
+/// Prints the size, requests and duration of an export.
 pub(super) fn plan(name: &str, plan: &Plan) {
     /// The longest bar.
     const BAR: f64 = 24.0;
@@ -388,13 +388,11 @@ pub(super) fn plan(name: &str, plan: &Plan) {
     match plan.unknown_days {
         0 if plan.total.conversations == 0 => told!("  {NOTHING}"),
         0 => {}
-        days => told!(
-            "  for {days} days the source gives no count: they are unknown, and not in the total"
-        ),
+        days => told!("  the source has no count for {days} days; they are not in the total"),
     }
     let sample = &plan.sample;
     let error = plan.bytes_error.map_or_else(
-        || "the sample is too small to tell how exact they are".to_owned(),
+        || "the sample is too small to estimate the error".to_owned(),
         |error| format!("bytes within {} (95 % confidence interval)", bytes(error)),
     );
     told!(

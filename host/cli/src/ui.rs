@@ -24,7 +24,7 @@ const SINK: &str = "--ui-sink";
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "In a browser")]
 pub(super) struct Ui {
-    /// Show the archive and how the run goes in a browser, for as long as it goes on.
+    /// Show the archive and how the run goes in a browser, while it runs.
     #[arg(
         long,
         value_name = "ADDRESS:PORT",

@@ -53,7 +53,7 @@ pub(super) struct Server {
     /// The region of the bucket.
     #[arg(long, value_name = "REGION", conflicts_with = "config")]
     region: Option<String>,
-    /// The bucket stands in the path of URLs and not in the host name.
+    /// URLs have the bucket in the path and not in the host name.
     #[arg(long, conflicts_with = "config")]
     path_style: bool,
 }

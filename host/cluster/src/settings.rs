@@ -83,7 +83,7 @@ impl Settings {
             }
         }
         if self.servers.is_empty() {
-            return wrong("servers", "there is none; name all of them".to_owned());
+            return wrong("servers", "is empty; name all servers".to_owned());
         }
         for (number, server) in self.servers.iter().enumerate() {
             // An address may hold a password: it is not repeated.

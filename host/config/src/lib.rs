@@ -253,7 +253,7 @@ impl Config {
             sources.insert(name, source);
         }
         if sources.is_empty() {
-            return Err(key("sources", "there is none; add one"));
+            return Err(key("sources", "is empty; add one"));
         }
         let mut sinks = BTreeMap::new();
         for (name, value) in raw.sinks {

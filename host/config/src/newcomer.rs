@@ -107,12 +107,12 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
         (
             at("auth/client_secret"),
             json!(77),
-            "sources.calls.auth.client_secret: is the number that stands there",
+            "sources.calls.auth.client_secret: is a number (not shown)",
         ),
         (
             at("auth/client_secret"),
             json!("${SECRET}"),
-            "sources.calls.auth.client_secret: looks like a reference",
+            "sources.calls.auth.client_secret: looks like a secret reference",
         ),
         (
             at("auth/token_url"),

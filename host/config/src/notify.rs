@@ -183,7 +183,7 @@ impl NotifierConfig {
             NotifierConfig::Exec { on, .. } | NotifierConfig::Webhook { on, .. }
                 if on.is_empty() =>
             {
-                let reason = "names no occasion, so nothing would be sent; leave it out to be told of all of them";
+                let reason = "names no occasion, so nothing would be sent; leave it out to be notified of all";
                 Err(key(format!("{at}.on"), reason))
             }
             _ => Ok(()),

@@ -77,7 +77,7 @@ pub fn resolve(
     else {
         if is_near_reference(value) {
             return Err(fail(
-                "looks like a reference to a secret, and is none; write SECRET[backend.key], and the backend under `secret:`"
+                "looks like a secret reference but is not one; write SECRET[backend.key], and the backend under `secret:`"
                     .to_owned(),
             ));
         }

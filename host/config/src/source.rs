@@ -244,7 +244,7 @@ pub(super) fn source(
     if value.get(INTERVAL).is_some() {
         return Err(key(
             format!("{at}.{INTERVAL}"),
-            format!("stands among the options: `{at}.options.{INTERVAL}`"),
+            format!("belongs in the options: `{at}.options.{INTERVAL}`"),
         ));
     }
     let raw: RawSource = parse(&at, value)?;
@@ -374,7 +374,7 @@ pub(super) fn no_user(url: &str) -> Result<(), String> {
     let parsed = url::Url::parse(&url.replacen("://*.", "://any.", 1));
     match parsed {
         Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => Err(format!(
-            "the URL of {} holds a user or a password; credentials have their place in `auth`",
+            "the URL of {} holds a user or a password; put credentials only into `auth`",
             parsed.host_str().unwrap_or_default()
         )),
         _ => Ok(()),

@@ -195,7 +195,7 @@ fn twice(path: &str, at: Position, first: Option<u64>) -> SyntaxError {
     let first = first.map_or(String::new(), |line| format!(", first in line {line}"));
     SyntaxError {
         at: Some(at),
-        reason: format!("{path}: this key stands here twice{first}; remove one of them"),
+        reason: format!("{path}: duplicate key{first}; remove one of them"),
     }
 }
 

@@ -57,9 +57,10 @@ fn must(expected: &str) -> &str {
 fn given_as(given: &str, shown: bool) -> String {
     let (kind, value) = given.split_once(' ').unwrap_or((given, ""));
     let kind = match kind {
-        "string" => "the text",
-        "integer" | "floating" => "the number",
-        "boolean" => "the value",
+        "string" => "text",
+        "integer" | "floating" => "number",
+        "boolean" if !shown => return "is true or false".to_owned(),
+        "boolean" => "value",
         "map" | "struct" => return "is a table".to_owned(),
         "sequence" => return "is a list".to_owned(),
         "unit" | "null" | "Option" => return "is empty".to_owned(),
@@ -67,8 +68,8 @@ fn given_as(given: &str, shown: bool) -> String {
     };
     let value = value.trim_start_matches("point ").trim_matches('`');
     match shown {
-        true => format!("is {kind} {}", value.replace('"', "`")),
-        false => format!("is {kind} that stands there"),
+        true => format!("is the {kind} {}", value.replace('"', "`")),
+        false => format!("is a {kind} (not shown)"),
     }
 }
 
@@ -154,7 +155,9 @@ mod tests {
             assert_eq!(worded(&error.to_string(), true), message);
         }
         let hidden = worded("invalid type: integer `77`, expected a string", false);
-        assert_eq!(hidden, "is the number that stands there; it must be a text");
+        assert_eq!(hidden, "is a number (not shown); it must be a text");
+        let hidden = worded("invalid type: boolean `true`, expected a string", false);
+        assert_eq!(hidden, "is true or false; it must be a text");
         assert!(!is_shown("sources.calls.auth.client_secret") && is_shown("sinks.lake.path"));
     }
 }

@@ -1,4 +1,4 @@
-//! Estimates what an export will take: conversations, recordings, bytes, requests and time, day by day.
+//! Estimates the size, requests and duration of an export, day by day.
 //!
 //! The source counts; a few conversations are fetched as far as their links, and the files behind
 //! those are measured, not moved. Estimates from this sample are given with their error.
@@ -29,7 +29,7 @@ const FILES: usize = 8;
 /// How far, in standard errors, the true value is from the estimate in 19 cases of 20.
 const SURE: f64 = 1.96;
 
-/// The estimate of what an export will take.
+/// The estimate of the size, requests and duration of an export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// Day by day, days without conversations left out.

@@ -356,7 +356,7 @@ impl Check<'_> {
         for key in std::mem::take(&mut self.not_filed) {
             // What was filed since has a receipt now, and is there all the same.
             if one(self.store, &key).await?.is_none() {
-                let detail = "stored, not filed yet, and gone; once it is filed, `run --repair` brings it again";
+                let detail = "stored but not filed yet, and now missing; once it is filed, `run --repair` restores it";
                 self.report.findings.push(Finding {
                     difference: Difference::Missing,
                     key,

@@ -52,16 +52,14 @@ pub enum OriginError {
     #[error("not an absolute http or https URL")]
     Malformed,
     /// A user or a password in the URL.
-    #[error(
-        "the URL of {0} holds a user or a password; credentials have their place in `auth` alone"
-    )]
+    #[error("the URL of {0} holds a user or a password; put credentials only into `auth`")]
     UserInfo(String),
     /// Plain HTTP to another machine.
     #[error("{0} is not https")]
     Insecure(String),
     /// The operator's list does not have the origin.
     #[error(
-        "{origin} is not an origin that this run may reach; add it to `{key}` of the source (a name with `*` stands for media alone)"
+        "{origin} is not an origin that this run may reach; add it to `{key}` of the source (names with `*` apply to media only)"
     )]
     Origin {
         /// The origin.
@@ -80,7 +78,7 @@ pub enum OriginError {
     )]
     UnnamedMedia(String),
     /// An address inside the network.
-    #[error("{0} is a private address; set `allow_private_addresses: true` if that is meant")]
+    #[error("{0} is a private address; set `allow_private_addresses: true` if intended")]
     Private(String),
 }
 

@@ -30,7 +30,7 @@ impl Resolve for PublicDnsResolver {
                 .collect();
             if public.is_empty() {
                 return Err(format!(
-                    "{} has private addresses alone; set `allow_private_addresses: true` if that is meant",
+                    "{} resolves only to private addresses; set `allow_private_addresses: true` if intended",
                     name.as_str()
                 )
                 .into());

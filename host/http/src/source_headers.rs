@@ -52,7 +52,7 @@ fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
 pub fn unsendable(headers: &[(String, String)]) -> Option<String> {
     if let Some((name, _)) = headers.iter().find(|(name, _)| is_smuggling(name)) {
         return Some(format!(
-            "the source gives a header `{}`, which is the host's alone",
+            "the source gives a header `{}`, which only the host may set",
             printable(name)
         ));
     }

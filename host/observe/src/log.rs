@@ -151,7 +151,7 @@ fn text(event: &Event) -> String {
         },
         Event::SinkUnavailable { sink } => format!("sink {sink} is unavailable"),
         Event::SinkAvailable { sink, backlog } => {
-            format!("sink {sink} is available again and lacks {backlog} artifacts")
+            format!("sink {sink} is available again; {backlog} artifacts are missing")
         }
         Event::SegmentFiled {
             sink,

@@ -46,7 +46,7 @@ pub enum PageError {
     #[error(transparent)]
     Sink(#[from] recording_host_sink::SinkError),
     /// The index has an error.
-    #[error("the index: {0}; remove its file, and it is made anew")]
+    #[error("the index: {0}; remove its file, and it is rebuilt")]
     Index(#[from] rusqlite::Error),
     /// An object is not there.
     #[error("{0} is not there; verify the archive")]

@@ -102,6 +102,6 @@ pub(crate) async fn verify(
     Ok(FileVerdict {
         good: true,
         title: "The file is what the receipt says, byte for byte".to_owned(),
-        detail: format!("Read anew just now: {length} bytes, SHA-256 {found}."),
+        detail: format!("Read again just now: {length} bytes, SHA-256 {found}."),
     })
 }

@@ -98,7 +98,7 @@ impl S3 {
                 .map(
                     |reason| match code.starts_with("ExpiredToken") && self.renewed.is_some() {
                         true => (
-                            format!("{code}: the credentials have expired; they are fetched anew"),
+                            format!("{code}: the credentials have expired; they are fetched again"),
                             true,
                         ),
                         false => (reason, false),
@@ -232,7 +232,7 @@ fn of_setting(code: &str, said: &str) -> Option<String> {
 fn of_request(code: &str, said: &str) -> Option<(String, bool)> {
     Some(match code {
         "InvalidObjectState" => (
-            "the object lies in an archive class and cannot be read; restore it first".into(),
+            "the object is in an archive storage class and cannot be read; restore it first".into(),
             false,
         ),
         "EntityTooLarge" => (

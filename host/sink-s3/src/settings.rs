@@ -21,7 +21,7 @@ pub struct S3SinkConfig {
     pub region: Option<String>,
     /// The URL of a server other than AWS.
     pub endpoint: Option<String>,
-    /// True if the bucket stands in the path and not in the host name.
+    /// True if URLs have the bucket in the path and not in the host name.
     pub path_style: bool,
     /// Who writes.
     pub identity: Identity,

@@ -183,7 +183,7 @@ impl Http {
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
             let mut value = HeaderValue::from_str(value.expose_secret())
-                .map_err(|_| failure(format!("the header {name} has a value that is none")))?;
+                .map_err(|_| failure(format!("the header {name} has an invalid value")))?;
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }

@@ -105,7 +105,7 @@ impl Queue {
             let text = json(&outcome)?;
             let links = tx.execute(
                 "UPDATE artifact SET status = 'failed', code = 'no-link',
-                 message = 'the source gave no fresh link' WHERE status = 'pending'
+                 message = 'the source returned no new link' WHERE status = 'pending'
                  AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
                 [],
             )?;
@@ -239,8 +239,7 @@ impl Ready {
             )?
             .query_row([&self.id], |row| row.get(0))?;
         Ok((came < announced).then(|| {
-            let message =
-                format!("the source said that there are {announced} files, and handed over {came}");
+            let message = format!("the source announced {announced} files and returned {came}");
             ("fewer-than-announced".to_owned(), message)
         }))
     }

@@ -40,7 +40,7 @@ pub enum QueueError {
     },
     /// An earlier version of this program has written it, and nobody has run the export since.
     #[error(
-        "the queue {0} was written by an earlier version of this program; `run` brings it up to date and leaves a copy beside it"
+        "the queue {0} was written by an earlier version of this program; `run` upgrades it and keeps a copy beside it"
     )]
     NotMigrated(String),
     /// The disk has no room.

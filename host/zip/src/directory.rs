@@ -186,7 +186,7 @@ pub(super) fn read(file: &File, end: &End, limits: &Limits) -> Result<Vec<Header
     if count != end.entries && (end.exact || count & 0xffff != end.entries) {
         let told = end.entries;
         return Err(broken(format!(
-            "its end record counts {told} entries, and its directory has {count}"
+            "its end record says {told} entries, but its directory has {count}"
         )));
     }
     Ok(headers)

@@ -97,7 +97,7 @@ impl Archive {
                 collect(value, index, DEEP, &mut listed);
             }
             if listed.is_full() {
-                let reason = format!("it tells of more than {RECORDINGS} recordings");
+                let reason = format!("it lists more than {RECORDINGS} recordings");
                 let error = EntryError::Damaged(reason);
                 listed.unreadable.push((entry.name.clone(), error));
             }

@@ -1,4 +1,4 @@
-//! Before an export from a bucket: whether it would work, and what it will take.
+//! Before an export from a bucket: whether it would work, and its size, requests and duration.
 
 use genesys_simulator::Settings;
 use serde_json::{Value, json};

@@ -417,10 +417,7 @@ async fn fewer_artifacts_than_announced_are_a_loss_that_may_pass() {
     assert_eq!(completed["c1"].outcome.word(), "partial");
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert_eq!(losses[0].0, "fewer-than-announced");
-    assert!(
-        losses[0].1.contains("2 files, and handed over 1"),
-        "{losses:?}"
-    );
+    assert!(losses[0].1.contains("2 files and returned 1"), "{losses:?}");
     assert_eq!(completed["c2"].outcome, Outcome::Stored);
 }
 

@@ -91,7 +91,7 @@ faults! {
     cut: Cut,
     /// Media: more bytes are announced than sent, or fewer than asked for.
     wrong_length: WrongLength,
-    /// Media: a complete answer, of a file that lacks its end.
+    /// Media: a complete answer with a truncated file.
     truncated: Truncated,
     /// Media: one byte is wrong.
     corrupted: Corrupted,
@@ -99,7 +99,7 @@ faults! {
     lost_job: LostJob,
     /// Batch API: a job never completes.
     stuck_job: StuckJob,
-    /// Batch API: the count stands still for half of a job that takes twice its time.
+    /// Batch API: the count stalls for half of a job that takes twice its time.
     stalled_job: StalledJob,
     /// Batch API: the expected count grows again after all of it had been there.
     late_growth: LateGrowth,

@@ -100,7 +100,7 @@ impl Backfill {
             return;
         }
         step.warn(format!(
-            "the vendor counts {hits} conversations in {}/{} and an analytics job brought {brought}: the query searches once more",
+            "the vendor counts {hits} conversations in {}/{} and an analytics job returned {brought}: the query searches again",
             iso(range.start),
             iso(range.end)
         ));

@@ -57,11 +57,11 @@ impl Batch {
     /// smaller.
     pub(super) fn too_large(self, limit: u64, options: &Options) -> Step {
         let text = format!(
-            "the results of {} have more than {limit} bytes: each half of it is submitted by itself",
+            "the results of {} have more than {limit} bytes: each half is submitted separately",
             self.id
         );
         let divided = self.wanted().len() > 1;
-        let message = format!("what the batch API tells of it has more than {limit} bytes");
+        let message = format!("the data about it in the batch API exceed {limit} bytes");
         let mut step = self.divide(TOO_LARGE, message, options);
         if divided {
             step.inform(text);

@@ -207,7 +207,7 @@ fn what_the_vendor_counts_is_told_and_a_difference_is_warned_of() {
         notes.contains("2 rows of a page have no conversationId"),
         "{notes}"
     );
-    let missing = "the vendor counts 253 conversations in 2026-01-05T00:00:00.000Z/2026-01-06T00:00:00.000Z and its pages brought 250: 3 are missing";
+    let missing = "the vendor counts 253 conversations in 2026-01-05T00:00:00.000Z/2026-01-06T00:00:00.000Z and its pages returned 250: 3 are missing";
     assert!(notes.contains(missing), "{notes}");
 }
 
@@ -448,7 +448,7 @@ fn what_a_job_does_not_bring_is_searched_by_the_query() {
         .map(|one| one.id.as_str())
         .collect();
     assert_eq!(found.len(), 5);
-    assert!(notes(&drive).contains("an analytics job brought 3"));
+    assert!(notes(&drive).contains("an analytics job returned 3"));
     // Reported once, by the search that found them all.
     let counts = counted(&drive);
     assert_eq!((counts.len(), counts[0].conversations), (1, 5));

@@ -77,7 +77,7 @@ fn a_row_that_is_too_large_by_itself_is_named_and_counted_and_the_rest_is_found(
     assert!(
         notes
             .iter()
-            .any(|note| note.contains("brought 299: 1 are missing")),
+            .any(|note| note.contains("returned 299: 1 are missing")),
         "{notes:?}"
     );
     let count = drive.updates.iter().find_map(|update| match update {
@@ -362,7 +362,7 @@ fn an_estimate_without_a_count_is_unknown_and_not_nothing() {
     });
     assert!(drive.updates.is_empty(), "{:?}", drive.updates);
     let notes: Vec<&str> = drive.notes.iter().map(|note| note.text.as_str()).collect();
-    assert!(notes[0].contains("tells no count"), "{notes:?}");
+    assert!(notes[0].contains("has no count"), "{notes:?}");
 }
 
 #[test]

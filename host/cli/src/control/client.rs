@@ -81,7 +81,7 @@ mod elsewhere {
     impl Client {
         pub(in crate::control) async fn connect(_: &Path) -> anyhow::Result<Self> {
             anyhow::bail!(
-                "a run is steered by a Unix socket, which this system lacks; use `status`, and stop it with Ctrl-C"
+                "`control` needs Unix sockets, which this system does not have; use `status`, and stop the run with Ctrl-C"
             )
         }
 

@@ -150,7 +150,7 @@ fn of_outcome(fetched: &Work, conversation: &str, result: &Reported) -> Option<S
             let count = of_it.count();
             (count != told.artifacts as usize).then(|| {
                 format!(
-                    "the outcome of the conversation {} reports {} artifacts, but {count} were handed over",
+                    "the outcome of the conversation {} reports {} artifacts, but {count} were returned",
                     printable(conversation),
                     told.artifacts
                 )
@@ -163,7 +163,7 @@ fn of_outcome(fetched: &Work, conversation: &str, result: &Reported) -> Option<S
                 .any(|artifact| artifact.key == ArtifactKey::Bundle(id.clone()));
             (!is_there).then(|| {
                 format!(
-                    "the outcome of the conversation {} names the bundle {}, which was not handed over",
+                    "the outcome of the conversation {} names the bundle {}, which was not returned",
                     printable(conversation),
                     printable(id)
                 )
@@ -184,7 +184,7 @@ pub(super) fn of_refresh(before: &[Artifact], again: &[Artifact]) -> Vec<String>
         .filter(|artifact| !new.contains(&artifact.key.to_text()));
     let lost = lost.map(|artifact| {
         format!(
-            "the artifact {} is not handed over again by a `refresh`, so that a link that has expired is never renewed",
+            "the artifact {} is not returned again by a `refresh`, so that a link that has expired is never renewed",
             show::key(&artifact.key)
         )
     });
@@ -193,7 +193,7 @@ pub(super) fn of_refresh(before: &[Artifact], again: &[Artifact]) -> Vec<String>
         .filter(|artifact| !old.contains(&artifact.key.to_text()));
     let other = other.map(|artifact| {
         format!(
-            "a `refresh` hands over the artifact {}, which it was not asked for: a key never changes",
+            "a `refresh` returns the artifact {}, which it was not asked for: a key never changes",
             show::key(&artifact.key)
         )
     });

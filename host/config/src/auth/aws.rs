@@ -96,7 +96,7 @@ mod tests {
             ),
             (
                 json!({ "region": 7 }),
-                "sources.calls.auth.region: is the number that stands there; it must be a text",
+                "sources.calls.auth.region: is a number (not shown); it must be a text",
             ),
         ] {
             let error = read(value).unwrap_err().to_string();

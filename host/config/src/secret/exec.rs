@@ -28,7 +28,7 @@ pub(super) enum ExecError {
     #[error("the backend's `command` is empty; give a program and its arguments as a list")]
     Empty,
     /// The command does not ask for a key.
-    #[error("no argument of the backend's `command` holds `{{key}}`, which stands for the key")]
+    #[error("no argument of the backend's `command` contains the placeholder `{{key}}`")]
     Keyless,
     /// It cannot be run.
     #[error("`{program}` cannot be run: {source}")]

@@ -35,7 +35,7 @@ pub(super) struct Keys {
     /// The URL of a server other than AWS.
     #[schemars(example = &"https://minio.example.com:9000")]
     endpoint: Option<String>,
-    /// True if the bucket stands in the path of URLs and not in the host name.
+    /// True if URLs have the bucket in the path and not in the host name.
     #[serde(default)]
     path_style: bool,
     /// Who writes; AWS' default chain if left out (environment, profile, web identity, container, instance).

@@ -32,26 +32,29 @@ fn a_key_that_stands_twice_is_refused_at_any_depth_and_in_any_style() {
         [
             (
                 "a: 1\nb: 2\na: 3\n",
-                "config.yaml:3:1: a: this key stands here twice, first in line 1",
+                "config.yaml:3:1: a: duplicate key, first in line 1",
             ),
             (
                 "sinks:\n  lake:\n    path: a\n    mode: \"0640\"\n    path: b\n",
-                "config.yaml:5:5: sinks.lake.path: this key stands here twice, first in line 3",
+                "config.yaml:5:5: sinks.lake.path: duplicate key, first in line 3",
             ),
             (
                 "sinks: { lake: { path: a, path: b } }",
-                "config.yaml:1:27: sinks.lake.path: this key stands here twice, first in line 1",
+                "config.yaml:1:27: sinks.lake.path: duplicate key, first in line 1",
             ),
             (
                 "{\"sinks\": {\"lake\": {\"when\": [{\"a\": 1,\n \"a\": 2}]}}}",
-                "config.yaml:2:2: sinks.lake.when[0].a: this key stands here twice",
+                "config.yaml:2:2: sinks.lake.when[0].a: duplicate key",
             ),
             // As a text both are the same.
-            ("1: a\n\"1\": b\n", "config.yaml:2:1: 1: this key"),
-            ("\"a\\x62\": 1\nab: 2\n", "config.yaml:2:1: ab: this key"),
+            ("1: a\n\"1\": b\n", "config.yaml:2:1: 1: duplicate key"),
+            (
+                "\"a\\x62\": 1\nab: 2\n",
+                "config.yaml:2:1: ab: duplicate key",
+            ),
             (
                 "a: &x { b: 1 }\nc: *x\na: *x\n",
-                "config.yaml:3:1: a: this key",
+                "config.yaml:3:1: a: duplicate key",
             ),
         ],
     );

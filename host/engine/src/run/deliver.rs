@@ -384,7 +384,7 @@ impl Engine {
             backlog,
         });
         self.warn(&format!(
-            "sink {name} is back; it lacks {backlog} artifacts, which are fetched once more"
+            "sink {name} is available again; its {backlog} missing artifacts are fetched again"
         ));
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The answers of a pipeline without running: how far it is, what it will take, and whether its archive is
-//! complete.
+//! The answers of a pipeline without running: how far it is, the size, requests and duration of its export,
+//! and whether its archive is complete.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Pipeline {
         Ok(losses.map(loss).collect())
     }
 
-    /// Says what the export will take. No media are moved and nothing is written.
+    /// Estimates the size, requests and duration of the export. No media are moved and nothing is written.
     ///
     /// # Errors
     /// [`Error`] if the source cannot be asked.

@@ -224,7 +224,7 @@ impl Engine {
         };
         if lacking > 0 {
             self.warn(&format!(
-                "sink {} {why}: {lacking} conversations that others have are looked through; those that it takes are copied from another sink where one has them in the same form, and otherwise requested once more",
+                "sink {} {why}: {lacking} conversations from other sinks are checked; those it takes are copied from a sink that has them in the same form, otherwise requested again",
                 binding.name
             ));
         }
@@ -350,13 +350,13 @@ fn refusal(binding: &SinkBinding, before: Option<&KnownSink>, marker: Option<Str
     let name = &binding.name;
     let reason = match (before.and_then(|before| before.marker.as_ref()), marker) {
         (Some(_), None) => format!(
-            "this is not the archive that the export was filed in: it has no marker, so it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+            "this is not the archive that the export was filed in: it has no marker, so it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with `run --refill {name}`"
         ),
         (None, None) => format!(
-            "the export was filed in this sink, and it has no receipt of it: it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+            "the export was filed in this sink, and it has no receipt of it: it was moved, emptied, or is not mounted; correct the sink's configuration, or fill it with `run --refill {name}`"
         ),
         (_, Some(there)) => format!(
-            "this is not the archive that the export was filed in: it is `{there}`; correct the sink's configuration, or fill it with all that it lacks by `run --refill {name}`"
+            "this is not the archive that the export was filed in: it is `{there}`; correct the sink's configuration, or fill it with `run --refill {name}`"
         ),
     };
     SinkError {

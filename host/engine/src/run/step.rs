@@ -158,7 +158,7 @@ impl Engine {
         let lost = in_flight.links.done(id).into_iter();
         let lost: Vec<ArtifactResult> = lost
             .map(|artifact| {
-                ArtifactResult::failed(artifact, "no-link", "the source gave no fresh link")
+                ArtifactResult::failed(artifact, "no-link", "the source returned no new link")
             })
             .collect();
         if !lost.is_empty() {
@@ -181,9 +181,7 @@ impl Engine {
     fn tell_of_return(&self, is_back: bool, now: u64, in_flight: &mut InFlight) {
         if is_back && let Some(lasted) = in_flight.splits.outage_over(now) {
             let seconds = lasted / 1000;
-            self.warn(&format!(
-                "the source is back: nothing had come of it for {seconds} s"
-            ));
+            self.warn(&format!("the source is available again after {seconds} s"));
         }
     }
 
@@ -208,7 +206,7 @@ impl Engine {
                         self.warn(&format!("{}: {text}; retrying", split.kind));
                     } else if let Some(lasts) = lasts {
                         self.warn(&format!(
-                            "{}: {text}; nothing has come of the source for {} minutes, retrying",
+                            "{}: {text}; the source has been unavailable for {} minutes, retrying",
                             split.kind,
                             lasts / 60_000
                         ));

@@ -84,7 +84,7 @@ impl Transfer {
                 ArchiveVerdict::Decided(delivery) => return Ok(delivery),
                 ArchiveVerdict::Doubtful(reason) if tried == DOWNLOADS => {
                     return Err(TransferError::Link(format!(
-                        "{DOWNLOADS} downloads of a zip brought different bytes, and none was sound; the last one: {reason}"
+                        "{DOWNLOADS} downloads of a zip returned different bytes, and none was intact; the last one: {reason}"
                     ))
                     .into());
                 }

@@ -155,7 +155,7 @@ impl Check<'_> {
     ) {
         let conversation = Some(entry.conversation_id.clone());
         if let Some(before) = compared.add(line, entry) {
-            let detail = format!("line {line}: the conversation stands in line {before} already");
+            let detail = format!("line {line}: the conversation is already in line {before}");
             self.named(reading, Difference::Repeated, conversation, detail);
         } else if entry.outcome() == Outcome::NoRecording && !entry.objects.is_empty() {
             let detail = format!("line {line}: it says no-recording, and names recordings");

@@ -58,7 +58,7 @@ pub enum TemplateError {
     )]
     Unknown(String),
     /// The extension is not at the end, or twice.
-    #[error("it must end with `.{{ext}}`, which stands nowhere else")]
+    #[error("it must end with `.{{ext}}`, and contain it nowhere else")]
     Extension,
     /// It has a character that not every store takes.
     #[error("`{0}` cannot stand in it; use letters, digits, `-`, `_`, `.`, `=` and `/`")]

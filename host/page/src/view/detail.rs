@@ -224,7 +224,7 @@ fn proof(detail: &Detail<'_>) -> Markup {
             div { @match detail.verdict {
                 None => {
                     b { "Not verified yet" }
-                    span.dim { "The file is hashed anew and compared with its receipt." }
+                    span.dim { "The file is hashed again and compared with its receipt." }
                 },
                 Some(verdict) => {
                     b { (if verdict.good { "✓ " } else { "✗ " }) (cut(&verdict.title, 200)) }

@@ -91,7 +91,7 @@ fn waits(source: &Source, state: &str, now: Instant) -> Markup {
     match state {
         _ if source.ended.is_some() => {}
         "paused" => waits.push("`control resume`: the run is paused".to_owned()),
-        "draining" => waits.push("what is under way: nothing more is begun".to_owned()),
+        "draining" => waits.push("work in progress to finish: the run is draining".to_owned()),
         _ => {}
     }
     if let Some((subject, done, total)) = source.examined {
@@ -170,7 +170,7 @@ fn sinks(source: &Source) -> Markup {
             thead { tr {
                 th scope="col" { "Sink" }
                 th scope="col" { "State" }
-                th.num scope="col" { "Files it lacks" }
+                th.num scope="col" { "Missing files" }
                 th.num scope="col" { "Conversations being filed" }
             } }
             tbody { @for (sink, artifacts) in &backlog.artifacts { tr {

@@ -88,7 +88,7 @@ fn totals(overview: &Overview) -> Markup {
             div { dt { "Conversations" } dd { (number(conversations)) } }
             div { dt { "Stored" } dd { (number(stored)) " " small { (format!("{share:.1} %")) } } }
             div { dt { "Nothing recorded" } dd { (number(empty)) } }
-            div { dt { "Recordings lacking" } dd { (number(lost)) } }
+            div { dt { "Missing recordings" } dd { (number(lost)) } }
             div { dt { "Files" } dd { (number(recordings)) " " small { (bytes(size)) } } }
             div { dt { "Days" } dd {
                 (number(filled.len() as u64)) " "
@@ -128,7 +128,7 @@ fn calendar(overview: &Overview, under_way: &UnderWay) -> Markup {
                     @if !under_way.is_empty() { span { i.c.never.soon {} "being exported" } }
                     span { i.c.wait {} "the source has more" }
                     span { "fewer " i.c.h1 {} i.c.h2 {} i.c.h3 {} i.c.h4 {} " more conversations" }
-                    span { i.c.h3.lost {} "recordings lacking" }
+                    span { i.c.h3.lost {} "missing recordings" }
                 }
             }
             div class=(if weeks.len() <= FEW { "cal few" } else { "cal" }) {
@@ -208,7 +208,7 @@ fn cell(
     let mut told = format!("{}: {all} conversations", told(number));
     if lost > 0 {
         class.push_str(" lost");
-        told.push_str(&format!(", {lost} with recordings lacking"));
+        told.push_str(&format!(", {lost} with missing recordings"));
     }
     if waiting > 0 {
         class.push_str(" wait");
@@ -227,8 +227,8 @@ fn losses(overview: &Overview) -> Markup {
         .map_or(1, |loss| loss.conversations.max(1));
     html! {
         section.card id="losses" aria-labelledby="lost" {
-            header { h2 id="lost" { "Recordings lacking, by reason" } }
-            @if overview.losses.is_empty() { div.in { p { "None is lacking." } } } @else {
+            header { h2 id="lost" { "Missing recordings, by reason" } }
+            @if overview.losses.is_empty() { div.in { p { "None missing." } } } @else {
                 table.list {
                     thead { tr {
                         th scope="col" { "Code" }

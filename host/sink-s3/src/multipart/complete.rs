@@ -101,7 +101,8 @@ impl S3 {
                     return Err(Stopped::Abort(self.refused(key, &there, info)));
                 }
                 _ if exists => {
-                    let reason = "somebody else has put the object meanwhile; try again to compare";
+                    let reason =
+                        "another writer has put the object in the meantime; try again to compare";
                     return Err(Stopped::Abort(self.failure(key, reason, true)));
                 }
                 _ => {}

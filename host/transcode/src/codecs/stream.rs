@@ -177,12 +177,12 @@ impl Stream {
         if let Some(told) = self.told
             && told != self.decoded
         {
-            let reason = format!("it has {} samples, and tells of {told}", self.decoded);
+            let reason = format!("it has {} samples but announces {told}", self.decoded);
             return Err(TranscodeError::Damaged(reason));
         }
         match self.decoder.finalize().verify_ok {
             Some(false) => {
-                let reason = "its samples do not have the digest that it tells";
+                let reason = "its samples do not match its digest";
                 Err(TranscodeError::Damaged(reason.to_owned()))
             }
             _ => Ok(()),

@@ -191,7 +191,7 @@ async fn jobs_that_come_to_nothing_are_submitted_again_and_in_the_end_the_query_
             drive
                 .notes
                 .iter()
-                .any(|note| note.text.contains("the query is asked"))
+                .any(|note| note.text.contains("the query is used"))
         );
 
         let mut center = Harness::start(settings("1")).await;

@@ -307,7 +307,7 @@ impl Transfer {
         if plan.holders.is_empty() {
             let bundle = key.to_text().replace('\n', " ");
             let reason = format!(
-                "bundle {}: nobody is known to own its files",
+                "bundle {}: its files cannot be assigned to conversations",
                 printable(&bundle)
             );
             return Err(TransferError::Link(reason));

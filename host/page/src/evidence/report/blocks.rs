@@ -52,7 +52,7 @@ impl Report {
     fn summary(&self) -> Vec<Block> {
         let verdict = match self.found {
             0 => format!(
-                "All is as the receipts say: {} files were read anew and hashed, and each is what its receipt says, \
+                "All is as the receipts say: {} files were read again and hashed, and each is what its receipt says, \
                  byte for byte.",
                 number(self.files)
             ),
@@ -129,7 +129,7 @@ fn checks(blocks: &mut Vec<Block>) {
         command("tail -n +2 RECEIPT | sha256sum"),
         text("rows.jsonl has what the source said about the conversations, a line for each file; row.schema.json describes it. \
               The rows are a part of a larger file, whose digest is in the first line of the receipt (metadata) and was compared \
-              when this package was made; whoever keeps the archive can show that file."),
+              when this package was made; the storage operator can show that file."),
         Heading("What this does not prove".to_owned()),
         text("Receipts are not signed. That a receipt is the one that was written at the time is for the storage to show (object \
               lock, versions), or for whoever has an older copy of it or of its digest. Nor does the package prove when it was made: \
