@@ -202,7 +202,10 @@ async fn what_just_ended_is_asked_for_once_more_as_long_after_as_the_configurati
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_waits_for_what_has_just_ended_says_until_when() {
     let harness = just_ended(20, FAST).await;
-    let path = harness.write(&config(&harness)).display().to_string();
+    let mut config = config(&harness);
+    config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06");
+    config["sources"]["calls"]["confirm_hours"] = json!(3);
+    let path = harness.write(&config).display().to_string();
     let ran = harness.run_program(&["run", "--config", &path]).await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");

@@ -83,7 +83,7 @@ async fn commands_that_ask_nobody_need_no_secret_that_they_do_not_use() {
     assert_eq!(code, Some(0), "{cleaned}");
     // Those of sinks are not needed for what the queue knows.
     config["sinks"]["bucket"] = json!({ "type": "s3", "bucket": "b", "region": "eu-west-1",
-        "access_key_id": "SECRET[service.ID]", "secret_access_key": "SECRET[service.KEY]" });
+        "credentials": { "access_key_id": "SECRET[service.ID]", "secret_access_key": "SECRET[service.KEY]" } });
     harness.write(&config);
     let (code, status) = said(&["status"]).await;
     assert_eq!(code, Some(0), "{status}");
@@ -93,7 +93,7 @@ async fn commands_that_ask_nobody_need_no_secret_that_they_do_not_use() {
     assert!(control.contains("no run serves it"), "{control}");
     // What is needed is asked for.
     for (command, key) in [
-        ("verify", "sinks.bucket.access_key_id"),
+        ("verify", "sinks.bucket.credentials.access_key_id"),
         ("check", "sources.calls.auth.client_secret"),
         ("run", "sources.calls.auth.client_secret"),
     ] {

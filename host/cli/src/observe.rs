@@ -134,6 +134,7 @@ impl Watching {
 
     /// Tells a service manager that the program is ready, and that it lives.
     pub(super) fn ready(&self) {
+        self.display.log_lines();
         service::ready(&self.health);
     }
 

@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, RunReport, Summary};
+use recording_host_engine::{Pipeline, Summary};
 use recording_host_model::{Error, ErrorKind, clock::Clock, quantity};
 
 use super::{
@@ -42,7 +42,7 @@ pub(super) struct Run {
     /// from another sink that has it, else from the source.
     #[arg(long, conflicts_with = "shard")]
     repair: bool,
-    /// Fill this sink with all that it lacks, although the export was filed in another one, as after it was
+    /// Fill this sink with everything it is missing, although the export was filed in another one, as after it was
     /// moved or emptied; may be repeated.
     #[arg(long, value_name = "SINK")]
     refill: Vec<String>,
@@ -127,40 +127,49 @@ impl Run {
                     (loaded, reloaded) = (next, true);
                     watching.turn_page(&loaded.config, &place).await;
                     if let Err(error) = watching.notify(&loaded.config).await {
-                        let text = format!("{}; those of before are told", print::chain(&error));
+                        let text =
+                            format!("{}; the former notices stay in use", print::chain(&error));
                         terminal::say("warn", &text);
                     }
                 }
                 None => break ended.results,
             }
         };
-        let results = with_earlier(results, &earlier);
         watching.end_display();
         let drained = control.is_draining().then_some("`control drain`");
         drop(control);
         let stopped = self.follow && (*requests.stop.borrow() || drained.is_some());
         let ended_by = limits.reached().or(drained.filter(|_| !self.follow));
-        self.conclude(&loaded.config, results, ended_by, stopped)
+        self.conclude(&loaded.config, results, earlier, ended_by, stopped)
             .await
     }
 
-    /// Reports how the runs have ended; only then do their losses count as named.
+    /// Reports how the runs have ended; only then do their losses count as named. `earlier` is what the runs
+    /// had done that these took over from.
     async fn conclude(
         &self,
         config: &Config,
         results: Vec<runs::Result>,
+        earlier: BTreeMap<String, Summary>,
         ended_by: Option<&'static str>,
         stopped: bool,
     ) -> anyhow::Result<Done> {
         let mut reports = BTreeMap::new();
         let mut errors = Vec::new();
-        for (name, result) in results {
+        for (name, result) in with_earlier(results, &earlier) {
             match result {
                 Ok(report) => _ = reports.insert(name, report),
                 Err(error) => errors.push((name, error)),
             }
         }
-        self.print(config, &reports);
+        // One that was stopped before it had begun has done nothing more.
+        let mut summaries = earlier;
+        summaries.extend(
+            reports
+                .iter()
+                .map(|(name, report)| (name.clone(), report.summary.clone())),
+        );
+        self.print(config, &summaries);
         let mut is_complete = true;
         for (name, report) in reports {
             match report.named().await {
@@ -283,10 +292,7 @@ impl Run {
         pipeline
     }
 
-    fn print(&self, config: &Config, reports: &BTreeMap<String, RunReport>) {
-        let summaries = reports.iter();
-        let summaries = summaries.map(|(name, report)| (name, &report.summary));
-        let summaries: BTreeMap<&String, &Summary> = summaries.collect();
+    fn print(&self, config: &Config, summaries: &BTreeMap<String, Summary>) {
         if config.prints() {
             // Standard output belongs to the sink.
             eprintln!("{}", serde_json::json!({ "sources": summaries }));

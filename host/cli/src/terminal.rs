@@ -54,7 +54,7 @@ enum LogFormat {
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 /// The bars on the terminal, if any are shown: lines go above them.
 static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
-/// True once standard error is a log, in which each line has its time.
+/// True once standard error is the log of a run, in which each line has its time.
 static LOGS: AtomicBool = AtomicBool::new(false);
 
 impl Output {
@@ -99,8 +99,12 @@ impl Display {
     pub(crate) fn begin() -> Self {
         let bars = Bars::begin();
         *shown() = bars.as_ref().map(Bars::multi);
-        LOGS.store(bars.is_none(), Ordering::Relaxed);
         Display(bars)
+    }
+
+    /// Makes lines that belong to no source lines of a log, unless there are bars to write them above.
+    pub(crate) fn log_lines(&self) {
+        LOGS.store(self.0.is_none(), Ordering::Relaxed);
     }
 
     /// Shows what happens to a source or, in a verification, to a sink.

@@ -170,6 +170,32 @@ fn check_path(at: &str, path: &Path, what: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Refuses a source that no sink takes, and conditions on fields that the privacy of their source takes out.
+fn check_routes(
+    sources: &BTreeMap<String, (ComponentOrigin, SourceConfig)>,
+    sinks: &BTreeMap<String, SinkConfig>,
+) -> Result<(), ConfigError> {
+    for (name, (_, source)) in sources {
+        for sink in sinks.values().filter(|sink| sink.takes(name)) {
+            if let Some((path, field)) = sink.blind(&source.privacy) {
+                return Err(key(
+                    format!("{}.condition.{path}", sink.at()),
+                    format!(
+                        "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
+                    ),
+                ));
+            }
+        }
+        if !sinks.values().any(|sink| sink.takes(name)) {
+            return Err(key(
+                "sinks",
+                format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The `type` of everything in some tables of the configuration, by its key.
 fn types(tables: &[(&str, &BTreeMap<String, Value>)]) -> BTreeMap<String, String> {
     let mut types = BTreeMap::new();
@@ -268,27 +294,8 @@ impl Config {
             }
             sinks.insert(name, sink);
         }
-        if matches!(reads, Reads::All | Reads::Sinks) {
-            overlap::refuse(&sinks, &raw.data_dir, of_sinks)?;
-        }
-        for (name, (_, source)) in &sources {
-            for sink in sinks.values().filter(|sink| sink.takes(name)) {
-                if let Some((path, field)) = sink.blind(&source.privacy) {
-                    return Err(key(
-                        format!("{}.condition.{path}", sink.at()),
-                        format!(
-                            "`sources.{name}.privacy` takes `{field}` out before sinks are chosen; leave out one of them"
-                        ),
-                    ));
-                }
-            }
-            if !sinks.values().any(|sink| sink.takes(name)) {
-                return Err(key(
-                    "sinks",
-                    format!("no sink takes the source `{name}`; name it in a sink's `inputs`"),
-                ));
-            }
-        }
+        overlap::refuse(&sinks, &raw.data_dir, of_sinks)?;
+        check_routes(&sources, &sinks)?;
         Ok(Config {
             data_dir: raw.data_dir,
             tests: samples::checked("tests", raw.tests, &sources, &sinks)?,

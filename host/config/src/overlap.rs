@@ -15,11 +15,15 @@ pub(super) fn refuse(
     data_dir: &Path,
     secrets: &BTreeMap<String, Backend>,
 ) -> Result<(), ConfigError> {
-    // A URL that is a secret is looked up only where there is another one to compare it with.
+    // A URL that is a secret is looked up only where there is another one to compare it with, and compared
+    // only if it is read at all.
+    let unread = secrets
+        .values()
+        .any(|backend| matches!(backend, Backend::Unread));
     let hidden = sinks.values().filter(|sink| sink.may_be_secret()).count();
     let mut locations: Vec<(&str, &SinkConfig, Location)> = Vec::new();
     for (name, sink) in sinks {
-        let location = match hidden > 1 {
+        let location = match hidden > 1 && !unread {
             true => sink.revealed_location(secrets)?,
             false => sink.location(),
         };

@@ -271,10 +271,9 @@ pub(super) fn source(
         ));
     }
     let interval = taken_interval(&at, &mut options)?;
-    let auth = match raw.auth {
-        None => None,
-        Some(value) => Some(auth::auth(&format!("{at}.auth"), value, secrets)?),
-    };
+    let auth = raw.auth;
+    let auth = auth.map(|value| auth::auth(&format!("{at}.auth"), value, secrets));
+    let auth = auth.transpose()?;
     check_token_url(&at, &origin, auth.as_ref())?;
     let privacy = match raw.privacy {
         None => Privacy::default(),

@@ -98,8 +98,6 @@ const TICK: Duration = Duration::from_millis(500);
 const ASLEEP: u64 = 3_600_000;
 /// The same while somebody subscribes to its events, which tell that it lives.
 const WATCHED: u64 = 300_000;
-/// A wait that is told of (ms).
-const LONG_WAIT: u64 = 60_000;
 /// How long completed conversations wait to be filed, at most (ms).
 const FILE_AFTER: u64 = 15 * 60_000;
 /// How long work under way is awaited when a run is stopped.
@@ -307,17 +305,6 @@ impl Engine {
                     return Err(RunError::Stopped);
                 }
             }
-        }
-    }
-
-    /// Tells once that a run that ends at some time has nothing to do for more than a minute but to wait for
-    /// conversations.
-    fn tell_wait(&self, in_flight: &InFlight, told: &mut u64, next: u64, idle: bool) {
-        let now = self.clock.now();
-        let waits = idle && !self.following && in_flight.discovery.next_due(now) == Some(next);
-        if waits && next != *told && next.saturating_sub(now) > LONG_WAIT {
-            *told = next;
-            self.events.emit(|| Event::Waiting { until: next });
         }
     }
 

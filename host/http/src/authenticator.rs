@@ -8,6 +8,7 @@ use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    SourceHttp,
     source_headers::is_smuggling,
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
@@ -240,6 +241,25 @@ impl Authenticator {
             }
             _ => false,
         }
+    }
+}
+
+impl SourceHttp {
+    /// Tries the credentials, if that takes no request to the API: an access token is asked for.
+    ///
+    /// # Errors
+    /// [`AuthError`] says whether a later attempt can succeed.
+    pub async fn log_in(&self) -> Result<(), AuthError> {
+        match &*self.login {
+            Authenticator::OAuth(oauth) => {
+                oauth.token(&*self.exchange, self.clock).await?;
+            }
+            Authenticator::None
+            | Authenticator::Signer(_)
+            | Authenticator::Basic(..)
+            | Authenticator::Header(..) => {}
+        }
+        Ok(())
     }
 }
 

@@ -136,23 +136,6 @@ impl SourceHttp {
         }
     }
 
-    /// Tries the credentials, if that takes no request to the API: an access token is asked for.
-    ///
-    /// # Errors
-    /// [`AuthError`] says whether a later attempt can succeed.
-    pub async fn log_in(&self) -> Result<(), AuthError> {
-        match &*self.login {
-            Authenticator::OAuth(oauth) => {
-                oauth.token(&*self.exchange, self.clock).await?;
-            }
-            Authenticator::None
-            | Authenticator::Signer(_)
-            | Authenticator::Basic(..)
-            | Authenticator::Header(..) => {}
-        }
-        Ok(())
-    }
-
     /// Emits what happens as `events`.
     #[must_use]
     pub fn with_events(mut self, events: Events) -> Self {

@@ -22,6 +22,15 @@ pub(super) struct Loaded {
 
 pub(super) type Result = (String, std::result::Result<RunReport, Error>);
 
+/// The error that a run has failed with; none if it was stopped.
+fn failure(result: &std::result::Result<RunReport, Error>) -> Option<&Error> {
+    let error = match result {
+        Ok(report) => report.ended_early(),
+        Err(error) => Some(error),
+    };
+    error.filter(|error| error.kind() != ErrorKind::Stopped)
+}
+
 /// How the runs have ended.
 pub(super) struct Ended {
     pub(super) results: Vec<Result>,
@@ -42,6 +51,7 @@ async fn begun(
     loop {
         let ended = pipeline.clone().run_to_report(halted.clone()).await;
         match &ended {
+            // The queue is not this run's yet.
             Err(error)
                 if reloaded
                     && error.kind() == ErrorKind::State
@@ -97,9 +107,7 @@ impl Runs {
         let each = self.runs.into_iter().map(|(name, run)| async move {
             let result = run.await;
             watching.ended(&name);
-            if let Err(error) = &result
-                && error.kind() != ErrorKind::Stopped
-            {
+            if let Some(error) = failure(&result) {
                 watching.failed(&name, &error.to_string());
             }
             (name, result)
@@ -144,12 +152,11 @@ impl Runs {
                 }
             }
         };
-        // A run that failed is reported, whatever would come after it.
-        let failed = |(_, result): &Result| matches!(result, Err(error) if error.kind() != ErrorKind::Stopped);
         if *requests.stop.borrow()
             || control.is_draining()
             || limits.reached().is_some()
-            || results.iter().any(failed)
+            // A run that failed is reported, whatever would come after it.
+            || results.iter().any(|(_, result)| failure(result).is_some())
         {
             next = None;
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     Engine, Interval, RunError, in_flight::InFlight, ms, pause, source_error, splits::FIND,
 };
-use recording_host_model::{Fetch, Find, Purpose, SourceError, Started, TimeRange};
+use recording_host_model::{Event, Fetch, Find, Purpose, SourceError, Started, TimeRange};
 use recording_host_state::Searched;
 
 /// How many conversations may wait for a sink that is unavailable.
@@ -16,6 +16,9 @@ const BEHIND: u64 = 100_000;
 
 /// The shortest pause before ongoing conversations are looked for again (ms).
 const LOOK_AGAIN: u64 = 600_000;
+
+/// A wait that is told of (ms).
+const LONG_WAIT: u64 = 60_000;
 
 /// When conversations are searched for and fetched next.
 #[derive(Debug)]
@@ -330,6 +333,17 @@ impl Engine {
     pub(super) async fn next_wanted(&self) -> Result<Option<u64>, RunError> {
         let live = self.following || self.waits_for_live();
         Ok(self.queue.next_wanted(live).await?)
+    }
+
+    /// Tells once that a run that ends at some time has nothing to do for more than a minute but to wait for
+    /// conversations.
+    pub(super) fn tell_wait(&self, in_flight: &InFlight, told: &mut u64, next: u64, idle: bool) {
+        let now = self.clock.now();
+        let waits = idle && !self.following && in_flight.discovery.next_due(now) == Some(next);
+        if waits && next != *told && next.saturating_sub(now) > LONG_WAIT {
+            *told = next;
+            self.events.emit(|| Event::Waiting { until: next });
+        }
     }
 
     async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
