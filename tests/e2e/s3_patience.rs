@@ -4,12 +4,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use genesys_simulator::Settings;
+use http_body_util::Full;
+use hyper::Response;
 use recording_host_sink::{Body, PutOptions, Sink, SinkError};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
+    running::Running,
     s3_server::{Server, Ways},
-    support::{SaturatedListener, within_deadline},
+    sinks::{BUCKET, serve, sink},
+    support::{Harness, SaturatedListener, answering, run_program, within_deadline},
 };
 
 async fn put(sink: &dyn Sink, length: usize) -> Result<(), SinkError> {
@@ -101,4 +107,99 @@ async fn a_refusal_that_a_retry_hides_is_told() {
     assert_eq!(sink.backpressure(), 2);
     put(&*sink, 10).await.unwrap();
     assert_eq!(sink.backpressure(), 2);
+}
+
+/// Passes connections on to a server.
+async fn forward(listener: TcpListener, to: String) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let to = to.clone();
+        tokio::spawn(async move {
+            let mut server = TcpStream::connect(to).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_or_unavailable_is_named_at_once_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+    let endpoint = serve(folder.path()).await;
+    let harness = Harness::start(Settings {
+        conversations: 60,
+        ..Settings::default()
+    })
+    .await;
+    // A port where nobody listens yet.
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let away = harness.config_to(sink(&format!("http://{address}")));
+    let path = harness.write(&away).display().to_string();
+    let ran = run_program(&["check", "--config", &path]).await;
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    assert!(
+        said.contains(&format!("no answer from http://{address}")),
+        "{said}"
+    );
+    assert!(said.contains("refused"), "{said}");
+
+    let mut run = Running::start(&harness, &["run", "--config", &path]);
+    run.until("no answer from").await;
+    assert!(
+        harness
+            .simulator
+            .stats()
+            .requests
+            .keys()
+            .all(|path| !path.contains("batch"))
+    );
+    let listener = TcpListener::bind(address).await.unwrap();
+    let to = endpoint.trim_start_matches("http://").to_owned();
+    let forwarding = tokio::spawn(forward(listener, to));
+    let (code, out, lines) = run.end().await;
+    assert!(matches!(code, Some(0 | 3)), "{out} {lines:#?}");
+    forwarding.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_about_the_bucket_is_named_as_what_it_is() {
+    let harness = Harness::start(Settings {
+        conversations: 1,
+        ..Settings::default()
+    })
+    .await;
+    // A status of 503 is no answer of the bucket's.
+    let busy = answering(|_| async {
+        Response::builder()
+            .status(503)
+            .body(Full::default())
+            .unwrap()
+    });
+    let path = harness
+        .write(&harness.config_to(sink(&busy.await)))
+        .display()
+        .to_string();
+    let ran = run_program(&["check", "--config", &path]).await;
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    assert!(said.contains("status 503"), "{said}");
+    // Nor is a refusal that a wrong clock explains about the credentials.
+    let skewed = answering(|_| async {
+        let date = "Mon, 05 Jan 2026 08:00:00 GMT";
+        Response::builder()
+            .status(403)
+            .header("date", date)
+            .body(Full::default())
+            .unwrap()
+    });
+    let path = harness
+        .write(&harness.config_to(sink(&skewed.await)))
+        .display()
+        .to_string();
+    let ran = run_program(&["check", "--config", &path]).await;
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    assert!(
+        said.contains("set the clock (NTP)") && !said.contains("credentials for"),
+        "{said}"
+    );
 }

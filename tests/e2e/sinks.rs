@@ -60,7 +60,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
 }
 
 /// Serves S3 from a folder, signatures checked, and returns its URL.
-async fn serve(folder: &std::path::Path) -> String {
+pub(crate) async fn serve(folder: &std::path::Path) -> String {
     let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
     s3_server::serve(builder).await
@@ -335,11 +335,9 @@ async fn a_bucket_that_cannot_be_used_stops_the_run_before_anything_is_asked() {
     let harness = Harness::start(settings()).await;
     let mut wrong = sink(&endpoint);
     wrong["credentials"]["secret_access_key"] = json!("not the secret");
-    let nowhere = sink("http://127.0.0.1:9");
     for (sink, message) in [
         (sink(&endpoint), "the bucket does not exist"),
         (wrong, "refuses the credentials"),
-        (nowhere, "no answer from http://127.0.0.1:9"),
     ] {
         let path = harness
             .write(&harness.config_to(sink))

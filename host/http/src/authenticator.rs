@@ -1,19 +1,22 @@
 //! Who a source's requests are made as: what proves it is added here, and only the host ever holds it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+use url::Url;
 
 use super::{
-    SourceHttp,
+    Attempt, SOON, SourceHttp,
     source_headers::is_smuggling,
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
+    unreached,
 };
-use recording_host_model::{Response, clock::Clock, printable};
+use recording_host_model::{Request, RequestError, Response, clock::Clock, printable};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
@@ -59,6 +62,9 @@ pub enum SignError {
     Request(String),
 }
 
+/// How much earlier a log-in is given up on the way there, so that it is named.
+const LOG_IN: Duration = Duration::from_millis(500);
+
 /// Why a secret cannot stand in a header.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
@@ -99,6 +105,14 @@ impl AuthError {
 }
 
 impl AuthError {
+    /// How long whoever gives the credentials asks to wait, if they do.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        match self {
+            AuthError::Token(error) => error.wait(),
+            AuthError::Sign(_) => None,
+        }
+    }
+
     /// Returns true if something on the way to whoever knows the credentials answered in its place.
     pub(crate) fn is_of_an_intermediary(&self) -> bool {
         matches!(self, AuthError::Token(TokenError::Intermediary { .. }))
@@ -228,6 +242,20 @@ impl Authenticator {
         }
     }
 
+    /// The error of a proof that was not there in time.
+    pub(crate) fn late(&self, time: Duration) -> AuthError {
+        match self {
+            Authenticator::OAuth(oauth) => oauth.late(time).into(),
+            _ => AuthError::Sign(SignError::Credentials {
+                reason: format!(
+                    "no answer from where they come from in {} s",
+                    time.as_secs()
+                ),
+                retryable: true,
+            }),
+        }
+    }
+
     /// Returns true if the answer says that the proof is no longer accepted and a new one may be: anything
     /// kept for it is dropped then.
     pub async fn refused(&self, proof: &RequestAuth, status: u16, body: &[u8]) -> bool {
@@ -245,6 +273,49 @@ impl Authenticator {
 }
 
 impl SourceHttp {
+    /// Proves who a request comes from.
+    pub(super) async fn proof(
+        &self,
+        url: &Url,
+        request: &Request,
+        last: bool,
+    ) -> Result<RequestAuth, Attempt> {
+        // Anew for each try: a signature is of its time.
+        let signable = SignableRequest {
+            method: request.method,
+            url,
+            headers: &request.headers,
+            body: request.body.as_deref().unwrap_or_default(),
+        };
+        let auth = self.login.prove(signable, &*self.exchange, self.clock);
+        let auth = match self.is_hasty() {
+            false => auth.await,
+            true => {
+                let proven = timeout(SOON - LOG_IN, auth).await;
+                proven.unwrap_or_else(|_| Err(self.login.late(SOON)))
+            }
+        };
+        let auth = match auth {
+            Ok(auth) => auth,
+            Err(error) if error.retryable() => {
+                let reason = error.to_string();
+                if error.is_of_an_intermediary() {
+                    self.warn(&reason, last);
+                }
+                return Err(match (last, error.wait()) {
+                    (false, Some(wait)) => Attempt::Again(Some(wait)),
+                    _ => unreached(reason, true, last),
+                });
+            }
+            // A source sees only the status of refused credentials.
+            Err(error) => return Err(Attempt::Done(Err(RequestError::Refused(error.to_string())))),
+        };
+        if auth.fresh() {
+            self.count("token");
+        }
+        Ok(auth)
+    }
+
     /// Tries the credentials, if that takes no request to the API: an access token is asked for.
     ///
     /// # Errors

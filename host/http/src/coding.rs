@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The codings that are asked for.
 pub(super) const ACCEPTED: &str = "gzip, deflate";
@@ -16,6 +16,16 @@ pub(super) enum CodingError {
     Broken,
     /// It is larger than this when it is decoded.
     TooLarge,
+}
+
+/// Returns true if data that is called `deflate` begins with the framing of zlib (RFC 1950, section 2.2).
+pub(super) fn is_zlib(data: &[u8]) -> bool {
+    match data {
+        [method, flags, ..] => {
+            method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
+        }
+        _ => true,
+    }
 }
 
 /// The body behind the codings that `content_encoding` lists, in the order in which they were applied;
@@ -32,7 +42,9 @@ pub(super) fn decoded(
             // An answer without content may be called coded, as one to HEAD or with status 304 is.
             _ if body.is_empty() => continue,
             "gzip" | "x-gzip" => Box::new(MultiGzDecoder::new(&*body)),
-            "deflate" => Box::new(ZlibDecoder::new(&*body)),
+            "deflate" if is_zlib(&body) => Box::new(ZlibDecoder::new(&*body)),
+            // Some servers leave out the framing that the standard asks for.
+            "deflate" => Box::new(DeflateDecoder::new(&*body)),
             _ => return Err(CodingError::Unknown),
         };
         let mut plain = Vec::new();
@@ -51,7 +63,10 @@ pub(super) fn decoded(
 mod tests {
     use std::io::Write;
 
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::{
+        Compression,
+        write::{GzEncoder, ZlibEncoder},
+    };
 
     use super::*;
 
@@ -70,6 +85,12 @@ mod tests {
         assert_eq!(decoded("gzip, gzip", twice, 99).unwrap(), b"hello");
         assert_eq!(decoded("identity", b"x".to_vec(), 9).unwrap(), b"x");
         assert_eq!(decoded("gzip", Vec::new(), 9).unwrap(), b"");
+        let raw = b"\xcb\x48\xcd\xc9\xc9\x07\x00".to_vec();
+        assert_eq!(decoded("deflate", raw, 5).unwrap(), b"hello");
+        let mut framed = ZlibEncoder::new(Vec::new(), Compression::fast());
+        framed.write_all(b"hello").unwrap();
+        let framed = framed.finish().unwrap();
+        assert_eq!(decoded("deflate", framed, 5).unwrap(), b"hello");
         assert_eq!(decoded("br", b"x".to_vec(), 9), Err(CodingError::Unknown));
         assert_eq!(decoded("gzip", b"x".to_vec(), 9), Err(CodingError::Broken));
         let bomb = gzip(&vec![0; 1 << 20]);

@@ -263,10 +263,14 @@ impl SourceHttp {
                 Ok(exchanged) => exchanged,
                 Err(attempt) => return attempt,
             };
-            if intermediary::answered(&url, &response).is_none() {
+            // One that is unavailable itself may stay so: whoever asks is not to wait for that.
+            if response.status < 500 && intermediary::answered(&url, &response).is_none() {
                 self.reached.store(true, Ordering::Relaxed);
             }
-            self.limiter.observe(&response, self.clock);
+            if let Some(wait) = self.limiter.observe(&response, self.clock) {
+                let millis = millis(wait);
+                self.events.emit(|| Event::Throttled { millis });
+            }
             let (status, body) = (response.status, &response.body);
             let again = *renewed < RENEWALS && !intermediary::is_page(&response);
             if again && self.login.refused(&auth, status, body).await {
@@ -307,29 +311,7 @@ impl SourceHttp {
         request: &Request,
         last: bool,
     ) -> Result<(RequestAuth, Response), Attempt> {
-        // Anew for each try: a signature is of its time.
-        let signable = SignableRequest {
-            method: request.method,
-            url,
-            headers: &request.headers,
-            body: request.body.as_deref().unwrap_or_default(),
-        };
-        let auth = self.login.prove(signable, &*self.exchange, self.clock);
-        let auth = match auth.await {
-            Ok(auth) => auth,
-            Err(error) if error.retryable() => {
-                let reason = error.to_string();
-                if error.is_of_an_intermediary() {
-                    self.warn(&reason, last);
-                }
-                return Err(unreached(reason, true, last));
-            }
-            // A source sees only the status of refused credentials.
-            Err(error) => return Err(Attempt::Done(Err(RequestError::Refused(error.to_string())))),
-        };
-        if auth.fresh() {
-            self.count("token");
-        }
+        let auth = self.proof(url, request, last).await?;
         let method = method_name(request.method);
         let waiting = async {
             self.throttle.open(self.clock).await;

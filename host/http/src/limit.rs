@@ -23,6 +23,9 @@ use super::{
     retry::LONGEST_WAIT,
 };
 
+/// A vendor's minute, and the second after it: to wait longer than that is worth telling.
+const LONG_WINDOW: Duration = Duration::from_secs(61);
+
 /// How soon a month that holds all its requests is looked at again: somebody may have raised the ceiling.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -346,16 +349,15 @@ impl Limiter {
         None
     }
 
-    /// Learns from an answer's headers how full the vendor's window is.
-    pub fn observe(&self, response: &Response, clock: Clock) {
-        let Some(policy) = &self.policy else { return };
+    /// Learns from an answer's headers how full the vendor's window is. Returns how long all requests are held
+    /// back now, if that is longer than a vendor's minute.
+    pub fn observe(&self, response: &Response, clock: Clock) -> Option<Duration> {
+        let policy = self.policy.as_ref()?;
         let read = |name: &Option<String>| -> Option<u64> {
             header(response, name.as_deref()?)?.trim().parse().ok()
         };
-        let (Some(count), Some(reset)) = (read(&policy.count_header), read(&policy.reset_header))
-        else {
-            return;
-        };
+        let count = read(&policy.count_header)?;
+        let reset = read(&policy.reset_header)?;
         let now = clock.elapsed();
         let allowed = u64::from(policy.requests_per_minute);
         let theirs = read(&policy.allowed_header).unwrap_or(allowed).max(1);
@@ -369,9 +371,12 @@ impl Limiter {
             window.count = window.count.max(count);
         }
         window.ends = ends;
-        if count >= theirs {
-            window.blocked = window.blocked.max(ends);
+        if count < theirs || ends <= window.blocked {
+            return None;
         }
+        window.blocked = ends;
+        let wait = Duration::from_millis(ends - now);
+        (wait > LONG_WINDOW).then_some(wait)
     }
 
     /// Holds all requests back for a while, as the server asked, within bounds.

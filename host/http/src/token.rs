@@ -1,5 +1,7 @@
 //! Access tokens by OAuth 2.0 client credentials; only the host ever holds them.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -10,7 +12,7 @@ use recording_host_model::{Method, Request, RequestError, Response, clock::Clock
 
 use super::{
     header, intermediary, redirect,
-    retry::is_retryable,
+    retry::{is_retryable, retry_after},
     transport::{Credentials, HttpTransport},
 };
 
@@ -29,6 +31,8 @@ pub enum TokenError {
         host: String,
         /// A description of the failure.
         reason: String,
+        /// How long it asks to wait.
+        wait: Option<Duration>,
     },
     /// Something on the way to the log-in host answered in its place.
     #[error("no access token from {host}: {reason}")]
@@ -55,6 +59,14 @@ impl TokenError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         !matches!(self, TokenError::Refused { .. })
+    }
+
+    /// How long the log-in host asks to wait, if it does.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        match self {
+            TokenError::Unreachable { wait, .. } => *wait,
+            TokenError::Intermediary { .. } | TokenError::Refused { .. } => None,
+        }
     }
 }
 
@@ -111,6 +123,15 @@ impl OAuth {
         }
     }
 
+    /// The error of a log-in that has not answered in time.
+    pub(crate) fn late(&self, time: Duration) -> TokenError {
+        TokenError::Unreachable {
+            host: intermediary::shown(&self.endpoint),
+            reason: format!("no answer in {} s", time.as_secs()),
+            wait: None,
+        }
+    }
+
     /// The value of the Authorization header, and whether it was fetched just now.
     ///
     /// # Errors
@@ -131,6 +152,7 @@ impl OAuth {
         let unreachable = |reason| TokenError::Unreachable {
             host: host.clone(),
             reason,
+            wait: None,
         };
         let request = Request {
             method: Method::Post,
@@ -152,7 +174,7 @@ impl OAuth {
                 }
                 RequestError::TooLarge(_) => unreachable("the answer is too large".to_owned()),
             })?;
-        let granted = self.granted(&response)?;
+        let granted = self.granted(&response, clock.now())?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", granted.access_token))
             .map_err(|_| unreachable("the token is no header value".to_owned()))?;
         bearer.set_sensitive(true);
@@ -167,13 +189,15 @@ impl OAuth {
 
     /// The token in an answer of the log-in service. Only what that service itself says, in the words of
     /// RFC 6749, section 5.2, is about the credentials; all else may be different the next time.
-    fn granted(&self, response: &Response) -> Result<Granted, TokenError> {
+    fn granted(&self, response: &Response, now: u64) -> Result<Granted, TokenError> {
         let host = intermediary::shown(&self.endpoint);
+        let status = response.status;
+        let wait = header(response, "retry-after").and_then(|text| retry_after(text, now));
         let unreachable = |reason: String| TokenError::Unreachable {
             host: host.clone(),
             reason,
+            wait: wait.filter(|_| is_retryable(status)),
         };
-        let status = response.status;
         if is_retryable(status) {
             return Err(unreachable(format!("status {status}")));
         }
@@ -222,17 +246,19 @@ mod tests {
     fn granted(status: u16, kind: &str, body: &str) -> Result<Granted, TokenError> {
         let endpoint = Url::parse("https://login.example/oauth/token").unwrap();
         let secret = || SecretString::from("hush");
-        OAuth::new(endpoint, secret(), secret()).granted(&Response {
+        let answer = Response {
             status,
             headers: vec![
                 ("content-type".to_owned(), kind.to_owned()),
+                ("retry-after".to_owned(), "7".to_owned()),
                 (
                     "location".to_owned(),
                     "https://portal.example/?back=hush".to_owned(),
                 ),
             ],
             body: body.into(),
-        })
+        };
+        OAuth::new(endpoint, secret(), secret()).granted(&answer, 0)
     }
 
     #[test]
@@ -281,6 +307,8 @@ mod tests {
             );
             assert!(text.contains("login.example"), "{text}");
             assert!(!text.contains("hush"), "{text}");
+            let wait = (status == 502).then(|| Duration::from_secs(7));
+            assert_eq!(error.wait(), wait, "{status}");
         }
     }
 

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use recording_host_model::{Event, Level, Subscriber, one_line, steers};
 use serde_json::Value;
 
+/// A pause that is told of although nobody asked for every request: longer than those of our own (ms).
+const LONG_PAUSE: u64 = 60_000;
 /// The pause between two lines of progress.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -114,6 +116,11 @@ fn level(event: &Event) -> Level {
         Event::RecordingsLost { .. } | Event::Throttled { .. } | Event::Waiting { .. } => {
             Level::Info
         }
+        Event::RequestRetried { millis, .. } | Event::DownloadRetried { millis, .. }
+            if *millis >= LONG_PAUSE =>
+        {
+            Level::Info
+        }
         _ => Level::Debug,
     }
 }
@@ -170,6 +177,20 @@ fn text(event: &Event) -> String {
         Event::Waiting { until } => format!(
             "nothing to do until {}, when conversations that ended recently are requested once more; it may be stopped, the next run resumes",
             instant(*until)
+        ),
+        Event::DownloadRetried { attempts, millis } => {
+            format!(
+                "a download is tried again in {:.1} s, after {attempts} attempts",
+                seconds(*millis)
+            )
+        }
+        Event::RequestRetried {
+            kind,
+            attempts,
+            millis,
+        } => format!(
+            "a request of `{kind}` is sent again in {:.1} s, after {attempts} attempts",
+            seconds(*millis)
         ),
         Event::Throttled { millis } => {
             format!("the source asks for a pause of {:.1} s", seconds(*millis))

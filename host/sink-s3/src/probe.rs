@@ -1,6 +1,12 @@
 //! Finds out what a server can do: by an object that is put, read, and removed.
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use std::time::Duration;
+
+use aws_sdk_s3::{
+    config::{Builder, retry::RetryConfig},
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::{DateTime, DateTimeFormat},
+};
 use bytes::Bytes;
 
 use super::{
@@ -14,6 +20,11 @@ use recording_host_sink::{BodyReader, Health, PutOptions, Segments, SinkError, p
 
 /// How long the version of the probe stays in a bucket whose objects get a retention.
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+/// How often the bucket is asked for, and how long it waits in between, at most.
+const TRIES: u32 = 2;
+const BETWEEN: Duration = Duration::from_millis(500);
+/// How far two clocks are apart when S3 refuses a request for that, in seconds.
+const SKEWED: i64 = 15 * 60;
 const PROBE: &[u8] = b"recording-host checks that it can write here\n";
 
 /// The capabilities that a server was found to have.
@@ -25,6 +36,13 @@ pub(super) struct ServerCapabilities {
     pub(super) checks: bool,
     /// True if it keeps an object that is there when asked to.
     pub(super) conditional: bool,
+}
+
+/// By how many seconds the clock of a server that answered differs from this machine's.
+fn skew<E>(error: &SdkError<E>) -> Option<i64> {
+    let date = error.raw_response()?.headers().get("date")?;
+    let theirs = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
+    Some((theirs.secs() - jiff::Timestamp::now().as_second()).abs())
 }
 
 /// How the server took a probe.
@@ -77,20 +95,35 @@ impl S3 {
 
     /// Checks that the bucket exists and can hold what is requested.
     async fn reach(&self) -> Result<(), SinkError> {
+        // Whoever waits for the answer repeats it: what is amiss is to be named within seconds.
+        let tries = RetryConfig::standard()
+            .with_max_attempts(TRIES)
+            .with_max_backoff(BETWEEN);
         let head = self.client.head_bucket().bucket(&self.settings.bucket);
+        let head = head.customize();
+        let head = head.config_override(Builder::new().retry_config(tries));
         if let Err(error) = head.send().await {
             let mut failure = self.error("", &error);
-            // Answers to HEAD have no body, so the status is all there is.
+            // Answers to HEAD have no body, so the status is all there is, and the time.
             match status(&error) {
                 Some(404) => {
                     failure.reason = "the bucket does not exist; make it or mend `bucket`".into();
+                    failure.retryable = false;
                 }
-                Some(403) => {
-                    failure.reason = "the server refuses the credentials for this bucket; check `credentials` and the policy".into();
-                }
+                Some(403) => match skew(&error) {
+                    Some(seconds) if seconds >= SKEWED => {
+                        failure.reason = format!(
+                            "the server refuses the request, and its clock differs from this machine's by {seconds} s; set the clock (NTP)"
+                        );
+                        failure.retryable = true;
+                    }
+                    _ => {
+                        failure.reason = "the server refuses the credentials for this bucket; check `credentials` and the policy".into();
+                        failure.retryable = false;
+                    }
+                },
                 _ => {}
             }
-            failure.retryable = false;
             return Err(failure);
         }
         if self.settings.object_lock.is_some() {

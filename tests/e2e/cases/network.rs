@@ -226,6 +226,28 @@ async fn silent() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_that_hangs_is_named_and_a_plan_does_not_wait_for_an_api_that_is_unavailable() {
+    let silent = silent().await;
+    let mut cloud = Cloud::honest(two()).await;
+    let honest = std::mem::replace(&mut cloud.options, json!({ "login_url": silent }));
+    for command in ["check", "plan"] {
+        let asked = cloud.command(command, &[]).await;
+        assert_eq!(asked.code, Some(1), "{asked:?}");
+        let told = format!("{}{}", asked.said, asked.json);
+        assert!(told.contains(host(&silent)), "{told}");
+    }
+    cloud.options = honest;
+    let busy = answering(|_| async {
+        let answer = Response::builder().status(503);
+        answer.body(Full::new(Bytes::new())).unwrap()
+    });
+    cloud.options["api_url"] = json!(busy.await);
+    let planned = cloud.command("plan", &[]).await;
+    assert_eq!(planned.code, Some(1), "{planned:?}");
+    assert!(planned.said.contains("503"), "{planned:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_reports_each_part_whatever_hangs_and_a_plan_ends() {
     let silent = silent().await;
     for url in [silent.as_str(), "http://127.0.0.1:9"] {

@@ -4,10 +4,11 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use reqwest::header::HeaderMap;
 
 use super::DownloadError;
+use crate::coding::is_zlib;
 use recording_host_model::printable;
 
 /// How much is decoded at once, in bytes: what comes of it is a thousand times as much at most.
@@ -23,8 +24,12 @@ pub(super) struct Decoder {
 enum Coding {
     /// Of any number of members.
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    /// In zlib's framing or without, as its first bytes will show.
+    Deflate(Vec<u8>),
     /// In zlib's framing.
-    Deflate(Box<ZlibDecoder<Vec<u8>>>),
+    Zlib(Box<ZlibDecoder<Vec<u8>>>),
+    /// Without any framing, as some servers send it.
+    Raw(Box<DeflateDecoder<Vec<u8>>>),
 }
 
 impl std::fmt::Debug for Decoder {
@@ -42,8 +47,14 @@ impl Decoder {
             .collect();
         let told = told.join(",");
         let codings = told.split(',').map(str::trim);
-        // The last is the framing of an upload to S3, which some servers keep as a label.
-        let mut codings = codings.filter(|name| !matches!(*name, "" | "identity" | "aws-chunked"));
+        // Labels that are no codings: the framing of an upload to S3, which some servers keep, and a charset
+        // or a mode of transfer that somebody took for one.
+        let mut codings = codings.filter(|name| {
+            !matches!(
+                *name,
+                "" | "identity" | "none" | "aws-chunked" | "utf-8" | "binary"
+            )
+        });
         let unreadable = || {
             DownloadError::retryable(format!(
                 "the media server, or what is before it, sends the file with the content coding `{}`, which was not asked for and cannot be read",
@@ -53,7 +64,7 @@ impl Decoder {
         let coding = match codings.next() {
             None => return Ok(None),
             Some("gzip" | "x-gzip") => Coding::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
-            Some("deflate") => Coding::Deflate(Box::new(ZlibDecoder::new(Vec::new()))),
+            Some("deflate") => Coding::Deflate(Vec::new()),
             Some(_) => return Err(unreadable()),
         };
         match codings.next() {
@@ -74,11 +85,7 @@ impl Decoder {
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
         while !self.coded.is_empty() {
             let step = self.coded.split_to(STEP.min(self.coded.len()));
-            let written = match &mut self.coding {
-                Coding::Gzip(decoder) => decoder.write_all(&step),
-                Coding::Deflate(decoder) => decoder.write_all(&step),
-            };
-            written.map_err(|_| self.coding.broken())?;
+            self.coding.write(&step).map_err(|_| self.coding.broken())?;
             let plain = self.coding.plain();
             if !plain.is_empty() {
                 return Ok(Some(plain));
@@ -91,7 +98,9 @@ impl Decoder {
     pub(super) fn finish(&mut self) -> Result<Bytes, DownloadError> {
         let ended = match &mut self.coding {
             Coding::Gzip(decoder) => decoder.try_finish(),
-            Coding::Deflate(decoder) => decoder.try_finish(),
+            Coding::Zlib(decoder) => decoder.try_finish(),
+            Coding::Raw(decoder) => decoder.try_finish(),
+            Coding::Deflate(_) => return Err(self.coding.broken()),
         };
         ended.map_err(|_| self.coding.broken())?;
         Ok(self.coding.plain())
@@ -102,7 +111,28 @@ impl Coding {
     fn name(&self) -> &'static str {
         match self {
             Coding::Gzip(_) => "gzip",
-            Coding::Deflate(_) => "deflate",
+            Coding::Deflate(_) | Coding::Zlib(_) | Coding::Raw(_) => "deflate",
+        }
+    }
+
+    /// Decodes the next bytes.
+    fn write(&mut self, coded: &[u8]) -> std::io::Result<()> {
+        match self {
+            Coding::Gzip(decoder) => decoder.write_all(coded),
+            Coding::Zlib(decoder) => decoder.write_all(coded),
+            Coding::Raw(decoder) => decoder.write_all(coded),
+            Coding::Deflate(begun) => {
+                begun.extend_from_slice(coded);
+                if begun.len() < 2 {
+                    return Ok(());
+                }
+                let begun = std::mem::take(begun);
+                *self = match is_zlib(&begun) {
+                    true => Coding::Zlib(Box::new(ZlibDecoder::new(Vec::new()))),
+                    false => Coding::Raw(Box::new(DeflateDecoder::new(Vec::new()))),
+                };
+                self.write(&begun)
+            }
         }
     }
 
@@ -110,7 +140,9 @@ impl Coding {
     fn plain(&mut self) -> Bytes {
         let plain = match self {
             Coding::Gzip(decoder) => decoder.get_mut(),
-            Coding::Deflate(decoder) => decoder.get_mut(),
+            Coding::Zlib(decoder) => decoder.get_mut(),
+            Coding::Raw(decoder) => decoder.get_mut(),
+            Coding::Deflate(_) => return Bytes::new(),
         };
         std::mem::take(plain).into()
     }
@@ -125,7 +157,10 @@ impl Coding {
 
 #[cfg(test)]
 mod tests {
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
 
     use super::*;
 
@@ -141,9 +176,17 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// The file that comes of a coded form in pieces of this length, and the largest piece of it.
     fn decoded(coded: &[u8], length: usize) -> Result<(Vec<u8>, usize), DownloadError> {
-        let mut decoder = of("GZIP")?.unwrap();
+        decoded_as("GZIP", coded, length)
+    }
+
+    /// The file that comes of a coded form in pieces of this length, and the largest piece of it.
+    fn decoded_as(
+        coding: &str,
+        coded: &[u8],
+        length: usize,
+    ) -> Result<(Vec<u8>, usize), DownloadError> {
+        let mut decoder = of(coding)?.unwrap();
         let (mut found, mut largest) = (Vec::new(), 0);
         for piece in coded.chunks(length) {
             decoder.push(Bytes::copy_from_slice(piece));
@@ -172,6 +215,28 @@ mod tests {
     }
 
     #[test]
+    fn deflate_is_read_with_and_without_its_framing_and_to_its_end() {
+        let plain: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut framed = ZlibEncoder::new(Vec::new(), Compression::fast());
+        framed.write_all(&plain).unwrap();
+        let mut raw = DeflateEncoder::new(Vec::new(), Compression::fast());
+        raw.write_all(&plain).unwrap();
+        for coded in [framed.finish().unwrap(), raw.finish().unwrap()] {
+            for length in [1, 777, coded.len()] {
+                let (found, _) = decoded_as("deflate", &coded, length).unwrap();
+                assert!(found == plain, "{length}");
+            }
+            for cut in [0, 1, 2, 500, coded.len() - 1] {
+                assert!(decoded_as("deflate", &coded[..cut], 777).is_err(), "{cut}");
+            }
+            let mut longer = coded.clone();
+            longer.extend_from_slice(b"more");
+            assert!(decoded_as("deflate", &longer, 777).is_err());
+        }
+        assert!(decoded_as("deflate", b"RIFF....WAVE", 777).is_err());
+    }
+
+    #[test]
     fn what_is_cut_spoiled_or_unknown_is_named_and_nothing_of_it_is_a_file() {
         let mut coded = gzip(b"a recording, or so it is told");
         assert!(decoded(&coded[..coded.len() - 6], 1000).is_err());
@@ -182,7 +247,7 @@ mod tests {
             let error = of(coding).unwrap_err().to_string();
             assert!(error.contains(coding.split(',').next().unwrap()), "{error}");
         }
-        for coding in ["identity", "aws-chunked", "", " Identity "] {
+        for coding in ["identity", "aws-chunked", "", " Identity ", "UTF-8"] {
             assert!(of(coding).unwrap().is_none(), "{coding}");
         }
     }
