@@ -1,5 +1,10 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+#[cfg_attr(
+    not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
+    allow(dead_code, reason = "buckets need more of it than notices do")
+)]
+mod address;
 mod allow;
 mod auth;
 mod error;
@@ -61,7 +66,7 @@ pub use source::{interval, wrong_option};
 use text::Positions;
 
 use crate::secret::Backend;
-use limits::{RawLimits, check_concurrency, check_prices};
+use limits::{RawLimits, check_concurrency, check_prices, check_wait};
 use recording_host_engine::{
     plan::Prices,
     run::{Concurrency, Pipeline, SourceConfig},
@@ -262,6 +267,12 @@ impl Config {
             let backend: Backend = parse(&at, value)?;
             if let Backend::Directory { path } | Backend::File { path } = &backend {
                 check_path(&format!("{at}.path"), path, "where the secrets are")?;
+            }
+            if let Backend::Exec {
+                timeout_seconds, ..
+            } = &backend
+            {
+                check_wait(&format!("{at}.timeout_seconds"), *timeout_seconds, 1)?;
             }
             secrets.insert(name, backend);
         }

@@ -5,19 +5,19 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    ConfigError,
+    address::web,
+    key, parse,
+    secret::Backend,
+    sink::{Hidden, Secrets},
+};
 use recording_host_observe::notify::{Format, Occasion, Target, Way};
 use reqwest::header::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
-
-use super::{
-    ConfigError, key, parse,
-    secret::Backend,
-    sink::{Hidden, Secrets},
-};
 
 /// The most seconds of anything: a year.
 const MOST_SECONDS: u64 = 366 * 86_400;
@@ -265,11 +265,13 @@ impl NotifierConfig {
 /// A URL that a notice can be sent to; an error does not show it.
 fn address(secrets: &Secrets<'_>, url: &Hidden) -> Result<SecretString, ConfigError> {
     let url = secrets.get("url", url)?;
-    let parsed = Url::parse(url.expose_secret());
-    let web = parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    match web && HeaderValue::from_str(url.expose_secret()).is_ok() {
-        true => Ok(url),
-        false => Err(secrets.error("url", "is no URL that begins with https:// or http://")),
+    match web(url.expose_secret()) {
+        Ok(_) if HeaderValue::from_str(url.expose_secret()).is_ok() => Ok(url),
+        Ok(_) => Err(secrets.error("url", "is no URL: it holds characters that none has")),
+        Err(reason) => Err(secrets.error(
+            "url",
+            format!("is no URL that a notice can be sent to: it {reason}"),
+        )),
     }
 }
 
@@ -305,6 +307,10 @@ mod tests {
             (
                 hook(json!({ "url": "hooks.example.com/secret" })),
                 "notify.ops.url: is no URL",
+            ),
+            (
+                hook(json!({ "url": "https://u:secret@hooks.example.com/" })),
+                "notify.ops.url: is no URL that a notice can be sent to: it holds a user or a password (for hooks.example.com)",
             ),
             (
                 hook(json!({ "secret": "SECRET[v.x]" })),

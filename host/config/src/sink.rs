@@ -27,6 +27,8 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
 use crate::{
+    address,
+    limits::check_wait,
     location::Location,
     secret::{self, Backend},
 };
@@ -171,6 +173,19 @@ impl Secrets<'_> {
     pub(crate) fn are_read(&self) -> bool {
         let mut backends = self.backends.values();
         !backends.any(|backend| matches!(backend, Backend::Unread))
+    }
+
+    /// Refuses what is no URL of a server.
+    fn server(&self, name: &str, url: Option<&str>) -> Result<(), ConfigError> {
+        match url.map(address::server) {
+            Some(Err(reason)) => Err(self.error(name, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a wait that is out of bounds.
+    fn wait(&self, name: &str, seconds: u64, least: u64) -> Result<(), ConfigError> {
+        check_wait(&format!("{}.{name}", self.at), seconds, least)
     }
 
     /// An error about a key below the path.

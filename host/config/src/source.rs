@@ -32,7 +32,7 @@ const INTERVAL: &str = "interval";
 const LATE_HOURS: u64 = 24;
 
 /// The most hours that anything is waited for.
-const MOST_HOURS: u64 = 100 * 366 * 24;
+pub(super) const MOST_HOURS: u64 = 100 * 366 * 24;
 
 /// How long after its end a conversation is requested once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;

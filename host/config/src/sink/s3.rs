@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
-use crate::{location::Location, tls::TlsKeys};
+use crate::{location::Location, source::MOST_HOURS, tls::TlsKeys};
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -155,28 +155,26 @@ impl Keys {
                 return Err(secrets.error(&at, "names and values must be printable ASCII"));
             }
         }
-        for (name, url) in [
-            ("endpoint", &self.endpoint),
-            (
-                "credentials.assume_role.endpoint",
-                match &self.credentials.assume_role {
-                    Some(role) => &role.endpoint,
-                    None => &None,
-                },
-            ),
-        ] {
-            if let Some(url) = url
-                && !url.starts_with("https://")
-                && !url.starts_with("http://")
-            {
-                let reason = format!("`{url}` is not of the form https://host");
-                return Err(secrets.error(name, reason));
-            }
-        }
+        secrets.server("endpoint", self.endpoint.as_deref())?;
         if self.retry.attempts == 0 {
             return Err(secrets.error("retry.attempts", "must be at least 1"));
         }
-        Ok(())
+        secrets.wait(
+            "retry.max_backoff_seconds",
+            self.retry.max_backoff_seconds,
+            0,
+        )?;
+        let timeout = self.timeout;
+        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
+        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
+        secrets.wait("timeout.attempt_seconds", timeout.attempt_seconds, 1)?;
+        match self.cleanup_after_hours {
+            Some(hours) if hours > MOST_HOURS => {
+                let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
+                Err(secrets.error("cleanup_after_hours", reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
@@ -311,6 +309,19 @@ impl CredentialKeys {
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
+        if self
+            .profile
+            .as_ref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            let at = format!("{below}.profile");
+            let reason = "is empty; name a profile of AWS' files, or leave it out";
+            return Err(secrets.error(at.trim_start_matches('.'), reason));
+        }
+        if let Some(role) = &self.assume_role {
+            let at = format!("{below}.assume_role.endpoint");
+            secrets.server(at.trim_start_matches('.'), role.endpoint.as_deref())?;
+        }
         let source = match (id, secret, token, &self.profile) {
             (None, None, None, None) => Credentials::Chain,
             (None, None, None, Some(profile)) => Credentials::Profile(profile.clone()),

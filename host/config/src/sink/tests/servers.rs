@@ -93,7 +93,47 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             json!({ "read": 1 }),
             "timeout.read: unknown field",
         ),
-        ("endpoint", json!("minio:9000"), "endpoint: "),
+        ("endpoint", json!("minio:9000"), "endpoint: `minio:9000`"),
+        (
+            "endpoint",
+            json!("http://u:hush@minio"),
+            "endpoint: the URL is not of the form https://host:port: it holds a user",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role_arn": "x", "endpoint": "sts" } }),
+            "credentials.assume_role.endpoint: `sts` is not of the form",
+        ),
+        (
+            "credentials",
+            json!({ "profile": " " }),
+            "credentials.profile: is empty; name a profile",
+        ),
+        (
+            "retry",
+            json!({ "max_backoff_seconds": u64::MAX }),
+            "retry.max_backoff_seconds: 18446744073709551615 is not within 0 and 86400",
+        ),
+        (
+            "timeout",
+            json!({ "connect_seconds": u64::MAX }),
+            "timeout.connect_seconds: 18446744073709551615 is not within 1 and 86400; give seconds",
+        ),
+        (
+            "timeout",
+            json!({ "read_seconds": 0 }),
+            "timeout.read_seconds: 0 is not within 1",
+        ),
+        (
+            "timeout",
+            json!({ "attempt_seconds": 86_401 }),
+            "timeout.attempt_seconds: 86401 is not within",
+        ),
+        (
+            "cleanup_after_hours",
+            json!(u64::MAX),
+            "cleanup_after_hours: 18446744073709551615 is more than",
+        ),
     ] {
         let mut sink = json!({ "type": "s3", "bucket": "b" });
         sink[name] = value;
@@ -102,6 +142,7 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             error.starts_with(&format!("sinks.lake.{message}")),
             "{error}"
         );
+        assert!(!error.contains("hush"), "{error}");
     }
     let locked = json!({ "type": "s3", "bucket": "b", "checksum": "none",
         "object_lock": { "legal_hold": true } });
@@ -121,6 +162,11 @@ fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
             "auth",
             json!({ "type": "digest" }),
             "auth.type: unknown variant `digest`",
+        ),
+        (
+            "timeout",
+            json!({ "read_seconds": u64::MAX }),
+            "timeout.read_seconds: 18446744073709551615 is not within",
         ),
         ("headers", json!({ "a b": "hush" }), "headers.a b: "),
         ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
@@ -142,6 +188,14 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
         (
             json!({ "type": "gcs", "bucket": "b", "credentials": { "token": "a", "anonymous": true } }),
             "sinks.lake.credentials: ",
+        ),
+        (
+            json!({ "type": "gcs", "bucket": "b", "endpoint": "foo" }),
+            "sinks.lake.endpoint: `foo` is not of the form https://host",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a", "container": "c", "endpoint": "http://h:99999" }),
+            "sinks.lake.endpoint: `http://h:99999` is not of the form",
         ),
         (
             json!({ "type": "gcs", "bucket": "b", "class": "x" }),
