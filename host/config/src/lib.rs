@@ -9,6 +9,7 @@ mod allow;
 mod auth;
 mod error;
 mod example;
+mod file;
 mod limits;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),

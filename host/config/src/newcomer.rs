@@ -196,6 +196,11 @@ fn files_and_folders_that_are_the_other_way_round_are_named() {
     for (path, words) in [
         (file.as_path(), "is no WebAssembly component"),
         (folder.path(), "is a folder; name the component's file"),
+        #[cfg(unix)]
+        (
+            "/dev/zero".as_ref(),
+            "is no file, but a pipe, a socket or a device",
+        ),
     ] {
         let error = refused("/sources/calls", component(path));
         assert!(

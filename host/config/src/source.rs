@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, allow, auth, check_path, key, limits::RawCeilings, parse, wording};
+use super::{ConfigError, allow, auth, check_path, file, key, limits::RawCeilings, parse, wording};
 use crate::{
     secret::{self, Backend},
     sink::Secrets,
@@ -162,7 +161,8 @@ fn is_component(path: &Path) -> Result<(), String> {
         return Err(format!("{shown} is a folder; name the component's file"));
     }
     let mut magic = [0; 4];
-    let read = File::open(path).and_then(|mut file| file.read(&mut magic));
+    let read = file::regular(path)
+        .and_then(|mut file| file.read(&mut magic).map_err(|error| error.to_string()));
     match read {
         Err(error) => Err(format!("{shown}: {error}; name the component's file")),
         Ok(4) if magic == *b"\0asm" => Ok(()),
