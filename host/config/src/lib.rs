@@ -20,6 +20,7 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod path;
 mod reads;
 mod samples;
 mod schema;
@@ -58,6 +59,7 @@ use serde_json::Value;
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
 use notify::NotifierConfig;
+use path::{check_folder, check_path};
 pub use reads::Reads;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
@@ -153,27 +155,6 @@ fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> 
             (at, path) => key(format!("{at}.{path}"), reason),
         }
     })
-}
-
-/// Refuses a path that is empty, or that a shell would have to make another one of; `what` is what it
-/// names.
-fn check_path(at: &str, path: &Path, what: &str) -> Result<(), ConfigError> {
-    if path.as_os_str().is_empty() {
-        return Err(key(at, format!("is empty; give the path of {what}")));
-    }
-    let shell = path.starts_with("~")
-        || path.to_string_lossy().starts_with('~')
-        || path.to_string_lossy().contains("${");
-    if shell {
-        return Err(key(
-            at,
-            format!(
-                "`{}`: neither `~` nor variables are replaced here; write the path of {what} in full",
-                path.display()
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses a source that no sink takes, and conditions on fields that the privacy of their source takes out.
@@ -336,13 +317,7 @@ impl Config {
 
     fn check(&self, clock: Clock) -> Result<Vec<String>, ConfigError> {
         let mut warnings = self.warnings();
-        if self.data_dir.exists() && !self.data_dir.is_dir() {
-            let reason = format!(
-                "{} is a file, and must be a folder; name another one",
-                self.data_dir.display()
-            );
-            return Err(key("data_dir", reason));
-        }
+        check_folder(&self.data_dir).map_err(|reason| key("data_dir", reason))?;
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
             source::check_options(name, source, &component, clock)?;

@@ -75,6 +75,21 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
             "sinks.files.path: `~`: neither",
         ),
         (
+            "/data_dir".to_owned(),
+            json!("$HOME/out"),
+            "data_dir: `$HOME/out`: neither `~`",
+        ),
+        (
+            "/sinks/files/path".to_owned(),
+            json!("s3://bucket/x"),
+            "sinks.files.path: is a URL (`s3://`)",
+        ),
+        (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "exec", "command": ["pass", "{key}"], "timeout_seconds": u64::MAX } }),
+            "secret.p.timeout_seconds: 18446744073709551615 is not within 1 and 86400",
+        ),
+        (
             "/sinks/files/path".to_owned(),
             json!({}),
             "sinks.files.path: is a table; it must be a path",
@@ -189,6 +204,15 @@ fn files_and_folders_that_are_the_other_way_round_are_named() {
         error.starts_with("sinks.files.path: ") && error.contains("is a file"),
         "{error}"
     );
+    let below = file.join("sub");
+    for (pointer, at) in [
+        ("/data_dir", "data_dir"),
+        ("/sinks/files/path", "sinks.files.path"),
+    ] {
+        let error = refused(pointer, json!(below));
+        let words = format!("{at}: {} is a file, and must be", file.display());
+        assert!(error.starts_with(&words), "{error}");
+    }
     let component = |path: &std::path::Path| {
         json!({ "type": "component", "path": path, "allow": [],
             "options": { "interval": "2026-01-01/2026-02-01" } })

@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, allow, auth, check_path, file, key, limits::RawCeilings, parse, wording};
+use super::{
+    ConfigError, allow, auth, file, key, limits::RawCeilings, parse, path::check_path, wording,
+};
 use crate::{
     secret::{self, Backend},
     sink::Secrets,

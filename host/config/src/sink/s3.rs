@@ -18,6 +18,9 @@ use crate::{location::Location, source::MOST_HOURS, tls::TlsKeys};
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
 
+/// The most days of a retention, as of a bucket's default one (PutObjectLockConfiguration, Days).
+const MOST_DAYS: u32 = 36_500;
+
 /// Amazon S3, or whatever speaks its protocol.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -156,6 +159,10 @@ impl Keys {
             }
         }
         secrets.server("endpoint", self.endpoint.as_deref())?;
+        if let Some(region) = &self.region {
+            check_region(region, self.endpoint.is_some())
+                .map_err(|reason| secrets.error("region", reason))?;
+        }
         if self.retry.attempts == 0 {
             return Err(secrets.error("retry.attempts", "must be at least 1"));
         }
@@ -233,6 +240,42 @@ impl Keys {
                     CleanupAfter(Duration::from_secs(hours.saturating_mul(3600)))
                 }),
         })
+    }
+}
+
+/// Refuses a region that AWS has none of that form of; `elsewhere`: the server is another one, which may call
+/// its regions what it will.
+fn check_region(region: &str, elsewhere: bool) -> Result<(), String> {
+    let of_form = "regions are of the form eu-west-1";
+    if region.trim().is_empty() {
+        return Err(format!(
+            "is empty; {of_form}; leave it out for that of the environment"
+        ));
+    }
+    if region.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("`{region}` holds white space; {of_form}"));
+    }
+    if elsewhere {
+        return Ok(());
+    }
+    let lower = region.to_ascii_lowercase();
+    if lower != region {
+        return Err(format!(
+            "`{region}` has upper-case letters; write `{lower}`"
+        ));
+    }
+    let whole = region.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    if whole.len() + 1 == region.len() && whole.ends_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!(
+            "`{region}` is an availability zone; its region is `{whole}`"
+        ));
+    }
+    match region
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-')
+    {
+        true => Ok(()),
+        false => Err(format!("`{region}` is no region; {of_form}")),
     }
 }
 
@@ -354,6 +397,13 @@ impl CredentialKeys {
 impl LockKeys {
     fn lock(&self, secrets: &Secrets) -> Result<ObjectLock, ConfigError> {
         let wrong = |reason: &str| Err(secrets.error("object_lock", reason));
+        if let Some(days) = self.days
+            && !(1..=MOST_DAYS).contains(&days)
+        {
+            let reason =
+                format!("{days} is not within 1 and {MOST_DAYS}, which is a hundred years");
+            return Err(secrets.error("object_lock.days", reason));
+        }
         let retention = match (self.mode, self.days, self.until) {
             (None, None, None) if self.legal_hold => None,
             (Some(mode), Some(days), None) => Some((mode, Retention::Days(days))),

@@ -63,6 +63,16 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
         ),
         (
             "object_lock",
+            json!({ "mode": "governance", "days": 0 }),
+            "object_lock.days: 0 is not within 1 and 36500",
+        ),
+        (
+            "object_lock",
+            json!({ "mode": "governance", "days": 4_000_000_000_u32 }),
+            "object_lock.days: 4000000000 is not within",
+        ),
+        (
+            "object_lock",
             json!({ "mode": "governance" }),
             "object_lock: ",
         ),
@@ -218,6 +228,68 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
 
 #[test]
 fn a_bucket_is_a_name_and_no_url() {
-    let error = wrong(json!({ "type": "s3", "bucket": "s3://corp-calls/x" }));
-    assert!(error.starts_with("sinks.lake.bucket: "), "{error}");
+    for (bucket, words) in [
+        ("s3://corp-calls/x", "`s3://corp-calls/x` is not the name"),
+        ("corp-calls/x", "`corp-calls/x` is not the name"),
+        ("corp calls", "`corp calls` holds white space"),
+        ("corp-calls\n", "`corp-calls\n` holds white space"),
+        (" ", "is empty"),
+        (
+            "arn:aws:s3:::corp-calls",
+            "`arn:aws:s3:::corp-calls` is the ARN of a bucket: give its name alone, `corp-calls`",
+        ),
+        (
+            "arn:aws:iam::1:role/x",
+            "`arn:aws:iam::1:role/x` is no ARN of an access point",
+        ),
+    ] {
+        let error = wrong(json!({ "type": "s3", "bucket": bucket }));
+        let words = format!("sinks.lake.bucket: {words}");
+        assert!(error.starts_with(&words), "{error}");
+    }
+    for bucket in [
+        "corp.calls_1",
+        "arn:aws:s3:eu-west-1:111122223333:accesspoint/calls",
+        "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap",
+        "arn:aws:s3-outposts:eu-west-1:111122223333:outpost/op-1/accesspoint/calls",
+    ] {
+        assert!(
+            SinkConfig::new("lake", json!({ "type": "s3", "bucket": bucket })).is_ok(),
+            "{bucket}"
+        );
+    }
+}
+
+#[test]
+fn a_region_is_one_of_its_servers_form() {
+    for (region, words) in [
+        ("", "is empty; regions are of the form eu-west-1"),
+        ("Ireland (eu)", "`Ireland (eu)` holds white space"),
+        (
+            "EU-WEST-1",
+            "`EU-WEST-1` has upper-case letters; write `eu-west-1`",
+        ),
+        (
+            "eu-west-1a",
+            "`eu-west-1a` is an availability zone; its region is `eu-west-1`",
+        ),
+        ("eu_west_1", "`eu_west_1` is no region"),
+    ] {
+        let error = wrong(json!({ "type": "s3", "bucket": "b", "region": region }));
+        let words = format!("sinks.lake.region: {words}");
+        assert!(error.starts_with(&words), "{error}");
+    }
+    let valid = |sink: Value| {
+        SinkConfig::new("lake", sink)
+            .unwrap()
+            .validate(&BTreeMap::new())
+    };
+    for region in ["eu-west-1", "us-gov-west-1", "eusc-de-east-1"] {
+        valid(json!({ "type": "s3", "bucket": "b", "region": region })).unwrap();
+    }
+    for region in ["EU", "garage", "eu-west-1a"] {
+        let endpoint = "http://127.0.0.1:3900";
+        valid(json!({ "type": "s3", "bucket": "b", "region": region, "endpoint": endpoint }))
+            .unwrap();
+    }
 }
