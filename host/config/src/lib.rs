@@ -10,6 +10,7 @@ mod auth;
 mod error;
 mod example;
 mod file;
+mod interval;
 mod limits;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
@@ -20,6 +21,7 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod parse;
 mod path;
 mod reads;
 mod samples;
@@ -53,19 +55,21 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
+pub use interval::interval;
 use notify::NotifierConfig;
+use parse::{parse, parse_typed};
 use path::{check_folder, check_path};
 pub use reads::Reads;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::ComponentOrigin;
-pub use source::{interval, wrong_option};
+pub use source::wrong_option;
 use text::Positions;
 
 use crate::secret::Backend;
@@ -140,21 +144,6 @@ fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
         at: at.into(),
         reason: reason.to_string(),
     }
-}
-
-/// Reads the keys at `at`; an error names the very key that it is about.
-fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let full = format!("{at}.{path}");
-        let reason = wording::worded(&error.into_inner().to_string(), wording::is_shown(&full));
-        match (at, path.as_str()) {
-            ("", ".") => key("the configuration", reason),
-            ("", path) => key(path, reason),
-            (at, ".") => key(at, reason),
-            (at, path) => key(format!("{at}.{path}"), reason),
-        }
-    })
 }
 
 /// Refuses a source that no sink takes, and conditions on fields that the privacy of their source takes out.
@@ -246,7 +235,7 @@ impl Config {
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
             let at = format!("secret.{name}");
-            let backend: Backend = parse(&at, value)?;
+            let backend: Backend = parse_typed(&at, value)?;
             if let Backend::Directory { path } | Backend::File { path } = &backend {
                 check_path(&format!("{at}.path"), path, "where the secrets are")?;
             }

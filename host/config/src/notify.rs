@@ -8,7 +8,7 @@ use std::{
 use super::{
     ConfigError,
     address::web,
-    key, parse,
+    key, parse_typed,
     secret::Backend,
     sink::{Hidden, Secrets},
 };
@@ -24,7 +24,8 @@ const MOST_SECONDS: u64 = 366 * 86_400;
 
 /// Somebody who is told.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(tag = "type")]
 pub(super) enum NotifierConfig {
     /// A POST to a URL, such as an incoming webhook of Slack or a workflow of Microsoft Teams.
     Webhook {
@@ -133,7 +134,7 @@ pub(super) fn parsed(
     let mut notifiers = BTreeMap::new();
     for (name, value) in raw {
         let at = format!("notify.{name}");
-        let notifier: NotifierConfig = parse(&at, value)?;
+        let notifier: NotifierConfig = parse_typed(&at, value)?;
         notifier.check(&at)?;
         notifiers.insert(name, notifier);
     }
@@ -324,7 +325,31 @@ mod tests {
                 json!({ "type": "ping", "url": "https://a/", "every_seconds": 0 }),
                 "notify.ops.every_seconds: 0",
             ),
-            (json!({ "type": "pager" }), "notify.ops"),
+            (
+                json!({ "type": "pager" }),
+                "notify.ops.type: `pager` is none of `webhook`, `ping`, `exec`",
+            ),
+            (json!({ "url": "https://a/" }), "notify.ops.type: missing"),
+            (
+                json!({ "type": "ping" }),
+                "notify.ops: the key `url` is missing",
+            ),
+            (
+                hook(json!({ "on": ["failure", "errors"] })),
+                "notify.ops.on[1]: `errors` is none of `",
+            ),
+            (
+                hook(json!({ "format": "discord" })),
+                "notify.ops.format: `discord` is none of `",
+            ),
+            (
+                hook(json!({ "lag_seconds": "x" })),
+                "notify.ops.lag_seconds: is the text `x`; it must be a whole number",
+            ),
+            (
+                hook(json!({ "every": 1 })),
+                "notify.ops.every: unknown field `every`",
+            ),
         ] {
             let error = refused(value);
             assert!(error.starts_with(message), "{error}");

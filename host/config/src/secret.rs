@@ -16,7 +16,8 @@ use crate::file;
 
 /// Where secrets come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(tag = "type")]
 pub enum Backend {
     /// Environment variables, by name.
     Env {},

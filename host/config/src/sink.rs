@@ -223,6 +223,14 @@ impl SinkConfig {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
             return Err(key(format!("{at}.transcode"), reason));
         }
+        if let Some((was, now)) = RENAMED
+            .iter()
+            .find(|(was, now)| table.contains_key(*was) && table.contains_key(*now))
+        {
+            let reason =
+                format!("is the former name of `{now}`, which is given, too; leave this one out");
+            return Err(key(format!("{at}.{was}"), reason));
+        }
         let named = table.remove("type");
         let renamed = RENAMED.iter().filter(|(was, _)| table.contains_key(*was));
         let warnings = renamed

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigError, allow, auth, file, key, limits::RawCeilings, parse, path::check_path, wording,
+    ConfigError, allow, auth, file, interval::interval, key, limits::RawCeilings, parse,
+    path::check_path, wording,
 };
 use crate::{
     secret::{self, Backend},
@@ -433,52 +434,4 @@ fn origin(
 /// Returns true if an option's name is `interval` with a slip of the hand.
 fn like_interval(name: &str) -> bool {
     strsim::damerau_levenshtein(&name.to_lowercase(), "interval") <= 2
-}
-
-/// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or
-/// `2026-01-01/..`, which has no end.
-///
-/// # Errors
-/// Says what is wrong with the text.
-pub fn interval(text: &str) -> Result<Interval, String> {
-    let instant = |text: &str| -> Result<u64, String> {
-        let at = if text.contains('T') {
-            text.parse::<jiff::Timestamp>()
-        } else {
-            format!("{text}T00:00:00Z").parse()
-        };
-        at.map_err(|error| format!("`{text}`: {error}"))
-            .and_then(|at| {
-                u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` is before 1970"))
-            })
-    };
-    let (from, until) = text
-        .split_once('/')
-        .ok_or_else(|| format!("`{text}` is not a range such as 2026-01-01/2026-02-01"))?;
-    let from = instant(from)?;
-    if until == ".." {
-        return Ok(Interval { from, until: None });
-    }
-    let until = instant(until)?;
-    if from < until {
-        Ok(Interval {
-            from,
-            until: Some(until),
-        })
-    } else {
-        Err(format!("`{text}` ends before it begins"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_utc_and_the_end_is_excluded() {
-        let range = interval("2026-01-01/2026-01-02").unwrap();
-        assert_eq!(range.until, Some(range.from + 86_400_000));
-        assert_eq!(interval("2026-01-01/..").unwrap().until, None);
-        assert!(interval("2026-01-02/2026-01-01").is_err());
-    }
 }

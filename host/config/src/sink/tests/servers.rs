@@ -19,7 +19,9 @@ fn a_key_by_its_former_name_works_and_is_told() {
         json!({ "type": "s3", "bucket": "b", "cleanup_after_hours": 3, "tidy_after_hours": 3 });
     let error = SinkConfig::new("lake", both).unwrap_err().to_string();
     assert!(
-        error.contains("duplicate field `cleanup_after_hours`"),
+        error.starts_with(
+            "sinks.lake.tidy_after_hours: is the former name of `cleanup_after_hours`, which is given, too"
+        ),
         "{error}"
     );
 }
@@ -31,14 +33,10 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
         (
             "sse",
             json!({ "type": "none" }),
-            "sse.type: unknown variant `none`",
+            "sse.type: `none` is none of `",
         ),
         ("sse", json!("aws:kms"), "sse: "),
-        (
-            "checksum",
-            json!("sha1"),
-            "checksum: unknown variant `sha1`",
-        ),
+        ("checksum", json!("sha1"), "checksum: `sha1` is none of `"),
         (
             "storage_class",
             json!("COLD"),
@@ -167,11 +165,11 @@ fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
             json!("https://host/?hush"),
             "url: must be of the form",
         ),
-        ("method", json!("patch"), "method: unknown variant `patch`"),
+        ("method", json!("patch"), "method: `patch` is none of `"),
         (
             "auth",
             json!({ "type": "digest" }),
-            "auth.type: unknown variant `digest`",
+            "auth.type: the text (not shown) is none of `",
         ),
         (
             "timeout",
@@ -213,7 +211,7 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
         ),
         (
             json!({ "type": "azure_blob", "account": "a" }),
-            "sinks.lake: missing field `container`",
+            "sinks.lake: the key `container` is missing",
         ),
         (
             json!({ "type": "azure_blob", "account": "a", "container": "c",
