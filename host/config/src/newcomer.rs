@@ -90,6 +90,31 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
             "secret.p.timeout_seconds: 18446744073709551615 is not within 1 and 86400",
         ),
         (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "vault" } }),
+            "secret.p.type: `vault` is none of `env`, `directory`, `file`, `exec`",
+        ),
+        (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "file", "path": ["x"] } }),
+            "secret.p.path: is a list; it must be a path",
+        ),
+        (
+            at("auth/client_secret"),
+            json!(""),
+            "sources.calls.auth.client_secret: is empty; give",
+        ),
+        (
+            at("options/media_origins"),
+            json!(["127.0.0.1:18082"]),
+            "sources.calls.options.media_origins[0]: `127.0.0.1:18082` does not begin",
+        ),
+        (
+            at("options/format"),
+            json!(5),
+            "sources.calls.options.format: is of the wrong type; it must be one of the words",
+        ),
+        (
             "/sinks/files/path".to_owned(),
             json!({}),
             "sinks.files.path: is a table; it must be a path",

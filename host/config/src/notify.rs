@@ -288,6 +288,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_by_its_key_and_no_url_is_shown() {
+        // Long: one table of mistakes.
         let hook = |more: Value| {
             let mut hook =
                 json!({ "type": "webhook", "url": "https://hooks.example.com/T0/secret" });

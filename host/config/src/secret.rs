@@ -82,19 +82,7 @@ pub fn resolve(
         .strip_prefix("SECRET[")
         .and_then(|rest| rest.strip_suffix(']'))
     else {
-        if is_near_reference(value) {
-            return Err(fail(
-                "looks like a secret reference but is not one; write SECRET[backend.key] as the whole value, and the backend under `secret:`"
-                    .to_owned(),
-            ));
-        }
-        if value.is_empty() {
-            return Err(fail(
-                "is empty; give the secret, best as SECRET[backend.key] with the backend under `secret:`"
-                    .to_owned(),
-            ));
-        }
-        return Ok(SecretString::from(value.to_owned()));
+        return literal(value).map_err(fail);
     };
     let (backend, key) = reference
         .split_once('.')
@@ -142,6 +130,23 @@ pub fn resolve(
         ))),
         text => Ok(SecretString::from(text.to_owned())),
     }
+}
+
+/// A secret that stands in the configuration itself.
+fn literal(value: &str) -> Result<SecretString, String> {
+    if is_near_reference(value) {
+        return Err(
+            "looks like a secret reference but is not one; write SECRET[backend.key] as the whole value, and the backend under `secret:`"
+                .to_owned(),
+        );
+    }
+    if value.is_empty() {
+        return Err(
+            "is empty; give a value, best as SECRET[backend.key] with the backend under `secret:`"
+                .to_owned(),
+        );
+    }
+    Ok(SecretString::from(value.to_owned()))
 }
 
 /// Why a file of secrets is not read.

@@ -115,7 +115,8 @@ fn given_as(given: &str, shown: bool) -> String {
     }
 }
 
-/// Returns true if the value of a key may be shown: it is none that may be a secret.
+/// Returns true if the value of a key may be shown: it is none that may be a secret. The word for a type is
+/// none, wherever it stands.
 pub(super) fn is_shown(path: &str) -> bool {
     const HIDDEN: [&str; 11] = [
         "auth",
@@ -131,7 +132,7 @@ pub(super) fn is_shown(path: &str) -> bool {
         "connection",
     ];
     let path = path.to_ascii_lowercase();
-    !HIDDEN.iter().any(|word| path.contains(word))
+    path.ends_with(".type") || !HIDDEN.iter().any(|word| path.contains(word))
 }
 
 #[cfg(test)]
@@ -196,6 +197,15 @@ mod tests {
             let error = serde_json::from_value::<Example>(json!({ name: value })).unwrap_err();
             assert_eq!(worded(&error.to_string(), true), message);
         }
+        let hidden = worded("invalid type: integer `77`, expected a string", false);
+        assert_eq!(hidden, "is a number (not shown); it must be a text");
+        let hidden = worded("invalid type: boolean `true`, expected a string", false);
+        assert_eq!(hidden, "is true or false; it must be a text");
+        assert!(!is_shown("sources.calls.auth.client_secret") && is_shown("sinks.lake.path"));
+    }
+
+    #[test]
+    fn words_and_keys_are_told_in_the_words_of_a_configuration() {
         for (message, words) in [
             ("missing field `x`", "the key `x` is missing"),
             (
@@ -235,10 +245,5 @@ mod tests {
         }
         let hidden = worded("unknown variant `hush`, expected `a` or `b`", false);
         assert_eq!(hidden, "the text (not shown) is none of `a`, `b`");
-        let hidden = worded("invalid type: integer `77`, expected a string", false);
-        assert_eq!(hidden, "is a number (not shown); it must be a text");
-        let hidden = worded("invalid type: boolean `true`, expected a string", false);
-        assert_eq!(hidden, "is true or false; it must be a text");
-        assert!(!is_shown("sources.calls.auth.client_secret") && is_shown("sinks.lake.path"));
     }
 }

@@ -169,7 +169,7 @@ fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
         (
             "auth",
             json!({ "type": "digest" }),
-            "auth.type: the text (not shown) is none of `",
+            "auth.type: `digest` is none of `",
         ),
         (
             "timeout",
