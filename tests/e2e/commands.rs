@@ -96,7 +96,7 @@ async fn former_names_are_told_and_nothing_is_given_by_two_names() {
     config["sources"]["calls"]["options"]["parallelism"] = json!(3);
     let (code, said) = validated(&config).await;
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("duplicate field `parallelism`"), "{said}");
+    assert!(said.contains("`parallelism` is given twice"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

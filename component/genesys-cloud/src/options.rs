@@ -1,5 +1,6 @@
 //! The source's options: read strictly, defaults filled in.
 
+mod origin;
 mod region;
 
 use recording_source_sdk::{

@@ -1,9 +1,16 @@
 //! The configuration: YAML or TOML, unknown keys refused, each error with the key it is about.
 
+#[cfg_attr(
+    not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
+    allow(dead_code, reason = "buckets need more of it than notices do")
+)]
+mod address;
 mod allow;
 mod auth;
 mod error;
 mod example;
+mod file;
+mod interval;
 mod limits;
 #[cfg_attr(
     not(any(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs")),
@@ -14,6 +21,8 @@ mod location;
 mod newcomer;
 mod notify;
 mod overlap;
+mod parse;
+mod path;
 mod reads;
 mod samples;
 mod schema;
@@ -46,22 +55,25 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use error::ConfigError;
 pub use example::{UnknownType, example};
+pub use interval::interval;
 use notify::NotifierConfig;
+use parse::{parse, parse_typed};
+use path::{check_folder, check_path};
 pub use reads::Reads;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
 use source::ComponentOrigin;
-pub use source::{interval, wrong_option};
+pub use source::wrong_option;
 use text::Positions;
 
 use crate::secret::Backend;
-use limits::{RawLimits, check_concurrency, check_prices};
+use limits::{RawLimits, check_concurrency, check_prices, check_wait};
 use recording_host_engine::{
     plan::Prices,
     run::{Concurrency, Pipeline, SourceConfig},
@@ -132,42 +144,6 @@ fn key(at: impl Into<String>, reason: impl ToString) -> ConfigError {
         at: at.into(),
         reason: reason.to_string(),
     }
-}
-
-/// Reads the keys at `at`; an error names the very key that it is about.
-fn parse<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, ConfigError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let full = format!("{at}.{path}");
-        let reason = wording::worded(&error.into_inner().to_string(), wording::is_shown(&full));
-        match (at, path.as_str()) {
-            ("", ".") => key("the configuration", reason),
-            ("", path) => key(path, reason),
-            (at, ".") => key(at, reason),
-            (at, path) => key(format!("{at}.{path}"), reason),
-        }
-    })
-}
-
-/// Refuses a path that is empty, or that a shell would have to make another one of; `what` is what it
-/// names.
-fn check_path(at: &str, path: &Path, what: &str) -> Result<(), ConfigError> {
-    if path.as_os_str().is_empty() {
-        return Err(key(at, format!("is empty; give the path of {what}")));
-    }
-    let shell = path.starts_with("~")
-        || path.to_string_lossy().starts_with('~')
-        || path.to_string_lossy().contains("${");
-    if shell {
-        return Err(key(
-            at,
-            format!(
-                "`{}`: neither `~` nor variables are replaced here; write the path of {what} in full",
-                path.display()
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses a source that no sink takes, and conditions on fields that the privacy of their source takes out.
@@ -259,9 +235,15 @@ impl Config {
         let mut secrets = BTreeMap::new();
         for (name, value) in raw.secret {
             let at = format!("secret.{name}");
-            let backend: Backend = parse(&at, value)?;
+            let backend: Backend = parse_typed(&at, value)?;
             if let Backend::Directory { path } | Backend::File { path } = &backend {
                 check_path(&format!("{at}.path"), path, "where the secrets are")?;
+            }
+            if let Backend::Exec {
+                timeout_seconds, ..
+            } = &backend
+            {
+                check_wait(&format!("{at}.timeout_seconds"), *timeout_seconds, 1)?;
             }
             secrets.insert(name, backend);
         }
@@ -324,13 +306,7 @@ impl Config {
 
     fn check(&self, clock: Clock) -> Result<Vec<String>, ConfigError> {
         let mut warnings = self.warnings();
-        if self.data_dir.exists() && !self.data_dir.is_dir() {
-            let reason = format!(
-                "{} is a file, and must be a folder; name another one",
-                self.data_dir.display()
-            );
-            return Err(key("data_dir", reason));
-        }
+        check_folder(&self.data_dir).map_err(|reason| key("data_dir", reason))?;
         for (name, (origin, source)) in &self.sources {
             let component = origin.load(name)?;
             source::check_options(name, source, &component, clock)?;

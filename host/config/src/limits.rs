@@ -26,6 +26,22 @@ pub(super) fn check_concurrency(given: Concurrency) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The most seconds of one wait: a day.
+const MOST_SECONDS: u64 = 86_400;
+
+/// Refuses a wait that no clock can count, or that is none where there must be one.
+pub(super) fn check_wait(at: &str, seconds: u64, least: u64) -> Result<(), ConfigError> {
+    if (least..=MOST_SECONDS).contains(&seconds) {
+        return Ok(());
+    }
+    Err(key(
+        at,
+        format!(
+            "{seconds} is not within {least} and {MOST_SECONDS}; give seconds, a day at most, or leave it out for the default"
+        ),
+    ))
+}
+
 /// Limits of a process.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

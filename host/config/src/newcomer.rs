@@ -75,6 +75,46 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
             "sinks.files.path: `~`: neither",
         ),
         (
+            "/data_dir".to_owned(),
+            json!("$HOME/out"),
+            "data_dir: `$HOME/out`: neither `~`",
+        ),
+        (
+            "/sinks/files/path".to_owned(),
+            json!("s3://bucket/x"),
+            "sinks.files.path: is a URL (`s3://`)",
+        ),
+        (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "exec", "command": ["pass", "{key}"], "timeout_seconds": u64::MAX } }),
+            "secret.p.timeout_seconds: 18446744073709551615 is not within 1 and 86400",
+        ),
+        (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "vault" } }),
+            "secret.p.type: `vault` is none of `env`, `directory`, `file`, `exec`",
+        ),
+        (
+            "/secret".to_owned(),
+            json!({ "p": { "type": "file", "path": ["x"] } }),
+            "secret.p.path: is a list; it must be a path",
+        ),
+        (
+            at("auth/client_secret"),
+            json!(""),
+            "sources.calls.auth.client_secret: is empty; give",
+        ),
+        (
+            at("options/media_origins"),
+            json!(["127.0.0.1:18082"]),
+            "sources.calls.options.media_origins[0]: `127.0.0.1:18082` does not begin",
+        ),
+        (
+            at("options/format"),
+            json!(5),
+            "sources.calls.options.format: is of the wrong type; it must be one of the words",
+        ),
+        (
             "/sinks/files/path".to_owned(),
             json!({}),
             "sinks.files.path: is a table; it must be a path",
@@ -189,6 +229,15 @@ fn files_and_folders_that_are_the_other_way_round_are_named() {
         error.starts_with("sinks.files.path: ") && error.contains("is a file"),
         "{error}"
     );
+    let below = file.join("sub");
+    for (pointer, at) in [
+        ("/data_dir", "data_dir"),
+        ("/sinks/files/path", "sinks.files.path"),
+    ] {
+        let error = refused(pointer, json!(below));
+        let words = format!("{at}: {} is a file, and must be", file.display());
+        assert!(error.starts_with(&words), "{error}");
+    }
     let component = |path: &std::path::Path| {
         json!({ "type": "component", "path": path, "allow": [],
             "options": { "interval": "2026-01-01/2026-02-01" } })
@@ -196,6 +245,11 @@ fn files_and_folders_that_are_the_other_way_round_are_named() {
     for (path, words) in [
         (file.as_path(), "is no WebAssembly component"),
         (folder.path(), "is a folder; name the component's file"),
+        #[cfg(unix)]
+        (
+            "/dev/zero".as_ref(),
+            "is no file, but a pipe, a socket or a device",
+        ),
     ] {
         let error = refused("/sources/calls", component(path));
         assert!(

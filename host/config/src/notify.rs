@@ -5,26 +5,27 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    ConfigError,
+    address::web,
+    key, parse_typed,
+    secret::Backend,
+    sink::{Hidden, Secrets},
+};
 use recording_host_observe::notify::{Format, Occasion, Target, Way};
 use reqwest::header::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
-
-use super::{
-    ConfigError, key, parse,
-    secret::Backend,
-    sink::{Hidden, Secrets},
-};
 
 /// The most seconds of anything: a year.
 const MOST_SECONDS: u64 = 366 * 86_400;
 
 /// Somebody who is told.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(tag = "type")]
 pub(super) enum NotifierConfig {
     /// A POST to a URL, such as an incoming webhook of Slack or a workflow of Microsoft Teams.
     Webhook {
@@ -133,7 +134,7 @@ pub(super) fn parsed(
     let mut notifiers = BTreeMap::new();
     for (name, value) in raw {
         let at = format!("notify.{name}");
-        let notifier: NotifierConfig = parse(&at, value)?;
+        let notifier: NotifierConfig = parse_typed(&at, value)?;
         notifier.check(&at)?;
         notifiers.insert(name, notifier);
     }
@@ -265,11 +266,13 @@ impl NotifierConfig {
 /// A URL that a notice can be sent to; an error does not show it.
 fn address(secrets: &Secrets<'_>, url: &Hidden) -> Result<SecretString, ConfigError> {
     let url = secrets.get("url", url)?;
-    let parsed = Url::parse(url.expose_secret());
-    let web = parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    match web && HeaderValue::from_str(url.expose_secret()).is_ok() {
-        true => Ok(url),
-        false => Err(secrets.error("url", "is no URL that begins with https:// or http://")),
+    match web(url.expose_secret()) {
+        Ok(_) if HeaderValue::from_str(url.expose_secret()).is_ok() => Ok(url),
+        Ok(_) => Err(secrets.error("url", "is no URL: it holds characters that none has")),
+        Err(reason) => Err(secrets.error(
+            "url",
+            format!("is no URL that a notice can be sent to: it {reason}"),
+        )),
     }
 }
 
@@ -285,6 +288,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named_by_its_key_and_no_url_is_shown() {
+        // Long: one table of mistakes.
         let hook = |more: Value| {
             let mut hook =
                 json!({ "type": "webhook", "url": "https://hooks.example.com/T0/secret" });
@@ -307,6 +311,10 @@ mod tests {
                 "notify.ops.url: is no URL",
             ),
             (
+                hook(json!({ "url": "https://u:secret@hooks.example.com/" })),
+                "notify.ops.url: is no URL that a notice can be sent to: it holds a user or a password (for hooks.example.com)",
+            ),
+            (
                 hook(json!({ "secret": "SECRET[v.x]" })),
                 "notify.ops.secret: there is no secret backend",
             ),
@@ -318,7 +326,31 @@ mod tests {
                 json!({ "type": "ping", "url": "https://a/", "every_seconds": 0 }),
                 "notify.ops.every_seconds: 0",
             ),
-            (json!({ "type": "pager" }), "notify.ops"),
+            (
+                json!({ "type": "pager" }),
+                "notify.ops.type: `pager` is none of `webhook`, `ping`, `exec`",
+            ),
+            (json!({ "url": "https://a/" }), "notify.ops.type: missing"),
+            (
+                json!({ "type": "ping" }),
+                "notify.ops: the key `url` is missing",
+            ),
+            (
+                hook(json!({ "on": ["failure", "errors"] })),
+                "notify.ops.on[1]: `errors` is none of `",
+            ),
+            (
+                hook(json!({ "format": "discord" })),
+                "notify.ops.format: `discord` is none of `",
+            ),
+            (
+                hook(json!({ "lag_seconds": "x" })),
+                "notify.ops.lag_seconds: is the text `x`; it must be a whole number",
+            ),
+            (
+                hook(json!({ "every": 1 })),
+                "notify.ops.every: unknown field `every`",
+            ),
         ] {
             let error = refused(value);
             assert!(error.starts_with(message), "{error}");

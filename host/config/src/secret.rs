@@ -2,15 +2,22 @@
 
 mod exec;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::file;
+
 /// Where secrets come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(tag = "type")]
 pub enum Backend {
     /// Environment variables, by name.
     Env {},
@@ -75,13 +82,7 @@ pub fn resolve(
         .strip_prefix("SECRET[")
         .and_then(|rest| rest.strip_suffix(']'))
     else {
-        if is_near_reference(value) {
-            return Err(fail(
-                "looks like a secret reference but is not one; write SECRET[backend.key], and the backend under `secret:`"
-                    .to_owned(),
-            ));
-        }
-        return Ok(SecretString::from(value.to_owned()));
+        return literal(value).map_err(fail);
     };
     let (backend, key) = reference
         .split_once('.')
@@ -101,12 +102,10 @@ pub fn resolve(
             if !safe {
                 return Err(fail(format!("`{key}` is not a file name")));
             }
-            std::fs::read_to_string(&file)
-                .map_err(|error| fail(format!("{}: {error}", file.display())))?
+            file::text(&file).map_err(|reason| fail(unread(&file, &reason)))?
         }
         Backend::File { path } => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| fail(format!("{}: {error}", path.display())))?;
+            let text = file::text(path).map_err(|reason| fail(unread(path, &reason)))?;
             let json = text.strip_prefix(MARK).unwrap_or(&text);
             let secrets: BTreeMap<String, String> = serde_json::from_str(json).map_err(|_| {
                 fail(format!(
@@ -126,9 +125,33 @@ pub fn resolve(
             .map_err(|error| fail(error.to_string()))?,
     };
     match bare(&text) {
-        "" => Err(fail("the secret is empty".to_owned())),
+        "" => Err(fail(format!(
+            "{value} is empty; put the secret where its backend looks for it"
+        ))),
         text => Ok(SecretString::from(text.to_owned())),
     }
+}
+
+/// A secret that stands in the configuration itself.
+fn literal(value: &str) -> Result<SecretString, String> {
+    if is_near_reference(value) {
+        return Err(
+            "looks like a secret reference but is not one; write SECRET[backend.key] as the whole value, and the backend under `secret:`"
+                .to_owned(),
+        );
+    }
+    if value.is_empty() {
+        return Err(
+            "is empty; give a value, best as SECRET[backend.key] with the backend under `secret:`"
+                .to_owned(),
+        );
+    }
+    Ok(SecretString::from(value.to_owned()))
+}
+
+/// Why a file of secrets is not read.
+fn unread(file: &Path, reason: &str) -> String {
+    format!("{}: {reason}", file.display())
 }
 
 /// The mark that some editors put before a text (a byte order mark).
@@ -152,10 +175,31 @@ fn is_near_reference(value: &str) -> bool {
     let wrapped = |open: &str, close: char| value.starts_with(open) && value.ends_with(close);
     called
         || upper.contains("SECRET[")
+        || value.contains("SECRET(")
+        || value.contains("SECRET{")
         || wrapped("${", '}')
         || wrapped("$(", ')')
         || wrapped("{{", '}')
+        || holds(value, "${", "}", is_name)
+        || holds(value, "$(", ")", |inner| !inner.is_empty())
+        || holds(value, "{{", "}}", is_name)
         || wrapped("%", '%') && value.len() > 2
+}
+
+/// Returns true if a text has what is wanted between `open` and the next `close`.
+fn holds(text: &str, open: &str, close: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    let mut pieces = text.split(open).skip(1);
+    pieces.any(|rest| {
+        rest.split_once(close)
+            .is_some_and(|(inner, _)| wanted(inner))
+    })
+}
+
+/// Returns true for a name of a variable, with what shells and templates put behind one.
+fn is_name(text: &str) -> bool {
+    let text = text.trim();
+    let part = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(part)
 }
 
 #[cfg(test)]
@@ -210,6 +254,12 @@ mod tests {
             "{{ x }}",
             "%X%",
             "Bearer SECRET[env.x]",
+            "Bearer SECRET(env.x)",
+            "Bearer SECRET{x}",
+            "Bearer ${TOKEN}",
+            "${a}:${b:-c.d}!",
+            "Bearer $(pass x)",
+            "Bearer {{ env.TOKEN }}",
         ] {
             let error = resolve(near, "a.b", &backends).unwrap_err();
             assert!(
@@ -217,9 +267,32 @@ mod tests {
                 "{near}: {error}"
             );
         }
-        for plain in ["hush", "$ecret", "100%", "secretive", "a{b}"] {
+        for plain in [
+            "hush",
+            "$ecret",
+            "100%",
+            "secretive",
+            "a{b}",
+            "pa$$w0rd",
+            "$x$y",
+            "a${",
+            "${}x",
+            "a$(",
+            "{{}}x",
+            "${4}x",
+            "Bearer x%41",
+        ] {
             assert!(resolve(plain, "a.b", &backends).is_ok(), "{plain}");
         }
+        let error = resolve("", "a.b", &backends).unwrap_err().to_string();
+        assert!(error.starts_with("a.b: is empty; give"), "{error}");
+        std::fs::write(folder.path().join("void"), "\n").unwrap();
+        let error = resolve("SECRET[dir.void]", "a.b", &backends).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("a.b: SECRET[dir.void] is empty; put"),
+            "{error}"
+        );
         let error = resolve("SECRET[vault.x]", "a.b", &backends).unwrap_err();
         assert!(error.to_string().contains("no secret backend `vault`"));
     }

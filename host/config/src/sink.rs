@@ -27,6 +27,8 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, key, parse};
 use crate::{
+    address,
+    limits::check_wait,
     location::Location,
     secret::{self, Backend},
 };
@@ -173,6 +175,19 @@ impl Secrets<'_> {
         !backends.any(|backend| matches!(backend, Backend::Unread))
     }
 
+    /// Refuses what is no URL of a server.
+    fn server(&self, name: &str, url: Option<&str>) -> Result<(), ConfigError> {
+        match url.map(address::server) {
+            Some(Err(reason)) => Err(self.error(name, reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a wait that is out of bounds.
+    fn wait(&self, name: &str, seconds: u64, least: u64) -> Result<(), ConfigError> {
+        check_wait(&format!("{}.{name}", self.at), seconds, least)
+    }
+
     /// An error about a key below the path.
     pub(crate) fn error(&self, name: &str, reason: impl ToString) -> ConfigError {
         let at = format!("{}.{name}", self.at);
@@ -207,6 +222,14 @@ impl SinkConfig {
         if common.transcode.is_some() && !cfg!(feature = "transcode") {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
             return Err(key(format!("{at}.transcode"), reason));
+        }
+        if let Some((was, now)) = RENAMED
+            .iter()
+            .find(|(was, now)| table.contains_key(*was) && table.contains_key(*now))
+        {
+            let reason =
+                format!("is the former name of `{now}`, which is given, too; leave this one out");
+            return Err(key(format!("{at}.{was}"), reason));
         }
         let named = table.remove("type");
         let renamed = RENAMED.iter().filter(|(was, _)| table.contains_key(*was));

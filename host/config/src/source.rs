@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +11,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, allow, auth, check_path, key, limits::RawCeilings, parse, wording};
+use super::{
+    ConfigError, allow, auth, file, interval::interval, key, limits::RawCeilings, parse,
+    path::check_path, wording,
+};
 use crate::{
     secret::{self, Backend},
     sink::Secrets,
@@ -32,7 +34,7 @@ const INTERVAL: &str = "interval";
 const LATE_HOURS: u64 = 24;
 
 /// The most hours that anything is waited for.
-const MOST_HOURS: u64 = 100 * 366 * 24;
+pub(super) const MOST_HOURS: u64 = 100 * 366 * 24;
 
 /// How long after its end a conversation is requested once more, unless the source says otherwise.
 const CONFIRM_HOURS: u64 = 2;
@@ -162,7 +164,8 @@ fn is_component(path: &Path) -> Result<(), String> {
         return Err(format!("{shown} is a folder; name the component's file"));
     }
     let mut magic = [0; 4];
-    let read = File::open(path).and_then(|mut file| file.read(&mut magic));
+    let read = file::regular(path)
+        .and_then(|mut file| file.read(&mut magic).map_err(|error| error.to_string()));
     match read {
         Err(error) => Err(format!("{shown}: {error}; name the component's file")),
         Ok(4) if magic == *b"\0asm" => Ok(()),
@@ -431,52 +434,4 @@ fn origin(
 /// Returns true if an option's name is `interval` with a slip of the hand.
 fn like_interval(name: &str) -> bool {
     strsim::damerau_levenshtein(&name.to_lowercase(), "interval") <= 2
-}
-
-/// Reads a range such as `2026-01-01/2026-02-01`, `2026-01-01T08:00:00Z/2026-01-01T09:00:00Z`, or
-/// `2026-01-01/..`, which has no end.
-///
-/// # Errors
-/// Says what is wrong with the text.
-pub fn interval(text: &str) -> Result<Interval, String> {
-    let instant = |text: &str| -> Result<u64, String> {
-        let at = if text.contains('T') {
-            text.parse::<jiff::Timestamp>()
-        } else {
-            format!("{text}T00:00:00Z").parse()
-        };
-        at.map_err(|error| format!("`{text}`: {error}"))
-            .and_then(|at| {
-                u64::try_from(at.as_millisecond()).map_err(|_| format!("`{text}` is before 1970"))
-            })
-    };
-    let (from, until) = text
-        .split_once('/')
-        .ok_or_else(|| format!("`{text}` is not a range such as 2026-01-01/2026-02-01"))?;
-    let from = instant(from)?;
-    if until == ".." {
-        return Ok(Interval { from, until: None });
-    }
-    let until = instant(until)?;
-    if from < until {
-        Ok(Interval {
-            from,
-            until: Some(until),
-        })
-    } else {
-        Err(format!("`{text}` ends before it begins"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_utc_and_the_end_is_excluded() {
-        let range = interval("2026-01-01/2026-01-02").unwrap();
-        assert_eq!(range.until, Some(range.from + 86_400_000));
-        assert_eq!(interval("2026-01-01/..").unwrap().until, None);
-        assert!(interval("2026-01-02/2026-01-01").is_err());
-    }
 }

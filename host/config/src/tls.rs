@@ -8,12 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    ConfigError,
+    ConfigError, file,
     sink::{Hidden, Secrets},
 };
-
-/// The largest file that is read as PEM, in bytes.
-const LARGEST: u64 = 1 << 20;
 
 /// A certificate to show to servers that demand one, and authorities of one's own. Each value is a file in
 /// PEM, or a secret that holds PEM itself.
@@ -84,14 +81,8 @@ fn pem(secrets: &Secrets, at: &str, value: &Hidden) -> Result<SecretString, Conf
         let reason = format!("{}: {reason}; name a file in PEM", path.display());
         Err(secrets.error(at, reason))
     };
-    let text = match std::fs::metadata(path) {
-        Err(error) => return wrong(&error.to_string()),
-        Ok(about) if !about.is_file() => return wrong("is no file"),
-        Ok(about) if about.len() > LARGEST => return wrong("is larger than 1 MiB"),
-        Ok(_) => std::fs::read_to_string(path),
-    };
-    match text {
-        Err(error) => wrong(&error.to_string()),
+    match file::text(path) {
+        Err(error) => wrong(&error),
         Ok(text) if text.contains("-----BEGIN ") => Ok(SecretString::from(text)),
         Ok(_) => wrong("holds no PEM, which begins with -----BEGIN"),
     }

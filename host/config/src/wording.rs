@@ -1,7 +1,7 @@
 //! Messages of the deserializer in the words of a configuration: text, number, table, list.
 
 /// The expected value of a key, by the deserializer's word for it; the first that fits counts.
-const EXPECTED: [(&str, &str); 14] = [
+const EXPECTED: [(&str, &str); 16] = [
     ("a string", "a text"),
     ("path string", "a path"),
     ("a sequence", "a list"),
@@ -9,6 +9,8 @@ const EXPECTED: [(&str, &str); 14] = [
     ("struct ", "a table"),
     ("internally tagged enum", "a table with a `type`"),
     ("adjacently tagged enum", "a table with a `type`"),
+    ("string or map", "one of the words that the key has"),
+    ("map with a single key", "one of the words that the key has"),
     ("variant identifier", "one of the words that the key has"),
     ("a boolean", "true or false"),
     ("f64", "a number"),
@@ -30,6 +32,20 @@ pub(super) fn worded(message: &str, shown: bool) -> String {
     if let Some((given, expected)) = found {
         return format!("{}; it must be {}", given_as(given, shown), must(expected));
     }
+    if let Some(name) = quoted(message, "missing field ") {
+        return format!("the key `{name}` is missing");
+    }
+    if let Some(name) = quoted(message, "duplicate field ") {
+        return format!(
+            "`{name}` is given twice, once by another name that it has; leave out one of them"
+        );
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        return unknown_word(rest, shown);
+    }
+    if message == "expected value" {
+        return "is of the wrong type; it must be one of the words that the key has".to_owned();
+    }
     if message.starts_with("data did not match any variant") {
         return "has none of the forms that this key may have; see docs/configuration.md"
             .to_owned();
@@ -38,6 +54,32 @@ pub(super) fn worded(message: &str, shown: bool) -> String {
         return "is of the wrong type".to_owned();
     }
     message.to_owned()
+}
+
+/// The name in a message that begins with `words`.
+fn quoted<'a>(message: &'a str, words: &str) -> Option<&'a str> {
+    message.strip_prefix(words)?.split('`').nth(1)
+}
+
+/// What is wrong with a word, by the deserializer's list of those that there are: `x`, expected one of `a`, `b`.
+fn unknown_word(rest: &str, shown: bool) -> String {
+    // The word itself may hold anything.
+    let (given, known) = rest.rsplit_once(", expected ").unwrap_or((rest, ""));
+    let known: Vec<String> = known
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|word| format!("`{word}`"))
+        .collect();
+    let given = match shown {
+        true => given,
+        false => "the text (not shown)",
+    };
+    match known.as_slice() {
+        [] => format!("{given} is not known"),
+        [only] => format!("{given} is not {only}"),
+        _ => format!("{given} is none of {}", known.join(", ")),
+    }
 }
 
 fn must(expected: &str) -> &str {
@@ -73,7 +115,8 @@ fn given_as(given: &str, shown: bool) -> String {
     }
 }
 
-/// Returns true if the value of a key may be shown: it is none that may be a secret.
+/// Returns true if the value of a key may be shown: it is none that may be a secret. The word for a type is
+/// none, wherever it stands.
 pub(super) fn is_shown(path: &str) -> bool {
     const HIDDEN: [&str; 11] = [
         "auth",
@@ -89,7 +132,7 @@ pub(super) fn is_shown(path: &str) -> bool {
         "connection",
     ];
     let path = path.to_ascii_lowercase();
-    !HIDDEN.iter().any(|word| path.contains(word))
+    path.ends_with(".type") || !HIDDEN.iter().any(|word| path.contains(word))
 }
 
 #[cfg(test)]
@@ -159,5 +202,48 @@ mod tests {
         let hidden = worded("invalid type: boolean `true`, expected a string", false);
         assert_eq!(hidden, "is true or false; it must be a text");
         assert!(!is_shown("sources.calls.auth.client_secret") && is_shown("sinks.lake.path"));
+    }
+
+    #[test]
+    fn words_and_keys_are_told_in_the_words_of_a_configuration() {
+        for (message, words) in [
+            ("missing field `x`", "the key `x` is missing"),
+            (
+                "unknown variant `mp3`, expected one of `wav`, `ogg`",
+                "`mp3` is none of `wav`, `ogg`",
+            ),
+            (
+                "unknown variant `mp3`, expected `wav` or `ogg`",
+                "`mp3` is none of `wav`, `ogg`",
+            ),
+            (
+                "unknown variant `mp3`, expected `wav`",
+                "`mp3` is not `wav`",
+            ),
+            (
+                "unknown variant `a, expected `, expected `wav` or `ogg`",
+                "`a, expected ` is none of `wav`, `ogg`",
+            ),
+            (
+                "duplicate field `x`",
+                "`x` is given twice, once by another name that it has; leave out one of them",
+            ),
+            (
+                "invalid type: integer `5`, expected string or map",
+                "is the number 5; it must be one of the words that the key has",
+            ),
+            (
+                "expected value at line 1 column 9",
+                "is of the wrong type; it must be one of the words that the key has",
+            ),
+            (
+                "unknown field `x`, expected `y`",
+                "unknown field `x`, expected `y`",
+            ),
+        ] {
+            assert_eq!(worded(message, true), words);
+        }
+        let hidden = worded("unknown variant `hush`, expected `a` or `b`", false);
+        assert_eq!(hidden, "the text (not shown) is none of `a`, `b`");
     }
 }

@@ -5,7 +5,10 @@ use recording_source_sdk::{
     options::{is_plain, wrong},
 };
 
-use super::Raw;
+use super::{
+    Raw,
+    origin::{base_url, media_origin},
+};
 
 /// Domains by AWS region, from the vendor's list of regions; any other domain may be given as it is.
 const REGIONS: [(&str, &str); 18] = [
@@ -78,9 +81,10 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
         }
     };
     for (path, url) in [("api_url", &api_url), ("login_url", &login_url)] {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err(wrong(path, "must begin with `https://`"));
-        }
+        base_url(url).map_err(|reason| wrong(path, &reason))?;
+    }
+    for (index, text) in raw.media_origins.iter().flatten().enumerate() {
+        media_origin(text).map_err(|reason| wrong(&format!("media_origins[{index}]"), &reason))?;
     }
     let media_origins = raw.media_origins.clone().unwrap_or_else(|| {
         let mut origins: Vec<String> = MEDIA.map(|name| format!("https://*.{name}")).into();

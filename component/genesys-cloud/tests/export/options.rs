@@ -84,6 +84,26 @@ fn wrong_options_are_named() {
             "`Ada Okafor` is no id",
         ),
         (r#"{"region":"nowhere"}"#, "region", "nowhere"),
+        (
+            r#"{"region":"mypurecloud.ie","media_origins":["https://a.example","foo"]}"#,
+            "media_origins[1]",
+            "`foo` does not begin with `https://`",
+        ),
+        (
+            r#"{"region":"mypurecloud.ie","media_origins":["https://*"]}"#,
+            "media_origins[0]",
+            "`https://*` has a `*`",
+        ),
+        (
+            r#"{"api_url":"https://a.example","login_url":"https://a.example:65536"}"#,
+            "login_url",
+            "has a port that is not within 1 and 65535",
+        ),
+        (
+            r#"{"api_url":"https://a.example?x","login_url":"https://a.example"}"#,
+            "api_url",
+            "has a query",
+        ),
     ];
     for (options, path, message) in cases {
         match TestDriver::start::<GenesysCloud>(options, week(), FROM + 30 * DAY) {

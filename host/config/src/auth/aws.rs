@@ -76,7 +76,7 @@ mod tests {
             (json!("me"), "sources.calls.auth: must be a table"),
             (
                 json!({ "client_id": "a" }),
-                "sources.calls.auth: missing field `client_secret`",
+                "sources.calls.auth: the key `client_secret` is missing",
             ),
             (
                 json!({ "client_id": "a", "client_secret": "b", "region": "x" }),

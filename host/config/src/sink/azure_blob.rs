@@ -77,6 +77,12 @@ struct CredentialKeys {
 
 impl Keys {
     fn settings(&self, secrets: &Secrets) -> Result<AzureBlobSinkConfig, ConfigError> {
+        secrets.server("endpoint", self.endpoint.as_deref())?;
+        secrets.wait(
+            "retry.max_backoff_seconds",
+            self.retry.max_backoff_seconds,
+            0,
+        )?;
         let given = &self.credentials;
         let optional = |name: &str, value: &Option<Hidden>| {
             secrets.optional(&format!("credentials.{name}"), value.as_ref())

@@ -11,7 +11,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ConfigError, Secrets, registry::SinkKeys};
-use crate::{check_path, location::Location};
+use crate::{
+    location::Location,
+    path::{check_folder, check_path},
+};
 
 /// Files in a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,14 +68,7 @@ impl SinkKeys for Keys {
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
-        if self.path.exists() && !self.path.is_dir() {
-            let reason = format!(
-                "{} is a file, and must be a folder; name another one",
-                self.path.display()
-            );
-            return Err(secrets.error("path", reason));
-        }
-        Ok(())
+        check_folder(&self.path).map_err(|reason| secrets.error("path", reason))
     }
 
     async fn open(&self, _: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {

@@ -64,6 +64,12 @@ struct CredentialKeys {
 
 impl Keys {
     fn settings(&self, secrets: &Secrets) -> Result<GcsSinkConfig, ConfigError> {
+        secrets.server("endpoint", self.endpoint.as_deref())?;
+        secrets.wait(
+            "retry.max_backoff_seconds",
+            self.retry.max_backoff_seconds,
+            0,
+        )?;
         let given = &self.credentials;
         let service_account = secrets.optional(
             "credentials.service_account",

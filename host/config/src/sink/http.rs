@@ -79,6 +79,14 @@ impl Keys {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
+        secrets.wait(
+            "retry.max_backoff_seconds",
+            self.retry.max_backoff_seconds,
+            0,
+        )?;
+        let timeout = self.timeout;
+        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
+        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
         let mut headers = Vec::new();
         let mut add = |at: &str, name: &str, value: &Hidden| {
             let header = HeaderName::try_from(name)

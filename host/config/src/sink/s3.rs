@@ -13,10 +13,13 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
-use crate::{location::Location, tls::TlsKeys};
+use crate::{location::Location, source::MOST_HOURS, tls::TlsKeys};
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
+
+/// The most days of a retention, as of a bucket's default one (PutObjectLockConfiguration, Days).
+const MOST_DAYS: u32 = 36_500;
 
 /// Amazon S3, or whatever speaks its protocol.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -155,28 +158,30 @@ impl Keys {
                 return Err(secrets.error(&at, "names and values must be printable ASCII"));
             }
         }
-        for (name, url) in [
-            ("endpoint", &self.endpoint),
-            (
-                "credentials.assume_role.endpoint",
-                match &self.credentials.assume_role {
-                    Some(role) => &role.endpoint,
-                    None => &None,
-                },
-            ),
-        ] {
-            if let Some(url) = url
-                && !url.starts_with("https://")
-                && !url.starts_with("http://")
-            {
-                let reason = format!("`{url}` is not of the form https://host");
-                return Err(secrets.error(name, reason));
-            }
+        secrets.server("endpoint", self.endpoint.as_deref())?;
+        if let Some(region) = &self.region {
+            check_region(region, self.endpoint.is_some())
+                .map_err(|reason| secrets.error("region", reason))?;
         }
         if self.retry.attempts == 0 {
             return Err(secrets.error("retry.attempts", "must be at least 1"));
         }
-        Ok(())
+        secrets.wait(
+            "retry.max_backoff_seconds",
+            self.retry.max_backoff_seconds,
+            0,
+        )?;
+        let timeout = self.timeout;
+        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
+        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
+        secrets.wait("timeout.attempt_seconds", timeout.attempt_seconds, 1)?;
+        match self.cleanup_after_hours {
+            Some(hours) if hours > MOST_HOURS => {
+                let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
+                Err(secrets.error("cleanup_after_hours", reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
@@ -235,6 +240,42 @@ impl Keys {
                     CleanupAfter(Duration::from_secs(hours.saturating_mul(3600)))
                 }),
         })
+    }
+}
+
+/// Refuses a region that AWS has none of that form of; `elsewhere`: the server is another one, which may call
+/// its regions what it will.
+fn check_region(region: &str, elsewhere: bool) -> Result<(), String> {
+    let of_form = "regions are of the form eu-west-1";
+    if region.trim().is_empty() {
+        return Err(format!(
+            "is empty; {of_form}; leave it out for that of the environment"
+        ));
+    }
+    if region.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("`{region}` holds white space; {of_form}"));
+    }
+    if elsewhere {
+        return Ok(());
+    }
+    let lower = region.to_ascii_lowercase();
+    if lower != region {
+        return Err(format!(
+            "`{region}` has upper-case letters; write `{lower}`"
+        ));
+    }
+    let whole = region.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    if whole.len() + 1 == region.len() && whole.ends_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!(
+            "`{region}` is an availability zone; its region is `{whole}`"
+        ));
+    }
+    match region
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-')
+    {
+        true => Ok(()),
+        false => Err(format!("`{region}` is no region; {of_form}")),
     }
 }
 
@@ -311,6 +352,19 @@ impl CredentialKeys {
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
+        if self
+            .profile
+            .as_ref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            let at = format!("{below}.profile");
+            let reason = "is empty; name a profile of AWS' files, or leave it out";
+            return Err(secrets.error(at.trim_start_matches('.'), reason));
+        }
+        if let Some(role) = &self.assume_role {
+            let at = format!("{below}.assume_role.endpoint");
+            secrets.server(at.trim_start_matches('.'), role.endpoint.as_deref())?;
+        }
         let source = match (id, secret, token, &self.profile) {
             (None, None, None, None) => Credentials::Chain,
             (None, None, None, Some(profile)) => Credentials::Profile(profile.clone()),
@@ -343,6 +397,13 @@ impl CredentialKeys {
 impl LockKeys {
     fn lock(&self, secrets: &Secrets) -> Result<ObjectLock, ConfigError> {
         let wrong = |reason: &str| Err(secrets.error("object_lock", reason));
+        if let Some(days) = self.days
+            && !(1..=MOST_DAYS).contains(&days)
+        {
+            let reason =
+                format!("{days} is not within 1 and {MOST_DAYS}, which is a hundred years");
+            return Err(secrets.error("object_lock.days", reason));
+        }
         let retention = match (self.mode, self.days, self.until) {
             (None, None, None) if self.legal_hold => None,
             (Some(mode), Some(days), None) => Some((mode, Retention::Days(days))),

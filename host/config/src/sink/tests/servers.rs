@@ -19,7 +19,9 @@ fn a_key_by_its_former_name_works_and_is_told() {
         json!({ "type": "s3", "bucket": "b", "cleanup_after_hours": 3, "tidy_after_hours": 3 });
     let error = SinkConfig::new("lake", both).unwrap_err().to_string();
     assert!(
-        error.contains("duplicate field `cleanup_after_hours`"),
+        error.starts_with(
+            "sinks.lake.tidy_after_hours: is the former name of `cleanup_after_hours`, which is given, too"
+        ),
         "{error}"
     );
 }
@@ -31,14 +33,10 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
         (
             "sse",
             json!({ "type": "none" }),
-            "sse.type: unknown variant `none`",
+            "sse.type: `none` is none of `",
         ),
         ("sse", json!("aws:kms"), "sse: "),
-        (
-            "checksum",
-            json!("sha1"),
-            "checksum: unknown variant `sha1`",
-        ),
+        ("checksum", json!("sha1"), "checksum: `sha1` is none of `"),
         (
             "storage_class",
             json!("COLD"),
@@ -60,6 +58,16 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             "object_lock",
             json!({ "mode": "governance", "days": 1, "until": "2030-01-01T00:00:00Z" }),
             "object_lock: ",
+        ),
+        (
+            "object_lock",
+            json!({ "mode": "governance", "days": 0 }),
+            "object_lock.days: 0 is not within 1 and 36500",
+        ),
+        (
+            "object_lock",
+            json!({ "mode": "governance", "days": 4_000_000_000_u32 }),
+            "object_lock.days: 4000000000 is not within",
         ),
         (
             "object_lock",
@@ -93,7 +101,47 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             json!({ "read": 1 }),
             "timeout.read: unknown field",
         ),
-        ("endpoint", json!("minio:9000"), "endpoint: "),
+        ("endpoint", json!("minio:9000"), "endpoint: `minio:9000`"),
+        (
+            "endpoint",
+            json!("http://u:hush@minio"),
+            "endpoint: the URL is not of the form https://host:port: it holds a user",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role_arn": "x", "endpoint": "sts" } }),
+            "credentials.assume_role.endpoint: `sts` is not of the form",
+        ),
+        (
+            "credentials",
+            json!({ "profile": " " }),
+            "credentials.profile: is empty; name a profile",
+        ),
+        (
+            "retry",
+            json!({ "max_backoff_seconds": u64::MAX }),
+            "retry.max_backoff_seconds: 18446744073709551615 is not within 0 and 86400",
+        ),
+        (
+            "timeout",
+            json!({ "connect_seconds": u64::MAX }),
+            "timeout.connect_seconds: 18446744073709551615 is not within 1 and 86400; give seconds",
+        ),
+        (
+            "timeout",
+            json!({ "read_seconds": 0 }),
+            "timeout.read_seconds: 0 is not within 1",
+        ),
+        (
+            "timeout",
+            json!({ "attempt_seconds": 86_401 }),
+            "timeout.attempt_seconds: 86401 is not within",
+        ),
+        (
+            "cleanup_after_hours",
+            json!(u64::MAX),
+            "cleanup_after_hours: 18446744073709551615 is more than",
+        ),
     ] {
         let mut sink = json!({ "type": "s3", "bucket": "b" });
         sink[name] = value;
@@ -102,6 +150,7 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             error.starts_with(&format!("sinks.lake.{message}")),
             "{error}"
         );
+        assert!(!error.contains("hush"), "{error}");
     }
     let locked = json!({ "type": "s3", "bucket": "b", "checksum": "none",
         "object_lock": { "legal_hold": true } });
@@ -116,11 +165,16 @@ fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
             json!("https://host/?hush"),
             "url: must be of the form",
         ),
-        ("method", json!("patch"), "method: unknown variant `patch`"),
+        ("method", json!("patch"), "method: `patch` is none of `"),
         (
             "auth",
             json!({ "type": "digest" }),
-            "auth.type: unknown variant `digest`",
+            "auth.type: `digest` is none of `",
+        ),
+        (
+            "timeout",
+            json!({ "read_seconds": u64::MAX }),
+            "timeout.read_seconds: 18446744073709551615 is not within",
         ),
         ("headers", json!({ "a b": "hush" }), "headers.a b: "),
         ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
@@ -144,12 +198,20 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
             "sinks.lake.credentials: ",
         ),
         (
+            json!({ "type": "gcs", "bucket": "b", "endpoint": "foo" }),
+            "sinks.lake.endpoint: `foo` is not of the form https://host",
+        ),
+        (
+            json!({ "type": "azure_blob", "account": "a", "container": "c", "endpoint": "http://h:99999" }),
+            "sinks.lake.endpoint: `http://h:99999` is not of the form",
+        ),
+        (
             json!({ "type": "gcs", "bucket": "b", "class": "x" }),
             "sinks.lake.class: unknown field",
         ),
         (
             json!({ "type": "azure_blob", "account": "a" }),
-            "sinks.lake: missing field `container`",
+            "sinks.lake: the key `container` is missing",
         ),
         (
             json!({ "type": "azure_blob", "account": "a", "container": "c",
@@ -164,6 +226,68 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
 
 #[test]
 fn a_bucket_is_a_name_and_no_url() {
-    let error = wrong(json!({ "type": "s3", "bucket": "s3://corp-calls/x" }));
-    assert!(error.starts_with("sinks.lake.bucket: "), "{error}");
+    for (bucket, words) in [
+        ("s3://corp-calls/x", "`s3://corp-calls/x` is not the name"),
+        ("corp-calls/x", "`corp-calls/x` is not the name"),
+        ("corp calls", "`corp calls` holds white space"),
+        ("corp-calls\n", "`corp-calls\n` holds white space"),
+        (" ", "is empty"),
+        (
+            "arn:aws:s3:::corp-calls",
+            "`arn:aws:s3:::corp-calls` is the ARN of a bucket: give its name alone, `corp-calls`",
+        ),
+        (
+            "arn:aws:iam::1:role/x",
+            "`arn:aws:iam::1:role/x` is no ARN of an access point",
+        ),
+    ] {
+        let error = wrong(json!({ "type": "s3", "bucket": bucket }));
+        let words = format!("sinks.lake.bucket: {words}");
+        assert!(error.starts_with(&words), "{error}");
+    }
+    for bucket in [
+        "corp.calls_1",
+        "arn:aws:s3:eu-west-1:111122223333:accesspoint/calls",
+        "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap",
+        "arn:aws:s3-outposts:eu-west-1:111122223333:outpost/op-1/accesspoint/calls",
+    ] {
+        assert!(
+            SinkConfig::new("lake", json!({ "type": "s3", "bucket": bucket })).is_ok(),
+            "{bucket}"
+        );
+    }
+}
+
+#[test]
+fn a_region_is_one_of_its_servers_form() {
+    for (region, words) in [
+        ("", "is empty; regions are of the form eu-west-1"),
+        ("Ireland (eu)", "`Ireland (eu)` holds white space"),
+        (
+            "EU-WEST-1",
+            "`EU-WEST-1` has upper-case letters; write `eu-west-1`",
+        ),
+        (
+            "eu-west-1a",
+            "`eu-west-1a` is an availability zone; its region is `eu-west-1`",
+        ),
+        ("eu_west_1", "`eu_west_1` is no region"),
+    ] {
+        let error = wrong(json!({ "type": "s3", "bucket": "b", "region": region }));
+        let words = format!("sinks.lake.region: {words}");
+        assert!(error.starts_with(&words), "{error}");
+    }
+    let valid = |sink: Value| {
+        SinkConfig::new("lake", sink)
+            .unwrap()
+            .validate(&BTreeMap::new())
+    };
+    for region in ["eu-west-1", "us-gov-west-1", "eusc-de-east-1"] {
+        valid(json!({ "type": "s3", "bucket": "b", "region": region })).unwrap();
+    }
+    for region in ["EU", "garage", "eu-west-1a"] {
+        let endpoint = "http://127.0.0.1:3900";
+        valid(json!({ "type": "s3", "bucket": "b", "region": region, "endpoint": endpoint }))
+            .unwrap();
+    }
 }
