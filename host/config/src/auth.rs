@@ -97,7 +97,7 @@ pub(super) fn auth(
         let given: UserKeys = parse(at, Value::Object(table))?;
         return Ok(Auth::Basic {
             username: secrets.get("username", &given.username)?,
-            password: secrets.get("password", &given.password)?,
+            password: secrets.get_or_empty("password", &given.password)?,
         });
     }
     if table.contains_key(SECRET) {

@@ -161,6 +161,18 @@ impl Secrets<'_> {
         Ok(secret::resolve(&value.0, &at, self.backends)?)
     }
 
+    /// A secret that may be empty, as the password beside an API key that stands for the user.
+    pub(crate) fn get_or_empty(
+        &self,
+        name: &str,
+        value: &Hidden,
+    ) -> Result<SecretString, ConfigError> {
+        match value.0.is_empty() {
+            true => Ok(SecretString::default()),
+            false => self.get(name, value),
+        }
+    }
+
     fn optional(
         &self,
         name: &str,

@@ -104,7 +104,8 @@ impl SourceSession {
                         answer = sent => answer,
                         halt = halted(&*self.answers) => return Err(halt.into()),
                     };
-                    if answer.is_ok() {
+                    // An API that is unavailable itself may stay so.
+                    if answer.as_ref().is_ok_and(|answer| answer.status < 500) {
                         self.reached.store(true, Ordering::Relaxed);
                     }
                     event = SplitInput::Response(answer);

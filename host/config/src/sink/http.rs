@@ -108,7 +108,7 @@ impl Keys {
             }
             Some(AuthKeys::Basic { user, password }) => Some(Auth::Basic {
                 user: secrets.get("auth.user", user)?,
-                password: secrets.get("auth.password", password)?,
+                password: secrets.get_or_empty("auth.password", password)?,
             }),
             Some(AuthKeys::Header { name, value }) => {
                 add("auth.value", name, value)?;
