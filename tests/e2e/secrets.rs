@@ -111,6 +111,33 @@ async fn commands_that_ask_nobody_need_no_secret_that_they_do_not_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_does_not_come_is_named_within_seconds_and_the_sinks_are_checked() {
+    let harness = Harness::start(Settings {
+        conversations: 1,
+        ..Settings::default()
+    })
+    .await;
+    let mut config = harness.config();
+    config["secret"] = json!({
+        "slow": { "type": "exec", "command": ["sh", "-c", "sleep 100", "{key}"] } });
+    config["sources"]["calls"]["auth"]["client_secret"] = "SECRET[slow.calls]".into();
+    let path = harness.write(&config).display().to_string();
+    let began = std::time::Instant::now();
+    let checked = harness.run_program(&["check", "--config", &path]).await;
+    let planned = harness.run_program(&["plan", "--config", &path]).await;
+    // A run would wait for the half minute that such a command has.
+    assert!(began.elapsed().as_secs() < 25, "{:?}", began.elapsed());
+    for ran in [&checked, &planned] {
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        assert!(said.contains("took longer than 5 s"), "{said}");
+        assert!(said.contains("sources.calls.auth.client_secret"), "{said}");
+    }
+    let found = String::from_utf8(checked.stdout).unwrap();
+    assert!(found.contains("sink lake"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_operator_may_name_the_token_endpoint_and_the_source_never_overrules_that() {
     let harness = Harness::start(Settings {
         conversations: 20,

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use futures_util::future::join_all;
-use recording_host_engine::run::CheckState;
+use recording_host_config::{Config, Reads};
+use recording_host_engine::run::{CheckState, check_sink};
 
 use super::{Done, clock::clock, print, terminal::Display};
 
@@ -20,7 +21,13 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = crate::load(&self.config)?;
+        let config = match crate::load_within(&self.config, Reads::All, crate::SECRETS) {
+            Ok(config) => config,
+            Err(error) => {
+                self.sinks_alone().await;
+                return Err(error.into());
+            }
+        };
         let mut all = BTreeMap::new();
         let mut bad = 0;
         let pipelines = config.pipelines(clock().await?).await?;
@@ -49,5 +56,23 @@ impl Check {
         anyhow::ensure!(bad != 1, "a check failed; see its fix above");
         anyhow::ensure!(bad == 0, "{bad} checks failed; see the fix of each above");
         Ok(Done::All)
+    }
+
+    /// Checks the sinks of a configuration whose sources cannot be used, as for want of a secret.
+    async fn sinks_alone(&self) {
+        let config = Config::load_within(&self.config, Reads::Sinks, crate::SECRETS);
+        let Ok(config) = config else { return };
+        let Ok(sinks) = config.sinks().await else {
+            return;
+        };
+        let checks = sinks.iter().map(|(name, sink)| check_sink(name, &**sink));
+        let findings = join_all(checks).await;
+        match self.json {
+            true => println!(
+                "{}",
+                serde_json::json!({ "sources": {}, "sinks": findings })
+            ),
+            false => print::findings("sinks", &findings),
+        }
     }
 }

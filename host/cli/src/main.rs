@@ -73,7 +73,7 @@ mod ui;
 mod validate;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use recording_host_config::{Config, Reads};
@@ -164,7 +164,15 @@ fn load(path: &std::path::Path) -> Result<Config, Error> {
 
 /// The same for a command that needs no other secrets than those of `reads`.
 fn load_for(path: &std::path::Path, reads: Reads) -> Result<Config, Error> {
-    let config = Config::load_for(path, reads)?;
+    load_within(path, reads, Duration::MAX)
+}
+
+/// How long a command that says how things are now waits for a command that prints a secret.
+const SECRETS: Duration = Duration::from_secs(5);
+
+/// The same with less patience for commands that print secrets.
+fn load_within(path: &std::path::Path, reads: Reads, limit: Duration) -> Result<Config, Error> {
+    let config = Config::load_within(path, reads, limit)?;
     for warning in config.warnings() {
         terminal::say("warn", &warning);
     }
@@ -180,7 +188,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let result = runtime.block_on(dispatch(args.command));
             // What hangs in the system, such as a file of a server that is gone, is not waited for.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            runtime.shutdown_timeout(Duration::from_secs(1));
             result
         });
     exit_code::of(result)

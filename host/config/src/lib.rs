@@ -52,6 +52,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use schemars::JsonSchema;
@@ -200,8 +201,16 @@ impl Config {
     /// # Errors
     /// As there.
     pub fn load_for(path: &Path, reads: Reads) -> Result<Self, Error> {
+        Self::load_within(path, reads, Duration::MAX)
+    }
+
+    /// As [`load_for`](Self::load_for), but each command that prints a secret may take no longer than `limit`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_within(path: &Path, reads: Reads, limit: Duration) -> Result<Self, Error> {
         let (value, positions) = text::load(path)?;
-        match Self::checked(value, reads) {
+        match Self::checked(value, reads, limit) {
             Ok(config) => Ok(Config {
                 positions,
                 ..config
@@ -215,7 +224,7 @@ impl Config {
     /// # Errors
     /// [`Error`] names the key.
     pub fn new(value: Value) -> Result<Self, Error> {
-        Ok(Self::checked(value, Reads::All)?)
+        Ok(Self::checked(value, Reads::All, Duration::MAX)?)
     }
 
     /// Warnings about keys of sinks that are given by their former names. Those about options of a source
@@ -226,7 +235,7 @@ impl Config {
         sinks.flat_map(SinkConfig::warnings).cloned().collect()
     }
 
-    fn checked(value: Value, reads: Reads) -> Result<Self, ConfigError> {
+    fn checked(value: Value, reads: Reads, limit: Duration) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
@@ -245,7 +254,7 @@ impl Config {
             {
                 check_wait(&format!("{at}.timeout_seconds"), *timeout_seconds, 1)?;
             }
-            secrets.insert(name, backend);
+            secrets.insert(name, backend.within(limit));
         }
         let unread = reads::unread(&secrets);
         let (of_sources, of_sinks, keys) = match reads {

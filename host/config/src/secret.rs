@@ -47,6 +47,19 @@ pub enum Backend {
     Unread,
 }
 
+impl Backend {
+    /// The same, whose commands may take no longer than `limit`.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        if let Backend::Exec {
+            timeout_seconds, ..
+        } = &mut self
+        {
+            *timeout_seconds = limit.as_secs().min(*timeout_seconds);
+        }
+        self
+    }
+}
+
 /// The text that stands in for a secret that is not read; long enough for a key.
 const STAND_IN: &str = "this secret was not read, since nothing is done with it here";
 

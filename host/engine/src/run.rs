@@ -58,7 +58,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
 pub use aws::AwsAuth;
-pub use check::{CheckFinding, CheckState};
+pub use check::{CheckFinding, CheckState, check_sink};
 pub use discovery::Follow;
 use recording_host_http::Halt;
 pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};

@@ -14,7 +14,7 @@ use super::{Pipeline, RunError};
 use crate::examined::Examined;
 use recording_host_http::Patience;
 use recording_host_model::{Error, Purpose, Update, Verdict};
-use recording_host_sink::SinkError;
+use recording_host_sink::{Sink, SinkError};
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +47,20 @@ fn late() -> String {
     format!("no answer in {} s", CHECK.as_secs())
 }
 
+/// Tries out a sink once; one that gives no answer in eight seconds is reported so.
+pub async fn check_sink(name: &str, sink: &dyn Sink) -> CheckFinding {
+    let (state, text) = match timeout(CHECK, sink.check()).await {
+        Ok(Ok(health)) => (CheckState::Good, health.found),
+        Ok(Err(SinkError { key, reason, .. })) => (CheckState::Bad, format!("{key}: {reason}")),
+        Err(_) => (CheckState::Bad, late()),
+    };
+    CheckFinding {
+        subject: format!("sink {name}"),
+        state,
+        text,
+    }
+}
+
 impl Pipeline {
     /// Tries out the source and the sinks, all at once and each part once: what gives no answer in
     /// eight seconds is reported so. Nothing is exported.
@@ -63,19 +77,9 @@ impl Pipeline {
             tried.findings(checked)
         };
         let sinks = join_all(self.bindings.iter().map(|binding| async {
-            let (state, text) = match timeout(CHECK, binding.sink.check()).await {
-                Ok(Ok(health)) => (CheckState::Good, health.found),
-                Ok(Err(SinkError { key, reason, .. })) => {
-                    (CheckState::Bad, format!("{key}: {reason}"))
-                }
-                Err(_) => (CheckState::Bad, late()),
-            };
+            let finding = check_sink(&binding.name, &*binding.sink).await;
             examined.one();
-            CheckFinding {
-                subject: format!("sink {}", binding.name),
-                state,
-                text,
-            }
+            finding
         }));
         let (source, sinks) = join(source, sinks).await;
         let mut findings = source?;
