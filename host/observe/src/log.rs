@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use recording_host_model::{Event, Level, Subscriber, one_line, steers};
 use serde_json::Value;
 
-/// A pause that is told of although nobody asked for every request: longer than those of our own (ms).
+/// The shortest pause that is logged without `--verbose`: longer than the program's own pauses (ms).
 const LONG_PAUSE: u64 = 60_000;
 /// The pause between two lines of progress.
 const EVERY: Duration = Duration::from_secs(10);
