@@ -1,7 +1,13 @@
 //! The sink `s3` repeats, waits and uploads at once as its configuration says, and reports refusals
 //! that its retries hide.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use genesys_simulator::Settings;
@@ -163,20 +169,34 @@ async fn an_answer_that_is_not_about_the_bucket_is_named_as_what_it_is() {
         ..Settings::default()
     })
     .await;
-    // A status of 503 is no answer of the bucket's.
-    let busy = answering(|_| async {
-        Response::builder()
-            .status(503)
-            .body(Full::default())
-            .unwrap()
-    });
-    let path = harness
-        .write(&harness.config_to(sink(&busy.await)))
-        .display()
-        .to_string();
-    let ran = run_program(&["check", "--config", &path]).await;
-    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
-    assert!(said.contains("status 503"), "{said}");
+    // A status of 503 is no answer of the bucket's. Each server is asked once: whoever waits asks again.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let busy = answering(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async {
+            Response::builder()
+                .status(503)
+                .body(Full::default())
+                .unwrap()
+        }
+    })
+    .await;
+    let google = json!({ "type": "gcs", "bucket": "calls", "endpoint": busy,
+        "credentials": { "token": "t" } });
+    let azure = json!({ "type": "azure_blob", "account": "calls", "container": "calls",
+        "endpoint": format!("{busy}/calls"), "credentials": { "access_key": "aGVsbG8=" } });
+    for server in [sink(&busy), google, azure] {
+        asked.store(0, Ordering::Relaxed);
+        let path = harness
+            .write(&harness.config_to(server))
+            .display()
+            .to_string();
+        let ran = run_program(&["check", "--config", &path]).await;
+        let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        assert!(said.contains("503"), "{said}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "{said}");
+    }
     // Nor is a refusal that a wrong clock explains about the credentials.
     let skewed = answering(|_| async {
         let date = "Mon, 05 Jan 2026 08:00:00 GMT";

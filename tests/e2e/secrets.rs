@@ -4,7 +4,10 @@ use genesys_simulator::Settings;
 
 use serde_json::json;
 
-use crate::support::{self, Harness, files};
+use crate::{
+    running::Running,
+    support::{self, Harness, files},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_written_or_printed_holds_a_secret_or_a_signed_link() {
@@ -122,10 +125,15 @@ async fn a_secret_that_does_not_come_is_named_within_seconds_and_the_sinks_are_c
         "slow": { "type": "exec", "command": ["sh", "-c", "sleep 100", "{key}"] } });
     config["sources"]["calls"]["auth"]["client_secret"] = "SECRET[slow.calls]".into();
     let path = harness.write(&config).display().to_string();
+    // A run waits as long as the configuration says, and says that it does.
+    let mut run = Running::start(&harness, &["run", "--config", &path]);
+    run.until("a command that prints a secret (as long as its `timeout_seconds`)")
+        .await;
+    drop(run);
     let began = std::time::Instant::now();
     let checked = harness.run_program(&["check", "--config", &path]).await;
     let planned = harness.run_program(&["plan", "--config", &path]).await;
-    // A run would wait for the half minute that such a command has.
+    // The run above would have waited for the half minute that such a command has.
     assert!(began.elapsed().as_secs() < 25, "{:?}", began.elapsed());
     for ran in [&checked, &planned] {
         let said = String::from_utf8_lossy(&ran.stderr);

@@ -38,7 +38,7 @@ use recording_source_sdk::{
 };
 
 use lookup::Resolved;
-use options::Options;
+use options::{Mode, Options};
 
 /// The source.
 #[derive(Debug)]
@@ -107,7 +107,9 @@ impl Source for GenesysCloud {
             }
         };
         let mut origins = vec![Origin::api(&options.api_url)];
-        origins.extend(options.media_origins.iter().map(Origin::media));
+        if options.mode == Mode::Recordings || options.export_orphans {
+            origins.extend(options.media_origins.iter().map(Origin::media));
+        }
         Ok(Started {
             origins,
             token_url: Some(format!("{}/oauth/token", options.login_url)),

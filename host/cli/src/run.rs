@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
 use recording_host_engine::{Pipeline, Summary};
-use recording_host_model::{Error, ErrorKind, clock::Clock, quantity};
+use recording_host_model::{Error, ErrorKind, clock::Clock, open_private_file, quantity};
 
 use super::{
     Done,
@@ -240,7 +240,9 @@ impl Run {
     }
 
     async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
+        let waiting = crate::told_if_slow(&self.config);
         let (pipelines, failed) = config.usable_pipelines(clock).await?;
+        drop(waiting);
         let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
             true => Ok(pipeline.follow()),
             false => self.part.of(pipeline),
@@ -268,7 +270,9 @@ impl Run {
         let Some(path) = &self.record else {
             return Ok(pipelines.collect());
         };
-        make_private(path).with_context(|| path.display().to_string())?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        open_private_file(path, &mut options).with_context(|| path.display().to_string())?;
         let trace = recording_host_source::Trace::create(path)
             .with_context(|| path.display().to_string())?;
         let recorded = pipelines.map(|pipeline| pipeline.record(trace.clone()));
@@ -338,18 +342,4 @@ fn of_source(name: &str, error: Error) -> anyhow::Error {
         true => error,
         false => error.context(source),
     }
-}
-
-/// Makes a file that its owner alone may read, before anything is written to it.
-fn make_private(path: &std::path::Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    // One that was there keeps its permissions otherwise.
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    drop(file);
-    Ok(())
 }

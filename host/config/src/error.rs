@@ -8,7 +8,7 @@ use recording_host_source::SandboxError;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", crate::file::words(source))]
     Read {
         /// The file.
         path: String,

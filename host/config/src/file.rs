@@ -1,6 +1,10 @@
 //! Files that a configuration names: regular ones alone and small ones, so that reading them ends.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -9,12 +13,12 @@ const LARGEST: u64 = 1 << 20;
 /// ends.
 pub(super) fn regular(path: &Path) -> Result<File, String> {
     match std::fs::metadata(path) {
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words(&error)),
         Ok(about) if about.is_dir() => Err("is a folder and no file".to_owned()),
         Ok(about) if !about.is_file() => {
             Err("is no file, but a pipe, a socket or a device, which may never end".to_owned())
         }
-        Ok(_) => File::open(path).map_err(|error| error.to_string()),
+        Ok(_) => File::open(path).map_err(|error| words(&error)),
     }
 }
 
@@ -26,8 +30,15 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
     match read {
         Ok(read) if read as u64 > LARGEST => Err("is larger than 1 MiB".to_owned()),
         Ok(_) => Ok(text),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(words(&error)),
     }
+}
+
+/// What the system says, without the number that it has for it.
+pub(super) fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let bare = text.split_once(" (os error ").map(|(bare, _)| bare);
+    bare.map_or_else(|| text.clone(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -110,6 +110,41 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
             "sources.calls.options.media_origins[0]: `127.0.0.1:18082` does not begin",
         ),
         (
+            at("options/media_origins"),
+            json!([]),
+            "sources.calls.options.media_origins: is empty, so no recording",
+        ),
+        (
+            at("options/media_origins"),
+            json!(["http://*.example.com"]),
+            "sources.calls: http://*.example.com is not https",
+        ),
+        (
+            at("options/region"),
+            json!("api.mypurecloud.ie"),
+            "sources.calls.options.region: `api.mypurecloud.ie` is the host of one service",
+        ),
+        (
+            at("sha256"),
+            json!("00"),
+            "sources.calls.sha256: is for a component from a file",
+        ),
+        (
+            at("allow"),
+            json!(["https://api.mypurecloud.ie", "https://*.amazonaws.com"]),
+            "sources.calls: https://login.mypurecloud.ie is not an origin that this run may reach; add it to `allow`",
+        ),
+        (
+            at("allow"),
+            json!({ "api": ["https://login.mypurecloud.ie"], "media": [] }),
+            "sources.calls: https://api.mypurecloud.ie is not an origin that this run may reach; add it to `allow.api`",
+        ),
+        (
+            at("allow"),
+            json!({ "api": ["https://login.mypurecloud.ie", "https://api.mypurecloud.ie"], "media": [] }),
+            "sources.calls: https://*.amazonaws.com is not an origin that this run may reach; add it to `allow.media`",
+        ),
+        (
             at("options/format"),
             json!(5),
             "sources.calls.options.format: is of the wrong type; it must be one of the words",
@@ -177,7 +212,7 @@ fn each_mistake_of_a_newcomer_is_refused_by_its_key_in_plain_words() {
         (
             at("options/interval"),
             json!(2026),
-            "sources.calls.options.interval: ",
+            "sources.calls.options.interval: must be a text, such as",
         ),
         (
             at("late_hours"),
@@ -238,6 +273,14 @@ fn files_and_folders_that_are_the_other_way_round_are_named() {
         let words = format!("{at}: {} is a file, and must be", file.display());
         assert!(error.starts_with(&words), "{error}");
     }
+    let mut pinned = json!({ "type": "component", "path": "x.wasm", "allow": [],
+        "options": { "interval": "2026-01-01/2026-02-01" } });
+    pinned["sha256"] = json!("abc");
+    let error = refused("/sources/calls", pinned);
+    assert!(
+        error.starts_with("sources.calls.sha256: `abc` is no sha256"),
+        "{error}"
+    );
     let component = |path: &std::path::Path| {
         json!({ "type": "component", "path": path, "allow": [],
             "options": { "interval": "2026-01-01/2026-02-01" } })

@@ -17,6 +17,7 @@ mod stdout;
 #[cfg(test)]
 mod tests;
 mod unopened;
+mod value;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -195,6 +196,15 @@ impl Secrets<'_> {
         }
     }
 
+    /// Refuses to try not even once, and a pause between two tries that is out of bounds.
+    fn retry(&self, attempts: usize, max_backoff_seconds: u64) -> Result<(), ConfigError> {
+        if attempts == 0 {
+            let reason = "0 would send no request; give 1 for a single try";
+            return Err(self.error("retry.attempts", reason));
+        }
+        self.wait("retry.max_backoff_seconds", max_backoff_seconds, 0)
+    }
+
     /// Refuses a wait that is out of bounds.
     fn wait(&self, name: &str, seconds: u64, least: u64) -> Result<(), ConfigError> {
         check_wait(&format!("{}.{name}", self.at), seconds, least)
@@ -226,9 +236,7 @@ impl SinkConfig {
             .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
             .collect();
         let common: Common = parse(&at, Value::Object(common))?;
-        if let Some(path) = common.condition.vacuous() {
-            let reason =
-                "says nothing, and so holds for every conversation; leave it out or fill it";
+        if let Some((path, reason)) = common.condition.mistake() {
             return Err(key(format!("{at}.condition.{path}"), reason));
         }
         if common.transcode.is_some() && !cfg!(feature = "transcode") {
@@ -264,6 +272,9 @@ impl SinkConfig {
                     "`never` does not go with `encrypt`: what is put again after an interruption has other bytes",
                 );
             }
+        }
+        if named.as_ref().is_some_and(|named| !named.is_string()) {
+            return Err(key(format!("{at}.type"), "must be a text, such as s3"));
         }
         let rest = Value::Object(table);
         let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;

@@ -165,7 +165,7 @@ fn is_component(path: &Path) -> Result<(), String> {
     }
     let mut magic = [0; 4];
     let read = file::regular(path)
-        .and_then(|mut file| file.read(&mut magic).map_err(|error| error.to_string()));
+        .and_then(|mut file| file.read(&mut magic).map_err(|error| file::words(&error)));
     match read {
         Err(error) => Err(format!("{shown}: {error}; name the component's file")),
         Ok(4) if magic == *b"\0asm" => Ok(()),
@@ -202,7 +202,9 @@ pub(super) fn check_options(
                 no_user(&origin.url)
                     .map_err(|reason| key(format!("sources.{name}.options"), reason))?;
             }
-            auth::suits(name, source.auth.as_ref(), component)
+            auth::suits(name, source.auth.as_ref(), component)?;
+            let checked = source.check_origins(&started.origins);
+            checked.map_err(|error| key(format!("sources.{name}"), error))
         }
         Err(SourceError::Options(error)) => {
             let message = wording::worded(&error.message, wording::is_shown(&error.path));
@@ -310,11 +312,15 @@ fn taken_interval(at: &str, options: &mut Map<String, Value>) -> Result<Interval
     let here = format!("{at}.options.{INTERVAL}");
     match options.remove(INTERVAL) {
         Some(Value::String(text)) => interval(&text).map_err(|reason| key(&here, reason)),
+        Some(_) => Err(key(
+            here,
+            "must be a text, such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
+        )),
         None if let Some(typed) = options.keys().find(|name| like_interval(name)) => Err(key(
             format!("{at}.options.{typed}"),
             "unknown option; did you mean `interval`?",
         )),
-        _ => Err(key(
+        None => Err(key(
             here,
             "missing; give a range such as 2026-01-01/2026-02-01 (UTC, the end excluded)",
         )),
@@ -408,6 +414,17 @@ fn origin(
     is_allowed: bool,
 ) -> Result<ComponentOrigin, ConfigError> {
     let builtin = BUILTIN.iter().find(|(name, _)| *name == r#type);
+    if let Some(digest) = &sha256 {
+        let at = format!("{at}.sha256");
+        if builtin.is_some() {
+            let reason = "is for a component from a file; leave it out for one that is built in";
+            return Err(key(at, reason));
+        }
+        if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let reason = format!("`{digest}` is no sha256, which has 64 hexadecimal digits");
+            return Err(key(at, reason));
+        }
+    }
     match (r#type, path, builtin) {
         (_, None, Some((_, wasm))) => Ok(ComponentOrigin::Builtin(wasm)),
         (name, Some(_), Some(_)) => Err(key(

@@ -13,7 +13,7 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::Offset};
 use sha2::{Digest, Sha256};
 
-use recording_host_model::{create_private_folder, hex};
+use recording_host_model::{create_private_folder, hex, open_private_file};
 
 /// The number is brought to the disk each time that so many requests were counted: after a power cut, as
 /// many may be missing.
@@ -83,7 +83,7 @@ impl MonthlyCount {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(&self.path).map_err(io)?;
+        let mut file = open_private_file(&self.path, &mut options).map_err(io)?;
         // Let go of when the file is closed.
         file.lock().map_err(io)?;
         let requests = self.read(&mut file, month)?;

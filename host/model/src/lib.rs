@@ -20,7 +20,7 @@ pub mod layout;
 mod object;
 mod one_line;
 mod outcome;
-mod private_folder;
+mod private;
 pub mod quantity;
 mod request;
 pub mod route;
@@ -45,7 +45,7 @@ pub use found::{
 pub use object::{ArtifactContents, ArtifactResult, MissingRecording, Object};
 pub use one_line::{lines, one_line, steers};
 pub use outcome::Outcome;
-pub use private_folder::create_private_folder;
+pub use private::{create_private_folder, open_private_file};
 pub use request::{Method, Origin, OriginRole, Request, RequestError, Response};
 pub use segment::Segment;
 pub use source_error::{OptionError, SourceError};

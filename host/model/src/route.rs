@@ -219,18 +219,26 @@ impl Condition {
         fields
     }
 
-    /// The path of a part that every conversation meets: a nested condition that has no key, or an empty
-    /// prefix.
+    /// The path of a part that every conversation meets, or none, and why: a nested condition that has no
+    /// key, an empty prefix, or a least duration above the greatest.
     #[must_use]
-    pub fn vacuous(&self) -> Option<String> {
+    pub fn mistake(&self) -> Option<(String, &'static str)> {
+        const EVERY: &str =
+            "says nothing, and so holds for every conversation; leave it out or fill it";
         if self.number_prefixes.iter().any(String::is_empty) {
-            return Some("number_prefixes".to_owned());
+            return Some(("number_prefixes".to_owned(), EVERY));
+        }
+        let (least, most) = (self.min_duration_seconds, self.max_duration_seconds);
+        if most.is_some_and(|most| least.unwrap_or(0) > most) {
+            let reason = "is more than `max_duration_seconds`, so no conversation is taken";
+            return Some(("min_duration_seconds".to_owned(), reason));
         }
         self.inner().find_map(|(path, inner)| {
             if *inner == Condition::default() {
-                return Some(path);
+                return Some((path, EVERY));
             }
-            Some(format!("{path}.{}", inner.vacuous()?))
+            let (below, reason) = inner.mistake()?;
+            Some((format!("{path}.{below}"), reason))
         })
     }
 

@@ -64,8 +64,7 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
         .with_account(&settings.account)
         .with_container_name(&settings.container)
         // An account that has no tags refuses the header even if it is empty.
-        .with_disable_tagging(settings.options.tags.is_empty())
-        .with_retry(settings.retry.into());
+        .with_disable_tagging(settings.options.tags.is_empty());
     if let Some(endpoint) = &settings.endpoint {
         builder = builder
             .with_endpoint(endpoint.clone())
@@ -89,12 +88,17 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
             tenant_id,
         ),
     };
-    let store = builder.build().map_err(|error| {
-        let reason = format!("{error}; check `credentials`, `account`, `container` and `endpoint`");
-        SinkError::new(NAME, &url, reason)
-    })?;
+    let built = |retry: Retry| {
+        let built = builder.clone().with_retry(retry.into()).build();
+        built.map_err(|error| {
+            let reason =
+                format!("{error}; check `credentials`, `account`, `container` and `endpoint`");
+            SinkError::new(NAME, &url, reason)
+        })
+    };
     Ok(Bucket {
-        store: Arc::new(store),
+        store: Arc::new(built(settings.retry)?),
+        once: Arc::new(built(Retry::ONCE)?),
         sink: NAME,
         url,
         options: settings.options,

@@ -1,10 +1,11 @@
 //! Objects in a bucket that the crate `object_store` speaks to: what Google's and Microsoft's
 //! have in common.
 
+mod probe;
+
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     Attribute, Attributes, Error, GetOptions, GetRange, MultipartUpload, ObjectStore,
@@ -16,7 +17,7 @@ use tokio::task::JoinSet;
 
 use recording_host_sink::{
     Aborted, Backpressure, Body, BodyReader, Health, ObjectMeta, Overwrite, PutOptions, PutResult,
-    Segments, Sink, SinkError, Store, probe_name,
+    Segments, Sink, SinkError, Store,
 };
 
 /// The largest object that goes in one request, in bytes.
@@ -53,6 +54,14 @@ pub struct Retry {
     pub max_backoff_seconds: u64,
 }
 
+impl Retry {
+    /// Each request once.
+    pub(super) const ONCE: Self = Retry {
+        attempts: 1,
+        max_backoff_seconds: 0,
+    };
+}
+
 impl Default for Retry {
     fn default() -> Self {
         Retry {
@@ -79,8 +88,11 @@ impl From<Retry> for object_store::RetryConfig {
 }
 
 /// A bucket, whoever's it is.
+#[derive(Clone)]
 pub struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
+    /// The same, whose requests are sent once.
+    pub(super) once: Arc<dyn ObjectStore>,
     /// The sink's type.
     pub(super) sink: &'static str,
     /// The bucket as people write it, such as `gs://calls`.
@@ -368,35 +380,12 @@ impl Sink for Bucket {
     }
 
     async fn check(&self) -> Result<Health, SinkError> {
-        let name = probe_name();
-        let path = self.path(&name)?;
-        let info = PutOptions {
-            content_type: "text/plain".into(),
-            ..PutOptions::default()
+        // Whoever waits for the answer repeats it: what is amiss is to be named within seconds.
+        let once = Bucket {
+            store: Arc::clone(&self.once),
+            ..self.clone()
         };
-        let mut segments = Segments::default();
-        segments.push(Bytes::from_static(
-            b"recording-host checks that it can write here\n",
-        ));
-        self.put_whole(&name, &path, &info, segments.clone(), false)
-            .await?;
-        let read = self.read(&name, &path, None).await?;
-        let read = read.ok_or_else(|| self.gone(&name))?;
-        let same = BodyReader::new(read)
-            .equals(&mut BodyReader::whole(segments))
-            .await;
-        let deleted = self.store.delete(&path).await;
-        if same != Ok(true) {
-            let reason = "what is read is not what was written; the server, or something before it, changes objects";
-            return Err(self.failure(&name, reason, false));
-        }
-        match deleted {
-            // An archive may well forbid deletion.
-            Ok(()) | Err(Error::PermissionDenied { .. }) => Ok(Health {
-                found: format!("{}: objects can be written and read", self.url),
-            }),
-            Err(error) => Err(self.error(&name, &error)),
-        }
+        once.probe().await
     }
 
     async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {

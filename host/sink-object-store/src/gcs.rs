@@ -54,8 +54,7 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
     let backpressure = Backpressure::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_http_connector(Connector(backpressure.clone()))
-        .with_bucket_name(&settings.bucket)
-        .with_retry(settings.retry.into());
+        .with_bucket_name(&settings.bucket);
     if let Some(endpoint) = &settings.endpoint {
         builder = builder
             .with_base_url(endpoint)
@@ -68,12 +67,16 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
         // Requests that write ask for credentials all the same: empty ones are at hand.
         Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
     };
-    let store = builder.build().map_err(|error| {
-        let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
-        SinkError::new(NAME, &url, reason)
-    })?;
+    let built = |retry: Retry| {
+        let built = builder.clone().with_retry(retry.into()).build();
+        built.map_err(|error| {
+            let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
+            SinkError::new(NAME, &url, reason)
+        })
+    };
     Ok(Bucket {
-        store: Arc::new(store),
+        store: Arc::new(built(settings.retry)?),
+        once: Arc::new(built(Retry::ONCE)?),
         sink: NAME,
         url,
         options: settings.options,

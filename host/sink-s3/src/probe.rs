@@ -1,9 +1,8 @@
 //! Finds out what a server can do: by an object that is put, read, and removed.
 
-use std::time::Duration;
-
 use aws_sdk_s3::{
-    config::{Builder, retry::RetryConfig},
+    Client,
+    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     primitives::{DateTime, DateTimeFormat},
 };
@@ -20,9 +19,6 @@ use recording_host_sink::{BodyReader, Health, PutOptions, Segments, SinkError, p
 
 /// How long the version of the probe stays in a bucket whose objects get a retention.
 const RETENTION: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
-/// How often the bucket is asked for, and how long it waits in between, at most.
-const TRIES: u32 = 2;
-const BETWEEN: Duration = Duration::from_millis(500);
 /// How far two clocks are apart when S3 refuses a request for that, in seconds.
 const SKEWED: i64 = 15 * 60;
 const PROBE: &[u8] = b"recording-host checks that it can write here\n";
@@ -55,7 +51,19 @@ enum Taken {
 }
 
 impl S3 {
+    /// Tries the bucket, with each request once.
     pub(super) async fn probe(&self) -> Result<Health, SinkError> {
+        // Whoever waits for the answer repeats it: what is amiss is to be named within seconds.
+        let once = self.client.config().to_builder();
+        let once = once.retry_config(RetryConfig::disabled()).build();
+        let once = S3 {
+            client: Client::from_conf(once),
+            ..self.clone()
+        };
+        once.tried().await
+    }
+
+    async fn tried(&self) -> Result<Health, SinkError> {
         self.reach().await?;
         let key = self.key(&probe_name());
         let result = self.try_out(&key).await;
@@ -95,13 +103,7 @@ impl S3 {
 
     /// Checks that the bucket exists and can hold what is requested.
     async fn reach(&self) -> Result<(), SinkError> {
-        // Whoever waits for the answer repeats it: what is amiss is to be named within seconds.
-        let tries = RetryConfig::standard()
-            .with_max_attempts(TRIES)
-            .with_max_backoff(BETWEEN);
         let head = self.client.head_bucket().bucket(&self.settings.bucket);
-        let head = head.customize();
-        let head = head.config_override(Builder::new().retry_config(tries));
         if let Err(error) = head.send().await {
             let mut failure = self.error("", &error);
             // Answers to HEAD have no body, so the status is all there is, and the time.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use recording_host_model::create_private_folder;
+use recording_host_model::{create_private_folder, open_private_file};
 use rusqlite::Connection;
 
 use super::{
@@ -41,7 +41,10 @@ impl Queue {
         };
         create_private_folder(folder).map_err(io(folder))?;
         let lock_path = folder.join(format!("{name}.lock"));
-        let lock = File::create(&lock_path).map_err(io(&lock_path))?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        let lock = open_private_file(&lock_path, &mut options);
+        let lock = lock.map_err(io(&lock_path))?;
         if lock.try_lock().is_err() {
             return Err(QueueError::Locked(lock_path.display().to_string()));
         }
@@ -207,24 +210,16 @@ fn prepare(path: &Path, lock: Arc<File>) -> Result<(Queue, bool), QueueError> {
 /// Has a database, and the files that SQLite puts beside it, be readable by their owner alone: it holds
 /// telephone numbers and names.
 fn make_private(path: &Path) -> std::io::Result<()> {
-    let mut options = File::options();
     // An empty file is a new database.
-    options.append(true).create(true);
+    let file = open_private_file(path, File::options().append(true).create(true))?;
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let private = || std::fs::Permissions::from_mode(0o600);
-        // Those of an earlier version, or of a run that was killed; another user's are his to set.
-        let _ = file.set_permissions(private());
-        for more in ["-wal", "-shm"] {
-            let mut beside = path.as_os_str().to_owned();
-            beside.push(more);
-            if Path::new(&beside).exists() {
-                let _ = std::fs::set_permissions(&beside, private());
-            }
+    for more in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(more);
+        if Path::new(&beside).exists() {
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            // Of a run that was killed.
+            let _ = std::fs::set_permissions(&beside, private);
         }
     }
     drop(file);
@@ -285,6 +280,7 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&data), 0o700);
             assert_eq!(mode(&path), 0o600);
+            assert_eq!(mode(&data.join("export-0.lock")), 0o600);
             queue.set_meta("number", number.to_owned()).await.unwrap();
             assert_eq!(mode(&data.join("export-0.sqlite-wal")), 0o600);
             let connection = queue.connection.lock().unwrap();

@@ -32,6 +32,9 @@ const REGIONS: [(&str, &str); 18] = [
     ("ap-southeast-2", "mypurecloud.com.au"),
 ];
 
+/// Services of the vendor whose hosts are mistaken for a region.
+const SERVICES: [&str; 3] = ["api", "apps", "login"];
+
 /// Domains of the buckets that recordings lie in, one for each partition of AWS, those of its dual-stack
 /// endpoints, and its network of caches.
 const MEDIA: [&str; 5] = [
@@ -54,22 +57,11 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
     let trimmed = |url: &String| url.trim_end_matches('/').to_owned();
     let (api_url, login_url, domain) = match (&raw.region, &raw.api_url, &raw.login_url) {
         (Some(region), None, None) => {
-            let domain = REGIONS
-                .iter()
-                .find(|(name, _)| name == region)
-                .map_or(region.as_str(), |(_, domain)| domain);
-            if !domain.contains('.') || !is_plain(domain, ".-") {
-                return Err(wrong(
-                    "region",
-                    &format!(
-                        "`{region}` is neither an AWS region of Genesys Cloud, such as `eu-west-1`, nor a domain, such as `mypurecloud.ie`"
-                    ),
-                ));
-            }
+            let domain = domain(region).map_err(|reason| wrong("region", &reason))?;
             (
                 format!("https://api.{domain}"),
                 format!("https://login.{domain}"),
-                Some(domain.to_owned()),
+                Some(domain),
             )
         }
         (None, Some(api), Some(login)) => (trimmed(api), trimmed(login), None),
@@ -82,6 +74,12 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
     };
     for (path, url) in [("api_url", &api_url), ("login_url", &login_url)] {
         base_url(url).map_err(|reason| wrong(path, &reason))?;
+    }
+    if raw.media_origins.as_ref().is_some_and(Vec::is_empty) {
+        return Err(wrong(
+            "media_origins",
+            "is empty, so no recording could be downloaded; leave it out for the vendor's",
+        ));
     }
     for (index, text) in raw.media_origins.iter().flatten().enumerate() {
         media_origin(text).map_err(|reason| wrong(&format!("media_origins[{index}]"), &reason))?;
@@ -96,4 +94,69 @@ pub(super) fn hosts(raw: &Raw) -> Result<Hosts, SourceError> {
         login_url,
         media_origins,
     })
+}
+
+/// The domain of a region that is given by its name or by its domain.
+fn domain(region: &str) -> Result<String, String> {
+    if let Some((_, domain)) = REGIONS.iter().find(|(name, _)| *name == region) {
+        return Ok((*domain).to_owned());
+    }
+    if !region.contains('.') || !is_plain(region, ".-") {
+        return Err(format!(
+            "`{region}` is neither an AWS region of Genesys Cloud, such as `eu-west-1`, nor a domain, such as `mypurecloud.ie`"
+        ));
+    }
+    let (service, rest) = region.split_once('.').unwrap_or((region, ""));
+    if SERVICES.contains(&service) {
+        return Err(format!(
+            "`{region}` is the host of one service of a region; give the region's domain, `{rest}`"
+        ));
+    }
+    // The vendor gives this name no further domains: newer regions are below others.
+    let known = REGIONS.iter().any(|(_, domain)| *domain == region);
+    if service == "mypurecloud" && !known {
+        let domains = REGIONS.map(|(_, domain)| domain).into_iter();
+        let domains: Vec<_> = domains.filter(|it| it.starts_with(service)).collect();
+        return Err(format!(
+            "there is no `{region}`; the domains of that name are {}",
+            domains.join(", ")
+        ));
+    }
+    Ok(region.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_given_by_its_name_or_its_domain_and_by_no_host_of_one_service() {
+        for (given, domain_of) in [
+            ("eu-west-1", "mypurecloud.ie"),
+            ("mypurecloud.com.au", "mypurecloud.com.au"),
+            ("usw2.pure.cloud", "usw2.pure.cloud"),
+            // One that was opened after this was written.
+            ("new1.pure.cloud", "new1.pure.cloud"),
+        ] {
+            assert_eq!(domain(given).as_deref(), Ok(domain_of));
+        }
+        for (wrong, words) in [
+            ("mypurecloud", "is neither an AWS region"),
+            ("eu-north-9", "is neither an AWS region"),
+            ("https://mypurecloud.ie", "is neither an AWS region"),
+            (
+                "api.mypurecloud.ie",
+                "give the region's domain, `mypurecloud.ie`",
+            ),
+            ("login.usw2.pure.cloud", "domain, `usw2.pure.cloud`"),
+            (
+                "mypurecloud.xx",
+                "there is no `mypurecloud.xx`; the domains",
+            ),
+            ("mypurecloud.uk", "mypurecloud.com.au"),
+        ] {
+            let error = domain(wrong).unwrap_err();
+            assert!(error.contains(words), "{wrong}: {error}");
+        }
+    }
 }

@@ -10,7 +10,9 @@ use std::{
 };
 
 use recording_host_http::Throttle;
-use recording_host_model::{Activity, Backlog, Event, Progress, Subscriber, create_private_folder};
+use recording_host_model::{
+    Activity, Backlog, Event, Progress, Subscriber, create_private_folder, open_private_file,
+};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
@@ -152,7 +154,10 @@ fn listen(path: &Path, shared: &Arc<Shared>) -> Result<Listening, String> {
     let named = |path: &Path, error: &std::io::Error| worded(path, error);
     create_private_folder(folder).map_err(|error| named(folder, &error))?;
     let lock_path = path.with_extension("lock");
-    let lock = File::create(&lock_path).map_err(|error| named(&lock_path, &error))?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    let lock = open_private_file(&lock_path, &mut options);
+    let lock = lock.map_err(|error| named(&lock_path, &error))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

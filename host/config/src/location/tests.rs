@@ -120,8 +120,8 @@ fn a_name_that_names_nothing_is_refused() {
     }
     if cfg!(feature = "sink-azure-blob") {
         let sink = |account: &str, container: &str| json!({ "type": "azure_blob", "account": account, "container": container });
-        cases.insert("container", vec![sink("a", ""), sink("a", "b/c")]);
-        cases.insert("account", vec![sink("", "b")]);
+        cases.insert("container", vec![sink("acc", ""), sink("acc", "b/c")]);
+        cases.insert("account", vec![sink("", "con")]);
     }
     for (name, sinks) in cases {
         for sink in sinks {

@@ -31,7 +31,7 @@ pub(super) enum ExecError {
     #[error("no argument of the backend's `command` contains the placeholder `{{key}}`")]
     Keyless,
     /// It cannot be run.
-    #[error("`{program}` cannot be run: {source}")]
+    #[error("`{program}` cannot be run: {}", crate::file::words(source))]
     Run {
         /// The program.
         program: String,

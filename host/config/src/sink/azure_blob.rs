@@ -8,10 +8,14 @@ use recording_host_sink_object_store::azure_blob::{
     self, AzureBlobSinkConfig, BucketOptions, Credentials, Retry,
 };
 use schemars::JsonSchema;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys, value};
 use crate::location::Location;
+
+/// The access tiers of a block blob.
+const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
 
 /// Azure Blob Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,14 +80,32 @@ struct CredentialKeys {
 }
 
 impl Keys {
+    /// Refuses properties of objects that the service does not take.
+    fn check_properties(&self) -> Result<(), (String, String)> {
+        value::tags(&self.tags)?;
+        value::object_metadata(&self.object_metadata)?;
+        value::content_encoding(self.content_encoding.as_deref())?;
+        for name in self.object_metadata.keys() {
+            let sign = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
+            if name.starts_with(|first: char| first.is_ascii_digit()) || !name.chars().all(sign) {
+                let reason = "the service takes names of letters, digits and `_` that do not begin with a digit";
+                return Err((format!("object_metadata.{name}"), reason.to_owned()));
+            }
+        }
+        match &self.access_tier {
+            None => Ok(()),
+            Some(tier) => {
+                value::one_of(tier, &TIERS).map_err(|reason| ("access_tier".to_owned(), reason))
+            }
+        }
+    }
+
     fn settings(&self, secrets: &Secrets) -> Result<AzureBlobSinkConfig, ConfigError> {
         secrets.server("endpoint", self.endpoint.as_deref())?;
-        secrets.wait(
-            "retry.max_backoff_seconds",
-            self.retry.max_backoff_seconds,
-            0,
-        )?;
-        let given = &self.credentials;
+        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
+        self.check_properties()
+            .map_err(|(at, reason)| secrets.error(&at, reason))?;
+        let (given, read) = (&self.credentials, secrets.are_read());
         let optional = |name: &str, value: &Option<Hidden>| {
             secrets.optional(&format!("credentials.{name}"), value.as_ref())
         };
@@ -95,8 +117,21 @@ impl Keys {
         let key = optional("access_key", &given.access_key)?;
         let credentials = match (key, optional("sas", &given.sas)?, client) {
             (None, None, (None, None, None)) => Credentials::Default,
-            (Some(key), None, (None, None, None)) => Credentials::AccessKey(key),
-            (None, Some(sas), (None, None, None)) => Credentials::Sas(sas),
+            (Some(key), None, (None, None, None)) => {
+                if read && !is_base64(key.expose_secret()) {
+                    let reason =
+                        "is no account key, which is of the form of Base64 and ends in `==`";
+                    return Err(secrets.error("credentials.access_key", reason));
+                }
+                Credentials::AccessKey(key)
+            }
+            (None, Some(sas), (None, None, None)) => {
+                if read && !sas.expose_secret().contains("sig=") {
+                    let reason = "is no shared access signature: it has no `sig=`; give the query of the URL, from `sv=` on";
+                    return Err(secrets.error("credentials.sas", reason));
+                }
+                Credentials::Sas(sas)
+            }
             (None, None, (Some(tenant_id), Some(client_id), Some(client_secret))) => {
                 Credentials::Client {
                     tenant_id: tenant_id.clone(),
@@ -127,6 +162,16 @@ impl Keys {
     }
 }
 
+/// Returns true if a text is of the form of Base64 with its padding.
+fn is_base64(text: &str) -> bool {
+    let bare = text.trim_end_matches('=');
+    let sign = |sign: u8| sign.is_ascii_alphanumeric() || matches!(sign, b'+' | b'/');
+    text.len().is_multiple_of(4)
+        && text.len() - bare.len() <= 2
+        && !bare.is_empty()
+        && bare.bytes().all(sign)
+}
+
 #[async_trait]
 impl SinkKeys for Keys {
     fn place_key(&self) -> &'static str {
@@ -143,6 +188,26 @@ impl SinkKeys for Keys {
         if self.account.is_empty() {
             let reason = "is empty; name the storage account";
             return Err(key(format!("{at}.account"), reason));
+        }
+        let account = &self.account;
+        let lower = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit();
+        if !(3..=24).contains(&account.len()) || !account.chars().all(lower) {
+            let reason = format!(
+                "`{account}` is not the name of a storage account, which has 3 to 24 lower-case letters and digits; a server is named as `endpoint`"
+            );
+            return Err(key(format!("{at}.account"), reason));
+        }
+        // What is empty or no name at all is refused for every type of sink.
+        let container = &self.container;
+        let in_form = (3..=63).contains(&container.len())
+            && container
+                .split('-')
+                .all(|part| !part.is_empty() && part.chars().all(lower));
+        if !in_form && !container.is_empty() && !["$root", "$web"].contains(&container.as_str()) {
+            let reason = format!(
+                "`{container}` is not the name of a container, which has 3 to 63 lower-case letters, digits and single `-`"
+            );
+            return Err(key(format!("{at}.container"), reason));
         }
         Ok(())
     }

@@ -8,10 +8,23 @@ use recording_host_sink_object_store::gcs::{
     self, BucketOptions, Credentials, GcsSinkConfig, Retry,
 };
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys, value};
 use crate::location::Location;
+
+/// The storage classes, the last three of which newer buckets do not have.
+const CLASSES: [&str; 7] = [
+    "STANDARD",
+    "NEARLINE",
+    "COLDLINE",
+    "ARCHIVE",
+    "MULTI_REGIONAL",
+    "REGIONAL",
+    "DURABLE_REDUCED_AVAILABILITY",
+];
 
 /// Google Cloud Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,11 +78,14 @@ struct CredentialKeys {
 impl Keys {
     fn settings(&self, secrets: &Secrets) -> Result<GcsSinkConfig, ConfigError> {
         secrets.server("endpoint", self.endpoint.as_deref())?;
-        secrets.wait(
-            "retry.max_backoff_seconds",
-            self.retry.max_backoff_seconds,
-            0,
-        )?;
+        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
+        let properties = value::object_metadata(&self.object_metadata)
+            .and_then(|()| value::content_encoding(self.content_encoding.as_deref()));
+        properties.map_err(|(at, reason)| secrets.error(&at, reason))?;
+        if let Some(class) = &self.storage_class {
+            let known = value::one_of(class, &CLASSES);
+            known.map_err(|reason| secrets.error("storage_class", reason))?;
+        }
         let given = &self.credentials;
         let service_account = secrets.optional(
             "credentials.service_account",
@@ -78,7 +94,11 @@ impl Keys {
         let token = secrets.optional("credentials.token", given.token.as_ref())?;
         let credentials = match (service_account, token, given.anonymous) {
             (None, None, false) => Credentials::Default,
-            (Some(key), None, false) => Credentials::ServiceAccount(key),
+            (Some(key), None, false) => {
+                check_service_account(&key, secrets.are_read())
+                    .map_err(|reason| secrets.error("credentials.service_account", reason))?;
+                Credentials::ServiceAccount(key)
+            }
             (None, Some(token), false) => Credentials::Token(token),
             (None, None, true) => Credentials::Anonymous,
             _ => {
@@ -103,6 +123,37 @@ impl Keys {
     }
 }
 
+/// Refuses what is not the text of a service account's key; the text is not shown. `read`: it is that of the
+/// secret, and none that stands in for it.
+fn check_service_account(key: &SecretString, read: bool) -> Result<(), String> {
+    let text = key.expose_secret().trim();
+    if !read {
+        return Ok(());
+    }
+    if !text.starts_with('{') {
+        let hint = match text.contains(['/', '\\']) || text.ends_with(".json") {
+            true => ", and this looks like a path",
+            false => "",
+        };
+        return Err(format!(
+            "must be the text of the key's JSON file{hint}; take it from a secret backend of type `directory`"
+        ));
+    }
+    let fields: Value = serde_json::from_str(text)
+        .map_err(|_| "is not the whole text of the key's JSON file".to_owned())?;
+    let kind = fields["type"].as_str().unwrap_or_default();
+    let missing = ["client_email", "private_key", "private_key_id"];
+    match missing.iter().find(|name| !fields[**name].is_string()) {
+        None => Ok(()),
+        Some(_) if !kind.is_empty() && kind != "service_account" => Err(format!(
+            "is a file of the type `{kind}`; make a key of a service account, or leave `credentials` out and name the file in GOOGLE_APPLICATION_CREDENTIALS"
+        )),
+        Some(name) => Err(format!(
+            "has no `{name}`, which the key of a service account has"
+        )),
+    }
+}
+
 #[async_trait]
 impl SinkKeys for Keys {
     fn place_key(&self) -> &'static str {
@@ -120,7 +171,7 @@ impl SinkKeys for Keys {
     }
 
     fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
-        self.settings(secrets).map(|_| ())
+        self.settings(secrets).map(drop)
     }
 
     async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
@@ -128,5 +179,38 @@ impl SinkKeys for Keys {
         Ok(Arc::new(
             opened.map_err(|error| key(secrets.at, error.reason))?,
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_account_is_given_by_the_text_of_its_key() {
+        let whole = r#"{"type": "service_account", "client_email": "a@b", "private_key_id": "1", "private_key": "hush"}"#;
+        assert_eq!(check_service_account(&whole.into(), true), Ok(()));
+        assert_eq!(check_service_account(&"stands in".into(), false), Ok(()));
+        for (text, words) in [
+            ("/etc/key.json", "this looks like a path"),
+            ("key.json", "this looks like a path"),
+            ("hush", "must be the text of the key's JSON file; take"),
+            (&whole[..60], "is not the whole text"),
+            (
+                r#"{"type": "authorized_user", "x": "hush"}"#,
+                "of the type `authorized_user`",
+            ),
+            (
+                r#"{"client_email": "a@b", "private_key": 1}"#,
+                "has no `private_key`",
+            ),
+        ] {
+            let error = check_service_account(&text.into(), true).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+            assert!(
+                !error.contains("hush") && !error.contains("/etc"),
+                "{error}"
+            );
+        }
     }
 }

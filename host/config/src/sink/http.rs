@@ -45,6 +45,19 @@ pub(super) struct Keys {
     timeout: Timeout,
 }
 
+/// Headers that say where a request goes and where it ends: two of one cost every upload.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum AuthKeys {
@@ -79,11 +92,8 @@ impl Keys {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        secrets.wait(
-            "retry.max_backoff_seconds",
-            self.retry.max_backoff_seconds,
-            0,
-        )?;
+        let attempts = self.retry.attempts as usize;
+        secrets.retry(attempts, self.retry.max_backoff_seconds)?;
         let timeout = self.timeout;
         secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
         secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
@@ -91,6 +101,10 @@ impl Keys {
         let mut add = |at: &str, name: &str, value: &Hidden| {
             let header = HeaderName::try_from(name)
                 .map_err(|_| secrets.error(at, format!("`{name}` is no name of a header")))?;
+            if FRAMING.contains(&header.as_str()) {
+                let reason = format!("`{name}` is set by the program itself; leave it out");
+                return Err(secrets.error(at, reason));
+            }
             let value = secrets.get(at, value)?;
             if HeaderValue::from_str(value.expose_secret()).is_err() {
                 return Err(secrets.error(at, "the value cannot stand in a header"));

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-use super::{ConfigError, Hidden, Secrets, registry::SinkKeys};
+use super::{ConfigError, Hidden, Secrets, registry::SinkKeys, value};
 use crate::{location::Location, source::MOST_HOURS, tls::TlsKeys};
 
 /// The name of a role's session, unless one is given.
@@ -151,26 +151,29 @@ struct LockKeys {
 impl Keys {
     /// Refuses values that no server can take.
     fn check_values(&self, secrets: &Secrets) -> Result<(), ConfigError> {
-        for (name, value) in &self.object_metadata {
-            let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-            if !plain(value) || !plain(name) || name.is_empty() || name.contains([' ', ':']) {
-                let at = format!("object_metadata.{name}");
-                return Err(secrets.error(&at, "names and values must be printable ASCII"));
-            }
+        let properties = value::tags(&self.tags)
+            .and_then(|()| value::object_metadata(&self.object_metadata))
+            .and_then(|()| value::content_encoding(self.content_encoding.as_deref()));
+        properties.map_err(|(at, reason)| secrets.error(&at, reason))?;
+        if self.acl.is_some() && self.grants != Grants::default() {
+            let reason = "S3 takes either a canned `acl` or `grants`; leave one of them out";
+            return Err(secrets.error("acl", reason));
+        }
+        if let Some(Encryption::Kms {
+            key_id: Some(id), ..
+        }) = &self.sse
+            && id.trim().is_empty()
+        {
+            let reason = "is empty; give the key's id or ARN, or leave it out for AWS' own key";
+            return Err(secrets.error("sse.key_id", reason));
         }
         secrets.server("endpoint", self.endpoint.as_deref())?;
         if let Some(region) = &self.region {
             check_region(region, self.endpoint.is_some())
                 .map_err(|reason| secrets.error("region", reason))?;
         }
-        if self.retry.attempts == 0 {
-            return Err(secrets.error("retry.attempts", "must be at least 1"));
-        }
-        secrets.wait(
-            "retry.max_backoff_seconds",
-            self.retry.max_backoff_seconds,
-            0,
-        )?;
+        let attempts = self.retry.attempts as usize;
+        secrets.retry(attempts, self.retry.max_backoff_seconds)?;
         let timeout = self.timeout;
         secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
         secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
@@ -186,19 +189,16 @@ impl Keys {
 
     fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
         self.check_values(secrets)?;
-        let storage_class = match &self.storage_class {
-            Some(name) => Some(StorageClass::try_parse(name).map_err(|_| {
-                secrets.error("storage_class", unknown(name, StorageClass::values()))
-            })?),
-            None => None,
+        let word = |at: &str, given: Option<&String>, known| {
+            let known = given.map_or(Ok(()), |given| value::one_of(given, known));
+            known.map_err(|reason| secrets.error(at, reason))
         };
-        let acl = match &self.acl {
-            Some(name) => Some(
-                ObjectCannedAcl::try_parse(name)
-                    .map_err(|_| secrets.error("acl", unknown(name, ObjectCannedAcl::values())))?,
-            ),
-            None => None,
-        };
+        word(
+            "storage_class",
+            self.storage_class.as_ref(),
+            StorageClass::values(),
+        )?;
+        word("acl", self.acl.as_ref(), ObjectCannedAcl::values())?;
         let parts_at_once = match self.parts_at_once {
             None => PartsAtOnce::default(),
             Some(parts @ 1..=16) => PartsAtOnce(parts),
@@ -220,8 +220,8 @@ impl Keys {
             path_style: self.path_style,
             identity: self.credentials.identity(secrets, "credentials")?,
             encryption: self.sse.clone(),
-            storage_class,
-            acl,
+            storage_class: self.storage_class.as_deref().map(StorageClass::from),
+            acl: self.acl.as_deref().map(ObjectCannedAcl::from),
             grants: self.grants.clone(),
             tags: self.tags.clone(),
             object_metadata: self.object_metadata.clone(),
@@ -349,6 +349,10 @@ impl CredentialKeys {
             secrets.optional(name.trim_start_matches('.'), value.as_ref())
         };
         let wrong = |reason: &str| secrets.error(below, reason);
+        let wrong_at = |name: &str, reason: String| {
+            let name = format!("{below}.{name}");
+            secrets.error(name.trim_start_matches('.'), reason)
+        };
         let id = optional("access_key_id", &self.access_key_id)?;
         let secret = optional("secret_access_key", &self.secret_access_key)?;
         let token = optional("session_token", &self.session_token)?;
@@ -357,13 +361,14 @@ impl CredentialKeys {
             .as_ref()
             .is_some_and(|name| name.trim().is_empty())
         {
-            let at = format!("{below}.profile");
             let reason = "is empty; name a profile of AWS' files, or leave it out";
-            return Err(secrets.error(at.trim_start_matches('.'), reason));
+            return Err(wrong_at("profile", reason.to_owned()));
         }
         if let Some(role) = &self.assume_role {
             let at = format!("{below}.assume_role.endpoint");
             secrets.server(at.trim_start_matches('.'), role.endpoint.as_deref())?;
+            role.check()
+                .map_err(|(name, reason)| wrong_at(&format!("assume_role.{name}"), reason))?;
         }
         let source = match (id, secret, token, &self.profile) {
             (None, None, None, None) => Credentials::Chain,
@@ -394,6 +399,30 @@ impl CredentialKeys {
     }
 }
 
+impl RoleKeys {
+    /// Refuses what the token service would.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let parts: Vec<&str> = self.role_arn.splitn(6, ':').collect();
+        let is_arn = matches!(parts[..], ["arn", _, _, _, _, role] if !role.is_empty());
+        if !is_arn {
+            let arn = &self.role_arn;
+            let reason = format!(
+                "`{arn}` is no ARN of a role, which is of the form arn:aws:iam::ACCOUNT:role/NAME"
+            );
+            return Err(("role_arn", reason));
+        }
+        // AssumeRole, RoleSessionName.
+        let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "_+=,.@-".contains(sign);
+        match &self.session_name {
+            Some(name) if !(2..=64).contains(&name.len()) || !name.chars().all(is_sign) => {
+                let reason = "must have 2 to 64 letters, digits or signs out of _+=,.@-";
+                Err(("session_name", reason.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl LockKeys {
     fn lock(&self, secrets: &Secrets) -> Result<ObjectLock, ConfigError> {
         let wrong = |reason: &str| Err(secrets.error("object_lock", reason));
@@ -420,8 +449,4 @@ impl LockKeys {
             legal_hold: self.legal_hold,
         })
     }
-}
-
-fn unknown(name: &str, values: &[&str]) -> String {
-    format!("`{name}` is not known; use one of {}", values.join(", "))
 }

@@ -25,6 +25,10 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
         (json!("s3"), "sinks.lake: must be a table"),
         (json!({ "path": "x" }), "sinks.lake.type: missing"),
         (
+            json!({ "type": 7 }),
+            "sinks.lake.type: must be a text, such as s3",
+        ),
+        (
             json!({ "type": "ftp" }),
             "sinks.lake.type: `ftp` is not known",
         ),
@@ -36,6 +40,11 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
             json!({ "type": "filesystem", "path": "x",
                 "condition": { "any_of": [{ "number_prefixes": ["+49", ""] }] } }),
             "sinks.lake.condition.any_of[0].number_prefixes: says nothing",
+        ),
+        (
+            json!({ "type": "filesystem", "path": "x",
+                "condition": { "none_of": [{ "min_duration_seconds": 9, "max_duration_seconds": 8 }] } }),
+            "sinks.lake.condition.none_of[0].min_duration_seconds: is more than `max",
         ),
         (
             json!({ "type": "filesystem", "path": 7 }),

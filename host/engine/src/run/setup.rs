@@ -15,8 +15,8 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Auth, Concurrency, Engine, Interval, RunError, RunReport, SourceConfig, Summary,
-    context::context, ports::Sandboxed, source_error, spans::WorkSpans,
+    Concurrency, Engine, Interval, RunError, RunReport, SourceConfig, Summary, context::context,
+    ports::Sandboxed, source_error, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
@@ -25,7 +25,7 @@ use crate::{
     shard::Days,
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
-use recording_host_http::{AllowedOrigins, ClientError, Downloads, Limiters, SourceHttp, Throttle};
+use recording_host_http::{ClientError, Downloads, Limiters, SourceHttp, Throttle};
 use recording_host_model::{
     Error, Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock,
 };
@@ -319,18 +319,7 @@ impl Pipeline {
                 SourceError::Options(error) => RunError::Options(error),
                 error => RunError::Source(source_error(&error)),
             })?;
-        let allow = AllowedOrigins::new(
-            &started.origins,
-            self.source.allow.as_ref(),
-            self.source.allow_private_addresses,
-        );
-        let allow = match &self.source.auth {
-            Some(Auth::Client {
-                token_url: Some(url),
-                ..
-            }) => allow.with_token(url),
-            _ => allow,
-        };
+        let allow = self.source.allowed_origins(&started.origins);
         let login = self
             .login(descriptor.auth, &started.origins, &allow)
             .await?;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
-use recording_host_http::{Ceilings, OriginAllowList};
+use recording_host_http::{AllowedOrigins, Ceilings, OriginAllowList, OriginError};
+use recording_host_model::{Origin, OriginRole};
 use recording_host_network::ClientTls;
 
 /// A source, ready to be set up.
@@ -63,6 +64,58 @@ impl SourceConfig {
             )
         });
         renamed.chain(taken).collect()
+    }
+
+    /// The origins of a source that may be reached.
+    pub(super) fn allowed_origins(&self, origins: &[Origin]) -> AllowedOrigins {
+        let allow = AllowedOrigins::new(origins, self.allow.as_ref(), self.allow_private_addresses);
+        match &self.auth {
+            Some(Auth::Client {
+                token_url: Some(url),
+                ..
+            }) => allow.with_token(url),
+            _ => allow,
+        }
+    }
+
+    /// Where access tokens are issued: what the operator says comes before what a built-in source says.
+    pub(super) fn token_endpoint<'a>(&'a self, origins: &'a [Origin]) -> Option<&'a str> {
+        match &self.auth {
+            Some(Auth::Client {
+                token_url: Some(url),
+                ..
+            }) => Some(url),
+            Some(Auth::Client { .. }) if self.builtin => {
+                let proposed = origins.iter().find(|it| it.role == OriginRole::Token)?;
+                Some(&proposed.url)
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks that a run could log in, ask, and download: a source's origins are of use if one for each of
+    /// these may be reached.
+    ///
+    /// # Errors
+    /// Names the rule that forbids the first of them.
+    pub fn check_origins(&self, origins: &[Origin]) -> Result<(), OriginError> {
+        let allowed = self.allowed_origins(origins);
+        if let Some(endpoint) = self.token_endpoint(origins) {
+            allowed.token(endpoint)?;
+        }
+        let one_of = |role: OriginRole, check: &dyn Fn(&str) -> Result<(), OriginError>| {
+            let of_role = origins.iter().filter(|origin| origin.role == role);
+            let mut first = None;
+            for origin in of_role {
+                match check(&origin.url) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => first = first.or(Some(error)),
+                }
+            }
+            first.map_or(Ok(()), Err)
+        };
+        one_of(OriginRole::Api, &|url| allowed.api(url).map(drop))?;
+        one_of(OriginRole::Media, &|url| allowed.media(url).map(drop))
     }
 }
 

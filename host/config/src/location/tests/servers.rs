@@ -77,23 +77,23 @@ fn a_bucket_is_its_server_its_name_and_its_prefix() {
 fn other_clouds_have_places_too() {
     let gcs = |prefix: &str| json!({ "type": "gcs", "bucket": "b", "prefix": prefix });
     let azure = |container: &str, prefix: &str| json!({ "type": "azure_blob", "account": "acc", "container": container, "prefix": prefix });
-    let mut spelled = azure("c", "a/");
+    let mut spelled = azure("con", "a/");
     spelled["endpoint"] = json!("https://acc.blob.core.windows.net");
-    let mut other = azure("c", "a");
+    let mut other = azure("con", "a");
     other["account"] = json!("other");
     let through_s3 = json!({ "type": "s3", "bucket": "b", "prefix": "a/b",
         "endpoint": "https://storage.googleapis.com" });
     refused(&gcs("a"), &gcs("a/"), SAME);
     refused(&gcs("a"), &through_s3, INSIDE);
-    refused(&azure("c", "a"), &spelled, SAME);
-    refused(&azure("c", ""), &azure("c", "a"), INSIDE);
+    refused(&azure("con", "a"), &spelled, SAME);
+    refused(&azure("con", ""), &azure("con", "a"), INSIDE);
     accepted(&gcs("a"), &gcs("b"));
-    accepted(&azure("c", ""), &azure("d", ""));
-    accepted(&azure("c", "a"), &other);
-    let config = config(json!({ "gcs": gcs("a"), "azure": azure("c", "") })).unwrap();
+    accepted(&azure("con", ""), &azure("den", ""));
+    accepted(&azure("con", "a"), &other);
+    let config = config(json!({ "gcs": gcs("a"), "azure": azure("con", "") })).unwrap();
     for (name, location) in [
         ("gcs", "gcs:https://storage.googleapis.com/b/a/"),
-        ("azure", "azure_blob:https://acc.blob.core.windows.net/c/"),
+        ("azure", "azure_blob:https://acc.blob.core.windows.net/con/"),
     ] {
         assert_eq!(config.location(name).as_deref(), Some(location));
     }

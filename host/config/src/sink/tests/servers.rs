@@ -94,7 +94,46 @@ fn each_mistake_in_an_s3_sink_is_named_by_its_key() {
             json!({ "assume_role": { "role": "x" } }),
             "credentials.assume_role.role: unknown field `role`",
         ),
-        ("retry", json!({ "attempts": 0 }), "retry.attempts: "),
+        (
+            "retry",
+            json!({ "attempts": 0 }),
+            "retry.attempts: 0 would send no request",
+        ),
+        (
+            "tags",
+            (0..11).map(|tag| (tag.to_string(), json!("x"))).collect(),
+            "tags: an object has at most 10 tags, and 11 are given",
+        ),
+        (
+            "tags",
+            json!({ "": "x" }),
+            "tags: a tag's name has 1 to 128",
+        ),
+        (
+            "tags",
+            json!({ "a": "x".repeat(257) }),
+            "tags.a: a tag's value",
+        ),
+        (
+            "content_encoding",
+            json!(""),
+            "content_encoding: must be a word",
+        ),
+        (
+            "sse",
+            json!({ "type": "kms", "key_id": " " }),
+            "sse.key_id: is empty; give the key's id",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role_arn": "archive" } }),
+            "credentials.assume_role.role_arn: `archive` is no ARN of a role",
+        ),
+        (
+            "credentials",
+            json!({ "assume_role": { "role_arn": "arn:aws:iam::1:role/x", "session_name": "a b" } }),
+            "credentials.assume_role.session_name: must have 2 to 64",
+        ),
         ("parts_at_once", json!(17), "parts_at_once: "),
         (
             "timeout",
@@ -177,6 +216,17 @@ fn each_mistake_in_an_http_sink_is_named_by_its_key_and_no_secret_is_told() {
             "timeout.read_seconds: 18446744073709551615 is not within",
         ),
         ("headers", json!({ "a b": "hush" }), "headers.a b: "),
+        (
+            "headers",
+            json!({ "Content-Length": "hush" }),
+            "headers.Content-Length: `Content-Length` is set by the program itself",
+        ),
+        (
+            "auth",
+            json!({ "type": "header", "name": "Host", "value": "hush" }),
+            "auth.value: `Host` is set by the program itself",
+        ),
+        ("retry", json!({ "attempts": 0 }), "retry.attempts: 0 would"),
         ("headers", json!({ "a": "hu\nsh" }), "headers.a: "),
     ] {
         let mut sink = json!({ "type": "http", "url": "https://host/{key}" });
@@ -202,7 +252,7 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
             "sinks.lake.endpoint: `foo` is not of the form https://host",
         ),
         (
-            json!({ "type": "azure_blob", "account": "a", "container": "c", "endpoint": "http://h:99999" }),
+            json!({ "type": "azure_blob", "account": "calls", "container": "calls", "endpoint": "http://h:99999" }),
             "sinks.lake.endpoint: `http://h:99999` is not of the form",
         ),
         (
@@ -210,17 +260,114 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
             "sinks.lake.class: unknown field",
         ),
         (
-            json!({ "type": "azure_blob", "account": "a" }),
+            json!({ "type": "azure_blob", "account": "calls" }),
             "sinks.lake: the key `container` is missing",
         ),
         (
-            json!({ "type": "azure_blob", "account": "a", "container": "c",
+            json!({ "type": "azure_blob", "account": "calls", "container": "calls",
                 "credentials": { "client_id": "x" } }),
             "sinks.lake.credentials: ",
         ),
     ] {
         let error = wrong(value);
         assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn what_google_and_azure_would_refuse_at_each_object_is_refused_at_once() {
+    let gcs = json!({ "type": "gcs", "bucket": "b" });
+    let azure = json!({ "type": "azure_blob", "account": "calls", "container": "calls" });
+    for (sink, name, value, message) in [
+        (
+            &gcs,
+            "retry",
+            json!({ "attempts": 0 }),
+            "retry.attempts: 0 would",
+        ),
+        (
+            &gcs,
+            "storage_class",
+            json!("cold"),
+            "storage_class: `cold` is not known; use one of STANDARD",
+        ),
+        (
+            &gcs,
+            "object_metadata",
+            json!({ "a": "ü" }),
+            "object_metadata.a: ",
+        ),
+        (
+            &gcs,
+            "credentials",
+            json!({ "service_account": "/etc/hush.json" }),
+            "credentials.service_account: must be the text of the key's JSON file, and this looks",
+        ),
+        (
+            &azure,
+            "account",
+            json!("https://calls.blob.core.windows.net"),
+            "account: `https://calls.blob.core.windows.net` is not the name of a storage account",
+        ),
+        (
+            &azure,
+            "container",
+            json!("Calls"),
+            "container: `Calls` is not the name of a container",
+        ),
+        (
+            &azure,
+            "container",
+            json!("a--b"),
+            "container: `a--b` is not the name",
+        ),
+        (
+            &azure,
+            "container",
+            json!(""),
+            "container: is empty; name the container",
+        ),
+        (
+            &azure,
+            "access_tier",
+            json!("cool"),
+            "access_tier: `cool` is not known; use one of Hot, Cool",
+        ),
+        (
+            &azure,
+            "object_metadata",
+            json!({ "a-b": "x" }),
+            "object_metadata.a-b: the service takes names of letters",
+        ),
+        (&azure, "tags", json!({ "x".repeat(129): "x" }), "tags.xxx"),
+        (
+            &azure,
+            "credentials",
+            json!({ "access_key": "hush!" }),
+            "credentials.access_key: is no account key",
+        ),
+        (
+            &azure,
+            "credentials",
+            json!({ "sas": "sv=hush" }),
+            "credentials.sas: is no shared access signature",
+        ),
+    ] {
+        let mut sink = sink.clone();
+        sink[name] = value;
+        let error = wrong(sink);
+        assert!(
+            error.starts_with(&format!("sinks.lake.{message}")),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
+    }
+    let mut right = azure;
+    right["credentials"] = json!({ "access_key": "aHVzaA==" });
+    for container in ["$root", "$web", "calls-2026"] {
+        right["container"] = json!(container);
+        let sink = SinkConfig::new("lake", right.clone()).unwrap();
+        sink.validate(&BTreeMap::new()).unwrap();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Pipeline, RunError};
 use crate::run::{Auth, AwsAuth, aws};
 use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
-use recording_host_model::{AuthScheme, Error, ErrorKind, Origin, OriginRole};
+use recording_host_model::{AuthScheme, Error, ErrorKind, Origin};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -45,8 +45,8 @@ impl Pipeline {
         };
         match (scheme, &self.source.auth) {
             (AuthScheme::None, _) => Ok(Authenticator::None),
-            (AuthScheme::Oauth2ClientCredentials, Some(auth @ Auth::Client { id, secret, .. })) => {
-                let endpoint = self.token_endpoint(auth, origins).ok_or_else(|| {
+            (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { id, secret, .. })) => {
+                let endpoint = self.source.token_endpoint(origins).ok_or_else(|| {
                     RunError::Config(format!(
                         "sources.{}.auth.token_url: missing; give the URL at which access tokens are issued, since a component that is not built in does not decide where the secret goes",
                         self.name
@@ -84,26 +84,12 @@ impl Pipeline {
     /// A text that distinguishes the credentials of its requests from others, without their secret: for
     /// some sources no other one shares them.
     pub(super) fn credential(&self, origins: &[Origin]) -> String {
-        if let Some(auth @ Auth::Client { id, .. }) = &self.source.auth
-            && let Some(endpoint) = self.token_endpoint(auth, origins)
+        if let Some(Auth::Client { id, .. }) = &self.source.auth
+            && let Some(endpoint) = self.source.token_endpoint(origins)
         {
             return format!("{endpoint}\n{}", id.expose_secret());
         }
         format!("source\n{}", self.name)
-    }
-
-    /// Where access tokens are issued: what the operator says comes before what a built-in source says.
-    fn token_endpoint<'a>(&self, auth: &'a Auth, origins: &'a [Origin]) -> Option<&'a str> {
-        if let Auth::Client {
-            token_url: Some(url),
-            ..
-        } = auth
-        {
-            return Some(url);
-        }
-        let mut origins = origins.iter().filter(|_| self.source.builtin);
-        let proposed = origins.find(|it| it.role == OriginRole::Token)?;
-        Some(&proposed.url)
     }
 
     /// Signs as an AWS identity; without one, as AWS' own settings say.
