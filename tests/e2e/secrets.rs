@@ -127,7 +127,7 @@ async fn a_secret_that_does_not_come_is_named_within_seconds_and_the_sinks_are_c
     let path = harness.write(&config).display().to_string();
     // A run waits as long as the configuration says, and says that it does.
     let mut run = Running::start(&harness, &["run", "--config", &path]);
-    run.until("a command that prints a secret (as long as its `timeout_seconds`)")
+    run.until("waiting for `sh`, which is to print a secret, for 30 s at most")
         .await;
     drop(run);
     let began = std::time::Instant::now();

@@ -73,7 +73,7 @@ mod ui;
 mod validate;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use recording_host_config::{Config, Reads};
@@ -172,34 +172,24 @@ const SECRETS: Duration = Duration::from_secs(5);
 
 /// The same with less patience for commands that print secrets.
 fn load_within(path: &std::path::Path, reads: Reads, limit: Duration) -> Result<Config, Error> {
-    let waiting = told_if_slow(path);
     let config = Config::load_within(path, reads, limit)?;
-    drop(waiting);
     for warning in config.warnings() {
         terminal::say("warn", &warning);
     }
     Ok(config)
 }
 
-/// Says that a configuration takes its time, unless the returned value is dropped within three seconds.
-fn told_if_slow(path: &std::path::Path) -> mpsc::Sender<()> {
-    let text = format!(
-        "{}: waiting for what the configuration names: a command that prints a secret (as long as its `timeout_seconds`), or a file",
-        path.display()
-    );
-    let (done, waiting) = mpsc::channel();
-    std::thread::spawn(move || {
-        if let Err(mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(Duration::from_secs(3)) {
-            terminal::say("warn", &text);
-        }
-    });
-    done
-}
-
 /// Runs a command and says by its exit code how it went.
 fn main() -> ExitCode {
     let args = Args::parse();
     args.output.apply();
+    recording_host_config::secret::on_slow_secret(|program, limit| {
+        let limit = limit.as_secs();
+        let text = format!(
+            "waiting for `{program}`, which is to print a secret, for {limit} s at most (`timeout_seconds`)"
+        );
+        terminal::say("warn", &text);
+    });
     let result = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {

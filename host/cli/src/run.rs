@@ -240,9 +240,7 @@ impl Run {
     }
 
     async fn made(&self, config: Config, clock: Clock) -> anyhow::Result<Loaded> {
-        let waiting = crate::told_if_slow(&self.config);
         let (pipelines, failed) = config.usable_pipelines(clock).await?;
-        drop(waiting);
         let pipelines = pipelines.into_iter().map(|pipeline| match self.follow {
             true => Ok(pipeline.follow()),
             false => self.part.of(pipeline),

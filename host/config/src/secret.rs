@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::file;
+pub use exec::on_slow_secret;
 
 /// Where secrets come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

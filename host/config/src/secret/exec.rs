@@ -8,7 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::{
     io::{self, Read},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{
+        OnceLock,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +23,21 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const MOST: u64 = 64 << 10;
 /// The pause between two looks at a command that has closed its output.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a command may take without a word about it.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Tells the program and how long it may take.
+type Slow = fn(&str, Duration);
+
+/// Who is told of a command that takes its time.
+static SLOW: OnceLock<Slow> = OnceLock::new();
+
+/// Has `tell` be told of each command that has not printed its secret within three seconds: the program, and
+/// how long it may take. The first call counts.
+pub fn on_slow_secret(tell: fn(&str, Duration)) {
+    let _ = SLOW.set(tell);
+}
 
 /// Why a command gave no secret.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +106,13 @@ pub(super) fn run(command: &[String], key: &str, limit: Duration) -> Result<Stri
         .stderr(Stdio::null())
         .spawn()
         .map_err(cannot)?;
-    let ended = printed(&mut child, until).and_then(|text| Ok((text, end(&mut child, until)?)));
+    let slow = || {
+        if let Some(tell) = SLOW.get() {
+            tell(program, limit);
+        }
+    };
+    let ended =
+        printed(&mut child, until, slow).and_then(|text| Ok((text, end(&mut child, until)?)));
     if ended.is_err() {
         // It may be over by now; either way it is no longer waited for.
         kill(&mut child);
@@ -135,7 +159,7 @@ fn kill(child: &mut Child) {
 }
 
 /// The output of a child. A grandchild may hold the output open, so reading is left behind in time.
-fn printed(child: &mut Child, until: Instant) -> io::Result<Vec<u8>> {
+fn printed(child: &mut Child, until: Instant, slow: impl Fn()) -> io::Result<Vec<u8>> {
     let output = child.stdout.take();
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
@@ -146,8 +170,13 @@ fn printed(child: &mut Child, until: Instant) -> io::Result<Vec<u8>> {
         // Nobody listens any more if it took too long.
         let _ = tell.send(read.map(|_| bytes));
     });
-    told.recv_timeout(until.saturating_duration_since(Instant::now()))
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let left = || until.saturating_duration_since(Instant::now());
+    let mut printed = told.recv_timeout(left().min(SILENCE));
+    if matches!(printed, Err(RecvTimeoutError::Timeout)) && !left().is_zero() {
+        slow();
+        printed = told.recv_timeout(left());
+    }
+    printed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// How a child that has closed its output ends.

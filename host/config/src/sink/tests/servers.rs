@@ -276,6 +276,7 @@ fn each_mistake_in_another_cloud_is_named_by_its_key() {
 
 #[test]
 fn what_google_and_azure_would_refuse_at_each_object_is_refused_at_once() {
+    // Long: one table of mistakes.
     let gcs = json!({ "type": "gcs", "bucket": "b" });
     let azure = json!({ "type": "azure_blob", "account": "calls", "container": "calls" });
     for (sink, name, value, message) in [
