@@ -14,7 +14,7 @@ Exit codes: 0 all delivered, 1 failed (run it again to resume), 2 wrong configur
 3 finished, but some recordings were unavailable and are named, \
 4 nothing to prove: `verify` found no receipt, `test` no sample, \
 5 stopped by --max-bytes, --max-time or `control drain`: work is left, \
-6 the month's ceiling of requests is reached: work is left.";
+6 the month's limit of requests is reached: work is left.";
 
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,10 +97,11 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
 pub(super) fn dry_run(name: &str, dry: &DryRun) {
     told!("{name}");
     told!(
-        "  would fetch    {} of {} conversations that are new; {} more wait from earlier runs",
+        "  would fetch    {} of {} conversations that are new; from earlier runs, {} are to be fetched and {} to be stored and filed",
         dry.fetched,
         dry.found,
-        dry.waiting
+        dry.waiting,
+        dry.unfiled
     );
     for (sink, would) in &dry.sinks {
         told!("  {sink} would get  {} conversations", would.conversations);
@@ -171,8 +172,8 @@ pub(super) fn losses(losses: &[Loss]) {
     }
 }
 
-/// Prints what a verification has found.
-pub(super) fn report(name: &str, report: &Report) {
+/// Prints what a verification has found; `full`: contents were compared, and not sizes alone.
+pub(super) fn report(name: &str, report: &Report, full: bool) {
     told!(
         "{name}: {} conversations in {} receipts, {} media objects, {}: {}",
         report.conversations,
@@ -181,7 +182,8 @@ pub(super) fn report(name: &str, report: &Report) {
         bytes(report.bytes),
         match report.findings.len() {
             0 if report.is_empty() => "there is no receipt, so nothing is proven".to_owned(),
-            0 => "all as it should be".to_owned(),
+            0 if full => "all as it should be".to_owned(),
+            0 => "all as it should be, by names and sizes; `--full` compares contents".to_owned(),
             count => format!("{count} not as they should be"),
         }
     );

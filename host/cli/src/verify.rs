@@ -141,7 +141,7 @@ impl Verify {
             say("warn", &format!("{name}: this sink cannot be read"));
             return Ok(());
         };
-        let display = Display::begin();
+        let (display, full) = (Display::begin(), options.full);
         let options = VerifyOptions {
             events: display.events(name),
             ..options
@@ -149,7 +149,7 @@ impl Verify {
         let report = verify::verify_with(store, options).await?;
         drop(display);
         if !self.json {
-            print::report(name, &report);
+            print::report(name, &report, full);
         }
         reports.insert(name.to_owned(), report);
         Ok(())

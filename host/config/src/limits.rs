@@ -102,7 +102,7 @@ impl RawCeilings {
             ("requests_per_month", self.requests_per_month),
         ] {
             if most == Some(0) {
-                let reason = "0 would let no request pass; leave it out for no ceiling";
+                let reason = "0 would let no request pass; leave it out for no limit";
                 return Err(key(format!("{at}.{name}"), reason));
             }
         }

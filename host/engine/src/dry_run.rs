@@ -35,6 +35,8 @@ pub struct DryRun {
     pub fetched: u64,
     /// Conversations that earlier runs have found, and that are still to be fetched.
     pub waiting: u64,
+    /// Conversations that earlier runs have fetched, and that are still to be stored and filed in a sink.
+    pub unfiled: u64,
     /// The share of each sink in those that were found.
     pub sinks: BTreeMap<String, DrySink>,
 }
@@ -72,6 +74,7 @@ pub(crate) async fn dry_run(
     if let Some(queue) = queue {
         let status = queue.status().await?;
         dry.waiting = status.wanted + status.fetching;
+        dry.unfiled = status.unfiled;
     }
     let days = days(range, queue).await?;
     let examined = Examined::new(&session.events, "days searched", days.len());

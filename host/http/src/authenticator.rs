@@ -6,17 +6,17 @@ use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{
-    Attempt, SOON, SourceHttp,
+    Attempt, SOON, SourceHttp, millis,
     source_headers::is_smuggling,
     token::{OAuth, TokenError},
     transport::{Credentials, HttpTransport, SignableRequest},
     unreached,
 };
-use recording_host_model::{Request, RequestError, Response, clock::Clock, printable};
+use recording_host_model::{Event, Request, RequestError, Response, clock::Clock, printable};
 
 /// Who a source's requests are made as.
 #[derive(Debug)]
@@ -272,6 +272,9 @@ impl Authenticator {
     }
 }
 
+/// The kind of a request for an access token.
+const TOKEN: &str = "token";
+
 impl SourceHttp {
     /// Proves who a request comes from.
     pub(super) async fn proof(
@@ -287,6 +290,7 @@ impl SourceHttp {
             headers: &request.headers,
             body: request.body.as_deref().unwrap_or_default(),
         };
+        let began = Instant::now();
         let auth = self.login.prove(signable, &*self.exchange, self.clock);
         let auth = match self.is_hasty() {
             false => auth.await,
@@ -295,6 +299,19 @@ impl SourceHttp {
                 proven.unwrap_or_else(|_| Err(self.login.late(SOON)))
             }
         };
+        let status = match &auth {
+            Ok(auth) if auth.fresh() => Some(Some(200)),
+            Ok(_) => None,
+            Err(_) => Some(None),
+        };
+        if let Some(status) = status {
+            self.events.emit(|| Event::Request {
+                kind: TOKEN.to_owned(),
+                method: "POST",
+                status,
+                millis: millis(began.elapsed()),
+            });
+        }
         let auth = match auth {
             Ok(auth) => auth,
             Err(error) if error.retryable() => {
@@ -311,7 +328,7 @@ impl SourceHttp {
             Err(error) => return Err(Attempt::Done(Err(RequestError::Refused(error.to_string())))),
         };
         if auth.fresh() {
-            self.count("token");
+            self.count(TOKEN);
         }
         Ok(auth)
     }

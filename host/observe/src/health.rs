@@ -11,6 +11,35 @@ use recording_host_model::{Event, Subscriber};
 /// How long a running export may be silent: it takes stock at least every five minutes.
 const SILENCE: Duration = Duration::from_secs(900);
 
+/// Whether a source answers, by what came of its requests and of those for access tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answers {
+    /// None before the first access token, and where there are none.
+    login: Option<bool>,
+    /// None before the first response.
+    api: Option<bool>,
+}
+
+impl Answers {
+    /// Takes a request into account.
+    pub(crate) fn heard(&mut self, kind: &str, status: Option<u16>) {
+        match status {
+            status if kind == "token" => self.login = Some(status.is_some()),
+            // The token has ended, and the next one tells.
+            Some(401) => {}
+            status => self.api = Some(status.is_some_and(|status| status < 500)),
+        }
+    }
+
+    /// Whether it answers; none before that is known.
+    pub(crate) fn now(self) -> Option<bool> {
+        match self.login {
+            Some(false) => Some(false),
+            _ => self.api,
+        }
+    }
+}
+
 /// The health of all sources of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<String, Source>>>);
@@ -20,21 +49,35 @@ struct Source {
     heard: Instant,
     /// True if the run of this source has ended.
     ended: bool,
-    /// None before the first response.
-    answers: Option<bool>,
+    answers: Answers,
     unavailable: BTreeSet<String>,
+    /// The sinks that were unavailable when the configuration was reloaded, until the new run says how they
+    /// are.
+    before: BTreeSet<String>,
+}
+
+impl Source {
+    /// The sinks that are unavailable.
+    fn absent(&self) -> impl Iterator<Item = &String> {
+        self.unavailable.union(&self.before)
+    }
 }
 
 impl Health {
-    /// Watches a source.
+    /// Watches a source. One that was watched before, as by the run before a reload, is as it was.
     #[must_use]
     pub fn subscriber(&self, source: &str) -> Arc<dyn Subscriber> {
         self.with(|sources| {
+            let former = sources.remove(source);
+            let (answers, before) = former.map_or_else(Default::default, |former| {
+                (former.answers, former.absent().cloned().collect())
+            });
             let watched = Source {
                 heard: Instant::now(),
                 ended: false,
-                answers: None,
+                answers,
                 unavailable: BTreeSet::new(),
+                before,
             };
             sources.insert(source.to_owned(), watched);
         });
@@ -58,9 +101,9 @@ impl Health {
             };
             source.heard = Instant::now();
             match event {
-                Event::Request { status, .. } => {
-                    source.answers = Some(status.is_some_and(|status| status < 500));
-                }
+                Event::Request { kind, status, .. } => source.answers.heard(kind, *status),
+                // It has tried its sinks by then.
+                Event::Progress(_) => source.before.clear(),
                 Event::SinkUnavailable { sink } => {
                     source.unavailable.insert(sink.clone());
                 }
@@ -104,10 +147,10 @@ impl Health {
             let Some(source) = sources.get(source).filter(|source| !source.ended) else {
                 return;
             };
-            if source.answers == Some(false) {
+            if source.answers.now() == Some(false) {
                 reasons.push("the source does not answer".to_owned());
             }
-            for sink in &source.unavailable {
+            for sink in source.absent() {
                 reasons.push(format!("sink {sink} is unavailable"));
             }
         });
@@ -120,13 +163,13 @@ impl Health {
         let mut reasons = self.stuck();
         self.with(|sources| {
             for (name, source) in sources.iter() {
-                match source.answers {
+                match source.answers.now() {
                     _ if source.ended => {}
                     None => reasons.push(format!("{name}: the source has not answered yet")),
                     Some(false) => reasons.push(format!("{name}: the source does not answer")),
                     Some(true) => {}
                 }
-                for sink in &source.unavailable {
+                for sink in source.absent() {
                     reasons.push(format!("{name}: sink {sink} is unavailable"));
                 }
             }
@@ -146,10 +189,15 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use recording_host_model::Progress;
 
     fn request(status: Option<u16>) -> Event {
+        sent("find", status)
+    }
+
+    fn sent(kind: &str, status: Option<u16>) -> Event {
         Event::Request {
-            kind: "find".to_owned(),
+            kind: kind.to_owned(),
             method: "GET",
             status,
             millis: 1,
@@ -176,6 +224,43 @@ mod tests {
             sink: sink(),
             backlog: 3,
         });
+        assert!(health.hindered().is_empty());
+    }
+
+    #[test]
+    fn a_source_without_an_access_token_does_not_answer_whatever_its_api_says() {
+        let health = Health::default();
+        let source = health.subscriber("calls");
+        // Nothing has been asked for yet, as while a run is paused: that hinders nothing.
+        assert!(health.hindrances("calls").is_empty());
+        source.on_event(&sent("token", None));
+        assert_eq!(health.hindered(), ["calls: the source does not answer"]);
+        assert_eq!(health.hindrances("calls"), ["the source does not answer"]);
+        source.on_event(&sent("token", Some(200)));
+        source.on_event(&request(Some(200)));
+        assert!(health.hindered().is_empty());
+        // The token has ended, and there is no other.
+        source.on_event(&request(Some(401)));
+        assert!(health.hindered().is_empty());
+        source.on_event(&sent("token", None));
+        source.on_event(&request(Some(401)));
+        assert_eq!(health.hindered(), ["calls: the source does not answer"]);
+    }
+
+    #[test]
+    fn a_reload_is_no_recovery() {
+        let health = Health::default();
+        let source = health.subscriber("calls");
+        source.on_event(&request(None));
+        let sink = || "lake".to_owned();
+        source.on_event(&Event::SinkUnavailable { sink: sink() });
+        let was = health.hindered();
+        assert_eq!(was.len(), 2);
+        let again = health.subscriber("calls");
+        assert_eq!(health.hindered(), was);
+        again.on_event(&request(Some(200)));
+        assert_eq!(health.hindered(), ["calls: sink lake is unavailable"]);
+        again.on_event(&Event::Progress(Progress::default()));
         assert!(health.hindered().is_empty());
     }
 

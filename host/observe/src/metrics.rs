@@ -21,6 +21,8 @@ use recording_host_model::{
 use series::{Labels, Series};
 pub use server::serve;
 
+use crate::health::Answers;
+
 /// The outcomes that have a series as soon as one has.
 const OUTCOMES: [&str; 5] = ["stored", "partial", "no-recording", "skipped", "failed"];
 
@@ -125,11 +127,12 @@ struct SourceMetrics {
     state: Mutex<Moving>,
 }
 
-/// Instants from which values follow that change with the time alone, in ms since the epoch of the source's clock.
+/// What values follow from. Instants are in ms since the epoch of the source's clock.
 #[derive(Default)]
 struct Moving {
     watermark: Option<u64>,
     oldest_job: Option<u64>,
+    answers: Answers,
 }
 
 impl SourceMetrics {
@@ -193,10 +196,14 @@ impl SourceMetrics {
         series.responses.get_or_create(&answered).inc();
         let time = series.times.get_or_create(&self.labels(&[("kind", kind)]));
         time.observe(millis as f64 / 1000.0);
-        let answers = status.is_some_and(|status| status < 500);
-        let available = series.source_available.get_or_create(&self.labels(&[]));
-        available.set(i64::from(answers));
-        if !answers {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.answers.heard(kind, status);
+        if let Some(answers) = state.answers.now() {
+            let available = series.source_available.get_or_create(&self.labels(&[]));
+            available.set(i64::from(answers));
+        }
+        drop(state);
+        if status.is_none_or(|status| status >= 500) {
             self.error("request_failed", "requesting");
         }
     }

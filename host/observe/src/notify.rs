@@ -154,7 +154,9 @@ impl Sources {
             return;
         };
         match event {
-            Event::Progress(progress) => source.watermark = progress.watermark,
+            Event::Progress(progress) => {
+                source.watermark = progress.watermark.or(source.watermark);
+            }
             Event::LossesFiled { codes } => {
                 for (code, count) in codes {
                     *source.losses.entry(code.clone()).or_default() += *count as u64;
@@ -260,13 +262,14 @@ impl Notifier {
     #[must_use]
     pub fn subscriber(&self, source: &str, clock: Clock, endless: bool) -> Arc<dyn Subscriber> {
         let mut sources = self.sources.lock();
-        // What was lost before a reload has been told, and counts on.
+        // What was lost before a reload has been told, and counts on; nor has it caught up by that.
         let before = sources.remove(source).unwrap_or_default();
         let known = KnownSource {
             clock,
             endless,
             losses: before.losses,
-            ..KnownSource::default()
+            watermark: before.watermark,
+            error: None,
         };
         sources.insert(source.to_owned(), known);
         drop(sources);

@@ -203,7 +203,7 @@ impl Source {
                 done,
                 total,
             } => self.examined = Some((subject, *done, *total)),
-            Event::Request { .. } => self.requests += 1,
+            Event::Request { kind, .. } => self.requests += u64::from(kind != "token"),
             Event::ArtifactStored { stored } => {
                 // One download feeds several sinks, and each may make something else of it.
                 let most = stored.values().map(|stored| stored.bytes).max();

@@ -111,8 +111,8 @@ impl Default for Timeout {
     }
 }
 
-/// A URL whose beginning is fixed and whose path ends with the key of an object. What it is asked
-/// with may be a secret, and is not shown.
+/// A URL whose beginning is fixed and whose path ends with the key of an object. The rest of its path and
+/// its query may be a secret, and are not shown.
 #[derive(Clone)]
 pub struct Template(Url);
 
@@ -158,8 +158,13 @@ impl Template {
         url
     }
 
+    /// The URL for messages: its path may be a secret as well.
     fn shown(&self) -> String {
-        format!("{}{}", self.0.origin().ascii_serialization(), self.0.path())
+        let path = match self.0.path() {
+            "/" => "/",
+            _ => "/.../",
+        };
+        format!("{}{path}", self.0.origin().ascii_serialization())
     }
 }
 

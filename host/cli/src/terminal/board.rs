@@ -290,8 +290,8 @@ impl Source {
                 level: Level::Warn,
                 text,
             } => self.warn(name, &format!("{kind}: {text}")),
-            Event::Request { status, .. } => {
-                self.totals.requests += 1;
+            Event::Request { kind, status, .. } => {
+                self.totals.requests += u64::from(kind != "token");
                 self.unanswered = status.is_none();
             }
             Event::ArtifactStored { stored } => {

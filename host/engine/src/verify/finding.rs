@@ -87,7 +87,7 @@ impl Difference {
                 "readers of the rows count these recordings twice; `run --repair` removes the rows of one export"
             }
             Difference::Gap => {
-                "the receipts of a whole day are gone, or it was not filed yet; `run --search-again` exports it"
+                "the receipts of a whole day are gone, or it was not filed yet; `run --repair` files it again"
             }
         }
     }

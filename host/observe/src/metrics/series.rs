@@ -36,8 +36,9 @@ macro_rules! series {
                     $($field: <$kind>::default(),)+
                     times: Family::new_with_constructor(histogram),
                 };
-                $(registry.register($name, concat!($($help),+).trim(), series.$field.clone());)+
-                let help = "How long requests to the source's API took.";
+                // The registry ends each with a full stop.
+                $(registry.register($name, concat!($($help),+).trim().trim_end_matches('.'), series.$field.clone());)+
+                let help = "How long requests to the source's API took";
                 registry.register("http_client_rtt_seconds", help, series.times.clone());
                 series
             }
