@@ -5,7 +5,7 @@
 
 use std::{fs, io::Write};
 
-use recording_host_config::{Config, Reads, example, schema};
+use recording_host_config::{Config, Reads, example};
 use tempfile::NamedTempFile;
 
 use crate::{
@@ -52,7 +52,8 @@ const WORDS: [&str; 24] = [
 
 /// The first configuration that the program writes, and one in each language with all kinds of values.
 fn seeds() -> Vec<Vec<u8>> {
-    let first = example(&schema(), "genesys_cloud", "filesystem").unwrap();
+    let schema = serde_json::from_str(include_str!("../../../docs/config.schema.json"));
+    let first = example(&schema.unwrap(), "genesys_cloud", "filesystem").unwrap();
     let yaml = r#"data_dir: d
 secret: { env: { type: env } }
 sources:
@@ -95,9 +96,10 @@ factor = 1_0.5e1
 /// Damages bytes, puts a word somewhere, or a line somewhere else.
 fn mutate(rng: &mut Rng, input: &mut Vec<u8>) {
     let mut text = input.split_off(input.len().min(1));
-    match rng.below(4) {
+    match rng.below(5) {
         0 => mutate::mutate(rng, &mut text),
-        1 | 2 => {
+        1 => exchange(rng, &mut text),
+        2 | 3 => {
             for _ in 0..=rng.below(3) {
                 let at = rng.below(text.len() + 1);
                 let word = WORDS[rng.below(WORDS.len())];
@@ -118,6 +120,18 @@ fn mutate(rng: &mut Rng, input: &mut Vec<u8>) {
         input[0] ^= 1;
     }
     input.extend(text);
+}
+
+/// Puts a word in the place of a value.
+fn exchange(rng: &mut Rng, text: &mut Vec<u8>) {
+    let values = |at: &usize| text[..*at].ends_with(b": ") || text[..*at].ends_with(b"= ");
+    let values: Vec<usize> = (0..text.len()).filter(values).collect();
+    let Some(begin) = values.get(rng.below(values.len())).copied() else {
+        return;
+    };
+    let length = text[begin..].iter().position(|byte| *byte == b'\n');
+    let end = length.map_or(text.len(), |length| begin + length);
+    text.splice(begin..end, WORDS[rng.below(WORDS.len())].bytes());
 }
 
 fn feed(input: &[u8]) {

@@ -116,9 +116,49 @@ fn mutate(rng: &mut Rng, input: &mut Vec<u8>) {
     input.splice(begin..end, VALUES[rng.below(VALUES.len())].bytes());
 }
 
+/// A server, and who asks it: on one thread, so that all memory is counted. A client takes long to make.
+struct Both {
+    runtime: Runtime,
+    listener: TcpListener,
+    origin: String,
+    client: Arc<reqwest::Client>,
+    downloads: Downloads,
+}
+
 thread_local! {
-    /// On the thread that asks, so that all memory is counted.
-    static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    static BOTH: Both = both();
+}
+
+fn both() -> Both {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let listener = listener.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .build();
+    let login = Arc::new(Authenticator::None);
+    let downloads = Downloads::new(allowed(&origin), login, clock()).unwrap();
+    Both {
+        runtime,
+        listener,
+        client: Arc::new(client.unwrap()),
+        downloads: downloads.check_etag(true),
+        origin,
+    }
+}
+
+fn clock() -> Clock {
+    Clock::starting_at(1_767_571_200_000, SPEED)
+}
+
+fn allowed(origin: &str) -> AllowedOrigins {
+    let origins = [OriginRole::Api, OriginRole::Media].map(|role| Origin {
+        role,
+        url: origin.to_owned(),
+    });
+    AllowedOrigins::new(&origins, None, true).with_token(&format!("{origin}/token"))
 }
 
 fn feed(input: &[u8]) {
@@ -128,26 +168,26 @@ fn feed(input: &[u8]) {
     let mut rest = answers;
     let mut sent = Vec::new();
     while let Some(at) = rest.windows(BETWEEN.len()).position(|part| part == BETWEEN) {
-        sent.push(rest[..at].to_vec());
+        sent.push(&rest[..at]);
         rest = &rest[at + BETWEEN.len()..];
     }
-    sent.push(rest.to_vec());
-    RUNTIME.with(|runtime| {
-        runtime.block_on(async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            let origin = format!("http://{}", listener.local_addr().unwrap());
-            let server = tokio::spawn(serve(listener, sent));
-            ask(asked % 4, &origin).await;
-            server.abort();
+    sent.push(rest);
+    BOTH.with(|both| {
+        both.runtime.block_on(async {
+            tokio::select! {
+                () = serve(&both.listener, &sent) => {}
+                () = both.ask(asked % 4) => {}
+            }
         });
     });
 }
 
-/// Sends one answer after the other, each on a connection of its own, and is gone after the last.
-async fn serve(listener: TcpListener, answers: Vec<Vec<u8>>) {
-    for answer in answers {
-        let Ok((mut stream, _)) = listener.accept().await else {
-            return;
+/// Sends one answer after the other, each on a connection of its own; then it answers nothing any more.
+async fn serve(listener: &TcpListener, answers: &[&[u8]]) {
+    let mut answers = answers.iter();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let Some(answer) = answers.next() else {
+            continue;
         };
         let (mut request, mut piece) = (Vec::new(), [0; 4096]);
         while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -156,47 +196,37 @@ async fn serve(listener: TcpListener, answers: Vec<Vec<u8>>) {
                 _ => break,
             }
         }
-        let _ = stream.write_all(&answer).await;
+        let _ = stream.write_all(answer).await;
         let _ = stream.shutdown().await;
     }
 }
 
-async fn ask(asked: u8, origin: &str) {
-    let token = format!("{origin}/token");
-    let roles = [OriginRole::Api, OriginRole::Media];
-    let origins = roles.map(|role| Origin {
-        role,
-        url: origin.to_owned(),
-    });
-    let allow = AllowedOrigins::new(&origins, None, true).with_token(&token);
-    let clock = Clock::starting_at(1_767_571_200_000, SPEED);
-    match asked {
-        REQUEST | WITH_TOKEN => {
-            let login = match asked {
-                REQUEST => Authenticator::None,
-                _ => {
-                    Authenticator::OAuth(OAuth::new(token.parse().unwrap(), "a".into(), "b".into()))
-                }
-            };
-            let http = SourceHttp::new(allow, Arc::new(login), Arc::new(limiter()), clock);
-            let request = Request {
-                method: Method::Get,
-                url: format!("{origin}/calls"),
-                headers: Vec::new(),
-                body: None,
-                repeatable: true,
-            };
-            let _ = http.unwrap().send("pages", Priority::Poll, &request).await;
-        }
-        _ => {
-            let downloads = Downloads::new(allow, Arc::new(Authenticator::None), clock).unwrap();
-            let artifact = artifact(format!("{origin}/a"));
-            if asked == LENGTH {
-                let _ = downloads.length(&artifact).await;
-            } else {
-                download(&downloads.check_etag(true), &artifact).await;
+impl Both {
+    async fn ask(&self, asked: u8) {
+        if asked == FILE || asked == LENGTH {
+            let artifact = artifact(format!("{}/a", self.origin));
+            match asked {
+                FILE => download(&self.downloads, &artifact).await,
+                _ => drop(self.downloads.length(&artifact).await),
             }
+            return;
         }
+        let token = format!("{}/token", self.origin).parse().unwrap();
+        let login = match asked {
+            WITH_TOKEN => Authenticator::OAuth(OAuth::new(token, "a".into(), "b".into())),
+            _ => Authenticator::None,
+        };
+        let (client, login) = (Arc::clone(&self.client), Arc::new(login));
+        let limiter = Arc::new(limiter());
+        let http = SourceHttp::over(client, allowed(&self.origin), login, limiter, clock(), 1);
+        let request = Request {
+            method: Method::Get,
+            url: format!("{}/calls", self.origin),
+            headers: Vec::new(),
+            body: None,
+            repeatable: true,
+        };
+        let _ = http.send("pages", Priority::Poll, &request).await;
     }
 }
 
