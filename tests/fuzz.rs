@@ -8,20 +8,32 @@
 
 #[path = "fuzz/allocator.rs"]
 mod allocator;
+#[path = "fuzz/parser/answers.rs"]
+mod answers;
 #[path = "fuzz/parser/archive.rs"]
 mod archive;
 #[path = "fuzz/parser/audio.rs"]
 mod audio;
+#[path = "fuzz/parser/configuration.rs"]
+mod configuration;
+#[path = "fuzz/parser/encrypted.rs"]
+mod encrypted;
 #[path = "fuzz/parser/genesys_bucket.rs"]
 mod genesys_bucket;
 #[path = "fuzz/parser/genesys_cloud.rs"]
 mod genesys_cloud;
+#[path = "fuzz/parser/http.rs"]
+mod http;
+#[path = "fuzz/parser/media.rs"]
+mod media;
 #[path = "fuzz/mutate.rs"]
 mod mutate;
 #[path = "fuzz/parser.rs"]
 mod parser;
 #[path = "fuzz/parser/receipts.rs"]
 mod receipts;
+#[path = "fuzz/parser/rows.rs"]
+mod rows;
 #[path = "../component/genesys-cloud/tests/export/spoil.rs"]
 mod spoil;
 #[path = "fuzz/parser/vendor.rs"]
@@ -67,11 +79,17 @@ macro_rules! parsers {
 
 parsers! {
     answers_of_genesys_cloud: genesys_cloud::GENESYS_CLOUD,
+    answers_of_servers: http::HTTP,
+    configurations: configuration::CONFIGURATION,
+    encrypted_objects: encrypted::ENCRYPTED,
+    files_of_answers: answers::ANSWERS,
     flac_frames_and_metadata: audio::FLAC,
     listings_and_metadata_of_a_bucket: genesys_bucket::GENESYS_BUCKET,
     ogg_with_opus: audio::OPUS,
     ogg_with_vorbis: audio::VORBIS,
     receipts_of_an_archive: receipts::RECEIPTS,
+    rows_of_an_archive: rows::ROWS,
+    the_beginning_and_the_length_of_media: media::MEDIA,
     wav: audio::WAV,
     zip_and_the_index_in_it: archive::ZIP,
 }

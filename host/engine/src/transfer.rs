@@ -7,6 +7,8 @@ mod aside;
 mod claim;
 mod error;
 mod file_keys;
+#[doc(hidden)]
+pub mod fuzzed;
 mod media_length;
 mod media_type;
 mod object_target;

@@ -11,6 +11,7 @@ mod restore;
 
 use std::{
     io::{self, Write},
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
 };
 
@@ -158,6 +159,14 @@ pub(crate) fn signed(number: u64) -> i64 {
 /// A count of attempts, likewise.
 pub(crate) fn small(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Runs what reads a file that may be damaged, on which the crate `parquet` may panic: that is an error of the file.
+fn caught<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let reason = "it is damaged in a way that no reader of Parquet expects";
+        Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+    })
 }
 
 /// The error of what is written into, if it was that; the caller knows its kinds.

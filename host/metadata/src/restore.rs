@@ -3,14 +3,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufRead, BufReader},
+    io::{self, BufReader},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::parquet;
+use super::{parquet, read::each_line};
 use recording_host_model::{ConversationRecord, IndexMetadata};
 
 /// A row, as far as it describes its conversation.
@@ -181,12 +181,12 @@ fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Re
     let file = io::Cursor::new(file);
     if key.ends_with(".gz") {
         let unpacked = flate2::bufread::MultiGzDecoder::new(file);
-        Ok(Box::new(BufReader::new(unpacked).lines()))
+        Ok(Box::new(each_line(BufReader::new(unpacked))))
     } else if key.ends_with(".zst") {
         let unpacked = zstd::stream::read::Decoder::with_buffer(file)?;
-        Ok(Box::new(BufReader::new(unpacked).lines()))
+        Ok(Box::new(each_line(BufReader::new(unpacked))))
     } else {
-        Ok(Box::new(file.lines()))
+        Ok(Box::new(each_line(file)))
     }
 }
 

@@ -1,17 +1,16 @@
 //! Reads rows back from Parquet, as far as a proof needs them.
 
-use std::io;
+use std::{io, iter};
 
 use ::parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use arrow_array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 
-use super::failed;
+use super::{caught, failed};
 use crate::read::{KnownRow, Rows};
 
 /// The rows of a file as proofs need them.
 pub(crate) fn known_rows(file: Bytes) -> io::Result<Rows> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
     let texts = [
         "conversation_id",
         "recording_id",
@@ -22,12 +21,23 @@ pub(crate) fn known_rows(file: Bytes) -> io::Result<Rows> {
         "reason",
     ];
     let wanted = texts.into_iter().chain(["size_bytes", "attempt"]);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
-    let batches = builder.with_projection(mask).build().map_err(failed)?;
+    let mut batches = caught(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
+        builder.with_projection(mask).build().map_err(failed)
+    })?;
+    // Whoever reads on after an error gets it again.
+    let mut ended = false;
+    let batches = iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let batch = caught(|| batches.next().transpose().map_err(io::Error::other));
+        ended = batch.is_err();
+        batch.transpose()
+    });
     Ok(Box::new(batches.flat_map(move |batch| {
-        let rows = batch
-            .map_err(io::Error::other)
-            .and_then(|batch| rows(&batch, &texts));
+        let rows = batch.and_then(|batch| caught(|| rows(&batch, &texts)));
         rows.unwrap_or_else(|error| vec![Err(error)])
     })))
 }

@@ -9,17 +9,19 @@ use arrow_array::{
 };
 use bytes::Bytes;
 
-use super::failed;
+use super::{caught, failed};
 use crate::restore::{Named, Row};
 
 /// Reads the rows of a file one after the other.
 pub(crate) fn for_each_row(file: Bytes, add: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
-    for batch in builder.build().map_err(failed)? {
-        let batch = batch.map_err(io::Error::other)?;
+    let mut batches = caught(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        builder.build().map_err(failed)
+    })?;
+    while let Some(batch) = caught(|| batches.next().transpose().map_err(io::Error::other))? {
         let columns = Columns { batch: &batch };
         for row in 0..batch.num_rows() {
-            add(columns.row(row)?);
+            add(caught(|| columns.row(row))?);
         }
     }
     Ok(())

@@ -1,16 +1,30 @@
 //! The parsers.
 
+#[path = "../../parser/answers.rs"]
+mod answers;
 #[path = "../../parser/archive.rs"]
 mod archive;
 #[path = "../../parser/audio.rs"]
 mod audio;
+#[cfg(feature = "engine")]
+#[path = "../../parser/configuration.rs"]
+mod configuration;
+#[path = "../../parser/encrypted.rs"]
+mod encrypted;
 #[path = "../../parser/genesys_bucket.rs"]
 mod genesys_bucket;
 #[path = "../../parser/genesys_cloud.rs"]
 mod genesys_cloud;
-#[cfg(feature = "receipts")]
+#[path = "../../parser/http.rs"]
+mod http;
+#[cfg(feature = "engine")]
+#[path = "../../parser/media.rs"]
+mod media;
+#[cfg(feature = "engine")]
 #[path = "../../parser/receipts.rs"]
 mod receipts;
+#[path = "../../parser/rows.rs"]
+mod rows;
 #[path = "../../parser/vendor.rs"]
 mod vendor;
 
@@ -18,15 +32,23 @@ use crate::parser::Parser;
 
 /// All of them.
 pub(crate) const ALL: &[Parser] = &[
+    answers::ANSWERS,
     archive::ZIP,
     audio::FLAC,
     OPUS,
     audio::VORBIS,
     audio::WAV,
+    #[cfg(feature = "engine")]
+    configuration::CONFIGURATION,
+    encrypted::ENCRYPTED,
     genesys_bucket::GENESYS_BUCKET,
     genesys_cloud::GENESYS_CLOUD,
-    #[cfg(feature = "receipts")]
+    http::HTTP,
+    #[cfg(feature = "engine")]
+    media::MEDIA,
+    #[cfg(feature = "engine")]
     receipts::RECEIPTS,
+    rows::ROWS,
 ];
 
 /// Ogg with Opus: the program decodes it in the sandbox, where nothing tells which lines an input reaches. Here
