@@ -190,10 +190,12 @@ async fn failures_that_may_pass_are_tried_again_and_others_are_not() {
         server.state.lock().unwrap().seen.clear();
         server.state.lock().unwrap().refuse = vec![(status, None)];
         let error = put(&*sink, "b.ogg", b"bytes").await.unwrap_err();
+        // The path of the URL may be a secret, as a token for uploads is.
         assert!(
-            !error.retryable && error.to_string().contains("archive/b.ogg"),
+            !error.retryable && error.to_string().contains("/.../b.ogg"),
             "{error}"
         );
+        assert!(!error.to_string().contains("archive"), "{error}");
         assert_eq!(server.state.lock().unwrap().seen.len(), 1);
     }
 }
