@@ -137,14 +137,15 @@ impl Health {
         })
     }
 
-    /// The reasons that keep a source from its work; none before its first response.
+    /// The reasons that keep a source from its work; none before anything is known of it. They outlive a run that
+    /// ends, as one does for a reload: that is no recovery.
     pub(crate) fn hindrances(&self, source: &str) -> Vec<String> {
         let silent = format!("{source}: silent for ");
         let stuck = self.stuck().into_iter();
         let stuck = stuck.filter(|reason| reason.starts_with(&silent));
         let mut reasons: Vec<String> = stuck.collect();
         self.with(|sources| {
-            let Some(source) = sources.get(source).filter(|source| !source.ended) else {
+            let Some(source) = sources.get(source) else {
                 return;
             };
             if source.answers.now() == Some(false) {
@@ -256,8 +257,12 @@ mod tests {
         source.on_event(&Event::SinkUnavailable { sink: sink() });
         let was = health.hindered();
         assert_eq!(was.len(), 2);
+        let hindrances = health.hindrances("calls");
+        health.ended("calls");
+        assert_eq!(health.hindrances("calls"), hindrances);
         let again = health.subscriber("calls");
         assert_eq!(health.hindered(), was);
+        assert_eq!(health.hindrances("calls"), hindrances);
         again.on_event(&request(Some(200)));
         assert_eq!(health.hindered(), ["calls: sink lake is unavailable"]);
         again.on_event(&Event::Progress(Progress::default()));
