@@ -99,6 +99,7 @@ async fn a_killed_run_has_counted_what_it_sent() {
     let path = harness.write(&config).display().to_string();
     for kill in 1..=3 {
         let mut run = Running::start(&harness, &["run", "-v", "--config", &path]);
+        run.until("request kind=token").await;
         for _ in 0..4 {
             run.until("request kind=").await;
         }
