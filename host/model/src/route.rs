@@ -223,8 +223,7 @@ impl Condition {
     /// key, an empty prefix, or a least duration above the greatest.
     #[must_use]
     pub fn mistake(&self) -> Option<(String, &'static str)> {
-        const EVERY: &str =
-            "says nothing, and so holds for every conversation; leave it out or fill it";
+        const EVERY: &str = "is empty, and so matches every conversation; leave it out or fill it";
         if self.number_prefixes.iter().any(String::is_empty) {
             return Some(("number_prefixes".to_owned(), EVERY));
         }

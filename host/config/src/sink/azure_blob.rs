@@ -120,7 +120,7 @@ impl Keys {
             (Some(key), None, (None, None, None)) => {
                 if read && !is_base64(key.expose_secret()) {
                     let reason =
-                        "is no account key, which is of the form of Base64 and ends in `==`";
+                        "is no account key: it is not Base64; copy the key from the account's page";
                     return Err(secrets.error("credentials.access_key", reason));
                 }
                 Credentials::AccessKey(key)
@@ -197,7 +197,7 @@ impl SinkKeys for Keys {
             );
             return Err(key(format!("{at}.account"), reason));
         }
-        // What is empty or no name at all is refused for every type of sink.
+        // Empty names and paths are refused for every type of sink, not here.
         let container = &self.container;
         let in_form = (3..=63).contains(&container.len())
             && container

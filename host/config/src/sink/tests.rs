@@ -34,12 +34,12 @@ fn each_mistake_in_a_sink_is_named_by_its_key() {
         ),
         (
             json!({ "type": "filesystem", "path": "x", "condition": { "none_of": [{}] } }),
-            "sinks.lake.condition.none_of[0]: says nothing",
+            "sinks.lake.condition.none_of[0]: is empty, and so matches",
         ),
         (
             json!({ "type": "filesystem", "path": "x",
                 "condition": { "any_of": [{ "number_prefixes": ["+49", ""] }] } }),
-            "sinks.lake.condition.any_of[0].number_prefixes: says nothing",
+            "sinks.lake.condition.any_of[0].number_prefixes: is empty, and so matches",
         ),
         (
             json!({ "type": "filesystem", "path": "x",
