@@ -57,7 +57,7 @@ async fn a_month_holds_its_ceiling_whoever_asks_and_another_run_resumes() {
     let ran = run().await;
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(6), "{said}");
-    let words = "the 6 requests of this month are made (`limits.requests_per_month`): none is sent before 2026-02-01T00:00:00Z";
+    let words = "all 6 requests of this month have been made (`limits.requests_per_month`): none is sent before 2026-02-01T00:00:00Z";
     assert!(said.contains(words), "{said}");
     // A request that was counted may have been cut off by the end of the run.
     let sent = seen(&harness);
@@ -76,7 +76,7 @@ async fn a_month_holds_its_ceiling_whoever_asks_and_another_run_resumes() {
             + &String::from_utf8_lossy(&ran.stdout);
         assert_eq!(ran.status.code(), Some(code), "{command}: {said}");
         assert!(
-            said.contains("requests of this month are made"),
+            said.contains("requests of this month have been made"),
             "{command}: {said}"
         );
     }
@@ -145,7 +145,7 @@ async fn one_that_follows_waits_for_the_next_month_and_a_reload_raises_the_ceili
     config["sources"]["calls"]["limits"] = json!({ "requests_per_month": 2 });
     let path = harness.write(&config).display().to_string();
     let mut run = Running::start(&harness, &["run", "--follow", "-v", "--config", &path]);
-    let said = run.until("requests of this month are made").await;
+    let said = run.until("requests of this month have been made").await;
     assert!(said.contains("this run waits until then"), "{said}");
     // One that is counted may still be on its way.
     soon("the second request", async || {

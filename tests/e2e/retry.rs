@@ -1,13 +1,17 @@
 //! Unavailable recordings are named, and taken up again; a lost queue is made anew from the receipts.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
 use recording_host_engine::{Summary, verify::verify};
-use recording_host_model::clock::Clock;
+use recording_host_model::{Event, clock::Clock};
 use recording_host_sink::{Sink, filesystem::Filesystem};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Harness, SPEED, export, files, media, receipts, run_program, same_media};
 
@@ -105,6 +109,126 @@ async fn a_lost_queue_is_made_anew_from_the_receipts() {
         let more = harness.simulator.stats().requests["GET media"] - downloads;
         assert!(more <= downloads / 5 + 1, "{more} of {downloads}");
     }
+}
+
+/// Copies the files of a folder.
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_the_queue_is_refused_before_anything_is_requested() {
+    let harness = Harness::start(Settings {
+        conversations: 300,
+        archived: 0.0,
+        deleted: 0.0,
+        uploading: 0.0,
+        ..Settings::default()
+    })
+    .await;
+    let (data, saved) = (
+        harness.folder.path().join("data"),
+        harness.folder.path().join("saved"),
+    );
+    let mut config = harness.config();
+    // Days are filed in parts, so that the copy's next segments are of days that have some already.
+    config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06T12:00:00Z");
+    let path = harness.write(&config).display().to_string();
+    let run = ["run", "--config", &path];
+    let ran = harness.run_program(&run).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    copied(&data, &saved);
+    harness.write(&harness.config());
+    let ran = harness.run_program(&run).await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
+    let (archive, requests) = (files(&harness.output()), harness.simulator.stats().requests);
+
+    std::fs::remove_dir_all(&data).unwrap();
+    copied(&saved, &data);
+    let ran = harness.run_program(&run).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    for part in [
+        "sink lake",
+        "receipts/",
+        "`data_dir` is an older copy",
+        "move the queue out",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(files(&harness.output()) == archive);
+    let mut asked = harness.simulator.stats().requests;
+    for (kind, count) in &requests {
+        *asked.get_mut(kind).unwrap() -= count;
+    }
+    asked.retain(|kind, count| *count > 0 && !kind.contains("/oauth/"));
+    assert!(asked.is_empty(), "{asked:?}");
+
+    // The way out that it names.
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap().path();
+        if entry.to_string_lossy().contains(".sqlite") {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    let ran = harness.run_program(&run).await;
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
+    in_order(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_that_is_tried_again_and_remains_is_no_news() {
+    let harness = Harness::start(Settings {
+        conversations: 200,
+        archived: 0.0,
+        deleted: 0.0,
+        uploading: 0.2,
+        ..Settings::default()
+    })
+    .await;
+    let now = Clock::of_machine().now();
+    // Filed losses, as those who are told of them hear it, and the attempts at conversations in all.
+    let ran = async |hours: u64, again: bool| {
+        let told = Arc::new(Mutex::new(0));
+        let counting = Arc::clone(&told);
+        let config = Config::new(harness.config()).unwrap();
+        let clock = Clock::starting_at(now + hours * 3_600_000, SPEED);
+        let mut pipelines = config.pipelines(clock).await.unwrap();
+        let pipeline = pipelines
+            .pop()
+            .unwrap()
+            .subscribe(Arc::new(move |event: &Event| {
+                if let Event::LossesFiled { codes } = event {
+                    *counting.lock().unwrap() += codes.values().sum::<usize>();
+                }
+            }));
+        let pipeline = if again {
+            pipeline.retry_lost()
+        } else {
+            pipeline
+        };
+        pipeline.run().await.unwrap();
+        let told = *told.lock().unwrap();
+        (
+            told,
+            attempts(&harness).values().map(Vec::len).sum::<usize>(),
+        )
+    };
+    let (first, filed) = ran(0, false).await;
+    assert!(first > 10, "{first}");
+    let (told, more) = ran(2, false).await;
+    assert_eq!(told, 0);
+    assert!(more > filed + 10, "{more} {filed}");
+    // On request they are.
+    let (told, _) = ran(4, true).await;
+    assert_eq!(told, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

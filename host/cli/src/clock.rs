@@ -11,8 +11,8 @@ use url::{Host, Url};
 pub(super) const VARIABLE: &str = "RECORDING_HOST_SIMULATED_CLOCK";
 /// How often it is asked: the quickest answer is the most exact one.
 const QUESTIONS: u32 = 5;
-/// How often a question may fail: faults of the simulator may close its port for a while.
-const FAILURES: u32 = 50;
+/// How long questions may fail: faults of the simulator may close its port for a while.
+const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -98,7 +98,8 @@ async fn ask(url: &Url) -> anyhow::Result<Reading> {
         .timeout(TIMEOUT)
         .build()?;
     let mut best: Option<Reading> = None;
-    let (mut questions, mut failures) = (0, 0);
+    let began = Instant::now();
+    let mut questions = 0;
     while questions < QUESTIONS {
         match read(&client, url).await {
             Ok(reading) => {
@@ -107,11 +108,8 @@ async fn ask(url: &Url) -> anyhow::Result<Reading> {
                     best = Some(reading);
                 }
             }
-            Err(error) if failures >= FAILURES => return Err(error),
-            Err(_) => {
-                failures += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) if began.elapsed() >= PATIENCE => return Err(error),
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
     best.context("no answer")

@@ -36,9 +36,13 @@ impl Plan {
             let watched = pipeline.clone().subscribe(display.subscriber(name));
             let plan = watched.plan().await?;
             drop(display);
+            let month = pipeline.month()?;
             let cost = config.prices().map(|prices| prices.cost(&plan));
             if !self.json {
                 print::plan(name, &plan);
+                if let Some(month) = &month {
+                    print::beyond_month(&plan, month);
+                }
                 if let (Some(cost), Some(prices)) = (&cost, config.prices()) {
                     cost::print(cost, &plan, prices);
                 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use recording_host_engine::{
     Repaired, Summary,
     dry_run::DryRun,
-    plan::{Day, Plan},
     reconcile::Reconciled,
     run::{CheckFinding, CheckState, Loss, Month},
     verify::{Coverage, Difference, Report},
@@ -19,6 +18,10 @@ macro_rules! told {
         println!("{}", one_line(&format!($($text)*)))
     };
 }
+
+mod plan;
+
+pub(super) use plan::{beyond_month, plan};
 
 /// Losses that are printed; the summary and the receipts have more.
 const LOSSES: usize = 20;
@@ -49,8 +52,8 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     }
     if summary.known_losses > 0 {
         told!(
-            "  known losses   {} conversations, named by earlier runs; `status --losses` lists them",
-            summary.known_losses
+            "  known losses   {}, named by earlier runs; `status --losses` lists them",
+            number(summary.known_losses, "conversation")
         );
     }
     if let Some(repair) = &summary.repaired {
@@ -64,7 +67,7 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
     }
     if let Some(reason) = &summary.ended_early {
         told!("  ended early    {reason}");
-    } else if summary.conversations == 0 && !summary.api_calls.is_empty() {
+    } else if summary.conversations == 0 && summary.watermark.is_some() {
         told!("  {NOTHING}");
     }
     told!(
@@ -87,8 +90,8 @@ pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
         }
     );
     told!(
-        "  recordings     {} files, {}",
-        summary.recordings,
+        "  recordings     {}, {}",
+        number(summary.recordings, "file"),
         bytes(summary.bytes)
     );
 }
@@ -175,10 +178,10 @@ pub(super) fn losses(losses: &[Loss]) {
 /// Prints what a verification has found; `full`: contents were compared, and not sizes alone.
 pub(super) fn report(name: &str, report: &Report, full: bool) {
     told!(
-        "{name}: {} conversations in {} receipts, {} media objects, {}: {}",
-        report.conversations,
-        report.receipts,
-        report.objects,
+        "{name}: {} in {}, {}, {}: {}",
+        number(report.conversations, "conversation"),
+        number(report.receipts, "receipt"),
+        number(report.objects, "media object"),
         bytes(report.bytes),
         match report.findings.len() {
             0 if report.is_empty() => "there is no receipt, so nothing is proven".to_owned(),
@@ -192,8 +195,8 @@ pub(super) fn report(name: &str, report: &Report, full: bool) {
     }
     if report.without_claims > 0 {
         told!(
-            "  {} receipts are of version 1, which has no interval",
-            report.without_claims
+            "  without an interval, since of version 1: {}",
+            number(report.without_claims, "receipt")
         );
     }
     for day in &report.counted {
@@ -208,8 +211,8 @@ pub(super) fn report(name: &str, report: &Report, full: bool) {
     }
     if report.not_filed > 0 {
         told!(
-            "  {} objects are stored and not filed yet, as the queue says; no receipt proves them so far",
-            report.not_filed
+            "  stored and not filed yet, as the queue says: {}, which no receipt proves so far",
+            number(report.not_filed, "object")
         );
     }
     if report.unread > 0 {
@@ -247,6 +250,14 @@ fn claims(coverage: &Coverage) -> String {
     format!("claims {} to {until} ({searched})", day(coverage.from))
 }
 
+/// A number of things, in words.
+fn number(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
 /// Counts after a sum; nothing if there are none.
 fn of_which(counts: &BTreeMap<String, u64>) -> String {
     match counts.is_empty() {
@@ -270,15 +281,15 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
         of_which(&progress.filed)
     );
     told!(
-        "  recordings     {} files filed, {}; {} artifacts delivered, {} on their way",
-        progress.objects,
+        "  recordings     {} filed, {}; {} delivered, {} on their way",
+        number(progress.objects, "file"),
         bytes(progress.bytes),
-        progress.artifacts,
+        number(progress.artifacts, "artifact"),
         status.pending
     );
     told!(
-        "  waiting        {} conversations to be fetched{}, {} being fetched, {} to be filed",
-        status.wanted,
+        "  waiting        {} to be fetched{}, {} being fetched, {} to be filed",
+        number(status.wanted, "conversation"),
         at(" from", status.next_wanted),
         status.fetching,
         status.unfiled
@@ -299,9 +310,10 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
         );
     }
     match status.lost {
-        0 => told!("  losses         none"),
+        0 => told!("  losses         none filed"),
         lost => told!(
-            "  losses         {lost} conversations; `status --losses` lists them, `run --retry-failed` takes them up again"
+            "  losses         {}; `status --losses` lists them, `run --retry-failed` takes them up again",
+            number(lost, "conversation")
         ),
     }
     for (sink, behind) in &status.behind {
@@ -345,68 +357,10 @@ pub(super) const NOTHING: &str = "no conversation was found in what was searched
 /// Prints how many requests a month holds.
 pub(super) fn month(month: &Month) {
     told!(
-        "  this month     {} of {} requests are made (UTC)",
+        "  this month     {} of {} requests were made (UTC)",
         month.requests,
         month.ceiling
     );
-}
-
-/// Prints the size, requests and duration of an export.
-pub(super) fn plan(name: &str, plan: &Plan) {
-    /// The longest bar.
-    const BAR: f64 = 24.0;
-    told!("{name}");
-    told!(
-        "  {:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9}",
-        "day",
-        "conversations",
-        "recorded",
-        "recordings",
-        "bytes",
-        "requests",
-        "time"
-    );
-    let most = plan.days.iter().map(|day| day.bytes).max().unwrap_or(0);
-    let line = |name: &str, day: &Day, bar: &str| {
-        let text = format!(
-            "  {name:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9} {bar}",
-            day.conversations,
-            day.recorded,
-            day.recordings,
-            bytes(day.bytes),
-            day.requests,
-            time(day.seconds)
-        );
-        told!("{}", text.trim_end());
-    };
-    for day in &plan.days {
-        let length = day.bytes as f64 / most.max(1) as f64 * BAR;
-        line(&day.day, day, &"#".repeat(length.round() as usize));
-    }
-    match plan.total.conversations {
-        0 if plan.unknown_days > 0 => told!("  {:<10} {:>13}", "total", "unknown"),
-        _ => line("total", &plan.total, ""),
-    }
-    match plan.unknown_days {
-        0 if plan.total.conversations == 0 => told!("  {NOTHING}"),
-        0 => {}
-        days => told!("  the source has no count for {days} days; they are not in the total"),
-    }
-    let sample = &plan.sample;
-    let error = plan.bytes_error.map_or_else(
-        || "the sample is too small to estimate the error".to_owned(),
-        |error| format!("bytes within {} (95 % confidence interval)", bytes(error)),
-    );
-    told!(
-        "  conversations are counted; recordings and bytes follow from {} conversations with {} files of {}: {error}",
-        sample.conversations,
-        sample.recordings,
-        bytes(sample.bytes)
-    );
-    let limit = plan.requests_per_minute.map_or_else(String::new, |limit| {
-        format!(", {limit} a minute; the time is that of the requests")
-    });
-    told!("  requests: {}{limit}", listed(&plan.requests));
 }
 
 /// Prints what a check has found.

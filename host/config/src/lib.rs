@@ -227,12 +227,28 @@ impl Config {
         Ok(Self::checked(value, Reads::All, Duration::MAX)?)
     }
 
-    /// Warnings about keys of sinks that are given by their former names. Those about options of a source
-    /// come from [`validate`](Self::validate) and from a run, which know the component.
+    /// Warnings about keys of sinks that are given by their former names, and about notices of a lag that
+    /// there always is. Those about options of a source come from [`validate`](Self::validate) and from a
+    /// run, which know the component.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let sinks = self.sinks.values();
-        sinks.flat_map(SinkConfig::warnings).cloned().collect()
+        let sinks = self.sinks.values().flat_map(SinkConfig::warnings).cloned();
+        let mut warnings: Vec<String> = sinks.collect();
+        for (notifier, told) in &self.notify {
+            let Some(lag) = told.lag_seconds() else {
+                continue;
+            };
+            for (name, (_, source)) in &self.sources {
+                let follow = source.follow;
+                let usual = (follow.settle + follow.every).as_secs();
+                if source.interval.until.is_none() && lag <= usual {
+                    warnings.push(format!(
+                        "notify.{notifier}.lag_seconds: {lag} is no more than `follow.settle_seconds` and `follow.every_seconds` of `sources.{name}` together ({usual}), so lag is reported when there is none; choose more"
+                    ));
+                }
+            }
+        }
+        warnings
     }
 
     fn checked(value: Value, reads: Reads, limit: Duration) -> Result<Self, ConfigError> {

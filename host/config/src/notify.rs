@@ -191,6 +191,19 @@ impl NotifierConfig {
         }
     }
 
+    /// The lag that it tells of; none if it tells of none.
+    pub(super) fn lag_seconds(&self) -> Option<u64> {
+        match self {
+            NotifierConfig::Ping { .. } => None,
+            NotifierConfig::Webhook {
+                on, lag_seconds, ..
+            }
+            | NotifierConfig::Exec {
+                on, lag_seconds, ..
+            } => on.contains(&Occasion::Lag).then_some(*lag_seconds),
+        }
+    }
+
     /// Whom it tells, with the secrets that it takes.
     pub(super) fn target(
         &self,

@@ -61,3 +61,34 @@ fn a_condition_on_what_privacy_takes_out_is_refused() {
     let path = "sinks.files.condition.queues: `sources.calls.privacy` takes `queues` out";
     assert!(error.starts_with(path), "{error}");
 }
+
+#[test]
+fn a_lag_that_there_always_is_is_warned_of() {
+    let warnings = |interval: &str, notifier: Value| {
+        let mut config = config();
+        config["sources"]["calls"]["options"]["interval"] = json!(interval);
+        config["sources"]["calls"]["follow"] =
+            json!({ "settle_seconds": 600, "every_seconds": 300 });
+        config["notify"]["ops"] = notifier;
+        Config::new(config).unwrap().warnings()
+    };
+    let hook = |lag: u64, on: Value| json!({ "type": "webhook", "url": "https://hooks.example.com/x", "lag_seconds": lag, "on": on });
+    let warned = warnings("2026-01-01/..", hook(900, json!(["lag"])));
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    for part in ["notify.ops.lag_seconds: 900", "`sources.calls`", "(900)"] {
+        assert!(warned[0].contains(part), "{part}: {warned:?}");
+    }
+    let none: [(&str, Value); 4] = [
+        ("2026-01-01/..", hook(901, json!(["lag"]))),
+        ("2026-01-01/..", hook(900, json!(["failure"]))),
+        ("2026-01-01/2026-02-01", hook(900, json!(["lag"]))),
+        (
+            "2026-01-01/..",
+            json!({ "type": "ping", "url": "https://hooks.example.com/x", "every_seconds": 60 }),
+        ),
+    ];
+    for (interval, notifier) in none {
+        let warned = warnings(interval, notifier);
+        assert!(warned.is_empty(), "{warned:?}");
+    }
+}

@@ -21,10 +21,14 @@
 //! - Bytes are fixed, and rows or catalog are not there (somebody has removed them, or emptied the
 //!   sink): the receipt was never put, so the bytes are let go, and all is put again.
 //! - Of a sink that cannot be read, what was put before the bytes were fixed is taken to be there.
+//! - No bytes are fixed, or they are let go, and the receipt of another run is there: the queue is an
+//!   older copy of the one that the sink was filed with, or another program has a queue of its own. A
+//!   receipt is never replaced by one that proves less, so the segment is refused.
 
 mod context;
 mod format;
 mod key;
+mod overtaken;
 mod put;
 mod read;
 mod readme;
@@ -51,6 +55,7 @@ pub use format::{
 };
 pub(crate) use key::{by_day, parts_of, segment_of, sibling};
 pub(crate) use key::{name, receipt_key};
+pub(crate) use overtaken::refuse_later;
 use put::put;
 pub(crate) use read::adds_up;
 pub use read::{ReceiptError, ReceiptReader, ReceiptTotals};
@@ -137,6 +142,7 @@ pub async fn commit_segment(
     let bytes = match fixed {
         Some(bytes) => bytes,
         None => {
+            overtaken::refuse_to_replace(binding, &key, segment).await?;
             let bytes = prepare(context, segment, binding, bindings).await?;
             queue.fix_receipt(number, sink.clone(), bytes).await?
         }

@@ -213,9 +213,9 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    /// The numbers of the export's segments that are there.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = i64> + '_ {
-        self.segments.iter().map(|(number, _)| *number)
+    /// The numbers of the export's segments that are there, with the day.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &(i64, String)> {
+        self.segments.iter()
     }
 
     /// Reads the receipts that an export may claim in the folder of a day. A line that cannot be read

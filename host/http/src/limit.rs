@@ -80,7 +80,7 @@ impl Ceilings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The month's ceiling is reached.
-    #[error("the {ceiling} requests of this month are made (`limits.requests_per_month`): none is sent before {}; raise it, or run again then", instant(*.until))]
+    #[error("all {ceiling} requests of this month have been made (`limits.requests_per_month`): none is sent before {}; raise it, or run again then", instant(*.until))]
     Spent {
         /// The ceiling.
         ceiling: u64,

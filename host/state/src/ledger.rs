@@ -138,8 +138,12 @@ part! {
         seal_segments(least: usize, most: usize, sinks: Vec<String>) -> ();
         /// The segments that are sealed and not filed in every sink, with those they can be filed in.
         unfiled() -> BTreeMap<i64, Vec<String>>;
+        /// The number of the last segment; 0 if there is none.
+        last_segment() -> i64;
         /// A sealed segment, the same whenever it is read.
         segment(number: i64) -> Segment;
+        /// The conversations of a segment whose losses a run has named.
+        known_losses(number: i64) -> BTreeSet<String>;
         /// Acknowledges that a sink holds a segment; see [`Queue::filed`].
         filed(segment: &Segment, sink: String, keep: bool, now: u64) -> Acknowledged;
         /// How many conversations wait to be filed in some sink.
@@ -190,8 +194,8 @@ part! {
         lacks_all(sink: String) -> ();
         /// Notes that a sink lacks conversations that it has had before; returns how many it does.
         lacks(sink: String, conversations: Vec<String>) -> u64;
-        /// Notes that a sink has the receipts of segments.
-        has_segments(sink: String, segments: Vec<i64>) -> ();
+        /// Notes that a sink has the receipts of segments, given by number and day.
+        has_segments(sink: String, segments: Vec<(i64, String)>) -> ();
         /// Notes what receipts in a sink prove of it, as conversations and attempts.
         has(sink: String, conversations: Vec<(String, u32)>, further: bool) -> ();
         /// How many filed conversations each sink lacks.

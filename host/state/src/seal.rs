@@ -91,6 +91,32 @@ impl Queue {
         .await
     }
 
+    /// The number of the last segment; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn last_segment(&self) -> Result<i64, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached("SELECT ifnull(max(number), 0) FROM segment")?
+                .query_row([], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// The conversations of a segment whose losses a run has named: earlier attempts at them were
+    /// lost, too.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn known_losses(&self, number: i64) -> Result<BTreeSet<String>, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT id FROM conversation WHERE segment = ?1 AND reported = 1")?
+                .query_map([number], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+
     /// A sealed segment, the same whenever it is read.
     ///
     /// # Errors

@@ -210,16 +210,27 @@ impl Queue {
         .await
     }
 
-    /// Notes that a sink has the receipts of these segments: they need not be filed in it.
+    /// Notes that a sink has the receipts of these segments, given by number and day: they need not be
+    /// filed in it, and their numbers are taken.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn has_segments(&self, sink: String, segments: Vec<i64>) -> Result<(), QueueError> {
+    pub async fn has_segments(
+        &self,
+        sink: String,
+        segments: Vec<(i64, String)>,
+    ) -> Result<(), QueueError> {
         self.with(move |tx| {
             let joined = joined(tx)?;
-            for number in &segments {
-                tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
-                    .execute(params![number, sink])?;
+            for (number, day) in &segments {
+                tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
+                    .execute(params![number, day])?;
+                // One of another day with this number was filed by another queue.
+                tx.prepare_cached(
+                    "DELETE FROM filing WHERE segment = ?1 AND sink = ?2
+                     AND EXISTS (SELECT 1 FROM segment WHERE number = ?1 AND day = ?3)",
+                )?
+                .execute(params![number, sink, day])?;
             }
             release(tx, &joined)
         })

@@ -144,7 +144,7 @@ impl Runs {
                             let _ = self.halt.send(true);
                         }
                         Err(error) => {
-                            let reason = format!("not reloaded, the configuration of before stays in use: {}", print::chain(&error));
+                            let reason = format!("not reloaded; the previous configuration stays in use: {}", print::chain(&error));
                             terminal::say("error", &reason);
                             control.reloaded(Err(reason));
                         }

@@ -204,34 +204,35 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_read() {
     }
 }
 
-fn segment() -> Arc<Segment> {
-    let completed = |number: u32| {
-        let id = format!("c-{number}");
-        let object = Object {
-            conversation: id.clone(),
-            recording: format!("r-{number}"),
-            key: format!("recordings/{id}.wav"),
-            member: None,
-            content_type: "audio/wav".into(),
-            size: 4,
-            sha256: hex(&Sha256::digest(b"RIFF")),
-            etag: None,
-            stored: None,
-            note: None,
-            aside: number == 2,
-            file: String::new(),
-            index_metadata: None,
-        };
-        CompletedConversation {
-            id,
-            record: ConversationRecord::default(),
-            outcome: Outcome::Stored,
-            attempt: 1,
-            revision: None,
-            objects: BTreeMap::from([("lake".to_owned(), vec![object])]),
-            lost_in: BTreeMap::new(),
-        }
+fn completed(number: u32) -> CompletedConversation {
+    let id = format!("c-{number}");
+    let object = Object {
+        conversation: id.clone(),
+        recording: format!("r-{number}"),
+        key: format!("recordings/{id}.wav"),
+        member: None,
+        content_type: "audio/wav".into(),
+        size: 4,
+        sha256: hex(&Sha256::digest(b"RIFF")),
+        etag: None,
+        stored: None,
+        note: None,
+        aside: number == 2,
+        file: String::new(),
+        index_metadata: None,
     };
+    CompletedConversation {
+        id,
+        record: ConversationRecord::default(),
+        outcome: Outcome::Stored,
+        attempt: 1,
+        revision: None,
+        objects: BTreeMap::from([("lake".to_owned(), vec![object])]),
+        lost_in: BTreeMap::new(),
+    }
+}
+
+fn segment() -> Arc<Segment> {
     Arc::new(Segment {
         number: 1,
         day: "1970-01-01".into(),
@@ -324,6 +325,45 @@ async fn a_receipt_that_is_put_again_has_the_same_bytes_whatever_the_time_is() {
             (receipt, rows)
         );
     }
+}
+
+#[tokio::test]
+async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_much() {
+    let lake = TestSink::new(false).await;
+    lake.commit(1).await;
+    let first = lake.read(RECEIPT).unwrap();
+    // Another queue of the same export, or an older copy, has given the number to something else.
+    let file = async |conversations: &[u32], unreadable: bool| {
+        let queue = Queue::in_memory().unwrap();
+        queue.expect_filing(1, "lake".into()).await.unwrap();
+        let segment = Arc::new(Segment {
+            conversations: conversations.iter().copied().map(completed).collect(),
+            ..(*segment()).clone()
+        });
+        let sink: Arc<dyn Sink> = match unreadable {
+            true => Arc::new(Unreadable(Filesystem::new(lake.root.path().to_owned()))),
+            false => Arc::new(Filesystem::new(lake.root.path().to_owned())),
+        };
+        let binding = SinkBinding::new("lake", sink);
+        commit_segment(&queue, &Context::new("calls"), &segment, &binding, &[]).await
+    };
+    for other in [[1].as_slice(), &[3], &[2, 3]] {
+        let error = file(other, false).await.unwrap_err().to_string();
+        assert!(
+            error.contains("another run has put this receipt"),
+            "{error}"
+        );
+        assert!(lake.read(RECEIPT).unwrap() == first && lake.agrees());
+    }
+    // Nothing is lost by this one, be it that the first run was killed before it noted its own.
+    file(&[1, 2, 3], false).await.unwrap();
+    assert!(lake.read(RECEIPT).unwrap() != first && lake.agrees());
+    // What cannot be read is not known to be there.
+    file(&[3], true).await.unwrap();
+    // And what is no receipt proves nothing.
+    std::fs::write(lake.root.path().join(RECEIPT), "odd").unwrap();
+    file(&[1], false).await.unwrap();
+    assert!(lake.agrees());
 }
 
 #[tokio::test]

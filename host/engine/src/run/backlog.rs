@@ -1,9 +1,9 @@
 //! Counts the work that waits in a run, for those who watch it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
-use recording_host_model::{Backlog, Segment};
+use recording_host_model::{Backlog, CompletedConversation, Segment};
 use recording_host_state::QueueError;
 
 impl Engine {
@@ -35,12 +35,13 @@ impl Engine {
     }
 }
 
-/// The recordings of a segment's conversations that are unavailable, by code; nothing of one that takes the place of others,
-/// which have named it before.
-pub(super) fn losses(segment: &Segment) -> BTreeMap<String, usize> {
+/// The recordings of a segment's conversations that are unavailable, by code, but for those of `known`
+/// conversations; nothing of one that takes the place of others, which have named it before.
+pub(super) fn losses(segment: &Segment, known: &BTreeSet<String>) -> BTreeMap<String, usize> {
     let mut losses = BTreeMap::new();
     if segment.is_whole() {
-        for completed in &segment.conversations {
+        let new = |completed: &&CompletedConversation| !known.contains(&completed.id);
+        for completed in segment.conversations.iter().filter(new) {
             for (code, _) in completed.outcome.losses() {
                 *losses.entry(code).or_default() += 1;
             }

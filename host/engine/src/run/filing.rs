@@ -158,9 +158,13 @@ impl Engine {
                         let filed = self.queue.filed(&segment, name, keep, now).await?;
                         self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
-                        let codes = losses(&segment);
-                        if std::mem::take(&mut is_new) && !codes.is_empty() {
-                            self.events.emit(|| Event::LossesFiled { codes });
+                        if std::mem::take(&mut is_new) {
+                            // A loss that was tried again and remains one is no news.
+                            let known = self.queue.known_losses(number).await?;
+                            let codes = losses(&segment, &known);
+                            if !codes.is_empty() {
+                                self.events.emit(|| Event::LossesFiled { codes });
+                            }
                         }
                         in_flight.discovery.found(filed.grown > 0);
                     }

@@ -138,6 +138,11 @@ impl Engine {
             }
             Some(_) => Standing::Same,
         };
+        // The queue knows of each receipt in a sink that it has filed in, and in which nobody else files.
+        if before.is_some_and(|before| before.marker == marker && !before.lapsed) {
+            let last = self.queue.last_segment().await?;
+            receipt::refuse_later(binding, &self.claim, last).await?;
+        }
         let refill = self.refill.contains(&binding.name);
         match standing {
             Standing::Other if !refill && delivered => {
@@ -185,7 +190,7 @@ impl Engine {
         if let Some(store) = binding.sink.store() {
             for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
                 let receipts = Receipts::read(store, &folder, &self.claim).await?;
-                let segments = receipts.segments().collect();
+                let segments = receipts.segments().cloned().collect();
                 self.queue
                     .has_segments(binding.name.clone(), segments)
                     .await?;

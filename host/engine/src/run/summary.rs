@@ -24,6 +24,8 @@ pub struct Summary {
     pub recordings: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Up to when the interval has been searched, in milliseconds since 1970; none if no search has ended.
+    pub watermark: Option<u64>,
     /// Requests to the vendor's API, by sort of split and method.
     pub api_calls: BTreeMap<String, u64>,
     /// Requests that were refused with status 429.
@@ -127,6 +129,7 @@ impl Summary {
             outcomes: progress.filed,
             recordings: progress.objects,
             bytes: progress.bytes,
+            watermark: progress.watermark,
             api_calls: calls.sent,
             refused: calls.refused,
             seconds,

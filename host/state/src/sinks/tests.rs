@@ -97,8 +97,25 @@ async fn what_a_sink_turns_out_to_have_is_counted_once() {
     }
     let joined = queue.compact("2026-01-06".to_owned(), 10, both()).await;
     assert!(joined.unwrap());
+    let third = (3, queue.segment(3).await.unwrap().day);
     for sink in both() {
-        queue.has_segments(sink, vec![3]).await.unwrap();
+        queue.has_segments(sink, vec![third.clone()]).await.unwrap();
     }
     assert_eq!(counted(&queue).await, (2, 2, 20));
+}
+
+#[tokio::test]
+async fn numbers_of_segments_that_a_sink_has_are_not_given_again() {
+    let queue = queue().await;
+    assert_eq!(queue.last_segment().await.unwrap(), 0);
+    let theirs = vec![(41, "2026-01-05".to_owned())];
+    queue.has_segments("lake".into(), theirs).await.unwrap();
+    assert_eq!(queue.last_segment().await.unwrap(), 41);
+    queue.seal_segments(1, 1, both()).await.unwrap();
+    let unfiled: Vec<i64> = queue.unfiled().await.unwrap().into_keys().collect();
+    assert_eq!(unfiled, [42, 43]);
+    // The number of a segment of another day says nothing of this one.
+    let other = vec![(42, "2025-12-24".to_owned())];
+    queue.has_segments("lake".into(), other).await.unwrap();
+    assert_eq!(queue.unfiled().await.unwrap()[&42], ["lake", "nas"]);
 }
