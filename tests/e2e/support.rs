@@ -281,9 +281,27 @@ pub(crate) fn media(files: &BTreeMap<String, Vec<u8>>) -> Objects {
         .collect()
 }
 
-/// The metadata rows among some files.
+/// The metadata rows among some files, with nulls as Parquet has them.
 pub(crate) fn rows(files: &BTreeMap<String, Vec<u8>>) -> Vec<Value> {
-    lines(files, "metadata/")
+    let lines = lines(files, "metadata/").into_iter();
+    lines.map(with_nulls).collect()
+}
+
+/// A row of JSON Lines, where a text that is absent is empty, with null in its place.
+pub(crate) fn with_nulls(mut row: Value) -> Value {
+    let null = |value: &mut Value| {
+        if *value == "" {
+            *value = Value::Null;
+        }
+    };
+    for value in row.as_object_mut().unwrap().values_mut() {
+        null(value);
+        let parties = value.as_array_mut().into_iter().flatten();
+        parties.for_each(|party| {
+            party.get_mut("name").map(null);
+        });
+    }
+    row
 }
 
 /// The lines of the receipts among some files.

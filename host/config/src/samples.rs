@@ -252,8 +252,8 @@ fn rows(path: &Path, sources: &Sources, sinks: &Sinks) -> Result<Vec<Sample>, Co
             reason: reason.to_string(),
         };
         let mut row: Map<String, Value> = serde_json::from_str(line).map_err(|error| at(&error))?;
-        // In JSON Lines, what is not there is null.
-        row.retain(|_, value| !value.is_null());
+        // In JSON Lines, a text that is absent is empty, and all else is null.
+        row.retain(|_, value| !value.is_null() && *value != "");
         let recorded = row.contains_key("recording_id") || row.contains_key("reason");
         row.entry("recorded").or_insert(recorded.into());
         let raw = RawSample {

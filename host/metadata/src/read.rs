@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::parquet;
 
@@ -16,53 +16,75 @@ pub struct KnownRow {
     /// Whose row it is.
     pub conversation_id: String,
     /// The recording; none for a conversation without any.
+    #[serde(default, deserialize_with = "text")]
     pub recording_id: Option<String>,
     /// The object; none for a conversation without any.
+    #[serde(default, deserialize_with = "text")]
     pub object_key: Option<String>,
     /// The name in the archive, if the object is an archive that is kept.
+    #[serde(default, deserialize_with = "text")]
     pub archive_member: Option<String>,
     /// The object's length in bytes.
     pub size_bytes: Option<u64>,
     /// Its digest.
+    #[serde(default, deserialize_with = "text")]
     pub sha256: Option<String>,
     /// The outcome of the conversation.
     pub outcome: String,
     /// Why recordings are lacking.
+    #[serde(default, deserialize_with = "text")]
     pub reason: Option<String>,
     /// The attempt that the row is of.
     pub attempt: u32,
 }
 
+/// A text of a line of JSON. One that is absent is empty there, and in lines of earlier versions null.
+pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
 /// The longest line that is read, in bytes: a few kilobytes can be unpacked to a line of any length.
 const LONGEST: u64 = 16 << 20;
+
+/// The largest window of zstd that is taken into memory, as a power of two: 16 MiB. Rows are written with less.
+const WINDOW_LOG: u32 = 24;
 
 pub(super) type Rows = Box<dyn Iterator<Item = io::Result<KnownRow>>>;
 
 /// The rows of a file; its key determines the format.
 pub fn read(key: &str, file: Bytes) -> io::Result<Rows> {
-    let ending = |ending: &str| key.ends_with(ending);
-    let file_of_lines = io::Cursor::new(file.clone());
-    if ending(".jsonl") {
-        Ok(lines(file_of_lines))
-    } else if ending(".jsonl.gz") {
-        let unpacked = flate2::bufread::MultiGzDecoder::new(file_of_lines);
-        Ok(lines(BufReader::new(unpacked)))
-    } else if ending(".jsonl.zst") {
-        let unpacked = zstd::stream::read::Decoder::with_buffer(file_of_lines)?;
-        Ok(lines(BufReader::new(unpacked)))
-    } else if ending(".parquet") {
-        parquet::known_rows(file)
+    if key.ends_with(".parquet") {
+        return parquet::known_rows(file);
+    }
+    let endings = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
+    if !endings.iter().any(|ending| key.ends_with(ending)) {
+        return Err(io::Error::other("no format of rows has this ending"));
+    }
+    let lines = lines_of(key, file)?;
+    Ok(Box::new(lines.map(|line| Ok(serde_json::from_str(&line?)?))))
+}
+
+/// The lines of a file of rows as JSON Lines, which its key may call compressed.
+pub(super) fn lines_of(
+    key: &str,
+    file: Bytes,
+) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    let file = io::Cursor::new(file);
+    if key.ends_with(".gz") {
+        let unpacked = flate2::bufread::MultiGzDecoder::new(file);
+        Ok(Box::new(each_line(BufReader::new(unpacked))))
+    } else if key.ends_with(".zst") {
+        let mut unpacked = zstd::stream::read::Decoder::with_buffer(file)?;
+        unpacked.window_log_max(WINDOW_LOG)?;
+        Ok(Box::new(each_line(BufReader::new(unpacked))))
     } else {
-        Err(io::Error::other("no format of rows has this ending"))
+        Ok(Box::new(each_line(file)))
     }
 }
 
-fn lines(file: impl BufRead + 'static) -> Rows {
-    Box::new(each_line(file).map(|line| Ok(serde_json::from_str(&line?)?)))
-}
-
 /// The lines of a file. An error in reading or unpacking it is the last item: reading on would give it again.
-pub(super) fn each_line(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
+fn each_line(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
     let mut ended = false;
     iter::from_fn(move || {
         if ended {
@@ -128,6 +150,20 @@ mod tests {
         let error = rows.next().unwrap().unwrap_err().to_string();
         assert!(error.contains("longer than"), "{error}");
         assert!(rows.next().is_none());
+    }
+
+    #[test]
+    fn a_window_of_zstd_beyond_any_use_is_not_taken_into_memory() {
+        let packed = |window: u32| {
+            let mut packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            packed.window_log(window).unwrap();
+            packed.write_all(b"{}\n").unwrap();
+            let file = packed.finish().unwrap();
+            read(".jsonl.zst", file.into()).unwrap().next().unwrap()
+        };
+        let broken = |window| packed(window).unwrap_err().to_string();
+        assert!(broken(24).contains("missing field"), "{}", broken(24));
+        assert!(broken(27).contains("memory"), "{}", broken(27));
     }
 
     #[test]

@@ -3,14 +3,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufReader},
+    io,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{parquet, read::each_line};
+use super::{
+    parquet,
+    read::{self, lines_of},
+    row,
+};
 use recording_host_model::{ConversationRecord, IndexMetadata};
 
 /// A row, as far as it describes its conversation.
@@ -20,30 +24,39 @@ pub struct Row {
     /// The conversation.
     pub conversation_id: String,
     /// The recording, if the row is about one.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub recording_id: Option<String>,
     /// The key of its object.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub object_key: Option<String>,
     /// Its name in an archive that is kept.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub archive_member: Option<String>,
     /// Its MIME type.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub content_type: Option<String>,
     /// Its length in bytes.
     pub size_bytes: Option<u64>,
     /// Its SHA-256 in hexadecimal.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub sha256: Option<String>,
     /// The outcome of the conversation.
     pub outcome: String,
     /// Why there is less than was requested.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub reason: Option<String>,
     /// When the conversation began, RFC 3339, UTC.
     pub start: String,
     /// When it ended, RFC 3339, UTC.
     pub end: Option<String>,
     /// `inbound` or `outbound`.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub direction: Option<String>,
     /// Who called.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub ani: Option<String>,
     /// The number that was called.
+    #[serde(deserialize_with = "read::text", serialize_with = "row::text")]
     pub dnis: Option<String>,
     /// The agents.
     pub agents: Vec<Named>,
@@ -72,6 +85,7 @@ pub struct Named {
     /// Its id.
     pub id: String,
     /// Its name, where the source tells it.
+    #[serde(default, deserialize_with = "read::text", serialize_with = "row::text")]
     pub name: Option<String>,
 }
 
@@ -174,20 +188,6 @@ fn line(row: &Row) -> String {
     };
     // Texts and numbers alone: that cannot fail.
     serde_json::to_string(&line).unwrap_or_default()
-}
-
-/// The lines of a file of rows as JSON Lines.
-fn lines_of(key: &str, file: Bytes) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
-    let file = io::Cursor::new(file);
-    if key.ends_with(".gz") {
-        let unpacked = flate2::bufread::MultiGzDecoder::new(file);
-        Ok(Box::new(each_line(BufReader::new(unpacked))))
-    } else if key.ends_with(".zst") {
-        let unpacked = zstd::stream::read::Decoder::with_buffer(file)?;
-        Ok(Box::new(each_line(BufReader::new(unpacked))))
-    } else {
-        Ok(Box::new(each_line(file)))
-    }
 }
 
 impl Restored {

@@ -21,21 +21,30 @@ pub(crate) type Party = (String, Option<String>);
 #[derive(Debug, Serialize)]
 pub(crate) struct Row<'a> {
     pub(super) conversation_id: &'a str,
+    #[serde(serialize_with = "text")]
     pub(super) recording_id: Option<&'a str>,
+    #[serde(serialize_with = "text")]
     pub(super) object_key: Option<&'a str>,
+    #[serde(serialize_with = "text")]
     pub(super) archive_member: Option<&'a str>,
+    #[serde(serialize_with = "text")]
     pub(super) content_type: Option<&'a str>,
     pub(super) size_bytes: Option<u64>,
+    #[serde(serialize_with = "text")]
     pub(super) sha256: Option<&'a str>,
     pub(super) outcome: &'a str,
+    #[serde(serialize_with = "text")]
     pub(super) reason: Option<Cow<'a, str>>,
     #[serde(serialize_with = "instant")]
     pub(super) start: u64,
     #[serde(serialize_with = "maybe_instant")]
     pub(super) end: Option<u64>,
     pub(super) duration_ms: Option<u64>,
+    #[serde(serialize_with = "text")]
     pub(super) direction: Option<&'a str>,
+    #[serde(serialize_with = "text")]
     pub(super) ani: Option<&'a str>,
+    #[serde(serialize_with = "text")]
     pub(super) dnis: Option<&'a str>,
     #[serde(serialize_with = "parties")]
     pub(super) agents: Cow<'a, [Party]>,
@@ -243,14 +252,21 @@ fn maybe_instant<S: Serializer>(ms: &Option<u64>, to: S) -> Result<S::Ok, S::Err
     }
 }
 
+/// A text, or an empty one in place of one that is absent: JSON has no null of a type, and a reader that guesses
+/// types would find another one on a day that has none of these texts.
+pub(super) fn text<S: Serializer>(
+    text: &Option<impl AsRef<str>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text.as_ref().map_or("", |text| text.as_ref()))
+}
+
 fn parties<S: Serializer>(list: &impl AsRef<[Party]>, to: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Named<'a> {
         id: &'a str,
-        name: Option<&'a str>,
+        #[serde(serialize_with = "text")]
+        name: &'a Option<String>,
     }
-    to.collect_seq(list.as_ref().iter().map(|(id, name)| Named {
-        id,
-        name: name.as_deref(),
-    }))
+    to.collect_seq(list.as_ref().iter().map(|(id, name)| Named { id, name }))
 }

@@ -128,20 +128,33 @@ fn duckdb(format: Format, location: &str) -> String {
         ColumnType::Texts => "VARCHAR[]",
         ColumnType::Map => "MAP(VARCHAR, VARCHAR)",
     };
-    let from = match format {
-        Format::Parquet => format!(
-            "read_parquet('{}/metadata/*/*.parquet', hive_partitioning = true, union_by_name = true)",
-            quoted(location)
+    let location = quoted(location);
+    let (selected, from) = match format {
+        Format::Parquet => (
+            "*".to_owned(),
+            format!(
+                "read_parquet('{location}/metadata/*/*.parquet', hive_partitioning = true, union_by_name = true)"
+            ),
         ),
         Format::Jsonl => {
             let columns = columns(|name, kind| format!("\"{name}\": '{}'", of(kind)));
-            format!(
-                "read_json('{}/metadata/*/*.jsonl*', format = 'newline_delimited', hive_partitioning = true, columns = {{\n{columns}\n}})",
-                quoted(location)
+            (
+                format!("* REPLACE (\n{}\n)", absent_as_null()),
+                format!(
+                    "read_json('{location}/metadata/*/*.jsonl*', format = 'newline_delimited', hive_partitioning = true, columns = {{\n{columns}\n}})"
+                ),
             )
         }
     };
-    format!("CREATE OR REPLACE VIEW recordings AS\nSELECT * FROM {from};\n")
+    format!("CREATE OR REPLACE VIEW recordings AS\nSELECT {selected} FROM {from};\n")
+}
+
+/// Expressions that make null, as in Parquet, of the texts that are empty in JSON Lines since they are absent.
+fn absent_as_null() -> String {
+    let texts = COLUMNS.iter();
+    let texts = texts.filter(|(_, kind, required)| *kind == ColumnType::Text && !required);
+    let texts = texts.map(|(name, ..)| format!("  nullif(\"{name}\", '') AS \"{name}\""));
+    texts.collect::<Vec<_>>().join(",\n")
 }
 
 fn athena(format: Format, location: &str) -> String {

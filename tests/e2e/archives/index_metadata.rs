@@ -9,6 +9,7 @@ use super::{
     delivery::{Arrived, Want, bundle, deliver, index, listed},
     forge::{Forge, Forged},
 };
+use crate::support::with_nulls;
 
 /// The rows of a conversation.
 fn rows(arrived: &Arrived, conversation: &str) -> Vec<Value> {
@@ -18,7 +19,7 @@ fn rows(arrived: &Arrived, conversation: &str) -> Vec<Value> {
         .unwrap();
     let text = String::from_utf8(writer.finish().unwrap()).unwrap();
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| with_nulls(serde_json::from_str(line).unwrap()))
         .collect()
 }
 

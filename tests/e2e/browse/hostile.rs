@@ -79,8 +79,8 @@ async fn hostile() -> (Harness, BTreeMap<usize, String>) {
                 row["reason"] = json!(NAME);
             }
             row["attributes"] = json!({ NAME: NAME });
-            let first = row["object_key"].is_string()
-                && !ids.values().any(|id| row["conversation_id"] == *id);
+            let first =
+                row["object_key"] != "" && !ids.values().any(|id| row["conversation_id"] == *id);
             if first && let Some((at, (kind, content))) = contents.next() {
                 let key = row["object_key"].as_str().unwrap();
                 std::fs::write(harness.output().join(key), &content).unwrap();

@@ -77,7 +77,7 @@ async fn a_month_of_json_lines_has_the_same_types_on_every_day() {
     let packages = ["READERS", "FRAMES", "JSON_SCHEMA"];
     let found = read_by_with("lines.py", &packages, &[&harness.output(), &schemas]).await;
     let found: &serde_json::Map<String, Value> = found.as_object().unwrap();
-    assert_eq!(found.len(), 7);
+    assert_eq!(found.len(), 9);
     for (reader, found) in found {
         assert_eq!(*found, expected, "{reader}");
     }

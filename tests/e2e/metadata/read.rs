@@ -14,6 +14,7 @@ use parquet::{
 use serde_json::{Value, json};
 
 use super::Files;
+use crate::support::with_nulls;
 
 /// A value of Parquet, as JSON Lines has it.
 fn json_of(field: &Field) -> Value {
@@ -88,10 +89,8 @@ pub(super) fn read(files: &Files, prefix: &str) -> Vec<Value> {
             "zst" => String::from_utf8(zstd::decode_all(&file[..]).unwrap()).unwrap(),
             _ => String::from_utf8(file.clone()).unwrap(),
         };
-        found.extend(
-            text.lines()
-                .map(|line| serde_json::from_str::<Value>(line).unwrap()),
-        );
+        let lines = text.lines();
+        found.extend(lines.map(|line| with_nulls(serde_json::from_str(line).unwrap())));
     }
     found
 }
