@@ -139,7 +139,7 @@ fn worded(path: &std::path::Path, error: &std::io::Error) -> String {
             path.as_os_str().len()
         ),
         std::io::ErrorKind::PermissionDenied => format!(
-            "{}: {error}; a run is steered by the user that it runs as",
+            "{}: {error}; only the user that runs the export may control it",
             path.display()
         ),
         _ => format!("{}: {error}", path.display()),

@@ -138,7 +138,7 @@ pub enum ClusterError {
         version: u32,
     },
     /// What was read makes no sense.
-    #[error("{what} cannot be read ({reason}); somebody else has written to the fleet's streams")]
+    #[error("{what} cannot be read ({reason}); another program has written to the fleet's streams")]
     Unreadable {
         /// The thing that was read.
         what: String,

@@ -62,7 +62,9 @@ pub fn read(key: &str, file: Bytes) -> io::Result<Rows> {
         return Err(io::Error::other("no format of rows has this ending"));
     }
     let lines = lines_of(key, file)?;
-    Ok(Box::new(lines.map(|line| Ok(serde_json::from_str(&line?)?))))
+    Ok(Box::new(
+        lines.map(|line| Ok(serde_json::from_str(&line?)?)),
+    ))
 }
 
 /// The lines of a file of rows as JSON Lines, which its key may call compressed.

@@ -283,7 +283,7 @@ impl Suite<'_> {
         })?;
         let whole = found.is_none_or(|found| versions.iter().any(|data| found == *data));
         ensure(PROMISE, whole, || {
-            "it is none of those that were put".into()
+            "the object is none of the versions that were put".into()
         })
     }
 
@@ -378,7 +378,7 @@ impl Suite<'_> {
         let one = found.next().await.transpose().map_err(broken(PROMISE))?;
         let size = one.map(|one| one.size);
         ensure(PROMISE, size == Some(names[3].len() as u64), || {
-            format!("a size of {size:?} is told")
+            format!("its listed size is {size:?}")
         })
     }
 

@@ -54,7 +54,7 @@ impl Batch {
     /// so each half is requested by itself, down to the conversation they are of.
     fn single_out(self, anonymous: u64, options: &Options) -> Step {
         let text = format!(
-            "{anonymous} results of {} cannot be read: each half of it is submitted by itself to see whose they are",
+            "{anonymous} results of {} cannot be read: each half of the batch is submitted separately, to find out which conversations they belong to",
             self.id
         );
         let mut step = self.divide(UNREADABLE, String::new(), options);

@@ -338,7 +338,7 @@ impl Shared {
         let mut lines = above.board.lines(Instant::now(), columns);
         if *self.drain.borrow() {
             lines.push(DisplayLine::Text(
-                "draining: nothing more is begun".to_owned(),
+                "draining: no new work is started".to_owned(),
             ));
         } else if *lock(&self.paused) {
             lines.push(DisplayLine::Text(

@@ -36,9 +36,9 @@ const DOWNLOADS: u32 = 3;
 /// The longest zip in a bundle, such as that of a chat, that is opened, in bytes.
 const NESTED: u64 = 256 << 20;
 
-/// Why the archive of a source that names nobody in it is not taken.
+/// Why an archive without an index is refused.
 pub(super) const NO_INDEX: &str =
-    "the source hands over an archive of many recordings without an index of it";
+    "the source delivered an archive of many recordings without its index";
 
 /// The verdict on an archive.
 enum ArchiveVerdict {
