@@ -187,7 +187,7 @@ async fn sample(
     conversations: Vec<ConversationRef>,
     downloads: &Downloads,
 ) -> Result<Sampled, RunError> {
-    let before = session.answers.calls().sent;
+    let before = session.http.calls().sent;
     let mut bytes: BTreeMap<String, f64> = conversations
         .iter()
         .map(|wanted| (wanted.id.clone(), 0.0))
@@ -238,7 +238,7 @@ async fn sample(
     if apart {
         sampled.each = bytes.into_values().collect();
     }
-    for (kind, sent) in session.answers.calls().sent {
+    for (kind, sent) in session.http.calls().sent {
         let more = sent - before.get(&kind).copied().unwrap_or_default();
         // A run needs a token, too, but not one for each group.
         if more > 0 && kind != "token" {

@@ -17,6 +17,7 @@ mod context;
 mod deliver;
 mod discovery;
 mod ending;
+mod error;
 mod fetch_concurrency;
 mod filing;
 mod in_flight;
@@ -26,19 +27,11 @@ pub(crate) mod ports;
 mod read_only;
 mod results;
 mod setup;
-/// The warning about a jump of the time of day (ms).
-fn jumped(jump: i64) -> String {
-    let direction = if jump < 0 { "back" } else { "ahead" };
-    format!(
-        "the time of day jumped {direction} by {} s: the machine's clock was set, or the machine slept",
-        jump.unsigned_abs() / 1000
-    )
-}
-
 #[cfg(test)]
 mod simulation;
 mod sink_health;
 mod sink_identity;
+mod sink_outage;
 mod source;
 mod spans;
 mod splits;
@@ -46,25 +39,20 @@ mod start_steps;
 mod step;
 mod summary;
 mod tasks;
+mod tuning;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 
 pub use aws::AwsAuth;
 pub use check::{CheckFinding, CheckState, check_sink};
-pub use discovery::Follow;
-use recording_host_http::Halt;
+pub(crate) use error::RunError;
 pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, RunReport, Summary};
+pub use tuning::{Concurrency, Follow};
 
 use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
 use adaptive_concurrency::AdaptiveConcurrency;
@@ -74,12 +62,10 @@ use filing::Upkeep;
 use in_flight::InFlight;
 use ports::{ArtifactDelivery, HttpGateway, SourceRuntime};
 use recording_host_model::{
-    ArtifactResult, Error, ErrorKind, Event, Events, OptionError, StoredArtifact,
+    Event, Events,
     clock::{Clock, Jumps},
 };
-use recording_host_sink::SinkError;
-use recording_host_source::SandboxError;
-use recording_host_state::{Queue, QueueError, WorkQueue};
+use recording_host_state::{Queue, WorkQueue};
 use results::Results;
 use sink_health::SinkHealth;
 pub use step::source_error;
@@ -103,98 +89,6 @@ const FILE_AFTER: u64 = 15 * 60_000;
 /// How long work under way is awaited when a run is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Why a run ended early. What is done stays done; another run resumes from there.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
-    /// An option of the source is wrong.
-    #[error("options.{}: {}", .0.path, .0.message)]
-    Options(OptionError),
-    /// The source says that it cannot continue.
-    #[error("the source stopped: {0}")]
-    Source(String),
-    /// The source did not answer for too long.
-    #[error("the source stopped: {0}")]
-    Unavailable(String),
-    /// The component failed.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-    /// The queue failed.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// A sink is unavailable.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// The host's own doing failed.
-    #[error("{0}")]
-    Host(String),
-    /// The configuration cannot be run as it is.
-    #[error("{0}")]
-    Config(String),
-    /// Steps were to be written down that hold what the source's `privacy` takes out.
-    #[error("privacy: a record of the steps would hold what it takes out; leave out one of them")]
-    Private,
-    /// It was told to stop.
-    #[error("stopped; run it again to resume")]
-    Stopped,
-    /// A ceiling of the configuration is reached.
-    #[error("{0}")]
-    Budget(Halt),
-}
-
-impl From<Halt> for RunError {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Spent { .. } => RunError::Budget(halt),
-            Halt::Uncounted(_) => RunError::Host(halt.to_string()),
-        }
-    }
-}
-
-impl From<RunError> for Error {
-    fn from(error: RunError) -> Self {
-        let (kind, retryable) = match error {
-            RunError::Options(option) => {
-                let path = option.path.clone();
-                return Error::new(ErrorKind::Config, RunError::Options(option))
-                    .with_context("option", path);
-            }
-            RunError::Sandbox(error) => return error.into(),
-            RunError::Queue(error) => return error.into(),
-            RunError::Sink(error) => return error.into(),
-            RunError::Private | RunError::Config(_) => (ErrorKind::Config, false),
-            RunError::Source(_) => (ErrorKind::Source, false),
-            RunError::Unavailable(_) => (ErrorKind::Source, true),
-            RunError::Host(_) => (ErrorKind::Host, false),
-            RunError::Stopped => (ErrorKind::Stopped, true),
-            RunError::Budget(_) => (ErrorKind::Budget, true),
-        };
-        Error::new(kind, error).with_retryable(retryable)
-    }
-}
-
-/// How many things are under way at once.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Concurrency {
-    /// Fetches under way, such as batch jobs at the vendor, at most: fewer as long as more bring nothing, or
-    /// the vendor refuses more.
-    #[schemars(range(min = 1, max = 4096))]
-    pub splits: usize,
-    /// Downloads, at most: fewer as long as more bring nothing, or a sink or an origin of media asks
-    /// for less.
-    #[schemars(range(min = 1, max = 4096))]
-    pub transfers: usize,
-}
-
-impl Default for Concurrency {
-    fn default() -> Self {
-        Concurrency {
-            splits: 512,
-            transfers: 64,
-        }
-    }
-}
-
 /// Everything that a run needs, set up.
 pub(crate) struct Engine {
     pub(crate) export: String,
@@ -204,7 +98,7 @@ pub(crate) struct Engine {
     pub(crate) source: Arc<dyn SourceRuntime>,
     /// How many conversations the source takes in one fetch.
     pub(crate) fetch_size: usize,
-    pub(crate) answers: Arc<dyn HttpGateway>,
+    pub(crate) http: Arc<dyn HttpGateway>,
     pub(crate) transfer: Arc<dyn ArtifactDelivery>,
     pub(crate) bindings: Vec<Arc<SinkBinding>>,
     /// The sinks that are unavailable from the start, by name.
@@ -255,10 +149,11 @@ impl Engine {
             let ending = self.ending(&mut told);
             self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
-            self.settle_some(&mut results, &mut tasks);
+            self.write_some_results(&mut results, &mut tasks);
             let idle = tasks.is_empty() && in_flight.is_idle();
             if upkeep.is_due(self.clock.elapsed()) || idle {
-                self.keep_up(&mut upkeep, &mut in_flight, now).await?;
+                self.complete_and_file(&mut upkeep, &mut in_flight, now)
+                    .await?;
             }
             if let Some(ending) = ending.filter(|ending| ending.is_over(&in_flight, &tasks)) {
                 return self
@@ -337,7 +232,7 @@ impl Engine {
         self.know_sinks(&there, &mut in_flight, stop).await?;
         let repaired = self.repair_sinks(&in_flight).await?;
         let there = in_flight.sinks.available();
-        self.replicate_backlog(there, &mut in_flight).await?;
+        self.request_owed_links(there, &mut in_flight).await?;
         Ok((in_flight, repaired))
     }
 
@@ -362,7 +257,7 @@ impl Engine {
             self.mark_sinks(in_flight).await?;
         }
         if !results.is_full() {
-            self.transfer(in_flight, &mut tasks.transfers, now);
+            self.start_downloads(in_flight, &mut tasks.transfers, now);
         }
         let begins = ending.is_none();
         match ending {
@@ -439,7 +334,7 @@ impl Engine {
         if self.events.has_subscribers() {
             let progress = self.queue.progress().await?;
             self.events.emit(|| Event::Progress(progress));
-            let activity = in_flight.activity(self.clock.now(), self.answers.paused());
+            let activity = in_flight.activity(self.clock.now(), self.http.paused());
             self.events.emit(|| Event::Activity(activity));
             let backlog = self.backlog().await?;
             self.events.emit(|| Event::Backlog(backlog));
@@ -452,33 +347,6 @@ impl Engine {
     }
 }
 
-/// The event for an artifact's result; none for one that waits for sinks that are away.
-fn event_of(result: &ArtifactResult) -> Option<Event> {
-    let lost = |code: &str| {
-        let code = code.to_owned();
-        Some(Event::ArtifactLost { code })
-    };
-    match &result.result {
-        Err((code, _)) => lost(code),
-        Ok(contents) => match &contents.lost {
-            Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
-            _ if result.took.is_empty() => None,
-            _ => {
-                let mut stored: BTreeMap<String, StoredArtifact> = BTreeMap::new();
-                for sink in &result.took {
-                    stored.entry(sink.clone()).or_default();
-                }
-                for (sink, object) in &contents.objects {
-                    let stored = stored.entry(sink.clone()).or_default();
-                    stored.objects += 1;
-                    stored.bytes += object.size;
-                }
-                Some(Event::ArtifactStored { stored })
-            }
-        },
-    }
-}
-
 /// A length of time in ms.
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
@@ -487,4 +355,13 @@ fn ms(time: Duration) -> u64 {
 /// How long to wait before attempt number `failures + 1` (ms).
 fn pause(failures: u32) -> u64 {
     (1000_u64 << failures.min(10)).min(LONGEST_PAUSE)
+}
+
+/// The warning about a jump of the time of day (ms).
+fn jumped(jump: i64) -> String {
+    let direction = if jump < 0 { "back" } else { "ahead" };
+    format!(
+        "the time of day jumped {direction} by {} s: the machine's clock was set, or the machine slept",
+        jump.unsigned_abs() / 1000
+    )
 }

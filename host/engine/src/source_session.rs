@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct SourceSession {
     pub(crate) source: Arc<dyn SourceRuntime>,
-    pub(crate) answers: Arc<dyn HttpGateway>,
+    pub(crate) http: Arc<dyn HttpGateway>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
     pub(crate) patience: Patience,
@@ -97,12 +97,10 @@ impl SourceSession {
             match next {
                 Next::Send(send) => {
                     split.state = send.state;
-                    let sent = self
-                        .answers
-                        .send(&split.kind, Priority::Begin, &send.request);
+                    let sent = self.http.send(&split.kind, Priority::Begin, &send.request);
                     let answer = tokio::select! {
                         answer = sent => answer,
-                        halt = halted(&*self.answers) => return Err(halt.into()),
+                        halt = halted(&*self.http) => return Err(halt.into()),
                     };
                     // An API that is unavailable itself may stay so.
                     if answer.as_ref().is_ok_and(|answer| answer.status < 500) {
@@ -122,9 +120,9 @@ impl SourceSession {
 }
 
 /// Waits until no request is sent any more for now; says why.
-async fn halted(answers: &dyn HttpGateway) -> Halt {
+async fn halted(http: &dyn HttpGateway) -> Halt {
     loop {
-        if let Some(halt) = answers.halted() {
+        if let Some(halt) = http.halted() {
             return halt;
         }
         tokio::time::sleep(LOOK).await;

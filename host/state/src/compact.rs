@@ -3,7 +3,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Queue, QueueError, filing::rows_of, life_cycle::stage, seal::forget};
+use super::{Queue, QueueError, fixed_receipts::rows_of, life_cycle::stage, seal::forget};
 
 /// A segment whose files are to be removed from a sink, because another one has taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,19 +3,9 @@
 use std::collections::BTreeMap;
 
 use rusqlite::params;
-use serde::Serialize;
 
-use super::{Queue, QueueError, count, life_cycle::stage, sinks::json};
+use super::{Queue, QueueError, count, sinks::json};
 use recording_host_model::{ArtifactResult, MissingRecording, Object};
-
-/// How far a sink is behind the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SinkLag {
-    /// Artifacts that other sinks have.
-    pub artifacts: u64,
-    /// Conversations that are completed and not filed in it.
-    pub conversations: u64,
-}
 
 impl Queue {
     /// Writes down what became of artifacts.
@@ -111,45 +101,6 @@ impl Queue {
         })
         .await
     }
-
-    /// How many conversations wait to be filed in some sink.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn sealed(&self) -> Result<u64, QueueError> {
-        self.with(|tx| {
-            tx.prepare_cached(concat!(
-                "SELECT count(*) FROM conversation WHERE ",
-                stage!(Sealed)
-            ))?
-            .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
-        })
-        .await
-    }
-}
-
-/// How far each sink is behind, if it is.
-pub(super) fn behind(
-    tx: &rusqlite::Transaction<'_>,
-) -> rusqlite::Result<BTreeMap<String, SinkLag>> {
-    let mut behind = BTreeMap::<String, SinkLag>::new();
-    let mut query =
-        tx.prepare_cached("SELECT sink, count(*) FROM backlog WHERE code IS NULL GROUP BY sink")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let of = behind.entry(row.get(0)?).or_default();
-        of.artifacts = row.get::<_, i64>(1)? as u64;
-    }
-    let mut query = tx.prepare_cached(
-        concat!("SELECT sink, count(*) FROM filing JOIN conversation ON conversation.segment = filing.segment
-         WHERE ", stage!(Sealed), " GROUP BY sink"),
-    )?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let of = behind.entry(row.get(0)?).or_default();
-        of.conversations = row.get::<_, i64>(1)? as u64;
-    }
-    Ok(behind)
 }
 
 fn note(tx: &rusqlite::Transaction<'_>, delivered: &ArtifactResult) -> rusqlite::Result<()> {

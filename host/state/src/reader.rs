@@ -90,7 +90,7 @@ impl Reader {
     fn open(&self) -> rusqlite::Result<Connection> {
         // Not read-only to SQLite: the last connection to be closed tidies the log up, whichever it is.
         let connection = Connection::open(&self.path)?;
-        connection.busy_timeout(super::file::BUSY)?;
+        connection.busy_timeout(super::database::BUSY)?;
         connection.pragma_update(None, "query_only", "ON")?;
         connection.pragma_update(None, "cache_size", -256)?;
         Ok(connection)

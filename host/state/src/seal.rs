@@ -91,6 +91,21 @@ impl Queue {
         .await
     }
 
+    /// How many conversations wait to be filed in some sink.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn sealed(&self) -> Result<u64, QueueError> {
+        self.with(|tx| {
+            tx.prepare_cached(concat!(
+                "SELECT count(*) FROM conversation WHERE ",
+                stage!(Sealed)
+            ))?
+            .query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
+        })
+        .await
+    }
+
     /// The number of the last segment; 0 if there is none.
     ///
     /// # Errors

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use serde::Serialize;
 
-use super::{
-    Queue, QueueError, SinkLag, delivered::behind, life_cycle::stage, parsed, sinks::lacking,
-};
+use super::{Queue, QueueError, SinkLag, life_cycle::stage, parsed, sinks::lacking, stock::behind};
 use recording_host_model::{Outcome, Progress};
 
 /// The contents of a queue.

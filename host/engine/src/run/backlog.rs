@@ -1,9 +1,9 @@
 //! Counts the work that waits in a run, for those who watch it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Engine;
-use recording_host_model::{Backlog, CompletedConversation, Segment};
+use recording_host_model::Backlog;
 use recording_host_state::QueueError;
 
 impl Engine {
@@ -19,8 +19,8 @@ impl Engine {
             counted.collect::<BTreeMap<_, _>>()
         };
         let (spool_bytes, spool_max_bytes) = self.transfer.spooled();
-        let budget = self.answers.budget();
-        let month = self.answers.month();
+        let budget = self.http.budget();
+        let month = self.http.month();
         Ok(Backlog {
             artifacts: of(|lag| lag.artifacts),
             conversations: of(|lag| lag.conversations),
@@ -33,19 +33,4 @@ impl Engine {
             month_allowed: month.map(|month| month.ceiling),
         })
     }
-}
-
-/// The recordings of a segment's conversations that are unavailable, by code, but for those of `known`
-/// conversations; nothing of one that takes the place of others, which have named it before.
-pub(super) fn losses(segment: &Segment, known: &BTreeSet<String>) -> BTreeMap<String, usize> {
-    let mut losses = BTreeMap::new();
-    if segment.is_whole() {
-        let new = |completed: &&CompletedConversation| !known.contains(&completed.id);
-        for completed in segment.conversations.iter().filter(new) {
-            for (code, _) in completed.outcome.losses() {
-                *losses.entry(code).or_default() += 1;
-            }
-        }
-    }
-    losses
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
 
-use super::{Engine, RunError, in_flight::InFlight, links::Link, setup, sink_health::Failure};
+use super::{Engine, RunError, in_flight::InFlight, links::Link};
 use crate::{
     receipt,
     transfer::{DeliveryReport, SinkBinding, TransferError},
 };
-use recording_host_model::{
-    ArtifactContents, ArtifactKey, ArtifactResult, Event, MissingRecording, day,
-};
-use recording_host_sink::{Health, SinkError};
+use recording_host_model::{ArtifactContents, ArtifactKey, ArtifactResult, MissingRecording, day};
+use recording_host_sink::SinkError;
 
 /// The code of a recording whose key another object has, which stays.
 const OCCUPIED: &str = "occupied";
@@ -25,15 +23,9 @@ pub(super) struct TransferDone {
     result: Result<DeliveryReport, TransferError>,
 }
 
-/// The result of probing a sink that was left behind.
-pub(super) struct ProbeDone {
-    sink_index: usize,
-    result: Result<Health, SinkError>,
-}
-
 impl Engine {
     /// Starts as many downloads as may be under way.
-    pub(super) fn transfer(
+    pub(super) fn start_downloads(
         &self,
         in_flight: &mut InFlight,
         transfers: &mut JoinSet<TransferDone>,
@@ -121,7 +113,7 @@ impl Engine {
             link.contents.lost_in = self.names(&link.to);
         }
         link.contents.lost = contents.lost;
-        let mut left = self.took(&mut link, &failed, in_flight).await?;
+        let mut left = self.note_takers(&mut link, &failed, in_flight).await?;
         // One that was away when the download began may be back, and gets it by the same link.
         left.append(&mut link.backlog);
         for sink_index in left {
@@ -154,7 +146,7 @@ impl Engine {
     }
 
     /// Notes which sinks took what a link brought; returns those that are to get it once more.
-    async fn took(
+    async fn note_takers(
         &self,
         link: &mut Link,
         failed: &[(String, SinkError)],
@@ -315,93 +307,5 @@ impl Engine {
             retryable: false,
         });
         Ok(Some(self.ended(key, link)))
-    }
-
-    /// Notes that a sink failed.
-    pub(super) fn sink_failed(
-        &self,
-        sink_index: usize,
-        error: SinkError,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        let text = error.to_string();
-        match in_flight
-            .sinks
-            .failed(sink_index, error, self.clock.now())?
-        {
-            Failure::Again => {}
-            Failure::Twice => self.warn(&format!("{text}; retrying")),
-            Failure::Opened => self.on_sink_unavailable(sink_index, &text),
-        }
-        Ok(())
-    }
-
-    pub(super) fn on_sink_unavailable(&self, sink_index: usize, reason: &str) {
-        let name = &self.bindings[sink_index].name;
-        self.events
-            .emit(|| Event::SinkUnavailable { sink: name.clone() });
-        self.warn(&format!(
-            "{reason}; the run continues with the other sinks, and {name} is filled when it is back"
-        ));
-    }
-
-    /// Tries sinks that were left behind, when it is time.
-    pub(super) fn probe_sinks(
-        &self,
-        in_flight: &mut InFlight,
-        probes: &mut JoinSet<ProbeDone>,
-        now: u64,
-    ) {
-        for sink_index in in_flight.sinks.take_probes(now) {
-            let binding = Arc::clone(&self.bindings[sink_index]);
-            probes.spawn(async move {
-                let result = setup::checked(&binding).await;
-                ProbeDone { sink_index, result }
-            });
-        }
-    }
-
-    /// Goes on without a sink, or brings it what it is owed.
-    pub(super) async fn on_probe(
-        &self,
-        done: ProbeDone,
-        in_flight: &mut InFlight,
-    ) -> Result<(), RunError> {
-        let ProbeDone { sink_index, result } = done;
-        in_flight.sinks.probed(sink_index);
-        if let Err(error) = result {
-            return self.sink_failed(sink_index, error, in_flight);
-        }
-        if !self.know_again(sink_index, in_flight).await? {
-            return Ok(());
-        }
-        in_flight.sinks.succeeded(sink_index);
-        in_flight.backfill.look();
-        let backlog = self.replicate_backlog(vec![sink_index], in_flight).await?;
-        let name = &self.bindings[sink_index].name;
-        self.events.emit(|| Event::SinkAvailable {
-            sink: name.clone(),
-            backlog,
-        });
-        self.warn(&format!(
-            "sink {name} is available again; its {backlog} missing artifacts are fetched again"
-        ));
-        Ok(())
-    }
-
-    /// Has links requested to what some sinks are owed; returns to how many artifacts.
-    pub(super) async fn replicate_backlog(
-        &self,
-        indexes: Vec<usize>,
-        in_flight: &mut InFlight,
-    ) -> Result<usize, RunError> {
-        let names = indexes
-            .iter()
-            .map(|sink_index| self.bindings[*sink_index].name.clone());
-        let mut count = 0;
-        for (split, keys) in self.queue.backlog(names.collect()).await? {
-            count += in_flight.links.want(&split, keys);
-        }
-        Ok(count)
     }
 }

@@ -31,7 +31,7 @@ impl Engine {
     /// Why no new work begins, if that is so. A run that follows its source waits for the next month, and
     /// `told` is what it has warned of.
     pub(super) fn ending(&self, told: &mut Option<Halt>) -> Option<Ending> {
-        match self.answers.halted() {
+        match self.http.halted() {
             Some(halt @ Halt::Spent { .. }) if self.following => {
                 if told.as_ref() != Some(&halt) {
                     self.warn(&format!("{halt}; this run waits until then"));

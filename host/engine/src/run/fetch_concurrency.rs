@@ -5,7 +5,14 @@
 //! take longer for being more it stays for a while where it is, and when they take so long that their source
 //! may give them up it does not grow at all. When the vendor refuses to begin another, it falls by a factor.
 
-use super::job_times::Usual;
+use std::time::Duration;
+
+use super::{
+    Engine,
+    in_flight::InFlight,
+    job_times::{Budget, Usual},
+};
+use recording_host_http::Priority;
 
 /// With how many a run begins.
 const START: f64 = 16.0;
@@ -22,6 +29,10 @@ const REST: f64 = 3.0;
 const LEAST_REST: u64 = 60_000;
 /// How long none has ended when it grows nevertheless: those under way wait for something else (ms).
 const STALLED: u64 = 60_000;
+
+/// How long a request waits for the rate limit while there are requests to spare, and when they are scarce.
+const TO_SPARE: Duration = Duration::from_millis(400);
+const SCARCE: Duration = Duration::from_secs(3);
 
 /// How many fetches are under way at once.
 #[derive(Debug)]
@@ -122,6 +133,32 @@ impl FetchConcurrency {
         let rest = usual.map_or(0.0, |usual| usual.time * REST) as u64;
         self.rest = now + rest.max(LEAST_REST);
         self.base = None;
+    }
+}
+
+impl Engine {
+    /// How short requests are.
+    pub(super) fn budget(&self) -> Budget {
+        match self.http.delay(Priority::Ahead) {
+            delay if delay < TO_SPARE => Budget::ToSpare,
+            delay if delay < SCARCE => Budget::Used,
+            _ => Budget::Scarce,
+        }
+    }
+
+    /// Has the number of fetches follow what they take and what the vendor allows.
+    pub(super) fn adjust_fetches(&self, in_flight: &mut InFlight, now: u64) {
+        let limit = in_flight.fetches.limit();
+        let wanted = in_flight.discovery.is_wanted() && in_flight.splits.begun() >= limit;
+        let waits = wanted || in_flight.splits.is_full(now, limit);
+        let demand = Demand {
+            ended: in_flight.job_times.take_ended(),
+            usual: in_flight.job_times.usual(),
+            waits,
+            limited: waits && self.http.delay(Priority::Poll) >= SCARCE,
+            refusals: self.http.refused_to_begin(),
+        };
+        in_flight.fetches.adjust(demand, self.clock.elapsed());
     }
 }
 

@@ -1,10 +1,13 @@
 //! Files what is complete: segments, their rows and receipts, in each sink.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{Engine, FILE_AFTER, ROWS, RunError, backlog::losses, in_flight::InFlight, ms};
+use super::{Engine, FILE_AFTER, ROWS, RunError, in_flight::InFlight, ms};
 use crate::receipt::{self, CommitError};
-use recording_host_model::{Event, Segment};
+use recording_host_model::{CompletedConversation, Event, Segment};
 
 /// How long after a run's start small segments are filed first (ms): whoever loses the machine then has
 /// something that is proven.
@@ -66,7 +69,7 @@ pub(super) struct Filed {
 
 impl Engine {
     /// Completes and files conversations.
-    pub(super) async fn keep_up(
+    pub(super) async fn complete_and_file(
         &self,
         upkeep: &mut Upkeep,
         in_flight: &mut InFlight,
@@ -103,7 +106,7 @@ impl Engine {
 
     /// Has the queue tell whoever asks for its status until when requests pause.
     async fn note_pause(&self, upkeep: &mut Upkeep) -> Result<(), RunError> {
-        let paused = self.answers.paused();
+        let paused = self.http.paused();
         let until = paused.map_or(0, |left| (self.clock.now() + ms(left)) / 1000);
         // The end of a pause is the same at each look, give or take what rounding does.
         if until.abs_diff(upkeep.paused) > 1 {
@@ -229,6 +232,21 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The recordings of a segment's conversations that are unavailable, by code, but for those of `known`
+/// conversations; nothing of one that takes the place of others, which have named it before.
+fn losses(segment: &Segment, known: &BTreeSet<String>) -> BTreeMap<String, usize> {
+    let mut losses = BTreeMap::new();
+    if segment.is_whole() {
+        let new = |completed: &&CompletedConversation| !known.contains(&completed.id);
+        for completed in segment.conversations.iter().filter(new) {
+            for (code, _) in completed.outcome.losses() {
+                *losses.entry(code).or_default() += 1;
+            }
+        }
+    }
+    losses
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Pipeline {
     ) -> (SourceSession, Downloads) {
         let session = SourceSession {
             source: connected.source,
-            answers: Arc::new(connected.http.with_patience(patience)),
+            http: Arc::new(connected.http.with_patience(patience)),
             clock: self.clock,
             events: self.events.clone(),
             patience,

@@ -1,16 +1,17 @@
 //! Writes down what became of artifacts, many at once, while downloads go on.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::{Engine, RunError, event_of, in_flight::InFlight, tasks::Tasks};
+use super::{Engine, RunError, in_flight::InFlight, tasks::Tasks};
 use crate::{privacy::Intake, transfer::SinkBinding};
-use recording_host_model::{ArtifactResult, Event, Events};
+use recording_host_model::{ArtifactResult, Event, Events, StoredArtifact};
 use recording_host_state::{Queue, QueueError};
 
 /// Results that are written down at once, at least as long as downloads are under way, and at most.
-const BATCH: (usize, usize) = (32, 1024);
+const LEAST: usize = 32;
+const MOST: usize = 1024;
 
 /// The results of artifacts of which the queue does not know yet.
 #[derive(Default)]
@@ -29,17 +30,17 @@ impl Results {
 
     /// Returns true if so many wait that nothing more should be begun.
     pub(super) fn is_full(&self) -> bool {
-        self.came.len() >= BATCH.1
+        self.came.len() >= MOST
     }
 }
 
 impl Engine {
     /// Begins to write results down, if there are enough of them and no others are being written down.
-    pub(super) fn settle_some(&self, results: &mut Results, tasks: &mut Tasks) {
+    pub(super) fn write_some_results(&self, results: &mut Results, tasks: &mut Tasks) {
         let waiting = results.came.len();
-        let enough = waiting >= BATCH.0 || tasks.transfers.is_empty();
+        let enough = waiting >= LEAST || tasks.transfers.is_empty();
         if waiting > 0 && enough && tasks.writing.is_empty() {
-            let batch = results.came.drain(..waiting.min(BATCH.1)).collect();
+            let batch = results.came.drain(..waiting.min(MOST)).collect();
             let writer = self.result_writer();
             tasks
                 .writing
@@ -141,5 +142,32 @@ impl ResultWriter {
             }
         }
         Ok(())
+    }
+}
+
+/// The event for an artifact's result; none for one that waits for sinks that are away.
+fn event_of(result: &ArtifactResult) -> Option<Event> {
+    let lost = |code: &str| {
+        let code = code.to_owned();
+        Some(Event::ArtifactLost { code })
+    };
+    match &result.result {
+        Err((code, _)) => lost(code),
+        Ok(contents) => match &contents.lost {
+            Some(missing) if contents.lost_in.is_empty() => lost(&missing.code),
+            _ if result.took.is_empty() => None,
+            _ => {
+                let mut stored: BTreeMap<String, StoredArtifact> = BTreeMap::new();
+                for sink in &result.took {
+                    stored.entry(sink.clone()).or_default();
+                }
+                for (sink, object) in &contents.objects {
+                    let stored = stored.entry(sink.clone()).or_default();
+                    stored.objects += 1;
+                    stored.bytes += object.size;
+                }
+                Some(Event::ArtifactStored { stored })
+            }
+        },
     }
 }

@@ -258,7 +258,7 @@ impl Pipeline {
             Err(RunError::Stopped) if run.following => (Repaired::default(), None),
             Err(error) => (Repaired::default(), Some(error)),
         };
-        let calls = run.answers.calls();
+        let calls = run.http.calls();
         let seconds = began.elapsed().as_secs_f64();
         let mut report = match (Summary::of(&run.queue, calls, seconds).await, ended_early) {
             (Ok(summary), None) => RunReport::new(summary, run.queue.clone()),
@@ -398,7 +398,7 @@ impl Pipeline {
             interval: self.source.interval.clone(),
             source: connected.source,
             fetch_size: connected.fetch_size,
-            answers: Arc::new(connected.http),
+            http: Arc::new(connected.http),
             transfer: Arc::new(transfer),
             bindings: self.bindings.into_iter().map(Arc::new).collect(),
             absent,

@@ -97,7 +97,7 @@ fn run(
         },
         source: Arc::new(Source::new(Arc::clone(&world))),
         fetch_size: 7,
-        answers: Arc::new(SourceHttp::over(
+        http: Arc::new(SourceHttp::over(
             vendor,
             allow,
             Arc::new(Authenticator::OAuth(oauth)),

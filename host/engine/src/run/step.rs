@@ -60,10 +60,10 @@ impl Engine {
         priority: Priority,
         todo: NextInput,
     ) {
-        let (source, answers) = (Arc::clone(&self.source), Arc::clone(&self.answers));
+        let (source, http) = (Arc::clone(&self.source), Arc::clone(&self.http));
         let clock = self.clock;
         let span = self.spans.of(&split.id, &split.kind);
-        let step = async move { advance(&*source, &*answers, clock, split, priority, todo).await };
+        let step = async move { advance(&*source, &*http, clock, split, priority, todo).await };
         steps.spawn(step.instrument(span));
     }
 
@@ -289,7 +289,7 @@ impl Engine {
 /// Steps a split until there is something to write down.
 async fn advance(
     source: &dyn SourceRuntime,
-    answers: &dyn HttpGateway,
+    http: &dyn HttpGateway,
     clock: Clock,
     mut split: Split,
     priority: Priority,
@@ -302,7 +302,7 @@ async fn advance(
             NextInput::SplitInput(event) => event,
             NextInput::Request(request) => {
                 requests += 1;
-                let answer = answers.send(&split.kind, priority, &request).await;
+                let answer = http.send(&split.kind, priority, &request).await;
                 if let Err(RequestError::Refused(reason)) = &answer {
                     refused = Some(reason.clone());
                 }

@@ -8,11 +8,8 @@ use tokio::{
 };
 
 use super::{
-    RunError, TICK,
-    backfill::BackfillDone,
-    deliver::{ProbeDone, TransferDone},
-    results::WrittenResults,
-    step::StepDone,
+    RunError, TICK, backfill::BackfillDone, deliver::TransferDone, results::WrittenResults,
+    sink_outage::ProbeDone, step::StepDone,
 };
 use recording_host_model::clock::Clock;
 

@@ -408,7 +408,7 @@ fn export(times: Times, conversations: u64) -> Pace {
         engine.source = Arc::new(Source);
         engine.fetch_size = BATCH;
         engine.concurrency = Concurrency::default();
-        engine.answers = Arc::new(SourceHttp::over(transport, allow, login, limiter, clock, 1));
+        engine.http = Arc::new(SourceHttp::over(transport, allow, login, limiter, clock, 1));
         let (_running, stop) = watch::channel(false);
         engine.run(stop).await.unwrap();
         let seen = vendor.seen.lock().unwrap();
