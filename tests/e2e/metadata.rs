@@ -259,13 +259,7 @@ impl Sink for Interrupted {
 
     async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
         if key.starts_with("receipts/") && !self.takes_receipts.load(Ordering::Relaxed) {
-            return Err(SinkError {
-                sink: "lake".to_owned(),
-                key: key.to_owned(),
-                reason: "interrupted".to_owned(),
-                retryable: true,
-                different: None,
-            });
+            return Err(SinkError::new("lake", key, "interrupted").with_retryable(true));
         }
         self.folder.put(key, info, body).await
     }

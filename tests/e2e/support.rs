@@ -405,13 +405,7 @@ impl Guarded {
 
 /// The error of a guard that lets nothing pass.
 pub(crate) fn out_of_order(retryable: bool) -> SinkError {
-    SinkError {
-        sink: "guarded".into(),
-        key: String::new(),
-        reason: "unavailable".into(),
-        retryable,
-        different: None,
-    }
+    SinkError::new("guarded", "", "unavailable").with_retryable(retryable)
 }
 
 impl std::fmt::Debug for Guarded {

@@ -258,26 +258,26 @@ impl SinkConfig {
                 format!("{at}.{was}: this key is called `{now}` now; the former name still works")
             })
             .collect();
+        if named.as_ref().is_some_and(|named| !named.is_string()) {
+            return Err(key(format!("{at}.type"), "must be a text, such as s3"));
+        }
+        let rest = Value::Object(table);
+        let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
         if common.encrypt.is_some() {
             let wrong = |name: &str, reason: &str| Err(key(format!("{at}.{name}"), reason));
-            if named.as_ref().is_some_and(|name| name == "stdout") {
+            if keys.prints() {
                 return wrong(
                     "encrypt",
                     "`stdout` prints rows as they are; use another sink",
                 );
             }
-            if table.get("overwrite").is_some_and(|given| given == "never") {
+            if keys.keeps_different() {
                 return wrong(
                     "overwrite",
                     "`never` does not go with `encrypt`: what is put again after an interruption has other bytes",
                 );
             }
         }
-        if named.as_ref().is_some_and(|named| !named.is_string()) {
-            return Err(key(format!("{at}.type"), "must be a text, such as s3"));
-        }
-        let rest = Value::Object(table);
-        let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
         keys.check_place(&at)?;
         if let Some(bucket) = keys.bucket() {
             name::plain_name(&at, keys.place_key(), bucket)?;

@@ -214,10 +214,7 @@ pub(super) fn check_options(
             let at = format!("sources.{name}.{path}");
             Err(key(at.trim_end_matches('.'), message))
         }
-        Err(error) => Err(key(
-            format!("sources.{name}"),
-            recording_host_engine::run::source_error(&error),
-        )),
+        Err(error) => Err(key(format!("sources.{name}"), error)),
     }
 }
 

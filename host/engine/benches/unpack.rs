@@ -105,13 +105,9 @@ impl Sink for Nowhere {
                     });
                 }
                 Err(error) => {
-                    return Err(SinkError {
-                        sink: "nowhere".to_owned(),
-                        key: key.to_owned(),
-                        reason: error.to_string(),
-                        retryable: true,
-                        different: None,
-                    });
+                    return Err(
+                        SinkError::new("nowhere", key, error.to_string()).with_retryable(true)
+                    );
                 }
             }
         }

@@ -29,15 +29,9 @@ pub(crate) async fn read(sink: &str, store: &dyn Store) -> Result<Option<String>
     let Some(bytes) = store.read(KEY).await? else {
         return Ok(None);
     };
-    let marker: Marker = serde_json::from_slice(&bytes).map_err(|error| SinkError {
-        sink: sink.to_owned(),
-        key: KEY.to_owned(),
-        reason: format!(
+    let marker: Marker = serde_json::from_slice(&bytes).map_err(|error| SinkError::new(sink, KEY, format!(
             "the archive's marker cannot be read ({error}); restore it from a backup, or remove it and run with `--refill {sink}`"
-        ),
-        retryable: false,
-        different: None,
-    })?;
+        )))?;
     Ok(Some(marker.archive))
 }
 
@@ -56,13 +50,8 @@ pub(crate) async fn write(
         archive: uuid(),
         about: "The id of this archive of recordings. Do not remove it: without it, no export takes this for its archive.".to_owned(),
     };
-    let text = serde_json::to_vec_pretty(&marker).map_err(|error| SinkError {
-        sink: name.to_owned(),
-        key: KEY.to_owned(),
-        reason: error.to_string(),
-        retryable: false,
-        different: None,
-    })?;
+    let text = serde_json::to_vec_pretty(&marker)
+        .map_err(|error| SinkError::new(name, KEY, error.to_string()))?;
     let info = PutOptions {
         content_type: "application/json".to_owned(),
         size: None,
@@ -74,14 +63,12 @@ pub(crate) async fn write(
     match (read(name, store).await?, put) {
         (Some(id), _) => Ok(id),
         (None, Err(error)) => Err(error),
-        (None, Ok(_)) => Err(SinkError {
-            sink: name.to_owned(),
-            key: KEY.to_owned(),
-            reason: "it was written and cannot be found; see whether something else removes it"
-                .to_owned(),
-            retryable: true,
-            different: None,
-        }),
+        (None, Ok(_)) => Err(SinkError::new(
+            name,
+            KEY,
+            "it was written and cannot be found; see whether something else removes it",
+        )
+        .with_retryable(true)),
     }
 }
 

@@ -252,12 +252,12 @@ async fn prepare(
         }
         writer.finish(header)
     });
-    let failed = |reason: String| SinkError {
-        sink: binding.name.clone(),
-        key: receipt_key(&name),
-        reason: format!("the receipt cannot be written: {reason}"),
-        retryable: false,
-        different: None,
+    let failed = |reason: String| {
+        SinkError::new(
+            &binding.name,
+            &receipt_key(&name),
+            format!("the receipt cannot be written: {reason}"),
+        )
     };
     let written = written.await.map_err(|error| failed(error.to_string()))?;
     written.map_err(|error| failed(error.to_string()))

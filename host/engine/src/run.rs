@@ -68,7 +68,6 @@ use recording_host_model::{
 use recording_host_state::{Queue, WorkQueue};
 use results::Results;
 use sink_health::SinkHealth;
-pub use step::source_error;
 pub(crate) use step::{is_silent, stuck};
 use tasks::{Happened, Tasks};
 
@@ -142,10 +141,7 @@ impl Engine {
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
-            if let Some(jump) = jumps.since_last(self.clock) {
-                in_flight.shift(jump);
-                self.events.warn(&jumped(jump));
-            }
+            self.note_jump(&mut jumps, &mut in_flight);
             let ending = self.ending(&mut told);
             self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
@@ -201,6 +197,19 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Shifts what is due by a time of day, if that has jumped.
+    fn note_jump(&self, jumps: &mut Jumps, in_flight: &mut InFlight) {
+        let Some(jump) = jumps.since_last(self.clock) else {
+            return;
+        };
+        in_flight.shift(jump);
+        let direction = if jump < 0 { "back" } else { "ahead" };
+        let seconds = jump.unsigned_abs() / 1000;
+        self.warn(&format!(
+            "the time of day jumped {direction} by {seconds} s: the machine's clock was set, or the machine slept"
+        ));
     }
 
     /// How long the loop may sleep until then.
@@ -355,13 +364,4 @@ fn ms(time: Duration) -> u64 {
 /// How long to wait before attempt number `failures + 1` (ms).
 fn pause(failures: u32) -> u64 {
     (1000_u64 << failures.min(10)).min(LONGEST_PAUSE)
-}
-
-/// The warning about a jump of the time of day (ms).
-fn jumped(jump: i64) -> String {
-    let direction = if jump < 0 { "back" } else { "ahead" };
-    format!(
-        "the time of day jumped {direction} by {} s: the machine's clock was set, or the machine slept",
-        jump.unsigned_abs() / 1000
-    )
 }

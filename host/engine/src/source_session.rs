@@ -12,7 +12,7 @@ use std::{
 use crate::run::{
     RunError, is_silent,
     ports::{HttpGateway, SourceRuntime},
-    source_error, stuck,
+    stuck,
 };
 use recording_host_http::{Halt, Patience, Priority};
 use recording_host_model::{
@@ -44,7 +44,7 @@ impl SourceSession {
     /// Where the work for a purpose begins.
     pub(crate) async fn start(&self, purpose: Purpose) -> Result<Started, RunError> {
         let started = self.source.start(purpose, self.clock.now()).await?;
-        started.map_err(failed)
+        started.map_err(RunError::from)
     }
 
     /// Steps splits, and those that come of them, to their end; `take` gets each step.
@@ -83,7 +83,7 @@ impl SourceSession {
                     event = SplitInput::Resume;
                     continue;
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(error.into()),
             };
             tried = 0;
             note(&self.events, &split.kind, &mut step.notes);
@@ -137,13 +137,5 @@ pub(crate) fn note(events: &Events, kind: &str, notes: &mut Vec<Note>) {
             level,
             text,
         });
-    }
-}
-
-fn failed(error: SourceError) -> RunError {
-    match error {
-        SourceError::Options(error) => RunError::Options(error),
-        error @ SourceError::Transient(_) => RunError::Unavailable(source_error(&error)),
-        error => RunError::Source(source_error(&error)),
     }
 }

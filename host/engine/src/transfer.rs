@@ -3,8 +3,8 @@
 //! One download feeds all sinks. Nothing is held in memory but a few frames
 //! and, for each sink, the part that is being collected.
 
+mod announced;
 mod aside;
-mod claim;
 mod error;
 mod file_keys;
 #[doc(hidden)]
@@ -28,8 +28,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, info_span};
 
-pub use claim::Unfit;
-use claim::{Claim, HEAD};
+pub use announced::Unfit;
+use announced::{AnnouncedContent, HEAD};
 pub use error::TransferError;
 use error::{AttemptError, host};
 pub(crate) use file_keys::file_keys;
@@ -88,13 +88,11 @@ impl DeliveryReport {
                 }
                 (Ok(_), None) => self.failed.push((
                     binding.name.clone(),
-                    SinkError {
-                        sink: binding.name.clone(),
-                        key: target.key(&binding.layout),
-                        reason: "it stopped reading and called it a success".to_owned(),
-                        retryable: false,
-                        different: None,
-                    },
+                    SinkError::new(
+                        &binding.name,
+                        &target.key(&binding.layout),
+                        "it stopped reading and called it a success",
+                    ),
                 )),
             }
         }
@@ -214,18 +212,18 @@ impl Transfer {
             content_type,
             ..ObjectTarget::of(key, &known)
         };
-        let claim = Claim::of(artifact, known.record.as_ref());
+        let announced = AnnouncedContent::of(artifact, known.record.as_ref());
         let told = artifact.content_type.as_deref();
         if let Some(kind) = told.filter(|kind| transcode::wanted(&wanting, kind)) {
             let target = target(kind.to_owned());
             return self
-                .transcoded(artifact, &claim, &wanting, &target, None)
+                .transcoded(artifact, &announced, &wanting, &target, None)
                 .await;
         }
         let mut download = self.downloads.begin(artifact).await?;
         let next = download.first(HEAD).await?;
         let first = next.as_deref().unwrap_or_default();
-        claim.check(first, first.len() < HEAD)?;
+        announced.check(first, first.len() < HEAD)?;
         let told = [artifact.content_type.clone(), download.content_type()];
         let content_type = media_type::decide(told, first);
         if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
@@ -238,7 +236,7 @@ impl Transfer {
             // The source did not know what it is.
             let begun = Some(Begun { download, next });
             return self
-                .transcoded(artifact, &claim, &wanting, &target, begun)
+                .transcoded(artifact, &announced, &wanting, &target, begun)
                 .await;
         }
         self.streamed(artifact, &wanting, &target, Begun { download, next })

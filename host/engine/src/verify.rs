@@ -417,13 +417,7 @@ async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Objec
 }
 
 fn broken(key: &str) -> SinkError {
-    SinkError {
-        sink: "verify".to_owned(),
-        key: key.to_owned(),
-        reason: "reading it broke off; verify again".to_owned(),
-        retryable: true,
-        different: None,
-    }
+    SinkError::new("verify", key, "reading it broke off; verify again").with_retryable(true)
 }
 
 async fn whole(store: &dyn Store, key: &str) -> Result<Option<Bytes>, SinkError> {

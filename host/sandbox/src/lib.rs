@@ -9,15 +9,13 @@ mod limits;
 
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, Store, UpdateDeadline, component::Component};
+use wasmtime::{Config, Engine, Store, component::Component};
 
 pub use builtin::BUILTIN;
 #[cfg(feature = "opus-decoder")]
 pub use builtin::OPUS_DECODER;
 pub use cache::CompilationCache;
-pub use limits::{LONGEST_CALL, Limited, Limits};
-
-use limits::ProcessorTime;
+pub use limits::{LONGEST_CALL, Limited, Limits, begin_call};
 
 /// The spacing of the ticks at which a call may be interrupted.
 const TICK: Duration = Duration::from_millis(20);
@@ -85,16 +83,4 @@ impl Sandbox {
         store.set_hostcall_fuel(result);
         store
     }
-}
-
-/// Gives the next call of an instance in `store` its time: [`LONGEST_CALL`] of the processor.
-pub fn begin_call<T: 'static>(store: &mut Store<T>) {
-    let used = ProcessorTime::start();
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
-        Ok(match used.elapsed() < LONGEST_CALL {
-            true => UpdateDeadline::Continue(1),
-            false => UpdateDeadline::Interrupt,
-        })
-    });
 }

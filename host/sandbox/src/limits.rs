@@ -1,11 +1,11 @@
 //! The memory and the time that one call of a component may take.
 //!
-//! The memory is that of all memories, tables and instances together: a component of a few kilobytes can have a hundred memories and tables of any size, each of which alone
-//! would be within a bound.
+//! The memory is that of all memories, tables and instances together: a component of a few kilobytes can
+//! have a hundred memories and tables of any size, each of which alone would be within a bound.
 
 use std::time::Duration;
 
-use wasmtime::{Error, ResourceLimiter, Result};
+use wasmtime::{Error, ResourceLimiter, Result, Store, UpdateDeadline};
 
 /// How long one call may use the processor.
 pub const LONGEST_CALL: Duration = Duration::from_secs(5);
@@ -109,6 +109,18 @@ fn used() -> Duration {
 fn used() -> Duration {
     static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     FIRST.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// Gives the next call of an instance in `store` its time: [`LONGEST_CALL`] of the processor.
+pub fn begin_call<T: 'static>(store: &mut Store<T>) {
+    let used = ProcessorTime::start();
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        Ok(match used.elapsed() < LONGEST_CALL {
+            true => UpdateDeadline::Continue(1),
+            false => UpdateDeadline::Interrupt,
+        })
+    });
 }
 
 #[cfg(test)]

@@ -68,13 +68,7 @@ impl Sink for Encrypted {
         let sealing = spawn_blocking(move || seal(&recipients, body, feed));
         let (sealed, stored) = tokio::join!(sealing, self.below.put(&key, info, encrypted));
         let stored = stored?;
-        let failed = |reason: String| SinkError {
-            sink: self.name().to_owned(),
-            key: key.clone(),
-            reason,
-            retryable: false,
-            different: None,
-        };
+        let failed = |reason: String| SinkError::new(self.name(), &key, reason);
         let sealed = sealed.map_err(|error| failed(error.to_string()))?;
         let (plain, size, sha256) =
             sealed.map_err(|error| failed(format!("the sink took it without its end: {error}")))?;

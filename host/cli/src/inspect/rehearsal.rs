@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use recording_host_config::wrong_option;
-use recording_host_engine::run::source_error;
 use recording_host_http::AllowedOrigins;
 use recording_host_model::{
     Artifact, Conversation, ConversationRef, Fetch, Find, Next, Purpose, Reported, ReportedOutcome,
@@ -195,7 +194,7 @@ impl<'a> Rehearsal<'a> {
         let started = self.component.start(&self.options, purpose, self.now)?;
         let started = started.map_err(|error| match error {
             SourceError::Options(error) => anyhow!(wrong_option(&error)),
-            error => anyhow!(source_error(&error)),
+            error => anyhow!(error.to_string()),
         })?;
         let allow = AllowedOrigins::new(&started.origins, None, true);
         Ok((started, allow))
@@ -248,7 +247,7 @@ impl<'a> Rehearsal<'a> {
         match self.component.step(&self.options, state, input, self.now) {
             Ok(Ok(step)) => return Some(step),
             Ok(Err(error)) => {
-                println!("    error: {}", show::line(&source_error(&error)));
+                println!("    error: {}", show::line(&error.to_string()));
                 self.errors += 1;
             }
             Err(failure) => self.broken.push(failure.to_string()),

@@ -220,6 +220,10 @@ impl SinkKeys for Keys {
         self.settings(secrets).map(|_| ())
     }
 
+    fn keeps_different(&self) -> bool {
+        self.overwrite == Overwrite::Never
+    }
+
     async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
         let opened = azure_blob::open(self.settings(secrets)?);
         Ok(Arc::new(

@@ -71,6 +71,10 @@ impl SinkKeys for Keys {
         check_folder(&self.path).map_err(|reason| secrets.error("path", reason))
     }
 
+    fn keeps_different(&self) -> bool {
+        self.overwrite == Overwrite::Never
+    }
+
     async fn open(&self, _: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
         let options = FilesystemOptions {
             mode: self.mode.map(|mode| mode.0),

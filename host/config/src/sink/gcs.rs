@@ -174,6 +174,10 @@ impl SinkKeys for Keys {
         self.settings(secrets).map(drop)
     }
 
+    fn keeps_different(&self) -> bool {
+        self.overwrite == Overwrite::Never
+    }
+
     async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
         let opened = gcs::open(self.settings(secrets)?);
         Ok(Arc::new(

@@ -1,6 +1,6 @@
-//! The types of sinks that a configuration can name. A new one is a module of its own, which says what
-//! is particular to it by [`SinkKeys`], and one line in [`TYPES`]: reading, the schema, `generate`,
-//! validation and what a message suggests come from there.
+//! The types of sinks that a configuration can name. Each has a module of its own, which says what is
+//! particular to it by [`SinkKeys`], and a line in [`TYPES`]: reading, the schema, `generate`, validation
+//! and what a message suggests come from there. CONTRIBUTING.md says how to add one.
 
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
 
     /// Returns true if it writes to standard output.
     fn prints(&self) -> bool {
+        false
+    }
+
+    /// Returns true if it never replaces a different object, also not one of this program's own.
+    fn keeps_different(&self) -> bool {
         false
     }
 
@@ -122,7 +127,7 @@ macro_rules! sink {
 }
 
 /// All types, in the order in which they are listed.
-const TYPES: [SinkType; 6] = [
+const TYPES: &[SinkType] = &[
     sink!("s3", super::s3::Keys, "s3"),
     sink!("filesystem", super::filesystem::Keys),
     sink!("gcs", super::gcs::Keys, "sink-gcs"),
@@ -163,7 +168,7 @@ pub(super) fn read(
 
 /// The names of all types, in the form of a sentence.
 fn known() -> String {
-    let names = TYPES.map(|one| one.name);
+    let names: Vec<&str> = TYPES.iter().map(|one| one.name).collect();
     let (last, others) = names.split_last().unwrap_or((&"", &[]));
     format!("{} or {last}", others.join(", "))
 }

@@ -336,6 +336,10 @@ impl SinkKeys for Keys {
         self.settings(secrets).map(|_| ())
     }
 
+    fn keeps_different(&self) -> bool {
+        self.overwrite == Overwrite::Never
+    }
+
     async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
         Ok(Arc::new(S3::new(self.settings(secrets)?).await))
     }

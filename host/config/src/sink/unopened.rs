@@ -8,14 +8,11 @@ pub(super) struct Unopened;
 
 impl Unopened {
     fn refuse<T>(&self) -> Result<T, SinkError> {
-        Err(SinkError {
-            sink: self.name().to_owned(),
-            key: String::new(),
-            reason: "the configuration was read without the secrets of its sinks; load it with all of them"
-                .to_owned(),
-            retryable: false,
-            different: None,
-        })
+        Err(SinkError::new(
+            self.name(),
+            "",
+            "the configuration was read without the secrets of its sinks; load it with all of them",
+        ))
     }
 }
 

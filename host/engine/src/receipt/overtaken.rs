@@ -100,13 +100,11 @@ async fn proven(
 }
 
 fn refusal(binding: &SinkBinding, key: String, what: &str) -> SinkError {
-    SinkError {
-        sink: binding.name.clone(),
-        key,
-        reason: format!(
+    SinkError::new(
+        &binding.name,
+        &key,
+        format!(
             "another run has put this receipt: {what}. Either `data_dir` is an older copy, or another program exports the same to this sink with a `data_dir` of its own. Nothing is replaced. Stop the other program, or move the queue out of `data_dir`: a run without a queue takes over what the receipts prove"
         ),
-        retryable: false,
-        different: None,
-    }
+    )
 }

@@ -29,13 +29,7 @@ pub(super) async fn put(
         plaintext: false,
     };
     let (written, stored) = tokio::join!(writing, binding.sink.put(&key, info, body));
-    let failed = |reason: String| SinkError {
-        sink: binding.name.clone(),
-        key: key.clone(),
-        reason,
-        retryable: false,
-        different: None,
-    };
+    let failed = |reason: String| SinkError::new(&binding.name, &key, reason);
     match written {
         Ok(Ok((size, sha256))) => {
             let mut digest = ObjectDigest::of(key, size, sha256, stored?);

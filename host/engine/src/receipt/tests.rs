@@ -444,13 +444,7 @@ impl Store for Unreadable {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
-        Err(SinkError {
-            sink: "lake".to_owned(),
-            key: key.to_owned(),
-            reason: "access denied".to_owned(),
-            retryable: false,
-            different: None,
-        })
+        Err(SinkError::new("lake", &key, "access denied"))
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {

@@ -1,9 +1,7 @@
 //! Begins the work: searches for conversations, and fetches of what was found.
 
-use super::{
-    Engine, Interval, RunError, in_flight::InFlight, ms, pause, source_error, splits::FIND,
-};
-use recording_host_model::{Event, Fetch, Find, Purpose, SourceError, Started, TimeRange};
+use super::{Engine, Interval, RunError, in_flight::InFlight, ms, pause, splits::FIND};
+use recording_host_model::{Event, Fetch, Find, Purpose, Started, TimeRange};
 use recording_host_state::Searched;
 
 /// How many conversations may wait for a sink that is unavailable.
@@ -304,10 +302,7 @@ impl Engine {
         self.source
             .start(purpose, self.clock.now())
             .await?
-            .map_err(|error| match error {
-                SourceError::Options(error) => RunError::Options(error),
-                error => RunError::Source(source_error(&error)),
-            })
+            .map_err(RunError::from)
     }
 }
 

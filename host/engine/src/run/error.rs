@@ -1,7 +1,7 @@
 //! Why a run ends early.
 
 use recording_host_http::Halt;
-use recording_host_model::{Error, ErrorKind, OptionError};
+use recording_host_model::{Error, ErrorKind, OptionError, SourceError};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
 use recording_host_state::QueueError;
@@ -42,6 +42,16 @@ pub(crate) enum RunError {
     /// A ceiling of the configuration is reached.
     #[error("{0}")]
     Budget(Halt),
+}
+
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Options(error) => RunError::Options(error),
+            SourceError::Transient(_) => RunError::Unavailable(error.to_string()),
+            error => RunError::Source(error.to_string()),
+        }
+    }
 }
 
 impl From<Halt> for RunError {

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Concurrency, Engine, Interval, RunError, RunReport, SourceConfig, Summary, context::context,
-    ports::Sandboxed, source_error, spans::WorkSpans,
+    ports::Sandboxed, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
@@ -26,9 +26,7 @@ use crate::{
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
 use recording_host_http::{ClientError, Downloads, Limiters, SourceHttp, Throttle};
-use recording_host_model::{
-    Error, Events, OriginRole, Purpose, SourceError, Subscriber, clock::Clock,
-};
+use recording_host_model::{Error, Events, OriginRole, Purpose, Subscriber, clock::Clock};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
 use recording_host_state::Queue;
@@ -315,10 +313,7 @@ impl Pipeline {
         let started = self
             .component
             .start(&options, &Purpose::Check, self.clock.now())?
-            .map_err(|error| match error {
-                SourceError::Options(error) => RunError::Options(error),
-                error => RunError::Source(source_error(&error)),
-            })?;
+            .map_err(RunError::from)?;
         let allow = self.source.allowed_origins(&started.origins);
         let login = self
             .login(descriptor.auth, &started.origins, &allow)

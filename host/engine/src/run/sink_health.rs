@@ -264,13 +264,7 @@ mod tests {
     use super::*;
 
     fn error(retryable: bool) -> SinkError {
-        SinkError {
-            sink: "lake".into(),
-            key: "key".into(),
-            reason: "unavailable".into(),
-            retryable,
-            different: None,
-        }
+        SinkError::new("lake", "key", "unavailable").with_retryable(retryable)
     }
 
     #[test]

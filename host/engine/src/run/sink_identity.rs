@@ -364,11 +364,5 @@ fn refusal(binding: &SinkBinding, before: Option<&KnownSink>, marker: Option<Str
             "this is not the archive that the export was filed in: it is `{there}`; correct the sink's configuration, or fill it with `run --refill {name}`"
         ),
     };
-    SinkError {
-        sink: name.clone(),
-        key: marker::KEY.to_owned(),
-        reason,
-        retryable: false,
-        different: None,
-    }
+    SinkError::new(name, marker::KEY, reason)
 }

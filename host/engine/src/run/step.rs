@@ -192,7 +192,7 @@ impl Engine {
         error: SourceError,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let text = source_error(&error);
+        let text = error.to_string();
         in_flight.splits.answered(&split.id);
         match error {
             SourceError::Transient(_) => {
@@ -364,24 +364,6 @@ pub(crate) fn stuck(next: &Next, steps: u32, now: u64) -> Option<String> {
             "the component took {steps} steps one after another and reported nothing"
         )),
         _ => None,
-    }
-}
-
-/// A source's error in words.
-pub fn source_error(error: &SourceError) -> String {
-    match error {
-        SourceError::Options(error) => format!("option {}: {}", error.path, error.message),
-        SourceError::Auth(text) => format!("the log-in failed: {text}"),
-        SourceError::Forbidden(permission) => {
-            format!(
-                "a permission is missing: {permission}; grant it to the client that the source's `auth` names"
-            )
-        }
-        SourceError::Gone(text) => format!("gone: {text}"),
-        SourceError::Transient(text) | SourceError::Permanent(text) => text.clone(),
-        SourceError::IncompatibleState(version) => format!(
-            "the queue was written by another version of the component (state {version}); finish with that one, or start over with an empty data_dir"
-        ),
     }
 }
 

@@ -5,10 +5,10 @@
 //! `aside/` in each sink that takes media.
 
 use super::{
-    AttemptError, Claim, DeliveryReport, MediaLength, Name, ObjectTarget, SinkBinding, Transfer,
-    TransferError, claim::HEAD, host, unpack::Spooled,
+    AnnouncedContent, AttemptError, DeliveryReport, MediaLength, Name, ObjectTarget, SinkBinding,
+    Transfer, TransferError, announced::HEAD, host, unpack::Spooled,
 };
-use crate::transfer::claim::Unfit;
+use crate::transfer::announced::Unfit;
 use recording_host_model::{Artifact, ArtifactKey, KeyContext, MissingRecording};
 
 /// Checks that all of a file came, `total` bytes, if only the file itself says where it ends.
@@ -25,8 +25,8 @@ pub(super) fn complete(length: &MediaLength, total: u64) -> Result<(), Unfit> {
 
 impl Spooled {
     /// Compares what came with what it claims to be.
-    pub(super) fn examine(&self, claim: &Claim) -> Result<(), Unfit> {
-        claim.check(&self.first, self.first.len() < HEAD)?;
+    pub(super) fn examine(&self, announced: &AnnouncedContent) -> Result<(), Unfit> {
+        announced.check(&self.first, self.first.len() < HEAD)?;
         match self.ends_with_connection {
             true => complete(&self.told, self.size),
             false => Ok(()),
@@ -66,7 +66,7 @@ impl Transfer {
             return Ok(Some(DeliveryReport::default()));
         }
         let spooled = self.spooled(artifact, None).await?;
-        let Err(unfit) = spooled.examine(&Claim::of(artifact, record)) else {
+        let Err(unfit) = spooled.examine(&AnnouncedContent::of(artifact, record)) else {
             return Ok(None);
         };
         let mut delivery = DeliveryReport::default();

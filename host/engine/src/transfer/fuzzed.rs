@@ -3,7 +3,7 @@
 use recording_host_model::{Artifact, ArtifactKey, Container, Download};
 
 use super::{
-    claim::{Claim, HEAD, is_wrong, listed},
+    announced::{AnnouncedContent, HEAD, is_wrong, listed},
     media_length::MediaLength,
     media_type::decide,
 };
@@ -36,7 +36,7 @@ pub fn read(announced: Option<&str>, file: &[u8], piece: usize) -> Told {
         size: None,
         sha256: None,
     };
-    let unfit = Claim::of(&artifact, None).check(first, first.len() == file.len());
+    let unfit = AnnouncedContent::of(&artifact, None).check(first, first.len() == file.len());
     let mut length = MediaLength::of(first);
     for data in file.chunks(piece.max(1)) {
         length.feed(data);

@@ -4,7 +4,7 @@
 //! shows it. The length is followed while the file passes, and nothing of the file is kept. A file that
 //! states nothing, or makes no sense, is no shorter than it states.
 
-use super::claim::{Looks, looks};
+use super::announced::{Looks, looks};
 
 /// Lengths from here on stand for one that nobody knew when the header was written.
 const OPEN: u64 = 0x7fff_0000;

@@ -2,7 +2,7 @@
 
 use super::{
     ZIP,
-    claim::{Looks, is_wrong, looks},
+    announced::{Looks, is_wrong, looks},
 };
 
 const TYPES: &[(&str, &str)] = &[

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::{
-    AttemptError, Begun, Claim, DeliveryReport, Name, ObjectTarget, SinkBinding, Transfer,
-    TransferError, host,
+    AnnouncedContent, AttemptError, Begun, DeliveryReport, Name, ObjectTarget, SinkBinding,
+    Transfer, TransferError, host,
 };
 use recording_host_model::{Artifact, hex};
 use recording_host_transcode::{
@@ -82,13 +82,13 @@ impl Transfer {
     pub(super) async fn transcoded(
         &self,
         artifact: &Artifact,
-        claim: &Claim,
+        announced: &AnnouncedContent,
         bindings: &[&SinkBinding],
         target: &ObjectTarget,
         begun: Option<Begun<'_>>,
     ) -> Result<DeliveryReport, AttemptError> {
         let download = self.spooled(artifact, begun).await?;
-        download.examine(claim)?;
+        download.examine(announced)?;
         let short = self.doubted(artifact, &download.told, download.size, &download.sha256)?;
         let original = Digested {
             file: download.file.try_clone().map_err(host)?,

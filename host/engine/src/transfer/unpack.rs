@@ -20,8 +20,9 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
-    ArchiveMode, AttemptError, Begun, Claim, DeliveryReport, Name, ObjectTarget, SinkBinding,
-    Transfer, TransferError, ZIP, claim, host, media_type::content_type, transcode,
+    AnnouncedContent, ArchiveMode, AttemptError, Begun, DeliveryReport, Name, ObjectTarget,
+    SinkBinding, Transfer, TransferError, ZIP, announced, host, media_type::content_type,
+    transcode,
 };
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, Container, KeyContext, hex};
@@ -71,13 +72,13 @@ impl Transfer {
         bindings: &[&SinkBinding],
         mut begun: Option<Begun<'_>>,
     ) -> Result<DeliveryReport, AttemptError> {
-        let claim = Claim::of(artifact, None);
+        let announced = AnnouncedContent::of(artifact, None);
         // A digest that was announced has been compared already.
         let mut before = artifact.sha256.clone();
         let mut tried = 1;
         loop {
             let spooled = self.spooled(artifact, begun.take()).await?;
-            spooled.examine(&claim)?;
+            spooled.examine(&announced)?;
             let same = |before: &String| before.eq_ignore_ascii_case(&spooled.sha256);
             let sure = before.as_ref().is_some_and(same);
             match self.contents(artifact, bindings, &spooled, sure).await? {
@@ -219,7 +220,7 @@ impl Transfer {
             let mut digest = Sha256::new();
             let mut next = receiver.recv().await;
             let first = next.as_deref().unwrap_or_default();
-            if let Some(reason) = listed.and_then(|kind| claim::listed(kind, first)) {
+            if let Some(reason) = listed.and_then(|kind| announced::listed(kind, first)) {
                 return Err(EntryError::NoRecording(reason));
             }
             while let Some(data) = next {

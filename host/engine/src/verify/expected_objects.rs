@@ -370,11 +370,9 @@ fn complete(tx: &Transaction<'_>, expected: &mut Expected) -> rusqlite::Result<(
 }
 
 fn failed(error: impl std::fmt::Display) -> SinkError {
-    SinkError {
-        sink: "verify".to_owned(),
-        key: "the list of what must be there".to_owned(),
-        reason: format!("{error}; it is kept in the folder for temporary files, see TMPDIR"),
-        retryable: false,
-        different: None,
-    }
+    SinkError::new(
+        "verify",
+        "the list of what must be there",
+        format!("{error}; it is kept in the folder for temporary files, see TMPDIR"),
+    )
 }

@@ -3,9 +3,9 @@
 use super::Pipeline;
 use crate::{
     identity::{self, Identity, label_before},
-    run::{RunError, source_error},
+    run::RunError,
 };
-use recording_host_model::{Error, OriginRole, Purpose, SourceError};
+use recording_host_model::{Error, OriginRole, Purpose};
 use recording_host_state::{Queue, QueueError};
 
 /// The names under which a queue keeps what it is a queue of.
@@ -38,10 +38,7 @@ impl Pipeline {
         let started = self
             .component
             .start(&options, &Purpose::Check, self.clock.now())?
-            .map_err(|error| match error {
-                SourceError::Options(error) => RunError::Options(error),
-                error => RunError::Source(source_error(&error)),
-            })?;
+            .map_err(RunError::from)?;
         let origins = started.origins.iter();
         let api: Vec<&str> = origins
             .filter(|origin| origin.role == OriginRole::Api)

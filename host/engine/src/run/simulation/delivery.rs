@@ -89,13 +89,7 @@ impl ArtifactDelivery for Way {
         for binding in bindings {
             let sink = binding.name.clone();
             if world.is_out(&sink, now) || (full && sink == "one") {
-                let error = SinkError {
-                    sink: sink.clone(),
-                    key: key.recording.clone(),
-                    reason: "simulated".into(),
-                    retryable: true,
-                    different: None,
-                };
+                let error = SinkError::new(&sink, &key.recording, "simulated").with_retryable(true);
                 delivery.failed.push((sink, error));
                 continue;
             }

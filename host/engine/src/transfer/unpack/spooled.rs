@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::{
-    AttemptError, Begun, MediaLength, Transfer, TransferError, checked, claim::HEAD, host,
+    AttemptError, Begun, MediaLength, Transfer, TransferError, announced::HEAD, checked, host,
     unpack::FAILED,
 };
 use recording_host_model::Artifact;

@@ -1,4 +1,4 @@
-//! Checks that a file is what it claims to be: its first bytes against the type that was announced.
+//! Checks that a file is what its source announces: its first bytes against that type.
 //!
 //! Only what contradicts its announcement is refused: bytes that are recognizably something else, a
 //! page or a message where sound was announced, or fewer bytes than a header has. What is not
@@ -31,7 +31,7 @@ pub(super) enum Looks {
     Unknown,
 }
 
-/// A file that is not what it claims to be.
+/// A file that is not what was announced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unfit {
@@ -68,8 +68,8 @@ impl Unfit {
     }
 }
 
-/// The claims of an artifact about its content.
-pub(super) struct Claim {
+/// The content of an artifact as its source announces it.
+pub(super) struct AnnouncedContent {
     announced: Option<String>,
     /// True if the conversation may have been recorded as text; none if nobody says.
     written: Option<bool>,
@@ -88,8 +88,8 @@ enum Family {
     Nothing,
 }
 
-impl Claim {
-    /// The claims of a source about an artifact of a conversation, as far as they are known.
+impl AnnouncedContent {
+    /// What a source announces of an artifact of a conversation, as far as it is known.
     pub(super) fn of(artifact: &Artifact, record: Option<&ConversationRecord>) -> Self {
         let packed = !matches!(artifact.container, Container::Single)
             || matches!(artifact.key, ArtifactKey::Bundle(_));
@@ -99,13 +99,13 @@ impl Claim {
         };
         let kinds = record.map_or(&[][..], |record| &record.media_types);
         let spoken = |kind: &String| SPOKEN.iter().any(|word| kind.eq_ignore_ascii_case(word));
-        Claim {
+        AnnouncedContent {
             announced,
             written: (!kinds.is_empty()).then(|| !kinds.iter().all(spoken)),
         }
     }
 
-    /// Compares the claim with a file's first bytes; `all` says that there are no more.
+    /// Compares it with a file's first bytes; `all` says that there are no more.
     pub(super) fn check(&self, first: &[u8], all: bool) -> Result<(), Unfit> {
         if all && first.is_empty() {
             return Err(Unfit::empty());

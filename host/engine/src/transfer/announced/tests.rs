@@ -7,7 +7,7 @@ const WAV: &[u8] =
 const PAGE: &[u8] = b"<!DOCTYPE html><html><body>blocked</body></html>";
 const MAIL: &[u8] = b"From: ann@example.com\r\nTo: bob@example.com\r\nSubject: Hello\r\n\r\nHi";
 
-fn claim(announced: Option<&str>, kinds: &[&str]) -> Claim {
+fn claim(announced: Option<&str>, kinds: &[&str]) -> AnnouncedContent {
     let record = ConversationRecord {
         media_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         ..ConversationRecord::default()
@@ -29,7 +29,7 @@ fn claim(announced: Option<&str>, kinds: &[&str]) -> Claim {
         size: None,
         sha256: None,
     };
-    Claim::of(&artifact, Some(&record))
+    AnnouncedContent::of(&artifact, Some(&record))
 }
 
 #[test]
