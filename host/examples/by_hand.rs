@@ -6,8 +6,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use recording_host::{
-    ArchiveMode, Ceilings, Follow, Interval, OriginAllowList, Pipeline, Privacy, SourceComponent,
-    SourceConfig, sink::Filesystem,
+    ArchiveMode, Interval, OriginAllowList, Pipeline, SourceComponent, SourceConfig,
+    sink::Filesystem,
 };
 use serde_json::json;
 
@@ -26,23 +26,16 @@ async fn main() -> anyhow::Result<()> {
     });
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let until = u64::try_from(now.as_millis())?;
+    let interval = Interval {
+        from: until - 365 * DAY_MS,
+        until: Some(until),
+    };
     let source = SourceConfig {
-        options: json!({ "base_url": url }),
-        interval: Interval {
-            from: until - 365 * DAY_MS,
-            until: Some(until),
-        },
-        auth: None,
-        allow: Some(OriginAllowList::Any(vec![url])),
-        builtin: false,
-        allow_private_addresses: false,
-        tls: Default::default(),
-        limits: Ceilings::default(),
-        check_etag: false,
-        privacy: Privacy::default(),
-        follow: Follow::default(),
-        late: Duration::from_secs(0),
-        confirm: Duration::from_secs(0),
+        allow: Some(OriginAllowList::Any(vec![url.clone()])),
+        // Files lie there: nothing comes late.
+        late: Duration::ZERO,
+        confirm: Duration::ZERO,
+        ..SourceConfig::new(json!({ "base_url": url }), interval)
     };
     let archive = Arc::new(Filesystem::new("archive".into()));
     let summary = Pipeline::new("files", source, component.await??, Path::new("queue"))

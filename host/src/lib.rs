@@ -48,6 +48,18 @@
 //! | A stream of deliveries that you acknowledge | `examples/deliveries.rs` |
 //! | Cancellation | `examples/cancel.rs` |
 //!
+//! A **source** is a component in the sandbox, with its options ([`SourceComponent`], [`SourceConfig`]). A
+//! **sink** is where recordings go ([`sink::Sink`], [`SinkBinding`]). A **pipeline** runs the export of one
+//! source into some sinks, and keeps what it knows in a queue; **receipts** in each sink prove what is
+//! there ([`verify`]).
+//!
+//! | Feature | |
+//! |---|---|
+//! | `config` (default) | [`Config`]: pipelines from YAML and TOML |
+//! | `s3`, `sink-gcs`, `sink-azure-blob`, `sink-http` | sinks for a configuration; `s3` also has log-ins with AWS credentials |
+//! | `parquet` | rows as Parquet |
+//! | `transcode` | recordings as WAV or FLAC |
+//!
 //! The library has no global state, sets up no logging and handles no signals.
 
 #[cfg(feature = "config")]
@@ -71,11 +83,45 @@ pub use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
 /// Sinks: the trait that one of your own implements, and what goes through it.
 pub mod sink {
     pub use recording_host_sink::{
-        Body, BodyAborted, BodySender, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError,
-        SinkExt, Store, StoreExt, conformance,
-        deliveries::{Deliveries, Delivery, DeliverySink, deliveries},
-        filesystem::Filesystem,
+        Body, BodyAborted, BodySender, DifferentObject, EncryptedObject, Health, ObjectMeta,
+        Overwrite, PutOptions, PutResult, ReceiverClosed, Sink, SinkError, SinkExt, Store,
+        StoreExt, conformance,
+        deliveries::{CountedBody, Deliveries, Delivery, DeliverySink, deliveries},
+        filesystem::{Filesystem, FilesystemOptions},
     };
+}
+
+/// What is set in a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.
+pub mod settings {
+    #[cfg(feature = "config")]
+    pub use recording_host_config::Reads;
+    pub use recording_host_engine::{
+        ShardError,
+        privacy::{Fields, PrivacyError},
+        run::AwsAuth,
+    };
+    pub use recording_host_http::{Limiters, TimetableError};
+    pub use recording_host_metadata::{Compression, Format, RowSettings, SettingsError};
+    pub use recording_host_model::{
+        layout::{Layout, LayoutError, TemplateError},
+        route::{Condition, Content, Direction, Route},
+    };
+    pub use recording_host_network::{ClientTls, TlsError};
+    pub use recording_host_source::Trace;
+    pub use recording_host_transcode::{Channels, Form, Media, Original, TranscodeSettings};
+}
+
+/// What a [`Pipeline`] tells besides its [`Summary`], and what an [`Event`] contains.
+pub mod report {
+    pub use recording_host_engine::{
+        dry_run::{DryRun, DrySink},
+        identity::Identity,
+        plan::{Cost, Day, Item, Plan, Sample},
+        reconcile::{Difference, Reconciled},
+    };
+    pub use recording_host_model::{Activity, Backlog, Events, StoredArtifact};
+    pub use recording_host_source::SandboxError;
+    pub use recording_host_state::{Counted, SinkLag, Status};
 }
 
 #[cfg(all(test, feature = "config"))]

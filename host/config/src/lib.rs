@@ -471,6 +471,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error`] names the key of a secret that is unavailable.
+    #[doc(hidden)]
     pub fn notify(&self) -> Result<Vec<Target>, Error> {
         let targets = self.targets();
         Ok(targets.map_err(|error| self.positions.locate(error))?)

@@ -188,6 +188,7 @@ struct RawFile {
 impl Config {
     /// The samples of its own key `tests`.
     #[must_use]
+    #[doc(hidden)]
     pub fn tests(&self) -> &[Sample] {
         &self.tests
     }
@@ -197,6 +198,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error`] names the key, with its line and column.
+    #[doc(hidden)]
     pub fn samples(&self, path: &Path) -> Result<Vec<Sample>, Error> {
         Ok(load(path, &self.sources, &self.sinks)?)
     }
@@ -206,6 +208,7 @@ impl Config {
     ///
     /// # Errors
     /// The row of the sample cannot be written.
+    #[doc(hidden)]
     pub fn preview(
         &self,
         sample: &Sample,

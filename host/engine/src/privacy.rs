@@ -121,12 +121,14 @@ impl Privacy {
 
     /// Returns true if anything is replaced or left out.
     #[must_use]
+    #[doc(hidden)]
     pub fn is_active(&self) -> bool {
         !self.treatments.is_empty()
     }
 
     /// Returns true if any part of a field is replaced or left out.
     #[must_use]
+    #[doc(hidden)]
     pub fn hides(&self, field: &str) -> bool {
         let parts = [
             field.to_owned(),
@@ -139,6 +141,7 @@ impl Privacy {
     /// Returns true if any part of what has an id and a name is replaced or left out: agents, queues, wrap-up
     /// codes, divisions.
     #[must_use]
+    #[doc(hidden)]
     pub fn hides_named(&self) -> bool {
         PARTIES.iter().any(|field| self.hides(field)) || self.hides("divisions")
     }
@@ -153,6 +156,7 @@ impl Privacy {
     /// Tells one choice of fields and key from another, without telling the key; empty if nothing
     /// is replaced or left out.
     #[must_use]
+    #[doc(hidden)]
     pub fn fingerprint(&self) -> String {
         if !self.is_active() {
             return String::new();
@@ -213,6 +217,7 @@ impl Privacy {
     }
 
     /// Takes the personal values out of what is known of an object.
+    #[doc(hidden)]
     pub fn object(&self, object: &mut Object) {
         if let Some(told) = &mut object.index_metadata {
             self.index_metadata(told);
@@ -223,6 +228,7 @@ impl Privacy {
     }
 
     /// Takes out a sentence that may be about persons.
+    #[doc(hidden)]
     pub fn message(&self, message: &mut String) {
         if self.treatment("reason").is_some() {
             message.clear();

@@ -154,6 +154,7 @@ impl Limiters {
     /// one that the first source with this credential states; of their ceilings the lowest count. A month's
     /// requests are counted in `folder`.
     #[must_use]
+    #[doc(hidden)]
     pub fn of(
         &self,
         credential: String,

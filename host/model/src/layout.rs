@@ -162,17 +162,20 @@ impl Layout {
 
     /// The prefix of the keys of all media, up to a `/`.
     #[must_use]
+    #[doc(hidden)]
     pub fn prefix(&self) -> &str {
         self.template.prefix()
     }
 
     /// Returns true if each file has a file of its metadata beside it.
+    #[doc(hidden)]
     pub fn has_sidecars(&self) -> bool {
         self.kind == LayoutKind::Hive
     }
 
     /// The key of a file of a recording without its extension and the dot before it.
     #[must_use]
+    #[doc(hidden)]
     pub fn stem(&self, about: &About, conversation: &str, recording: &str, part: u32) -> String {
         use std::fmt::Write;
         let began = i64::try_from(about.start)
@@ -204,6 +207,7 @@ impl Layout {
 
     /// The key of a whole file of the recording at `stem`, with an extension for its type.
     #[must_use]
+    #[doc(hidden)]
     pub fn whole(&self, stem: &str, extension: &str) -> String {
         match self.kind {
             LayoutKind::Hive => format!("{stem}.{}", hive::extension(extension)),
@@ -213,6 +217,7 @@ impl Layout {
 
     /// The extension for a file's type, from that in a key of this layout.
     #[must_use]
+    #[doc(hidden)]
     pub fn extension_of_type<'a>(&self, in_key: &'a str) -> &'a str {
         match self.kind {
             LayoutKind::Hive => hive::of_type(in_key),
@@ -222,6 +227,7 @@ impl Layout {
 
     /// The key of a file that was in the archive of the recording at `stem`; `name` is a safe_file_name one.
     #[must_use]
+    #[doc(hidden)]
     pub fn entry(&self, stem: &str, name: &str) -> String {
         match (self.kind, hive::before_sidecar(name)) {
             (LayoutKind::Flat, _) => format!("{stem}_{name}"),
@@ -233,6 +239,7 @@ impl Layout {
 
     /// The key of an archive with recordings of many conversations.
     #[must_use]
+    #[doc(hidden)]
     pub fn bundle(&self, id: &str) -> String {
         format!("{BUNDLES}{}.zip", exact(id))
     }
@@ -273,6 +280,7 @@ impl fmt::Display for Layout {
 
 impl Layout {
     /// The layout as a configuration writes it; none for the default.
+    #[doc(hidden)]
     pub fn identity(&self) -> Option<serde_json::Value> {
         Some(match self.kind {
             LayoutKind::Days => return None,

@@ -141,6 +141,7 @@ const SOUND: [&str; 3] = ["voice", "callback", "video"];
 impl Condition {
     /// Returns true if a conversation meets it.
     #[must_use]
+    #[doc(hidden)]
     pub fn holds(&self, record: &ConversationRecord) -> bool {
         let one_of = |wanted: &[String], given: &[String]| {
             wanted.is_empty() || given.iter().any(|one| wanted.contains(one))
@@ -272,6 +273,7 @@ impl Condition {
 impl Route {
     /// Returns true if the sink takes a completed conversation.
     #[must_use]
+    #[doc(hidden)]
     pub fn takes(&self, completed: &CompletedConversation) -> bool {
         self.condition.holds(&completed.record)
     }
@@ -279,6 +281,7 @@ impl Route {
     /// Returns true if the sink takes recordings of a conversation. One that is not known any more has gone
     /// where it belongs.
     #[must_use]
+    #[doc(hidden)]
     pub fn takes_media(&self, record: Option<&ConversationRecord>) -> bool {
         self.content.media
             && match record {

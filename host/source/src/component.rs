@@ -207,6 +207,7 @@ impl SourceComponent {
     ///
     /// # Errors
     /// [`SandboxError::Trap`] if the component fails.
+    #[doc(hidden)]
     pub fn describe(&self) -> Result<Descriptor, SandboxError> {
         let described = self.call("describe", |source, store| {
             source.recording_source_source().call_describe(store)
@@ -218,6 +219,7 @@ impl SourceComponent {
     ///
     /// # Errors
     /// [`SandboxError`] if the component fails or breaks a bound; the inner error is the source's own.
+    #[doc(hidden)]
     pub fn start(
         &self,
         options: &str,
@@ -240,6 +242,7 @@ impl SourceComponent {
     ///
     /// # Errors
     /// [`SandboxError`] if the component fails or breaks a bound; the inner error is the source's own.
+    #[doc(hidden)]
     pub fn step(
         &self,
         options: &str,

@@ -97,6 +97,7 @@ impl Trace {
     ///
     /// # Errors
     /// The error from the system.
+    #[doc(hidden)]
     pub fn write(
         &self,
         component: &SourceComponent,

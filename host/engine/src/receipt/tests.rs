@@ -444,7 +444,7 @@ impl Store for Unreadable {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Body>, SinkError> {
-        Err(SinkError::new("lake", &key, "access denied"))
+        Err(SinkError::new("lake", key, "access denied"))
     }
 
     async fn delete(&self, key: &str) -> Result<(), SinkError> {

@@ -291,6 +291,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the source cannot be used.
+    #[doc(hidden)]
     pub async fn vendor_api(&self) -> Result<Option<VendorApi>, Error> {
         let connected = self.connect().await?;
         Ok(connected.api.map(|origin| VendorApi {

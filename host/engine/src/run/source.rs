@@ -11,6 +11,11 @@ use recording_host_http::{AllowedOrigins, Ceilings, OriginAllowList, OriginError
 use recording_host_model::{Origin, OriginRole};
 use recording_host_network::ClientTls;
 
+/// How long after a conversation's end its recordings are waited for, unless it is said.
+const LATE: Duration = Duration::from_secs(24 * 3600);
+/// How long after its end a conversation is requested once more, unless it is said.
+const CONFIRM: Duration = Duration::from_secs(2 * 3600);
+
 /// A source, ready to be set up.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
@@ -44,6 +49,28 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
+    /// A source with these options, a JSON object without `interval`, and the default of everything else: no
+    /// credentials, every origin that the component wants, no private address; recordings are waited
+    /// for 24 hours, and conversations are requested once more two hours after their end.
+    #[must_use]
+    pub fn new(options: Value, interval: Interval) -> Self {
+        SourceConfig {
+            options,
+            interval,
+            auth: None,
+            allow: None,
+            builtin: false,
+            tls: ClientTls::default(),
+            allow_private_addresses: false,
+            check_etag: false,
+            limits: Ceilings::default(),
+            privacy: Privacy::default(),
+            follow: Follow::default(),
+            late: LATE,
+            confirm: CONFIRM,
+        }
+    }
+
     /// Warnings about the options of the source `name`: those that are given by a former name, each with
     /// the name that it has now, and one of the component that the host takes out; `schema` is the
     /// component's.
@@ -98,6 +125,7 @@ impl SourceConfig {
     ///
     /// # Errors
     /// Names the rule that forbids the first of them.
+    #[doc(hidden)]
     pub fn check_origins(&self, origins: &[Origin]) -> Result<(), OriginError> {
         let allowed = self.allowed_origins(origins);
         if let Some(endpoint) = self.token_endpoint(origins) {
