@@ -28,6 +28,8 @@ mod http;
 mod media;
 #[path = "fuzz/mutate.rs"]
 mod mutate;
+#[path = "fuzz/parser/page.rs"]
+mod page;
 #[path = "fuzz/parser.rs"]
 mod parser;
 #[path = "fuzz/parser/receipts.rs"]
@@ -88,6 +90,7 @@ parsers! {
     ogg_with_opus: audio::OPUS,
     ogg_with_vorbis: audio::VORBIS,
     receipts_of_an_archive: receipts::RECEIPTS,
+    requests_to_the_page: page::PAGE,
     rows_of_an_archive: rows::ROWS,
     the_beginning_and_the_length_of_media: media::MEDIA,
     wav: audio::WAV,

@@ -34,7 +34,9 @@ const SHIFT: u32 = 20;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 /// The version of the tables; an index of another one is made anew.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
+/// What is a word: letters and digits, with the marks without which some scripts have no vowels.
+const WORDS: &str = "tokenize = \"unicode61 categories 'L* M* N* Co'\"";
 
 const TABLES: &str = "
 CREATE TABLE file (id INTEGER PRIMARY KEY, receipt TEXT UNIQUE, size INTEGER, etag TEXT, rows TEXT,
@@ -46,7 +48,6 @@ CREATE TABLE earlier (conv BLOB, file INTEGER, PRIMARY KEY (conv, file)) WITHOUT
 CREATE TABLE name (id INTEGER PRIMARY KEY, kind INTEGER, folded TEXT, label TEXT, UNIQUE (kind, folded));
 CREATE TABLE has (name INTEGER, rec INTEGER, PRIMARY KEY (name, rec)) WITHOUT ROWID;
 CREATE INDEX has_rec ON has (rec);
-CREATE VIRTUAL TABLE fts USING fts5(body, content='', detail=none, contentless_delete=1);
 CREATE TABLE day (day INTEGER, outcome TEXT, code TEXT, conversations INTEGER, recordings INTEGER,
   bytes INTEGER);
 CREATE TABLE searched (file INTEGER, since INTEGER, until INTEGER);
@@ -129,6 +130,10 @@ impl Index {
         )?;
         if new {
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(&format!(
+                "CREATE VIRTUAL TABLE fts
+                 USING fts5(body, content='', detail=none, contentless_delete=1, {WORDS})"
+            ))?;
             connection.pragma_update(None, "user_version", VERSION)?;
         }
         Ok(Index {

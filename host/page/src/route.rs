@@ -14,7 +14,7 @@ use crate::{
     Index, Indexed, Order, Page, PageError, Query, Results,
     archive::ReceiptLine,
     guard::Refused,
-    index::{Location, number_of},
+    index::{COUNTED, Location, number_of},
     media,
     respond::{Answer, answer, html, plain, see_other},
     table::Form,
@@ -303,7 +303,9 @@ fn query(form: &[(String, String)]) -> Query {
             "largest" => Order::Largest,
             _ => Order::Newest,
         },
-        skip: text("skip").parse().unwrap_or_default(),
+        skip: text("skip")
+            .parse()
+            .map_or(0, |skip: usize| skip.min(COUNTED)),
     }
 }
 
@@ -421,4 +423,17 @@ async fn detail(
         StatusCode::OK,
         &view::recordings(&query, &results, None, None, Some(&shown)),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_hits_are_left_out_than_are_counted() {
+        let skip = |text: &str| query(&[("skip".to_owned(), text.to_owned())]).skip;
+        assert_eq!(skip("50"), 50);
+        assert_eq!(skip("18446744073709551615"), COUNTED);
+        assert_eq!(skip("-1"), 0);
+    }
 }

@@ -445,13 +445,18 @@ pub(super) fn instant(text: &str) -> Option<i64> {
     Some(at.as_millisecond())
 }
 
+/// The first key of a time. One later than any key has the last one.
+pub(super) fn key(ms: i64) -> i64 {
+    ms.saturating_mul(1 << SHIFT)
+}
+
 /// Sums days up anew.
 fn sum(change: &Connection, days: &BTreeSet<i64>) -> Result<(), PageError> {
     for day in days {
         change
             .prepare_cached("DELETE FROM day WHERE day = ?")?
             .execute([day])?;
-        let (low, high) = ((day * DAY_MS) << SHIFT, ((day + 1) * DAY_MS) << SHIFT);
+        let (low, high) = (key(day * DAY_MS), key((day + 1) * DAY_MS));
         change
             .prepare_cached(
                 "INSERT INTO day SELECT ?1, outcome, code, sum(n = 0), sum(size IS NOT NULL), coalesce(sum(size), 0)

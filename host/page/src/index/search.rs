@@ -254,7 +254,7 @@ impl Index {
         let digits = text::number(sought);
         if digits.len() >= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             (number, exact) = (digits, false);
-        } else if let Some(words) = text::words(sought) {
+        } else if let Some(words) = text::words(sought)? {
             statement.from = "fts CROSS JOIN rec AS r ON r.id = fts.rowid".to_owned();
             statement.add("fts MATCH ?", [Box::new(words) as Box<dyn ToSql>]);
         } else if !sought.is_empty() {
@@ -373,11 +373,11 @@ fn by_facts(statement: &mut Statement, query: &Query) {
     if let Some(from) = day(&query.from) {
         statement.add(
             &format!("{key} >= ?"),
-            [Box::new(from << SHIFT) as Box<dyn ToSql>],
+            [Box::new(fill::key(from)) as Box<dyn ToSql>],
         );
     }
     if let Some(to) = day(&query.to) {
-        let until = (to + DAY_MS) << SHIFT;
+        let until = fill::key(to + DAY_MS);
         statement.add(&format!("{key} < ?"), [Box::new(until) as Box<dyn ToSql>]);
     }
     match query.direction.as_str() {

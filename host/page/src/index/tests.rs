@@ -138,6 +138,24 @@ fn names_and_texts_are_found_whatever_their_case() {
 }
 
 #[test]
+fn words_of_every_script_are_found_by_their_beginning() {
+    let mut hindi = row("a", "2026-01-05T08:00:00Z", "1", "आदित्य शर्मा");
+    hindi.tags = vec!["สวัสดีครับ".to_owned(), "nai\u{308}ve \u{301}".to_owned()];
+    let index = filled(vec![segment(1, vec![], vec![hindi])]);
+    let text = |text: &str| Query {
+        text: text.to_owned(),
+        ..Query::default()
+    };
+    for found in ["आदि", "शर्मा", "आदित्य शर्मा", "สวัสดี", "NAÏVE", "naive"]
+    {
+        assert_eq!(ids(&index, text(found)), ["a"], "{found}");
+    }
+    for none in ["शि", "हिन्दी", "aⒶb", "שָׁלוֹם", "\u{301}", "a\0b"] {
+        assert!(ids(&index, text(none)).is_empty(), "{none}");
+    }
+}
+
+#[test]
 fn a_name_in_quotes_is_all_of_it_and_a_value_has_as_many_hits_as_it_says() {
     let mut rows = vec![
         row("a", "2026-01-05T08:00:00Z", "1", "Ann"),
@@ -198,6 +216,9 @@ fn orders_and_days_are_obeyed() {
     assert_eq!(ids(&index, day("2026-01-05", "2026-01-05")).len(), 3);
     assert!(ids(&index, day("2026-01-06", "")).is_empty());
     assert!(ids(&index, day("", "2026-01-04")).is_empty());
+    // Later than any key.
+    assert_eq!(ids(&index, day("2026-01-05", "2300-01-01")).len(), 3);
+    assert!(ids(&index, day("2300-01-01", "")).is_empty());
 }
 
 #[test]

@@ -21,6 +21,9 @@ mod http;
 #[path = "../../parser/media.rs"]
 mod media;
 #[cfg(feature = "engine")]
+#[path = "../../parser/page.rs"]
+mod page;
+#[cfg(feature = "engine")]
 #[path = "../../parser/receipts.rs"]
 mod receipts;
 #[path = "../../parser/rows.rs"]
@@ -46,6 +49,8 @@ pub(crate) const ALL: &[Parser] = &[
     http::HTTP,
     #[cfg(feature = "engine")]
     media::MEDIA,
+    #[cfg(feature = "engine")]
+    page::PAGE,
     #[cfg(feature = "engine")]
     receipts::RECEIPTS,
     rows::ROWS,

@@ -1,0 +1,3 @@
+#![no_main]
+
+recording_host_fuzz::target!("page");
