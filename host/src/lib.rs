@@ -69,8 +69,8 @@ pub use recording_host_engine::{
     plan::Prices,
     privacy::Privacy,
     run::{
-        Auth, Ceilings, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, Month,
-        OriginAllowList, SourceConfig, Throttle, Timetable,
+        Auth, Ceilings, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss,
+        MonthlyRequests, OriginAllowList, SourceConfig, Throttle, Timetable,
     },
     transfer::{ArchiveMode, SinkBinding},
     verify,
@@ -101,7 +101,7 @@ pub mod settings {
         run::AwsAuth,
     };
     pub use recording_host_http::{Limiters, TimetableError};
-    pub use recording_host_metadata::{Compression, Format, RowSettings, SettingsError};
+    pub use recording_host_metadata::{Compression, RowFormat, RowSettings, RowSettingsError};
     pub use recording_host_model::{
         layout::{Layout, LayoutError, TemplateError},
         route::{Condition, Content, Direction, Route},
@@ -115,9 +115,9 @@ pub mod settings {
 pub mod report {
     pub use recording_host_engine::{
         dry_run::{DryRun, DrySink},
-        identity::Identity,
-        plan::{Cost, Day, Item, Plan, Sample},
-        reconcile::{Difference, Reconciled},
+        identity::ExportIdentity,
+        plan::{Cost, CostItem, DayEstimate, Plan, SizeSample},
+        reconcile::{DayDifference, Reconciled},
     };
     pub use recording_host_model::{Activity, Backlog, Events, StoredArtifact};
     pub use recording_host_source::SandboxError;

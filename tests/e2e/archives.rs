@@ -16,7 +16,7 @@ mod unpacked;
 use std::{collections::BTreeMap, fs::File, io::Write, process::Command};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
+use recording_host_zip::{Archive, ArchiveError, EntryError, ZipLimits};
 
 use forge::{Forge, Forged, crc, deflate};
 
@@ -29,7 +29,7 @@ fn file(bytes: &[u8]) -> File {
 }
 
 fn open(bytes: &[u8]) -> Result<Archive, ArchiveError> {
-    Archive::open(file(bytes), &Limits::default())
+    Archive::open(file(bytes), &ZipLimits::default())
 }
 
 /// The unpacked bytes of each entry, or why it does not unpack, by its safe name.
@@ -40,7 +40,7 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, Result<Vec<u8>, EntryError>> {
     all.collect()
 }
 
-fn unpack(archive: &Archive, entry: &recording_host_zip::Entry) -> Result<Vec<u8>, EntryError> {
+fn unpack(archive: &Archive, entry: &recording_host_zip::ZipEntry) -> Result<Vec<u8>, EntryError> {
     let mut data = Vec::new();
     let all = archive.unpack(entry, |more| {
         data.extend_from_slice(&more);
@@ -137,7 +137,7 @@ with open(sys.argv[1], 'wb') as f, zipfile.ZipFile(Pipe(f), 'w', zipfile.ZIP_DEF
     let options = zip::write::SimpleFileOptions::default().large_file(true);
     zip.start_file("x/y.wav", options).unwrap();
     zip.write_all(SOUND).unwrap();
-    let archive = Archive::open(zip.finish().unwrap(), &Limits::default()).unwrap();
+    let archive = Archive::open(zip.finish().unwrap(), &ZipLimits::default()).unwrap();
     let [entry] = archive.entries() else {
         panic!("{archive:?}");
     };
@@ -325,9 +325,9 @@ fn bombs_do_not_go_off() {
     // Long: one scenario, told in its order.
     let zeros = vec![0; 8 << 20];
     let bomb = Forged::deflated("bomb", &zeros);
-    let small = Limits {
+    let small = ZipLimits {
         slack: 1 << 20,
-        ..Limits::default()
+        ..ZipLimits::default()
     };
     let bytes = Forge::of([bomb.clone()]).bytes();
     let archive = Archive::open(file(&bytes), &small).unwrap();
@@ -360,25 +360,25 @@ fn bombs_do_not_go_off() {
     );
     // Together more than the archive may unpack to.
     let many = Forge::of((0..20).map(|_| bomb.clone())).bytes();
-    let limits = Limits {
+    let limits = ZipLimits {
         total: 100 << 20,
-        ..Limits::default()
+        ..ZipLimits::default()
     };
     assert!(matches!(
         Archive::open(file(&many), &limits),
         Err(ArchiveError::TooMuch(_))
     ));
-    let total = Limits {
+    let total = ZipLimits {
         ratio: 1,
         slack: 16 << 20,
-        ..Limits::default()
+        ..ZipLimits::default()
     };
     assert!(matches!(
         Archive::open(file(&many), &total),
         Err(ArchiveError::TooMuch(_))
     ));
     // More entries, or a longer directory, than is read.
-    let most = Limits::default().entries as usize;
+    let most = ZipLimits::default().entries as usize;
     let crowd = Forge::of((0..=most).map(|_| Forged::stored("", "")));
     assert!(matches!(
         open(&crowd.bytes()),

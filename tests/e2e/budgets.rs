@@ -95,6 +95,19 @@ async fn a_run_stops_at_its_limit_says_that_work_is_left_and_resumes() {
             assert!(bytes >= 1_000_000, "{bytes}");
         }
     }
+    // What is left is told by a dry run: nobody is to think that it is done.
+    let dry = ["run", "--dry-run", "--json", "--config", &path];
+    let ran = harness.run_program(&dry).await;
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let would = &report["sources"]["calls"];
+    let count = |name: &str| would[name].as_u64().unwrap();
+    let left = 300 - filed(&harness.output()) as u64;
+    assert!(left > 0);
+    assert_eq!(
+        count("found") + count("waiting") + count("unfiled"),
+        left,
+        "{would}"
+    );
     let arguments = ["run", "--config", &path, "--max-bytes", "1TB"];
     let ran = harness.run_program(&arguments).await;
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");

@@ -28,11 +28,11 @@ use parquet::{
     schema::printer::print_schema,
 };
 use recording_host_engine::{
-    receipt::{self, Context},
+    receipt::{self, ReceiptContext},
     transfer::SinkBinding,
     verify::{Difference, verify},
 };
-use recording_host_metadata::{self, Compression, Format};
+use recording_host_metadata::{self, Compression, RowFormat};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::{
     Body, Health, PutOptions, PutResult, Sink, SinkError, filesystem::Filesystem,
@@ -233,7 +233,7 @@ fn many(count: u32) -> Arc<Segment> {
     segment(1, conversations.collect())
 }
 
-fn output(sink: Arc<dyn Sink>, format: Format, compression: Option<Compression>) -> SinkBinding {
+fn output(sink: Arc<dyn Sink>, format: RowFormat, compression: Option<Compression>) -> SinkBinding {
     SinkBinding {
         metadata: recording_host_metadata::RowSettings::new(format, compression).unwrap(),
         ..SinkBinding::new("lake", sink)
@@ -268,18 +268,18 @@ impl Sink for Interrupted {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
     for (format, compression) in [
-        (Format::Jsonl, Compression::None),
-        (Format::Jsonl, Compression::Gzip),
-        (Format::Jsonl, Compression::Zstd),
-        (Format::Parquet, Compression::None),
-        (Format::Parquet, Compression::Gzip),
-        (Format::Parquet, Compression::Zstd),
-        (Format::Parquet, Compression::Snappy),
+        (RowFormat::Jsonl, Compression::None),
+        (RowFormat::Jsonl, Compression::Gzip),
+        (RowFormat::Jsonl, Compression::Zstd),
+        (RowFormat::Parquet, Compression::None),
+        (RowFormat::Parquet, Compression::Gzip),
+        (RowFormat::Parquet, Compression::Zstd),
+        (RowFormat::Parquet, Compression::Snappy),
     ] {
         let segment = many(3000);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let once = output(folder(one.path()), format, Some(compression));
-        receipt::file(&Context::new("export"), &segment, &once, &[])
+        receipt::file(&ReceiptContext::new("export"), &segment, &once, &[])
             .await
             .unwrap();
 
@@ -288,7 +288,7 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
             takes_receipts: AtomicBool::new(false),
         });
         let twice = output(interrupted.clone(), format, Some(compression));
-        let error = receipt::file(&Context::new("export"), &segment, &twice, &[])
+        let error = receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
             .await
             .unwrap_err();
         assert_eq!(
@@ -296,13 +296,13 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
             ("interrupted", true)
         );
         interrupted.takes_receipts.store(true, Ordering::Relaxed);
-        receipt::file(&Context::new("export"), &segment, &twice, &[])
+        receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
             .await
             .unwrap();
 
         let (one, other) = (files(one.path()), files(other.path()));
         assert_eq!(one, other, "{format:?} {compression:?}");
-        let expected = if format == Format::Parquet { 3 } else { 2 };
+        let expected = if format == RowFormat::Parquet { 3 } else { 2 };
         assert_eq!(one.len(), expected, "{:?}", one.keys());
         assert_eq!(read(&one, "metadata/").len(), 3000);
     }
@@ -314,10 +314,10 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let hive = |sink| SinkBinding {
         layout: recording_host_model::layout::Layout::hive("o-1").unwrap(),
-        ..output(sink, Format::Jsonl, None)
+        ..output(sink, RowFormat::Jsonl, None)
     };
     let once = hive(folder(one.path()));
-    receipt::file(&Context::new("export"), &segment, &once, &[])
+    receipt::file(&ReceiptContext::new("export"), &segment, &once, &[])
         .await
         .unwrap();
     let interrupted = Arc::new(Interrupted {
@@ -325,7 +325,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         takes_receipts: AtomicBool::new(false),
     });
     let twice = hive(interrupted.clone());
-    receipt::file(&Context::new("export"), &segment, &twice, &[])
+    receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
         .await
         .unwrap_err();
     let beside = files(other.path());
@@ -334,7 +334,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         .filter(|key| key.ends_with(".wav_metadata.json"));
     assert_eq!(beside.count(), 500, "the receipt comes last");
     interrupted.takes_receipts.store(true, Ordering::Relaxed);
-    receipt::file(&Context::new("export"), &segment, &twice, &[])
+    receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
         .await
         .unwrap();
     assert_eq!(files(one.path()), files(other.path()));
@@ -352,8 +352,8 @@ fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn parquet_can_be_searched_without_reading_all_of_it() {
     let root = tempfile::tempdir().unwrap();
-    let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file(&Context::new("export"), &many(3000), &output, &[])
+    let output = output(folder(root.path()), RowFormat::Parquet, None);
+    receipt::file(&ReceiptContext::new("export"), &many(3000), &output, &[])
         .await
         .unwrap();
     let files = files(root.path());
@@ -401,8 +401,8 @@ fn schema(file: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_schema_is_the_one_that_is_written() {
     let root = tempfile::tempdir().unwrap();
-    let output = output(folder(root.path()), Format::Parquet, None);
-    receipt::file(&Context::new("export"), &many(3), &output, &[])
+    let output = output(folder(root.path()), RowFormat::Parquet, None);
+    receipt::file(&ReceiptContext::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let documented = include_str!("../../docs/metadata.md");

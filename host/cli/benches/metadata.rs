@@ -18,7 +18,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 use recording_host_engine::{receipt, transfer::SinkBinding};
-use recording_host_metadata::{Compression, Format, RowSettings, Writer};
+use recording_host_metadata::{Compression, RowFormat, RowSettings, Writer};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::filesystem::Filesystem;
 
@@ -90,8 +90,8 @@ fn child(way: &str) -> Result<String, Box<dyn std::error::Error>> {
 fn run(way: &str) -> Result<(), Box<dyn std::error::Error>> {
     let (taken, bytes) = match way {
         "jsonl" => ours(RowSettings::default())?,
-        "jsonl+zstd" => ours(RowSettings::new(Format::Jsonl, Some(Compression::Zstd))?)?,
-        "parquet" => ours(RowSettings::new(Format::Parquet, None)?)?,
+        "jsonl+zstd" => ours(RowSettings::new(RowFormat::Jsonl, Some(Compression::Zstd))?)?,
+        "parquet" => ours(RowSettings::new(RowFormat::Parquet, None)?)?,
         "bare parquet" => bare()?,
         "segment" => return filed(),
         other => return Err(format!("no way is called {other}").into()),
@@ -130,7 +130,7 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
     let mut taken = Duration::ZERO;
     let mut writer = None;
     for number in 0..SEGMENTS {
-        let mut rows = Writer::new(RowSettings::new(Format::Parquet, None)?, Vec::new())?;
+        let mut rows = Writer::new(RowSettings::new(RowFormat::Parquet, None)?, Vec::new())?;
         for completed in &conversations(number, 1) {
             rows.write(completed, SINK)?;
         }
@@ -171,7 +171,7 @@ fn spent() -> Duration {
 fn filed() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    for format in [Format::Jsonl, Format::Parquet] {
+    for format in [RowFormat::Jsonl, RowFormat::Parquet] {
         let output = SinkBinding {
             metadata: RowSettings::new(format, None)?,
             ..SinkBinding::new(SINK, Arc::new(Filesystem::new(folder.path().to_owned())))
@@ -186,7 +186,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
         let before = memory("VmHWM:");
         let began = Instant::now();
         runtime.block_on(receipt::file(
-            &receipt::Context::new("bench"),
+            &receipt::ReceiptContext::new("bench"),
             &segment,
             &output,
             &[],

@@ -45,7 +45,7 @@ pub(super) struct ArchiveArgs {
 }
 
 /// An archive with its index up to date.
-pub(super) struct Opened {
+pub(super) struct OpenedArchive {
     pub(super) archive: Archive,
     pub(super) index: Arc<Index>,
     pub(super) refreshed: Refreshed,
@@ -57,7 +57,7 @@ pub(super) struct Opened {
     cache: PathBuf,
 }
 
-impl Opened {
+impl OpenedArchive {
     /// The log of accesses, and where it is.
     pub(super) fn access(&self) -> anyhow::Result<(AccessLog, PathBuf)> {
         access(&self.cache)
@@ -66,7 +66,7 @@ impl Opened {
 
 impl ArchiveArgs {
     /// Opens the archive and brings its index up to date; none if there is no such folder.
-    pub(super) async fn open(&self) -> anyhow::Result<Option<Opened>> {
+    pub(super) async fn open(&self) -> anyhow::Result<Option<OpenedArchive>> {
         let identities = super::identities(&self.identity)?;
         let Some((name, sink)) = self.sink().await? else {
             return Ok(None);
@@ -90,7 +90,7 @@ impl ArchiveArgs {
             true => "in memory".to_owned(),
             false => format!("{} bytes", std::fs::metadata(&file)?.len()),
         };
-        Ok(Some(Opened {
+        Ok(Some(OpenedArchive {
             archive,
             index,
             refreshed,

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Done,
-    archive::{ArchiveArgs, Opened},
+    archive::{ArchiveArgs, OpenedArchive},
     stopped, tokens,
 };
 
@@ -52,7 +52,7 @@ impl Browse {
         self.serve(opened).await
     }
 
-    async fn serve(self, opened: Opened) -> anyhow::Result<Done> {
+    async fn serve(self, opened: OpenedArchive) -> anyhow::Result<Done> {
         let listener = TcpListener::bind(self.listen).await;
         let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
         let address = listener.local_addr()?;

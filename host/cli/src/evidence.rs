@@ -12,7 +12,7 @@ use recording_host_page::{Package, Packed, Query, Selection};
 
 use super::{
     Done,
-    archive::{ArchiveArgs, Opened},
+    archive::{ArchiveArgs, OpenedArchive},
     terminal::say,
     usage,
 };
@@ -134,7 +134,11 @@ impl Evidence {
 }
 
 /// Writes the zip: all of it, or nothing under its name.
-async fn write(opened: &Opened, selection: &Selection, output: &Path) -> anyhow::Result<Packed> {
+async fn write(
+    opened: &OpenedArchive,
+    selection: &Selection,
+    output: &Path,
+) -> anyhow::Result<Packed> {
     let (access, _) = opened.access()?;
     let package = Package {
         archive: &opened.archive,

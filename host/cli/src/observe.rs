@@ -9,7 +9,7 @@ use recording_host_engine::Pipeline;
 use recording_host_model::clock::Clock;
 use recording_host_observe::{
     Health, Measured, Metrics,
-    notify::{Notifier, Report},
+    notify::{Notifier, OnDelivery},
     otlp::Traces,
     serve,
 };
@@ -97,7 +97,7 @@ impl Watching {
             return Ok(());
         }
         let metrics = self.metrics.clone();
-        let report: Report = Arc::new(move |name, result| {
+        let report: OnDelivery = Arc::new(move |name, result| {
             metrics.notified(name, result.is_ok());
             if let Err(error) = result {
                 let text = format!("notify.{name}: not delivered: {error}");

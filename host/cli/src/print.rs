@@ -6,7 +6,7 @@ use recording_host_engine::{
     Repaired, Summary,
     dry_run::DryRun,
     reconcile::Reconciled,
-    run::{CheckFinding, CheckState, Loss, Month},
+    run::{CheckFinding, CheckState, Loss, MonthlyRequests},
     verify::{Coverage, Difference, Report},
 };
 use recording_host_model::one_line;
@@ -355,7 +355,7 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
 pub(super) const NOTHING: &str = "no conversation was found in what was searched: if there should be some, check `interval`, which is in UTC, the filters, and the divisions of the client";
 
 /// Prints how many requests a month holds.
-pub(super) fn month(month: &Month) {
+pub(super) fn month(month: &MonthlyRequests) {
     told!(
         "  this month     {} of {} requests were made (UTC)",
         month.requests,

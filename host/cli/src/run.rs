@@ -21,7 +21,7 @@ use super::{
     signals::requests,
     terminal,
 };
-use limits::Limits;
+use limits::RunLimits;
 use runs::{Loaded, Runs};
 
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ impl Run {
     /// Runs what the configuration says; `began` is set once the pipelines do, and tell themselves how they
     /// end.
     async fn export(&self, watching: &mut Watching, began: &Cell<bool>) -> anyhow::Result<Done> {
-        let limits = Limits::new(self.max_bytes, self.max_time);
+        let limits = RunLimits::new(self.max_bytes, self.max_time);
         let config = crate::load(&self.config)?;
         watching.notify(&config).await?;
         let clock = clock().await?;

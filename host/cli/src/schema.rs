@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use recording_host_config as config;
-use recording_host_metadata::{Dialect, Format, schema};
+use recording_host_metadata::{Dialect, RowFormat, schema};
 
 use super::Done;
 
@@ -65,8 +65,8 @@ impl Schema {
             Some(Tool::Pyarrow) => Dialect::PyArrow,
         };
         let format = match self.format {
-            Rows::Jsonl => Format::Jsonl,
-            Rows::Parquet => Format::Parquet,
+            Rows::Jsonl => RowFormat::Jsonl,
+            Rows::Parquet => RowFormat::Parquet,
         };
         print!("{}", schema(dialect, format, &self.location));
         Ok(Done::All)

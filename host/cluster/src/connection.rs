@@ -21,7 +21,7 @@ use async_nats::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{ClusterError, Settings};
+use super::{ClusterError, FleetSettings};
 
 /// How long a server has for an answer. An election takes longer; the call is then repeated.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ const OLDEST: (u32, u32) = (2, 15);
 pub struct Fleet {
     pub(super) client: Client,
     pub(super) context: Context,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<FleetSettings>,
     /// Answers in a row that did not come.
     silent: Arc<AtomicU32>,
 }
@@ -63,7 +63,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub async fn connect(settings: Settings) -> Result<Fleet, ClusterError> {
+    pub async fn connect(settings: FleetSettings) -> Result<Fleet, ClusterError> {
         settings.check()?;
         let client = connect(&settings).await?;
         let context = ContextBuilder::new()
@@ -82,7 +82,7 @@ impl Fleet {
 
     /// The settings that it was connected with.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &FleetSettings {
         &self.settings
     }
 
@@ -195,7 +195,7 @@ pub(super) async fn pause() {
     sleep(Duration::from_millis(rand::random_range(20..=200))).await;
 }
 
-async fn connect(settings: &Settings) -> Result<Client, ClusterError> {
+async fn connect(settings: &FleetSettings) -> Result<Client, ClusterError> {
     let until = Instant::now() + CONNECT;
     let addresses: Vec<async_nats::ServerAddr> = settings
         .servers
@@ -222,7 +222,7 @@ async fn connect(settings: &Settings) -> Result<Client, ClusterError> {
     }
 }
 
-async fn options(settings: &Settings) -> Result<ConnectOptions, ClusterError> {
+async fn options(settings: &FleetSettings) -> Result<ConnectOptions, ClusterError> {
     let mut options = ConnectOptions::new()
         .name(settings.named("node"))
         // A server that is gone or cut off is noticed within seconds.

@@ -1,14 +1,14 @@
 //! The state that the nodes of a fleet share, kept in NATS JetStream: who leads, which work is to be done by whom, and
 //! the rate that the vendor allows to all of them together.
 //!
-//! - [`Fleet`] is a connection, made with [`Settings`]; [`Fleet::init`] makes the streams and buckets, which is
+//! - [`Fleet`] is a connection, made with [`FleetSettings`]; [`Fleet::init`] makes the streams and buckets, which is
 //!   done by one node once, and [`Fleet::open`] looks them up.
 //! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
 //! - [`FleetQueue`] is a [`WorkQueue`](recording_host_state::WorkQueue).
 //! - [`Rate`] leases the times at which requests may be sent.
 //!
 //! A server that is away, and an election among servers, are waited for: calls are repeated for
-//! [`Settings::patience`]. No signed link, token or key is ever written to a server; each message carries the
+//! [`FleetSettings::patience`]. No signed link, token or key is ever written to a server; each message carries the
 //! version of its format. `docs/scale.md` has streams, limits, settings of the servers, and what is not there
 //! yet.
 
@@ -26,5 +26,5 @@ pub use error::ClusterError;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
 pub use queue::{FleetQueue, Found};
 pub use rate::{Rate, RateLimit, Slot};
-pub use settings::{Settings, Storage, Tls};
+pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

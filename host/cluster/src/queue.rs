@@ -35,7 +35,7 @@ use super::{
 };
 use commit::Commit;
 pub use found::Found;
-use record::{Claim, SplitRecord};
+use record::{SplitHolder, SplitRecord};
 use view::View;
 
 /// How often the next split is looked for at once, when others are faster.
@@ -235,7 +235,7 @@ impl FleetQueue {
     }
 
     fn claimed(&self, record: &mut SplitRecord, lease: Lease) {
-        record.claim = Some(Claim {
+        record.claim = Some(SplitHolder {
             worker: self.worker.clone(),
             until: lease.until,
         });

@@ -6,7 +6,7 @@ use super::ClusterError;
 
 /// How a fleet is reached, and how its streams are named and limited: the same on every node.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct FleetSettings {
     /// All NATS servers, as `nats://host:port` or `tls://host:port`, without a user or a password.
     pub servers: Vec<String>,
     /// A credentials file, as `nsc` writes it.
@@ -52,11 +52,11 @@ impl Default for Storage {
     }
 }
 
-impl Settings {
+impl FleetSettings {
     /// The settings of a fleet with three replicas and nothing out of the ordinary.
     #[must_use]
     pub fn new(servers: Vec<String>, name: impl Into<String>) -> Self {
-        Settings {
+        FleetSettings {
             servers,
             credentials: None,
             tls: None,
@@ -154,14 +154,14 @@ pub(super) fn token(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings::new(vec!["nats://127.0.0.1:4222".to_owned()], "main")
+    fn settings() -> FleetSettings {
+        FleetSettings::new(vec!["nats://127.0.0.1:4222".to_owned()], "main")
     }
 
     #[test]
     fn a_wrong_setting_is_named() {
         assert!(settings().check().is_ok());
-        let wrong = |change: fn(&mut Settings)| {
+        let wrong = |change: fn(&mut FleetSettings)| {
             let mut settings = settings();
             change(&mut settings);
             settings.check().unwrap_err().to_string()

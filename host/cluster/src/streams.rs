@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 
 use tokio::time::Instant;
 
-use super::{ClusterError, Fleet, Settings, connection::Try};
+use super::{ClusterError, Fleet, FleetSettings, connection::Try};
 
 /// The most bytes of the rates: one small message for each credential.
 const RATE_BYTES: u64 = 8 << 20;
@@ -55,7 +55,7 @@ impl StreamUse {
     pub const ALL: [StreamUse; 3] = [StreamUse::Work, StreamUse::Queue, StreamUse::Rate];
 
     /// The stream's name.
-    pub(super) fn stream(self, settings: &Settings) -> String {
+    pub(super) fn stream(self, settings: &FleetSettings) -> String {
         match self {
             StreamUse::Work => settings.named("work"),
             StreamUse::Queue => format!("KV_{}", settings.named("queue")),
@@ -64,7 +64,7 @@ impl StreamUse {
     }
 
     /// A subject in it.
-    pub(super) fn subject(self, settings: &Settings, what: &str) -> String {
+    pub(super) fn subject(self, settings: &FleetSettings, what: &str) -> String {
         match self {
             StreamUse::Work => settings.subject(what),
             StreamUse::Queue => format!("$KV.{}.{what}", settings.named("queue")),
@@ -73,7 +73,7 @@ impl StreamUse {
     }
 
     /// The stream as it is to be.
-    fn config(self, settings: &Settings) -> Config {
+    fn config(self, settings: &FleetSettings) -> Config {
         let common = Config {
             name: self.stream(settings),
             subjects: vec![self.subject(settings, ">")],
@@ -205,7 +205,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`ClusterError::NotReady`] names what is missing or set differently; any other [`ClusterError`].
-    pub async fn open(settings: Settings) -> Result<Fleet, ClusterError> {
+    pub async fn open(settings: FleetSettings) -> Result<Fleet, ClusterError> {
         let fleet = Fleet::connect(settings).await?;
         let problems = fleet.problems().await?;
         match problems.is_empty() {

@@ -81,7 +81,7 @@ use recording_host_engine::{
 };
 use recording_host_http::{Limiters, Throttle};
 use recording_host_model::{Error, ErrorKind, clock::Clock, layout::Layout};
-use recording_host_observe::notify::Target;
+use recording_host_observe::notify::NoticeTarget;
 use recording_host_sink::Sink;
 
 /// A configuration whose keys are known to be right.
@@ -472,12 +472,12 @@ impl Config {
     /// # Errors
     /// [`Error`] names the key of a secret that is unavailable.
     #[doc(hidden)]
-    pub fn notify(&self) -> Result<Vec<Target>, Error> {
+    pub fn notify(&self) -> Result<Vec<NoticeTarget>, Error> {
         let targets = self.targets();
         Ok(targets.map_err(|error| self.positions.locate(error))?)
     }
 
-    fn targets(&self) -> Result<Vec<Target>, ConfigError> {
+    fn targets(&self) -> Result<Vec<NoticeTarget>, ConfigError> {
         let notifiers = self.notify.iter();
         notifiers
             .map(|(name, notifier)| notifier.target(name, &self.secrets))

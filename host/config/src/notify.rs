@@ -12,7 +12,7 @@ use super::{
     secret::Backend,
     sink::{Hidden, Secrets},
 };
-use recording_host_observe::notify::{Format, Occasion, Target, Way};
+use recording_host_observe::notify::{NoticeFormat, NoticeTarget, Occasion, Way};
 use reqwest::header::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::{ExposeSecret, SecretString};
@@ -34,7 +34,7 @@ pub(super) enum NotifierConfig {
         url: Hidden,
         /// The form of the body.
         #[serde(default)]
-        format: Format,
+        format: NoticeFormat,
         /// The key of an HMAC-SHA256 in the header `x-recording-host-signature`; not signed if left out.
         #[schemars(example = &"SECRET[env.WEBHOOK_KEY]")]
         secret: Option<Hidden>,
@@ -209,11 +209,11 @@ impl NotifierConfig {
         &self,
         name: &str,
         backends: &BTreeMap<String, Backend>,
-    ) -> Result<Target, ConfigError> {
+    ) -> Result<NoticeTarget, ConfigError> {
         let at = format!("notify.{name}");
         let secrets = Secrets { at: &at, backends };
         let seconds = Duration::from_secs;
-        let target = |way, on: &BTreeSet<Occasion>, lag, failing, at_most| Target {
+        let target = |way, on: &BTreeSet<Occasion>, lag, failing, at_most| NoticeTarget {
             name: name.to_owned(),
             way,
             on: on.clone(),

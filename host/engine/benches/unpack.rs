@@ -19,7 +19,7 @@ use recording_host_model::{
 };
 use recording_host_sink::{Body, Health, PutOptions, PutResult, Sink, SinkError};
 use recording_host_state::Queue;
-use recording_host_zip::{Archive, Limits};
+use recording_host_zip::{Archive, ZipLimits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -187,7 +187,7 @@ fn main() {
             file.read_to_end(&mut whole).expect("it is a file");
             whole
         };
-        let archive = Archive::open(file, &Limits::default()).expect("it is sound");
+        let archive = Archive::open(file, &ZipLimits::default()).expect("it is sound");
         let folder = tempfile::tempdir().expect("there is a folder for temporary files");
         let (transfer, binding, artifact) = runtime.block_on(delivery(folder.path(), whole));
         let mut best = [Duration::MAX; 3];

@@ -28,7 +28,7 @@ const MARKS: [&str; 3] = ["account", "conversations", "recordings"];
 
 /// The identity of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ExportIdentity {
     /// The selection, as canonical text.
     pub text: String,
     /// The part of it that decides what a recording is made of: account, format and the like. Exports
@@ -40,7 +40,7 @@ pub struct Identity {
     pub label_before: String,
 }
 
-impl Identity {
+impl ExportIdentity {
     /// The SHA-256 of the text, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {

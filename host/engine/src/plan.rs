@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
-pub use cost::{Cost, Item, Prices};
+pub use cost::{Cost, CostItem, Prices};
 pub use picture::picture;
 
 use crate::{examined::Examined, run::RunError, source_session::SourceSession};
@@ -32,10 +32,10 @@ const SURE: f64 = 1.96;
 /// The estimate of the size, requests and duration of an export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Plan {
-    /// Day by day, days without conversations left out.
-    pub days: Vec<Day>,
+    /// DayEstimate by day, days without conversations left out.
+    pub days: Vec<DayEstimate>,
     /// All together; of `day` there is none.
-    pub total: Day,
+    pub total: DayEstimate,
     /// Days of which the source tells no count: `total` is without them.
     pub unknown_days: u64,
     /// How far the true number of bytes may be from `total.bytes`, in 19 cases of 20; none if the
@@ -46,12 +46,12 @@ pub struct Plan {
     /// Requests that the vendor allows in a minute, if it states that.
     pub requests_per_minute: Option<u32>,
     /// The sample that it was estimated from.
-    pub sample: Sample,
+    pub sample: SizeSample,
 }
 
 /// The estimate for one day.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Day {
+pub struct DayEstimate {
     /// The day, `YYYY-MM-DD` in UTC.
     pub day: String,
     /// Conversations, counted.
@@ -70,7 +70,7 @@ pub struct Day {
 
 /// The conversations that were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Sample {
+pub struct SizeSample {
     /// Conversations fetched as far as their links.
     pub conversations: u64,
     /// Files behind the links.
@@ -125,7 +125,7 @@ impl Counts {
 /// The results of a sample.
 #[derive(Default)]
 struct Sampled {
-    sample: Sample,
+    sample: SizeSample,
     /// Bytes of each conversation in it, if they can be told apart.
     each: Vec<f64>,
     requests: BTreeMap<String, u64>,
@@ -248,7 +248,7 @@ async fn sample(
     Ok(sampled)
 }
 
-impl Sample {
+impl SizeSample {
     /// The bytes of a conversation. Of the unmeasured the same is assumed as of the others.
     fn bytes_each(&self) -> f64 {
         let measured = self.recordings - self.unmeasured;
@@ -294,7 +294,7 @@ fn add_up(
         wanted += fetched;
         let fetches = fetched / groups * asked as f64;
         let requests = *searches as f64 + fetches;
-        plan.days.push(Day {
+        plan.days.push(DayEstimate {
             day: day.clone(),
             conversations: *conversations,
             recorded: *recorded,
@@ -319,7 +319,7 @@ fn add_up(
     let sent = sent.map(|(kind, sent)| (kind, (fetches * sent as f64).ceil() as u64));
     plan.requests.extend(sent);
     let all: u64 = plan.requests.values().sum();
-    plan.total = Day {
+    plan.total = DayEstimate {
         requests: all,
         seconds: (all as f64 / minute * 60.0).round() as u64,
         ..total(&plan.days)
@@ -329,14 +329,14 @@ fn add_up(
 }
 
 /// The sums of days, without a day, requests and their time.
-fn total(days: &[Day]) -> Day {
-    let sum = |of: fn(&Day) -> u64| days.iter().map(of).sum();
-    Day {
+fn total(days: &[DayEstimate]) -> DayEstimate {
+    let sum = |of: fn(&DayEstimate) -> u64| days.iter().map(of).sum();
+    DayEstimate {
         conversations: sum(|day| day.conversations),
         recorded: sum(|day| day.recorded),
         recordings: sum(|day| day.recordings),
         bytes: sum(|day| day.bytes),
-        ..Day::default()
+        ..DayEstimate::default()
     }
 }
 
@@ -374,7 +374,7 @@ mod tests {
             unknown: 2,
         };
         let sampled = Sampled {
-            sample: Sample {
+            sample: SizeSample {
                 conversations: 4,
                 recordings: 6,
                 bytes: 400,

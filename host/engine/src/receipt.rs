@@ -43,15 +43,15 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::transfer::SinkBinding;
-use recording_host_metadata::{Format, Writer};
+use recording_host_metadata::{RowFormat, Writer};
 use recording_host_model::{Segment, hex};
 use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
 use recording_host_state::{Queue, QueueError};
 
-pub use context::Context;
+pub use context::ReceiptContext;
 pub use format::{
-    Claims, ComponentVersion, ObjectDigest, Program, ReceiptEntry, ReceiptHeader, ReceiptObject,
-    SearchedRange, SourceCount, VERSION,
+    ComponentVersion, CoveredInterval, ObjectDigest, Program, ReceiptEntry, ReceiptHeader,
+    ReceiptObject, SearchedRange, SourceCount, VERSION,
 };
 pub(crate) use key::{by_day, parts_of, segment_of, sibling};
 pub(crate) use key::{name, receipt_key};
@@ -114,7 +114,7 @@ pub enum CommitError {
 /// [`CommitError`]; the segment can be filed again.
 pub async fn commit_segment(
     queue: &Queue,
-    context: &Context,
+    context: &ReceiptContext,
     segment: &Arc<Segment>,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
@@ -160,7 +160,7 @@ pub async fn commit_segment(
 /// # Errors
 /// The sink's error; the segment can be filed again.
 pub async fn file(
-    context: &Context,
+    context: &ReceiptContext,
     segment: &Arc<Segment>,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
@@ -215,7 +215,7 @@ async fn is_there(store: &dyn Store, expected: &ObjectDigest) -> Result<bool, Si
 
 /// Puts all that a segment's receipt names, and makes the receipt.
 async fn prepare(
-    context: &Context,
+    context: &ReceiptContext,
     segment: &Arc<Segment>,
     binding: &SinkBinding,
     bindings: &[Arc<SinkBinding>],
@@ -290,8 +290,8 @@ async fn put_catalog(
     binding: &SinkBinding,
 ) -> Result<Option<ObjectDigest>, SinkError> {
     match binding.metadata.format() {
-        Format::Jsonl => Ok(None),
-        Format::Parquet => {
+        RowFormat::Jsonl => Ok(None),
+        RowFormat::Parquet => {
             let settings = binding.metadata;
             let key = format!("catalog/{name}.parquet");
             let (export, rows) = (export.to_owned(), Arc::clone(segment));

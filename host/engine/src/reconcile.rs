@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     examined::Examined,
-    recover::{Claim, Line, Receipts},
+    recover::{ProvenEntry, ReceiptOwnership, Receipts},
     run::RunError,
     source_session::SourceSession,
     transfer::SinkBinding,
@@ -26,7 +26,7 @@ const DAY: u64 = 86_400_000;
 
 /// How a day of a sink differs from the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct DayDifference {
     /// The sink.
     pub sink: String,
     /// The day on which the conversations began, `YYYY-MM-DD` in UTC.
@@ -58,14 +58,14 @@ pub struct Reconciled {
     /// Ranges in which the source counts more conversations than it hands over.
     pub miscounted: Vec<Counted>,
     /// The days that differ.
-    pub days: Vec<Difference>,
+    pub days: Vec<DayDifference>,
 }
 
 impl Reconciled {
     /// Returns true if the receipts have everything that the source has.
     #[must_use]
     pub fn complete(&self) -> bool {
-        let whole = |day: &Difference| {
+        let whole = |day: &DayDifference| {
             [&day.missing, &day.unrecorded, &day.grown]
                 .iter()
                 .all(|list| list.is_empty())
@@ -88,7 +88,7 @@ struct SourceConversation {
 pub(crate) async fn reconcile(
     asked: &SourceSession,
     range: TimeRange,
-    claim: &Claim,
+    claim: &ReceiptOwnership,
     horizon: u64,
     bindings: &[SinkBinding],
 ) -> Result<Reconciled, RunError> {
@@ -101,7 +101,7 @@ pub(crate) async fn reconcile(
     }
     let examined = Examined::new(&asked.events, "days compared", days.len());
     let examined = &examined;
-    let compared: Vec<(FoundInRange, Vec<Difference>)> = stream::iter(days)
+    let compared: Vec<(FoundInRange, Vec<DayDifference>)> = stream::iter(days)
         .map(|range| async move {
             let compared = one_day(asked, range, (claim, horizon), bindings).await;
             examined.one();
@@ -123,9 +123,9 @@ pub(crate) async fn reconcile(
 async fn one_day(
     asked: &SourceSession,
     range: TimeRange,
-    (claim, horizon): (&Claim, u64),
+    (claim, horizon): (&ReceiptOwnership, u64),
     bindings: &[SinkBinding],
-) -> Result<(FoundInRange, Vec<Difference>), RunError> {
+) -> Result<(FoundInRange, Vec<DayDifference>), RunError> {
     let mut found = find(asked, range, horizon, bindings).await?;
     let known = std::mem::take(&mut found.known);
     let name = day(range.from);
@@ -136,7 +136,7 @@ async fn one_day(
         };
         let known = known.iter().filter(|(_, known)| known.takers[sink_index]);
         let known: Vec<(&String, &SourceConversation)> = known.collect();
-        let mut latest = BTreeMap::<String, Line>::new();
+        let mut latest = BTreeMap::<String, ProvenEntry>::new();
         let folder = format!("receipts/date={name}/");
         for line in Receipts::read(store, &folder, claim).await?.lines {
             let line = line.entry;
@@ -145,12 +145,12 @@ async fn one_day(
                 latest.insert(line.conversation_id.clone(), line);
             }
         }
-        let mut difference = Difference {
+        let mut difference = DayDifference {
             sink: binding.name.clone(),
             day: name.clone(),
             source: known.len() as u64,
             receipts: latest.len() as u64,
-            ..Difference::default()
+            ..DayDifference::default()
         };
         for (id, known) in known {
             let list = match latest.remove(id) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    identity::Identity,
+    identity::ExportIdentity,
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader, by_day},
     shard::Days,
 };
@@ -29,7 +29,7 @@ pub enum RecoverError {
 }
 
 /// A receipt's line about a conversation, as far as it matters here.
-pub(crate) struct Line {
+pub(crate) struct ProvenEntry {
     pub(crate) conversation_id: String,
     pub(crate) outcome: Outcome,
     /// How many recordings there are, and their bytes.
@@ -41,9 +41,9 @@ pub(crate) struct Line {
     sinks: Option<Vec<String>>,
 }
 
-impl From<ReceiptEntry> for Line {
+impl From<ReceiptEntry> for ProvenEntry {
     fn from(entry: ReceiptEntry) -> Self {
-        Line {
+        ProvenEntry {
             outcome: entry.outcome(),
             conversation_id: entry.conversation_id,
             objects: entry.objects.len() as u64,
@@ -58,7 +58,7 @@ impl From<ReceiptEntry> for Line {
 /// Which receipts are an export's: those of its own name and identity. Those of another export of the
 /// source, whose recordings have the same form, prove what this one need not fetch again.
 #[derive(Clone, Debug)]
-pub(crate) struct Claim {
+pub(crate) struct ReceiptOwnership {
     /// The name in keys.
     label: String,
     labels: Vec<String>,
@@ -75,9 +75,9 @@ pub(crate) enum Whose {
     Alike,
 }
 
-impl Claim {
-    pub(crate) fn new(identity: &Identity, label: &str) -> Self {
-        Claim {
+impl ReceiptOwnership {
+    pub(crate) fn new(identity: &ExportIdentity, label: &str) -> Self {
+        ReceiptOwnership {
             label: label.to_owned(),
             labels: vec![identity.label.clone(), identity.label_before.clone()],
             identity: identity.digest(),
@@ -117,7 +117,7 @@ impl Claim {
 /// [`RecoverError`]; the queue must not be used then.
 pub(crate) async fn recover(
     queue: &Queue,
-    claim: &Claim,
+    claim: &ReceiptOwnership,
     stores: &[(&str, &dyn Store)],
     within: Option<&Days>,
     now: u64,
@@ -195,7 +195,7 @@ impl<'a> Day<'a> {
 /// A receipt's line about a conversation, with data from its header.
 pub(crate) struct ProvenLine {
     pub(crate) day: String,
-    pub(crate) entry: Line,
+    pub(crate) entry: ProvenEntry,
     /// The digest of the identity of the sink, if it is given.
     pub(crate) sink_identity: Option<String>,
     whose: Whose,
@@ -223,7 +223,7 @@ impl Receipts {
     pub(crate) async fn read(
         store: &dyn Store,
         folder: &str,
-        claim: &Claim,
+        claim: &ReceiptOwnership,
     ) -> Result<Self, SinkError> {
         for _ in 0..LISTS {
             let listed = by_day(store, folder).await?;
@@ -250,7 +250,7 @@ impl Receipts {
     async fn read_all(
         store: &dyn Store,
         keys: impl Iterator<Item = String>,
-        claim: &Claim,
+        claim: &ReceiptOwnership,
     ) -> Result<Option<Self>, SinkError> {
         let mut receipts = Receipts::default();
         let mut replaced = BTreeMap::new();

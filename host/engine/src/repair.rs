@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    recover::Claim,
+    recover::ReceiptOwnership,
     transfer::SinkBinding,
     verify::{Difference, Finding, ObjectKind, Report, SegmentId, VerifyOptions, try_verify},
 };
@@ -75,7 +75,7 @@ pub(crate) enum RepairError {
 /// A sink that is repaired, and what there is to repair it with.
 pub(crate) struct Repair<'a> {
     pub(crate) queue: &'a Queue,
-    pub(crate) claim: &'a Claim,
+    pub(crate) claim: &'a ReceiptOwnership,
     pub(crate) bindings: &'a [Arc<SinkBinding>],
     /// The sink, by its index among the bindings.
     pub(crate) sink_index: usize,

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     identity,
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, adds_up, by_day},
-    recover::Claim,
+    recover::ReceiptOwnership,
     transfer::SinkBinding,
 };
 use recording_host_metadata::restore::{Restored, rows_of};
@@ -118,7 +118,7 @@ struct Wanted {
 /// [`ReplicateError`], if nothing was done.
 pub(crate) async fn replicate(
     queue: &Queue,
-    claim: &Claim,
+    claim: &ReceiptOwnership,
     bindings: &[Arc<SinkBinding>],
     job: &mut Job,
 ) -> Result<Replicated, ReplicateError> {
@@ -184,7 +184,7 @@ impl ReadError {
 /// latest that the donor says of it.
 async fn read_receipts(
     queue: &Queue,
-    claim: &Claim,
+    claim: &ReceiptOwnership,
     store: &dyn Store,
     folder: &str,
     read: &mut Read,

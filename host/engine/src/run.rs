@@ -48,13 +48,15 @@ use tokio::{sync::watch, time::Instant};
 pub use aws::AwsAuth;
 pub use check::{CheckFinding, CheckState, check_sink};
 pub(crate) use error::RunError;
-pub use recording_host_http::{Ceilings, Month, OriginAllowList, Throttle, Timetable};
+pub use recording_host_http::{Ceilings, MonthlyRequests, OriginAllowList, Throttle, Timetable};
 pub use setup::{Pipeline, VendorApi};
 pub use source::{Auth, Interval, SourceConfig};
 pub use summary::{Loss, RunReport, Summary};
 pub use tuning::{Concurrency, Follow};
 
-use crate::{privacy::Intake, receipt, recover::Claim, repair::Repaired, transfer::SinkBinding};
+use crate::{
+    privacy::Intake, receipt, recover::ReceiptOwnership, repair::Repaired, transfer::SinkBinding,
+};
 use adaptive_concurrency::AdaptiveConcurrency;
 use ending::Ending;
 use fetch_concurrency::FetchConcurrency;
@@ -92,7 +94,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) struct Engine {
     pub(crate) export: String,
     /// The content of its receipts besides the segments.
-    pub(crate) context: receipt::Context,
+    pub(crate) context: receipt::ReceiptContext,
     pub(crate) interval: Interval,
     pub(crate) source: Arc<dyn SourceRuntime>,
     /// How many conversations the source takes in one fetch.
@@ -107,7 +109,7 @@ pub(crate) struct Engine {
     /// True if the sinks are compared with their receipts and put right.
     pub(crate) repair: bool,
     /// Which receipts are the export's.
-    pub(crate) claim: Arc<Claim>,
+    pub(crate) claim: Arc<ReceiptOwnership>,
     pub(crate) queue: Queue,
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,

@@ -14,7 +14,7 @@ use crate::run::{
     ports::{HttpGateway, SourceRuntime},
     stuck,
 };
-use recording_host_http::{Halt, Patience, Priority};
+use recording_host_http::{Patience, Priority, RequestHalt};
 use recording_host_model::{
     Event, Events, Next, Note, Purpose, SourceError, Split, SplitInput, Started, Step, clock::Clock,
 };
@@ -120,7 +120,7 @@ impl SourceSession {
 }
 
 /// Waits until no request is sent any more for now; says why.
-async fn halted(http: &dyn HttpGateway) -> Halt {
+async fn halted(http: &dyn HttpGateway) -> RequestHalt {
     loop {
         if let Some(halt) = http.halted() {
             return halt;

@@ -13,7 +13,7 @@ use super::{
     Attempt, SOON, SourceHttp, millis,
     source_headers::is_smuggling,
     token::{OAuth, TokenError},
-    transport::{Credentials, HttpTransport, SignableRequest},
+    transport::{HttpTransport, RequestCredentials, SignableRequest},
     unreached,
 };
 use recording_host_model::{Event, Request, RequestError, Response, clock::Clock, printable};
@@ -143,12 +143,12 @@ pub enum RequestAuth {
 impl RequestAuth {
     /// The credentials that go with the request.
     #[must_use]
-    pub fn credentials(&self) -> Credentials<'_> {
+    pub fn credentials(&self) -> RequestCredentials<'_> {
         match self {
-            RequestAuth::None => Credentials::None,
-            RequestAuth::Bearer(token, _) => Credentials::Bearer(token),
-            RequestAuth::Signed(headers) => Credentials::Signed(headers),
-            RequestAuth::Basic(user, password) => Credentials::Basic(user, password),
+            RequestAuth::None => RequestCredentials::None,
+            RequestAuth::Bearer(token, _) => RequestCredentials::Bearer(token),
+            RequestAuth::Signed(headers) => RequestCredentials::Signed(headers),
+            RequestAuth::Basic(user, password) => RequestCredentials::Basic(user, password),
         }
     }
 

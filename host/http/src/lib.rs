@@ -44,7 +44,7 @@ pub use authenticator::{
 pub use calls::Calls;
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
-pub use limit::{Ceilings, Halt, Limiter, Limiters, Month, Priority};
+pub use limit::{Ceilings, Limiter, Limiters, MonthlyRequests, Priority, RequestHalt};
 pub use month::{CountError, MonthlyCount};
 pub use patience::Patience;
 pub use public_dns::PublicDnsResolver;
@@ -53,7 +53,7 @@ pub use source_headers::unsendable;
 pub use throttle::{Throttle, Timetable, TimetableError};
 pub use token::{OAuth, TokenError};
 use transport::method_name;
-pub use transport::{Credentials, HttpTransport, SignableRequest};
+pub use transport::{HttpTransport, RequestCredentials, SignableRequest};
 
 use recording_host_model::{Event, Events, Request, RequestError, Response, clock::Clock};
 
@@ -198,13 +198,13 @@ impl SourceHttp {
 
     /// Why no request is sent any more for now, if that is so.
     #[must_use]
-    pub fn halted(&self) -> Option<Halt> {
+    pub fn halted(&self) -> Option<RequestHalt> {
         self.limiter.halted()
     }
 
     /// The requests of this month with the credential, and the ceiling, if there is one.
     #[must_use]
-    pub fn month(&self) -> Option<Month> {
+    pub fn month(&self) -> Option<MonthlyRequests> {
         self.limiter.month(self.clock)
     }
 
@@ -368,7 +368,7 @@ impl SourceHttp {
         &self,
         url: &Url,
         request: &Request,
-        credentials: Credentials<'_>,
+        credentials: RequestCredentials<'_>,
     ) -> Result<Response, RequestError> {
         let kept = self
             .dropped

@@ -78,7 +78,7 @@ impl Ceilings {
 
 /// Why no request is sent any more for now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Halt {
+pub enum RequestHalt {
     /// The month's ceiling is reached.
     #[error("all {ceiling} requests of this month have been made (`limits.requests_per_month`): none is sent before {}; raise it, or run again then", instant(*.until))]
     Spent {
@@ -101,7 +101,7 @@ fn instant(ms: u64) -> String {
 
 /// The requests of a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Month {
+pub struct MonthlyRequests {
     /// How many were made so far, by whoever counts in the same folder.
     pub requests: u64,
     /// The most.
@@ -115,7 +115,7 @@ pub struct Limiter {
     ceilings: Mutex<Ceilings>,
     /// Where a month's requests are counted, if they are.
     count: Option<MonthlyCount>,
-    halted: Mutex<Option<Halt>>,
+    halted: Mutex<Option<RequestHalt>>,
     window: Mutex<Window>,
     waiting: Mutex<Waiting>,
     /// Told whenever one that waited is gone.
@@ -241,9 +241,9 @@ impl Limiter {
             let taken = spawn_blocking(move || count.take(now, ceiling)).await;
             let halt = match taken {
                 Ok(Ok(Taken::Granted)) => None,
-                Ok(Ok(Taken::Spent { until })) => Some(Halt::Spent { ceiling, until }),
-                Ok(Err(error)) => Some(Halt::Uncounted(error.to_string())),
-                Err(error) => Some(Halt::Uncounted(error.to_string())),
+                Ok(Ok(Taken::Spent { until })) => Some(RequestHalt::Spent { ceiling, until }),
+                Ok(Err(error)) => Some(RequestHalt::Uncounted(error.to_string())),
+                Err(error) => Some(RequestHalt::Uncounted(error.to_string())),
             };
             let waits = halt.is_some();
             *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = halt;
@@ -256,17 +256,17 @@ impl Limiter {
 
     /// Why no request is sent any more for now, if one was to be.
     #[must_use]
-    pub fn halted(&self) -> Option<Halt> {
+    pub fn halted(&self) -> Option<RequestHalt> {
         let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner);
         halted.clone()
     }
 
     /// The requests of this month, if there is a ceiling for them and they can be read.
     #[must_use]
-    pub fn month(&self, clock: Clock) -> Option<Month> {
+    pub fn month(&self, clock: Clock) -> Option<MonthlyRequests> {
         let ceiling = self.ceilings().per_month?;
         let requests = self.count.as_ref()?.look(clock.now()).ok()?;
-        Some(Month { requests, ceiling })
+        Some(MonthlyRequests { requests, ceiling })
     }
 
     fn line_up(&self, priority: Priority, now: u64) -> Ticket<'_> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::Credentials;
+use super::RequestCredentials;
 use recording_host_model::{Events, printable};
 
 /// Names the headers of a source that the host leaves out, each once.
@@ -16,7 +16,7 @@ impl DroppedHeaders {
     pub(super) fn kept<'a>(
         &self,
         headers: &'a [(String, String)],
-        credentials: Credentials<'_>,
+        credentials: RequestCredentials<'_>,
         events: &Events,
     ) -> impl Iterator<Item = &'a (String, String)> {
         let (kept, dropped): (Vec<_>, Vec<_>) = headers
@@ -30,7 +30,7 @@ impl DroppedHeaders {
                 .is_ok_and(|mut seen| seen.insert(name.clone()));
             if is_new {
                 events.warn(&format!(
-                    "the source sets the header `{name}`, which is left out: the host alone sets it. Credentials come from `auth`, for the scheme that `describe` names"
+                    "the source sets the header `{name}`, which is left out: the host alone sets it. RequestCredentials come from `auth`, for the scheme that `describe` names"
                 ));
             }
         }
@@ -39,9 +39,10 @@ impl DroppedHeaders {
 }
 
 /// Returns true if a source may set this header: none that proves who asks, and none that the host adds.
-fn is_the_sources(name: &str, credentials: Credentials<'_>) -> bool {
+fn is_the_sources(name: &str, credentials: RequestCredentials<'_>) -> bool {
     let name = name.to_ascii_lowercase();
-    let signed = matches!(credentials, Credentials::Signed(headers) if headers.contains_key(&name));
+    let signed =
+        matches!(credentials, RequestCredentials::Signed(headers) if headers.contains_key(&name));
     let hosts = matches!(name.as_str(), "authorization" | "host" | "accept-encoding");
     !hosts && !signed
 }

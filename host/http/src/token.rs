@@ -13,7 +13,7 @@ use recording_host_model::{Method, Request, RequestError, Response, clock::Clock
 use super::{
     header, intermediary, redirect,
     retry::{is_retryable, retry_after},
-    transport::{Credentials, HttpTransport},
+    transport::{HttpTransport, RequestCredentials},
 };
 
 /// How long a token lives of which that is not said, in seconds.
@@ -112,7 +112,7 @@ struct Denied {
 }
 
 impl OAuth {
-    /// Credentials for the token endpoint at `endpoint`.
+    /// RequestCredentials for the token endpoint at `endpoint`.
     #[must_use]
     pub fn new(endpoint: Url, client_id: SecretString, client_secret: SecretString) -> Self {
         OAuth {
@@ -164,7 +164,7 @@ impl OAuth {
             body: Some(b"grant_type=client_credentials".to_vec()),
             repeatable: true,
         };
-        let credentials = Credentials::Basic(&self.client_id, &self.client_secret);
+        let credentials = RequestCredentials::Basic(&self.client_id, &self.client_secret);
         let response = exchange
             .exchange(&self.endpoint, &request, credentials)
             .await

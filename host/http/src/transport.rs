@@ -31,7 +31,7 @@ pub struct SignableRequest<'a> {
 
 /// The credentials of a request.
 #[derive(Clone, Copy)]
-pub enum Credentials<'a> {
+pub enum RequestCredentials<'a> {
     /// Nothing.
     None,
     /// The value of the Authorization header.
@@ -42,14 +42,16 @@ pub enum Credentials<'a> {
     Basic(&'a SecretString, &'a SecretString),
 }
 
-impl Credentials<'_> {
+impl RequestCredentials<'_> {
     /// Adds them to a request.
     pub(super) fn add_to(self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         match self {
-            Credentials::None => request,
-            Credentials::Bearer(token) => request.header(reqwest::header::AUTHORIZATION, token),
-            Credentials::Signed(headers) => request.headers(headers.clone()),
-            Credentials::Basic(user, password) => {
+            RequestCredentials::None => request,
+            RequestCredentials::Bearer(token) => {
+                request.header(reqwest::header::AUTHORIZATION, token)
+            }
+            RequestCredentials::Signed(headers) => request.headers(headers.clone()),
+            RequestCredentials::Basic(user, password) => {
                 request.basic_auth(user.expose_secret(), Some(password.expose_secret()))
             }
         }
@@ -64,7 +66,7 @@ pub trait HttpTransport: Send + Sync + Debug {
         &self,
         url: &Url,
         request: &Request,
-        credentials: Credentials<'_>,
+        credentials: RequestCredentials<'_>,
     ) -> Result<Response, RequestError>;
 }
 
@@ -74,7 +76,7 @@ impl HttpTransport for reqwest::Client {
         &self,
         url: &Url,
         request: &Request,
-        credentials: Credentials<'_>,
+        credentials: RequestCredentials<'_>,
     ) -> Result<Response, RequestError> {
         let unreachable = |error: reqwest::Error| RequestError::Unreachable(fault(&error));
         let mut builder = self

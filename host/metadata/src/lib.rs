@@ -23,7 +23,7 @@ use recording_host_model::CompletedConversation;
 pub use parquet::catalog;
 pub use read::{KnownRow, read};
 pub use schema::{Dialect, schema};
-pub use settings::{Compression, Format, RowSettings, SettingsError};
+pub use settings::{Compression, RowFormat, RowSettings, RowSettingsError};
 
 /// Writes rows into `W`, in the order in which conversations are given. Memory does not grow with
 /// their number beyond one row group of Parquet.
@@ -42,10 +42,10 @@ impl<W: Write + Send> Writer<W> {
     pub fn new(settings: RowSettings, into: W) -> io::Result<Self> {
         let compression = settings.compression();
         Ok(Writer(match settings.format() {
-            Format::Parquet => {
+            RowFormat::Parquet => {
                 FileWriter::Parquet(Box::new(parquet::RowTable::new(compression, into)?))
             }
-            Format::Jsonl => FileWriter::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
+            RowFormat::Jsonl => FileWriter::Lines(Box::new(jsonl::Lines::new(compression, into)?)),
         }))
     }
 

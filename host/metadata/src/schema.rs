@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::Format;
+use super::RowFormat;
 
 /// A form of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) const COLUMNS: [(&str, ColumnType, bool); 25] = [
 
 /// The schema of rows in a format, for a table of the sink at `location`.
 #[must_use]
-pub fn schema(dialect: Dialect, format: Format, location: &str) -> String {
+pub fn schema(dialect: Dialect, format: RowFormat, location: &str) -> String {
     let location = location.trim_end_matches('/');
     match dialect {
         Dialect::JsonSchema => format!("{:#}\n", json_schema()),
@@ -118,7 +118,7 @@ fn columns(one: impl Fn(&str, ColumnType) -> String) -> String {
     lines.join(",\n")
 }
 
-fn duckdb(format: Format, location: &str) -> String {
+fn duckdb(format: RowFormat, location: &str) -> String {
     let of = |kind| match kind {
         ColumnType::Text => "VARCHAR",
         ColumnType::Long => "BIGINT",
@@ -130,13 +130,13 @@ fn duckdb(format: Format, location: &str) -> String {
     };
     let location = quoted(location);
     let (selected, from) = match format {
-        Format::Parquet => (
+        RowFormat::Parquet => (
             "*".to_owned(),
             format!(
                 "read_parquet('{location}/metadata/*/*.parquet', hive_partitioning = true, union_by_name = true)"
             ),
         ),
-        Format::Jsonl => {
+        RowFormat::Jsonl => {
             let columns = columns(|name, kind| format!("\"{name}\": '{}'", of(kind)));
             (
                 format!("* REPLACE (\n{}\n)", absent_as_null()),
@@ -157,7 +157,7 @@ fn absent_as_null() -> String {
     texts.collect::<Vec<_>>().join(",\n")
 }
 
-fn athena(format: Format, location: &str) -> String {
+fn athena(format: RowFormat, location: &str) -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
             ColumnType::Text => "string",
@@ -171,8 +171,8 @@ fn athena(format: Format, location: &str) -> String {
         format!("`{name}` {of}")
     });
     let stored = match format {
-        Format::Parquet => "STORED AS PARQUET",
-        Format::Jsonl => "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'",
+        RowFormat::Parquet => "STORED AS PARQUET",
+        RowFormat::Jsonl => "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'",
     };
     let location = quoted(location);
     let mut text = format!(
@@ -191,7 +191,7 @@ fn athena(format: Format, location: &str) -> String {
     text
 }
 
-fn trino(format: Format, location: &str) -> String {
+fn trino(format: RowFormat, location: &str) -> String {
     let columns = columns(|name, kind| {
         let of = match kind {
             ColumnType::Text => "varchar",
@@ -212,10 +212,10 @@ fn trino(format: Format, location: &str) -> String {
 }
 
 /// One of two words, by the format: lines have instants as text.
-fn instant(format: Format, parquet: &'static str, lines: &'static str) -> &'static str {
+fn instant(format: RowFormat, parquet: &'static str, lines: &'static str) -> &'static str {
     match format {
-        Format::Parquet => parquet,
-        Format::Jsonl => lines,
+        RowFormat::Parquet => parquet,
+        RowFormat::Jsonl => lines,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A format of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum RowFormat {
     /// JSON Lines: one object a line.
     #[default]
     Jsonl,
@@ -32,14 +32,14 @@ pub enum Compression {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(try_from = "Raw")]
 pub struct RowSettings {
-    format: Format,
+    format: RowFormat,
     compression: Compression,
     compact: bool,
 }
 
 /// Why rows cannot be written so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
+pub enum RowSettingsError {
     /// The format does not know the compression.
     #[error("metadata.compression: `snappy` is for `parquet` alone; use none, gzip or zstd")]
     Compression,
@@ -53,7 +53,7 @@ pub enum SettingsError {
 struct Raw {
     /// The format.
     #[serde(default)]
-    format: Format,
+    format: RowFormat,
     /// The compression; the format's usual one if left out: none for JSON Lines, zstd for Parquet.
     #[serde(default)]
     #[schemars(example = &"zstd")]
@@ -68,9 +68,9 @@ fn yes() -> bool {
 }
 
 impl TryFrom<Raw> for RowSettings {
-    type Error = SettingsError;
+    type Error = RowSettingsError;
 
-    fn try_from(raw: Raw) -> Result<Self, SettingsError> {
+    fn try_from(raw: Raw) -> Result<Self, RowSettingsError> {
         let settings = RowSettings::new(raw.format, raw.compression)?;
         Ok(RowSettings {
             compact: raw.compact,
@@ -82,7 +82,7 @@ impl TryFrom<Raw> for RowSettings {
 impl Default for RowSettings {
     fn default() -> Self {
         RowSettings {
-            format: Format::Jsonl,
+            format: RowFormat::Jsonl,
             compression: Compression::None,
             compact: true,
         }
@@ -94,16 +94,21 @@ impl RowSettings {
     /// Lines, zstd for Parquet.
     ///
     /// # Errors
-    /// [`SettingsError`] says what does not go together.
-    pub fn new(format: Format, compression: Option<Compression>) -> Result<Self, SettingsError> {
+    /// [`RowSettingsError`] says what does not go together.
+    pub fn new(
+        format: RowFormat,
+        compression: Option<Compression>,
+    ) -> Result<Self, RowSettingsError> {
         let compression = match (format, compression) {
-            (Format::Parquet, _) if !cfg!(feature = "parquet") => {
-                return Err(SettingsError::Format);
+            (RowFormat::Parquet, _) if !cfg!(feature = "parquet") => {
+                return Err(RowSettingsError::Format);
             }
-            (Format::Jsonl, Some(Compression::Snappy)) => return Err(SettingsError::Compression),
+            (RowFormat::Jsonl, Some(Compression::Snappy)) => {
+                return Err(RowSettingsError::Compression);
+            }
             (_, Some(given)) => given,
-            (Format::Jsonl, None) => Compression::None,
-            (Format::Parquet, None) => Compression::Zstd,
+            (RowFormat::Jsonl, None) => Compression::None,
+            (RowFormat::Parquet, None) => Compression::Zstd,
         };
         Ok(RowSettings {
             format,
@@ -114,7 +119,7 @@ impl RowSettings {
 
     /// The format.
     #[must_use]
-    pub fn format(self) -> Format {
+    pub fn format(self) -> RowFormat {
         self.format
     }
 
@@ -134,10 +139,10 @@ impl RowSettings {
     #[must_use]
     pub fn extension(self) -> &'static str {
         match (self.format, self.compression) {
-            (Format::Parquet, _) => "parquet",
-            (Format::Jsonl, Compression::Gzip) => "jsonl.gz",
-            (Format::Jsonl, Compression::Zstd) => "jsonl.zst",
-            (Format::Jsonl, _) => "jsonl",
+            (RowFormat::Parquet, _) => "parquet",
+            (RowFormat::Jsonl, Compression::Gzip) => "jsonl.gz",
+            (RowFormat::Jsonl, Compression::Zstd) => "jsonl.zst",
+            (RowFormat::Jsonl, _) => "jsonl",
         }
     }
 
@@ -145,10 +150,10 @@ impl RowSettings {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match (self.format, self.compression) {
-            (Format::Parquet, _) => "application/vnd.apache.parquet",
-            (Format::Jsonl, Compression::Gzip) => "application/gzip",
-            (Format::Jsonl, Compression::Zstd) => "application/zstd",
-            (Format::Jsonl, _) => "application/x-ndjson",
+            (RowFormat::Parquet, _) => "application/vnd.apache.parquet",
+            (RowFormat::Jsonl, Compression::Gzip) => "application/gzip",
+            (RowFormat::Jsonl, Compression::Zstd) => "application/zstd",
+            (RowFormat::Jsonl, _) => "application/x-ndjson",
         }
     }
 }
@@ -158,7 +163,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parsed(value: serde_json::Value) -> Result<(Format, Compression), String> {
+    fn parsed(value: serde_json::Value) -> Result<(RowFormat, Compression), String> {
         serde_json::from_value::<RowSettings>(value)
             .map(|settings| (settings.format(), settings.compression()))
             .map_err(|error| error.to_string())
@@ -166,12 +171,12 @@ mod tests {
 
     #[test]
     fn each_format_has_its_usual_compression() {
-        assert_eq!(parsed(json!({})), Ok((Format::Jsonl, Compression::None)));
+        assert_eq!(parsed(json!({})), Ok((RowFormat::Jsonl, Compression::None)));
         let zstd = json!({ "compression": "zstd" });
-        assert_eq!(parsed(zstd), Ok((Format::Jsonl, Compression::Zstd)));
+        assert_eq!(parsed(zstd), Ok((RowFormat::Jsonl, Compression::Zstd)));
         let parquet = parsed(json!({ "format": "parquet" }));
         match cfg!(feature = "parquet") {
-            true => assert_eq!(parquet, Ok((Format::Parquet, Compression::Zstd))),
+            true => assert_eq!(parquet, Ok((RowFormat::Parquet, Compression::Zstd))),
             false => assert!(parquet.unwrap_err().contains("feature `parquet`")),
         }
     }

@@ -60,6 +60,11 @@ const ADVICE: &[(&[&str], &str)] = &[
         &["received fatal alert"],
         "the server, or a proxy that inspects TLS, ended the handshake: it may demand another version of TLS, or a certificate of its clients (`tls`)",
     ),
+    // Its alert may come before the request, and be lost with the connection.
+    (
+        &["connection was not ready"],
+        "the server closed the connection before the request was sent: if it demands a certificate of its clients, give `cert` and `key` under `tls`",
+    ),
     (
         &["invalid HTTP version", "invalid HTTP header", "http2 error"],
         "what answers there does not speak HTTP: check scheme and port",

@@ -34,7 +34,7 @@ const LAST: Duration = Duration::from_secs(30);
 
 /// Somebody who is to be told.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct NoticeTarget {
     /// Its name in the configuration, by which failures are named.
     pub name: String,
     /// How it is told.
@@ -57,7 +57,7 @@ pub enum Way {
         /// The URL, which may be a secret.
         url: SecretString,
         /// The form of the body.
-        format: Format,
+        format: NoticeFormat,
         /// The key of the signature, if it is signed.
         secret: Option<SecretString>,
     },
@@ -80,7 +80,7 @@ pub enum Way {
 /// The form of a webhook's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum NoticeFormat {
     /// The fields of the notice.
     #[default]
     Json,
@@ -168,7 +168,7 @@ impl Sources {
 }
 
 /// The result of an attempt to tell somebody.
-pub type Report = Arc<dyn Fn(&str, Result<(), UndeliveredError>) + Send + Sync>;
+pub type OnDelivery = Arc<dyn Fn(&str, Result<(), UndeliveredError>) + Send + Sync>;
 
 /// Tells the targets of a configuration what happens.
 pub struct Notifier {
@@ -177,7 +177,7 @@ pub struct Notifier {
     /// Each ends with the name of its target, and with what that was told.
     tasks: JoinSet<(String, Judge)>,
     version: String,
-    report: Report,
+    report: OnDelivery,
 }
 
 impl std::fmt::Debug for Notifier {
@@ -193,10 +193,10 @@ impl Notifier {
     /// # Errors
     /// [`UndeliveredError`] if there can be no HTTP client, as without certificates of authorities.
     pub fn start(
-        targets: Vec<Target>,
+        targets: Vec<NoticeTarget>,
         health: Health,
         version: &str,
-        report: &Report,
+        report: &OnDelivery,
     ) -> Result<Self, UndeliveredError> {
         let sources = Sources {
             known: Arc::default(),
@@ -219,7 +219,7 @@ impl Notifier {
     ///
     /// # Errors
     /// As [`start`](Self::start); then the targets stay as they are.
-    pub async fn retarget(&mut self, targets: Vec<Target>) -> Result<(), UndeliveredError> {
+    pub async fn retarget(&mut self, targets: Vec<NoticeTarget>) -> Result<(), UndeliveredError> {
         let tellers = self.tellers(targets)?;
         let _ = self.end.send(true);
         let mut told = BTreeMap::new();
@@ -234,8 +234,8 @@ impl Notifier {
         Ok(())
     }
 
-    fn tellers(&self, targets: Vec<Target>) -> Result<Vec<Teller>, UndeliveredError> {
-        let teller = |target: Target| {
+    fn tellers(&self, targets: Vec<NoticeTarget>) -> Result<Vec<Teller>, UndeliveredError> {
+        let teller = |target: NoticeTarget| {
             Ok(Teller {
                 deliverer: Deliverer::new(&target, &self.version)?,
                 judge: Judge::default(),
@@ -293,11 +293,11 @@ impl Notifier {
 
 /// Serves one target.
 struct Teller {
-    target: Target,
+    target: NoticeTarget,
     deliverer: Deliverer,
     judge: Judge,
     sources: Sources,
-    report: Report,
+    report: OnDelivery,
 }
 
 impl Teller {

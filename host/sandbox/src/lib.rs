@@ -1,7 +1,7 @@
 //! Where components run: compiled once, with bounded memory and time, and without a capability of their own.
 //!
 //! A [`Sandbox`] is an engine whose calls can be interrupted. [`Sandbox::store`] makes what the instances of one
-//! component live in, with [`Limits`] on all that they take together.
+//! component live in, with [`MemoryLimits`] on all that they take together.
 
 mod builtin;
 mod cache;
@@ -15,7 +15,7 @@ pub use builtin::BUILTIN;
 #[cfg(feature = "opus-decoder")]
 pub use builtin::OPUS_DECODER;
 pub use cache::CompilationCache;
-pub use limits::{LONGEST_CALL, Limited, Limits, begin_call};
+pub use limits::{LONGEST_CALL, Limited, MemoryLimits, begin_call};
 
 /// The spacing of the ticks at which a call may be interrupted.
 const TICK: Duration = Duration::from_millis(20);

@@ -17,7 +17,7 @@ const INSTANCES: usize = 256;
 
 /// The memory that instances may still take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct MemoryLimits {
     memory: usize,
     left: usize,
 }
@@ -28,17 +28,17 @@ pub trait Limited {
     fn limits(&mut self) -> &mut dyn ResourceLimiter;
 }
 
-impl Limited for Limits {
+impl Limited for MemoryLimits {
     fn limits(&mut self) -> &mut dyn ResourceLimiter {
         self
     }
 }
 
-impl Limits {
-    /// Limits of `memory` bytes.
+impl MemoryLimits {
+    /// MemoryLimits of `memory` bytes.
     #[must_use]
     pub fn new(memory: usize) -> Self {
-        Limits {
+        MemoryLimits {
             memory,
             left: memory,
         }
@@ -60,7 +60,7 @@ impl Limits {
     }
 }
 
-impl ResourceLimiter for Limits {
+impl ResourceLimiter for MemoryLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
         self.take(current, desired, 1)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Bucket, BucketOptions, Retry};
+pub use super::bucket::{Bucket, BucketOptions, BucketRetry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
@@ -24,16 +24,16 @@ pub struct AzureBlobSinkConfig {
     /// The URL of a server other than Azure's public cloud, such as an emulator.
     pub endpoint: Option<String>,
     /// Who writes.
-    pub credentials: Credentials,
+    pub credentials: AzureCredentials,
     /// The properties of each object.
     pub options: BucketOptions,
     /// How requests are repeated.
-    pub retry: Retry,
+    pub retry: BucketRetry,
 }
 
 /// Who writes.
 #[derive(Clone, Debug, Default)]
-pub enum Credentials {
+pub enum AzureCredentials {
     /// The credentials in the environment (`AZURE_...`), else the machine's managed identity.
     #[default]
     Default,
@@ -71,14 +71,14 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
             .with_client_options(ClientOptions::new().with_allow_http(true));
     }
     builder = match &settings.credentials {
-        Credentials::Default => builder,
-        Credentials::AccessKey(key) => builder.with_access_key(key.expose_secret()),
-        Credentials::Sas(query) => {
+        AzureCredentials::Default => builder,
+        AzureCredentials::AccessKey(key) => builder.with_access_key(key.expose_secret()),
+        AzureCredentials::Sas(query) => {
             let query = query.expose_secret().trim_start_matches('?').as_bytes();
             let pairs = url::form_urlencoded::parse(query).into_owned();
             builder.with_sas_authorization(pairs.collect::<Vec<_>>())
         }
-        Credentials::Client {
+        AzureCredentials::Client {
             tenant_id,
             client_id,
             client_secret,
@@ -88,7 +88,7 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
             tenant_id,
         ),
     };
-    let built = |retry: Retry| {
+    let built = |retry: BucketRetry| {
         let built = builder.clone().with_retry(retry.into()).build();
         built.map_err(|error| {
             let reason =
@@ -98,7 +98,7 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
     };
     Ok(Bucket {
         store: Arc::new(built(settings.retry)?),
-        once: Arc::new(built(Retry::ONCE)?),
+        once: Arc::new(built(BucketRetry::ONCE)?),
         sink: NAME,
         url,
         options: settings.options,

@@ -47,32 +47,32 @@ pub struct BucketOptions {
 /// How requests are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Retry {
+pub struct BucketRetry {
     /// Attempts in all.
     pub attempts: usize,
     /// The longest pause between two, in seconds.
     pub max_backoff_seconds: u64,
 }
 
-impl Retry {
+impl BucketRetry {
     /// Each request once.
-    pub(super) const ONCE: Self = Retry {
+    pub(super) const ONCE: Self = BucketRetry {
         attempts: 1,
         max_backoff_seconds: 0,
     };
 }
 
-impl Default for Retry {
+impl Default for BucketRetry {
     fn default() -> Self {
-        Retry {
+        BucketRetry {
             attempts: 6,
             max_backoff_seconds: 20,
         }
     }
 }
 
-impl From<Retry> for object_store::RetryConfig {
-    fn from(retry: Retry) -> Self {
+impl From<BucketRetry> for object_store::RetryConfig {
+    fn from(retry: BucketRetry) -> Self {
         let backoff = object_store::BackoffConfig::default();
         let longest = Duration::from_secs(retry.max_backoff_seconds);
         object_store::RetryConfig {

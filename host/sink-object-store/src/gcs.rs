@@ -8,7 +8,7 @@ use std::sync::Arc;
 use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use super::bucket::{Bucket, BucketOptions, Retry};
+pub use super::bucket::{Bucket, BucketOptions, BucketRetry};
 use super::connector::Connector;
 use recording_host_sink::{Backpressure, SinkError};
 
@@ -23,16 +23,16 @@ pub struct GcsSinkConfig {
     /// The URL of a server other than Google's, such as an emulator.
     pub endpoint: Option<String>,
     /// Who writes.
-    pub credentials: Credentials,
+    pub credentials: GcsCredentials,
     /// The properties of each object.
     pub options: BucketOptions,
     /// How requests are repeated.
-    pub retry: Retry,
+    pub retry: BucketRetry,
 }
 
 /// Who writes.
 #[derive(Clone, Debug, Default)]
-pub enum Credentials {
+pub enum GcsCredentials {
     /// Application default credentials: a file that is named in the environment, gcloud's, or the
     /// machine's.
     #[default]
@@ -61,13 +61,15 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
             .with_client_options(ClientOptions::new().with_allow_http(true));
     }
     builder = match &settings.credentials {
-        Credentials::Default => builder,
-        Credentials::ServiceAccount(key) => builder.with_service_account_key(key.expose_secret()),
-        Credentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
+        GcsCredentials::Default => builder,
+        GcsCredentials::ServiceAccount(key) => {
+            builder.with_service_account_key(key.expose_secret())
+        }
+        GcsCredentials::Token(token) => builder.with_bearer_token(token.expose_secret()),
         // Requests that write ask for credentials all the same: empty ones are at hand.
-        Credentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
+        GcsCredentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
     };
-    let built = |retry: Retry| {
+    let built = |retry: BucketRetry| {
         let built = builder.clone().with_retry(retry.into()).build();
         built.map_err(|error| {
             let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
@@ -76,7 +78,7 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
     };
     Ok(Bucket {
         store: Arc::new(built(settings.retry)?),
-        once: Arc::new(built(Retry::ONCE)?),
+        once: Arc::new(built(BucketRetry::ONCE)?),
         sink: NAME,
         url,
         options: settings.options,

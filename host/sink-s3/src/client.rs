@@ -80,7 +80,7 @@ mod tests {
     use aws_sdk_s3::config::retry;
 
     use super::*;
-    use crate::{Retry, Timeout};
+    use crate::{S3Retry, S3Timeout};
 
     #[tokio::test]
     async fn the_client_is_as_patient_as_the_settings_say() {
@@ -90,12 +90,12 @@ mod tests {
         ] {
             let settings = S3SinkConfig {
                 region: Some("eu-west-1".to_owned()),
-                retry: Retry {
+                retry: S3Retry {
                     mode,
                     attempts: 7,
                     max_backoff_seconds: 8,
                 },
-                timeout: Timeout {
+                timeout: S3Timeout {
                     connect_seconds: 9,
                     read_seconds: 10,
                     attempt_seconds: 11,

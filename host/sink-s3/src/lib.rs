@@ -29,8 +29,8 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Semaphore;
 
 pub use settings::{
-    Checksum, CleanupAfter, Encryption, Grants, ObjectLock, PartsAtOnce, Retention, RetentionMode,
-    Retry, RetryMode, S3SinkConfig, Timeout,
+    BucketEncryption, Checksum, CleanupAfter, Grants, ObjectLock, PartsAtOnce, Retention,
+    RetentionMode, RetryMode, S3Retry, S3SinkConfig, S3Timeout,
 };
 
 pub use crate::credentials::{Credentials, Identity, Role};

@@ -10,7 +10,7 @@ use aws_sdk_s3::{
 };
 
 use super::{
-    Encryption, Retention, RetentionMode, S3, S3SinkConfig,
+    BucketEncryption, Retention, RetentionMode, S3, S3SinkConfig,
     body::stream,
     checksum::{Algorithm, Sum, sum_in, with_body_sum},
     error::{code, status},
@@ -54,21 +54,21 @@ pub(super) use with_options;
 impl S3SinkConfig {
     pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.as_ref().map(|encryption| match encryption {
-            Encryption::S3 {} => ServerSideEncryption::Aes256,
-            Encryption::Kms { .. } => ServerSideEncryption::AwsKms,
+            BucketEncryption::S3 {} => ServerSideEncryption::Aes256,
+            BucketEncryption::Kms { .. } => ServerSideEncryption::AwsKms,
         })
     }
 
     pub(super) fn kms_key(&self) -> Option<String> {
         match &self.encryption {
-            Some(Encryption::Kms { key_id, .. }) => key_id.clone(),
+            Some(BucketEncryption::Kms { key_id, .. }) => key_id.clone(),
             _ => None,
         }
     }
 
     pub(super) fn bucket_key(&self) -> Option<bool> {
         match &self.encryption {
-            Some(Encryption::Kms { bucket_key, .. }) => *bucket_key,
+            Some(BucketEncryption::Kms { bucket_key, .. }) => *bucket_key,
             _ => None,
         }
     }

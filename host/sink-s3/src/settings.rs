@@ -26,7 +26,7 @@ pub struct S3SinkConfig {
     /// Who writes.
     pub identity: Identity,
     /// How objects are encrypted where they lie.
-    pub encryption: Option<Encryption>,
+    pub encryption: Option<BucketEncryption>,
     /// The storage class of objects.
     pub storage_class: Option<StorageClass>,
     /// A canned access control list for objects.
@@ -50,9 +50,9 @@ pub struct S3SinkConfig {
     /// The certificate that is shown to the server, and authorities of one's own.
     pub tls: ClientTls,
     /// How requests are repeated.
-    pub retry: Retry,
+    pub retry: S3Retry,
     /// How long is waited for an answer.
-    pub timeout: Timeout,
+    pub timeout: S3Timeout,
     /// Parts of one object that are uploaded at once.
     pub parts_at_once: PartsAtOnce,
     /// How old an unfinished upload is before it counts as left behind.
@@ -62,7 +62,7 @@ pub struct S3SinkConfig {
 /// How objects are encrypted where they lie.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Encryption {
+pub enum BucketEncryption {
     /// With keys of the server (SSE-S3).
     S3 {},
     /// With a key of the key management service (SSE-KMS).
@@ -144,7 +144,7 @@ pub enum Retention {
 /// How requests are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Retry {
+pub struct S3Retry {
     /// The pace: `adaptive` follows how often the server refuses, `standard` uses growing pauses alone.
     pub mode: RetryMode,
     /// Attempts in all.
@@ -164,9 +164,9 @@ pub enum RetryMode {
     Standard,
 }
 
-impl Default for Retry {
+impl Default for S3Retry {
     fn default() -> Self {
-        Retry {
+        S3Retry {
             mode: RetryMode::Adaptive,
             attempts: 6,
             max_backoff_seconds: 20,
@@ -177,7 +177,7 @@ impl Default for Retry {
 /// How long is waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Timeout {
+pub struct S3Timeout {
     /// For a connection, in seconds.
     pub connect_seconds: u64,
     /// For the first byte of an answer after the request has begun, in seconds.
@@ -186,9 +186,9 @@ pub struct Timeout {
     pub attempt_seconds: u64,
 }
 
-impl Default for Timeout {
+impl Default for S3Timeout {
     fn default() -> Self {
-        Timeout {
+        S3Timeout {
             connect_seconds: 10,
             read_seconds: 120,
             attempt_seconds: 300,

@@ -43,9 +43,9 @@ pub struct HttpSinkConfig {
     /// The certificate that is shown to the server, and authorities of one's own.
     pub tls: ClientTls,
     /// How requests are repeated.
-    pub retry: Retry,
+    pub retry: HttpRetry,
     /// How long is waited.
-    pub timeout: Timeout,
+    pub timeout: HttpTimeout,
 }
 
 /// `put` or `post`.
@@ -76,16 +76,16 @@ pub enum Auth {
 /// How requests are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Retry {
+pub struct HttpRetry {
     /// Attempts in all.
     pub attempts: u32,
     /// The longest pause between two, in seconds.
     pub max_backoff_seconds: u64,
 }
 
-impl Default for Retry {
+impl Default for HttpRetry {
     fn default() -> Self {
-        Retry {
+        HttpRetry {
             attempts: 6,
             max_backoff_seconds: 20,
         }
@@ -95,16 +95,16 @@ impl Default for Retry {
 /// How long is waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Timeout {
+pub struct HttpTimeout {
     /// For a connection, in seconds.
     pub connect_seconds: u64,
     /// For any progress, in seconds.
     pub read_seconds: u64,
 }
 
-impl Default for Timeout {
+impl Default for HttpTimeout {
     fn default() -> Self {
-        Timeout {
+        HttpTimeout {
             connect_seconds: 10,
             read_seconds: 120,
         }

@@ -11,7 +11,7 @@ use std::{path::Path, sync::Arc};
 use recording_host_model::{
     Descriptor, Error, ErrorKind, Purpose, SourceError, SplitInput, SplitState, Started, Step, hex,
 };
-use recording_host_sandbox::{CompilationCache, Limits, Sandbox, begin_call};
+use recording_host_sandbox::{CompilationCache, MemoryLimits, Sandbox, begin_call};
 use sha2::{Digest, Sha256};
 use wasmtime::{
     Engine, Store,
@@ -110,7 +110,7 @@ impl From<SandboxError> for Error {
 #[derive(Clone)]
 pub struct SourceComponent {
     sandbox: Sandbox,
-    pre: bindings::RecordingSourcePre<Limits>,
+    pre: bindings::RecordingSourcePre<MemoryLimits>,
     digest: Arc<str>,
     imports: Arc<[String]>,
 }
@@ -283,9 +283,12 @@ impl SourceComponent {
     fn call<T>(
         &self,
         call: &'static str,
-        run: impl FnOnce(&bindings::RecordingSource, &mut Store<Limits>) -> Result<T, wasmtime::Error>,
+        run: impl FnOnce(
+            &bindings::RecordingSource,
+            &mut Store<MemoryLimits>,
+        ) -> Result<T, wasmtime::Error>,
     ) -> Result<T, SandboxError> {
-        let mut store = self.sandbox.store(Limits::new(MEMORY), RESULT);
+        let mut store = self.sandbox.store(MemoryLimits::new(MEMORY), RESULT);
         begin_call(&mut store);
         self.pre
             .instantiate(&mut store)

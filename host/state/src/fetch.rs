@@ -231,7 +231,7 @@ impl Queue {
     ) -> Result<usize, QueueError> {
         let before = now.saturating_sub(RETRY_AFTER) as i64;
         self.with(move |tx| {
-            let lost: Vec<(Filed, String)> = tx
+            let lost: Vec<(FiledCounts, String)> = tx
                 .prepare(&format!(
                     concat!(
                         "SELECT outcome, objects, bytes, id FROM conversation
@@ -241,7 +241,7 @@ impl Queue {
                     ),
                     condition
                 ))?
-                .query_map([before], |row| Ok((Filed::read(row)?, row.get(3)?)))?
+                .query_map([before], |row| Ok((FiledCounts::read(row)?, row.get(3)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             for (filed, id) in &lost {
                 filed.take_up(tx, id, now)?;
@@ -270,16 +270,16 @@ pub struct Abandoned {
 }
 
 /// How a filed conversation has been counted.
-pub(super) struct Filed {
+pub(super) struct FiledCounts {
     outcome: Outcome,
     objects: i64,
     bytes: i64,
 }
 
-impl Filed {
+impl FiledCounts {
     /// Reads the columns `outcome`, `objects` and `bytes`, which come first.
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Filed {
+        Ok(FiledCounts {
             outcome: parsed(&row.get::<_, String>(0)?)?,
             objects: row.get(1)?,
             bytes: row.get(2)?,

@@ -65,8 +65,8 @@ pub use search::{Counted, Searched, SearchedRange};
 pub use sinks::{KnownSink, Lacking};
 use split::insert_splits;
 pub use status::Status;
+pub use stock::QueueStock;
 pub use stock::SinkLag;
-pub use stock::Stock;
 pub use work_queue::{Lease, WorkQueue};
 use worker::Worker;
 

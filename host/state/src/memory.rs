@@ -41,11 +41,11 @@ struct Entry {
     split: Split,
     due: u64,
     done: bool,
-    claim: Option<Claim>,
+    claim: Option<SplitHolder>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Claim {
+struct SplitHolder {
     worker: u64,
     until: u64,
 }
@@ -178,7 +178,7 @@ impl WorkQueue for MemoryWorkQueue {
         if !mine && !entry.is_free(lease.now) {
             return Ok(None);
         }
-        entry.claim = Some(Claim {
+        entry.claim = Some(SplitHolder {
             worker: self.worker,
             until: lease.until,
         });
@@ -194,7 +194,7 @@ impl WorkQueue for MemoryWorkQueue {
         let Some(entry) = first.and_then(|id| kept.splits.get_mut(&id)) else {
             return Ok(None);
         };
-        entry.claim = Some(Claim {
+        entry.claim = Some(SplitHolder {
             worker: self.worker,
             until: lease.until,
         });
@@ -204,7 +204,7 @@ impl WorkQueue for MemoryWorkQueue {
     async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
         let (mut kept, worker) = (self.kept(), self.worker);
         let held = kept.held(&id, worker).map(|entry| {
-            entry.claim = Some(Claim {
+            entry.claim = Some(SplitHolder {
                 worker,
                 until: lease.until,
             });

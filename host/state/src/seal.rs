@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Transaction, params};
 
 use super::{
-    Queue, QueueError, complete::completed, count, fetch::Filed, life_cycle::stage, sinks::wanting,
+    Queue, QueueError, complete::completed, count, fetch::FiledCounts, life_cycle::stage,
+    sinks::wanting,
 };
 use recording_host_model::Segment;
 
@@ -318,12 +319,12 @@ fn take_up_grown(
     number: i64,
     now: u64,
 ) -> rusqlite::Result<BTreeSet<String>> {
-    let grown: Vec<(Filed, String)> = tx
+    let grown: Vec<(FiledCounts, String)> = tx
         .prepare_cached(
             "SELECT outcome, objects, bytes, id FROM conversation
              WHERE segment = ?1 AND newer_revision IS NOT NULL AND newer_revision > ifnull(revision, 0)",
         )?
-        .query_map([number], |row| Ok((Filed::read(row)?, row.get(3)?)))?
+        .query_map([number], |row| Ok((FiledCounts::read(row)?, row.get(3)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut ids = BTreeSet::new();
     for (filed, id) in grown {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Queue, QueueError, fetch::Filed, life_cycle::stage, object_row, seal::forget};
+use super::{Queue, QueueError, fetch::FiledCounts, life_cycle::stage, object_row, seal::forget};
 use recording_host_model::{ConversationRecord, Object, Outcome};
 use release::{joined, release};
 
@@ -407,7 +407,7 @@ pub(super) fn take_up(tx: &Transaction<'_>, id: &str, now: u64) -> rusqlite::Res
             "SELECT outcome, objects, bytes FROM conversation WHERE id = ?1 AND ",
             stage!(Filed)
         ))?
-        .query_row([id], Filed::read)
+        .query_row([id], FiledCounts::read)
         .optional()?;
     let Some(filed) = filed else {
         return Ok(false);

@@ -5,7 +5,7 @@
 use std::fs::File;
 
 use super::{
-    ArchiveError, Limits,
+    ArchiveError, ZipLimits,
     fields::{Fields, extra},
     name::decoded,
     read_exact,
@@ -149,7 +149,11 @@ fn end64(file: &File, at: u64) -> Result<Option<(u64, Vec<u8>)>, ArchiveError> {
 }
 
 /// Reads the directory.
-pub(super) fn read(file: &File, end: &End, limits: &Limits) -> Result<Vec<Header>, ArchiveError> {
+pub(super) fn read(
+    file: &File,
+    end: &End,
+    limits: &ZipLimits,
+) -> Result<Vec<Header>, ArchiveError> {
     if end.entries > limits.entries {
         let (count, most) = (end.entries, limits.entries);
         return Err(ArchiveError::TooMuch(format!(

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, value::RawValue};
 
-use super::{Archive, Entry, EntryError, json};
+use super::{Archive, EntryError, ZipEntry, json};
 use recording_host_model::{BundleIndex, IndexColumn, IndexMetadata};
 
 /// The longest JSON document that may be an index, in bytes.
@@ -69,7 +69,7 @@ impl Archive {
     #[must_use]
     pub fn listed(&self, index: &BundleIndex) -> Listed {
         let mut listed = Listed::default();
-        let mut documents: Vec<&Entry> = self
+        let mut documents: Vec<&ZipEntry> = self
             .entries()
             .iter()
             .filter(|entry| entry.name.to_ascii_lowercase().ends_with(".json"))

@@ -34,7 +34,7 @@ struct Range {
 }
 
 /// The places of data in an archive.
-pub(super) struct Layout {
+pub(super) struct ZipLayout {
     /// For each header, where its data begin, or why it cannot be unpacked.
     pub(super) data: Vec<Result<u64, EntryError>>,
     /// The names of entries that the directory hides.
@@ -46,7 +46,7 @@ pub(super) fn layout(
     length: u64,
     end: &End,
     headers: &[Header],
-) -> io::Result<Layout> {
+) -> io::Result<ZipLayout> {
     let mut data = Vec::with_capacity(headers.len());
     let mut ranges = Vec::with_capacity(headers.len());
     for (entry, header) in headers.iter().enumerate() {
@@ -91,7 +91,7 @@ pub(super) fn layout(
     if tries == 0 {
         hidden.push(format!("(and {TRIES} places that look like an entry)"));
     }
-    Ok(Layout { data, hidden })
+    Ok(ZipLayout { data, hidden })
 }
 
 /// Why an entry is not unpacked even if it is sound.
@@ -242,7 +242,7 @@ fn search(
 mod tests {
     use std::io::Write;
 
-    use crate::{Archive, Limits};
+    use crate::{Archive, ZipLimits};
 
     #[test]
     fn headers_without_end_that_name_nothing_take_no_time_without_end() {
@@ -254,7 +254,7 @@ mod tests {
         file.write_all(&header.repeat(1_000_000)).unwrap();
         file.write_all(b"PK\x05\x06").unwrap();
         file.write_all(&[0; 18]).unwrap();
-        let archive = Archive::open(file, &Limits::default()).unwrap();
+        let archive = Archive::open(file, &ZipLimits::default()).unwrap();
         // Not all was looked at, and that is told.
         assert_eq!(
             archive.hidden(),

@@ -5,7 +5,7 @@
 //! them, and it is compared with what is there. This module promises: nothing
 //! panics or hangs on any input; nothing that an archive says becomes a path;
 //! no entry counts as unpacked whose length or CRC is wrong; and no more is
-//! unpacked than [`Limits`] allow. Anything that cannot be unpacked is named, with a
+//! unpacked than [`ZipLimits`] allow. Anything that cannot be unpacked is named, with a
 //! code that stands in the rows.
 //!
 //! Why our own reader: no crate refuses overlapping entries, bounds what an
@@ -37,9 +37,9 @@ const CHUNK: usize = 64 << 10;
 /// The fault of an archive that names places beyond its end.
 const SHORT: &str = "it is shorter than it says";
 
-/// Limits on the contents and the unpacked size of an archive.
+/// ZipLimits on the contents and the unpacked size of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ZipLimits {
     /// Entries, folders among them.
     pub entries: u64,
     /// The length of the central directory, in bytes.
@@ -54,9 +54,9 @@ pub struct Limits {
     pub slack: u64,
 }
 
-impl Default for Limits {
+impl Default for ZipLimits {
     fn default() -> Self {
-        Limits {
+        ZipLimits {
             entries: 50_000,
             directory: 16 << 20,
             entry: 64 << 30,
@@ -67,11 +67,11 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ZipLimits {
     /// The limits that remain for the archives in an archive.
     #[must_use]
     pub fn after(self, archive: &Archive) -> Self {
-        Limits {
+        ZipLimits {
             entries: self.entries.saturating_sub(archive.count),
             total: self.total.saturating_sub(archive.total),
             ..self
@@ -90,7 +90,7 @@ pub enum ArchiveError {
     /// It is damaged, or no zip.
     #[error("the zip cannot be read: {0}")]
     Broken(String),
-    /// It is more than [`Limits`] allow.
+    /// It is more than [`ZipLimits`] allow.
     #[error("the zip is not unpacked: {0}")]
     TooMuch(String),
     /// The spooled file cannot be read.
@@ -135,7 +135,7 @@ pub enum EntryError {
     /// It is a device, a pipe or a socket.
     #[error("it is not a file")]
     Special,
-    /// It is more than [`Limits`] allow.
+    /// It is more than [`ZipLimits`] allow.
     #[error("it unpacks to {0} bytes, more than a recording can be")]
     TooLarge(u64),
     /// It shares bytes with another one, as bombs do.
@@ -187,7 +187,7 @@ impl EntryError {
 #[derive(Debug)]
 pub struct Archive {
     file: File,
-    entries: Vec<Entry>,
+    entries: Vec<ZipEntry>,
     hidden: Vec<String>,
     count: u64,
     total: u64,
@@ -195,7 +195,7 @@ pub struct Archive {
 
 /// A file in an archive.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ZipEntry {
     /// The name in the archive, as it stands there: not safe for anything.
     pub name: String,
     /// The name made safe for an object key, and unlike that of every other entry.
@@ -214,7 +214,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`ArchiveError`] if nothing in it can be unpacked.
-    pub fn open(file: File, limits: &Limits) -> Result<Self, ArchiveError> {
+    pub fn open(file: File, limits: &ZipLimits) -> Result<Self, ArchiveError> {
         let length = file.metadata()?.len();
         let end = directory::find(&file, length)?;
         let headers = directory::read(&file, &end, limits)?;
@@ -235,7 +235,7 @@ impl Archive {
             if data.is_ok() {
                 total = total.saturating_add(header.size);
             }
-            entries.push(Entry {
+            entries.push(ZipEntry {
                 safe_name: names.unique(&header.name),
                 name: header.name,
                 size: header.size,
@@ -261,7 +261,7 @@ impl Archive {
 
     /// The files, in the order of the directory; folders are left out.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[ZipEntry] {
         &self.entries
     }
 
@@ -278,7 +278,7 @@ impl Archive {
     /// [`EntryError`]: what was handed on must not be used.
     pub fn unpack(
         &self,
-        entry: &Entry,
+        entry: &ZipEntry,
         each: impl FnMut(Bytes) -> bool,
     ) -> Result<bool, EntryError> {
         let packed = Packed {
@@ -293,7 +293,7 @@ impl Archive {
     }
 }
 
-impl Entry {
+impl ZipEntry {
     /// Why the entry cannot be unpacked, as far as that is known without trying.
     #[must_use]
     pub fn refused(&self) -> Option<&EntryError> {

@@ -6,7 +6,7 @@ use super::*;
 async fn the_highest_attempt_counts() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
-    let output = output(sink.clone(), Format::Parquet, None);
+    let output = output(sink.clone(), RowFormat::Parquet, None);
     let id = "conversation-000001";
     let (first, last) = (object(id, "one", b"half"), object(id, "one", b"whole"));
     let missing = vec![("archived".to_owned(), "not yet".to_owned())];
@@ -30,7 +30,7 @@ async fn the_highest_attempt_counts() {
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
         let segment = segment(number, vec![completed]);
-        receipt::file(&Context::new("export"), &segment, &output, &[])
+        receipt::file(&ReceiptContext::new("export"), &segment, &output, &[])
             .await
             .unwrap();
     }
@@ -48,12 +48,12 @@ async fn the_highest_attempt_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
-    for format in [Format::Jsonl, Format::Parquet] {
+    for format in [RowFormat::Jsonl, RowFormat::Parquet] {
         let root = tempfile::tempdir().unwrap();
         let sink = folder(root.path());
         let output = output(sink.clone(), format, Some(Compression::Gzip));
         receipt::file(
-            &Context::new("export"),
+            &ReceiptContext::new("export"),
             &segment(1, vec![completed(1, 1, Outcome::NoRecording, Vec::new())]),
             &output,
             &[],
@@ -102,8 +102,8 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
 async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
-    let output = output(sink.clone(), Format::Parquet, None);
-    receipt::file(&Context::new("export"), &many(3), &output, &[])
+    let output = output(sink.clone(), RowFormat::Parquet, None);
+    receipt::file(&ReceiptContext::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let found = files(root.path());

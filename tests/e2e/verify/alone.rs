@@ -213,3 +213,41 @@ async fn the_text_in_the_archive_says_how_to_verify_it_without_the_program() {
     let of_last = lines.len() == 1;
     assert!(of_last || told.contains(recording), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_compared_is_not_called_right_and_the_advice_for_a_gap_mends_it() {
+    let harness = harness().await;
+    export(harness.config()).await;
+    let config = text(&harness.write(&harness.config()));
+    let folder = text(&harness.output());
+    // A byte of a recording is another one: names and sizes are as they were.
+    let key = files(&harness.output());
+    let key = key.keys().find(|key| key.starts_with("recordings/"));
+    let path = harness.output().join(key.unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let told = ends(&["verify", &folder], 0).await;
+    assert!(
+        told.contains("all as it should be, by names and sizes; `--full` compares contents"),
+        "{told}"
+    );
+    let told = ends(&["verify", "--full", &folder], 3).await;
+    assert!(told.contains("not as they should be"), "{told}");
+
+    // The receipts of a whole day are gone.
+    let receipts = harness.output().join("receipts");
+    let days = std::fs::read_dir(&receipts).unwrap();
+    let mut days: Vec<_> = days.map(|day| day.unwrap().path()).collect();
+    days.sort();
+    std::fs::remove_dir_all(&days[days.len() / 2]).unwrap();
+    let told = ends(&["verify", &folder], 3).await;
+    let advice = "`run --repair` files it again";
+    assert!(told.contains("gap") && told.contains(advice), "{told}");
+    let ran = harness
+        .run_program(&["run", "--repair", "--config", &config])
+        .await;
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{}", said(&ran));
+    let told = ends(&["verify", "--full", &folder], 0).await;
+    assert!(told.contains(": all as it should be\n"), "{told}");
+}

@@ -9,11 +9,11 @@ use std::{
 use age::secrecy::ExposeSecret;
 use bytes::Bytes;
 use recording_host_engine::{
-    receipt::{self, Context, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
+    receipt::{self, ReceiptContext, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     transfer::SinkBinding,
     verify::{Finding, VerifyOptions, verify_with},
 };
-use recording_host_metadata::{self, Format};
+use recording_host_metadata::{self, RowFormat};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
 use recording_host_sink::{
     PutOptions, Sink, SinkExt,
@@ -134,18 +134,18 @@ impl Archive {
             Form::Lines | Form::Columns => folder,
         };
         let format = match form {
-            Form::Columns => Format::Parquet,
-            Form::Lines | Form::Encrypted => Format::Jsonl,
+            Form::Columns => RowFormat::Parquet,
+            Form::Lines | Form::Encrypted => RowFormat::Jsonl,
         };
         let output = SinkBinding {
             metadata: recording_host_metadata::RowSettings::new(format, None).unwrap(),
             ..SinkBinding::new("lake", sink)
         };
-        archive.file(&output, &Context::new("calls")).await;
+        archive.file(&output, &ReceiptContext::new("calls")).await;
         archive
     }
 
-    async fn file(&self, output: &SinkBinding, context: &Context) {
+    async fn file(&self, output: &SinkBinding, context: &ReceiptContext) {
         for day in 0..2 {
             let mut conversations = conversations(day);
             for object in conversations
@@ -174,7 +174,7 @@ impl Archive {
     }
 
     /// Files it anew in lines, with what a run knows.
-    pub(crate) async fn told(context: Context) -> Self {
+    pub(crate) async fn told(context: ReceiptContext) -> Self {
         let archive = Archive::new(Form::Lines).await;
         let folder = Arc::new(Filesystem::new(archive.path("")));
         archive

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use genesys_simulator::Settings;
 use recording_host_engine::{
-    receipt::{Claims, Context, SourceCount},
+    receipt::{CoveredInterval, ReceiptContext, SourceCount},
     verify::{Difference, ObjectKind, SegmentId},
 };
 use serde_json::{Value, json};
@@ -127,13 +127,13 @@ async fn a_day_that_is_gone_is_missed() {
         ("2026-01-07", 0),
         ("2026-01-09", 3),
     ];
-    let context = Context {
-        claims: Some(Claims {
+    let context = ReceiptContext {
+        claims: Some(CoveredInterval {
             from: at("1-05"),
             until: Some(at("1-08")),
         }),
         source_counts: days.map(|(day, n)| (day.to_owned(), count(n))).into(),
-        ..Context::new("calls")
+        ..ReceiptContext::new("calls")
     };
     let archive = Archive::told(context).await;
     // Nothing was there on the one day, and the other lies outside.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use recording_host_model::{BundleIndex, IndexColumn, IndexField};
-use recording_host_zip::{Archive, Limits};
+use recording_host_zip::{Archive, ZipLimits};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::audio::OPUS_FILES;
@@ -57,7 +57,7 @@ pub(crate) fn packed(method: CompressionMethod, files: &[(&str, &[u8])]) -> Vec<
 fn feed(input: &[u8]) {
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(input).unwrap();
-    let Ok(archive) = Archive::open(file, &Limits::default()) else {
+    let Ok(archive) = Archive::open(file, &ZipLimits::default()) else {
         return;
     };
     for entry in archive.entries() {

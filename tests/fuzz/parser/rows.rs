@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, bufread::MultiGzDecoder, write::GzEncoder};
 use recording_host_metadata::{
-    Compression, Format, RowSettings, Writer, read,
+    Compression, RowFormat, RowSettings, Writer, read,
     restore::{Restored, Row, for_each_line},
 };
 use recording_host_model::{
@@ -50,13 +50,13 @@ const UNPACKED: u64 = 1 << 20;
 /// What the writer makes of conversations in each format and compression.
 fn seeds() -> Vec<Vec<u8>> {
     let ways = [
-        (0, Format::Jsonl, Compression::None),
-        (GZIP, Format::Jsonl, Compression::Gzip),
-        (ZSTD, Format::Jsonl, Compression::Zstd),
-        (PARQUET, Format::Parquet, Compression::None),
-        (PARQUET, Format::Parquet, Compression::Gzip),
-        (PARQUET, Format::Parquet, Compression::Zstd),
-        (PARQUET, Format::Parquet, Compression::Snappy),
+        (0, RowFormat::Jsonl, Compression::None),
+        (GZIP, RowFormat::Jsonl, Compression::Gzip),
+        (ZSTD, RowFormat::Jsonl, Compression::Zstd),
+        (PARQUET, RowFormat::Parquet, Compression::None),
+        (PARQUET, RowFormat::Parquet, Compression::Gzip),
+        (PARQUET, RowFormat::Parquet, Compression::Zstd),
+        (PARQUET, RowFormat::Parquet, Compression::Snappy),
     ];
     ways.map(|(ending, format, compression)| {
         let settings = RowSettings::new(format, Some(compression)).unwrap();

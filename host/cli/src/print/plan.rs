@@ -1,8 +1,8 @@
 //! The output of `plan`.
 
 use recording_host_engine::{
-    plan::{Day, Plan},
-    run::Month,
+    plan::{DayEstimate, Plan},
+    run::MonthlyRequests,
 };
 use recording_host_model::one_line;
 
@@ -24,7 +24,7 @@ pub(crate) fn plan(name: &str, plan: &Plan) {
         "time"
     );
     let most = plan.days.iter().map(|day| day.bytes).max().unwrap_or(0);
-    let line = |name: &str, day: &Day, bar: &str| {
+    let line = |name: &str, day: &DayEstimate, bar: &str| {
         let text = format!(
             "  {name:<10} {:>13} {:>10} {:>10} {:>10} {:>9} {:>9} {bar}",
             day.conversations,
@@ -67,7 +67,7 @@ pub(crate) fn plan(name: &str, plan: &Plan) {
 }
 
 /// Warns of a plan that needs more requests than are left of the month.
-pub(crate) fn beyond_month(plan: &Plan, month: &Month) {
+pub(crate) fn beyond_month(plan: &Plan, month: &MonthlyRequests) {
     let left = month.ceiling.saturating_sub(month.requests);
     if plan.total.requests > left {
         told!(

@@ -14,7 +14,7 @@ use recording_host_model::{Event, Subscriber};
 use tokio::{sync::watch, time::Instant};
 
 /// The limits of a run.
-pub(super) struct Limits {
+pub(super) struct RunLimits {
     bytes: Arc<Bytes>,
     ends: Option<Instant>,
     /// True once the time is over.
@@ -28,9 +28,9 @@ struct Bytes {
     spent: watch::Sender<bool>,
 }
 
-impl Limits {
+impl RunLimits {
     pub(super) fn new(bytes: Option<u64>, time: Option<Duration>) -> Self {
-        Limits {
+        RunLimits {
             bytes: Arc::new(Bytes {
                 most: bytes,
                 stored: Mutex::default(),

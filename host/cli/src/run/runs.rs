@@ -9,7 +9,7 @@ use recording_host_engine::{Pipeline, RunReport};
 use recording_host_model::{Error, ErrorKind, clock::Clock};
 use tokio::sync::watch;
 
-use super::{Run, limits::Limits, print};
+use super::{Run, limits::RunLimits, print};
 use crate::{control::Server, observe::Watching, signals::Requests, terminal};
 
 /// A configuration and what it makes.
@@ -100,7 +100,7 @@ impl Runs {
         run: &Run,
         clock: Clock,
         watching: &Watching,
-        limits: &Limits,
+        limits: &RunLimits,
         control: &Server,
         requests: &mut Requests,
     ) -> Ended {

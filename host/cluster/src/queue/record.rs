@@ -23,7 +23,7 @@ pub(super) struct SplitRecord {
     pub(super) due: u64,
     pub(super) done: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) claim: Option<Claim>,
+    pub(super) claim: Option<SplitHolder>,
     /// The id of the change that made it so: whoever gets no answer reads it again, and knows.
     pub(super) write: String,
     /// The id of the last commit, which claims leave as it is.
@@ -41,7 +41,7 @@ pub(super) enum Data {
 
 /// Who holds a split, and until when (ms since the epoch, by its own clock).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct SplitHolder {
     pub(super) worker: String,
     pub(super) until: u64,
 }
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn the_format_is_the_one_that_other_nodes_read() {
         let mut record = record(br#"{"page":1}"#);
-        record.claim = Some(Claim {
+        record.claim = Some(SplitHolder {
             worker: "n".to_owned(),
             until: 9,
         });

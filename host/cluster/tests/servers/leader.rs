@@ -6,7 +6,7 @@ use std::{
 };
 
 use recording_host_cluster::{
-    Candidate, ClusterError, Fleet, Leader, Queued, Settings, SteppedDown, WorkMessage,
+    Candidate, ClusterError, Fleet, FleetSettings, Leader, Queued, SteppedDown, WorkMessage,
 };
 use tokio::time::{sleep, timeout};
 
@@ -285,7 +285,7 @@ async fn minutes_of_a_fleet_a_renewal_that_hangs_never_gives_two_leaders() {
     let (mut proxies, mut tasks) = (Vec::new(), tokio::task::JoinSet::new());
     for node in ["a", "b"] {
         let proxy = Proxy::to(servers.ports[0]).await;
-        let settings = Settings {
+        let settings = FleetSettings {
             servers: vec![format!("nats://127.0.0.1:{}", proxy.port)],
             ..servers.settings("main")
         };

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use recording_host_cluster::{Fleet, Settings, Storage};
+use recording_host_cluster::{Fleet, FleetSettings, Storage};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -107,19 +107,19 @@ impl Servers {
         }
     }
 
-    pub(crate) fn settings(&self, name: &str) -> Settings {
+    pub(crate) fn settings(&self, name: &str) -> FleetSettings {
         let servers = self
             .ports
             .iter()
             .map(|port| format!("nats://127.0.0.1:{port}"));
-        Settings {
+        FleetSettings {
             replicas: self.count(),
             storage: Storage {
                 work: 64 << 20,
                 queue: 256 << 20,
             },
             patience: Duration::from_secs(60),
-            ..Settings::new(servers.collect(), name)
+            ..FleetSettings::new(servers.collect(), name)
         }
     }
 

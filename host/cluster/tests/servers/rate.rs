@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use recording_host_cluster::{Fleet, Rate, RateLimit, Settings, Slot};
+use recording_host_cluster::{Fleet, FleetSettings, Rate, RateLimit, Slot};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::nats::Servers;
@@ -15,7 +15,7 @@ const LIMIT: RateLimit = RateLimit {
     window: Duration::from_secs(60),
 };
 
-async fn rate(settings: &Settings, credential: &str) -> Arc<Rate> {
+async fn rate(settings: &FleetSettings, credential: &str) -> Arc<Rate> {
     let fleet = Fleet::connect(settings.clone()).await.unwrap();
     Arc::new(Rate::open(&fleet, credential, LIMIT).await.unwrap())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recording_host_cluster::{ClusterError, Fleet, Settings, Storage, StreamUse, Tls};
+use recording_host_cluster::{ClusterError, Fleet, FleetSettings, Storage, StreamUse, Tls};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use super::nats::{Servers, free_ports};
@@ -62,11 +62,11 @@ async fn streams_are_missing_until_they_are_made_and_differences_are_named() {
 #[ignore = "needs a NATS server, which tests/run installs"]
 async fn too_few_servers_and_too_little_room_are_named() {
     let servers = Servers::start(1);
-    let init = async |settings: Settings| {
+    let init = async |settings: FleetSettings| {
         let fleet = Fleet::connect(settings).await.unwrap();
         fleet.init().await.unwrap_err()
     };
-    let three = Settings {
+    let three = FleetSettings {
         replicas: 3,
         ..servers.settings("three")
     };
@@ -79,7 +79,7 @@ async fn too_few_servers_and_too_little_room_are_named() {
         work: 64 << 20,
         queue: 1 << 50,
     };
-    let error = init(Settings {
+    let error = init(FleetSettings {
         storage,
         ..servers.settings("large")
     })
@@ -155,7 +155,7 @@ async fn servers_and_nodes_show_each_other_certificates() {
     });
     Fleet::connect(settings.clone()).await.unwrap();
     let refused = async |tls: Tls| {
-        let settings = Settings {
+        let settings = FleetSettings {
             tls: Some(tls),
             ..settings.clone()
         };
@@ -178,7 +178,7 @@ async fn servers_and_nodes_show_each_other_certificates() {
 }
 
 /// Answers one connection as a server that says this about itself.
-async fn greeting(info: &'static str) -> Settings {
+async fn greeting(info: &'static str) -> FleetSettings {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -188,7 +188,7 @@ async fn greeting(info: &'static str) -> Settings {
             tokio::time::sleep(Duration::from_secs(20)).await;
         }
     });
-    Settings::new(vec![format!("nats://127.0.0.1:{port}")], "main")
+    FleetSettings::new(vec![format!("nats://127.0.0.1:{port}")], "main")
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn an_old_server_is_named_with_its_version() {
 async fn servers_that_are_not_there_are_named() {
     let port = free_ports(1)[0];
     let server = format!("nats://127.0.0.1:{port}");
-    let error = Fleet::connect(Settings::new(vec![server.clone()], "main")).await;
+    let error = Fleet::connect(FleetSettings::new(vec![server.clone()], "main")).await;
     let error = error.unwrap_err();
     assert!(
         matches!(&error, ClusterError::Unreachable { servers, .. } if *servers == server),
@@ -217,7 +217,7 @@ async fn servers_that_are_not_there_are_named() {
 
 #[tokio::test]
 async fn a_credentials_file_that_is_not_there_is_named() {
-    let mut settings = Settings::new(vec!["nats://127.0.0.1:1".to_owned()], "main");
+    let mut settings = FleetSettings::new(vec!["nats://127.0.0.1:1".to_owned()], "main");
     settings.credentials = Some("/nowhere/fleet.creds".into());
     let error = Fleet::connect(settings).await.unwrap_err().to_string();
     assert!(

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_object_store::azure_blob::{
-    self, AzureBlobSinkConfig, BucketOptions, Credentials, Retry,
+    self, AzureBlobSinkConfig, AzureCredentials, BucketOptions, BucketRetry,
 };
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
@@ -20,7 +20,7 @@ const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
 /// Azure Blob Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct AzureKeys {
     /// The storage account.
     #[schemars(example = &"corprecordings")]
     account: String,
@@ -56,7 +56,7 @@ pub(super) struct Keys {
     overwrite: Overwrite,
     /// How requests are repeated.
     #[serde(default)]
-    retry: Retry,
+    retry: BucketRetry,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -79,7 +79,7 @@ struct CredentialKeys {
     client_secret: Option<Hidden>,
 }
 
-impl Keys {
+impl AzureKeys {
     /// Refuses properties of objects that the service does not take.
     fn check_properties(&self) -> Result<(), (String, String)> {
         value::tags(&self.tags)?;
@@ -116,24 +116,24 @@ impl Keys {
         );
         let key = optional("access_key", &given.access_key)?;
         let credentials = match (key, optional("sas", &given.sas)?, client) {
-            (None, None, (None, None, None)) => Credentials::Default,
+            (None, None, (None, None, None)) => AzureCredentials::Default,
             (Some(key), None, (None, None, None)) => {
                 if read && !is_base64(key.expose_secret()) {
                     let reason =
                         "is no account key: it is not Base64; copy the key from the account's page";
                     return Err(secrets.error("credentials.access_key", reason));
                 }
-                Credentials::AccessKey(key)
+                AzureCredentials::AccessKey(key)
             }
             (None, Some(sas), (None, None, None)) => {
                 if read && !sas.expose_secret().contains("sig=") {
                     let reason = "is no shared access signature: it has no `sig=`; give the query of the URL, from `sv=` on";
                     return Err(secrets.error("credentials.sas", reason));
                 }
-                Credentials::Sas(sas)
+                AzureCredentials::Sas(sas)
             }
             (None, None, (Some(tenant_id), Some(client_id), Some(client_secret))) => {
-                Credentials::Client {
+                AzureCredentials::Client {
                     tenant_id: tenant_id.clone(),
                     client_id: client_id.clone(),
                     client_secret,
@@ -173,7 +173,7 @@ fn is_base64(text: &str) -> bool {
 }
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for AzureKeys {
     fn place_key(&self) -> &'static str {
         "container"
     }

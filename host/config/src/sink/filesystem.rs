@@ -19,7 +19,7 @@ use crate::{
 /// Files in a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct FilesystemKeys {
     /// The folder; it is made if need be.
     #[schemars(example = &"/mnt/archive")]
     path: PathBuf,
@@ -54,7 +54,7 @@ impl TryFrom<String> for Mode {
 }
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for FilesystemKeys {
     fn place_key(&self) -> &'static str {
         "path"
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_object_store::gcs::{
-    self, BucketOptions, Credentials, GcsSinkConfig, Retry,
+    self, BucketOptions, BucketRetry, GcsCredentials, GcsSinkConfig,
 };
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,7 +29,7 @@ const CLASSES: [&str; 7] = [
 /// Google Cloud Storage.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct GcsKeys {
     /// The bucket's name; it must exist.
     #[schemars(example = &"corp-recordings")]
     bucket: String,
@@ -58,7 +58,7 @@ pub(super) struct Keys {
     overwrite: Overwrite,
     /// How requests are repeated.
     #[serde(default)]
-    retry: Retry,
+    retry: BucketRetry,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -75,7 +75,7 @@ struct CredentialKeys {
     anonymous: bool,
 }
 
-impl Keys {
+impl GcsKeys {
     fn settings(&self, secrets: &Secrets) -> Result<GcsSinkConfig, ConfigError> {
         secrets.server("endpoint", self.endpoint.as_deref())?;
         secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
@@ -93,14 +93,14 @@ impl Keys {
         )?;
         let token = secrets.optional("credentials.token", given.token.as_ref())?;
         let credentials = match (service_account, token, given.anonymous) {
-            (None, None, false) => Credentials::Default,
+            (None, None, false) => GcsCredentials::Default,
             (Some(key), None, false) => {
                 check_service_account(&key, secrets.are_read())
                     .map_err(|reason| secrets.error("credentials.service_account", reason))?;
-                Credentials::ServiceAccount(key)
+                GcsCredentials::ServiceAccount(key)
             }
-            (None, Some(token), false) => Credentials::Token(token),
-            (None, None, true) => Credentials::Anonymous,
+            (None, Some(token), false) => GcsCredentials::Token(token),
+            (None, None, true) => GcsCredentials::Anonymous,
             _ => {
                 let reason = "give one of `service_account`, `token` and `anonymous`";
                 return Err(secrets.error("credentials", reason));
@@ -155,7 +155,7 @@ fn check_service_account(key: &SecretString, read: bool) -> Result<(), String> {
 }
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for GcsKeys {
     fn place_key(&self) -> &'static str {
         "bucket"
     }

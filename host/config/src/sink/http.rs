@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use recording_host_model::hex;
 use recording_host_sink::{
     Sink,
-    http::{Auth, Http, HttpSinkConfig, Retry, Template, Timeout, Verb},
+    http::{Auth, Http, HttpRetry, HttpSinkConfig, HttpTimeout, Template, Verb},
 };
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use crate::{location::Location, tls::TlsKeys};
 /// Each object a request to a server of your own.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct HttpKeys {
     /// Where objects are sent, with `{key}` at the end of the path.
     #[schemars(example = &"https://archive.example.com/calls/{key}")]
     url: Hidden,
@@ -39,10 +39,10 @@ pub(super) struct Keys {
     tls: TlsKeys,
     /// How requests are repeated.
     #[serde(default)]
-    retry: Retry,
+    retry: HttpRetry,
     /// How long is waited.
     #[serde(default)]
-    timeout: Timeout,
+    timeout: HttpTimeout,
 }
 
 /// Headers that say where a request goes and where it ends: two of one cost every upload.
@@ -87,7 +87,7 @@ enum AuthKeys {
     },
 }
 
-impl Keys {
+impl HttpKeys {
     fn settings(&self, secrets: &Secrets) -> Result<HttpSinkConfig, ConfigError> {
         let url = secrets.get("url", &self.url)?;
         let url =
@@ -149,7 +149,7 @@ fn hidden(url: &Url) -> Location {
 }
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for HttpKeys {
     fn place_key(&self) -> &'static str {
         "url"
     }

@@ -128,12 +128,16 @@ macro_rules! sink {
 
 /// All types, in the order in which they are listed.
 const TYPES: &[SinkType] = &[
-    sink!("s3", super::s3::Keys, "s3"),
-    sink!("filesystem", super::filesystem::Keys),
-    sink!("gcs", super::gcs::Keys, "sink-gcs"),
-    sink!("azure_blob", super::azure_blob::Keys, "sink-azure-blob"),
-    sink!("http", super::http::Keys, "sink-http"),
-    sink!("stdout", super::stdout::Keys),
+    sink!("s3", super::s3::S3Keys, "s3"),
+    sink!("filesystem", super::filesystem::FilesystemKeys),
+    sink!("gcs", super::gcs::GcsKeys, "sink-gcs"),
+    sink!(
+        "azure_blob",
+        super::azure_blob::AzureKeys,
+        "sink-azure-blob"
+    ),
+    sink!("http", super::http::HttpKeys, "sink-http"),
+    sink!("stdout", super::stdout::StdoutKeys),
 ];
 
 /// The types that this build has, each with the schema of its keys.

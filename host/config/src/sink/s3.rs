@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use recording_host_sink::{Overwrite, Sink};
 use recording_host_sink_s3::{
-    Checksum, CleanupAfter, Credentials, Encryption, Grants, Identity, ObjectCannedAcl, ObjectLock,
-    PartsAtOnce, Retention, RetentionMode, Retry, Role, S3, S3SinkConfig, StorageClass, Timeout,
+    BucketEncryption, Checksum, CleanupAfter, Credentials, Grants, Identity, ObjectCannedAcl,
+    ObjectLock, PartsAtOnce, Retention, RetentionMode, Role, S3, S3Retry, S3SinkConfig, S3Timeout,
+    StorageClass,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,7 +25,7 @@ const MOST_DAYS: u32 = 36_500;
 /// Amazon S3, or whatever speaks its protocol.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct S3Keys {
     /// The bucket's name; it must exist.
     #[schemars(example = &"corp-recordings")]
     bucket: String,
@@ -45,7 +46,7 @@ pub(super) struct Keys {
     #[serde(default)]
     credentials: CredentialKeys,
     /// How objects are encrypted where they lie.
-    sse: Option<Encryption>,
+    sse: Option<BucketEncryption>,
     /// The storage class of objects.
     #[schemars(example = &"STANDARD_IA")]
     storage_class: Option<String>,
@@ -82,10 +83,10 @@ pub(super) struct Keys {
     tls: TlsKeys,
     /// How requests are repeated.
     #[serde(default)]
-    retry: Retry,
+    retry: S3Retry,
     /// How long is waited for an answer.
     #[serde(default)]
-    timeout: Timeout,
+    timeout: S3Timeout,
     /// Parts of one object that are uploaded at once.
     #[schemars(range(min = 1, max = 16), extend("default" = PartsAtOnce::default().0))]
     parts_at_once: Option<usize>,
@@ -148,7 +149,7 @@ struct LockKeys {
     legal_hold: bool,
 }
 
-impl Keys {
+impl S3Keys {
     /// Refuses values that no server can take.
     fn check_values(&self, secrets: &Secrets) -> Result<(), ConfigError> {
         let properties = value::tags(&self.tags)
@@ -159,7 +160,7 @@ impl Keys {
             let reason = "S3 takes either a canned `acl` or `grants`; leave one of them out";
             return Err(secrets.error("acl", reason));
         }
-        if let Some(Encryption::Kms {
+        if let Some(BucketEncryption::Kms {
             key_id: Some(id), ..
         }) = &self.sse
             && id.trim().is_empty()
@@ -315,7 +316,7 @@ fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> 
 }
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for S3Keys {
     fn place_key(&self) -> &'static str {
         "bucket"
     }

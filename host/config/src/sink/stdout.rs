@@ -13,10 +13,10 @@ use crate::location::Location;
 /// One line of JSON for each object on standard output.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {}
+pub(super) struct StdoutKeys {}
 
 #[async_trait]
-impl SinkKeys for Keys {
+impl SinkKeys for StdoutKeys {
     fn place_key(&self) -> &'static str {
         "type"
     }

@@ -38,18 +38,18 @@ pub struct Cost {
     /// The currency.
     pub currency: String,
     /// The requests beyond those that are included.
-    pub requests: Item,
+    pub requests: CostItem,
     /// The bytes that are moved, in GB.
-    pub traffic: Item,
+    pub traffic: CostItem,
     /// Requests and traffic, once.
     pub once: f64,
     /// The bytes that are kept, in GB, each month.
-    pub storage: Item,
+    pub storage: CostItem,
 }
 
 /// A quantity and its price.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Item {
+pub struct CostItem {
     /// How much.
     pub quantity: f64,
     /// The price of `per` of it.
@@ -60,9 +60,9 @@ pub struct Item {
     pub amount: f64,
 }
 
-impl Item {
+impl CostItem {
     fn new(quantity: f64, price: f64, per: u32) -> Self {
-        Item {
+        CostItem {
             quantity,
             price,
             per,
@@ -78,14 +78,14 @@ impl Prices {
         let total = &plan.total;
         let billed = total.requests.saturating_sub(self.included_requests);
         let gb = total.bytes as f64 / GB;
-        let requests = Item::new(billed as f64, self.thousand_requests, 1000);
-        let traffic = Item::new(gb, self.traffic_gb, 1);
+        let requests = CostItem::new(billed as f64, self.thousand_requests, 1000);
+        let traffic = CostItem::new(gb, self.traffic_gb, 1);
         Cost {
             currency: self.currency.clone(),
             once: requests.amount + traffic.amount,
             requests,
             traffic,
-            storage: Item::new(gb, self.storage_gb_month, 1),
+            storage: CostItem::new(gb, self.storage_gb_month, 1),
         }
     }
 }
@@ -93,15 +93,15 @@ impl Prices {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Day;
+    use crate::plan::DayEstimate;
 
     #[test]
     fn requests_are_paid_beyond_those_included_and_bytes_by_the_gb() {
         let plan = Plan {
-            total: Day {
+            total: DayEstimate {
                 requests: 12_500,
                 bytes: 40_000_000_000,
-                ..Day::default()
+                ..DayEstimate::default()
             },
             ..Plan::default()
         };

@@ -14,7 +14,8 @@ const TOP: f64 = 50.0;
 #[must_use]
 pub fn picture(plan: &Plan, title: &str) -> String {
     let days = &plan.days;
-    let most = |of: fn(&super::Day) -> u64| days.iter().map(of).max().unwrap_or(0).max(1) as f64;
+    let most =
+        |of: fn(&super::DayEstimate) -> u64| days.iter().map(of).max().unwrap_or(0).max(1) as f64;
     let (bytes, calls) = (most(|day| day.bytes), most(|day| day.conversations));
     let step = (WIDTH - 2.0 * LEFT) / days.len().max(1) as f64;
     let height = HEIGHT - TOP - BOTTOM;

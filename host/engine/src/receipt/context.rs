@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::format::{
-    Claims, ComponentVersion, ObjectDigest, Program, ReceiptHeader, SearchedRange, SourceCount,
+    ComponentVersion, CoveredInterval, ObjectDigest, Program, ReceiptHeader, SearchedRange,
+    SourceCount,
 };
 use crate::transfer::SinkBinding;
 use recording_host_model::{Segment, route::Condition};
@@ -16,7 +17,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// The data in the header of every receipt of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Context {
+pub struct ReceiptContext {
     /// The export, as file names have it.
     pub export: String,
     /// SHA-256 of the export's canonical identity, 64 hexadecimal digits.
@@ -30,7 +31,7 @@ pub struct Context {
     /// The source's component.
     pub component: Option<ComponentVersion>,
     /// The interval that the export covers.
-    pub claims: Option<Claims>,
+    pub claims: Option<CoveredInterval>,
     /// All ranges that were searched so far.
     pub searched: Vec<SearchedRange>,
     /// How many conversations the source counted, by day (`YYYY-MM-DD`).
@@ -39,13 +40,13 @@ pub struct Context {
     pub written_at: Option<Timestamp>,
 }
 
-impl Context {
+impl ReceiptContext {
     /// The context of an export of which only the name is known.
     #[must_use]
     pub fn new(export: &str) -> Self {
-        Context {
+        ReceiptContext {
             export: export.to_owned(),
-            ..Context::default()
+            ..ReceiptContext::default()
         }
     }
 
@@ -168,9 +169,9 @@ mod tests {
             ("2026-01-06", 0),
             ("2026-01-07", 7),
         ];
-        let context = Context {
+        let context = ReceiptContext {
             source_counts: counts.map(|(day, n)| (day.to_owned(), count(n))).into(),
-            ..Context::new("calls")
+            ..ReceiptContext::new("calls")
         };
         let expected = [("2026-01-04", 4), ("2026-01-07", 7)].map(|(day, n)| (day.to_owned(), n));
         assert_eq!(context.other_days("2026-01-05"), expected.into());

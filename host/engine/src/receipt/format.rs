@@ -54,7 +54,7 @@ pub struct ReceiptHeader {
     pub written_at: Option<Timestamp>,
     /// The interval that the export covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claims: Option<Claims>,
+    pub claims: Option<CoveredInterval>,
     /// The ranges that were searched so far and touch the day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub searched: Vec<SearchedRange>,
@@ -102,7 +102,7 @@ pub struct ReceiptHeader {
 
 /// An interval that an export covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
+pub struct CoveredInterval {
     /// The first instant inside.
     pub from: Timestamp,
     /// The first instant after it; none if it has no end.

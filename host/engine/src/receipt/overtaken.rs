@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::{ReceiptReader, by_day, parts_of};
-use crate::{recover::Claim, transfer::SinkBinding};
+use crate::{recover::ReceiptOwnership, transfer::SinkBinding};
 use recording_host_model::Segment;
 use recording_host_sink::{SinkError, StoreExt};
 
@@ -16,7 +16,7 @@ use recording_host_sink::{SinkError, StoreExt};
 /// a sink that does not let its receipts be listed or read, nothing is known.
 pub(crate) async fn refuse_later(
     binding: &SinkBinding,
-    claim: &Claim,
+    claim: &ReceiptOwnership,
     last: i64,
 ) -> Result<(), SinkError> {
     let Some(store) = binding.sink.store() else {

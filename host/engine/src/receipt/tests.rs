@@ -41,7 +41,7 @@ fn header() -> ReceiptHeader {
         segment: 9,
         day: "2026-01-08".into(),
         written_at: Some(at("02-01T00:12:00.125")),
-        claims: Some(Claims {
+        claims: Some(CoveredInterval {
             from: at("01-05T00:00:00"),
             until: Some(at("02-01T00:00:00")),
         }),
@@ -272,9 +272,9 @@ impl TestSink {
 
     /// Files the segment at a time of its own.
     async fn commit(&self, second: i64) {
-        let context = Context {
+        let context = ReceiptContext {
             written_at: jiff::Timestamp::from_second(second).ok(),
-            ..Context::new("calls")
+            ..ReceiptContext::new("calls")
         };
         commit_segment(&self.queue, &context, &segment(), &self.binding, &[])
             .await
@@ -345,7 +345,14 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
             false => Arc::new(Filesystem::new(lake.root.path().to_owned())),
         };
         let binding = SinkBinding::new("lake", sink);
-        commit_segment(&queue, &Context::new("calls"), &segment, &binding, &[]).await
+        commit_segment(
+            &queue,
+            &ReceiptContext::new("calls"),
+            &segment,
+            &binding,
+            &[],
+        )
+        .await
     };
     for other in [[1].as_slice(), &[3], &[2, 3]] {
         let error = file(other, false).await.unwrap_err().to_string();

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Engine, Interval};
 use crate::{
     identity::{self, digest},
-    receipt::{Claims, ComponentVersion, Context, SearchedRange, SourceCount},
+    receipt::{ComponentVersion, CoveredInterval, ReceiptContext, SearchedRange, SourceCount},
 };
 use recording_host_source::{SandboxError, SourceComponent};
 use recording_host_state::QueueError;
@@ -15,7 +15,7 @@ const DAY: u64 = 86_400_000;
 
 impl Engine {
     /// The data for the header of a receipt of this day that is made now.
-    pub(super) async fn receipt_context(&self, day: &str) -> Result<Context, QueueError> {
+    pub(super) async fn receipt_context(&self, day: &str) -> Result<ReceiptContext, QueueError> {
         let (from, until) = bounds(day);
         let searches = self.queue.searches_of(from, until).await?.into_iter();
         let searched = searches.filter_map(|range| {
@@ -31,7 +31,7 @@ impl Engine {
             Some((day, SourceCount { conversations, at }))
         });
         let bindings = self.bindings.iter();
-        Ok(Context {
+        Ok(ReceiptContext {
             written_at: timestamp(self.clock.now()),
             identity: Some(self.claim.identity.clone()),
             form: Some(self.claim.form.clone()),
@@ -57,19 +57,19 @@ pub(super) fn context(
     export: &str,
     interval: &Interval,
     component: &SourceComponent,
-) -> Result<Context, SandboxError> {
+) -> Result<ReceiptContext, SandboxError> {
     let described = component.describe()?;
-    Ok(Context {
+    Ok(ReceiptContext {
         component: Some(ComponentVersion {
             name: described.name,
             version: described.version,
             sha256: component.digest().to_owned(),
         }),
-        claims: timestamp(interval.from).map(|from| Claims {
+        claims: timestamp(interval.from).map(|from| CoveredInterval {
             from,
             until: interval.until.and_then(timestamp),
         }),
-        ..Context::new(export)
+        ..ReceiptContext::new(export)
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{task::JoinSet, time::Instant};
 use tracing::Instrument;
 
-use super::{Engine, RunError, in_flight::InFlight, links::Link};
+use super::{Engine, RunError, in_flight::InFlight, links::PendingArtifact};
 use crate::{
     receipt,
     transfer::{DeliveryReport, SinkBinding, TransferError},
@@ -18,7 +18,7 @@ const OCCUPIED: &str = "occupied";
 
 /// The result of a download.
 pub(super) struct TransferDone {
-    link: Link,
+    link: PendingArtifact,
     began: Instant,
     result: Result<DeliveryReport, TransferError>,
 }
@@ -148,7 +148,7 @@ impl Engine {
     /// Notes which sinks took what a link brought; returns those that are to get it once more.
     async fn note_takers(
         &self,
-        link: &mut Link,
+        link: &mut PendingArtifact,
         failed: &[(String, SinkError)],
         in_flight: &mut InFlight,
     ) -> Result<Vec<usize>, RunError> {
@@ -234,7 +234,7 @@ impl Engine {
     }
 
     /// The result to write down for an artifact that some sinks have taken.
-    fn ended(&self, artifact: String, mut link: Link) -> ArtifactResult {
+    fn ended(&self, artifact: String, mut link: PendingArtifact) -> ArtifactResult {
         if let Some((_, message)) = link.occupied.first() {
             let contents = &mut link.contents;
             let indexes: Vec<usize> = link
@@ -273,7 +273,7 @@ impl Engine {
     /// unless it is the host that failed.
     fn undelivered(
         &self,
-        mut link: Link,
+        mut link: PendingArtifact,
         key: String,
         error: TransferError,
         in_flight: &mut InFlight,

@@ -2,14 +2,14 @@
 //! of the configuration is reached.
 
 use super::{Engine, RunError, in_flight::InFlight, results::Results, tasks::Tasks};
-use recording_host_http::Halt;
+use recording_host_http::RequestHalt;
 
 /// Why no new work begins.
 pub(super) enum Ending {
     /// That was asked for: fetches under way come to their end.
     Drain,
     /// No request is sent any more: downloads under way come to their end.
-    Spent(Halt),
+    Spent(RequestHalt),
 }
 
 impl Ending {
@@ -30,9 +30,9 @@ impl Ending {
 impl Engine {
     /// Why no new work begins, if that is so. A run that follows its source waits for the next month, and
     /// `told` is what it has warned of.
-    pub(super) fn ending(&self, told: &mut Option<Halt>) -> Option<Ending> {
+    pub(super) fn ending(&self, told: &mut Option<RequestHalt>) -> Option<Ending> {
         match self.http.halted() {
-            Some(halt @ Halt::Spent { .. }) if self.following => {
+            Some(halt @ RequestHalt::Spent { .. }) if self.following => {
                 if told.as_ref() != Some(&halt) {
                     self.warn(&format!("{halt}; this run waits until then"));
                     *told = Some(halt);

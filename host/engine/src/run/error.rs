@@ -1,6 +1,6 @@
 //! Why a run ends early.
 
-use recording_host_http::Halt;
+use recording_host_http::RequestHalt;
 use recording_host_model::{Error, ErrorKind, OptionError, SourceError};
 use recording_host_sink::SinkError;
 use recording_host_source::SandboxError;
@@ -41,7 +41,7 @@ pub(crate) enum RunError {
     Stopped,
     /// A ceiling of the configuration is reached.
     #[error("{0}")]
-    Budget(Halt),
+    Budget(RequestHalt),
 }
 
 impl From<SourceError> for RunError {
@@ -54,11 +54,11 @@ impl From<SourceError> for RunError {
     }
 }
 
-impl From<Halt> for RunError {
-    fn from(halt: Halt) -> Self {
+impl From<RequestHalt> for RunError {
+    fn from(halt: RequestHalt) -> Self {
         match halt {
-            Halt::Spent { .. } => RunError::Budget(halt),
-            Halt::Uncounted(_) => RunError::Host(halt.to_string()),
+            RequestHalt::Spent { .. } => RunError::Budget(halt),
+            RequestHalt::Uncounted(_) => RunError::Host(halt.to_string()),
         }
     }
 }

@@ -60,7 +60,7 @@ const MANY: usize = 100;
 
 /// The result of filing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Filed {
+pub(super) struct FilingResult {
     /// True if every sink has all that is sealed; one that is unavailable gets it later.
     pub(super) everywhere: bool,
     /// True if there was something to file.
@@ -121,7 +121,7 @@ impl Engine {
         &self,
         least: usize,
         in_flight: &mut InFlight,
-    ) -> Result<Filed, RunError> {
+    ) -> Result<FilingResult, RunError> {
         let sinks = self.bindings.iter().map(|binding| binding.name.clone());
         let sinks = sinks.collect();
         self.queue.seal_segments(least, ROWS, sinks).await?;
@@ -181,7 +181,7 @@ impl Engine {
         }
         self.name_sinks_without(in_flight, false).await?;
         all &= self.remove_replaced(in_flight).await?;
-        Ok(Filed {
+        Ok(FilingResult {
             everywhere: all,
             any,
         })

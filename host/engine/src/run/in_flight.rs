@@ -8,7 +8,7 @@ use super::{
     discovery::Discovery,
     fetch_concurrency::FetchConcurrency,
     job_times::JobTimes,
-    links::Links,
+    links::PendingArtifacts,
     ms,
     sink_health::SinkHealth,
     splits::{Splits, is_search},
@@ -23,7 +23,7 @@ pub(super) struct InFlight {
     pub(super) splits: Splits,
     /// How many fetches are under way at once.
     pub(super) fetches: FetchConcurrency,
-    pub(super) links: Links,
+    pub(super) links: PendingArtifacts,
     /// How many downloads are under way at once.
     pub(super) concurrency: AdaptiveConcurrency,
     pub(super) sinks: SinkHealth,
@@ -63,7 +63,7 @@ impl InFlight {
             discovery: Discovery::default(),
             splits,
             fetches,
-            links: Links::new(queue.undelivered().await?),
+            links: PendingArtifacts::new(queue.undelivered().await?),
             concurrency,
             sinks,
             backfill: Backfill::default(),

@@ -16,7 +16,7 @@ const REFRESHES: u32 = 5;
 
 /// An artifact with a link.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct PendingArtifact {
     pub(super) artifact: Artifact,
     /// The split that obtains it anew.
     pub(super) split: String,
@@ -35,10 +35,10 @@ pub(super) struct Link {
     pub(super) span: Span,
 }
 
-impl Link {
+impl PendingArtifact {
     /// A link that a split has obtained, for some sinks, by their indexes.
     pub(super) fn new(artifact: Artifact, split: &str, to: Vec<usize>) -> Self {
-        Link {
+        PendingArtifact {
             artifact,
             split: split.to_owned(),
             to,
@@ -53,15 +53,15 @@ impl Link {
 
     /// The same, traced.
     pub(super) fn with_span(self, span: Span) -> Self {
-        Link { span, ..self }
+        PendingArtifact { span, ..self }
     }
 }
 
 /// The artifacts of a run that are not yet in every sink that wants them.
 #[derive(Debug, Default)]
-pub(super) struct Links {
+pub(super) struct PendingArtifacts {
     /// Those with a link, in the order in which they are downloaded.
-    ready: VecDeque<Link>,
+    ready: VecDeque<PendingArtifact>,
     /// Those that wait for a download or are under way, as text.
     in_flight: HashSet<String>,
     /// How often a fresh link to each was requested.
@@ -76,17 +76,17 @@ pub(super) struct Links {
     given_way: HashSet<(usize, String)>,
 }
 
-impl Links {
+impl PendingArtifacts {
     /// With artifacts of earlier runs that lack a link, by the split that obtains them anew.
     pub(super) fn new(stale: BTreeMap<String, Vec<String>>) -> Self {
-        Links {
+        PendingArtifacts {
             stale,
-            ..Links::default()
+            ..PendingArtifacts::default()
         }
     }
 
     /// Takes on a link that a split has obtained, unless the artifact is on its way already.
-    pub(super) fn add(&mut self, link: Link) {
+    pub(super) fn add(&mut self, link: PendingArtifact) {
         if !link.to.is_empty() && self.in_flight.insert(link.artifact.key.to_text()) {
             self.ready.push_back(link);
         }
@@ -105,12 +105,12 @@ impl Links {
     }
 
     /// Takes the next link to be downloaded.
-    pub(super) fn take(&mut self) -> Option<Link> {
+    pub(super) fn take(&mut self) -> Option<PendingArtifact> {
         self.ready.pop_front()
     }
 
     /// Has a link that was taken downloaded once more, before all others.
-    pub(super) fn put_back(&mut self, link: Link) {
+    pub(super) fn put_back(&mut self, link: PendingArtifact) {
         debug_assert!(self.in_flight.contains(&link.artifact.key.to_text()));
         self.ready.push_front(link);
     }

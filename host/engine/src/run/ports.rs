@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::transfer::{DeliveryReport, SinkBinding, Transfer, TransferError};
-use recording_host_http::{Calls, Halt, Month, Priority, SourceHttp};
+use recording_host_http::{Calls, MonthlyRequests, Priority, RequestHalt, SourceHttp};
 use recording_host_model::{
     Artifact, Purpose, Request, RequestError, Response, SourceError, SplitInput, SplitState,
     Started, Step,
@@ -45,11 +45,11 @@ pub(crate) trait HttpGateway: Send + Sync {
         None
     }
     /// Why no request is sent any more for now, if that is so.
-    fn halted(&self) -> Option<Halt> {
+    fn halted(&self) -> Option<RequestHalt> {
         None
     }
     /// The requests of this month, if they are counted.
-    fn month(&self) -> Option<Month> {
+    fn month(&self) -> Option<MonthlyRequests> {
         None
     }
 }
@@ -159,11 +159,11 @@ impl HttpGateway for SourceHttp {
         SourceHttp::budget(self)
     }
 
-    fn halted(&self) -> Option<Halt> {
+    fn halted(&self) -> Option<RequestHalt> {
         SourceHttp::halted(self)
     }
 
-    fn month(&self) -> Option<Month> {
+    fn month(&self) -> Option<MonthlyRequests> {
         SourceHttp::month(self)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     plan::{self, Plan},
     privacy::Intake,
     reconcile::{Reconciled, reconcile},
-    recover::Claim,
+    recover::ReceiptOwnership,
     source_session::SourceSession,
 };
 use recording_host_http::{Downloads, Patience};
@@ -102,7 +102,7 @@ impl Pipeline {
             Some((_, label)) => label,
             None => identity.label.clone(),
         };
-        let claim = Claim::new(&identity, &label);
+        let claim = ReceiptOwnership::new(&identity, &label);
         Ok(reconcile(
             &session,
             self.range(),

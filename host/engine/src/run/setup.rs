@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     privacy::Intake,
-    recover::{Claim, RecoverError, recover},
+    recover::{ReceiptOwnership, RecoverError, recover},
     repair::Repaired,
     shard::Days,
     transfer::{ArchiveMode, SinkBinding, Transfer},
@@ -374,7 +374,7 @@ impl Pipeline {
                 "{other}; all of the interval is searched, and what receipts in the sinks prove in the same form is not fetched again"
             ));
         }
-        let claim = Arc::new(Claim::new(&identity, &opened.label));
+        let claim = Arc::new(ReceiptOwnership::new(&identity, &opened.label));
         let queue = opened.queue;
         if !opened.ready {
             self.recover(&queue, &claim, &absent, stop).await?;
@@ -423,7 +423,7 @@ impl Pipeline {
     async fn recover(
         &self,
         queue: &Queue,
-        claim: &Claim,
+        claim: &ReceiptOwnership,
         absent: &[String],
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 use super::{Concurrency, Engine, Follow, Interval, RunError};
 use crate::{
-    identity::Identity, privacy::Intake, receipt::Context, recover::Claim, repair::Repaired,
-    transfer::SinkBinding,
+    identity::ExportIdentity, privacy::Intake, receipt::ReceiptContext, recover::ReceiptOwnership,
+    repair::Repaired, transfer::SinkBinding,
 };
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
@@ -90,7 +90,7 @@ fn run(
     Engine {
         spans: super::spans::WorkSpans::default(),
         export: "calls".into(),
-        context: Context::new("calls"),
+        context: ReceiptContext::new("calls"),
         interval: Interval {
             from: START,
             until: (!open).then_some(START + DAY),
@@ -115,8 +115,8 @@ fn run(
             .collect(),
         absent: Vec::new(),
         refill: refill.into_iter().map(str::to_owned).collect(),
-        claim: Arc::new(Claim::new(
-            &Identity {
+        claim: Arc::new(ReceiptOwnership::new(
+            &ExportIdentity {
                 text: "simulated".into(),
                 form: "simulated".into(),
                 label: "calls".into(),

@@ -38,7 +38,7 @@ struct CircuitBreaker {
 
 /// The effect of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum FailureEffect {
     /// Nothing: it is used again soon.
     Again,
     /// It has failed for the second time in a row.
@@ -67,7 +67,7 @@ impl SinkHealth {
         sink_index: usize,
         error: SinkError,
         now: u64,
-    ) -> Result<Failure, SinkError> {
+    ) -> Result<FailureEffect, SinkError> {
         let others = self.breakers.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != sink_index);
         let alone = !others.any(|(_, breaker)| breaker.failing.is_none());
@@ -96,9 +96,9 @@ impl SinkHealth {
             return Err(error);
         }
         Ok(match (was, is, twice) {
-            (false, true, _) => Failure::Opened,
-            (false, false, true) => Failure::Twice,
-            _ => Failure::Again,
+            (false, true, _) => FailureEffect::Opened,
+            (false, false, true) => FailureEffect::Twice,
+            _ => FailureEffect::Again,
         })
     }
 
@@ -270,14 +270,17 @@ mod tests {
     #[test]
     fn a_sink_is_left_behind_after_a_while_and_given_up_after_a_long_one() {
         let mut breakers = SinkHealth::new(2, false);
-        assert_eq!(breakers.failed(1, error(true), 0).unwrap(), Failure::Again);
+        assert_eq!(
+            breakers.failed(1, error(true), 0).unwrap(),
+            FailureEffect::Again
+        );
         assert_eq!(breakers.paused_until(), Some(2000));
         assert_eq!(
             breakers.failed(1, error(true), 2000).unwrap(),
-            Failure::Twice
+            FailureEffect::Twice
         );
         let left = breakers.failed(1, error(true), 60_000).unwrap();
-        assert_eq!(left, Failure::Opened);
+        assert_eq!(left, FailureEffect::Opened);
         assert_eq!(
             (breakers.paused_until(), breakers.is_unavailable(0)),
             (None, false)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Engine, RunError, in_flight::InFlight, setup, sink_health::Failure};
+use super::{Engine, RunError, in_flight::InFlight, setup, sink_health::FailureEffect};
 use recording_host_model::Event;
 use recording_host_sink::{Health, SinkError};
 
@@ -27,9 +27,9 @@ impl Engine {
             .sinks
             .failed(sink_index, error, self.clock.now())?
         {
-            Failure::Again => {}
-            Failure::Twice => self.warn(&format!("{text}; retrying")),
-            Failure::Opened => self.on_sink_unavailable(sink_index, &text),
+            FailureEffect::Again => {}
+            FailureEffect::Twice => self.warn(&format!("{text}; retrying")),
+            FailureEffect::Opened => self.on_sink_unavailable(sink_index, &text),
         }
         Ok(())
     }

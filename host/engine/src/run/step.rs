@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::{
     Engine, PATIENCE, RunError,
     in_flight::InFlight,
-    links::{Link, Links},
+    links::{PendingArtifact, PendingArtifacts},
     ms, pause,
     ports::{HttpGateway, SourceRuntime},
     splits::is_search,
@@ -137,7 +137,7 @@ impl Engine {
         split: &str,
         artifacts: Vec<Artifact>,
         wanted: &HashMap<String, Option<Vec<String>>>,
-        links: &mut Links,
+        links: &mut PendingArtifacts,
     ) {
         for artifact in artifacts {
             let key = artifact.key.to_text();
@@ -149,7 +149,7 @@ impl Engine {
             };
             links.obtained(split, &key);
             let span = self.spans.artifact(split, &key);
-            links.add(Link::new(artifact, split, to).with_span(span));
+            links.add(PendingArtifact::new(artifact, split, to).with_span(span));
         }
     }
 

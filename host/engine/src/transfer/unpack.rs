@@ -27,7 +27,7 @@ use super::{
 use plan::{Problem, missing};
 use recording_host_model::{Artifact, Container, KeyContext, hex};
 use recording_host_sink::BodySender;
-use recording_host_zip::{Archive, ArchiveError, EntryError, Limits};
+use recording_host_zip::{Archive, ArchiveError, EntryError, ZipLimits};
 pub(super) use spooled::Spooled;
 
 /// The message for an archive that the reader did not survive.
@@ -58,7 +58,7 @@ struct Unpacking<'a> {
     delivery: DeliveryReport,
     archive: Arc<Archive>,
     /// The limits of what the archives in it may still unpack to.
-    limits: Limits,
+    limits: ZipLimits,
     problems: Vec<Problem>,
     /// The files by what makes each unique.
     taken: BTreeSet<String>,
@@ -110,7 +110,7 @@ impl Transfer {
         bindings.retain(|binding| binding.route.content.media);
         let unpack = with_zip(&bindings, ArchiveMode::Unpack);
         let file = spooled.file.try_clone().map_err(host)?;
-        let opened = open(file, Limits::default()).await?;
+        let opened = open(file, ZipLimits::default()).await?;
         let whole = self.whole(artifact).await?;
         let mut plan = match &opened {
             Ok(archive) => self.plan(artifact, archive, !unpack.is_empty()).await?,
@@ -171,7 +171,7 @@ impl Transfer {
         let taken = files.map(|(_, target)| target.dedup_key());
         let mut unpacking = Unpacking {
             transfer: self,
-            limits: Limits::default().after(&archive),
+            limits: ZipLimits::default().after(&archive),
             archive,
             bindings,
             known: &plan.known,
@@ -423,7 +423,7 @@ impl<'a> Unpacking<'a> {
 /// Opens an archive, on a thread that may block.
 async fn open(
     file: File,
-    limits: Limits,
+    limits: ZipLimits,
 ) -> Result<Result<Arc<Archive>, ArchiveError>, TransferError> {
     match spawn_blocking(move || Archive::open(file, &limits)).await {
         Ok(Err(error @ ArchiveError::Io(_))) => Err(host(error)),

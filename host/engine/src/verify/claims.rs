@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::finding::{CountedDay, Coverage, Difference, Finding, ObjectKind};
-use crate::receipt::{Claims, ReceiptHeader, SourceCount};
+use crate::receipt::{CoveredInterval, ReceiptHeader, SourceCount};
 
 /// The content of the headers, export by export.
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(super) struct HeaderClaims {
 #[derive(Default)]
 struct Export {
     /// The claims of the header that was written last.
-    claims: Option<(Option<Timestamp>, Claims)>,
+    claims: Option<(Option<Timestamp>, CoveredInterval)>,
     searched_until: Option<Timestamp>,
     searched_at: Option<Timestamp>,
     /// The source's last counts, by day.
@@ -115,7 +115,7 @@ impl HeaderClaims {
 }
 
 /// Returns true if a day, or a part of it, lies in an interval.
-fn covers(claims: &Claims, day: &str) -> bool {
+fn covers(claims: &CoveredInterval, day: &str) -> bool {
     let day_of = |at: Timestamp| format!("{at:.0}")[..10].to_owned();
     // The interval's end lies outside.
     let last = claims
@@ -152,7 +152,7 @@ mod tests {
             export: "calls".into(),
             day: format!("2026-01-{day:02}"),
             written_at: Some(at(written)),
-            claims: Some(Claims {
+            claims: Some(CoveredInterval {
                 from: at(5),
                 until: Some(at(until)),
             }),

@@ -18,14 +18,14 @@ pub(super) struct Expected {
     /// The segment whose receipt names it.
     pub(super) segment: Option<SegmentId>,
     /// Other claims of receipts about it, if it is encrypted.
-    pub(super) others: Vec<Claim>,
+    pub(super) others: Vec<ExpectedDigest>,
     /// The sha256 that rows give for what it decrypts to.
     pub(super) plain: Vec<String>,
 }
 
 /// A receipt's claim about an object.
 #[derive(Clone)]
-pub(super) struct Claim {
+pub(super) struct ExpectedDigest {
     pub(super) size: u64,
     pub(super) sha256: String,
     pub(super) etag: Option<String>,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tokio::task::spawn_blocking;
 
 use super::{
-    expected::{Claim, Expected},
+    expected::{Expected, ExpectedDigest},
     finding::{ObjectKind, SegmentId},
 };
 use crate::receipt::{ReceiptEntry, ReceiptHeader};
@@ -352,7 +352,7 @@ fn complete(tx: &Transaction<'_>, expected: &mut Expected) -> rusqlite::Result<(
         return Ok(());
     }
     let others = |row: &Row<'_>| {
-        Ok(Claim {
+        Ok(ExpectedDigest {
             sha256: row.get(0)?,
             size: row.get::<_, i64>(1)? as u64,
             etag: row.get(2)?,

@@ -14,15 +14,15 @@ use recording_host_sink::SinkError;
 
 /// A receipt as the database has it.
 #[derive(Clone)]
-struct Filed {
+struct FiledSegment {
     key: String,
     segment: SegmentId,
 }
 
-impl Filed {
+impl FiledSegment {
     /// Reads four columns from the one with this number on.
     fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Self> {
-        Ok(Filed {
+        Ok(FiledSegment {
             key: row.get(from)?,
             segment: SegmentId {
                 export: row.get(from + 1)?,
@@ -35,8 +35,8 @@ impl Filed {
 
 /// Two receipts that are about the same, with the conversations that they share.
 struct Pair {
-    one: Filed,
-    other: Filed,
+    one: FiledSegment,
+    other: FiledSegment,
     conversations: Vec<String>,
 }
 
@@ -102,8 +102,8 @@ impl ExpectedObjects {
             ))?
             .query_map([], |row| {
                 Ok(Pair {
-                    one: Filed::read(row, 0)?,
-                    other: Filed::read(row, 4)?,
+                    one: FiledSegment::read(row, 0)?,
+                    other: FiledSegment::read(row, 4)?,
                     conversations: Vec::new(),
                 })
             })?
@@ -137,7 +137,7 @@ impl ExpectedObjects {
             let mut rows = query.query(params![])?;
             let mut pairs = Vec::<Pair>::new();
             while let Some(row) = rows.next()? {
-                let (one, other) = (Filed::read(row, 0)?, Filed::read(row, 4)?);
+                let (one, other) = (FiledSegment::read(row, 0)?, FiledSegment::read(row, 4)?);
                 let conversation = row.get(8)?;
                 match pairs.last_mut() {
                     Some(last) if last.one.key == one.key && last.other.key == other.key => {

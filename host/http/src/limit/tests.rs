@@ -188,7 +188,7 @@ async fn the_lowest_ceiling_of_those_who_share_a_credential_counts_and_is_kept()
     for _ in 0..3 {
         limiter.acquire(clock, Priority::Begin).await;
     }
-    let month = |requests, ceiling| Some(Month { requests, ceiling });
+    let month = |requests, ceiling| Some(MonthlyRequests { requests, ceiling });
     assert_eq!(
         (limiter.halted(), limiter.month(clock)),
         (None, month(3, 3))
@@ -202,6 +202,6 @@ async fn the_lowest_ceiling_of_those_who_share_a_credential_counts_and_is_kept()
     let halt = limiter.halted().unwrap();
     // The next month begins on 1 February 2026.
     let until = 1_769_904_000_000;
-    assert_eq!(halt, Halt::Spent { ceiling: 4, until });
+    assert_eq!(halt, RequestHalt::Spent { ceiling: 4, until });
     assert!(halt.to_string().contains("2026-02-01T00:00:00Z"), "{halt}");
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 
-use super::{Notice, Target, Way};
+use super::{Notice, NoticeTarget, Way};
 
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    pub(super) fn new(target: &Target, version: &str) -> Result<Self, UndeliveredError> {
+    pub(super) fn new(target: &NoticeTarget, version: &str) -> Result<Self, UndeliveredError> {
         let client = Client::builder()
             .timeout(TIMEOUT)
             // A URL may be a secret, and a notice is for nobody else.

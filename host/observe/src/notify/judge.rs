@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Notice, Occasion, Target};
+use super::{Notice, NoticeTarget, Occasion};
 
 /// How a source is.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl Judge {
     /// The notices that are due.
     pub(super) fn due(
         &mut self,
-        target: &Target,
+        target: &NoticeTarget,
         states: &BTreeMap<String, SourceState>,
         now: Instant,
     ) -> Vec<Notice> {
@@ -77,7 +77,7 @@ impl Judge {
     /// The failure of a source, if it has lasted long enough.
     fn failure(
         &mut self,
-        target: &Target,
+        target: &NoticeTarget,
         source: &str,
         state: &SourceState,
         now: Instant,
@@ -109,7 +109,7 @@ impl Judge {
     }
 
     /// True if the last notice of this occasion is long enough ago. The end of what was told is told at once.
-    fn may(&self, target: &Target, notice: &Notice, now: Instant) -> bool {
+    fn may(&self, target: &NoticeTarget, notice: &Notice, now: Instant) -> bool {
         let last = self.at.get(&(notice.source.clone(), notice.occasion));
         notice.occasion == Occasion::Recovery
             || last.is_none_or(|at| now.saturating_duration_since(*at) >= target.at_most_every)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Format, Occasion};
+use super::{NoticeFormat, Occasion};
 
 /// Something that somebody is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,14 +92,14 @@ impl Notice {
     }
 
     /// The body of a webhook.
-    pub(super) fn body(&self, format: Format, version: &str, now: Timestamp) -> Value {
+    pub(super) fn body(&self, format: NoticeFormat, version: &str, now: Timestamp) -> Value {
         let title = format!("recording-host: {}", word(self.occasion));
         match format {
-            Format::Json => self.fields(version, now),
-            Format::Slack => {
+            NoticeFormat::Json => self.fields(version, now),
+            NoticeFormat::Slack => {
                 json!({ "text": format!("*{title}*\n{}", escaped(&self.text)) })
             }
-            Format::Teams => json!({
+            NoticeFormat::Teams => json!({
                 "type": "message",
                 "attachments": [{
                     "contentType": "application/vnd.microsoft.card.adaptive",

@@ -1,7 +1,7 @@
 use super::{judge::SourceState, *};
 
-fn target() -> Target {
-    Target {
+fn target() -> NoticeTarget {
+    NoticeTarget {
         name: "ops".to_owned(),
         way: Way::Exec {
             command: vec!["true".to_owned()],
@@ -22,12 +22,12 @@ fn target() -> Target {
 /// A target over time: what it is told after so many seconds, if all is delivered.
 struct Notified {
     judge: Judge,
-    target: Target,
+    target: NoticeTarget,
     began: Instant,
 }
 
 impl Notified {
-    fn new(target: Target) -> Self {
+    fn new(target: NoticeTarget) -> Self {
         Notified {
             judge: Judge::default(),
             target,
@@ -75,7 +75,7 @@ fn a_failure_is_told_once_it_lasts_and_its_end_at_once() {
 
 #[test]
 fn what_comes_and_goes_is_told_no_more_often_than_the_limit() {
-    let target = Target {
+    let target = NoticeTarget {
         failing: Duration::ZERO,
         ..target()
     };
@@ -127,7 +127,7 @@ fn a_notice_that_was_not_delivered_is_due_again() {
 
 #[test]
 fn nobody_is_told_of_what_they_do_not_want_to_hear() {
-    let mut told = Notified::new(Target {
+    let mut told = Notified::new(NoticeTarget {
         on: BTreeSet::from([Occasion::Failure]),
         ..target()
     });

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use recording_host_engine::receipt::{ReceiptEntry, ReceiptObject};
-use recording_host_metadata::{Dialect, Format, restore::Row, schema};
+use recording_host_metadata::{Dialect, RowFormat, restore::Row, schema};
 use recording_host_model::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -440,7 +440,7 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
         } = self;
         let inner =
             |spool: BufWriter<File>| spool.into_inner().map_err(io::IntoInnerError::into_error);
-        let schema = schema(Dialect::JsonSchema, Format::Jsonl, "");
+        let schema = schema(Dialect::JsonSchema, RowFormat::Jsonl, "");
         let packing = async {
             for (name, spool) in [
                 ("rows.jsonl", rows),

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::{
-    fetch::Filed,
+    fetch::FiledCounts,
     life_cycle::{Stage, stage},
     names::Lookup,
     recover::file_alike,
@@ -193,7 +193,7 @@ fn take_up(
             "
              AND (?2 AND NOT recorded OR ?3 > ifnull(revision, 0) OR live)"
         ))?
-        .query_row(params![found.id, found.recorded, extent], Filed::read)
+        .query_row(params![found.id, found.recorded, extent], FiledCounts::read)
         .optional()?;
     match grown {
         Some(filed) => filed.take_up(tx, &found.id, now).map(|()| true),

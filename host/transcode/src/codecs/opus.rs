@@ -9,7 +9,7 @@ use std::{
 };
 
 use recording_host_sandbox::{
-    CompilationCache, Limited, Limits, OPUS_DECODER, Sandbox, begin_call,
+    CompilationCache, Limited, MemoryLimits, OPUS_DECODER, Sandbox, begin_call,
 };
 use wasmtime::{
     ResourceLimiter, Store,
@@ -50,7 +50,7 @@ pub(super) struct Opus<R: 'static> {
 /// What the instance has of the host.
 struct Host<R> {
     input: Input<R>,
-    limits: Limits,
+    limits: MemoryLimits,
 }
 
 impl<R> Limited for Host<R> {
@@ -108,7 +108,7 @@ impl<R: Read + Seek + Send + 'static> Opus<R> {
         let (sandbox, component) = compiled()?;
         let mut linker = Linker::new(sandbox.engine());
         bindings::OpusDecoder::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
-        let limits = Limits::new(MEMORY);
+        let limits = MemoryLimits::new(MEMORY);
         let mut store = sandbox.store(Host { input, limits }, RESULT);
         begin_call(&mut store);
         let decoder = bindings::OpusDecoder::instantiate(&mut store, component, &linker)?;

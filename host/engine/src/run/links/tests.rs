@@ -14,7 +14,7 @@ fn text(name: &str) -> String {
     key(name).to_text()
 }
 
-fn link(name: &str) -> Link {
+fn link(name: &str) -> PendingArtifact {
     let artifact = Artifact {
         key: key(name),
         download: Download {
@@ -28,12 +28,12 @@ fn link(name: &str) -> Link {
         size: None,
         sha256: None,
     };
-    Link::new(artifact, "fetch-1", vec![0])
+    PendingArtifact::new(artifact, "fetch-1", vec![0])
 }
 
 #[test]
 fn an_artifact_is_downloaded_once_at_a_time() {
-    let mut links = Links::default();
+    let mut links = PendingArtifacts::default();
     links.add(link("a"));
     links.add(link("a"));
     assert_eq!(links.ready(), 1);
@@ -50,8 +50,8 @@ fn an_artifact_is_downloaded_once_at_a_time() {
 
 #[test]
 fn one_that_no_sink_wants_is_not_downloaded() {
-    let mut links = Links::default();
-    links.add(Link {
+    let mut links = PendingArtifacts::default();
+    links.add(PendingArtifact {
         to: Vec::new(),
         ..link("a")
     });
@@ -60,7 +60,7 @@ fn one_that_no_sink_wants_is_not_downloaded() {
 
 #[test]
 fn a_fresh_link_is_asked_for_a_few_times_and_anew_once_one_has_served() {
-    let mut links = Links::default();
+    let mut links = PendingArtifacts::default();
     for _ in 0..REFRESHES {
         assert!(links.refresh("fetch-1", &text("a")));
     }
@@ -71,7 +71,7 @@ fn a_fresh_link_is_asked_for_a_few_times_and_anew_once_one_has_served() {
 
 #[test]
 fn a_split_is_asked_when_it_may_be_and_until_its_state_has_it() {
-    let mut links = Links::default();
+    let mut links = PendingArtifacts::default();
     assert_eq!(
         links.want("fetch-1", vec![text("a"), text("a"), text("b")]),
         2
@@ -93,7 +93,7 @@ fn a_split_is_asked_when_it_may_be_and_until_its_state_has_it() {
 
 #[test]
 fn what_is_on_its_way_is_neither_wanted_again_nor_lost_with_its_split() {
-    let mut links = Links::new(BTreeMap::from([(
+    let mut links = PendingArtifacts::new(BTreeMap::from([(
         "fetch-1".to_owned(),
         vec![text("a"), text("b")],
     )]));
@@ -105,7 +105,7 @@ fn what_is_on_its_way_is_neither_wanted_again_nor_lost_with_its_split() {
 
 #[test]
 fn an_object_gives_way_once_in_each_sink() {
-    let mut links = Links::default();
+    let mut links = PendingArtifacts::default();
     assert!(!links.gave_way(0, "key"));
     links.give_way(0, "key");
     assert!(links.gave_way(0, "key") && !links.gave_way(1, "key"));

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use super::Pipeline;
 use crate::{run::RunError, shard::Shard};
-use recording_host_http::{Month, MonthlyCount, Throttle};
+use recording_host_http::{MonthlyCount, MonthlyRequests, Throttle};
 use recording_host_model::{Error, ErrorKind, Purpose};
 use recording_host_state::Queue;
 
@@ -46,7 +46,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the source cannot be used, or the count cannot be read.
-    pub fn month(&self) -> Result<Option<Month>, Error> {
+    pub fn month(&self) -> Result<Option<MonthlyRequests>, Error> {
         let Some(ceiling) = self.source.limits.per_month else {
             return Ok(None);
         };
@@ -57,7 +57,7 @@ impl Pipeline {
         let count = MonthlyCount::of(&self.data_dir, &self.credential(&origins));
         let requests = count.look(now);
         let requests = requests.map_err(|error| Error::new(ErrorKind::State, error))?;
-        Ok(Some(Month { requests, ceiling }))
+        Ok(Some(MonthlyRequests { requests, ceiling }))
     }
 
     /// Refuses a shard where `data_dir` has a queue of the same export with some of its days, but other ones

@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::{
-    identity::{self, Identity, label_before},
+    identity::{self, ExportIdentity, label_before},
     run::RunError,
 };
 use recording_host_model::{Error, OriginRole, Purpose};
@@ -14,7 +14,7 @@ const FORM: &str = "form";
 const LABEL: &str = "label";
 
 /// A queue, and what it is called in keys.
-pub(super) struct Opened {
+pub(super) struct OpenedQueue {
     pub(super) queue: Queue,
     /// True if it knows all that receipts prove.
     pub(super) ready: bool,
@@ -28,11 +28,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the component fails, or refuses its options.
-    pub fn identity(&self) -> Result<Identity, Error> {
+    pub fn identity(&self) -> Result<ExportIdentity, Error> {
         Ok(self.identified()?)
     }
 
-    pub(in crate::run) fn identified(&self) -> Result<Identity, RunError> {
+    pub(in crate::run) fn identified(&self) -> Result<ExportIdentity, RunError> {
         let descriptor = self.component.describe()?;
         let options = self.source.options.to_string();
         let started = self
@@ -50,14 +50,14 @@ impl Pipeline {
             identity::source(&self.name, &api, &source.options, schema, &source.privacy);
         if let Some(days) = &self.days {
             let label = days.label(&label);
-            return Ok(Identity {
+            return Ok(ExportIdentity {
                 label_before: label.clone(),
                 text,
                 form,
                 label,
             });
         }
-        Ok(Identity {
+        Ok(ExportIdentity {
             text,
             form,
             label,
@@ -74,7 +74,7 @@ impl Pipeline {
     /// Opens the export's queue for reading, whoever works on it; says what it is called in keys.
     pub(in crate::run) async fn open_read_only(
         &self,
-        identity: &Identity,
+        identity: &ExportIdentity,
     ) -> Result<Option<(Queue, String)>, RunError> {
         for name in [&identity.label, &identity.label_before] {
             if let Some(queue) = Queue::open_read_only(&self.data_dir, name)? {
@@ -87,7 +87,7 @@ impl Pipeline {
 
     /// Opens the export's queue, or makes it. One that an earlier version of the program named
     /// otherwise is taken over, and keeps its name in keys.
-    pub(super) async fn open(&self, identity: &Identity) -> Result<Opened, RunError> {
+    pub(super) async fn open(&self, identity: &ExportIdentity) -> Result<OpenedQueue, RunError> {
         let (folder, name) = (&self.data_dir, &identity.label);
         let before = &identity.label_before;
         self.refuse_overlap(name)?;
@@ -115,7 +115,7 @@ impl Pipeline {
             }
         }
         let label = queue.meta(LABEL).await?.unwrap_or_else(|| name.clone());
-        Ok(Opened {
+        Ok(OpenedQueue {
             queue,
             ready,
             label,
@@ -126,7 +126,7 @@ impl Pipeline {
     async fn remember(
         &self,
         queue: &Queue,
-        identity: &Identity,
+        identity: &ExportIdentity,
         label: &str,
     ) -> Result<(), QueueError> {
         for (name, value) in [
@@ -147,7 +147,7 @@ impl Pipeline {
     }
 
     /// How this export differs from others of the source that have a queue in `data_dir`, in words.
-    async fn others(&self, identity: &Identity) -> Result<Vec<String>, RunError> {
+    async fn others(&self, identity: &ExportIdentity) -> Result<Vec<String>, RunError> {
         let mut told = Vec::new();
         for name in Queue::names(&self.data_dir, &identity.label)? {
             let path = self.data_dir.join(format!("{name}.sqlite"));

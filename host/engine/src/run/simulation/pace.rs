@@ -23,7 +23,7 @@ use super::{
 };
 use crate::run::{Concurrency, Engine, ports::SourceRuntime};
 use recording_host_http::{
-    AllowedOrigins, Authenticator, Credentials, HttpTransport, Limiter, SourceHttp,
+    AllowedOrigins, Authenticator, HttpTransport, Limiter, RequestCredentials, SourceHttp,
 };
 use recording_host_model::{
     Conversation, Job, Method, Next, Origin, OriginRole, Purpose, RateLimit, Reported,
@@ -194,7 +194,7 @@ impl HttpTransport for Vendor {
         &self,
         url: &Url,
         _: &Request,
-        _: Credentials<'_>,
+        _: RequestCredentials<'_>,
     ) -> Result<Response, RequestError> {
         let delay = self.seen.lock().unwrap().rng.random_range(50..150);
         tokio::time::sleep(Duration::from_millis(delay)).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{ALLOWED, world::World};
-use recording_host_http::{Credentials, HttpTransport};
+use recording_host_http::{HttpTransport, RequestCredentials};
 use recording_host_model::{Request, RequestError, Response, clock::Clock};
 
 const PAGE: usize = 5;
@@ -158,10 +158,10 @@ impl HttpTransport for Vendor {
         &self,
         url: &Url,
         _: &Request,
-        credentials: Credentials<'_>,
+        credentials: RequestCredentials<'_>,
     ) -> Result<Response, RequestError> {
         let token = match credentials {
-            Credentials::Bearer(value) => value.to_str().unwrap()[7..].parse().ok(),
+            RequestCredentials::Bearer(value) => value.to_str().unwrap()[7..].parse().ok(),
             _ => None,
         };
         let there = self.world.lock().unwrap().delay(300);

@@ -15,7 +15,7 @@ use recording_host_model::{
     Artifact, ArtifactKey, BundleIndex, Container, IndexMetadata, KeyContext, MissingRecording,
     layout::About, printable,
 };
-use recording_host_zip::{Archive, ArchiveError, Entry, Owner, plain};
+use recording_host_zip::{Archive, ArchiveError, Owner, ZipEntry, plain};
 
 /// The code of an entry that the directory hides, and what it means.
 pub(super) const HIDDEN: &str = "hidden-entry";
@@ -399,7 +399,7 @@ impl<'a> BundleKeys<'a> {
         }
     }
 
-    fn target(&mut self, entry: &Entry, owner: &Owner) -> ObjectTarget {
+    fn target(&mut self, entry: &ZipEntry, owner: &Owner) -> ObjectTarget {
         let content_type = owner
             .content_type
             .clone()
