@@ -122,65 +122,136 @@ fn copied(from: &Path, to: &Path) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_of_the_queue_is_refused_before_anything_is_requested() {
-    let harness = Harness::start(Settings {
+/// How a copy of `data_dir` came to be older than what the sinks have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Older {
+    /// Days were filed in part: the copy's next segments are of days that have some already.
+    Filed,
+    /// Nothing was filed when it was made, as after a first run that found nothing.
+    Empty,
+    /// A sink was added later, of which it does not know.
+    WithoutSink,
+    /// As the first, and the layout was changed later.
+    OtherLayout,
+}
+
+/// Removes the queue, as messages advise.
+fn move_queue_away(data: &Path) {
+    for entry in std::fs::read_dir(data).unwrap() {
+        let entry = entry.unwrap().path();
+        if entry.to_string_lossy().contains(".sqlite") {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+}
+
+async fn without_losses() -> Harness {
+    Harness::start(Settings {
         conversations: 300,
         archived: 0.0,
         deleted: 0.0,
         uploading: 0.0,
         ..Settings::default()
     })
-    .await;
-    let (data, saved) = (
-        harness.folder.path().join("data"),
-        harness.folder.path().join("saved"),
-    );
-    let mut config = harness.config();
-    // Days are filed in parts, so that the copy's next segments are of days that have some already.
-    config["sources"]["calls"]["options"]["interval"] = json!("2026-01-05/2026-01-06T12:00:00Z");
-    let path = harness.write(&config).display().to_string();
-    let run = ["run", "--config", &path];
-    let ran = harness.run_program(&run).await;
-    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
-    copied(&data, &saved);
-    harness.write(&harness.config());
-    let ran = harness.run_program(&run).await;
-    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:?}");
-    let (archive, requests) = (files(&harness.output()), harness.simulator.stats().requests);
+    .await
+}
 
-    std::fs::remove_dir_all(&data).unwrap();
-    copied(&saved, &data);
-    let ran = harness.run_program(&run).await;
-    let said = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(1), "{said}");
-    for part in [
-        "sink lake",
-        "receipts/",
-        "`data_dir` is an older copy",
-        "move the queue out",
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_the_queue_is_refused_before_anything_is_requested() {
+    // Long: one scenario in four forms.
+    for older in [
+        Older::Filed,
+        Older::Empty,
+        Older::WithoutSink,
+        Older::OtherLayout,
     ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    assert!(files(&harness.output()) == archive);
-    let mut asked = harness.simulator.stats().requests;
-    for (kind, count) in &requests {
-        *asked.get_mut(kind).unwrap() -= count;
-    }
-    asked.retain(|kind, count| *count > 0 && !kind.contains("/oauth/"));
-    assert!(asked.is_empty(), "{asked:?}");
-
-    // The way out that it names.
-    for entry in std::fs::read_dir(&data).unwrap() {
-        let entry = entry.unwrap().path();
-        if entry.to_string_lossy().contains(".sqlite") {
-            std::fs::remove_file(entry).unwrap();
+        let harness = without_losses().await;
+        let folder = |name: &str| harness.folder.path().join(name);
+        let (data, saved) = (folder("data"), folder("saved"));
+        let mut config = harness.config();
+        config["sources"]["calls"]["options"]["interval"] = match older {
+            Older::Empty => json!("2026-01-04/2026-01-05"),
+            _ => json!("2026-01-05/2026-01-06T12:00:00Z"),
+        };
+        let path = harness.write(&config).display().to_string();
+        let ran = async || harness.run_program(&["run", "--config", &path]).await;
+        let first = ran().await;
+        assert!(matches!(first.status.code(), Some(0 | 3)), "{first:?}");
+        copied(&data, &saved);
+        let mut config = harness.config();
+        if older == Older::WithoutSink {
+            let archive = json!({ "type": "filesystem", "path": folder("archive") });
+            config["sinks"] = json!({ "archive": archive });
         }
+        harness.write(&config);
+        let second = ran().await;
+        assert!(matches!(second.status.code(), Some(0 | 3)), "{second:?}");
+        if older == Older::OtherLayout {
+            config["sinks"]["lake"]["layout"] = json!("flat");
+            harness.write(&config);
+        }
+        let archives = || (files(&harness.output()), files(&folder("archive")));
+        let (before, requests) = (archives(), harness.simulator.stats().requests);
+
+        std::fs::remove_dir_all(&data).unwrap();
+        copied(&saved, &data);
+        let refused = ran().await;
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{older:?}: {said}");
+        for part in [
+            "receipts/",
+            "`data_dir` is an older copy",
+            "move the queue out",
+        ] {
+            assert!(said.contains(part), "{older:?} {part}: {said}");
+        }
+        let dry = harness
+            .run_program(&["run", "--dry-run", "--config", &path])
+            .await;
+        assert_eq!(dry.status.code(), Some(1), "{older:?}: {dry:?}");
+        assert!(archives() == before, "{older:?}");
+        let mut asked = harness.simulator.stats().requests;
+        for (kind, count) in &requests {
+            *asked.get_mut(kind).unwrap() -= count;
+        }
+        asked.retain(|kind, count| *count > 0 && !kind.contains("/oauth/"));
+        assert!(asked.is_empty(), "{older:?}: {asked:?}");
+
+        // The way out that it names.
+        move_queue_away(&data);
+        let again = ran().await;
+        let said = String::from_utf8(again.stderr).unwrap();
+        assert!(
+            matches!(again.status.code(), Some(0 | 3)),
+            "{older:?}: {said}"
+        );
+        let verified = harness
+            .run_program(&["verify", "--full", "--config", &path])
+            .await;
+        assert_eq!(verified.status.code(), Some(0), "{older:?}: {verified:?}");
     }
-    let ran = harness.run_program(&run).await;
-    let said = String::from_utf8(ran.stderr).unwrap();
-    assert!(matches!(ran.status.code(), Some(0 | 3)), "{said}");
-    in_order(&harness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_receipt_is_no_later_one_and_stops_no_run() {
+    let harness = without_losses().await;
+    export(harness.config()).await;
+    let kept = files(&harness.output());
+    let key = kept
+        .keys()
+        .find(|key| key.starts_with("receipts/"))
+        .unwrap();
+    let (before, _) = key.rsplit_once('-').unwrap();
+    for copy in [format!("{before}-000999.jsonl"), format!("{key}.bak")] {
+        std::fs::write(harness.output().join(copy), &kept[key]).unwrap();
+    }
+    let other = before.replace("date=2026-01-0", "date=2025-12-0");
+    let other = harness.output().join(format!("{other}-000999.jsonl"));
+    std::fs::create_dir_all(other.parent().unwrap()).unwrap();
+    std::fs::write(other, "no receipt").unwrap();
+    let again = export(harness.config()).await;
+    assert_eq!(again.conversations, 300);
+    assert!(again.is_complete(), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

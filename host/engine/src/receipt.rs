@@ -21,9 +21,9 @@
 //! - Bytes are fixed, and rows or catalog are not there (somebody has removed them, or emptied the
 //!   sink): the receipt was never put, so the bytes are let go, and all is put again.
 //! - Of a sink that cannot be read, what was put before the bytes were fixed is taken to be there.
-//! - No bytes are fixed, or they are let go, and the receipt of another run is there: the queue is an
-//!   older copy of the one that the sink was filed with, or another program has a queue of its own. A
-//!   receipt is never replaced by one that proves less, so the segment is refused.
+//! - The receipt of another run is there: the queue is an older copy of the one that the sink was filed
+//!   with, or another program has a queue of its own. A receipt is not replaced by one that proves
+//!   something else, so the segment is refused.
 
 mod context;
 mod format;
@@ -139,10 +139,10 @@ pub async fn commit_segment(
             }
         },
     };
+    overtaken::refuse_to_replace(binding, &key, segment).await?;
     let bytes = match fixed {
         Some(bytes) => bytes,
         None => {
-            overtaken::refuse_to_replace(binding, &key, segment).await?;
             let bytes = prepare(context, segment, binding, bindings).await?;
             queue.fix_receipt(number, sink.clone(), bytes).await?
         }

@@ -71,7 +71,7 @@ pub(crate) fn beyond_month(plan: &Plan, month: &MonthlyRequests) {
     let left = month.ceiling.saturating_sub(month.requests);
     if plan.total.requests > left {
         told!(
-            "  `requests_per_month` allows {left} more this month (UTC): the export ends early and is continued by later runs, or needs a higher limit"
+            "  `requests_per_month` allows {left} more this month (UTC), and exporting all of the interval takes more: a run ends early and is continued by later ones, or needs a higher limit"
         );
     }
 }

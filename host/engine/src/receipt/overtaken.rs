@@ -5,9 +5,11 @@
 //! place of what is proven. It is refused instead: before anything is requested, or else before a receipt
 //! is replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ReceiptReader, by_day, parts_of};
+use super::{
+    ReceiptEntry, ReceiptHeader, ReceiptReader, adds_up, by_day, name, parts_of, receipt_key,
+};
 use crate::{recover::ReceiptOwnership, transfer::SinkBinding};
 use recording_host_model::Segment;
 use recording_host_sink::{SinkError, StoreExt};
@@ -27,20 +29,24 @@ pub(crate) async fn refuse_later(
         Err(error) if error.retryable => return Err(error),
         Err(_) => return Ok(()),
     };
-    let is_later = |key: &String| {
-        parts_of(key).is_some_and(|(_, export, number)| export == claim.label() && number > last)
-    };
-    for key in listed.into_values().flatten().filter(is_later) {
-        // A name alone proves nothing: anybody may have put a file there.
-        if proven(binding, &key)
+    for key in listed.into_values().flatten() {
+        let Some((day, export, number)) = parts_of(&key) else {
+            continue;
+        };
+        if export != claim.label() || number <= last {
+            continue;
+        }
+        // A name alone proves nothing: anybody may have put a file there, or copied a receipt.
+        let is_of = |head: &ReceiptHeader| {
+            (head.export.as_str(), head.day.as_str(), head.segment) == (export, day, number)
+                && key == receipt_key(&name(export, day, number))
+        };
+        if sound(binding, &key)
             .await?
-            .is_some_and(|it| !it.is_empty())
+            .is_some_and(|(head, _)| is_of(&head))
         {
-            return Err(refusal(
-                binding,
-                key,
-                &format!("the queue has filed no more than {last} segments"),
-            ));
+            let what = format!("the queue has numbered no more than {last} segments");
+            return Err(refusal(binding, &key, &what));
         }
     }
     Ok(())
@@ -52,34 +58,57 @@ pub(super) async fn refuse_to_replace(
     key: &str,
     segment: &Segment,
 ) -> Result<(), SinkError> {
-    let Some(there) = proven(binding, key).await? else {
+    let Some((_, there)) = sound(binding, key).await? else {
         return Ok(());
     };
-    let own: BTreeSet<(&str, u32)> = segment
+    let encrypted = binding.sink.encrypts();
+    let own: BTreeSet<Proof> = segment
         .conversations
         .iter()
-        .map(|completed| (completed.id.as_str(), completed.attempt))
+        .map(|completed| ReceiptEntry::of(completed, &binding.name, encrypted, &BTreeMap::new()))
+        .map(|entry| Proof::of(&entry))
         .collect();
     let other = there
         .iter()
-        .filter(|(id, attempt)| !own.contains(&(id.as_str(), *attempt)))
-        .count();
-    match other {
+        .filter(|entry| !own.contains(&Proof::of(entry)));
+    match other.count() {
         0 => Ok(()),
-        _ => Err(refusal(
+        count => Err(refusal(
             binding,
-            key.to_owned(),
-            &format!("it proves {other} conversations that the queue would file elsewhere"),
+            key,
+            &format!("it proves {count} conversations otherwise than the queue would"),
         )),
     }
 }
 
-/// What the receipt at a key proves, as conversations and attempts; none if no receipt is there, or none
-/// that can be read.
-async fn proven(
+/// What an entry proves of a conversation: its attempt, its outcome, and its objects by key and digest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Proof {
+    conversation: String,
+    attempt: u32,
+    outcome: String,
+    objects: BTreeSet<(String, String)>,
+}
+
+impl Proof {
+    fn of(entry: &ReceiptEntry) -> Self {
+        let objects = entry.objects.iter();
+        Proof {
+            conversation: entry.conversation_id.clone(),
+            attempt: entry.attempt,
+            outcome: entry.outcome.clone(),
+            objects: objects
+                .map(|object| (object.key.clone(), object.sha256.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// The receipt at a key; none if there is none, if it may not be read, or if it was changed.
+async fn sound(
     binding: &SinkBinding,
     key: &str,
-) -> Result<Option<BTreeSet<(String, u32)>>, SinkError> {
+) -> Result<Option<(ReceiptHeader, Vec<ReceiptEntry>)>, SinkError> {
     let Some(store) = binding.sink.store() else {
         return Ok(None);
     };
@@ -88,23 +117,18 @@ async fn proven(
         Err(error) if error.retryable => return Err(error),
         Ok(None) | Err(_) => return Ok(None),
     };
-    let Ok(reader) = ReceiptReader::new(bytes.as_slice()) else {
+    let reader = ReceiptReader::new(bytes.as_slice());
+    let Some(reader) = reader.ok().filter(|_| adds_up(&bytes)) else {
         return Ok(None);
     };
-    let entries = reader.flatten();
-    Ok(Some(
-        entries
-            .map(|(_, entry)| (entry.conversation_id, entry.attempt))
-            .collect(),
-    ))
+    let head = reader.header().clone();
+    let entries = reader.flatten().map(|(_, entry)| entry).collect();
+    Ok(Some((head, entries)))
 }
 
-fn refusal(binding: &SinkBinding, key: String, what: &str) -> SinkError {
-    SinkError::new(
-        &binding.name,
-        &key,
-        format!(
-            "another run has put this receipt: {what}. Either `data_dir` is an older copy, or another program exports the same to this sink with a `data_dir` of its own. Nothing is replaced. Stop the other program, or move the queue out of `data_dir`: a run without a queue takes over what the receipts prove"
-        ),
-    )
+fn refusal(binding: &SinkBinding, key: &str, what: &str) -> SinkError {
+    let reason = format!(
+        "another run has put this receipt: {what}. Either `data_dir` is an older copy, or another program exports the same to this sink with a `data_dir` of its own. Nothing is replaced. Stop the other program, or move the queue out of `data_dir`: a run without a queue takes over what the receipts prove"
+    );
+    SinkError::new(&binding.name, key, reason)
 }

@@ -362,6 +362,25 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
         );
         assert!(lake.read(RECEIPT).unwrap() == first && lake.agrees());
     }
+    // The same conversations, of which it proves other objects or another outcome.
+    for change in [
+        |completed: &mut CompletedConversation| {
+            let objects = completed.objects.get_mut("lake").unwrap();
+            objects[0].key = format!("calls/{}.wav", completed.id);
+        },
+        |completed: &mut CompletedConversation| {
+            completed.outcome = Outcome::NoRecording;
+        },
+    ] {
+        let mut other = (*segment()).clone();
+        other.conversations.iter_mut().for_each(change);
+        let queue = Queue::in_memory().unwrap();
+        queue.expect_filing(1, "lake".into()).await.unwrap();
+        let context = ReceiptContext::new("calls");
+        let filed = commit_segment(&queue, &context, &Arc::new(other), &lake.binding, &[]).await;
+        assert!(filed.is_err());
+        assert!(lake.read(RECEIPT).unwrap() == first && lake.agrees());
+    }
     // Nothing is lost by this one, be it that the first run was killed before it noted its own.
     file(&[1, 2, 3], false).await.unwrap();
     assert!(lake.read(RECEIPT).unwrap() != first && lake.agrees());

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Loss, Pipeline, ms, setup::Connected};
+use super::{Loss, Pipeline, RunError, ms, setup::Connected};
 use crate::{
     dry_run::{self, DryRun},
     plan::{self, Plan},
     privacy::Intake,
+    receipt,
     reconcile::{Reconciled, reconcile},
     recover::ReceiptOwnership,
     source_session::SourceSession,
@@ -79,13 +80,24 @@ impl Pipeline {
     /// asked for nothing that costs; nothing is written.
     ///
     /// # Errors
-    /// [`Error`] if the source cannot be asked, or the queue cannot be read.
+    /// [`Error`] if the source cannot be asked, the queue cannot be read, or a run would be refused since it is
+    /// an older copy.
     pub async fn dry_run(&self) -> Result<DryRun, Error> {
+        let identity = self.identified()?;
+        let opened = self.open_read_only(&identity).await?;
+        if let Some((queue, label)) = &opened {
+            let claim = ReceiptOwnership::new(&identity, label);
+            let last = queue.last_segment().await?;
+            for binding in &self.bindings {
+                match receipt::refuse_later(binding, &claim, last).await {
+                    Err(error) if !error.retryable => return Err(RunError::Sink(error).into()),
+                    // A sink that is away now is no matter of a dry run.
+                    _ => {}
+                }
+            }
+        }
+        let queue = opened.map(|(queue, _)| queue);
         let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
-        let queue = self
-            .open_read_only(&self.identified()?)
-            .await?
-            .map(|(queue, _)| queue);
         let intake = Intake::new(self.source.privacy.clone());
         let range = self.range();
         Ok(dry_run::dry_run(&session, range, queue.as_ref(), &self.bindings, &intake).await?)

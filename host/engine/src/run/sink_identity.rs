@@ -138,16 +138,15 @@ impl Engine {
             }
             Some(_) => Standing::Same,
         };
-        // The queue knows of each receipt in a sink that it has filed in, and in which nobody else files.
-        if before.is_some_and(|before| before.marker == marker && !before.lapsed) {
-            let last = self.queue.last_segment().await?;
-            receipt::refuse_later(binding, &self.claim, last).await?;
-        }
         let refill = self.refill.contains(&binding.name);
+        if standing == Standing::Other && !refill && delivered {
+            return Err(RunError::Sink(refusal(binding, before, marker)));
+        }
+        // Also one that is new to the queue may have receipts of the export: only a queue that is made of
+        // them knows what they prove.
+        let last = self.queue.last_segment().await?;
+        receipt::refuse_later(binding, &self.claim, last).await?;
         match standing {
-            Standing::Other if !refill && delivered => {
-                return Err(RunError::Sink(refusal(binding, before, marker)));
-            }
             // Nothing is put where nothing may ever come.
             Standing::First if marker.is_none() => {
                 in_flight.sinks.lacks_marker(sink_index);
