@@ -140,6 +140,8 @@ part! {
         unfiled() -> BTreeMap<i64, Vec<String>>;
         /// The number of the last segment; 0 if there is none.
         last_segment() -> i64;
+        /// In how many sinks a segment is still to be filed, also where they are owed recordings of it.
+        filings_left(number: i64) -> usize;
         /// A sealed segment, the same whenever it is read.
         segment(number: i64) -> Segment;
         /// The conversations of a segment whose losses a run has named.

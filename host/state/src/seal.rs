@@ -133,6 +133,18 @@ impl Queue {
         .await
     }
 
+    /// In how many sinks a segment is still to be filed, also where they are owed recordings of it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn filings_left(&self, number: i64) -> Result<usize, QueueError> {
+        self.with(move |tx| {
+            tx.prepare_cached("SELECT count(*) FROM filing WHERE segment = ?1")?
+                .query_row([number], |row| Ok(row.get::<_, i64>(0)? as usize))
+        })
+        .await
+    }
+
     /// A sealed segment, the same whenever it is read.
     ///
     /// # Errors

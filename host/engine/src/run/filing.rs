@@ -132,8 +132,8 @@ impl Engine {
             self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
-            // No sink has it yet: its losses are news, also while another sink is unavailable.
-            let mut is_new = sinks.len() == self.bindings.len();
+            // No sink has it yet: its losses are news, also while another sink is unavailable and owed some of it.
+            let mut is_new = self.queue.filings_left(number).await? == self.bindings.len();
             let mut indexes: Vec<usize> = self.indexes(&sinks).collect();
             indexes.retain(|sink_index| !in_flight.sinks.is_paused(*sink_index, self.clock.now()));
             if indexes.is_empty() {

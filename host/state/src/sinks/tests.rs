@@ -119,3 +119,20 @@ async fn numbers_of_segments_that_a_sink_has_are_not_given_again() {
     queue.has_segments("lake".into(), other).await.unwrap();
     assert_eq!(queue.unfiled().await.unwrap()[&42], ["lake", "nas"]);
 }
+
+#[tokio::test]
+async fn a_sink_that_is_owed_recordings_of_a_segment_is_still_to_get_it() {
+    let queue = queue().await;
+    queue.seal_segments(1, 10, both()).await.unwrap();
+    let owed = queue.with(|tx| {
+        tx.execute(
+            "INSERT INTO backlog (artifact, sink, split, conversation) VALUES ('a', 'nas', 's', 'c1')",
+            [],
+        )
+    });
+    owed.await.unwrap();
+    assert_eq!(queue.unfiled().await.unwrap()[&1], ["lake"]);
+    assert_eq!(queue.filings_left(1).await.unwrap(), 2);
+    file(&queue, 1, "lake").await;
+    assert_eq!(queue.filings_left(1).await.unwrap(), 1);
+}
