@@ -217,7 +217,7 @@ async fn an_older_copy_of_the_queue_is_refused_before_anything_is_requested() {
         asked.retain(|kind, count| *count > 0 && !kind.contains("/oauth/"));
         assert!(asked.is_empty(), "{older:?}: {asked:?}");
 
-        // The way out that it names.
+        // As the message advises.
         move_queue_away(&data);
         let again = ran().await;
         let said = String::from_utf8(again.stderr).unwrap();

@@ -197,7 +197,7 @@ impl SinkKeys for AzureKeys {
             );
             return Err(key(format!("{at}.account"), reason));
         }
-        // Empty names and paths are refused for every type of sink, not here.
+        // Empty names and paths are refused elsewhere, for all types of sinks.
         let container = &self.container;
         let in_form = (3..=63).contains(&container.len())
             && container
