@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     monitoring::soon,
     running::Running,
-    support::{Harness, filed},
+    support::{Harness, SPEED, filed},
 };
 
 /// Requests to the API that the contact center has seen: downloads and tokens are none.
@@ -289,4 +289,24 @@ async fn a_plan_shows_how_the_cost_was_computed() {
     harness.write(&config);
     let ran = harness.run_program(&["plan", "--config", &path]).await;
     assert!(!String::from_utf8(ran.stdout).unwrap().contains("cost"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_beyond_the_month_is_warned_of() {
+    let harness = Harness::of_a_day(300, SPEED).await;
+    let mut config = harness.config();
+    let mut plan = async |ceiling: u64| {
+        config["sources"]["calls"]["limits"] = json!({ "requests_per_month": ceiling });
+        let path = harness.write(&config).display().to_string();
+        let ran = harness.run_program(&["plan", "--config", &path]).await;
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        let said = String::from_utf8(ran.stdout).unwrap();
+        (said, seen(&harness))
+    };
+    let warning = "`requests_per_month` allows";
+    let (said, used) = plan(100_000).await;
+    assert!(!said.contains(warning), "{said}");
+    // Enough for another plan, and for nothing else.
+    let (said, _) = plan(2 * used + 2).await;
+    assert!(said.contains(warning), "{said}");
 }
