@@ -147,9 +147,11 @@ async fn delivery(folder: &std::path::Path, zip: Vec<u8>) -> (Transfer, SinkBind
             Clock::default(),
         )
         .unwrap(),
-        Queue::open(folder, "bench")
-            .expect("the folder can be used")
-            .0,
+        Arc::new(
+            Queue::open(folder, "bench")
+                .expect("the folder can be used")
+                .0,
+        ),
         folder.to_owned(),
     );
     let artifact = Artifact {

@@ -14,7 +14,7 @@ use recording_host_model::{
     ConversationRecord, Find, Purpose, Step, TimeRange,
     layout::{About, Layout},
 };
-use recording_host_state::Queue;
+use recording_host_state::Ledger;
 
 /// Days that are searched at once.
 const DAYS: usize = 4;
@@ -63,7 +63,7 @@ struct FoundInDay {
 pub(crate) async fn dry_run(
     session: &SourceSession,
     range: TimeRange,
-    queue: Option<&Queue>,
+    ledger: Option<&dyn Ledger>,
     bindings: &[SinkBinding],
     intake: &Intake,
 ) -> Result<DryRun, RunError> {
@@ -71,12 +71,12 @@ pub(crate) async fn dry_run(
     for binding in bindings {
         dry.sinks.entry(binding.name.clone()).or_default();
     }
-    if let Some(queue) = queue {
-        let status = queue.status().await?;
+    if let Some(ledger) = ledger {
+        let status = ledger.status().await?;
         dry.waiting = status.wanted + status.fetching;
         dry.unfiled = status.unfiled;
     }
-    let days = days(range, queue).await?;
+    let days = days(range, ledger).await?;
     let examined = Examined::new(&session.events, "days searched", days.len());
     let examined = &examined;
     let mut searches = stream::iter(days)
@@ -87,15 +87,15 @@ pub(crate) async fn dry_run(
         })
         .buffered(DAYS);
     while let Some(found) = searches.try_next().await? {
-        dry.add(found, queue, bindings).await?;
+        dry.add(found, ledger, bindings).await?;
     }
     Ok(dry)
 }
 
 /// The parts of a range that have not been searched, cut at midnight.
-async fn days(range: TimeRange, queue: Option<&Queue>) -> Result<Vec<TimeRange>, RunError> {
-    let searched = match queue {
-        Some(queue) => queue.searched().await?,
+async fn days(range: TimeRange, ledger: Option<&dyn Ledger>) -> Result<Vec<TimeRange>, RunError> {
+    let searched = match ledger {
+        Some(ledger) => ledger.searched().await?,
         None => recording_host_state::Searched::default(),
     };
     let mut days = Vec::new();
@@ -139,12 +139,12 @@ impl DryRun {
     async fn add(
         &mut self,
         mut found: FoundInDay,
-        queue: Option<&Queue>,
+        ledger: Option<&dyn Ledger>,
         bindings: &[SinkBinding],
     ) -> Result<(), RunError> {
-        if let Some(queue) = queue {
+        if let Some(ledger) = ledger {
             let ids = found.conversations.keys().cloned().collect();
-            for id in queue.known(ids).await?.keys() {
+            for id in ledger.known(ids).await?.keys() {
                 found.conversations.remove(id);
             }
         }

@@ -6,7 +6,7 @@
 //! # How a segment is filed in a sink
 //!
 //! 1. Its rows, its part of the catalog and the files beside its objects are put.
-//! 2. The receipt is made, with the digests of what was put, and its bytes are fixed in the queue.
+//! 2. The receipt is made, with the digests of what was put, and its bytes are fixed in the ledger.
 //! 3. Exactly these bytes are put. The receipt comes last: what it names is there. It is never
 //!    encrypted, so that an archive can be proven without the secret that decrypts it.
 //!
@@ -46,7 +46,7 @@ use crate::transfer::SinkBinding;
 use recording_host_metadata::{RowFormat, Writer};
 use recording_host_model::{Segment, hex};
 use recording_host_sink::{PutOptions, SinkError, SinkExt, Store, StoreExt};
-use recording_host_state::{Queue, QueueError};
+use recording_host_state::{Ledger, QueueError};
 
 pub use context::ReceiptContext;
 pub use format::{
@@ -107,13 +107,13 @@ pub enum CommitError {
     Queue(#[from] QueueError),
 }
 
-/// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the queue;
+/// Files a segment in a sink, as far as it takes it, with the bytes of its receipt fixed in the ledger;
 /// `bindings` are all sinks of the export.
 ///
 /// # Errors
 /// [`CommitError`]; the segment can be filed again.
 pub async fn commit_segment(
-    queue: &Queue,
+    ledger: &dyn Ledger,
     context: &ReceiptContext,
     segment: &Arc<Segment>,
     binding: &SinkBinding,
@@ -124,17 +124,17 @@ pub async fn commit_segment(
     if taken == 0 {
         return Ok(0);
     }
-    readme::put(queue, binding).await?;
+    readme::put(ledger, binding).await?;
     let key = receipt_key(&name(&context.export, &segment.day, segment.number));
     let (number, sink) = (segment.number, binding.name.clone());
-    let fixed = queue.fixed_receipt(number, sink.clone()).await?;
+    let fixed = ledger.fixed_receipt(number, sink.clone()).await?;
     let fixed = match fixed {
         None => None,
         Some(bytes) => match so_far(binding, &key, &bytes).await? {
             SoFar::Filed => return Ok(taken),
             SoFar::Rows => Some(bytes),
             SoFar::Nothing => {
-                queue.release_receipt(number, sink.clone()).await?;
+                ledger.release_receipt(number, sink.clone()).await?;
                 None
             }
         },
@@ -144,12 +144,12 @@ pub async fn commit_segment(
         Some(bytes) => bytes,
         None => {
             let bytes = prepare(context, segment, binding, bindings).await?;
-            queue.fix_receipt(number, sink.clone(), bytes).await?
+            ledger.fix_receipt(number, sink.clone(), bytes).await?
         }
     };
     let rows = ReceiptReader::new(bytes.as_slice()).ok();
     if let Some(rows) = rows.and_then(|reader| reader.header().metadata.clone()) {
-        queue.set_rows(number, sink, rows.sha256).await?;
+        ledger.set_rows(number, sink, rows.sha256).await?;
     }
     put_receipt(binding, &key, bytes).await?;
     Ok(taken)

@@ -12,7 +12,7 @@ use crate::{
 };
 use recording_host_model::Outcome;
 use recording_host_sink::{SinkError, Store, StoreExt};
-use recording_host_state::{Queue, QueueError, ReceiptSummary};
+use recording_host_state::{Ledger, QueueError, ReceiptSummary};
 
 /// How often a day is listed whose receipts are being replaced.
 const LISTS: u32 = 10;
@@ -116,7 +116,7 @@ impl ReceiptOwnership {
 /// # Errors
 /// [`RecoverError`]; the queue must not be used then.
 pub(crate) async fn recover(
-    queue: &Queue,
+    ledger: &dyn Ledger,
     claim: &ReceiptOwnership,
     stores: &[(&str, &dyn Store)],
     within: Option<&Days>,
@@ -142,7 +142,9 @@ pub(crate) async fn recover(
             std::mem::take(&mut day.segments),
             std::mem::take(&mut day.replaced),
         );
-        done += queue.recover(day.proven(), segments, replaced, now).await?;
+        done += ledger
+            .recover(day.proven(), segments, replaced, now)
+            .await?;
     }
     Ok(done)
 }

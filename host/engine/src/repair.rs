@@ -1,6 +1,6 @@
 //! Puts right what a verification finds: objects are copied from another sink that has them with the
 //! right digest; segments whose rows or receipts are wrong are filed anew from what is sound; rows that
-//! stand twice are removed. What is left of it is noted in the queue as lacking in the sink, so that the
+//! stand twice are removed. What is left of it is noted in the ledger as lacking in the sink, so that the
 //! run fetches it again, as a further attempt. Nothing is removed unless something else says the same.
 
 mod doubled;
@@ -20,7 +20,7 @@ use crate::{
 };
 use recording_host_model::Events;
 use recording_host_sink::{SinkError, Store};
-use recording_host_state::{Queue, QueueError};
+use recording_host_state::{Ledger, QueueError};
 
 /// The result of a repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,7 +74,7 @@ pub(crate) enum RepairError {
 
 /// A sink that is repaired, and what there is to repair it with.
 pub(crate) struct Repair<'a> {
-    pub(crate) queue: &'a Queue,
+    pub(crate) ledger: &'a dyn Ledger,
     pub(crate) claim: &'a ReceiptOwnership,
     pub(crate) bindings: &'a [Arc<SinkBinding>],
     /// The sink, by its index among the bindings.
@@ -116,7 +116,7 @@ impl Repair<'_> {
         };
         let sorted = Sorted::new(report.findings);
         if sorted.gaps {
-            self.queue.search_again().await?;
+            self.ledger.search_again().await?;
         }
         done.removed += self.remove_doubled(store, &sorted.doubled).await?;
         let mut wrong = self.restore(store, sorted.objects, &mut done).await?;
@@ -141,7 +141,7 @@ impl Repair<'_> {
     ) -> Result<(), RepairError> {
         let name = &self.binding().name;
         let lacking: Vec<String> = wrong.conversations.into_iter().collect();
-        let noted = self.queue.lacks(name.clone(), lacking).await?;
+        let noted = self.ledger.lacks(name.clone(), lacking).await?;
         done.fetched_again += noted;
         if noted == 0 {
             return Ok(());

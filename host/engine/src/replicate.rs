@@ -23,7 +23,7 @@ use crate::{
 use recording_host_metadata::restore::{Restored, rows_of};
 use recording_host_model::{Object, hex, layout::About};
 use recording_host_sink::{SinkError, Store, StoreExt};
-use recording_host_state::{Lacking, Queue, QueueError};
+use recording_host_state::{Lacking, Ledger, QueueError};
 
 /// How many conversations are asked about together.
 const PAGE: usize = 1000;
@@ -117,7 +117,7 @@ struct Wanted {
 /// # Errors
 /// [`ReplicateError`], if nothing was done.
 pub(crate) async fn replicate(
-    queue: &Queue,
+    ledger: &dyn Ledger,
     claim: &ReceiptOwnership,
     bindings: &[Arc<SinkBinding>],
     job: &mut Job,
@@ -128,7 +128,7 @@ pub(crate) async fn replicate(
     };
     let failed = |error| ReplicateError::Sink(job.donor, error);
     let Job { folder, read, .. } = job;
-    read_receipts(queue, claim, store, folder, read)
+    read_receipts(ledger, claim, store, folder, read)
         .await
         .map_err(|error| error.of(job.donor))?;
     read_rows(store, read).await.map_err(failed)?;
@@ -183,7 +183,7 @@ impl ReadError {
 /// Reads the receipts of a day that have not been read: what of it sinks lack, by conversation, the
 /// latest that the donor says of it.
 async fn read_receipts(
-    queue: &Queue,
+    ledger: &dyn Ledger,
     claim: &ReceiptOwnership,
     store: &dyn Store,
     folder: &str,
@@ -219,7 +219,7 @@ async fn read_receipts(
                 break;
             }
             let ids = page.iter().map(|entry| entry.conversation_id.clone());
-            let lackers = queue.lackers(ids.collect()).await;
+            let lackers = ledger.lackers(ids.collect()).await;
             let mut lackers = lackers.map_err(ReadError::Queue)?;
             for entry in page {
                 let Some(sinks) = lackers.remove(&entry.conversation_id) else {
@@ -364,7 +364,7 @@ async fn brought(
     Ok((Some(found), refused))
 }
 
-/// An object of the donor's as the queue knows objects.
+/// An object of the donor's as the ledger knows objects.
 pub(crate) fn as_object(
     id: &str,
     told: &ReceiptObject,

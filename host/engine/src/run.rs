@@ -67,7 +67,7 @@ use recording_host_model::{
     Event, Events,
     clock::{Clock, Jumps},
 };
-use recording_host_state::{Queue, WorkQueue};
+use recording_host_state::{Ledger, WorkQueue};
 use results::Results;
 use sink_health::SinkHealth;
 pub(crate) use step::{is_silent, stuck};
@@ -110,7 +110,8 @@ pub(crate) struct Engine {
     pub(crate) repair: bool,
     /// Which receipts are the export's.
     pub(crate) claim: Arc<ReceiptOwnership>,
-    pub(crate) queue: Queue,
+    /// What has become of each conversation.
+    pub(crate) ledger: Arc<dyn Ledger>,
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,
     /// Takes personal values out of all that comes in.
@@ -234,7 +235,7 @@ impl Engine {
         let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());
         let fetches = FetchConcurrency::new(self.concurrency.splits, self.clock.elapsed());
         let mut in_flight =
-            InFlight::load(&*self.work, &self.queue, sinks, fetches, concurrency).await?;
+            InFlight::load(&*self.work, &*self.ledger, sinks, fetches, concurrency).await?;
         in_flight.backfill.look();
         for sink_index in self.indexes(&self.absent) {
             in_flight.sinks.open(sink_index, self.clock.now());
@@ -291,7 +292,7 @@ impl Engine {
         if !in_flight.discovery.is_fetched() || in_flight.links.any_stale() {
             return Ok(false);
         }
-        if self.queue.settle_forgotten().await? > 0 {
+        if self.ledger.settle_forgotten().await? > 0 {
             in_flight.discovery.found(true);
             return Ok(false);
         }
@@ -305,7 +306,7 @@ impl Engine {
         if in_flight.discovery.is_wanted() {
             return Ok(false);
         }
-        all &= !self.queue.any_waits_for_sinks().await?;
+        all &= !self.ledger.any_waits_for_sinks().await?;
         // Nobody knows whether a sink that is unavailable lacks something.
         all &= !in_flight.sinks.any_unverified() && !self.any_away_lacks(in_flight).await?;
         match in_flight.sinks.given_up() {
@@ -343,7 +344,7 @@ impl Engine {
 
     async fn report(&self, in_flight: &InFlight) -> Result<(), RunError> {
         if self.events.has_subscribers() {
-            let progress = self.queue.progress().await?;
+            let progress = self.ledger.progress().await?;
             self.events.emit(|| Event::Progress(progress));
             let activity = in_flight.activity(self.clock.now(), self.http.paused());
             self.events.emit(|| Event::Activity(activity));

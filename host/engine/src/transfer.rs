@@ -19,7 +19,7 @@ mod unpack;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -41,7 +41,7 @@ pub use sink_binding::{ArchiveMode, SinkBinding};
 use recording_host_http::{Download, Downloads};
 use recording_host_model::{Artifact, ArtifactContents, ArtifactKey, Container, KeyContext, hex};
 use recording_host_sink::{Body, PutOptions, PutResult, SinkError};
-use recording_host_state::Queue;
+use recording_host_state::Ledger;
 use recording_host_zip::Spool;
 
 /// Memory that objects on their way to sinks may take in all, in KiB.
@@ -120,7 +120,7 @@ struct Begun<'a> {
 #[derive(Debug)]
 pub struct Transfer {
     downloads: Downloads,
-    queue: Queue,
+    ledger: Arc<dyn Ledger>,
     spool: Spool,
     /// Files made of recordings have room of their own, so that they never wait for downloads.
     transcodes: Spool,
@@ -132,10 +132,10 @@ pub struct Transfer {
 impl Transfer {
     /// Delivers what `downloads` bring; archives are spooled in `spool`.
     #[must_use]
-    pub fn new(downloads: Downloads, queue: Queue, spool: PathBuf) -> Self {
+    pub fn new(downloads: Downloads, ledger: Arc<dyn Ledger>, spool: PathBuf) -> Self {
         Transfer {
             downloads,
-            queue,
+            ledger,
             transcodes: Spool::new(spool.clone()),
             spool: Spool::new(spool),
             budget: Semaphore::new(BUDGET as usize),
@@ -317,7 +317,7 @@ impl Transfer {
 
     /// The queue's data on a conversation.
     async fn known(&self, conversation: &str) -> Result<KeyContext, TransferError> {
-        let known = self.queue.known_one(conversation.to_owned()).await;
+        let known = self.ledger.known_one(conversation.to_owned()).await;
         Ok(known.map_err(host)?.unwrap_or_default())
     }
 

@@ -1,7 +1,8 @@
 //! The leader's record of an export: its conversations, their artifacts, the segments that they are
 //! filed in, and the sinks, in the order in which a conversation meets them.
 //!
-//! [`Queue`] keeps it in SQLite, beside the splits. Each call below guarantees:
+//! [`Queue`] keeps it in SQLite, beside the splits; whoever works on an export has it as a [`Ledger`]. Each
+//! call below guarantees:
 //!
 //! - **Atomic.** A call has all of its effect or none, at a crash too. Where it begins or ends work, the
 //!   splits are in the same transaction: [`search`](Discovery::search), [`fetch`](Fetching::fetch),
@@ -17,22 +18,26 @@
 //! a fetch that is begun twice is numbered twice, and its splits are known the second time. Only
 //! [`filed`](Filing::filed) counts, and is for segments that are still [`unfiled`](Filing::unfiled).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+};
 
 use async_trait::async_trait;
 
 use super::{
     Abandoned, Acknowledged, Completion, Copied, Counted, KnownSink, Lacking, Queue, QueueError,
-    ReceiptSummary, Searched, SearchedRange, Status, SupersededSegment, Unproven, VoidSegment,
+    QueueStock, ReceiptSummary, Searched, SearchedRange, Status, SupersededSegment, Unproven,
+    VoidSegment,
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
 };
 
 /// All of the ledger.
-pub trait Ledger: Discovery + Fetching + Filing + Sinks + Repair + Report {}
+pub trait Ledger: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt::Debug {}
 
-impl<T: Discovery + Fetching + Filing + Sinks + Repair + Report> Ledger for T {}
+impl<T: Discovery + Fetching + Filing + Sinks + Repair + Report + fmt::Debug> Ledger for T {}
 
 /// Declares a part of the ledger, each method with what it is for, its arguments and its answer, and has
 /// [`Queue`] answer it by its own method of the same name.
@@ -91,6 +96,8 @@ part! {
         live() -> Option<(u64, u64)>;
         /// The known facts about conversations; those that are not known are left out.
         known(ids: Vec<String>) -> BTreeMap<String, KeyContext>;
+        /// The known facts about a conversation; an answer waits for no call that changes something.
+        known_one(id: String) -> Option<KeyContext>;
         /// The conversations whose recordings the source put into a bundle.
         in_bundle(key: &ArtifactKey) -> Vec<String>;
     }
@@ -186,6 +193,8 @@ part! {
         set_sink(sink: KnownSink) -> ();
         /// Notes which sinks are still there; nothing waits for the others any more.
         lapse(present: Vec<String>) -> ();
+        /// Returns true if any sink holds an artifact of what is not filed.
+        has_stored() -> bool;
         /// Returns true if any conversation is filed.
         has_filed() -> bool;
         /// Returns true if any sink was given anything.
@@ -237,6 +246,10 @@ part! {
     Report {
         /// How far the export is.
         progress() -> Progress;
+        /// The work that waits, and the size of what is kept.
+        stock() -> QueueStock;
+        /// Notes until when requests pause (ms); 0 if they do not.
+        set_paused_until(until: u64) -> ();
         /// All that `status` shows.
         status() -> Status;
         /// Conversations with a loss: id, code and message.
@@ -251,21 +264,5 @@ part! {
         meta(name: &'static str) -> Option<String>;
         /// Notes a text under a name.
         set_meta(name: &'static str, value: String) -> ();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_queue_serves_as_any_ledger() {
-        let ledger: Box<dyn Ledger> = Box::new(Queue::in_memory().unwrap());
-        ledger.set_meta("name", "text".to_owned()).await.unwrap();
-        let text = ledger.meta("name").await.unwrap();
-        assert_eq!(text.as_deref(), Some("text"));
-        let gathered = ledger.next_batch("export", 10, true, 0).await.unwrap();
-        assert_eq!(gathered, None);
-        assert_eq!(ledger.progress().await.unwrap(), Progress::default());
     }
 }

@@ -245,7 +245,7 @@ pub(super) async fn delivered(
             Clock::new(40.0),
         )
         .unwrap(),
-        queue.clone(),
+        Arc::new(queue.clone()),
         folder.path().join("data"),
     );
     let artifact = Artifact {

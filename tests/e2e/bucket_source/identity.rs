@@ -83,7 +83,7 @@ async fn credentials_go_only_to_origins_of_the_sources_own_requests() {
                 Clock::new(SPEED),
             )
             .unwrap(),
-            queue.clone(),
+            Arc::new(queue.clone()),
             folder.path().to_owned(),
         );
         let artifact = Artifact {

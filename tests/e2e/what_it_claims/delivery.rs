@@ -68,7 +68,7 @@ impl Way {
                     Clock::new(400.0),
                 )
                 .unwrap(),
-                queue.clone(),
+                Arc::new(queue.clone()),
                 folder.path().join("data"),
             ),
             output: SinkBinding::new("lake", sink(folder.path().join("output"))),

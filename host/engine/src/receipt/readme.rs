@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::transfer::SinkBinding;
 use recording_host_sink::{PutOptions, SinkExt, StoreExt};
-use recording_host_state::Queue;
+use recording_host_state::Ledger;
 
 use super::CommitError;
 
@@ -18,11 +18,11 @@ const TEXT: &str = include_str!("readme.txt");
 
 /// Puts the text into a sink unless it is there already. A text of somebody else stays, and so does
 /// one that the sink does not let us read or replace: nothing depends on it.
-pub(super) async fn put(queue: &Queue, binding: &SinkBinding) -> Result<(), CommitError> {
+pub(super) async fn put(ledger: &dyn Ledger, binding: &SinkBinding) -> Result<(), CommitError> {
     let Some(store) = binding.sink.store() else {
         return Ok(());
     };
-    if queue.readme(binding.name.clone()).await? == VERSION {
+    if ledger.readme(binding.name.clone()).await? == VERSION {
         return Ok(());
     }
     let there = match store.read(README).await {
@@ -50,7 +50,7 @@ pub(super) async fn put(queue: &Queue, binding: &SinkBinding) -> Result<(), Comm
             Err(_) => return Ok(()),
         }
     }
-    Ok(queue.set_readme(binding.name.clone(), VERSION).await?)
+    Ok(ledger.set_readme(binding.name.clone(), VERSION).await?)
 }
 
 #[cfg(test)]

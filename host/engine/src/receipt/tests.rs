@@ -11,6 +11,7 @@ use recording_host_sink::{
     Body, Health, ObjectMeta, PutResult, Sink, encrypted::Encrypted, encryption::Recipients,
     filesystem::Filesystem,
 };
+use recording_host_state::Queue;
 
 macro_rules! golden {
     ($name:literal) => {
@@ -246,15 +247,15 @@ const RECEIPT: &str = "receipts/date=1970-01-01/calls-000001.jsonl";
 
 /// A queue in which the segment is to be filed, and the sink in a folder.
 struct TestSink {
-    queue: Queue,
+    ledger: Queue,
     root: tempfile::TempDir,
     binding: SinkBinding,
 }
 
 impl TestSink {
     async fn new(encrypted: bool) -> Self {
-        let queue = Queue::in_memory().unwrap();
-        queue.expect_filing(1, "lake".into()).await.unwrap();
+        let ledger = Queue::in_memory().unwrap();
+        ledger.expect_filing(1, "lake".into()).await.unwrap();
         let root = tempfile::tempdir().unwrap();
         let folder: Arc<dyn Sink> = Arc::new(Filesystem::new(root.path().to_owned()));
         let to = age::x25519::Identity::generate().to_public().to_string();
@@ -264,7 +265,7 @@ impl TestSink {
         };
         let binding = SinkBinding::new("lake", sink);
         TestSink {
-            queue,
+            ledger,
             root,
             binding,
         }
@@ -276,7 +277,7 @@ impl TestSink {
             written_at: jiff::Timestamp::from_second(second).ok(),
             ..ReceiptContext::new("calls")
         };
-        commit_segment(&self.queue, &context, &segment(), &self.binding, &[])
+        commit_segment(&self.ledger, &context, &segment(), &self.binding, &[])
             .await
             .unwrap();
     }
@@ -334,8 +335,8 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
     let first = lake.read(RECEIPT).unwrap();
     // Another queue of the same export, or an older copy, has given the number to something else.
     let file = async |conversations: &[u32], unreadable: bool| {
-        let queue = Queue::in_memory().unwrap();
-        queue.expect_filing(1, "lake".into()).await.unwrap();
+        let ledger = Queue::in_memory().unwrap();
+        ledger.expect_filing(1, "lake".into()).await.unwrap();
         let segment = Arc::new(Segment {
             conversations: conversations.iter().copied().map(completed).collect(),
             ..(*segment()).clone()
@@ -346,7 +347,7 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
         };
         let binding = SinkBinding::new("lake", sink);
         commit_segment(
-            &queue,
+            &ledger,
             &ReceiptContext::new("calls"),
             &segment,
             &binding,
@@ -374,10 +375,10 @@ async fn the_receipt_of_another_queue_is_replaced_only_by_one_that_proves_as_muc
     ] {
         let mut other = (*segment()).clone();
         other.conversations.iter_mut().for_each(change);
-        let queue = Queue::in_memory().unwrap();
-        queue.expect_filing(1, "lake".into()).await.unwrap();
+        let ledger = Queue::in_memory().unwrap();
+        ledger.expect_filing(1, "lake".into()).await.unwrap();
         let context = ReceiptContext::new("calls");
-        let filed = commit_segment(&queue, &context, &Arc::new(other), &lake.binding, &[]).await;
+        let filed = commit_segment(&ledger, &context, &Arc::new(other), &lake.binding, &[]).await;
         assert!(filed.is_err());
         assert!(lake.read(RECEIPT).unwrap() == first && lake.agrees());
     }

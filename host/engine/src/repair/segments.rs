@@ -28,7 +28,7 @@ struct Remains {
     entries: Option<BTreeMap<String, ReceiptEntry>>,
     /// The rows by conversation, as far as they can be read.
     rows: BTreeMap<String, Vec<Row>>,
-    /// True if the rows are those that the receipt names, or that the queue knows where it is gone.
+    /// True if the rows are those that the receipt names, or that the ledger knows where it is gone.
     named: bool,
     /// True if nothing says which rows they must be.
     untold: bool,
@@ -79,7 +79,7 @@ impl Repair<'_> {
             conversations: remains.conversations.iter().cloned().collect(),
             sound,
         };
-        match self.queue.file_again(again, self.now).await? {
+        match self.ledger.file_again(again, self.now).await? {
             Some(filed) => done.filed_again += filed,
             None => done.postponed += 1,
         }
@@ -129,7 +129,7 @@ impl Repair<'_> {
             }
         }
         for id in remains.conversations.clone() {
-            let filed = self.queue.last_filed(id.clone()).await?;
+            let filed = self.ledger.last_filed(id.clone()).await?;
             let attempt = proven.get(&id);
             if filed.is_some_and(|(last, _)| attempt.is_some_and(|attempt| *attempt >= last)) {
                 remains.conversations.remove(&id);
@@ -159,14 +159,14 @@ impl Repair<'_> {
             let digest = hex(&Sha256::digest(&file));
             let sink = self.binding().name.clone();
             let told = match (metadata, &remains.header) {
-                (None, None) => self.queue.rows(segment.number, sink).await?,
+                (None, None) => self.ledger.rows(segment.number, sink).await?,
                 (metadata, _) => metadata.map(|rows| rows.sha256),
             };
             remains.named = told.as_ref() == Some(&digest);
             remains.untold = told.is_none() && remains.header.is_none();
             remains.read_rows(key, file.into()).await;
         }
-        let known = self.queue.filed_in(segment.number).await?;
+        let known = self.ledger.filed_in(segment.number).await?;
         remains.conversations.extend(known);
         Ok(remains)
     }
@@ -198,7 +198,7 @@ impl Repair<'_> {
         // Rows that nothing vouches for may have been changed, and lack something. Nothing is filed anew in
         // the sink_index of a later attempt.
         let complete = entry.outcome().losses().is_empty();
-        if let Some((attempt, objects)) = self.queue.last_filed(id.to_owned()).await?
+        if let Some((attempt, objects)) = self.ledger.last_filed(id.to_owned()).await?
             && (entry.attempt != attempt || (complete && (entry.objects.len() as u64) < objects))
         {
             return Ok(None);

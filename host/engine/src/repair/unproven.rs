@@ -1,4 +1,4 @@
-//! Conversations that are filed, as the queue knows, and of which a sink proves nothing: the receipt of
+//! Conversations that are filed, as the ledger knows, and of which a sink proves nothing: the receipt of
 //! their segment is gone, and nothing is left that would prove them.
 
 use std::collections::HashSet;
@@ -35,9 +35,9 @@ impl Repair<'_> {
             let entries = reader.filter_map(Result::ok);
             proven.extend(entries.map(|(_, entry)| hashed(&entry.conversation_id)));
         }
-        let unproven = self.queue.unproven(binding.name.clone(), proven).await?;
+        let unproven = self.ledger.unproven(binding.name.clone(), proven).await?;
         done.postponed += unproven.under_way;
-        let noted = self.queue.lacks(binding.name.clone(), unproven.filed);
+        let noted = self.ledger.lacks(binding.name.clone(), unproven.filed);
         done.fetched_again += noted.await?;
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Engine {
         {
             return Ok(());
         }
-        let lacking = self.queue.lacking().await?;
+        let lacking = self.ledger.lacking().await?;
         let names: Vec<String> = lacking.into_keys().collect();
         let mut indexes = self.indexes(&names);
         if names.is_empty() || indexes.all(|sink_index| in_flight.sinks.is_unavailable(sink_index))
@@ -91,11 +91,11 @@ impl Engine {
             return Ok(());
         };
         in_flight.backfill.busy = true;
-        let (queue, claim) = (self.queue.clone(), Arc::clone(&self.claim));
+        let (ledger, claim) = (Arc::clone(&self.ledger), Arc::clone(&self.claim));
         // A sink that is away gets what it lacks when it is back.
         let bindings = self.bindings.clone();
         backfills.spawn(async move {
-            let result = replicate(&queue, &claim, &bindings, &mut job).await;
+            let result = replicate(&*ledger, &claim, &bindings, &mut job).await;
             BackfillDone { job, result }
         });
         Ok(())
@@ -117,7 +117,7 @@ impl Engine {
                         in_flight.taken.entry(sink_index).or_default().refused += 1;
                     }
                 }
-                let wanted = self.queue.filled(done.found, done.refused, now).await?;
+                let wanted = self.ledger.filled(done.found, done.refused, now).await?;
                 in_flight.discovery.found(wanted > 0);
                 if let Some(error) = done.failed {
                     in_flight.backfill.jobs.push_front(job);
@@ -140,14 +140,14 @@ impl Engine {
         &self,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
-        let lacking = self.queue.lacking().await?;
+        let lacking = self.ledger.lacking().await?;
         let lacks =
             |binding: &Arc<crate::transfer::SinkBinding>| lacking.contains_key(&binding.name);
         if in_flight.backfill.searched || !self.bindings.iter().any(lacks) {
             return Ok(());
         }
         in_flight.backfill.searched = true;
-        self.queue.search_again().await?;
+        self.ledger.search_again().await?;
         // In the next turn: this one's time is past.
         in_flight.discovery.search_at(Some(self.clock.now() + 1));
         Ok(())
@@ -155,7 +155,7 @@ impl Engine {
 
     /// Returns true if a sink that is away lacks something.
     pub(super) async fn any_away_lacks(&self, in_flight: &InFlight) -> Result<bool, RunError> {
-        let lacking = self.queue.lacking().await?;
+        let lacking = self.ledger.lacking().await?;
         let names: Vec<String> = lacking.into_keys().collect();
         let mut indexes = self.indexes(&names);
         Ok(

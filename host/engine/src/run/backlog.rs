@@ -9,7 +9,7 @@ use recording_host_state::QueueError;
 impl Engine {
     /// The work that waits now, and how much of the vendor's limit is used.
     pub(super) async fn backlog(&self) -> Result<Backlog, QueueError> {
-        let stock = self.queue.stock().await?;
+        let stock = self.ledger.stock().await?;
         let names = self.bindings.iter().map(|binding| &binding.name);
         let of = |count: fn(&recording_host_state::SinkLag) -> u64| {
             let counted = names.clone().map(|name| {

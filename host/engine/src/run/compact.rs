@@ -21,7 +21,7 @@ impl Engine {
     pub(super) async fn compact(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
         let now = self.clock.now();
         let before = day(now.saturating_sub(OVER));
-        if in_flight.sinks.any_unavailable() || !self.queue.can_compact(before.clone()).await? {
+        if in_flight.sinks.any_unavailable() || !self.ledger.can_compact(before.clone()).await? {
             return Ok(false);
         }
         let mut sinks = Vec::new();
@@ -39,13 +39,13 @@ impl Engine {
                 Err(_) => {}
             }
         }
-        Ok(self.queue.compact(before, ROWS, sinks).await?)
+        Ok(self.ledger.compact(before, ROWS, sinks).await?)
     }
 
     /// Removes the files in whose place others have been filed; says whether none is left.
     pub(super) async fn remove_replaced(&self, in_flight: &mut InFlight) -> Result<bool, RunError> {
         let mut all = true;
-        for replaced in self.queue.replaced().await? {
+        for replaced in self.ledger.replaced().await? {
             let bindings = self.bindings.iter();
             let named = bindings
                 .enumerate()
@@ -59,7 +59,7 @@ impl Engine {
                 continue;
             }
             match receipt::remove(store, &self.export, &replaced).await {
-                Ok(()) => self.queue.removed(replaced).await?,
+                Ok(()) => self.ledger.removed(replaced).await?,
                 Err(error) if error.retryable => {
                     self.sink_failed(sink_index, error, in_flight)?;
                     all = false;
@@ -68,7 +68,7 @@ impl Engine {
                     self.warn(&format!(
                         "{error}; a file that has been replaced stays, and `verify` names it"
                     ));
-                    self.queue.removed(replaced).await?;
+                    self.ledger.removed(replaced).await?;
                 }
             }
         }

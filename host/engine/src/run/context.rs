@@ -17,7 +17,7 @@ impl Engine {
     /// The data for the header of a receipt of this day that is made now.
     pub(super) async fn receipt_context(&self, day: &str) -> Result<ReceiptContext, QueueError> {
         let (from, until) = bounds(day);
-        let searches = self.queue.searches_of(from, until).await?.into_iter();
+        let searches = self.ledger.searches_of(from, until).await?.into_iter();
         let searched = searches.filter_map(|range| {
             Some(SearchedRange {
                 from: timestamp(range.from)?,
@@ -25,7 +25,7 @@ impl Engine {
                 at: timestamp(range.at)?,
             })
         });
-        let counts = self.queue.source_counts().await?.into_iter();
+        let counts = self.ledger.source_counts().await?.into_iter();
         let counts = counts.filter_map(|(day, conversations, at)| {
             let at = timestamp(at)?;
             Some((day, SourceCount { conversations, at }))

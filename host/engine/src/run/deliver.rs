@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Removes the object that is under a recording's key with other bytes, if it may be of no value to
-    /// anybody: nothing in the queue and no receipt of the sink names it, as one that a killed writer
+    /// anybody: nothing in the ledger and no receipt of the sink names it, as one that a killed writer
     /// left, or that was damaged together with its receipt. Says whether it is gone; a failure of the
     /// sink that may pass decides nothing.
     async fn gives_way(
@@ -208,12 +208,12 @@ impl Engine {
         let ArtifactKey::Recording(recording) = artifact else {
             return Ok(Ok(false));
         };
-        let queue = &self.queue;
-        let known = queue.known(vec![recording.conversation.clone()]).await?;
+        let ledger = &self.ledger;
+        let known = ledger.known(vec![recording.conversation.clone()]).await?;
         let Some(known) = known.get(&recording.conversation) else {
             return Ok(Ok(false));
         };
-        if queue.has_object(binding.name.clone(), key.clone()).await? {
+        if ledger.has_object(binding.name.clone(), key.clone()).await? {
             return Ok(Ok(false));
         }
         let removed = match receipt::names(store, &day(known.start), key, self.repair).await {

@@ -138,12 +138,12 @@ impl Engine {
         };
         let name = format!("{FIND}{:06}", searched.begun + 1);
         let started = self.start(Purpose::Find(Find { name, range })).await?;
-        for id in self.queue.search(started.splits, range, now).await? {
+        for id in self.ledger.search(started.splits, range, now).await? {
             in_flight.splits.add(id, now);
         }
         if !in_flight.splits.is_searching() {
             // A range in which there is nothing to step.
-            self.queue.searched_all(self.clock.now()).await?;
+            self.ledger.searched_all(self.clock.now()).await?;
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Engine {
     /// What has been searched. A time that is still to come was searched while the machine's clock was ahead:
     /// that counts for nothing.
     async fn searched(&self, now: u64) -> Result<Searched, RunError> {
-        let searched = self.queue.searched().await?;
+        let searched = self.ledger.searched().await?;
         let last = searched.ranges.last().map_or(0, |range| range.1);
         if last <= now {
             return Ok(searched);
@@ -162,8 +162,8 @@ impl Engine {
         ));
         // When that was by the right time, nobody knows.
         let sure = now.saturating_sub(ms(self.follow.settle + self.follow.look_back));
-        self.queue.unsearch(sure, now).await?;
-        Ok(self.queue.searched().await?)
+        self.ledger.unsearch(sure, now).await?;
+        Ok(self.ledger.searched().await?)
     }
 
     /// The range to search now, and in how many ms something is to be searched after that. What lies
@@ -223,7 +223,7 @@ impl Engine {
         discovery: &mut Discovery,
         now: u64,
     ) -> Result<Option<TimeRange>, RunError> {
-        let Some((first, last)) = self.queue.live().await? else {
+        let Some((first, last)) = self.ledger.live().await? else {
             return Ok(None);
         };
         if !self.waits_for_live() {
@@ -250,14 +250,14 @@ impl Engine {
     ) -> Result<(), RunError> {
         in_flight.discovery.pass(now);
         // What waits for a sink that is away is bounded: then everything waits for it.
-        if in_flight.sinks.any_unavailable() && self.queue.sealed().await? >= BEHIND {
+        if in_flight.sinks.any_unavailable() && self.ledger.sealed().await? >= BEHIND {
             return Ok(());
         }
         let most = in_flight.fetches.limit();
         while in_flight.discovery.is_wanted() && in_flight.splits.begun() < most {
             let any = !in_flight.splits.is_searching();
             let gathered = self
-                .queue
+                .ledger
                 .next_batch(&self.export, self.fetch_size, any, now)
                 .await?;
             let Some((name, conversations)) = gathered else {
@@ -272,7 +272,7 @@ impl Engine {
                 conversations,
             };
             let started = self.start(Purpose::Fetch(fetch)).await?;
-            for id in self.queue.fetch(name, ids, started.splits, now).await? {
+            for id in self.ledger.fetch(name, ids, started.splits, now).await? {
                 // Counted as begun, so that no more are gathered than may be under way.
                 in_flight.splits.begin(id.clone());
                 in_flight.splits.add(id, now);
@@ -284,7 +284,7 @@ impl Engine {
     /// When the next conversation is to be fetched that was put off (ms), if the run waits for it.
     pub(super) async fn next_wanted(&self) -> Result<Option<u64>, RunError> {
         let live = self.following || self.waits_for_live();
-        Ok(self.queue.next_wanted(live).await?)
+        Ok(self.ledger.next_wanted(live).await?)
     }
 
     /// Tells once that a run that ends at some time has nothing to do for more than a minute but to wait for

@@ -23,7 +23,7 @@ pub(super) struct Upkeep {
     pause: u64,
     /// When it is time again (ms).
     next: u64,
-    /// Until when requests pause, in seconds since the epoch, as the queue was told last; 0 if they do not.
+    /// Until when requests pause, in seconds since the epoch, as the ledger was told last; 0 if they do not.
     paused: u64,
 }
 
@@ -77,7 +77,7 @@ impl Engine {
     ) -> Result<(), RunError> {
         let elapsed = self.clock.elapsed();
         let (late, confirm) = (ms(self.late), ms(self.confirm));
-        let completed = self.queue.complete(now, late, confirm).await?;
+        let completed = self.ledger.complete(now, late, confirm).await?;
         for (code, count) in completed.losses {
             self.events.emit(|| Event::RecordingsLost { code, count });
         }
@@ -104,14 +104,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Has the queue tell whoever asks for its status until when requests pause.
+    /// Has the ledger tell whoever asks for its status until when requests pause.
     async fn note_pause(&self, upkeep: &mut Upkeep) -> Result<(), RunError> {
         let paused = self.http.paused();
         let until = paused.map_or(0, |left| (self.clock.now() + ms(left)) / 1000);
         // The end of a pause is the same at each look, give or take what rounding does.
         if until.abs_diff(upkeep.paused) > 1 {
             upkeep.paused = until;
-            self.queue.set_paused_until(until * 1000).await?;
+            self.ledger.set_paused_until(until * 1000).await?;
         }
         Ok(())
     }
@@ -124,23 +124,23 @@ impl Engine {
     ) -> Result<FilingResult, RunError> {
         let sinks = self.bindings.iter().map(|binding| binding.name.clone());
         let sinks = sinks.collect();
-        self.queue.seal_segments(least, ROWS, sinks).await?;
+        self.ledger.seal_segments(least, ROWS, sinks).await?;
         let mut all = true;
-        let unfiled = self.queue.unfiled().await?;
+        let unfiled = self.ledger.unfiled().await?;
         let any = !unfiled.is_empty();
         if any {
             self.mark_sinks(in_flight).await?;
         }
         for (number, sinks) in unfiled {
             // No sink has it yet: its losses are news, also while another sink is unavailable and owed some of it.
-            let mut is_new = self.queue.filings_left(number).await? == self.bindings.len();
+            let mut is_new = self.ledger.filings_left(number).await? == self.bindings.len();
             let mut indexes: Vec<usize> = self.indexes(&sinks).collect();
             indexes.retain(|sink_index| !in_flight.sinks.is_paused(*sink_index, self.clock.now()));
             if indexes.is_empty() {
                 all = false;
                 continue;
             }
-            let segment = Arc::new(self.queue.segment(number).await?);
+            let segment = Arc::new(self.ledger.segment(number).await?);
             let small = segment.conversations.len() < ROWS;
             let keep = small && segment.is_whole() && self.may_compact();
             let mut everywhere = false;
@@ -148,7 +148,7 @@ impl Engine {
                 let binding = &self.bindings[sink_index];
                 let context = self.receipt_context(&segment.day).await?;
                 let commit = receipt::commit_segment(
-                    &self.queue,
+                    &*self.ledger,
                     &context,
                     &segment,
                     binding,
@@ -158,12 +158,12 @@ impl Engine {
                     Ok(taken) => {
                         let name = binding.name.clone();
                         let now = self.clock.now();
-                        let filed = self.queue.filed(&segment, name, keep, now).await?;
+                        let filed = self.ledger.filed(&segment, name, keep, now).await?;
                         self.count(&segment, sink_index, taken, in_flight);
                         everywhere = filed.everywhere;
                         if std::mem::take(&mut is_new) {
                             // A loss that was tried again and remains one is no news.
-                            let known = self.queue.known_losses(number).await?;
+                            let known = self.ledger.known_losses(number).await?;
                             let codes = losses(&segment, &known);
                             if !codes.is_empty() {
                                 self.events.emit(|| Event::LossesFiled { codes });
@@ -222,7 +222,7 @@ impl Engine {
             }
             so_far.told = true;
             let readable = binding.sink.store().is_some();
-            if readable && self.queue.readme(binding.name.clone()).await? > 0 {
+            if readable && self.ledger.readme(binding.name.clone()).await? > 0 {
                 continue;
             }
             self.warn(&format!(

@@ -1,4 +1,4 @@
-//! The state of a run that lives in memory alone, by stage; the queue can restore it.
+//! The state of a run that lives in memory alone, by stage; the ledger and the splits can restore it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use recording_host_http::Priority;
 use recording_host_model::Activity;
-use recording_host_state::{Queue, QueueError, WorkQueue};
+use recording_host_state::{Ledger, QueueError, WorkQueue};
 
 /// The work under way, in the order in which it passes through the stages.
 pub(super) struct InFlight {
@@ -47,10 +47,10 @@ pub(super) struct Taken {
 }
 
 impl InFlight {
-    /// The work that earlier runs have left in the queue.
+    /// The work that earlier runs have left in the ledger.
     pub(super) async fn load(
         work: &dyn WorkQueue,
-        queue: &Queue,
+        ledger: &dyn Ledger,
         sinks: SinkHealth,
         fetches: FetchConcurrency,
         concurrency: AdaptiveConcurrency,
@@ -63,7 +63,7 @@ impl InFlight {
             discovery: Discovery::default(),
             splits,
             fetches,
-            links: PendingArtifacts::new(queue.undelivered().await?),
+            links: PendingArtifacts::new(ledger.undelivered().await?),
             concurrency,
             sinks,
             backfill: Backfill::default(),

@@ -15,7 +15,7 @@ use crate::{
 };
 use recording_host_http::{Downloads, Patience};
 use recording_host_model::{Error, TimeRange};
-use recording_host_state::Status;
+use recording_host_state::{Ledger, Status};
 
 impl Pipeline {
     /// The status of the queue, whoever works on it; none if there is no queue yet.
@@ -96,11 +96,11 @@ impl Pipeline {
                 }
             }
         }
-        let queue = opened.map(|(queue, _)| queue);
+        let ledger = opened.as_ref().map(|(queue, _)| queue as &dyn Ledger);
         let (session, _) = self.session(self.connect().await?, Patience::OnceReached);
         let intake = Intake::new(self.source.privacy.clone());
         let range = self.range();
-        Ok(dry_run::dry_run(&session, range, queue.as_ref(), &self.bindings, &intake).await?)
+        Ok(dry_run::dry_run(&session, range, ledger, &self.bindings, &intake).await?)
     }
 
     /// Asks the source for its conversations again and compares them with the receipts.

@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 use super::{Engine, RunError, in_flight::InFlight, tasks::Tasks};
 use crate::{privacy::Intake, transfer::SinkBinding};
 use recording_host_model::{ArtifactResult, Event, Events, StoredArtifact};
-use recording_host_state::{Queue, QueueError};
+use recording_host_state::{Ledger, QueueError};
 
 /// Results that are written down at once, at least as long as downloads are under way, and at most.
 const LEAST: usize = 32;
 const MOST: usize = 1024;
 
-/// The results of artifacts of which the queue does not know yet.
+/// The results of artifacts of which the ledger does not know yet.
 #[derive(Default)]
 pub(super) struct Results {
     came: Vec<ArtifactResult>,
@@ -78,7 +78,7 @@ impl Engine {
 
     fn result_writer(&self) -> ResultWriter {
         ResultWriter {
-            queue: self.queue.clone(),
+            ledger: Arc::clone(&self.ledger),
             bindings: self.bindings.clone(),
             intake: Arc::clone(&self.intake),
             events: self.events.clone(),
@@ -88,7 +88,7 @@ impl Engine {
 
 /// All that is needed to write results down.
 struct ResultWriter {
-    queue: Queue,
+    ledger: Arc<dyn Ledger>,
     bindings: Vec<Arc<SinkBinding>>,
     intake: Arc<Intake>,
     events: Events,
@@ -110,7 +110,7 @@ impl ResultWriter {
             true => results.iter().filter_map(event_of).collect(),
             false => Vec::new(),
         };
-        self.queue.delivered(results).await?;
+        self.ledger.delivered(results).await?;
         for event in happened {
             self.events.emit(|| event);
         }
@@ -123,7 +123,7 @@ impl ResultWriter {
     /// It is removed before that is written down: whoever is killed in between gets the artifact again
     /// that showed the copy, and comes to the same end.
     async fn remove_copies(&self, batch: &mut [ArtifactResult]) -> Result<(), RunError> {
-        for copy in self.queue.copies(batch).await? {
+        for copy in self.ledger.copies(batch).await? {
             let mut bindings = self.bindings.iter();
             let binding = bindings.find(|binding| binding.name == copy.sink);
             let Some(store) = binding.and_then(|binding| binding.sink.store()) else {

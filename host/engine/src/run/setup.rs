@@ -29,7 +29,7 @@ use recording_host_http::{ClientError, Downloads, Limiters, SourceHttp, Throttle
 use recording_host_model::{Error, Events, OriginRole, Purpose, Subscriber, clock::Clock};
 use recording_host_sink::{Sink, Store};
 use recording_host_source::{SourceComponent, Trace};
-use recording_host_state::Queue;
+use recording_host_state::Ledger;
 
 pub(super) use sinks::checked;
 
@@ -258,10 +258,10 @@ impl Pipeline {
         };
         let calls = run.http.calls();
         let seconds = began.elapsed().as_secs_f64();
-        let mut report = match (Summary::of(&run.queue, calls, seconds).await, ended_early) {
-            (Ok(summary), None) => RunReport::new(summary, run.queue.clone()),
+        let mut report = match (Summary::of(&*run.ledger, calls, seconds).await, ended_early) {
+            (Ok(summary), None) => RunReport::new(summary, run.ledger.clone()),
             (Ok(summary), Some(error)) => {
-                RunReport::of_early_end(summary, run.queue.clone(), error.into())
+                RunReport::of_early_end(summary, run.ledger.clone(), error.into())
             }
             // A queue that fails has mostly ended the run.
             (Err(_), Some(error)) => return Err(error.into()),
@@ -386,7 +386,12 @@ impl Pipeline {
         if self.search_again {
             queue.search_again().await?;
         }
-        let transfer = Transfer::new(connected.downloads, queue.clone(), self.data_dir.clone());
+        let ledger: Arc<dyn Ledger> = Arc::new(queue.clone());
+        let transfer = Transfer::new(
+            connected.downloads,
+            Arc::clone(&ledger),
+            self.data_dir.clone(),
+        );
         Ok(Engine {
             context: context(&opened.label, &self.source.interval, &self.component)?,
             export: opened.label,
@@ -400,8 +405,8 @@ impl Pipeline {
             absent,
             refill: self.refill,
             repair: self.repair,
-            work: Arc::new(queue.clone()),
-            queue,
+            work: Arc::new(queue),
+            ledger,
             intake: Arc::new(Intake::new(self.source.privacy.clone())),
             clock: self.clock,
             concurrency: self.concurrency,
@@ -422,7 +427,7 @@ impl Pipeline {
     /// Takes over what receipts of the same export prove: the queue before this one is lost.
     async fn recover(
         &self,
-        queue: &Queue,
+        ledger: &dyn Ledger,
         claim: &ReceiptOwnership,
         absent: &[String],
         stop: &mut watch::Receiver<bool>,
@@ -437,7 +442,7 @@ impl Pipeline {
         let taken = self
             .patiently(stop, || {
                 let recovered =
-                    recover(queue, claim, &stores, self.days.as_ref(), self.clock.now());
+                    recover(ledger, claim, &stores, self.days.as_ref(), self.clock.now());
                 let recovered = recovered.map_err(|error| match error {
                     RecoverError::Sink(error) => RunError::Sink(error),
                     RecoverError::Queue(error) => RunError::Queue(error),
@@ -450,9 +455,9 @@ impl Pipeline {
                 "the queue is new: {taken} conversations that the receipts prove are not fetched again"
             ));
         }
-        self.patiently(stop, || self.introduce(queue, absent).boxed())
+        self.patiently(stop, || self.introduce(ledger, absent).boxed())
             .await?;
-        Ok(queue.set_ready().await?)
+        Ok(ledger.set_ready().await?)
     }
 }
 

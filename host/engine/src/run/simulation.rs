@@ -126,7 +126,7 @@ fn run(
         )),
         repair,
         work: Arc::new(queue.clone()),
-        queue: queue.clone(),
+        ledger: Arc::new(queue.clone()),
         intake: Arc::new(Intake::default()),
         clock,
         concurrency: Concurrency {

@@ -37,7 +37,7 @@ pub(super) async fn marker_of(
     }
 }
 
-/// A sink as the queue is to know it.
+/// A sink as the ledger is to know it.
 pub(super) fn known(binding: &SinkBinding, marker: Option<String>) -> KnownSink {
     KnownSink {
         name: binding.name.clone(),
@@ -64,7 +64,7 @@ enum Standing {
 }
 
 impl Engine {
-    /// Compares the sinks with what the queue knows of them, and notes what they lack. One that fails is
+    /// Compares the sinks with what the ledger knows of them, and notes what they lack. One that fails is
     /// left behind if there are others, and else waited for.
     pub(super) async fn know_sinks(
         &self,
@@ -73,7 +73,7 @@ impl Engine {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
         let names = self.bindings.iter().map(|binding| binding.name.clone());
-        self.queue.lapse(names.collect()).await?;
+        self.ledger.lapse(names.collect()).await?;
         let began = self.clock.elapsed();
         for sink_index in indexes {
             for tried in 1.. {
@@ -107,28 +107,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares a sink with what the queue knows of it, and notes what it lacks.
+    /// Compares a sink with what the ledger knows of it, and notes what it lacks.
     pub(super) async fn know_sink(
         &self,
         sink_index: usize,
         in_flight: &mut InFlight,
     ) -> Result<(), RunError> {
         let binding = &self.bindings[sink_index];
-        let sinks = self.queue.sinks().await?;
+        let sinks = self.ledger.sinks().await?;
         let before = sinks.iter().find(|sink| sink.name == binding.name);
-        let delivered = self.queue.has_delivered().await?;
+        let delivered = self.ledger.has_delivered().await?;
         let marker = marker_of(binding, false).await?;
         let identity = identity::sink(binding);
         let standing = match before {
             None if !delivered => Standing::First,
             // An earlier version of the program has filed or stored, and knew of no markers.
-            None if sinks.is_empty() && self.queue.has_filed().await? => {
+            None if sinks.is_empty() && self.ledger.has_filed().await? => {
                 match self.has_receipts(binding).await? {
                     true => Standing::Same,
                     false => Standing::Other,
                 }
             }
-            None if sinks.is_empty() && self.queue.has_stored().await? => Standing::Same,
+            None if sinks.is_empty() && self.ledger.has_stored().await? => Standing::Same,
             // Also if a run has sealed segments and come no further: it was not among those to file them in.
             None => Standing::Added,
             Some(before) if before.marker != marker => Standing::Other,
@@ -142,9 +142,9 @@ impl Engine {
         if standing == Standing::Other && !refill && delivered {
             return Err(RunError::Sink(refusal(binding, before, marker)));
         }
-        // Also one that is new to the queue may have receipts of the export: only a queue that is made of
+        // Also one that is new to the ledger may have receipts of the export: only a ledger that is made of
         // them knows what they prove.
-        let last = self.queue.last_segment().await?;
+        let last = self.ledger.last_segment().await?;
         receipt::refuse_later(binding, &self.claim, last).await?;
         match standing {
             // Nothing is put where nothing may ever come.
@@ -156,7 +156,7 @@ impl Engine {
             _ => self.fill(binding, before, standing).await?,
         }
         let marker = marker_of(binding, true).await?;
-        self.queue.set_sink(known(binding, marker)).await?;
+        self.ledger.set_sink(known(binding, marker)).await?;
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Engine {
             let binding = &self.bindings[sink_index];
             match marker_of(binding, true).await {
                 Ok(marker) => {
-                    self.queue.set_sink(known(binding, marker)).await?;
+                    self.ledger.set_sink(known(binding, marker)).await?;
                     in_flight.sinks.marked(sink_index);
                 }
                 Err(error) => self.sink_failed(sink_index, error, in_flight)?,
@@ -182,7 +182,7 @@ impl Engine {
         before: Option<&KnownSink>,
         standing: Standing,
     ) -> Result<(), RunError> {
-        self.queue.lacks_all(binding.name.clone()).await?;
+        self.ledger.lacks_all(binding.name.clone()).await?;
         let reshaped = standing == Standing::Reshaped;
         let now = identity::digest(&identity::sink(binding));
         let assumed = before.map(|before| identity::digest(&before.identity));
@@ -190,7 +190,7 @@ impl Engine {
             for folder in receipt::by_day(store, "receipts/").await?.into_keys() {
                 let receipts = Receipts::read(store, &folder, &self.claim).await?;
                 let segments = receipts.segments().cloned().collect();
-                self.queue
+                self.ledger
                     .has_segments(binding.name.clone(), segments)
                     .await?;
                 let mut attempts = BTreeMap::<String, (u32, bool)>::new();
@@ -214,12 +214,12 @@ impl Engine {
                             .collect()
                     };
                     let name = binding.name.clone();
-                    self.queue.has(name.clone(), of(same), false).await?;
-                    self.queue.has(name, of(other), true).await?;
+                    self.ledger.has(name.clone(), of(same), false).await?;
+                    self.ledger.has(name, of(other), true).await?;
                 }
             }
         }
-        let lacking = self.queue.lacking().await?;
+        let lacking = self.ledger.lacking().await?;
         let lacking = lacking.get(&binding.name).copied().unwrap_or_default();
         let why = match standing {
             Standing::Reshaped => "wants its objects in another form or under other keys",
@@ -274,7 +274,7 @@ impl Engine {
                 continue;
             };
             let repair = Repair {
-                queue: &self.queue,
+                ledger: &*self.ledger,
                 claim: &self.claim,
                 bindings: &self.bindings,
                 sink_index,

@@ -97,7 +97,7 @@ impl Engine {
             .iter()
             .map(|sink_index| self.bindings[*sink_index].name.clone());
         let mut count = 0;
-        for (split, keys) in self.queue.backlog(names.collect()).await? {
+        for (split, keys) in self.ledger.backlog(names.collect()).await? {
             count += in_flight.links.want(&split, keys);
         }
         Ok(count)

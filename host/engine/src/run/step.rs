@@ -165,14 +165,14 @@ impl Engine {
             self.write_lost(lost).await?;
         }
         // An earlier run may have had links that this one has not.
-        let pending = self.queue.pending(id.to_owned()).await?;
+        let pending = self.ledger.pending(id.to_owned()).await?;
         in_flight.links.want(id, pending);
         self.spans.done(id);
         let was_search = in_flight.splits.done(id);
         // There is room for another fetch, and after a search what is left is gathered.
         in_flight.discovery.found(true);
         if was_search && !in_flight.splits.is_searching() {
-            self.queue.searched_all(self.clock.now()).await?;
+            self.ledger.searched_all(self.clock.now()).await?;
         }
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Engine {
             divisible: code != UNAVAILABLE,
         };
         let now = self.clock.now();
-        let again = self.queue.abandon(split.id.clone(), failure, now).await?;
+        let again = self.ledger.abandon(split.id.clone(), failure, now).await?;
         match again {
             0 => self.warn(&format!("{}: failed: {reason}", split.kind)),
             _ => self.warn(&format!(

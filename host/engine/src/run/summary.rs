@@ -1,6 +1,6 @@
 //! The result of a run.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::RunError;
 use crate::repair::Repaired;
 use recording_host_http::Calls;
 use recording_host_model::Error;
-use recording_host_state::{Counted, Queue, QueueError};
+use recording_host_state::{Counted, Ledger, QueueError};
 
 /// How many losses are named, at most.
 const NAMED: usize = 1000;
@@ -68,7 +68,7 @@ pub struct RunReport {
     /// The result of the run.
     pub summary: Summary,
     ended_early: Option<Error>,
-    queue: Queue,
+    ledger: Arc<dyn Ledger>,
 }
 
 impl RunReport {
@@ -81,25 +81,29 @@ impl RunReport {
         if let Some(error) = self.ended_early {
             return Err(error);
         }
-        self.queue.report_losses().await.map_err(RunError::from)?;
+        self.ledger.report_losses().await.map_err(RunError::from)?;
         Ok(self.summary)
     }
 
-    pub(super) fn new(summary: Summary, queue: Queue) -> Self {
+    pub(super) fn new(summary: Summary, ledger: Arc<dyn Ledger>) -> Self {
         RunReport {
             summary,
             ended_early: None,
-            queue,
+            ledger,
         }
     }
 
     /// The report of a run that an error ended before its work was done.
-    pub(super) fn of_early_end(mut summary: Summary, queue: Queue, error: Error) -> Self {
+    pub(super) fn of_early_end(
+        mut summary: Summary,
+        ledger: Arc<dyn Ledger>,
+        error: Error,
+    ) -> Self {
         summary.ended_early = Some(error.to_string());
         RunReport {
             summary,
             ended_early: Some(error),
-            queue,
+            ledger,
         }
     }
 
@@ -112,18 +116,22 @@ impl RunReport {
 
 impl Summary {
     /// The summary of an export.
-    pub(crate) async fn of(queue: &Queue, calls: Calls, seconds: f64) -> Result<Self, QueueError> {
-        let progress = queue.progress().await?;
-        let mut losses = queue.losses(usize::MAX, true).await?;
+    pub(crate) async fn of(
+        ledger: &dyn Ledger,
+        calls: Calls,
+        seconds: f64,
+    ) -> Result<Self, QueueError> {
+        let progress = ledger.progress().await?;
+        let mut losses = ledger.losses(usize::MAX, true).await?;
         let mut losses_by_code = BTreeMap::<String, u64>::new();
         for (_, code, _) in &losses {
             *losses_by_code.entry(code.clone()).or_default() += 1;
         }
         losses.truncate(NAMED);
-        let lost = queue.status().await?.lost;
-        let miscounted = queue.miscounted().await?;
-        let lacking = queue.lacking().await?;
-        let new = queue.losses_to_name().await?;
+        let lost = ledger.status().await?.lost;
+        let miscounted = ledger.miscounted().await?;
+        let lacking = ledger.lacking().await?;
+        let new = ledger.losses_to_name().await?;
         Ok(Summary {
             conversations: progress.conversations,
             outcomes: progress.filed,

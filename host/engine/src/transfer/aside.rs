@@ -110,7 +110,7 @@ impl Transfer {
         let conversation = match &artifact.key {
             ArtifactKey::Recording(key) => Some(key.conversation.clone()),
             ArtifactKey::Bundle(_) => {
-                let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
+                let ids = self.ledger.in_bundle(&artifact.key).await.map_err(host)?;
                 ids.into_iter().next()
             }
         };

@@ -117,7 +117,7 @@ impl Transfer {
             Err(error) => self.unreadable(artifact, error).await?,
         };
         let owners = plan.owners().into_iter().map(str::to_owned).collect();
-        plan.known = self.queue.known(owners).await.map_err(host)?;
+        plan.known = self.ledger.known(owners).await.map_err(host)?;
         let doubt = |problems: &[Problem]| {
             let first = problems.first().filter(|_| !sure);
             first.map(|problem| ArchiveVerdict::Doubtful(problem.to_string()))

@@ -12,7 +12,7 @@ use crate::{
     transfer::SinkBinding,
 };
 use recording_host_sink::{Health, SinkError};
-use recording_host_state::Queue;
+use recording_host_state::Ledger;
 
 /// How long a sink may take to say that it is there, before the run begins without it.
 const FIRST: Duration = Duration::from_secs(10);
@@ -139,9 +139,13 @@ impl Pipeline {
         Err(RunError::Stopped)
     }
 
-    /// Has the queue know the sinks as they are now, without asking what they lack: it has just been
+    /// Has the ledger know the sinks as they are now, without asking what they lack: it has just been
     /// made from what is in them, or nothing is filed yet.
-    pub(super) async fn introduce(&self, queue: &Queue, absent: &[String]) -> Result<(), RunError> {
+    pub(super) async fn introduce(
+        &self,
+        ledger: &dyn Ledger,
+        absent: &[String],
+    ) -> Result<(), RunError> {
         for binding in &self.bindings {
             if absent.contains(&binding.name) {
                 continue;
@@ -149,7 +153,7 @@ impl Pipeline {
             // One without a marker gets it when it first gets something.
             let marker = crate::run::sink_identity::marker_of(binding, false).await?;
             if marker.is_some() {
-                queue
+                ledger
                     .set_sink(crate::run::sink_identity::known(binding, marker))
                     .await?;
             }

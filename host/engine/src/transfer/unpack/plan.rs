@@ -190,7 +190,7 @@ impl Transfer {
                 index_metadata: None,
             }],
             ArtifactKey::Bundle(_) => {
-                let ids = self.queue.in_bundle(&artifact.key).await.map_err(host)?;
+                let ids = self.ledger.in_bundle(&artifact.key).await.map_err(host)?;
                 ids.into_iter().map(unknown).collect()
             }
         };
@@ -224,7 +224,7 @@ impl Transfer {
         let mut listed = listed.map_err(|_| TransferError::Link(FAILED.to_owned()))?;
         let ids = listed.owners.values().flatten();
         let ids = ids.map(|owner| owner.conversation.clone()).collect();
-        let known = self.queue.known(ids).await.map_err(host)?;
+        let known = self.ledger.known(ids).await.map_err(host)?;
         let mut plan = UnpackPlan::default();
         let mut reported: BTreeSet<String> = BTreeSet::new();
         let mut keys = BundleKeys::new(&known);
@@ -290,7 +290,7 @@ impl Transfer {
         reported: &BTreeSet<String>,
         unreadable: &[(String, recording_host_zip::EntryError)],
     ) -> Result<(), TransferError> {
-        let ids = self.queue.in_bundle(key).await.map_err(host)?;
+        let ids = self.ledger.in_bundle(key).await.map_err(host)?;
         for id in ids.into_iter().filter(|id| !reported.contains(id)) {
             match unreadable.first() {
                 Some((name, error)) => plan.problem(&id, "damaged-index", name, error),
