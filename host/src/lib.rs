@@ -65,12 +65,12 @@
 #[cfg(feature = "config")]
 pub use recording_host_config::Config;
 pub use recording_host_engine::{
-    Pipeline, Repaired, RunReport, Shard, Summary,
+    Pipeline, RepairReport, RunReport, RunSummary, Shard,
     plan::Prices,
     privacy::Privacy,
     run::{
-        Auth, Ceilings, CheckFinding, CheckState, Concurrency, Follow, Interval, Loss,
-        MonthlyRequests, OriginAllowList, SourceConfig, Throttle, Timetable,
+        CheckFinding, CheckState, Concurrency, Follow, Interval, Loss, MonthlyRequests,
+        OriginAllowList, RequestLimits, SourceAuth, SourceConfig, Throttle, Timetable,
     },
     transfer::{ArchiveMode, SinkBinding},
     verify,
@@ -91,13 +91,13 @@ pub mod sink {
     };
 }
 
-/// What is set in a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.
+/// The settings of a [`SourceConfig`], a [`SinkBinding`] or a [`Pipeline`] besides numbers and texts.
 pub mod settings {
     #[cfg(feature = "config")]
-    pub use recording_host_config::Reads;
+    pub use recording_host_config::SecretScope;
     pub use recording_host_engine::{
         ShardError,
-        privacy::{Fields, PrivacyError},
+        privacy::{PrivacyError, PrivacyFields},
         run::AwsAuth,
     };
     pub use recording_host_http::{Limiters, TimetableError};
@@ -111,17 +111,17 @@ pub mod settings {
     pub use recording_host_transcode::{Channels, Form, Media, Original, TranscodeSettings};
 }
 
-/// What a [`Pipeline`] tells besides its [`Summary`], and what an [`Event`] contains.
+/// The results of a [`Pipeline`] besides its [`RunSummary`], and the contents of an [`Event`].
 pub mod report {
     pub use recording_host_engine::{
         dry_run::{DryRun, DrySink},
         identity::ExportIdentity,
         plan::{Cost, CostItem, DayEstimate, Plan, SizeSample},
-        reconcile::{DayDifference, Reconciled},
+        reconcile::{DayDifference, ReconcileReport},
     };
     pub use recording_host_model::{Activity, Backlog, Events, StoredArtifact};
     pub use recording_host_source::SandboxError;
-    pub use recording_host_state::{Counted, SinkLag, Status};
+    pub use recording_host_state::{CountMismatch, SinkLag, Status};
 }
 
 #[cfg(all(test, feature = "config"))]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    monitoring::soon,
+    monitoring::eventually,
     running::Running,
     support::{Harness, SPEED, filed},
 };
@@ -148,7 +148,7 @@ async fn one_that_follows_waits_for_the_next_month_and_a_reload_raises_the_ceili
     let said = run.until("requests of this month have been made").await;
     assert!(said.contains("this run waits until then"), "{said}");
     // One that is counted may still be on its way.
-    soon("the second request", async || {
+    eventually("the second request", async || {
         (seen(&harness) == 2).then_some(())
     })
     .await;

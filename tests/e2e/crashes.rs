@@ -13,7 +13,7 @@ use std::{
 use genesys_simulator::{Dialect, Faults, Settings};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use recording_host_config::Config;
-use recording_host_engine::verify::{Report, verify};
+use recording_host_engine::verify::{VerifyReport, verify};
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ async fn proven(harness: &Harness, lake: &TestSink, config: &Value, wanted: &Fil
     let found = lake.files(harness).await;
     let checked = Config::new(config.clone()).unwrap();
     for (_, sink) in checked.sinks().await.unwrap() {
-        let report: Report = verify(sink.store().unwrap(), true).await.unwrap();
+        let report: VerifyReport = verify(sink.store().unwrap(), true).await.unwrap();
         let files: Vec<&String> = found
             .keys()
             .filter(|key| !key.starts_with("recordings/"))

@@ -18,7 +18,7 @@ use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
 use recording_host_engine::{
     receipt::{ReceiptReader, ReceiptWriter},
-    verify::{Difference, Report, VerifyOptions, verify_with},
+    verify::{Difference, VerifyOptions, VerifyReport, verify_with},
 };
 use recording_host_sink::{
     Body, PutOptions, Sink, SinkExt, StoreExt,
@@ -105,7 +105,7 @@ fn unplaced(rows: Vec<Value>) -> Vec<Value> {
     rows.into_iter().map(unplace).collect()
 }
 
-async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> Report {
+async fn verified(sink: &dyn Sink, pair: Option<&Pair>) -> VerifyReport {
     let options = VerifyOptions {
         full: true,
         decryptor: pair.and_then(|pair| pair.identities().decryptor()),
@@ -354,7 +354,7 @@ async fn what_is_missing_changed_or_exchanged_in_an_encrypted_archive_is_named()
         .filter(|key| key.starts_with("receipts/"))
         .collect();
     let sink = Filesystem::new(root.clone());
-    let named = |report: Report| -> Vec<(Difference, String)> {
+    let named = |report: VerifyReport| -> Vec<(Difference, String)> {
         let named = report.findings.into_iter();
         named
             .map(|finding| (finding.difference, finding.key))

@@ -64,7 +64,7 @@ fn id(row: &Value) -> &str {
     row["conversation_id"].as_str().unwrap()
 }
 
-/// What an independent reader finds in a package.
+/// The contents of a package as an independent reader finds them.
 fn read(package: &Path, folder: &Path) -> Value {
     let path =
         std::env::var("PYPDF").expect("PYPDF is not set: tests/run installs pypdf and sets it");

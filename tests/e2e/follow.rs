@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use genesys_simulator::{Faults, Settings};
 use recording_host_config::Config;
-use recording_host_engine::{Summary, run::Pipeline, verify::verify};
+use recording_host_engine::{RunSummary, run::Pipeline, verify::verify};
 use recording_host_model::clock::Clock;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ async fn follow(harness: &Harness, clock: Clock, ms: u64) {
 }
 
 /// Checks that the export is complete in the end.
-async fn complete(harness: &Harness, summary: &Summary, clock: Clock) {
+async fn complete(harness: &Harness, summary: &RunSummary, clock: Clock) {
     assert_eq!(summary.conversations, 400);
     let mut latest = BTreeMap::<String, (u64, String, usize)>::new();
     for line in receipts(&files(&harness.output())) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use genesys_simulator::{Dialect, Push, Settings, State};
-use recording_host_engine::verify::{Difference, Report, VerifyOptions, verify_with};
+use recording_host_engine::verify::{Difference, VerifyOptions, VerifyReport, verify_with};
 use recording_host_model::layout::Layout;
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn exported(dialect: Dialect, zip: &str) -> Harness {
     harness
 }
 
-pub(super) async fn verified(root: &Path, layout: &Layout, full: bool) -> Report {
+pub(super) async fn verified(root: &Path, layout: &Layout, full: bool) -> VerifyReport {
     let sink = Filesystem::new(root.to_owned());
     let options = VerifyOptions {
         layout: layout.clone(),
@@ -253,7 +253,7 @@ async fn what_is_missing_changed_or_too_much_is_found_in_each_layout() {
             let key = stranger.strip_prefix(&root).unwrap().display().to_string();
             expected.insert(key, Difference::Unexpected);
         }
-        let found = |report: Report| -> BTreeMap<String, Difference> {
+        let found = |report: VerifyReport| -> BTreeMap<String, Difference> {
             let findings = report.findings.into_iter();
             findings.map(|one| (one.key, one.difference)).collect()
         };

@@ -110,19 +110,19 @@ async fn rows_are_the_same_in_every_format_and_each_archive_proves_itself() {
         let report = verify(sink.store().unwrap(), true).await.unwrap();
         assert_eq!(report.findings, [], "{name}");
         assert_eq!(report.conversations, 120, "{name}");
-        let catalogue = files.keys().any(|key| key.starts_with("catalog/"));
-        assert_eq!(catalogue, name.starts_with("parquet"), "{name}");
+        let catalog = files.keys().any(|key| key.starts_with("catalog/"));
+        assert_eq!(catalog, name.starts_with("parquet"), "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_says_what_the_receipts_say() {
+async fn the_catalog_says_what_the_receipts_say() {
     let (_, folders) = exported(120).await;
     let (_, files) = folders
         .iter()
         .find(|(name, _)| name == "parquet_usual")
         .unwrap();
-    let catalogue: BTreeMap<String, Value> = read(files, "catalog/")
+    let catalog: BTreeMap<String, Value> = read(files, "catalog/")
         .into_iter()
         .map(|entry| (entry["conversation_id"].as_str().unwrap().to_owned(), entry))
         .collect();
@@ -132,7 +132,7 @@ async fn the_catalogue_says_what_the_receipts_say() {
             continue;
         };
         conversations += 1;
-        let entry = &catalogue[id];
+        let entry = &catalog[id];
         assert_eq!(entry["outcome"], receipt["outcome"]);
         assert_eq!(entry["attempt"], receipt["attempt"]);
         let code = match receipt["outcome"].as_str().unwrap() {
@@ -156,7 +156,7 @@ async fn the_catalogue_says_what_the_receipts_say() {
             assert_eq!(one["recording"], other["recording_id"]);
         }
     }
-    assert_eq!(conversations, catalogue.len());
+    assert_eq!(conversations, catalog.len());
     assert_eq!(conversations, 120);
 }
 

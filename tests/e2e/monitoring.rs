@@ -32,7 +32,7 @@ fn monitoring(file: &str) -> PathBuf {
 }
 
 /// Waits for what takes a few scrapes.
-pub(crate) async fn soon<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut look: impl FnMut() -> F,
 ) -> T {
@@ -171,7 +171,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
     let prometheus = Prometheus::start(harness.folder.path(), &running.address).await;
     // Found, filed and searched: the whole export has been seen.
     let filed = r#"sum(recording_host_conversations{outcome!="found"})"#;
-    soon(filed, || async {
+    eventually(filed, || async {
         (prometheus.values(filed).await == [150.0]).then_some(())
     })
     .await;
@@ -198,7 +198,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
     let losses = prometheus.values("sum(recording_host_losses_total)").await;
     assert!(losses[0] > 0.0, "archived recordings are losses");
     for expression in dashboard() {
-        let values = soon(&expression, || async {
+        let values = eventually(&expression, || async {
             let values = prometheus.values(&expression).await;
             (!values.is_empty()).then_some(values)
         })
@@ -207,7 +207,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
         assert!(values.iter().all(sane), "{expression}: {values:?}");
     }
     for (name, compared) in alerts() {
-        let values = soon(&compared, || async {
+        let values = eventually(&compared, || async {
             let values = prometheus.values(&compared).await;
             (!values.is_empty()).then_some(values)
         })
@@ -225,7 +225,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
         simulator, folder, ..
     } = harness;
     simulator.shutdown().await;
-    soon("fires", || async {
+    eventually("fires", || async {
         prometheus.firing().await?.contains(&source).then_some(())
     })
     .await;
@@ -236,7 +236,7 @@ async fn prometheus_sees_a_run_and_an_alert_fires_while_the_source_is_away() {
     };
     let listen = api.trim_start_matches("http://").parse().unwrap();
     let _back = Simulator::start(listen, again).await.unwrap();
-    soon("clears", || async {
+    eventually("clears", || async {
         (!prometheus.firing().await?.contains(&source)).then_some(())
     })
     .await;
@@ -280,7 +280,7 @@ async fn promtool_accepts_the_metrics_and_the_alerts_fire_when_they_should() {
     let harness = Harness::fast(settings(), FAST).await;
     let running = Running::follow(&harness, &[]).await;
     let sent = "recording_host_component_sent_events_total";
-    let text = soon(sent, || async {
+    let text = eventually(sent, || async {
         let (_, text) = running.get("/metrics").await;
         text.contains("recording_host_losses_total").then_some(text)
     })

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
-    monitoring::soon,
+    monitoring::eventually,
     observe::Running,
     support::{Harness, answering},
 };
@@ -79,7 +79,7 @@ impl Receiver {
 
     /// Waits for a request whose body has this in it.
     async fn with(&self, part: &str) -> Received {
-        soon(part, || async {
+        eventually(part, || async {
             let all = self.all();
             all.into_iter().find(|one| one.text.contains(part))
         })
@@ -163,13 +163,13 @@ async fn failure_losses_lag_and_recovery_are_received_in_each_form() {
             .starts_with("*recording-host: losses*\n"),
         "{text}"
     );
-    soon("the script", || async {
+    eventually("the script", || async {
         let noted = std::fs::read_to_string(&noted).ok()?;
         let first: Value = serde_json::from_str(noted.lines().next()?).ok()?;
         (first["occasion"] == "losses").then_some(())
     })
     .await;
-    soon("two pings", || async {
+    eventually("two pings", || async {
         let pings = pinged.all();
         assert!(pings.iter().all(|ping| ping.method == Method::GET));
         (pings.len() >= 2).then_some(())
@@ -339,7 +339,7 @@ async fn a_reload_tells_others_from_then_on_and_nobody_twice() {
             .filter_map(Value::as_u64)
             .sum()
     };
-    soon("all losses", || async {
+    eventually("all losses", || async {
         (sum(&added) == sum(&kept)).then_some(())
     })
     .await;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
 use crate::{
-    monitoring::soon,
+    monitoring::eventually,
     support::{Harness, files, in_time, media},
 };
 
@@ -117,7 +117,7 @@ async fn metrics_agree_with_what_is_stored_and_health_with_what_happens() {
     let stored = r#"recording_host_component_sent_events_total{component_kind="sink",component_id="lake",component_type="filesystem",source="calls"}"#;
     let bytes = stored.replace("events", "bytes");
     let found = r#"recording_host_conversations{component_kind="source",component_id="calls",component_type="genesys_cloud",outcome="found"}"#;
-    let samples = soon("all is filed", || async {
+    let samples = eventually("all is filed", || async {
         let samples = running.samples().await;
         let all = samples
             .iter()
@@ -160,7 +160,7 @@ async fn each_line_of_the_log_is_json_and_holds_nothing_personal() {
     .await;
     let running = Running::follow(&harness, &["--log-format", "json", "--verbose"]).await;
     let stored = "recording_host_component_sent_events_total";
-    soon("a recording and a receipt", || async {
+    eventually("a recording and a receipt", || async {
         let samples = running.samples().await;
         let mut stored = samples.iter().filter(|(name, _)| name.starts_with(stored));
         let filed = files(&harness.output());

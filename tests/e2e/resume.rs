@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs::File, time::Duration};
 
 use genesys_simulator::Settings;
 use recording_host_config::Config;
-use recording_host_engine::Summary;
+use recording_host_engine::RunSummary;
 use recording_host_model::clock::Clock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -100,7 +100,7 @@ async fn a_finished_export_is_not_repeated() {
 }
 
 /// What a run has found by the time that its report is there, and the report is dropped unread.
-async fn unread(config: Value) -> Summary {
+async fn unread(config: Value) -> RunSummary {
     let config = Config::new(config).unwrap();
     let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
     let (_running, stop) = watch::channel(false);

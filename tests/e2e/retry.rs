@@ -8,14 +8,14 @@ use std::{
 
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
-use recording_host_engine::{Summary, verify::verify};
+use recording_host_engine::{RunSummary, verify::verify};
 use recording_host_model::{Event, clock::Clock};
 use recording_host_sink::{Sink, filesystem::Filesystem};
 use serde_json::{Value, json};
 
 use crate::support::{Harness, SPEED, export, files, media, receipts, run_program, same_media};
 
-async fn exported(dialect: Dialect) -> (Harness, Summary) {
+async fn exported(dialect: Dialect) -> (Harness, RunSummary) {
     let harness = Harness::start(Settings {
         conversations: 300,
         seed: 8,

@@ -23,9 +23,9 @@ use crate::{
 /// More than goes in one PUT.
 const LARGE: usize = 20 << 20;
 
-/// What a request asks for.
+/// A request as the server has seen it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
+struct SeenRequest {
     method: Method,
     key: String,
     query: String,
@@ -35,19 +35,19 @@ struct Asked {
     before: usize,
 }
 
-type Hook = dyn Fn(&Asked) -> Option<Response<Full<Bytes>>> + Send + Sync;
+type Hook = dyn Fn(&SeenRequest) -> Option<Response<Full<Bytes>>> + Send + Sync;
 
 /// A small S3 server: objects are their bytes, and a hook answers in its place where it has a mind to.
 struct Odd {
     hook: Box<Hook>,
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     parts: Mutex<BTreeMap<u32, Vec<u8>>>,
-    seen: Mutex<Vec<Asked>>,
+    seen: Mutex<Vec<SeenRequest>>,
 }
 
 impl Odd {
     async fn start(
-        hook: impl Fn(&Asked) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
+        hook: impl Fn(&SeenRequest) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
     ) -> (Arc<Self>, String) {
         let odd = Arc::new(Odd {
             hook: Box::new(hook),
@@ -73,7 +73,7 @@ impl Odd {
         let authorization = authorization.map_or("", |value| value.to_str().unwrap());
         let signed_by = authorization.split_once("Credential=");
         let signed_by = signed_by.and_then(|(_, rest)| rest.split('/').next());
-        let mut asked = Asked {
+        let mut asked = SeenRequest {
             method: head.method,
             key: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
@@ -82,7 +82,7 @@ impl Odd {
         };
         {
             let mut seen = self.seen.lock().unwrap();
-            let same = |other: &&Asked| {
+            let same = |other: &&SeenRequest| {
                 (&other.method, &other.key, &other.query)
                     == (&asked.method, &asked.key, &asked.query)
             };
@@ -92,7 +92,7 @@ impl Odd {
         (self.hook)(&asked).unwrap_or_else(|| self.usual(&asked, body))
     }
 
-    fn usual(&self, asked: &Asked, body: Bytes) -> Response<Full<Bytes>> {
+    fn usual(&self, asked: &SeenRequest, body: Bytes) -> Response<Full<Bytes>> {
         let mut objects = self.objects.lock().unwrap();
         let mut parts = self.parts.lock().unwrap();
         let query: BTreeMap<String, String> = url::form_urlencoded::parse(asked.query.as_bytes())
@@ -152,7 +152,7 @@ impl Odd {
         }
     }
 
-    fn count(&self, what: impl Fn(&Asked) -> bool) -> usize {
+    fn count(&self, what: impl Fn(&SeenRequest) -> bool) -> usize {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|asked| what(asked)).count()
     }

@@ -41,7 +41,7 @@ print(json.dumps(['; '.join(map(words, validator.iter_errors(document))) or None
     if let Some(folder) = std::env::var_os("JSON_SCHEMA") {
         python.env("PYTHONPATH", folder);
     }
-    let judgements = judged_by(python, &schema, documents);
+    let judgments = judged_by(python, &schema, documents);
     // Ajv takes no keyword and no format that JSON Schema does not define.
     let mut node = Command::new("node");
     node.arg(file("tests/clients/ajv.cjs").0);
@@ -49,14 +49,14 @@ print(json.dumps(['; '.join(map(words, validator.iter_errors(document))) or None
         node.env("NODE_PATH", Path::new(&folder).join("node_modules"));
     }
     let by_ajv = judged_by(node, &schema, documents);
-    for ((one, other), document) in judgements.iter().zip(&by_ajv).zip(documents) {
+    for ((one, other), document) in judgments.iter().zip(&by_ajv).zip(documents) {
         assert_eq!(
             one.is_none(),
             other.is_none(),
             "{document}: {one:?}, {other:?}"
         );
     }
-    judgements
+    judgments
 }
 
 /// The faults of each document in the words of a validator that reads all from its standard input.
@@ -243,8 +243,8 @@ fn each_example_is_right_by_the_schema_and_by_the_program() {
     }
     assert!(all.len() >= 4, "{all:?}");
     let documents: Vec<Value> = all.iter().map(|(_, example)| example.clone()).collect();
-    for ((path, example), judgement) in all.iter().zip(judged(&documents)) {
-        assert_eq!(judgement, None, "{path}: {example}");
+    for ((path, example), judgment) in all.iter().zip(judged(&documents)) {
+        assert_eq!(judgment, None, "{path}: {example}");
         Config::new(without_secrets(example)).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 }
@@ -297,18 +297,17 @@ fn what_the_program_refuses_is_wrong_by_the_schema() {
         document.pointer_mut(parent).unwrap()[name] = value.clone();
         documents.push(document);
     }
-    let judgements = judged(&documents);
-    assert_eq!(judgements[0], None);
+    let judgments = judged(&documents);
+    assert_eq!(judgments[0], None);
     let checks = |document: &Value| {
         Config::new(document.clone())
             .and_then(|config| config.validate(recording_host_model::clock::Clock::default()))
     };
     checks(&good).unwrap();
-    for ((pointer, _), (document, judgement)) in wrong
-        .iter()
-        .zip(documents[1..].iter().zip(&judgements[1..]))
+    for ((pointer, _), (document, judgment)) in
+        wrong.iter().zip(documents[1..].iter().zip(&judgments[1..]))
     {
-        assert!(judgement.is_some(), "{pointer}");
+        assert!(judgment.is_some(), "{pointer}");
         assert!(checks(document).is_err(), "{pointer}");
     }
 }
@@ -370,7 +369,7 @@ fn each_line_of_a_first_configuration_is_right_by_the_schema_when_it_is_uncommen
             }
         }
     }
-    for (name, judgement) in names.into_iter().zip(judged(&documents)) {
-        assert_eq!(judgement, None, "{name}");
+    for (name, judgment) in names.into_iter().zip(judged(&documents)) {
+        assert_eq!(judgment, None, "{name}");
     }
 }

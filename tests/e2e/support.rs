@@ -16,7 +16,7 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use recording_host_config::Config;
-use recording_host_engine::Summary;
+use recording_host_engine::RunSummary;
 use recording_host_model::{Split, SplitState, Step, clock::Clock};
 use recording_host_sink::{
     Body, Health, ObjectMeta, PutOptions, PutResult, Sink, SinkError, Store, filesystem::Filesystem,
@@ -133,7 +133,7 @@ impl Harness {
 }
 
 /// Runs an export by the library.
-pub(crate) async fn export(config: Value) -> Summary {
+pub(crate) async fn export(config: Value) -> RunSummary {
     let config = Config::new(config).unwrap();
     let mut pipelines = config.pipelines(Clock::new(SPEED)).await.unwrap();
     assert_eq!(pipelines.len(), 1);
@@ -190,7 +190,7 @@ pub(crate) async fn within_deadline<T>(work: impl Future<Output = T>) -> T {
     ended.expect("an option is not heeded")
 }
 
-/// Waits for what comes soon, on a machine that may have much else to do.
+/// Waits for what comes eventually, on a machine that may have much else to do.
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
     let came = tokio::time::timeout(Duration::from_secs(120), work).await;
     came.expect("this does not come")

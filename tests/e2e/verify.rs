@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use age::secrecy::ExposeSecret;
 use genesys_simulator::{Dialect, Settings};
 use recording_host_config::Config;
-use recording_host_engine::verify::{Difference, Report, VerifyOptions, verify, verify_with};
+use recording_host_engine::verify::{Difference, VerifyOptions, VerifyReport, verify, verify_with};
 use recording_host_model::{clock::Clock, layout::Layout};
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
@@ -51,13 +51,13 @@ fn first(folder: &Path, extension: &str) -> PathBuf {
     panic!("no .{extension}");
 }
 
-async fn verified(root: &Path, full: bool) -> Report {
+async fn verified(root: &Path, full: bool) -> VerifyReport {
     let sink = Filesystem::new(root.to_owned());
     verify(sink.store().unwrap(), full).await.unwrap()
 }
 
 /// The differences found in an object.
-fn found(report: &Report, root: &Path, path: &Path) -> Vec<Difference> {
+fn found(report: &VerifyReport, root: &Path, path: &Path) -> Vec<Difference> {
     let key = path.strip_prefix(root).unwrap().display().to_string();
     let of_it = report.findings.iter().filter(|finding| finding.key == key);
     of_it.map(|finding| finding.difference).collect()

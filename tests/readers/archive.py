@@ -1,4 +1,4 @@
-"""Reads an archive's rows and catalogue with DuckDB, PyArrow and Polars, and prints what each found.
+"""Reads an archive's rows and catalog with DuckDB, PyArrow and Polars, and prints what each found.
 
 Usage: archive.py FOLDER. Fails where a column has not the type that docs/metadata.md promises, or
 where a key is there twice. The days come from the folders' names, by each reader's own reading of
@@ -97,7 +97,7 @@ def summed(rows):
 
 
 def entries(rows):
-    """What the catalogue's rows come to."""
+    """What the catalog's rows come to."""
     sizes = [known["size_bytes"] for row in rows for known in row["objects"]]
     return [
         len({row["conversation_id"] for row in rows}),

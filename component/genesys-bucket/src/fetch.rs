@@ -86,7 +86,7 @@ impl Fetch {
         match event {
             Event::Resume => Ok(Step::then(self.ask(options))),
             Event::Refresh(keys) => {
-                self.renew(&keys);
+                self.refresh(&keys);
                 Ok(Step::then(self.ask(options)))
             }
             Event::Response(answer) => match self.phase.clone() {
@@ -102,7 +102,7 @@ impl Fetch {
     }
 
     /// Starts again with the conversations whose files were unavailable.
-    fn renew(&mut self, keys: &[ArtifactKey]) {
+    fn refresh(&mut self, keys: &[ArtifactKey]) {
         let concerned = |place: &Place| {
             let mut recordings = keys.iter().filter_map(ArtifactKey::recording);
             recordings.any(|key| key.conversation == place.id)

@@ -7,7 +7,7 @@ use std::ops::Range;
 use recording_source_sdk::{
     Conversation, Count, Event, Next, Note, SourceError, Split, SplitKind, Step, TimeRange,
     Timestamp, Update,
-    time::{DAY, HOUR, days, lanes},
+    time::{DAY, HOUR, days, parallel_ranges},
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ pub(crate) fn begin(
     now: Timestamp,
 ) -> Result<Vec<Split>, SourceError> {
     let range = find.range.past(now)?;
-    Ok(lanes(range, u64::from(options.parallelism))
+    Ok(parallel_ranges(range, u64::from(options.parallelism))
         .enumerate()
         .map(|(lane, part)| {
             let search = Find {

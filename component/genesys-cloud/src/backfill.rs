@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use recording_source_sdk::{
     Event, Next, RequestError, RequestResult, SourceError, Split, SplitKind, Step, Timestamp, json,
-    time::{DAY, lanes},
+    time::{DAY, parallel_ranges},
 };
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +147,7 @@ impl BackfillPlan {
             let most = (reach - start)
                 .div_ceil(SPAN)
                 .min(u64::from(options.parallelism));
-            step.splits = lanes(start..reach, most)
+            step.splits = parallel_ranges(start..reach, most)
                 .map(|range| Backfill::split(&self.name, range))
                 .collect();
         }

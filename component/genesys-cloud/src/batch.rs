@@ -150,7 +150,7 @@ impl Batch {
         now: Timestamp,
     ) -> Result<Step, SourceError> {
         match (event, self.phase.clone()) {
-            (Event::Refresh(keys), _) => Ok(self.renew(&keys, options, now)),
+            (Event::Refresh(keys), _) => Ok(self.refresh(&keys, options, now)),
             // Its conversations had not ended when their rows were found: there is nothing to request.
             (Event::Resume, phase)
                 if options.mode == Mode::MetadataOnly
@@ -383,7 +383,7 @@ impl Batch {
 
     /// Obtains fresh links: from the job while it is young, later by submitting the conversations
     /// concerned.
-    fn renew(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
+    fn refresh(mut self, keys: &[ArtifactKey], options: &Options, now: Timestamp) -> Step {
         let recordings = keys.iter().filter_map(ArtifactKey::recording);
         let concerned: BTreeSet<&str> = recordings.map(|key| key.conversation.as_str()).collect();
         let whole = keys.iter().any(|key| key.recording().is_none());

@@ -78,7 +78,7 @@ impl Resolved {
     }
 }
 
-/// What begins once the names are known.
+/// The work that begins once the names are known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Then {
@@ -103,7 +103,7 @@ pub(crate) struct Lookup {
     listing: Option<Listing>,
 }
 
-/// What is known of a list so far.
+/// The known part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Listing {
     page: u32,
@@ -316,7 +316,7 @@ impl Listing {
     }
 }
 
-/// What an option selects by.
+/// The property that an option selects by.
 fn kind(option: &str) -> directory::DirectoryKind {
     match option {
         "divisions" => directory::DirectoryKind::Divisions,

@@ -199,7 +199,7 @@ impl Recordings {
                 }
             }
             Event::Response(answer) => self.answered(answer, options, now, &mut step)?,
-            Event::Refresh(keys) => self.renew(&keys),
+            Event::Refresh(keys) => self.refresh(&keys),
         }
         step.next = self.next(options, now);
         Ok(step)
@@ -376,7 +376,7 @@ impl Recordings {
     }
 
     /// Requests the recordings of these artifacts once more.
-    fn renew(&mut self, keys: &[ArtifactKey]) {
+    fn refresh(&mut self, keys: &[ArtifactKey]) {
         let keys = keys.iter().filter_map(ArtifactKey::recording);
         let keys: BTreeSet<(&String, &String)> = keys
             .map(|key| (&key.conversation, &key.recording))

@@ -8,7 +8,7 @@ use std::{collections::HashSet, ops::Range};
 
 use recording_source_sdk::{
     Count, Event, Next, RequestError, SourceError, Split, SplitKind, Step, Timestamp, Update,
-    time::{DAY, lanes},
+    time::{DAY, parallel_ranges},
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ impl Tally {
 
 /// The windows that a range is searched with.
 pub(crate) fn begin(options: &Options, name: &str, range: Range<Timestamp>) -> Vec<Split> {
-    lanes(range, u64::from(options.parallelism))
+    parallel_ranges(range, u64::from(options.parallelism))
         .map(|lane| {
             let mut window = Window {
                 mode: options.mode,

@@ -20,7 +20,7 @@ pub struct TestDriver {
     pub open: BTreeMap<(Timestamp, String), Split>,
     /// The ids of all splits so far.
     pub known: HashSet<String>,
-    /// Splits that are done, with the state that a `renew` begins with.
+    /// Splits that are done, with the state that a `refresh` begins with.
     pub done: Vec<Split>,
     /// Every request sent, in order.
     pub requests: Vec<Request>,

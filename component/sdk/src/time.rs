@@ -1,4 +1,4 @@
-//! Ranges of time, as sources search them: checked, cut into days, shared out among lanes.
+//! Ranges of time, as sources search them: checked, cut into days, divided into parts that are searched at once.
 //!
 //! All times are milliseconds since the epoch, and days are those of UTC.
 
@@ -62,13 +62,16 @@ pub fn days(range: Range<Timestamp>) -> impl Iterator<Item = Range<Timestamp>> {
 /// once. There is always one.
 ///
 /// ```
-/// use recording_source_sdk::time::{DAY, HOUR, lanes};
+/// use recording_source_sdk::time::{DAY, HOUR, parallel_ranges};
 ///
-/// let pieces: Vec<_> = lanes(HOUR..5 * DAY, 2).collect();
+/// let pieces: Vec<_> = parallel_ranges(HOUR..5 * DAY, 2).collect();
 /// assert_eq!(pieces, [HOUR..2 * DAY, 2 * DAY..5 * DAY]);
-/// assert_eq!(lanes(HOUR..2 * HOUR, 4).count(), 1);
+/// assert_eq!(parallel_ranges(HOUR..2 * HOUR, 4).count(), 1);
 /// ```
-pub fn lanes(range: Range<Timestamp>, most: u64) -> impl Iterator<Item = Range<Timestamp>> {
+pub fn parallel_ranges(
+    range: Range<Timestamp>,
+    most: u64,
+) -> impl Iterator<Item = Range<Timestamp>> {
     let first_day = range.start / DAY;
     let days = range.end.div_ceil(DAY) - first_day;
     let lanes = most.clamp(1, days.max(1));

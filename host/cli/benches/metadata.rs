@@ -185,7 +185,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
         });
         let before = memory("VmHWM:");
         let began = Instant::now();
-        runtime.block_on(receipt::file(
+        runtime.block_on(receipt::commit_segment_alone(
             &receipt::ReceiptContext::new("bench"),
             &segment,
             &output,

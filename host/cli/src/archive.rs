@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use recording_host_config::{Config, Reads};
+use recording_host_config::{Config, SecretScope};
 #[cfg(unix)]
 use recording_host_model::create_private_folder;
 use recording_host_page::{AccessLog, Archive, Index, PageError, Refreshed};
@@ -114,7 +114,7 @@ impl ArchiveArgs {
         let Some(path) = &self.config else {
             return Ok(None);
         };
-        let config = crate::load_for(path, Reads::Sinks)?;
+        let config = crate::load_for(path, SecretScope::Sinks)?;
         let (name, sink) = readable(&config, self.sink.as_deref(), "--sink").await?;
         // Two configurations may have a sink of one name: the index is of one file's.
         let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());

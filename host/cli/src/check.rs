@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use futures_util::future::join_all;
-use recording_host_config::{Config, Reads};
+use recording_host_config::{Config, SecretScope};
 use recording_host_engine::run::{CheckState, check_sink};
 
 use super::{Done, clock::clock, print, terminal::Display};
@@ -21,7 +21,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = match crate::load_within(&self.config, Reads::All, crate::SECRETS) {
+        let config = match crate::load_within(&self.config, SecretScope::All, crate::SECRETS) {
             Ok(config) => config,
             Err(error) => {
                 self.sinks_alone().await;
@@ -60,7 +60,7 @@ impl Check {
 
     /// Checks the sinks of a configuration whose sources cannot be used, as for want of a secret.
     async fn sinks_alone(&self) {
-        let config = Config::load_within(&self.config, Reads::Sinks, crate::SECRETS);
+        let config = Config::load_within(&self.config, SecretScope::Sinks, crate::SECRETS);
         let Ok(config) = config else { return };
         let Ok(sinks) = config.sinks().await else {
             return;

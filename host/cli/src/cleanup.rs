@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use recording_host_config::Reads;
+use recording_host_config::SecretScope;
 use serde_json::json;
 
 use super::Done;
@@ -21,7 +21,10 @@ pub(super) struct Cleanup {
 impl Cleanup {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
         let mut all = BTreeMap::new();
-        for (name, sink) in crate::load_for(&self.config, Reads::Sinks)?.sinks().await? {
+        for (name, sink) in crate::load_for(&self.config, SecretScope::Sinks)?
+            .sinks()
+            .await?
+        {
             let removed = sink.cleanup().await?;
             if !self.json {
                 println!("{name}: {removed} unfinished objects removed");

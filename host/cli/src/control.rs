@@ -14,7 +14,7 @@ mod top;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use recording_host_config::Reads;
+use recording_host_config::SecretScope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl Whereabouts {
     fn socket(&self) -> anyhow::Result<PathBuf> {
         let folder = match (&self.data_dir, &self.config) {
             (Some(folder), _) => folder.clone(),
-            (None, Some(config)) => crate::load_for(config, Reads::Nothing)?.data_dir,
+            (None, Some(config)) => crate::load_for(config, SecretScope::Nothing)?.data_dir,
             // One of them is required.
             (None, None) => PathBuf::from("."),
         };
@@ -55,7 +55,7 @@ impl Whereabouts {
 
 #[derive(Debug, Args)]
 pub(super) struct Control {
-    /// What the run is to do.
+    /// The command to the run.
     #[arg(value_enum)]
     command: Command,
     #[command(flatten)]

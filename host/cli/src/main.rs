@@ -76,7 +76,7 @@ mod verify;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use recording_host_config::{Config, Reads};
+use recording_host_config::{Config, SecretScope};
 use recording_host_model::Error;
 use recording_host_sink::encryption::{Identities, IdentityError};
 
@@ -159,11 +159,11 @@ enum Command {
 
 /// Reads a configuration, and says which of its keys have another name now.
 fn load(path: &std::path::Path) -> Result<Config, Error> {
-    load_for(path, Reads::All)
+    load_for(path, SecretScope::All)
 }
 
 /// The same for a command that needs no other secrets than those of `reads`.
-fn load_for(path: &std::path::Path, reads: Reads) -> Result<Config, Error> {
+fn load_for(path: &std::path::Path, reads: SecretScope) -> Result<Config, Error> {
     load_within(path, reads, Duration::MAX)
 }
 
@@ -171,7 +171,11 @@ fn load_for(path: &std::path::Path, reads: Reads) -> Result<Config, Error> {
 const SECRETS: Duration = Duration::from_secs(5);
 
 /// The same with less patience for commands that print secrets.
-fn load_within(path: &std::path::Path, reads: Reads, limit: Duration) -> Result<Config, Error> {
+fn load_within(
+    path: &std::path::Path,
+    reads: SecretScope,
+    limit: Duration,
+) -> Result<Config, Error> {
     let config = Config::load_within(path, reads, limit)?;
     for warning in config.warnings() {
         terminal::say("warn", &warning);

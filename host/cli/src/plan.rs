@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use recording_host_config::Reads;
+use recording_host_config::SecretScope;
 use recording_host_engine::plan::picture;
 
 use super::{Done, clock::clock, print, terminal::Display};
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = crate::load_within(&self.config, Reads::All, crate::SECRETS)?;
+        let config = crate::load_within(&self.config, SecretScope::All, crate::SECRETS)?;
         let mut all = BTreeMap::new();
         let pipelines = config.pipelines(clock().await?).await?;
         let several = pipelines.len() > 1;

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recording_host_engine::{
-    Repaired, Summary,
+    RepairReport, RunSummary,
     dry_run::DryRun,
-    reconcile::Reconciled,
+    reconcile::ReconcileReport,
     run::{CheckFinding, CheckState, Loss, MonthlyRequests},
-    verify::{Coverage, Difference, Report},
+    verify::{Coverage, Difference, VerifyReport},
 };
 use recording_host_model::one_line;
-use recording_host_state::{Counted, Status};
+use recording_host_state::{CountMismatch, Status};
 
 /// Prints a line: ids, codes and words of others stand in it, and nothing in it steers a terminal.
 macro_rules! told {
@@ -40,7 +40,7 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
 
 /// Prints a summary for people: what is lacking first, the totals last. With `has_queue`, the losses can be
 /// listed.
-pub(super) fn summary(name: &str, summary: &Summary, has_queue: bool) {
+pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
     told!("{name}");
     for (code, count) in &summary.losses_by_code {
         let first = summary.losses.iter().find(|loss| loss.code == *code);
@@ -118,7 +118,7 @@ pub(super) fn dry_run(name: &str, dry: &DryRun) {
 }
 
 /// Prints what a repair has come to.
-fn repaired(repaired: &Repaired) {
+fn repaired(repaired: &RepairReport) {
     let left: usize = repaired.left.values().map(Vec::len).sum();
     told!(
         "  repaired       {} differences found: {} objects copied from another sink, {} conversations filed again, {} fetched again, {} files removed; {left} differences left",
@@ -145,7 +145,7 @@ fn repaired(repaired: &Repaired) {
 }
 
 /// Prints where a source counts more than was found.
-fn counts(miscounted: &[Counted]) {
+fn counts(miscounted: &[CountMismatch]) {
     for range in miscounted.iter().take(LOSSES) {
         told!(
             "  not found      the source counts {} conversations{}{}, and {} were found; `run --search-again` looks for them",
@@ -176,7 +176,7 @@ pub(super) fn losses(losses: &[Loss]) {
 }
 
 /// Prints what a verification has found; `full`: contents were compared, and not sizes alone.
-pub(super) fn report(name: &str, report: &Report, full: bool) {
+pub(super) fn report(name: &str, report: &VerifyReport, full: bool) {
     told!(
         "{name}: {} in {}, {}, {}: {}",
         number(report.conversations, "conversation"),
@@ -385,7 +385,7 @@ fn time(seconds: u64) -> String {
 }
 
 /// Prints how receipts differ from their source.
-pub(super) fn reconciled(name: &str, reconciled: &Reconciled) {
+pub(super) fn reconciled(name: &str, reconciled: &ReconcileReport) {
     told!(
         "{name}: {} conversations at the source: {}",
         reconciled.source,

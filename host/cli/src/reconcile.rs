@@ -37,7 +37,7 @@ impl Reconcile {
         }
         let complete = all
             .values()
-            .all(recording_host_engine::reconcile::Reconciled::complete);
+            .all(recording_host_engine::reconcile::ReconcileReport::complete);
         Ok(if complete {
             Done::All
         } else {

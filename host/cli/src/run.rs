@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Args;
 use recording_host_config::Config;
-use recording_host_engine::{Pipeline, Summary};
+use recording_host_engine::{Pipeline, RunSummary};
 use recording_host_model::{Error, ErrorKind, clock::Clock, open_private_file, quantity};
 
 use super::{
@@ -106,7 +106,7 @@ impl Run {
         began.set(true);
         watching.ready();
         let mut reloaded = false;
-        let mut earlier = BTreeMap::<String, Summary>::new();
+        let mut earlier = BTreeMap::<String, RunSummary>::new();
         let results = loop {
             let pipelines = std::mem::take(&mut loaded.pipelines).into_iter();
             let failed = std::mem::take(&mut loaded.failed);
@@ -150,7 +150,7 @@ impl Run {
         &self,
         config: &Config,
         results: Vec<runs::Result>,
-        earlier: BTreeMap<String, Summary>,
+        earlier: BTreeMap<String, RunSummary>,
         ended_by: Option<&'static str>,
         stopped: bool,
     ) -> anyhow::Result<Done> {
@@ -294,7 +294,7 @@ impl Run {
         pipeline
     }
 
-    fn print(&self, config: &Config, summaries: &BTreeMap<String, Summary>) {
+    fn print(&self, config: &Config, summaries: &BTreeMap<String, RunSummary>) {
         if config.prints() {
             // Standard output belongs to the sink.
             eprintln!("{}", serde_json::json!({ "sources": summaries }));
@@ -309,7 +309,7 @@ impl Run {
 }
 
 /// Adds up the requests and the time of runs that others take over from, and lets go of their queues.
-fn taken_over(results: Vec<runs::Result>, earlier: &mut BTreeMap<String, Summary>) {
+fn taken_over(results: Vec<runs::Result>, earlier: &mut BTreeMap<String, RunSummary>) {
     for (name, result) in with_earlier(results, earlier) {
         if let Ok(report) = result {
             earlier.insert(name, report.summary);
@@ -320,7 +320,7 @@ fn taken_over(results: Vec<runs::Result>, earlier: &mut BTreeMap<String, Summary
 /// The results with the requests and the time of the runs that they took over from.
 fn with_earlier(
     mut results: Vec<runs::Result>,
-    earlier: &BTreeMap<String, Summary>,
+    earlier: &BTreeMap<String, RunSummary>,
 ) -> Vec<runs::Result> {
     for (name, result) in &mut results {
         if let (Ok(report), Some(before)) = (result, earlier.get(name)) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use recording_host_config::Reads;
+use recording_host_config::SecretScope;
 
 use super::{Done, clock::clock, print, shard::Part};
 
@@ -24,7 +24,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<Done> {
-        let config = crate::load_for(&self.config, Reads::Queues)?;
+        let config = crate::load_for(&self.config, SecretScope::Queues)?;
         let mut all = BTreeMap::new();
         for pipeline in config.pipelines(clock().await?).await? {
             let pipeline = self.part.of(pipeline)?;

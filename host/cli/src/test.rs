@@ -33,7 +33,7 @@ pub(super) struct Test {
     json: bool,
 }
 
-/// What came of a sample.
+/// The result of a sample.
 #[derive(Debug, Serialize)]
 struct Tried<'a> {
     name: &'a str,

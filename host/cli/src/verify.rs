@@ -7,10 +7,10 @@ use std::{
 };
 
 use clap::Args;
-use recording_host_config::{Config, Reads};
+use recording_host_config::{Config, SecretScope};
 use recording_host_engine::{
     Pipeline,
-    verify::{self, Report, VerifyOptions},
+    verify::{self, VerifyOptions, VerifyReport},
 };
 use recording_host_sink::{Sink, encryption::Identities, filesystem::Filesystem};
 
@@ -85,7 +85,7 @@ impl Verify {
             let Some(path) = path else {
                 usage("name an archive, or a configuration by --config or RECORDING_HOST_CONFIG");
             };
-            let config = crate::load_for(&path, Reads::Sinks)?;
+            let config = crate::load_for(&path, SecretScope::Sinks)?;
             let exports = exports(&path).await;
             for (name, sink) in config.sinks().await? {
                 let options = VerifyOptions {
@@ -135,7 +135,7 @@ impl Verify {
         name: &str,
         sink: &dyn Sink,
         options: VerifyOptions,
-        reports: &mut BTreeMap<String, Report>,
+        reports: &mut BTreeMap<String, VerifyReport>,
     ) -> anyhow::Result<()> {
         let Some(store) = sink.store() else {
             say("warn", &format!("{name}: this sink cannot be read"));
@@ -165,7 +165,7 @@ fn unknown(error: &anyhow::Error) {
 /// The exports of a configuration, as far as it can be used.
 async fn exports(path: &Path) -> Vec<Pipeline> {
     let made = async {
-        let config = Config::load_for(path, Reads::Queues)?;
+        let config = Config::load_for(path, SecretScope::Queues)?;
         anyhow::Ok(config.pipelines(clock().await?).await?)
     };
     made.await.unwrap_or_else(|error| {

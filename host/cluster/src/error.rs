@@ -137,7 +137,7 @@ pub enum ClusterError {
         /// The version of its format.
         version: u32,
     },
-    /// What was read makes no sense.
+    /// A message that was read makes no sense.
     #[error("{what} cannot be read ({reason}); another program has written to the fleet's streams")]
     Unreadable {
         /// The thing that was read.

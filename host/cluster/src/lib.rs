@@ -5,7 +5,7 @@
 //!   done by one node once, and [`Fleet::open`] looks them up.
 //! - [`Candidate`] asks for the leader's lease; a [`Leader`] publishes work that no stale leader can.
 //! - [`FleetQueue`] is a [`WorkQueue`](recording_host_state::WorkQueue).
-//! - [`Rate`] leases the times at which requests may be sent.
+//! - [`FleetRateLimiter`] leases the times at which requests may be sent.
 //!
 //! A server that is away, and an election among servers, are waited for: calls are repeated for
 //! [`FleetSettings::patience`]. No signed link, token or key is ever written to a server; each message carries the
@@ -24,7 +24,7 @@ mod streams;
 pub use connection::Fleet;
 pub use error::ClusterError;
 pub use leader::{Candidate, Leader, Queued, SteppedDown, WorkMessage};
-pub use queue::{FleetQueue, Found};
-pub use rate::{Rate, RateLimit, Slot};
+pub use queue::{FleetQueue, StepFindings};
+pub use rate::{FleetRateLimiter, RateLimit, Slot};
 pub use settings::{FleetSettings, Storage, Tls};
 pub use streams::{StreamState, StreamUse};

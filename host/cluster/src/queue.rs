@@ -34,7 +34,7 @@ use super::{
     streams::StreamUse,
 };
 use commit::Commit;
-pub use found::Found;
+pub use found::StepFindings;
 use record::{SplitHolder, SplitRecord};
 use view::View;
 
@@ -112,7 +112,10 @@ impl FleetQueue {
     ///
     /// # Errors
     /// [`ClusterError`].
-    pub async fn found_after(&self, sequence: u64) -> Result<Option<(u64, Found)>, ClusterError> {
+    pub async fn found_after(
+        &self,
+        sequence: u64,
+    ) -> Result<Option<(u64, StepFindings)>, ClusterError> {
         let shared = &self.shared;
         let filter = format!("{}.>", shared.found);
         let next = async |from: u64| {
@@ -151,7 +154,7 @@ impl FleetQueue {
             bytes.extend_from_slice(&piece.payload);
             last = piece.sequence;
         }
-        Ok(Some((last, Found::read(&first.subject, &bytes)?)))
+        Ok(Some((last, StepFindings::read(&first.subject, &bytes)?)))
     }
 
     /// Removes what steps found, up to a sequence that [`found_after`](Self::found_after) has returned: a ledger
@@ -406,7 +409,7 @@ impl WorkQueue for FleetQueue {
         let commit = Commit {
             split: &split,
             children: each_once(step.splits.clone(), Some(&split)),
-            found: Found::of(&split, &step),
+            found: StepFindings::of(&split, &step),
             step: &step,
             now,
             id: &new_id(),

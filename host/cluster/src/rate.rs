@@ -42,7 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The rate of one credential, as a node takes part in it.
 #[derive(Debug)]
-pub struct Rate {
+pub struct FleetRateLimiter {
     fleet: Fleet,
     stream: Stream<()>,
     subject: String,
@@ -86,7 +86,7 @@ fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Rate {
+impl FleetRateLimiter {
     /// The rate of a credential, which must not be a secret, such as a client's id. All nodes give the same
     /// limit.
     ///
@@ -97,10 +97,10 @@ impl Rate {
         credential: &str,
         limit: RateLimit,
     ) -> Result<Self, ClusterError> {
-        Ok(Rate {
-            stream: fleet.stream(StreamUse::Rate).await?,
-            subject: StreamUse::Rate.subject(&fleet.settings, &token(credential)),
-            clock: ServerClock::new(fleet, StreamUse::Rate.stream(&fleet.settings)),
+        Ok(FleetRateLimiter {
+            stream: fleet.stream(StreamUse::FleetRateLimiter).await?,
+            subject: StreamUse::FleetRateLimiter.subject(&fleet.settings, &token(credential)),
+            clock: ServerClock::new(fleet, StreamUse::FleetRateLimiter.stream(&fleet.settings)),
             fleet: fleet.clone(),
             limit,
             held: Mutex::default(),

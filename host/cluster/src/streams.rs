@@ -26,7 +26,7 @@ pub enum StreamUse {
     /// Splits, and what their steps found.
     Queue,
     /// The times of the vendor's rate that are leased.
-    Rate,
+    FleetRateLimiter,
 }
 
 /// A stream, as its servers have it.
@@ -52,14 +52,18 @@ pub struct StreamState {
 
 impl StreamUse {
     /// All of them.
-    pub const ALL: [StreamUse; 3] = [StreamUse::Work, StreamUse::Queue, StreamUse::Rate];
+    pub const ALL: [StreamUse; 3] = [
+        StreamUse::Work,
+        StreamUse::Queue,
+        StreamUse::FleetRateLimiter,
+    ];
 
     /// The stream's name.
     pub(super) fn stream(self, settings: &FleetSettings) -> String {
         match self {
             StreamUse::Work => settings.named("work"),
             StreamUse::Queue => format!("KV_{}", settings.named("queue")),
-            StreamUse::Rate => format!("KV_{}", settings.named("rate")),
+            StreamUse::FleetRateLimiter => format!("KV_{}", settings.named("rate")),
         }
     }
 
@@ -68,7 +72,7 @@ impl StreamUse {
         match self {
             StreamUse::Work => settings.subject(what),
             StreamUse::Queue => format!("$KV.{}.{what}", settings.named("queue")),
-            StreamUse::Rate => format!("$KV.{}.{what}", settings.named("rate")),
+            StreamUse::FleetRateLimiter => format!("$KV.{}.{what}", settings.named("rate")),
         }
     }
 
@@ -104,7 +108,7 @@ impl StreamUse {
                 deny_delete: true,
                 ..common
             },
-            StreamUse::Rate => Config {
+            StreamUse::FleetRateLimiter => Config {
                 max_bytes: signed(RATE_BYTES),
                 deny_delete: true,
                 ..common

@@ -18,7 +18,7 @@ use super::{
     source::no_user,
 };
 use crate::secret::Backend;
-use recording_host_engine::run::Auth;
+use recording_host_engine::run::SourceAuth;
 use recording_host_model::AuthScheme;
 use recording_host_source::SourceComponent;
 
@@ -77,7 +77,7 @@ pub(super) fn auth(
     at: &str,
     value: Value,
     backends: &BTreeMap<String, Backend>,
-) -> Result<Auth, ConfigError> {
+) -> Result<SourceAuth, ConfigError> {
     let secrets = Secrets { at, backends };
     let Value::Object(table) = value else {
         return Err(key(at, "must be a table of credentials"));
@@ -87,7 +87,7 @@ pub(super) fn auth(
         if let Some(url) = &given.token_url {
             token_url(url).map_err(|reason| key(format!("{at}.token_url"), reason))?;
         }
-        return Ok(Auth::Client {
+        return Ok(SourceAuth::Client {
             id: secrets.get("client_id", &given.client_id)?,
             secret: secrets.get("client_secret", &given.client_secret)?,
             token_url: given.token_url,
@@ -95,14 +95,14 @@ pub(super) fn auth(
     }
     if USER.iter().any(|name| table.contains_key(*name)) {
         let given: UserKeys = parse(at, Value::Object(table))?;
-        return Ok(Auth::Basic {
+        return Ok(SourceAuth::Basic {
             username: secrets.get("username", &given.username)?,
             password: secrets.get_or_empty("password", &given.password)?,
         });
     }
     if table.contains_key(SECRET) {
         let given: SecretKeys = parse(at, Value::Object(table))?;
-        return Ok(Auth::Secret(secrets.get(SECRET, &given.secret)?));
+        return Ok(SourceAuth::Secret(secrets.get(SECRET, &given.secret)?));
     }
     aws::read(at, table, &secrets)
 }
@@ -119,7 +119,7 @@ fn token_url(url: &str) -> Result<(), String> {
 /// Refuses credentials of another sort than the component of the source `name` needs.
 pub(super) fn suits(
     name: &str,
-    auth: Option<&Auth>,
+    auth: Option<&SourceAuth>,
     component: &SourceComponent,
 ) -> Result<(), ConfigError> {
     let at = name.to_owned();
@@ -127,10 +127,10 @@ pub(super) fn suits(
     let described = described.map_err(|source| ConfigError::Component { at, source })?;
     let reason = match (described.auth, auth) {
         (AuthScheme::None, _) | (AuthScheme::AwsSigv4, None) => return Ok(()),
-        (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { .. }))
-        | (AuthScheme::Basic, Some(Auth::Basic { .. }))
-        | (AuthScheme::Header(_), Some(Auth::Secret(_))) => return Ok(()),
-        (AuthScheme::AwsSigv4, Some(Auth::Aws(_))) => return Ok(()),
+        (AuthScheme::Oauth2ClientCredentials, Some(SourceAuth::Client { .. }))
+        | (AuthScheme::Basic, Some(SourceAuth::Basic { .. }))
+        | (AuthScheme::Header(_), Some(SourceAuth::Secret(_))) => return Ok(()),
+        (AuthScheme::AwsSigv4, Some(SourceAuth::Aws(_))) => return Ok(()),
         (AuthScheme::AwsSigv4, _) => {
             "this source needs AWS credentials: give `access_key_id` and `secret_access_key`, `profile`, or nothing for AWS' default chain".to_owned()
         }

@@ -65,7 +65,7 @@ pub use interval::interval;
 use notify::NotifierConfig;
 use parse::{parse, parse_typed};
 use path::{check_folder, check_path};
-pub use reads::Reads;
+pub use reads::SecretScope;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
 use sink::SinkConfig;
@@ -91,7 +91,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Limits on work under way at once.
     pub concurrency: Concurrency,
-    reads: Reads,
+    reads: SecretScope,
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (ComponentOrigin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
@@ -128,7 +128,7 @@ struct RawConfig {
     /// How much is downloaded, and when.
     #[serde(default)]
     limits: RawLimits,
-    /// What requests, traffic and storage cost, for `plan`.
+    /// The prices of requests, traffic and storage, for `plan`.
     #[serde(default)]
     prices: Option<Prices>,
     /// Who is told when a run fails, loses recordings or falls behind, by name.
@@ -192,7 +192,7 @@ impl Config {
     /// # Errors
     /// [`Error`] names the key, with its line and column.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::load_for(path, Reads::All)
+        Self::load_for(path, SecretScope::All)
     }
 
     /// As [`load`](Self::load), but other secrets than those of `reads` are not read, and nothing that needs
@@ -200,7 +200,7 @@ impl Config {
     ///
     /// # Errors
     /// As there.
-    pub fn load_for(path: &Path, reads: Reads) -> Result<Self, Error> {
+    pub fn load_for(path: &Path, reads: SecretScope) -> Result<Self, Error> {
         Self::load_within(path, reads, Duration::MAX)
     }
 
@@ -208,7 +208,7 @@ impl Config {
     ///
     /// # Errors
     /// As there.
-    pub fn load_within(path: &Path, reads: Reads, limit: Duration) -> Result<Self, Error> {
+    pub fn load_within(path: &Path, reads: SecretScope, limit: Duration) -> Result<Self, Error> {
         let (value, positions) = text::load(path)?;
         match Self::checked(value, reads, limit) {
             Ok(config) => Ok(Config {
@@ -224,7 +224,7 @@ impl Config {
     /// # Errors
     /// [`Error`] names the key.
     pub fn new(value: Value) -> Result<Self, Error> {
-        Ok(Self::checked(value, Reads::All, Duration::MAX)?)
+        Ok(Self::checked(value, SecretScope::All, Duration::MAX)?)
     }
 
     /// Warnings about keys of sinks that are given by their former names, and about notices of a lag that
@@ -251,7 +251,7 @@ impl Config {
         warnings
     }
 
-    fn checked(value: Value, reads: Reads, limit: Duration) -> Result<Self, ConfigError> {
+    fn checked(value: Value, reads: SecretScope, limit: Duration) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
@@ -274,10 +274,10 @@ impl Config {
         }
         let unread = reads::unread(&secrets);
         let (of_sources, of_sinks, keys) = match reads {
-            Reads::All => (&secrets, &secrets, &secrets),
-            Reads::Sinks => (&unread, &secrets, &unread),
-            Reads::Queues => (&unread, &unread, &secrets),
-            Reads::Nothing => (&unread, &unread, &unread),
+            SecretScope::All => (&secrets, &secrets, &secrets),
+            SecretScope::Sinks => (&unread, &secrets, &unread),
+            SecretScope::Queues => (&unread, &unread, &secrets),
+            SecretScope::Nothing => (&unread, &unread, &unread),
         };
         let types = types(&[("sources", &raw.sources), ("sinks", &raw.sinks)]);
         let mut sources = BTreeMap::new();
@@ -420,8 +420,10 @@ impl Config {
         for (sink_name, sink) in &self.sinks {
             if sink.takes(name) {
                 let made = match self.reads {
-                    Reads::All => sink.sink(&self.secrets).await?,
-                    Reads::Sinks | Reads::Queues | Reads::Nothing => sink.unopened(),
+                    SecretScope::All => sink.sink(&self.secrets).await?,
+                    SecretScope::Sinks | SecretScope::Queues | SecretScope::Nothing => {
+                        sink.unopened()
+                    }
                 };
                 pipeline = pipeline.bind(sink.binding(sink_name, made));
             }
@@ -435,7 +437,7 @@ impl Config {
         &self.throttle
     }
 
-    /// What an export costs, if prices are given.
+    /// The prices by which an export is estimated, if they are given.
     #[must_use]
     pub fn prices(&self) -> Option<&Prices> {
         self.prices.as_ref()

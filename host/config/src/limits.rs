@@ -2,7 +2,7 @@
 
 use recording_host_engine::{
     plan::Prices,
-    run::{Ceilings, Concurrency},
+    run::{Concurrency, RequestLimits},
 };
 use recording_host_http::{Throttle, Timetable, TimetableError};
 use schemars::JsonSchema;
@@ -93,7 +93,7 @@ pub(super) struct RawCeilings {
 
 impl RawCeilings {
     /// Refuses ceilings that let nothing pass.
-    pub(super) fn checked(self, at: &str) -> Result<Ceilings, ConfigError> {
+    pub(super) fn checked(self, at: &str) -> Result<RequestLimits, ConfigError> {
         for (name, most) in [
             (
                 "requests_per_minute",
@@ -106,7 +106,7 @@ impl RawCeilings {
                 return Err(key(format!("{at}.{name}"), reason));
             }
         }
-        Ok(Ceilings {
+        Ok(RequestLimits {
             per_minute: self.requests_per_minute,
             per_month: self.requests_per_month,
         })

@@ -12,7 +12,7 @@ use super::{
     secret::Backend,
     sink::{Hidden, Secrets},
 };
-use recording_host_observe::notify::{NoticeFormat, NoticeTarget, Occasion, Way};
+use recording_host_observe::notify::{NoticeFormat, NoticeTarget, NoticeTransport, Occasion};
 use reqwest::header::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::{ExposeSecret, SecretString};
@@ -232,7 +232,7 @@ impl NotifierConfig {
                 at_most_every_seconds,
             } => {
                 let secret = secret.as_ref();
-                let way = Way::Webhook {
+                let way = NoticeTransport::Webhook {
                     url: address(&secrets, url)?,
                     format: *format,
                     secret: secret.map(|key| secrets.get("secret", key)).transpose()?,
@@ -246,7 +246,7 @@ impl NotifierConfig {
                 ))
             }
             NotifierConfig::Ping { url, every_seconds } => {
-                let way = Way::Ping {
+                let way = NoticeTransport::Ping {
                     url: address(&secrets, url)?,
                     every: seconds(*every_seconds),
                 };
@@ -260,7 +260,7 @@ impl NotifierConfig {
                 failing_seconds,
                 at_most_every_seconds,
             } => {
-                let way = Way::Exec {
+                let way = NoticeTransport::Exec {
                     command: command.clone(),
                     timeout: seconds(*timeout_seconds),
                 };

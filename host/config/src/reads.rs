@@ -7,7 +7,7 @@ use crate::secret::Backend;
 /// The secrets of a configuration that a command reads. Others may be out of its reach, as those that a service
 /// manager hands to the export alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
+pub enum SecretScope {
     /// All of them: for an export.
     All,
     /// Those of the sinks: for what lies in them.

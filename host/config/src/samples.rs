@@ -37,11 +37,11 @@ pub struct Sample {
     pub source: String,
     /// The conversation.
     pub input: PreviewInput,
-    /// What is expected; nothing if it is only to be shown.
+    /// The expected result; nothing if it is only to be shown.
     pub expect: Option<Expectation>,
 }
 
-/// What is expected of a sample.
+/// The expected result of a sample.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expectation {
@@ -83,7 +83,7 @@ pub(super) struct RawSample {
     source: Option<String>,
     /// The conversation, by the columns of a row of the metadata; only `start` is needed.
     conversation: Columns,
-    /// What is expected of it; without this it is shown.
+    /// The expected result; without this it is shown.
     #[serde(default)]
     expect: Option<Expectation>,
 }
@@ -129,7 +129,7 @@ struct Columns {
     /// Who called.
     #[schemars(example = &"tel:+4930123456")]
     ani: Option<String>,
-    /// What number was called.
+    /// The number that was called.
     #[schemars(example = &"tel:+4940123456")]
     dnis: Option<String>,
     /// Who took part.

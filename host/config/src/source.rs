@@ -22,7 +22,7 @@ use crate::{
 };
 use recording_host_engine::{
     privacy::{self, Privacy},
-    run::{Auth, Follow, Interval, SourceConfig},
+    run::{Follow, Interval, SourceAuth, SourceConfig},
 };
 use recording_host_model::{Find, OptionError, Purpose, SourceError, TimeRange, clock::Clock};
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent};
@@ -125,7 +125,7 @@ impl RawPrivacy {
         at: &str,
         secrets: &BTreeMap<String, Backend>,
     ) -> Result<Privacy, ConfigError> {
-        let fields = privacy::Fields {
+        let fields = privacy::PrivacyFields {
             pseudonymise: self.pseudonymise,
             drop: self.drop,
         };
@@ -328,11 +328,11 @@ fn taken_interval(at: &str, options: &mut Map<String, Value>) -> Result<Interval
 fn check_token_url(
     at: &str,
     origin: &ComponentOrigin,
-    auth: Option<&Auth>,
+    auth: Option<&SourceAuth>,
 ) -> Result<(), ConfigError> {
     let names_none = matches!(
         auth,
-        Some(Auth::Client {
+        Some(SourceAuth::Client {
             token_url: None,
             ..
         })

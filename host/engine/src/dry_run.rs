@@ -12,7 +12,7 @@ use crate::{
 };
 use recording_host_model::{
     ConversationRecord, Find, Purpose, Step, TimeRange,
-    layout::{About, Layout},
+    layout::{KeyFacts, Layout},
 };
 use recording_host_state::Ledger;
 
@@ -171,6 +171,6 @@ impl DryRun {
 
 /// The key of a recording of a conversation.
 fn key(layout: &Layout, id: &str, record: &ConversationRecord) -> String {
-    let stem = layout.stem(&About::of(record), id, RECORDING, 0);
+    let stem = layout.stem(&KeyFacts::of(record), id, RECORDING, 0);
     layout.whole(&stem, EXTENSION)
 }

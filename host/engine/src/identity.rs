@@ -202,7 +202,7 @@ pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privacy::Fields;
+    use crate::privacy::PrivacyFields;
 
     const SCHEMA: &str = r#"{ "properties": {
         "media": { "x-identity": "conversations" },
@@ -255,9 +255,9 @@ mod tests {
     #[test]
     fn rows_with_other_pseudonyms_or_other_fields_left_out_are_another_export() {
         let of = |fields: &[&str]| {
-            let fields = Fields {
+            let fields = PrivacyFields {
                 drop: fields.iter().map(|&field| field.to_owned()).collect(),
-                ..Fields::default()
+                ..PrivacyFields::default()
             };
             let privacy = Privacy::new(&fields, None).unwrap();
             source("calls", API, &json!({}), SCHEMA, &privacy)

@@ -24,6 +24,6 @@ mod source_session;
 pub mod transfer;
 pub mod verify;
 
-pub use repair::Repaired;
-pub use run::{Pipeline, RunReport, Summary};
+pub use repair::RepairReport;
+pub use run::{Pipeline, RunReport, RunSummary};
 pub use shard::{Shard, ShardError};

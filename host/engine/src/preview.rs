@@ -28,7 +28,7 @@ pub struct SinkRules {
     pub zip: ArchiveMode,
     /// How it wants recordings, if not as they are.
     pub transcode: Option<recording_host_transcode::TranscodeSettings>,
-    /// What it takes.
+    /// The content that it takes.
     pub route: Route,
     /// Where the media lie in it.
     pub layout: Layout,

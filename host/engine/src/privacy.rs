@@ -56,7 +56,7 @@ pub struct PrivacyError {
 
 /// The fields that are replaced or left out, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
+pub struct PrivacyFields {
     /// Fields whose values are replaced by pseudonyms.
     pub pseudonymise: Vec<String>,
     /// Fields that are left out.
@@ -75,7 +75,7 @@ impl Privacy {
     ///
     /// # Errors
     /// Names the key of the configuration, and what is accepted.
-    pub fn new(fields: &Fields, key: Option<SecretString>) -> Result<Self, PrivacyError> {
+    pub fn new(fields: &PrivacyFields, key: Option<SecretString>) -> Result<Self, PrivacyError> {
         let mut treatments = BTreeMap::new();
         for (at, names, treatment) in [
             (

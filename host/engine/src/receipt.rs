@@ -159,7 +159,7 @@ pub async fn commit_segment(
 ///
 /// # Errors
 /// The sink's error; the segment can be filed again.
-pub async fn file(
+pub async fn commit_segment_alone(
     context: &ReceiptContext,
     segment: &Arc<Segment>,
     binding: &SinkBinding,

@@ -18,7 +18,7 @@ use crate::{
 use recording_host_model::{
     ConversationRecord, Find, Outcome, Purpose, Step, TimeRange, Update, day,
 };
-use recording_host_state::{Counted, goes_on};
+use recording_host_state::{CountMismatch, goes_on};
 
 /// Days that are searched at once.
 const DAYS: usize = 4;
@@ -50,18 +50,18 @@ pub struct DayDifference {
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Reconciled {
+pub struct ReconcileReport {
     /// Conversations that the source has.
     pub source: u64,
     /// Conversations of these that are ongoing and not due yet.
     pub live: u64,
     /// Ranges in which the source counts more conversations than it hands over.
-    pub miscounted: Vec<Counted>,
+    pub miscounted: Vec<CountMismatch>,
     /// The days that differ.
     pub days: Vec<DayDifference>,
 }
 
-impl Reconciled {
+impl ReconcileReport {
     /// Returns true if the receipts have everything that the source has.
     #[must_use]
     pub fn complete(&self) -> bool {
@@ -91,7 +91,7 @@ pub(crate) async fn reconcile(
     claim: &ReceiptOwnership,
     horizon: u64,
     bindings: &[SinkBinding],
-) -> Result<Reconciled, RunError> {
+) -> Result<ReconcileReport, RunError> {
     let mut days = Vec::new();
     let mut from = range.from;
     while from < range.until {
@@ -110,7 +110,7 @@ pub(crate) async fn reconcile(
         .buffered(DAYS)
         .try_collect()
         .await?;
-    let mut reconciled = Reconciled::default();
+    let mut reconciled = ReconcileReport::default();
     for (found, differences) in compared {
         reconciled.source += found.count;
         reconciled.live += found.live;
@@ -189,7 +189,7 @@ struct FoundInRange {
     known: BTreeMap<String, SourceConversation>,
     count: u64,
     live: u64,
-    miscounted: Vec<Counted>,
+    miscounted: Vec<CountMismatch>,
 }
 
 /// Finds the conversations that the source has in a range. Ongoing ones are left out until `horizon` ms
@@ -245,7 +245,7 @@ async fn find(
             .filter(|start| (from..until).contains(start));
         let known = within.count() as u64;
         if counted.conversations > known {
-            found.miscounted.push(Counted {
+            found.miscounted.push(CountMismatch {
                 from,
                 until,
                 source: counted.conversations,

@@ -16,7 +16,9 @@ use serde::Serialize;
 use crate::{
     recover::ReceiptOwnership,
     transfer::SinkBinding,
-    verify::{Difference, Finding, ObjectKind, Report, SegmentId, VerifyOptions, try_verify},
+    verify::{
+        Difference, ObjectKind, SegmentId, VerifyFinding, VerifyOptions, VerifyReport, try_verify,
+    },
 };
 use recording_host_model::Events;
 use recording_host_sink::{SinkError, Store};
@@ -24,7 +26,7 @@ use recording_host_state::{Ledger, QueueError};
 
 /// The result of a repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Repaired {
+pub struct RepairReport {
     /// Differences that were found before.
     pub found: u64,
     /// Objects that were copied from another sink.
@@ -40,10 +42,10 @@ pub struct Repaired {
     #[serde(skip)]
     pub(crate) postponed: u64,
     /// The findings that remain after the repair, by sink.
-    pub left: BTreeMap<String, Vec<Finding>>,
+    pub left: BTreeMap<String, Vec<VerifyFinding>>,
 }
 
-impl Repaired {
+impl RepairReport {
     /// Returns true if another pass may put more right: something is left that is not just unknown, or was
     /// not looked at yet.
     pub(crate) fn is_worth_more(&self) -> bool {
@@ -51,7 +53,7 @@ impl Repaired {
         self.postponed > 0 || left.any(|finding| finding.difference != Difference::Unexpected)
     }
 
-    pub(crate) fn add(&mut self, other: &Repaired) {
+    pub(crate) fn add(&mut self, other: &RepairReport) {
         self.found += other.found;
         self.restored += other.restored;
         self.filed_again += other.filed_again;
@@ -87,7 +89,7 @@ pub(crate) struct Repair<'a> {
 pub(crate) async fn verified(
     binding: &SinkBinding,
     events: &Events,
-) -> Result<Option<Report>, SinkError> {
+) -> Result<Option<VerifyReport>, SinkError> {
     let Some(store) = binding.sink.store() else {
         return Ok(None);
     };
@@ -106,13 +108,13 @@ impl Repair<'_> {
     }
 
     /// Puts right what can be put right now, and notes what must be fetched.
-    pub(crate) async fn repair(&self, store: &dyn Store) -> Result<Repaired, RepairError> {
+    pub(crate) async fn repair(&self, store: &dyn Store) -> Result<RepairReport, RepairError> {
         let Some(report) = verified(self.binding(), self.events).await? else {
-            return Ok(Repaired::default());
+            return Ok(RepairReport::default());
         };
-        let mut done = Repaired {
+        let mut done = RepairReport {
             found: report.findings.len() as u64,
-            ..Repaired::default()
+            ..RepairReport::default()
         };
         let sorted = Sorted::new(report.findings);
         if sorted.gaps {
@@ -137,7 +139,7 @@ impl Repair<'_> {
         &self,
         store: &dyn Store,
         wrong: Wrong,
-        done: &mut Repaired,
+        done: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let name = &self.binding().name;
         let lacking: Vec<String> = wrong.conversations.into_iter().collect();
@@ -171,17 +173,17 @@ struct Wrong {
 #[derive(Default)]
 struct Sorted {
     /// Objects that are missing or wrong.
-    objects: Vec<Finding>,
+    objects: Vec<VerifyFinding>,
     /// Segments whose receipts, rows or parts of the catalog are wrong.
     segments: BTreeSet<SegmentId>,
     /// Rows that stand twice.
-    doubled: Vec<Finding>,
+    doubled: Vec<VerifyFinding>,
     /// True if days have no receipt at all.
     gaps: bool,
 }
 
 impl Sorted {
-    fn new(findings: Vec<Finding>) -> Self {
+    fn new(findings: Vec<VerifyFinding>) -> Self {
         let mut sorted = Sorted::default();
         for finding in findings {
             let media = matches!(finding.kind, ObjectKind::Recording | ObjectKind::Aside);

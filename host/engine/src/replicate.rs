@@ -21,9 +21,9 @@ use crate::{
     transfer::SinkBinding,
 };
 use recording_host_metadata::restore::{Restored, rows_of};
-use recording_host_model::{Object, hex, layout::About};
+use recording_host_model::{Object, hex, layout::KeyFacts};
 use recording_host_sink::{SinkError, Store, StoreExt};
-use recording_host_state::{Lacking, Ledger, QueueError};
+use recording_host_state::{Backfilled, Ledger, QueueError};
 
 /// How many conversations are asked about together.
 const PAGE: usize = 1000;
@@ -72,7 +72,7 @@ impl From<QueueError> for ReplicateError {
 /// The result of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Replicated {
-    pub(crate) found: Vec<Lacking>,
+    pub(crate) found: Vec<Backfilled>,
     /// Conversations that a sink does not take.
     pub(crate) refused: Vec<(String, String)>,
     /// Why not all of it is done; the job can be done again.
@@ -290,7 +290,7 @@ async fn restore(
         .collect())
 }
 
-type Done = (Option<Lacking>, Vec<(String, String)>);
+type Done = (Option<Backfilled>, Vec<(String, String)>);
 
 /// Brings a conversation to the sinks that lack it, as far as it can be copied.
 async fn one(
@@ -312,8 +312,8 @@ async fn brought(
     let donor = &bindings[donor_index];
     let Wanted { entry, sinks, .. } = wanted;
     let id = entry.conversation_id.clone();
-    let about = About::of(&restored.record);
-    let mut found = Lacking {
+    let about = KeyFacts::of(&restored.record);
+    let mut found = Backfilled {
         conversation: id.clone(),
         outcome: entry.outcome(),
         extent: entry.extent,

@@ -48,14 +48,17 @@ use tokio::{sync::watch, time::Instant};
 pub use aws::AwsAuth;
 pub use check::{CheckFinding, CheckState, check_sink};
 pub(crate) use error::RunError;
-pub use recording_host_http::{Ceilings, MonthlyRequests, OriginAllowList, Throttle, Timetable};
+pub use recording_host_http::{
+    MonthlyRequests, OriginAllowList, RequestLimits, Throttle, Timetable,
+};
 pub use setup::{Pipeline, VendorApi};
-pub use source::{Auth, Interval, SourceConfig};
-pub use summary::{Loss, RunReport, Summary};
+pub use source::{Interval, SourceAuth, SourceConfig};
+pub use summary::{Loss, RunReport, RunSummary};
 pub use tuning::{Concurrency, Follow};
 
 use crate::{
-    privacy::Intake, receipt, recover::ReceiptOwnership, repair::Repaired, transfer::SinkBinding,
+    privacy::Intake, receipt, recover::ReceiptOwnership, repair::RepairReport,
+    transfer::SinkBinding,
 };
 use adaptive_concurrency::AdaptiveConcurrency;
 use ending::Ending;
@@ -110,7 +113,7 @@ pub(crate) struct Engine {
     pub(crate) repair: bool,
     /// Which receipts are the export's.
     pub(crate) claim: Arc<ReceiptOwnership>,
-    /// What has become of each conversation.
+    /// The record of what has become of each conversation.
     pub(crate) ledger: Arc<dyn Ledger>,
     /// The splits that workers claim, which may lie elsewhere.
     pub(crate) work: Arc<dyn WorkQueue>,
@@ -133,7 +136,10 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Runs the export to its end, or until `stop` turns true; says what was put right.
-    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<Repaired, RunError> {
+    pub(crate) async fn run(
+        &self,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<RepairReport, RunError> {
         let (mut in_flight, repaired) = self.begin(&mut stop).await?;
         let mut tasks = Tasks::default();
         let mut results = Results::default();
@@ -229,7 +235,7 @@ impl Engine {
     async fn begin(
         &self,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(InFlight, Repaired), RunError> {
+    ) -> Result<(InFlight, RepairReport), RunError> {
         let sinks = SinkHealth::new(self.bindings.len(), self.following);
         let most = self.concurrency.transfers;
         let concurrency = AdaptiveConcurrency::new(most, self.backpressure(), Instant::now());

@@ -36,7 +36,9 @@ use recording_host_sink::{Decrypt, ObjectMeta, SinkError, Store};
 use encrypted::Digests;
 use expected::Expected;
 use expected_objects::{ExpectedObjects, ExpectedState};
-pub use finding::{CountedDay, Coverage, Difference, Finding, ObjectKind, Report, SegmentId};
+pub use finding::{
+    CountedDay, Coverage, Difference, ObjectKind, SegmentId, VerifyFinding, VerifyReport,
+};
 
 /// Objects that are read at once.
 const READS: usize = 8;
@@ -49,7 +51,7 @@ const ASIDE: &str = "aside/";
 ///
 /// # Errors
 /// The sink's error if it cannot be read.
-pub async fn verify(store: &dyn Store, full: bool) -> Result<Report, Error> {
+pub async fn verify(store: &dyn Store, full: bool) -> Result<VerifyReport, Error> {
     let options = VerifyOptions {
         full,
         ..VerifyOptions::default()
@@ -83,14 +85,14 @@ pub struct VerifyOptions {
 ///
 /// # Errors
 /// The sink's error if it cannot be read.
-pub async fn verify_with(store: &dyn Store, options: VerifyOptions) -> Result<Report, Error> {
+pub async fn verify_with(store: &dyn Store, options: VerifyOptions) -> Result<VerifyReport, Error> {
     Ok(try_verify(store, options).await?)
 }
 
 pub(crate) async fn try_verify(
     store: &dyn Store,
     options: VerifyOptions,
-) -> Result<Report, SinkError> {
+) -> Result<VerifyReport, SinkError> {
     let VerifyOptions {
         layout,
         any_layout,
@@ -103,7 +105,7 @@ pub(crate) async fn try_verify(
         store,
         full,
         decryptor,
-        report: Report::default(),
+        report: VerifyReport::default(),
         rows: listed(store, "metadata/").await?,
         catalog: listed(store, "catalog/").await?,
         replaced: HashSet::new(),
@@ -143,7 +145,7 @@ struct Check<'a> {
     store: &'a dyn Store,
     full: bool,
     decryptor: Option<Arc<dyn Decrypt>>,
-    report: Report,
+    report: VerifyReport,
     rows: HashMap<String, ObjectMeta>,
     catalog: HashMap<String, ObjectMeta>,
     /// The segments whose prefix others have taken, as their files are named.
@@ -183,7 +185,7 @@ impl Check<'_> {
     }
 
     fn find(&mut self, difference: Difference, expected: &Expected, detail: String) {
-        self.report.findings.push(Finding {
+        self.report.findings.push(VerifyFinding {
             difference,
             key: expected.key.clone(),
             kind: expected.kind,
@@ -204,7 +206,7 @@ impl Check<'_> {
         conversation: Option<String>,
         detail: String,
     ) {
-        self.report.findings.push(Finding {
+        self.report.findings.push(VerifyFinding {
             difference,
             key: receipt.to_owned(),
             kind: ObjectKind::Receipt,
@@ -332,7 +334,7 @@ impl Check<'_> {
             _ => ObjectKind::Recording,
         };
         let segment = SegmentId::of_file(&key);
-        self.report.findings.push(Finding {
+        self.report.findings.push(VerifyFinding {
             difference: Difference::Unexpected,
             key,
             kind,
@@ -344,7 +346,7 @@ impl Check<'_> {
         });
     }
 
-    async fn finish(mut self) -> Result<Report, SinkError> {
+    async fn finish(mut self) -> Result<VerifyReport, SinkError> {
         let rows = std::mem::take(&mut self.rows);
         let catalog = std::mem::take(&mut self.catalog);
         for (key, found) in rows.into_iter().chain(catalog) {
@@ -357,7 +359,7 @@ impl Check<'_> {
             // What was filed since has a receipt now, and is there all the same.
             if one(self.store, &key).await?.is_none() {
                 let detail = "stored but not filed yet, and now missing; once it is filed, `run --repair` restores it";
-                self.report.findings.push(Finding {
+                self.report.findings.push(VerifyFinding {
                     difference: Difference::Missing,
                     key,
                     kind: ObjectKind::Recording,
@@ -417,7 +419,7 @@ async fn listed(store: &dyn Store, prefix: &str) -> Result<HashMap<String, Objec
 }
 
 fn broken(key: &str) -> SinkError {
-    SinkError::new("verify", key, "reading it broke off; verify again").with_retryable(true)
+    SinkError::new("verify", key, "reading it was interrupted; verify again").with_retryable(true)
 }
 
 async fn whole(store: &dyn Store, key: &str) -> Result<Option<Bytes>, SinkError> {

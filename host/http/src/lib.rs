@@ -44,7 +44,7 @@ pub use authenticator::{
 pub use calls::Calls;
 pub use client::ClientError;
 pub use download::{Download, DownloadError, Downloads};
-pub use limit::{Ceilings, Limiter, Limiters, MonthlyRequests, Priority, RequestHalt};
+pub use limit::{Limiter, Limiters, MonthlyRequests, Priority, RequestHalt, RequestLimits};
 pub use month::{CountError, MonthlyCount};
 pub use patience::Patience;
 pub use public_dns::PublicDnsResolver;

@@ -56,20 +56,20 @@ impl Priority {
 
 /// The most requests that an operator allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ceilings {
+pub struct RequestLimits {
     /// In any minute.
     pub per_minute: Option<u32>,
     /// In a month of the calendar, in UTC.
     pub per_month: Option<u64>,
 }
 
-impl Ceilings {
+impl RequestLimits {
     /// The lower one of each.
     fn and(self, other: Self) -> Self {
         let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
         let minute = |of: Self| of.per_minute.map(u64::from);
         let per_minute = least(minute(self), minute(other));
-        Ceilings {
+        RequestLimits {
             per_minute: per_minute.and_then(|most| u32::try_from(most).ok()),
             per_month: least(self.per_month, other.per_month),
         }
@@ -112,7 +112,7 @@ pub struct MonthlyRequests {
 #[derive(Debug)]
 pub struct Limiter {
     policy: Option<RateLimit>,
-    ceilings: Mutex<Ceilings>,
+    ceilings: Mutex<RequestLimits>,
     /// Where a month's requests are counted, if they are.
     count: Option<MonthlyCount>,
     halted: Mutex<Option<RequestHalt>>,
@@ -159,7 +159,7 @@ impl Limiters {
         &self,
         credential: String,
         policy: Option<RateLimit>,
-        ceilings: Ceilings,
+        ceilings: RequestLimits,
         folder: &Path,
     ) -> Arc<Limiter> {
         let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +209,7 @@ impl Limiter {
     /// Waits until a request may be sent; if the month has no room for it, until the next one, unless that
     /// is given up ([`halted`](Self::halted)).
     pub async fn acquire(&self, clock: Clock, priority: Priority) {
-        if self.policy.is_none() && *self.ceilings() == Ceilings::default() {
+        if self.policy.is_none() && *self.ceilings() == RequestLimits::default() {
             return;
         }
         let ticket = self.line_up(priority, clock.elapsed());
@@ -408,7 +408,7 @@ impl Limiter {
         Some((used, u64::from(policy.requests_per_minute)))
     }
 
-    fn ceilings(&self) -> MutexGuard<'_, Ceilings> {
+    fn ceilings(&self) -> MutexGuard<'_, RequestLimits> {
         self.ceilings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! One request and its answer, as the network gives them: no retry, no judgement.
+//! One request and its answer, as the network gives them: no retry, no judgment.
 
 use std::fmt::Debug;
 

@@ -83,7 +83,7 @@ pub enum LayoutError {
 
 /// The facts about a conversation that a key may contain besides its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct KeyFacts {
     /// When it began, ms since the epoch.
     pub start: u64,
     /// The id of the first queue that it passed. Its name may become another one, which a key must not.
@@ -92,20 +92,20 @@ pub struct About {
     pub direction: Option<String>,
 }
 
-impl From<&KeyContext> for About {
+impl From<&KeyContext> for KeyFacts {
     fn from(known: &KeyContext) -> Self {
-        let about = known.record.as_ref().map(About::of).unwrap_or_default();
-        About {
+        let about = known.record.as_ref().map(KeyFacts::of).unwrap_or_default();
+        KeyFacts {
             start: known.start,
             ..about
         }
     }
 }
 
-impl About {
+impl KeyFacts {
     /// The known facts about a conversation.
     pub fn of(record: &ConversationRecord) -> Self {
-        About {
+        KeyFacts {
             start: record.start,
             queue: record.queues.first().map(|(id, _)| id.clone()),
             direction: record.direction.clone(),
@@ -176,7 +176,7 @@ impl Layout {
     /// The key of a file of a recording without its extension and the dot before it.
     #[must_use]
     #[doc(hidden)]
-    pub fn stem(&self, about: &About, conversation: &str, recording: &str, part: u32) -> String {
+    pub fn stem(&self, about: &KeyFacts, conversation: &str, recording: &str, part: u32) -> String {
         use std::fmt::Write;
         let began = i64::try_from(about.start)
             .ok()

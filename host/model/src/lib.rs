@@ -53,7 +53,9 @@ pub use split::{
     ConversationRef, Fetch, Find, Job, Next, Purpose, Send, Split, SplitInput, SplitState, Started,
     Step, TimeRange, Wait,
 };
-pub use update::{Counted, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict};
+pub use update::{
+    ConversationCount, Finding, Level, Named, Note, RecordingAttributes, Update, Verdict,
+};
 
 /// The suffix of the keys of encrypted objects.
 pub const ENCRYPTED_SUFFIX: &str = ".age";

@@ -13,7 +13,7 @@ pub enum Update {
     /// More about a recording.
     Recording(RecordingAttributes),
     /// How many conversations there are.
-    Count(Counted),
+    Count(ConversationCount),
     /// A finding of a check.
     Finding(Finding),
 }
@@ -40,7 +40,7 @@ pub struct RecordingAttributes {
 
 /// How many conversations began in a range.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Counted {
+pub struct ConversationCount {
     /// The range.
     pub range: TimeRange,
     /// How many there are by the vendor's own count.

@@ -1,4 +1,4 @@
-//! What all HTTP clients of the host share, those of sources and those of sinks.
+//! The parts that all HTTP clients of the host share, those of sources and those of sinks.
 //!
 //! The proxies that the environment names are told apart from the servers behind them, a client shows its
 //! certificate to servers that demand one, and a failed request is described by what stands in its way.

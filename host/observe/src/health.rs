@@ -31,7 +31,7 @@ impl Answers {
         }
     }
 
-    /// Whether it answers; none before that is known.
+    /// True if it answers; none before that is known.
     pub(crate) fn now(self) -> Option<bool> {
         match self.login {
             Some(false) => Some(false),

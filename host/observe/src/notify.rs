@@ -38,7 +38,7 @@ pub struct NoticeTarget {
     /// Its name in the configuration, by which failures are named.
     pub name: String,
     /// How it is told.
-    pub way: Way,
+    pub way: NoticeTransport,
     /// The occasions that it is told of.
     pub on: BTreeSet<Occasion>,
     /// How far behind a source may be.
@@ -51,7 +51,7 @@ pub struct NoticeTarget {
 
 /// How somebody is told.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum NoticeTransport {
     /// A POST to a URL.
     Webhook {
         /// The URL, which may be a secret.
@@ -308,7 +308,7 @@ impl Teller {
             let last = *ended.borrow();
             let states = self.sources.look();
             match &self.target.way {
-                Way::Ping { every, .. } => {
+                NoticeTransport::Ping { every, .. } => {
                     let due = pinged.is_none_or(|at| at.elapsed() >= *every) || last;
                     if due && judge::lives(&states, &self.sources.health.stuck()) {
                         pinged = Some(Instant::now());

@@ -213,9 +213,9 @@ impl Archive {
     }
 }
 
-/// The error of an object that broke off.
+/// The error of an object whose reading was interrupted.
 pub(crate) fn broken(key: &str) -> SinkError {
-    SinkError::new("archive", key, "reading it broke off; try again").with_retryable(true)
+    SinkError::new("archive", key, "reading it was interrupted; try again").with_retryable(true)
 }
 
 /// A body on a thread that may block.

@@ -22,7 +22,7 @@ pub struct MemoryLimits {
     left: usize,
 }
 
-/// What a store holds, with its limits.
+/// The contents of a store, with its limits.
 pub trait Limited {
     /// The limits.
     fn limits(&mut self) -> &mut dyn ResourceLimiter;

@@ -325,7 +325,7 @@ pub trait StoreExt: Store {
         while let Some(frame) = body.next().await.map_err(|_| SinkError {
             sink: self.name().to_owned(),
             key: key.to_owned(),
-            reason: "reading it broke off; read it again".into(),
+            reason: "reading it was interrupted; read it again".into(),
             retryable: true,
             different: None,
         })? {

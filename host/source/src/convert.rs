@@ -402,9 +402,9 @@ impl From<wit::RecordingAttributes> for model::RecordingAttributes {
     }
 }
 
-impl From<wit::Count> for model::Counted {
+impl From<wit::Count> for model::ConversationCount {
     fn from(it: wit::Count) -> Self {
-        model::Counted {
+        model::ConversationCount {
             range: it.range.into(),
             conversations: it.conversations,
             recorded: it.recorded,

@@ -17,7 +17,7 @@ use super::{
 };
 use discovered::{Added, FoundReport, add_conversation};
 use recording_host_model::{
-    ArtifactKey, Counted, Next, RecordingAttributes, ReportedOutcome, Step, Update,
+    ArtifactKey, ConversationCount, Next, RecordingAttributes, ReportedOutcome, Step, Update,
 };
 pub use reported::goes_on;
 use reported::{last_word, set_outcome};
@@ -44,7 +44,7 @@ impl Queue {
         horizon: u64,
     ) -> Result<Committed, QueueError> {
         let (id, holder) = (split.clone(), self.holder);
-        let committed = self.with(move |tx| {
+        let committed = self.transaction(move |tx| {
             if !claims::holds(tx, &split, holder)? {
                 return Ok(None);
             }
@@ -222,7 +222,11 @@ fn facts_of(step: &Step) -> impl Iterator<Item = &str> {
 
 /// Notes how many conversations the source counts in a range; what it counted before of the same range
 /// or of parts of it is forgotten.
-fn add_count(tx: &rusqlite::Transaction<'_>, counted: &Counted, now: u64) -> rusqlite::Result<()> {
+fn add_count(
+    tx: &rusqlite::Transaction<'_>,
+    counted: &ConversationCount,
+    now: u64,
+) -> rusqlite::Result<()> {
     let (from, until) = (counted.range.from as i64, counted.range.until as i64);
     tx.prepare_cached(
         "DELETE FROM source_count WHERE (start >= ?1 AND until <= ?2) OR start = ?1 OR until = ?2",
@@ -371,7 +375,7 @@ mod tests {
         };
         let record = async || {
             queue
-                .with(|tx| {
+                .transaction(|tx| {
                     tx.query_row("SELECT record FROM conversation", [], |row| {
                         row.get::<_, String>(0)
                     })

@@ -22,7 +22,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn can_compact(&self, before: String) -> Result<bool, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(concat!(
                 "SELECT EXISTS (SELECT 1 FROM conversation WHERE ",
                 stage!(Compactable),
@@ -46,7 +46,7 @@ impl Queue {
         most: usize,
         sinks: Vec<String>,
     ) -> Result<bool, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut sealed = false;
             let unfinished = unfinished(tx)?;
             let compactable: Vec<(String, i64, usize)> = tx
@@ -96,7 +96,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn replaced(&self) -> Result<Vec<SupersededSegment>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(
                 "SELECT replaced.segment, day, sink FROM replaced JOIN segment ON number = replaced.segment
                  WHERE NOT EXISTS (SELECT 1 FROM filing WHERE filing.segment = by AND filing.sink = replaced.sink)
@@ -119,7 +119,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn removed(&self, replaced: SupersededSegment) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("DELETE FROM meta WHERE name = ?1")?
                 .execute([rows_of(replaced.segment, &replaced.sink)])?;
             tx.prepare_cached("DELETE FROM replaced WHERE segment = ?1 AND sink = ?2")?

@@ -35,7 +35,7 @@ impl Queue {
         horizon: u64,
         confirm: u64,
     ) -> Result<Completion, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let ready: Vec<Ready> = tx
                 .prepare_cached(
                     concat!("SELECT id, ended, recorded, outcome, retryable, bundle, fetch IS NOT NULL, start, live, announced, due FROM conversation AS c
@@ -101,7 +101,7 @@ impl Queue {
             code: "no-outcome".into(),
             message: "the source did not say what became of it".into(),
         };
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let text = json(&outcome)?;
             let links = tx.execute(
                 "UPDATE artifact SET status = 'failed', code = 'no-link',

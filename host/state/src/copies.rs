@@ -9,7 +9,7 @@ use recording_host_model::{ArtifactKey, ArtifactResult, Object};
 
 /// An object that is a copy of another one of its recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copied {
+pub struct ObjectCopy {
     /// Where among those that were delivered the recording is.
     pub at: usize,
     /// The sink.
@@ -30,7 +30,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn copies(&self, batch: &[ArtifactResult]) -> Result<Vec<Copied>, QueueError> {
+    pub async fn copies(&self, batch: &[ArtifactResult]) -> Result<Vec<ObjectCopy>, QueueError> {
         let mut found = BTreeMap::<Place, (usize, BTreeMap<u32, Files>)>::new();
         for (at, delivered) in batch.iter().enumerate() {
             let Some(ArtifactKey::Recording(_)) = ArtifactKey::from_text(&delivered.artifact)
@@ -55,7 +55,7 @@ impl Queue {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut copies = Vec::new();
             for ((sink, conversation, recording), (at, mut parts)) in found {
                 let first: bool = tx
@@ -76,7 +76,7 @@ impl Queue {
                     add_file(&mut parts, &file, row.get(2)?, row.get(0)?);
                 }
                 let keys = copies_among(&parts).into_iter();
-                copies.extend(keys.map(|key| Copied {
+                copies.extend(keys.map(|key| ObjectCopy {
                     at,
                     sink: sink.clone(),
                     key,

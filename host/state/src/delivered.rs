@@ -13,7 +13,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn delivered(&self, batch: Vec<ArtifactResult>) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             for delivered in &batch {
                 note(tx, delivered)?;
             }
@@ -27,7 +27,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn undelivered(&self) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let mut undelivered = BTreeMap::<String, Vec<String>>::new();
             let mut query = tx.prepare(
                 "SELECT artifact.split, artifact.key FROM artifact JOIN split ON split.id = artifact.split
@@ -48,7 +48,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn pending(&self, split: String) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(
                 "SELECT key FROM artifact WHERE split = ?1 AND status = 'pending'
                  AND NOT EXISTS (SELECT 1 FROM backlog WHERE backlog.artifact = artifact.key AND backlog.code IS NULL)",
@@ -67,7 +67,7 @@ impl Queue {
         &self,
         sinks: Vec<String>,
     ) -> Result<BTreeMap<String, Vec<String>>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut backlog = BTreeMap::<String, Vec<String>>::new();
             for sink in &sinks {
                 let mut query = tx.prepare_cached(
@@ -92,7 +92,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn any_waits_for_sinks(&self) -> Result<bool, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM artifact JOIN backlog ON backlog.artifact = artifact.key
                  WHERE artifact.status = 'pending' AND backlog.code IS NULL)",

@@ -32,7 +32,7 @@ impl Queue {
         now: u64,
     ) -> Result<Option<(String, Vec<ConversationRef>)>, QueueError> {
         let export = export.to_owned();
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let candidates: Vec<(ConversationRef, Option<usize>)> = tx
                 .prepare_cached(concat!(
                     "SELECT id, start, recorded, together FROM conversation
@@ -96,7 +96,7 @@ impl Queue {
         splits: Vec<Split>,
         now: u64,
     ) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             count(tx, "groups", 1)?;
             for id in &conversations {
                 tx.prepare_cached("UPDATE conversation SET fetch = ?2, due = ?3 WHERE id = ?1")?
@@ -113,7 +113,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn next_wanted(&self, live: bool) -> Result<Option<u64>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(concat!(
                 "SELECT min(due) FROM conversation
                  WHERE ",
@@ -132,7 +132,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn live(&self) -> Result<Option<(u64, u64)>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(concat!(
                 "SELECT min(start), max(start) FROM conversation WHERE live = 1 AND ",
                 stage!(Found),
@@ -158,17 +158,17 @@ impl Queue {
     pub async fn abandon(
         &self,
         split: String,
-        failure: Abandoned,
+        failure: FetchFailure,
         now: u64,
     ) -> Result<usize, QueueError> {
-        let Abandoned {
+        let FetchFailure {
             code,
             message,
             retryable,
             divisible,
         } = failure;
         let outcome = Outcome::Failed { code, message };
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.execute("UPDATE split SET status = 'done' WHERE id = ?1", [&split])?;
             claims::end_any(tx, &split)?;
             let left: Vec<String> = tx
@@ -230,7 +230,7 @@ impl Queue {
         now: u64,
     ) -> Result<usize, QueueError> {
         let before = now.saturating_sub(RETRY_AFTER) as i64;
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let lost: Vec<(FiledCounts, String)> = tx
                 .prepare(&format!(
                     concat!(
@@ -258,7 +258,7 @@ impl Queue {
 
 /// Why a split of a fetch is let go.
 #[derive(Clone, Debug)]
-pub struct Abandoned {
+pub struct FetchFailure {
     /// A short stable code.
     pub code: String,
     /// A description of the failure.

@@ -17,7 +17,7 @@ impl Queue {
         segment: i64,
         sink: String,
     ) -> Result<Option<Vec<u8>>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let fixed: Option<Vec<u8>> = tx
                 .prepare_cached("SELECT receipt FROM filing WHERE segment = ?1 AND sink = ?2")?
                 .query_row(params![segment, sink], |row| row.get(0))
@@ -39,7 +39,7 @@ impl Queue {
         sink: String,
         bytes: Vec<u8>,
     ) -> Result<Vec<u8>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let packed = zstd::bulk::compress(&bytes, LEVEL).map_err(unusable)?;
             let fixed = tx
                 .prepare_cached(
@@ -64,7 +64,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn expect_filing(&self, segment: i64, sink: String) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR IGNORE INTO filing (segment, sink) VALUES (?1, ?2)")?
                 .execute(params![segment, sink])
                 .map(drop)
@@ -77,7 +77,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn release_receipt(&self, segment: i64, sink: String) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("UPDATE filing SET receipt = NULL WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![segment, sink])
                 .map(drop)
@@ -96,7 +96,7 @@ impl Queue {
         sink: String,
         sha256: String,
     ) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
                 .execute([rows_of(segment, &sink), sha256])
                 .map(drop)
@@ -109,7 +109,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn rows(&self, segment: i64, sink: String) -> Result<Option<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
                 .query_row([rows_of(segment, &sink)], |row| row.get(0))
                 .optional()
@@ -119,7 +119,7 @@ impl Queue {
 
     /// The version of the text about the archive that a sink was given; 0 for none.
     pub async fn readme(&self, sink: String) -> Result<i64, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let version: Option<String> = tx
                 .prepare_cached("SELECT value FROM meta WHERE name = 'readme:' || ?1")?
                 .query_row([sink], |row| row.get(0))
@@ -133,7 +133,7 @@ impl Queue {
 
     /// Notes the version of the text about the archive that a sink was given.
     pub async fn set_readme(&self, sink: String, version: i64) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('readme:' || ?1, ?2)")?
                 .execute(params![sink, version.to_string()])
                 .map(drop)

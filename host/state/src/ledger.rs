@@ -26,9 +26,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Abandoned, Acknowledged, Completion, Copied, Counted, KnownSink, Lacking, Queue, QueueError,
-    QueueStock, ReceiptSummary, Searched, SearchedRange, Status, SupersededSegment, Unproven,
-    VoidSegment,
+    Acknowledged, Backfilled, Completion, CountMismatch, FetchFailure, KnownSink, ObjectCopy,
+    Queue, QueueError, QueueStock, ReceiptSummary, Searched, SearchedRange, Status,
+    SupersededSegment, Unproven, VoidSegment,
 };
 use recording_host_model::{
     ArtifactKey, ArtifactResult, ConversationRef, KeyContext, Progress, Segment, Split, TimeRange,
@@ -91,7 +91,7 @@ part! {
         /// How many conversations the source counted on each day, and when (ms).
         source_counts() -> Vec<(String, u64, u64)>;
         /// The ranges in which the source counted more conversations than are known.
-        miscounted() -> Vec<Counted>;
+        miscounted() -> Vec<CountMismatch>;
         /// When the first and the last of the conversations began that continue (ms).
         live() -> Option<(u64, u64)>;
         /// The known facts about conversations; those that are not known are left out.
@@ -114,7 +114,7 @@ part! {
         next_wanted(live: bool) -> Option<u64>;
         /// Lets go of a split of a fetch, whoever holds it; returns how many of its conversations are
         /// fetched again.
-        abandon(split: String, failure: Abandoned, now: u64) -> usize;
+        abandon(split: String, failure: FetchFailure, now: u64) -> usize;
         /// Artifacts that a split handed over and that are not delivered.
         pending(split: String) -> Vec<String>;
         /// Artifacts of splits that are done, but not delivered, by split.
@@ -122,7 +122,7 @@ part! {
         /// Notes what became of artifacts.
         delivered(batch: Vec<ArtifactResult>) -> ();
         /// Which objects among those delivered are copies of others.
-        copies(batch: &[ArtifactResult]) -> Vec<Copied>;
+        copies(batch: &[ArtifactResult]) -> Vec<ObjectCopy>;
         /// The artifacts that sinks are owed, by the split that obtains them anew.
         backlog(sinks: Vec<String>) -> BTreeMap<String, Vec<String>>;
         /// Returns true if an artifact waits for sinks that are away and that alone want it.
@@ -214,7 +214,7 @@ part! {
         /// Which sinks lack each of these conversations.
         lackers(conversations: Vec<String>) -> BTreeMap<String, BTreeSet<String>>;
         /// Notes what sinks were given that lacked it; returns how many conversations are to be fetched.
-        filled(lacking: Vec<Lacking>, refused: Vec<(String, String)>, now: u64) -> usize;
+        filled(lacking: Vec<Backfilled>, refused: Vec<(String, String)>, now: u64) -> usize;
     }
 }
 

@@ -47,12 +47,12 @@ use std::{
 pub use commit::{Committed, goes_on};
 pub use compact::SupersededSegment;
 pub use complete::Completion;
-pub use copies::Copied;
+pub use copies::ObjectCopy;
 use counters::{count, counted, set};
 use delivered::object_row;
 pub use error::QueueError;
 use error::damaged;
-pub use fetch::Abandoned;
+pub use fetch::FetchFailure;
 pub use ledger::Ledger;
 pub use life_cycle::{Stage, Transition};
 pub use memory::MemoryWorkQueue;
@@ -61,8 +61,8 @@ pub use recover::ReceiptSummary;
 pub use repair::{Unproven, VoidSegment, hashed};
 use rusqlite::{Connection, OptionalExtension};
 pub use seal::Acknowledged;
-pub use search::{Counted, Searched, SearchedRange};
-pub use sinks::{KnownSink, Lacking};
+pub use search::{CountMismatch, Searched, SearchedRange};
+pub use sinks::{Backfilled, KnownSink};
 use split::insert_splits;
 pub use status::Status;
 pub use stock::QueueStock;
@@ -108,7 +108,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn meta(&self, name: &'static str) -> Result<Option<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
                 .query_row([name], |row| row.get(0))
                 .optional()
@@ -121,7 +121,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn set_meta(&self, name: &'static str, value: String) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
                 .execute([name, &value])
                 .map(drop)
@@ -134,10 +134,10 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn set_ready(&self) -> Result<(), QueueError> {
-        self.with(|tx| set(tx, "ready", 1)).await
+        self.transaction(|tx| set(tx, "ready", 1)).await
     }
 
-    async fn with<T: Send + 'static>(
+    async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
@@ -167,7 +167,7 @@ impl Queue {
         &self,
         ids: Vec<String>,
     ) -> Result<BTreeMap<String, KeyContext>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut all = BTreeMap::new();
             for id in ids {
                 if let Some(known) = reader::known(tx, &id)? {
@@ -186,7 +186,7 @@ impl Queue {
     pub async fn known_one(&self, id: String) -> Result<Option<KeyContext>, QueueError> {
         match &self.reader {
             Some(reader) => reader.known(id).await,
-            None => self.with(move |tx| reader::known(tx, &id)).await,
+            None => self.transaction(move |tx| reader::known(tx, &id)).await,
         }
     }
 
@@ -196,7 +196,7 @@ impl Queue {
     /// [`QueueError`].
     pub async fn in_bundle(&self, key: &ArtifactKey) -> Result<Vec<String>, QueueError> {
         let bundle = key.to_text();
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT id FROM conversation WHERE bundle = ?1 ORDER BY id")?
                 .query_map([bundle], |row| row.get(0))?
                 .collect()

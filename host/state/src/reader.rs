@@ -127,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (queue, _) = Queue::open(folder.path(), "export-0").unwrap();
         let add = |id: String| {
-            queue.with(move |tx| {
+            queue.transaction(move |tx| {
                 tx.execute(
                     "INSERT INTO conversation (id, day, start, recorded, status, due, attempt)
                      VALUES (?1, '2026-01-05', 7, 1, 'found', 0, 1)",

@@ -45,7 +45,7 @@ impl Queue {
         replaced: Vec<(i64, String, i64)>,
         now: u64,
     ) -> Result<u64, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             for (number, day) in &segments {
                 tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
                     .execute(params![number, day])?;

@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     Queue, QueueError,
     life_cycle::stage,
-    sinks::{Lacking, fill, keep_none, lack},
+    sinks::{Backfilled, fill, keep_none, lack},
 };
 
 /// A segment whose files in a sink are wrong.
@@ -25,7 +25,7 @@ pub struct VoidSegment {
     /// All conversations that it is about.
     pub conversations: Vec<String>,
     /// Those of them of which all is known and there.
-    pub sound: Vec<Lacking>,
+    pub sound: Vec<Backfilled>,
 }
 
 /// Conversations of which a sink proves nothing.
@@ -58,7 +58,7 @@ impl Queue {
         segment: VoidSegment,
         now: u64,
     ) -> Result<Option<u64>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let VoidSegment {
                 sink,
                 day,
@@ -105,7 +105,7 @@ impl Queue {
         sink: String,
         proven: HashSet<u64>,
     ) -> Result<Unproven, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut statement = tx.prepare_cached(
                 concat!("SELECT id, ", stage!(InEverySink), " FROM conversation AS c
                  WHERE NOT EXISTS (SELECT 1 FROM wanting AS w WHERE w.conversation = c.id AND w.sink = ?1)
@@ -131,7 +131,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn last_filed(&self, id: String) -> Result<Option<(u32, u64)>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(concat!(
                 "SELECT attempt, objects FROM conversation WHERE id = ?1 AND ",
                 stage!(InEverySink)
@@ -147,7 +147,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn filed_in(&self, segment: i64) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(concat!(
                 "SELECT id FROM conversation WHERE segment = ?1 AND ",
                 stage!(InEverySink),

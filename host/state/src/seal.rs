@@ -32,7 +32,7 @@ impl Queue {
         most: usize,
         sinks: Vec<String>,
     ) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             seal_apart(tx, least.max(1), most)?;
             loop {
                 let days: Vec<String> = tx
@@ -72,7 +72,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn unfiled(&self) -> Result<BTreeMap<i64, Vec<String>>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let mut unfiled = BTreeMap::<i64, Vec<String>>::new();
             let mut query = tx.prepare_cached(
                 "SELECT segment, sink, EXISTS (SELECT 1 FROM backlog WHERE backlog.sink = filing.sink AND code IS NULL
@@ -97,7 +97,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn sealed(&self) -> Result<u64, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(concat!(
                 "SELECT count(*) FROM conversation WHERE ",
                 stage!(Sealed)
@@ -112,7 +112,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn last_segment(&self) -> Result<i64, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached("SELECT ifnull(max(number), 0) FROM segment")?
                 .query_row([], |row| row.get(0))
         })
@@ -125,7 +125,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn known_losses(&self, number: i64) -> Result<BTreeSet<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT id FROM conversation WHERE segment = ?1 AND reported = 1")?
                 .query_map([number], |row| row.get(0))?
                 .collect()
@@ -138,7 +138,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn filings_left(&self, number: i64) -> Result<usize, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT count(*) FROM filing WHERE segment = ?1")?
                 .query_row([number], |row| Ok(row.get::<_, i64>(0)? as usize))
         })
@@ -150,7 +150,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn segment(&self, number: i64) -> Result<Segment, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let day = tx
                 .prepare_cached("SELECT day FROM segment WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?;
@@ -213,7 +213,7 @@ impl Queue {
             let word = format!("outcome:{}", completed.outcome.word());
             *outcomes.entry(word).or_default() += 1;
         }
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("DELETE FROM filing WHERE segment = ?1 AND sink = ?2")?
                 .execute(params![number, sink])?;
             tx.prepare_cached(concat!(

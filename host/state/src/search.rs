@@ -61,7 +61,7 @@ pub struct SearchedRange {
 
 /// How many conversations a source counted in a range, and how many of these are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Counted {
+pub struct CountMismatch {
     /// The first instant of the range (ms).
     pub from: u64,
     /// The first instant after it (ms).
@@ -80,7 +80,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn searched(&self) -> Result<Searched, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let mut ranges = Vec::new();
             let mut ends = BTreeMap::new();
             let mut query = tx.prepare_cached(
@@ -107,7 +107,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn search_again(&self) -> Result<(), QueueError> {
-        self.with(|tx| set(tx, "search-again", 1)).await
+        self.transaction(|tx| set(tx, "search-again", 1)).await
     }
 
     /// Begins a search of a range; returns the ids of the splits that are new.
@@ -120,7 +120,7 @@ impl Queue {
         range: TimeRange,
         now: u64,
     ) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             set(tx, "search-again", 0)?;
             count(tx, "finds", 1)?;
             tx.prepare_cached(
@@ -142,7 +142,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn searched_all(&self, now: u64) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("UPDATE search SET done = ?1 WHERE done IS NULL")?
                 .execute([now as i64])?;
             let until: Option<i64> = tx
@@ -175,7 +175,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn unsearch(&self, from: u64, now: u64) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.execute(
                 "UPDATE split SET due = ?1 WHERE status = 'open' AND due > ?1",
                 [now as i64],
@@ -205,7 +205,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn take_over(&self, range: (u64, Option<u64>)) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let known: i64 = tx.query_row("SELECT count(*) FROM search", [], |row| row.get(0))?;
             let (finds, watermark) = (counted(tx, "finds")?, counted(tx, "watermark")?);
             if known > 0 || finds == 0 {
@@ -253,7 +253,7 @@ impl Queue {
         from: u64,
         until: u64,
     ) -> Result<Vec<SearchedRange>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(
                 "SELECT start, until, begun FROM search
                  WHERE done IS NOT NULL AND start < ?2 AND until > ?1 ORDER BY start, until",
@@ -276,7 +276,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn source_counts(&self) -> Result<Vec<(String, u64, u64)>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(
                 "SELECT min(start), sum(conversations), max(at) FROM source_count GROUP BY start / ?1
                  HAVING min(start) % ?1 = 0 AND max(until) % ?1 = 0 AND sum(until - start) = ?1",
@@ -294,12 +294,12 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn miscounted(&self) -> Result<Vec<Counted>, QueueError> {
-        self.with(|tx| {
-            let mut ranges: Vec<Counted> = tx
+    pub async fn miscounted(&self) -> Result<Vec<CountMismatch>, QueueError> {
+        self.transaction(|tx| {
+            let mut ranges: Vec<CountMismatch> = tx
                 .prepare_cached("SELECT start, until, conversations, at FROM source_count ORDER BY start, until")?
                 .query_map([], |row| {
-                    Ok(Counted {
+                    Ok(CountMismatch {
                         from: row.get::<_, i64>(0)? as u64,
                         until: row.get::<_, i64>(1)? as u64,
                         source: row.get::<_, i64>(2)? as u64,

@@ -27,7 +27,7 @@ pub struct KnownSink {
 
 /// A conversation that some sinks lack, as another one has it.
 #[derive(Clone, Debug)]
-pub struct Lacking {
+pub struct Backfilled {
     /// The conversation.
     pub conversation: String,
     /// The facts in its rows; none if no sink could be asked.
@@ -49,7 +49,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn sinks(&self) -> Result<Vec<KnownSink>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare_cached(
                 "SELECT name, identity, takes, marker, lapsed FROM sink ORDER BY name",
             )?
@@ -72,7 +72,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn set_sink(&self, sink: KnownSink) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("INSERT OR REPLACE INTO sink (name, identity, takes, marker, lapsed) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![sink.name, sink.identity, sink.takes, sink.marker, sink.lapsed])
@@ -86,7 +86,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn lapse(&self, present: Vec<String>) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let joined = joined(tx)?;
             let known: Vec<String> = tx
                 .prepare_cached("SELECT name FROM sink")?
@@ -109,7 +109,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn has_filed(&self) -> Result<bool, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.query_row(
                 concat!(
                     "SELECT EXISTS (SELECT 1 FROM conversation WHERE ",
@@ -128,7 +128,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn has_stored(&self) -> Result<bool, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.query_row(
                 "SELECT EXISTS (SELECT 1 FROM artifact WHERE status = 'stored')",
                 [],
@@ -143,7 +143,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn has_delivered(&self) -> Result<bool, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.query_row(
                 concat!(
                     "SELECT EXISTS (SELECT 1 FROM conversation WHERE (",
@@ -166,7 +166,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn lacks_all(&self, sink: String) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached(
                 concat!("INSERT OR IGNORE INTO backlog (sink, artifact, split, conversation)
                  SELECT ?1, key, split, conversation FROM artifact AS a WHERE status = 'stored' AND
@@ -199,7 +199,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn lacks(&self, sink: String, conversations: Vec<String>) -> Result<u64, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             keep_none(tx)?;
             let mut lacking = 0;
             for id in &conversations {
@@ -220,7 +220,7 @@ impl Queue {
         sink: String,
         segments: Vec<(i64, String)>,
     ) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let joined = joined(tx)?;
             for (number, day) in &segments {
                 tx.prepare_cached("INSERT OR IGNORE INTO segment VALUES (?1, ?2)")?
@@ -242,7 +242,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn has_object(&self, sink: String, key: String) -> Result<bool, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare_cached("SELECT EXISTS (SELECT 1 FROM object WHERE sink = ?1 AND key = ?2)")?
                 .query_row([&sink, &key], |row| row.get(0))
         })
@@ -260,7 +260,7 @@ impl Queue {
         conversations: Vec<(String, u32)>,
         further: bool,
     ) -> Result<(), QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut later =
                 tx.prepare_cached("SELECT attempt > ?2 FROM conversation WHERE id = ?1")?;
             let mut has =
@@ -288,7 +288,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn lacking(&self) -> Result<BTreeMap<String, u64>, QueueError> {
-        self.with(lacking).await
+        self.transaction(lacking).await
     }
 
     /// Which sinks lack each of these conversations, those left out that none lacks.
@@ -299,7 +299,7 @@ impl Queue {
         &self,
         conversations: Vec<String>,
     ) -> Result<BTreeMap<String, BTreeSet<String>>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let mut lackers = BTreeMap::new();
             for id in conversations {
                 let filed: Option<bool> = tx
@@ -328,11 +328,11 @@ impl Queue {
     /// [`QueueError`].
     pub async fn filled(
         &self,
-        lacking: Vec<Lacking>,
+        lacking: Vec<Backfilled>,
         refused: Vec<(String, String)>,
         now: u64,
     ) -> Result<usize, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             for (conversation, sink) in &refused {
                 tx.prepare_cached("DELETE FROM wanting WHERE conversation = ?1 AND sink = ?2")?
                     .execute([conversation, sink])?;
@@ -359,7 +359,7 @@ pub(super) fn lacking(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String,
 }
 
 /// Brings a filed conversation to the sinks that lack it; says whether it is to be fetched.
-pub(super) fn fill(tx: &Transaction<'_>, one: &Lacking, now: u64) -> rusqlite::Result<bool> {
+pub(super) fn fill(tx: &Transaction<'_>, one: &Backfilled, now: u64) -> rusqlite::Result<bool> {
     let id = &one.conversation;
     let (Some(record), sinks) = (&one.record, wanting(tx, id)?) else {
         return Ok(false);

@@ -9,11 +9,12 @@ use recording_host_model::{Split, SplitState, Step};
 #[async_trait]
 impl WorkQueue for Queue {
     async fn add(&self, splits: Vec<Split>, now: u64) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| insert_splits(tx, &splits, now)).await
+        self.transaction(move |tx| insert_splits(tx, &splits, now))
+            .await
     }
 
     async fn open_splits(&self) -> Result<Vec<(String, u64)>, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.prepare("SELECT id, due FROM split WHERE status = 'open' ORDER BY due, id")?
                 .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
                 .collect()
@@ -22,12 +23,12 @@ impl WorkQueue for Queue {
     }
 
     async fn split(&self, id: String) -> Result<Option<Split>, QueueError> {
-        self.with(move |tx| read(tx, &id)).await
+        self.transaction(move |tx| read(tx, &id)).await
     }
 
     async fn claim(&self, id: String, lease: Lease) -> Result<Option<Split>, QueueError> {
         let holder = self.holder;
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let split = read(tx, &id)?;
             match split.is_some() && claims::claim(tx, &id, holder, lease)? {
                 true => Ok(split),
@@ -39,7 +40,7 @@ impl WorkQueue for Queue {
 
     async fn claim_next(&self, lease: Lease) -> Result<Option<Split>, QueueError> {
         let holder = self.holder;
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let Some(id) = claims::next(tx, lease.now)? else {
                 return Ok(None);
             };
@@ -51,13 +52,13 @@ impl WorkQueue for Queue {
 
     async fn renew(&self, id: String, lease: Lease) -> Result<bool, QueueError> {
         let holder = self.holder;
-        self.with(move |tx| claims::renew(tx, &id, holder, lease.until))
+        self.transaction(move |tx| claims::renew(tx, &id, holder, lease.until))
             .await
     }
 
     async fn release(&self, id: String, due: u64) -> Result<bool, QueueError> {
         let holder = self.holder;
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             if !claims::end(tx, &id, holder)? {
                 return Ok(false);
             }

@@ -54,7 +54,7 @@ impl Queue {
         most: usize,
         new: bool,
     ) -> Result<Vec<(String, String, String)>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             let rows: Vec<(String, String)> = tx
                 .prepare(concat!(
                     "SELECT id, outcome FROM conversation WHERE lost = 1 AND ",
@@ -83,7 +83,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn losses_to_name(&self) -> Result<u64, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let new: i64 = tx.query_row(
                 concat!(
                     "SELECT count(*) FROM conversation WHERE lost = 1 AND reported = 0 AND ",
@@ -102,7 +102,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn report_losses(&self) -> Result<(), QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             tx.execute(
                 concat!(
                     "UPDATE conversation SET reported = 1
@@ -121,7 +121,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn not_filed(&self, sink: String) -> Result<Vec<String>, QueueError> {
-        self.with(move |tx| {
+        self.transaction(move |tx| {
             tx.prepare("SELECT DISTINCT key FROM object WHERE sink = ?1")?
                 .query_map([sink], |row| row.get(0))?
                 .collect()
@@ -134,7 +134,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn progress(&self) -> Result<Progress, QueueError> {
-        self.with(progress).await
+        self.transaction(progress).await
     }
 
     /// Notes until when requests pause (ms since the epoch); 0 if they do not.
@@ -150,7 +150,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn status(&self) -> Result<Status, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let number = |sql: &str| -> rusqlite::Result<Option<u64>> {
                 tx.query_row(sql, [], |row| {
                     Ok(row.get::<_, Option<i64>>(0)?.map(|value| value as u64))

@@ -30,7 +30,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn stock(&self) -> Result<QueueStock, QueueError> {
-        self.with(|tx| {
+        self.transaction(|tx| {
             let length = |file: String| fs::metadata(file).map_or(0, |file| file.len());
             let path = tx.path().unwrap_or_default();
             // The file of changes that are not yet in the main one lies beside it.

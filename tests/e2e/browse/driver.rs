@@ -9,7 +9,7 @@ use std::{
 use reqwest::Client;
 use serde_json::{Value, json};
 
-/// What a driver writes.
+/// The output of a driver.
 type Lines = Box<dyn Iterator<Item = String> + Send>;
 
 /// A driver, what it writes from now on, and the port that it has chosen. It ends if another program has
@@ -135,7 +135,7 @@ impl Browser {
         panic!("the keyboard does not get there: {expression}");
     }
 
-    /// What the window shows, as WebP.
+    /// The contents of the window, as WebP.
     pub(super) async fn picture(&self) -> Vec<u8> {
         let params = json!({ "format": "webp", "quality": 88 });
         let command = json!({ "cmd": "Page.captureScreenshot", "params": params });

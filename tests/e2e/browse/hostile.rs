@@ -143,7 +143,7 @@ async fn hostile_content_shows_as_text_and_costs_no_memory() {
             "audio" | "video" => assert_eq!(media.headers()["content-type"], kind.as_str()),
             _ => assert_eq!(media.status(), StatusCode::NOT_FOUND, "{kind}"),
         }
-        // There is a waveform of it, or there is none: in both cases soon, and small.
+        // There is a waveform of it, or there is none: in both cases eventually, and small.
         let peaks = client.get(format!("{}/peaks/{id}/0", served.url));
         let peaks = peaks.send().await.unwrap();
         assert!(peaks.status().is_success(), "{kind}: {}", peaks.status());

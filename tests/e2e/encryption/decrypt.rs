@@ -53,7 +53,7 @@ async fn each_file_that_cannot_be_decrypted_is_named_and_the_others_are_there() 
     ] {
         assert!(said.contains(problem), "{problem}: {said}");
     }
-    // Nothing is left of what broke off.
+    // Nothing is left of what was interrupted.
     let found = files(&plain);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["a/right.wav"]);
     assert_eq!(found["a/right.wav"], long);

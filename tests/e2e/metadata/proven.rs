@@ -118,7 +118,7 @@ async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
     std::fs::write(root.path().join(receipt), forged).unwrap();
     let report = verify(sink.store().unwrap(), false).await.unwrap();
-    let contradicted = |finding: &&recording_host_engine::verify::Finding| {
+    let contradicted = |finding: &&recording_host_engine::verify::VerifyFinding| {
         finding.difference == Difference::Receipt && finding.key == *receipt
     };
     assert_eq!(

@@ -77,15 +77,12 @@ async fn duckdb_pyarrow_and_polars_read_what_json_lines_say() {
         let found = read_by("archive.py", "READERS", &harness.output().join(name)).await;
         for reader in ["duckdb", "pyarrow", "polars"] {
             assert_eq!(found[reader]["metadata"], expected, "{name}: {reader}");
-            let catalogue = &found[reader]["catalog"];
-            assert_eq!(catalogue["conversations"], 400, "{name}: {reader}");
-            assert_eq!(catalogue["objects"], objects.len(), "{name}: {reader}");
+            let catalog = &found[reader]["catalog"];
+            assert_eq!(catalog["conversations"], 400, "{name}: {reader}");
+            assert_eq!(catalog["objects"], objects.len(), "{name}: {reader}");
+            assert_eq!(catalog["bytes"], expected["size_bytes"], "{name}: {reader}");
             assert_eq!(
-                catalogue["bytes"], expected["size_bytes"],
-                "{name}: {reader}"
-            );
-            assert_eq!(
-                catalogue["object_bytes"], expected["size_bytes"],
+                catalog["object_bytes"], expected["size_bytes"],
                 "{name}: {reader}"
             );
         }

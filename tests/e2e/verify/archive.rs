@@ -11,7 +11,7 @@ use bytes::Bytes;
 use recording_host_engine::{
     receipt::{self, ReceiptContext, ReceiptEntry, ReceiptHeader, ReceiptReader, ReceiptWriter},
     transfer::SinkBinding,
-    verify::{Finding, VerifyOptions, verify_with},
+    verify::{VerifyFinding, VerifyOptions, verify_with},
 };
 use recording_host_metadata::{self, RowFormat};
 use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
@@ -270,7 +270,7 @@ impl Archive {
         self.write(key, format!("{head}\n{lines}"));
     }
 
-    pub(crate) async fn findings(&self, full: bool) -> Vec<Finding> {
+    pub(crate) async fn findings(&self, full: bool) -> Vec<VerifyFinding> {
         let options = VerifyOptions {
             full,
             decryptor: self.identities.decryptor(),

@@ -5,7 +5,7 @@
 
 use std::{fs, io::Write};
 
-use recording_host_config::{Config, Reads, example};
+use recording_host_config::{Config, SecretScope, example};
 use tempfile::NamedTempFile;
 
 use crate::{
@@ -141,7 +141,7 @@ fn feed(input: &[u8]) {
     let ending = if language % 2 == 0 { ".yaml" } else { ".toml" };
     let mut file = NamedTempFile::with_suffix(ending).unwrap();
     file.write_all(text).unwrap();
-    if let Err(error) = Config::load_for(file.path(), Reads::Nothing) {
+    if let Err(error) = Config::load_for(file.path(), SecretScope::Nothing) {
         placed(&error.to_string(), &file.path().display().to_string(), text);
     }
     fs::remove_file(file.path()).unwrap();

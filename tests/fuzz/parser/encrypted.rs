@@ -47,7 +47,7 @@ static IDENTITIES: LazyLock<Identities> = LazyLock::new(|| {
         .unwrap();
     Identities::load(file.path()).unwrap()
 });
-/// What the seeds decrypt to.
+/// The plaintext of the seeds.
 static PLAIN: LazyLock<[Vec<u8>; 3]> =
     LazyLock::new(|| SEALED.map(|(sealed, _)| opened(sealed).expect("a seed is sound")));
 

@@ -10,7 +10,7 @@ use crate::{
     parser::{Parser, unmended},
 };
 
-/// What is read of a file before it is stored.
+/// The facts that are read of a file before it is stored.
 pub(crate) const MEDIA: Parser = Parser {
     name: "media",
     seeds,

@@ -271,7 +271,7 @@ fn judge(request: &[u8], answer: &[u8]) {
     if has(head, b"transfer-encoding: chunked") && !request.starts_with(b"HEAD ") {
         assert!(
             body.ends_with(b"0\r\n\r\n"),
-            "the answer broke off: {}",
+            "the answer was cut short: {}",
             String::from_utf8_lossy(request)
         );
     }

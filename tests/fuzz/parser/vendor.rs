@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     mutate::{self, Rng},
-    spoil::{Dice, spoil},
+    spoil::{SpoilRng, spoil},
 };
 
 const DAY: u64 = 86_400_000;
@@ -179,7 +179,7 @@ pub(super) fn mutate(rng: &mut Rng, input: &mut Vec<u8>) {
             _ => false,
         };
         full.then(|| {
-            spoil(&mut value, &mut Dice(rng.below(usize::MAX) as u64), &[]);
+            spoil(&mut value, &mut SpoilRng(rng.below(usize::MAX) as u64), &[]);
             (begin..end, value.to_string())
         })
     });

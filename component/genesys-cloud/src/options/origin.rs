@@ -2,7 +2,7 @@
 
 use recording_source_sdk::options::is_plain;
 
-/// What a message about an origin ends with.
+/// The end of a message about an origin.
 const FORM: &str =
     "give scheme and host, such as https://media.example.com or https://*.example.com";
 

@@ -6,7 +6,7 @@ use recording_source_sdk::Conversation;
 
 use super::{
     lenient::Rows,
-    spoil::{Dice, spoil},
+    spoil::{SpoilRng, spoil},
     *,
 };
 
@@ -54,10 +54,10 @@ fn a_value_of_any_type_anywhere_in_a_row_costs_that_field_alone() {
     let sound = found(&Rows::new(rows.clone()).export(OPTIONS));
     assert_eq!(sound.len(), ROWS);
     for round in 0..rounds() {
-        let mut dice = Dice(round);
+        let mut rng = SpoilRng(round);
         let mut spoiled = rows.clone();
-        let number = dice.below(ROWS);
-        let at = spoil(&mut spoiled[number], &mut dice, &["/conversationId"]);
+        let number = rng.below(ROWS);
+        let at = spoil(&mut spoiled[number], &mut rng, &["/conversationId"]);
         let drive = Rows::new(spoiled.clone()).export(OPTIONS);
         let all = found(&drive);
         let about = || format!("round {round}, {at}: {}", spoiled[number]);
@@ -104,7 +104,7 @@ fn a_value_of_any_type_anywhere_in_a_result_of_a_job_loses_no_recording_of_anoth
                 let of_first =
                     |result: &&mut Value| result["conversationId"] == rows[0]["conversationId"];
                 if let Some(result) = results.iter_mut().find(of_first) {
-                    place = spoil(result, &mut Dice(round), &[]);
+                    place = spoil(result, &mut SpoilRng(round), &[]);
                 }
                 response.body = state.to_string().into_bytes();
             }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 /// A sequence of numbers that follows from a seed (SplitMix64).
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct SpoilRng(pub(crate) u64);
 
-impl Dice {
+impl SpoilRng {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -68,15 +68,15 @@ fn places(value: &Value, at: &str, into: &mut Vec<String>) {
 
 /// Puts a value of any type somewhere, but not in place of the whole or of what `kept` begins; returns
 /// where.
-pub(crate) fn spoil(value: &mut Value, dice: &mut Dice, kept: &[&str]) -> String {
+pub(crate) fn spoil(value: &mut Value, rng: &mut SpoilRng, kept: &[&str]) -> String {
     let mut all = Vec::new();
     places(value, "", &mut all);
     all.retain(|at| !at.is_empty() && !kept.iter().any(|kept| at.starts_with(kept)));
-    let at = all.swap_remove(dice.below(all.len()));
-    let other = dice.value(0);
+    let at = all.swap_remove(rng.below(all.len()));
+    let other = rng.value(0);
     let there = value.pointer_mut(&at).unwrap();
     match there {
-        Value::Array(list) if dice.next().is_multiple_of(2) => list.push(other),
+        Value::Array(list) if rng.next().is_multiple_of(2) => list.push(other),
         there => *there = other,
     }
     at

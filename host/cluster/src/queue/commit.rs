@@ -7,7 +7,7 @@ use std::{
 
 use recording_host_model::{Split, Step};
 
-use super::{Entry, FleetQueue, Found};
+use super::{Entry, FleetQueue, StepFindings};
 use crate::{ClusterError, connection::Try, publish::Stored};
 
 /// A step that is to be committed.
@@ -16,7 +16,7 @@ pub(super) struct Commit<'a> {
     pub(super) step: &'a Step,
     /// Its new splits, each once.
     pub(super) children: Vec<Split>,
-    pub(super) found: Option<Found>,
+    pub(super) found: Option<StepFindings>,
     pub(super) now: u64,
     /// An id that no other commit has.
     pub(super) id: &'a str,

@@ -14,7 +14,7 @@ const PIECE: usize = 512 << 10;
 /// What one step found. Of an artifact there is the key alone: its link stays in the memory of the node whose
 /// step it was.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Found {
+pub struct StepFindings {
     v: u32,
     /// The split whose step it was.
     pub split: String,
@@ -32,10 +32,10 @@ pub struct Found {
     pub updates: Vec<Update>,
 }
 
-impl Found {
+impl StepFindings {
     /// The findings of a step of a split, if it has any.
     pub(super) fn of(split: &str, step: &Step) -> Option<Self> {
-        let found = Found {
+        let found = StepFindings {
             v: VERSION,
             split: split.to_owned(),
             conversations: step.conversations.clone(),
@@ -65,7 +65,7 @@ impl Found {
 
     pub(super) fn read(subject: &str, bytes: &[u8]) -> Result<Self, ClusterError> {
         let what = || format!("what a step found, at {subject}");
-        let found: Found =
+        let found: StepFindings =
             serde_json::from_slice(bytes).map_err(|error| ClusterError::Unreadable {
                 what: what(),
                 reason: error.to_string(),
@@ -118,7 +118,7 @@ mod tests {
             artifacts: 1,
             missing: Vec::new(),
         });
-        let found = Found {
+        let found = StepFindings {
             v: VERSION,
             split: "s".to_owned(),
             conversations: vec![conversation],
@@ -137,8 +137,8 @@ mod tests {
             text,
             r#"{"v":1,"split":"s","conversations":[{"id":"c","start":1,"end":2,"direction":"inbound","ani":null,"dnis":null,"agents":[{"id":"a","name":null}],"queues":[],"wrap_up_codes":[],"tags":[],"divisions":[],"media_types":[],"recorded":true,"revision":null,"attributes":[["k","v"]]}],"artifacts":["b\nx"],"outcomes":[{"conversation":"c","result":{"handed-over":{"artifacts":1,"missing":[]}}}],"updates":[{"name":{"id":"a","name":"Ann"}}]}"#
         );
-        assert_eq!(Found::read("s", text.as_bytes()).unwrap(), found);
-        assert!(Found::read("s", br#"{"v":2,"split":"s"}"#).is_err());
+        assert_eq!(StepFindings::read("s", text.as_bytes()).unwrap(), found);
+        assert!(StepFindings::read("s", br#"{"v":2,"split":"s"}"#).is_err());
     }
 
     #[test]

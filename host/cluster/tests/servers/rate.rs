@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use recording_host_cluster::{Fleet, FleetSettings, Rate, RateLimit, Slot};
+use recording_host_cluster::{Fleet, FleetRateLimiter, FleetSettings, RateLimit, Slot};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::nats::Servers;
@@ -15,14 +15,18 @@ const LIMIT: RateLimit = RateLimit {
     window: Duration::from_secs(60),
 };
 
-async fn rate(settings: &FleetSettings, credential: &str) -> Arc<Rate> {
+async fn rate(settings: &FleetSettings, credential: &str) -> Arc<FleetRateLimiter> {
     let fleet = Fleet::connect(settings.clone()).await.unwrap();
-    Arc::new(Rate::open(&fleet, credential, LIMIT).await.unwrap())
+    Arc::new(
+        FleetRateLimiter::open(&fleet, credential, LIMIT)
+            .await
+            .unwrap(),
+    )
 }
 
 /// Sends requests without end, eight at a time.
 fn send(
-    rate: &Arc<Rate>,
+    rate: &Arc<FleetRateLimiter>,
     tasks: &mut JoinSet<()>,
     sent: impl Fn(Slot) + Clone + Send + Sync + 'static,
 ) {

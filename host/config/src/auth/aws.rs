@@ -1,6 +1,6 @@
 //! The keys of an AWS identity, which a source's requests are signed as.
 
-use recording_host_engine::run::{Auth, AwsAuth};
+use recording_host_engine::run::{AwsAuth, SourceAuth};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,14 +41,14 @@ pub(super) fn read(
     at: &str,
     mut table: Map<String, Value>,
     secrets: &Secrets<'_>,
-) -> Result<Auth, ConfigError> {
+) -> Result<SourceAuth, ConfigError> {
     let signing = ["region", "service"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), table.remove(name)?)))
         .collect();
     let signing: SigningKeys = parse(at, Value::Object(signing))?;
     let credentials: CredentialKeys = parse(at, Value::Object(table))?;
-    Ok(Auth::Aws(Box::new(AwsAuth {
+    Ok(SourceAuth::Aws(Box::new(AwsAuth {
         identity: credentials.identity(secrets, "")?,
         region: signing.region,
         service: signing.service.unwrap_or_else(|| "s3".to_owned()),
@@ -61,12 +61,12 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use recording_host_engine::run::Auth;
+    use recording_host_engine::run::SourceAuth;
     use recording_host_sink_s3::Credentials;
 
     use crate::{ConfigError, auth::auth};
 
-    fn read(value: Value) -> Result<Auth, ConfigError> {
+    fn read(value: Value) -> Result<SourceAuth, ConfigError> {
         auth("sources.calls.auth", value, &BTreeMap::new())
     }
 
@@ -106,14 +106,14 @@ mod tests {
 
     #[test]
     fn aws_credentials_are_keys_a_profile_or_the_chain_for_a_service_in_a_region() {
-        let Auth::Aws(chain) = read(json!({})).unwrap() else {
+        let SourceAuth::Aws(chain) = read(json!({})).unwrap() else {
             panic!("an empty `auth` is AWS' default chain");
         };
         assert!(matches!(chain.identity.source, Credentials::Chain));
         assert_eq!((chain.region, chain.service.as_str()), (None, "s3"));
         let given = json!({ "profile": "archive", "region": "eu-west-1", "service": "execute-api",
             "assume_role": { "role_arn": "arn:aws:iam::1:role/reader" } });
-        let Auth::Aws(given) = read(given).unwrap() else {
+        let SourceAuth::Aws(given) = read(given).unwrap() else {
             panic!("a profile is AWS'");
         };
         assert!(matches!(given.identity.source, Credentials::Profile(name) if name == "archive"));

@@ -1,6 +1,6 @@
 //! Stands in for the keys of an AWS identity in a build without them.
 
-use recording_host_engine::run::Auth;
+use recording_host_engine::run::SourceAuth;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ pub(super) fn read(
     at: &str,
     _table: Map<String, Value>,
     _secrets: &Secrets<'_>,
-) -> Result<Auth, ConfigError> {
+) -> Result<SourceAuth, ConfigError> {
     Err(key(
         at,
         "neither `client_id` nor `client_secret`; for AWS credentials build it with the feature `s3`",

@@ -146,7 +146,7 @@ fn a_condition_on_what_privacy_takes_out_is_found_however_deep_it_stands() {
 
 /// Privacy that leaves out one field.
 fn privacy_without(field: &str) -> Privacy {
-    let fields = recording_host_engine::privacy::Fields {
+    let fields = recording_host_engine::privacy::PrivacyFields {
         pseudonymise: Vec::new(),
         drop: vec![field.to_owned()],
     };

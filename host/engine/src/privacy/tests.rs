@@ -6,9 +6,9 @@ use recording_host_model::{
 
 const KEY: &str = "3q2+7wABCDEFGHIJKLMNOPQRSTUVWXYZ0123";
 
-fn fields(pseudonymise: &[&str], drop: &[&str]) -> Fields {
+fn fields(pseudonymise: &[&str], drop: &[&str]) -> PrivacyFields {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Fields {
+    PrivacyFields {
         pseudonymise: list(pseudonymise),
         drop: list(drop),
     }
@@ -199,7 +199,7 @@ fn a_name_told_before_is_treated_as_one_that_comes_with_its_party_and_is_kept_no
 
 #[test]
 fn each_mistake_is_named_by_its_key() {
-    let wrong = |fields: Fields, key: Option<&str>| {
+    let wrong = |fields: PrivacyFields, key: Option<&str>| {
         let key = key.map(|key| SecretString::from(key.to_owned()));
         Privacy::new(&fields, key).unwrap_err().to_string()
     };

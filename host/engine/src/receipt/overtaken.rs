@@ -62,15 +62,15 @@ pub(super) async fn refuse_to_replace(
         return Ok(());
     };
     let encrypted = binding.sink.encrypts();
-    let own: BTreeSet<Proof> = segment
+    let own: BTreeSet<ProvenOutcome> = segment
         .conversations
         .iter()
         .map(|completed| ReceiptEntry::of(completed, &binding.name, encrypted, &BTreeMap::new()))
-        .map(|entry| Proof::of(&entry))
+        .map(|entry| ProvenOutcome::of(&entry))
         .collect();
     let other = there
         .iter()
-        .filter(|entry| !own.contains(&Proof::of(entry)));
+        .filter(|entry| !own.contains(&ProvenOutcome::of(entry)));
     match other.count() {
         0 => Ok(()),
         count => Err(refusal(
@@ -83,17 +83,17 @@ pub(super) async fn refuse_to_replace(
 
 /// What an entry proves of a conversation: its attempt, its outcome, and its objects by key and digest.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Proof {
+struct ProvenOutcome {
     conversation: String,
     attempt: u32,
     outcome: String,
     objects: BTreeSet<(String, String)>,
 }
 
-impl Proof {
+impl ProvenOutcome {
     fn of(entry: &ReceiptEntry) -> Self {
         let objects = entry.objects.iter();
-        Proof {
+        ProvenOutcome {
             conversation: entry.conversation_id.clone(),
             attempt: entry.attempt,
             outcome: entry.outcome.clone(),

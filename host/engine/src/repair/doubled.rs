@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Repair, RepairError};
 use crate::{
     receipt::{ReceiptEntry, ReceiptHeader, ReceiptReader},
-    verify::Finding,
+    verify::VerifyFinding,
 };
 use recording_host_sink::{Store, StoreExt};
 
@@ -24,7 +24,7 @@ impl Repair<'_> {
     pub(super) async fn remove_doubled(
         &self,
         store: &dyn Store,
-        findings: &[Finding],
+        findings: &[VerifyFinding],
     ) -> Result<u64, RepairError> {
         let mut receipts = BTreeMap::<String, Option<Doubled>>::new();
         for finding in findings {

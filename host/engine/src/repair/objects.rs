@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Repair, RepairError, Repaired, Wrong};
+use super::{Repair, RepairError, RepairReport, Wrong};
 use crate::{
     receipt::{ReceiptObject, ReceiptReader, adds_up, by_day, name, receipt_key},
     replicate::copy_object,
-    verify::{Difference, Finding, SegmentId},
+    verify::{Difference, SegmentId, VerifyFinding},
 };
 use recording_host_sink::{Store, StoreExt};
 
@@ -16,11 +16,11 @@ impl Repair<'_> {
     pub(super) async fn restore(
         &self,
         store: &dyn Store,
-        findings: Vec<Finding>,
-        done: &mut Repaired,
+        findings: Vec<VerifyFinding>,
+        done: &mut RepairReport,
     ) -> Result<Wrong, RepairError> {
         let mut wrong = Wrong::default();
-        let mut segments = BTreeMap::<SegmentId, Vec<Finding>>::new();
+        let mut segments = BTreeMap::<SegmentId, Vec<VerifyFinding>>::new();
         for finding in findings {
             wrong.objects.insert(finding.key.clone());
             if let Some(segment) = finding.segment.clone() {

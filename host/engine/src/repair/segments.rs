@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Repair, RepairError, Repaired, Wrong};
+use super::{Repair, RepairError, RepairReport, Wrong};
 use crate::{
     receipt::{
         ReceiptEntry, ReceiptHeader, ReceiptObject, ReceiptReader, adds_up, by_day, name,
@@ -17,7 +17,7 @@ use crate::{
 use recording_host_metadata::restore::{Restored, Row, all_rows};
 use recording_host_model::{Object, Outcome, hex};
 use recording_host_sink::{Store, StoreExt};
-use recording_host_state::{Lacking, VoidSegment};
+use recording_host_state::{Backfilled, VoidSegment};
 
 /// The remains of a segment.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Repair<'_> {
         store: &dyn Store,
         segment: &SegmentId,
         wrong: &mut Wrong,
-        done: &mut Repaired,
+        done: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let files = name(&segment.export, &segment.day, segment.number);
         if self.is_void(store, segment).await? {
@@ -179,7 +179,7 @@ impl Repair<'_> {
         remains: &Remains,
         id: &str,
         wrong: &Wrong,
-    ) -> Result<Option<Lacking>, RepairError> {
+    ) -> Result<Option<Backfilled>, RepairError> {
         let rows = remains.rows.get(id).map_or(&[][..], Vec::as_slice);
         let entry = match (&remains.entries, remains.named) {
             // The receipt adds up, and the rows may be anything.
@@ -215,7 +215,7 @@ impl Repair<'_> {
                 object(id, told, aside, &restored),
             ));
         }
-        Ok(Some(Lacking {
+        Ok(Some(Backfilled {
             conversation: id.to_owned(),
             record: Some(restored.record),
             outcome: entry.outcome(),

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Repair, RepairError, Repaired};
+use super::{Repair, RepairError, RepairReport};
 use crate::{
     identity::route,
     receipt::{ReceiptReader, by_day},
@@ -18,7 +18,7 @@ impl Repair<'_> {
     pub(super) async fn fetch_unproven(
         &self,
         store: &dyn Store,
-        done: &mut Repaired,
+        done: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let binding = self.binding();
         if route(&binding.route) != route(&Route::default()) {

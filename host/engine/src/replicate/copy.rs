@@ -8,7 +8,7 @@ use crate::{
     transfer::SinkBinding,
 };
 use recording_host_metadata::restore::Restored;
-use recording_host_model::{Object, hex, layout::About};
+use recording_host_model::{Object, hex, layout::KeyFacts};
 use recording_host_sink::{Body, PutOptions, PutResult, SinkError, Store};
 
 /// How many parts of a recording are looked for when the key of an object is read.
@@ -22,7 +22,7 @@ pub(crate) type Failure = (Option<usize>, SinkError);
 pub(super) async fn copy(
     donor: &SinkBinding,
     (sink_index, binding): (usize, &SinkBinding),
-    about: &About,
+    about: &KeyFacts,
     entry: &ReceiptEntry,
     restored: &Restored,
 ) -> Result<Option<Vec<Object>>, Failure> {
@@ -66,7 +66,7 @@ pub(super) async fn copy(
 fn key_in(
     donor: &SinkBinding,
     binding: &SinkBinding,
-    about: &About,
+    about: &KeyFacts,
     conversation: &str,
     told: &ReceiptObject,
     aside: bool,
@@ -138,7 +138,7 @@ pub(crate) async fn object(
     let (fed, stored) = tokio::join!(feeding, binding.sink.put(key, info, body));
     match (fed, stored) {
         (Fed::Right, Ok(stored)) => Ok(Some(stored)),
-        // The put broke off, because what came was wrong.
+        // The put was interrupted, because what came was wrong.
         (Fed::Wrong, _) => Ok(None),
         (Fed::Right | Fed::Stopped, Err(error)) => Err((Some(sink_index), error)),
         // A sink that does not read to the end has not stored it.

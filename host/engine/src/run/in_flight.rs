@@ -33,7 +33,7 @@ pub(super) struct InFlight {
     pub(super) taken: BTreeMap<usize, Taken>,
 }
 
-/// What a sink has taken.
+/// How many conversations a sink has taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Taken {
     /// Conversations that were filed.

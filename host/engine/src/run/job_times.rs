@@ -292,7 +292,7 @@ mod tests {
     }
 
     /// The known times after jobs that took so long.
-    fn learnt(took: &[u64]) -> JobTimes {
+    fn learned(took: &[u64]) -> JobTimes {
         let mut times = JobTimes::default();
         for took in took {
             planned(&mut times, wait(5000, 0, None), 0, Budget::Used);
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn as_long_as_nothing_is_known_polls_thin_out_with_the_age_of_a_job() {
-        let mut times = learnt(&[60_000, 60_000]);
+        let mut times = learned(&[60_000, 60_000]);
         let mut at = |now, budget| {
             times.forget("s");
             planned(&mut times, wait(now + 5000, 0, None), now, budget)
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_first_poll_comes_when_most_jobs_are_done() {
-        let mut times = learnt(&[60_000, 70_000, 80_000]);
+        let mut times = learned(&[60_000, 70_000, 80_000]);
         let first = planned(&mut times, wait(5000, 0, None), 0, Budget::Scarce);
         assert_eq!(first, 80_000);
         // One that takes longer is polled by what it says of itself.
@@ -384,10 +384,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_never_shorter_than_asked_for_nor_longer_than_the_source_waits() {
-        let mut times = learnt(&[2_000_000; 5]);
+        let mut times = learned(&[2_000_000; 5]);
         let first = planned(&mut times, wait(5000, 0, None), 0, Budget::Used);
         assert_eq!(first, 900_000);
-        let mut times = learnt(&[1; 5]);
+        let mut times = learned(&[1; 5]);
         let first = planned(&mut times, wait(5000, 0, None), 0, Budget::ToSpare);
         assert_eq!(first, 5000);
         for odd in [(0, 100), (100, 100), (u64::MAX, 1), (1, u64::MAX)] {
@@ -404,14 +404,14 @@ mod tests {
     #[test]
     fn what_is_known_follows_a_vendor_that_grows_fast_or_slow() {
         let usual = |times: &JobTimes| times.kinds["batch"].usual.unwrap();
-        let mut times = learnt(&[500_000; 3]);
+        let mut times = learned(&[500_000; 3]);
         for _ in 0..200 {
             let at = planned(&mut times, wait(5000, 0, None), 0, Budget::Used);
             times.plan("s", &mut Next::Done(state()), at, Budget::Used);
         }
         assert!(usual(&times) < 10_000.0, "{}", usual(&times));
         // Any number of jobs that are not done at an age show no more than that.
-        let mut times = learnt(&[20_000; 3]);
+        let mut times = learned(&[20_000; 3]);
         for number in 0..500 {
             let split = number.to_string();
             for now in [0, 20_000] {
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn what_came_to_nothing_does_not_count() {
-        let mut times = learnt(&[20_000; 3]);
+        let mut times = learned(&[20_000; 3]);
         assert_eq!(times.take_ended(), 3);
         planned(&mut times, wait(5000, 0, None), 0, Budget::Used);
         assert!(times.is_waiting("s"));

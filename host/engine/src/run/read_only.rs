@@ -9,7 +9,7 @@ use crate::{
     plan::{self, Plan},
     privacy::Intake,
     receipt,
-    reconcile::{Reconciled, reconcile},
+    reconcile::{ReconcileReport, reconcile},
     recover::ReceiptOwnership,
     source_session::SourceSession,
 };
@@ -107,7 +107,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`] if the source or a sink cannot be read.
-    pub async fn reconcile(&self) -> Result<Reconciled, Error> {
+    pub async fn reconcile(&self) -> Result<ReconcileReport, Error> {
         let (session, _) = self.session(self.connect().await?, Patience::Usual);
         let identity = self.identified()?;
         let label = match self.open_read_only(&identity).await? {

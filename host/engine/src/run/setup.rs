@@ -15,13 +15,13 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Concurrency, Engine, Interval, RunError, RunReport, SourceConfig, Summary, context::context,
+    Concurrency, Engine, Interval, RunError, RunReport, RunSummary, SourceConfig, context::context,
     ports::Sandboxed, spans::WorkSpans,
 };
 use crate::{
     privacy::Intake,
     recover::{ReceiptOwnership, RecoverError, recover},
-    repair::Repaired,
+    repair::RepairReport,
     shard::Days,
     transfer::{ArchiveMode, SinkBinding, Transfer},
 };
@@ -223,7 +223,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`]; another run of the same export resumes from there.
-    pub async fn run(self) -> Result<Summary, Error> {
+    pub async fn run(self) -> Result<RunSummary, Error> {
         // The sender must outlive the run: without it the receiver would be told of its end.
         let (_running, stop) = watch::channel(false);
         self.run_until(stop).await
@@ -236,7 +236,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Error`]; another run of the same export resumes from there.
-    pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<Summary, Error> {
+    pub async fn run_until(self, stop: watch::Receiver<bool>) -> Result<RunSummary, Error> {
         self.run_to_report(stop).await?.named().await
     }
 
@@ -253,12 +253,15 @@ impl Pipeline {
         let (repaired, ended_early) = match run.run_and_repair(&stop).await {
             Ok(repaired) => (repaired, None),
             // That is how an export without an end ends.
-            Err(RunError::Stopped) if run.following => (Repaired::default(), None),
-            Err(error) => (Repaired::default(), Some(error)),
+            Err(RunError::Stopped) if run.following => (RepairReport::default(), None),
+            Err(error) => (RepairReport::default(), Some(error)),
         };
         let calls = run.http.calls();
         let seconds = began.elapsed().as_secs_f64();
-        let mut report = match (Summary::of(&*run.ledger, calls, seconds).await, ended_early) {
+        let mut report = match (
+            RunSummary::of(&*run.ledger, calls, seconds).await,
+            ended_early,
+        ) {
             (Ok(summary), None) => RunReport::new(summary, run.ledger.clone()),
             (Ok(summary), Some(error)) => {
                 RunReport::of_early_end(summary, run.ledger.clone(), error.into())

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use super::{Concurrency, Engine, Follow, Interval, RunError};
 use crate::{
     identity::ExportIdentity, privacy::Intake, receipt::ReceiptContext, recover::ReceiptOwnership,
-    repair::Repaired, transfer::SinkBinding,
+    repair::RepairReport, transfer::SinkBinding,
 };
 use delivery::Way;
 use recording_host_http::{AllowedOrigins, Authenticator, Limiter, OAuth, SourceHttp};
@@ -193,7 +193,7 @@ async fn export(world: &Arc<Mutex<World>>, seed: u64) {
                 None if repair && repairs < REPAIRS => {
                     // One after which the sinks are as they should be, as far as they can be read.
                     repairs += 1;
-                    let left = run.left(Repaired::default()).await;
+                    let left = run.left(RepairReport::default()).await;
                     // As the program does, it looks again at what it could not look at.
                     if repaired.postponed == 0 && left.is_ok_and(|left| left.left.is_empty()) {
                         return;

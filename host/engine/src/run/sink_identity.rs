@@ -9,7 +9,7 @@ use super::{Engine, PATIENCE, RunError, in_flight::InFlight, ms, pause};
 use crate::{
     identity, marker, receipt,
     recover::Receipts,
-    repair::{Repair, RepairError, Repaired, verified},
+    repair::{Repair, RepairError, RepairReport, verified},
     transfer::SinkBinding,
 };
 use recording_host_sink::SinkError;
@@ -254,8 +254,11 @@ impl Engine {
 
     /// Compares the sinks with their receipts, if that was requested, and puts right what is not as it
     /// should be.
-    pub(super) async fn repair_sinks(&self, in_flight: &InFlight) -> Result<Repaired, RunError> {
-        let mut all = Repaired::default();
+    pub(super) async fn repair_sinks(
+        &self,
+        in_flight: &InFlight,
+    ) -> Result<RepairReport, RunError> {
+        let mut all = RepairReport::default();
         if !self.repair {
             return Ok(all);
         }
@@ -294,7 +297,7 @@ impl Engine {
     pub(super) async fn run_and_repair(
         &self,
         stop: &watch::Receiver<bool>,
-    ) -> Result<Repaired, RunError> {
+    ) -> Result<RepairReport, RunError> {
         let mut repaired = self.run(stop.clone()).await?;
         if !self.repair || *stop.borrow() {
             return Ok(repaired);
@@ -316,7 +319,7 @@ impl Engine {
     }
 
     /// A repair with the findings that are left after it.
-    pub(super) async fn left(&self, mut repaired: Repaired) -> Result<Repaired, RunError> {
+    pub(super) async fn left(&self, mut repaired: RepairReport) -> Result<RepairReport, RunError> {
         repaired.left.clear();
         for binding in &self.bindings {
             let Some(report) = verified(binding, &self.events).await? else {

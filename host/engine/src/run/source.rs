@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{AwsAuth, Follow};
 use crate::{identity, privacy::Privacy};
-use recording_host_http::{AllowedOrigins, Ceilings, OriginAllowList, OriginError};
+use recording_host_http::{AllowedOrigins, OriginAllowList, OriginError, RequestLimits};
 use recording_host_model::{Origin, OriginRole};
 use recording_host_network::ClientTls;
 
@@ -24,7 +24,7 @@ pub struct SourceConfig {
     /// The range of the export: conversations that began in it are exported.
     pub interval: Interval,
     /// The credentials.
-    pub auth: Option<Auth>,
+    pub auth: Option<SourceAuth>,
     /// The origins that the operator allows; none for all that the component wants.
     pub allow: Option<OriginAllowList>,
     /// True if the component came with the program: where it says that tokens are issued, the client's
@@ -37,7 +37,7 @@ pub struct SourceConfig {
     /// True if downloads are compared with the MD5 in their entity tags, where these look like one.
     pub check_etag: bool,
     /// The most requests with the source's credential.
-    pub limits: Ceilings,
+    pub limits: RequestLimits,
     /// The values that are taken out of what the source reports before it is written down.
     pub privacy: Privacy,
     /// How an export with an open end keeps up.
@@ -63,7 +63,7 @@ impl SourceConfig {
             tls: ClientTls::default(),
             allow_private_addresses: false,
             check_etag: false,
-            limits: Ceilings::default(),
+            limits: RequestLimits::default(),
             privacy: Privacy::default(),
             follow: Follow::default(),
             late: LATE,
@@ -97,7 +97,7 @@ impl SourceConfig {
     pub(super) fn allowed_origins(&self, origins: &[Origin]) -> AllowedOrigins {
         let allow = AllowedOrigins::new(origins, self.allow.as_ref(), self.allow_private_addresses);
         match &self.auth {
-            Some(Auth::Client {
+            Some(SourceAuth::Client {
                 token_url: Some(url),
                 ..
             }) => allow.with_token(url),
@@ -108,11 +108,11 @@ impl SourceConfig {
     /// Where access tokens are issued: what the operator says comes before what a built-in source says.
     pub(super) fn token_endpoint<'a>(&'a self, origins: &'a [Origin]) -> Option<&'a str> {
         match &self.auth {
-            Some(Auth::Client {
+            Some(SourceAuth::Client {
                 token_url: Some(url),
                 ..
             }) => Some(url),
-            Some(Auth::Client { .. }) if self.builtin => {
+            Some(SourceAuth::Client { .. }) if self.builtin => {
                 let proposed = origins.iter().find(|it| it.role == OriginRole::Token)?;
                 Some(&proposed.url)
             }
@@ -158,7 +158,7 @@ pub struct Interval {
 
 /// Who a source's requests are made as.
 #[derive(Clone, Debug)]
-pub enum Auth {
+pub enum SourceAuth {
     /// An OAuth client.
     Client {
         /// The client's id.

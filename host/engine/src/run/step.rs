@@ -20,7 +20,7 @@ use recording_host_model::{
     Step, clock::Clock,
 };
 use recording_host_source::SandboxError;
-use recording_host_state::Abandoned;
+use recording_host_state::FetchFailure;
 
 /// The outcome of conversations whose source did not answer for too long: it may do so later.
 const UNAVAILABLE: &str = "unavailable";
@@ -266,7 +266,7 @@ impl Engine {
         self.write_lost(lost.collect()).await?;
         let mut message = reason.clone();
         self.intake.message(&mut message);
-        let failure = Abandoned {
+        let failure = FetchFailure {
             code: code.to_owned(),
             message,
             retryable: code == UNAVAILABLE,

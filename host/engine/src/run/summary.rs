@@ -5,17 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 
 use super::RunError;
-use crate::repair::Repaired;
+use crate::repair::RepairReport;
 use recording_host_http::Calls;
 use recording_host_model::Error;
-use recording_host_state::{Counted, Ledger, QueueError};
+use recording_host_state::{CountMismatch, Ledger, QueueError};
 
 /// How many losses are named, at most.
 const NAMED: usize = 1000;
 
 /// The result of an export, over all the runs that it took; calls and time are of the last one.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
-pub struct Summary {
+pub struct RunSummary {
     /// Conversations requested.
     pub conversations: u64,
     /// How many of them have each outcome; adds up to `conversations`.
@@ -40,9 +40,9 @@ pub struct Summary {
     /// How many conversations have losses that runs before have named.
     pub known_losses: u64,
     /// Ranges in which the source counts more conversations than were found.
-    pub miscounted: Vec<Counted>,
+    pub miscounted: Vec<CountMismatch>,
     /// The result of a repair, if one was requested.
-    pub repaired: Option<Repaired>,
+    pub repaired: Option<RepairReport>,
     /// Conversations that sinks lack and that neither another sink nor the source has any more, by sink.
     pub lacking: BTreeMap<String, u64>,
     /// Why the run ended before its work was done; none if nothing was left to do, or if an export without
@@ -66,7 +66,7 @@ pub struct Loss {
 #[derive(Debug)]
 pub struct RunReport {
     /// The result of the run.
-    pub summary: Summary,
+    pub summary: RunSummary,
     ended_early: Option<Error>,
     ledger: Arc<dyn Ledger>,
 }
@@ -77,7 +77,7 @@ impl RunReport {
     /// # Errors
     /// The [`Error`] that ended the run before its work was done, or one about the queue; the next run names
     /// the losses again.
-    pub async fn named(self) -> Result<Summary, Error> {
+    pub async fn named(self) -> Result<RunSummary, Error> {
         if let Some(error) = self.ended_early {
             return Err(error);
         }
@@ -85,7 +85,7 @@ impl RunReport {
         Ok(self.summary)
     }
 
-    pub(super) fn new(summary: Summary, ledger: Arc<dyn Ledger>) -> Self {
+    pub(super) fn new(summary: RunSummary, ledger: Arc<dyn Ledger>) -> Self {
         RunReport {
             summary,
             ended_early: None,
@@ -95,7 +95,7 @@ impl RunReport {
 
     /// The report of a run that an error ended before its work was done.
     pub(super) fn of_early_end(
-        mut summary: Summary,
+        mut summary: RunSummary,
         ledger: Arc<dyn Ledger>,
         error: Error,
     ) -> Self {
@@ -114,7 +114,7 @@ impl RunReport {
     }
 }
 
-impl Summary {
+impl RunSummary {
     /// The summary of an export.
     pub(crate) async fn of(
         ledger: &dyn Ledger,
@@ -132,7 +132,7 @@ impl Summary {
         let miscounted = ledger.miscounted().await?;
         let lacking = ledger.lacking().await?;
         let new = ledger.losses_to_name().await?;
-        Ok(Summary {
+        Ok(RunSummary {
             conversations: progress.conversations,
             outcomes: progress.filed,
             recordings: progress.objects,
@@ -159,7 +159,7 @@ impl Summary {
     }
 
     /// Adds the requests and the time of a run that this one took over from.
-    pub fn add_earlier(&mut self, earlier: &Summary) {
+    pub fn add_earlier(&mut self, earlier: &RunSummary) {
         for (kind, calls) in &earlier.api_calls {
             *self.api_calls.entry(kind.clone()).or_default() += calls;
         }

@@ -10,7 +10,7 @@ use super::{
 
 /// What is told of a file in all: why it is no recording, the MIME type that it gets, whether the words of a
 /// server or an index about it are wrong, and the length that it states if that is more than it has.
-pub type Told = (
+pub type MediaFacts = (
     Option<String>,
     String,
     bool,
@@ -20,7 +20,7 @@ pub type Told = (
 );
 
 /// Reads a file of this announced type that comes in pieces of so many bytes.
-pub fn read(announced: Option<&str>, file: &[u8], piece: usize) -> Told {
+pub fn read(announced: Option<&str>, file: &[u8], piece: usize) -> MediaFacts {
     let first = &file[..file.len().min(HEAD)];
     let kind = announced.map(str::to_owned);
     let artifact = Artifact {

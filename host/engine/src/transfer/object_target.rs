@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::SinkBinding;
 use recording_host_model::{
     IndexMetadata, KeyContext, Object, RecordingKey,
-    layout::{About, Layout, aside, bundle_aside},
+    layout::{KeyFacts, Layout, aside, bundle_aside},
 };
 
 /// A file that is being delivered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObjectTarget {
-    pub(super) about: About,
+    pub(super) about: KeyFacts,
     pub(super) conversation: String,
     pub(super) recording: String,
     pub(super) part: u32,
@@ -47,7 +47,7 @@ impl ObjectTarget {
     /// A recording's file, whose name and type are not yet known.
     pub(super) fn of(key: &RecordingKey, known: &KeyContext) -> Self {
         ObjectTarget {
-            about: About::from(known),
+            about: KeyFacts::from(known),
             conversation: key.conversation.clone(),
             recording: key.recording.clone(),
             part: key.part,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::finding::{CountedDay, Coverage, Difference, Finding, ObjectKind};
+use super::finding::{CountedDay, Coverage, Difference, ObjectKind, VerifyFinding};
 use crate::receipt::{CoveredInterval, ReceiptHeader, SourceCount};
 
 /// The content of the headers, export by export.
@@ -65,7 +65,7 @@ impl HeaderClaims {
     pub(super) fn against(
         self,
         days: &BTreeMap<(String, String), u64>,
-    ) -> (Vec<Coverage>, Vec<CountedDay>, Vec<Finding>) {
+    ) -> (Vec<Coverage>, Vec<CountedDay>, Vec<VerifyFinding>) {
         let (mut coverage, mut counted, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         let form_of = |export: &str| self.exports.get(export).and_then(|it| it.form.clone());
         let mut by_form = BTreeMap::<(String, String), u64>::new();
@@ -124,8 +124,8 @@ fn covers(claims: &CoveredInterval, day: &str) -> bool {
     day_of(claims.from).as_str() <= day && last.is_none_or(|last| day <= last.as_str())
 }
 
-fn gap(export: &str, day: &str, conversations: u64) -> Finding {
-    Finding {
+fn gap(export: &str, day: &str, conversations: u64) -> VerifyFinding {
+    VerifyFinding {
         difference: Difference::Gap,
         key: format!("receipts/date={day}/"),
         kind: ObjectKind::Receipt,

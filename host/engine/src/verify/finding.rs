@@ -138,7 +138,7 @@ impl SegmentId {
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct VerifyFinding {
     /// The kind of difference.
     pub difference: Difference,
     /// The object's key; of a day without receipts, their folder.
@@ -191,7 +191,7 @@ pub struct CountedDay {
 
 /// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// Receipts read.
     pub receipts: u64,
     /// Conversations in them.
@@ -212,10 +212,10 @@ pub struct Report {
     /// changes.
     pub counted: Vec<CountedDay>,
     /// All that is not as it should be.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<VerifyFinding>,
 }
 
-impl Report {
+impl VerifyReport {
     /// Returns true if there was nothing to prove: no receipt.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -8,7 +8,7 @@ use super::{
     Check,
     claims::HeaderClaims,
     expected_objects::ExpectedObjects,
-    finding::{Difference, Finding, ObjectKind, SegmentId},
+    finding::{Difference, ObjectKind, SegmentId, VerifyFinding},
 };
 use recording_host_sink::SinkError;
 
@@ -193,7 +193,7 @@ impl Check<'_> {
     }
 
     fn pair(&mut self, difference: Difference, pair: Pair, detail: String) {
-        self.report.findings.push(Finding {
+        self.report.findings.push(VerifyFinding {
             difference,
             key: pair.other.key,
             kind: ObjectKind::Receipt,

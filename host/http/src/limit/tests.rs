@@ -88,7 +88,7 @@ fn sources_with_one_credential_share_its_limit() {
     let limiters = Limiters::default();
     let of = |credential: &str| {
         let policy = limiter().policy;
-        let none = Ceilings::default();
+        let none = RequestLimits::default();
         limiters
             .clone()
             .of(credential.to_owned(), policy, none, Path::new("."))
@@ -142,7 +142,7 @@ fn a_wait_that_a_server_names_is_bounded() {
 fn no_minute_holds_more_than_the_ceiling_of_an_operator() {
     for policy in [limiter().policy, None] {
         let limiter = Limiter::new(policy);
-        *limiter.ceilings() = Ceilings {
+        *limiter.ceilings() = RequestLimits {
             per_minute: Some(70),
             per_month: None,
         };
@@ -177,7 +177,7 @@ async fn the_lowest_ceiling_of_those_who_share_a_credential_counts_and_is_kept()
     let clock = Clock::starting_at(1_767_225_600_000, 1000.0);
     let of = |ceiling| {
         let limiters = Limiters::default();
-        let ceilings = |per_month| Ceilings {
+        let ceilings = |per_month| RequestLimits {
             per_minute: None,
             per_month: Some(per_month),
         };

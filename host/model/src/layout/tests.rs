@@ -10,8 +10,8 @@ use crate::{CompletedConversation, ConversationRecord, Object, Outcome};
 const OWN: &str =
     "calls/{year}/{month}/{day}/{hour}/{queue}/{direction}/{conversation}/{recording}{part}.{ext}";
 
-fn about() -> About {
-    About {
+fn about() -> KeyFacts {
+    KeyFacts {
         start: 1_767_603_720_000,
         queue: Some("Sales / EU".to_owned()),
         direction: Some("inbound".to_owned()),
@@ -129,7 +129,7 @@ fn hostile_ids_neither_leave_the_prefix_nor_meet() {
         for conversation in ids {
             for recording in ids {
                 for part in [0, 1, 11] {
-                    let about = About {
+                    let about = KeyFacts {
                         start: u64::MAX,
                         queue: Some(conversation.to_owned()),
                         direction: Some(recording.to_owned()),

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 
-use super::{Notice, NoticeTarget, Way};
+use super::{Notice, NoticeTarget, NoticeTransport};
 
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub struct UndeliveredError(String);
 /// Delivers to one target.
 pub(super) struct Deliverer {
     client: Client,
-    way: Way,
+    way: NoticeTransport,
     version: String,
 }
 
@@ -66,7 +66,7 @@ impl Deliverer {
     async fn attempt(&self, notice: &Notice) -> Result<(), UndeliveredError> {
         let now = Timestamp::now();
         match &self.way {
-            Way::Webhook {
+            NoticeTransport::Webhook {
                 url,
                 format,
                 secret,
@@ -79,7 +79,7 @@ impl Deliverer {
                 }
                 answered(request.body(body)).await
             }
-            Way::Exec { command, timeout } => {
+            NoticeTransport::Exec { command, timeout } => {
                 let fields = notice.fields(&self.version, now);
                 let running = run(command, fields.to_string());
                 match tokio::time::timeout(*timeout, running).await {
@@ -90,14 +90,16 @@ impl Deliverer {
                     ))),
                 }
             }
-            Way::Ping { .. } => self.ping().await,
+            NoticeTransport::Ping { .. } => self.ping().await,
         }
     }
 
     /// Says that all is well; the next one says it again, so that there is one attempt.
     pub(super) async fn ping(&self) -> Result<(), UndeliveredError> {
         match &self.way {
-            Way::Ping { url, .. } => answered(self.client.get(url.expose_secret())).await,
+            NoticeTransport::Ping { url, .. } => {
+                answered(self.client.get(url.expose_secret())).await
+            }
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@ use super::{judge::SourceState, *};
 fn target() -> NoticeTarget {
     NoticeTarget {
         name: "ops".to_owned(),
-        way: Way::Exec {
+        way: NoticeTransport::Exec {
             command: vec!["true".to_owned()],
             timeout: Duration::from_secs(1),
         },

@@ -1,4 +1,4 @@
-//! What a package is to have: conversations, and the segments that tell of them.
+//! The contents of a package: conversations, and the segments that tell of them.
 //!
 //! Kept in a temporary database that lies on the disk as soon as it is large: a search may find millions.
 

@@ -142,7 +142,7 @@ fn files(detail: &Detail<'_>) -> Markup {
     }
 }
 
-/// What can be handed over.
+/// The parts that can be handed over.
 fn evidence(detail: &Detail<'_>) -> Markup {
     let id = escaped(&detail.row.conversation_id);
     html! {

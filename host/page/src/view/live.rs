@@ -84,7 +84,7 @@ fn per_mille(done: u64, total: u64) -> u64 {
     done.min(total).saturating_mul(1000) / total.max(1)
 }
 
-/// What is under way, and what is waited for.
+/// The work under way, and what is waited for.
 fn waits(source: &Source, state: &str, now: Instant) -> Markup {
     let activity = &source.activity;
     let mut waits = Vec::new();

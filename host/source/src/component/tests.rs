@@ -1,4 +1,4 @@
-//! What a hostile component may take.
+//! The resources that a hostile component may take.
 
 use super::{SandboxError, SourceComponent};
 use recording_host_sandbox::BUILTIN;

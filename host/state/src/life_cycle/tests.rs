@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Stage, Transition, guard::stage_of};
-use crate::{Abandoned, Lacking, Lease, Queue, QueueError, ReceiptSummary, WorkQueue};
+use crate::{Backfilled, FetchFailure, Lease, Queue, QueueError, ReceiptSummary, WorkQueue};
 use recording_host_model::{
     Conversation, ConversationRecord, Failure, Next, Outcome, Reported, ReportedOutcome, Split,
     SplitState, Step,
@@ -29,14 +29,14 @@ async fn watched() -> Queue {
          CREATE TEMP TRIGGER watch_moves AFTER UPDATE ON main.conversation
            WHEN {old} IS NOT {new} BEGIN INSERT INTO made VALUES ({old}, {new}); END;"
     );
-    let watching = queue.with(move |tx| tx.execute_batch(&watch)).await;
+    let watching = queue.transaction(move |tx| tx.execute_batch(&watch)).await;
     watching.unwrap();
     queue
 }
 
 /// The transitions that were made, as the names of the stages.
 async fn made(queue: &Queue) -> BTreeSet<(Option<String>, String)> {
-    let made = queue.with(|tx| {
+    let made = queue.transaction(|tx| {
         tx.prepare("SELECT DISTINCT past, at FROM made")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect()
@@ -54,7 +54,7 @@ async fn stage(queue: &Queue, id: &str) -> Option<Stage> {
     });
     let sql = cases.join(" UNION ALL ");
     let names: Vec<String> = queue
-        .with(move |tx| {
+        .transaction(move |tx| {
             tx.prepare(&sql)?
                 .query_map([id], |row| row.get(0))?
                 .collect()
@@ -173,7 +173,7 @@ impl Life {
     }
 
     async fn abandon(&self, name: &str, divisible: bool) {
-        let failure = Abandoned {
+        let failure = FetchFailure {
             code: "gone".to_owned(),
             message: String::new(),
             retryable: false,
@@ -285,7 +285,7 @@ impl Life {
             .await;
         assert_eq!(recovered.unwrap(), 1);
         self.at("p", Stage::Filed).await;
-        let lacking = Lacking {
+        let lacking = Backfilled {
             conversation: "p".to_owned(),
             record: Some(ConversationRecord::from(&conversation("p", None))),
             outcome: Outcome::NoRecording,
@@ -335,7 +335,7 @@ async fn every_transition_happens() {
 /// A queue with one conversation at a stage.
 async fn one_at(stage: Stage) -> Queue {
     let queue = Queue::in_memory().unwrap();
-    let filled = queue.with(move |tx| {
+    let filled = queue.transaction(move |tx| {
         tx.execute_batch("DROP TRIGGER life_cycle_begins")?;
         let (mut outcome, mut segment, mut fetch) = (Some("{\"outcome\":\"stored\"}"), None, None);
         match stage {
@@ -356,7 +356,7 @@ async fn one_at(stage: Stage) -> Queue {
 }
 
 async fn change(queue: &Queue, sql: &'static str) -> Result<usize, String> {
-    let changed = queue.with(move |tx| tx.execute(sql, [])).await;
+    let changed = queue.transaction(move |tx| tx.execute(sql, [])).await;
     changed.map_err(|error| match error {
         QueueError::Sqlite(error) => error.to_string(),
         error => panic!("{error}"),
@@ -460,7 +460,7 @@ async fn columns_of_no_stage_are_refused() {
 #[tokio::test]
 async fn what_an_earlier_version_left_in_no_stage_is_not_judged() {
     let queue = one_at(Stage::Filed).await;
-    let odd = queue.with(|tx| {
+    let odd = queue.transaction(|tx| {
         tx.execute_batch(
             "INSERT INTO conversation (id, day, start, recorded, status, due, attempt)
              VALUES ('odd', '', 0, 0, 'filed', 0, 1);",

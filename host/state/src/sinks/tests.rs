@@ -7,7 +7,7 @@ async fn queue() -> Queue {
         json(&ConversationRecord::default()).unwrap(),
         json(&Outcome::Stored).unwrap(),
     );
-    let completed = queue.with(move |tx| {
+    let completed = queue.transaction(move |tx| {
         for sink in ["lake", "nas"] {
             tx.execute(
                 "INSERT INTO sink (name, identity, takes) VALUES (?1, '', '')",
@@ -124,7 +124,7 @@ async fn numbers_of_segments_that_a_sink_has_are_not_given_again() {
 async fn a_sink_that_is_owed_recordings_of_a_segment_is_still_to_get_it() {
     let queue = queue().await;
     queue.seal_segments(1, 10, both()).await.unwrap();
-    let owed = queue.with(|tx| {
+    let owed = queue.transaction(|tx| {
         tx.execute(
             "INSERT INTO backlog (artifact, sink, split, conversation) VALUES ('a', 'nas', 's', 'c1')",
             [],

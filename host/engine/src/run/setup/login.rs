@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Pipeline, RunError};
-use crate::run::{Auth, AwsAuth, aws};
+use crate::run::{AwsAuth, SourceAuth, aws};
 use recording_host_http::{AllowedOrigins, Authenticator, OAuth};
 use recording_host_model::{AuthScheme, Error, ErrorKind, Origin};
 use secrecy::ExposeSecret;
@@ -45,7 +45,7 @@ impl Pipeline {
         };
         match (scheme, &self.source.auth) {
             (AuthScheme::None, _) => Ok(Authenticator::None),
-            (AuthScheme::Oauth2ClientCredentials, Some(Auth::Client { id, secret, .. })) => {
+            (AuthScheme::Oauth2ClientCredentials, Some(SourceAuth::Client { id, secret, .. })) => {
                 let endpoint = self.source.token_endpoint(origins).ok_or_else(|| {
                     RunError::Config(format!(
                         "sources.{}.auth.token_url: missing; give the URL at which access tokens are issued, since a component that is not built in does not decide where the secret goes",
@@ -63,13 +63,15 @@ impl Pipeline {
             }
             (AuthScheme::Oauth2ClientCredentials, _) => wrong("`client_id` and `client_secret`"),
             (AuthScheme::AwsSigv4, None) => self.signer(None).await,
-            (AuthScheme::AwsSigv4, Some(Auth::Aws(identity))) => self.signer(Some(identity)).await,
+            (AuthScheme::AwsSigv4, Some(SourceAuth::Aws(identity))) => {
+                self.signer(Some(identity)).await
+            }
             (AuthScheme::AwsSigv4, _) => wrong("AWS credentials, and has others"),
-            (AuthScheme::Basic, Some(Auth::Basic { username, password })) => {
+            (AuthScheme::Basic, Some(SourceAuth::Basic { username, password })) => {
                 Ok(Authenticator::Basic(username.clone(), password.clone()))
             }
             (AuthScheme::Basic, _) => wrong("`username` and `password`"),
-            (AuthScheme::Header(header), Some(Auth::Secret(secret))) => {
+            (AuthScheme::Header(header), Some(SourceAuth::Secret(secret))) => {
                 let made = Authenticator::header(&header.name, &header.prefix, secret);
                 made.map_err(|error| {
                     RunError::Config(format!("sources.{}.auth: {error}", self.name))
@@ -84,7 +86,7 @@ impl Pipeline {
     /// A text that distinguishes the credentials of its requests from others, without their secret: for
     /// some sources no other one shares them.
     pub(super) fn credential(&self, origins: &[Origin]) -> String {
-        if let Some(Auth::Client { id, .. }) = &self.source.auth
+        if let Some(SourceAuth::Client { id, .. }) = &self.source.auth
             && let Some(endpoint) = self.source.token_endpoint(origins)
         {
             return format!("{endpoint}\n{}", id.expose_secret());

@@ -377,7 +377,7 @@ fn results(row: &Value, bare: &[String]) -> (Vec<Artifact>, Reported) {
     } else if let Some(worst) = missing.into_iter().max_by_key(|one| one.failure.retryable) {
         Reported::Failed(worst.failure)
     } else if bare.iter().any(|one| one == id) {
-        // To have none is a loss only where one was begun, as `wanted` of the interface says.
+        // To have none is a loss only where one was begun, as `recorded` of the interface says.
         Reported::NoRecording
     } else {
         Reported::Failed(failure("left-out", true))

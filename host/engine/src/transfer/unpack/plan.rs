@@ -13,7 +13,7 @@ use crate::transfer::{
 };
 use recording_host_model::{
     Artifact, ArtifactKey, BundleIndex, Container, IndexMetadata, KeyContext, MissingRecording,
-    layout::About, printable,
+    layout::KeyFacts, printable,
 };
 use recording_host_zip::{Archive, ArchiveError, Owner, ZipEntry, plain};
 
@@ -410,7 +410,7 @@ impl<'a> BundleKeys<'a> {
         *next += 1;
         let known = self.known.get(&owner.conversation);
         ObjectTarget {
-            about: known.map(About::from).unwrap_or_default(),
+            about: known.map(KeyFacts::from).unwrap_or_default(),
             conversation: owner.conversation.clone(),
             recording: owner.recording.clone(),
             part,
