@@ -27,7 +27,7 @@ pub(super) struct AzureKeys {
     /// The container's name; it must exist.
     #[schemars(example = &"recordings")]
     container: String,
-    /// The prefix of all keys.
+    /// The prefix of all keys. Give one in a bucket that others use, too.
     #[serde(default)]
     #[schemars(example = &"genesys")]
     prefix: String,
@@ -44,7 +44,7 @@ pub(super) struct AzureKeys {
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("retention", "7y")]))]
     tags: BTreeMap<String, String>,
-    /// User metadata of each object.
+    /// User metadata of each object, printable ASCII.
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,

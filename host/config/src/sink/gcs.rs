@@ -33,7 +33,7 @@ pub(super) struct GcsKeys {
     /// The bucket's name; it must exist.
     #[schemars(example = &"corp-recordings")]
     bucket: String,
-    /// The prefix of all keys.
+    /// The prefix of all keys. Give one in a bucket that others use, too.
     #[serde(default)]
     #[schemars(example = &"genesys")]
     prefix: String,
@@ -46,7 +46,7 @@ pub(super) struct GcsKeys {
     /// The storage class of objects.
     #[schemars(example = &"NEARLINE")]
     storage_class: Option<String>,
-    /// User metadata of each object.
+    /// User metadata of each object, printable ASCII.
     #[serde(default)]
     #[schemars(example = BTreeMap::from([("department", "claims")]))]
     object_metadata: BTreeMap<String, String>,
