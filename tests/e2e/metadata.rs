@@ -279,7 +279,7 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
         let segment = many(3000);
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let once = output(folder(one.path()), format, Some(compression));
-        receipt::file(&ReceiptContext::new("export"), &segment, &once, &[])
+        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &once, &[])
             .await
             .unwrap();
 
@@ -288,15 +288,16 @@ async fn a_segment_that_is_filed_again_after_a_crash_has_the_same_bytes() {
             takes_receipts: AtomicBool::new(false),
         });
         let twice = output(interrupted.clone(), format, Some(compression));
-        let error = receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
-            .await
-            .unwrap_err();
+        let error =
+            receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
+                .await
+                .unwrap_err();
         assert_eq!(
             (error.reason.as_str(), error.retryable),
             ("interrupted", true)
         );
         interrupted.takes_receipts.store(true, Ordering::Relaxed);
-        receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
+        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
             .await
             .unwrap();
 
@@ -317,7 +318,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         ..output(sink, RowFormat::Jsonl, None)
     };
     let once = hive(folder(one.path()));
-    receipt::file(&ReceiptContext::new("export"), &segment, &once, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &once, &[])
         .await
         .unwrap();
     let interrupted = Arc::new(Interrupted {
@@ -325,7 +326,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         takes_receipts: AtomicBool::new(false),
     });
     let twice = hive(interrupted.clone());
-    receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
         .await
         .unwrap_err();
     let beside = files(other.path());
@@ -334,7 +335,7 @@ async fn metadata_beside_media_are_the_same_when_a_segment_is_filed_again() {
         .filter(|key| key.ends_with(".wav_metadata.json"));
     assert_eq!(beside.count(), 500, "the receipt comes last");
     interrupted.takes_receipts.store(true, Ordering::Relaxed);
-    receipt::file(&ReceiptContext::new("export"), &segment, &twice, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &twice, &[])
         .await
         .unwrap();
     assert_eq!(files(one.path()), files(other.path()));
@@ -353,7 +354,7 @@ fn has_dictionary(group: &RowGroupMetaData, name: &str) -> bool {
 async fn parquet_can_be_searched_without_reading_all_of_it() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), RowFormat::Parquet, None);
-    receipt::file(&ReceiptContext::new("export"), &many(3000), &output, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3000), &output, &[])
         .await
         .unwrap();
     let files = files(root.path());
@@ -402,7 +403,7 @@ fn schema(file: &[u8]) -> String {
 async fn the_documented_schema_is_the_one_that_is_written() {
     let root = tempfile::tempdir().unwrap();
     let output = output(folder(root.path()), RowFormat::Parquet, None);
-    receipt::file(&ReceiptContext::new("export"), &many(3), &output, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let documented = include_str!("../../docs/metadata.md");

@@ -230,7 +230,7 @@ async fn an_object_with_a_retention_carries_what_servers_ask_of_such_objects() {
         let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();
         for probe in server.seen("PutObject") {
             let until = probe.header("x-amz-object-lock-retain-until-date").unwrap();
-            assert!(*until < *eventually, "{until}");
+            assert!(*until < *soon, "{until}");
         }
         server.forget();
         put(&*sink, "some bytes").await.unwrap();

@@ -162,9 +162,9 @@ fn load(path: &std::path::Path) -> Result<Config, Error> {
     load_for(path, SecretScope::All)
 }
 
-/// The same for a command that needs no other secrets than those of `reads`.
-fn load_for(path: &std::path::Path, reads: SecretScope) -> Result<Config, Error> {
-    load_within(path, reads, Duration::MAX)
+/// The same for a command that needs no other secrets than those of `scope`.
+fn load_for(path: &std::path::Path, scope: SecretScope) -> Result<Config, Error> {
+    load_within(path, scope, Duration::MAX)
 }
 
 /// How long a command that says how things are now waits for a command that prints a secret.
@@ -173,10 +173,10 @@ const SECRETS: Duration = Duration::from_secs(5);
 /// The same with less patience for commands that print secrets.
 fn load_within(
     path: &std::path::Path,
-    reads: SecretScope,
+    scope: SecretScope,
     limit: Duration,
 ) -> Result<Config, Error> {
-    let config = Config::load_within(path, reads, limit)?;
+    let config = Config::load_within(path, scope, limit)?;
     for warning in config.warnings() {
         terminal::say("warn", &warning);
     }

@@ -207,6 +207,7 @@ impl Server {
 
     #[cfg(feature = "s3")]
     async fn bucket(&self, place: &str) -> anyhow::Result<Arc<dyn Sink>> {
+        use recording_host_sink::ObjectOptions;
         use recording_host_sink_s3::{S3, S3SinkConfig};
 
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -216,7 +217,10 @@ impl Server {
         Ok(Arc::new(
             S3::new(S3SinkConfig {
                 bucket: bucket.to_owned(),
-                prefix: prefix.trim_end_matches('/').to_owned(),
+                objects: ObjectOptions {
+                    prefix: prefix.trim_end_matches('/').to_owned(),
+                    ..ObjectOptions::default()
+                },
                 region: self.region.clone(),
                 endpoint: self.endpoint.clone(),
                 path_style: self.path_style,

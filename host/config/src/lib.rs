@@ -23,10 +23,10 @@ mod notify;
 mod overlap;
 mod parse;
 mod path;
-mod reads;
 mod samples;
 mod schema;
 pub mod secret;
+mod secret_scope;
 #[cfg_attr(
     not(all(
         feature = "s3",
@@ -65,9 +65,9 @@ pub use interval::interval;
 use notify::NotifierConfig;
 use parse::{parse, parse_typed};
 use path::{check_folder, check_path};
-pub use reads::SecretScope;
 pub use samples::{Expectation, Sample};
 pub use schema::schema;
+pub use secret_scope::SecretScope;
 use sink::SinkConfig;
 use source::ComponentOrigin;
 pub use source::wrong_option;
@@ -91,7 +91,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Limits on work under way at once.
     pub concurrency: Concurrency,
-    reads: SecretScope,
+    scope: SecretScope,
     secrets: BTreeMap<String, Backend>,
     sources: BTreeMap<String, (ComponentOrigin, SourceConfig)>,
     sinks: BTreeMap<String, SinkConfig>,
@@ -195,22 +195,22 @@ impl Config {
         Self::load_for(path, SecretScope::All)
     }
 
-    /// As [`load`](Self::load), but other secrets than those of `reads` are not read, and nothing that needs
+    /// As [`load`](Self::load), but other secrets than those of `scope` are not read, and nothing that needs
     /// them can be done with the configuration.
     ///
     /// # Errors
     /// As there.
-    pub fn load_for(path: &Path, reads: SecretScope) -> Result<Self, Error> {
-        Self::load_within(path, reads, Duration::MAX)
+    pub fn load_for(path: &Path, scope: SecretScope) -> Result<Self, Error> {
+        Self::load_within(path, scope, Duration::MAX)
     }
 
     /// As [`load_for`](Self::load_for), but each command that prints a secret may take no longer than `limit`.
     ///
     /// # Errors
     /// As there.
-    pub fn load_within(path: &Path, reads: SecretScope, limit: Duration) -> Result<Self, Error> {
+    pub fn load_within(path: &Path, scope: SecretScope, limit: Duration) -> Result<Self, Error> {
         let (value, positions) = text::load(path)?;
-        match Self::checked(value, reads, limit) {
+        match Self::checked(value, scope, limit) {
             Ok(config) => Ok(Config {
                 positions,
                 ..config
@@ -251,7 +251,7 @@ impl Config {
         warnings
     }
 
-    fn checked(value: Value, reads: SecretScope, limit: Duration) -> Result<Self, ConfigError> {
+    fn checked(value: Value, scope: SecretScope, limit: Duration) -> Result<Self, ConfigError> {
         let raw: RawConfig = parse("", value)?;
         check_path("data_dir", &raw.data_dir, "a folder for the queues")?;
         check_concurrency(raw.concurrency)?;
@@ -272,13 +272,8 @@ impl Config {
             }
             secrets.insert(name, backend.within(limit));
         }
-        let unread = reads::unread(&secrets);
-        let (of_sources, of_sinks, keys) = match reads {
-            SecretScope::All => (&secrets, &secrets, &secrets),
-            SecretScope::Sinks => (&unread, &secrets, &unread),
-            SecretScope::Queues => (&unread, &unread, &secrets),
-            SecretScope::Nothing => (&unread, &unread, &unread),
-        };
+        let unread = secret_scope::unread(&secrets);
+        let (of_sources, of_sinks, keys) = scope.backends(&secrets, &unread);
         let types = types(&[("sources", &raw.sources), ("sinks", &raw.sinks)]);
         let mut sources = BTreeMap::new();
         for (name, value) in raw.sources {
@@ -308,7 +303,7 @@ impl Config {
             tests: samples::checked("tests", raw.tests, &sources, &sinks)?,
             concurrency: raw.concurrency,
             secrets: of_sinks.clone(),
-            reads,
+            scope,
             sources,
             sinks,
             notify: notify::parsed(raw.notify)?,
@@ -419,7 +414,7 @@ impl Config {
             .concurrency(self.concurrency);
         for (sink_name, sink) in &self.sinks {
             if sink.takes(name) {
-                let made = match self.reads {
+                let made = match self.scope {
                     SecretScope::All => sink.sink(&self.secrets).await?,
                     SecretScope::Sinks | SecretScope::Queues | SecretScope::Nothing => {
                         sink.unopened()

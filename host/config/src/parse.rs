@@ -1,5 +1,7 @@
 //! Values read into the types of the configuration, with errors that name the very key.
 
+pub(super) mod parts;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

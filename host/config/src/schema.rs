@@ -40,7 +40,7 @@ pub fn schema() -> Result<Value, SandboxError> {
 /// Takes out what JSON Schema does not define, and what strict validators therefore refuse: the formats of
 /// Rust's numbers, whose bounds are there besides, and annotations that are for the host.
 fn make_portable(schema: &mut Value) {
-    const HOSTS: [&str; 2] = ["x-identity", "x-renamed-to"];
+    const HOSTS: [&str; 3] = ["x-identity", "x-renamed-to", sink::former_name::KEYWORD];
     match schema {
         Value::Array(parts) => parts.iter_mut().for_each(make_portable),
         Value::Object(keywords) => {

@@ -2,7 +2,9 @@
 
 #[cfg(feature = "sink-azure-blob")]
 mod azure_blob;
+mod bucket;
 mod filesystem;
+pub(super) mod former_name;
 #[cfg(feature = "sink-gcs")]
 mod gcs;
 #[cfg(feature = "sink-http")]
@@ -24,13 +26,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{ConfigError, key, parse};
 use crate::{
     address,
     limits::check_wait,
     location::Location,
+    parse::parts,
     secret::{self, Backend},
 };
 use recording_host_engine::{
@@ -59,9 +62,6 @@ pub(super) struct SinkConfig {
     keys: Box<dyn SinkKeys>,
     warnings: Vec<String>,
 }
-
-/// Keys that had another name: that, and the name of now.
-const RENAMED: [(&str, &str); 1] = [("tidy_after_hours", "cleanup_after_hours")];
 
 /// Keys that every sink has.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,18 +94,6 @@ struct Common {
     #[serde(default)]
     encrypt: Option<Encrypt>,
 }
-
-/// The names of the keys in [`Common`].
-const COMMON: [&str; 8] = [
-    "inputs",
-    "zip",
-    "transcode",
-    "metadata",
-    "layout",
-    "condition",
-    "content",
-    "encrypt",
-];
 
 /// For whom objects are encrypted.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -231,11 +219,7 @@ impl SinkConfig {
         let Value::Object(mut table) = value else {
             return Err(key(at, "must be a table with a `type`"));
         };
-        let common: Map<String, Value> = COMMON
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), table.remove(*name)?)))
-            .collect();
-        let common: Common = parse(&at, Value::Object(common))?;
+        let common: Common = parts::take(&at, &mut table)?;
         if let Some((path, reason)) = common.condition.mistake() {
             return Err(key(format!("{at}.condition.{path}"), reason));
         }
@@ -243,26 +227,12 @@ impl SinkConfig {
             let reason = "this build cannot transcode; build it with the feature `transcode`";
             return Err(key(format!("{at}.transcode"), reason));
         }
-        if let Some((was, now)) = RENAMED
-            .iter()
-            .find(|(was, now)| table.contains_key(*was) && table.contains_key(*now))
-        {
-            let reason =
-                format!("is the former name of `{now}`, which is given, too; leave this one out");
-            return Err(key(format!("{at}.{was}"), reason));
-        }
         let named = table.remove("type");
-        let renamed = RENAMED.iter().filter(|(was, _)| table.contains_key(*was));
-        let warnings = renamed
-            .map(|(was, now)| {
-                format!("{at}.{was}: this key is called `{now}` now; the former name still works")
-            })
-            .collect();
         if named.as_ref().is_some_and(|named| !named.is_string()) {
             return Err(key(format!("{at}.type"), "must be a text, such as s3"));
         }
-        let rest = Value::Object(table);
-        let keys = registry::read(&at, named.as_ref().and_then(Value::as_str), rest)?;
+        let named = named.as_ref().and_then(Value::as_str);
+        let (keys, warnings) = registry::read(&at, named, table)?;
         if common.encrypt.is_some() {
             let wrong = |name: &str, reason: &str| Err(key(format!("{at}.{name}"), reason));
             if keys.prints() {

@@ -161,10 +161,9 @@ impl Engine {
                     .await?;
             }
             if let Some(ending) = ending.filter(|ending| ending.is_over(&in_flight, &tasks)) {
-                return self
-                    .end(ending, &mut in_flight, tasks, &mut results)
-                    .await
-                    .map(|()| repaired);
+                self.end(ending, &mut in_flight, tasks, &mut results)
+                    .await?;
+                return Ok(repaired);
             }
             if idle && self.finished(&mut in_flight).await? {
                 self.name_sinks_without(&mut in_flight, true).await?;

@@ -2,33 +2,46 @@
 //!
 //! Blocks of large objects that a killed writer leaves are removed by the service after a week.
 
-use std::sync::Arc;
-
 use object_store::{ClientOptions, azure::MicrosoftAzureBuilder};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
-pub use super::bucket::{Bucket, BucketOptions, BucketRetry};
-use super::connector::Connector;
-use recording_host_sink::{Backpressure, SinkError};
+use super::{
+    bucket::{Bucket, BucketProperties},
+    connector::Connector,
+};
+use recording_host_sink::{Backpressure, ObjectOptions, Retry, SinkError};
 
 /// The type of this sink.
 const NAME: &str = "azure_blob";
 
-/// Where the container is, and who writes.
-#[derive(Clone, Debug, Default)]
+/// Where the container is, and who writes. Its fields are keys of a configuration, but for those that are made of
+/// other keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AzureBlobSinkConfig {
     /// The storage account.
+    #[schemars(example = &"corprecordings")]
     pub account: String,
-    /// The container's name.
+    /// The container's name; it must exist.
+    #[schemars(example = &"recordings")]
     pub container: String,
     /// The URL of a server other than Azure's public cloud, such as an emulator.
+    #[schemars(example = &"http://127.0.0.1:10000/devstoreaccount1")]
     pub endpoint: Option<String>,
-    /// Who writes.
-    pub credentials: AzureCredentials,
-    /// The properties of each object.
-    pub options: BucketOptions,
+    /// The access tier of objects: `Hot`, `Cool`, `Cold` or `Archive`.
+    #[schemars(example = &"Cool")]
+    pub access_tier: Option<String>,
     /// How requests are repeated.
-    pub retry: BucketRetry,
+    #[serde(default)]
+    pub retry: Retry,
+    /// The names and properties of objects.
+    #[serde(skip)]
+    pub objects: ObjectOptions,
+    /// Who writes.
+    #[serde(skip)]
+    pub credentials: AzureCredentials,
 }
 
 /// Who writes.
@@ -57,14 +70,13 @@ pub enum AzureCredentials {
 /// # Errors
 /// Says what is wrong with the settings.
 pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
-    let url = format!("az://{}/{}", settings.account, settings.container);
     let backpressure = Backpressure::default();
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_http_connector(Connector(backpressure.clone()))
         .with_account(&settings.account)
         .with_container_name(&settings.container)
         // An account that has no tags refuses the header even if it is empty.
-        .with_disable_tagging(settings.options.tags.is_empty());
+        .with_disable_tagging(settings.objects.tags.is_empty());
     if let Some(endpoint) = &settings.endpoint {
         builder = builder
             .with_endpoint(endpoint.clone())
@@ -88,20 +100,15 @@ pub fn open(settings: AzureBlobSinkConfig) -> Result<Bucket, SinkError> {
             tenant_id,
         ),
     };
-    let built = |retry: BucketRetry| {
-        let built = builder.clone().with_retry(retry.into()).build();
-        built.map_err(|error| {
-            let reason =
-                format!("{error}; check `credentials`, `account`, `container` and `endpoint`");
-            SinkError::new(NAME, &url, reason)
-        })
-    };
-    Ok(Bucket {
-        store: Arc::new(built(settings.retry)?),
-        once: Arc::new(built(BucketRetry::ONCE)?),
+    let properties = BucketProperties {
         sink: NAME,
-        url,
-        options: settings.options,
+        url: format!("az://{}/{}", settings.account, settings.container),
+        objects: settings.objects,
+        storage_class: settings.access_tier,
         backpressure,
+    };
+    let keys = "`credentials`, `account`, `container` and `endpoint`";
+    Bucket::new(properties, settings.retry, keys, |retry| {
+        builder.clone().with_retry(retry).build()
     })
 }

@@ -3,21 +3,20 @@
 
 mod probe;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
-    Attribute, Attributes, Error, GetOptions, GetRange, MultipartUpload, ObjectStore,
-    ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload, TagSet, path::Path,
+    Attribute, Attributes, BackoffConfig, Error, GetOptions, GetRange, MultipartUpload,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload, RetryConfig, TagSet,
+    path::Path,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use recording_host_sink::{
-    Aborted, Backpressure, Body, BodyReader, Health, ObjectMeta, Overwrite, PutOptions, PutResult,
-    Segments, Sink, SinkError, Store,
+    Aborted, Backpressure, Body, BodyReader, Health, ObjectMeta, ObjectOptions, PutOptions,
+    PutResult, Retry, Segments, Sink, SinkError, Store,
 };
 
 /// The largest object that goes in one request, in bytes.
@@ -27,95 +26,83 @@ const PART: usize = 8 << 20;
 /// Parts that are uploaded at once.
 const PARTS_AT_ONCE: usize = 3;
 
-/// The properties of each object.
-#[derive(Clone, Debug, Default)]
-pub struct BucketOptions {
-    /// The prefix of all keys.
-    pub prefix: String,
-    /// The storage class, or access tier.
-    pub storage_class: Option<String>,
-    /// User metadata.
-    pub object_metadata: BTreeMap<String, String>,
-    /// Tags, where there are any.
-    pub tags: BTreeMap<String, String>,
-    /// The content encoding that objects are labeled with.
-    pub content_encoding: Option<String>,
-    /// How to treat objects that are there already.
-    pub overwrite: Overwrite,
-}
+/// Each request once.
+const ONCE: Retry = Retry {
+    attempts: 1,
+    max_backoff_seconds: 0,
+};
 
-/// How requests are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BucketRetry {
-    /// Attempts in all.
-    pub attempts: usize,
-    /// The longest pause between two, in seconds.
-    pub max_backoff_seconds: u64,
-}
-
-impl BucketRetry {
-    /// Each request once.
-    pub(super) const ONCE: Self = BucketRetry {
-        attempts: 1,
-        max_backoff_seconds: 0,
-    };
-}
-
-impl Default for BucketRetry {
-    fn default() -> Self {
-        BucketRetry {
-            attempts: 6,
-            max_backoff_seconds: 20,
-        }
+fn retry_config(retry: Retry) -> RetryConfig {
+    let backoff = BackoffConfig::default();
+    let longest = Duration::from_secs(retry.max_backoff_seconds);
+    RetryConfig {
+        backoff: BackoffConfig {
+            // Pauses are drawn between the first and the longest: there must be something between.
+            max_backoff: longest.max(backoff.init_backoff),
+            ..backoff
+        },
+        max_retries: retry.attempts.saturating_sub(1),
+        ..RetryConfig::default()
     }
 }
 
-impl From<BucketRetry> for object_store::RetryConfig {
-    fn from(retry: BucketRetry) -> Self {
-        let backoff = object_store::BackoffConfig::default();
-        let longest = Duration::from_secs(retry.max_backoff_seconds);
-        object_store::RetryConfig {
-            backoff: object_store::BackoffConfig {
-                // Pauses are drawn between the first and the longest: there must be something between.
-                max_backoff: longest.max(backoff.init_backoff),
-                ..backoff
-            },
-            max_retries: retry.attempts.saturating_sub(1),
-            ..Default::default()
-        }
-    }
+/// What a bucket is, apart from the clients that reach it.
+#[derive(Clone, Debug)]
+pub(super) struct BucketProperties {
+    /// The sink's type.
+    pub(super) sink: &'static str,
+    /// The bucket as people write it, such as `gs://calls`.
+    pub(super) url: String,
+    pub(super) objects: ObjectOptions,
+    /// The storage class of objects, or their access tier.
+    pub(super) storage_class: Option<String>,
+    /// Signals of backpressure that the connector of the store notes.
+    pub(super) backpressure: Backpressure,
 }
 
 /// A bucket, whoever's it is.
 #[derive(Clone)]
 pub struct Bucket {
-    pub(super) store: Arc<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
     /// The same, whose requests are sent once.
-    pub(super) once: Arc<dyn ObjectStore>,
-    /// The sink's type.
-    pub(super) sink: &'static str,
-    /// The bucket as people write it, such as `gs://calls`.
-    pub(super) url: String,
-    pub(super) options: BucketOptions,
-    /// Signals of backpressure that the connector of the store notes.
-    pub(super) backpressure: Backpressure,
+    once: Arc<dyn ObjectStore>,
+    properties: BucketProperties,
 }
 
 /// The store behind it holds credentials and is not shown.
 impl std::fmt::Debug for Bucket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bucket")
-            .field("url", &self.url)
-            .field("options", &self.options)
+            .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
 }
 
 impl Bucket {
+    /// A bucket with clients that `build` makes; `keys` names those of a configuration that are wrong if it cannot.
+    pub(super) fn new<S: ObjectStore>(
+        properties: BucketProperties,
+        retry: Retry,
+        keys: &str,
+        build: impl Fn(RetryConfig) -> object_store::Result<S>,
+    ) -> Result<Self, SinkError> {
+        let built = |retry| match build(retry_config(retry)) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => {
+                let reason = format!("{error}; check {keys}");
+                Err(SinkError::new(properties.sink, &properties.url, reason))
+            }
+        };
+        Ok(Bucket {
+            store: built(retry)?,
+            once: built(ONCE)?,
+            properties,
+        })
+    }
+
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        let key = format!("{}/{key}", self.url);
-        SinkError::new(self.sink, &key, reason).with_retryable(retryable)
+        let key = format!("{}/{key}", self.properties.url);
+        SinkError::new(self.properties.sink, &key, reason).with_retryable(retryable)
     }
 
     fn broken(&self, key: &str) -> SinkError {
@@ -147,7 +134,7 @@ impl Bucket {
     }
 
     fn path(&self, key: &str) -> Result<Path, SinkError> {
-        let full = match self.options.prefix.trim_matches('/') {
+        let full = match self.properties.objects.prefix.trim_matches('/') {
             "" => key.to_owned(),
             prefix => format!("{prefix}/{key}"),
         };
@@ -157,13 +144,13 @@ impl Bucket {
     fn attributes(&self, info: &PutOptions) -> Attributes {
         let mut attributes = Attributes::new();
         attributes.insert(Attribute::ContentType, info.content_type.clone().into());
-        if let Some(class) = &self.options.storage_class {
+        if let Some(class) = &self.properties.storage_class {
             attributes.insert(Attribute::StorageClass, class.clone().into());
         }
-        if let Some(encoding) = &self.options.content_encoding {
+        if let Some(encoding) = &self.properties.objects.content_encoding {
             attributes.insert(Attribute::ContentEncoding, encoding.clone().into());
         }
-        for (name, value) in &self.options.object_metadata {
+        for (name, value) in &self.properties.objects.object_metadata {
             let name = Attribute::Metadata(name.clone().into());
             attributes.insert(name, value.clone().into());
         }
@@ -172,7 +159,7 @@ impl Bucket {
 
     fn tags(&self) -> TagSet {
         let mut tags = TagSet::default();
-        for (name, value) in &self.options.tags {
+        for (name, value) in &self.properties.objects.tags {
             tags.push(name, value);
         }
         tags
@@ -245,7 +232,7 @@ impl Bucket {
                 encrypted: None,
             });
         }
-        let overwrite = self.options.overwrite;
+        let overwrite = self.properties.objects.overwrite;
         let reason = overwrite.refusal(there.size, info);
         let error = self.failure(key, reason, false);
         Err(error.with_different(key, overwrite, info))
@@ -376,7 +363,7 @@ impl Bucket {
 #[async_trait]
 impl Sink for Bucket {
     fn name(&self) -> &str {
-        self.sink
+        self.properties.sink
     }
 
     async fn check(&self) -> Result<Health, SinkError> {
@@ -390,7 +377,7 @@ impl Sink for Bucket {
 
     async fn put(&self, key: &str, info: PutOptions, body: Body) -> Result<PutResult, SinkError> {
         let path = self.path(key)?;
-        let keep = self.options.overwrite.keeps(&info);
+        let keep = self.properties.objects.overwrite.keeps(&info);
         let mut body = BodyReader::new(body);
         if info.size.is_none_or(|size| size <= SINGLE as u64) {
             let first = body.take(SINGLE).await.map_err(|_| self.broken(key))?;
@@ -407,7 +394,7 @@ impl Sink for Bucket {
     }
 
     fn backpressure(&self) -> u64 {
-        self.backpressure.count()
+        self.properties.backpressure.count()
     }
 
     fn store(&self) -> Option<&dyn Store> {
@@ -418,7 +405,7 @@ impl Sink for Bucket {
 #[async_trait]
 impl Store for Bucket {
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ObjectMeta, SinkError>> {
-        let own = match self.options.prefix.trim_matches('/') {
+        let own = match self.properties.objects.prefix.trim_matches('/') {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };

@@ -3,31 +3,43 @@
 //! Uploads of large objects that a killed writer leaves cannot be listed with this protocol: a
 //! lifecycle rule of the bucket (`AbortIncompleteMultipartUpload`) removes them.
 
-use std::sync::Arc;
-
 use object_store::{ClientOptions, gcp::GoogleCloudStorageBuilder};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
-pub use super::bucket::{Bucket, BucketOptions, BucketRetry};
-use super::connector::Connector;
-use recording_host_sink::{Backpressure, SinkError};
+use super::{
+    bucket::{Bucket, BucketProperties},
+    connector::Connector,
+};
+use recording_host_sink::{Backpressure, ObjectOptions, Retry, SinkError};
 
 /// The type of this sink.
 const NAME: &str = "gcs";
 
-/// Where the bucket is, and who writes.
-#[derive(Clone, Debug, Default)]
+/// Where the bucket is, and who writes. Its fields are keys of a configuration, but for those that are made of
+/// other keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct GcsSinkConfig {
-    /// The bucket's name.
+    /// The bucket's name; it must exist.
+    #[schemars(example = &"corp-recordings")]
     pub bucket: String,
     /// The URL of a server other than Google's, such as an emulator.
+    #[schemars(example = &"http://127.0.0.1:4443")]
     pub endpoint: Option<String>,
-    /// Who writes.
-    pub credentials: GcsCredentials,
-    /// The properties of each object.
-    pub options: BucketOptions,
+    /// The storage class of objects.
+    #[schemars(example = &"NEARLINE")]
+    pub storage_class: Option<String>,
     /// How requests are repeated.
-    pub retry: BucketRetry,
+    #[serde(default)]
+    pub retry: Retry,
+    /// The names and properties of objects; there are no tags.
+    #[serde(skip)]
+    pub objects: ObjectOptions,
+    /// Who writes.
+    #[serde(skip)]
+    pub credentials: GcsCredentials,
 }
 
 /// Who writes.
@@ -50,7 +62,6 @@ pub enum GcsCredentials {
 /// # Errors
 /// Says what is wrong with the settings.
 pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
-    let url = format!("gs://{}", settings.bucket);
     let backpressure = Backpressure::default();
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_http_connector(Connector(backpressure.clone()))
@@ -69,19 +80,15 @@ pub fn open(settings: GcsSinkConfig) -> Result<Bucket, SinkError> {
         // Requests that write ask for credentials all the same: empty ones are at hand.
         GcsCredentials::Anonymous => builder.with_skip_signature(true).with_bearer_token(""),
     };
-    let built = |retry: BucketRetry| {
-        let built = builder.clone().with_retry(retry.into()).build();
-        built.map_err(|error| {
-            let reason = format!("{error}; check `credentials`, `bucket` and `endpoint`");
-            SinkError::new(NAME, &url, reason)
-        })
-    };
-    Ok(Bucket {
-        store: Arc::new(built(settings.retry)?),
-        once: Arc::new(built(BucketRetry::ONCE)?),
+    let properties = BucketProperties {
         sink: NAME,
-        url,
-        options: settings.options,
+        url: format!("gs://{}", settings.bucket),
+        objects: settings.objects,
+        storage_class: settings.storage_class,
         backpressure,
+    };
+    let keys = "`credentials`, `bucket` and `endpoint`";
+    Bucket::new(properties, settings.retry, keys, |retry| {
+        builder.clone().with_retry(retry).build()
     })
 }

@@ -10,4 +10,4 @@ mod connector;
 #[cfg(feature = "gcs")]
 pub mod gcs;
 
-pub use bucket::{Bucket, BucketOptions, BucketRetry};
+pub use bucket::Bucket;

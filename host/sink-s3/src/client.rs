@@ -29,7 +29,7 @@ pub(super) async fn client(
         RetryMode::Adaptive => RetryConfig::adaptive(),
         RetryMode::Standard => RetryConfig::standard(),
     }
-    .with_max_attempts(settings.retry.attempts.max(1))
+    .with_max_attempts(u32::try_from(settings.retry.attempts.max(1)).unwrap_or(u32::MAX))
     .with_max_backoff(Duration::from_secs(settings.retry.max_backoff_seconds));
     let timeout = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(settings.timeout.connect_seconds))

@@ -39,7 +39,7 @@ impl S3 {
         there: &ExistingObject,
         info: &PutOptions,
     ) -> SinkError {
-        let overwrite = self.settings.overwrite;
+        let overwrite = self.settings.objects.overwrite;
         let reason = overwrite.refusal(there.size, info);
         let error = self.failure(key, reason, false);
         error.with_different(key, overwrite, info)

@@ -29,7 +29,7 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Semaphore;
 
 pub use settings::{
-    BucketEncryption, Checksum, CleanupAfter, Grants, ObjectLock, PartsAtOnce, Retention,
+    BucketEncryption, Checksum, CleanupAfterHours, Grants, ObjectLock, PartsAtOnce, Retention,
     RetentionMode, RetryMode, S3Retry, S3SinkConfig, S3Timeout,
 };
 
@@ -65,7 +65,7 @@ pub struct S3 {
 impl S3 {
     /// A sink with a client of its own.
     pub async fn new(mut settings: S3SinkConfig) -> Self {
-        settings.prefix = settings.prefix.trim_matches('/').to_owned();
+        settings.objects.prefix = settings.objects.prefix.trim_matches('/').to_owned();
         let backpressure = Backpressure::default();
         let (client, renewed) = client::client(&settings, backpressure.clone()).await;
         S3 {
@@ -86,10 +86,10 @@ impl S3 {
     }
 
     fn key(&self, key: &str) -> String {
-        if self.settings.prefix.is_empty() {
+        if self.settings.objects.prefix.is_empty() {
             key.to_owned()
         } else {
-            format!("{}/{key}", self.settings.prefix)
+            format!("{}/{key}", self.settings.objects.prefix)
         }
     }
 
@@ -122,7 +122,7 @@ impl S3 {
         info: PutOptions,
         body: Body,
     ) -> Result<PutResult, SinkError> {
-        let keep = self.settings.overwrite.keeps(&info);
+        let keep = self.settings.objects.overwrite.keeps(&info);
         let mut body = BodyReader::new(body);
         if info.size.is_none_or(|size| size <= SINGLE as u64) {
             let taken = self.taken(&mut body, SINGLE).await;

@@ -339,7 +339,7 @@ impl S3 {
 
     /// Aborts uploads below the prefix that nobody has worked on for long.
     pub(super) async fn abort_old(&self) -> Result<u64, SinkError> {
-        let age = self.settings.cleanup_after.0;
+        let age = Duration::from(self.settings.cleanup_after_hours);
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);

@@ -28,7 +28,7 @@ macro_rules! with_options {
         $request
             .bucket(&settings.bucket)
             .content_type(&$info.content_type)
-            .set_content_encoding(settings.content_encoding.clone())
+            .set_content_encoding(settings.objects.content_encoding.clone())
             .set_server_side_encryption(settings.encryption())
             .set_ssekms_key_id(settings.kms_key())
             .set_bucket_key_enabled(settings.bucket_key())
@@ -53,37 +53,37 @@ pub(super) use with_options;
 
 impl S3SinkConfig {
     pub(super) fn encryption(&self) -> Option<ServerSideEncryption> {
-        self.encryption.as_ref().map(|encryption| match encryption {
+        self.sse.as_ref().map(|encryption| match encryption {
             BucketEncryption::S3 {} => ServerSideEncryption::Aes256,
             BucketEncryption::Kms { .. } => ServerSideEncryption::AwsKms,
         })
     }
 
     pub(super) fn kms_key(&self) -> Option<String> {
-        match &self.encryption {
+        match &self.sse {
             Some(BucketEncryption::Kms { key_id, .. }) => key_id.clone(),
             _ => None,
         }
     }
 
     pub(super) fn bucket_key(&self) -> Option<bool> {
-        match &self.encryption {
+        match &self.sse {
             Some(BucketEncryption::Kms { bucket_key, .. }) => *bucket_key,
             _ => None,
         }
     }
 
     pub(super) fn tagging(&self) -> Option<String> {
-        (!self.tags.is_empty()).then(|| {
+        (!self.objects.tags.is_empty()).then(|| {
             url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(&self.tags)
+                .extend_pairs(&self.objects.tags)
                 .finish()
         })
     }
 
     pub(super) fn metadata(&self) -> Option<std::collections::HashMap<String, String>> {
-        let pairs = self.object_metadata.iter();
-        (!self.object_metadata.is_empty()).then(|| {
+        let pairs = self.objects.object_metadata.iter();
+        (!self.objects.object_metadata.is_empty()).then(|| {
             pairs
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect()

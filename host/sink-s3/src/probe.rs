@@ -96,7 +96,7 @@ impl S3 {
         Ok(Health {
             found: format!(
                 "s3://{}/{}: {checksum}; {conditional}{stays}",
-                self.settings.bucket, self.settings.prefix
+                self.settings.bucket, self.settings.objects.prefix
             ),
         })
     }

@@ -1,62 +1,85 @@
 //! The settings of a bucket and of the objects in it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::credentials::Identity;
 use recording_host_network::ClientTls;
-use recording_host_sink::Overwrite;
+use recording_host_sink::{ObjectOptions, Retry};
 
-/// Where the bucket is, how to reach it, and how objects are written.
-#[derive(Clone, Debug, Default)]
+/// Where the bucket is, how to reach it, and how objects are written. Its fields are keys of a configuration, but
+/// for those that are made of other keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct S3SinkConfig {
-    /// The bucket's name.
+    /// The bucket's name; it must exist.
+    #[schemars(example = &"corp-recordings")]
     pub bucket: String,
-    /// The prefix of all keys, without a slash at the end.
-    pub prefix: String,
-    /// The region; without one, the default chain's.
+    /// The region; that of AWS' default chain if left out.
+    #[schemars(example = &"eu-west-1")]
     pub region: Option<String>,
     /// The URL of a server other than AWS.
+    #[schemars(example = &"https://minio.example.com:9000")]
     pub endpoint: Option<String>,
     /// True if URLs have the bucket in the path and not in the host name.
+    #[serde(default)]
     pub path_style: bool,
-    /// Who writes.
-    pub identity: Identity,
     /// How objects are encrypted where they lie.
-    pub encryption: Option<BucketEncryption>,
+    pub sse: Option<BucketEncryption>,
     /// The storage class of objects.
+    #[serde(default, deserialize_with = "word")]
+    #[schemars(with = "Option<String>", example = &"STANDARD_IA")]
     pub storage_class: Option<StorageClass>,
     /// A canned access control list for objects.
+    #[serde(default, deserialize_with = "word")]
+    #[schemars(with = "Option<String>", example = &"bucket-owner-full-control")]
     pub acl: Option<ObjectCannedAcl>,
-    /// Who else may do what with objects.
+    /// Who else may do what with objects, in the form `id="..."`.
+    #[serde(default)]
     pub grants: Grants,
-    /// Tags of objects.
-    pub tags: BTreeMap<String, String>,
-    /// User metadata of objects.
-    pub object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labeled with.
-    pub content_encoding: Option<String>,
-    /// The checksum that goes with objects.
+    /// The checksum that goes with objects; the server compares it with what arrived.
+    #[serde(default)]
     pub checksum: Checksum,
-    /// How long objects can be neither deleted nor replaced.
-    pub object_lock: Option<ObjectLock>,
-    /// How to treat objects that are there already.
-    pub overwrite: Overwrite,
     /// True if the requester pays.
+    #[serde(default)]
     pub requester_pays: bool,
-    /// The certificate that is shown to the server, and authorities of one's own.
-    pub tls: ClientTls,
     /// How requests are repeated.
+    #[serde(default)]
     pub retry: S3Retry,
     /// How long is waited for an answer.
+    #[serde(default)]
     pub timeout: S3Timeout,
     /// Parts of one object that are uploaded at once.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", range(min = 1, max = 16))]
     pub parts_at_once: PartsAtOnce,
-    /// How old an unfinished upload is before it counts as left behind.
-    pub cleanup_after: CleanupAfter,
+    /// How old unfinished uploads below `prefix` are, in hours, before a cleanup aborts them; 0 for all.
+    #[serde(default)]
+    #[schemars(with = "Option<u64>", extend("x-renamed-from" = "tidy_after_hours"))]
+    pub cleanup_after_hours: CleanupAfterHours,
+    /// The names and properties of objects.
+    #[serde(skip)]
+    pub objects: ObjectOptions,
+    /// Who writes.
+    #[serde(skip)]
+    pub identity: Identity,
+    /// How long objects can be neither deleted nor replaced.
+    #[serde(skip)]
+    pub object_lock: Option<ObjectLock>,
+    /// The certificate that is shown to the server, and authorities of one's own.
+    #[serde(skip)]
+    pub tls: ClientTls,
+}
+
+/// Reads a word that the SDK has a type for, which keeps words that it does not know.
+fn word<'de, D: Deserializer<'de>, W: for<'a> From<&'a str>>(
+    deserializer: D,
+) -> Result<Option<W>, D::Error> {
+    let word = Option::<String>::deserialize(deserializer)?;
+    Ok(word.as_deref().map(W::from))
 }
 
 /// How objects are encrypted where they lie.
@@ -142,13 +165,15 @@ pub enum Retention {
 }
 
 /// How requests are repeated.
+// What it shares with `Retry` stands here again: a flattened field would accept unknown keys, and not say which of
+// its keys is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct S3Retry {
     /// The pace: `adaptive` follows how often the server refuses, `standard` uses growing pauses alone.
     pub mode: RetryMode,
     /// Attempts in all.
-    pub attempts: u32,
+    pub attempts: usize,
     /// The longest pause between two, in seconds.
     pub max_backoff_seconds: u64,
 }
@@ -166,10 +191,14 @@ pub enum RetryMode {
 
 impl Default for S3Retry {
     fn default() -> Self {
+        let Retry {
+            attempts,
+            max_backoff_seconds,
+        } = Retry::default();
         S3Retry {
-            mode: RetryMode::Adaptive,
-            attempts: 6,
-            max_backoff_seconds: 20,
+            mode: RetryMode::default(),
+            attempts,
+            max_backoff_seconds,
         }
     }
 }
@@ -197,7 +226,8 @@ impl Default for S3Timeout {
 }
 
 /// Parts of one object that are uploaded at once, 1 to 16.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "Option<usize>")]
 pub struct PartsAtOnce(pub usize);
 
 impl Default for PartsAtOnce {
@@ -206,12 +236,31 @@ impl Default for PartsAtOnce {
     }
 }
 
-/// How old an unfinished upload is before it counts as left behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CleanupAfter(pub Duration);
+impl From<Option<usize>> for PartsAtOnce {
+    fn from(given: Option<usize>) -> Self {
+        given.map_or_else(Self::default, PartsAtOnce)
+    }
+}
 
-impl Default for CleanupAfter {
+/// How old an unfinished upload is before it counts as left behind, in hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "Option<u64>")]
+pub struct CleanupAfterHours(pub u64);
+
+impl Default for CleanupAfterHours {
     fn default() -> Self {
-        CleanupAfter(Duration::from_secs(24 * 3600))
+        CleanupAfterHours(24)
+    }
+}
+
+impl From<Option<u64>> for CleanupAfterHours {
+    fn from(given: Option<u64>) -> Self {
+        given.map_or_else(Self::default, CleanupAfterHours)
+    }
+}
+
+impl From<CleanupAfterHours> for Duration {
+    fn from(CleanupAfterHours(hours): CleanupAfterHours) -> Self {
+        Duration::from_secs(hours.saturating_mul(3600))
     }
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Body, BodyAborted, BodyReader, Health, PutOptions, PutResult, Segments, Sink, SinkError,
 };
-use crate::Backpressure;
+use crate::{Backpressure, Retry};
 use recording_host_network::{ClientTls, fault, proxy, with_tls};
 
 /// The type of this sink.
@@ -43,7 +43,7 @@ pub struct HttpSinkConfig {
     /// The certificate that is shown to the server, and authorities of one's own.
     pub tls: ClientTls,
     /// How requests are repeated.
-    pub retry: HttpRetry,
+    pub retry: Retry,
     /// How long is waited.
     pub timeout: HttpTimeout,
 }
@@ -71,25 +71,6 @@ pub enum Auth {
         /// The password.
         password: SecretString,
     },
-}
-
-/// How requests are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpRetry {
-    /// Attempts in all.
-    pub attempts: u32,
-    /// The longest pause between two, in seconds.
-    pub max_backoff_seconds: u64,
-}
-
-impl Default for HttpRetry {
-    fn default() -> Self {
-        HttpRetry {
-            attempts: 6,
-            max_backoff_seconds: 20,
-        }
-    }
 }
 
 /// How long is waited.

@@ -16,6 +16,7 @@ pub mod filesystem;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod named;
+mod settings;
 pub mod stdout;
 
 use std::ops::Range;
@@ -30,6 +31,7 @@ pub use recording_host_model::Backpressure;
 use recording_host_model::{Error, ErrorKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub use settings::{ObjectOptions, Retry};
 use tokio::sync::mpsc;
 
 /// The properties of an object that are known before it is written.

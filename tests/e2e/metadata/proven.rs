@@ -30,7 +30,7 @@ async fn the_highest_attempt_counts() {
         let body = Body::whole(Bytes::from_static(content));
         sink.put(&last.key, info, body).await.unwrap();
         let segment = segment(number, vec![completed]);
-        receipt::file(&ReceiptContext::new("export"), &segment, &output, &[])
+        receipt::commit_segment_alone(&ReceiptContext::new("export"), &segment, &output, &[])
             .await
             .unwrap();
     }
@@ -52,7 +52,7 @@ async fn files_of_rows_that_were_changed_removed_or_added_are_named() {
         let root = tempfile::tempdir().unwrap();
         let sink = folder(root.path());
         let output = output(sink.clone(), format, Some(Compression::Gzip));
-        receipt::file(
+        receipt::commit_segment_alone(
             &ReceiptContext::new("export"),
             &segment(1, vec![completed(1, 1, Outcome::NoRecording, Vec::new())]),
             &output,
@@ -103,7 +103,7 @@ async fn a_row_that_contradicts_its_receipt_is_found_in_parquet() {
     let root = tempfile::tempdir().unwrap();
     let sink = folder(root.path());
     let output = output(sink.clone(), RowFormat::Parquet, None);
-    receipt::file(&ReceiptContext::new("export"), &many(3), &output, &[])
+    receipt::commit_segment_alone(&ReceiptContext::new("export"), &many(3), &output, &[])
         .await
         .unwrap();
     let found = files(root.path());

@@ -169,7 +169,9 @@ impl Archive {
                 replaces: Vec::new(),
                 apart: false,
             });
-            receipt::file(context, &segment, output, &[]).await.unwrap();
+            receipt::commit_segment_alone(context, &segment, output, &[])
+                .await
+                .unwrap();
         }
     }
 

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    ConfigError, parse,
+    ConfigError,
+    parse::{parse, parts},
     sink::{Secrets, s3::CredentialKeys},
 };
 
@@ -25,12 +26,7 @@ struct SigningKeys {
 pub(super) fn schema(generator: &mut SchemaGenerator) -> Value {
     let mut aws = CredentialKeys::json_schema(generator).to_value();
     let signing = SigningKeys::json_schema(generator).to_value();
-    if let (Some(all), Some(more)) = (
-        aws["properties"].as_object_mut(),
-        signing["properties"].as_object(),
-    ) {
-        all.extend(more.clone());
-    }
+    parts::join(&mut aws, &signing);
     aws["description"] =
         "An AWS identity; AWS' default chain if left out. The component never sees it.".into();
     aws
@@ -42,11 +38,7 @@ pub(super) fn read(
     mut table: Map<String, Value>,
     secrets: &Secrets<'_>,
 ) -> Result<SourceAuth, ConfigError> {
-    let signing = ["region", "service"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), table.remove(name)?)))
-        .collect();
-    let signing: SigningKeys = parse(at, Value::Object(signing))?;
+    let signing: SigningKeys = parts::take(at, &mut table)?;
     let credentials: CredentialKeys = parse(at, Value::Object(table))?;
     Ok(SourceAuth::Aws(Box::new(AwsAuth {
         identity: credentials.identity(secrets, "")?,

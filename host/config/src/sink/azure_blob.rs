@@ -1,18 +1,19 @@
 //! The keys of a sink of type `azure_blob`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use recording_host_sink::{Overwrite, Sink};
-use recording_host_sink_object_store::azure_blob::{
-    self, AzureBlobSinkConfig, AzureCredentials, BucketOptions, BucketRetry,
-};
+use recording_host_sink::{ObjectOptions, Sink, SinkError};
+use recording_host_sink_object_store::azure_blob::{self, AzureBlobSinkConfig, AzureCredentials};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys, value};
-use crate::location::Location;
+use super::{
+    ConfigError, Hidden, Secrets,
+    bucket::{BucketKeys, Place},
+    key, value,
+};
 
 /// The access tiers of a block blob.
 const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
@@ -21,42 +22,9 @@ const TIERS: [&str; 4] = ["Hot", "Cool", "Cold", "Archive"];
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AzureKeys {
-    /// The storage account.
-    #[schemars(example = &"corprecordings")]
-    account: String,
-    /// The container's name; it must exist.
-    #[schemars(example = &"recordings")]
-    container: String,
-    /// The prefix of all keys.
-    #[serde(default)]
-    #[schemars(example = &"genesys")]
-    prefix: String,
-    /// The URL of a server other than Azure's public cloud, such as an emulator.
-    #[schemars(example = &"http://127.0.0.1:10000/devstoreaccount1")]
-    endpoint: Option<String>,
     /// Who writes; what the environment says (`AZURE_...`), else the managed identity, if left out.
     #[serde(default)]
     credentials: CredentialKeys,
-    /// The access tier of objects: `Hot`, `Cool`, `Cold` or `Archive`.
-    #[schemars(example = &"Cool")]
-    access_tier: Option<String>,
-    /// Tags of each object.
-    #[serde(default)]
-    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
-    tags: BTreeMap<String, String>,
-    /// User metadata of each object.
-    #[serde(default)]
-    #[schemars(example = BTreeMap::from([("department", "claims")]))]
-    object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labeled with.
-    #[schemars(example = &"identity")]
-    content_encoding: Option<String>,
-    /// How to treat an object that is there already.
-    #[serde(default)]
-    overwrite: Overwrite,
-    /// How requests are repeated.
-    #[serde(default)]
-    retry: BucketRetry,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -79,43 +47,40 @@ struct CredentialKeys {
     client_secret: Option<Hidden>,
 }
 
-impl AzureKeys {
-    /// Refuses properties of objects that the service does not take.
-    fn check_properties(&self) -> Result<(), (String, String)> {
-        value::tags(&self.tags)?;
-        value::object_metadata(&self.object_metadata)?;
-        value::content_encoding(self.content_encoding.as_deref())?;
-        for name in self.object_metadata.keys() {
-            let sign = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
-            if name.starts_with(|first: char| first.is_ascii_digit()) || !name.chars().all(sign) {
-                let reason = "the service takes names of letters, digits and `_` that do not begin with a digit";
-                return Err((format!("object_metadata.{name}"), reason.to_owned()));
-            }
-        }
-        match &self.access_tier {
-            None => Ok(()),
-            Some(tier) => {
-                value::one_of(tier, &TIERS).map_err(|reason| ("access_tier".to_owned(), reason))
-            }
+/// Refuses properties of objects that the service does not take.
+fn check_properties(
+    settings: &AzureBlobSinkConfig,
+    objects: &ObjectOptions,
+) -> Result<(), (String, String)> {
+    for name in objects.object_metadata.keys() {
+        let sign = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
+        if name.starts_with(|first: char| first.is_ascii_digit()) || !name.chars().all(sign) {
+            let reason =
+                "the service takes names of letters, digits and `_` that do not begin with a digit";
+            return Err((format!("object_metadata.{name}"), reason.to_owned()));
         }
     }
+    match &settings.access_tier {
+        None => Ok(()),
+        Some(tier) => {
+            value::one_of(tier, &TIERS).map_err(|reason| ("access_tier".to_owned(), reason))
+        }
+    }
+}
 
-    fn settings(&self, secrets: &Secrets) -> Result<AzureBlobSinkConfig, ConfigError> {
-        secrets.server("endpoint", self.endpoint.as_deref())?;
-        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
-        self.check_properties()
-            .map_err(|(at, reason)| secrets.error(&at, reason))?;
-        let (given, read) = (&self.credentials, secrets.are_read());
+impl CredentialKeys {
+    fn credentials(&self, secrets: &Secrets) -> Result<AzureCredentials, ConfigError> {
+        let read = secrets.are_read();
         let optional = |name: &str, value: &Option<Hidden>| {
             secrets.optional(&format!("credentials.{name}"), value.as_ref())
         };
         let client = (
-            &given.tenant_id,
-            &given.client_id,
-            optional("client_secret", &given.client_secret)?,
+            &self.tenant_id,
+            &self.client_id,
+            optional("client_secret", &self.client_secret)?,
         );
-        let key = optional("access_key", &given.access_key)?;
-        let credentials = match (key, optional("sas", &given.sas)?, client) {
+        let key = optional("access_key", &self.access_key)?;
+        Ok(match (key, optional("sas", &self.sas)?, client) {
             (None, None, (None, None, None)) => AzureCredentials::Default,
             (Some(key), None, (None, None, None)) => {
                 if read && !is_base64(key.expose_secret()) {
@@ -143,21 +108,6 @@ impl AzureKeys {
                 let reason = "give `access_key`, or `sas`, or `tenant_id`, `client_id` and `client_secret` together";
                 return Err(secrets.error("credentials", reason));
             }
-        };
-        Ok(AzureBlobSinkConfig {
-            account: self.account.clone(),
-            container: self.container.clone(),
-            endpoint: self.endpoint.clone(),
-            credentials,
-            options: BucketOptions {
-                prefix: self.prefix.clone(),
-                storage_class: self.access_tier.clone(),
-                object_metadata: self.object_metadata.clone(),
-                tags: self.tags.clone(),
-                content_encoding: self.content_encoding.clone(),
-                overwrite: self.overwrite,
-            },
-            retry: self.retry,
         })
     }
 }
@@ -173,23 +123,31 @@ fn is_base64(text: &str) -> bool {
 }
 
 #[async_trait]
-impl SinkKeys for AzureKeys {
-    fn place_key(&self) -> &'static str {
-        "container"
+impl BucketKeys for AzureKeys {
+    type Settings = AzureBlobSinkConfig;
+
+    const KIND: &'static str = "azure_blob";
+    const PLACE_KEY: &'static str = "container";
+
+    fn place(settings: &AzureBlobSinkConfig) -> Place<'_> {
+        let endpoint = settings.endpoint.as_deref();
+        let account = &settings.account;
+        let public = || format!("https://{account}.blob.core.windows.net").into();
+        Place {
+            bucket: &settings.container,
+            endpoint,
+            server: endpoint.map_or_else(public, Into::into),
+        }
     }
 
-    fn location(&self) -> Location {
-        let public = format!("https://{}.blob.core.windows.net", self.account);
-        let endpoint = self.endpoint.as_deref().unwrap_or(&public);
-        Location::bucket("azure_blob", endpoint, &self.container, &self.prefix)
-    }
-
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        if self.account.is_empty() {
+    fn check_place(settings: &AzureBlobSinkConfig, at: &str) -> Result<(), ConfigError> {
+        let AzureBlobSinkConfig {
+            account, container, ..
+        } = settings;
+        if account.is_empty() {
             let reason = "is empty; name the storage account";
             return Err(key(format!("{at}.account"), reason));
         }
-        let account = &self.account;
         let lower = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit();
         if !(3..=24).contains(&account.len()) || !account.chars().all(lower) {
             let reason = format!(
@@ -198,7 +156,6 @@ impl SinkKeys for AzureKeys {
             return Err(key(format!("{at}.account"), reason));
         }
         // Empty names and paths are refused elsewhere, for all types of sinks.
-        let container = &self.container;
         let in_form = (3..=63).contains(&container.len())
             && container
                 .split('-')
@@ -212,22 +169,22 @@ impl SinkKeys for AzureKeys {
         Ok(())
     }
 
-    fn bucket(&self) -> Option<&str> {
-        Some(&self.container)
+    fn settings(
+        &self,
+        given: &AzureBlobSinkConfig,
+        objects: &ObjectOptions,
+        secrets: &Secrets<'_>,
+    ) -> Result<AzureBlobSinkConfig, ConfigError> {
+        secrets.retry(given.retry.attempts, given.retry.max_backoff_seconds)?;
+        check_properties(given, objects).map_err(|(at, reason)| secrets.error(&at, reason))?;
+        Ok(AzureBlobSinkConfig {
+            objects: objects.clone(),
+            credentials: self.credentials.credentials(secrets)?,
+            ..given.clone()
+        })
     }
 
-    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
-        self.settings(secrets).map(|_| ())
-    }
-
-    fn keeps_different(&self) -> bool {
-        self.overwrite == Overwrite::Never
-    }
-
-    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
-        let opened = azure_blob::open(self.settings(secrets)?);
-        Ok(Arc::new(
-            opened.map_err(|error| key(secrets.at, error.reason))?,
-        ))
+    async fn open(settings: AzureBlobSinkConfig) -> Result<Arc<dyn Sink>, SinkError> {
+        Ok(Arc::new(azure_blob::open(settings)?))
     }
 }

@@ -1,19 +1,20 @@
 //! The keys of a sink of type `gcs`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use recording_host_sink::{Overwrite, Sink};
-use recording_host_sink_object_store::gcs::{
-    self, BucketOptions, BucketRetry, GcsCredentials, GcsSinkConfig,
-};
+use recording_host_sink::{ObjectOptions, Sink, SinkError};
+use recording_host_sink_object_store::gcs::{self, GcsCredentials, GcsSinkConfig};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, Hidden, Secrets, key, registry::SinkKeys, value};
-use crate::location::Location;
+use super::{
+    ConfigError, Hidden, Secrets,
+    bucket::{BucketKeys, Place},
+    value,
+};
 
 /// The storage classes, the last three of which newer buckets do not have.
 const CLASSES: [&str; 7] = [
@@ -30,35 +31,9 @@ const CLASSES: [&str; 7] = [
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GcsKeys {
-    /// The bucket's name; it must exist.
-    #[schemars(example = &"corp-recordings")]
-    bucket: String,
-    /// The prefix of all keys.
-    #[serde(default)]
-    #[schemars(example = &"genesys")]
-    prefix: String,
-    /// The URL of a server other than Google's, such as an emulator.
-    #[schemars(example = &"http://127.0.0.1:4443")]
-    endpoint: Option<String>,
     /// Who writes; application default credentials if left out.
     #[serde(default)]
     credentials: CredentialKeys,
-    /// The storage class of objects.
-    #[schemars(example = &"NEARLINE")]
-    storage_class: Option<String>,
-    /// User metadata of each object.
-    #[serde(default)]
-    #[schemars(example = BTreeMap::from([("department", "claims")]))]
-    object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labeled with.
-    #[schemars(example = &"identity")]
-    content_encoding: Option<String>,
-    /// How to treat an object that is there already.
-    #[serde(default)]
-    overwrite: Overwrite,
-    /// How requests are repeated.
-    #[serde(default)]
-    retry: BucketRetry,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -75,24 +50,12 @@ struct CredentialKeys {
     anonymous: bool,
 }
 
-impl GcsKeys {
-    fn settings(&self, secrets: &Secrets) -> Result<GcsSinkConfig, ConfigError> {
-        secrets.server("endpoint", self.endpoint.as_deref())?;
-        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
-        let properties = value::object_metadata(&self.object_metadata)
-            .and_then(|()| value::content_encoding(self.content_encoding.as_deref()));
-        properties.map_err(|(at, reason)| secrets.error(&at, reason))?;
-        if let Some(class) = &self.storage_class {
-            let known = value::one_of(class, &CLASSES);
-            known.map_err(|reason| secrets.error("storage_class", reason))?;
-        }
-        let given = &self.credentials;
-        let service_account = secrets.optional(
-            "credentials.service_account",
-            given.service_account.as_ref(),
-        )?;
-        let token = secrets.optional("credentials.token", given.token.as_ref())?;
-        let credentials = match (service_account, token, given.anonymous) {
+impl CredentialKeys {
+    fn credentials(&self, secrets: &Secrets) -> Result<GcsCredentials, ConfigError> {
+        let service_account =
+            secrets.optional("credentials.service_account", self.service_account.as_ref())?;
+        let token = secrets.optional("credentials.token", self.token.as_ref())?;
+        Ok(match (service_account, token, self.anonymous) {
             (None, None, false) => GcsCredentials::Default,
             (Some(key), None, false) => {
                 check_service_account(&key, secrets.are_read())
@@ -105,20 +68,6 @@ impl GcsKeys {
                 let reason = "give one of `service_account`, `token` and `anonymous`";
                 return Err(secrets.error("credentials", reason));
             }
-        };
-        Ok(GcsSinkConfig {
-            bucket: self.bucket.clone(),
-            endpoint: self.endpoint.clone(),
-            credentials,
-            options: BucketOptions {
-                prefix: self.prefix.clone(),
-                storage_class: self.storage_class.clone(),
-                object_metadata: self.object_metadata.clone(),
-                tags: BTreeMap::new(),
-                content_encoding: self.content_encoding.clone(),
-                overwrite: self.overwrite,
-            },
-            retry: self.retry,
         })
     }
 }
@@ -155,34 +104,41 @@ fn check_service_account(key: &SecretString, read: bool) -> Result<(), String> {
 }
 
 #[async_trait]
-impl SinkKeys for GcsKeys {
-    fn place_key(&self) -> &'static str {
-        "bucket"
+impl BucketKeys for GcsKeys {
+    type Settings = GcsSinkConfig;
+
+    const KIND: &'static str = "gcs";
+    const LACKS: &'static [&'static str] = &["tags"];
+
+    fn place(settings: &GcsSinkConfig) -> Place<'_> {
+        let endpoint = settings.endpoint.as_deref();
+        Place {
+            bucket: &settings.bucket,
+            endpoint,
+            server: endpoint.unwrap_or("https://storage.googleapis.com").into(),
+        }
     }
 
-    fn location(&self) -> Location {
-        let endpoint = self.endpoint.as_deref();
-        let endpoint = endpoint.unwrap_or("https://storage.googleapis.com");
-        Location::bucket("gcs", endpoint, &self.bucket, &self.prefix)
+    fn settings(
+        &self,
+        given: &GcsSinkConfig,
+        objects: &ObjectOptions,
+        secrets: &Secrets<'_>,
+    ) -> Result<GcsSinkConfig, ConfigError> {
+        secrets.retry(given.retry.attempts, given.retry.max_backoff_seconds)?;
+        if let Some(class) = &given.storage_class {
+            let known = value::one_of(class, &CLASSES);
+            known.map_err(|reason| secrets.error("storage_class", reason))?;
+        }
+        Ok(GcsSinkConfig {
+            objects: objects.clone(),
+            credentials: self.credentials.credentials(secrets)?,
+            ..given.clone()
+        })
     }
 
-    fn bucket(&self) -> Option<&str> {
-        Some(&self.bucket)
-    }
-
-    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
-        self.settings(secrets).map(drop)
-    }
-
-    fn keeps_different(&self) -> bool {
-        self.overwrite == Overwrite::Never
-    }
-
-    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
-        let opened = gcs::open(self.settings(secrets)?);
-        Ok(Arc::new(
-            opened.map_err(|error| key(secrets.at, error.reason))?,
-        ))
+    async fn open(settings: GcsSinkConfig) -> Result<Arc<dyn Sink>, SinkError> {
+        Ok(Arc::new(gcs::open(settings)?))
     }
 }
 

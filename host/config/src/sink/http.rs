@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use recording_host_model::hex;
 use recording_host_sink::{
-    Sink,
-    http::{Auth, Http, HttpRetry, HttpSinkConfig, HttpTimeout, Template, Verb},
+    Retry, Sink,
+    http::{Auth, Http, HttpSinkConfig, HttpTimeout, Template, Verb},
 };
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
@@ -39,7 +39,7 @@ pub(super) struct HttpKeys {
     tls: TlsKeys,
     /// How requests are repeated.
     #[serde(default)]
-    retry: HttpRetry,
+    retry: Retry,
     /// How long is waited.
     #[serde(default)]
     timeout: HttpTimeout,
@@ -92,8 +92,7 @@ impl HttpKeys {
         let url = secrets.get("url", &self.url)?;
         let url =
             Template::new(url.expose_secret()).map_err(|reason| secrets.error("url", reason))?;
-        let attempts = self.retry.attempts as usize;
-        secrets.retry(attempts, self.retry.max_backoff_seconds)?;
+        secrets.retry(self.retry.attempts, self.retry.max_backoff_seconds)?;
         let timeout = self.timeout;
         secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
         secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;

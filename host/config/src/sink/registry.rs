@@ -8,9 +8,14 @@ use async_trait::async_trait;
 use recording_host_sink::Sink;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{ConfigError, Secrets, key, parse};
+use super::{
+    ConfigError, Secrets,
+    bucket::{BucketKeys, BucketSink},
+    former_name::FormerName,
+    key, parse,
+};
 use crate::location::Location;
 
 /// The keys of one type of sinks, and what is made of them.
@@ -93,33 +98,43 @@ struct Built {
     read: Read,
 }
 
-/// Reads the keys of a sink that stands at this path in the configuration.
-type Read = fn(&str, Value) -> Result<Box<dyn SinkKeys>, ConfigError>;
+/// Reads the keys of a sink that stands at this path in the configuration; the schemas of all that it may have
+/// come with them.
+type Read =
+    fn(&str, Map<String, Value>, &Map<String, Value>) -> Result<Box<dyn SinkKeys>, ConfigError>;
 
 impl Built {
     const fn of<K: SinkKeys + DeserializeOwned + JsonSchema + 'static>() -> Self {
         Built {
             schema: K::json_schema,
-            read: |at, keys| Ok(Box::new(parse::<K>(at, keys)?)),
+            read: |at, keys, _| Ok(Box::new(parse::<K>(at, Value::Object(keys))?)),
+        }
+    }
+
+    /// A sink that stores objects in a bucket.
+    const fn bucket<K: BucketKeys>() -> Self {
+        Built {
+            schema: BucketSink::<K>::schema,
+            read: |at, keys, known| Ok(Box::new(BucketSink::<K>::read(at, keys, known)?)),
         }
     }
 }
 
 /// A line of the registry; without the feature, the type of its keys need not be there.
 macro_rules! sink {
-    ($name:literal, $keys:ty) => {
+    ($name:literal, $built:expr) => {
         SinkType {
             name: $name,
             feature: "",
-            built: Some(Built::of::<$keys>()),
+            built: Some($built),
         }
     };
-    ($name:literal, $keys:ty, $feature:tt) => {
+    ($name:literal, $built:expr, $feature:tt) => {
         SinkType {
             name: $name,
             feature: $feature,
             #[cfg(feature = $feature)]
-            built: Some(Built::of::<$keys>()),
+            built: Some($built),
             #[cfg(not(feature = $feature))]
             built: None,
         }
@@ -128,16 +143,19 @@ macro_rules! sink {
 
 /// All types, in the order in which they are listed.
 const TYPES: &[SinkType] = &[
-    sink!("s3", super::s3::S3Keys, "s3"),
-    sink!("filesystem", super::filesystem::FilesystemKeys),
-    sink!("gcs", super::gcs::GcsKeys, "sink-gcs"),
+    sink!("s3", Built::bucket::<super::s3::S3Keys>(), "s3"),
+    sink!(
+        "filesystem",
+        Built::of::<super::filesystem::FilesystemKeys>()
+    ),
+    sink!("gcs", Built::bucket::<super::gcs::GcsKeys>(), "sink-gcs"),
     sink!(
         "azure_blob",
-        super::azure_blob::AzureKeys,
+        Built::bucket::<super::azure_blob::AzureKeys>(),
         "sink-azure-blob"
     ),
-    sink!("http", super::http::HttpKeys, "sink-http"),
-    sink!("stdout", super::stdout::StdoutKeys),
+    sink!("http", Built::of::<super::http::HttpKeys>(), "sink-http"),
+    sink!("stdout", Built::of::<super::stdout::StdoutKeys>()),
 ];
 
 /// The types that this build has, each with the schema of its keys.
@@ -148,12 +166,13 @@ pub(super) fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Sch
         .collect()
 }
 
-/// Reads the keys of a sink of the type `name`; `at` is the sink's path in the configuration.
+/// Reads the keys of a sink of the type `name`, with warnings about those that are given by a former name; `at` is the
+/// sink's path in the configuration.
 pub(super) fn read(
     at: &str,
     name: Option<&str>,
-    keys: Value,
-) -> Result<Box<dyn SinkKeys>, ConfigError> {
+    mut keys: Map<String, Value>,
+) -> Result<(Box<dyn SinkKeys>, Vec<String>), ConfigError> {
     let wrong = |reason: String| key(format!("{at}.type"), reason);
     let Some(name) = name else {
         return Err(wrong(format!("missing; use {}", known())));
@@ -167,7 +186,16 @@ pub(super) fn read(
             found.feature
         )));
     };
-    (built.read)(at, keys)
+    let schema = (built.schema)(&mut SchemaGenerator::default()).to_value();
+    let none = Map::new();
+    let known = schema["properties"].as_object().unwrap_or(&none);
+    let former = FormerName::replace(at, known, &mut keys)?;
+    let read = (built.read)(at, keys, known).map_err(|error| {
+        former
+            .iter()
+            .fold(error, |error, name| name.named_as_given(at, error))
+    });
+    Ok((read?, former.iter().map(|name| name.warning(at)).collect()))
 }
 
 /// The names of all types, in the form of a sentence.

@@ -1,20 +1,23 @@
 //! The keys of a sink of type `s3`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use recording_host_sink::{Overwrite, Sink};
+use recording_host_sink::{ObjectOptions, Sink, SinkError};
 use recording_host_sink_s3::{
-    BucketEncryption, Checksum, CleanupAfter, Credentials, Grants, Identity, ObjectCannedAcl,
-    ObjectLock, PartsAtOnce, Retention, RetentionMode, Role, S3, S3Retry, S3SinkConfig, S3Timeout,
-    StorageClass,
+    BucketEncryption, Checksum, Credentials, Grants, Identity, ObjectCannedAcl, ObjectLock,
+    Retention, RetentionMode, Role, S3, S3SinkConfig, StorageClass,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-use super::{ConfigError, Hidden, Secrets, registry::SinkKeys, value};
-use crate::{location::Location, source::MOST_HOURS, tls::TlsKeys};
+use super::{
+    ConfigError, Hidden, Secrets,
+    bucket::{BucketKeys, Place},
+    value,
+};
+use crate::{source::MOST_HOURS, tls::TlsKeys};
 
 /// The name of a role's session, unless one is given.
 const SESSION: &str = "recording-host";
@@ -26,74 +29,14 @@ const MOST_DAYS: u32 = 36_500;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3Keys {
-    /// The bucket's name; it must exist.
-    #[schemars(example = &"corp-recordings")]
-    bucket: String,
-    /// The prefix of all keys. Give one in a bucket that others use, too.
-    #[serde(default)]
-    #[schemars(example = &"genesys")]
-    prefix: String,
-    /// The region; that of AWS' default chain if left out.
-    #[schemars(example = &"eu-west-1")]
-    region: Option<String>,
-    /// The URL of a server other than AWS.
-    #[schemars(example = &"https://minio.example.com:9000")]
-    endpoint: Option<String>,
-    /// True if URLs have the bucket in the path and not in the host name.
-    #[serde(default)]
-    path_style: bool,
     /// Who writes; AWS' default chain if left out (environment, profile, web identity, container, instance).
     #[serde(default)]
     credentials: CredentialKeys,
-    /// How objects are encrypted where they lie.
-    sse: Option<BucketEncryption>,
-    /// The storage class of objects.
-    #[schemars(example = &"STANDARD_IA")]
-    storage_class: Option<String>,
-    /// A canned access control list for objects.
-    #[schemars(example = &"bucket-owner-full-control")]
-    acl: Option<String>,
-    /// Who else may do what with objects, in the form `id="..."`.
-    #[serde(default)]
-    grants: Grants,
-    /// Tags of each object.
-    #[serde(default)]
-    #[schemars(example = BTreeMap::from([("retention", "7y")]))]
-    tags: BTreeMap<String, String>,
-    /// User metadata of each object, printable ASCII.
-    #[serde(default)]
-    #[schemars(example = BTreeMap::from([("department", "claims")]))]
-    object_metadata: BTreeMap<String, String>,
-    /// The content encoding that objects are labeled with.
-    #[schemars(example = &"identity")]
-    content_encoding: Option<String>,
-    /// The checksum that goes with objects; the server compares it with what arrived.
-    #[serde(default)]
-    checksum: Checksum,
     /// How long objects can be neither deleted nor replaced; the bucket must have object lock.
     object_lock: Option<LockKeys>,
-    /// How to treat an object that is there already.
-    #[serde(default)]
-    overwrite: Overwrite,
-    /// True if the requester pays.
-    #[serde(default)]
-    requester_pays: bool,
     /// The certificate that is shown to the server, and authorities of one's own.
     #[serde(default)]
     tls: TlsKeys,
-    /// How requests are repeated.
-    #[serde(default)]
-    retry: S3Retry,
-    /// How long is waited for an answer.
-    #[serde(default)]
-    timeout: S3Timeout,
-    /// Parts of one object that are uploaded at once.
-    #[schemars(range(min = 1, max = 16), extend("default" = PartsAtOnce::default().0))]
-    parts_at_once: Option<usize>,
-    /// How old unfinished uploads below `prefix` are, in hours, before a cleanup aborts them; 0 for all.
-    #[schemars(extend("default" = CleanupAfter::default().0.as_secs() / 3600))]
-    #[serde(alias = "tidy_after_hours")]
-    cleanup_after_hours: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -149,99 +92,50 @@ struct LockKeys {
     legal_hold: bool,
 }
 
-impl S3Keys {
-    /// Refuses values that no server can take.
-    fn check_values(&self, secrets: &Secrets) -> Result<(), ConfigError> {
-        let properties = value::tags(&self.tags)
-            .and_then(|()| value::object_metadata(&self.object_metadata))
-            .and_then(|()| value::content_encoding(self.content_encoding.as_deref()));
-        properties.map_err(|(at, reason)| secrets.error(&at, reason))?;
-        if self.acl.is_some() && self.grants != Grants::default() {
-            let reason = "S3 takes either a canned `acl` or `grants`; leave one of them out";
-            return Err(secrets.error("acl", reason));
-        }
-        if let Some(BucketEncryption::Kms {
-            key_id: Some(id), ..
-        }) = &self.sse
-            && id.trim().is_empty()
-        {
-            let reason = "is empty; give the key's id or ARN, or leave it out for AWS' own key";
-            return Err(secrets.error("sse.key_id", reason));
-        }
-        secrets.server("endpoint", self.endpoint.as_deref())?;
-        if let Some(region) = &self.region {
-            check_region(region, self.endpoint.is_some())
-                .map_err(|reason| secrets.error("region", reason))?;
-        }
-        let attempts = self.retry.attempts as usize;
-        secrets.retry(attempts, self.retry.max_backoff_seconds)?;
-        let timeout = self.timeout;
-        secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
-        secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
-        secrets.wait("timeout.attempt_seconds", timeout.attempt_seconds, 1)?;
-        match self.cleanup_after_hours {
-            Some(hours) if hours > MOST_HOURS => {
-                let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
-                Err(secrets.error("cleanup_after_hours", reason))
-            }
-            _ => Ok(()),
-        }
+/// Refuses values that no server can take.
+fn check_values(given: &S3SinkConfig, secrets: &Secrets) -> Result<(), ConfigError> {
+    if given.acl.is_some() && given.grants != Grants::default() {
+        let reason = "S3 takes either a canned `acl` or `grants`; leave one of them out";
+        return Err(secrets.error("acl", reason));
     }
+    if let Some(BucketEncryption::Kms {
+        key_id: Some(id), ..
+    }) = &given.sse
+        && id.trim().is_empty()
+    {
+        let reason = "is empty; give the key's id or ARN, or leave it out for AWS' own key";
+        return Err(secrets.error("sse.key_id", reason));
+    }
+    if let Some(region) = &given.region {
+        check_region(region, given.endpoint.is_some())
+            .map_err(|reason| secrets.error("region", reason))?;
+    }
+    let word = |at: &str, given: Option<&str>, known| {
+        let known = given.map_or(Ok(()), |given| value::one_of(given, known));
+        known.map_err(|reason| secrets.error(at, reason))
+    };
+    let class = given.storage_class.as_ref().map(StorageClass::as_str);
+    word("storage_class", class, StorageClass::values())?;
+    let acl = given.acl.as_ref().map(ObjectCannedAcl::as_str);
+    word("acl", acl, ObjectCannedAcl::values())
+}
 
-    fn settings(&self, secrets: &Secrets) -> Result<S3SinkConfig, ConfigError> {
-        self.check_values(secrets)?;
-        let word = |at: &str, given: Option<&String>, known| {
-            let known = given.map_or(Ok(()), |given| value::one_of(given, known));
-            known.map_err(|reason| secrets.error(at, reason))
-        };
-        word(
-            "storage_class",
-            self.storage_class.as_ref(),
-            StorageClass::values(),
-        )?;
-        word("acl", self.acl.as_ref(), ObjectCannedAcl::values())?;
-        let parts_at_once = match self.parts_at_once {
-            None => PartsAtOnce::default(),
-            Some(parts @ 1..=16) => PartsAtOnce(parts),
-            Some(_) => return Err(secrets.error("parts_at_once", "must be 1 to 16")),
-        };
-        let object_lock = match &self.object_lock {
-            None => None,
-            Some(_) if self.checksum == Checksum::None => {
-                let reason = "S3 takes objects under `object_lock` only with a checksum";
-                return Err(secrets.error("checksum", reason));
-            }
-            Some(lock) => Some(lock.lock(secrets)?),
-        };
-        Ok(S3SinkConfig {
-            bucket: self.bucket.clone(),
-            prefix: self.prefix.clone(),
-            region: self.region.clone(),
-            endpoint: self.endpoint.clone(),
-            path_style: self.path_style,
-            identity: self.credentials.identity(secrets, "credentials")?,
-            encryption: self.sse.clone(),
-            storage_class: self.storage_class.as_deref().map(StorageClass::from),
-            acl: self.acl.as_deref().map(ObjectCannedAcl::from),
-            grants: self.grants.clone(),
-            tags: self.tags.clone(),
-            object_metadata: self.object_metadata.clone(),
-            content_encoding: self.content_encoding.clone(),
-            checksum: self.checksum,
-            object_lock,
-            overwrite: self.overwrite,
-            requester_pays: self.requester_pays,
-            tls: self.tls.settings(secrets, "tls")?,
-            retry: self.retry,
-            timeout: self.timeout,
-            parts_at_once,
-            cleanup_after: self
-                .cleanup_after_hours
-                .map_or_else(CleanupAfter::default, |hours| {
-                    CleanupAfter(Duration::from_secs(hours.saturating_mul(3600)))
-                }),
-        })
+/// Refuses numbers that are out of bounds.
+fn check_numbers(given: &S3SinkConfig, secrets: &Secrets) -> Result<(), ConfigError> {
+    let S3SinkConfig { retry, timeout, .. } = given;
+    secrets.retry(retry.attempts, retry.max_backoff_seconds)?;
+    secrets.wait("timeout.connect_seconds", timeout.connect_seconds, 1)?;
+    secrets.wait("timeout.read_seconds", timeout.read_seconds, 1)?;
+    secrets.wait("timeout.attempt_seconds", timeout.attempt_seconds, 1)?;
+    if !(1..=16).contains(&given.parts_at_once.0) {
+        return Err(secrets.error("parts_at_once", "must be 1 to 16"));
     }
+    let hours = given.cleanup_after_hours.0;
+    if hours > MOST_HOURS {
+        let reason = format!("{hours} is more than {MOST_HOURS}, which is a hundred years");
+        return Err(secrets.error("cleanup_after_hours", reason));
+    }
+    Ok(())
 }
 
 /// Refuses a region that AWS has none of that form of; `elsewhere`: the server is another one, which may call
@@ -316,33 +210,49 @@ fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> 
 }
 
 #[async_trait]
-impl SinkKeys for S3Keys {
-    fn place_key(&self) -> &'static str {
-        "bucket"
-    }
+impl BucketKeys for S3Keys {
+    type Settings = S3SinkConfig;
 
-    fn location(&self) -> Location {
+    const KIND: &'static str = "s3";
+
+    fn place(settings: &S3SinkConfig) -> Place<'_> {
         // Whatever the region is: no two buckets of a server share a name.
-        let endpoint = self.endpoint.as_deref();
-        let server = amazon(self.region.as_deref(), endpoint);
-        let server = server.or(endpoint).unwrap_or_default();
-        Location::bucket("s3", server, &self.bucket, &self.prefix)
+        let endpoint = settings.endpoint.as_deref();
+        let server = amazon(settings.region.as_deref(), endpoint);
+        Place {
+            bucket: &settings.bucket,
+            endpoint,
+            server: server.or(endpoint).unwrap_or_default().into(),
+        }
     }
 
-    fn bucket(&self) -> Option<&str> {
-        Some(&self.bucket)
+    fn settings(
+        &self,
+        given: &S3SinkConfig,
+        objects: &ObjectOptions,
+        secrets: &Secrets<'_>,
+    ) -> Result<S3SinkConfig, ConfigError> {
+        check_values(given, secrets)?;
+        check_numbers(given, secrets)?;
+        let object_lock = match &self.object_lock {
+            None => None,
+            Some(_) if given.checksum == Checksum::None => {
+                let reason = "S3 takes objects under `object_lock` only with a checksum";
+                return Err(secrets.error("checksum", reason));
+            }
+            Some(lock) => Some(lock.lock(secrets)?),
+        };
+        Ok(S3SinkConfig {
+            objects: objects.clone(),
+            identity: self.credentials.identity(secrets, "credentials")?,
+            object_lock,
+            tls: self.tls.settings(secrets, "tls")?,
+            ..given.clone()
+        })
     }
 
-    fn validate(&self, secrets: &Secrets<'_>) -> Result<(), ConfigError> {
-        self.settings(secrets).map(|_| ())
-    }
-
-    fn keeps_different(&self) -> bool {
-        self.overwrite == Overwrite::Never
-    }
-
-    async fn open(&self, secrets: &Secrets<'_>) -> Result<Arc<dyn Sink>, ConfigError> {
-        Ok(Arc::new(S3::new(self.settings(secrets)?).await))
+    async fn open(settings: S3SinkConfig) -> Result<Arc<dyn Sink>, SinkError> {
+        Ok(Arc::new(S3::new(settings).await))
     }
 }
 

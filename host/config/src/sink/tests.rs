@@ -1,3 +1,5 @@
+#[cfg(all(feature = "s3", feature = "sink-azure-blob", feature = "sink-gcs"))]
+mod bucket_parts;
 #[cfg(all(
     feature = "s3",
     feature = "sink-azure-blob",

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use recording_host_sink::ObjectOptions;
+
 /// The most tags of an object, and the most characters of a tag's name and value: those of S3 (PutObject,
 /// tagging) and of Azure (blob index tags).
 const MOST_TAGS: usize = 10;
 const MOST_NAME: usize = 128;
 const MOST_VALUE: usize = 256;
 
-/// Refuses tags that no server takes; an error begins with the key below that of the sink.
-pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), (String, String)> {
+/// Refuses properties of objects that no server takes; an error begins with the key below that of the sink.
+pub(super) fn objects(options: &ObjectOptions) -> Result<(), (String, String)> {
+    tags(&options.tags)?;
+    object_metadata(&options.object_metadata)?;
+    content_encoding(options.content_encoding.as_deref())
+}
+
+/// Refuses tags that no server takes.
+fn tags(tags: &BTreeMap<String, String>) -> Result<(), (String, String)> {
     let most = format!(
         "an object has at most {MOST_TAGS} tags, and {} are given",
         tags.len()
@@ -35,8 +44,8 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), (String, Strin
     Ok(())
 }
 
-/// Refuses metadata that no header can hold; an error begins with the key below that of the sink.
-pub(super) fn object_metadata(values: &BTreeMap<String, String>) -> Result<(), (String, String)> {
+/// Refuses metadata that no header can hold.
+fn object_metadata(values: &BTreeMap<String, String>) -> Result<(), (String, String)> {
     let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     for (name, value) in values {
         if !plain(value) || !plain(name) || name.is_empty() || name.contains([' ', ':']) {
@@ -49,7 +58,7 @@ pub(super) fn object_metadata(values: &BTreeMap<String, String>) -> Result<(), (
 }
 
 /// Refuses a content encoding that is no word of a header.
-pub(super) fn content_encoding(given: Option<&str>) -> Result<(), (String, String)> {
+fn content_encoding(given: Option<&str>) -> Result<(), (String, String)> {
     match given {
         Some(word) if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Err((

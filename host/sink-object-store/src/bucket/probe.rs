@@ -34,7 +34,7 @@ impl Bucket {
         match deleted {
             // An archive may well forbid deletion.
             Ok(()) | Err(Error::PermissionDenied { .. }) => Ok(Health {
-                found: format!("{}: objects can be written and read", self.url),
+                found: format!("{}: objects can be written and read", self.properties.url),
             }),
             Err(error) => Err(self.error(&name, &error)),
         }

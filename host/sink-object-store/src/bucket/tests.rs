@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn requests_are_repeated_as_the_settings_say() {
-    let retry = object_store::RetryConfig::from(BucketRetry {
+    let retry = retry_config(Retry {
         attempts: 4,
         max_backoff_seconds: 7,
     });

@@ -23,3 +23,19 @@ pub(super) fn unread(secrets: &BTreeMap<String, Backend>) -> BTreeMap<String, Ba
     let names = secrets.keys().cloned();
     names.map(|name| (name, Backend::Unread)).collect()
 }
+
+impl SecretScope {
+    /// The backends for the secrets of sources, for those of sinks, and for the keys of pseudonyms, out of
+    /// those that read something and those that do not.
+    pub(super) fn backends<B>(self, read: B, unread: B) -> (B, B, B)
+    where
+        B: Copy,
+    {
+        match self {
+            SecretScope::All => (read, read, read),
+            SecretScope::Sinks => (unread, read, unread),
+            SecretScope::Queues => (unread, unread, read),
+            SecretScope::Nothing => (unread, unread, unread),
+        }
+    }
+}
