@@ -16,7 +16,8 @@ use crate::support::{
     answering, files, media, receipts, rows, run_program, run_program_fast, sha256,
 };
 
-/// Serves files by their paths and returns the server's URL.
+/// Serves files by their paths and returns the server's URL. As web servers do, it says with a page that there
+/// is no such file.
 async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
     let files = Arc::new(files);
     answering(move |request| {
@@ -24,7 +25,11 @@ async fn serve(files: BTreeMap<String, Vec<u8>>) -> String {
         let mut answer = Response::new(Full::new(Bytes::new()));
         match found {
             Some(file) => *answer.body_mut() = Full::new(file.into()),
-            None => *answer.status_mut() = StatusCode::NOT_FOUND,
+            None => {
+                *answer.status_mut() = StatusCode::NOT_FOUND;
+                *answer.body_mut() =
+                    Full::new("<!DOCTYPE HTML><html><h1>Not found</h1></html>".into());
+            }
         }
         async { answer }
     })
@@ -196,7 +201,11 @@ async fn guarded(
         let mut answer = Response::new(Full::new(Bytes::new()));
         match body {
             Some(body) => *answer.body_mut() = Full::new(body.into()),
-            None => *answer.status_mut() = StatusCode::NOT_FOUND,
+            None => {
+                *answer.status_mut() = StatusCode::NOT_FOUND;
+                *answer.body_mut() =
+                    Full::new("<!DOCTYPE HTML><html><h1>Not found</h1></html>".into());
+            }
         }
         async { answer }
     })

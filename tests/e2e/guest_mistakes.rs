@@ -110,7 +110,11 @@ async fn a_trial_names_each_rule_that_a_source_breaks_and_what_it_takes() {
         ("state", "a state of 300"),
         (
             "unannounced",
-            "a request goes where `start` announces no `api` origin: https://calls.example",
+            "a request goes to https://calls.example, which `start` does not announce; announce it with the role `api`",
+        ),
+        (
+            "relative",
+            "the URL of a request, `calls.example/x y`, is not an absolute http or https URL",
         ),
         (
             "authorization",

@@ -59,6 +59,21 @@ async fn what_is_no_source_of_this_version_is_refused_with_what_to_do() {
         assert!(!ran.status.success());
         assert!(said.contains(expected), "{wat}: {said}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("source.js").display().to_string();
+    std::fs::write(&path, "export const source = {}").unwrap();
+    let output = format!("{path}.wasm");
+    for arguments in [
+        ["inspect", &path].as_slice(),
+        &["componentize", &path, "-o", &output],
+    ] {
+        let said = run_program(arguments).await.stderr;
+        let said = String::from_utf8(said).unwrap();
+        assert!(
+            said.contains("not WebAssembly") && said.contains(&path),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use recording_host_source::{CompilationCache, SourceComponent};
 use wit_component::ComponentEncoder;
 
-use super::Done;
+use super::{Done, slow};
 
 /// The first bytes of a component.
 const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -28,11 +28,16 @@ impl Componentize {
         if module.starts_with(PREAMBLE) {
             bail!("{name} is a component already; `inspect` shows what it is");
         }
+        if !module.starts_with(b"\0asm") {
+            bail!("{name} is not WebAssembly; name the file that the build has written");
+        }
         let component = encode(&module).with_context(|| name.to_string())?;
         // A source that the host would refuse is refused here.
         let cache = CompilationCache::of_user();
-        let loaded =
-            SourceComponent::load(&component, cache.as_ref()).with_context(|| name.to_string())?;
+        let loaded = slow::telling(format!("compiling {name}, which is done once"), || {
+            SourceComponent::load(&component, cache.as_ref())
+        })
+        .with_context(|| name.to_string())?;
         fs::write(&self.output, &component).with_context(|| self.output.display().to_string())?;
         println!(
             "{} bytes written to {}, sha256 {}",

@@ -19,7 +19,7 @@ use recording_host_model::{AuthScheme, DataClass, TimeRange};
 use recording_host_source::{BUILTIN, CompilationCache, SourceComponent, replay};
 use serde_json::{Map, Value};
 
-use super::Done;
+use super::{Done, slow};
 use rehearsal::Rehearsal;
 
 /// How long after the end of its range a search is tried out: what it finds has ended.
@@ -56,7 +56,14 @@ impl Inspect {
             return extract(path, builtin.map(|(_, wasm)| *wasm));
         }
         let component = match (builtin, &self.component) {
-            (None, Some(path)) => SourceComponent::open(path, None, cache.as_ref())?,
+            (None, Some(path)) => {
+                let file = path.display().to_string();
+                let compiling = format!("compiling {file}, which is done once");
+                slow::telling(compiling, || {
+                    SourceComponent::open(path, None, cache.as_ref())
+                })
+                .with_context(|| file)?
+            }
             (builtin, _) => {
                 let (_, wasm) = builtin.unwrap_or(&BUILTIN[0]);
                 SourceComponent::load(wasm, cache.as_ref())?

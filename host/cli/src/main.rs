@@ -60,6 +60,7 @@ mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod slow;
 mod status;
 mod terminal;
 mod test;

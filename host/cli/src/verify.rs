@@ -159,7 +159,10 @@ impl Verify {
 /// Warns that it is not known what is stored and not filed yet: without that there is no less to prove.
 fn unknown(error: &anyhow::Error) {
     let text = "objects that are stored but not filed yet are reported as unexpected";
-    say("warn", &format!("{}; {text}", print::chain(error)));
+    say(
+        "warn",
+        &format!("{}. Therefore, {text}", print::chain(error)),
+    );
 }
 
 /// The exports of a configuration, as far as it can be used.

@@ -78,7 +78,9 @@ pub enum OriginError {
     )]
     UnnamedMedia(String),
     /// An address inside the network.
-    #[error("{0} is a private address; set `allow_private_addresses: true` if intended")]
+    #[error(
+        "{0} is a private address; set `allow_private_addresses: true` of the source if that is intended"
+    )]
     Private(String),
 }
 

@@ -33,6 +33,16 @@ pub enum Authenticator {
     Header(HeaderName, HeaderValue),
 }
 
+impl Authenticator {
+    /// Returns true if web servers of all kinds take it, and not the APIs of vendors alone.
+    pub(crate) fn is_for_any_server(&self) -> bool {
+        match self {
+            Authenticator::None | Authenticator::Basic(..) | Authenticator::Header(..) => true,
+            Authenticator::OAuth(_) | Authenticator::Signer(_) => false,
+        }
+    }
+}
+
 /// Signs requests with credentials that only the host ever holds.
 #[async_trait]
 pub trait RequestSigner: fmt::Debug + Send + Sync {

@@ -13,8 +13,19 @@ pub(super) use recording_host_network::{fault, proxy::demands, shown};
 /// How much of a body is looked at.
 const BEGINNING: usize = 512;
 
-/// Says what answered in place of the API at `url`, if something did.
-pub(super) fn answered(url: &Url, response: &Response) -> Option<String> {
+/// Returns true if a request that names what it accepts, or does not, may be answered by a page.
+pub(super) fn accepts_pages(headers: &[(String, String)]) -> bool {
+    let mut accept = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("accept"))
+        .map(|(_, value)| value.to_ascii_lowercase())
+        .peekable();
+    accept.peek().is_none() || accept.any(|value| value.contains("html") || value.contains("*/*"))
+}
+
+/// Says what answered in place of the API at `url`, if something did; `pages`: the API may answer with pages
+/// itself, as a web server does.
+pub(super) fn answered(url: &Url, response: &Response, pages: bool) -> Option<String> {
     let host = shown(url);
     let status = response.status;
     match status {
@@ -28,7 +39,7 @@ pub(super) fn answered(url: &Url, response: &Response) -> Option<String> {
         400 | 402 | 406 | 408..=431 => return None,
         _ => {}
     }
-    is_page(response).then(|| {
+    (!pages && is_page(response)).then(|| {
         let by = match proxy::of(url) {
             Some(proxy) => format!("the proxy {proxy}, or another"),
             None => "a proxy, a gateway or a portal".to_owned(),
@@ -83,7 +94,7 @@ mod tests {
             (407, "text/plain", ""),
             (511, "text/html", ""),
         ] {
-            let told = answered(&url, &response(status, kind, body));
+            let told = answered(&url, &response(status, kind, body), false);
             let told = told.unwrap_or_else(|| panic!("{status} {kind}"));
             assert!(told.contains("api.example.com"), "{told}");
             assert!(told.contains(&status.to_string()), "{told}");
@@ -101,10 +112,29 @@ mod tests {
             (404, "", ""),
         ] {
             assert_eq!(
-                answered(&url, &response(status, kind, body)),
+                answered(&url, &response(status, kind, body), false),
                 None,
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn a_web_server_may_answer_with_pages_of_its_own() {
+        let url = Url::parse("http://files.example.com/2026-01-05/index.json").unwrap();
+        for status in [200, 401, 403, 404, 410, 500] {
+            let page = response(status, "text/html", "<!doctype html>");
+            assert_eq!(answered(&url, &page, true), None, "{status}");
+        }
+        for status in [407, 511] {
+            let page = response(status, "text/html", "<!doctype html>");
+            assert!(answered(&url, &page, true).is_some(), "{status}");
+        }
+        let accepting = |values: &[&str]| {
+            let header = |value: &&str| ("Accept".to_owned(), (*value).to_owned());
+            accepts_pages(&values.iter().map(header).collect::<Vec<_>>())
+        };
+        assert!(accepting(&[]) && accepting(&["*/*"]) && accepting(&["text/HTML, text/csv"]));
+        assert!(!accepting(&["application/json"]) && !accepting(&["text/csv", "text/plain"]));
     }
 }

@@ -249,6 +249,7 @@ impl SourceHttp {
         renewed: &mut u32,
     ) -> Attempt {
         let mut url = url.clone();
+        let pages = self.login.is_for_any_server() && intermediary::accepts_pages(&request.headers);
         for hop in 0.. {
             let exchange = self.exchange((kind, priority), &url, request, last);
             let exchanged = match self.is_hasty() {
@@ -264,7 +265,7 @@ impl SourceHttp {
                 Err(attempt) => return attempt,
             };
             // One that is unavailable itself may stay so: whoever asks is not to wait for that.
-            if response.status < 500 && intermediary::answered(&url, &response).is_none() {
+            if response.status < 500 && intermediary::answered(&url, &response, pages).is_none() {
                 self.reached.store(true, Ordering::Relaxed);
             }
             if let Some(wait) = self.limiter.observe(&response, self.clock) {
@@ -272,14 +273,15 @@ impl SourceHttp {
                 self.events.emit(|| Event::Throttled { millis });
             }
             let (status, body) = (response.status, &response.body);
-            let again = *renewed < RENEWALS && !intermediary::is_page(&response);
+            let is_page = !pages && intermediary::is_page(&response);
+            let again = *renewed < RENEWALS && !is_page;
             if again && self.login.refused(&auth, status, body).await {
                 *renewed += 1;
                 return Attempt::Renew;
             }
             let location = header(&response, "location");
             let Some(to) = redirect::pointed(&url, status, location) else {
-                return self.judge(&url, response, request.repeatable, priority, last);
+                return self.judge(&url, response, (request.repeatable, pages), priority, last);
             };
             let why = match redirect::target(&url, request.method, status, location) {
                 None => "another request than this one would go there".to_owned(),
@@ -293,8 +295,8 @@ impl SourceHttp {
                 },
             };
             // What the server says with it may be for the source.
-            if !response.body.is_empty() && !intermediary::is_page(&response) {
-                return self.judge(&url, response, request.repeatable, priority, last);
+            if !response.body.is_empty() && !is_page {
+                return self.judge(&url, response, (request.repeatable, pages), priority, last);
             }
             let reason = intermediary::redirected(&url, &to, &why);
             self.warn(&reason, last);
@@ -385,11 +387,11 @@ impl SourceHttp {
         &self,
         url: &Url,
         response: Response,
-        repeatable: bool,
+        (repeatable, pages): (bool, bool),
         priority: Priority,
         last: bool,
     ) -> Attempt {
-        if let Some(reason) = intermediary::answered(url, &response) {
+        if let Some(reason) = intermediary::answered(url, &response, pages) {
             self.warn(&reason, last);
             return unreached(reason, repeatable, last);
         }

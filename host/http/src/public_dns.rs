@@ -30,7 +30,7 @@ impl Resolve for PublicDnsResolver {
                 .collect();
             if public.is_empty() {
                 return Err(format!(
-                    "{} resolves only to private addresses; set `allow_private_addresses: true` if intended",
+                    "{} resolves only to private addresses; set `allow_private_addresses: true` of the source if that is intended",
                     name.as_str()
                 )
                 .into());

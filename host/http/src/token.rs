@@ -207,7 +207,7 @@ impl OAuth {
             let reason = intermediary::redirected(&self.endpoint, &to, why);
             return Err(TokenError::Intermediary { host, reason });
         }
-        if let Some(reason) = intermediary::answered(&self.endpoint, response) {
+        if let Some(reason) = intermediary::answered(&self.endpoint, response, false) {
             return Err(TokenError::Intermediary { host, reason });
         }
         if (200..300).contains(&status) {

@@ -57,8 +57,13 @@ pub enum SandboxError {
         pinned: String,
     },
     /// It is no component of this interface.
-    #[error("not a recording source ({INTERFACE}): {0}")]
+    #[error(
+        "not a recording source: {0}. Build it with the SDK, or for the unchanged WIT of {INTERFACE}"
+    )]
     Invalid(String),
+    /// It is something else than WebAssembly.
+    #[error("this is not WebAssembly; name the file that the build of the component has written")]
+    NotWasm,
     /// It is a core module, which has no interface types.
     #[error(
         "this is a core WebAssembly module, not a component; make one of it with `recording-host componentize FILE -o COMPONENT`, or with your language's own tool (docs/write-a-source.md)"
@@ -156,6 +161,9 @@ impl SourceComponent {
         let invalid = |error: wasmtime::Error| SandboxError::Invalid(format!("{error:#}"));
         if wasm.len() > LONGEST {
             return Err(SandboxError::TooLong(wasm.len()));
+        }
+        if !wasm.starts_with(b"\0asm") {
+            return Err(SandboxError::NotWasm);
         }
         if is_core_module(wasm) {
             return Err(SandboxError::CoreModule);

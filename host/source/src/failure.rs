@@ -20,7 +20,7 @@ pub(crate) fn reason(error: &wasmtime::Error) -> String {
             "it used the processor for more than {} seconds; one call should do less, so spread the work over more steps or splits",
             LONGEST_CALL.as_secs()
         ),
-        Some(Trap::UnreachableCodeReached) => "it panicked, or threw something other than a `source-error`: return one (`permanent` with a text) instead. A test that calls the source natively shows the message, since a component has nowhere to print it".to_owned(),
+        Some(Trap::UnreachableCodeReached) => "it panicked, threw something other than a `source-error`, or returned a value that is not of its type in the WIT (a missing field, a wrong name of a case, a BigInt from JavaScript). Return an error such as `permanent` with a text instead: a component has nowhere to print. In JavaScript and Python, the code must export `source` by that name, with all functions".to_owned(),
         Some(Trap::StackOverflow) => {
             "its calls are nested too deeply; look for a recursion without an end".to_owned()
         }

@@ -52,7 +52,8 @@ function step(text, memory, event, now) {
   const path = mistake === "forgets" && event.tag === "resume" && state.sent ? "other" : "list";
   state.sent = true;
   if (mistake === "state") state.padding = "x".repeat(300_000);
-  const request = { method: "get", url: `${url}/${path}`, headers, body: undefined, repeatable: true };
+  const target = mistake === "relative" ? "calls.example/x y" : `${url}/${path}`;
+  const request = { method: "get", url: target, headers, body: undefined, repeatable: true };
   return { ...nothing, next: { tag: "send", val: { request, state: keep(state) } } };
 }
 

@@ -120,7 +120,7 @@ impl<'a> Rehearsal<'a> {
         let (broken, missing, errors) = (self.broken.len(), self.missing.len(), self.errors);
         if broken + missing + errors > 0 {
             bail!(
-                "{broken} rules broken, {missing} answers missing, {errors} errors of the source"
+                "rules broken: {broken}, answers missing: {missing}, errors of the source: {errors}"
             );
         }
         println!("keeps the rules of the interface");

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use recording_host_http::{AllowedOrigins, unsendable};
+use recording_host_http::{AllowedOrigins, OriginError, unsendable};
 use recording_host_model::{
     Artifact, ArtifactKey, ConversationRef, Next, Reported, Request, Step, TimeRange, printable,
 };
@@ -20,15 +20,27 @@ pub(super) fn not_repeated(request: &Request) -> String {
     )
 }
 
+/// A URL that the host does not go to.
+fn unreachable(what: &str, url: &str, role: &str, error: &OriginError) -> String {
+    match error {
+        OriginError::Malformed => format!(
+            "the URL of {what}, `{}`, is not an absolute http or https URL",
+            show::url(url)
+        ),
+        OriginError::Unnamed(origin) | OriginError::UnnamedMedia(origin) => format!(
+            "{what} goes to {origin}, which `start` does not announce; announce it with the role `{role}`"
+        ),
+        other => format!("{what} is refused: {other}"),
+    }
+}
+
 /// The rules that a step breaks by itself.
 pub(super) fn of_step(step: &Step, allow: &AllowedOrigins) -> Vec<String> {
     let mut broken = Vec::new();
     if let Next::Send(send) = &step.next {
         let request = &send.request;
         if let Err(error) = allow.api(&request.url) {
-            broken.push(format!(
-                "a request goes where `start` announces no `api` origin: {error}"
-            ));
+            broken.push(unreachable("a request", &request.url, "api", &error));
         }
         broken.extend(of_headers(&request.headers));
     }
@@ -44,9 +56,7 @@ pub(super) fn of_step(step: &Step, allow: &AllowedOrigins) -> Vec<String> {
             } else {
                 "media"
             };
-            broken.push(format!(
-                "a download leads where `start` announces no `{role}` origin: {error}"
-            ));
+            broken.push(unreachable("a download", &download.url, role, &error));
         }
         broken.extend(of_headers(&download.headers));
     }
