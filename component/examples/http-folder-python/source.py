@@ -97,7 +97,7 @@ def begin(purpose: wit.Purpose, now: int) -> list[wit.Split]:
             wanted = [[one.id, one.start] for one in fetch.conversations]
             return [wit.Split(fetch.name, "files", keep({"work": "files", "wanted": wanted}))]
         case _:
-            return [wit.Split("check", "check", keep({"work": "check"}))]
+            return [wit.Split("check", "check", keep({"work": "check", "day": date(now)}))]
 
 
 def days(name: str, within: wit.TimeRange, now: int, counting: bool) -> list[wit.Split]:
@@ -164,10 +164,19 @@ def hand_over(base_url: str, state: dict, event: wit.Event) -> wit.Step:
 
 
 def check(base_url: str, state: dict, event: wit.Event) -> wit.Step:
+    """Requests today's index: whether there is one or not, the answer shows that the server can be read."""
+    index = f"{base_url}/{state['day']}/index.json"
     if not isinstance(event, wit.Event_Response):
-        return step(send(f"{base_url}/", state))
-    body(event.value)
-    return step(wit.Next_Done(keep(state)))
+        return step(send(index, state))
+    value = event.value.value
+    told = value.value if isinstance(event.value, Err) else f"status {value.status}"
+    if told in ("status 200", "status 404"):
+        text = f"it answers with {told}; a day without calls may have no index"
+        finding = wit.Finding("server", wit.Verdict.GOOD, text)
+    else:
+        text = f"{index}: {told}; see whether `base_url` is right and can be read"
+        finding = wit.Finding("server", wit.Verdict.BAD, text)
+    return step(wit.Next_Done(keep(state)), updates=[wit.Update_Finding(finding)])
 
 
 def conversation(name: str, start: int, sidecar: dict) -> wit.Conversation:

@@ -66,7 +66,7 @@ function begin(purpose, now) {
       return [split(name, "files", { wanted })];
     }
     default:
-      return [split("check", "check", { check: true })];
+      return [split("check", "check", { check: date(now) })];
   }
 }
 
@@ -144,12 +144,19 @@ function handOver(options, state, event) {
   );
 }
 
+/// Requests today's index: whether there is one or not, the answer shows that the server can be read.
 function check(options, state, event) {
+  const index = `${options.base_url}/${state.check}/index.json`;
   if (event.tag !== "response") {
-    return stepWith({}, send(`${options.base_url}/`, state));
+    return stepWith({}, send(index, state));
   }
-  body(event.val);
-  return stepWith({}, { tag: "done", val: keep(state) });
+  const { tag, val } = event.val;
+  const told = tag === "ok" ? `status ${val.status}` : val.val;
+  const finding = ["status 200", "status 404"].includes(told)
+    ? { verdict: "good", text: `it answers with ${told}; a day without calls may have no index` }
+    : { verdict: "bad", text: `${index}: ${told}; see whether \`base_url\` is right and can be read` };
+  const updates = [{ tag: "finding", val: { subject: "server", ...finding } }];
+  return stepWith({ updates }, { tag: "done", val: keep(state) });
 }
 
 function conversation(id, start, told) {
@@ -244,7 +251,8 @@ function guarded(call) {
     try {
       return call(...input);
     } catch (error) {
-      throw error?.payload ? error : { payload: { tag: "permanent", val: `${error} ${error?.stack ?? ""}` } };
+      const where = (error?.stack ?? "").trim().replace(/\s*\n\s*/g, "; ");
+      throw error?.payload ? error : { payload: { tag: "permanent", val: `${error} (${where})` } };
     }
   };
 }

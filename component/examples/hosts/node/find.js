@@ -46,6 +46,12 @@ async function network(scheme, started) {
   const allowed = started.origins.filter(({ role }) => role === "api").map(({ url }) => url);
   const credentials = {};
   if (scheme.tag === "oauth2-client-credentials") {
+    for (const [name, value] of Object.entries({ CLIENT_ID, CLIENT_SECRET })) {
+      if (!value) {
+        console.error(`${name} is not set: export CLIENT_ID and CLIENT_SECRET for the log-in`);
+        process.exit(1);
+      }
+    }
     const client = Buffer.from(`${CLIENT_ID}:${CLIENT_SECRET}`).toString("base64");
     const response = await fetch(started.tokenUrl, {
       method: "POST",

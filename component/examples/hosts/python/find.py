@@ -34,7 +34,7 @@ class Network:
             raise SystemExit(f"the log-in `{scheme.tag}` is not part of this example")
 
     def token(self, url: str) -> str:
-        client = f"{os.environ['CLIENT_ID']}:{os.environ['CLIENT_SECRET']}"
+        client = f"{variable('CLIENT_ID')}:{variable('CLIENT_SECRET')}"
         headers = {"authorization": "Basic " + base64.b64encode(client.encode()).decode()}
         body = urllib.parse.urlencode({"grant_type": "client_credentials"}).encode()
         with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as response:
@@ -58,6 +58,13 @@ class Network:
                 time.sleep(float(response.headers.get("retry-after", 5)))
             except OSError as error:
                 return Variant("unreachable", str(error))
+
+
+def variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SystemExit(f"{name} is not set: export CLIENT_ID and CLIENT_SECRET for the log-in")
+    return value
 
 
 def answer(status: int, response):
