@@ -1,4 +1,4 @@
-//! How fast rows are written, and in how much memory: `cargo bench -p recording-host --bench metadata`.
+//! How fast rows are written, and in how much memory: `cargo bench -p recording-host-cli --bench metadata`.
 //!
 //! Each way of writing runs in a process of its own, so that each has a peak of
 //! its own. Only the writing is timed, by the processor's time. Trust the ratio, which is that of
@@ -19,16 +19,18 @@ use parquet::{
 };
 use recording_host_engine::{receipt, transfer::SinkBinding};
 use recording_host_metadata::{Compression, RowFormat, RowSettings, Writer};
-use recording_host_model::{CompletedConversation, ConversationRecord, Object, Outcome, Segment};
+use recording_host_model::Segment;
 use recording_host_sink::filesystem::Filesystem;
+
+#[path = "metadata/conversations.rs"]
+mod conversations;
+
+use conversations::{SINK, conversations};
 
 /// How often each way runs.
 const ROUNDS: usize = 5;
 const SEGMENTS: u64 = 100;
 const CONVERSATIONS: u64 = 10_000;
-const SINK: &str = "lake";
-/// 2026-01-05T00:00:00Z.
-const DAY: u64 = 1_767_571_200_000;
 
 /// Discards what it counts.
 #[derive(Default)]
@@ -110,7 +112,7 @@ fn ours(settings: RowSettings) -> io::Result<(Duration, u64)> {
     let mut taken = Duration::ZERO;
     let mut writer = Writer::new(settings, Count::default())?;
     for number in 0..SEGMENTS {
-        let conversations = conversations(number, 1);
+        let conversations = conversations(number, CONVERSATIONS, 1);
         let began = spent();
         for completed in &conversations {
             writer.write(completed, SINK)?;
@@ -131,7 +133,7 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
     let mut writer = None;
     for number in 0..SEGMENTS {
         let mut rows = Writer::new(RowSettings::new(RowFormat::Parquet, None)?, Vec::new())?;
-        for completed in &conversations(number, 1) {
+        for completed in &conversations(number, CONVERSATIONS, 1) {
             rows.write(completed, SINK)?;
         }
         let file = bytes::Bytes::from(rows.finish()?);
@@ -179,7 +181,7 @@ fn filed() -> Result<(), Box<dyn std::error::Error>> {
         let segment = Arc::new(Segment {
             number: 1,
             day: "2026-01-05".to_owned(),
-            conversations: conversations(1, 3),
+            conversations: conversations(1, CONVERSATIONS, 3),
             replaces: Vec::new(),
             apart: false,
         });
@@ -207,98 +209,4 @@ fn memory(name: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
     kb.map_or(f64::NAN, |kb| kb / 1000.0)
-}
-
-/// Spreads numbers evenly (SplitMix64).
-fn spread(number: u64) -> u64 {
-    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-fn id(number: u64) -> String {
-    let (high, low) = (spread(number), spread(!number));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-fn conversations(segment: u64, objects: u64) -> Vec<CompletedConversation> {
-    let first = segment * CONVERSATIONS;
-    let mut numbers: Vec<u64> = (first..first + CONVERSATIONS).collect();
-    // They are made in the order of their ids, as the queue reads them: how they lie in memory counts.
-    numbers.sort_by_cached_key(|number| id(*number));
-    let numbers = numbers.into_iter();
-    numbers
-        .map(|number| conversation(number, objects))
-        .collect()
-}
-
-fn conversation(number: u64, objects: u64) -> CompletedConversation {
-    let random = spread(number);
-    let conversation = id(number);
-    let named = |what: &str, index: u64| (id(index << 32), Some(format!("{what} {index}")));
-    let start = DAY + random % 86_400_000;
-    let object = |part: u64| {
-        let recording = id(number << 8 | part);
-        Object {
-            conversation: conversation.clone(),
-            key: format!("recordings/2026/01/05/{conversation}/{recording}.ogg"),
-            recording,
-            member: None,
-            content_type: "audio/ogg".to_owned(),
-            size: 20_000 + random % 4_000_000,
-            sha256: (0..4)
-                .map(|n| format!("{:016x}", spread(number << 8 | part << 4 | n)))
-                .collect(),
-            etag: None,
-            stored: None,
-            note: None,
-            aside: false,
-            file: String::new(),
-            index_metadata: None,
-        }
-    };
-    let objects = (0..objects).map(object).collect();
-    CompletedConversation {
-        lost_in: std::collections::BTreeMap::new(),
-        outcome: Outcome::Stored,
-        objects: BTreeMap::from([(SINK.to_owned(), objects)]),
-        attempt: 1,
-        revision: None,
-        record: ConversationRecord {
-            start,
-            end: Some(start + 5_000 + random % 1_800_000),
-            direction: Some(["inbound", "outbound"][(random % 2) as usize].to_owned()),
-            ani: Some(format!("tel:+4930{:08}", random % 100_000_000)),
-            dnis: Some(format!("tel:+4989{:04}", random % 40)),
-            agents: (0..1 + random % 2)
-                .map(|n| named("Agent", (random >> n) % 3000))
-                .collect(),
-            queues: vec![named("Queue", random % 60)],
-            wrap_up_codes: vec![named("Wrap-up", random % 25)],
-            tags: (0..random % 3)
-                .map(|n| format!("tag-{}", (random >> n) % 50))
-                .collect(),
-            divisions: vec![id((random % 5) << 40)],
-            division_names: vec![format!("Division {}", random % 5)],
-            recorded: true,
-            media_types: vec!["voice".to_owned()],
-            attributes: BTreeMap::from([
-                ("campaign".to_owned(), format!("c-{}", random % 12)),
-                (
-                    "language".to_owned(),
-                    ["de", "en", "fr"][(random % 3) as usize].to_owned(),
-                ),
-            ]),
-            recordings: BTreeMap::new(),
-        },
-        id: conversation,
-    }
 }
