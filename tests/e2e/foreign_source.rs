@@ -194,7 +194,6 @@ async fn guarded(
             ("/2026-01-05/c-1.json", true) => {
                 Some(r#"{ "start": "2026-01-05T09:00:07Z", "end": "2026-01-05T09:04:00Z" }"#)
             }
-            ("/", true) => Some("null"),
             _ => None,
         };
         seen.lock().unwrap().insert(path, given);

@@ -66,7 +66,7 @@ fn pages() -> BTreeMap<PathBuf, String> {
 }
 
 /// The commands of a guide as one script that ends at the first one that does not do what the guide says:
-/// `# ends with N` tells an exit code other than 0. The simulator, which has a terminal of its own in the
+/// `# exits with N`, or `# exits with N: why`, tells an exit code other than 0. The simulator, which has a terminal of its own in the
 /// guides, serves in the background.
 fn script(guide: &str) -> String {
     // The port is free again when the simulator takes it.
@@ -88,7 +88,8 @@ fn script(guide: &str) -> String {
                      trap \"kill $!\" EXIT\n\
                      until grep -q '^# serving' {file}; do sleep 0.1; done\n"
                 );
-            } else if let Some((command, code)) = line.split_once("# ends with ") {
+            } else if let Some((command, code)) = line.split_once("# exits with ") {
+                let code = code.split(':').next().unwrap_or(code);
                 script += &format!(
                     "code=0; {command} || code=$?\n[ $code = {code} ] || {{ echo \"it ended with $code: {}\" >&2; exit 9; }}\n",
                     command.trim().replace('"', "'").replace('$', ""),

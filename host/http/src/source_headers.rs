@@ -30,7 +30,7 @@ impl DroppedHeaders {
                 .is_ok_and(|mut seen| seen.insert(name.clone()));
             if is_new {
                 events.warn(&format!(
-                    "the source sets the header `{name}`, which is left out: the host alone sets it. RequestCredentials come from `auth`, for the scheme that `describe` names"
+                    "the source sets the header `{name}`, which is left out: the host alone sets it. Credentials come from `auth`, for the scheme that `describe` names"
                 ));
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn deliver() -> Result<(), Box<dyn std::error::Error>> {
         Clock::default(),
     )?;
     let (queue, _) = Queue::open(folder.path(), "counts")?;
-    let transfer = Transfer::new(downloads, queue, folder.path().to_owned());
+    let transfer = Transfer::new(downloads, Arc::new(queue), folder.path().to_owned());
     // What the counted thread does is all but the server and the queue.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let bucket = runtime.block_on(bucket(&origin));
