@@ -296,7 +296,7 @@ async fn what_is_no_core_module_of_a_source_is_no_component_either() {
             &empty[..],
             "does not export `recording:source/source@0.2.0`",
         ),
-        (b"text", "not a core module of a recording source"),
+        (b"text", "is not WebAssembly; name the file"),
         (component, "is a component already"),
     ] {
         std::fs::write(&module, bytes).unwrap();
