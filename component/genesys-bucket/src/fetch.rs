@@ -47,7 +47,8 @@ enum Phase {
     Read {
         digits: Digits,
         files: Files,
-        told: SidecarSummary,
+        #[serde(rename = "told")]
+        reported: SidecarSummary,
         /// The file whose metadata are read next.
         at: usize,
     },
@@ -94,9 +95,9 @@ impl Fetch {
                 Phase::Read {
                     digits,
                     files,
-                    told,
+                    reported,
                     at,
-                } => self.read(digits, files, told, at, answer, options),
+                } => self.read(digits, files, reported, at, answer, options),
             },
         }
     }
@@ -175,7 +176,7 @@ impl Fetch {
         self,
         digits: Digits,
         mut files: Files,
-        mut told: SidecarSummary,
+        mut reported: SidecarSummary,
         at: usize,
         answer: RequestResult,
         options: &Options,
@@ -202,7 +203,7 @@ impl Fetch {
                         );
                         notes.push(Note::left_out(&what, sidecar.odd()));
                     }
-                    told.add(&sidecar);
+                    reported.add(&sidecar);
                     file.screen = sidecar.is_screen();
                     file.recording = sidecar
                         .recording()
@@ -210,7 +211,7 @@ impl Fetch {
                 }
             }
         }
-        let mut step = self.go_on(digits, files, told, at + 1, options)?;
+        let mut step = self.go_on(digits, files, reported, at + 1, options)?;
         step.notes.append(&mut notes);
         Ok(step)
     }
@@ -220,7 +221,7 @@ impl Fetch {
         mut self,
         digits: Digits,
         mut files: Files,
-        told: SidecarSummary,
+        reported: SidecarSummary,
         from: usize,
         options: &Options,
     ) -> Result<Step, SourceError> {
@@ -235,7 +236,7 @@ impl Fetch {
             self.phase = Phase::Read {
                 digits,
                 files,
-                told,
+                reported,
                 at,
             };
             return Ok(Step::then(self.ask(options)));
@@ -255,7 +256,7 @@ impl Fetch {
         if !renewing {
             step.conversations = vec![Conversation {
                 revision: files.revision(),
-                ..told.conversation(&place.id, place.start)
+                ..reported.conversation(&place.id, place.start)
             }];
             step.outcomes = vec![Outcome::new(place.id, result)];
         }

@@ -188,14 +188,14 @@ fn body(response: &Response) -> ErrorBody {
 
 /// The error for a refusal; `permission` is the permission that the request needs.
 fn refused(options: &Options, response: &Response, permission: &str) -> SourceError {
-    let told = body(response);
+    let reported = body(response);
     let status = response.status;
-    let message = excerpt(&told.message);
-    let text = format!("status {status}, {}: {message}", told.code);
+    let message = excerpt(&reported.message);
+    let text = format!("status {status}, {}: {message}", reported.code);
     let region = response
         .header("x-amz-bucket-region")
-        .or(told.region.as_deref());
-    match (status, told.code.as_str()) {
+        .or(reported.region.as_deref());
+    match (status, reported.code.as_str()) {
         (301 | 307 | 400, _) if region.is_some() => {
             let region = region.unwrap_or_default();
             wrong("region", &format!("the bucket is in `{region}`: give that"))

@@ -171,12 +171,12 @@ mod tests {
         let screen = r#"{"mediaType":"Screen","mediaSubtype":"Screen","userIds":["u1","u2"],
             "startTime":"2026-01-05T10:00:09.000+0000","endTime":"2026-01-05T10:05:00.000+0000",
             "conversationId":"c","recordingId":"r2"}"#;
-        let mut told = SidecarSummary::default();
+        let mut reported = SidecarSummary::default();
         for json in [call, screen] {
-            told.add(&Sidecar::read(json.as_bytes(), "c").unwrap());
+            reported.add(&Sidecar::read(json.as_bytes(), "c").unwrap());
         }
         let hour = 1_767_607_200_000;
-        let conversation = told.conversation("c", hour);
+        let conversation = reported.conversation("c", hour);
         assert_eq!(conversation.start, hour + 5000);
         assert_eq!(conversation.end, Some(hour + 300_000));
         assert_eq!(conversation.direction, Some(Direction::Inbound));
@@ -184,7 +184,7 @@ mod tests {
         let agents: Vec<&str> = conversation.agents.iter().map(|a| a.id.as_str()).collect();
         assert_eq!(agents, ["u1", "u2"]);
         // The folder's hour takes precedence over a recording that began later.
-        assert_eq!(told.conversation("c", hour - HOUR).start, hour - 1);
+        assert_eq!(reported.conversation("c", hour - HOUR).start, hour - 1);
         assert!(Sidecar::read(call.as_bytes(), "other").is_err());
         assert!(Sidecar::read(b"{\"recordingId\":\"a/b\"}", "c").is_err());
         assert!(Sidecar::read(b"<html>", "c").is_err());
@@ -197,9 +197,9 @@ mod tests {
         let sidecar = Sidecar::read(odd, "c").unwrap();
         assert_eq!(sidecar.odd(), ["mediaType", "endTime"]);
         assert_eq!(sidecar.recording(), Some("4711"));
-        let mut told = SidecarSummary::default();
-        told.add(&sidecar);
-        let conversation = told.conversation("c", 1_767_607_200_000);
+        let mut reported = SidecarSummary::default();
+        reported.add(&sidecar);
+        let conversation = reported.conversation("c", 1_767_607_200_000);
         assert_eq!(conversation.start, 1_767_607_205_000);
         assert_eq!(conversation.agents[0].id, "u1");
         // The ids must be readable.

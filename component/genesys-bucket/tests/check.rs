@@ -119,7 +119,7 @@ fn call(request: &Request, written: &str, class: &str) -> RequestResult {
 #[test]
 fn objects_that_may_not_be_read_and_a_quiet_bucket_are_told() {
     let findings = check(|request, _| call(request, "2025-12-20T00:00:00.000Z", "GLACIER"));
-    let told: Vec<(String, Verdict, String)> = findings
+    let reported: Vec<(String, Verdict, String)> = findings
         .unwrap()
         .into_iter()
         .map(|found| (found.subject, found.verdict, found.text))
@@ -141,10 +141,10 @@ fn objects_that_may_not_be_read_and_a_quiet_bucket_are_told() {
         ("storage class", Verdict::Doubtful, "1 of 1 recordings"),
         ("objects", Verdict::Bad, "kms:Decrypt"),
     ] {
-        let found = told.iter().find(|(about, ..)| about == subject);
-        let (_, is, text) = found.unwrap_or_else(|| panic!("{subject}: {told:#?}"));
+        let found = reported.iter().find(|(about, ..)| about == subject);
+        let (_, is, text) = found.unwrap_or_else(|| panic!("{subject}: {reported:#?}"));
         assert_eq!(*is, verdict, "{subject}: {text}");
         assert!(text.contains(words), "{subject}: {text}");
     }
-    assert_eq!(told.len(), 7, "{told:#?}");
+    assert_eq!(reported.len(), 7, "{reported:#?}");
 }

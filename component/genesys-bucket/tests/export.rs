@@ -167,7 +167,7 @@ fn decoded(text: &str) -> String {
 
 /// The outcome of each conversation, in few words.
 fn results(drive: &TestDriver) -> BTreeMap<&str, String> {
-    let told = drive.outcomes.iter().map(|outcome| {
+    let reported = drive.outcomes.iter().map(|outcome| {
         let words = match &outcome.result {
             OutcomeResult::HandedOver(handed) => {
                 let codes: Vec<&str> = handed
@@ -182,7 +182,7 @@ fn results(drive: &TestDriver) -> BTreeMap<&str, String> {
         };
         (outcome.conversation.as_str(), words.trim().to_owned())
     });
-    let results: BTreeMap<&str, String> = told.collect();
+    let results: BTreeMap<&str, String> = reported.collect();
     assert_eq!(
         results.len(),
         drive.outcomes.len(),
@@ -210,15 +210,15 @@ fn folders_with_and_without_leading_zeros_are_found_on_all_pages() {
     let results = results(&drive);
     assert_eq!(results.keys().copied().collect::<Vec<_>>(), expected);
     assert!(results.values().all(|words| words == "1"), "{results:?}");
-    let told = drive
+    let reported = drive
         .conversations
         .iter()
         .rev()
         .find(|one| one.id == "plain-3")
         .unwrap();
-    assert_eq!(told.start, DAY + 9 * HOUR + 7000);
-    assert_eq!(told.end, Some(DAY + 9 * HOUR + 240_000));
-    assert_eq!(told.agents[0].id, "u1");
+    assert_eq!(reported.start, DAY + 9 * HOUR + 7000);
+    assert_eq!(reported.end, Some(DAY + 9 * HOUR + 240_000));
+    assert_eq!(reported.agents[0].id, "u1");
     // Wherever pages end, a folder's objects are counted, by the search and by the fetch alike.
     for id in results.keys() {
         let extents = drive.conversations.iter().filter(|one| one.id == *id);
@@ -397,7 +397,7 @@ fn fresh_links_are_had_for_the_files_that_need_them_alone() {
         bucket.call("year=2026/month=1/day=5/hour=9", conversation, "r");
     }
     let mut drive = bucket.export(json!({}));
-    let (told, handed) = (drive.outcomes.len(), drive.artifacts.len());
+    let (reported, handed) = (drive.outcomes.len(), drive.artifacts.len());
     let key = drive.artifacts[1].key.clone();
     let split = drive.done.last().unwrap().clone();
     drive
@@ -407,7 +407,7 @@ fn fresh_links_are_had_for_the_files_that_need_them_alone() {
             &mut |request, _| bucket.answer(request),
         )
         .unwrap();
-    assert_eq!(drive.outcomes.len(), told);
+    assert_eq!(drive.outcomes.len(), reported);
     let fresh: Vec<&ArtifactKey> = drive.artifacts[handed..]
         .iter()
         .map(|one| &one.key)

@@ -90,10 +90,10 @@ pub(crate) fn success(answer: RequestResult) -> Result<Result<Response, Refusal>
         return Ok(Ok(response));
     }
     // ErrorBody; errors of the vendor's edge are HTML or empty.
-    let told = json::object(&response.body, |body| {
+    let reported = json::object(&response.body, |body| {
         (body.text("code"), body.text("message"))
     });
-    let (code, message) = told.map(|(told, _)| told).unwrap_or_default();
+    let (code, message) = reported.map(|(reported, _)| reported).unwrap_or_default();
     Ok(Err(Refusal {
         status: response.status,
         code: code.unwrap_or_default(),

@@ -59,7 +59,8 @@ pub(crate) struct Batch {
     covered: Option<Vec<String>>,
     /// The conversations for which the running job has returned something.
     #[serde(default)]
-    told: BTreeSet<String>,
+    #[serde(rename = "told")]
+    reported: BTreeSet<String>,
     /// The metadata of the recordings, if they are requested.
     #[serde(default)]
     described: Described,
@@ -132,7 +133,7 @@ impl Batch {
             to_renew: Vec::new(),
             asked_again: false,
             covered: None,
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             described: Described::default(),
             absent: Absence::default(),
         }
@@ -223,7 +224,7 @@ impl Batch {
         let refusal = match api::success(answer)? {
             Ok(response) => {
                 self.covered.clone_from(&self.renewing);
-                self.told.clear();
+                self.reported.clear();
                 self.absent.over();
                 self.phase = Phase::Running {
                     job: call::job_id(&response)?,
@@ -296,7 +297,7 @@ impl Batch {
         self.absent.over();
         let age = now.saturating_sub(since);
         let named = job.results.iter().map(|row| row.conversation_id.clone());
-        self.told.extend(named);
+        self.reported.extend(named);
         if complete(&job, counts, age, options) {
             self.phase = Phase::Finished {
                 job: id.to_owned(),
@@ -351,24 +352,24 @@ impl Batch {
         let attempts = self.attempts;
         if attempts < options.job_attempts {
             self.phase = Phase::Unsubmitted;
-            let told = std::mem::take(&mut self.told);
-            let (told, rest): (Vec<String>, Vec<String>) = self
+            let reported = std::mem::take(&mut self.reported);
+            let (reported, rest): (Vec<String>, Vec<String>) = self
                 .wanted()
                 .iter()
                 .cloned()
-                .partition(|id| told.contains(id));
-            let apart = self.renewing.is_none() && !told.is_empty() && !rest.is_empty();
+                .partition(|id| reported.contains(id));
+            let apart = self.renewing.is_none() && !reported.is_empty() && !rest.is_empty();
             let note = match apart {
                 true => format!(
                     "{code}: {} is submitted again: {} conversations with results apart from {} without",
                     self.id,
-                    told.len(),
+                    reported.len(),
                     rest.len()
                 ),
                 false => format!("{code}: {} is submitted again", self.id),
             };
             let mut step = if apart {
-                let parts = vec![self.part("told", told), self.part("rest", rest)];
+                let parts = vec![self.part("told", reported), self.part("rest", rest)];
                 let mut step = Step::then(self.done());
                 step.splits = parts;
                 step

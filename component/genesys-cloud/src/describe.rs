@@ -193,12 +193,12 @@ impl Described {
         step: &mut Step,
     ) -> Result<Option<Timestamp>, SourceError> {
         if self.is_asking_for_sessions(conversations) {
-            return self.told_of_sessions(answer, conversations).map(|()| None);
+            return self.reported_sessions(answer, conversations).map(|()| None);
         }
         let Some(conversation) = conversations.get(self.asked) else {
             return Ok(None);
         };
-        let told = match answer {
+        let reported = match answer {
             Err(RequestError::TooLarge(limit)) => Err(Unlisted::TooLarge(limit)),
             answer => match api::success(answer)? {
                 Ok(response) => read(&response, conversation, step).ok_or(Unlisted::Unreadable),
@@ -207,7 +207,7 @@ impl Described {
                 Err(refusal) => return Err(refusal.into()),
             },
         };
-        let list = match told {
+        let list = match reported {
             Ok(list) => {
                 self.absent.over_if_young(pace.0);
                 list
@@ -267,7 +267,7 @@ impl Described {
     }
 
     /// Processes the agents of the sessions, of all conversations or of a few of them.
-    fn told_of_sessions(
+    fn reported_sessions(
         &mut self,
         answer: RequestResult,
         conversations: &[String],

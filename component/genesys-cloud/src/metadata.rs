@@ -147,12 +147,12 @@ impl ConversationRow {
         let participants: Vec<Participant> =
             participants.map(|one| Participant::read(&one)).collect();
         let (ani, dnis) = addresses(&participants);
-        let mut told = ParticipantSummary {
+        let mut reported = ParticipantSummary {
             tags: row.text("externalTag").into_iter().collect(),
             ..ParticipantSummary::default()
         };
         for participant in &participants {
-            told.add(participant);
+            reported.add(participant);
         }
         // Without a single session nothing says that there is no recording.
         let silent = participants.iter().all(|one| one.sessions.is_empty());
@@ -161,7 +161,7 @@ impl ConversationRow {
                 Some(_) => Began::Reported,
                 None => Began::Unknown,
             },
-            may_have_recordings: told.recorded || told.digital || silent,
+            may_have_recordings: reported.recorded || reported.digital || silent,
             conversation: Conversation {
                 id,
                 start: start.unwrap_or_default(),
@@ -174,16 +174,16 @@ impl ConversationRow {
                 ani,
                 dnis,
                 divisions: row.texts("divisionIds"),
-                recorded: told.recorded,
+                recorded: reported.recorded,
                 revision: None,
-                attributes: told.attributes(),
-                agents: told.agents,
-                queues: told.queues,
-                wrap_up_codes: told.wrap_up_codes,
-                tags: told.tags,
-                media_types: told.media_types,
+                attributes: reported.attributes(),
+                agents: reported.agents,
+                queues: reported.queues,
+                wrap_up_codes: reported.wrap_up_codes,
+                tags: reported.tags,
+                media_types: reported.media_types,
             },
-            sessions: told.sessions,
+            sessions: reported.sessions,
         })
     }
 }
@@ -255,20 +255,20 @@ impl ParticipantSummary {
             let campaigns = self.campaigns.join(",");
             attributes.push(("outbound_campaign_ids".to_owned(), campaigns));
         }
-        let told = std::mem::take(&mut self.by_purpose).into_iter();
-        let told = told.filter(|(_, values)| !values.is_empty());
-        attributes.extend(told.map(|(name, values)| (name, values.join("; "))));
+        let reported = std::mem::take(&mut self.by_purpose).into_iter();
+        let reported = reported.filter(|(_, values)| !values.is_empty());
+        attributes.extend(reported.map(|(name, values)| (name, values.join("; "))));
         attributes
     }
 }
 
 /// Attributes of a participant, by its purpose; different values of one name are all kept, up to [`MOST`].
 /// Returns how many were not.
-fn tell(told: &mut BTreeMap<String, Vec<String>>, participant: &Participant) -> u64 {
+fn tell(reported: &mut BTreeMap<String, Vec<String>>, participant: &Participant) -> u64 {
     let purpose = participant.purpose.as_deref().unwrap_or("unknown");
     let attributes = participant.attributes.iter();
     let left_out = attributes.map(|(name, value)| {
-        let values = told.entry(format!("{purpose}.{name}")).or_default();
+        let values = reported.entry(format!("{purpose}.{name}")).or_default();
         push(values, Some(value))
     });
     left_out.sum()

@@ -164,12 +164,12 @@ impl Retention {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let mut told = Step::then(step.next.clone());
-        let rows = page::readable(page, &self.range, &mut told);
+        let mut reported = Step::then(step.next.clone());
+        let rows = page::readable(page, &self.range, &mut reported);
         if self.names.needed(options, rows.iter()) {
             return Ok(());
         }
-        step.notes.append(&mut told.notes);
+        step.notes.append(&mut reported.notes);
         let mut unknown: BTreeMap<String, Timestamp> = BTreeMap::new();
         for id in self.together() {
             unknown.extend(self.found.remove_entry(&id));

@@ -76,8 +76,12 @@ impl<R: Read> Stream<R> {
             let reason = "Opus with a channel mapping other than mono and stereo is not supported";
             return Err(Failure::Unsupported(reason.to_owned()));
         }
-        let told = head.input_sample_rate;
-        let rate = if RATES.contains(&told) { told } else { 48_000 };
+        let reported = head.input_sample_rate;
+        let rate = if RATES.contains(&reported) {
+            reported
+        } else {
+            48_000
+        };
         let channels = u16::from(head.channel_count);
         Ok(Stream {
             decoder: head.decoder(rate as i32)?,
@@ -124,20 +128,20 @@ impl<R: Read> Stream<R> {
 }
 
 impl Position {
-    fn note(&mut self, ticks: u64, told: i64) {
+    fn note(&mut self, ticks: u64, reported: i64) {
         self.decoded += ticks;
-        let Ok(told) = u64::try_from(told) else {
+        let Ok(reported) = u64::try_from(reported) else {
             return;
         };
         match &mut self.first {
             // All packets of a page state the page's end.
-            Some((first, samples)) if *first == told && self.last == told => {
+            Some((first, samples)) if *first == reported && self.last == reported => {
                 *samples = self.decoded;
             }
             Some(_) => {}
-            None => self.first = Some((told, self.decoded)),
+            None => self.first = Some((reported, self.decoded)),
         }
-        self.last = told;
+        self.last = reported;
     }
 
     /// Fails if a page is missing, or if samples would be cut off that no encoder has added.
@@ -147,12 +151,12 @@ impl Position {
         };
         // A stream need not begin at 0. One of a single page may end within its last packet.
         let begin = first.saturating_sub(samples);
-        let told = self.last.saturating_sub(begin);
+        let reported = self.last.saturating_sub(begin);
         let damaged = |reason: &str| Err(Failure::Damaged(reason.to_owned()));
-        if told > self.decoded {
+        if reported > self.decoded {
             return damaged("a part of the stream is missing");
         }
-        if self.decoded - told > CLOCK {
+        if self.decoded - reported > CLOCK {
             return damaged("the stream has more audio than it tells");
         }
         Ok(())

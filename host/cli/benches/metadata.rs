@@ -59,8 +59,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("way              rows/s     MB out   peak MB");
     let mut best = BTreeMap::<&str, [f64; 3]>::new();
     for way in std::iter::repeat_n(ways, ROUNDS).flatten() {
-        let told = child(way)?;
-        let mut numbers = told.split_whitespace().map(str::parse::<f64>);
+        let reported = child(way)?;
+        let mut numbers = reported.split_whitespace().map(str::parse::<f64>);
         let mut next = || numbers.next().ok_or("the child said too little");
         let (rows, seconds, bytes, peak) = (next()??, next()??, next()??, next()??);
         let known = best.entry(way).or_default();
@@ -161,8 +161,8 @@ fn bare() -> Result<(Duration, u64), Box<dyn std::error::Error>> {
 /// less; where the system does not report it, the time of the clock.
 fn spent() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = told
+    let reported = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = reported
         .split_whitespace()
         .next()
         .and_then(|number| number.parse().ok());

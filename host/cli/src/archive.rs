@@ -117,8 +117,8 @@ impl ArchiveArgs {
         let config = crate::load_for(path, SecretScope::Sinks)?;
         let (name, sink) = readable(&config, self.sink.as_deref(), "--sink").await?;
         // Two configurations may have a sink of one name: the index is of one file's.
-        let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        Ok(Some((format!("{name} of {}", place.display()), sink)))
+        let location = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        Ok(Some((format!("{name} of {}", location.display()), sink)))
     }
 }
 

@@ -125,11 +125,11 @@ fn decrypt(
     anyhow::ensure!(overwrite || !target.exists(), taken());
     let from = File::open(input)?;
     let folder = target.parent().unwrap_or(Path::new("."));
-    let place = || folder.display().to_string();
-    std::fs::create_dir_all(folder).with_context(place)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(place)?;
+    let location = || folder.display().to_string();
+    std::fs::create_dir_all(folder).with_context(location)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(location)?;
     copy(identities, from, &mut file)?;
-    file.as_file().sync_all().with_context(place)?;
+    file.as_file().sync_all().with_context(location)?;
     let kept = match overwrite {
         true => file.persist(target),
         false => file.persist_noclobber(target),

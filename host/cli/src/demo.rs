@@ -75,8 +75,8 @@ impl Demo {
         let config = Config::load(&ran)?;
         let mut pipelines = config.pipelines(Clock::new(SPEED)).await?;
         let pipeline = pipelines.pop().context("the demo has one source")?;
-        let place = |_: &str| self.output.display().to_string();
-        let page = self.ui.begin(&config, place, || "running").await?;
+        let location = |_: &str| self.output.display().to_string();
+        let page = self.ui.begin(&config, location, || "running").await?;
         let display = Display::begin();
         let stop = stopped()?;
         let summary = page

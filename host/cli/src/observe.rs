@@ -72,7 +72,7 @@ impl Watch {
 }
 
 /// The name of the archive of a sink: two configurations may have a sink of one name.
-fn place(sink: &str, config: &Path) -> String {
+fn location(sink: &str, config: &Path) -> String {
     format!("{sink} of {}", config.display())
 }
 
@@ -118,14 +118,14 @@ impl Watching {
         state: impl Fn() -> &'static str + Send + Sync + 'static,
     ) -> anyhow::Result<()> {
         let ui = &self.watch.ui;
-        self.page = ui.begin(config, |sink| place(sink, path), state).await?;
+        self.page = ui.begin(config, |sink| location(sink, path), state).await?;
         Ok(())
     }
 
     /// Has the page show the archive of the configuration that takes the place of the one before. If that cannot
     /// be, it says so, and the page stays as it is.
     pub(super) async fn turn_page(&self, config: &Config, path: &Path) {
-        let turned = self.page.turn_to(config, |sink| place(sink, path)).await;
+        let turned = self.page.turn_to(config, |sink| location(sink, path)).await;
         if let Err(error) = turned {
             let text = format!("--ui: {error:#}; the page shows the archive of before");
             terminal::say("warn", &text);

@@ -13,7 +13,7 @@ use recording_host_model::one_line;
 use recording_host_state::{CountMismatch, Status};
 
 /// Prints a line: ids, codes and words of others stand in it, and nothing in it steers a terminal.
-macro_rules! told {
+macro_rules! print_line {
     ($($text:tt)*) => {
         println!("{}", one_line(&format!($($text)*)))
     };
@@ -41,17 +41,17 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
 /// Prints a summary for people: what is lacking first, the totals last. With `has_queue`, the losses can be
 /// listed.
 pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
-    told!("{name}");
+    print_line!("{name}");
     for (code, count) in &summary.losses_by_code {
         let first = summary.losses.iter().find(|loss| loss.code == *code);
         let message = first.map_or("", |loss| &loss.message);
-        told!("  unavailable    {count} {code}: {message}");
+        print_line!("  unavailable    {count} {code}: {message}");
     }
     if has_queue && !summary.losses.is_empty() {
-        told!("  losses         `status --losses` lists the conversations");
+        print_line!("  losses         `status --losses` lists the conversations");
     }
     if summary.known_losses > 0 {
-        told!(
+        print_line!(
             "  known losses   {}, named by earlier runs; `status --losses` lists them",
             number(summary.known_losses, "conversation")
         );
@@ -61,16 +61,16 @@ pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
     }
     counts(&summary.miscounted);
     for (sink, lacking) in &summary.lacking {
-        told!(
+        print_line!(
             "  {sink}: {lacking} conversations are missing and exist neither in another sink nor at the source"
         );
     }
     if let Some(reason) = &summary.ended_early {
-        told!("  ended early    {reason}");
+        print_line!("  ended early    {reason}");
     } else if summary.conversations == 0 && summary.watermark.is_some() {
-        told!("  {NOTHING}");
+        print_line!("  {NOTHING}");
     }
-    told!(
+    print_line!(
         "  API calls      {}; {} refused with 429",
         match summary.api_calls.is_empty() {
             true => "none".to_owned(),
@@ -78,9 +78,9 @@ pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
         },
         summary.refused
     );
-    told!("  time           {:.1} s", summary.seconds);
+    print_line!("  time           {:.1} s", summary.seconds);
     let settled: u64 = summary.outcomes.values().sum();
-    told!(
+    print_line!(
         "  conversations  {}{}{}",
         summary.conversations,
         of_which(&summary.outcomes),
@@ -89,7 +89,7 @@ pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
             open => format!(", {open} not filed yet"),
         }
     );
-    told!(
+    print_line!(
         "  recordings     {}, {}",
         number(summary.recordings, "file"),
         bytes(summary.bytes)
@@ -98,8 +98,8 @@ pub(super) fn summary(name: &str, summary: &RunSummary, has_queue: bool) {
 
 /// Prints what a run would do.
 pub(super) fn dry_run(name: &str, dry: &DryRun) {
-    told!("{name}");
-    told!(
+    print_line!("{name}");
+    print_line!(
         "  would fetch    {} of {} conversations that are new; from earlier runs, {} are to be fetched and {} to be stored and filed",
         dry.fetched,
         dry.found,
@@ -107,12 +107,12 @@ pub(super) fn dry_run(name: &str, dry: &DryRun) {
         dry.unfiled
     );
     for (sink, would) in &dry.sinks {
-        told!("  {sink} would get  {} conversations", would.conversations);
+        print_line!("  {sink} would get  {} conversations", would.conversations);
         for key in &would.keys {
-            told!("    {key}");
+            print_line!("    {key}");
         }
     }
-    told!(
+    print_line!(
         "  nothing was fetched or written; recording-id and ext are known once a recording is fetched"
     );
 }
@@ -120,7 +120,7 @@ pub(super) fn dry_run(name: &str, dry: &DryRun) {
 /// Prints what a repair has come to.
 fn repaired(repaired: &RepairReport) {
     let left: usize = repaired.left.values().map(Vec::len).sum();
-    told!(
+    print_line!(
         "  repaired       {} differences found: {} objects copied from another sink, {} conversations filed again, {} fetched again, {} files removed; {left} differences left",
         repaired.found,
         repaired.restored,
@@ -130,7 +130,7 @@ fn repaired(repaired: &RepairReport) {
     );
     for (sink, findings) in &repaired.left {
         for finding in findings.iter().take(LOSSES) {
-            told!(
+            print_line!(
                 "    {sink}: {} {}: {}",
                 finding.difference.word(),
                 finding.key,
@@ -139,7 +139,7 @@ fn repaired(repaired: &RepairReport) {
         }
         let more = findings.len().saturating_sub(LOSSES);
         if more > 0 {
-            told!("    {sink}: {more} more, which `verify --full` names");
+            print_line!("    {sink}: {more} more, which `verify --full` names");
         }
     }
 }
@@ -147,7 +147,7 @@ fn repaired(repaired: &RepairReport) {
 /// Prints where a source counts more than was found.
 fn counts(miscounted: &[CountMismatch]) {
     for range in miscounted.iter().take(LOSSES) {
-        told!(
+        print_line!(
             "  not found      the source counts {} conversations{}{}, and {} were found; `run --search-again` looks for them",
             range.source,
             at(" from", Some(range.from)),
@@ -157,7 +157,7 @@ fn counts(miscounted: &[CountMismatch]) {
     }
     let more = miscounted.len().saturating_sub(LOSSES);
     if more > 0 {
-        told!("  not found      {more} more ranges, all in --json");
+        print_line!("  not found      {more} more ranges, all in --json");
     }
 }
 
@@ -168,16 +168,16 @@ pub(super) fn losses(losses: &[Loss]) {
         *codes.entry(&loss.code).or_default() += 1;
     }
     for (code, count) in codes {
-        told!("  unavailable    {count} {code}");
+        print_line!("  unavailable    {count} {code}");
     }
     for loss in losses {
-        told!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
+        print_line!("    {}  {}: {}", loss.conversation, loss.code, loss.message);
     }
 }
 
 /// Prints what a verification has found; `full`: contents were compared, and not sizes alone.
 pub(super) fn report(name: &str, report: &VerifyReport, full: bool) {
-    told!(
+    print_line!(
         "{name}: {} in {}, {}, {}: {}",
         number(report.conversations, "conversation"),
         number(report.receipts, "receipt"),
@@ -191,16 +191,16 @@ pub(super) fn report(name: &str, report: &VerifyReport, full: bool) {
         }
     );
     for coverage in &report.coverage {
-        told!("  {}: {}", coverage.export, claims(coverage));
+        print_line!("  {}: {}", coverage.export, claims(coverage));
     }
     if report.without_claims > 0 {
-        told!(
+        print_line!(
             "  without an interval, since of version 1: {}",
             number(report.without_claims, "receipt")
         );
     }
     for day in &report.counted {
-        told!(
+        print_line!(
             "  {} {}: {} conversations in the receipts; the source counted {} at {:.0}",
             day.export,
             day.day,
@@ -210,19 +210,19 @@ pub(super) fn report(name: &str, report: &VerifyReport, full: bool) {
         );
     }
     if report.not_filed > 0 {
-        told!(
+        print_line!(
             "  stored and not filed yet, as the queue says: {}, which no receipt proves so far",
             number(report.not_filed, "object")
         );
     }
     if report.unread > 0 {
-        told!(
+        print_line!(
             "  the rows of {} receipts are encrypted and were not read; `--identity FILE` reads them",
             report.unread
         );
     }
     for finding in &report.findings {
-        told!(
+        print_line!(
             "  {:<12} {}: {}",
             finding.difference.word(),
             finding.key,
@@ -232,7 +232,7 @@ pub(super) fn report(name: &str, report: &VerifyReport, full: bool) {
     let differences: BTreeSet<Difference> =
         report.findings.iter().map(|it| it.difference).collect();
     for difference in differences {
-        told!("  {}: {}", difference.word(), difference.advice());
+        print_line!("  {}: {}", difference.word(), difference.advice());
     }
 }
 
@@ -269,25 +269,25 @@ fn of_which(counts: &BTreeMap<String, u64>) -> String {
 /// Prints what a queue holds.
 pub(super) fn status(name: &str, status: Option<&Status>) {
     let Some(status) = status else {
-        told!("{name}: nothing has been exported yet");
+        print_line!("{name}: nothing has been exported yet");
         return;
     };
     let progress = &status.progress;
     let filed: u64 = progress.filed.values().sum();
-    told!("{name}");
-    told!(
+    print_line!("{name}");
+    print_line!(
         "  conversations  {} found, {filed} filed{}",
         progress.conversations,
         of_which(&progress.filed)
     );
-    told!(
+    print_line!(
         "  recordings     {} filed, {}; {} delivered, {} on their way",
         number(progress.objects, "file"),
         bytes(progress.bytes),
         number(progress.artifacts, "artifact"),
         status.pending
     );
-    told!(
+    print_line!(
         "  waiting        {} to be fetched{}, {} being fetched, {} to be filed",
         number(status.wanted, "conversation"),
         at(" from", status.next_wanted),
@@ -296,44 +296,44 @@ pub(super) fn status(name: &str, status: Option<&Status>) {
     );
     let splits: u64 = status.splits.values().sum();
     match splits {
-        0 => told!("  splits         none open"),
-        splits => told!(
+        0 => print_line!("  splits         none open"),
+        splits => print_line!(
             "  splits         {splits} open{}: {}",
             at(", the next due at", status.next_split),
             listed(&status.splits)
         ),
     }
     if status.paused_until.is_some() {
-        told!(
+        print_line!(
             "  requests       pause{}, as the source's API asked",
             at(" until", status.paused_until)
         );
     }
     match status.lost {
-        0 => told!("  losses         none filed"),
-        lost => told!(
+        0 => print_line!("  losses         none filed"),
+        lost => print_line!(
             "  losses         {}; `status --losses` lists them, `run --retry-failed` takes them up again",
             number(lost, "conversation")
         ),
     }
     for (sink, behind) in &status.behind {
-        told!(
+        print_line!(
             "  {sink}: {} conversations are not filed, {} artifacts not delivered",
             behind.conversations,
             behind.artifacts
         );
     }
     for (sink, lacking) in &status.lacking {
-        told!("  {sink}: {lacking} conversations are missing that other sinks have");
+        print_line!("  {sink}: {lacking} conversations are missing that other sinks have");
     }
     if status.live > 0 {
-        told!(
+        print_line!(
             "  live           {} conversations are in progress and are fetched when they have ended",
             status.live
         );
     }
     if progress.watermark.is_some() {
-        told!("  searched      {}", at(" up to", progress.watermark));
+        print_line!("  searched      {}", at(" up to", progress.watermark));
     }
 }
 
@@ -356,7 +356,7 @@ pub(super) const NOTHING: &str = "no conversation was found in what was searched
 
 /// Prints how many requests a month holds.
 pub(super) fn month(month: &MonthlyRequests) {
-    told!(
+    print_line!(
         "  this month     {} of {} requests were made (UTC)",
         month.requests,
         month.ceiling
@@ -365,14 +365,14 @@ pub(super) fn month(month: &MonthlyRequests) {
 
 /// Prints what a check has found.
 pub(super) fn findings(name: &str, findings: &[CheckFinding]) {
-    told!("{name}");
+    print_line!("{name}");
     for found in findings {
         let mark = match found.state {
             CheckState::Good => "good",
             CheckState::Doubtful => "doubtful",
             CheckState::Bad => "BAD",
         };
-        told!("  {mark:<8} {}: {}", found.subject, found.text);
+        print_line!("  {mark:<8} {}: {}", found.subject, found.text);
     }
 }
 
@@ -386,7 +386,7 @@ fn time(seconds: u64) -> String {
 
 /// Prints how receipts differ from their source.
 pub(super) fn reconciled(name: &str, reconciled: &ReconcileReport) {
-    told!(
+    print_line!(
         "{name}: {} conversations at the source: {}",
         reconciled.source,
         if reconciled.complete() {
@@ -396,14 +396,14 @@ pub(super) fn reconciled(name: &str, reconciled: &ReconcileReport) {
         }
     );
     if reconciled.live > 0 {
-        told!(
+        print_line!(
             "  {} conversations are in progress and not due yet",
             reconciled.live
         );
     }
     counts(&reconciled.miscounted);
     for day in &reconciled.days {
-        told!(
+        print_line!(
             "  {} {}: {} at the source, {} in the receipts",
             day.sink,
             day.day,
@@ -418,10 +418,10 @@ pub(super) fn reconciled(name: &str, reconciled: &ReconcileReport) {
             ("unknown to the source", &day.unknown),
         ] {
             for id in ids.iter().take(LOSSES) {
-                told!("    {word}: {id}");
+                print_line!("    {word}: {id}");
             }
             if ids.len() > LOSSES {
-                told!("    {word}: {} more, all in --json", ids.len() - LOSSES);
+                print_line!("    {word}: {} more, all in --json", ids.len() - LOSSES);
             }
         }
     }

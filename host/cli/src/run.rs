@@ -99,9 +99,9 @@ impl Run {
         let mut requests = requests(self.follow)?;
         let socket = loaded.config.data_dir.join(self.part.socket());
         let control = Server::start(&socket, requests.ask_reload.clone());
-        let place = std::fs::canonicalize(&self.config).unwrap_or_else(|_| self.config.clone());
+        let location = std::fs::canonicalize(&self.config).unwrap_or_else(|_| self.config.clone());
         watching
-            .show(&loaded.config, &place, control.state())
+            .show(&loaded.config, &location, control.state())
             .await?;
         began.set(true);
         watching.ready();
@@ -125,7 +125,7 @@ impl Run {
                 Some(next) => {
                     taken_over(ended.results, &mut earlier);
                     (loaded, reloaded) = (next, true);
-                    watching.turn_page(&loaded.config, &place).await;
+                    watching.turn_page(&loaded.config, &location).await;
                     if let Err(error) = watching.notify(&loaded.config).await {
                         let text =
                             format!("{}; the former notices stay in use", print::chain(&error));

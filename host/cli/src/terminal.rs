@@ -186,9 +186,9 @@ fn closing() -> &'static watch::Sender<bool> {
 
 /// Waits until whoever read standard error has gone.
 pub(crate) async fn closed() {
-    let mut told = closing().subscribe();
+    let mut reported = closing().subscribe();
     // The sender is never dropped.
-    let _ = told.wait_for(|closed| *closed).await;
+    let _ = reported.wait_for(|closed| *closed).await;
 }
 
 /// Standard error, which notes when nobody reads it any more.

@@ -69,12 +69,15 @@ struct Archives {
 }
 
 impl Archives {
-    fn of(&self, place: &str, sink: Arc<dyn Sink>) -> Result<Archive, PageError> {
-        Archive::new(place, sink, self.decryptor.clone())
+    fn of(&self, location: &str, sink: Arc<dyn Sink>) -> Result<Archive, PageError> {
+        Archive::new(location, sink, self.decryptor.clone())
     }
 
-    fn index(&self, place: &str) -> Result<Index, PageError> {
-        index(&index_file(&self.folder, place), self.decryptor.is_some())
+    fn index(&self, location: &str) -> Result<Index, PageError> {
+        index(
+            &index_file(&self.folder, location),
+            self.decryptor.is_some(),
+        )
     }
 }
 
@@ -85,12 +88,12 @@ impl Drop for Serving {
 }
 
 impl Ui {
-    /// Begins to serve, if that is asked for; `place` is what the archive of a sink is called, and `state`
+    /// Begins to serve, if that is asked for; `location` is what the archive of a sink is called, and `state`
     /// tells in a word how the run is.
     pub(super) async fn begin(
         &self,
         config: &Config,
-        place: impl Fn(&str) -> String,
+        location: impl Fn(&str) -> String,
         state: impl Fn() -> &'static str + Send + Sync + 'static,
     ) -> anyhow::Result<Beside> {
         let Some(address) = self.ui else {
@@ -110,7 +113,7 @@ impl Ui {
             folder: config.data_dir.join("page"),
         };
         let (sink, store) = readable(config, archives.wanted.as_deref(), SINK).await?;
-        let archive = archives.of(&place(&sink), store)?;
+        let archive = archives.of(&location(&sink), store)?;
         private(&archives.folder)?;
         let index = archives.index(&archive.name)?;
         let (access, _) = access(&archives.folder)?;
@@ -140,7 +143,7 @@ impl Beside {
     pub(super) async fn turn_to(
         &self,
         config: &Config,
-        place: impl Fn(&str) -> String,
+        location: impl Fn(&str) -> String,
     ) -> anyhow::Result<()> {
         let Some(serving) = &self.0 else {
             return Ok(());
@@ -148,10 +151,10 @@ impl Beside {
         let archives = &serving.archives;
         let chosen = choose(config, archives.wanted.as_deref(), SINK).await?;
         let (sink, store) = chosen.map_err(anyhow::Error::msg)?;
-        let archive = archives.of(&place(&sink), store)?;
+        let archive = archives.of(&location(&sink), store)?;
         serving
             .page
-            .show(archive, || archives.index(&place(&sink)))?;
+            .show(archive, || archives.index(&location(&sink)))?;
         serving.live.show(&sink);
         Ok(())
     }

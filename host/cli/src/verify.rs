@@ -209,11 +209,11 @@ impl Server {
     }
 
     #[cfg(feature = "s3")]
-    async fn bucket(&self, place: &str) -> anyhow::Result<Arc<dyn Sink>> {
+    async fn bucket(&self, location: &str) -> anyhow::Result<Arc<dyn Sink>> {
         use recording_host_sink::ObjectOptions;
         use recording_host_sink_s3::{S3, S3SinkConfig};
 
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let (bucket, prefix) = location.split_once('/').unwrap_or((location, ""));
         if bucket.is_empty() {
             usage("s3://bucket/prefix: the bucket is missing");
         }

@@ -418,7 +418,7 @@ impl WorkQueue for FleetQueue {
             self.forget(&split);
             return Err(QueueError::NotHeld(split));
         };
-        let told: HashSet<&str> = step
+        let reported: HashSet<&str> = step
             .outcomes
             .iter()
             .map(|it| it.conversation.as_str())
@@ -428,7 +428,9 @@ impl WorkQueue for FleetQueue {
         Ok(Committed {
             splits,
             artifacts: artifacts.map(|it| (it.key.to_text(), None)).collect(),
-            wanted: found.filter(|it| !told.contains(it.id.as_str())).count(),
+            wanted: found
+                .filter(|it| !reported.contains(it.id.as_str()))
+                .count(),
         })
     }
 }

@@ -234,8 +234,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let sinks = self.sinks.values().flat_map(SinkConfig::warnings).cloned();
         let mut warnings: Vec<String> = sinks.collect();
-        for (notifier, told) in &self.notify {
-            let Some(lag) = told.lag_seconds() else {
+        for (notifier, reported) in &self.notify {
+            let Some(lag) = reported.lag_seconds() else {
                 continue;
             };
             for (name, (_, source)) in &self.sources {

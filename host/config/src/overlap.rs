@@ -67,18 +67,18 @@ fn shared(
         Overlap::Inside => format!("lies inside the location of the sink `{other}` (`{there}`)"),
         Overlap::Around => format!("contains the location of the sink `{other}` (`{there}`)"),
     };
-    let what = match sink.place_key() {
+    let what = match sink.location_key() {
         "path" => "give each sink a folder of its own, beside the other",
         "url" => "give each sink a URL of its own, beside the other",
         "type" => "only one sink can print",
         _ => "give each sink a `prefix` of its own, beside the other, or another bucket",
     };
     key(
-        format!("{}.{}", sink.at(), sink.place_key()),
+        format!("{}.{}", sink.at(), sink.location_key()),
         format!(
             "`{location}` {how}, so that each would overwrite and miscount what the other writes ({}.{}); {what}, or let one sink take all `inputs`",
             one.at(),
-            one.place_key()
+            one.location_key()
         ),
     )
 }

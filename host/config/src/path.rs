@@ -47,16 +47,13 @@ fn names_variable(path: &str) -> bool {
 
 /// Refuses a path that no folder can be made at: it is a file, or leads through one.
 pub(super) fn check_folder(path: &Path) -> Result<(), String> {
-    for place in path
-        .ancestors()
-        .filter(|place| !place.as_os_str().is_empty())
-    {
-        match std::fs::metadata(place) {
+    for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+        match std::fs::metadata(part) {
             Ok(about) if about.is_dir() => return Ok(()),
             Ok(_) => {
                 return Err(format!(
                     "{} is a file, and must be a folder; name another one",
-                    place.display()
+                    part.display()
                 ));
             }
             // Not there yet, or not to be seen from here: what lies above it tells.

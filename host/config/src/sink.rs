@@ -248,9 +248,9 @@ impl SinkConfig {
                 );
             }
         }
-        keys.check_place(&at)?;
+        keys.check_location(&at)?;
         if let Some(bucket) = keys.bucket() {
-            name::plain_name(&at, keys.place_key(), bucket)?;
+            name::plain_name(&at, keys.location_key(), bucket)?;
         }
         Ok(SinkConfig {
             at,
@@ -349,8 +349,8 @@ impl SinkConfig {
     }
 
     /// The key that holds its location.
-    pub(super) fn place_key(&self) -> &'static str {
-        self.keys.place_key()
+    pub(super) fn location_key(&self) -> &'static str {
+        self.keys.location_key()
     }
 
     fn secrets<'a>(&'a self, backends: &'a BTreeMap<String, Backend>) -> Secrets<'a> {

@@ -281,11 +281,11 @@ pub(super) fn source(
         None => Privacy::default(),
         Some(raw) => raw.resolved(&format!("{at}.privacy"), keys)?,
     };
-    let place = Secrets {
+    let below = Secrets {
         at: &at,
         backends: secrets,
     };
-    let tls = raw.tls.unwrap_or_default().settings(&place, "tls")?;
+    let tls = raw.tls.unwrap_or_default().settings(&below, "tls")?;
     let config = SourceConfig {
         options: Value::Object(options),
         interval,

@@ -124,7 +124,10 @@ async fn search(
     let mut found = FoundInDay::default();
     let mut take = |step: Step| {
         let step = intake.step(step);
-        let decided = step.outcomes.into_iter().map(|told| told.conversation);
+        let decided = step
+            .outcomes
+            .into_iter()
+            .map(|reported| reported.conversation);
         found.decided.extend(decided);
         for one in &step.conversations {
             let record = ConversationRecord::from(one);

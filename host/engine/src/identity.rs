@@ -169,15 +169,15 @@ pub(crate) fn digest(text: &str) -> String {
 pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let (one, other) = (parsed(one), parsed(other));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     if one["api"] != other["api"] {
-        told.push(format!(
+        reported.push(format!(
             "the API is {} and was {}",
             other["api"], one["api"]
         ));
     }
     if one["privacy"] != other["privacy"] {
-        told.push("`privacy` has another key or other fields".to_owned());
+        reported.push("`privacy` has another key or other fields".to_owned());
     }
     let none = Map::new();
     let table = |value: &Value| value["options"].as_object().unwrap_or(&none).clone();
@@ -193,10 +193,10 @@ pub(crate) fn differences(one: &str, other: &str) -> Vec<String> {
         };
         if before.get(name) != after.get(name) {
             let (was, is) = (shown(&before), shown(&after));
-            told.push(format!("option `{name}` is {is} and was {was}"));
+            reported.push(format!("option `{name}` is {is} and was {was}"));
         }
     }
-    told
+    reported
 }
 
 #[cfg(test)]
@@ -268,8 +268,8 @@ mod tests {
         for (one, other) in [(&none, &tags), (&tags, &more)] {
             // What one proves is nothing that the other could take over.
             assert!(one.1 != other.1 && one.2 != other.2);
-            let told = differences(&one.0, &other.0);
-            assert_eq!(told, ["`privacy` has another key or other fields"]);
+            let reported = differences(&one.0, &other.0);
+            assert_eq!(reported, ["`privacy` has another key or other fields"]);
         }
     }
 
@@ -317,8 +317,8 @@ mod tests {
     fn what_differs_is_told_by_its_name() {
         let (one, ..) = of(&json!({ "media": ["voice"] }));
         let (other, ..) = of(&json!({ "media": ["voice"], "format": "wav" }));
-        let told = differences(&one, &other);
-        assert_eq!(told, [r#"option `format` is "wav" and was not set"#]);
+        let reported = differences(&one, &other);
+        assert_eq!(reported, [r#"option `format` is "wav" and was not set"#]);
         assert!(differences(&one, &one).is_empty());
     }
 }

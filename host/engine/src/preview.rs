@@ -154,11 +154,11 @@ fn taken_in(
         .unwrap_or_default();
     name_divisions(&mut record, &step.updates);
     for update in step.updates {
-        if let Update::Recording(told) = update
-            && !told.attributes.is_empty()
+        if let Update::Recording(reported) = update
+            && !reported.attributes.is_empty()
         {
-            let attributes = told.attributes.into_iter().collect();
-            record.recordings.insert(told.recording, attributes);
+            let attributes = reported.attributes.into_iter().collect();
+            record.recordings.insert(reported.recording, attributes);
         }
     }
     let failure = step

@@ -194,12 +194,12 @@ impl Privacy {
     }
 
     /// Takes the personal values out of what the index of an archive says.
-    fn index_metadata(&self, told: &mut Arc<IndexMetadata>) {
+    fn index_metadata(&self, reported: &mut Arc<IndexMetadata>) {
         if !self.is_active() {
             return;
         }
-        let told = Arc::make_mut(told);
-        told.known.retain_mut(|(meaning, name, value)| {
+        let reported = Arc::make_mut(reported);
+        reported.known.retain_mut(|(meaning, name, value)| {
             let field = match meaning {
                 IndexColumn::Ani => "ani",
                 IndexColumn::Dnis => "dnis",
@@ -213,14 +213,14 @@ impl Privacy {
             let kept = self.value(field, std::mem::take(value));
             kept.map(|kept| *value = kept).is_some()
         });
-        self.attributes(&mut told.others);
+        self.attributes(&mut reported.others);
     }
 
     /// Takes the personal values out of what is known of an object.
     #[doc(hidden)]
     pub fn object(&self, object: &mut Object) {
-        if let Some(told) = &mut object.index_metadata {
-            self.index_metadata(told);
+        if let Some(reported) = &mut object.index_metadata {
+            self.index_metadata(reported);
         }
         if self.treatment("reason").is_some() {
             object.drop_message();

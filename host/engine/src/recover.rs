@@ -301,13 +301,14 @@ impl Receipts {
 /// The joint proof in the sinks for a conversation: without an outcome if it is a loss, which is tried
 /// again.
 fn agreed(conversation: String, of: Vec<Option<ProvenLine>>, names: &[&str]) -> ReceiptSummary {
-    let told = of
+    let reported = of
         .iter()
         .flatten()
         .find_map(|line| line.entry.sinks.clone());
     let takes = |name: &str| {
-        told.as_ref()
-            .is_none_or(|told| told.iter().any(|it| it == name))
+        reported
+            .as_ref()
+            .is_none_or(|reported| reported.iter().any(|it| it == name))
     };
     let sound = |line: &&ProvenLine| line.entry.outcome.losses().is_empty();
     // A conversation that one sink has without a loss is complete, whatever other sinks say.

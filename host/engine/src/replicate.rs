@@ -356,8 +356,8 @@ async fn brought(
     // Rows of a sink without media describe the objects in the donor.
     let all = entry.objects.iter().map(|object| (object, false));
     let all = all.chain(entry.aside.iter().map(|object| (object, true)));
-    for (told, aside) in all {
-        let object = as_object(&id, told, aside, &restored);
+    for (reported, aside) in all {
+        let object = as_object(&id, reported, aside, &restored);
         found.objects.push((donor.name.clone(), object));
     }
     found.record = Some(restored.record);
@@ -367,22 +367,22 @@ async fn brought(
 /// An object of the donor's as the ledger knows objects.
 pub(crate) fn as_object(
     id: &str,
-    told: &ReceiptObject,
+    reported: &ReceiptObject,
     aside: bool,
     restored: &Restored,
 ) -> Object {
-    let key = (told.key.clone(), told.member.clone());
+    let key = (reported.key.clone(), reported.member.clone());
     Object {
         conversation: id.to_owned(),
-        recording: told.recording.clone(),
-        key: told.key.clone(),
-        member: told.member.clone(),
-        content_type: told.content_type.clone(),
-        size: told.size,
-        sha256: told.sha256.clone(),
-        etag: told.etag.clone(),
+        recording: reported.recording.clone(),
+        key: reported.key.clone(),
+        member: reported.member.clone(),
+        content_type: reported.content_type.clone(),
+        size: reported.size,
+        sha256: reported.sha256.clone(),
+        etag: reported.etag.clone(),
         stored: None,
-        note: told.note.clone(),
+        note: reported.note.clone(),
         aside,
         file: String::new(),
         index_metadata: restored.objects.get(&key).cloned(),

@@ -146,12 +146,12 @@ impl Engine {
         let mut upkeep = Upkeep::new(self.clock.elapsed());
         let mut jumps = Jumps::new(self.clock);
         let mut draining = self.drain.clone();
-        let (mut told, mut waits_until) = (None, 0);
+        let (mut reported, mut waits_until) = (None, 0);
         loop {
             // One time for all of a turn: what is due by then is begun, or waits for something else.
             let now = self.clock.now();
             self.note_jump(&mut jumps, &mut in_flight);
-            let ending = self.ending(&mut told);
+            let ending = self.ending(&mut reported);
             self.start_work(&mut in_flight, &mut tasks, &results, now, ending.as_ref())
                 .await?;
             self.write_some_results(&mut results, &mut tasks);

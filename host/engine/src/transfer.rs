@@ -213,8 +213,8 @@ impl Transfer {
             ..ObjectTarget::of(key, &known)
         };
         let announced = AnnouncedContent::of(artifact, known.record.as_ref());
-        let told = artifact.content_type.as_deref();
-        if let Some(kind) = told.filter(|kind| transcode::wanted(&wanting, kind)) {
+        let reported = artifact.content_type.as_deref();
+        if let Some(kind) = reported.filter(|kind| transcode::wanted(&wanting, kind)) {
             let target = target(kind.to_owned());
             return self
                 .transcoded(artifact, &announced, &wanting, &target, None)
@@ -224,8 +224,8 @@ impl Transfer {
         let next = download.first(HEAD).await?;
         let first = next.as_deref().unwrap_or_default();
         announced.check(first, first.len() < HEAD)?;
-        let told = [artifact.content_type.clone(), download.content_type()];
-        let content_type = media_type::decide(told, first);
+        let reported = [artifact.content_type.clone(), download.content_type()];
+        let content_type = media_type::decide(reported, first);
         if is_zip(&content_type) && artifact.content_type.as_deref() != Some(ZIP) {
             // The source did not know that it is an archive.
             let begun = Begun { download, next };
@@ -260,11 +260,11 @@ impl Transfer {
         let (feeds, puts) = self.puts(wanting, target, size, false);
         let feeding = async {
             let mut digest = Sha256::new();
-            let mut told = MediaLength::of(next.as_deref().unwrap_or_default());
+            let mut reported = MediaLength::of(next.as_deref().unwrap_or_default());
             let mut total = 0;
             while let Some(data) = next {
                 digest.update(&data);
-                told.feed(&data);
+                reported.feed(&data);
                 total += data.len() as u64;
                 if !feed_all(&feeds, data).await {
                     // The sinks say why.
@@ -274,8 +274,8 @@ impl Transfer {
             }
             let sha256 = checked(artifact, size, total, digest)?;
             let note = match download.ends_with_connection() {
-                true => aside::complete(&told, total).map(|()| None)?,
-                false => self.doubted(artifact, &told, total, &sha256)?,
+                true => aside::complete(&reported, total).map(|()| None)?,
+                false => self.doubted(artifact, &reported, total, &sha256)?,
             };
             join_all(feeds.into_iter().map(recording_host_sink::BodySender::end)).await;
             Ok::<_, AttemptError>((Some((total, sha256)), note))
@@ -380,8 +380,12 @@ fn checked(
     digest: Sha256,
 ) -> Result<String, AttemptError> {
     // The server's word, and that of the source, which need not be the same.
-    let told = [announced, artifact.size];
-    if let Some(announced) = told.into_iter().flatten().find(|told| *told != total) {
+    let reported = [announced, artifact.size];
+    if let Some(announced) = reported
+        .into_iter()
+        .flatten()
+        .find(|reported| *reported != total)
+    {
         return Err(AttemptError::retry(format!(
             "{total} bytes came, {announced} were announced"
         )));

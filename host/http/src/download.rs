@@ -208,9 +208,9 @@ impl Downloads {
         Ok(Download {
             ends_with_connection: size.is_none() && !framed,
             size,
-            md5: told_md5(headers)
+            md5: announced_md5(headers)
                 .filter(|_| self.checks_etag)
-                .map(|told| (told, Md5::new())),
+                .map(|reported| (reported, Md5::new())),
             etag,
             span: info_span!("download", bytes = Empty),
             began: Instant::now(),
@@ -349,14 +349,14 @@ impl Download<'_> {
 
     /// Compares what came with the MD5 that the server sent.
     fn compare(&mut self) -> Result<(), DownloadError> {
-        let Some((told, digest)) = self.md5.take() else {
+        let Some((reported, digest)) = self.md5.take() else {
             return Ok(());
         };
         let came: [u8; 16] = digest.finalize().into();
         let key = self.artifact.key.to_text();
         let doubtful = &self.downloads.doubtful;
         let mut doubtful = doubtful.lock().unwrap_or_else(PoisonError::into_inner);
-        if came == told || doubtful.get(&key) == Some(&came) {
+        if came == reported || doubtful.get(&key) == Some(&came) {
             doubtful.remove(&key);
             return Ok(());
         }
@@ -477,17 +477,17 @@ async fn refusal(mut response: reqwest::Response) -> Vec<u8> {
 }
 
 /// The MD5 that an entity tag contains, if it looks like one.
-fn told_md5(headers: &HeaderMap) -> Option<[u8; 16]> {
+fn announced_md5(headers: &HeaderMap) -> Option<[u8; 16]> {
     let tag = text(headers, "etag")?;
     let hex = tag.strip_prefix('"')?.strip_suffix('"')?;
     if hex.len() != 32 || headers.contains_key("x-amz-server-side-encryption-aws-kms-key-id") {
         return None;
     }
-    let mut told = [0; 16];
-    for (byte, place) in told.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(hex.get(place..place + 2)?, 16).ok()?;
+    let mut reported = [0; 16];
+    for (byte, at) in reported.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
     }
-    Some(told)
+    Some(reported)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

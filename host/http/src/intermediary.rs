@@ -94,11 +94,11 @@ mod tests {
             (407, "text/plain", ""),
             (511, "text/html", ""),
         ] {
-            let told = answered(&url, &response(status, kind, body), false);
-            let told = told.unwrap_or_else(|| panic!("{status} {kind}"));
-            assert!(told.contains("api.example.com"), "{told}");
-            assert!(told.contains(&status.to_string()), "{told}");
-            assert!(!told.contains("hush"), "{told}");
+            let reported = answered(&url, &response(status, kind, body), false);
+            let reported = reported.unwrap_or_else(|| panic!("{status} {kind}"));
+            assert!(reported.contains("api.example.com"), "{reported}");
+            assert!(reported.contains(&status.to_string()), "{reported}");
+            assert!(!reported.contains("hush"), "{reported}");
         }
         for (status, kind, body) in [
             (200, "application/json", "{\"x\": \"<html>\"}"),

@@ -125,22 +125,22 @@ pub struct Limiter {
 /// The requests that wait, in the order in which they are let go.
 #[derive(Debug, Default)]
 struct Waiting {
-    tickets: BTreeSet<Place>,
+    tickets: BTreeSet<Position>,
     last: u64,
 }
 
 /// When a request lined up, with its handicap (ms), and a number of its own.
-type Place = (u64, u64);
+type Position = (u64, u64);
 
 /// A request's place among those that wait, which it leaves when it is let go or given up.
 struct Ticket<'a> {
     limiter: &'a Limiter,
-    place: Place,
+    position: Position,
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.limiter.waiting().tickets.remove(&self.place);
+        self.limiter.waiting().tickets.remove(&self.position);
         self.limiter.gone.notify_waiters();
     }
 }
@@ -218,7 +218,7 @@ impl Limiter {
             tokio::pin!(gone);
             // From here on no word is missed.
             gone.as_mut().enable();
-            if self.waiting().tickets.first() != Some(&ticket.place) {
+            if self.waiting().tickets.first() != Some(&ticket.position) {
                 gone.await;
                 continue;
             }
@@ -272,12 +272,12 @@ impl Limiter {
     fn line_up(&self, priority: Priority, now: u64) -> Ticket<'_> {
         let mut waiting = self.waiting();
         waiting.last += 1;
-        let place = (now + priority.handicap(), waiting.last);
-        waiting.tickets.insert(place);
+        let position = (now + priority.handicap(), waiting.last);
+        waiting.tickets.insert(position);
         drop(waiting);
         Ticket {
             limiter: self,
-            place,
+            position,
         }
     }
 
@@ -289,7 +289,7 @@ impl Limiter {
         };
         let now = clock.elapsed();
         let last = now + priority.handicap();
-        let first = |place: &&Place| place.0 <= last;
+        let first = |position: &&Position| position.0 <= last;
         let waiting = self.waiting().tickets.iter().filter(first).count() as u64;
         let window = self.lock();
         let held = window.blocked.max(window.next).saturating_sub(now);

@@ -96,12 +96,12 @@ struct Granted {
 impl Granted {
     /// How long the token lives, in milliseconds; whoever issues it may name any number.
     fn lifetime(&self) -> u64 {
-        let told = match &self.expires_in {
+        let reported = match &self.expires_in {
             serde_json::Value::String(text) => text.trim().parse().ok(),
             other => other.as_f64(),
         };
-        let told = told.filter(|seconds: &f64| seconds.is_finite());
-        let seconds = told.map_or(LIFETIME, |seconds| seconds.clamp(0.0, LONGEST_LIFETIME));
+        let reported = reported.filter(|seconds: &f64| seconds.is_finite());
+        let seconds = reported.map_or(LIFETIME, |seconds| seconds.clamp(0.0, LONGEST_LIFETIME));
         (seconds * 1000.0) as u64
     }
 }
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_is_within_bounds_whatever_number_is_given() {
-        for (told, millis) in [
+        for (reported, millis) in [
             ("3600", 3_600_000),
             ("\"3600\"", 3_600_000),
             ("18446744073709551615", 86_400_000),
@@ -323,9 +323,9 @@ mod tests {
             ("null", 300_000),
             ("{}", 300_000),
         ] {
-            let body = format!(r#"{{"access_token": "t", "expires_in": {told}}}"#);
+            let body = format!(r#"{{"access_token": "t", "expires_in": {reported}}}"#);
             let granted = granted(200, "application/json", &body).unwrap();
-            assert_eq!(granted.lifetime(), millis, "{told}");
+            assert_eq!(granted.lifetime(), millis, "{reported}");
         }
     }
 }

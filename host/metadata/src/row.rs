@@ -110,8 +110,8 @@ fn row<'a>(completed: &'a CompletedConversation, object: Option<&'a Object>) -> 
         ended_at: record.end,
         division_names: &record.division_names,
     };
-    if let Some(told) = object.and_then(|object| object.index_metadata.as_deref()) {
-        row.add(told);
+    if let Some(reported) = object.and_then(|object| object.index_metadata.as_deref()) {
+        row.add(reported);
     }
     row
 }
@@ -119,8 +119,8 @@ fn row<'a>(completed: &'a CompletedConversation, object: Option<&'a Object>) -> 
 impl<'a> Row<'a> {
     /// Adds the contents of an archive's index: to the columns that say nothing yet, and as
     /// attributes under the fields' own names. The source's own data on the conversation stay.
-    fn add(&mut self, told: &'a IndexMetadata) {
-        for (meaning, name, value) in &told.known {
+    fn add(&mut self, reported: &'a IndexMetadata) {
+        for (meaning, name, value) in &reported.known {
             let room = match meaning {
                 IndexColumn::Ani => fill(&mut self.ani, value),
                 IndexColumn::Dnis => fill(&mut self.dnis, value),
@@ -137,7 +137,7 @@ impl<'a> Row<'a> {
                 self.add_attribute(name, value);
             }
         }
-        for (name, value) in &told.others {
+        for (name, value) in &reported.others {
             self.add_attribute(name, value);
         }
     }
@@ -217,9 +217,11 @@ fn reason<'a>(outcome: &'a Outcome, note: Option<&'a str>) -> Option<Cow<'a, str
     match outcome {
         Outcome::Stored | Outcome::NoRecording => note.map(Cow::from),
         Outcome::Skipped { reason } => Some(reason.into()),
-        Outcome::Failed { code, message } => Some(told(code, message).into()),
+        Outcome::Failed { code, message } => Some(reported(code, message).into()),
         Outcome::Partial { missing } => {
-            let each = missing.iter().map(|(code, message)| told(code, message));
+            let each = missing
+                .iter()
+                .map(|(code, message)| reported(code, message));
             let all = each.chain(note.map(str::to_owned));
             Some(all.collect::<Vec<_>>().join("; ").into())
         }
@@ -227,7 +229,7 @@ fn reason<'a>(outcome: &'a Outcome, note: Option<&'a str>) -> Option<Cow<'a, str
 }
 
 /// A code and its message, where there is one.
-fn told(code: &str, message: &str) -> String {
+fn reported(code: &str, message: &str) -> String {
     match message {
         "" => code.to_owned(),
         message => format!("{code}: {message}"),

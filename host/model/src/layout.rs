@@ -322,9 +322,11 @@ fn exact(id: &str) -> String {
 }
 
 /// A word about a conversation as a folder's name.
-fn word(told: Option<&str>) -> String {
-    let told = told.filter(|told| !told.is_empty()).unwrap_or("none");
-    safe_file_name(&told.replace(['/', '\\'], "_"))
+fn word(reported: Option<&str>) -> String {
+    let reported = reported
+        .filter(|reported| !reported.is_empty())
+        .unwrap_or("none");
+    safe_file_name(&reported.replace(['/', '\\'], "_"))
 }
 
 #[derive(Deserialize)]

@@ -222,15 +222,15 @@ impl Notifier {
     pub async fn retarget(&mut self, targets: Vec<NoticeTarget>) -> Result<(), UndeliveredError> {
         let tellers = self.tellers(targets)?;
         let _ = self.end.send(true);
-        let mut told = BTreeMap::new();
+        let mut reported = BTreeMap::new();
         let all = async {
             while let Some(ended) = self.tasks.join_next().await {
-                told.extend(ended);
+                reported.extend(ended);
             }
         };
         let _ = tokio::time::timeout(LAST, all).await;
         self.tasks.abort_all();
-        self.spawn(tellers, &mut told);
+        self.spawn(tellers, &mut reported);
         Ok(())
     }
 
@@ -248,11 +248,11 @@ impl Notifier {
     }
 
     /// Begins to tell, where `told` is what each was told before.
-    fn spawn(&mut self, tellers: Vec<Teller>, told: &mut BTreeMap<String, Judge>) {
+    fn spawn(&mut self, tellers: Vec<Teller>, reported: &mut BTreeMap<String, Judge>) {
         let (end, ended) = watch::channel(false);
         self.end = end;
         for mut teller in tellers {
-            teller.judge = told.remove(&teller.target.name).unwrap_or_default();
+            teller.judge = reported.remove(&teller.target.name).unwrap_or_default();
             self.tasks.spawn(teller.run(ended.clone()));
         }
     }
@@ -331,9 +331,9 @@ impl Teller {
     async fn tell(&mut self, states: &BTreeMap<String, judge::SourceState>) {
         for notice in self.judge.due(&self.target, states, Instant::now()) {
             let result = self.deliverer.deliver(&notice).await;
-            let told = result.is_ok();
+            let reported = result.is_ok();
             (self.report)(&self.target.name, result);
-            self.judge.told(&notice, told, Instant::now());
+            self.judge.reported(&notice, reported, Instant::now());
         }
     }
 }

@@ -134,10 +134,10 @@ impl Archive {
             }
         }
         let (header, totals) = (reader.header().clone(), reader.totals());
-        let told = header.entries_sha256.as_ref();
+        let reported = header.entries_sha256.as_ref();
         let adds_up = readable
             && totals.entries == header.conversations
-            && told.is_none_or(|told| *told == totals.sha256);
+            && reported.is_none_or(|reported| *reported == totals.sha256);
         let (number, entry) = found.ok_or_else(|| PageError::NoLine(receipt.to_owned()))?;
         Ok(ReceiptLine {
             number,

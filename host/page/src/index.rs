@@ -24,7 +24,7 @@ use crate::PageError;
 pub(crate) use facets::{Counted, Facet};
 pub(crate) use fill::{NewSegment, OUTCOMES, Rows};
 pub(crate) use overview::{Day, Overview, number_of};
-pub(crate) use pick::Place;
+pub(crate) use pick::SegmentEntry;
 pub(crate) use search::{COUNTED, PAGE};
 pub use search::{Hit, Order, Query, Results};
 pub(crate) use text::printable;

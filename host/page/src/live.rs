@@ -38,7 +38,7 @@ pub(crate) struct Source {
     pub(crate) activity: Activity,
     pub(crate) backlog: Backlog,
     /// When the activity was told.
-    told: Option<Instant>,
+    reported: Option<Instant>,
     /// A look at many things before or beside the export: what, how many are done, how many there are.
     pub(crate) examined: Option<(&'static str, u64, Option<u64>)>,
     /// The sinks that are unavailable.
@@ -192,7 +192,7 @@ impl Source {
             }
             Event::Activity(activity) => {
                 self.activity = activity.clone();
-                self.told = Some(now);
+                self.reported = Some(now);
             }
             Event::Backlog(backlog) => {
                 self.backlog = backlog.clone();
@@ -242,18 +242,20 @@ impl Source {
     /// How long the requests still pause for the vendor's sake.
     pub(crate) fn paused(&self, now: Instant) -> Option<Duration> {
         let left = self.activity.paused_millis.unwrap_or_default();
-        let left = left.saturating_sub(self.told_millis(now));
+        let left = left.saturating_sub(self.reported_millis(now));
         (left > 0).then(|| Duration::from_millis(left))
     }
 
     /// How old the oldest job at the vendor is.
     pub(crate) fn oldest_job(&self, now: Instant) -> Option<Duration> {
         let age = self.activity.oldest_job_millis?;
-        Some(Duration::from_millis(age + self.told_millis(now)))
+        Some(Duration::from_millis(age + self.reported_millis(now)))
     }
 
-    fn told_millis(&self, now: Instant) -> u64 {
-        let since = self.told.map_or(Duration::ZERO, |told| now - told);
+    fn reported_millis(&self, now: Instant) -> u64 {
+        let since = self
+            .reported
+            .map_or(Duration::ZERO, |reported| now - reported);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -296,7 +298,7 @@ mod tests {
         let live = Live::new("lake", || "paused");
         let _ = live.subscriber("calls", DAY, Some(3 * DAY));
         let began = live.began;
-        let told = |event: Event, seconds: u64| {
+        let reported = |event: Event, seconds: u64| {
             live.heard("calls", &event, began + Duration::from_secs(seconds));
         };
         let progress = |stored: u64| {
@@ -307,24 +309,24 @@ mod tests {
                 ..Progress::default()
             })
         };
-        told(progress(10), 1);
-        told(progress(30), 11);
+        reported(progress(10), 1);
+        reported(progress(30), 11);
         let lost = || Event::RecordingsLost {
             code: "deleted".to_owned(),
             count: 2,
         };
-        told(lost(), 11);
-        told(lost(), 11);
+        reported(lost(), 11);
+        reported(lost(), 11);
         let sink = || "nas".to_owned();
-        told(Event::SinkUnavailable { sink: sink() }, 11);
-        told(Event::SinkUnavailable { sink: sink() }, 11);
+        reported(Event::SinkUnavailable { sink: sink() }, 11);
+        reported(Event::SinkUnavailable { sink: sink() }, 11);
         let activity = Activity {
             jobs: 1,
             oldest_job_millis: Some(500),
             paused_millis: Some(3000),
             ..Activity::default()
         };
-        told(Event::Activity(activity), 11);
+        reported(Event::Activity(activity), 11);
 
         let source = &live.sources()["calls"];
         assert_eq!((source.total(), source.losses["deleted"]), (100, 4));
@@ -338,7 +340,7 @@ mod tests {
         assert_eq!(source.paused(later(3000)), None);
         assert_eq!(source.oldest_job(later(500)), Some(Duration::from_secs(1)));
 
-        told(
+        reported(
             Event::SinkAvailable {
                 sink: sink(),
                 backlog: 3,

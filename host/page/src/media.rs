@@ -108,8 +108,8 @@ pub(crate) async fn file(
     };
     let mut answer = streamed(status, kind, sent(body, key.to_owned()));
     if let Some((range, size)) = wanted {
-        let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-        set(&mut answer, header::CONTENT_RANGE, &told);
+        let reported = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        set(&mut answer, header::CONTENT_RANGE, &reported);
         let length = (range.end - range.start).to_string();
         set(&mut answer, header::CONTENT_LENGTH, &length);
     }
@@ -121,8 +121,8 @@ pub(crate) async fn file(
             .chars()
             .map(|c| if safe(c) { c } else { '_' })
             .collect();
-        let told = format!("attachment; filename=\"{name}\"");
-        set(&mut answer, header::CONTENT_DISPOSITION, &told);
+        let reported = format!("attachment; filename=\"{name}\"");
+        set(&mut answer, header::CONTENT_DISPOSITION, &reported);
     }
     Ok(answer)
 }

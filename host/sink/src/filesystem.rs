@@ -70,8 +70,8 @@ impl Filesystem {
     }
 
     fn failure(&self, key: &str, reason: impl Into<String>, retryable: bool) -> SinkError {
-        let place = self.root.join(key).display().to_string();
-        SinkError::new(NAME, &place, reason).with_retryable(retryable)
+        let path = self.root.join(key).display().to_string();
+        SinkError::new(NAME, &path, reason).with_retryable(retryable)
     }
 
     fn error(&self, key: &str, error: &io::Error) -> SinkError {
@@ -414,8 +414,8 @@ mod tests {
             let error = sink.error("a.wav", &kind.into());
             assert!(error.retryable);
             let said = error.to_string();
-            let place = Path::new("archive").join("a.wav");
-            let expected = format!("{}: no space is left", place.display());
+            let path = Path::new("archive").join("a.wav");
+            let expected = format!("{}: no space is left", path.display());
             assert!(said.contains(&expected), "{said}");
         }
         let error = sink.error("a.wav", &io::ErrorKind::PermissionDenied.into());

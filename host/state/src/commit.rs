@@ -135,13 +135,13 @@ fn add_conversations<'a>(
         let outcome = outcomes.get(id);
         let last = outcome.filter(|_| !open.contains(id));
         let last = last.and_then(|outcome| last_word(outcome));
-        let told = FoundReport {
+        let stated = FoundReport {
             outcome: outcome.is_some(),
             last: last.as_ref(),
             live,
             due,
         };
-        let added = add_conversation(tx, &mut names, found, told, now)?;
+        let added = add_conversation(tx, &mut names, found, stated, now)?;
         new += i64::from(added == Added::New);
         if last.is_some() && added == Added::New {
             outcomes.remove(id);

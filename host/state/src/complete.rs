@@ -167,8 +167,8 @@ impl Ready {
     /// When it was over (ms), for what is to be done so long after that. A time in the future is not
     /// believed: nobody is held up by it.
     fn over(&self, now: u64) -> u64 {
-        let told = [self.ended, Some(self.start)];
-        let past = told.into_iter().flatten().find(|at| *at <= now);
+        let reported = [self.ended, Some(self.start)];
+        let past = reported.into_iter().flatten().find(|at| *at <= now);
         past.unwrap_or_default()
     }
 
@@ -273,7 +273,7 @@ pub(super) fn completed(
             etag: object.get(7)?,
             stored: stored.0.map(|size| size as u64).zip(stored.1),
             index_metadata: match object.get::<_, Option<String>>(10)? {
-                Some(told) => Some(Arc::new(parsed(&told)?)),
+                Some(reported) => Some(Arc::new(parsed(&reported)?)),
                 None => None,
             },
             note: object.get(11)?,

@@ -19,7 +19,7 @@ pub struct ObjectCopy {
 }
 
 /// A recording in a sink.
-type Place = (String, String, String);
+type RecordingInSink = (String, String, String);
 /// The files of a part: the name and the sha256 of each, and the key.
 type Files = BTreeSet<(String, String, String)>;
 
@@ -31,7 +31,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn copies(&self, batch: &[ArtifactResult]) -> Result<Vec<ObjectCopy>, QueueError> {
-        let mut found = BTreeMap::<Place, (usize, BTreeMap<u32, Files>)>::new();
+        let mut found = BTreeMap::<RecordingInSink, (usize, BTreeMap<u32, Files>)>::new();
         for (at, delivered) in batch.iter().enumerate() {
             let Some(ArtifactKey::Recording(_)) = ArtifactKey::from_text(&delivered.artifact)
             else {

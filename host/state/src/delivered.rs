@@ -203,7 +203,7 @@ pub(super) fn object_row(
     object: &Object,
 ) -> rusqlite::Result<()> {
     let stored = object.stored.as_ref();
-    let told = object.index_metadata.as_deref().map(json).transpose()?;
+    let reported = object.index_metadata.as_deref().map(json).transpose()?;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO object (sink, key, member, conversation, recording, content_type, size, sha256,
            etag, stored_size, stored_sha256, index_metadata, note, aside, file)
@@ -221,7 +221,7 @@ pub(super) fn object_row(
         object.etag,
         stored.map(|(size, _)| *size as i64),
         stored.map(|(_, sha256)| sha256),
-        told,
+        reported,
         object.note,
         object.aside,
         object.file

@@ -241,9 +241,12 @@ impl WorkQueue for MemoryWorkQueue {
         let mut wanted = 0;
         for conversation in &step.conversations {
             let id = &conversation.id;
-            let told = step.outcomes.iter().any(|told| told.conversation == *id);
+            let reported = step
+                .outcomes
+                .iter()
+                .any(|reported| reported.conversation == *id);
             let new = kept.conversations.insert(id.clone());
-            wanted += usize::from(new && !told);
+            wanted += usize::from(new && !reported);
         }
         let committed = Committed {
             artifacts: artifacts.collect(),

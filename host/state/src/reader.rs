@@ -46,7 +46,7 @@ impl Reader {
         self: &Arc<Self>,
         id: String,
     ) -> Result<Option<KeyContext>, QueueError> {
-        let (tell, told) = oneshot::channel();
+        let (tell, reported) = oneshot::channel();
         let is_first = {
             let mut asked = held(&self.asked);
             asked.push(RecordRequest { id, tell });
@@ -56,7 +56,7 @@ impl Reader {
             let reader = Arc::clone(self);
             self.worker.run(move || reader.answer()).await?;
         }
-        let known = told.await.map_err(|_| QueueError::Interrupted)?;
+        let known = reported.await.map_err(|_| QueueError::Interrupted)?;
         known.map_err(|error| super::damaged(error, &self.path))
     }
 

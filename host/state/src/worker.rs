@@ -30,13 +30,13 @@ impl Worker {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, QueueError> {
-        let (tell, told) = oneshot::channel();
+        let (tell, reported) = oneshot::channel();
         let job = move || {
             // Nobody listens any more if the run was stopped.
             let _ = tell.send(work());
         };
         let sent = self.0.send(Box::new(job));
         sent.map_err(|_| QueueError::Interrupted)?;
-        told.await.map_err(|_| QueueError::Interrupted)
+        reported.await.map_err(|_| QueueError::Interrupted)
     }
 }

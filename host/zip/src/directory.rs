@@ -188,9 +188,9 @@ pub(super) fn read(
     }
     let count = headers.len() as u64;
     if count != end.entries && (end.exact || count & 0xffff != end.entries) {
-        let told = end.entries;
+        let reported = end.entries;
         return Err(broken(format!(
-            "its end record says {told} entries, but its directory has {count}"
+            "its end record says {reported} entries, but its directory has {count}"
         )));
     }
     Ok(headers)

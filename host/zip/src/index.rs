@@ -219,14 +219,14 @@ fn index_metadata(
         index.content_type_field.as_ref(),
         index.error_field.as_ref(),
     ];
-    let mut told = IndexMetadata::default();
+    let mut metadata = IndexMetadata::default();
     let further = fields.iter().filter(|(name, value)| {
         !identify.contains(&Some(name)) && name.len() <= LONGEST_NAME && value.get() != "null"
     });
     for (name, value) in further.take(FIELDS) {
         let column = index.columns.iter().find(|field| field.name == *name);
         let Some(column) = column.map(|field| field.column) else {
-            told.others.insert(name.clone(), text(value));
+            metadata.others.insert(name.clone(), text(value));
             continue;
         };
         let mut values = Vec::new();
@@ -240,12 +240,13 @@ fn index_metadata(
             values.push(*value);
         }
         let known = values.into_iter();
-        told.known
+        metadata
+            .known
             .extend(known.map(|value| (column, name.clone(), text(value))));
     }
-    told.known.retain(|(.., text)| !text.is_empty());
-    told.others.retain(|_, text| !text.is_empty());
-    (told != IndexMetadata::default()).then(|| Arc::new(told))
+    metadata.known.retain(|(.., text)| !text.is_empty());
+    metadata.others.retain(|_, text| !text.is_empty());
+    (metadata != IndexMetadata::default()).then(|| Arc::new(metadata))
 }
 
 /// A value as text: a string as it is, all else as JSON.
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_an_index_tells_is_kept_as_text_within_bounds() {
-        let told = |fields: Value| {
+        let reported = |fields: Value| {
             let mut object =
                 json!({ "c": "c1", "r": "r1", "f": "x.wav", "t": "audio/wav", "e": null });
             object
@@ -304,8 +305,8 @@ mod tests {
                 .index_metadata
                 .clone()
         };
-        assert_eq!(told(json!({ "nothing": null, "empty": "" })), None);
-        let some = told(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));
+        assert_eq!(reported(json!({ "nothing": null, "empty": "" })), None);
+        let some = reported(json!({ "a": "text", "b": 7, "d": [true], "labels": ["x", "y"] }));
         let others = [("a", "text"), ("b", "7"), ("d", "[true]")];
         let expected = IndexMetadata {
             known: ["x", "y"]
@@ -317,11 +318,12 @@ mod tests {
         };
         assert_eq!(some.as_deref(), Some(&expected));
         let many: Value = (0..10_000).map(|n| (format!("n{n}"), json!(n))).collect();
-        assert_eq!(told(many).unwrap().others.len(), FIELDS);
-        let long = told(json!({ "long": "ü".repeat(9000), "labels": vec!["x"; 9000] })).unwrap();
+        assert_eq!(reported(many).unwrap().others.len(), FIELDS);
+        let long =
+            reported(json!({ "long": "ü".repeat(9000), "labels": vec!["x"; 9000] })).unwrap();
         assert_eq!(long.others["long"].len(), LONGEST_TEXT);
         assert_eq!(long.known.len(), FIELDS);
-        assert_eq!(told(json!({ "n".repeat(65): "x" })), None);
+        assert_eq!(reported(json!({ "n".repeat(65): "x" })), None);
     }
 
     #[test]
@@ -343,9 +345,9 @@ mod tests {
         assert_eq!(listed.owners["1"][0].recording, "1");
         let other = &listed.owners["2"][0];
         assert_eq!(other.conversation, "1e3");
-        let told = &other.index_metadata.as_ref().unwrap().others;
+        let reported = &other.index_metadata.as_ref().unwrap().others;
         assert_eq!(
-            (told["n"].as_str(), told["l"].as_str()),
+            (reported["n"].as_str(), reported["l"].as_str()),
             ("1e999", "[1,{}]")
         );
     }

@@ -31,13 +31,13 @@ impl LiveConversations {
 
     /// Removes those that have been reported.
     fn on_rows(&mut self, rows: &[ConversationRow]) {
-        let told: BTreeSet<&str> = rows
+        let reported: BTreeSet<&str> = rows
             .iter()
             .map(|row| row.conversation.id.as_str())
             .collect();
         let pairs = self.ids.drain(..).zip(self.starts.drain(..));
         let untold: Vec<(String, Timestamp)> = pairs
-            .filter(|(id, _)| !told.contains(id.as_str()))
+            .filter(|(id, _)| !reported.contains(id.as_str()))
             .collect();
         (self.ids, self.starts) = untold.into_iter().unzip();
     }

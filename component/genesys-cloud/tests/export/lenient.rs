@@ -391,8 +391,8 @@ fn what_goes_on_at_the_end_of_the_data_of_jobs_is_found_whatever_is_told_of_it()
             "/jobs" => reply(202, &json!({ "jobId": "j1" })),
             "/jobs/j1" => reply(200, &json!({ "state": "FULFILLED" })),
             "?id=c1,c2,c3" => {
-                let told = json!([row(1, FROM + 1000), rows[2]]);
-                reply(200, &json!({ "conversations": told }))
+                let reported = json!([row(1, FROM + 1000), rows[2]]);
+                reply(200, &json!({ "conversations": reported }))
             }
             _ => reply(200, &json!({ "conversations": rows })),
         }

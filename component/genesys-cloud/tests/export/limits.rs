@@ -151,11 +151,15 @@ fn a_batch_with_many_recordings_is_divided_before_its_state_is_too_large() {
         }
         assert_eq!(drive.outcomes.len(), 100);
         assert!(batches.contains(&sizes.len()), "{sizes:?}");
-        let told = drive
+        let reported = drive
             .updates
             .iter()
             .filter(|update| matches!(update, recording_source_sdk::Update::Recording(_)));
-        assert_eq!(told.count(), 100 * each as usize, "each is told of once");
+        assert_eq!(
+            reported.count(),
+            100 * each as usize,
+            "each is told of once"
+        );
     }
 }
 
@@ -460,8 +464,13 @@ fn a_conversation_of_everybody_costs_no_other_and_its_lists_end() {
         (1000, 1000, 1000)
     );
     // Agents, queues, tags and attributes: 59,000 of each.
-    let told = all.attributes.iter();
-    let told: Vec<_> = told.filter(|(name, _)| name == "values_left_out").collect();
-    assert_eq!(told, [&("values_left_out".to_owned(), "236000".to_owned())]);
+    let reported = all.attributes.iter();
+    let reported: Vec<_> = reported
+        .filter(|(name, _)| name == "values_left_out")
+        .collect();
+    assert_eq!(
+        reported,
+        [&("values_left_out".to_owned(), "236000".to_owned())]
+    );
     assert_eq!(drive.conversations[1].agents.len(), 1);
 }

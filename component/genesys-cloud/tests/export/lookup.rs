@@ -88,31 +88,34 @@ fn a_name_that_nothing_has_is_refused_with_the_nearest_one() {
     let names: Vec<String> = (0..250).map(|number| format!("Desk {number}")).collect();
     let mut there: Vec<(&str, &str)> = names.iter().map(|name| (OTHER, name.as_str())).collect();
     there.push((ID, "Sales"));
-    let told = error(&json!(["Salse"]), &there);
+    let reported = error(&json!(["Salse"]), &there);
     assert_eq!(
-        told,
+        reported,
         "queues: nothing is called `Salse`; did you mean `Sales`?"
     );
     // Another case is another name, and is proposed.
-    let told = error(&json!(["sales"]), &there[250..]);
+    let reported = error(&json!(["sales"]), &there[250..]);
     assert_eq!(
-        told,
+        reported,
         "queues: nothing is called `sales`; did you mean `Sales`?"
     );
-    let told = error(&json!(["Xyz"]), &[(ID, "Sales"), (OTHER, "Support")]);
+    let reported = error(&json!(["Xyz"]), &[(ID, "Sales"), (OTHER, "Support")]);
     assert_eq!(
-        told,
+        reported,
         "queues: nothing is called `Xyz`; there are Sales, Support"
     );
-    let told = error(&json!(["Xyz"]), &[]);
-    assert!(told.contains("its role may lack their division"), "{told}");
+    let reported = error(&json!(["Xyz"]), &[]);
+    assert!(
+        reported.contains("its role may lack their division"),
+        "{reported}"
+    );
 }
 
 #[test]
 fn a_name_that_several_have_is_refused_with_their_ids() {
-    let told = error(&json!(["Sales"]), &[(ID, "Sales"), (OTHER, "Sales")]);
+    let reported = error(&json!(["Sales"]), &[(ID, "Sales"), (OTHER, "Sales")]);
     let expected = format!(
         "queues: 2 are called `Sales`; give the id of the one that is meant: {ID}, {OTHER}"
     );
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }

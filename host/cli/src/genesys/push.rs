@@ -205,12 +205,12 @@ impl List {
 /// Follows a job to its end, or until it is told to stop, which leaves the job alone.
 async fn follow(jobs: &Jobs, id: &str) -> anyhow::Result<Done> {
     let mut stop = stopped()?;
-    let told = std::cell::RefCell::new(String::new());
+    let reported = std::cell::RefCell::new(String::new());
     let following = jobs.follow(id, |job| {
         let line = line(job);
-        if *told.borrow() != line {
+        if *reported.borrow() != line {
             terminal::say("info", &line);
-            told.replace(line);
+            reported.replace(line);
         }
     });
     let job = tokio::select! {

@@ -153,16 +153,16 @@ pub(super) fn of_fetch(fetched: &Work, wanted: &[ConversationRef]) -> Vec<String
 /// The rule that an outcome breaks: it agrees with the artifacts.
 fn of_outcome(fetched: &Work, conversation: &str, result: &Reported) -> Option<String> {
     match result {
-        Reported::HandedOver(told) => {
+        Reported::HandedOver(reported) => {
             let of_it = fetched.artifacts.iter().filter(|artifact| {
                 matches!(&artifact.key, ArtifactKey::Recording(key) if key.conversation == conversation)
             });
             let count = of_it.count();
-            (count != told.artifacts as usize).then(|| {
+            (count != reported.artifacts as usize).then(|| {
                 format!(
                     "the outcome of the conversation {} reports {} artifacts, but {count} were returned",
                     printable(conversation),
-                    told.artifacts
+                    reported.artifacts
                 )
             })
         }

@@ -27,11 +27,11 @@ pub(super) fn step(step: &Step) {
     step.artifacts.iter().for_each(artifact);
     for outcome in &step.outcomes {
         let result = match &outcome.result {
-            Reported::HandedOver(told) => {
+            Reported::HandedOver(reported) => {
                 format!(
                     "{} artifacts, {} missing",
-                    told.artifacts,
-                    told.missing.len()
+                    reported.artifacts,
+                    reported.missing.len()
                 )
             }
             Reported::InBundle(id) => format!("in the bundle {}", printable(id)),

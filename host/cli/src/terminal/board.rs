@@ -61,7 +61,7 @@ struct Source {
     progress: Option<Progress>,
     activity: Activity,
     /// When the activity was told.
-    told: Option<Instant>,
+    reported: Option<Instant>,
     /// Conversations found and stored, and bytes, at instants not long ago.
     samples: VecDeque<(Instant, [u64; 3])>,
     totals: Totals,
@@ -128,7 +128,7 @@ impl Board {
     pub(crate) fn above(&mut self, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, source) in &mut self.sources {
-            let due = |told: Instant| now.duration_since(told) >= LOSSES;
+            let due = |reported: Instant| now.duration_since(reported) >= LOSSES;
             if source.losses_told.is_none_or(due) && !source.losses.is_empty() {
                 source.losses_told = Some(now);
                 source.tell_losses(name);
@@ -167,7 +167,9 @@ impl Board {
         let mut waits = Vec::new();
         let (mut jobs, mut oldest, mut links) = (0, None, 0);
         for (name, source) in &self.sources {
-            let since = source.told.map_or(Duration::ZERO, |told| now - told);
+            let since = source
+                .reported
+                .map_or(Duration::ZERO, |reported| now - reported);
             let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             let left = source.activity.paused_millis.unwrap_or_default();
             let left = left.saturating_sub(since);
@@ -277,7 +279,7 @@ impl Source {
             }
             Event::Activity(activity) => {
                 self.activity = activity.clone();
-                self.told = Some(now);
+                self.reported = Some(now);
             }
             Event::Examined {
                 subject,

@@ -161,7 +161,7 @@ fn kill(child: &mut Child) {
 /// The output of a child. A grandchild may hold the output open, so reading is left behind in time.
 fn printed(child: &mut Child, until: Instant, slow: impl Fn()) -> io::Result<Vec<u8>> {
     let output = child.stdout.take();
-    let (tell, told) = mpsc::channel();
+    let (tell, reported) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = output.map_or(Ok(0), |output| {
@@ -171,10 +171,10 @@ fn printed(child: &mut Child, until: Instant, slow: impl Fn()) -> io::Result<Vec
         let _ = tell.send(read.map(|_| bytes));
     });
     let left = || until.saturating_duration_since(Instant::now());
-    let mut printed = told.recv_timeout(left().min(SILENCE));
+    let mut printed = reported.recv_timeout(left().min(SILENCE));
     if matches!(printed, Err(RecvTimeoutError::Timeout)) && !left().is_zero() {
         slow();
-        printed = told.recv_timeout(left());
+        printed = reported.recv_timeout(left());
     }
     printed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     ConfigError, Hidden, Secrets,
-    bucket::{BucketKeys, Place},
+    bucket::{BucketKeys, BucketLocation},
     key, value,
 };
 
@@ -127,20 +127,20 @@ impl BucketKeys for AzureKeys {
     type Settings = AzureBlobSinkConfig;
 
     const KIND: &'static str = "azure_blob";
-    const PLACE_KEY: &'static str = "container";
+    const LOCATION_KEY: &'static str = "container";
 
-    fn place(settings: &AzureBlobSinkConfig) -> Place<'_> {
+    fn bucket_location(settings: &AzureBlobSinkConfig) -> BucketLocation<'_> {
         let endpoint = settings.endpoint.as_deref();
         let account = &settings.account;
         let public = || format!("https://{account}.blob.core.windows.net").into();
-        Place {
+        BucketLocation {
             bucket: &settings.container,
             endpoint,
             server: endpoint.map_or_else(public, Into::into),
         }
     }
 
-    fn check_place(settings: &AzureBlobSinkConfig, at: &str) -> Result<(), ConfigError> {
+    fn check_location(settings: &AzureBlobSinkConfig, at: &str) -> Result<(), ConfigError> {
         let AzureBlobSinkConfig {
             account, container, ..
         } = settings;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Where a bucket is.
-pub(super) struct Place<'a> {
+pub(super) struct BucketLocation<'a> {
     /// Its name.
     pub(super) bucket: &'a str,
     /// The URL of its server as it is given.
@@ -41,19 +41,19 @@ pub(super) trait BucketKeys:
     const KIND: &'static str;
 
     /// The key that names the bucket.
-    const PLACE_KEY: &'static str = "bucket";
+    const LOCATION_KEY: &'static str = "bucket";
 
     /// The keys of [`ObjectOptions`] that the service has no use for.
     const LACKS: &'static [&'static str] = &[];
 
     /// Where the bucket is.
-    fn place(settings: &Self::Settings) -> Place<'_>;
+    fn bucket_location(settings: &Self::Settings) -> BucketLocation<'_>;
 
-    /// As [`SinkKeys::check_place`].
+    /// As [`SinkKeys::check_location`].
     ///
     /// # Errors
     /// As there.
-    fn check_place(_settings: &Self::Settings, _at: &str) -> Result<(), ConfigError> {
+    fn check_location(_settings: &Self::Settings, _at: &str) -> Result<(), ConfigError> {
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl<K: BucketKeys> BucketSink<K> {
     }
 
     fn settings(&self, secrets: &Secrets<'_>) -> Result<K::Settings, ConfigError> {
-        secrets.server("endpoint", K::place(&self.given).endpoint)?;
+        secrets.server("endpoint", K::bucket_location(&self.given).endpoint)?;
         value::objects(&self.objects).map_err(|(at, reason)| secrets.error(&at, reason))?;
         self.keys.settings(&self.given, &self.objects, secrets)
     }
@@ -122,21 +122,26 @@ impl<K: BucketKeys> BucketSink<K> {
 
 #[async_trait]
 impl<K: BucketKeys> SinkKeys for BucketSink<K> {
-    fn place_key(&self) -> &'static str {
-        K::PLACE_KEY
+    fn location_key(&self) -> &'static str {
+        K::LOCATION_KEY
     }
 
     fn location(&self) -> Location {
-        let place = K::place(&self.given);
-        Location::bucket(K::KIND, &place.server, place.bucket, &self.objects.prefix)
+        let bucket_location = K::bucket_location(&self.given);
+        Location::bucket(
+            K::KIND,
+            &bucket_location.server,
+            bucket_location.bucket,
+            &self.objects.prefix,
+        )
     }
 
     fn bucket(&self) -> Option<&str> {
-        Some(K::place(&self.given).bucket)
+        Some(K::bucket_location(&self.given).bucket)
     }
 
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
-        K::check_place(&self.given, at)
+    fn check_location(&self, at: &str) -> Result<(), ConfigError> {
+        K::check_location(&self.given, at)
     }
 
     fn keeps_different(&self) -> bool {

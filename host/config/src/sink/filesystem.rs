@@ -55,7 +55,7 @@ impl TryFrom<String> for Mode {
 
 #[async_trait]
 impl SinkKeys for FilesystemKeys {
-    fn place_key(&self) -> &'static str {
+    fn location_key(&self) -> &'static str {
         "path"
     }
 
@@ -63,7 +63,7 @@ impl SinkKeys for FilesystemKeys {
         Location::folder(&self.path)
     }
 
-    fn check_place(&self, at: &str) -> Result<(), ConfigError> {
+    fn check_location(&self, at: &str) -> Result<(), ConfigError> {
         check_path(&format!("{at}.path"), &self.path, "a folder")
     }
 

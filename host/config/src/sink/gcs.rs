@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     ConfigError, Hidden, Secrets,
-    bucket::{BucketKeys, Place},
+    bucket::{BucketKeys, BucketLocation},
     value,
 };
 
@@ -110,9 +110,9 @@ impl BucketKeys for GcsKeys {
     const KIND: &'static str = "gcs";
     const LACKS: &'static [&'static str] = &["tags"];
 
-    fn place(settings: &GcsSinkConfig) -> Place<'_> {
+    fn bucket_location(settings: &GcsSinkConfig) -> BucketLocation<'_> {
         let endpoint = settings.endpoint.as_deref();
-        Place {
+        BucketLocation {
             bucket: &settings.bucket,
             endpoint,
             server: endpoint.unwrap_or("https://storage.googleapis.com").into(),

@@ -149,7 +149,7 @@ fn hidden(url: &Url) -> Location {
 
 #[async_trait]
 impl SinkKeys for HttpKeys {
-    fn place_key(&self) -> &'static str {
+    fn location_key(&self) -> &'static str {
         "url"
     }
 

@@ -24,7 +24,7 @@ use crate::location::Location;
 #[async_trait]
 pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
     /// The key that says where its objects lie.
-    fn place_key(&self) -> &'static str;
+    fn location_key(&self) -> &'static str;
 
     /// Where its objects lie. A URL that is a reference to a secret is given as that reference.
     fn location(&self) -> Location;
@@ -52,7 +52,7 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
         false
     }
 
-    /// The value of [`place_key`](Self::place_key) if that is the name of a bucket, or of whatever a server calls
+    /// The value of [`location_key`](Self::place_key) if that is the name of a bucket, or of whatever a server calls
     /// one.
     fn bucket(&self) -> Option<&str> {
         None
@@ -63,7 +63,7 @@ pub(super) trait SinkKeys: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The key whose name is wrong.
-    fn check_place(&self, _at: &str) -> Result<(), ConfigError> {
+    fn check_location(&self, _at: &str) -> Result<(), ConfigError> {
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     ConfigError, Hidden, Secrets,
-    bucket::{BucketKeys, Place},
+    bucket::{BucketKeys, BucketLocation},
     value,
 };
 use crate::{source::MOST_HOURS, tls::TlsKeys};
@@ -189,7 +189,7 @@ fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> 
         }
     };
     // A region stands in the host: `s3.cn-north-1.amazonaws.com.cn`.
-    let told = |partition: &str| {
+    let reported = |partition: &str| {
         let region = region.is_some_and(|region| region.starts_with(partition));
         let host = host.as_deref();
         region
@@ -198,11 +198,11 @@ fn amazon(region: Option<&str>, endpoint: Option<&str>) -> Option<&'static str> 
                     .any(|part| part.starts_with(partition))
             })
     };
-    Some(if told("cn-") {
+    Some(if reported("cn-") {
         "https://s3.amazonaws.com.cn"
-    } else if told("us-gov-") {
+    } else if reported("us-gov-") {
         "https://s3.us-gov.amazonaws.com"
-    } else if told("eusc-") {
+    } else if reported("eusc-") {
         "https://s3.amazonaws.eu"
     } else {
         "https://s3.amazonaws.com"
@@ -215,11 +215,11 @@ impl BucketKeys for S3Keys {
 
     const KIND: &'static str = "s3";
 
-    fn place(settings: &S3SinkConfig) -> Place<'_> {
+    fn bucket_location(settings: &S3SinkConfig) -> BucketLocation<'_> {
         // Whatever the region is: no two buckets of a server share a name.
         let endpoint = settings.endpoint.as_deref();
         let server = amazon(settings.region.as_deref(), endpoint);
-        Place {
+        BucketLocation {
             bucket: &settings.bucket,
             endpoint,
             server: server.or(endpoint).unwrap_or_default().into(),

@@ -17,7 +17,7 @@ pub(super) struct StdoutKeys {}
 
 #[async_trait]
 impl SinkKeys for StdoutKeys {
-    fn place_key(&self) -> &'static str {
+    fn location_key(&self) -> &'static str {
         "type"
     }
 

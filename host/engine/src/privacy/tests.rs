@@ -67,16 +67,16 @@ fn nothing_is_changed_that_is_not_named() {
 
 #[test]
 fn a_number_is_the_same_in_both_directions_and_a_name_differs_from_field_to_field() {
-    let told = treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]));
-    assert_eq!(told.ani, told.dnis);
-    let ann = told.agents[0].name.clone().unwrap();
+    let reported = treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]));
+    assert_eq!(reported.ani, reported.dnis);
+    let ann = reported.agents[0].name.clone().unwrap();
     assert!(ann.starts_with("p_") && ann.len() == 34, "{ann}");
-    let Party { id: queue, name } = told.queues[0].clone();
-    let all = [ann, queue, name.unwrap(), told.tags[0].clone()];
+    let Party { id: queue, name } = reported.queues[0].clone();
+    let all = [ann, queue, name.unwrap(), reported.tags[0].clone()];
     let different: BTreeSet<&String> = all.iter().collect();
     assert_eq!(different.len(), 4, "{all:?}");
     assert_eq!(
-        told,
+        reported,
         treated(&privacy(&["ani", "dnis", "agents", "queues", "tags"], &[]))
     );
 }
@@ -87,25 +87,28 @@ fn what_is_named_itself_goes_before_its_group() {
         &["attributes.customer_id", "agents.id"],
         &["attributes.*", "agents", "tags", "queues.id"],
     );
-    let told = treated(&chosen);
-    assert_eq!(told.attributes.len(), 1);
-    assert!(told.attributes[0].0 == "customer_id" && told.attributes[0].1.starts_with("p_"));
+    let reported = treated(&chosen);
+    assert_eq!(reported.attributes.len(), 1);
     assert!(
-        told.agents
+        reported.attributes[0].0 == "customer_id" && reported.attributes[0].1.starts_with("p_")
+    );
+    assert!(
+        reported
+            .agents
             .iter()
             .all(|party| party.id.starts_with("p_") && party.name.is_none())
     );
     let mut recording = vec![("note".to_owned(), "y".to_owned())];
     chosen.pairs(&mut recording);
     assert!(recording.is_empty());
-    assert!(told.tags.is_empty());
-    assert_eq!(told.queues, [party("", Some("Ann"))]);
+    assert!(reported.tags.is_empty());
+    assert_eq!(reported.queues, [party("", Some("Ann"))]);
     assert!(treated(&privacy(&[], &["agents"])).agents.is_empty());
 }
 
 #[test]
 fn a_reason_that_is_dropped_leaves_its_code() {
-    let told = |privacy| {
+    let reported = |privacy| {
         let failure = Failure {
             code: "deleted".into(),
             message: "Ann deleted it".into(),
@@ -126,10 +129,13 @@ fn a_reason_that_is_dropped_leaves_its_code() {
     };
     let deleted = "deleted".to_owned();
     assert_eq!(
-        told(privacy(&["ani"], &[])),
+        reported(privacy(&["ani"], &[])),
         (deleted.clone(), "Ann deleted it".to_owned())
     );
-    assert_eq!(told(privacy(&[], &["reason"])), (deleted, String::new()));
+    assert_eq!(
+        reported(privacy(&[], &["reason"])),
+        (deleted, String::new())
+    );
 }
 
 /// A step of which nothing comes.
@@ -255,7 +261,7 @@ fn other_keys_and_other_fields_have_other_fingerprints_and_no_key_is_shown() {
 
 #[test]
 fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
-    let told = || {
+    let reported = || {
         let known = |meaning, name: &str, value: &str| (meaning, name.to_owned(), value.to_owned());
         let others = [("userIds", r#"["u1","u2"]"#), ("note", "x")];
         Arc::new(IndexMetadata {
@@ -270,14 +276,14 @@ fn what_an_index_tells_is_treated_as_the_columns_that_it_fills() {
                 .into(),
         })
     };
-    let mut same = told();
+    let mut same = reported();
     Privacy::default().index_metadata(&mut same);
-    assert_eq!(same, told());
+    assert_eq!(same, reported());
     let privacy = privacy(
         &["ani", "agents"],
         &["tags", "attributes.note", "attributes.to"],
     );
-    let mut hidden = told();
+    let mut hidden = reported();
     privacy.index_metadata(&mut hidden);
     let record = treated(&privacy);
     let ids = [&record.agents[0].id, &record.agents[1].id].map(String::as_str);

@@ -296,14 +296,14 @@ impl ReceiptEntry {
         sidecars: &BTreeMap<String, ObjectDigest>,
     ) -> Self {
         let all = completed.objects_in(sink);
-        let told = |aside: bool| {
+        let reported = |aside: bool| {
             let objects = all.iter().filter(move |object| object.aside == aside);
             objects.map(|object| ReceiptObject::of(object, encrypted))
         };
         let mut entry = ReceiptEntry {
             conversation_id: completed.id.clone(),
-            objects: told(false).collect(),
-            aside: told(true).collect(),
+            objects: reported(false).collect(),
+            aside: reported(true).collect(),
             attempt: completed.attempt,
             extent: completed.revision,
             sidecars: all

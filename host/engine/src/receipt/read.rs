@@ -104,10 +104,10 @@ pub(crate) fn adds_up(receipt: &[u8]) -> bool {
     };
     let readable = reader.by_ref().all(|entry| entry.is_ok());
     let (header, totals) = (reader.header(), reader.totals());
-    let told = header.entries_sha256.as_ref();
+    let reported = header.entries_sha256.as_ref();
     readable
         && totals.entries == header.conversations
-        && told.is_none_or(|told| *told == totals.sha256)
+        && reported.is_none_or(|reported| *reported == totals.sha256)
 }
 
 impl<R: BufRead> Iterator for ReceiptReader<R> {

@@ -130,7 +130,7 @@ fn receipts_that_the_program_before_wrote_are_read_to_the_last_line() {
 
 #[test]
 fn a_receipt_is_written_byte_for_byte_as_the_golden_file() {
-    let (_, mut told, _) = entries(golden!("v1.jsonl"));
+    let (_, mut reported, _) = entries(golden!("v1.jsonl"));
     let aside = ReceiptObject {
         recording: "r-9".into(),
         key: "aside/c-5/r-9.html".into(),
@@ -139,15 +139,15 @@ fn a_receipt_is_written_byte_for_byte_as_the_golden_file() {
         sha256: "f".repeat(64),
         ..ReceiptObject::default()
     };
-    told[4].aside.push(aside);
+    reported[4].aside.push(aside);
     let mut writer = ReceiptWriter::default();
-    for entry in &told {
+    for entry in &reported {
         writer.entry(entry).unwrap();
     }
     let bytes = writer.finish(header()).unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), golden!("v2.jsonl"));
     let (read, again, totals) = entries(golden!("v2.jsonl"));
-    assert_eq!(again, told);
+    assert_eq!(again, reported);
     assert_eq!(read.entries_sha256.as_ref(), Some(&totals.sha256));
     assert_eq!(read.outcomes, totals.outcomes);
     assert_eq!((read.receipt, read.conversations), (VERSION, 5));
@@ -159,14 +159,16 @@ fn what_a_later_program_adds_is_kept_and_what_it_changes_is_refused() {
     let (head, rest) = golden.split_once('\n').unwrap();
     let more = r#","sequence":7,"previous":"00","signature":{"key":"k"},"weather":"fine"}"#;
     let later = format!("{}{more}\n{rest}", &head[..head.len() - 1]);
-    let (header, told, _) = entries(&later);
+    let (header, reported, _) = entries(&later);
     assert_eq!(
         (header.sequence, header.previous.as_deref()),
         (Some(7), Some("00"))
     );
     assert_eq!(header.others["weather"], "fine");
     let mut writer = ReceiptWriter::default();
-    told.iter().for_each(|entry| writer.entry(entry).unwrap());
+    reported
+        .iter()
+        .for_each(|entry| writer.entry(entry).unwrap());
     let again = String::from_utf8(writer.finish(header).unwrap()).unwrap();
     assert!(again.contains(&more[..more.len() - 1]), "{again}");
 
@@ -198,8 +200,8 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_are_read() {
     assert_eq!(read.iter().flatten().count(), 4);
     // An outcome that nobody knows yet is a loss of that name.
     let odd = golden.replace("\"outcome\":\"skipped\"", "\"outcome\":\"melted\"");
-    let (_, told, _) = entries(&odd);
-    assert_eq!(told[3].outcome().losses()[0].0, "melted");
+    let (_, reported, _) = entries(&odd);
+    assert_eq!(reported[3].outcome().losses()[0].0, "melted");
     for nothing in ["", "\n", "[]", "RIFF"] {
         assert_eq!(ReceiptReader::new(nothing.as_bytes()).unwrap_err().line, 1);
     }
@@ -421,9 +423,9 @@ async fn what_is_kept_aside_is_no_recording() {
     let lake = TestSink::new(false).await;
     lake.commit(1).await;
     let receipt = String::from_utf8(lake.read(RECEIPT).unwrap()).unwrap();
-    let (_, told, _) = entries(&receipt);
-    assert_eq!((told[0].objects.len(), told[0].aside.len()), (1, 0));
-    assert_eq!((told[1].objects.len(), told[1].aside.len()), (0, 1));
+    let (_, reported, _) = entries(&receipt);
+    assert_eq!((reported[0].objects.len(), reported[0].aside.len()), (1, 0));
+    assert_eq!((reported[1].objects.len(), reported[1].aside.len()), (0, 1));
     let rows = String::from_utf8(lake.read(lake.rows()).unwrap()).unwrap();
     assert_eq!(rows.matches("recordings/c-1.wav").count(), 1);
     assert_eq!(rows.matches("recordings/c-2.wav").count(), 0);

@@ -29,17 +29,17 @@ impl Repair<'_> {
         }
         for (segment, findings) in segments {
             let keys: BTreeSet<&str> = findings.iter().map(|it| it.key.as_str()).collect();
-            let told = told(store, &segment, |_, object| {
+            let reported = reported(store, &segment, |_, object| {
                 keys.contains(object.key.as_str())
             })
             .await?;
-            let told: BTreeMap<String, (String, ReceiptObject)> = told
+            let reported: BTreeMap<String, (String, ReceiptObject)> = reported
                 .into_iter()
                 .map(|(id, object)| (object.key.clone(), (id, object)))
                 .collect();
-            let copies = self.copies(&segment.day, &told).await?;
+            let copies = self.copies(&segment.day, &reported).await?;
             for finding in findings {
-                let Some((id, object)) = told.get(&finding.key) else {
+                let Some((id, object)) = reported.get(&finding.key) else {
                     continue;
                 };
                 if self.bring_back(&copies, object).await? {
@@ -60,14 +60,14 @@ impl Repair<'_> {
     async fn copies(
         &self,
         day: &str,
-        told: &BTreeMap<String, (String, ReceiptObject)>,
+        reported: &BTreeMap<String, (String, ReceiptObject)>,
     ) -> Result<BTreeMap<String, Vec<(usize, ReceiptObject)>>, RepairError> {
         let mut copies = BTreeMap::<String, Vec<(usize, ReceiptObject)>>::new();
         // Each put of an encrypted object has other bytes: it is made anew, as a further attempt.
         if self.binding().sink.encrypts() {
             return Ok(copies);
         }
-        let wanted: BTreeMap<&str, &str> = told
+        let wanted: BTreeMap<&str, &str> = reported
             .values()
             .map(|(id, object)| (object.sha256.as_str(), id.as_str()))
             .collect();
@@ -122,7 +122,7 @@ impl Repair<'_> {
 }
 
 /// The objects that a segment's receipt names and that are `wanted`, each with its conversation.
-async fn told(
+async fn reported(
     store: &dyn Store,
     segment: &SegmentId,
     wanted: impl Fn(&str, &ReceiptObject) -> bool,

@@ -158,12 +158,12 @@ impl Repair<'_> {
         {
             let digest = hex(&Sha256::digest(&file));
             let sink = self.binding().name.clone();
-            let told = match (metadata, &remains.header) {
+            let reported = match (metadata, &remains.header) {
                 (None, None) => self.ledger.rows(segment.number, sink).await?,
                 (metadata, _) => metadata.map(|rows| rows.sha256),
             };
-            remains.named = told.as_ref() == Some(&digest);
-            remains.untold = told.is_none() && remains.header.is_none();
+            remains.named = reported.as_ref() == Some(&digest);
+            remains.untold = reported.is_none() && remains.header.is_none();
             remains.read_rows(key, file.into()).await;
         }
         let known = self.ledger.filed_in(segment.number).await?;
@@ -206,13 +206,13 @@ impl Repair<'_> {
         let all = entry.objects.iter().map(|object| (object, false));
         let all = all.chain(entry.aside.iter().map(|object| (object, true)));
         let mut objects = Vec::new();
-        for (told, aside) in all {
-            if wrong.objects.contains(&told.key) || !is_there(store, told).await? {
+        for (reported, aside) in all {
+            if wrong.objects.contains(&reported.key) || !is_there(store, reported).await? {
                 return Ok(None);
             }
             objects.push((
                 self.binding().name.clone(),
-                object(id, told, aside, &restored),
+                object(id, reported, aside, &restored),
             ));
         }
         Ok(Some(Backfilled {
@@ -315,19 +315,19 @@ fn outcome(row: &Row) -> Option<Outcome> {
 }
 
 /// Returns true if an object is there with the bytes that `told` describes.
-async fn is_there(store: &dyn Store, told: &ReceiptObject) -> Result<bool, RepairError> {
-    let Some(mut body) = store.get(&told.key).await? else {
+async fn is_there(store: &dyn Store, reported: &ReceiptObject) -> Result<bool, RepairError> {
+    let Some(mut body) = store.get(&reported.key).await? else {
         return Ok(false);
     };
     let mut digest = Sha256::new();
     while let Ok(Some(data)) = body.next().await {
         digest.update(&data);
     }
-    Ok(hex(&digest.finalize()) == told.sha256)
+    Ok(hex(&digest.finalize()) == reported.sha256)
 }
 
-fn object(id: &str, told: &ReceiptObject, aside: bool, restored: &Restored) -> Object {
-    crate::replicate::as_object(id, told, aside, restored)
+fn object(id: &str, reported: &ReceiptObject, aside: bool, restored: &Restored) -> Object {
+    crate::replicate::as_object(id, reported, aside, restored)
 }
 
 /// The key of the first object below a prefix.

@@ -41,15 +41,15 @@ pub(super) async fn copy(
         return Ok(None);
     };
     let mut copied = Vec::new();
-    for (told, aside) in objects {
+    for (reported, aside) in objects {
         let id = &entry.conversation_id;
-        let Some(key) = key_in(donor, binding, about, id, told, aside) else {
+        let Some(key) = key_in(donor, binding, about, id, reported, aside) else {
             return Ok(None);
         };
-        let Some(stored) = object(store, told, (sink_index, binding), &key).await? else {
+        let Some(stored) = object(store, reported, (sink_index, binding), &key).await? else {
             return Ok(None);
         };
-        let mut object = as_object(id, told, aside, restored);
+        let mut object = as_object(id, reported, aside, restored);
         object.key = key;
         object.etag = stored.etag;
         if let Some(sealed) = stored.encrypted {
@@ -68,23 +68,28 @@ fn key_in(
     binding: &SinkBinding,
     about: &KeyFacts,
     conversation: &str,
-    told: &ReceiptObject,
+    reported: &ReceiptObject,
     aside: bool,
 ) -> Option<String> {
     let fixed = aside
-        || told.member.is_some()
-        || told.key.starts_with(recording_host_model::layout::BUNDLES);
+        || reported.member.is_some()
+        || reported
+            .key
+            .starts_with(recording_host_model::layout::BUNDLES);
     if fixed || donor.layout == binding.layout {
-        return Some(told.key.clone());
+        return Some(reported.key.clone());
     }
-    let stem = |of: &SinkBinding, part| of.layout.stem(about, conversation, &told.recording, part);
+    let stem = |of: &SinkBinding, part| {
+        of.layout
+            .stem(about, conversation, &reported.recording, part)
+    };
     // The stem is followed by an extension, or by the name of a file of an archive. Parts are numbered
     // behind the stem, so that the longest one counts.
     let part = (0..PARTS).rev().find(|part| {
-        let rest = told.key.strip_prefix(&stem(donor, *part));
+        let rest = reported.key.strip_prefix(&stem(donor, *part));
         rest.is_some_and(|rest| rest.starts_with(['.', '/', '_']))
     })?;
-    let rest = told.key.strip_prefix(&stem(donor, part))?;
+    let rest = reported.key.strip_prefix(&stem(donor, part))?;
     let to = stem(binding, part);
     match rest.strip_prefix('.') {
         Some(extension) if !extension.contains(['.', '/']) => {
@@ -101,17 +106,21 @@ fn key_in(
 /// The sinks' errors.
 pub(crate) async fn object(
     store: &dyn Store,
-    told: &ReceiptObject,
+    reported: &ReceiptObject,
     (sink_index, binding): (usize, &SinkBinding),
     key: &str,
 ) -> Result<Option<PutResult>, Failure> {
-    let Some(mut from) = store.get(&told.key).await.map_err(|error| (None, error))? else {
+    let Some(mut from) = store
+        .get(&reported.key)
+        .await
+        .map_err(|error| (None, error))?
+    else {
         return Ok(None);
     };
     let (feed, body) = Body::channel();
     let info = PutOptions {
-        content_type: told.content_type.clone(),
-        size: Some(told.size),
+        content_type: reported.content_type.clone(),
+        size: Some(reported.size),
         // What comes is what a receipt proves of this very key: whatever else is there is wrong.
         replace: true,
         plaintext: false,
@@ -122,14 +131,14 @@ pub(crate) async fn object(
         while let Ok(Some(data)) = from.next().await {
             digest.update(&data);
             size += data.len() as u64;
-            if size > told.size {
+            if size > reported.size {
                 return Fed::Wrong;
             }
             if feed.send(data).await.is_err() {
                 return Fed::Stopped;
             }
         }
-        if size != told.size || hex(&digest.finalize()) != told.sha256 {
+        if size != reported.size || hex(&digest.finalize()) != reported.sha256 {
             return Fed::Wrong;
         }
         feed.end().await;

@@ -289,11 +289,17 @@ impl Engine {
 
     /// Tells once that a run that ends at some time has nothing to do for more than a minute but to wait for
     /// conversations.
-    pub(super) fn tell_wait(&self, in_flight: &InFlight, told: &mut u64, next: u64, idle: bool) {
+    pub(super) fn tell_wait(
+        &self,
+        in_flight: &InFlight,
+        reported: &mut u64,
+        next: u64,
+        idle: bool,
+    ) {
         let now = self.clock.now();
         let waits = idle && !self.following && in_flight.discovery.next_due(now) == Some(next);
-        if waits && next != *told && next.saturating_sub(now) > LONG_WAIT {
-            *told = next;
+        if waits && next != *reported && next.saturating_sub(now) > LONG_WAIT {
+            *reported = next;
             self.events.emit(|| Event::Waiting { until: next });
         }
     }

@@ -30,16 +30,16 @@ impl Ending {
 impl Engine {
     /// Why no new work begins, if that is so. A run that follows its source waits for the next month, and
     /// `told` is what it has warned of.
-    pub(super) fn ending(&self, told: &mut Option<RequestHalt>) -> Option<Ending> {
+    pub(super) fn ending(&self, reported: &mut Option<RequestHalt>) -> Option<Ending> {
         match self.http.halted() {
             Some(halt @ RequestHalt::Spent { .. }) if self.following => {
-                if told.as_ref() != Some(&halt) {
+                if reported.as_ref() != Some(&halt) {
                     self.warn(&format!("{halt}; this run waits until then"));
-                    *told = Some(halt);
+                    *reported = Some(halt);
                 }
             }
             Some(halt) => return Some(Ending::Spent(halt)),
-            None => *told = None,
+            None => *reported = None,
         }
         self.drain.borrow().then_some(Ending::Drain)
     }

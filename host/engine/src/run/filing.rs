@@ -217,10 +217,10 @@ impl Engine {
                 false if so_far.filed < MANY => 0,
                 false => so_far.filed,
             };
-            if so_far.taken > 0 || seen == 0 || so_far.told {
+            if so_far.taken > 0 || seen == 0 || so_far.reported {
                 continue;
             }
-            so_far.told = true;
+            so_far.reported = true;
             let readable = binding.sink.store().is_some();
             if readable && self.ledger.readme(binding.name.clone()).await? > 0 {
                 continue;

@@ -43,7 +43,7 @@ pub(super) struct Taken {
     /// Those of them for which its condition holds.
     pub(super) taken: usize,
     /// True if it was told that it takes none.
-    pub(super) told: bool,
+    pub(super) reported: bool,
 }
 
 impl InFlight {

@@ -321,13 +321,13 @@ mod tests {
         let first = planned(&mut times, wait(5000, 0, None), 0, Budget::Scarce);
         assert_eq!(first, 80_000);
         // One that takes longer is polled by what it says of itself.
-        let told = planned(
+        let reported = planned(
             &mut times,
             wait(95_000, 0, Some((80, 100))),
             90_000,
             Budget::Used,
         );
-        assert_eq!(told, 113_625);
+        assert_eq!(reported, 113_625);
     }
 
     /// How often jobs of such times are polled, and how long they are waited for beyond their end, on average.
@@ -345,8 +345,8 @@ mod tests {
                 if now >= took {
                     break;
                 }
-                let told = progress.then_some((now * 100 / took, 100));
-                job = wait(now + 5000, 0, told);
+                let reported = progress.then_some((now * 100 / took, 100));
+                job = wait(now + 5000, 0, reported);
             }
             known.plan(&split, &mut Next::Done(state()), now, budget);
             if number >= 1000 {

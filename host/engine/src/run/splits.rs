@@ -40,7 +40,7 @@ struct Outage {
     /// When it began (ms).
     since: u64,
     /// When it was last told of (ms).
-    told: u64,
+    reported: u64,
 }
 
 /// How long an outage lasts until it is told of again, in ms.
@@ -145,13 +145,13 @@ impl Splits {
     pub(super) fn outage_to_tell(&mut self, now: u64) -> Option<u64> {
         let begun = Outage {
             since: now,
-            told: now,
+            reported: now,
         };
         let outage = self.outage.get_or_insert(begun);
-        if now.saturating_sub(outage.told) < AGAIN {
+        if now.saturating_sub(outage.reported) < AGAIN {
             return None;
         }
-        outage.told = now;
+        outage.reported = now;
         Some(now - outage.since)
     }
 
@@ -348,14 +348,14 @@ mod tests {
     fn an_outage_is_told_of_again_and_its_end_if_it_was_long() {
         let mut splits = splits(&["a"]);
         assert_eq!(splits.outage_over(5), None);
-        for (now, told) in [
+        for (now, reported) in [
             (1000, None),
             (AGAIN + 999, None),
             (AGAIN + 1000, Some(AGAIN)),
             (AGAIN + 1001, None),
             (2 * AGAIN + 1000, Some(2 * AGAIN)),
         ] {
-            assert_eq!(splits.outage_to_tell(now), told, "{now}");
+            assert_eq!(splits.outage_to_tell(now), reported, "{now}");
         }
         assert_eq!(splits.outage_over(3 * AGAIN), Some(3 * AGAIN - 1000));
         assert_eq!(splits.outage_over(3 * AGAIN), None);

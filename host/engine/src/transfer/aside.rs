@@ -28,7 +28,7 @@ impl Spooled {
     pub(super) fn examine(&self, announced: &AnnouncedContent) -> Result<(), Unfit> {
         announced.check(&self.first, self.first.len() < HEAD)?;
         match self.ends_with_connection {
-            true => complete(&self.told, self.size),
+            true => complete(&self.reported, self.size),
             false => Ok(()),
         }
     }

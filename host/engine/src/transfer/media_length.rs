@@ -147,7 +147,9 @@ impl MediaLength {
 
     /// The length that the file states, if it is more than came, `total`.
     pub(super) fn claimed(&self, total: u64) -> Option<u64> {
-        self.claimed.filter(|told| total < *told).or(self.lacking())
+        self.claimed
+            .filter(|reported| total < *reported)
+            .or(self.lacking())
     }
 
     /// The extension of files of its form.

@@ -36,9 +36,9 @@ pub(super) fn extension(content_type: &str) -> &'static str {
 
 /// The MIME type of a file: the one that the source gives, if it is known here, else the server's, unless
 /// the first bytes contradict that, else what those look like, else whatever was given.
-pub(super) fn decide(told: [Option<String>; 2], first: &[u8]) -> String {
+pub(super) fn decide(reported: [Option<String>; 2], first: &[u8]) -> String {
     let known = |kind: &&String| extension(kind) != "bin";
-    let [announced, served] = &told;
+    let [announced, served] = &reported;
     let right = |kind: &&String| !is_wrong(kind, first);
     let believed = announced.as_ref().filter(known);
     if let Some(kind) = believed.or_else(|| served.as_ref().filter(known).filter(right)) {
@@ -48,7 +48,7 @@ pub(super) fn decide(told: [Option<String>; 2], first: &[u8]) -> String {
         Looks::Media(kind) => kind.to_owned(),
         Looks::Zip => ZIP.to_owned(),
         _ => {
-            let other = told.into_iter().flatten().next();
+            let other = reported.into_iter().flatten().next();
             other.unwrap_or_else(|| "application/octet-stream".to_owned())
         }
     }

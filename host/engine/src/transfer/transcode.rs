@@ -89,7 +89,12 @@ impl Transfer {
     ) -> Result<DeliveryReport, AttemptError> {
         let download = self.spooled(artifact, begun).await?;
         download.examine(announced)?;
-        let short = self.doubted(artifact, &download.told, download.size, &download.sha256)?;
+        let short = self.doubted(
+            artifact,
+            &download.reported,
+            download.size,
+            &download.sha256,
+        )?;
         let original = Digested {
             file: download.file.try_clone().map_err(host)?,
             size: download.size,

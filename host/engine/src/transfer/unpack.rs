@@ -152,8 +152,8 @@ impl Transfer {
                 .await?;
         }
         delivery.contents.missing = plan.missing;
-        let told = missing(&plan.problems, &whole.keys(&bindings));
-        delivery.contents.missing.extend(told);
+        let reported = missing(&plan.problems, &whole.keys(&bindings));
+        delivery.contents.missing.extend(reported);
         Ok(ArchiveVerdict::Decided(delivery))
     }
 

@@ -166,17 +166,17 @@ mod tests {
 
     #[test]
     fn a_day_that_another_export_of_the_same_form_proves_is_no_gap() {
-        let told = |forms: [&str; 2]| {
-            let mut told = HeaderClaims::default();
+        let reported = |forms: [&str; 2]| {
+            let mut reported = HeaderClaims::default();
             for (export, form) in ["before", "calls"].into_iter().zip(forms) {
-                told.add(&ReceiptHeader {
+                reported.add(&ReceiptHeader {
                     export: export.into(),
                     form: Some(form.into()),
                     ..header(5, 20, 10, &[(7, 3), (8, 3)])
                 });
             }
             let day = |export: &str, day: u32| (export.to_owned(), format!("2026-01-{day:02}"));
-            told.against(
+            reported.against(
                 &[
                     (day("before", 7), 3),
                     (day("before", 8), 2),
@@ -185,22 +185,22 @@ mod tests {
                 .into(),
             )
         };
-        let (_, counted, gaps) = told(["wav", "wav"]);
+        let (_, counted, gaps) = reported(["wav", "wav"]);
         assert!(
             counted.is_empty() && gaps.is_empty(),
             "{counted:?} {gaps:?}"
         );
-        let (_, counted, gaps) = told(["wav", "mp3"]);
+        let (_, counted, gaps) = reported(["wav", "mp3"]);
         assert_eq!((counted.len(), gaps.len()), (2, 1));
     }
 
     #[test]
     fn the_last_claim_counts_and_a_day_inside_it_that_is_gone_is_a_gap() {
-        let mut told = HeaderClaims::default();
-        told.add(&header(5, 20, 10, &[(7, 3), (9, 2)]));
-        told.add(&header(6, 19, 8, &[(4, 1), (7, 2), (11, 8)]));
+        let mut reported = HeaderClaims::default();
+        reported.add(&header(5, 20, 10, &[(7, 3), (9, 2)]));
+        reported.add(&header(6, 19, 8, &[(4, 1), (7, 2), (11, 8)]));
         let days = [5, 6, 9].map(|day| (("calls".to_owned(), format!("2026-01-{day:02}")), 4));
-        let (coverage, counted, gaps) = told.against(&days.into());
+        let (coverage, counted, gaps) = reported.against(&days.into());
         assert_eq!(coverage.len(), 1);
         assert_eq!((coverage[0].from, coverage[0].until), (at(5), Some(at(10))));
         let gaps: Vec<&str> = gaps.iter().map(|gap| gap.key.as_str()).collect();

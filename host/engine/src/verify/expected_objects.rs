@@ -122,13 +122,13 @@ impl ExpectedObjects {
             let mut entry = tx.prepare_cached("INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3)")?;
             let mut recording =
                 tx.prepare_cached("INSERT OR IGNORE INTO recording VALUES (?1, ?2, ?3, ?4)")?;
-            for told in entries {
-                let (id, attempt) = (&told.conversation_id, told.attempt);
+            for reported in entries {
+                let (id, attempt) = (&reported.conversation_id, reported.attempt);
                 entry.execute(params![id, attempt, receipt])?;
-                if told.objects.is_empty() {
+                if reported.objects.is_empty() {
                     recording.execute(params![id, attempt, "", receipt])?;
                 }
-                for object in &told.objects {
+                for object in &reported.objects {
                     // The recordings of a bundle that is kept whole may be unknown.
                     let name = match object.recording.as_str() {
                         "" => object.key.as_str(),

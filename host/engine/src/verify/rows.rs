@@ -20,7 +20,7 @@ pub(super) struct Comparison {
     encrypted: bool,
     /// True if the rows describe objects in another sink.
     elsewhere: bool,
-    told: HashMap<String, LineAndRows>,
+    reported: HashMap<String, LineAndRows>,
 }
 
 /// A line about a conversation, and what was seen of its rows.
@@ -39,16 +39,16 @@ impl Comparison {
         Comparison {
             encrypted,
             elsewhere,
-            told: HashMap::new(),
+            reported: HashMap::new(),
         }
     }
 
     /// Adds a line; the number of an earlier line about the same conversation, if there is one.
     pub(super) fn add(&mut self, line: u64, entry: &ReceiptEntry) -> Option<u64> {
-        if let Some(before) = self.told.get(&entry.conversation_id) {
+        if let Some(before) = self.reported.get(&entry.conversation_id) {
             return Some(before.line);
         }
-        let told = LineAndRows {
+        let reported = LineAndRows {
             line,
             attempt: entry.attempt,
             outcome: entry.outcome(),
@@ -57,7 +57,8 @@ impl Comparison {
             rows: 0,
             contradicted: false,
         };
-        self.told.insert(entry.conversation_id.clone(), told);
+        self.reported
+            .insert(entry.conversation_id.clone(), reported);
         None
     }
 
@@ -68,16 +69,16 @@ impl Comparison {
             conversation: row.conversation_id.clone(),
             detail,
         };
-        let Some(told) = self.told.get_mut(&row.conversation_id) else {
+        let Some(reported) = self.reported.get_mut(&row.conversation_id) else {
             let detail = "there are rows of a conversation of which the receipt says nothing";
             return vec![contradiction(Difference::Rows, detail.to_owned())];
         };
-        told.rows += 1;
+        reported.rows += 1;
         let mut found = Vec::new();
-        if !told.contradicted
-            && let Some(detail) = told.unlike(row)
+        if !reported.contradicted
+            && let Some(detail) = reported.unlike(row)
         {
-            told.contradicted = true;
+            reported.contradicted = true;
             found.push(contradiction(Difference::Outcome, detail));
         }
         // Of what another sink has, this one proves nothing.
@@ -87,23 +88,26 @@ impl Comparison {
         let member = |object: &ReceiptObject| {
             self.encrypted || object.member.as_ref() == row.archive_member.as_ref()
         };
-        let mut objects = told.objects.iter_mut();
+        let mut objects = reported.objects.iter_mut();
         let object = objects.find(|(object, seen)| !seen && object.key == *key && member(object));
         match object {
             Some((object, seen)) if same(object, row, self.encrypted) => *seen = true,
             _ => {
-                let detail = format!("line {}: it contradicts the row of {key}", told.line);
+                let detail = format!("line {}: it contradicts the row of {key}", reported.line);
                 found.push(contradiction(Difference::Receipt, detail));
             }
         }
-        if told.contradicted || self.encrypted {
+        if reported.contradicted || self.encrypted {
             return found;
         }
         let noted =
             |(object, _): &(ReceiptObject, bool)| object.key == *key && object.note == row.reason;
-        if matches!(told.outcome, Outcome::Stored) && !told.objects.iter().any(noted) {
-            told.contradicted = true;
-            let detail = format!("line {}: another note than in the row of {key}", told.line);
+        if matches!(reported.outcome, Outcome::Stored) && !reported.objects.iter().any(noted) {
+            reported.contradicted = true;
+            let detail = format!(
+                "line {}: another note than in the row of {key}",
+                reported.line
+            );
             found.push(contradiction(Difference::Outcome, detail));
         }
         found
@@ -111,11 +115,11 @@ impl Comparison {
 
     /// Everything that the rows lack, once all of them were compared.
     pub(super) fn rest(self) -> Vec<Contradiction> {
-        let mut told: Vec<(String, LineAndRows)> = self.told.into_iter().collect();
-        told.sort_by_key(|(_, told)| told.line);
+        let mut reported: Vec<(String, LineAndRows)> = self.reported.into_iter().collect();
+        reported.sort_by_key(|(_, reported)| reported.line);
         let elsewhere = self.elsewhere;
-        let each = told.into_iter().flat_map(|(conversation, told)| {
-            let lacking = told.lacking(elsewhere).into_iter();
+        let each = reported.into_iter().flat_map(|(conversation, reported)| {
+            let lacking = reported.lacking(elsewhere).into_iter();
             lacking.map(move |(difference, detail)| Contradiction {
                 difference,
                 conversation: conversation.clone(),
@@ -152,7 +156,7 @@ impl LineAndRows {
         }
         let reason = row.reason.as_deref().unwrap_or_default();
         let agrees = match &self.outcome {
-            Outcome::Skipped { reason: told } => told == reason,
+            Outcome::Skipped { reason: reported } => reported == reason,
             outcome => gives(reason, &outcome.losses()),
         };
         (!agrees).then(|| format!("line {line}: it gives another reason than the row: {reason}"))

@@ -158,7 +158,7 @@ impl ExpectedObjects {
 
 impl Check<'_> {
     /// Compares all receipts that were read with each other, and with what they claim.
-    pub(super) async fn segments(&mut self, told: HeaderClaims) -> Result<(), SinkError> {
+    pub(super) async fn segments(&mut self, reported: HeaderClaims) -> Result<(), SinkError> {
         let mut void = self.ledger.receipt_keys().await?;
         void.retain(|key| self.is_void(key));
         self.ledger.set_void(void).await?;
@@ -186,7 +186,7 @@ impl Check<'_> {
             self.pair(Difference::Doubled, pair, detail);
         }
         let days = self.ledger.days().await?;
-        let (coverage, counted, gaps) = told.against(&days);
+        let (coverage, counted, gaps) = reported.against(&days);
         (self.report.coverage, self.report.counted) = (coverage, counted);
         self.report.findings.extend(gaps);
         Ok(())

@@ -41,12 +41,12 @@ impl std::fmt::Debug for Decoder {
 impl Decoder {
     /// The decoder for an answer with these headers; none if it comes as it is.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, DownloadError> {
-        let told = headers.get_all("content-encoding").iter();
-        let told: Vec<String> = told
+        let reported = headers.get_all("content-encoding").iter();
+        let reported: Vec<String> = reported
             .filter_map(|value| Some(value.to_str().ok()?.to_ascii_lowercase()))
             .collect();
-        let told = told.join(",");
-        let codings = told.split(',').map(str::trim);
+        let reported = reported.join(",");
+        let codings = reported.split(',').map(str::trim);
         // Labels that are no codings: the framing of an upload to S3, which some servers keep, and a charset
         // or a mode of transfer that somebody took for one.
         let mut codings = codings.filter(|name| {
@@ -58,7 +58,7 @@ impl Decoder {
         let unreadable = || {
             DownloadError::retryable(format!(
                 "the media server, or what is before it, sends the file with the content coding `{}`, which was not asked for and cannot be read",
-                printable(&told)
+                printable(&reported)
             ))
         };
         let coding = match codings.next() {

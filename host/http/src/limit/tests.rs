@@ -126,7 +126,7 @@ fn a_wait_that_a_server_names_is_bounded() {
     assert!(paused.paused(clock).unwrap() <= Duration::from_secs(300));
     assert_eq!(limiter().paused(clock), None);
     assert!(paused.reserve(clock.elapsed()).unwrap() <= 300_000);
-    let told = limiter();
+    let reported = limiter();
     let response = Response {
         status: 200,
         headers: ["count", "allowed", "reset"]
@@ -134,8 +134,8 @@ fn a_wait_that_a_server_names_is_bounded() {
             .into(),
         body: Vec::new(),
     };
-    told.observe(&response, clock);
-    assert!(told.reserve(clock.elapsed()).unwrap() <= 301_001);
+    reported.observe(&response, clock);
+    assert!(reported.reserve(clock.elapsed()).unwrap() <= 301_001);
 }
 
 #[test]

@@ -61,10 +61,10 @@ pub fn sidecar(completed: &CompletedConversation, object: &Object) -> Option<(St
     let agents = record.agents.iter().map(|(id, _)| id.as_str());
     let own = |name: &str, in_index: &str| {
         let known = record.recordings.get(&object.recording);
-        let told = object.index_metadata.as_ref();
+        let reported = object.index_metadata.as_ref();
         known
             .and_then(|known| known.get(name))
-            .or_else(|| told?.others.get(in_index))
+            .or_else(|| reported?.others.get(in_index))
             .map(String::as_str)
     };
     // Those of the recording, or else the conversation's.
@@ -121,8 +121,8 @@ fn media_type(content_type: &str, of_conversation: &[String]) -> Option<&'static
         ("message", false, "Message"),
     ];
     let fits = known.into_iter().filter(|(_, sound, _)| *sound == audio);
-    let mut told = fits.filter(|(name, ..)| of_conversation.iter().any(|of| of == name));
-    let word = told.next().map(|(.., word)| word);
+    let mut candidates = fits.filter(|(name, ..)| of_conversation.iter().any(|of| of == name));
+    let word = candidates.next().map(|(.., word)| word);
     word.or(audio.then_some("Call"))
 }
 

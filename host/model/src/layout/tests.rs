@@ -33,24 +33,24 @@ fn each_layout_has_the_keys_that_its_documentation_tells() {
         let stem = |part| layout.stem(&about(), "c-1", "r-1", part);
         (stem(0), stem(2), layout.prefix().to_owned())
     });
-    let told = |stem: &str, part: &str, prefix: &str| {
+    let reported = |stem: &str, part: &str, prefix: &str| {
         (stem.to_owned(), part.to_owned(), prefix.to_owned())
     };
     assert_eq!(
         stems,
         [
-            told(
+            reported(
                 "recordings/2026/01/05/c-1/r-1",
                 "recordings/2026/01/05/c-1/r-1.2",
                 "recordings/"
             ),
-            told(
+            reported(
                 "0f3c-11/year=2026/month=1/day=5/hour=9/conversation_id=c-1/r-1",
                 "0f3c-11/year=2026/month=1/day=5/hour=9/conversation_id=c-1/r-1_2",
                 "0f3c-11/"
             ),
-            told("recordings/c-1_r-1", "recordings/c-1_r-1.2", "recordings/"),
-            told(
+            reported("recordings/c-1_r-1", "recordings/c-1_r-1.2", "recordings/"),
+            reported(
                 "calls/2026/01/05/09/Sales___EU/inbound/c-1/r-1",
                 "calls/2026/01/05/09/Sales___EU/inbound/c-1/r-1.2",
                 "calls/"
@@ -411,12 +411,12 @@ fn the_metadata_beside_a_recording_have_the_fields_of_the_vendor() {
     let known = known.map(|(name, text)| (format!("recording.{name}"), text.to_owned()));
     described.record.recordings = BTreeMap::from([("r1".to_owned(), known.into())]);
     let (_, bytes) = sidecar(&described, &object).unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(told["mediaSubtype"], "Trunk");
-    assert_eq!(told["startTime"], "2026-01-05T10:01:00.000+0000");
-    assert_eq!(told["endTime"], "2026-01-05T10:02:00.500+0000");
-    assert_eq!(told["durationMs"], 60_500);
-    assert_eq!(told["userIds"], json!(["u2", "u3"]));
+    let reported: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(reported["mediaSubtype"], "Trunk");
+    assert_eq!(reported["startTime"], "2026-01-05T10:01:00.000+0000");
+    assert_eq!(reported["endTime"], "2026-01-05T10:02:00.500+0000");
+    assert_eq!(reported["durationMs"], 60_500);
+    assert_eq!(reported["userIds"], json!(["u2", "u3"]));
     let video = Object {
         content_type: "video/mp4".to_owned(),
         ..object.clone()

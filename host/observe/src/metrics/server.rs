@@ -54,7 +54,7 @@ fn respond(
     metrics: &Metrics,
     health: &Health,
 ) -> Response<Full<Bytes>> {
-    let told = |reasons: Vec<String>| match reasons.is_empty() {
+    let reported = |reasons: Vec<String>| match reasons.is_empty() {
         true => (
             StatusCode::OK,
             "text/plain; charset=utf-8",
@@ -70,8 +70,8 @@ fn respond(
     let (status, kind, body) = match request.uri().path() {
         _ if !read => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
         "/metrics" => (StatusCode::OK, OPEN_METRICS, metrics.text()),
-        "/healthz" => told(health.stuck()),
-        "/readyz" => told(health.hindered()),
+        "/healthz" => reported(health.stuck()),
+        "/readyz" => reported(health.hindered()),
         _ => (StatusCode::NOT_FOUND, "text/plain", String::new()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));

@@ -101,8 +101,13 @@ impl Judge {
     }
 
     fn new_losses(&self, source: &str, state: &SourceState) -> BTreeMap<String, u64> {
-        let told = self.losses.get(source);
-        let before = |code: &str| told.and_then(|told| told.get(code)).copied().unwrap_or(0);
+        let reported = self.losses.get(source);
+        let before = |code: &str| {
+            reported
+                .and_then(|reported| reported.get(code))
+                .copied()
+                .unwrap_or(0)
+        };
         let new = state.losses.iter();
         let new = new.map(|(code, count)| (code.clone(), count.saturating_sub(before(code))));
         new.filter(|(_, count)| *count > 0).collect()
@@ -116,7 +121,7 @@ impl Judge {
     }
 
     /// Notes that a notice was delivered, or was not: then it is due again after the usual pause.
-    pub(super) fn told(&mut self, notice: &Notice, delivered: bool, now: Instant) {
+    pub(super) fn reported(&mut self, notice: &Notice, delivered: bool, now: Instant) {
         let key = (notice.source.clone(), notice.occasion);
         self.at.insert(key.clone(), now);
         if !delivered && notice.occasion != Occasion::Recovery {
@@ -127,9 +132,9 @@ impl Judge {
                 self.open.remove(&(key.0, notice.of));
             }
             Occasion::Losses => {
-                let told = self.losses.entry(key.0).or_default();
+                let reported = self.losses.entry(key.0).or_default();
                 for (code, count) in &notice.losses {
-                    *told.entry(code.clone()).or_default() += count;
+                    *reported.entry(code.clone()).or_default() += count;
                 }
             }
             Occasion::Failure | Occasion::Lag => {

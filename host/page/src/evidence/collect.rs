@@ -239,11 +239,11 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
         self.report.attempt(id, attempt, row);
         for row in line.rows {
             if row.attempt == entry.attempt && row.outcome != entry.outcome {
-                let told = format!(
+                let reported = format!(
                     "the receipt says {}, and a row says {}",
                     entry.outcome, row.outcome
                 );
-                self.report.finding("outcome", id, &told);
+                self.report.finding("outcome", id, &reported);
             }
         }
         let mut files: Vec<ReceiptObject> =
@@ -314,13 +314,13 @@ impl<F: FnMut(&str) -> io::Result<()> + Send> Collector<'_, F> {
         verdict: Verdict,
     ) -> Result<(), PageError> {
         let id = &line.entry.conversation_id;
-        let told = json!({
+        let reported = json!({
             "conversation_id": id, "attempt": line.entry.attempt, "key": promised.key, "path": path,
             "verdict": verdict.word(),
             "promised": { "size": promised.size, "sha256": promised.sha256 },
             "found": found.map(|found| json!({ "size": found.size, "sha256": found.sha256 })),
         });
-        writeln!(self.verified, "{told}")?;
+        writeln!(self.verified, "{reported}")?;
         let wrong = match (verdict, found) {
             (Verdict::Good, _) => None,
             (Verdict::Size, Some(found)) => Some(format!(

@@ -89,8 +89,8 @@ impl Writing {
 
     /// Ends the file that was begun.
     pub(super) async fn end(&mut self) -> Result<Checked, PageError> {
-        let (told, tells) = oneshot::channel();
-        self.send(Command::End(told)).await?;
+        let (reported, tells) = oneshot::channel();
+        self.send(Command::End(reported)).await?;
         tells.await.map_err(|_| stopped())
     }
 
@@ -186,9 +186,9 @@ fn write(
         match command {
             Command::Begin(path, form) => zip.begin(path, form)?,
             Command::Data(data) => zip.data(&data)?,
-            Command::End(told) => {
+            Command::End(reported) => {
                 // Who has gone does not want to know.
-                let _ = told.send(zip.end()?);
+                let _ = reported.send(zip.end()?);
             }
             Command::Copy(path, mut file) => {
                 let size = file.seek(SeekFrom::End(0))?;

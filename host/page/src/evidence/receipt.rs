@@ -27,10 +27,10 @@ impl Receipt {
             }
         }
         let (header, totals) = (reader.header().clone(), reader.totals());
-        let told = header.entries_sha256.as_ref();
+        let reported = header.entries_sha256.as_ref();
         let adds_up = readable
             && totals.entries == header.conversations
-            && told.is_none_or(|told| *told == totals.sha256);
+            && reported.is_none_or(|reported| *reported == totals.sha256);
         Ok(Receipt {
             header,
             lines,

@@ -49,12 +49,12 @@ pub(super) struct Report {
 pub(super) struct Finding {
     word: &'static str,
     at: String,
-    told: String,
+    reported: String,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.word, self.at, self.told)
+        write!(f, "{}: {}: {}", self.word, self.at, self.reported)
     }
 }
 
@@ -107,13 +107,13 @@ impl Report {
     }
 
     /// Adds something that is not as it should be.
-    pub(super) fn finding(&mut self, word: &'static str, at: &str, told: &str) {
+    pub(super) fn finding(&mut self, word: &'static str, at: &str, reported: &str) {
         self.found += 1;
         if self.findings.len() < FINDINGS {
             self.findings.push(Finding {
                 word,
                 at: at.to_owned(),
-                told: told.to_owned(),
+                reported: reported.to_owned(),
             });
         }
     }

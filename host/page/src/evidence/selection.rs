@@ -12,7 +12,7 @@ use recording_host_metadata::restore::Row;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checked::Checked;
-use crate::{Archive, Index, PageError, Query, index::Place};
+use crate::{Archive, Index, PageError, Query, index::SegmentEntry};
 
 /// How many rows of a search are taken at a time.
 const AT_ONCE: usize = 1000;
@@ -65,7 +65,7 @@ impl Selection {
         let wanted = ids.to_vec();
         let picking = index.off_thread(move |index| {
             for id in &wanted {
-                selection.add(&index.places(id)?)?;
+                selection.add(&index.segment_entries(id)?)?;
             }
             Ok((selection, index.unread()?))
         });
@@ -110,11 +110,11 @@ impl Selection {
             let mut after = i64::MIN;
             loop {
                 let (found, last) = index.matching(&query, after, AT_ONCE)?;
-                let mut places = Vec::new();
+                let mut segment_entries = Vec::new();
                 for id in &found {
-                    places.extend(index.places(id)?);
+                    segment_entries.extend(index.segment_entries(id)?);
                 }
-                selection.add(&places)?;
+                selection.add(&segment_entries)?;
                 match last {
                     Some(last) => after = last,
                     None => return Ok((selection, index.unread()?)),
@@ -132,16 +132,16 @@ impl Selection {
         self.picked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, places: &[Place]) -> Result<(), PageError> {
+    fn add(&self, segment_entries: &[SegmentEntry]) -> Result<(), PageError> {
         let mut database = self.database();
         let change = database.transaction()?;
-        for place in places {
+        for entry in segment_entries {
             change
                 .prepare_cached("INSERT OR IGNORE INTO picked VALUES (?, ?)")?
-                .execute([&place.receipt, &place.conversation])?;
+                .execute([&entry.receipt, &entry.conversation])?;
             change
                 .prepare_cached("INSERT OR IGNORE INTO conversation VALUES (?, 0)")?
-                .execute([&place.conversation])?;
+                .execute([&entry.conversation])?;
         }
         Ok(change.commit()?)
     }
@@ -162,14 +162,14 @@ impl Selection {
                 continue;
             };
             let lines = reader.flatten();
-            let places: Vec<Place> = lines
+            let segment_entries: Vec<SegmentEntry> = lines
                 .filter(|(_, entry)| wanted(&entry.conversation_id))
-                .map(|(_, entry)| Place {
+                .map(|(_, entry)| SegmentEntry {
                     receipt: receipt.clone(),
                     conversation: entry.conversation_id,
                 })
                 .collect();
-            self.add(&places)?;
+            self.add(&segment_entries)?;
         }
         Ok(())
     }

@@ -97,8 +97,8 @@ impl Index {
             facet("direction", "Direction", directions, str::to_owned),
             facet("kind", "File type", kinds, str::to_owned),
         ];
-        let told = |facet: &Facet| !facet.values.is_empty();
-        Ok(facets.into_iter().filter(told).collect())
+        let reported = |facet: &Facet| !facet.values.is_empty();
+        Ok(facets.into_iter().filter(reported).collect())
     }
 }
 

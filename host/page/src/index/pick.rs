@@ -17,26 +17,29 @@ pub(crate) struct Picked {
 
 /// A segment that tells of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct SegmentEntry {
     pub(crate) receipt: String,
     pub(crate) conversation: String,
 }
 
 impl Index {
     /// The segments that tell of a conversation, of whichever attempt and export.
-    pub(crate) fn places(&self, conversation: &str) -> Result<Vec<Place>, PageError> {
+    pub(crate) fn segment_entries(
+        &self,
+        conversation: &str,
+    ) -> Result<Vec<SegmentEntry>, PageError> {
         let connection = self.reader();
         let mut query = connection.prepare_cached(
             "SELECT receipt FROM file WHERE id IN (SELECT file FROM rec WHERE conv = ?1 UNION
              SELECT file FROM earlier WHERE conv = ?1) ORDER BY receipt",
         )?;
-        let places = query.query_map(params![text::packed(conversation)], |row| {
-            Ok(Place {
+        let segment_entries = query.query_map(params![text::packed(conversation)], |row| {
+            Ok(SegmentEntry {
                 receipt: row.get(0)?,
                 conversation: conversation.to_owned(),
             })
         })?;
-        Ok(places.collect::<Result<_, _>>()?)
+        Ok(segment_entries.collect::<Result<_, _>>()?)
     }
 
     /// The conversations that a search finds, oldest first, some at a time: those behind `after`, and behind

@@ -186,12 +186,12 @@ fn blank(day: Option<&Day>, number: i64, under_way: bool) -> Markup {
         _ if under_way => "c never soon",
         _ => "c never",
     };
-    let told = format!("{}: {}", told(number), empty(day, under_way));
-    html! { span class=(class) role="img" aria-label=(told) title=(told) {} }
+    let reported = format!("{}: {}", reported(number), empty(day, under_way));
+    html! { span class=(class) role="img" aria-label=(reported) title=(reported) {} }
 }
 
 /// A day as people read it.
-fn told(day: i64) -> String {
+fn reported(day: i64) -> String {
     civil(day).strftime("%a %-d %b %Y").to_string()
 }
 
@@ -205,18 +205,18 @@ fn cell(
     let (all, lost, waiting) = (day.conversations(), day.lost(), day.waiting());
     let depth = 1 + all.saturating_sub(1) * 4 / most.unwrap_or(1).max(1);
     let mut class = format!("c h{}", depth.min(4));
-    let mut told = format!("{}: {all} conversations", told(number));
+    let mut reported = format!("{}: {all} conversations", reported(number));
     if lost > 0 {
         class.push_str(" lost");
-        told.push_str(&format!(", {lost} with missing recordings"));
+        reported.push_str(&format!(", {lost} with missing recordings"));
     }
     if waiting > 0 {
         class.push_str(" wait");
-        told.push_str(&format!(", the source counted {waiting} more"));
+        reported.push_str(&format!(", the source counted {waiting} more"));
     }
     html! {
         a class=(class) href=(format!("/day/{}", date(number))) data-at=(format!("{row},{column}"))
-            tabindex=(if first { "0" } else { "-1" }) aria-label=(told) title=(told) {}
+            tabindex=(if first { "0" } else { "-1" }) aria-label=(reported) title=(reported) {}
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn plot(plot: &Plot<'_>) -> Markup {
     let word = plot.word;
     let steps = steps(plot);
     let mean = mean(&steps);
-    let mut told = match plot.ended {
+    let mut reported = match plot.ended {
         None => format!(
             "now {}, on average {}, at most {}",
             word(plot.now),
@@ -52,15 +52,15 @@ pub(super) fn plot(plot: &Plot<'_>) -> Markup {
         .ended
         .map(|ended| format!("ended {} ago", time(plot.age.saturating_sub(ended))));
     if let Some(limit) = plot.limit {
-        told.push_str(&format!(", of {}", word(limit)));
+        reported.push_str(&format!(", of {}", word(limit)));
     }
     let y = |value: f64| HEIGHT - value / top * (HEIGHT - 4.0);
     html! {
         figure.plot {
-            figcaption { b { (plot.title) } " " span.dim { (told) } }
+            figcaption { b { (plot.title) } " " span.dim { (reported) } }
             div.area {
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img"
-                    aria-label=(format!("{}: {told}", plot.title)) {
+                    aria-label=(format!("{}: {reported}", plot.title)) {
                     line.half x1="0" x2=(WIDTH) y1=(y(top / 2.0)) y2=(y(top / 2.0)) vector-effect="non-scaling-stroke" {}
                     @if let Some(points) = line(&steps, y) {
                         polygon points=(format!("{points} {WIDTH},{HEIGHT} 0,{HEIGHT}")) {}

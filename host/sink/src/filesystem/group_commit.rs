@@ -53,7 +53,7 @@ impl GroupCommit {
 
     /// Gives a file its name, and returns when both are on the disk.
     pub(super) async fn commit(&self, part: Part) -> io::Result<()> {
-        let (tell, told) = oneshot::channel();
+        let (tell, reported) = oneshot::channel();
         let waiting = self.shared.waiting.get_or_init(|| {
             let (sender, receiver) = mpsc::channel();
             let folders = Arc::clone(&self.shared.folders);
@@ -62,7 +62,7 @@ impl GroupCommit {
         });
         let gone = |_| io::Error::other("the thread that syncs files has ended");
         waiting.send(Waiting { part, tell }).map_err(|_| gone(()))?;
-        told.await.map_err(|_| gone(()))?
+        reported.await.map_err(|_| gone(()))?
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn add_conversation(
     tx: &rusqlite::Transaction<'_>,
     names: &mut Lookup,
     found: &Conversation,
-    told: FoundReport<'_>,
+    reported: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<Added> {
     let record = json(&named_record(tx, names, found)?)?;
@@ -61,12 +61,12 @@ pub(super) fn add_conversation(
             ended,
             found.recorded,
             record,
-            told.last.map(json).transpose()?,
-            told.last.is_some_and(|outcome| !outcome.losses().is_empty()),
-            told.last.map_or(Stage::Wanted, |_| Stage::Completed).status(),
-            told.due as i64,
+            reported.last.map(json).transpose()?,
+            reported.last.is_some_and(|outcome| !outcome.losses().is_empty()),
+            reported.last.map_or(Stage::Wanted, |_| Stage::Completed).status(),
+            reported.due as i64,
             extent,
-            told.live
+            reported.live
         ])?;
     if new == 1 {
         return Ok(Added::New);
@@ -74,11 +74,11 @@ pub(super) fn add_conversation(
     // The start of a conversation known from receipts alone was not known.
     tx.prepare_cached("UPDATE conversation SET start = ?2 WHERE id = ?1 AND start = 0")?
         .execute(params![found.id, found.start as i64])?;
-    let was_live = refresh(tx, found, &record, told, now)?;
-    if was_live && !told.live {
+    let was_live = refresh(tx, found, &record, reported, now)?;
+    if was_live && !reported.live {
         return Ok(Added::Again);
     }
-    if !comes_up_again(tx, found, told, now)? {
+    if !comes_up_again(tx, found, reported, now)? {
         return Ok(Added::Known);
     }
     tx.prepare_cached(
@@ -102,7 +102,7 @@ fn refresh(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
     record: &str,
-    told: FoundReport<'_>,
+    reported: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
     let was_live: Option<bool> = tx
@@ -125,9 +125,9 @@ fn refresh(
         record,
         found.end.map(|end| end as i64),
         found.recorded,
-        told.outcome,
+        reported.outcome,
         found.revision.map(|extent| extent as i64),
-        told.live,
+        reported.live,
         now as i64
     ])?;
     Ok(was_live == Some(true))
@@ -157,14 +157,14 @@ fn named_record(
 fn comes_up_again(
     tx: &rusqlite::Transaction<'_>,
     found: &Conversation,
-    told: FoundReport<'_>,
+    reported: FoundReport<'_>,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    if told.live {
+    if reported.live {
         return Ok(false);
     }
     // The lack of it in sinks is completed by the outcome that comes with it.
-    if told.outcome {
+    if reported.outcome {
         let lacking = !wanting(tx, &found.id)?.is_empty();
         return Ok(lacking && sinks::take_up(tx, &found.id, now)?);
     }

@@ -9,15 +9,15 @@ use recording_host_model::{ArtifactKey, Outcome, Reported, ReportedOutcome};
 const NOT_ENDED: &str = "not-ended";
 
 /// Returns true if an outcome says that the conversation continues.
-pub fn goes_on(told: &ReportedOutcome) -> bool {
-    matches!(&told.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
+pub fn goes_on(reported: &ReportedOutcome) -> bool {
+    matches!(&reported.result, Reported::Failed(failure) if failure.code == NOT_ENDED)
 }
 
 /// An outcome that is the last word on a conversation that is new and of which nothing is handed over.
-pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
-    let (outcome, bundle, retryable) = outcome(told);
+pub(super) fn last_word(reported: &ReportedOutcome) -> Option<Outcome> {
+    let (outcome, bundle, retryable) = outcome(reported);
     // Artifacts that were announced may still come.
-    if retryable || bundle.is_some() || announced(told) > Some(0) {
+    if retryable || bundle.is_some() || announced(reported) > Some(0) {
         return None;
     }
     Some(outcome)
@@ -25,10 +25,10 @@ pub(super) fn last_word(told: &ReportedOutcome) -> Option<Outcome> {
 
 /// The outcome of a conversation as the source reports it, the bundle that holds it, and whether it may
 /// get better.
-fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
+fn outcome(reported: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
     let mut bundle = None;
     let mut retryable = false;
-    let outcome = match &told.result {
+    let outcome = match &reported.result {
         Reported::HandedOver(handed) if handed.missing.is_empty() => Outcome::Stored,
         Reported::HandedOver(handed) => {
             let missing = handed.missing.iter().map(|missing| {
@@ -60,8 +60,8 @@ fn outcome(told: &ReportedOutcome) -> (Outcome, Option<String>, bool) {
 }
 
 /// How many artifacts the source says that there are of a conversation.
-fn announced(told: &ReportedOutcome) -> Option<u32> {
-    match &told.result {
+fn announced(reported: &ReportedOutcome) -> Option<u32> {
+    match &reported.result {
         Reported::HandedOver(handed) => Some(handed.artifacts),
         _ => None,
     }
@@ -70,9 +70,9 @@ fn announced(told: &ReportedOutcome) -> Option<u32> {
 /// Notes what the source says has become of a conversation.
 pub(super) fn set_outcome(
     tx: &rusqlite::Transaction<'_>,
-    told: &ReportedOutcome,
+    reported: &ReportedOutcome,
 ) -> rusqlite::Result<()> {
-    let (result, bundle, retryable) = outcome(told);
+    let (result, bundle, retryable) = outcome(reported);
     let text = json(&result)?;
     tx.prepare_cached(concat!(
         "UPDATE conversation SET outcome = ?2, bundle = ?3, retryable = ?4, announced = ?5
@@ -80,11 +80,11 @@ pub(super) fn set_outcome(
         stage!(Found)
     ))?
     .execute(params![
-        told.conversation,
+        reported.conversation,
         text,
         bundle,
         retryable,
-        announced(told)
+        announced(reported)
     ])?;
     Ok(())
 }

@@ -413,10 +413,10 @@ async fn a_transition_that_is_not_in_the_table_is_refused() {
 async fn columns_of_no_stage_are_refused() {
     let refused = async |from, sql, why| {
         let changed = change(&one_at(from).await, sql).await;
-        let told = format!("{changed:?}");
+        let stated = format!("{changed:?}");
         assert!(
             changed.is_err_and(|error| error.contains(why)),
-            "{sql}: {told}"
+            "{sql}: {stated}"
         );
     };
     let none = "comes to no stage";

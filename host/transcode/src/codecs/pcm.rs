@@ -139,7 +139,7 @@ impl<R: Read + Seek> Pcm<R> {
         let mut input = BufReader::with_capacity(64 << 10, input);
         let mut head = [0; 12];
         exact(&mut input, &mut head)?;
-        let told = u32_at(&head, 4);
+        let reported = u32_at(&head, 4);
         let mut format = None;
         loop {
             let mut chunk = [0; 8];
@@ -150,7 +150,7 @@ impl<R: Read + Seek> Pcm<R> {
                 (b"fmt ", Some(_)) => return Err(damaged("it has more than one format")),
                 (b"data", Some((sample, rate, channels))) => {
                     let begin = input.stream_position()?;
-                    let streamed = is_open(length, told, begin, whole);
+                    let streamed = is_open(length, reported, begin, whole);
                     return Ok(Pcm {
                         input,
                         sample,
@@ -203,8 +203,9 @@ impl<R: Read + Seek> Pcm<R> {
 
 /// Returns true if the length of a chunk of samples was never filled in. `told` is the file's length as its
 /// header has it, `whole` the true one.
-fn is_open(length: u32, told: u32, begin: u64, whole: u64) -> bool {
-    let unfinished = told == 0 || OPEN.contains(&told) || u64::from(told) + BEFORE <= begin;
+fn is_open(length: u32, reported: u32, begin: u64, whole: u64) -> bool {
+    let unfinished =
+        reported == 0 || OPEN.contains(&reported) || u64::from(reported) + BEFORE <= begin;
     let beyond = begin + u64::from(length) > whole;
     length == u32::MAX || (beyond && OPEN.contains(&length)) || (length == 0 && unfinished)
 }

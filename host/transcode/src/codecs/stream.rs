@@ -34,7 +34,7 @@ pub(super) struct Stream {
     rate: u32,
     channels: u16,
     /// How many frames the file says that it has.
-    told: Option<u64>,
+    reported: Option<u64>,
     decoded: u64,
     flac: bool,
 }
@@ -163,7 +163,7 @@ impl Stream {
         Ok(Stream {
             channels: supported(rate, channels)?,
             rate,
-            told: track.num_frames,
+            reported: track.num_frames,
             track: track.id,
             flac: parameters.codec == CODEC_ID_FLAC,
             decoder,
@@ -174,10 +174,10 @@ impl Stream {
 
     /// Fails if what was decoded is not what the file says that it has.
     fn agree(&mut self) -> Result<(), TranscodeError> {
-        if let Some(told) = self.told
-            && told != self.decoded
+        if let Some(reported) = self.reported
+            && reported != self.decoded
         {
-            let reason = format!("it has {} samples but announces {told}", self.decoded);
+            let reason = format!("it has {} samples but announces {reported}", self.decoded);
             return Err(TranscodeError::Damaged(reason));
         }
         match self.decoder.finalize().verify_ok {

@@ -82,10 +82,10 @@ struct Reference {
 }
 
 impl From<References> for FailedRecording {
-    fn from(told: References) -> Self {
+    fn from(reported: References) -> Self {
         FailedRecording {
-            conversation: told.conversation.id,
-            recording: told.recording.id,
+            conversation: reported.conversation.id,
+            recording: reported.recording.id,
         }
     }
 }

@@ -148,7 +148,7 @@ impl Pipeline {
 
     /// How this export differs from others of the source that have a queue in `data_dir`, in words.
     async fn others(&self, identity: &ExportIdentity) -> Result<Vec<String>, RunError> {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for name in Queue::names(&self.data_dir, &identity.label)? {
             let path = self.data_dir.join(format!("{name}.sqlite"));
             let path = path.display();
@@ -158,16 +158,16 @@ impl Pipeline {
                         && known != identity.text
                     {
                         let differs = identity::differences(&known, &identity.text).join("; ");
-                        told.push(format!("another export than that of {path}: {differs}"));
+                        reported.push(format!("another export than that of {path}: {differs}"));
                     }
                 }
-                Err(QueueError::NotMigrated(_)) => told.push(format!(
+                Err(QueueError::NotMigrated(_)) => reported.push(format!(
                     "{path} was written by an earlier version of this program for another configuration: if it is this export, run it once as it was configured then, so that it is continued"
                 )),
                 // Whatever else is the matter with another export's queue is no matter of this one.
                 Ok(None) | Err(_) => {}
             }
         }
-        Ok(told)
+        Ok(reported)
     }
 }

@@ -29,8 +29,8 @@ async fn checked_in(binding: &SinkBinding, limit: Duration) -> Result<Health, Si
     let checked = timeout(limit, binding.sink.check()).await;
     checked.unwrap_or_else(|_| {
         let reason = format!("no answer in {} s", limit.as_secs());
-        let place = binding.location.as_deref().unwrap_or("its check");
-        Err(SinkError::new(&binding.name, place, reason).with_retryable(true))
+        let location = binding.location.as_deref().unwrap_or("its check");
+        Err(SinkError::new(&binding.name, location, reason).with_retryable(true))
     })
 }
 

@@ -3,24 +3,27 @@
 use super::*;
 
 fn fed(file: &[u8], step: usize) -> MediaLength {
-    let mut told = MediaLength::of(&file[..file.len().min(64)]);
-    file.chunks(step).for_each(|data| told.feed(data));
-    told
+    let mut reported = MediaLength::of(&file[..file.len().min(64)]);
+    file.chunks(step).for_each(|data| reported.feed(data));
+    reported
 }
 
 /// The length that a file states if it is cut after so many bytes, in whatever pieces it comes.
-fn told(file: &[u8], cut: usize) -> Option<u64> {
-    let told = [1, 3, 64, 4096].map(|step| fed(&file[..cut], step).claimed(cut as u64));
-    assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
-    told[0]
+fn reported(file: &[u8], cut: usize) -> Option<u64> {
+    let reported = [1, 3, 64, 4096].map(|step| fed(&file[..cut], step).claimed(cut as u64));
+    assert!(
+        reported.iter().all(|one| *one == reported[0]),
+        "{reported:?}"
+    );
+    reported[0]
 }
 
 /// Whole files state no more than they have, cut ones do.
 fn is_followed(file: &[u8], from: usize) {
-    assert_eq!(told(file, file.len()), None);
+    assert_eq!(reported(file, file.len()), None);
     for cut in from..file.len() {
         assert!(
-            told(file, cut).is_some_and(|told| told > cut as u64),
+            reported(file, cut).is_some_and(|reported| reported > cut as u64),
             "{cut}"
         );
     }
@@ -42,14 +45,14 @@ fn a_wav_tells_the_length_of_its_data() {
     // A chunk of an odd length is filled up.
     is_followed(&wav(b"LIST\x03\0\0\0abc\0", 301, 301), 44);
     // What follows the data, such as a byte to fill up, is nothing to worry about.
-    assert_eq!(told(&wav(b"", 300, 350), 394), None);
+    assert_eq!(reported(&wav(b"", 300, 350), 394), None);
     for open in [0, 0xffff_ffff, 0x7fff_f000] {
         let file = wav(b"", open, 300);
-        assert_eq!(told(&file, file.len()), None, "{open:x}");
-        assert_eq!(told(&file, 100), None, "{open:x}");
+        assert_eq!(reported(&file, file.len()), None, "{open:x}");
+        assert_eq!(reported(&file, 100), None, "{open:x}");
     }
     // The sound is yet to come.
-    assert!(told(&wav(b"", 300, 300), 40).is_some());
+    assert!(reported(&wav(b"", 300, 300), 40).is_some());
 }
 
 #[test]
@@ -85,19 +88,19 @@ fn ogg(pages: &[(u8, usize)]) -> Vec<u8> {
 #[test]
 fn an_ogg_tells_the_length_of_each_page_and_which_is_the_last() {
     let file = ogg(&[(2, 19), (0, 600), (4, 30)]);
-    assert_eq!(told(&file, file.len()), None);
+    assert_eq!(reported(&file, file.len()), None);
     assert!(!fed(&file, 100).is_unended());
     let ends = [19 + 28, 19 + 28 + 600 + 30];
     for cut in 28..file.len() {
         let cut_file = fed(&file[..cut], 64);
-        let known = told(&file, cut).is_some();
+        let known = reported(&file, cut).is_some();
         assert_eq!(known, !ends.contains(&cut), "{cut}");
         assert!(known || cut_file.is_unended(), "{cut}");
     }
     // What follows the last page and is no page is nothing to worry about.
     let mut padded = file.clone();
     padded.extend([0; 100]);
-    assert_eq!(told(&padded, padded.len()), None);
+    assert_eq!(reported(&padded, padded.len()), None);
 }
 
 #[test]
@@ -106,16 +109,19 @@ fn an_mp4_and_a_webm_tell_their_lengths() {
     mp4.extend(b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x60");
     mp4.extend([7; 80]);
     mp4.extend(b"\0\0\0\x10moovabcdefgh");
-    assert_eq!(told(&mp4, mp4.len()), None);
-    assert_eq!(told(&mp4, 100), Some(112));
-    assert!(told(&mp4, 120).is_some());
+    assert_eq!(reported(&mp4, mp4.len()), None);
+    assert_eq!(reported(&mp4, 100), Some(112));
+    assert!(reported(&mp4, 120).is_some());
     // Up to the end of the file, and a box that nobody knows.
-    assert_eq!(told(b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\0mdatxyz", 27), None);
     assert_eq!(
-        told(b"\0\0\0\x10ftypisom\0\0\0\0\x7f\0\0\0????xyz", 27),
+        reported(b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\0mdatxyz", 27),
         None
     );
-    assert_eq!(told(b"\0\0\0\x02ftypisom\0\0\0\0", 16), None);
+    assert_eq!(
+        reported(b"\0\0\0\x10ftypisom\0\0\0\0\x7f\0\0\0????xyz", 27),
+        None
+    );
+    assert_eq!(reported(b"\0\0\0\x02ftypisom\0\0\0\0", 16), None);
 
     let mut webm = vec![
         0x1a, 0x45, 0xdf, 0xa3, 0x84, 1, 2, 3, 4, 0x18, 0x53, 0x80, 0x67,
@@ -128,7 +134,7 @@ fn an_mp4_and_a_webm_tell_their_lengths() {
     webm.extend([0x40, 200]);
     webm.extend([7; 200]);
     is_followed(&webm, 15);
-    assert_eq!(told(&open, open.len()), None);
+    assert_eq!(reported(&open, open.len()), None);
 }
 
 #[test]
@@ -147,9 +153,9 @@ fn what_makes_no_sense_tells_nothing() {
                 file.push((seed >> 24) as u8);
             }
             // Whatever it says, it says the same in whatever pieces, and nothing panics.
-            told(&file, file.len());
+            reported(&file, file.len());
         }
     }
-    assert_eq!(told(b"<html>", 6), None);
-    assert_eq!(told(b"", 0), None);
+    assert_eq!(reported(b"<html>", 6), None);
+    assert_eq!(reported(b"", 0), None);
 }

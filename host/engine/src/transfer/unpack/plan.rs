@@ -126,7 +126,7 @@ pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<MissingRecording
         let of = (problem.conversation.as_str(), problem.code);
         alike.entry(of).or_default().push(problem);
     }
-    let told = alike.into_iter().map(|((conversation, code), problems)| {
+    let stated = alike.into_iter().map(|((conversation, code), problems)| {
         let first = problems[0];
         let names = problems
             .iter()
@@ -148,7 +148,7 @@ pub(super) fn missing(problems: &[Problem], whole: &str) -> Vec<MissingRecording
             retryable: false,
         }
     });
-    told.collect()
+    stated.collect()
 }
 
 impl Transfer {

@@ -27,7 +27,7 @@ pub(in crate::transfer) struct Spooled {
     pub(in crate::transfer) sha256: String,
     /// Its first bytes, and the length that it states about itself.
     pub(in crate::transfer) first: Bytes,
-    pub(in crate::transfer) told: MediaLength,
+    pub(in crate::transfer) reported: MediaLength,
     /// True if only the end of the connection showed where it ends.
     pub(in crate::transfer) ends_with_connection: bool,
     /// Its room in the spool, given back with it.
@@ -117,11 +117,11 @@ impl Transfer {
         };
         let (mut total, mut frames, mut collected) = (0, Vec::new(), 0);
         let first = next.clone().unwrap_or_default();
-        let mut told = MediaLength::of(&first);
+        let mut reported = MediaLength::of(&first);
         // Only a few bytes are looked at: all of the frame need not be kept for that.
         let first = Bytes::copy_from_slice(&first[..first.len().min(HEAD)]);
         while let Some(data) = next {
-            told.feed(&data);
+            reported.feed(&data);
             total += data.len() as u64;
             if total > LONGEST {
                 return Err(too_long().into());
@@ -146,7 +146,7 @@ impl Transfer {
             size: total,
             sha256: checked(artifact, announced, total, digest)?,
             first,
-            told,
+            reported,
             ends_with_connection: download.ends_with_connection(),
             _room: room,
         }))

@@ -167,7 +167,7 @@ impl Conversation {
             blocks.push(Text("There is no file.".to_owned()));
         }
         for file in &self.files {
-            let told = match (&file.found, file.verdict) {
+            let reported = match (&file.found, file.verdict) {
                 (None, _) => "missing: it is not in the archive and not in this package".to_owned(),
                 (Some(found), verdict) => format!(
                     "{}: {} bytes, SHA-256 {}",
@@ -179,7 +179,11 @@ impl Conversation {
                     found.sha256
                 ),
             };
-            blocks.push(File(cut(&file.path), told, file.verdict == Verdict::Good));
+            blocks.push(File(
+                cut(&file.path),
+                reported,
+                file.verdict == Verdict::Good,
+            ));
         }
         if self.files.len() == FILES {
             blocks.push(Text("Further files are in verification.jsonl.".to_owned()));
@@ -206,8 +210,8 @@ fn facts(row: &Row) -> Vec<(&'static str, String)> {
         ("Wrap-up codes", names(&row.wrap_up_codes)),
         ("Reason", row.reason.clone().unwrap_or_default()),
     ];
-    let told = facts.into_iter().filter(|(_, value)| !value.is_empty());
-    told.map(|(name, value)| (name, cut(&value))).collect()
+    let reported = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    reported.map(|(name, value)| (name, cut(&value))).collect()
 }
 
 fn cut(text: &str) -> String {

@@ -44,8 +44,8 @@ fn part(block: &Block) -> Markup {
             dt { (name) } dd { (printable(value)) }
         } } },
         Block::Command(text) => html! { pre { (text) } },
-        Block::File(path, told, good) => html! { p {
-            code { (printable(path)) } br; code class=(class(*good)) { (mark(*good)) " " (printable(told)) }
+        Block::File(path, reported, good) => html! { p {
+            code { (printable(path)) } br; code class=(class(*good)) { (mark(*good)) " " (printable(reported)) }
         } },
     }
 }

@@ -141,11 +141,11 @@ impl Pages {
                 self.paragraph(text, 14.0, Look { size: 9.0, ..SMALL });
                 self.down(2.0);
             }
-            Block::File(path, told, good) => {
+            Block::File(path, reported, good) => {
                 self.keep(30.0);
                 self.paragraph(path, 0.0, SMALL);
                 self.paragraph(
-                    told,
+                    reported,
                     14.0,
                     Look {
                         color: colored(*good),

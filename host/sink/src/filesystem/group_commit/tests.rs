@@ -108,26 +108,26 @@ fn cut_after(calls: usize, whole: bool, apart: bool) -> (Losing, Vec<usize>) {
     let mut files: Vec<File> = files.collect();
     let above = BTreeSet::from([PathBuf::from(DAY)]);
     let results = commit(&(&disk, apart), &mut files, &above);
-    let told = results.iter().enumerate();
-    let told = told.filter(|(_, result)| result.is_ok());
-    let told = told.map(|(number, _)| number).collect();
-    (disk, told)
+    let reported = results.iter().enumerate();
+    let reported = reported.filter(|(_, result)| result.is_ok());
+    let reported = reported.map(|(number, _)| number).collect();
+    (disk, reported)
 }
 
 #[test]
 fn what_is_said_to_be_durable_outlives_a_power_cut_at_any_time() {
     for (whole, apart) in [(true, true), (true, false), (false, true), (false, false)] {
         for calls in 0..4 * FILES {
-            let (disk, told) = cut_after(calls, whole, apart);
-            for number in &told {
+            let (disk, reported) = cut_after(calls, whole, apart);
+            for number in &reported {
                 assert!(disk.bytes.borrow().contains(number), "{calls}: bytes");
                 assert!(disk.names.borrow().contains(number), "{calls}: name");
                 let above = disk.folders.borrow().contains(Path::new(DAY));
                 assert!(above, "{calls}: the folder that its folder is in");
             }
         }
-        let (_, told) = cut_after(usize::MAX, whole, apart);
-        assert_eq!(told.len(), FILES, "{whole} {apart}");
+        let (_, reported) = cut_after(usize::MAX, whole, apart);
+        assert_eq!(reported.len(), FILES, "{whole} {apart}");
     }
 }
 
